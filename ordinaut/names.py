@@ -1,0 +1,50 @@
+"""The names of resources, topics and scopes: their forms, and nothing else."""
+
+import re
+from fnmatch import fnmatchcase
+
+RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
+DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
+SCOPE = re.compile(
+    r"admin|(tasks|runs|tools|agents|system|events|state):(read|write)(:[a-z0-9_.*/-]{1,128})?"
+    r"|tools:call(:[a-z0-9_.*-]{1,128})?|events:publish(:[a-z0-9_.*-]{1,128})?"
+)
+STATE_NAMESPACE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+STATE_KEY = re.compile(r"[A-Za-z0-9_.:@-]+(/[A-Za-z0-9_.:@-]+)*")
+STATE_KEY_MAX = 512
+SYSTEM_PROJECT = "_"
+SYSTEM_TOPIC = "ordinaut."
+
+
+def split_name(name: str, collection: str) -> str | None:
+    """The id in `collection/id`; None when the name is not of that form."""
+    head, slash, tail = name.partition("/")
+    return tail if head == collection and slash and tail and "/" not in tail else None
+
+
+def granted(scopes: frozenset[str], needed: str, resource: str = "*") -> bool:
+    """Whether `scopes` hold `needed` (`noun:verb`) for `resource` (a tool, topic or namespace; `*`: for any).
+
+    A scope without a glob stands for every resource. With resource `*` a scope for some resources suffices: the
+    narrower question must then be asked once the resource is known.
+    """
+    if "admin" in scopes or needed in scopes:
+        return True
+    prefix = needed + ":"
+    globs = [scope[len(prefix) :] for scope in scopes if scope.startswith(prefix)]
+    return bool(globs) if resource == "*" else any(fnmatchcase(resource, glob) for glob in globs)
+
+
+def covers(holder: frozenset[str], scope: str) -> bool:
+    """Whether who holds `holder` may give `scope` to others."""
+    if "admin" in holder or scope in holder:
+        return True
+    parts = scope.split(":", 2)
+    needed = ":".join(parts[:2])
+    if needed in holder or len(parts) < 3:
+        return needed in holder
+    return any(
+        fnmatchcase(parts[2], held.split(":", 2)[2])
+        for held in holder
+        if held.startswith(needed + ":") and held.count(":") == 2
+    )

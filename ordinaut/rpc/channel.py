@@ -1,0 +1,30 @@
+"""Channels between Ordinaut's own processes: the internal token on every call, keepalive, errors as our own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, INTERNAL_TOKEN_KEY
+
+OPTIONS: Sequence[tuple[str, Any]] = (
+    ("grpc.max_receive_message_length", INTERNAL_MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", INTERNAL_MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.enable_retries", 0),
+)
+
+
+def internal_channel(address: str) -> grpc.aio.Channel:
+    """A channel to another of Ordinaut's processes; create it inside the running event loop."""
+    return grpc.aio.insecure_channel(address, options=OPTIONS)
+
+
+def internal_metadata(token: str) -> tuple[tuple[str, str], ...]:
+    """What an internal call shows."""
+    return ((INTERNAL_TOKEN_KEY, token),) if token else ()

@@ -1,0 +1,132 @@
+"""The one place where a failure becomes an answer: outermost on every server.
+
+Without it the text of any exception reaches the client, a cancelled handler leaves the client hanging, and bytes that
+are no message answer UNKNOWN.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from ordinaut.errors import (
+    DeadlineExceededError,
+    InternalError,
+    InvalidArgumentError,
+    OrdinautError,
+    UnavailableError,
+)
+from ordinaut.rpc.status import DETAILS_KEY, to_status
+from ordinaut.telemetry import get_logger
+from ordinaut.v1.error_pb2 import ErrorReason
+
+log = get_logger()
+Context = grpc.aio.ServicerContext[Any, Any]
+Guard = Callable[[str, Context], Awaitable[None]]
+CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class MalformedMessage:
+    """Stands for a request whose bytes could not be read."""
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Maps every outcome of every handler to a Status; `guard` runs before the first message is looked at."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wraps the handler of one call."""
+        handler = await continuation(handler_call_details)
+        method = str(handler_call_details.method)
+        if handler is None:  # grpc answers UNIMPLEMENTED itself
+            return None
+        return _wrapped(handler, method, self._guard)
+
+
+def _wrapped(handler: Any, method: str, guard: Guard) -> grpc.RpcMethodHandler[Any, Any]:
+    deserialize = _tolerant(handler.request_deserializer)
+    if handler.response_streaming:
+        inner = handler.stream_stream or handler.unary_stream
+        make = (
+            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+        )
+        return make(_streaming(inner, method, guard), deserialize, handler.response_serializer)
+    inner = handler.stream_unary or handler.unary_unary
+    make_unary = (
+        grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+    )
+    return make_unary(_unary(inner, method, guard), deserialize, handler.response_serializer)
+
+
+def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if deserialize is None:
+        return None
+
+    def attempt(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return MalformedMessage()
+
+    return attempt
+
+
+def _unary(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context], Awaitable[Any]]:
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            await guard(method, context)
+            _refuse_malformed(request)
+            return await inner(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - this is the last stop
+            await _abort(context, method, failure)
+
+    return call
+
+
+def _streaming(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        try:
+            await guard(method, context)
+            _refuse_malformed(request)
+            async for answer in inner(request, context):
+                yield answer
+        except (grpc.aio.AbortError, GeneratorExit):
+            raise
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - this is the last stop
+            await _abort(context, method, failure)
+
+    return call
+
+
+def _refuse_malformed(request: Any) -> None:
+    if isinstance(request, MalformedMessage):
+        raise InvalidArgumentError(ErrorReason.MALFORMED_MESSAGE, "the bytes are not a message of this method")
+
+
+async def _abort(context: Context, method: str, failure: BaseException) -> None:
+    error = _public(method, failure)
+    status = to_status(error)
+    await context.abort(CODES[error.code], error.message, ((DETAILS_KEY, status.SerializeToString()),))
+
+
+def _public(method: str, failure: BaseException) -> OrdinautError:
+    if isinstance(failure, OrdinautError):
+        return failure
+    if isinstance(failure, TimeoutError):
+        return DeadlineExceededError(ErrorReason.DEADLINE, "the call took longer than its deadline")
+    if isinstance(failure, asyncio.CancelledError):
+        return UnavailableError(ErrorReason.CALL_CANCELLED, "the call was cancelled", retry_after=1.0)
+    defect = secrets.token_hex(8)
+    log.error("defect", method=method, defect=defect, exc_info=failure)
+    return InternalError(ErrorReason.DEFECT, f"a defect of Ordinaut; its id is {defect}", {"defect": defect})

@@ -1,0 +1,93 @@
+"""A gRPC server as every process has it: health, reflection, one error interceptor, graceful stop."""
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from ordinaut.errors import PermissionDeniedError
+from ordinaut.rpc.interceptor import Context, ErrorInterceptor, Guard
+from ordinaut.rpc.reflection import add_reflection
+from ordinaut.v1.error_pb2 import ErrorReason
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+INTERNAL_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+INTERNAL_TOKEN_KEY = "ordinaut-internal-token"  # noqa: S105 - the name of a header
+OPEN_METHODS = ("/grpc.health.", "/grpc.reflection.")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A servicer with the generated function that adds it to a server."""
+
+    add: Callable[[Any, Any], None]
+    servicer: Any
+    service: str
+
+
+class Server:
+    """A listening gRPC server; create it inside the running event loop."""
+
+    def __init__(self, registrations: Sequence[Registration], guard: Guard, *, max_message_bytes: int) -> None:
+        self._server = grpc.aio.server(
+            interceptors=[ErrorInterceptor(_open_or(guard))],
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_send_message_length", max_message_bytes),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ],
+        )
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._services = [registration.service for registration in registrations]
+        for registration in registrations:
+            registration.add(registration.servicer, self._server)
+        add_reflection([*self._services, health.SERVICE_NAME], self._server)
+
+    async def start(self, listen: str) -> int:
+        """Listens on `host:port` (port 0: any free one) and reports SERVING.
+
+        Returns:
+            The port.
+        """
+        port = self._server.add_insecure_port(listen)
+        await self._server.start()
+        await self.report(serving=True)
+        return port
+
+    async def report(self, *, serving: bool) -> None:
+        """Sets the health of the whole process and of each service."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in ["", *self._services]:
+            await self._health.set(service, status)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Takes no new calls and gives those under way `grace_seconds` to end."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_seconds)
+
+
+def internal_guard(token: str) -> Guard:
+    """Lets only Ordinaut's own processes in: they show `token`; an empty one opens the door (loopback tests)."""
+
+    async def guard(_method: str, context: Context) -> None:
+        if not token:
+            return
+        shown = dict(context.invocation_metadata() or ()).get(INTERNAL_TOKEN_KEY, "")
+        if not hmac.compare_digest(str(shown), token):
+            raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, "only Ordinaut's own processes may call this")
+
+    return guard
+
+
+def _open_or(guard: Guard) -> Guard:
+    async def check(method: str, context: Context) -> None:
+        if not method.startswith(OPEN_METHODS):
+            await guard(method, context)
+
+    return check

@@ -1,0 +1,71 @@
+"""How every one of the four processes lives: start, report ready, run until told to stop, drain."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import uvloop
+
+from ordinaut.settings import Settings
+from ordinaut.telemetry import configure_logging, get_logger, serve_metrics
+
+
+@dataclass
+class Process:
+    """What a service's `compose` gets: things entered in `stack` are left, last first, when the process stops.
+
+    `ports` is what the process listens on, by purpose; it is announced once ready. Call `stop` to end the process
+    from inside.
+    """
+
+    stack: AsyncExitStack
+    stopping: asyncio.Event
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def stop(self) -> None:
+        """Begins the graceful end."""
+        self.stopping.set()
+
+
+Compose = Callable[[Process], Awaitable[None]]
+
+
+def run(service: str, settings: Settings, metrics_port: int, compose: Compose) -> None:
+    """Runs `compose`, announces readiness, and waits for SIGTERM or SIGINT.
+
+    Once ready, one line of JSON goes to standard output: `{"service": …, "ready": true, "ports": {…}}`. A supervisor
+    that started the process with port 0 reads it.
+    """
+    configure_logging(service, settings.log_format, settings.log_level)
+    uvloop.run(_live(service, settings, metrics_port, compose))
+
+
+async def _live(service: str, settings: Settings, metrics_port: int, compose: Compose) -> None:
+    log = get_logger()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        process = Process(stack, stopping)
+        port, metrics = serve_metrics(settings.metrics_host, metrics_port)
+        stack.callback(metrics.server_close)
+        stack.callback(metrics.shutdown)
+        process.ports["metrics"] = port
+        await compose(process)
+        _announce(service, process.ports)
+        log.info("ready", ports=process.ports)
+        await stopping.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+def _announce(service: str, ports: dict[str, int]) -> None:
+    try:
+        print(json.dumps({"service": service, "ready": True, "ports": ports}), flush=True)  # noqa: T201 - the supervisor reads it
+    except OSError:  # nobody listens any more; the service goes on
+        sys.stdout = sys.stderr

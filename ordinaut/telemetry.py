@@ -1,0 +1,68 @@
+"""Structured logs and Prometheus metrics, the same for every process."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from prometheus_client import start_http_server
+
+Logger = structlog.stdlib.BoundLogger
+
+
+def configure_logging(service: str, log_format: str, level: str) -> None:
+    """Sends everything, also what libraries say, as one line per event to standard error.
+
+    `json` escapes every text, so that no name can forge a line; `pretty` is for a terminal.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer(sort_keys=False)
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def get_logger() -> Logger:
+    """A logger whose events carry the context bound so far (service, project, request_id, …)."""
+    logger: Logger = structlog.get_logger()
+    return logger
+
+
+def serve_metrics(host: str, port: int) -> tuple[int, Any]:
+    """Serves `/metrics` on a thread of its own; port 0 takes a free one.
+
+    Returns:
+        The port, and the server to `shutdown()`.
+    """
+    server, _thread = start_http_server(port, addr=host)
+    return int(server.server_address[1]), server

@@ -1,0 +1,91 @@
+"""Brings a database to this version's schema. Forward only; many processes may call it at once."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import uvloop
+
+from ordinaut.settings import StoreSettings
+from ordinaut.store.sql import Connection, Queries
+
+SQL = Queries(__file__)
+FOLDER = Path(__file__).parent / "migrations"
+BUILTIN_TOOLS = Path(__file__).parent / "builtin_tools.json"
+SCHEMA_VERSION = 1
+OLDEST_SERVED = 1
+
+
+class SchemaVersionError(RuntimeError):
+    """The database's schema is not one that this binary serves."""
+
+
+async def migrate(database_url: str) -> int:
+    """Applies what is missing in one transaction and refreshes the built-in tools.
+
+    Returns:
+        The schema version.
+
+    Raises:
+        SchemaVersionError: the database is newer than this binary.
+    """
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(database_url, timeout=10)
+    try:
+        async with connection.transaction():
+            await SQL.lock.value(connection)
+            await SQL.create_version_table.run(connection)
+            version = int(await SQL.version.value(connection))
+            if version > SCHEMA_VERSION:
+                raise SchemaVersionError(f"schema {version} is newer than this version's {SCHEMA_VERSION}")
+            for number, path in _files():
+                if number > version:
+                    await connection.execute(path.read_text())
+                    await SQL.record_version.run(connection, version=number)
+            await _refresh_builtin_tools(connection)
+        return SCHEMA_VERSION
+    finally:
+        await connection.close()
+
+
+async def check_schema(connection: Connection) -> int:
+    """The schema version.
+
+    Raises:
+        SchemaVersionError: it is outside the range that this binary serves.
+    """
+    try:
+        version = int(await SQL.version.value(connection))
+    except asyncpg.UndefinedTableError:
+        version = 0
+    if not OLDEST_SERVED <= version <= SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"the database has schema {version}, this version serves {OLDEST_SERVED} to {SCHEMA_VERSION}: "
+            "run `ordinaut migrate`"
+        )
+    return version
+
+
+def _files() -> list[tuple[int, Path]]:
+    return sorted((int(re.match(r"\d+", path.name)[0]), path) for path in FOLDER.glob("*.sql"))  # type: ignore[index]
+
+
+async def _refresh_builtin_tools(connection: Connection) -> None:
+    tools = json.loads(BUILTIN_TOOLS.read_text())
+    changed = await SQL.put_builtin_tools.rows(
+        connection, names=[tool["name"] for tool in tools], definitions=[json.dumps(tool) for tool in tools]
+    )
+    if changed:
+        await SQL.bump_every_project.run(connection)
+
+
+def main() -> None:
+    """Migrates the database that ORDINAUT_DATABASE_URL names."""
+    version = uvloop.run(migrate(StoreSettings().database_url))
+    sys.stdout.write(f"schema {version}\n")
+
+
+if __name__ == "__main__":
+    main()

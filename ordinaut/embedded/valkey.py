@@ -1,0 +1,122 @@
+"""A Valkey server of our own: a child process on a unix socket, its data in one folder."""
+
+import asyncio
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ordinaut.embedded.binaries import valkey_program
+from ordinaut.embedded.folder import end_processes_in, owned, socket_folder
+from ordinaut.embedded.postgres import ServerStartError, last_lines
+from ordinaut.embedded.process import ChildProcess
+
+SOCKET = "valkey.sock"
+START_SECONDS = 60.0  # loading a large append-only file included
+STOP_SECONDS = 10.0
+POLL_SECONDS = 0.01
+
+
+class EmbeddedValkey:
+    """`async with EmbeddedValkey(folder) as valkey: valkey.url`.
+
+    Append-only file on, nothing evicted, no TCP listener; owned by one process at a time. `log` is where it writes
+    (default: `server.log` in the folder).
+    """
+
+    def __init__(self, data_dir: Path | str, *, log: Path | None = None) -> None:
+        self._folder = Path(data_dir).resolve()
+        self._log = log or self._folder / "server.log"
+        self._stack = ExitStack()
+        self._sockets = Path()
+        self._process: ChildProcess | None = None
+
+    @property
+    def url(self) -> str:
+        """What redis-py connects to; the same after a relaunch."""
+        return f"unix://{self._sockets / SOCKET}"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id; 0 before the first launch."""
+        return self._process.pid if self._process else 0
+
+    async def __aenter__(self) -> Self:
+        """Takes the folder and launches the server.
+
+        Raises:
+            FolderInUseError: another process owns the folder.
+            ServerStartError: the server did not become ready.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(owned(self._folder))
+            self._sockets = stack.enter_context(socket_folder(self._folder))
+            await self.launch()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops the server and gives the folder back."""
+        try:
+            await self.stop()
+        finally:
+            self._stack.close()
+
+    async def launch(self) -> None:
+        """Starts the server process and waits until it takes commands; also after its death."""
+        await end_processes_in(self._folder, signal.SIGTERM, STOP_SECONDS)
+        socket = self._sockets / SOCKET
+        socket.unlink(missing_ok=True)
+        with self._log.open("ab") as log:
+            self._process = ChildProcess(self._command(socket), signal.SIGTERM, stdout=log)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._ready(self._process, socket)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def wait(self) -> int:
+        """Waits until the server process has ended, for whatever reason."""
+        return await self._process.wait() if self._process else 0
+
+    async def stop(self) -> None:
+        """Has the server write its append-only file and end."""
+        if self._process is not None:
+            await self._process.stop(signal.SIGTERM, STOP_SECONDS)
+
+    def _command(self, socket: Path) -> list[str]:
+        settings = {
+            "port": "0",
+            "unixsocket": str(socket),
+            "unixsocketperm": "700",
+            "dir": str(self._folder),
+            "appendonly": "yes",
+            "save": "",  # the append-only file is enough
+            "maxmemory-policy": "noeviction",
+            "loglevel": "notice",
+        }
+        return [str(valkey_program()), *(word for name, value in settings.items() for word in (f"--{name}", value))]
+
+    async def _ready(self, process: ChildProcess, socket: Path) -> None:
+        while not await _answers(socket):
+            if not process.running:
+                raise ServerStartError(f"Valkey did not start: {last_lines(self._log)}")
+            await asyncio.sleep(POLL_SECONDS)  # it has no way to tell
+
+
+async def _answers(socket: Path) -> bool:
+    try:
+        reader, writer = await asyncio.open_unix_connection(socket)
+    except OSError:
+        return False
+    try:
+        writer.write(b"PING\r\n")
+        return (await reader.readline()).startswith(b"+PONG")  # -LOADING while it reads its file
+    except ConnectionError:
+        return False
+    finally:
+        writer.close()

@@ -1,0 +1,92 @@
+"""Limits on what an expression may cost and produce."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ordinaut.expressions.errors import ExpressionError, Kind
+
+MAX_LENGTH = 4096
+"""Characters of one expression."""
+MAX_NODES = 500
+MAX_DEPTH = 48
+MAX_FUEL = 100_000
+"""Elements that one evaluation may touch or make."""
+MAX_OUTPUT = 1024 * 1024
+"""Characters that a result may have, roughly, as JSON."""
+MAX_JSON_DEPTH = 64
+SCALARS = frozenset({str, int, float, bool, type(None)})
+CHARACTERS_A_FUEL = 64
+
+
+class Scope:
+    """One evaluation: what the root names are, and how much it may still cost."""
+
+    __slots__ = ("fuel", "roots")
+
+    def __init__(self, roots: Mapping[str, Any]) -> None:
+        self.roots = roots
+        self.fuel = MAX_FUEL
+
+    def spend(self, elements: int) -> None:
+        """Pays for touching `elements` values.
+
+        Raises:
+            ExpressionError: the evaluation has become too costly.
+        """
+        self.fuel -= elements
+        if self.fuel < 0:
+            raise ExpressionError(Kind.LIMIT, f"the expression touches more than {MAX_FUEL} elements")
+
+    def weigh(self, value: Any) -> None:
+        """Pays for a value in full depth, before something walks it.
+
+        Raises:
+            ExpressionError: it is larger than 1 MiB, too costly, too deep or not finite.
+        """
+        if type(value) in SCALARS:
+            size = len(value) if type(value) is str else 1
+            if size > MAX_OUTPUT:
+                raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+            self.spend(size // CHARACTERS_A_FUEL + 1)
+        else:
+            self.spend(measure(value)[1])
+
+
+def measure(value: Any) -> tuple[int, int]:
+    """About how many characters a JSON value has and of how many elements it is made.
+
+    Shared parts count each time, so that a value that multiplies when written is found before it is written.
+
+    Raises:
+        ExpressionError: more than 1 MiB, deeper than 64 levels, or a number is not finite.
+    """
+    size = count = depth = 0
+    layer: list[Any] = [value]
+    while layer:
+        below: list[Any] = []
+        for item in layer:
+            size += _extend(below, item)
+            if size > MAX_OUTPUT or len(below) > MAX_OUTPUT:
+                raise ExpressionError(Kind.LIMIT, "the value is larger than 1 MiB")
+        count += len(layer)
+        depth += bool(below)
+        if depth > MAX_JSON_DEPTH:
+            raise ExpressionError(Kind.LIMIT, f"the value is nested deeper than {MAX_JSON_DEPTH} levels")
+        layer = below
+    return size, count
+
+
+def _extend(below: list[Any], item: Any) -> int:
+    kind = type(item)
+    if kind is str:
+        return len(item) + 2
+    if kind is list:
+        below.extend(item)
+        return len(item) + 2
+    if kind is dict:
+        below.extend(item.values())
+        return 2 + sum(len(key) + 4 for key in item)
+    if kind is float and not math.isfinite(item):
+        raise ExpressionError(Kind.VALUE, "a number is not finite")
+    return 4

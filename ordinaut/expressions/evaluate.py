@@ -1,0 +1,298 @@
+"""From JMESPath's syntax tree to closures: evaluated many times, bounded each time.
+
+Differences to plain JMESPath, all on purpose: inside a filter, projection or multi-select a name that the current
+value does not have is looked up among the roots, so `[?days >= params.min]` works; texts that are both times compare
+as moments; in strict places a missing path is an error.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ordinaut.expressions.bounds import MAX_DEPTH, MAX_NODES, SCALARS, Scope
+from ordinaut.expressions.compare import ORDERINGS, equal, ordered, truthy
+from ordinaut.expressions.errors import ExpressionError, Kind
+from ordinaut.expressions.functions import BY_EXPRESSION, call, check_arity
+from ordinaut.expressions.paths import Key, Node, lenient_path, static_path, strict_path
+
+Evaluate = Callable[[Any, Scope], Any]
+TOLERANT = frozenset({"default", "not_null", "type"})
+"""Functions that take what is missing as null."""
+
+
+@dataclass(slots=True)
+class Compiler:
+    """One expression on its way to closures; `references` collects the paths that begin at a root."""
+
+    references: list[tuple[Key, ...]] = field(default_factory=list)
+    nodes: int = 0
+    depth: int = 0
+
+    def compile(self, node: Node, *, head: bool, nested: bool, strict: bool) -> Evaluate:
+        """The closure of `node`.
+
+        `head`: its first name is looked up freshly, not in the value to the left of a dot. `nested`: that value is
+        an element, not the roots. `strict`: a missing path raises.
+
+        Raises:
+            ExpressionError: too many nodes, too deep, an unknown function.
+        """
+        self.nodes += 1
+        self.depth += 1
+        if self.nodes > MAX_NODES or self.depth > MAX_DEPTH:
+            raise ExpressionError(Kind.LIMIT, f"an expression has at most {MAX_NODES} parts, {MAX_DEPTH} deep")
+        path = static_path(node)
+        if path is not None:
+            result = self.path(path, head=head, nested=nested, strict=strict)
+        else:
+            result = COMPILERS[node["type"]](self, node, head, nested, strict)
+        self.depth -= 1
+        return result
+
+    def path(self, path: tuple[Key, ...], *, head: bool, nested: bool, strict: bool) -> Evaluate:
+        """The closure of a path of fixed keys."""
+        if head and not nested:
+            self.references.append(path)
+            walk = strict_path(path) if strict else lenient_path(path)
+            return lambda _current, scope: walk(scope.roots)
+        walk = lenient_path(path)
+        if not head or not isinstance(path[0], str):
+            return lambda current, _scope: walk(current)
+        return _inner_first(path[0], walk)
+
+    def inner(self, node: Node) -> Evaluate:
+        """The closure of a part that is evaluated on an element."""
+        return self.compile(node, head=True, nested=True, strict=False)
+
+
+def _inner_first(name: str, walk: Callable[[Any], Any]) -> Evaluate:
+    def evaluate(current: Any, scope: Scope) -> Any:
+        if (type(current) is dict and name in current) or name not in scope.roots:
+            return walk(current)
+        return walk(scope.roots)
+
+    return evaluate
+
+
+def _right(compiler: Compiler, node: Node) -> Evaluate:
+    """What stands to the right of a dot or a bracket."""
+    return compiler.compile(node, head=False, nested=True, strict=False)
+
+
+def _chain(compiler: Compiler, node: Node, head: bool, nested: bool, strict: bool) -> Evaluate:
+    prefix, rest = _static_prefix(node["children"])
+    start = compiler.path(prefix, head=head, nested=nested, strict=strict) if prefix else None
+    start = start or compiler.compile(rest.pop(0), head=head, nested=nested, strict=False)
+    steps = [_right(compiler, part) for part in rest]
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        value = start(current, scope)
+        for step in steps:
+            if value is None:
+                return None
+            value = step(value, scope)
+        return value
+
+    return evaluate
+
+
+def _static_prefix(parts: Sequence[Node]) -> tuple[tuple[Key, ...], list[Node]]:
+    prefix: tuple[Key, ...] = ()
+    for place, part in enumerate(parts):
+        path = static_path(part)
+        if path is None:
+            return prefix, list(parts[place:])
+        prefix += path
+    return prefix, []
+
+
+def _literal(_compiler: Compiler, node: Node, _head: bool, _nested: bool, _strict: bool) -> Evaluate:
+    value = node["value"]
+    return lambda _current, _scope: value
+
+
+def _itself(_compiler: Compiler, _node: Node, _head: bool, _nested: bool, _strict: bool) -> Evaluate:
+    return lambda current, _scope: current
+
+
+def _slice(_compiler: Compiler, node: Node, _head: bool, _nested: bool, _strict: bool) -> Evaluate:
+    if node["children"][2] == 0:
+        raise ExpressionError(Kind.SYNTAX, "a slice's step is not 0")
+    cut = slice(*node["children"])
+    return lambda current, _scope: current[cut] if type(current) is list else None
+
+
+def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
+    base = compiler.compile(node["children"][0], head=head, nested=nested, strict=False)
+    right = _right(compiler, node["children"][1])
+    condition = compiler.inner(node["children"][2]) if len(node["children"]) > 2 else None
+    of_values = node["type"] == "value_projection"
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        elements = base(current, scope)
+        if of_values:
+            elements = list(elements.values()) if type(elements) is dict else None
+        if type(elements) is not list:
+            return None
+        scope.spend(len(elements))
+        if condition is not None:
+            elements = [element for element in elements if truthy(condition(element, scope))]
+        found = (right(element, scope) for element in elements)
+        return [value for value in found if value is not None]
+
+    return evaluate
+
+
+def _flatten(compiler: Compiler, node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
+    base = compiler.compile(node["children"][0], head=head, nested=nested, strict=False)
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        elements = base(current, scope)
+        if type(elements) is not list:
+            return None
+        flat: list[Any] = []
+        for element in elements:
+            scope.spend(len(element) if type(element) is list else 1)
+            flat.extend(element) if type(element) is list else flat.append(element)
+        return flat
+
+    return evaluate
+
+
+def _multi_list(compiler: Compiler, node: Node, _head: bool, nested: bool, strict: bool) -> Evaluate:
+    parts = [compiler.compile(child, head=True, nested=nested, strict=strict) for child in node["children"]]
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        scope.spend(len(parts))
+        return None if current is None else [part(current, scope) for part in parts]
+
+    return evaluate
+
+
+def _multi_dict(compiler: Compiler, node: Node, _head: bool, nested: bool, strict: bool) -> Evaluate:
+    parts = [
+        (pair["value"], compiler.compile(pair["children"][0], head=True, nested=nested, strict=strict))
+        for pair in node["children"]
+    ]
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        scope.spend(len(parts))
+        return None if current is None else {name: part(current, scope) for name, part in parts}
+
+    return evaluate
+
+
+def _logic(compiler: Compiler, node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
+    left, right = (compiler.compile(child, head=True, nested=nested, strict=False) for child in node["children"])
+    if node["type"] == "or_expression":
+
+        def either(current: Any, scope: Scope) -> Any:
+            value = left(current, scope)
+            return value if truthy(value) else right(current, scope)
+
+        return either
+
+    def both(current: Any, scope: Scope) -> Any:
+        value = left(current, scope)
+        return right(current, scope) if truthy(value) else value
+
+    return both
+
+
+def _not(compiler: Compiler, node: Node, _head: bool, nested: bool, _strict: bool) -> Evaluate:
+    inner = compiler.compile(node["children"][0], head=True, nested=nested, strict=False)
+    return lambda current, scope: not truthy(inner(current, scope))
+
+
+def _pipe(compiler: Compiler, node: Node, _head: bool, nested: bool, strict: bool) -> Evaluate:
+    left = compiler.compile(node["children"][0], head=True, nested=nested, strict=strict)
+    right = compiler.inner(node["children"][1])
+    return lambda current, scope: right(left(current, scope), scope)
+
+
+def _comparison(compiler: Compiler, node: Node, _head: bool, nested: bool, _strict: bool) -> Evaluate:
+    left, right = (compiler.compile(child, head=True, nested=nested, strict=False) for child in node["children"])
+    if node["value"] in ORDERINGS:
+        ordering = ORDERINGS[node["value"]]
+        return lambda current, scope: ordered(ordering, left(current, scope), right(current, scope))
+    wanted = node["value"] == "eq"
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        one, other = left(current, scope), right(current, scope)
+        if type(one) not in SCALARS and type(other) not in SCALARS:
+            scope.weigh(one)
+            scope.weigh(other)
+        return equal(one, other) is wanted
+
+    return evaluate
+
+
+def _function(compiler: Compiler, node: Node, _head: bool, nested: bool, strict: bool) -> Evaluate:
+    name = node["value"]
+    check_arity(name, len(node["children"]))
+    if name in BY_EXPRESSION:
+        return _by_expression(compiler, node, nested)
+    exact = strict and name not in TOLERANT
+    parts = [compiler.compile(child, head=True, nested=nested, strict=exact) for child in node["children"]]
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        return call(name, [part(current, scope) for part in parts], scope)
+
+    return evaluate
+
+
+def _by_expression(compiler: Compiler, node: Node, nested: bool) -> Evaluate:
+    name = node["value"]
+    first, second = node["children"] if name == "map" else reversed(node["children"])
+    if first["type"] != "expref":
+        raise ExpressionError(Kind.SYNTAX, f"{name}() takes an expression such as &name")
+    key = compiler.inner(first["children"][0])
+    source = compiler.compile(second, head=True, nested=nested, strict=False)
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        elements = source(current, scope)
+        if type(elements) is not list:
+            raise ExpressionError(Kind.VALUE, f"{name}() takes an array")
+        scope.spend(len(elements))
+        keys = [key(element, scope) for element in elements]
+        return keys if name == "map" else _by_key(name, elements, keys)
+
+    return evaluate
+
+
+def _by_key(name: str, elements: list[Any], keys: list[Any]) -> Any:
+    if not (all(type(key) is str for key in keys) or all(type(key) in {int, float} for key in keys)):
+        raise ExpressionError(Kind.VALUE, f"{name}() needs only numbers or only texts to compare")
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    if name == "sort_by":
+        return [elements[place] for place in order]
+    if not order:
+        return None
+    return elements[order[0] if name == "min_by" else max(order, key=keys.__getitem__)]
+
+
+def _expref(_compiler: Compiler, _node: Node, _head: bool, _nested: bool, _strict: bool) -> Evaluate:
+    raise ExpressionError(Kind.SYNTAX, "`&` stands only in map(), sort_by(), max_by() and min_by()")
+
+
+COMPILERS: Mapping[str, Callable[[Compiler, Node, bool, bool, bool], Evaluate]] = {
+    "subexpression": _chain,
+    "index_expression": _chain,
+    "literal": _literal,
+    "current": _itself,
+    "identity": _itself,
+    "slice": _slice,
+    "projection": _projection,
+    "filter_projection": _projection,
+    "value_projection": _projection,
+    "flatten": _flatten,
+    "multi_select_list": _multi_list,
+    "multi_select_dict": _multi_dict,
+    "or_expression": _logic,
+    "and_expression": _logic,
+    "not_expression": _not,
+    "pipe": _pipe,
+    "comparator": _comparison,
+    "function_expression": _function,
+    "expref": _expref,
+}

@@ -1,0 +1,170 @@
+"""The functions of expressions: JMESPath's, and few pure ones more. None asks for the time or changes anything."""
+
+import hashlib
+import math
+import zoneinfo
+from datetime import UTC, datetime, time
+from difflib import get_close_matches
+from typing import Any
+
+import jmespath.exceptions
+import orjson
+from jmespath import functions
+from jmespath.functions import signature
+
+from ordinaut.expressions import times
+from ordinaut.expressions.bounds import MAX_OUTPUT, Scope
+from ordinaut.expressions.errors import ExpressionError, Kind
+
+SHALLOW = frozenset({"length", "type", "keys", "values", "not_null", "default", "to_array", "reverse"})
+"""Functions that do not look into their arguments."""
+BY_EXPRESSION = frozenset({"map", "sort_by", "max_by", "min_by"})
+"""Functions that evaluate an expression for each element; `evaluate` performs them."""
+TEXT: Any = {"types": ["string"]}
+NUMBER: Any = {"types": ["number"]}
+ANY: Any = {"types": []}
+TEXTS: Any = {"types": ["array-string"]}
+MAX_INTEGER = 2**63
+
+
+class PureFunctions(functions.Functions):
+    """JMESPath's functions and ours, found by JMESPath's own naming rule (`_func_` and the name)."""
+
+    @signature(ANY, ANY)
+    def _func_default(self, value: Any, fallback: Any) -> Any:
+        return fallback if value is None else value
+
+    @signature(TEXT, TEXT)
+    def _func_plus_time(self, moment: str, span: str) -> str:
+        return times.shifted(moment, span, 1)
+
+    @signature(TEXT, TEXT)
+    def _func_minus_time(self, moment: str, span: str) -> str:
+        return times.shifted(moment, span, -1)
+
+    @signature(TEXT, TEXT, TEXT)
+    def _func_format_time(self, moment: str, form: str, zone: str) -> str:
+        if len(form) > 256:
+            raise ExpressionError(Kind.LIMIT, "a time format has at most 256 characters")
+        return times.parse_moment(moment).astimezone(times.zone(zone)).strftime(form)
+
+    @signature(TEXT, TEXT)
+    def _func_start_of_day(self, moment: str, zone: str) -> str:
+        place = times.zone(zone)
+        day = times.parse_moment(moment).astimezone(place).date()
+        return times.format_moment(_first_moment(datetime.combine(day, time.min), place))
+
+    @signature(TEXT, TEXT)
+    def _func_age(self, moment: str, until: str) -> float:
+        return (times.parse_moment(until) - times.parse_moment(moment)).total_seconds()
+
+    @signature(NUMBER, NUMBER)
+    def _func_add(self, left: float, right: float) -> float:
+        return _number(left + right)
+
+    @signature(NUMBER, NUMBER)
+    def _func_mul(self, left: float, right: float) -> float:
+        return _number(left * right)
+
+    @signature(NUMBER, NUMBER)
+    def _func_div(self, left: float, right: float) -> float:
+        if right == 0:
+            raise ExpressionError(Kind.VALUE, "division by zero")
+        return _number(left / right)
+
+    @signature(ANY)
+    def _func_to_json(self, value: Any) -> str:
+        return orjson.dumps(value).decode()
+
+    @signature(TEXT)
+    def _func_from_json(self, text: str) -> Any:
+        try:
+            return orjson.loads(text)
+        except ValueError:
+            raise ExpressionError(Kind.VALUE, "from_json: the text is not JSON") from None
+
+    @signature(TEXT)
+    def _func_lower(self, text: str) -> str:
+        return text.lower()
+
+    @signature(TEXT)
+    def _func_upper(self, text: str) -> str:
+        return text.upper()
+
+    @signature(TEXT, TEXT, TEXT)
+    def _func_replace(self, text: str, old: str, new: str) -> str:
+        if not old:
+            raise ExpressionError(Kind.VALUE, "replace: the text to replace is empty")
+        if len(text) + text.count(old) * len(new) > MAX_OUTPUT:
+            raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+        return text.replace(old, new)
+
+    @signature(TEXT, TEXT)
+    def _func_split(self, text: str, separator: str) -> list[str]:
+        return text.split(separator) if separator else list(text)
+
+    @signature(TEXTS)
+    def _func_join_lines(self, lines: list[str]) -> str:
+        return "\n".join(lines)
+
+    @signature(ANY)
+    def _func_hash(self, value: Any) -> str:
+        return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+FUNCTIONS = PureFunctions()
+
+
+def check_arity(name: str, count: int) -> None:
+    """Passes a call that can work.
+
+    Raises:
+        ExpressionError: no such function, or not with `count` arguments.
+    """
+    spec = FUNCTIONS.FUNCTION_TABLE.get(name)
+    if spec is None:
+        near = get_close_matches(name, FUNCTIONS.FUNCTION_TABLE, 1)
+        hint = f"; did you mean {near[0]}()?" if near else ""
+        raise ExpressionError(Kind.SYNTAX, f"there is no function {name}(){hint}")
+    parameters = spec["signature"]
+    variadic = bool(parameters) and bool(parameters[-1].get("variadic"))
+    if count < len(parameters) or (count > len(parameters) and not variadic):
+        raise ExpressionError(Kind.SYNTAX, f"{name}() takes {len(parameters)} arguments, not {count}")
+
+
+def call(name: str, arguments: list[Any], scope: Scope) -> Any:
+    """The function's value, after paying for what it reads and makes.
+
+    Raises:
+        ExpressionError: wrong types or values, or too costly.
+    """
+    for argument in arguments:
+        if name in SHALLOW:
+            scope.spend(1)
+        else:
+            scope.weigh(argument)
+    try:
+        result = FUNCTIONS.call_function(name, arguments)
+    except jmespath.exceptions.JMESPathError as failure:
+        raise ExpressionError(Kind.VALUE, str(failure)[:300]) from None
+    except (TypeError, ValueError, OverflowError) as failure:
+        if isinstance(failure, ExpressionError):
+            raise
+        raise ExpressionError(Kind.VALUE, f"{name}(): {failure}"[:300]) from None
+    if type(result) is str and len(result) > MAX_OUTPUT:
+        raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+    return result
+
+
+def _number(value: float) -> float:
+    if isinstance(value, int):
+        if abs(value) >= MAX_INTEGER:
+            raise ExpressionError(Kind.VALUE, "the number has more than 63 bits")
+    elif not math.isfinite(value):
+        raise ExpressionError(Kind.VALUE, "the number is not finite")
+    return value
+
+
+def _first_moment(wall: datetime, place: zoneinfo.ZoneInfo) -> datetime:
+    """The first moment of the day: where clocks jump over midnight, the moment of the jump."""
+    return wall.replace(tzinfo=place).astimezone(UTC)

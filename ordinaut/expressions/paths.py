@@ -1,0 +1,80 @@
+"""Paths of fixed keys: the most common expression by far, and the cheapest."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ordinaut.expressions.errors import ExpressionError, Kind
+
+Node = Mapping[str, Any]
+Key = str | int
+
+
+def static_path(node: Node) -> tuple[Key, ...] | None:
+    """The keys of `a.b[0].c`; None for anything else."""
+    keys: list[Key] = []
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if part["type"] in {"subexpression", "index_expression"}:
+            stack.extend(reversed(part["children"]))
+        elif part["type"] in {"field", "index"}:
+            keys.append(part["value"])
+        else:
+            return None
+    return tuple(keys)
+
+
+def lenient_path(path: tuple[Key, ...]) -> Callable[[Any], Any]:
+    """Walks a path; what is missing is null."""
+
+    def walk(value: Any) -> Any:
+        for key in path:
+            kind = type(value)
+            if kind is dict and type(key) is str:
+                value = value.get(key)
+            elif kind is list and type(key) is int and -len(value) <= key < len(value):
+                value = value[key]
+            else:
+                return None
+        return value
+
+    return lambda roots: walk(roots if type(roots) is dict or type(roots) is list else None)
+
+
+def strict_path(path: tuple[Key, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    """Walks a path; what is missing raises with a hint."""
+
+    def walk(roots: Mapping[str, Any]) -> Any:
+        value: Any = roots
+        for place, key in enumerate(path):
+            kind = type(value)
+            if (kind is dict and type(key) is str and key in value) or (
+                kind is list and type(key) is int and -len(value) <= key < len(value)
+            ):
+                value = value[key]
+            else:
+                raise missing(path, place, value)
+        return value
+
+    return walk
+
+
+def missing(path: Sequence[Key], place: int, value: Any) -> ExpressionError:
+    """The error of a path that ends at `place`: says what is there and how to allow it."""
+    whole, parent = written(path), written(path[:place]) or "the roots"
+    if value is None:
+        there = f"{parent} is null"
+    elif type(value) is dict:
+        names = ", ".join(list(value)[:8])
+        there = f"{parent} has {names}" if names else f"{parent} is empty"
+    elif type(value) is list:
+        there = f"{parent} has {len(value)} elements"
+    else:
+        there = f"{parent} is not an object"
+    return ExpressionError(Kind.MISSING, f"{whole} does not exist: {there[:300]}; default({whole}, …) allows that")
+
+
+def written(path: Sequence[Key]) -> str:
+    """A path as it is written."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.removeprefix(".")

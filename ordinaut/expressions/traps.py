@@ -1,0 +1,113 @@
+"""What looks right and means something else in JMESPath: refused, each with its repair."""
+
+from collections.abc import Sequence
+
+from ordinaut.expressions.errors import ExpressionError, Kind
+from ordinaut.expressions.tokens import Token, is_operand_end
+
+WORD_OPERATORS = {"and": "&&", "or": "||", "not": "!"}
+
+
+def refuse_traps(text: str, tokens: Sequence[Token]) -> None:
+    """Passes only what means what it says.
+
+    Raises:
+        ExpressionError: AMBIGUOUS, or SYNTAX for the operators of other languages; with the repaired expression.
+    """
+    for index, token in enumerate(tokens):
+        _refuse_operators(text, tokens, index)
+        if token.kind == "quoted" and _is_lone_quoted(tokens, index):
+            inner = token.text[1:-1].replace("'", "\\'")
+            raise ExpressionError(
+                Kind.AMBIGUOUS,
+                f"{token.text} in double quotes is a field's name, not a text: write '{inner}'",
+                _replace(text, token.start, token.end, f"'{inner}'"),
+                "Writes the text in single quotes.",
+            )
+        if token.text == "!":
+            _refuse_loose_not(text, tokens, index)
+        if token.text == "-":
+            _refuse_hyphen(text, tokens, index)
+
+
+def _refuse_operators(text: str, tokens: Sequence[Token], index: int) -> None:
+    token = tokens[index]
+    between = 0 < index < len(tokens) - 1 and is_operand_end(tokens[index - 1]) and tokens[index - 1].text != "."
+    if token.text == "=" and between:
+        replacement = "" if tokens[index - 1].text in {"==", "="} else "=="
+        raise ExpressionError(
+            Kind.SYNTAX,
+            "`=` is not an operator: write `==`",
+            _replace(text, token.start, token.end, replacement),
+            "Writes `==`.",
+        )
+    if token.text in {"and", "or"} and token.kind == "name" and between and _starts_value(tokens[index + 1]):
+        operator = WORD_OPERATORS[token.text]
+        raise ExpressionError(
+            Kind.SYNTAX,
+            f"`{token.text}` is not an operator: write `{operator}`",
+            _replace(text, token.start, token.end, operator),
+            f"Writes `{operator}`.",
+        )
+
+
+def _starts_value(token: Token) -> bool:
+    return token.kind not in {"operator", "duration"} or token.text in {"!", "(", "@", "["}
+
+
+def _is_lone_quoted(tokens: Sequence[Token], index: int) -> bool:
+    before = tokens[index - 1].text if index else ""
+    after = tokens[index + 1].text if index + 1 < len(tokens) else ""
+    return before != "." and not (after == ":" and tokens[index].inside == "{")
+
+
+def _refuse_loose_not(text: str, tokens: Sequence[Token], index: int) -> None:
+    end = _path_end(tokens, index + 1)
+    if end is None:
+        return
+    inner = text[tokens[index + 1].start : tokens[end].end]
+    raise ExpressionError(
+        Kind.AMBIGUOUS,
+        f"`!{inner}` would be read as `(!{tokens[index + 1].text}).…`: write `!({inner})`",
+        _replace(text, tokens[index].end, tokens[end].end, f"({inner})"),
+        "Puts the path in brackets.",
+    )
+
+
+def _path_end(tokens: Sequence[Token], index: int) -> int | None:
+    """The last word of a path with a dot that begins at `index`; None when there is no such path."""
+    if index >= len(tokens) or tokens[index].kind not in {"name", "quoted"}:
+        return None
+    dotted, end = False, index
+    while end + 1 < len(tokens):
+        following = tokens[end + 1].text
+        if following == "." and end + 2 < len(tokens) and tokens[end + 2].kind in {"name", "quoted"}:
+            dotted, end = True, end + 2
+        elif following == "[" and end + 3 < len(tokens) and tokens[end + 3].text == "]":
+            end += 3
+        else:
+            break
+    return end if dotted else None
+
+
+def _refuse_hyphen(text: str, tokens: Sequence[Token], index: int) -> None:
+    if not 0 < index < len(tokens) - 1:
+        return
+    first, hyphen, last = tokens[index - 1 : index + 2]
+    joined = first.end == hyphen.start and hyphen.end == last.start
+    if not (joined and first.kind == "name" and last.kind == "name"):
+        return
+    start, end = first, last
+    place = index + 1
+    while place + 2 < len(tokens) and tokens[place + 1].text == "-" and tokens[place + 2].kind == "name":
+        place, end = place + 2, tokens[place + 2]
+    name = text[start.start : end.end]
+    dotted = index >= 2 and tokens[index - 2].text == "."
+    repaired = _replace(text, start.start, end.end, f'"{name}"') if dotted else None
+    raise ExpressionError(
+        Kind.AMBIGUOUS, f'`{name}` with hyphens is written `"{name}"`', repaired, "Quotes the name with hyphens."
+    )
+
+
+def _replace(text: str, start: int, end: int, replacement: str) -> str:
+    return text[:start] + replacement + text[end:]

@@ -129,7 +129,7 @@ async def refresh(clock: OffsetClock, connection: Connection) -> None:
 
 
 async def _pool(settings: StoreSettings) -> "asyncpg.Pool[Any]":
-    pool = await asyncpg.create_pool(
+    return await asyncpg.create_pool(
         settings.database_url,
         min_size=1,
         max_size=settings.database_pool_max,
@@ -138,7 +138,6 @@ async def _pool(settings: StoreSettings) -> "asyncpg.Pool[Any]":
         command_timeout=settings.statement_timeout_seconds + 5,
         server_settings=_server_settings(settings),
     )
-    return pool
 
 
 def _server_settings(settings: StoreSettings) -> dict[str, str]:

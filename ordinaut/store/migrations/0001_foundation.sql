@@ -41,7 +41,7 @@ INSERT INTO project (name) VALUES ('_');
 
 -- One row: secrets and marks of this installation.
 CREATE TABLE installation (
-  only boolean PRIMARY KEY DEFAULT true CHECK (only),
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   page_token_key bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
 );
 INSERT INTO installation DEFAULT VALUES;
@@ -127,7 +127,6 @@ CREATE TABLE event_trigger (
   topic text NOT NULL,
   condition text NOT NULL,
   params jsonb,
-  generation int NOT NULL,
   effective_position bigint NOT NULL, -- only events after it are seen
   PRIMARY KEY (task, trigger)
 );

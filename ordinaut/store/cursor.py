@@ -1,0 +1,198 @@
+"""The clock's cursors: one per task, the only look-ahead there is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypedDict
+from uuid import UUID
+
+from ordinaut.store.sql import Connection, Queries, Record
+
+SQL = Queries(__file__)
+
+
+class EventTriggerRow(TypedDict):
+    """An event trigger of a task; `params` is JSON text."""
+
+    trigger: str
+    topic: str
+    condition: str
+    params: str | None
+
+
+@dataclass(slots=True)
+class PlanColumns:
+    """Computed next instants as the columns that `plan` takes; a row with `instants` None has ended."""
+
+    tasks: list[UUID] = field(default_factory=list)
+    instants: list[datetime | None] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    triggers: list[str | None] = field(default_factory=list)
+    params: list[str | None] = field(default_factory=list)
+    ends: list[datetime | None] = field(default_factory=list)
+    states: list[str | None] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class UnfiredColumns:
+    """Occurrences that will not run, as columns; a row stands for `counts` neighbours."""
+
+    keys: list[str] = field(default_factory=list)
+    triggers: list[str] = field(default_factory=list)
+    instants: list[datetime] = field(default_factory=list)
+    last_instants: list[datetime] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """How many cursors were moved and how many runs came of them."""
+
+    moved: int
+    enqueued: int
+
+
+async def create(
+    connection: Connection,
+    *,
+    project: str,
+    task: UUID,
+    last_instant: datetime,
+    event_triggers: Sequence[EventTriggerRow],
+    ends: bool = False,
+    generation: int = 1,
+) -> None:
+    """A cursor for a new task: instants after `last_instant` are planned; `ends`: it has no time triggers."""
+    await SQL.create.run(connection, task=task, generation=generation, last_instant=last_instant, ends=ends)
+    await _put_event_triggers(connection, project, task, event_triggers)
+
+
+async def replan(
+    connection: Connection,
+    *,
+    project: str,
+    task: UUID,
+    last_instant: datetime,
+    event_triggers: Sequence[EventTriggerRow],
+    ends: bool = False,
+) -> int:
+    """The triggers or the zone changed: what is due fires first, then a new generation begins; returns it."""
+    await fire_if_due(connection, task)
+    generation: int = await SQL.replan.value(connection, task=task, last_instant=last_instant, ends=ends)
+    await _put_event_triggers(connection, project, task, event_triggers)
+    return generation
+
+
+async def fire_if_due(connection: Connection, task: UUID) -> None:
+    """Locks the cursor and fires it when it is due: done before whatever would change it."""
+    if await SQL.lock.value(connection, task=task):
+        await SQL.fire_one.row(connection, task=task)
+
+
+async def pause(connection: Connection, task: UUID) -> None:
+    """Fires what is due, then nothing until `resume`."""
+    await fire_if_due(connection, task)
+    await SQL.pause.run(connection, task=task)
+
+
+async def resume(connection: Connection, task: UUID) -> None:
+    """Goes on from now; what passed since the pause will be recorded as PAUSED."""
+    await SQL.resume.run(connection, task=task)
+
+
+async def remove(connection: Connection, task: UUID) -> None:
+    """Fires never again, by time or by event."""
+    await SQL.remove.run(connection, task=task)
+    await SQL.drop_event_triggers.run(connection, task=task)
+
+
+async def fire(connection: Connection, batch: int) -> Fired:
+    """Fires up to `batch` cursors that are due now, in one statement."""
+    row = await SQL.fire.row(connection, batch=batch)
+    return Fired(row["moved"], row["enqueued"])
+
+
+async def fire_one(connection: Connection, task: UUID) -> Fired:
+    """Fires the locked cursor of one task."""
+    row = await SQL.fire_one.row(connection, task=task)
+    return Fired(row["moved"], row["enqueued"])
+
+
+async def seconds_to_next(connection: Connection) -> float | None:
+    """How long until the earliest cursor is due, by the database's clock; None: there is none."""
+    row = await SQL.earliest.row(connection)
+    return None if row["next_fire_time"] is None else (row["next_fire_time"] - row["now"]).total_seconds()
+
+
+async def unplanned(connection: Connection, batch: int) -> list[Record]:
+    """Locks up to `batch` cursors whose next instant is to be computed."""
+    return await SQL.unplanned.rows(connection, batch=batch)
+
+
+async def late(connection: Connection) -> Record | None:
+    """Locks one cursor that is more than five seconds late."""
+    row: Record | None = await SQL.late.row(connection)
+    return row
+
+
+async def plan(connection: Connection, planned: PlanColumns) -> None:
+    """Writes computed next instants into locked cursors."""
+    await SQL.plan.run(
+        connection,
+        tasks=planned.tasks,
+        instants=planned.instants,
+        keys=planned.keys,
+        triggers=planned.triggers,
+        params=planned.params,
+        ends=planned.ends,
+        states=planned.states,
+    )
+
+
+async def move(
+    connection: Connection,
+    *,
+    task: UUID,
+    last_instant: datetime,
+    trigger_state: str | None,
+    paused_until: datetime | None,
+) -> None:
+    """Everything up to `last_instant` is accounted for; the cursor is to be planned."""
+    await SQL.move.run(
+        connection, task=task, last_instant=last_instant, trigger_state=trigger_state, paused_until=paused_until
+    )
+
+
+async def record_unfired(connection: Connection, *, project: str, task: UUID, unfired: UnfiredColumns) -> None:
+    """Writes ledger rows for instants that will not run."""
+    await SQL.record_unfired.run(
+        connection,
+        project=project,
+        task=task,
+        keys=unfired.keys,
+        triggers=unfired.triggers,
+        instants=unfired.instants,
+        last_instants=unfired.last_instants,
+        counts=unfired.counts,
+        outcomes=unfired.outcomes,
+        reasons=unfired.reasons,
+    )
+
+
+async def complete_tasks(connection: Connection, tasks: Sequence[UUID]) -> list[Record]:
+    """Marks as COMPLETED those tasks that have nothing more to do; returns their (uid, project, name)."""
+    return await SQL.complete_tasks.rows(connection, tasks=list(tasks))
+
+
+async def _put_event_triggers(
+    connection: Connection, project: str, task: UUID, rows: Sequence[EventTriggerRow]
+) -> None:
+    columns: dict[str, list[Any]] = {
+        "triggers": [row["trigger"] for row in rows],
+        "topics": [row["topic"] for row in rows],
+        "conditions": [row["condition"] for row in rows],
+        "params": [row["params"] for row in rows],
+    }
+    await SQL.put_event_triggers.run(connection, project=project, task=task, **columns)

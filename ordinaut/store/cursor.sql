@@ -1,0 +1,147 @@
+-- query create: The clock's cursor of a new task.
+INSERT INTO schedule_cursor (task, generation, last_instant, next_fire_time)
+VALUES (:task, :generation, :last_instant, CASE WHEN :ends::boolean THEN 'infinity'::timestamptz END);
+
+-- query put_event_triggers: The event triggers of a task; they see events after the log's present position.
+WITH gone AS (DELETE FROM event_trigger WHERE task = :task AND trigger <> ALL(:triggers::text[]))
+INSERT INTO event_trigger (project, task, trigger, topic, condition, params, effective_position)
+SELECT :project, :task, e.trigger, e.topic, e.condition, e.params,
+  (SELECT value FROM position WHERE name = 'events')
+FROM unnest(:triggers::text[], :topics::text[], :conditions::text[], :params::jsonb[])
+  AS e (trigger, topic, condition, params)
+ON CONFLICT (task, trigger) DO UPDATE
+SET topic = excluded.topic, condition = excluded.condition, params = excluded.params;
+
+-- query drop_event_triggers: A deleted task reacts to nothing.
+DELETE FROM event_trigger WHERE task = :task;
+
+-- query replan: The definition's triggers or zone changed: a new generation begins at the given moment.
+UPDATE schedule_cursor
+SET
+  generation = generation + 1, last_instant = :last_instant, next_instant = NULL, next_key = NULL, next_trigger = NULL,
+  next_params = NULL, interval_end = NULL, trigger_state = NULL,
+  next_fire_time = CASE WHEN :ends::boolean THEN 'infinity'::timestamptz END
+WHERE task = :task
+RETURNING generation;
+
+-- query lock: Locks the cursor before an edit.
+SELECT next_fire_time <= clock_now() AS due FROM schedule_cursor WHERE task = :task FOR UPDATE;
+
+-- query pause: Nothing fires until resumed.
+UPDATE schedule_cursor
+SET next_fire_time = 'infinity', next_instant = NULL
+WHERE task = :task;
+
+-- query resume: Fires again; what passed meanwhile is for catch-up to record.
+UPDATE schedule_cursor SET next_fire_time = NULL, paused_until = clock_now() WHERE task = :task;
+
+-- query remove: A deleted task never fires again.
+UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
+
+-- fragment fire_due: Turns the cursors in `due` into runs and ledger rows, and leaves them to be planned.
+-- `due` has: task, next_instant, next_key, next_trigger, next_params, interval_end, generation, now.
+fresh AS (
+  SELECT
+    new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
+    'SCHEDULED' AS kind, due.next_trigger AS trigger, due.next_key AS key, t.uid || '/' || due.next_key AS root,
+    CASE WHEN due.next_params IS NULL THEN v.params ELSE v.params || due.next_params END AS params,
+    NULL::jsonb AS event, due.next_instant AS scheduled_time, due.interval_end, NULL::timestamptz AS start_time,
+    v.priority, v.overlap IS DISTINCT FROM 'ALLOW' AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth,
+    due.next_instant AS instant, due.now
+  FROM due
+  JOIN task AS t ON t.uid = due.task
+  JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+  WHERE NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.key = due.next_key)
+    AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.instant = due.next_instant)
+),
+-- include due_work.enqueue
+, moved AS (
+  UPDATE schedule_cursor AS c
+  SET last_instant = due.next_instant, next_instant = NULL, next_fire_time = NULL
+  FROM due
+  WHERE c.task = due.task
+  RETURNING c.task
+)
+SELECT (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM enqueued) AS enqueued
+
+-- query fire: Fires cursors that are due now, at most five seconds late.
+WITH due AS MATERIALIZED (
+  SELECT c.task, c.next_instant, c.next_key, c.next_trigger, c.next_params, c.interval_end, c.generation, clock.now
+  FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
+  WHERE c.next_fire_time <= clock_now() AND c.next_fire_time >= clock_now() - interval '5 seconds'
+  ORDER BY c.task
+  LIMIT :batch
+  FOR UPDATE OF c SKIP LOCKED
+),
+-- include fire_due
+
+-- query fire_one: Fires the locked cursor of one task, whatever its next instant is.
+WITH due AS MATERIALIZED (
+  SELECT c.task, c.next_instant, c.next_key, c.next_trigger, c.next_params, c.interval_end, c.generation, clock.now
+  FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
+  WHERE c.task = :task AND c.next_instant IS NOT NULL
+),
+-- include fire_due
+
+-- query earliest: When the next cursor is due, on the database's clock; infinity for never.
+SELECT clock_now() AS now, min(next_fire_time) AS next_fire_time
+FROM schedule_cursor
+WHERE next_fire_time < 'infinity';
+
+-- query unplanned: A batch of cursors to plan, with the schedule of their task, locked.
+SELECT c.task, c.generation, c.last_instant, c.trigger_state::text AS trigger_state, v.schedule::text AS schedule,
+  c.paused_until, clock_now() AS now
+FROM schedule_cursor AS c
+JOIN task AS t ON t.uid = c.task
+JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+WHERE c.next_fire_time IS NULL
+ORDER BY c.task
+LIMIT :batch
+FOR UPDATE OF c SKIP LOCKED;
+
+-- query late: One cursor that is more than five seconds late, locked.
+SELECT c.task, t.project, c.generation, c.last_instant, c.trigger_state::text AS trigger_state,
+  v.schedule::text AS schedule, c.paused_until, clock_now() AS now
+FROM schedule_cursor AS c
+JOIN task AS t ON t.uid = c.task
+JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+WHERE c.next_fire_time < clock_now() - interval '5 seconds'
+ORDER BY c.next_fire_time, c.task
+LIMIT 1
+FOR UPDATE OF c SKIP LOCKED;
+
+-- query plan: The next instants that were computed; a cursor without one has ended.
+UPDATE schedule_cursor AS c
+SET
+  next_instant = p.next_instant, next_fire_time = coalesce(p.next_instant, 'infinity'), next_key = p.next_key,
+  next_trigger = p.next_trigger, next_params = p.next_params, interval_end = p.interval_end,
+  trigger_state = p.trigger_state, paused_until = NULL
+FROM unnest(
+  :tasks::uuid[], :instants::timestamptz[], :keys::text[], :triggers::text[], :params::jsonb[], :ends::timestamptz[],
+  :states::jsonb[]) AS p (task, next_instant, next_key, next_trigger, next_params, interval_end, trigger_state)
+WHERE c.task = p.task;
+
+-- query move: Catch-up has accounted for everything up to here.
+UPDATE schedule_cursor
+SET
+  last_instant = :last_instant, trigger_state = :trigger_state::jsonb, next_instant = NULL, next_fire_time = NULL,
+  paused_until = :paused_until::timestamptz
+WHERE task = :task;
+
+-- query record_unfired: Occurrences that will not run, neighbours with one outcome and reason in one row.
+INSERT INTO occurrence (project, task, key, trigger, instant, last_instant, count, outcome, reason, create_time)
+SELECT :project, :task, o.key, o.trigger, o.instant, o.last_instant, o.count, o.outcome, o.reason, clock_now()
+FROM unnest(
+  :keys::text[], :triggers::text[], :instants::timestamptz[], :last_instants::timestamptz[], :counts::int[],
+  :outcomes::text[], :reasons::text[]) AS o (key, trigger, instant, last_instant, count, outcome, reason)
+ON CONFLICT DO NOTHING;
+
+-- query complete_tasks: Tasks whose schedule has ended, which react to no event, and whose last run is over.
+UPDATE task AS t
+SET state = 'COMPLETED', state_reason = 'the schedule has ended', update_time = clock_now(), revision = t.revision + 1
+FROM schedule_cursor AS c
+WHERE t.uid = ANY(:tasks::uuid[]) AND c.task = t.uid AND t.state = 'ACTIVE' AND t.delete_time IS NULL
+  AND c.next_fire_time = 'infinity' AND c.last_instant IS NOT NULL AND c.trigger_state IS NOT NULL
+  AND NOT EXISTS (SELECT FROM event_trigger AS e WHERE e.task = t.uid)
+  AND NOT EXISTS (SELECT FROM due_work AS d WHERE d.task = t.uid)
+RETURNING t.uid, t.project, t.name;

@@ -1,0 +1,354 @@
+-- query now: What the database's clock says.
+SELECT clock_now();
+
+-- fragment enqueue: Runs, their ledger rows and their `queued` events from `fresh`; `enqueued` is what became of them.
+-- `fresh` has: run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
+-- scheduled_time, interval_end, start_time, priority, exclusive, max_losses, run_timeout, depth, instant, now.
+enqueued AS (
+  INSERT INTO due_work (
+    id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event,
+    scheduled_time, interval_end, state, due_time, ready_time, priority, exclusive, max_losses, run_timeout, depth,
+    create_time)
+  SELECT
+    run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
+    scheduled_time, interval_end, CASE WHEN start_time > now THEN 'DELAYED' ELSE 'READY' END,
+    greatest(start_time, now), greatest(start_time, now), priority, exclusive AND coalesce(start_time <= now, true),
+    max_losses, run_timeout, depth, now
+  FROM fresh
+  ORDER BY task
+  ON CONFLICT (task) WHERE exclusive DO NOTHING
+  RETURNING id
+), ledger AS (
+  INSERT INTO occurrence (project, task, key, trigger, instant, outcome, reason, run, create_time)
+  SELECT
+    f.project, f.task, f.key, f.trigger, f.instant,
+    CASE WHEN e.id IS NULL THEN 'SKIPPED_OVERLAP' ELSE 'ENQUEUED' END,
+    CASE WHEN e.id IS NULL THEN 'a run of the task was live' ELSE '' END,
+    e.id, f.now
+  FROM fresh AS f LEFT JOIN enqueued AS e ON e.id = f.run
+), announced AS (
+  INSERT INTO outbox (project, events, count, create_time)
+  SELECT
+    f.project,
+    jsonb_agg(jsonb_build_object(
+      'uid', new_id(), 'topic', 'ordinaut.run.queued', 'source', 'runs/' || f.run, 'subject', 'tasks/' || f.task_name,
+      'id', '', 'publisher', '', 'depth', f.depth, 'data', jsonb_build_object('kind', f.kind))),
+    count(*), max(f.now)
+  FROM fresh AS f JOIN enqueued AS e ON e.id = f.run
+  GROUP BY f.project
+)
+
+-- fragment end: History and events of runs that have left due_work as `gone`; its rows carry the deleted row's columns
+-- and end_state, output, error, reason, now.
+history AS (
+  INSERT INTO run (
+    id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
+    interval_end, state, output, error, claims, losses, depth, cancel_reason, create_time, start_time, end_time)
+  SELECT
+    id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
+    interval_end, end_state, output, error, claims, losses, depth, reason, create_time, start_time, now
+  FROM gone
+), announced AS (
+  INSERT INTO outbox (project, events, count, create_time)
+  SELECT
+    project,
+    jsonb_agg(jsonb_build_object(
+      'uid', new_id(), 'topic', 'ordinaut.run.' || lower(end_state), 'source', 'runs/' || id,
+      'subject', 'tasks/' || task_name, 'id', '', 'publisher', '', 'depth', depth,
+      'data', jsonb_build_object('kind', kind, 'task_uid', task))),
+    count(*), max(now)
+  FROM gone
+  GROUP BY project
+)
+
+-- query enqueue_manual: A run that somebody asks for, beside the schedule.
+WITH fresh AS (
+  SELECT
+    :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
+    'MANUAL' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, t.uid || '/run:' || :run::uuid AS root, :params::jsonb AS params,
+    NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
+    :start_time::timestamptz AS start_time, coalesce(:priority::smallint, v.priority) AS priority,
+    v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth,
+    NULL::timestamptz AS instant, clock.now
+  FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+  CROSS JOIN (SELECT clock_now() AS now) AS clock
+  WHERE t.uid = :task
+),
+-- include enqueue
+SELECT
+  (SELECT id FROM enqueued) AS run,
+  (SELECT id FROM due_work WHERE task = :task AND exclusive) AS live_run;
+
+-- query enqueue_for_events: Runs that events trigger, once for each (task, event).
+WITH matched AS (
+  SELECT DISTINCT ON (task, uid) *
+  FROM unnest(
+    :tasks::uuid[], :triggers::text[], :uids::text[], :events::jsonb[], :params::jsonb[], :depths::smallint[])
+    AS m (task, trigger, uid, event, params, depth)
+  ORDER BY task, uid
+), fresh AS (
+  SELECT
+    new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
+    'EVENT' AS kind, m.trigger, 'event:' || m.uid AS key,
+    t.uid || '/event:' || m.uid AS root, v.params || coalesce(m.params, '{}') AS params, m.event,
+    NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end, NULL::timestamptz AS start_time,
+    v.priority, v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses, v.run_timeout, m.depth,
+    NULL::timestamptz AS instant, clock.now
+  FROM matched AS m
+  JOIN task AS t ON t.uid = m.task AND t.state = 'ACTIVE' AND t.delete_time IS NULL
+  JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+  CROSS JOIN (SELECT clock_now() AS now) AS clock
+  WHERE NOT EXISTS (
+    SELECT FROM occurrence AS o WHERE o.task = t.uid AND o.key = 'event:' || m.uid)
+),
+-- include enqueue
+SELECT count(*) FROM enqueued;
+
+-- fragment licence: The moment of a claim; empty, and with it the claim, unless the lease is live.
+clock AS MATERIALIZED (
+  SELECT now FROM (SELECT clock_now() AS now) AS c
+  WHERE EXISTS (SELECT FROM lease AS l WHERE l.id = :lease AND l.expire_time > c.now AND NOT l.draining)
+)
+
+-- fragment leased: Leases the `picked` rows and hands them to the worker.
+UPDATE due_work AS d
+SET
+  state = 'LEASED', lease_owner = :lease, fence = d.fence + 1, claims = d.claims + 1,
+  segment_time = coalesce(d.segment_time, clock.now), start_time = coalesce(d.start_time, clock.now)
+FROM picked, clock
+WHERE d.id = picked.id
+RETURNING
+  d.id, d.fence, d.claims, d.project, d.task, d.task_name, d.task_version, d.owner, d.kind, d.trigger, d.occurrence,
+  d.root, d.params::text AS params, d.event::text AS event, d.scheduled_time, d.interval_end, d.priority, d.ready_time,
+  d.together, d.depth, d.segment_time, d.cancel_requested,
+  extract(epoch FROM d.start_time + d.run_timeout - clock.now) AS remaining_seconds,
+  (d.claims > 1 OR d.losses > 0) AS resumed,
+  (SELECT p.revision FROM project AS p WHERE p.name = d.project) AS project_revision
+
+-- query claim: A batch of READY rows under a live lease: class by class, oldest first, each from its low-water hint on.
+WITH
+-- include licence
+, picked AS MATERIALIZED (
+  SELECT ready.id
+  FROM clock, unnest(:classes::smallint[], :hints::timestamptz[]) AS class (priority, hint)
+  CROSS JOIN LATERAL (
+    SELECT w.id
+    FROM due_work AS w
+    WHERE w.state = 'READY' AND w.together IS NULL AND w.priority = class.priority AND w.ready_time >= class.hint
+    ORDER BY w.ready_time, w.id
+    LIMIT :batch
+    FOR UPDATE SKIP LOCKED
+  ) AS ready
+  LIMIT :batch
+)
+-- include leased
+
+-- query claim_suspects: The smallest group of runs that must share their stream with nothing else.
+WITH
+-- include licence
+, oldest AS (
+  SELECT w.together FROM clock, due_work AS w
+  WHERE w.state = 'READY' AND w.together IS NOT NULL AND w.losses < w.max_losses
+  ORDER BY w.ready_time, w.id
+  LIMIT 1
+), picked AS MATERIALIZED (
+  SELECT w.id
+  FROM due_work AS w
+  WHERE w.state = 'READY' AND w.together = (SELECT together FROM oldest) AND w.losses < w.max_losses
+  ORDER BY w.ready_time, w.id
+  LIMIT (SELECT together FROM oldest)
+  FOR UPDATE SKIP LOCKED
+)
+-- include leased
+
+-- query has_suspects: Whether any run is to be claimed on a stream of its own.
+SELECT EXISTS (SELECT FROM due_work WHERE state = 'READY' AND together IS NOT NULL AND losses < max_losses);
+
+-- query journal_of: What claimed runs have recorded already.
+SELECT run, path, attempt, seq, state, tool, output::text AS output, error::text AS error
+FROM step_run
+WHERE run = ANY(:runs::uuid[])
+ORDER BY run, seq;
+
+-- query held: The rows under a lease, to release those that their worker does not hold.
+SELECT id, fence, cancel_requested FROM due_work WHERE state = 'LEASED' AND lease_owner = :lease;
+
+-- query cancels: Which of a lease's runs are to be stopped.
+SELECT id FROM due_work WHERE state = 'LEASED' AND lease_owner = :lease AND cancel_requested;
+
+-- fragment mine: The rows that a worker's write may touch: its own, by fence, under a live lease.
+d.id = w.id AND d.fence = w.fence AND d.lease_owner = :lease AND d.state = 'LEASED'
+AND EXISTS (SELECT FROM lease AS l WHERE l.id = :lease AND l.expire_time > clock.now)
+
+-- query lock_mine: Locks the rows that the worker still owns, in id order, before it writes what belongs to them.
+SELECT d.id
+FROM unnest(:ids::uuid[], :fences::bigint[]) AS w (id, fence)
+CROSS JOIN (SELECT clock_now() AS now) AS clock
+JOIN due_work AS d ON
+-- include mine
+ORDER BY d.id
+FOR UPDATE OF d;
+
+-- query record_steps: Journal entries of locked rows. A repeated entry is the same entry.
+INSERT INTO step_run (
+  run, path, attempt, seq, state, tool, input, output, error, segment_time, start_time, end_time)
+SELECT s.run, s.path, s.attempt, s.seq, s.state, s.tool, s.input, s.output, s.error, d.segment_time,
+  to_timestamp(s.start_us / 1e6), to_timestamp(s.end_us / 1e6)
+FROM unnest(
+  :runs::uuid[], :paths::text[], :attempts::int[], :seqs::int[], :states::text[], :tools::text[], :inputs::jsonb[],
+  :outputs::jsonb[], :errors::jsonb[], :starts::bigint[], :ends::bigint[])
+  AS s (run, path, attempt, seq, state, tool, input, output, error, start_us, end_us)
+JOIN due_work AS d ON d.id = s.run
+ON CONFLICT (run, path, attempt) DO NOTHING;
+
+-- query complete: Ends runs that the worker still owns, with their last steps, in one statement.
+WITH clock AS MATERIALIZED (SELECT clock_now() AS now),
+gone AS (
+  DELETE FROM due_work AS d
+  USING clock, unnest(:ids::uuid[], :fences::bigint[], :states::text[], :outputs::jsonb[], :errors::jsonb[])
+    AS w (id, fence, end_state, output, error)
+  WHERE
+-- include mine
+  RETURNING d.*, w.end_state, w.output, w.error, d.cancel_reason AS reason, clock.now
+), steps AS (
+  INSERT INTO step_run (
+    run, path, attempt, seq, state, tool, input, output, error, segment_time, start_time, end_time)
+  SELECT s.run, s.path, s.attempt, s.seq, s.state, s.tool, s.input, s.output, s.error, g.segment_time,
+    to_timestamp(s.start_us / 1e6), to_timestamp(s.end_us / 1e6)
+  FROM unnest(
+    :runs::uuid[], :paths::text[], :attempts::int[], :seqs::int[], :step_states::text[], :tools::text[],
+    :inputs::jsonb[], :step_outputs::jsonb[], :step_errors::jsonb[], :starts::bigint[], :ends::bigint[])
+    AS s (run, path, attempt, seq, state, tool, input, output, error, start_us, end_us)
+  JOIN gone AS g ON g.id = s.run
+  ON CONFLICT (run, path, attempt) DO NOTHING
+),
+-- include end
+SELECT id FROM gone;
+
+-- query delay: Gives a run back until its next try; its slot is free meanwhile.
+UPDATE due_work AS d
+SET
+  state = 'DELAYED', lease_owner = NULL, due_time = clock.now + w.delay_ms * interval '1 millisecond',
+  ready_time = clock.now + w.delay_ms * interval '1 millisecond'
+FROM
+  (SELECT clock_now() AS now) AS clock,
+  unnest(:ids::uuid[], :fences::bigint[], :delays::bigint[]) AS w (id, fence, delay_ms)
+WHERE
+-- include mine
+RETURNING d.id;
+
+-- query release: Gives rows back uncounted: a draining worker, a claim that came too late, an unknown commit.
+UPDATE due_work AS d
+SET state = 'READY', lease_owner = NULL, ready_time = clock.now
+FROM (SELECT clock_now() AS now) AS clock, unnest(:ids::uuid[], :fences::bigint[]) AS w (id, fence)
+WHERE d.id = w.id AND d.fence = w.fence AND d.lease_owner = :lease AND d.state = 'LEASED'
+RETURNING d.id;
+
+-- fragment loss: The columns of a row whose engine or worker was lost; each loss narrows whom it may run beside.
+  state = 'READY', lease_owner = NULL, ready_time = clock.now,
+  losses = d.losses + (d.together IS NOT DISTINCT FROM 1)::int,
+  together = CASE WHEN d.together IS NULL THEN 64 WHEN d.together > 16 THEN 16 WHEN d.together > 4 THEN 4 ELSE 1 END
+
+-- query lose: Gives back the rows of an engine that went away.
+UPDATE due_work AS d
+SET
+-- include loss
+FROM (SELECT clock_now() AS now) AS clock, unnest(:ids::uuid[], :fences::bigint[]) AS w (id, fence)
+WHERE d.id = w.id AND d.fence = w.fence AND d.lease_owner = :lease AND d.state = 'LEASED'
+RETURNING d.id;
+
+-- query rescue: Takes back rows whose lease is over: their worker is lost.
+WITH clock AS MATERIALIZED (SELECT clock_now() AS now), orphan AS MATERIALIZED (
+  SELECT w.id
+  FROM clock, due_work AS w
+  WHERE w.state = 'LEASED'
+    AND NOT EXISTS (SELECT FROM lease AS l WHERE l.id = w.lease_owner AND l.expire_time > clock.now)
+  ORDER BY w.id
+  LIMIT :batch
+  FOR UPDATE OF w SKIP LOCKED
+)
+UPDATE due_work AS d
+SET
+-- include loss
+FROM orphan, clock
+WHERE d.id = orphan.id
+RETURNING d.id;
+
+-- query end_unclaimed: Ends READY rows that were lost too often, and those that are to be cancelled.
+WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
+  SELECT w.id FROM due_work AS w
+  WHERE w.state = 'READY' AND w.together IS NOT NULL AND (w.losses >= w.max_losses OR w.cancel_requested)
+  ORDER BY w.id
+  LIMIT :batch
+  FOR UPDATE SKIP LOCKED
+), gone AS (
+  DELETE FROM due_work AS d
+  USING doomed, clock
+  WHERE d.id = doomed.id
+  RETURNING d.*,
+    CASE WHEN d.cancel_requested THEN 'CANCELLED' ELSE 'FAILED' END AS end_state,
+    NULL::jsonb AS output,
+    CASE WHEN NOT d.cancel_requested THEN jsonb_build_object(
+      'code', 'LOST_TOO_OFTEN', 'retryable', false,
+      'message', format('its engine or worker was lost %s times while the run was alone', d.losses)) END AS error,
+    d.cancel_reason AS reason, clock.now
+),
+-- include end
+SELECT id FROM gone;
+
+-- query promote: Makes delayed rows claimable when their time has come.
+WITH due AS MATERIALIZED (
+  SELECT w.id FROM due_work AS w
+  WHERE w.state = 'DELAYED' AND w.due_time <= clock_now()
+  ORDER BY w.due_time
+  LIMIT :batch
+  FOR UPDATE SKIP LOCKED
+)
+UPDATE due_work AS d SET state = 'READY', ready_time = clock_now()
+FROM due
+WHERE d.id = due.id;
+
+-- query next_promotion: When the next delayed row is due, on the database's clock.
+SELECT min(due_time) FROM due_work WHERE state = 'DELAYED';
+
+-- query end_cancelled: Ends rows that no worker holds: one run, or those of a task, a thousand at a time.
+WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
+  SELECT w.id FROM due_work AS w
+  WHERE (w.id = :run::uuid OR w.task = :task::uuid) AND w.state <> 'LEASED'
+  ORDER BY w.id
+  LIMIT 1000
+  FOR UPDATE
+), gone AS (
+  DELETE FROM due_work AS d
+  USING doomed, clock
+  WHERE d.id = doomed.id
+  RETURNING d.*, 'CANCELLED' AS end_state, NULL::jsonb AS output, NULL::jsonb AS error, :reason::text AS reason,
+    clock.now
+),
+-- include end
+SELECT id FROM gone;
+
+-- query end_cancelled_mine: Ends runs that the worker owns and was asked to stop.
+WITH clock AS MATERIALIZED (SELECT clock_now() AS now), gone AS (
+  DELETE FROM due_work AS d
+  USING clock, unnest(:ids::uuid[], :fences::bigint[]) AS w (id, fence)
+  WHERE d.cancel_requested AND
+-- include mine
+  RETURNING d.*, 'CANCELLED' AS end_state, NULL::jsonb AS output, NULL::jsonb AS error, d.cancel_reason AS reason,
+    clock.now
+),
+-- include end
+SELECT id FROM gone;
+
+-- query request_cancel: Asks the worker that holds the rows to stop them.
+UPDATE due_work SET cancel_requested = true, cancel_reason = :reason
+WHERE (id = :run::uuid OR task = :task::uuid) AND state = 'LEASED' AND NOT cancel_requested
+RETURNING id;
+
+-- query is_live: Whether a run still has its row.
+SELECT true FROM due_work WHERE id = :run;
+
+-- query depth: Rows by state, and how long the oldest claimable one has waited.
+SELECT state, count(*) AS rows, max(clock_now() - ready_time) FILTER (WHERE state = 'READY') AS oldest
+FROM due_work
+GROUP BY state;

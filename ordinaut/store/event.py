@@ -1,0 +1,109 @@
+"""The event log: rows of the outbox, numbered once, never changed."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ordinaut.store.sql import Connection, Queries, Record
+
+SQL = Queries(__file__)
+NUMBER_BATCH = 1000
+
+
+async def publish(
+    connection: Connection,
+    *,
+    uid: UUID,
+    project: str,
+    topic: str,
+    source: str,
+    subject: str,
+    event_id: str,
+    data_json: str,
+    publisher: str,
+    depth: int,
+) -> tuple[UUID, datetime | None]:
+    """Appends one event under `uid`, once per (source, event_id) where an id is given.
+
+    Returns:
+        The event's uid, and its time; the first publication's uid and None when it was published before.
+    """
+    if event_id:
+        first: UUID = await SQL.claim_id.value(connection, project=project, source=source, event_id=event_id, uid=uid)
+        if first != uid:
+            return first, None
+    event = {
+        "uid": str(uid),
+        "topic": topic,
+        "source": source,
+        "subject": subject,
+        "id": event_id,
+        "publisher": publisher,
+        "depth": depth,
+        "data": json.loads(data_json),
+    }
+    return uid, await announce(connection, project, [event])
+
+
+async def announce(connection: Connection, project: str, events: Sequence[dict[str, Any]]) -> datetime:
+    """Appends events `{uid, topic, source, subject, id, publisher, depth, data}` as one row; returns their time."""
+    moment: datetime = await SQL.append.value(connection, project=project, events=json.dumps(list(events)))
+    return moment
+
+
+async def number(connection: Connection) -> int:
+    """Numbers committed rows, inside a transaction; returns how many."""
+    last = await SQL.lock_counter.value(connection)
+    return int(await SQL.number.value(connection, last=last, batch=NUMBER_BATCH))
+
+
+async def unsent(connection: Connection, batch: int) -> list[Record]:
+    """Numbered rows that the stream may not have, from the lowest position."""
+    return await SQL.unsent.rows(connection, batch=batch)
+
+
+async def mark_sent(connection: Connection, ids: Sequence[int]) -> None:
+    """The stream has these rows."""
+    await SQL.mark_sent.run(connection, ids=list(ids))
+
+
+async def read(connection: Connection, *, project: str | None, after: int, batch: int) -> list[Record]:
+    """Rows (project, position, count, events as JSON text, create_time) that hold positions beyond `after`.
+
+    The first row may begin at or before `after`; None reads every project.
+    """
+    return await SQL.read.rows(connection, project=project, after=after, batch=batch)
+
+
+async def last_position(connection: Connection) -> int:
+    """The last numbered position; 0 for an empty log."""
+    return int(await SQL.last_position.value(connection))
+
+
+async def first_position(connection: Connection) -> int:
+    """The first position that the log still holds; 0 for an empty log."""
+    return int(await SQL.first_position.value(connection))
+
+
+async def backlog(connection: Connection) -> Record:
+    """How many events wait to be numbered or sent, and the age of the oldest in seconds."""
+    row: Record = await SQL.backlog.row(connection)
+    return row
+
+
+async def lock_matcher(connection: Connection) -> int | None:
+    """How far events are matched; None when another process is matching right now."""
+    value: int | None = await SQL.lock_matcher.value(connection)
+    return value
+
+
+async def move_matcher(connection: Connection, position: int) -> None:
+    """Events up to `position` are matched."""
+    await SQL.move_matcher.run(connection, position=position)
+
+
+async def triggers(connection: Connection, projects: Sequence[str]) -> list[Record]:
+    """The event triggers of the active tasks of some projects."""
+    return await SQL.triggers.rows(connection, projects=list(projects))

@@ -1,0 +1,68 @@
+-- query claim_id: A publisher's own id is accepted once; returns the first event's uid.
+INSERT INTO event AS e (project, source, id, uid)
+VALUES (:project, :source, :event_id, :uid)
+ON CONFLICT (project, source, id) DO UPDATE SET uid = e.uid
+RETURNING uid;
+
+-- query append: One or more events of a project, as one row of the log.
+INSERT INTO outbox (project, events, count, create_time)
+VALUES (:project, :events::jsonb, jsonb_array_length(:events::jsonb), clock_now())
+RETURNING create_time;
+
+-- query lock_counter: The last position; one numbering at a time.
+SELECT value FROM position WHERE name = 'events' FOR UPDATE;
+
+-- query number: Gives committed rows their positions, from one counter: sequence order is not commit order.
+WITH fresh AS (
+  SELECT id, count FROM outbox WHERE position IS NULL ORDER BY id LIMIT :batch
+), placed AS (
+  SELECT id, count, :last + sum(count) OVER (ORDER BY id) - count + 1 AS first FROM fresh
+), numbered AS (
+  UPDATE outbox AS o SET position = placed.first FROM placed WHERE o.id = placed.id RETURNING o.count
+), counted AS (
+  SELECT count(*) AS rows, coalesce(sum(count), 0) AS events FROM numbered
+), moved AS (
+  UPDATE position SET value = value + counted.events FROM counted WHERE name = 'events' AND counted.events > 0
+)
+SELECT rows FROM counted;
+
+-- query unsent: Numbered rows that the stream may not have, from the lowest.
+SELECT id, project, position, count, events::text AS events, create_time
+FROM outbox
+WHERE position IS NOT NULL AND NOT sent
+ORDER BY position
+LIMIT :batch;
+
+-- query mark_sent: The stream has them.
+UPDATE outbox SET sent = true WHERE id = ANY(:ids::bigint[]);
+
+-- query read: The log from a position on, of one project or of all.
+SELECT project, position, count, events::text AS events, create_time
+FROM outbox
+WHERE position IS NOT NULL AND position + count - 1 > :after AND position > :after - 1000
+  AND (:project::text IS NULL OR project = :project)
+ORDER BY position
+LIMIT :batch;
+
+-- query last_position: The last numbered event.
+SELECT value FROM position WHERE name = 'events';
+
+-- query first_position: The first event still in the log, 0 when it is empty.
+SELECT coalesce(min(position), 0) FROM outbox WHERE position IS NOT NULL;
+
+-- query backlog: Events that have no position yet, or that the stream may not have, and the age of the oldest.
+SELECT coalesce(sum(count), 0) AS events, coalesce(extract(epoch FROM clock_now() - min(create_time)), 0) AS age
+FROM outbox
+WHERE position IS NULL OR NOT sent;
+
+-- query lock_matcher: How far events are matched; one matcher at a time.
+SELECT value FROM position WHERE name = 'matcher' FOR UPDATE SKIP LOCKED;
+
+-- query move_matcher: Events up to here are matched.
+UPDATE position SET value = :position WHERE name = 'matcher';
+
+-- query triggers: The event triggers of active tasks in some projects.
+SELECT e.project, e.task, e.trigger, e.topic, e.condition, e.params::text AS params, e.effective_position
+FROM event_trigger AS e
+JOIN task AS t ON t.uid = e.task
+WHERE e.project = ANY(:projects::text[]) AND t.state = 'ACTIVE' AND t.delete_time IS NULL;

@@ -1,0 +1,125 @@
+"""Rules by the day or longer (FREQ=YEARLY to DAILY), expanded on naive local time.
+
+The periods are reached by arithmetic from DTSTART, so that the cost of an answer does not grow with the age of the
+rule, and no period after the year 2200 is looked at, so that a rule without any day ends.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from scheduler.triggers.clock_grid import ClockGrid, Members
+from scheduler.triggers.day_sets import DaySets, completed
+from scheduler.triggers.days import LAST_DAY, next_day
+from scheduler.triggers.recurrence import Frequency, Rule
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The members that BYSETPOS picks."""
+
+    times: Sequence[datetime]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def at(self, index: int) -> datetime:
+        return self.times[index]
+
+    def rank(self, local: datetime) -> int:
+        return bisect_right(self.times, local)
+
+
+class CalendarRule:
+    """The nominal local times of a rule from its start on."""
+
+    __slots__ = ("_first_index", "_grid", "_rule", "_sets", "_start")
+
+    def __init__(self, rule: Rule, start: datetime) -> None:
+        self._rule = completed(rule, start.date())
+        self._start = start
+        self._sets = DaySets(self._rule)
+        self._grid = ClockGrid(
+            rule.hours or (start.hour,), rule.minutes or (start.minute,), rule.seconds or (start.second,)
+        )
+        self._first_index = self._index(start.date())
+
+    def next(self, local: datetime) -> datetime | None:
+        """The first nominal time after the local time, or None up to the year 2200."""
+        since = max(local, self._start - _TICK)
+        for members in self._periods(since.date()):
+            rank = members.rank(since)
+            if rank < len(members):
+                return members.at(rank)
+        return None
+
+    def nth(self, count: int) -> datetime | None:
+        """The count-th nominal time (the first is 1), or the last one before the end of the year 2200."""
+        before_start = self._start - _TICK
+        last = None
+        for members in self._periods(self._start.date()):
+            skipped = members.rank(before_start)
+            here = len(members) - skipped
+            if here >= count:
+                return members.at(skipped + count - 1)
+            if here:
+                last = members.at(len(members) - 1)
+            count -= here
+        return last
+
+    def _periods(self, since: date) -> Iterator[Members | _Chosen]:
+        """The sets of the periods that the interval reaches, from the one that holds the day on."""
+        index = self._aligned(max(self._index(since), self._first_index))
+        final = self._index(LAST_DAY)
+        while index <= final:
+            days = self._days(index)
+            if days:
+                yield self._choose(Members(days, self._grid))
+                index += self._rule.interval
+            else:
+                index = self._after_empty(index, final)
+
+    def _after_empty(self, index: int, final: int) -> int:
+        """Where to look after a period without days: a daily rule goes straight to the next day that passes."""
+        if self._rule.frequency != Frequency.DAILY:
+            return index + self._rule.interval
+        if self._rule.interval > final - index:
+            return final + 1
+        day = date.fromordinal(index + self._rule.interval)
+        found = next_day(self._sets.accepts, self._sets.months, day, self._rule.interval)
+        return found.toordinal() if found else final + 1
+
+    def _aligned(self, index: int) -> int:
+        return index + (self._first_index - index) % self._rule.interval
+
+    def _index(self, day: date) -> int:
+        """The number of the period that holds the day."""
+        match self._rule.frequency:
+            case Frequency.YEARLY:
+                return day.year
+            case Frequency.MONTHLY:
+                return day.year * 12 + day.month - 1
+            case Frequency.WEEKLY:
+                return (day.toordinal() - 1 - self._rule.week_start) // 7
+        return day.toordinal()
+
+    def _days(self, index: int) -> tuple[date, ...]:
+        match self._rule.frequency:
+            case Frequency.YEARLY:
+                return self._sets.of_year(index)
+            case Frequency.MONTHLY:
+                return self._sets.of_month(index // 12, index % 12 + 1)
+            case Frequency.WEEKLY:
+                return self._sets.of_week(date.fromordinal(index * 7 + 1 + self._rule.week_start))
+        day = date.fromordinal(index)
+        return (day,) if self._sets.accepts(day) else ()
+
+    def _choose(self, members: Members) -> Members | _Chosen:
+        if not self._rule.positions:
+            return members
+        number = len(members)
+        places = {place - 1 if place > 0 else number + place for place in self._rule.positions}
+        return _Chosen([members.at(place) for place in sorted(places) if 0 <= place < number])

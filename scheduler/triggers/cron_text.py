@@ -1,0 +1,161 @@
+"""Reads a cron expression: five fields as in Vixie's crontab(5), or a nickname."""
+
+import re
+from dataclasses import dataclass
+
+from ordinaut.v1.error_pb2 import ErrorReason
+from scheduler.triggers.problem import ScheduleError
+
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_LONGEST = 512
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_ITEM = re.compile(r"(?:(\*)|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,3}))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """Name and bounds of one field; `names` count from `first_name`."""
+
+    name: str
+    low: int
+    high: int
+    names: tuple[str, ...] = ()
+    first_name: int = 0
+
+
+_FIELDS = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of month", 1, 31),
+    _Field("month", 1, 12, _MONTHS, 1),
+    _Field("day of week", 0, 7, _WEEKDAYS, 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CronFields:
+    """A cron expression as sorted values; weekdays count from Sunday = 0.
+
+    `any_day` and `any_weekday` tell that the field begins with `*`, `real_time` that minute or hour does.
+    """
+
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: tuple[int, ...]
+    months: tuple[int, ...]
+    weekdays: tuple[int, ...]
+    any_day: bool
+    any_weekday: bool
+    real_time: bool
+
+
+def parse_cron(text: str) -> CronFields:
+    """The fields of a cron expression.
+
+    Raises:
+        ScheduleError: INVALID_CRON, naming the field.
+    """
+    if len(text) > _LONGEST:
+        raise _invalid(f"a cron expression has at most {_LONGEST} characters")
+    words = _words(text)
+    minutes, hours, days, months, weekdays = (
+        _values(text, field, word.lower()) for field, word in zip(_FIELDS, words, strict=True)
+    )
+    return CronFields(
+        minutes,
+        hours,
+        days,
+        months,
+        tuple(sorted({weekday % 7 for weekday in weekdays})),
+        any_day=words[2].startswith("*"),
+        any_weekday=words[4].startswith("*"),
+        real_time=words[0].startswith("*") or words[1].startswith("*"),
+    )
+
+
+def _words(text: str) -> list[str]:
+    if not text.isascii() or any(ord(char) < 32 and char != "\t" for char in text):
+        raise _invalid("a cron expression is one line of ASCII characters")
+    words = text.split()
+    if len(words) == 1 and words[0].startswith("@"):
+        nickname = words[0].lower()
+        if nickname not in NICKNAMES:
+            raise _invalid(f'"{words[0]}" is not one of {", ".join(NICKNAMES)}')
+        return NICKNAMES[nickname].split()
+    if len(words) != len(_FIELDS):
+        raise _invalid(
+            f"expected five fields (minute, hour, day of month, month, day of week), found {len(words)}",
+            repair=_without_seconds(words),
+            explanation="Drops the field of seconds, which cron does not have.",
+        )
+    return words
+
+
+def _without_seconds(words: list[str]) -> str | None:
+    return " ".join(words[1:]).replace("?", "*") if len(words) == 6 and words[0] in ("0", "00") else None
+
+
+def _values(text: str, field: _Field, word: str) -> tuple[int, ...]:
+    values: set[int] = set()
+    for item in word.split(","):
+        values.update(_item(text, field, item))
+    return tuple(sorted(values))
+
+
+def _item(text: str, field: _Field, item: str) -> range:
+    """The values of one part of a list: `*`, `5`, `1-5`, each of the first and last with `/step`."""
+    match = _ITEM.fullmatch(item)
+    if match is None:
+        raise _invalid(
+            f'"{item}" in the field {field.name} is not *, a value, a range or a step',
+            repair=text.replace("?", "*") if item == "?" else None,
+            explanation="Writes * for ?, which cron does not have.",
+        )
+    star, low_word, high_word, step_word = match.groups()
+    low = field.low if star else _value(field, low_word)
+    high = _end(field, low, star, high_word)
+    if step_word is None:
+        return range(low, high + 1)
+    if not star and high_word is None:
+        raise _invalid(
+            f'"{item}" in the field {field.name}: a step needs a range; write {low}-{field.high}/{step_word}',
+            repair=re.sub(rf"(?<!\S){re.escape(item)}(?!\S)", f"{low}-{field.high}/{step_word}", text, count=1),
+            explanation="Writes the range out that the step runs over.",
+        )
+    if int(step_word) == 0:
+        raise _invalid(f'"{item}" in the field {field.name}: a step is at least 1')
+    return range(low, high + 1, int(step_word))
+
+
+def _end(field: _Field, low: int, star: str | None, high_word: str | None) -> int:
+    if star:
+        return 6 if field.names is _WEEKDAYS else field.high
+    if high_word is None:
+        return low
+    high = _value(field, high_word)
+    if field.names is _WEEKDAYS and high_word == "sun":
+        high = 7  # as an end, Sunday closes the week: fri-sun
+    if high < low:
+        raise _invalid(f"the range {low}-{high} in the field {field.name} runs backwards")
+    return high
+
+
+def _value(field: _Field, word: str) -> int:
+    if word in field.names:
+        return field.names.index(word) + field.first_name
+    if not word.isdigit() or not field.low <= int(word) <= field.high:
+        raise _invalid(f'"{word}" in the field {field.name} is not in {field.low}-{field.high}')
+    return int(word)
+
+
+def _invalid(message: str, repair: str | None = None, explanation: str = "") -> ScheduleError:
+    return ScheduleError(ErrorReason.INVALID_CRON, message, repair=repair, explanation=explanation)

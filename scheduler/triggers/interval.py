@@ -1,0 +1,59 @@
+"""Every so long, counted in UTC from an anchor; clock changes do not matter."""
+
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from ordinaut.v1.error_pb2 import ErrorReason
+from scheduler.triggers.days import LAST_YEAR
+from scheduler.triggers.problem import ScheduleError
+from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
+
+_SECOND = timedelta(seconds=1)
+MIN_INTERVAL = _SECOND
+MAX_INTERVAL = timedelta(days=36_600)
+
+
+class IntervalTrigger(TimeTrigger):
+    """Fires at anchor, anchor + every, ….
+
+    Args:
+        every: whole seconds, from one second to a hundred years.
+        anchor: aware, in UTC; a fraction of a second is rounded up.
+
+    Raises:
+        ScheduleError: INVALID_INTERVAL.
+    """
+
+    __slots__ = ("_anchor", "_every")
+    kind: ClassVar[str] = "interval"
+
+    def __init__(self, every: timedelta, anchor: datetime) -> None:
+        check_interval(every)
+        self._every = every
+        self._anchor = whole_second(anchor)
+
+    def after(self, instant: datetime) -> Firing | None:
+        """The first firing strictly after the instant."""
+        number = max(0, (instant - self._anchor) // self._every + 1)
+        found = self._anchor + number * self._every
+        return None if found.year > LAST_YEAR else Firing(found, adjusted=False, nominal=stamp(found))
+
+
+def check_interval(every: timedelta) -> None:
+    """Accepts whole seconds from one second to a hundred years.
+
+    Raises:
+        ScheduleError: INVALID_INTERVAL.
+    """
+    if not MIN_INTERVAL <= every <= MAX_INTERVAL or every % _SECOND:
+        raise ScheduleError(
+            ErrorReason.INVALID_INTERVAL,
+            f"an interval is a whole number of seconds from 1 to {MAX_INTERVAL // _SECOND}, "
+            f"not {every.total_seconds():.9g}",
+        )
+
+
+def whole_second(moment: datetime) -> datetime:
+    """The moment, or the next whole second after it."""
+    floor = moment.replace(microsecond=0)
+    return floor if floor == moment else floor + _SECOND

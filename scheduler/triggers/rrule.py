@@ -1,0 +1,134 @@
+"""RFC 5545 recurrence: DTSTART, RRULE, RDATE and EXDATE as one trigger.
+
+A local time that the clock jumps over is taken with the offset before the jump (02:30 becomes 03:30), one that
+repeats at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
+"""
+
+from datetime import UTC, datetime, time
+from typing import ClassVar
+from zlib import crc32
+from zoneinfo import ZoneInfo
+
+from scheduler.triggers.calendar_rule import CalendarRule
+from scheduler.triggers.calendar_text import CalendarText, ListedDate, parse_calendar_text
+from scheduler.triggers.days import LAST_YEAR
+from scheduler.triggers.elapsed_rule import ElapsedRule
+from scheduler.triggers.problem import ScheduleError
+from scheduler.triggers.recurrence import Frequency, Rule, invalid_rrule, parse_date_time
+from scheduler.triggers.rule_firings import CalendarFirings, ElapsedFirings, Firings, ListedFirings
+from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
+from scheduler.triggers.zone import local_time, resolve, zone
+
+_END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
+
+
+class RRuleTrigger(TimeTrigger):
+    """Fires at the instants of an iCalendar text that has a DTSTART.
+
+    Args:
+        text: the lines, DTSTART among them.
+        where: the schedule's zone, for times that name none.
+        memory: what `memory` of an equal trigger was before; saves counting a COUNT anew.
+
+    Raises:
+        ScheduleError: INVALID_RRULE, UNKNOWN_TIMEZONE or SCHEDULE_TOO_COSTLY.
+    """
+
+    __slots__ = ("_excluded", "_excluded_days", "_sources", "_zone", "memory")
+    kind: ClassVar[str] = "rrule"
+
+    def __init__(self, text: str, where: ZoneInfo, memory: str | None = None) -> None:
+        parts = parse_calendar_text(text)
+        self._zone = where
+        self.memory: str | None = None
+        self._sources: list[Firings] = [ListedFirings(self._additions(parts))]
+        if parts.rule is not None:
+            self._sources.insert(0, self._rule_firings(parts.rule, _start(parts), _Memory(text, memory)))
+        self._excluded = frozenset(
+            self._instant(listed.at, listed.where) for listed in parts.excluded if isinstance(listed.at, datetime)
+        )
+        self._excluded_days = frozenset(listed.at for listed in parts.excluded if not isinstance(listed.at, datetime))
+
+    def after(self, instant: datetime) -> Firing | None:
+        """The first firing strictly after the instant; at equal times the rule's own name wins."""
+        found = [source.after(instant, self._excludes) for source in self._sources]
+        return min((firing for firing in found if firing), key=lambda firing: firing.time, default=None)
+
+    def _excludes(self, instant: datetime) -> bool:
+        if instant in self._excluded:
+            return True
+        return bool(self._excluded_days) and local_time(instant, self._zone).date() in self._excluded_days
+
+    def _rule_firings(self, rule: Rule, start: datetime, memory: "_Memory") -> Firings:
+        until = self._until(rule)
+        if rule.frequency <= Frequency.DAILY:
+            calendar = CalendarRule(rule, start)
+            last = self._last(rule, memory, calendar)
+            return CalendarFirings(calendar, self._zone, until, last)
+        elapsed = ElapsedRule(rule, resolve(start, self._zone).first, self._zone)
+        return ElapsedFirings(elapsed, until, self._last(rule, memory, elapsed))
+
+    def _last(self, rule: Rule, memory: "_Memory", counted: CalendarRule | ElapsedRule) -> datetime | None:
+        """The last time that COUNT allows, remembered if it was counted before."""
+        if rule.count is None:
+            return None
+        last = memory.recall() or counted.nth(rule.count)
+        if last is not None:
+            self.memory = memory.written(last)
+        return last
+
+    def _until(self, rule: Rule) -> datetime:
+        """The last instant that UNTIL allows; a DATE means the end of that local day."""
+        if rule.until is None:
+            return _END
+        if not isinstance(rule.until, datetime):
+            return self._instant(datetime.combine(rule.until, time(23, 59, 59)), None)
+        return self._instant(rule.until, None)
+
+    def _additions(self, parts: CalendarText) -> list[Firing]:
+        """The RDATEs, and DTSTART itself where no rule tells what it begins."""
+        listed = parts.added if parts.rule else [ListedDate(_start(parts), None), *parts.added]
+        return [self._listed(entry.at, entry.where) for entry in listed if isinstance(entry.at, datetime)]
+
+    def _listed(self, at: datetime, where: str | None) -> Firing:
+        if at.tzinfo is not None or where not in (None, self._zone.key):
+            instant = self._instant(at, where)
+            return Firing(instant, adjusted=False, nominal=stamp(instant))
+        moment = resolve(at, self._zone)
+        return Firing(moment.first, moment.skipped, stamp(at))
+
+    def _instant(self, at: datetime, where: str | None) -> datetime:
+        if at.tzinfo is not None:
+            return at
+        return resolve(at, zone(where) if where else self._zone).first
+
+
+class _Memory:
+    """The remembered end of a counted rule, bound to its text by a checksum."""
+
+    __slots__ = ("_remembered", "_sum")
+
+    def __init__(self, text: str, remembered: str | None) -> None:
+        self._sum = f"{crc32(text.encode()):08x}"
+        self._remembered = remembered
+
+    def recall(self) -> datetime | None:
+        """The remembered end, if it is of this text."""
+        checksum, _, end = (self._remembered or "").partition(" ")
+        if checksum != self._sum:
+            return None
+        try:
+            found = parse_date_time(end)
+        except ScheduleError:
+            return None
+        return found if isinstance(found, datetime) else None
+
+    def written(self, last: datetime) -> str:
+        """What to remember."""
+        return f"{self._sum} {stamp(last)}"
+
+
+def _start(parts: CalendarText) -> datetime:
+    if parts.start is None:
+        raise invalid_rrule("DTSTART is missing")
+    return parts.start

@@ -1,0 +1,95 @@
+"""From the nominal times of a rule to instants, up to its end and without what is excluded."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from scheduler.triggers.calendar_rule import CalendarRule
+from scheduler.triggers.elapsed_rule import ElapsedRule
+from scheduler.triggers.trigger import Firing, stamp
+from scheduler.triggers.zone import local_time, resolve
+
+_DAY = timedelta(days=1)
+_NONE = timedelta()
+
+Excludes = Callable[[datetime], bool]
+
+
+class Firings(Protocol):
+    """A source of firings in ascending order."""
+
+    def after(self, instant: datetime, excludes: Excludes) -> Firing | None:
+        """The first firing strictly after the instant that is not excluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarFirings:
+    """The firings of a rule by the day or longer, up to and including `until` and the nominal time `last`."""
+
+    rule: CalendarRule
+    where: ZoneInfo
+    until: datetime
+    last: datetime | None
+
+    def after(self, instant: datetime, excludes: Excludes) -> Firing | None:
+        """The first firing after the instant.
+
+        Times in a gap come out behind those that follow the gap, so that the order of nominal times is not quite
+        that of instants: the search begins before the last gap and goes on until nothing earlier can come.
+        """
+        best: Firing | None = None
+        nominal = self.rule.next(self._search_start(instant))
+        while nominal is not None and (self.last is None or nominal <= self.last):
+            moment = resolve(nominal, self.where)
+            if moment.first > instant and moment.first <= self.until and not excludes(moment.first):
+                firing = Firing(moment.first, moment.skipped, stamp(nominal))
+                best = firing if best is None else min(best, firing)
+            if not moment.skipped and moment.first >= (best.time if best else self.until):
+                break
+            nominal = self.rule.next(nominal)
+        return best
+
+    def _search_start(self, instant: datetime) -> datetime:
+        """The local time at the instant, set back by the gap of the day before it if there was one."""
+        shown = local_time(instant, self.where).replace(fold=0)
+        gap = (shown - local_time(instant - _DAY, self.where).replace(fold=0)) - _DAY
+        return shown - max(gap, _NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class ElapsedFirings:
+    """The firings of a rule in elapsed time, up to and including `until` and `last`; named by UTC time."""
+
+    rule: ElapsedRule
+    until: datetime
+    last: datetime | None
+
+    def after(self, instant: datetime, excludes: Excludes) -> Firing | None:
+        """The first firing after the instant."""
+        end = self.until if self.last is None else min(self.until, self.last)
+        found = self.rule.next(instant)
+        while found is not None and found <= end:
+            if not excludes(found):
+                return Firing(found, adjusted=False, nominal=stamp(found))
+            found = self.rule.next(found)
+        return None
+
+
+class ListedFirings:
+    """Firings that are written out one by one."""
+
+    __slots__ = ("_firings", "_times")
+
+    def __init__(self, firings: Iterable[Firing]) -> None:
+        self._firings = sorted(firings)
+        self._times = [firing.time for firing in self._firings]
+
+    def after(self, instant: datetime, excludes: Excludes) -> Firing | None:
+        """The first firing after the instant."""
+        for firing in self._firings[bisect_right(self._times, instant) :]:
+            if not excludes(firing.time):
+                return firing
+        return None

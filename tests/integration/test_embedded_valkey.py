@@ -16,7 +16,7 @@ ENDS_WITHIN = 10.0
 
 
 async def command(url: str, *words: str) -> Any:
-    client = redis.asyncio.from_url(url, decode_responses=True)
+    client: Any = redis.asyncio.from_url(url, decode_responses=True)
     try:
         return await client.execute_command(*words)
     finally:

@@ -1,0 +1,109 @@
+"""What each service of one machine is told: its stores, its ports, and those of the others."""
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Self
+
+from ordinaut.embedded.ports import LOOPBACK, Port
+
+GRPC_PORT = 50051
+REST_PORT = 8080
+SCHEDULER_PORT = 50052
+ENGINE_PORT = 50053
+WORKER_PORT = 50054
+METRICS_PORTS = {"gateway": 9464, "scheduler": 9465, "pipeline_engine": 9466, "worker": 9467}
+PREFIX = {"gateway": "GATEWAY", "scheduler": "SCHEDULER", "pipeline_engine": "ENGINE", "worker": "WORKER"}
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One process of a service: where it listens and where its metrics are."""
+
+    service: str
+    number: int
+    listen: Port
+    metrics: Port
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Every replica of one machine, in the order in which a table shows them, and the REST port."""
+
+    replicas: Sequence[Replica]
+    rest: Port
+
+    @classmethod
+    def take(cls, stack: ExitStack, grpc: int | None, rest: int | None, workers: int, engines: int) -> Self:
+        """Takes the default ports where they are free, others where not; `stack` gives them back.
+
+        `grpc` and `rest` are taken exactly (0: any free one) unless None.
+
+        Raises:
+            PortTakenError: a port that was asked for is in use.
+        """
+
+        def reserve(wanted: int | None, default: int) -> Port:
+            port = Port.prefer(default) if wanted is None else Port.take(wanted)
+            stack.callback(port.close)
+            return port
+
+        def replica(service: str, number: int, listen: Port) -> Replica:
+            return Replica(service, number, listen, reserve(None, METRICS_PORTS[service] if number == 1 else 0))
+
+        gateway = replica("gateway", 1, reserve(grpc, GRPC_PORT))
+        rest_port = reserve(rest, REST_PORT)
+        scheduler = replica("scheduler", 1, reserve(None, SCHEDULER_PORT))
+        many = [("pipeline_engine", ENGINE_PORT, engines), ("worker", WORKER_PORT, workers)]
+        others = [
+            replica(service, number, reserve(None, port if number == 1 else 0))
+            for service, port, count in many
+            for number in range(1, count + 1)
+        ]
+        return cls([gateway, scheduler, *others], rest_port)
+
+    def of(self, service: str) -> list[Replica]:
+        """The replicas of one service."""
+        return [replica for replica in self.replicas if replica.service == service]
+
+    @property
+    def grpc(self) -> Port:
+        """Where the public gRPC API is."""
+        return self.of("gateway")[0].listen
+
+
+def shared_environment(layout: Layout, database_url: str, redis_url: str) -> dict[str, str]:
+    """What all services are told; what the user has set in this process's environment goes along.
+
+    Tools on this machine may be called, Ordinaut's own ports not: a pipeline must not talk to the system's inside.
+    """
+    own = [layout.rest, *(port for replica in layout.replicas for port in (replica.listen, replica.metrics))]
+    return {
+        **os.environ,
+        "ORDINAUT_DATABASE_URL": database_url,
+        "ORDINAUT_REDIS_URL": redis_url,
+        "ORDINAUT_SCHEDULER_ADDRESS": layout.of("scheduler")[0].listen.address,
+        "ORDINAUT_ENGINE_ADDRESSES": ",".join(engine.listen.address for engine in layout.of("pipeline_engine")),
+        "ORDINAUT_INTERNAL_TOKEN": secrets.token_urlsafe(32),
+        "ORDINAUT_METRICS_HOST": LOOPBACK,
+        "ORDINAUT_EGRESS_ALLOW": _with_own("ORDINAUT_EGRESS_ALLOW", ["127.0.0.0/8", "::1/128"]),
+        "ORDINAUT_EGRESS_DENY": _with_own("ORDINAUT_EGRESS_DENY", [f"127.0.0.0/8:{port.number}" for port in own]),
+    }
+
+
+def _with_own(variable: str, own: Sequence[str]) -> str:
+    users = os.environ.get(variable, "")
+    return ",".join([*([users] if users else []), *own])
+
+
+def replica_environment(shared: Mapping[str, str], layout: Layout, replica: Replica) -> dict[str, str]:
+    """What one process is told."""
+    prefix = PREFIX[replica.service]
+    return {
+        **shared,
+        "ORDINAUT_REST_LISTEN": layout.rest.address,
+        f"ORDINAUT_{prefix}_LISTEN": replica.listen.address,
+        f"ORDINAUT_{prefix}_METRICS_PORT": str(replica.metrics.number),
+    }

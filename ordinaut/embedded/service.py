@@ -1,0 +1,111 @@
+"""One of the four services as a child process: `python -m NAME`, ready when it says so."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from ordinaut.embedded.postgres import ServerStartError, last_lines
+from ordinaut.embedded.process import ChildProcess
+
+READY_SECONDS = 30.0
+LOG_MAX_BYTES = 16 * 1024 * 1024  # then the log of earlier launches is set aside
+GRACE_MARGIN_SECONDS = 5.0
+
+
+class Service:
+    """A service with its environment; `log` takes its standard error (None: it goes to this process's own).
+
+    `grace_seconds` is what it allows itself for finishing its work; it is killed a little later.
+    """
+
+    def __init__(self, name: str, environment: Mapping[str, str], log: Path | None, grace_seconds: float) -> None:
+        self.name = name
+        self._environment = environment
+        self._log = log
+        self._grace_seconds = grace_seconds
+        self._process: ChildProcess | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 before the first launch."""
+        return self._process.pid if self._process else 0
+
+    async def launch(self) -> None:
+        """Starts the process and waits until it is ready.
+
+        Raises:
+            ServerStartError: it ended, or said nothing for half a minute.
+        """
+        self._process = self._start()
+        ready = asyncio.Event()
+        self._reading = asyncio.create_task(self._read(self._process, ready))
+        try:
+            await self._until(ready, self._process)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def wait(self) -> int:
+        """Waits until the process has ended, for whatever reason."""
+        return await self._process.wait() if self._process else 0
+
+    async def stop(self) -> None:
+        """Lets it finish its work and end."""
+        if self._process is not None:
+            await self._process.stop(signal.SIGTERM, self._grace_seconds + GRACE_MARGIN_SECONDS)
+        if self._reading is not None:
+            await self._reading
+
+    def _start(self) -> ChildProcess:
+        argv = [sys.executable, "-P", "-m", self.name]  # -P: a folder `worker` where the user stands is not ours
+        if self._log is None:
+            return ChildProcess(
+                argv, signal.SIGTERM, environment=self._environment, stdout=subprocess.PIPE, stderr=None
+            )
+        with _opened(self._log) as log:
+            return ChildProcess(argv, signal.SIGTERM, environment=self._environment, stdout=subprocess.PIPE, stderr=log)
+
+    async def _until(self, ready: asyncio.Event, process: ChildProcess) -> None:
+        said = asyncio.create_task(ready.wait())
+        ended = asyncio.create_task(process.wait())
+        try:
+            await asyncio.wait({said, ended}, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            said.cancel()
+            ended.cancel()
+        if not ready.is_set():
+            reason = last_lines(self._log) if self._log else "see above"
+            raise ServerStartError(f"{self.name} did not become ready: {reason}")
+
+    async def _read(self, process: ChildProcess, ready: asyncio.Event) -> None:
+        """Reads standard output to its end, so that the pipe never fills."""
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), process.stdout
+        )
+        try:
+            async for line in reader:
+                if _says_ready(line):
+                    ready.set()
+        finally:
+            transport.close()
+
+
+def _opened(log: Path) -> BinaryIO:
+    if log.exists() and log.stat().st_size > LOG_MAX_BYTES:
+        log.replace(log.with_suffix(".old.log"))
+    return log.open("ab")
+
+
+def _says_ready(line: bytes) -> bool:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("ready") is True

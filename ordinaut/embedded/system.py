@@ -1,0 +1,141 @@
+"""The whole of Ordinaut on one machine: two stores and four services, started, kept alive and stopped in order."""
+
+import asyncio
+import importlib
+import os
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ordinaut.embedded.environment import Layout, Replica, replica_environment, shared_environment
+from ordinaut.embedded.folder import owned
+from ordinaut.embedded.keeper import Keeper, Mortal
+from ordinaut.embedded.postgres import EmbeddedPostgres
+from ordinaut.embedded.service import Service
+from ordinaut.embedded.valkey import EmbeddedValkey
+
+STOP_ORDER = ("worker", "pipeline_engine", "scheduler", "gateway")  # who takes work first, who answers last
+GRACE_SECONDS = 10.0
+ACCESS = "ordinaut.embedded.access"  # loads the database driver: meanwhile PostgreSQL starts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: ports are taken exactly (0: any free one), unless None: then the defaults where they are free."""
+
+    data_dir: Path
+    grpc_port: int | None = None
+    rest_port: int | None = None
+    workers: int = 1
+    engines: int = 1
+    verbose: bool = False
+
+
+class System:
+    """`async with System(plan) as system:` — everything is ready inside and stopped after."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._folder = plan.data_dir.resolve()
+        self._logs = self._folder / "logs"
+        self._stack = AsyncExitStack()
+        self._keepers: dict[str, list[Keeper]] = {}
+        self._layout: Layout
+        self._token = ""
+        self._postgres = EmbeddedPostgres(self._folder / "postgres", log=self._logs / "postgres.log")
+        self._valkey = EmbeddedValkey(self._folder / "valkey", log=self._logs / "valkey.log")
+
+    async def __aenter__(self) -> Self:
+        """Starts everything; what has started is stopped again when something fails.
+
+        Raises:
+            FolderInUseError: another process uses the data folder.
+            PortTakenError: a port that was asked for is in use.
+            ServerStartError: something did not become ready.
+        """
+        async with AsyncExitStack() as stack:
+            stack.enter_context(owned(self._folder))
+            self._logs.mkdir(exist_ok=True)
+            plan, ports = self._plan, stack.enter_context(ExitStack())
+            self._layout = Layout.take(ports, plan.grpc_port, plan.rest_port, plan.workers, plan.engines)
+            await self._start_stores(stack)
+            self._token = await _prepare_database(self._postgres.url, self._folder)
+            stack.push_async_callback(self._stop_services)
+            await self._start_services()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops the workers, then the engines, the scheduler, the gateway and the stores."""
+        await self._stack.aclose()
+
+    def describe(self) -> dict[str, Any]:
+        """Where everything is, as `ordinaut up --json` prints it. It holds the admin token."""
+        return {
+            "grpc": self._layout.grpc.address,
+            "rest": f"http://{self._layout.rest.address}",
+            "token": self._token,
+            "data_dir": str(self._folder),
+            "database_url": self._postgres.url,
+            "redis_url": self._valkey.url,
+            "metrics": {
+                name: [f"http://{replica.metrics.address}/metrics" for replica in self._layout.of(name)]
+                for name in reversed(STOP_ORDER)
+            },
+            "pids": {name: [keeper.pid for keeper in keepers] for name, keepers in self._keepers.items()},
+        }
+
+    async def _start_stores(self, stack: AsyncExitStack) -> None:
+        await _together(
+            stack.enter_async_context(self._postgres),
+            stack.enter_async_context(self._valkey),
+            asyncio.to_thread(importlib.import_module, ACCESS),
+        )
+        self._watch(stack, "postgres", self._postgres)
+        self._watch(stack, "valkey", self._valkey)
+
+    def _watch(self, stack: AsyncExitStack, name: str, store: Mortal) -> None:
+        keeper = Keeper(name, store)
+        keeper.watch()
+        stack.push_async_callback(keeper.stop)
+        self._keepers[name] = [keeper]
+
+    async def _start_services(self) -> None:
+        shared = shared_environment(self._layout, self._postgres.url, self._valkey.url)
+        services = [self._service(shared, replica) for replica in self._layout.replicas]
+        for service in services:
+            self._keepers.setdefault(service.name, []).append(Keeper(service.name, service))
+        await _together(*(service.launch() for service in services))
+        for name in STOP_ORDER:
+            for keeper in self._keepers[name]:
+                keeper.watch()
+
+    def _service(self, shared: dict[str, str], replica: Replica) -> Service:
+        log = None if self._plan.verbose else self._logs / f"{replica.service}-{replica.number}.log"
+        grace = float(os.environ.get("ORDINAUT_GRACE_SECONDS", GRACE_SECONDS))
+        return Service(replica.service, replica_environment(shared, self._layout, replica), log, grace)
+
+    async def _stop_services(self) -> None:
+        for name in STOP_ORDER:
+            await asyncio.gather(*(keeper.stop() for keeper in self._keepers.get(name, [])))
+
+
+async def _prepare_database(url: str, folder: Path) -> str:
+    from ordinaut.embedded.access import prepare_database  # noqa: PLC0415 - see ACCESS
+
+    return await prepare_database(url, folder)
+
+
+async def _together(*work: Coroutine[Any, Any, Any]) -> None:
+    """All at once; the first failure cancels the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None

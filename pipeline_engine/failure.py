@@ -1,0 +1,62 @@
+"""Why a step failed, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+VALIDATION_INPUT = "VALIDATION_INPUT"
+VALIDATION_OUTPUT = "VALIDATION_OUTPUT"
+EXPRESSION = "EXPRESSION"
+TOOL_ERROR = "TOOL_ERROR"
+TOOL_UNAVAILABLE = "TOOL_UNAVAILABLE"
+TIMEOUT = "TIMEOUT"
+DENIED = "DENIED"
+PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+
+MAX_MESSAGE = 2000
+"""Characters of a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt; `ordinaut.v1.Error` in Python. `pointer` is RFC 6901 into the refused input or output."""
+
+    code: str
+    message: str
+    step: str = ""
+    pointer: str = ""
+    tool: str = ""
+    attempt: int = 0
+    retryable: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, step: str, tool: str, attempt: int) -> "Failure":
+        """The same failure with its place."""
+        return replace(self, step=step, tool=tool, attempt=attempt)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, without what is unset."""
+        values: dict[str, Any] = {
+            "code": self.code,
+            "message": self.message[:MAX_MESSAGE],
+            "step": self.step,
+            "pointer": self.pointer,
+            "tool": self.tool,
+            "attempt": self.attempt,
+            "retryable": self.retryable,
+            "details": dict(self.details),
+        }
+        return {key: value for key, value in values.items() if value}
+
+    def to_json(self) -> bytes:
+        """As JSON text."""
+        return orjson.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Failure":
+        """The failure that was recorded; unknown keys are left out."""
+        values = orjson.loads(text) if text else {}
+        known = {key: values[key] for key in cls.__slots__ if key in values}
+        return cls(**{"code": TOOL_ERROR, "message": "", **known})

@@ -1,0 +1,104 @@
+"""The literal parts of `with` against the tool's input schema; a template may become anything, so it fits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.findings import Findings, Operation, Place, nearest
+from pipeline_engine.schemas import Error, accepts_everything, errors_of
+
+STRUCTURAL = frozenset({"required", "additionalProperties", "unevaluatedProperties", "minProperties", "maxProperties"})
+"""Keywords that look at an object's keys, not at its values."""
+Fix = tuple[str, list[Operation]]
+
+
+def check_input(value: Any, schema: Any, place: Place, tool: str, findings: Findings) -> None:
+    """Notes what the tool would refuse whatever the templates give."""
+    if accepts_everything(schema) or not isinstance(value, dict):
+        return
+    try:
+        errors = errors_of(schema, value)
+    except ValueError as failure:
+        findings.problem(place, f"the input schema of {tool} cannot be used: {failure}", ErrorReason.INVALID_SCHEMA)
+        return
+    for error in errors:
+        part = _at(value, error.path)
+        if error.keyword not in STRUCTURAL and not _is_literal(part):
+            continue
+        where = _place(place, error.path)
+        findings.problem(
+            where,
+            f"{tool} refuses this: {error.message}",
+            ErrorReason.TOOL_INPUT_INVALID,
+            _fix(error, part, where, schema),
+        )
+
+
+def _is_literal(value: Any) -> bool:
+    if isinstance(value, str):
+        return "${" not in value
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(_is_literal(part) for part in parts)
+
+
+def _at(value: Any, path: Sequence[str | int]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _place(place: Place, path: Sequence[str | int]) -> Place:
+    for key in path:
+        place = place.item(key) if isinstance(key, int) else place.key(key)
+    return place
+
+
+def _fix(error: Error, part: Any, where: Place, schema: Any) -> Fix | None:
+    if error.keyword == "additionalProperties" and isinstance(part, dict):
+        return _rename_key(error, part, where, schema)
+    if error.keyword == "type":
+        return _retype(error, part, where)
+    if error.keyword == "enum" and isinstance(part, str) and isinstance(error.expected, list):
+        near = nearest(part, [choice for choice in error.expected if isinstance(choice, str)])
+        return (f"Writes `{near}`.", [where.replace(near)]) if near else None
+    return None
+
+
+def _rename_key(error: Error, part: dict[str, Any], where: Place, schema: Any) -> Fix | None:
+    if error.path or not isinstance(schema, dict):
+        return None
+    known = [name for name in schema.get("properties", {}) if name not in part]
+    operations: list[Operation] = []
+    for key in part:
+        if key in schema.get("properties", {}):
+            continue
+        near = nearest(key, known)
+        if near is None:
+            return None
+        known.remove(near)
+        operations.append(where.key(near).move_from(where.key(key)))
+    return ("Renames to what the tool knows.", operations) if operations else None
+
+
+def _retype(error: Error, part: Any, where: Place) -> Fix | None:
+    expected = error.expected if isinstance(error.expected, list) else [error.expected]
+    if isinstance(part, str):
+        number = _number(part, expected)
+        if number is not None:
+            return "Writes the number without quotes.", [where.replace(number)]
+        if part in {"true", "false"} and "boolean" in expected:
+            return "Writes it without quotes.", [where.replace(part == "true")]
+    if "string" in expected and isinstance(part, int | float) and not isinstance(part, bool):
+        return "Writes it as text.", [where.replace(f"{part:g}" if isinstance(part, float) else str(part))]
+    if "array" in expected and not isinstance(part, list | dict):
+        return "Makes a list of it.", [where.replace([part])]
+    return None
+
+
+def _number(text: str, expected: Sequence[Any]) -> float | None:
+    try:
+        if "integer" in expected:
+            return int(text[:16])
+        return float(text[:32]) if "number" in expected else None
+    except ValueError:
+        return None

@@ -1,0 +1,51 @@
+"""Keys that the language does not know, and what was probably meant."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline_engine.language.findings import Findings, Operation, Place, nearest
+
+STEP_KEYS = ("id", "name", "uses", "with", "if", "save_as", "retry", "timeout", "on_error")
+ACCEPTED_STEP_KEYS = (*STEP_KEYS, "timeout_seconds", "max_retries")
+DOCUMENT_KEYS = ("version", "steps", "output", "on_error", "timeout")
+ACCEPTED_DOCUMENT_KEYS = (*DOCUMENT_KEYS, "timeout_seconds")
+LATER_KEYS = frozenset({"foreach", "max_parallel", "do", "branches", "needs_approval"})
+STEP_ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("use", "tool", "action", "call", "using"), "uses"),
+    **dict.fromkeys(("args", "arguments", "input", "inputs", "params", "parameters"), "with"),
+    **dict.fromkeys(("when", "condition", "only_if", "where"), "if"),
+    **dict.fromkeys(("save", "as", "output", "store_as", "register", "saveas"), "save_as"),
+    **dict.fromkeys(("retries", "attempts"), "retry"),
+    **dict.fromkeys(("catch", "on_failure", "onerror", "error"), "on_error"),
+    **dict.fromkeys(("description", "comment", "title", "label"), "name"),
+    **dict.fromkeys(("step", "key"), "id"),
+}
+DOCUMENT_ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("tasks", "pipeline", "stages", "actions"), "steps"),
+    **dict.fromkeys(("result", "returns", "outputs"), "output"),
+    **dict.fromkeys(("catch", "on_failure", "onerror"), "on_error"),
+}
+
+
+def refuse_unknown_keys(
+    value: Mapping[str, Any],
+    known: Sequence[str],
+    aliases: Mapping[str, str],
+    place: Place,
+    findings: Findings,
+) -> None:
+    """Notes every key that is not `known`, with its repair where the meant one is clear and free."""
+    for key in value:
+        if key in known:
+            continue
+        if key in LATER_KEYS:
+            findings.problem(place.key(key), f"`{key}` is not in this version of the language")
+            continue
+        meant = aliases.get(key.lower()) or nearest(key, [name for name in known if name not in value], 0.7)
+        if meant and meant not in value:
+            operations: list[Operation] = [place.key(meant).move_from(place.key(key))]
+            findings.problem(
+                place.key(key), f"unknown key; did you mean `{meant}`?", fix=(f"Renames it to `{meant}`.", operations)
+            )
+        else:
+            findings.problem(place.key(key), f"unknown key; known are {', '.join(known)}")

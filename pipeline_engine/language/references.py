@@ -1,0 +1,194 @@
+"""Expressions and templates in a document: each is compiled, and what it refers to must exist at its place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
+from ordinaut.expressions.tokens import tokenize
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.findings import Findings, Place, nearest
+from pipeline_engine.template import Placeholder, split
+
+ROOTS = ("params", "steps", "event", "run", "now")
+LATER_ROOTS = {"item": "foreach", "index": "foreach", "secrets": "secrets"}
+MEMBERS = {
+    "run": ("name", "task", "kind", "trigger", "occurrence", "scheduled_time", "interval", "claims"),
+    "step": ("id", "path", "attempt", "start_time", "idempotency_key"),
+    "error": ("code", "message", "step", "pointer", "tool", "attempt", "retryable", "details"),
+}
+REASONS = {
+    Kind.AMBIGUOUS: ErrorReason.TEMPLATE_AMBIGUOUS,
+    Kind.UNRESOLVED: ErrorReason.UNRESOLVED_REFERENCE,
+    Kind.LIMIT: ErrorReason.TOO_LARGE,
+}
+Rewrite = Callable[[str], Any]
+"""From a repaired expression to the whole text that holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What an expression may refer to at its place; `later` are names of steps that have not run yet."""
+
+    steps: Sequence[str]
+    later: Sequence[str]
+    params: Sequence[str]
+    params_closed: bool
+    in_handler: bool
+    in_step: bool
+
+    def roots(self) -> list[str]:
+        """The root names."""
+        return [*ROOTS, *(["step"] if self.in_step else []), *(["error"] if self.in_handler else [])]
+
+
+def condition_expression(text: str) -> str:
+    """The expression of an `if`, which may stand in `${…}`."""
+    stripped = text.strip()
+    try:
+        parts = split(stripped)
+    except ExpressionError:
+        return stripped
+    whole = parts[0] if len(parts) == 1 else None
+    return whole.expression if isinstance(whole, Placeholder) else stripped
+
+
+def check_condition(text: str, place: Place, names: Names, findings: Findings) -> None:
+    """Checks an `if`."""
+    inner = condition_expression(text)
+    _check_expression(inner, place, names, findings, lambda repaired: text.replace(inner, repaired, 1), strict=False)
+
+
+def check_value(value: Any, place: Place, names: Names, findings: Findings) -> None:
+    """Checks every template inside of a JSON value."""
+    if isinstance(value, str):
+        _check_text(value, place, names, findings)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if "${" in key:
+                findings.problem(place.key(key), "a key is no template", ErrorReason.TEMPLATE_SYNTAX)
+            check_value(item, place.key(key), names, findings)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            check_value(item, place.item(index), names, findings)
+
+
+def _check_text(text: str, place: Place, names: Names, findings: Findings) -> None:
+    if "{{" in text and "${" not in text:
+        findings.warn(place, "`{{` is plain text here; values are written `${…}`")
+    if "${" not in text:
+        return
+    try:
+        parts = split(text)
+    except ExpressionError as error:
+        findings.problem(place, error.message, ErrorReason.TEMPLATE_SYNTAX)
+        return
+    for part in parts:
+        if isinstance(part, Placeholder):
+            _check_expression(part.expression, place, names, findings, _inside(text, part), strict=True)
+
+
+def _inside(text: str, part: Placeholder) -> Rewrite:
+    return lambda repaired: text[: part.start] + repaired + text[part.end :]
+
+
+def _check_expression(
+    text: str, place: Place, names: Names, findings: Findings, rewrite: Rewrite, *, strict: bool
+) -> None:
+    try:
+        expression = compile_expression(text, strict=strict)
+    except ExpressionError as error:
+        fix = (error.explanation, [place.replace(rewrite(error.repaired))]) if error.repaired else None
+        findings.problem(place, error.message, REASONS.get(error.kind, ErrorReason.TEMPLATE_SYNTAX), fix)
+        return
+    for message, repaired in _unresolved(expression, names):
+        fix = (f"Writes `{repaired}`.", [place.replace(rewrite(repaired))]) if repaired else None
+        findings.problem(place, message, ErrorReason.UNRESOLVED_REFERENCE, fix)
+
+
+def _unresolved(expression: Expression, names: Names) -> list[tuple[str, str | None]]:
+    found: dict[str, str | None] = {}
+    for path in expression.references:
+        keys = [key for key in path[:2] if isinstance(key, str)]
+        problem = _problem(keys, names)
+        if problem is not None:
+            message, wrong, right = problem
+            found[message] = renamed(expression.text, wrong, right) if right else None
+    return list(found.items())
+
+
+_Problem = tuple[str, list[str], list[str] | None]
+"""What is wrong, the wrong path and the right one."""
+
+
+def _problem(keys: list[str], names: Names) -> _Problem | None:
+    if not keys:
+        return "an expression begins with a root name", keys, None
+    root, rest = keys[0], keys[1:]
+    if root not in names.roots():
+        return _unknown_root(root, names)
+    if not rest:
+        return None
+    if root == "steps":
+        return _unknown_step(rest[0], names)
+    if root == "params":
+        return _unknown_param(rest[0], names)
+    members = MEMBERS.get(root, ())
+    if members and rest[0] not in members:
+        near = nearest(rest[0], members)
+        there = f"`{root}` has {', '.join(members)}"
+        return f"`{root}.{rest[0]}` does not exist; {there}", keys, [root, near] if near else None
+    return None
+
+
+def _unknown_root(root: str, names: Names) -> _Problem:
+    if root in LATER_ROOTS:
+        return f"`{root}` is not in this version of the language", [root], None
+    if root in {"step", "error"}:
+        where = "inside of a step" if root == "step" else "in `on_error` steps"
+        return f"`{root}` exists only {where}", [root], None
+    for owner, members in (("steps", names.steps), ("params", names.params)):
+        if root in members:
+            return f"`{root}` is no root; did you mean `{owner}.{root}`?", [root], [owner, root]
+    near = nearest(root, names.roots())
+    hint = f"; did you mean `{near}`?" if near else f"; there are {', '.join(names.roots())}"
+    return f"`{root[:64]}` is no root{hint}", [root], [near] if near else None
+
+
+def _unknown_step(name: str, names: Names) -> _Problem | None:
+    if name in names.steps:
+        return None
+    if name in names.later:
+        return f"`steps.{name}` has not run yet here", ["steps", name], None
+    near = nearest(name, names.steps)
+    known = ", ".join(names.steps[:10]) or "none"
+    hint = f"; did you mean `steps.{near}`?" if near else f"; there are: {known}"
+    return f"`steps.{name[:64]}` does not exist{hint}", ["steps", name], ["steps", near] if near else None
+
+
+def _unknown_param(name: str, names: Names) -> _Problem | None:
+    if not names.params or name in names.params:
+        return None
+    near = nearest(name, names.params, 0.75)
+    if near is None and not names.params_closed:
+        return None
+    hint = f"; did you mean `params.{near}`?" if near else f"; there are: {', '.join(names.params[:10])}"
+    return f"`params.{name[:64]}` does not exist{hint}", ["params", name], ["params", near] if near else None
+
+
+def renamed(text: str, wrong: Sequence[str], right: Sequence[str]) -> str | None:
+    """The expression with the path `wrong` written as `right` wherever it begins; None when it stands nowhere."""
+    tokens = tokenize(text)
+    written = [word for key in wrong for word in (".", key)][1:]
+    pieces: list[str] = []
+    place = 0
+    for index, token in enumerate(tokens):
+        here = [_bare(following.text) for following in tokens[index : index + len(written)]]
+        if here == written and (index == 0 or tokens[index - 1].text != ".") and token.start >= place:
+            pieces += [text[place : token.start], ".".join(right)]
+            place = tokens[index + len(written) - 1].end
+    return "".join([*pieces, text[place:]]) if pieces else None
+
+
+def _bare(word: str) -> str:
+    return word[1:-1] if word.startswith('"') else word

@@ -1,0 +1,170 @@
+"""Typed templates: `${expression}` inside JSON values, split once and rendered in one pass.
+
+A text that is exactly one placeholder keeps the value's type; inside text the value is written (objects as JSON, true
+as `true`). `$${` writes `${`. What a placeholder gives is never read as a template again.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
+
+MAX_OUTPUT_BYTES = 1024 * 1024
+Roots = Mapping[str, Any]
+Render = Callable[[Roots], Any]
+_SPECIAL = re.compile(r"\$\$\{|\$\{")
+_INSIDE = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|[{}]""")
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """One `${…}` of a text: `start` and `end` are the place of the expression between the braces."""
+
+    expression: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled JSON value. `constant` says that it holds no placeholder; then `render` gives it as it stands.
+
+    `render` raises ExpressionError.
+    """
+
+    render: Render
+    constant: bool
+    expressions: tuple[Expression, ...]
+
+
+def split(text: str) -> list[str | Placeholder]:
+    """The text as literal parts and placeholders, in order.
+
+    Raises:
+        ExpressionError: a placeholder is never closed, or opens inside of another.
+    """
+    parts: list[str | Placeholder] = []
+    place = 0
+    for start, word in _specials(text):
+        if start < place:
+            continue
+        parts.append(text[place:start])
+        if word == "$${":
+            parts.append("${")
+            place = start + 3
+        else:
+            end = _closing(text, start + 2)
+            parts.append(Placeholder(text[start + 2 : end].strip(), start + 2, end))
+            place = end + 1
+    parts.append(text[place:])
+    return [part for part in parts if part != ""]
+
+
+def _specials(text: str) -> Iterator[tuple[int, str]]:
+    return ((match.start(), match.group()) for match in _SPECIAL.finditer(text))
+
+
+def _closing(text: str, start: int) -> int:
+    depth = 1
+    for match in _INSIDE.finditer(text, start):
+        depth += (match.group() == "{") - (match.group() == "}")
+        if match.group() == "{" and text[match.start() - 1] == "$":
+            raise ExpressionError(Kind.SYNTAX, "a placeholder cannot stand inside of another")
+        if depth == 0:
+            return match.start()
+    raise ExpressionError(Kind.SYNTAX, "`${` is never closed by `}`; write `$${` for the characters themselves")
+
+
+def compile_template(value: Any) -> Template:
+    """Compiles a JSON value whose texts may hold placeholders; keys are taken as they are.
+
+    Raises:
+        ExpressionError: a placeholder cannot be read.
+    """
+    expressions: list[Expression] = []
+    render = _compile(value, expressions)
+    if render is None:
+        return Template(lambda _roots: value, constant=True, expressions=())
+    return Template(render, constant=False, expressions=tuple(expressions))
+
+
+def _compile(value: Any, expressions: list[Expression]) -> Render | None:
+    """The renderer of a value; None when it holds no placeholder."""
+    if isinstance(value, str):
+        return _text(value, expressions) if "${" in value else None
+    if isinstance(value, dict):
+        return _object(value, expressions)
+    if isinstance(value, list):
+        return _array(value, expressions)
+    return None
+
+
+def _object(value: dict[str, Any], expressions: list[Expression]) -> Render | None:
+    renders = {key: render for key, item in value.items() if (render := _compile(item, expressions))}
+    if not renders:
+        return None
+    if len(renders) == len(value):
+        parts = tuple(renders.items())
+        return lambda roots: {key: render(roots) for key, render in parts}
+    changing = tuple(renders.items())
+
+    def mixed(roots: Roots) -> dict[str, Any]:
+        result = value.copy()
+        for key, render in changing:
+            result[key] = render(roots)
+        return result
+
+    return mixed
+
+
+def _array(value: list[Any], expressions: list[Expression]) -> Render | None:
+    renders = [(place, render) for place, item in enumerate(value) if (render := _compile(item, expressions))]
+    if not renders:
+        return None
+
+    def render_all(roots: Roots) -> list[Any]:
+        result = value.copy()
+        for place, render in renders:
+            result[place] = render(roots)
+        return result
+
+    return render_all
+
+
+def _text(text: str, expressions: list[Expression]) -> Render | None:
+    parts: list[str | Render] = []
+    found = split(text)
+    for part in found:
+        if isinstance(part, str):
+            parts.append(part)
+        else:
+            expression = compile_expression(part.expression, strict=True)
+            expressions.append(expression)
+            parts.append(expression.evaluate)
+    if len(parts) == 1 and not isinstance(parts[0], str):
+        return parts[0]
+    return lambda roots: _joined([part if isinstance(part, str) else written(part(roots)) for part in parts])
+
+
+def _joined(parts: list[str]) -> str:
+    if sum(map(len, parts)) > MAX_OUTPUT_BYTES:
+        raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+    return "".join(parts)
+
+
+def written(value: Any) -> str:
+    """A value inside of text: texts as they are, null as `null`, everything else as JSON.
+
+    Raises:
+        ExpressionError: the value cannot be written as JSON.
+    """
+    if type(value) is str:
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as failure:
+        raise ExpressionError(Kind.VALUE, f"the value cannot be written as JSON: {failure}") from None

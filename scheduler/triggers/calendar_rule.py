@@ -12,7 +12,11 @@ from datetime import date, datetime, timedelta
 from scheduler.triggers.clock_grid import ClockGrid, Members
 from scheduler.triggers.day_sets import DaySets, completed
 from scheduler.triggers.days import LAST_DAY, next_day
+from scheduler.triggers.problem import too_costly
 from scheduler.triggers.recurrence import Frequency, Rule
+
+MAX_PERIODS = 2_200
+"""Periods that are counted through for a COUNT."""
 
 _TICK = timedelta(microseconds=1)
 
@@ -56,11 +60,16 @@ class CalendarRule:
                 return members.at(rank)
         return None
 
-    def nth(self, count: int) -> datetime | None:
-        """The count-th nominal time (the first is 1), or the last one before the end of the year 2200."""
-        before_start = self._start - _TICK
-        last = None
-        for members in self._periods(self._start.date()):
+    def nth(self, count: int) -> datetime:
+        """The count-th nominal time (the first is 1), or the last one before the end of the year 2200.
+
+        Raises:
+            ScheduleError: SCHEDULE_TOO_COSTLY.
+        """
+        before_start = last = self._start - _TICK
+        for visited, members in enumerate(self._periods(self._start.date())):
+            if visited == MAX_PERIODS:
+                raise too_costly("COUNT reaches too far to be counted; use UNTIL")
             skipped = members.rank(before_start)
             here = len(members) - skipped
             if here >= count:

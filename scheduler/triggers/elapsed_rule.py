@@ -4,21 +4,24 @@ Each period is an instant, anchor + n x interval. The BY parts look at what loca
 the period limit it, those shorter expand it. No hour is lost or doubled by a clock change.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.triggers.clock_grid import ALL_HOURS, ALL_SIXTY, ClockGrid
 from scheduler.triggers.day_sets import DaySets
 from scheduler.triggers.days import LAST_YEAR, next_day
 from scheduler.triggers.hour_members import PeriodMembers
-from scheduler.triggers.problem import ScheduleError
+from scheduler.triggers.problem import too_costly
 from scheduler.triggers.recurrence import Frequency, Rule
 from scheduler.triggers.zone import local_time, resolve
 
 MAX_STEPS = 1_000
 """Periods looked at for one answer; a rule that needs more is too costly."""
 
+MAX_COUNTED = 500
+"""The largest COUNT of a rule whose instants must be walked through one by one."""
+
+_END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 _UNIT = {
     Frequency.HOURLY: timedelta(hours=1),
     Frequency.MINUTELY: timedelta(minutes=1),
@@ -67,16 +70,21 @@ class ElapsedRule:
             if member is not None:
                 return member
             index += 1
-        raise ScheduleError(
-            ErrorReason.SCHEDULE_TOO_COSTLY,
+        raise too_costly(
             f"the next time lies more than {MAX_STEPS} steps of {self._rule.frequency.name} ahead; "
-            "use a longer FREQ or a smaller INTERVAL",
+            "use a longer FREQ or a smaller INTERVAL"
         )
 
-    def nth(self, count: int) -> datetime | None:
-        """The count-th instant (the first is 1), or the last one up to the year 2200."""
+    def nth(self, count: int) -> datetime:
+        """The count-th instant (the first is 1), or the last one up to the year 2200.
+
+        Raises:
+            ScheduleError: SCHEDULE_TOO_COSTLY.
+        """
         if self._is_plain():
-            return self._moment(count - 1)
+            return self._moment(count - 1) or _END
+        if count > MAX_COUNTED:
+            raise too_costly(f"COUNT above {MAX_COUNTED} together with BY parts and this FREQ; use UNTIL")
         instant = self._anchor - _TICK
         for _ in range(count):
             following = self.next(instant)
@@ -92,8 +100,7 @@ class ElapsedRule:
 
     def _moment(self, index: int) -> datetime | None:
         """The instant of that period; None after the year 2200."""
-        last = datetime(LAST_YEAR + 1, 1, 1, tzinfo=self._anchor.tzinfo)
-        return None if index > (last - self._anchor) // self._step else self._anchor + index * self._step
+        return None if index > (_END - self._anchor) // self._step else self._anchor + index * self._step
 
     def _passes(self, local: datetime) -> bool:
         return local.time() in self._limit and self._sets.accepts(local.date())

@@ -13,7 +13,8 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.trigger import Firing, TimeTrigger
 
-MAX_TOPIC = 255
+MAX_TOPIC = 511
+MAX_WORDS = 8
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
@@ -24,9 +25,9 @@ def topic_matcher(pattern: str) -> Callable[[str], bool]:
     Raises:
         ScheduleError: INVALID_TOPIC.
     """
-    if len(pattern) > MAX_TOPIC:
-        raise _invalid(pattern, f"at most {MAX_TOPIC} characters")
     words = pattern.split(".")
+    if len(pattern) > MAX_TOPIC or len(words) > MAX_WORDS:
+        raise _invalid(pattern, f"at most {MAX_WORDS} words and {MAX_TOPIC} characters")
     open_end = words[-1] == ">"
     fixed = tuple(words[:-1] if open_end else words)
     for word in fixed:

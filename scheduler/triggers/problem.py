@@ -21,3 +21,8 @@ class ScheduleError(ValueError):
         self.message = message
         self.repair = repair
         self.explanation = explanation
+
+
+def too_costly(message: str) -> ScheduleError:
+    """The problem SCHEDULE_TOO_COSTLY with that message."""
+    return ScheduleError(ErrorReason.SCHEDULE_TOO_COSTLY, message)

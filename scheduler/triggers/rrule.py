@@ -4,21 +4,21 @@ A local time that the clock jumps over is taken with the offset before the jump 
 repeats at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
 """
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import ClassVar
-from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from scheduler.triggers.calendar_rule import CalendarRule
 from scheduler.triggers.calendar_text import CalendarText, ListedDate, parse_calendar_text
+from scheduler.triggers.count_end import CountEnd
 from scheduler.triggers.days import LAST_YEAR
 from scheduler.triggers.elapsed_rule import ElapsedRule
-from scheduler.triggers.problem import ScheduleError
-from scheduler.triggers.recurrence import Frequency, Rule, invalid_rrule, parse_date_time
+from scheduler.triggers.recurrence import Frequency, Rule, invalid_rrule
 from scheduler.triggers.rule_firings import CalendarFirings, ElapsedFirings, Firings, ListedFirings
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 from scheduler.triggers.zone import local_time, resolve, zone
 
+_TICK = timedelta(microseconds=1)
 _END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 
 
@@ -27,23 +27,22 @@ class RRuleTrigger(TimeTrigger):
 
     Args:
         text: the lines, DTSTART among them.
-        where: the schedule's zone, for times that name none.
-        memory: what `memory` of an equal trigger was before; saves counting a COUNT anew.
+        where: the schedule's zone, for a DTSTART that names none.
 
     Raises:
         ScheduleError: INVALID_RRULE, UNKNOWN_TIMEZONE or SCHEDULE_TOO_COSTLY.
     """
 
-    __slots__ = ("_excluded", "_excluded_days", "_sources", "_zone", "memory")
+    __slots__ = ("_excluded", "_excluded_days", "_sources", "_zone", "count_end")
     kind: ClassVar[str] = "rrule"
 
-    def __init__(self, text: str, where: ZoneInfo, memory: str | None = None) -> None:
+    def __init__(self, text: str, where: ZoneInfo) -> None:
         parts = parse_calendar_text(text)
-        self._zone = where
-        self.memory: str | None = None
+        self._zone = zone(parts.zone_name) if parts.zone_name else where
+        self.count_end: CountEnd | None = None
         self._sources: list[Firings] = [ListedFirings(self._additions(parts))]
         if parts.rule is not None:
-            self._sources.insert(0, self._rule_firings(parts.rule, _start(parts), _Memory(text, memory)))
+            self._sources.insert(0, self._rule_firings(parts.rule, _start(parts), text))
         self._excluded = frozenset(
             self._instant(listed.at, listed.where) for listed in parts.excluded if isinstance(listed.at, datetime)
         )
@@ -54,28 +53,28 @@ class RRuleTrigger(TimeTrigger):
         found = [source.after(instant, self._excludes) for source in self._sources]
         return min((firing for firing in found if firing), key=lambda firing: firing.time, default=None)
 
+    def starts_at(self, start: datetime) -> bool:
+        """Whether the local time is an instant of the trigger, exclusions apart."""
+        instant = resolve(start, self._zone).first
+        if self._excludes(instant):
+            return True
+        firing = self.after(instant - _TICK)
+        return firing is not None and firing.time == instant
+
     def _excludes(self, instant: datetime) -> bool:
         if instant in self._excluded:
             return True
         return bool(self._excluded_days) and local_time(instant, self._zone).date() in self._excluded_days
 
-    def _rule_firings(self, rule: Rule, start: datetime, memory: "_Memory") -> Firings:
+    def _rule_firings(self, rule: Rule, start: datetime, text: str) -> Firings:
         until = self._until(rule)
         if rule.frequency <= Frequency.DAILY:
             calendar = CalendarRule(rule, start)
-            last = self._last(rule, memory, calendar)
-            return CalendarFirings(calendar, self._zone, until, last)
+            self.count_end = CountEnd.of(rule, text, calendar.nth)
+            return CalendarFirings(calendar, self._zone, until, self.count_end)
         elapsed = ElapsedRule(rule, resolve(start, self._zone).first, self._zone)
-        return ElapsedFirings(elapsed, until, self._last(rule, memory, elapsed))
-
-    def _last(self, rule: Rule, memory: "_Memory", counted: CalendarRule | ElapsedRule) -> datetime | None:
-        """The last time that COUNT allows, remembered if it was counted before."""
-        if rule.count is None:
-            return None
-        last = memory.recall() or counted.nth(rule.count)
-        if last is not None:
-            self.memory = memory.written(last)
-        return last
+        self.count_end = CountEnd.of(rule, text, elapsed.nth)
+        return ElapsedFirings(elapsed, until, self.count_end)
 
     def _until(self, rule: Rule) -> datetime:
         """The last instant that UNTIL allows; a DATE means the end of that local day."""
@@ -101,31 +100,6 @@ class RRuleTrigger(TimeTrigger):
         if at.tzinfo is not None:
             return at
         return resolve(at, zone(where) if where else self._zone).first
-
-
-class _Memory:
-    """The remembered end of a counted rule, bound to its text by a checksum."""
-
-    __slots__ = ("_remembered", "_sum")
-
-    def __init__(self, text: str, remembered: str | None) -> None:
-        self._sum = f"{crc32(text.encode()):08x}"
-        self._remembered = remembered
-
-    def recall(self) -> datetime | None:
-        """The remembered end, if it is of this text."""
-        checksum, _, end = (self._remembered or "").partition(" ")
-        if checksum != self._sum:
-            return None
-        try:
-            found = parse_date_time(end)
-        except ScheduleError:
-            return None
-        return found if isinstance(found, datetime) else None
-
-    def written(self, last: datetime) -> str:
-        """What to remember."""
-        return f"{self._sum} {stamp(last)}"
 
 
 def _start(parts: CalendarText) -> datetime:

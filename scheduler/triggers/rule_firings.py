@@ -8,12 +8,15 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from scheduler.triggers.calendar_rule import CalendarRule
+from scheduler.triggers.count_end import CountEnd
+from scheduler.triggers.days import LAST_YEAR
 from scheduler.triggers.elapsed_rule import ElapsedRule
 from scheduler.triggers.trigger import Firing, stamp
 from scheduler.triggers.zone import local_time, resolve
 
 _DAY = timedelta(days=1)
 _NONE = timedelta()
+_LAST_LOCAL = datetime(LAST_YEAR, 12, 31, 23, 59, 59)  # noqa: DTZ001 - local to whatever zone
 
 Excludes = Callable[[datetime], bool]
 
@@ -27,12 +30,12 @@ class Firings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CalendarFirings:
-    """The firings of a rule by the day or longer, up to and including `until` and the nominal time `last`."""
+    """The firings of a rule by the day or longer, up to `until` and, in nominal time, to the end of its COUNT."""
 
     rule: CalendarRule
     where: ZoneInfo
     until: datetime
-    last: datetime | None
+    count_end: CountEnd | None
 
     def after(self, instant: datetime, excludes: Excludes) -> Firing | None:
         """The first firing after the instant.
@@ -41,8 +44,9 @@ class CalendarFirings:
         that of instants: the search begins before the last gap and goes on until nothing earlier can come.
         """
         best: Firing | None = None
+        last = self.count_end.last if self.count_end else _LAST_LOCAL
         nominal = self.rule.next(self._search_start(instant))
-        while nominal is not None and (self.last is None or nominal <= self.last):
+        while nominal is not None and nominal <= last:
             moment = resolve(nominal, self.where)
             if moment.first > instant and moment.first <= self.until and not excludes(moment.first):
                 firing = Firing(moment.first, moment.skipped, stamp(nominal))
@@ -61,15 +65,15 @@ class CalendarFirings:
 
 @dataclass(frozen=True, slots=True)
 class ElapsedFirings:
-    """The firings of a rule in elapsed time, up to and including `until` and `last`; named by UTC time."""
+    """The firings of a rule in elapsed time, up to `until` and the end of its COUNT; named by UTC time."""
 
     rule: ElapsedRule
     until: datetime
-    last: datetime | None
+    count_end: CountEnd | None
 
     def after(self, instant: datetime, excludes: Excludes) -> Firing | None:
         """The first firing after the instant."""
-        end = self.until if self.last is None else min(self.until, self.last)
+        end = min(self.until, self.count_end.last) if self.count_end else self.until
         found = self.rule.next(instant)
         while found is not None and found <= end:
             if not excludes(found):

@@ -128,3 +128,17 @@ def jump(gap: Resolution, where: ZoneInfo) -> datetime:
         else:
             high = middle
     return high
+
+
+def same_zone(one: str, other: str) -> bool:
+    """Both names stand for the same zone, as `Asia/Calcutta` and `Asia/Kolkata` do.
+
+    Raises:
+        ScheduleError: UNKNOWN_TIMEZONE.
+    """
+    return one == other or _rules(zone(one).key) == _rules(zone(other).key)
+
+
+@lru_cache(maxsize=64)
+def _rules(name: str) -> bytes:
+    return files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()

@@ -1,0 +1,54 @@
+"""Problems of a document, collected as data with their repairs."""
+
+import re
+
+from ordinaut.internal.v1.violation_pb2 import Violation
+from ordinaut.v1.error_pb2 import ErrorReason, Fix
+from scheduler.triggers.problem import ScheduleError
+
+_INDEX = re.compile(r"\[(\d+)\]")
+
+
+class Findings:
+    """The violations found so far, in the order of finding."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+
+    def add(self, field: str, reason: ErrorReason.ValueType, message: str) -> Violation:
+        """One problem at a path such as `triggers[0].cron`."""
+        violation = Violation(field=field, message=message, reason=reason)
+        self.violations.append(violation)
+        return violation
+
+    def add_repairable(
+        self,
+        field: str,
+        reason: ErrorReason.ValueType,
+        message: str,
+        *,
+        target: str,
+        value: str | None,
+        explanation: str,
+    ) -> None:
+        """A problem; when `value` is known, its repair sets the field at the path `target` to it."""
+        violation = self.add(field, reason, message)
+        if value is not None:
+            violation.fix.CopyFrom(_setting(field, target, value, explanation))
+
+    def take(self, field: str, error: ScheduleError) -> None:
+        """What a trigger said of the text in that field."""
+        self.add_repairable(
+            field, error.reason, error.message, target=field, value=error.repair, explanation=error.explanation
+        )
+
+
+def _setting(field: str, target: str, value: str, explanation: str) -> Fix:
+    """RFC 6902 `add` sets a member of an object whether it stands there or not."""
+    fix = Fix(field=field, explanation=explanation)
+    fix.operations.add().update({"op": "add", "path": _pointer(target), "value": value})
+    return fix
+
+
+def _pointer(path: str) -> str:
+    return "/" + _INDEX.sub(r"/\1", path).replace(".", "/")

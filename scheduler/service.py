@@ -1,0 +1,96 @@
+"""The gRPC face of what the scheduler knows about time."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ordinaut.errors import InvalidArgumentError, Violation
+from ordinaut.internal.v1 import scheduler_service_pb2_grpc
+from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
+from scheduler.schedule import CompiledSchedule, Instant
+from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
+from scheduler.triggers.problem import ScheduleError
+from scheduler.validation import compiled, validate
+
+MAX_COUNT = 1000
+
+
+class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
+    """Answers about schedules; holds nothing and needs no database."""
+
+    async def ValidateSchedule(  # noqa: N802 - gRPC's name
+        self, request: ValidateScheduleRequest, context: Any
+    ) -> ValidateScheduleResponse:
+        """Checks and completes a schedule and computes its next times, off the event loop.
+
+        Raises:
+            InvalidArgumentError: `now` is missing, a time is out of range, or `count` is over 1000.
+        """
+        del context
+        now = _moment(request.now, "now")
+        after = _moment(request.after_time, "after_time") if request.HasField("after_time") else now
+        if not 0 <= request.count <= MAX_COUNT:
+            raise _invalid("count", f"count is 0 to {MAX_COUNT}")
+        return await asyncio.to_thread(_answer, request, now, after)
+
+
+def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) -> ValidateScheduleResponse:
+    checked = validate(request.schedule, now, request.stored, since=min(now, after))
+    response = ValidateScheduleResponse(
+        violations=checked.violations, schedule=checked.schedule, warnings=checked.warnings
+    )
+    if checked.violations:
+        return response
+    try:
+        response.upcoming.extend(upcoming(checked.schedule, after, request.count))
+    except ScheduleError as error:  # a later instant than validation looks at
+        response.violations.add(field="triggers", message=error.message, reason=error.reason)
+    return response
+
+
+def upcoming(schedule: Schedule, after: datetime, count: int) -> list[Upcoming]:
+    """At most `count` coming occurrences of a completed schedule, strictly after the instant.
+
+    Raises:
+        ScheduleError: SCHEDULE_TOO_COSTLY.
+    """
+    plan = compiled(schedule)
+    state: dict[str, Any] = {}
+    coming = []
+    for _ in range(count):
+        instant, state = plan.next(after, state)
+        if instant is None:
+            break
+        coming.append(_shown(instant, plan))
+        after = instant.time
+    return coming
+
+
+def _shown(instant: Instant, plan: CompiledSchedule) -> Upcoming:
+    fire_time = Timestamp()
+    fire_time.FromDatetime(instant.time)
+    return Upcoming(
+        id=instant.occurrence_id,
+        fire_time=fire_time,
+        local_time=instant.time.astimezone(plan.zone).isoformat(),
+        nominal_time=instant.nominal_local,
+        dst_adjusted=instant.adjusted,
+    )
+
+
+def _moment(timestamp: Timestamp, field: str) -> datetime:
+    try:
+        moment = timestamp.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise _invalid(field, f"{field} is an instant in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment
+
+
+def _invalid(field: str, message: str) -> InvalidArgumentError:
+    return InvalidArgumentError.of([Violation(field, message, ErrorReason.FIELD_INVALID)])

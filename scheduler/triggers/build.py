@@ -1,0 +1,55 @@
+"""From the JSON form of `ordinaut.v1.Trigger` to the trigger itself."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from google.protobuf.duration_pb2 import Duration
+
+from ordinaut.v1.error_pb2 import ErrorReason
+from scheduler.triggers.cron import CronTrigger
+from scheduler.triggers.event import EventTrigger
+from scheduler.triggers.interval import IntervalTrigger
+from scheduler.triggers.once import OnceTrigger
+from scheduler.triggers.problem import ScheduleError
+from scheduler.triggers.rrule import RRuleTrigger
+from scheduler.triggers.trigger import TimeTrigger
+
+KINDS = ("cron", "rrule", "interval", "once", "event")
+
+
+def build(trigger: Mapping[str, Any], where: ZoneInfo | None, anchor: datetime) -> TimeTrigger:
+    """The trigger of the first kind that is set; `anchor` is where an interval counts from.
+
+    Raises:
+        ScheduleError: it cannot be read, or needs a zone and there is none.
+    """
+    kind = next((kind for kind in KINDS if kind in trigger), None)
+    value: Any = trigger[kind] if kind else None
+    match kind:
+        case "cron":
+            return CronTrigger(value, _needed(where))
+        case "rrule":
+            return RRuleTrigger(value, _needed(where))
+        case "interval":
+            return IntervalTrigger(_span(value), anchor)
+        case "once":
+            return OnceTrigger(value, where)
+        case "event":
+            return EventTrigger(value.get("topic", ""))
+    raise ScheduleError(ErrorReason.FIELD_REQUIRED, f"a trigger is one of {', '.join(KINDS)}")
+
+
+def _needed(where: ZoneInfo | None) -> ZoneInfo:
+    if where is None:
+        raise ScheduleError(
+            ErrorReason.TIMEZONE_REQUIRED, "local times need the schedule's time_zone, such as Europe/Chisinau"
+        )
+    return where
+
+
+def _span(text: str) -> timedelta:
+    span = Duration()
+    span.FromJsonString(text)
+    return span.ToTimedelta()

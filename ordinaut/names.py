@@ -1,6 +1,8 @@
 """The names of resources, topics and scopes: their forms, and nothing else."""
 
+import hashlib
 import re
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -48,3 +50,17 @@ def covers(holder: frozenset[str], scope: str) -> bool:
         for held in holder
         if held.startswith(needed + ":") and held.count(":") == 2
     )
+
+
+def occurrence_id(key: str, instant: datetime | None) -> str:
+    """The public id of an occurrence: its UTC instant, or its key for events and manual runs; never with a colon."""
+    if instant is None:
+        return key.replace(":", "-")
+    moment = instant.astimezone(UTC)
+    return moment.strftime("%Y%m%dT%H%M%S.%fZ" if moment.microsecond else "%Y%m%dT%H%M%SZ")
+
+
+def idempotency_key(root: str, path: str) -> str:
+    """What a tool gets as its key for one step: the same after retry, crash and restore; 255 characters at most."""
+    key = f"{root}/{path}"
+    return key if len(key) <= 255 else f"{key[:190]}-{hashlib.sha256(key.encode()).hexdigest()}"

@@ -18,17 +18,25 @@ from ordinaut.telemetry import configure_logging, get_logger, serve_metrics
 class Process:
     """What a service's `compose` gets: things entered in `stack` are left, last first, when the process stops.
 
-    `ports` is what the process listens on, by purpose; it is announced once ready. Call `stop` to end the process
-    from inside.
+    `ports` is what the process listens on, by purpose; it is announced once ready.
     """
 
     stack: AsyncExitStack
     stopping: asyncio.Event
     ports: dict[str, int] = field(default_factory=dict)
 
-    def stop(self) -> None:
-        """Begins the graceful end."""
-        self.stopping.set()
+    failure: BaseException | None = None
+
+    def watch(self, task: "asyncio.Task[None]") -> None:
+        """Ends the process, with an error, when a task that should run for ever ends by itself."""
+
+        def ended(done: "asyncio.Task[None]") -> None:
+            if not done.cancelled() and not self.stopping.is_set():
+                self.failure = done.exception() or RuntimeError(f"{done.get_name()} ended")
+                self.stopping.set()
+
+        task.add_done_callback(ended)
+        self.stack.callback(task.cancel)
 
 
 Compose = Callable[[Process], Awaitable[None]]
@@ -62,6 +70,8 @@ async def _live(service: str, settings: Settings, metrics_port: int, compose: Co
         await stopping.wait()
         log.info("stopping")
     log.info("stopped")
+    if process.failure is not None:
+        raise process.failure
 
 
 def _announce(service: str, ports: dict[str, int]) -> None:

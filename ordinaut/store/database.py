@@ -40,6 +40,8 @@ GONE = (
 DATA_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 # The commit may or may not have happened.
 OUTCOME_UNKNOWN = (*GONE, asyncpg.QueryCanceledError, TimeoutError)
+# All of that, also as `Database.connection` puts it: what a loop of a service logs and goes on after.
+STORE_FAILURES = (*OUTCOME_UNKNOWN, *REPEATABLE, UnavailableError, AbortedError)
 
 
 class Database:

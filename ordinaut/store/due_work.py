@@ -103,9 +103,12 @@ async def claim(connection: Connection, lease: UUID, hints: dict[int, datetime],
 
 async def claim_suspects(connection: Connection, lease: UUID) -> list[Record]:
     """Leases the oldest group of runs that may share a stream with nothing else; at most 64."""
-    if not await SQL.has_suspects.value(connection):
-        return []
     return await SQL.claim_suspects.rows(connection, lease=lease)
+
+
+async def has_suspects(connection: Connection) -> bool:
+    """Whether any run waits for a stream of its own."""
+    return bool(await SQL.has_suspects.value(connection))
 
 
 async def journal_of(connection: Connection, runs: Sequence[UUID]) -> list[Record]:

@@ -121,8 +121,8 @@ RETURNING
   d.id, d.fence, d.claims, d.project, d.task, d.task_name, d.task_version, d.owner, d.kind, d.trigger, d.occurrence,
   d.root, d.params::text AS params, d.event::text AS event, d.scheduled_time, d.interval_end, d.priority, d.ready_time,
   d.together, d.depth, d.segment_time, d.cancel_requested,
-  extract(epoch FROM d.start_time + d.run_timeout - clock.now) AS remaining_seconds,
-  (d.claims > 1 OR d.losses > 0) AS resumed,
+  extract(epoch FROM d.start_time + d.run_timeout - clock.now)::float8 AS remaining_seconds,
+  extract(epoch FROM clock.now - d.due_time)::float8 AS late_seconds,
   (SELECT p.revision FROM project AS p WHERE p.name = d.project) AS project_revision
 
 -- query claim: A batch of READY rows under a live lease: class by class, oldest first, each from its low-water hint on.

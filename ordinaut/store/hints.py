@@ -20,6 +20,7 @@ EVENTS = "events"
 RUN = "run"
 CANCEL = "cancel"
 RECONNECT_SECONDS = 1.0
+PACE_SECONDS = 0.01  # between two notifications of one process; the first after a pause goes at once
 
 
 class Hints:
@@ -71,6 +72,7 @@ class Hints:
                 self._wake_sender.clear()
                 topics, self._to_send = self._to_send, set()
                 await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, " ".join(sorted(topics)))
+                await asyncio.sleep(PACE_SECONDS)
         finally:
             connection.terminate()
 

@@ -1,0 +1,46 @@
+"""Runs a worker: `python -m worker`."""
+
+import asyncio
+
+from ordinaut.internal.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
+from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
+from ordinaut.rpc.service_process import Process, run
+from ordinaut.store.database import Database
+from ordinaut.store.migrate import check_schema
+from worker.service import WorkerServicer
+from worker.settings import WorkerSettings
+from worker.worker import Worker
+
+
+async def compose(process: Process, settings: WorkerSettings) -> None:
+    """Puts the worker together; what is entered last is left first."""
+    database = await Database.open(settings)
+    process.stack.push_async_callback(database.close)
+    async with database.connection() as connection:
+        await check_schema(connection)
+    worker = Worker(database, settings)
+    server = Server(
+        [
+            Registration(
+                add_WorkerServiceServicer_to_server, WorkerServicer(worker.drain), "ordinaut.internal.v1.WorkerService"
+            )
+        ],
+        internal_guard(settings.internal_token),
+        max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES,
+    )
+    host = settings.worker_listen.rpartition(":")[0]
+    process.ports["grpc"] = await server.start(settings.worker_listen)
+    process.stack.push_async_callback(server.stop, 1.0)
+    await worker.start(f"{host}:{process.ports['grpc']}")
+    process.stack.push_async_callback(worker.stop)
+    process.watch(asyncio.create_task(worker.failed()))
+
+
+def main() -> None:
+    """Reads the environment and runs until told to stop."""
+    settings = WorkerSettings()
+    run("worker", settings, settings.worker_metrics_port, lambda process: compose(process, settings))
+
+
+if __name__ == "__main__":
+    main()

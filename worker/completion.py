@@ -1,0 +1,132 @@
+"""Completion: runs that have ended, or go on later, leave this worker in one commit for many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import orjson
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from ordinaut.store import due_work
+from ordinaut.store.database import OUTCOME_UNKNOWN, REPEATABLE, Database
+from ordinaut.store.hints import OUTBOX, RUN, Hints
+from ordinaut.store.sql import Connection
+from ordinaut.telemetry import get_logger
+from worker.group_commit import GroupCommit
+from worker.lease import Lease
+from worker.metrics import DELAYED, DROPPED, ENDED
+from worker.runs import HeldRun, HeldRuns
+
+log = get_logger()
+LINGER_SECONDS = 0.003
+LIMIT = 200
+DELAY = "DELAYED"
+
+
+@dataclass(slots=True)
+class LastWord:
+    """How one claim ends: SUCCEEDED or FAILED with output or error as JSON, or DELAYED by `delay_ms`."""
+
+    run: HeldRun
+    state: str
+    entries: Sequence[JournalEntry] = field(default_factory=tuple)
+    output: bytes = b""
+    error: bytes = b""
+    delay_ms: int = 0
+
+    @classmethod
+    def refused(cls, run: HeldRun, failure: Exception) -> "LastWord":
+        """The end of a run whose data PostgreSQL cannot store."""
+        error = {
+            "code": "VALIDATION_OUTPUT",
+            "message": f"the run's data cannot be stored: {failure}",
+            "retryable": False,
+        }
+        return cls(run, "FAILED", error=orjson.dumps(error))
+
+
+class Completion:
+    """Group-commits the ends of runs."""
+
+    def __init__(self, database: Database, lease: Lease, runs: HeldRuns, hints: Hints) -> None:
+        self._database = database
+        self._lease = lease
+        self._runs = runs
+        self._hints = hints
+        self.commits = GroupCommit("completion", self._write, self._refuse, linger_seconds=LINGER_SECONDS, limit=LIMIT)
+
+    def add(self, word: LastWord) -> None:
+        """Queues the end of one claim, behind the journal write of its run that may be on its way."""
+        if word.run.writing:
+            word.run.last_word = word
+        else:
+            self.commits.add(word)
+
+    async def _write(self, batch: Sequence[LastWord]) -> None:
+        batch = [word for word in batch if self._runs.holds(word.run)]
+        if not batch:
+            return
+        if self._lease.good():
+            lease = self._lease.id
+            try:
+                done = await self._database.repeat(lambda connection: _end(connection, lease, batch))
+            except (*OUTCOME_UNKNOWN, *REPEATABLE) as failure:
+                log.warning("completion_outcome_unknown", runs=len(batch), failure=str(failure))
+            else:
+                self._account(batch, done)
+        else:
+            log.warning("lease_lost", what="completion", runs=len(batch))
+            DROPPED.labels("completion").inc(len(batch))
+        self._runs.drop(word.run for word in batch)
+
+    def _account(self, batch: Sequence[LastWord], done: set[UUID]) -> None:
+        self._hints.send(RUN, OUTBOX)
+        for word in batch:
+            if word.run.id not in done:
+                log.warning("lease_lost", what="completion", run=str(word.run.id), fence=word.run.fence)
+                DROPPED.labels("completion").inc()
+            elif word.state == DELAY:
+                DELAYED.inc()
+            else:
+                ENDED.labels(word.state).inc()
+
+    def _refuse(self, word: LastWord, failure: Exception) -> None:
+        log.warning("completion_refused", run=str(word.run.id), failure=str(failure))
+        self.commits.add(LastWord.refused(word.run, failure))
+
+
+async def _end(connection: Connection, lease: UUID, batch: Sequence[LastWord]) -> set[UUID]:
+    ended = [word for word in batch if word.state != DELAY]
+    delayed = [word for word in batch if word.state == DELAY]
+    done: set[UUID] = set()
+    if delayed:
+        done |= await _delay(connection, lease, delayed)
+    if ended:
+        done |= await due_work.complete(connection, lease, _columns(ended))
+    return done
+
+
+async def _delay(connection: Connection, lease: UUID, words: Sequence[LastWord]) -> set[UUID]:
+    ids, fences = [word.run.id for word in words], [word.run.fence for word in words]
+    mine = await due_work.lock_mine(connection, lease, ids, fences)
+    steps = due_work.StepColumns()
+    for word in words:
+        if word.run.id in mine:
+            for seq, entry in enumerate(word.entries, word.run.next_seq):
+                steps.add(word.run.id, seq, entry)
+    await due_work.record_steps(connection, steps)
+    return await due_work.delay(connection, lease, ids, fences, [word.delay_ms for word in words])
+
+
+def _columns(words: Sequence[LastWord]) -> due_work.EndColumns:
+    columns = due_work.EndColumns()
+    for word in words:
+        run = word.run
+        columns.ids.append(run.id)
+        columns.fences.append(run.fence)
+        columns.states.append(word.state)
+        columns.outputs.append(word.output.decode() or None)
+        columns.errors.append(word.error.decode() or None)
+        for seq, entry in enumerate(word.entries, run.next_seq):
+            columns.steps.add(run.id, seq, entry)
+    return columns

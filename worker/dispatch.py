@@ -1,0 +1,147 @@
+"""From claimed rows to runs in an engine, and from the engine's frames to journal and completion."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
+from ordinaut.names import occurrence_id
+from ordinaut.store import due_work
+from ordinaut.store.database import STORE_FAILURES, Database
+from ordinaut.store.sql import Connection, Record
+from ordinaut.telemetry import get_logger
+from worker.completion import DELAY, Completion, LastWord
+from worker.definitions import Definitions, Loaded
+from worker.journal import Entries, Journal
+from worker.lease import Lease
+from worker.metrics import CLAIMED, DUE_TO_START, LOST
+from worker.runs import HeldRun, HeldRuns
+from worker.stream import EngineStream
+
+log = get_logger()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Dispatch:
+    """Knows both sides: rows of the queue, and streams to engines."""
+
+    def __init__(
+        self, database: Database, lease: Lease, runs: HeldRuns, journal: Journal, completion: Completion
+    ) -> None:
+        self._database = database
+        self._lease = lease
+        self._runs = runs
+        self._journal = journal
+        self._completion = completion
+        self._definitions = Definitions()
+
+    async def start(self, connection: Connection, rows: Sequence[Record], streams: Sequence[EngineStream]) -> None:
+        """Sends claimed rows to the streams that have most credit left."""
+        journals = await _journals(connection, [row["id"] for row in rows if row["claims"] > 1])
+        for row in rows:
+            loaded = await self._definitions.get(connection, row)
+            stream = max(streams, key=lambda candidate: candidate.credit)
+            self._start_one(row, loaded, journals.get(row["id"], ()), stream)
+        CLAIMED.inc(len(rows))
+
+    def on_frame(self, stream: EngineStream, frame: EngineFrame) -> None:
+        """Passes on what an engine says."""
+        for finished in frame.finished:
+            if run := self._runs.get(finished.handle, stream):
+                self._journal.add(Entries(run, finished.entries))
+        for effect in frame.effects:
+            if run := self._runs.get(effect.handle, stream):
+                self._journal.add(Entries(run, effect.entries, effect))
+        for ended in frame.runs:
+            if run := self._runs.get(ended.handle, stream):
+                self._completion.add(LastWord(run, ended.state, ended.entries, ended.output, ended.error))
+        for delayed in frame.delays:
+            if run := self._runs.get(delayed.handle, stream):
+                self._completion.add(LastWord(run, DELAY, delayed.entries, delay_ms=delayed.delay_ms))
+
+    async def on_lost(self, stream: EngineStream) -> None:
+        """Gives the runs of a broken stream back to the queue, each counted as a loss.
+
+        What cannot be given back now is found when the worker compares its rows with what it holds.
+        """
+        lost = self._runs.on(stream)
+        if not lost:
+            return
+        LOST.inc(len(lost))
+        try:
+            async with self._database.connection() as connection:
+                ids, fences = [run.id for run in lost], [run.fence for run in lost]
+                given_back = await due_work.lose(connection, self._lease.id, ids, fences)
+        except STORE_FAILURES as failure:
+            log.warning("engine_loss_not_recorded", runs=len(lost), failure=str(failure))
+        else:
+            log.warning("engine_lost_runs", engine=stream.address, runs=given_back)
+        finally:
+            self._runs.drop(lost)
+
+    def _start_one(self, row: Record, loaded: Loaded, journal: Sequence[JournalEntry], stream: EngineStream) -> None:
+        run = HeldRun(
+            handle=self._runs.next_handle(),
+            id=row["id"],
+            fence=row["fence"],
+            project=row["project"],
+            owner=row["owner"],
+            scopes=loaded.scopes,
+            depth=row["depth"],
+            root=row["root"],
+            stream=stream,
+            next_seq=len(journal),
+        )
+        self._runs.add(run)
+        if row["claims"] == 1:
+            DUE_TO_START.observe(max(row["late_seconds"], 0))
+        stream.start_run(loaded.message, _run_start(run.handle, row, loaded.message.hash, journal))
+
+
+def _run_start(handle: int, row: Record, definition: str, journal: Sequence[JournalEntry]) -> RunStart:
+    scheduled, end = row["scheduled_time"], row["interval_end"]
+    described = {
+        "name": f"runs/{row['id']}",
+        "task": f"tasks/{row['task_name']}",
+        "kind": row["kind"],
+        "trigger": row["trigger"],
+        "occurrence": occurrence_id(row["occurrence"], scheduled),
+        "scheduled_time": scheduled,
+        "interval": {"start": scheduled, "end": end} if scheduled else None,
+        "claims": row["claims"],
+    }
+    return RunStart(
+        handle=handle,
+        hash=definition,
+        root=row["root"],
+        params=row["params"].encode(),
+        event=(row["event"] or "").encode(),
+        run=orjson.dumps(described, option=orjson.OPT_UTC_Z),
+        now_us=(row["segment_time"] - EPOCH) // MICROSECOND,
+        remaining_ms=max(1, round(row["remaining_seconds"] * 1000)),
+        journal=journal,
+    )
+
+
+async def _journals(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, list[JournalEntry]]:
+    found: dict[UUID, list[JournalEntry]] = defaultdict(list)
+    if runs:
+        for row in await due_work.journal_of(connection, runs):
+            found[row["run"]].append(_entry(row))
+    return found
+
+
+def _entry(row: Any) -> JournalEntry:
+    return JournalEntry(
+        path=row["path"],
+        attempt=row["attempt"],
+        state=row["state"],
+        tool=row["tool"],
+        output=(row["output"] or "").encode(),
+        error=(row["error"] or "").encode(),
+    )

@@ -1,0 +1,22 @@
+"""What a worker can be told by its environment."""
+
+from pydantic import Field
+
+from ordinaut.settings import StoreSettings
+
+
+class WorkerSettings(StoreSettings):
+    """Settings of a worker process."""
+
+    worker_listen: str = "127.0.0.1:50054"
+    worker_metrics_port: int = Field(9467, ge=0, le=65535)
+    engine_addresses: str = Field("127.0.0.1:50053", description="host:port of each engine, separated by commas")
+    lease_seconds: float = Field(30.0, ge=1, le=600)
+    claim_batch: int = Field(200, ge=1, le=1000)
+    poll_seconds: float = Field(0.25, ge=0.01, le=10, description="how often an idle worker looks without a hint")
+    fail_points: str = Field("", description="for fault tests: `hold_self_fence` trusts the lease for ever")
+
+    @property
+    def engines(self) -> list[str]:
+        """The engines' addresses."""
+        return [address.strip() for address in self.engine_addresses.split(",") if address.strip()]

@@ -1,0 +1,141 @@
+"""One worker: its parts put together, and how it begins and ends its work."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame
+from ordinaut.store import due_work
+from ordinaut.store.database import STORE_FAILURES, Database
+from ordinaut.store.hints import WORK, Hints
+from ordinaut.telemetry import get_logger
+from worker.claim import Claimer
+from worker.completion import Completion
+from worker.dispatch import Dispatch
+from worker.journal import Journal
+from worker.lease import Lease
+from worker.runs import HeldRuns
+from worker.settings import WorkerSettings
+from worker.stream import EngineStream
+from worker.suspects import Suspects
+
+log = get_logger()
+
+
+class Worker:
+    """Claims, has executed, records. `start` it inside the running event loop."""
+
+    def __init__(self, database: Database, settings: WorkerSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._runs = HeldRuns()
+        self._hints = Hints(database)
+        trust = settings.fail_points == "hold_self_fence"
+        self._lease = Lease(database, settings.lease_seconds, self._fence, trust_for_ever=trust)
+        self._completion = Completion(database, self._lease, self._runs, self._hints)
+        self._journal = Journal(database, self._lease, self._runs, self._completion, self._hints)
+        self._dispatch = Dispatch(database, self._lease, self._runs, self._journal, self._completion)
+        self._streams = [self._open(address, isolated=False) for address in settings.engines]
+        self._claimer = Claimer(database, self._lease, self._runs, self._dispatch, self._streams, self._hints, settings)
+        self._suspects = Suspects(
+            database, self._lease, self._runs, self._dispatch, self._open_isolated, settings.engines, self._hints
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._drained: tuple[int, int] | None = None
+        self._drain_lock = asyncio.Lock()
+
+    async def start(self, address: str) -> None:
+        """Takes a lease, naming where this worker listens, and begins."""
+        self._lease.address = address
+        await self._lease.take()
+        parts: list[Coroutine[Any, Any, None]] = [
+            self._hints.serve(),
+            self._lease.serve(),
+            self._journal.commits.serve(),
+            self._completion.commits.serve(),
+            *(stream.serve() for stream in self._streams),
+            self._claimer.serve(),
+            self._suspects.serve(),
+        ]
+        self._tasks = [asyncio.create_task(part) for part in parts]
+
+    async def failed(self) -> None:
+        """Waits until a part of the worker dies of a defect, and raises what it died of."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+
+    async def drain(self) -> tuple[int, int]:
+        """Claims nothing more, waits for what is in flight, gives the rest back; (finished, released)."""
+        async with self._drain_lock:
+            if self._drained is None:
+                self._drained = await self._drain()
+            return self._drained
+
+    async def stop(self) -> None:
+        """Drains, gives up the lease and ends."""
+        await self.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._lease.give_up()
+        except STORE_FAILURES as failure:
+            log.warning("lease_runs_out", failure=str(failure))
+
+    async def _drain(self) -> tuple[int, int]:
+        self._claimer.draining = self._suspects.draining = True
+        try:
+            await self._lease.drain()
+        except STORE_FAILURES as failure:
+            log.warning("drain_not_recorded", failure=str(failure))
+        began = len(self._runs)
+        try:
+            async with asyncio.timeout(self._settings.grace_seconds * 0.8):
+                await self._runs.empty.wait()
+        except TimeoutError:
+            log.warning("grace_is_over", runs=len(self._runs))
+        released = await self._release_rest()
+        return began - released, released
+
+    async def _release_rest(self) -> int:
+        left = self._runs.all()
+        if not left:
+            return 0
+        for run in left:
+            run.stream.cancel([run.handle])
+        self._runs.drop(left)
+        try:
+            async with self._database.connection() as connection:
+                ids, fences = [run.id for run in left], [run.fence for run in left]
+                released = await due_work.release(connection, self._lease.id, ids, fences)
+        except STORE_FAILURES as failure:
+            log.warning("release_left_to_rescue", runs=len(left), failure=str(failure))
+            return 0
+        self._hints.send(WORK)
+        return released
+
+    async def _fence(self, lease: UUID) -> None:
+        """The lease is over: nothing that was begun under it counts any more."""
+        left = self._runs.all()
+        log.warning("fenced", lease=str(lease), runs=len(left))
+        for run in left:
+            run.stream.cancel([run.handle])
+        self._runs.drop(left)
+
+    def _open(self, address: str, *, isolated: bool) -> EngineStream:
+        return EngineStream(address, self._settings.internal_token, self._on_frame, self._on_lost, isolated=isolated)
+
+    def _open_isolated(self, address: str) -> EngineStream:
+        return self._open(address, isolated=True)
+
+    def _on_frame(self, stream: EngineStream, frame: EngineFrame) -> None:
+        self._dispatch.on_frame(stream, frame)
+        if frame.credit:
+            self._claimer.wake()
+        self._suspects.wake()
+
+    async def _on_lost(self, stream: EngineStream) -> None:
+        await self._dispatch.on_lost(stream)
+        self._suspects.wake()

@@ -1,0 +1,90 @@
+"""After the power cut: the schedule is kept, the other task has followed, and everything can be seen."""
+
+import urllib.request
+from collections.abc import Iterable
+
+from examples.morning_briefing import runs
+from examples.morning_briefing.narrator import Narrator, until
+from examples.morning_briefing.stage import Stage
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.state_service_pb2 import GetStateEntryRequest
+
+SCHEDULED_SECONDS = 45.0
+FOLLOW_UP_SECONDS = 10.0
+LAG_MAX_MS = 1000.0
+HTTP_SECONDS = 5.0
+METRIC = "ordinaut_"
+
+
+async def keep_time(stage: Stage, narrator: Narrator, task: str, after: Run) -> list[Run]:
+    """Waits for the next two scheduled runs and checks that they began on time.
+
+    Raises:
+        BrokenPromiseError: they did not.
+    """
+    narrator.chapter("The schedule goes on")
+
+    async def two_more() -> list[Run] | None:
+        found = [run for run in await runs.of_task(stage.owner, task) if run.name > after.name]
+        ended = [run for run in found if run.state in runs.ENDED]
+        return ended[:2] if len(ended) >= 2 else None
+
+    following = await until(two_more, SCHEDULED_SECONDS, "two more briefings run")
+    for run in following:
+        lag = runs.lag_ms(run)
+        narrator.expect(
+            run.state == Run.State.SUCCEEDED, f"the briefing of {run.scheduled_time.ToJsonString()} was sent"
+        )
+        narrator.expect(0 <= lag < LAG_MAX_MS, f"a worker had it {lag:.1f} ms after its time")
+        full = await runs.get(stage.owner, run.name)
+        narrator.expect(len(stage.mails(runs.root(full))) == 1, "one mail for it")
+    return following
+
+
+async def follow_up(stage: Stage, narrator: Narrator, task: str, briefings: list[Run]) -> None:
+    """Checks that each briefing's event has started the other task exactly once.
+
+    Raises:
+        BrokenPromiseError: it has not.
+    """
+    narrator.chapter("The other task has followed")
+    wanted = [run.occurrence for run in briefings]
+
+    async def all_followed() -> list[Run] | None:
+        found = await runs.of_task(stage.owner, task)
+        ended = [run for run in found if run.state in runs.ENDED]
+        return ended if set(wanted) <= set(_occurrences(ended)) else None
+
+    followers = await until(all_followed, FOLLOW_UP_SECONDS, "every briefing.sent event starts the follow-up")
+    narrator.expect(all(run.state == Run.State.SUCCEEDED for run in followers), "every follow-up has succeeded")
+    once = all(list(_occurrences(followers)).count(occurrence) == 1 for occurrence in wanted)
+    narrator.expect(once, f"one follow-up for each of {len(wanted)} briefing.sent events")
+    entry = await stage.owner.state.GetStateEntry(GetStateEntryRequest(name="state/briefing/counter"))
+    count = int(entry.value.number_value)
+    narrator.expect(count >= len(wanted), f"state/briefing/counter is {count}, at revision {entry.revision}")
+
+
+def _occurrences(followers: Iterable[Run]) -> Iterable[str]:
+    return [str(run.event.data["occurrence"]) for run in followers]
+
+
+def show_signs(stage: Stage, narrator: Narrator) -> None:
+    """Shows where to look, after having looked there.
+
+    Raises:
+        BrokenPromiseError: there is nothing to see.
+    """
+    narrator.chapter("Where to look")
+    ready = _fetch(f"{stage.system['rest']}/readyz")
+    narrator.expect(bool(ready), f"{stage.system['rest']}/readyz answers {ready.strip()}")
+    for service, urls in stage.system["metrics"].items():
+        shown = [line for line in _fetch(urls[0]).splitlines() if line.startswith(METRIC)]
+        narrator.expect(bool(shown), f"{urls[0]} ({service}), for instance {shown[0] if shown else ''}")
+    narrator.tell(f"the mails are in {stage.maildir}/new; one of them:")
+    for line in stage.mails("")[0].get_content().splitlines():
+        narrator.detail(line)
+
+
+def _fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=HTTP_SECONDS) as answer:  # noqa: S310 - our own loopback address
+        return str(answer.read().decode())

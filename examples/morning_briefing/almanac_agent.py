@@ -1,0 +1,109 @@
+"""The almanac agent: `almanac.today`, sun and moon computed for a city."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from datetime import date, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from astral import LocationInfo, moon
+from astral.geocoder import database, lookup
+from astral.sun import sunrise, sunset
+
+from examples.morning_briefing.agent import add_options, serve
+from examples.morning_briefing.tool_server import Call, Offer, RefusedError
+
+CITIES = database()
+LUNATION = 28.0  # astral counts a phase from 0 (new) to 28
+PHASES = (
+    "new moon",
+    "waxing crescent",
+    "first quarter",
+    "waxing gibbous",
+    "full moon",
+    "waning gibbous",
+    "last quarter",
+    "waning crescent",
+)
+INPUT_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "minLength": 1, "description": "A capital or a large city, in English."},
+        "date": {"type": "string", "description": "A day, or a moment whose day in the city is meant."},
+    },
+    "required": ["city", "date"],
+    "additionalProperties": False,
+}
+OUTPUT_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string"},
+        "date": {"type": "string", "format": "date"},
+        "sunrise": {"type": "string", "description": "Local time, HH:MM."},
+        "sunset": {"type": "string", "description": "Local time, HH:MM."},
+        "moon": {"enum": list(PHASES)},
+    },
+    "required": ["city", "date", "sunrise", "sunset", "moon"],
+}
+
+
+def today(call: Call) -> Mapping[str, Any]:
+    """Answers `almanac.today`.
+
+    Raises:
+        RefusedError: the city is not known, or the date cannot be read.
+    """
+    place = _place(call.input["city"])
+    zone = ZoneInfo(place.timezone)
+    day = _day(call.input["date"], zone)
+    return {
+        "city": place.name,
+        "date": day.isoformat(),
+        "sunrise": f"{sunrise(place.observer, date=day, tzinfo=zone):%H:%M}",
+        "sunset": f"{sunset(place.observer, date=day, tzinfo=zone):%H:%M}",
+        "moon": moon_name(moon.phase(day)),
+    }
+
+
+def moon_name(phase: float) -> str:
+    """The name of the eighth of the lunation around `phase` (0 ≤ phase < 28)."""
+    return PHASES[round(phase / LUNATION * len(PHASES)) % len(PHASES)]
+
+
+def _place(city: str) -> LocationInfo:
+    try:
+        found = lookup(city, CITIES)
+    except KeyError as unknown:
+        raise RefusedError(f"{city!r} is not in the almanac") from unknown
+    if not isinstance(found, LocationInfo):
+        raise RefusedError(f"{city!r} is a region, not a city")
+    return found
+
+
+def _day(text: str, zone: tzinfo) -> date:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as unreadable:
+        raise RefusedError(f"{text!r} is neither a date nor a moment") from unreadable
+    return moment.astimezone(zone).date() if moment.tzinfo else moment.date()
+
+
+OFFER = Offer(
+    name="almanac.today",
+    description="Tells sunrise, sunset and the moon's phase for a city and a day.",
+    effect="READ",
+    input_schema=INPUT_SCHEMA,
+    output_schema=OUTPUT_SCHEMA,
+    answer=today,
+)
+
+
+def main() -> None:
+    """Reads the command line and serves until SIGTERM."""
+    parser = ArgumentParser(description=__doc__)
+    add_options(parser)
+    serve("almanac", [OFFER], parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What the story asks about runs."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ordinaut.client import Client
+from ordinaut.v1.run_pb2 import Run, StepRun
+from ordinaut.v1.run_service_pb2 import GetRunRequest, ListRunsRequest
+
+ENDED = (Run.State.SUCCEEDED, Run.State.FAILED, Run.State.CANCELLED)
+
+
+async def of_task(client: Client, task: str) -> list[Run]:
+    """The task's runs, the oldest first, without steps."""
+    answer = await client.runs.ListRuns(ListRunsRequest(task=task))
+    return list(reversed(answer.runs))
+
+
+async def get(client: Client, name: str) -> Run:
+    """The run with its steps."""
+    return await client.runs.GetRun(GetRunRequest(name=name))
+
+
+async def new_steps(client: Client, name: str) -> AsyncIterator[StepRun]:
+    """Each recorded attempt of each step, once, as it comes, until the run has ended."""
+    shown = 0
+    async for run in client.watch_run(name):
+        for step in run.steps[shown:]:
+            yield step
+        shown = len(run.steps)
+
+
+def root(run: Run) -> str:
+    """What every idempotency key of the run begins with."""
+    return run.steps[0].idempotency_key.removesuffix(run.steps[0].path)
+
+
+def described(step: StepRun) -> str:
+    """The step in one line."""
+    took = (_moment(step.end_time) - _moment(step.start_time)).total_seconds() * 1000
+    tool = f" {step.tool}" if step.tool else ""
+    return f"{step.path}:{tool} {StepRun.State.Name(step.state).lower()} ({took:.0f} ms)"
+
+
+def lag_ms(run: Run) -> float:
+    """How long after its scheduled time a worker took the run first."""
+    return (_moment(run.start_time) - _moment(run.scheduled_time)).total_seconds() * 1000
+
+
+def _moment(time: Timestamp) -> datetime:
+    return time.ToDatetime(tzinfo=UTC)

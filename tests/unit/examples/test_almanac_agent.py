@@ -1,0 +1,40 @@
+"""The almanac agent computes what printed almanacs say."""
+
+import pytest
+
+from examples.morning_briefing.almanac_agent import moon_name, today
+from examples.morning_briefing.tool_server import Call, RefusedError
+
+
+def test_a_known_day_has_its_known_sun_and_moon() -> None:
+    assert today(Call({"city": "Bucharest", "date": "2026-11-24"}, "")) == {
+        "city": "Bucharest",
+        "date": "2026-11-24",
+        "sunrise": "07:23",
+        "sunset": "16:40",
+        "moon": "full moon",
+    }
+
+
+def test_a_moment_means_the_day_that_the_city_has_then() -> None:
+    assert today(Call({"city": "Tokyo", "date": "2026-11-24T20:00:00Z"}, ""))["date"] == "2026-11-25"
+
+
+@pytest.mark.parametrize(
+    ("phase", "name"), [(0, "new moon"), (7, "first quarter"), (14, "full moon"), (27.9, "new moon")]
+)
+def test_phases_have_their_names(phase: float, name: str) -> None:
+    assert moon_name(phase) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"city": "Atlantis", "date": "2026-11-24"}, "not in the almanac"),
+        ({"city": "Europe", "date": "2026-11-24"}, "a region"),
+        ({"city": "Bucharest", "date": "tomorrow"}, "neither a date"),
+    ],
+)
+def test_what_cannot_be_looked_up_is_refused(given: dict[str, str], problem: str) -> None:
+    with pytest.raises(RefusedError, match=problem):
+        today(Call(given, ""))

@@ -1,0 +1,31 @@
+"""Durations as people write them: `90s`, `5m`, `1h30m`, `7d`, `500ms`, `PT1H`."""
+
+import re
+from decimal import Decimal
+
+UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_NUMBER = r"\d{1,12}(?:\.\d{1,9})?"
+_PART = re.compile(f"({_NUMBER})(ms|[smhdw])")
+_WRITTEN = re.compile(f"-?(?:{_NUMBER}(?:ms|[smhdw]))+")
+_ISO = re.compile(
+    rf"-?P(?!$)(?:({_NUMBER})W)?(?:({_NUMBER})D)?(?:T(?=\d)(?:({_NUMBER})H)?(?:({_NUMBER})M)?(?:({_NUMBER})S)?)?"
+)
+_ISO_UNITS = ("w", "d", "h", "m", "s")
+
+
+def proto_duration(text: str) -> str | None:
+    """The same span in proto3 JSON (`5400s`, at most nine decimals); None when `text` is no span.
+
+    Source: ISO 8601 durations without years and months, whose length varies.
+    """
+    iso = _ISO.fullmatch(text)
+    if iso:
+        parts = [(number, unit) for number, unit in zip(iso.groups(), _ISO_UNITS, strict=True) if number]
+    elif _WRITTEN.fullmatch(text):
+        parts = _PART.findall(text)
+    else:
+        return None
+    milliseconds = sum((Decimal(number) * UNIT_MS[unit] for number, unit in parts), Decimal(0))
+    seconds = round(milliseconds / 1000, 9)
+    whole = f"{seconds:f}".rstrip("0").rstrip(".") if seconds % 1 else f"{seconds:.0f}"
+    return f"{'-' if text.startswith('-') and seconds else ''}{whole}s"

@@ -1,0 +1,117 @@
+"""What a call may fail with, as one exception that programs and models can act on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from ordinaut.client.patch import apply, pointer_steps
+from ordinaut.rpc.status import DETAILS_KEY
+from ordinaut.v1 import error_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One problem of a request: `field` is a path into it, such as `task.pipeline.steps[2].if`."""
+
+    field: str
+    message: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A repair of the violation of the same field: JSON Patch operations over the request's JSON."""
+
+    explanation: str
+    field: str
+    operations: Sequence[Mapping[str, Any]]
+
+    def apply(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A repaired copy of the request's JSON (proto field names).
+
+        Raises:
+            PatchError: the request is not the one that was answered with this fix.
+        """
+        repaired: dict[str, Any] = apply(request, self.operations)
+        return repaired
+
+
+@dataclass
+class ApiError(Exception):
+    """A call was refused or did not get through.
+
+    `code` is a name of google.rpc.Code (`INVALID_ARGUMENT`), `reason` one of `ordinaut.v1.ErrorReason`, empty when
+    the answer did not come from Ordinaut. `retry_after` is in seconds.
+    """
+
+    code: str
+    message: str
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: Sequence[Violation] = ()
+    fixes: Sequence[Fix] = ()
+    retry_after: float | None = None
+
+    @classmethod
+    def of(cls, failure: grpc.aio.AioRpcError) -> "ApiError":
+        """What a failed call says, with the details of its status if it has any."""
+        error = cls(failure.code().name, failure.details() or "")
+        for key, value in failure.trailing_metadata() or ():
+            if key == DETAILS_KEY and isinstance(value, bytes):
+                error._read(value)
+        return error
+
+    def __str__(self) -> str:
+        """Code, reason and message in one line."""
+        return f"{self.code}{f' ({self.reason})' if self.reason else ''}: {self.message}"
+
+    def apply_fixes(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A copy of the request's JSON with every fix applied, the last place first, so that no index moves.
+
+        Raises:
+            PatchError: the request is not the one that was answered with this error.
+        """
+        repaired = dict(request)
+        for fix in sorted(self.fixes, key=_place, reverse=True):
+            repaired = fix.apply(repaired)
+        return repaired
+
+    def _read(self, details: bytes) -> None:
+        try:
+            status = status_pb2.Status.FromString(details)
+        except DecodeError:  # not ours
+            return
+        for detail in status.details:
+            self._read_one(detail)
+
+    def _read_one(self, detail: Any) -> None:
+        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        retry, fix = error_details_pb2.RetryInfo(), error_pb2.Fix()
+        if detail.Unpack(info):
+            self.reason, self.metadata = info.reason, dict(info.metadata)
+        elif detail.Unpack(request):
+            self.violations = [Violation(v.field, v.description, v.reason) for v in request.field_violations]
+        elif detail.Unpack(retry):
+            self.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
+        elif detail.Unpack(fix):
+            operations = [_whole(json_format.MessageToDict(operation)) for operation in fix.operations]
+            self.fixes = [*self.fixes, Fix(fix.explanation, fix.field, operations)]
+
+
+def _place(fix: Fix) -> list[tuple[int, str]]:
+    steps = pointer_steps(str(fix.operations[0].get("path", ""))) if fix.operations else []
+    return [(int(step), "") if step.isdecimal() else (-1, step) for step in steps]
+
+
+def _whole(value: Any) -> Any:
+    """Struct knows floats only: whole ones become integers again."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

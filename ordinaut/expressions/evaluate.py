@@ -22,9 +22,13 @@ TOLERANT = frozenset({"default", "not_null", "type"})
 
 @dataclass(slots=True)
 class Compiler:
-    """One expression on its way to closures; `references` collects the paths that begin at a root."""
+    """One expression on its way to closures.
+
+    `references` collects the paths that begin at a root, `names` every name that may be a root.
+    """
 
     references: list[tuple[Key, ...]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     nodes: int = 0
     depth: int = 0
 
@@ -51,6 +55,8 @@ class Compiler:
 
     def path(self, path: tuple[Key, ...], *, head: bool, nested: bool, strict: bool) -> Evaluate:
         """The closure of a path of fixed keys."""
+        if head:
+            self.names.add(str(path[0]))
         if head and not nested:
             self.references.append(path)
             walk = strict_path(path) if strict else lenient_path(path)
@@ -111,7 +117,9 @@ def _literal(_compiler: Compiler, node: Node, _head: bool, _nested: bool, _stric
     return lambda _current, _scope: value
 
 
-def _itself(_compiler: Compiler, _node: Node, _head: bool, _nested: bool, _strict: bool) -> Evaluate:
+def _itself(_compiler: Compiler, _node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
+    if head and not nested:
+        raise ExpressionError(Kind.SYNTAX, "`@` and `*` stand only where there is a current value")
     return lambda current, _scope: current
 
 

@@ -21,13 +21,15 @@ from ordinaut.expressions.traps import refuse_traps
 class Expression:
     """A compiled expression.
 
-    `references` are the paths that it reads from the roots, such as `("steps", "a", "x")`. `evaluate` takes a dict of
+    `references` are the paths that it reads from the roots, such as `("steps", "a", "x")`; `names` is every name in it
+    that may be a root, also inside of filters. `evaluate` takes a dict of
     the root names; its value shares parts with them. It raises ExpressionError: wrong types, over a limit, or (strict)
     a missing path.
     """
 
     text: str
     references: tuple[tuple[Key, ...], ...]
+    names: frozenset[str]
     evaluate: Callable[[Mapping[str, Any]], Any]
     is_path: bool
 
@@ -52,7 +54,7 @@ def compile_expression(text: str, *, strict: bool = False) -> Expression:
     path = static_path(tree)
     if path is not None:
         walk = strict_path(path) if strict else lenient_path(path)
-        return Expression(text, (path,), walk, is_path=True)
+        return Expression(text, (path,), frozenset({str(path[0])}), walk, is_path=True)
     compiler = Compiler()
     evaluate = compiler.compile(tree, head=True, nested=False, strict=strict)
 
@@ -62,7 +64,7 @@ def compile_expression(text: str, *, strict: bool = False) -> Expression:
             measure(value)
         return value
 
-    return Expression(text, tuple(compiler.references), bounded, is_path=False)
+    return Expression(text, tuple(compiler.references), frozenset(compiler.names), bounded, is_path=False)
 
 
 def _parse(text: str) -> Node:

@@ -127,18 +127,20 @@ def _problem(keys: list[str], names: Names) -> _Problem | None:
     root, rest = keys[0], keys[1:]
     if root not in names.roots():
         return _unknown_root(root, names)
-    if not rest:
-        return None
+    return _unknown_member(root, rest[0], names) if rest else None
+
+
+def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
     if root == "steps":
-        return _unknown_step(rest[0], names)
+        return _unknown_step(name, names)
     if root == "params":
-        return _unknown_param(rest[0], names)
-    members = MEMBERS.get(root, ())
-    if members and rest[0] not in members:
-        near = nearest(rest[0], members)
-        there = f"`{root}` has {', '.join(members)}"
-        return f"`{root}.{rest[0]}` does not exist; {there}", keys, [root, near] if near else None
-    return None
+        return _unknown_param(name, names)
+    members = MEMBERS.get(root, (name,))
+    if name in members:
+        return None
+    near = nearest(name, members)
+    there = f"`{root}` has {', '.join(members)}"
+    return f"`{root}.{name}` does not exist; {there}", [root, name], [root, near] if near else None
 
 
 def _unknown_root(root: str, names: Names) -> _Problem:

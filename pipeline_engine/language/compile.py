@@ -1,0 +1,117 @@
+"""From a document and its tools to a plan."""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from ordinaut.expressions import Expression, ExpressionError, compile_expression
+from pipeline_engine.language.document import Document, RetryRule, Step
+from pipeline_engine.language.findings import Findings
+from pipeline_engine.language.parse import parse
+from pipeline_engine.language.plan import Plan, StepPlan
+from pipeline_engine.language.references import condition_expression
+from pipeline_engine.payload import PayloadError, write
+from pipeline_engine.schemas import Check, compile_schema, only_an_object
+from pipeline_engine.template import Template, compile_template
+from pipeline_engine.tools.definition import (
+    DEFAULT_TIMEOUT_SECONDS,
+    PURE,
+    Kind,
+    Tool,
+    read_proto_retry,
+    read_tool,
+)
+
+DEFAULT_RETRY = RetryRule(max=2)
+NO_RETRY = RetryRule(max=0)
+
+
+class PlanError(ValueError):
+    """A stored definition cannot be executed: it was made for another version of the language."""
+
+
+def compile_plan(pipeline: bytes, tools: Sequence[bytes], denied: Sequence[str], retry: bytes) -> Plan:
+    """The plan of a definition, all of it JSON as in `ordinaut.internal.v1.Definition`.
+
+    Raises:
+        PlanError: the document, an expression in it or a tool's schema cannot be used.
+    """
+    findings = Findings()
+    document = parse(pipeline, findings)
+    if document is None or findings.violations:
+        problem = findings.violations[0]
+        raise PlanError(f"{problem.field}: {problem.message}")
+    try:
+        known = {tool.name: tool for tool in (read_tool(orjson.loads(text)) for text in tools)}
+        default = read_proto_retry(orjson.loads(retry)) if retry else None
+        return _Compiler(known, frozenset(denied), default or DEFAULT_RETRY).plan(document)
+    except (ExpressionError, PayloadError, ValueError) as failure:
+        raise PlanError(str(failure)) from failure
+
+
+@dataclass(slots=True)
+class _Compiler:
+    tools: Mapping[str, Tool]
+    denied: Set[str]
+    default_retry: RetryRule
+    roots: set[str] = field(default_factory=set)
+    checks: dict[tuple[str, str], Check | None] = field(default_factory=dict)
+
+    def plan(self, document: Document) -> Plan:
+        """The plan of the whole document."""
+        steps = tuple(self._step(step) for step in document.steps)
+        on_error = tuple(self._step(step) for step in document.on_error)
+        output = self._template(document.output) if document.has_output else None
+        return Plan(steps, on_error, output, document.timeout, frozenset(self.roots))
+
+    def _step(self, step: Step) -> StepPlan:
+        tool = self.tools.get(step.uses)
+        kind = Kind.DENIED if step.uses in self.denied else tool.kind if tool else Kind.UNKNOWN
+        template = self._template(step.input)
+        retry = step.retry or (tool.retry if tool else None) or self.default_retry
+        return StepPlan(
+            path=step.path,
+            names=step.names,
+            uses=step.uses,
+            kind=kind,
+            tool=tool,
+            condition=self._condition(step.condition),
+            input=template,
+            literal=write(step.input) if template.constant else None,
+            check_input=self._check(tool, "input_schema"),
+            check_output=self._check(tool, "output_schema") if kind is Kind.HTTP else None,
+            timeout=step.timeout or (tool.timeout if tool else None) or DEFAULT_TIMEOUT_SECONDS,
+            retry=NO_RETRY if kind in PURE else retry,
+            on_error="steps" if step.handlers else str(step.on_error),
+            handlers=tuple(self._step(handler) for handler in step.handlers),
+            pure=kind in PURE,
+        )
+
+    def _template(self, value: Any) -> Template:
+        template = compile_template(value)
+        self._note(template.expressions)
+        return template
+
+    def _condition(self, condition: str | bool | None) -> Any:
+        if condition is None or condition is True:
+            return None
+        if condition is False:
+            return lambda _roots: False
+        expression = compile_expression(condition_expression(condition))
+        self._note((expression,))
+        return expression.holds
+
+    def _note(self, expressions: Sequence[Expression]) -> None:
+        for expression in expressions:
+            self.roots.update(expression.names)
+
+    def _check(self, tool: Tool | None, key: str) -> Check | None:
+        schema = getattr(tool, key) if tool else None
+        if tool is None or (key == "input_schema" and only_an_object(schema)):
+            return None
+        place = (tool.name, key)
+        if place not in self.checks:
+            self.checks[place] = compile_schema(schema)
+        return self.checks[place]

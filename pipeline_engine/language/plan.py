@@ -1,0 +1,46 @@
+"""A compiled pipeline: what the interpreter executes, made once for each definition."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline_engine.language.document import RetryRule
+from pipeline_engine.schemas import Check
+from pipeline_engine.template import Template
+from pipeline_engine.tools.definition import Kind, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """One step with everything decided that can be before a run.
+
+    `literal` is the input as JSON when no template is in it. `timeout` in seconds. `on_error` is `fail`, `continue` or
+    `steps`; then `handlers` run.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    uses: str
+    kind: Kind
+    tool: Tool | None
+    condition: Callable[[Mapping[str, Any]], bool] | None
+    input: Template
+    literal: bytes | None
+    check_input: Check | None
+    check_output: Check | None
+    timeout: float
+    retry: RetryRule
+    on_error: str
+    handlers: "tuple[StepPlan, ...]"
+    pure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A pipeline ready to run; `roots` are the root names that its expressions read, `timeout` is in seconds."""
+
+    steps: tuple[StepPlan, ...]
+    on_error: tuple[StepPlan, ...]
+    output: Template | None
+    timeout: float | None
+    roots: frozenset[str]

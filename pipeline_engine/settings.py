@@ -1,0 +1,23 @@
+"""What the pipeline engine can be told by its environment."""
+
+from pydantic import Field, field_validator
+
+from ordinaut.settings import Settings
+from pipeline_engine.egress import parse_rules
+
+
+class EngineSettings(Settings):
+    """Settings of `python -m pipeline_engine`."""
+
+    engine_listen: str = "127.0.0.1:50053"
+    engine_metrics_port: int = Field(9466, ge=0, le=65_535)
+    engine_credit: int = Field(400, ge=1, le=10_000, description="runs that one stream may have here at once")
+    engine_connections: int = Field(512, ge=1, le=10_000, description="connections to tools at once")
+    egress_allow: str = Field("", description="non-public addresses open to tools: `CIDR[:port|:first-last]`, commas")
+    egress_deny: str = Field("", description="addresses closed to tools in any case, in the same form")
+
+    @field_validator("egress_allow", "egress_deny")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        parse_rules(text)
+        return text

@@ -1,0 +1,96 @@
+"""A tool's definition as the engine uses it: `ordinaut.v1.Tool` as JSON, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ordinaut.expressions.times import parse_duration
+from pipeline_engine.language.document import RetryRule
+
+DEFAULT_TIMEOUT_SECONDS = 60.0
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+BUILT_IN = "orchestrator."
+
+
+class Kind(Enum):
+    """What performs a call."""
+
+    HTTP = "http"
+    SET = "set"
+    FAIL = "fail"
+    STOP = "stop"
+    EFFECT = "effect"
+    UNKNOWN = "unknown"
+    DENIED = "denied"
+
+
+BUILT_IN_KINDS: Mapping[str, Kind] = {
+    "orchestrator.set": Kind.SET,
+    "orchestrator.fail": Kind.FAIL,
+    "orchestrator.stop": Kind.STOP,
+    "orchestrator.emit": Kind.EFFECT,
+    "orchestrator.get_state": Kind.EFFECT,
+    "orchestrator.put_state": Kind.EFFECT,
+}
+PURE = frozenset({Kind.SET, Kind.FAIL, Kind.STOP, Kind.UNKNOWN, Kind.DENIED})
+"""Calls that touch nothing: repeating them after a crash gives the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTarget:
+    """Where an HTTP tool is; `headers` are sent with every call."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool; `timeout` in seconds, None where the definition says nothing."""
+
+    name: str
+    kind: Kind
+    input_schema: Any = None
+    output_schema: Any = None
+    timeout: float | None = None
+    retry: RetryRule | None = None
+    http: HttpTarget | None = None
+
+
+def read_tool(value: Mapping[str, Any]) -> Tool:
+    """Reads a definition that was checked when it was registered."""
+    name = str(value.get("name", ""))
+    http = value.get("http")
+    return Tool(
+        name=name,
+        kind=Kind.HTTP if isinstance(http, dict) else BUILT_IN_KINDS.get(name, Kind.UNKNOWN),
+        input_schema=value.get("input_schema"),
+        output_schema=value.get("output_schema"),
+        timeout=_seconds((value.get("timeouts") or {}).get("run")),
+        retry=read_proto_retry(value.get("retry")),
+        http=_target(http) if isinstance(http, dict) else None,
+    )
+
+
+def _target(http: Mapping[str, Any]) -> HttpTarget:
+    return HttpTarget(http.get("method") or "POST", str(http.get("url", "")), dict(http.get("headers") or {}))
+
+
+def _seconds(text: object) -> float | None:
+    span = parse_duration(text) if isinstance(text, str) else None
+    return span.total_seconds() if span else None
+
+
+def read_proto_retry(value: object) -> RetryRule | None:
+    """`ordinaut.v1.Retry` as proto3 JSON, where 0 is left out: no `max` in a message that is set means no retry."""
+    if not isinstance(value, dict):
+        return None
+    return RetryRule(
+        max=int(value.get("max") or 0),
+        delay=_seconds(value.get("delay")) or 1.0,
+        factor=float(value.get("factor") or 2.0),
+        max_delay=_seconds(value.get("max_delay")) or 3600.0,
+        codes=tuple(value.get("codes") or ()),
+    )

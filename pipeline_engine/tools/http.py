@@ -1,0 +1,164 @@
+"""Calls HTTP tools: JSON in, JSON out, every outcome as data."""
+
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from pipeline_engine.egress import Egress, EgressDeniedError
+from pipeline_engine.failure import (
+    DENIED,
+    PAYLOAD_TOO_LARGE,
+    TOOL_ERROR,
+    TOOL_UNAVAILABLE,
+    VALIDATION_OUTPUT,
+    Failure,
+)
+from pipeline_engine.payload import MAX_BYTES, PayloadError, read
+from pipeline_engine.requests import Call, Output
+from pipeline_engine.tools.definition import HttpTarget
+
+RETRYABLE_STATUS = frozenset({408, 425, 429})
+EXCERPT = 500
+"""Characters of a refusal's body that go into the error."""
+MAX_QUERY = 16 * 1024
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves names; one closed address among the answers closes the name, so that rebinding gains nothing."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+        self._inner = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of a name.
+
+        Raises:
+            EgressDeniedError: one of them is closed.
+        """
+        found = await self._inner.resolve(host, port, family)
+        for answer in found:
+            if not self._egress.permits(answer["host"], port):
+                raise EgressDeniedError(f"{host} is {answer['host']}, which is closed to tools")
+        return found
+
+    async def close(self) -> None:
+        """Gives back what the resolver holds."""
+        await self._inner.close()
+
+
+class HttpTools:
+    """The engine's HTTP client; create it inside the running loop, and `close` it."""
+
+    def __init__(self, egress: Egress, *, connections: int = 512) -> None:
+        connector = aiohttp.TCPConnector(
+            limit=connections,
+            resolver=GuardedResolver(egress),
+            socket_factory=egress.socket,
+            ttl_dns_cache=30,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ordinaut"},
+        )
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._session.close()
+
+    async def call(self, request: Call) -> Output | Failure:
+        """One request; its time limit is the caller's."""
+        target = request.tool.http
+        if target is None:
+            return Failure(TOOL_ERROR, f"{request.tool.name} has no transport that this engine speaks")
+        try:
+            return await self._send(target, request)
+        except EgressDeniedError as denied:
+            return _denied(denied)
+        except aiohttp.ClientConnectorError as failure:
+            if isinstance(failure.os_error, EgressDeniedError):
+                return _denied(failure.os_error)
+            return Failure(TOOL_UNAVAILABLE, f"no connection to {failure.host}:{failure.port}", retryable=True)
+        except (aiohttp.InvalidURL, aiohttp.ClientResponseError, ValueError) as failure:
+            return Failure(TOOL_ERROR, f"{type(failure).__name__}: {failure}"[:EXCERPT])
+        except (aiohttp.ClientError, OSError) as failure:
+            return Failure(TOOL_UNAVAILABLE, f"{type(failure).__name__}: {failure}"[:EXCERPT], retryable=True)
+
+    async def _send(self, target: HttpTarget, request: Call) -> Output | Failure:
+        headers = {**target.headers, "Idempotency-Key": request.idempotency_key}
+        url = URL(target.url, encoded=True)
+        body: bytes | None = request.body
+        if target.method == "GET":
+            url, body = url.update_query(query_of(request.input)), None
+            if len(url.raw_query_string) > MAX_QUERY:
+                return Failure(PAYLOAD_TOO_LARGE, f"the query is larger than {MAX_QUERY} bytes")
+        else:
+            headers["Content-Type"] = "application/json"
+        async with self._session.request(
+            target.method, url, data=body, headers=headers, allow_redirects=False
+        ) as response:
+            text = await _read_limited(response)
+            return text if isinstance(text, Failure) else answer(response.status, response.headers, text)
+
+
+def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """An input as a query: texts as they are, lists repeated, null left out, everything else as JSON."""
+    pairs: list[tuple[str, str]] = []
+    for key, item in value.items():
+        for part in item if isinstance(item, list) else [item]:
+            if part is not None:
+                pairs.append((key, part if isinstance(part, str) else json.dumps(part, separators=(",", ":"))))
+    return pairs
+
+
+async def _read_limited(response: aiohttp.ClientResponse) -> bytes | Failure:
+    if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
+        return Failure(TOOL_ERROR, "the answer is compressed though that was not asked for")
+    parts = bytearray()
+    async for part in response.content.iter_any():
+        parts += part
+        if len(parts) > MAX_BYTES:
+            return Failure(PAYLOAD_TOO_LARGE, "the answer is larger than 1 MiB")
+    return bytes(parts)
+
+
+def answer(status: int, headers: Mapping[str, str], text: bytes) -> Output | Failure:
+    """What a response means."""
+    if 200 <= status < 300:
+        return _output(headers, text)
+    details: dict[str, Any] = {"status": status}
+    if text:
+        details["body"] = text[:EXCERPT].decode("utf-8", "replace").replace("\0", "")
+    if 300 <= status < 400:
+        return Failure(TOOL_ERROR, f"the tool answered {status}; redirects are not followed", details=details)
+    if status >= 500:
+        return Failure(TOOL_UNAVAILABLE, f"the tool answered {status}", retryable=True, details=details)
+    return Failure(TOOL_ERROR, f"the tool answered {status}", retryable=status in RETRYABLE_STATUS, details=details)
+
+
+def _output(headers: Mapping[str, str], text: bytes) -> Output | Failure:
+    try:
+        return Output(read(text))
+    except PayloadError as error:
+        if error.too_large:
+            return Failure(PAYLOAD_TOO_LARGE, str(error))
+        kind = headers.get("Content-Type", "")
+        if "json" in kind.lower():
+            return Failure(VALIDATION_OUTPUT, str(error))
+        return Failure(TOOL_ERROR, f"the answer is not JSON but {kind[:100] or 'of no stated type'}")
+
+
+def _denied(denied: EgressDeniedError) -> Failure:
+    return Failure(DENIED, str(denied), details={"reason": "EGRESS_DENIED"})

@@ -1,0 +1,148 @@
+"""Whether a tool can be registered: its name, its schemas, and where it is reached."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ordinaut.errors import Violation
+from ordinaut.expressions.times import parse_duration
+from ordinaut.names import DOTTED
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.schemas import schema_problems
+from pipeline_engine.tools.definition import BUILT_IN, METHODS
+
+MAX_URL = 2048
+MAX_HEADERS = 32
+MAX_HEADER_VALUE = 4096
+MAX_TIMEOUT_SECONDS = 86_400.0
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+FORBIDDEN_IN_URL = (
+    (re.compile(r"[\x00-\x20\x7f-\x9f\\]"), "a URL holds no spaces, control characters or backslashes"),
+    (re.compile(r"#"), "a URL has no fragment"),
+    (re.compile(r"\$\{|\{\{"), "a URL is no template"),
+)
+HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+REFUSED_PORTS = frozenset({22, 23, 25, 465, 587, 3306, 5432, 6379, 11211, 27017})
+"""Ports of protocols that can be talked into something by an HTTP request."""
+RESERVED_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "idempotency-key",
+        "keep-alive",
+        "te",
+        "traceparent",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def tool_violations(value: Any) -> list[Violation]:
+    """Every reason why a tool cannot be registered."""
+    if not isinstance(value, dict):
+        return [Violation("", "a tool is an object")]
+    return [*_name(value), *_schemas(value), *_timeouts(value), *_transport(value)]
+
+
+def _name(value: Mapping[str, Any]) -> Iterator[Violation]:
+    name = value.get("name")
+    if not isinstance(name, str) or not DOTTED.fullmatch(name):
+        yield Violation(
+            "name",
+            "words of lower-case letters, digits, `_` and `-`, joined by dots, are expected",
+            ErrorReason.NAME_INVALID,
+        )
+    elif name.startswith(BUILT_IN) and "orchestrator" not in value:
+        yield Violation("name", f"names under `{BUILT_IN}` belong to the system", ErrorReason.RESERVED)
+
+
+def _schemas(value: Mapping[str, Any]) -> Iterator[Violation]:
+    for key in ("input_schema", "output_schema"):
+        if value.get(key) is not None:
+            for where, message in schema_problems(value[key]):
+                yield Violation(key + where.replace("/", "."), message, ErrorReason.INVALID_SCHEMA)
+
+
+def _timeouts(value: Mapping[str, Any]) -> Iterator[Violation]:
+    timeouts = value.get("timeouts")
+    run = timeouts.get("run") if isinstance(timeouts, dict) else None
+    if run is None:
+        return
+    span = parse_duration(run) if isinstance(run, str) else None
+    if span is None or not 0 < span.total_seconds() <= MAX_TIMEOUT_SECONDS:
+        yield Violation("timeouts.run", "a duration greater than 0 and at most one day is expected")
+
+
+def _transport(value: Mapping[str, Any]) -> Iterator[Violation]:
+    http = value.get("http")
+    if "orchestrator" in value and http is None:
+        return
+    if not isinstance(http, dict):
+        yield Violation("http", "a tool has a transport: `http`", ErrorReason.FIELD_REQUIRED)
+        return
+    method = http.get("method") or "POST"
+    if method not in METHODS:
+        yield Violation("http.method", f"one of {', '.join(METHODS)} is expected", ErrorReason.INVALID_TRANSPORT)
+    problem = url_problem(http.get("url"))
+    if problem:
+        yield Violation("http.url", problem, ErrorReason.INVALID_TRANSPORT)
+    yield from _headers(http.get("headers") or {})
+
+
+def url_problem(url: object) -> str | None:
+    """Why a URL cannot be called; None when it can. Addresses are judged when they are connected to."""
+    if not isinstance(url, str) or not 0 < len(url) <= MAX_URL:
+        return f"a URL of at most {MAX_URL} characters is expected"
+    for wrong, problem in FORBIDDEN_IN_URL:
+        if wrong.search(url):
+            return problem
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "the URL cannot be read"
+    known = parts.scheme in {"http", "https"}
+    return _authority_problem(parts.netloc, port) if known else "only http and https are called"
+
+
+def _authority_problem(netloc: str, port: int | None) -> str | None:
+    if "@" in netloc:
+        return "a URL holds no user or password"
+    host = netloc if port is None and not netloc.endswith(":") else netloc.rpartition(":")[0]
+    if not HOST.fullmatch(host):
+        return "the host is a name in ASCII (IDN as `xn--…`) or an address"
+    if port is not None and (port in REFUSED_PORTS or port == 0):
+        return f"port {port} is not called"
+    return None
+
+
+def _headers(headers: Any) -> Iterator[Violation]:
+    if not isinstance(headers, dict) or len(headers) > MAX_HEADERS:
+        yield Violation("http.headers", f"at most {MAX_HEADERS} headers are expected", ErrorReason.INVALID_TRANSPORT)
+        return
+    for name, text in headers.items():
+        problem = _header_problem(str(name), text)
+        if problem:
+            yield Violation(f"http.headers.{str(name)[:128]}", problem, ErrorReason.INVALID_TRANSPORT)
+
+
+def _header_problem(name: str, text: object) -> str | None:
+    if not HEADER_NAME.fullmatch(name):
+        return "this is no name of a header"
+    if name.lower() in RESERVED_HEADERS or name.lower().startswith("proxy-"):
+        return "this header is set by the transport itself"
+    if not isinstance(text, str) or len(text) > MAX_HEADER_VALUE:
+        return f"a text of at most {MAX_HEADER_VALUE} characters is expected"
+    if not text.isascii() or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        return "a header holds printable ASCII only"
+    return None

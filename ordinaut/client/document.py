@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from ordinaut.client.durations import proto_duration
@@ -55,7 +55,7 @@ def read(document: Mapping[str, Any], message: Target, path: str = "") -> Target
         raise DocumentError([Problem(path or "document", str(failure))]) from None
 
 
-def _object(document: Any, descriptor: Descriptor, path: str, problems: list[Problem]) -> Any:
+def _object(document: Any, descriptor: Any, path: str, problems: list[Problem]) -> Any:
     if not isinstance(document, Mapping):
         problems.append(Problem(path or "document", "must be an object"))
         return document
@@ -79,7 +79,7 @@ def _value(value: Any, field: FieldDescriptor, path: str, problems: list[Problem
     return _single(value, descriptor, path, problems)
 
 
-def _single(value: Any, descriptor: Descriptor, path: str, problems: list[Problem]) -> Any:
+def _single(value: Any, descriptor: Any, path: str, problems: list[Problem]) -> Any:
     if descriptor.full_name in FREE_JSON:
         problems.extend(_not_json(value, path))
         return value
@@ -112,10 +112,10 @@ def _not_json(value: Any, path: str) -> Iterator[Problem]:
         yield Problem(path, "an integer this large loses digits in JSON: put it in quotes")
 
 
-def _field(descriptor: Descriptor, key: Any) -> FieldDescriptor | None:
+def _field(descriptor: Any, key: Any) -> FieldDescriptor | None:
     return next((field for field in descriptor.fields if key in {field.name, field.json_name}), None)
 
 
-def _unknown(descriptor: Descriptor, key: str) -> str:
+def _unknown(descriptor: Any, key: str) -> str:
     close = get_close_matches(key, [field.name for field in descriptor.fields], n=1)
     return f"there is no such field{f'; did you mean {close[0]}?' if close else ''}"

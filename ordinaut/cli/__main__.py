@@ -1,0 +1,84 @@
+"""The command `ordinaut`."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ordinaut.cli import agent, database, event, problem, run, state, status, task, tool
+from ordinaut.cli.session import Session
+from ordinaut.cli.up import up
+from ordinaut.client import ApiError
+from ordinaut.client.client import DEFAULT_ADDRESS
+from ordinaut.client.document import DocumentError
+from ordinaut.errors import OrdinautError
+
+FLAGS = frozenset({"--json"})
+OPTIONS = frozenset({"--address", "--token"})
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command("up")(up)
+app.add_typer(task.app, name="task")
+app.add_typer(run.app, name="run")
+app.add_typer(event.app, name="event")
+app.add_typer(tool.app, name="tool")
+app.add_typer(state.app, name="state")
+app.add_typer(agent.app, name="agent")
+app.command("whoami")(status.whoami)
+app.command("status")(status.status)
+app.add_typer(database.project, name="project")
+app.command("migrate")(database.migrate)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    address: Annotated[
+        str, typer.Option(envvar="ORDINAUT_ADDRESS", help="Where the gateway is: host:port, or https://host:port.")
+    ] = DEFAULT_ADDRESS,
+    token: Annotated[str, typer.Option(envvar="ORDINAUT_TOKEN", help="Who calls.", show_default=False)] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", envvar="ORDINAUT_JSON", help="Answer as JSON; these three may stand anywhere.")
+    ] = False,
+) -> None:
+    """Ordinaut: time, state and discipline for agents."""
+    context.obj = Session(address, token, as_json)
+
+
+def main() -> None:
+    """Runs one command; exit code 1 for errors, 2 for wrong usage."""
+    arguments = globals_first(sys.argv[1:])
+    try:
+        app(arguments)
+    except ApiError as error:
+        problem.show(error, as_json="--json" in arguments or os.environ.get("ORDINAUT_JSON") in {"1", "true"})
+    except DocumentError as error:
+        problem.show_document(error)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"ordinaut: {error}; this command needs the server: pip install ordinaut-server\n")
+    except (OrdinautError, OSError, RuntimeError) as error:
+        sys.stderr.write(f"ordinaut: {error}\n")
+    sys.exit(1)  # a command that succeeded has left already
+
+
+def globals_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the global options, which may stand anywhere, before the command."""
+    front: list[str] = []
+    rest: list[str] = []
+    pending = list(arguments)
+    while pending:
+        argument = pending.pop(0)
+        if argument == "--":
+            rest += [argument, *pending]
+            break
+        is_global = argument.partition("=")[0] in FLAGS | OPTIONS
+        (front if is_global else rest).append(argument)
+        if argument in OPTIONS and pending:
+            front.append(pending.pop(0))
+    return front + rest
+
+
+if __name__ == "__main__":
+    main()

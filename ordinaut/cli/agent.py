@@ -1,0 +1,40 @@
+"""`ordinaut agent`: who may call."""
+
+from typing import Annotated
+
+import typer
+
+from ordinaut.cli.output import print_json
+from ordinaut.cli.session import session_of, with_prefix
+from ordinaut.client import Client
+from ordinaut.v1.agent_pb2 import Agent, AgentToken
+from ordinaut.v1.agent_service_pb2 import CreateAgentRequest, CreateAgentTokenRequest
+
+app = typer.Typer(no_args_is_help=True, help="Agents: who may call, and with which rights.")
+
+
+@app.callback()
+def group() -> None:
+    """Agents: who may call, and with which rights."""
+
+
+@app.command("create")
+def create_agent(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens.")],
+    scope: Annotated[
+        list[str], typer.Option(help="A right, such as tasks:write or tools:call:mail.*; may be repeated.")
+    ],
+    display_name: Annotated[str, typer.Option(help="For people.")] = "",
+) -> None:
+    """Make an agent and print its token, which is shown this once."""
+    session = session_of(context)
+    name = with_prefix("agents", name)
+
+    async def work(client: Client) -> AgentToken:
+        agent = Agent(display_name=display_name, scopes=scope)
+        made = await client.agents.CreateAgent(CreateAgentRequest(agent=agent, agent_id=name.partition("/")[2]))
+        return await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent=made.name))
+
+    token = session.call(work)
+    print_json({"agent": name, "token": token.secret}) if session.as_json else typer.echo(token.secret)

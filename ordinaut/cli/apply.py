@@ -1,0 +1,69 @@
+"""Create or update: brings a resource to what a document says, whatever it was before."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from google.api import field_behavior_pb2
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+
+from ordinaut.client import ApiError
+
+Resource = TypeVar("Resource", bound=Message)
+Outcome = Literal["created", "updated", "unchanged"]
+ETAG = "etag"
+
+
+@dataclass(frozen=True)
+class Verbs:
+    """The three calls of one kind of resource."""
+
+    get: Callable[[str], Awaitable[Any]]
+    create: Callable[[Any], Awaitable[Any]]
+    update: Callable[[Any, FieldMask], Awaitable[Any]]
+
+
+async def apply(resource: Resource, verbs: Verbs) -> tuple[Resource, Outcome]:
+    """Creates the resource, or replaces all that a caller may write; fields that it leaves out are emptied.
+
+    Raises:
+        ApiError: it was refused.
+    """
+    name = str(getattr(resource, "name"))  # noqa: B009 - every resource has it; Message does not know
+    try:
+        before = await verbs.get(name)
+    except ApiError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return await verbs.create(resource), "created"
+    after = await verbs.update(resource, FieldMask(paths=writable_fields(resource)))
+    return after, "unchanged" if _etag(before) == _etag(after) else "updated"
+
+
+def writable_fields(message: Message) -> list[str]:
+    """The names of the fields that a caller may set: neither the server's own nor the identity."""
+    return [field.name for field in message.DESCRIPTOR.fields if field.name != ETAG and _is_writable(field)]
+
+
+def without_output(document: dict[str, Any], message: Message) -> dict[str, Any]:
+    """The document without what only the server sets, so that what `get` printed can be applied again."""
+    output = {
+        spelling
+        for field in message.DESCRIPTOR.fields
+        if field_behavior_pb2.OUTPUT_ONLY in _behaviours(field)
+        for spelling in (field.name, field.json_name)
+    }
+    return {key: value for key, value in document.items() if key not in output}
+
+
+def _is_writable(field: Any) -> bool:
+    return not {field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER} & set(_behaviours(field))
+
+
+def _behaviours(field: Any) -> list[int]:
+    return list(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])
+
+
+def _etag(message: Any) -> str:
+    return str(message.etag)

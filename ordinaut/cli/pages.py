@@ -1,0 +1,18 @@
+"""Whole lists out of pages."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+PAGE_MAX = 1000
+
+
+async def first(limit: int, page: Callable[[int, str], Awaitable[tuple[list[Any], str]]]) -> list[Any]:
+    """The first `limit` elements; `page` takes size and token and answers with elements and the next token."""
+    found: list[Any] = []
+    token = ""
+    while len(found) < limit:
+        elements, token = await page(min(limit - len(found), PAGE_MAX), token)
+        found.extend(elements)
+        if not token:
+            break
+    return found[:limit]

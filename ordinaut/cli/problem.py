@@ -1,0 +1,65 @@
+"""Errors on the screen: what went wrong, where, and what would repair it."""
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ordinaut.client import ApiError, Fix
+from ordinaut.client.document import DocumentError
+
+
+def show(error: ApiError, *, as_json: bool) -> None:
+    """Prints the error to standard error, for a person or as one JSON document."""
+    if as_json:
+        typer.echo(json.dumps({"error": _document(error)}, ensure_ascii=False), err=True)
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    title = f"{error.code} {error.reason}".strip()
+    console.print(Text.assemble((title, "bold red"), f": {error.message}"))
+    for violation in error.violations:
+        console.print(Text.assemble("  ", (violation.field, "bold"), f": {violation.message}"))
+        for fix in error.fixes:
+            if fix.field == violation.field:
+                console.print(Text.assemble("    ", ("fix: ", "green"), in_words(fix)))
+    if error.code == "UNAVAILABLE" and not error.reason:
+        console.print("  is `ordinaut up` running, and is ORDINAUT_ADDRESS right?", style="dim")
+
+
+def show_document(error: DocumentError) -> None:
+    """Prints what cannot be read in a document."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("the document cannot be read:", style="bold red")
+    for problem in error.problems:
+        console.print(Text.assemble("  ", (problem.path, "bold"), f": {problem.message}"))
+
+
+def in_words(fix: Fix) -> str:
+    """What a fix does, as a sentence and its operations."""
+    operations = ", ".join(_operation(operation) for operation in fix.operations)
+    return f"{fix.explanation} ({operations})" if fix.explanation else operations
+
+
+def _operation(operation: Any) -> str:
+    if operation.get("op") == "remove":
+        return f"remove {operation.get('path')}"
+    return f"{operation.get('op')} {operation.get('path')} = {json.dumps(operation.get('value'), ensure_ascii=False)}"
+
+
+def _document(error: ApiError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "reason": error.reason,
+        "message": error.message,
+        "metadata": dict(error.metadata),
+        "violations": [
+            {"field": violation.field, "message": violation.message, "reason": violation.reason}
+            for violation in error.violations
+        ],
+        "fixes": [
+            {"field": fix.field, "explanation": fix.explanation, "operations": list(fix.operations)}
+            for fix in error.fixes
+        ],
+    }

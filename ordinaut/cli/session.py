@@ -1,0 +1,47 @@
+"""What all commands share: the global options, and a call made with them."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import typer
+
+from ordinaut.client import Client
+from ordinaut.client.client import DEFAULT_ADDRESS
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The global options of one command."""
+
+    address: str = DEFAULT_ADDRESS
+    token: str = ""
+    as_json: bool = False
+
+    def call(self, work: Callable[[Client], Awaitable[Result]]) -> Result:
+        """Does `work` with a connected client."""
+        return asyncio.run(self._call(work))
+
+    async def _call(self, work: Callable[[Client], Awaitable[Result]]) -> Result:
+        async with Client(self.address, self.token) as client:
+            return await work(client)
+
+
+def session_of(context: typer.Context) -> Session:
+    """The global options that stood before the command."""
+    session = context.find_object(Session)
+    return session if session is not None else Session()
+
+
+def interactive() -> bool:
+    """Whether a person watches: standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
+def with_prefix(collection: str, name: str) -> str:
+    """`tasks/x` for both `x` and `tasks/x`."""
+    return name if name.startswith(f"{collection}/") else f"{collection}/{name}"

@@ -1,0 +1,82 @@
+"""`ordinaut state`: what agents and runs remember together."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from ordinaut.cli.output import as_dict, moment, print_json, print_table
+from ordinaut.cli.pages import first
+from ordinaut.cli.parameters import filled, json_value
+from ordinaut.cli.session import session_of, with_prefix
+from ordinaut.client import Client
+from ordinaut.v1 import state_service_pb2 as requests
+from ordinaut.v1.state_pb2 import StateEntry
+
+app = typer.Typer(no_args_is_help=True, help="State: JSON values under namespace/key, with revisions.")
+Name = Annotated[str, typer.Argument(help="The entry, as `namespace/key` or `state/namespace/key`.")]
+COLUMNS = ("ENTRY", "REVISION", "UPDATED", "VALUE")
+SHORT = 60  # characters of a value in a table
+
+
+@app.command("get")
+def get_entry(context: typer.Context, name: Name) -> None:
+    """Print one value."""
+    session = session_of(context)
+    request = requests.GetStateEntryRequest(name=with_prefix("state", name))
+    entry = session.call(lambda client: client.state.GetStateEntry(request))
+    print_json(entry) if session.as_json else typer.echo(_value(entry))
+
+
+@app.command("put")
+def put_entry(
+    context: typer.Context,
+    name: Name,
+    value: Annotated[str, typer.Argument(help="Any JSON value.")],
+    revision: Annotated[
+        int | None, typer.Option(min=0, help="Only over this revision; 0: only when there is none.")
+    ] = None,
+) -> None:
+    """Write one value."""
+    session = session_of(context)
+    document: dict[str, Any] = {"entry": {"name": with_prefix("state", name), "value": json_value(value)}}
+    if revision is not None:
+        document["revision"] = revision
+    request = filled(document, requests.PutStateEntryRequest(), "")
+    entry = session.call(lambda client: client.state.PutStateEntry(request))
+    print_json(entry) if session.as_json else typer.echo(f"{entry.name} revision {entry.revision}")
+
+
+@app.command("list")
+def list_entries(
+    context: typer.Context,
+    namespace: Annotated[str, typer.Argument(help="The namespace.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+) -> None:
+    """List the entries of a namespace by key."""
+    session = session_of(context)
+
+    async def work(client: Client) -> list[StateEntry]:
+        async def page(size: int, token: str) -> tuple[list[Any], str]:
+            parent = with_prefix("state", namespace)
+            request = requests.ListStateEntriesRequest(parent=parent, page_size=size, page_token=token)
+            answer = await client.state.ListStateEntries(request)
+            return list(answer.entries), answer.next_page_token
+
+        return await first(limit, page)
+
+    entries = session.call(work)
+    if session.as_json:
+        print_json(requests.ListStateEntriesResponse(entries=entries))
+    else:
+        print_table(COLUMNS, map(_row, entries), "no entries")
+
+
+def _value(entry: StateEntry) -> str:
+    return json.dumps(as_dict(entry).get("value"), ensure_ascii=False)
+
+
+def _row(entry: StateEntry) -> tuple[str, ...]:
+    value = _value(entry)
+    shown = value if len(value) <= SHORT else value[: SHORT - 1] + "…"
+    return entry.name, str(entry.revision), moment(entry.update_time), shown

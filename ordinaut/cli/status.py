@@ -1,0 +1,55 @@
+"""`ordinaut whoami` and `ordinaut status`."""
+
+import typer
+from google.protobuf.duration_pb2 import Duration
+from rich.console import Console
+
+from ordinaut.cli.output import print_json, table_of
+from ordinaut.cli.session import session_of
+from ordinaut.client import Client
+from ordinaut.v1.agent_service_pb2 import WhoAmIRequest
+from ordinaut.v1.system_service_pb2 import (
+    GetStatusRequest,
+    GetStatusResponse,
+    ListWorkersRequest,
+    ListWorkersResponse,
+)
+
+
+def whoami(context: typer.Context) -> None:
+    """Tell who the token stands for."""
+    session = session_of(context)
+    answer = session.call(lambda client: client.agents.WhoAmI(WhoAmIRequest()))
+    if session.as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{answer.agent.name} in project {answer.project}: {', '.join(answer.scopes)}")
+
+
+def status(context: typer.Context) -> None:
+    """Tell what is queued, what is late and what can be reached."""
+    session = session_of(context)
+
+    async def work(client: Client) -> tuple[GetStatusResponse, ListWorkersResponse]:
+        return (
+            await client.system.GetStatus(GetStatusRequest()),
+            await client.system.ListWorkers(ListWorkersRequest()),
+        )
+
+    now, workers = session.call(work)
+    if session.as_json:
+        print_json(now)
+        return
+    rows = [
+        *((name, state) for name, state in sorted(now.components.items())),
+        *((f"runs {state}", str(count)) for state, count in sorted(now.due_work.items())),
+        ("oldest ready", _seconds(now.oldest_ready_age)),
+        ("fire lag", _seconds(now.fire_lag)),
+        ("events", f"{now.last_position} numbered, {now.outbox_backlog} waiting"),
+        *((worker.name, f"{worker.host} holds {worker.leased_runs}") for worker in workers.workers),
+    ]
+    Console().print(table_of((f"ORDINAUT {now.version}", ""), rows))
+
+
+def _seconds(span: Duration) -> str:
+    return f"{span.ToTimedelta().total_seconds():.1f} s"

@@ -1,0 +1,160 @@
+"""`ordinaut task`: what runs, when, and under which rules."""
+
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from ordinaut.cli.apply import Verbs, apply, without_output
+from ordinaut.cli.files import documents
+from ordinaut.cli.live import follow
+from ordinaut.cli.output import moment, print_details, print_json, print_table
+from ordinaut.cli.pages import first
+from ordinaut.cli.parameters import filled, pairs
+from ordinaut.cli.session import session_of, with_prefix
+from ordinaut.client import Client
+from ordinaut.client.document import DocumentError, Problem, read
+from ordinaut.v1 import task_service_pb2 as requests
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.task_pb2 import Task
+
+app = typer.Typer(no_args_is_help=True, help="Tasks: define, start, pause, look at them.")
+Name = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-task`.")]
+COLUMNS = ("TASK", "STATE", "VERSION", "NEXT", "DISPLAY NAME")
+
+
+@app.command("apply")
+def apply_files(
+    context: typer.Context,
+    files: Annotated[list[str], typer.Option("--file", "-f", help="YAML or JSON with one or more tasks; - is stdin.")],
+) -> None:
+    """Create tasks, or bring them to what their files say."""
+    session = session_of(context)
+    tasks = [_task(document) for path in files for document in documents(path)]
+
+    async def work(client: Client) -> None:
+        for task in tasks:
+            applied, outcome = await apply(task, _verbs(client))
+            if session.as_json:
+                print_json(applied)
+            else:
+                _tell(applied, outcome)
+
+    session.call(work)
+
+
+@app.command("list")
+def list_tasks(
+    context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100
+) -> None:
+    """List tasks by name."""
+    session = session_of(context)
+
+    async def work(client: Client) -> list[Task]:
+        async def page(size: int, token: str) -> tuple[list[Any], str]:
+            answer = await client.tasks.ListTasks(requests.ListTasksRequest(page_size=size, page_token=token))
+            return list(answer.tasks), answer.next_page_token
+
+        return await first(limit, page)
+
+    tasks = session.call(work)
+    if session.as_json:
+        print_json(requests.ListTasksResponse(tasks=tasks))
+    else:
+        print_table(COLUMNS, map(_row, tasks), "no tasks")
+
+
+@app.command("get")
+def get_task(context: typer.Context, name: Name) -> None:
+    """Show one task with its next times."""
+    session = session_of(context)
+    request = requests.GetTaskRequest(name=with_prefix("tasks", name))
+    task = session.call(lambda client: client.tasks.GetTask(request))
+    (print_json if session.as_json else print_details)(task)
+
+
+@app.command("run")
+def run_task(
+    context: typer.Context,
+    name: Name,
+    param: Annotated[list[str] | None, typer.Option(help="key=value over the task's params; JSON or text.")] = None,
+    watch: Annotated[bool, typer.Option(help="Follow the run to its end; exit 1 unless it succeeds.")] = False,
+) -> None:
+    """Start a run now, beside the schedule."""
+    session = session_of(context)
+    document: dict[str, Any] = {"name": with_prefix("tasks", name)}
+    if param:
+        document["params"] = pairs(param)
+    request = filled(document, requests.RunTaskRequest(), "")
+
+    async def work(client: Client) -> Run:
+        run = await client.tasks.RunTask(request)
+        return await follow(client, run.name, as_json=session.as_json) if watch else run
+
+    run = session.call(work)
+    if not watch:
+        print_json(run) if session.as_json else typer.echo(run.name)
+    elif run.state != Run.SUCCEEDED:
+        raise typer.Exit(1)
+
+
+@app.command("pause")
+def pause_task(
+    context: typer.Context, name: Name, reason: Annotated[str, typer.Option(help="Kept with the task.")] = ""
+) -> None:
+    """Stop firing until resumed."""
+    request = requests.PauseTaskRequest(name=with_prefix("tasks", name), reason=reason)
+    _changed(context, lambda client: client.tasks.PauseTask(request))
+
+
+@app.command("resume")
+def resume_task(context: typer.Context, name: Name) -> None:
+    """Fire again from now on."""
+    request = requests.ResumeTaskRequest(name=with_prefix("tasks", name))
+    _changed(context, lambda client: client.tasks.ResumeTask(request))
+
+
+@app.command("delete")
+def delete_task(context: typer.Context, name: Name) -> None:
+    """Delete a task and cancel its live runs; its history stays."""
+    session = session_of(context)
+    request = requests.DeleteTaskRequest(name=with_prefix("tasks", name))
+    session.call(lambda client: client.tasks.DeleteTask(request))
+    print_json({}) if session.as_json else typer.echo(f"{request.name} deleted")
+
+
+def _changed(context: typer.Context, work: Any) -> None:
+    session = session_of(context)
+    task: Task = session.call(work)
+    print_json(task) if session.as_json else typer.echo(f"{task.name} {Task.State.Name(task.state)}")
+
+
+def _task(document: dict[str, Any]) -> Task:
+    task = read(without_output(document, Task()), Task(), "task")
+    if not task.name:
+        raise DocumentError([Problem("task.name", "is needed to create or update: `tasks/my-task`")])
+    task.name = with_prefix("tasks", task.name)
+    return task
+
+
+def _verbs(client: Client) -> Verbs:
+    def create(task: Task) -> Any:
+        return client.tasks.CreateTask(requests.CreateTaskRequest(task=task, task_id=task.name.partition("/")[2]))
+
+    def update(task: Task, mask: FieldMask) -> Any:
+        return client.tasks.UpdateTask(requests.UpdateTaskRequest(task=task, update_mask=mask))
+
+    return Verbs(lambda name: client.tasks.GetTask(requests.GetTaskRequest(name=name)), create, update)
+
+
+def _row(task: Task) -> tuple[str, ...]:
+    coming = moment(task.upcoming[0].fire_time) if task.upcoming else ""
+    return task.name, Task.State.Name(task.state), str(task.version), coming, task.display_name
+
+
+def _tell(task: Task, outcome: str) -> None:
+    typer.echo(f"{task.name} {outcome}")
+    for coming in task.upcoming:
+        typer.echo(f"  next {coming.local_time or moment(coming.fire_time)}")
+    for warning in task.warnings:
+        typer.echo(f"  warning: {warning}", err=True)

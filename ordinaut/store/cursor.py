@@ -126,6 +126,19 @@ async def seconds_to_next(connection: Connection) -> float | None:
     return None if row["next_fire_time"] is None else (row["next_fire_time"] - row["now"]).total_seconds()
 
 
+async def set_aside(connection: Connection, *, task: UUID, reason: str) -> None:
+    """Pauses a task whose schedule cannot be worked on."""
+    await SQL.set_aside.run(connection, task=task, reason=reason)
+
+
+async def set_aside_due(connection: Connection, reason: str) -> UUID | None:
+    """Pauses the task of the cursor that a batch of one would fire; names it."""
+    task: UUID | None = await SQL.first_due.value(connection)
+    if task is not None:
+        await set_aside(connection, task=task, reason=reason)
+    return task
+
+
 async def unplanned(connection: Connection, batch: int) -> list[Record]:
     """Locks up to `batch` cursors whose next instant is to be computed."""
     return await SQL.unplanned.rows(connection, batch=batch)

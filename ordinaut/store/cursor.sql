@@ -83,28 +83,29 @@ WITH due AS MATERIALIZED (
 ),
 -- include fire_due
 
--- query earliest: When the next cursor is due, on the database's clock; infinity for never.
+-- query earliest: When the next cursor is due, on the database's clock; those that are late belong to catch-up.
 SELECT clock_now() AS now, min(next_fire_time) AS next_fire_time
 FROM schedule_cursor
-WHERE next_fire_time < 'infinity';
+WHERE next_fire_time >= clock_now() - interval '5 seconds' AND next_fire_time < 'infinity';
 
--- query unplanned: A batch of cursors to plan, with the schedule of their task, locked.
-SELECT c.task, c.generation, c.last_instant, c.trigger_state::text AS trigger_state, v.schedule::text AS schedule,
+-- fragment to_compute: What is needed to compute a cursor's instants.
+  c.task, t.project, c.generation, c.last_instant, c.trigger_state::text AS trigger_state, v.schedule::text AS schedule,
   c.paused_until, clock_now() AS now
 FROM schedule_cursor AS c
 JOIN task AS t ON t.uid = c.task
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+
+-- query unplanned: A batch of cursors to plan, with the schedule of their task, locked.
+SELECT
+-- include to_compute
 WHERE c.next_fire_time IS NULL
 ORDER BY c.task
 LIMIT :batch
 FOR UPDATE OF c SKIP LOCKED;
 
 -- query late: One cursor that is more than five seconds late, locked.
-SELECT c.task, t.project, c.generation, c.last_instant, c.trigger_state::text AS trigger_state,
-  v.schedule::text AS schedule, c.paused_until, clock_now() AS now
-FROM schedule_cursor AS c
-JOIN task AS t ON t.uid = c.task
-JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+SELECT
+-- include to_compute
 WHERE c.next_fire_time < clock_now() - interval '5 seconds'
 ORDER BY c.next_fire_time, c.task
 LIMIT 1
@@ -127,6 +128,21 @@ SET
   last_instant = :last_instant, trigger_state = :trigger_state::jsonb, next_instant = NULL, next_fire_time = NULL,
   paused_until = :paused_until::timestamptz
 WHERE task = :task;
+
+-- query first_due: The cursor that a batch of one would fire.
+SELECT task FROM schedule_cursor
+WHERE next_fire_time <= clock_now() AND next_fire_time >= clock_now() - interval '5 seconds'
+ORDER BY task
+LIMIT 1
+FOR UPDATE SKIP LOCKED;
+
+-- query set_aside: A task whose schedule cannot be worked on is paused, with the reason.
+WITH paused AS (
+  UPDATE task
+  SET state = 'PAUSED', state_reason = :reason, update_time = clock_now(), revision = revision + 1
+  WHERE uid = :task
+)
+UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
 
 -- query record_unfired: Occurrences that will not run, neighbours with one outcome and reason in one row.
 INSERT INTO occurrence (project, task, key, trigger, instant, last_instant, count, outcome, reason, create_time)

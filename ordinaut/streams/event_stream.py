@@ -1,0 +1,94 @@
+"""`ordinaut:events`: the event log as a Redis Stream, derived from PostgreSQL and rebuilt from it at any time.
+
+An entry is one row of the log: id `<first position>-0`, fields `uid`, `project`, `count`, `time` (microseconds since
+1970) and `events` (a JSON array). External consumers may read it with groups of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ordinaut.settings import StreamSettings
+from ordinaut.telemetry import get_logger
+
+log = get_logger()
+KEY = "ordinaut:events"
+COMMAND_SECONDS = 5.0
+APPEND = (Path(__file__).parent / "append.lua").read_text()
+# What says that Redis is away or unwell; the callers' work goes on from PostgreSQL.
+STREAM_FAILURES = (RedisError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the log; `events` is a JSON array of `count` events from `position` on."""
+
+    uid: str
+    project: str
+    position: int
+    count: int
+    time_us: int
+    events: bytes
+
+
+class EventStream:
+    """Writes and reads the stream; one connection for short commands, another for the blocking read."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self._max_length = settings.stream_max_length
+        self._redis: Any = Redis.from_url(settings.redis_url, socket_timeout=COMMAND_SECONDS)
+        self._reader: Any = Redis.from_url(
+            settings.redis_url, socket_timeout=None, socket_connect_timeout=COMMAND_SECONDS
+        )
+        self._append = self._redis.register_script(APPEND)
+
+    async def close(self) -> None:
+        """Gives up the connections."""
+        await self._redis.aclose()
+        await self._reader.aclose()
+
+    async def append(self, entries: Sequence[Entry], last_position: int) -> bool:
+        """Appends rows in ascending order; rows that the stream has, or has trimmed, are passed over.
+
+        A stream that is not a copy of this log is deleted first.
+
+        Returns:
+            False when the stream was deleted: everything is to be appended again.
+        """
+        arguments: list[Any] = [self._max_length, last_position]
+        for entry in entries:
+            arguments += [entry.position, entry.uid, entry.project, entry.count, entry.time_us, entry.events]
+        answer = await self._append(keys=[KEY], args=arguments)
+        if answer in (b"FOREIGN", "FOREIGN"):
+            log.warning("stream_deleted", why="it is not a copy of this log")
+            await self._redis.delete(KEY)
+            return False
+        return True
+
+    async def read(self, after: int, *, limit: int, block_seconds: float) -> list[Entry]:
+        """Entries that begin after a position, in order; waits for the first one."""
+        answer = await self._reader.xread({KEY: f"{after}-0"}, count=limit, block=round(block_seconds * 1000))
+        if not answer:
+            return []
+        found = answer[KEY.encode()] if isinstance(answer, dict) else answer[0][1]
+        rows = found[0] if found and isinstance(found[0], list) else found
+        return [_entry(entry_id, fields) for entry_id, fields in rows]
+
+    async def lag_free(self) -> bool:
+        """Whether Redis answers."""
+        return bool(await self._redis.ping())
+
+
+def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
+    return Entry(
+        uid=fields[b"uid"].decode(),
+        project=fields[b"project"].decode(),
+        position=int(entry_id.partition(b"-")[0]),
+        count=int(fields[b"count"]),
+        time_us=int(fields[b"time"]),
+        events=fields[b"events"],
+    )

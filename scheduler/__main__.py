@@ -1,0 +1,103 @@
+"""Runs a scheduler: `python -m scheduler`."""
+
+import asyncio
+
+from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
+from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
+from ordinaut.rpc.service_process import Process, run
+from ordinaut.store.database import Database
+from ordinaut.store.hints import OUTBOX, SCHEDULE, Hints
+from ordinaut.store.migrate import check_schema
+from ordinaut.streams.event_stream import EventStream
+from scheduler.catch_up import CatchUp
+from scheduler.duty import Clockwork, Duty
+from scheduler.fire import Fire
+from scheduler.housekeeping import Housekeeping
+from scheduler.matcher import Matcher
+from scheduler.plan import Plan
+from scheduler.relay import Relay
+from scheduler.rescue import Rescue
+from scheduler.service import SchedulerService
+from scheduler.settings import SchedulerSettings
+from scheduler.sweep import Sweep
+
+NEXT_LOOK_SECONDS = 0.002  # after cursors that another scheduler has locked
+
+
+async def compose(process: Process, settings: SchedulerSettings) -> None:
+    """Puts the scheduler together; what is entered last is left first."""
+    database = await Database.open(settings)
+    process.stack.push_async_callback(database.close)
+    async with database.connection() as connection:
+        await check_schema(connection)
+    stream = EventStream(settings)
+    process.stack.push_async_callback(stream.close)
+    hints = Hints(database)
+    server = Server(
+        [
+            Registration(
+                add_SchedulerServiceServicer_to_server, SchedulerService(), "ordinaut.internal.v1.SchedulerService"
+            )
+        ],
+        internal_guard(settings.internal_token),
+        max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES,
+    )
+    process.ports["grpc"] = await server.start(settings.scheduler_listen)
+    process.stack.push_async_callback(server.stop, 1.0)
+    clockwork = Clockwork()
+    process.watch(asyncio.create_task(hints.serve()))
+    for duty in duties(database, stream, hints, clockwork, settings):
+        clockwork.every_period(duty)
+        process.watch(asyncio.create_task(duty.serve(), name=duty.name))
+    clockwork.start()
+    process.stack.callback(clockwork.stop)
+
+
+def duties(
+    database: Database, stream: EventStream, hints: Hints, clockwork: Clockwork, settings: SchedulerSettings
+) -> list[Duty]:
+    """Everything that a scheduler does, each with its period in seconds and what wakes it earlier."""
+    fire = Fire(database, hints, settings.fire_batch)
+    plan = Plan(database, hints, settings.plan_batch)
+    catch_up = CatchUp(database, hints)
+
+    async def fire_turn() -> bool:
+        """Fires, has the fired ones planned, and sets the alarm for the next instant."""
+        more = await fire.turn()
+        plan_duty.wake()
+        await set_alarm()
+        return more
+
+    async def plan_turn() -> bool:
+        more = await plan.turn()
+        if not more:
+            await set_alarm()
+        return more
+
+    async def set_alarm() -> None:
+        seconds = await fire.seconds_to_next()
+        if seconds is not None and seconds < fire_duty.period_seconds * 2:
+            clockwork.alarm(fire_duty, max(seconds, NEXT_LOOK_SECONDS))
+
+    fire_duty = Duty("fire", fire_turn, 1.0, asyncio.Event())
+    plan_duty = Duty("plan", plan_turn, 0.5, hints.subscribe(SCHEDULE))
+    return [
+        fire_duty,
+        plan_duty,
+        Duty("catch_up", catch_up.turn, 1.0, asyncio.Event()),
+        Duty("sweep", Sweep(database, hints).turn, 0.25, asyncio.Event()),
+        Duty("rescue", Rescue(database, hints).turn, 0.5, asyncio.Event()),
+        Duty("relay", Relay(database, stream, hints).turn, 0.25, hints.subscribe(OUTBOX)),
+        Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
+        Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),
+    ]
+
+
+def main() -> None:
+    """Reads the environment and runs until told to stop."""
+    settings = SchedulerSettings()
+    run("scheduler", settings, settings.scheduler_metrics_port, lambda process: compose(process, settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Housekeeping: history's next partitions, and answers that are kept no longer."""
+
+from ordinaut.store import history, request_log
+from ordinaut.store.database import Database
+
+WEEKS_AHEAD = 3
+FORGET_BATCH = 10_000
+
+
+class Housekeeping:
+    """Does what is due once an hour."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def turn(self) -> bool:
+        """Everything once; True when more answers may be too old."""
+        async with self._database.transaction() as connection:
+            await history.ensure_partitions(connection, WEEKS_AHEAD)
+        async with self._database.transaction() as connection:
+            forgotten = await request_log.forget(connection, FORGET_BATCH)
+        return forgotten >= FORGET_BATCH

@@ -1,0 +1,24 @@
+"""What a scheduler measures."""
+
+from importlib.metadata import version
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+FIRED = Counter("ordinaut_cursors_fired", "Cursors that were fired")
+ENQUEUED = Counter("ordinaut_runs_enqueued", "Runs that schedules or events have queued", ["by"])
+PLANNED = Counter("ordinaut_cursors_planned", "Cursors whose next instant was computed")
+UNFIRED = Counter("ordinaut_occurrences_unfired", "Occurrences recorded without a run", ["outcome"])
+SET_ASIDE = Counter("ordinaut_cursors_set_aside", "Tasks paused because their schedule could not be worked on")
+PROMOTED = Counter("ordinaut_runs_promoted", "Delayed runs that became claimable")
+RESCUED = Counter("ordinaut_runs_rescued", "Runs taken back from workers that are gone")
+LOST_TOO_OFTEN = Counter("ordinaut_suspects_ended", "Suspects ended: lost too often, or cancelled")
+NUMBERED = Counter("ordinaut_outbox_rows_numbered", "Rows of the event log that got their positions")
+SENT = Counter("ordinaut_outbox_rows_sent", "Rows of the event log that were sent to the stream")
+MATCHED = Counter("ordinaut_events_matched", "Events that were held against the triggers")
+CONDITION_FAILED = Counter("ordinaut_trigger_conditions_failed", "Conditions of event triggers that could not be told")
+CHAINS_STOPPED = Counter("ordinaut_event_chains_stopped", "Triggered runs refused because their chain is too long")
+FIRE_LAG = Gauge("ordinaut_fire_lag_seconds", "How far the earliest cursor is behind")
+OUTBOX_AGE = Gauge("ordinaut_outbox_age_seconds", "Age of the oldest event that waits to be numbered or sent")
+DUTY = Histogram("ordinaut_duty_seconds", "One turn of a duty", ["duty"])
+ZONE_DATA = Info("ordinaut_zone_data", "The zone data that instants are computed with")
+ZONE_DATA.info({"tzdata": version("tzdata")})

@@ -1,0 +1,38 @@
+"""A cursor's next instant, as the columns of its row."""
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ordinaut.store import cursor
+from scheduler.schedule import CompiledSchedule, Instant
+
+
+def add(
+    columns: cursor.PlanColumns,
+    task: UUID,
+    generation: int,
+    schedule: CompiledSchedule,
+    instant: Instant | None,
+    state: dict[str, Any],
+) -> None:
+    """Appends what one cursor is to say next; None: it has ended."""
+    columns.tasks.append(task)
+    columns.states.append(json.dumps(state))
+    columns.instants.append(instant.time if instant else None)
+    columns.keys.append(occurrence_key(generation, instant) if instant else None)
+    columns.triggers.append(instant.trigger_id if instant else None)
+    columns.params.append(json.dumps(instant.params) if instant and instant.params else None)
+    columns.ends.append(_following(schedule, instant, state) if instant else None)
+
+
+def occurrence_key(generation: int, instant: Instant) -> str:
+    """`<generation>/<kind>:<nominal>`: stable when zone data changes."""
+    return f"{generation}/{instant.key_nominal}"
+
+
+def _following(schedule: CompiledSchedule, instant: Instant, state: dict[str, Any]) -> datetime | None:
+    """The nominal time after this one: where the interval ends that a report of this run covers."""
+    following, _ = schedule.next(instant.time, state)
+    return following.time if following else None

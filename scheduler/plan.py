@@ -1,0 +1,102 @@
+"""Plan: computes the next instant of cursors that have none, off the event loop."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from ordinaut.store import cursor, event
+from ordinaut.store.database import Database
+from ordinaut.store.hints import OUTBOX, Hints
+from ordinaut.store.sql import Connection, Record
+from ordinaut.telemetry import get_logger
+from scheduler import next_instant
+from scheduler.catch_up import Passed, passed_while_paused, record
+from scheduler.lifecycle import task_event
+from scheduler.metrics import PLANNED, SET_ASIDE
+from scheduler.schedule import CompiledSchedule
+from scheduler.triggers.problem import ScheduleError
+
+log = get_logger()
+BATCH_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Planned:
+    """What one batch came to."""
+
+    columns: cursor.PlanColumns = field(default_factory=cursor.PlanColumns)
+    ended: list[UUID] = field(default_factory=list)
+    paused: list[tuple[Record, Passed]] = field(default_factory=list)
+    failed: list[tuple[UUID, str]] = field(default_factory=list)
+
+
+class Plan:
+    """Plans cursors in batches of at most 100 ms."""
+
+    def __init__(self, database: Database, hints: Hints, batch: int) -> None:
+        self._database = database
+        self._hints = hints
+        self._batch = batch
+
+    async def turn(self) -> bool:
+        """Plans one batch; True when there was any."""
+        async with self._database.transaction() as connection:
+            rows = await cursor.unplanned(connection, self._batch)
+            if not rows:
+                return False
+            planned = await asyncio.to_thread(compute, rows)
+            await self._write(connection, planned)
+        PLANNED.inc(len(planned.columns.tasks))
+        if planned.ended:
+            self._hints.send(OUTBOX)
+        return True
+
+    async def _write(self, connection: Connection, planned: Planned) -> None:
+        for row, passed in planned.paused:
+            await record(connection, row, passed)
+            await cursor.move(
+                connection,
+                task=row["task"],
+                last_instant=passed.last_instant,
+                trigger_state=json.dumps(passed.state),
+                paused_until=None if passed.all_seen else row["paused_until"],
+            )
+        await cursor.plan(connection, planned.columns)
+        for task, reason in planned.failed:
+            SET_ASIDE.inc()
+            log.error("cursor_set_aside", task=str(task), failure=reason)
+            await cursor.set_aside(connection, task=task, reason=f"could not be planned: {reason}")
+        for row in await cursor.complete_tasks(connection, planned.ended):
+            await event.announce(connection, row["project"], [task_event("completed", row["uid"], row["name"])])
+
+
+def compute(rows: Sequence[Any]) -> Planned:
+    """The next instants of a batch of cursors, as many as fit into 100 ms; the others stay unplanned."""
+    planned = Planned()
+    deadline = time.monotonic() + BATCH_SECONDS
+    for row in rows:
+        if time.monotonic() > deadline:
+            break
+        try:
+            _compute_one(row, planned)
+        except ScheduleError as problem:
+            planned.failed.append((row["task"], problem.message))
+    return planned
+
+
+def _compute_one(row: Any, planned: Planned) -> None:
+    schedule = CompiledSchedule.compile(json.loads(row["schedule"]))
+    state = json.loads(row["trigger_state"] or "null")
+    if row["paused_until"] is not None:
+        passed = passed_while_paused(schedule, row["last_instant"], state, row["paused_until"])
+        if passed.count:
+            planned.paused.append((row, passed))
+            return
+    instant, state = schedule.next(row["last_instant"], state)
+    next_instant.add(planned.columns, row["task"], row["generation"], schedule, instant, state)
+    if instant is None:
+        planned.ended.append(row["task"])

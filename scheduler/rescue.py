@@ -1,0 +1,33 @@
+"""Rescue: rows of workers whose lease is over go back to the queue; those lost too often end."""
+
+from ordinaut.store import due_work, lease
+from ordinaut.store.database import Database
+from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.telemetry import get_logger
+from scheduler.metrics import LOST_TOO_OFTEN, RESCUED
+
+log = get_logger()
+BATCH = 200
+
+
+class Rescue:
+    """Takes back what nobody will finish."""
+
+    def __init__(self, database: Database, hints: Hints) -> None:
+        self._database = database
+        self._hints = hints
+
+    async def turn(self) -> bool:
+        """One batch of each kind; True when there may be more."""
+        rescued = await self._database.repeat(lambda connection: due_work.rescue(connection, BATCH))
+        ended = await self._database.repeat(due_work.end_unclaimed)
+        if rescued:
+            RESCUED.inc(rescued)
+            log.warning("rescued", runs=rescued)
+            self._hints.send(WORK)
+        if ended:
+            LOST_TOO_OFTEN.inc(ended)
+            log.error("suspects_ended", runs=ended)
+            self._hints.send(RUN, OUTBOX)
+        await self._database.repeat(lease.forget_expired)
+        return rescued >= BATCH

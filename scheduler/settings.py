@@ -1,0 +1,14 @@
+"""What a scheduler can be told by its environment."""
+
+from pydantic import Field
+
+from ordinaut.settings import StoreSettings, StreamSettings
+
+
+class SchedulerSettings(StoreSettings, StreamSettings):
+    """Settings of a scheduler process."""
+
+    scheduler_listen: str = "127.0.0.1:50052"
+    scheduler_metrics_port: int = Field(9465, ge=0, le=65535)
+    fire_batch: int = Field(1000, ge=1, le=1000)
+    plan_batch: int = Field(200, ge=1, le=1000)

@@ -1,0 +1,24 @@
+"""Sweep: delayed runs become claimable when their time has come."""
+
+from ordinaut.store import due_work
+from ordinaut.store.database import Database
+from ordinaut.store.hints import WORK, Hints
+from scheduler.metrics import PROMOTED
+
+BATCH = 1000
+
+
+class Sweep:
+    """Promotes delayed rows."""
+
+    def __init__(self, database: Database, hints: Hints) -> None:
+        self._database = database
+        self._hints = hints
+
+    async def turn(self) -> bool:
+        """Promotes one batch; True when it was full."""
+        promoted = await self._database.repeat(lambda connection: due_work.promote(connection, BATCH))
+        if promoted:
+            PROMOTED.inc(promoted)
+            self._hints.send(WORK)
+        return promoted >= BATCH

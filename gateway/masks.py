@@ -1,0 +1,62 @@
+"""Field masks. Source: AIP-134, AIP-161."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+
+from gateway.fields import Problems, output_only
+from ordinaut.v1.error_pb2 import ErrorReason
+
+EVERYTHING = "*"
+NEVER = frozenset({"name", "etag"})
+Resource = TypeVar("Resource", bound=Message)
+
+
+def masked_paths(problems: Problems, changes: Message, mask: FieldMask) -> list[str]:
+    """The paths that an update changes: the mask's, or without one every writable field that is set.
+
+    `*` stands for every writable field. Paths that do not exist or cannot be changed become problems.
+    """
+    writable = writable_fields(changes)
+    if not mask.paths:
+        return [field.name for field, _ in changes.ListFields() if field.name in writable]
+    if list(mask.paths) == [EVERYTHING]:
+        return writable
+    paths = [path for path in dict.fromkeys(mask.paths) if path.split(".")[0] not in NEVER]
+    for path in paths:
+        if not _is_writable(changes, path, writable):
+            problems.add(
+                "update_mask",
+                f"{path!r} is no writable field; there are {', '.join(writable)}",
+                ErrorReason.FIELD_MASK_INVALID,
+            )
+    return paths
+
+
+def writable_fields(resource: Message) -> list[str]:
+    """The names of the fields that callers may change."""
+    closed = NEVER.union(output_only(resource))
+    return [field.name for field in resource.DESCRIPTOR.fields if field.name not in closed]
+
+
+def apply(stored: Resource, changes: Resource, paths: Sequence[str]) -> Resource:
+    """A copy of `stored` in which every path has the value it has in `changes`, unset where it is unset there."""
+    result = type(stored)()
+    result.CopyFrom(stored)
+    FieldMask(paths=paths).MergeMessage(changes, result, replace_message_field=True, replace_repeated_field=True)
+    return result
+
+
+def _is_writable(resource: Message, path: str, writable: Sequence[str]) -> bool:
+    first, *rest = path.split(".")
+    if first not in writable:
+        return False
+    descriptor = resource.DESCRIPTOR.fields_by_name[first]
+    for name in rest:
+        inner = descriptor.message_type
+        if descriptor.is_repeated or inner is None or name not in inner.fields_by_name:
+            return False
+        descriptor = inner.fields_by_name[name]
+    return not (rest and descriptor.containing_type.full_name.startswith("google.protobuf."))

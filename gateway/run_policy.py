@@ -1,0 +1,50 @@
+"""The rules of a task's runs: their bounds, and what stands for what is unset."""
+
+from datetime import timedelta
+
+from gateway.fields import Problems
+from ordinaut.v1.task_pb2 import Overlap, Retry, RunPolicy
+
+DEFAULT_PRIORITY = 5
+DEFAULT_MAX_LOSSES = 3
+DEFAULT_RUN_TIMEOUT = timedelta(days=1)
+YEAR_SECONDS = 366 * 24 * 3600
+RETRIES_MAX = 100
+LOSSES_MAX = 100
+FACTOR_MAX = 100
+CODES_MAX = 50
+CODE_LENGTH_MAX = 63
+
+
+def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
+    """Adds what is out of bounds; 0 stands for unset."""
+    problems.between(f"{field}.priority", policy.priority, 0, 9)
+    problems.between(f"{field}.max_losses", policy.max_losses, 0, LOSSES_MAX)
+    if policy.HasField("run_timeout"):
+        problems.duration(f"{field}.run_timeout", policy.run_timeout, YEAR_SECONDS)
+    if policy.HasField("retry"):
+        check_retry(problems, policy.retry, f"{field}.retry")
+
+
+def check_retry(problems: Problems, retry: Retry, field: str) -> None:
+    """Adds what is out of bounds in a retry rule of a task or a tool."""
+    problems.between(f"{field}.max", retry.max, 0, RETRIES_MAX)
+    if retry.factor:
+        problems.between(f"{field}.factor", retry.factor, 1, FACTOR_MAX)
+    for name in ("delay", "max_delay"):
+        if retry.HasField(name):  # type: ignore[arg-type]  # both are fields of Retry
+            problems.duration(f"{field}.{name}", getattr(retry, name), YEAR_SECONDS)
+    problems.between(f"{field}.codes", len(retry.codes), 0, CODES_MAX)
+    for index, code in enumerate(retry.codes):
+        problems.text(f"{field}.codes[{index}]", code, CODE_LENGTH_MAX)
+
+
+def overlap_of(policy: RunPolicy) -> str | None:
+    """SKIP, ALLOW, or None: by the kind of trigger."""
+    chosen = policy.overlap.policy
+    return None if chosen == Overlap.POLICY_UNSPECIFIED else Overlap.Policy.Name(chosen)
+
+
+def run_timeout_of(policy: RunPolicy) -> timedelta:
+    """How long a run may take."""
+    return policy.run_timeout.ToTimedelta() if policy.HasField("run_timeout") else DEFAULT_RUN_TIMEOUT

@@ -1,0 +1,162 @@
+"""Checks a task before it is stored: fields here, the schedule by the scheduler, the pipeline by an engine."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from gateway.fields import DESCRIPTION_MAX, DISPLAY_NAME_MAX, Problems
+from gateway.peers import PREVIEW_SECONDS, Engines, Scheduler
+from gateway.rerooting import reroot
+from gateway.run_policy import (
+    DEFAULT_MAX_LOSSES,
+    DEFAULT_PRIORITY,
+    check_policy,
+    overlap_of,
+    run_timeout_of,
+)
+from gateway.tool_use import callable_names, require_rights, tool_uses
+from gateway.values import timestamp, to_json, to_python
+from ordinaut.errors import OrdinautError, Violation
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
+from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.store import due_work, tool
+from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.database import Database
+from ordinaut.store.task import Definition
+from ordinaut.store.tool import NamedTools
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
+from ordinaut.v1.task_pb2 import Task
+
+UPCOMING = 5
+BESIDE_THE_PIPELINE = ("params", "params_schema")  # what an engine reports with paths that begin at the task
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTask:
+    """A task without problems: what is stored of it, what the clock needs, and what its caller is told."""
+
+    definition: Definition
+    now: datetime
+    event_triggers: list[EventTriggerRow]
+    has_time_triggers: bool
+    upcoming: list[Upcoming]
+    warnings: list[str]
+
+
+class TaskCheck:
+    """Checks tasks; holds no transaction while it asks the other processes."""
+
+    def __init__(self, database: Database, scheduler: Scheduler, engines: Engines) -> None:
+        self._database = database
+        self._scheduler = scheduler
+        self._engines = engines
+
+    async def check(
+        self, task: Task, problems: Problems, *, project: str, rights: frozenset[str], stored: bool = False
+    ) -> CheckedTask:
+        """Checks a task's definition; `rights` are its owner's scopes, `stored` says that its schedule is not new.
+
+        Raises:
+            InvalidArgumentError: with every problem, those in `problems` included.
+            PermissionDeniedError: the owner may not call a tool.
+            UnavailableError: SCHEDULER_UNAVAILABLE or ENGINE_UNAVAILABLE.
+        """
+        check_policy(problems, task.run_policy, "task.run_policy")
+        document = to_python(task.pipeline)
+        async with self._database.connection() as connection:
+            tools = await tool.named(connection, project, [use.tool for use in tool_uses(document)])
+        timing, pipeline = await self._ask(task, tools, rights, stored=stored)
+        problems.extend(reroot(timing.violations, "task.schedule"))
+        problems.extend(_pipeline_problems(pipeline))
+        problems.check()
+        require_rights(rights, document, "task.pipeline")
+        return CheckedTask(
+            definition=_definition(task, timing.schedule, pipeline),
+            now=tools.now,
+            event_triggers=list(_event_triggers(timing.schedule)),
+            has_time_triggers=any(trigger.WhichOneof("kind") != "event" for trigger in timing.schedule.triggers),
+            upcoming=list(timing.upcoming),
+            warnings=[*timing.warnings, *pipeline.warnings],
+        )
+
+    async def upcoming(self, schedule: Schedule) -> list[Upcoming]:
+        """The next times of a stored schedule; none while the scheduler is away."""
+        async with self._database.connection() as connection:
+            now = await due_work.database_now(connection)
+        request = ValidateScheduleRequest(schedule=schedule, now=timestamp(now), count=UPCOMING, stored=True)
+        try:
+            answer = await self._scheduler.validate(request, seconds=PREVIEW_SECONDS)
+        except OrdinautError:
+            return []
+        return list(answer.upcoming)
+
+    async def _ask(
+        self, task: Task, tools: NamedTools, rights: frozenset[str], *, stored: bool
+    ) -> tuple[ValidateScheduleResponse, ValidatePipelineResponse]:
+        timing = ValidateScheduleRequest(
+            schedule=task.schedule, now=timestamp(tools.now), count=UPCOMING, stored=stored
+        )
+        pipeline = ValidatePipelineRequest(
+            pipeline=to_json(task.pipeline).encode(),
+            tools=[definition.encode() for definition in tools.definitions],
+            tool_names=callable_names(rights, tools.every_name),
+            params_schema=to_json(task.params_schema).encode() if task.HasField("params_schema") else b"",
+            params=to_json(task.params).encode(),
+        )
+        answers = await asyncio.gather(
+            self._scheduler.validate(timing), self._engines.validate_pipeline(pipeline), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers  # type: ignore[return-value]  # neither is an exception
+
+
+def check_description(problems: Problems, task: Task) -> None:
+    """Adds what is wrong with what people see of a task."""
+    problems.text("task.display_name", task.display_name, DISPLAY_NAME_MAX)
+    problems.text("task.description", task.description, DESCRIPTION_MAX, lines=True)
+    problems.labels("task.labels", task.labels)
+
+
+def stored_json(message: Message) -> str:
+    """proto3 JSON with the proto's own field names: how messages are stored."""
+    return json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
+
+
+def _pipeline_problems(answer: ValidatePipelineResponse) -> Iterator[Violation]:
+    for violation in answer.violations:
+        beside = violation.field.partition(".")[0].partition("[")[0] in BESIDE_THE_PIPELINE
+        yield from reroot([violation], "task" if beside else "task.pipeline")
+    if not answer.violations and not answer.pipeline:
+        yield Violation("task.pipeline", "must hold at least one step", ErrorReason.INVALID_PIPELINE)
+
+
+def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineResponse) -> Definition:
+    policy = task.run_policy
+    return Definition(
+        pipeline=pipeline.pipeline.decode(),
+        tools=list(pipeline.tools),
+        schedule=stored_json(schedule),
+        run_policy=stored_json(policy),
+        params=to_json(task.params),
+        params_schema=to_json(task.params_schema) if task.HasField("params_schema") else None,
+        overlap=overlap_of(policy),
+        priority=policy.priority or DEFAULT_PRIORITY,
+        max_losses=policy.max_losses or DEFAULT_MAX_LOSSES,
+        run_timeout=run_timeout_of(policy),
+    )
+
+
+def _event_triggers(schedule: Schedule) -> Iterator[EventTriggerRow]:
+    for trigger in schedule.triggers:
+        if trigger.WhichOneof("kind") == "event":
+            params = to_json(trigger.params) if trigger.HasField("params") else None
+            yield EventTriggerRow(
+                trigger=trigger.id, topic=trigger.event.topic, condition=trigger.event.when, params=params
+            )

@@ -1,0 +1,91 @@
+"""RunTask: a run beside the schedule, in few round trips, because somebody is waiting for it."""
+
+import orjson
+
+from gateway.caller import Caller
+from gateway.fields import Problems
+from gateway.peers import Engines
+from gateway.requests import Mutation
+from gateway.rerooting import reroot
+from gateway.run_record import to_run
+from gateway.values import moment_of, parse, to_json, to_python
+from ordinaut.errors import FailedPreconditionError, NotFoundError
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
+from ordinaut.store import due_work, run, task
+from ordinaut.store.database import Database
+from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.sql import Connection
+from ordinaut.store.task import TaskToRun
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.task_service_pb2 import RunTaskRequest
+
+
+class TaskRun:
+    """RunTask."""
+
+    def __init__(self, database: Database, hints: Hints, engines: Engines) -> None:
+        self._database = database
+        self._hints = hints
+        self._engines = engines
+
+    async def start(self, request: RunTaskRequest, caller: Caller, name: str) -> Run:
+        """Queues a run of the task's present version with `params` laid over the task's.
+
+        Raises:
+            InvalidArgumentError: the params do not fit the task's schema.
+            FailedPreconditionError: OVERLAP, naming the live run.
+            UnavailableError: ENGINE_UNAVAILABLE, when params are to be checked.
+        """
+        mutation = Mutation(self._database, request, Run)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+        problems = Problems()
+        problems.between("priority", request.priority, 0, 9)
+        async with self._database.connection() as connection:
+            found = await task.to_run(connection, project=caller.project, name=name, owner=caller.owner_filter)
+        if found is None:
+            problems.check()
+            raise NotFoundError.of(request.name)
+        params = _merged(found.params, request)
+        await self._check_params(problems, found, params, request)
+        problems.check()
+        answer = await mutation.once(lambda connection: _enqueue(connection, request, found, params))
+        self._hints.send(WORK, OUTBOX, RUN)
+        return answer
+
+    async def _check_params(self, problems: Problems, found: TaskToRun, params: str, request: RunTaskRequest) -> None:
+        if found.params_schema is None or not request.HasField("params"):
+            return  # the task's own params were checked when it was stored
+        answer = await self._engines.validate_value(
+            ValidateValueRequest(schema=found.params_schema.encode(), value=params.encode())
+        )
+        problems.extend(reroot(answer.violations, "params"))
+
+
+def _merged(stored: str, request: RunTaskRequest) -> str:
+    if not request.params.fields:
+        return stored
+    if stored == "{}":
+        return to_json(request.params)
+    return orjson.dumps(parse(stored) | to_python(request.params)).decode()
+
+
+async def _enqueue(connection: Connection, request: RunTaskRequest, found: TaskToRun, params: str) -> Run:
+    queued = await due_work.enqueue_manual(
+        connection,
+        task=found.uid,
+        run=found.run,
+        params_json=params,
+        priority=request.priority or None,
+        start_time=moment_of(request.start_time) if request.HasField("start_time") else None,
+    )
+    if queued.run is None:
+        live = f"runs/{queued.live_run}" if queued.live_run else ""
+        raise FailedPreconditionError(
+            ErrorReason.OVERLAP, f"{request.name} has a live run and its overlap policy is SKIP", {"live_run": live}
+        )
+    record = await run.get(connection, queued.run, steps=False)
+    if record is None:
+        raise NotFoundError.of(f"runs/{queued.run}")
+    return to_run(record)

@@ -1,0 +1,225 @@
+# ruff: noqa: N802 - methods are named by the contract
+"""TaskService: tasks are private to their owner and to admins; for everybody else they do not exist."""
+
+from google.protobuf.empty_pb2 import Empty
+
+from gateway.caller import Caller, current_caller
+from gateway.fields import REASON_MAX, Problems
+from gateway.lifecycle import announce_task
+from gateway.paging import Pages, page_size
+from gateway.requests import Mutation
+from gateway.resources import task_id
+from gateway.task_check import CheckedTask, TaskCheck, check_description
+from gateway.task_record import description_of, require_etag, to_task
+from gateway.task_run import TaskRun
+from gateway.task_update import TaskUpdate
+from ordinaut.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from ordinaut.names import RESOURCE_ID, split_name
+from ordinaut.rpc.interceptor import Context
+from ordinaut.store import cursor, due_work, task
+from ordinaut.store.database import Database
+from ordinaut.store.hints import CANCEL, OUTBOX, RUN, SCHEDULE, Hints
+from ordinaut.store.sql import Connection
+from ordinaut.store.task import TaskRecord
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.task_service_pb2 import (
+    CreateTaskRequest,
+    DeleteTaskRequest,
+    GetTaskRequest,
+    ListTasksRequest,
+    ListTasksResponse,
+    PauseTaskRequest,
+    ResumeTaskRequest,
+    RunTaskRequest,
+    UpdateTaskRequest,
+)
+from ordinaut.v1.task_service_pb2_grpc import TaskServiceServicer
+
+WRITE = "tasks:write"
+READ = "tasks:read"
+
+
+class Tasks(TaskServiceServicer):
+    """Answers calls about tasks."""
+
+    def __init__(
+        self, database: Database, hints: Hints, pages: Pages, check: TaskCheck, update: TaskUpdate, start: TaskRun
+    ) -> None:
+        self._database = database
+        self._hints = hints
+        self._pages = pages
+        self._check = check
+        self._update = update
+        self._start = start
+
+    async def CreateTask(self, request: CreateTaskRequest, context: Context) -> Task:
+        """Stores a checked task with its cursor and event triggers, and answers with its next times."""
+        caller = current_caller()
+        mutation = Mutation(self._database, request, Task)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+        problems = Problems()
+        name = _chosen_id(problems, request)
+        if name is not None:
+            caller.require(WRITE, name)
+        problems.not_writable("task", request.task)
+        check_description(problems, request.task)
+        checked = await self._check.check(request.task, problems, project=caller.project, rights=caller.scopes)
+
+        async def work(connection: Connection) -> Task:
+            record = await _insert(connection, caller, name, request.task, checked)
+            return to_task(record, checked.upcoming, checked.warnings)
+
+        answer = await mutation.once(work)
+        self._hints.send(SCHEDULE, OUTBOX)
+        return answer
+
+    async def GetTask(self, request: GetTaskRequest, context: Context) -> Task:
+        """One task with its next times; without them while the scheduler is away."""
+        caller, name = current_caller(), task_id(request.name)
+        caller.require(READ, name)
+        async with self._database.connection() as connection:
+            record = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
+        if record is None:
+            raise NotFoundError.of(request.name)
+        found = to_task(record)
+        if record.state == "ACTIVE":
+            found.upcoming.extend(await self._check.upcoming(found.schedule))
+        return found
+
+    async def ListTasks(self, request: ListTasksRequest, context: Context) -> ListTasksResponse:
+        """A page of the tasks that the caller may see."""
+        caller, size = current_caller(), page_size(request.page_size)
+        after = self._pages.start(request, caller)
+        async with self._database.connection() as connection:
+            records = await task.list_page(
+                connection, project=caller.project, owner=caller.owner_filter, after=after, size=size
+            )
+        token = self._pages.token(request, caller, records[-1].name) if len(records) == size else ""
+        visible = [to_task(record) for record in records if caller.may(READ, record.name)]
+        return ListTasksResponse(tasks=visible, next_page_token=token)
+
+    async def UpdateTask(self, request: UpdateTaskRequest, context: Context) -> Task:
+        """Changes what the mask names."""
+        caller, name = current_caller(), task_id(request.task.name, "task.name")
+        caller.require(WRITE, name)
+        answer = await self._update.update(request, caller, name)
+        self._hints.send(SCHEDULE, OUTBOX)
+        return answer
+
+    async def DeleteTask(self, request: DeleteTaskRequest, context: Context) -> Empty:
+        """Deletes a task and cancels its live runs; its history stays."""
+        caller, name = current_caller(), task_id(request.name)
+        caller.require(WRITE, name)
+        mutation = Mutation(self._database, request, Empty)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+
+        async def work(connection: Connection) -> Empty:
+            record = await _locked(connection, caller, name)
+            require_etag(request.etag, record.revision, request.name)
+            await cursor.fire_if_due(connection, record.uid)
+            await task.delete(connection, record.uid)
+            await cursor.remove(connection, record.uid)
+            await due_work.cancel_task(connection, task=record.uid, reason=f"{caller.name} deleted the task")
+            await announce_task(connection, "deleted", record, caller)
+            return Empty()
+
+        answer = await mutation.once(work)
+        self._hints.send(SCHEDULE, OUTBOX, CANCEL, RUN)
+        return answer
+
+    async def PauseTask(self, request: PauseTaskRequest, context: Context) -> Task:
+        """Stops firing; live runs go on."""
+        return await self._set_state(request, "PAUSED", request.reason)
+
+    async def ResumeTask(self, request: ResumeTaskRequest, context: Context) -> Task:
+        """Fires again from now on."""
+        return await self._set_state(request, "ACTIVE", "")
+
+    async def RunTask(self, request: RunTaskRequest, context: Context) -> Run:
+        """Queues a run beside the schedule."""
+        caller, name = current_caller(), task_id(request.name)
+        caller.require(WRITE, name)
+        return await self._start.start(request, caller, name)
+
+    async def _set_state(self, request: PauseTaskRequest | ResumeTaskRequest, state: str, reason: str) -> Task:
+        caller, name = current_caller(), task_id(request.name)
+        caller.require(WRITE, name)
+        mutation = Mutation(self._database, request, Task)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+        problems = Problems()
+        problems.text("reason", reason, REASON_MAX)
+        problems.check()
+
+        async def work(connection: Connection) -> Task:
+            record = await _locked(connection, caller, name)
+            if record.state == "COMPLETED":
+                raise FailedPreconditionError(
+                    ErrorReason.TASK_STATE, f"{request.name} is COMPLETED", {"state": record.state}
+                )
+            if record.state != state:
+                record = await _change_state(connection, caller, record, state, reason)
+            return to_task(record)
+
+        answer = await mutation.once(work)
+        self._hints.send(SCHEDULE, OUTBOX)
+        return answer
+
+
+def _chosen_id(problems: Problems, request: CreateTaskRequest) -> str | None:
+    named = split_name(request.task.name, "tasks") if request.task.name else None
+    chosen = request.task_id or named
+    if request.task.name and (named is None or named != chosen):
+        problems.add("task.name", f"must be tasks/{chosen or '{task}'} or left out", ErrorReason.NAME_INVALID)
+    if chosen and not RESOURCE_ID.fullmatch(chosen):
+        field = "task_id" if request.task_id else "task.name"
+        problems.add(field, f"must match {RESOURCE_ID.pattern}", ErrorReason.NAME_INVALID)
+    return chosen
+
+
+async def _insert(
+    connection: Connection, caller: Caller, name: str | None, wanted: Task, checked: CheckedTask
+) -> TaskRecord:
+    record = await task.create(
+        connection,
+        project=caller.project,
+        name=name,
+        owner=caller.name,
+        description=description_of(wanted),
+        definition=checked.definition,
+    )
+    if record is None:
+        raise AlreadyExistsError(ErrorReason.RESOURCE_EXISTS, f"tasks/{name} exists", {"resource": f"tasks/{name}"})
+    await cursor.create(
+        connection,
+        project=caller.project,
+        task=record.uid,
+        last_instant=checked.now,
+        event_triggers=checked.event_triggers,
+        ends=not checked.has_time_triggers,
+    )
+    await announce_task(connection, "created", record, caller)
+    return record
+
+
+async def _locked(connection: Connection, caller: Caller, name: str) -> TaskRecord:
+    record = await task.lock(connection, project=caller.project, name=name, owner=caller.owner_filter)
+    if record is None:
+        raise NotFoundError.of(f"tasks/{name}")
+    return record
+
+
+async def _change_state(
+    connection: Connection, caller: Caller, record: TaskRecord, state: str, reason: str
+) -> TaskRecord:
+    changed = await task.set_state(connection, record.uid, state, reason)
+    if state == "PAUSED":
+        await cursor.pause(connection, record.uid)
+    else:
+        await cursor.resume(connection, record.uid)
+    await announce_task(connection, "paused" if state == "PAUSED" else "resumed", changed, caller)
+    return changed

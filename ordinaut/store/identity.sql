@@ -1,0 +1,44 @@
+-- query create_project: A new tenant; nothing when the name is taken.
+INSERT INTO project (name) VALUES (:name) ON CONFLICT DO NOTHING RETURNING name;
+
+-- query create_agent: A new agent; nothing when the name is taken.
+INSERT INTO agent (project, name, display_name, scopes, create_time)
+VALUES (:project, :name, :display_name, :scopes, clock_now())
+ON CONFLICT DO NOTHING
+RETURNING name, display_name, scopes, create_time;
+
+-- query get_agent: One agent.
+SELECT name, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name;
+
+-- query list_agents: A page of a project's agents by name.
+SELECT name, display_name, scopes, create_time
+FROM agent
+WHERE project = :project AND name > :after
+ORDER BY name
+LIMIT :size;
+
+-- query agent_scopes: What an agent may do.
+SELECT scopes FROM agent WHERE project = :project AND name = :name;
+
+-- query create_token: A new token; nothing when it would have expired already.
+INSERT INTO agent_token (public_id, project, agent, secret_hash, scopes, create_time, expire_time)
+SELECT :public_id, :project, :agent, :secret_hash, :scopes, clock_now(), :expire_time
+WHERE :expire_time::timestamptz IS NULL OR :expire_time > clock_now()
+RETURNING public_id, scopes, create_time, expire_time;
+
+-- query revoke_token: Ends a token; a revoked one stays as it was revoked.
+UPDATE agent_token SET revoke_time = coalesce(revoke_time, clock_now())
+WHERE project = :project AND agent = :agent AND public_id = :public_id
+RETURNING public_id;
+
+-- query token: What a shown token is checked against; nothing for one that is not valid now.
+SELECT
+  t.project, t.agent, t.secret_hash, t.scopes AS token_scopes, a.scopes AS agent_scopes,
+  extract(epoch FROM t.expire_time - clock_now())::float8 AS seconds_left
+FROM agent_token AS t
+JOIN agent AS a ON a.project = t.project AND a.name = t.agent
+WHERE t.public_id = :public_id AND t.revoke_time IS NULL
+  AND (t.expire_time IS NULL OR t.expire_time > clock_now());
+
+-- query page_token_key: What this installation signs its page tokens with.
+SELECT page_token_key FROM installation;

@@ -1,0 +1,84 @@
+"""Runs as callers see them: those in the queue and those that have ended, always read in one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from ordinaut.store.sql import Connection, Queries
+
+SQL = Queries(__file__)
+TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+NEWEST = UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run; `state` is a value of `Run.State`; `params`, `event`, `output`, `error` and `steps` are JSON texts.
+
+    `steps` is an array of `{path, attempt, state, tool, input, output, error, start_time, end_time}`, or None when
+    there are none or they were not asked for.
+    """
+
+    id: UUID
+    project: str
+    task: UUID
+    task_name: str
+    task_version: int
+    owner: str
+    kind: str
+    trigger: str
+    occurrence: str
+    root: str
+    params: str
+    event: str | None
+    scheduled_time: datetime | None
+    interval_end: datetime | None
+    state: str
+    output: str | None
+    error: str | None
+    claims: int
+    cancel_reason: str
+    create_time: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+    steps: str | None
+
+
+async def get_many(connection: Connection, ids: Sequence[UUID], *, steps: bool) -> list[RunRecord]:
+    """Those of the runs that exist, in no order."""
+    return [RunRecord(**row) for row in await SQL.get.rows(connection, ids=list(ids), steps=steps)]
+
+
+async def get(connection: Connection, run: UUID, *, steps: bool) -> RunRecord | None:
+    """One run, live or ended."""
+    found = await get_many(connection, [run], steps=steps)
+    return found[0] if found else None
+
+
+async def marks(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """A text for each run that exists, which differs whenever something about the run has changed."""
+    return {row["id"]: row["mark"] for row in await SQL.marks.rows(connection, ids=list(ids))}
+
+
+async def list_page(
+    connection: Connection,
+    *,
+    project: str,
+    owner: str | None,
+    task: UUID | None,
+    states: Sequence[str] | None,
+    before: UUID,
+    size: int,
+) -> list[RunRecord]:
+    """At most `size` runs with ids below `before`, the newest first, without steps; None stands for any."""
+    rows = await SQL.list.rows(
+        connection,
+        project=project,
+        owner=owner,
+        task=task,
+        states=None if states is None else list(states),
+        before=before,
+        size=size,
+    )
+    return [RunRecord(**row) for row in rows]

@@ -1,0 +1,76 @@
+-- fragment live: Runs in the queue, in the shape of ended ones.
+SELECT
+  id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
+  interval_end, CASE WHEN state = 'LEASED' OR start_time IS NOT NULL THEN 'RUNNING' ELSE 'QUEUED' END AS state,
+  NULL::jsonb AS output, NULL::jsonb AS error, claims, cancel_reason, create_time, start_time,
+  NULL::timestamptz AS end_time
+FROM due_work
+
+-- fragment ended: Runs that have ended.
+SELECT
+  id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
+  interval_end, state, output, error, claims, cancel_reason, create_time, start_time, end_time
+FROM run
+
+-- fragment columns: JSON as text; everything else as it is.
+SELECT
+  r.id, r.project, r.task, r.task_name, r.task_version, r.owner, r.kind, r.trigger, r.occurrence, r.root,
+  r.params::text AS params, r.event::text AS event, r.scheduled_time, r.interval_end, r.state,
+  r.output::text AS output, r.error::text AS error, r.claims, r.cancel_reason, r.create_time, r.start_time, r.end_time,
+
+-- query get: Runs by id, live or ended, with their steps where asked; in one statement, so that none slips through.
+-- include columns
+  CASE WHEN :steps::boolean THEN (
+    SELECT json_agg(json_build_object(
+      'path', s.path, 'attempt', s.attempt, 'state', s.state, 'tool', s.tool, 'input', s.input, 'output', s.output,
+      'error', s.error, 'start_time', s.start_time, 'end_time', s.end_time) ORDER BY s.seq, s.path, s.attempt)
+    FROM step_run AS s
+    WHERE s.run = r.id
+  )::text END AS steps
+FROM (
+  (
+-- include live
+    WHERE id = ANY(:ids::uuid[])
+  )
+  UNION ALL
+  (
+-- include ended
+    WHERE id = ANY(:ids::uuid[])
+  )
+) AS r;
+
+-- query marks: A text for each run that differs whenever something about the run has changed.
+SELECT
+  d.id,
+  concat_ws(' ', d.state, d.claims, d.fence, d.cancel_requested, (SELECT count(*) FROM step_run AS s WHERE s.run = d.id))
+    AS mark
+FROM due_work AS d
+WHERE d.id = ANY(:ids::uuid[])
+UNION ALL
+SELECT id, 'ENDED' FROM run WHERE id = ANY(:ids::uuid[]);
+
+-- query list: A page of runs, the newest first; of one owner, one task, some states, or of any when these are NULL.
+-- include columns
+  NULL::text AS steps
+FROM (
+  (
+    SELECT * FROM (
+-- include live
+      WHERE project = :project AND id < :before::uuid AND (:owner::text IS NULL OR owner = :owner)
+        AND (:task::uuid IS NULL OR task = :task)
+    ) AS l
+    WHERE :states::text[] IS NULL OR state = ANY(:states)
+    ORDER BY id DESC
+    LIMIT :size
+  )
+  UNION ALL
+  (
+-- include ended
+    WHERE project = :project AND id < :before AND (:owner IS NULL OR owner = :owner)
+      AND (:task IS NULL OR task = :task) AND (:states IS NULL OR state = ANY(:states))
+    ORDER BY id DESC
+    LIMIT :size
+  )
+) AS r
+ORDER BY r.id DESC
+LIMIT :size;

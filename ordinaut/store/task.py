@@ -1,0 +1,150 @@
+"""Tasks and their immutable versions."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from ordinaut.store.sql import Connection, Queries
+
+SQL = Queries(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A task with its present version; `labels` to `params_schema` are JSON texts as they are stored."""
+
+    uid: UUID
+    project: str
+    name: str
+    owner: str
+    display_name: str
+    description: str
+    labels: str
+    state: str
+    state_reason: str
+    version: int
+    revision: int
+    create_time: datetime
+    update_time: datetime
+    pipeline: str
+    schedule: str
+    run_policy: str
+    params: str
+    params_schema: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a version holds: JSON texts, and what the queue reads as columns of their own."""
+
+    pipeline: str
+    tools: list[str]
+    schedule: str
+    run_policy: str
+    params: str
+    params_schema: str | None
+    overlap: str | None
+    priority: int
+    max_losses: int
+    run_timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What people see of a task; a change of it makes no version. `labels` is JSON."""
+
+    display_name: str
+    description: str
+    labels: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskToRun:
+    """What RunTask needs of a task, and a fresh id for the run."""
+
+    uid: UUID
+    owner: str
+    run: UUID
+    params: str
+    params_schema: str | None
+
+
+async def create(
+    connection: Connection,
+    *,
+    project: str,
+    name: str | None,
+    owner: str,
+    description: Description,
+    definition: Definition,
+) -> TaskRecord | None:
+    """Stores a task with its first version, named by its uid when `name` is None; None when the name is taken."""
+    uid = await SQL.create.value(connection, project=project, name=name, owner=owner, **asdict(description))
+    if uid is None:
+        return None
+    await SQL.create_version.run(connection, task=uid, **asdict(definition))
+    return await _written(connection, uid)
+
+
+async def get(connection: Connection, *, project: str, name: str, owner: str | None) -> TaskRecord | None:
+    """A task by name, when it is `owner`'s (None: whoever owns it)."""
+    row = await SQL.get.row(connection, project=project, name=name, owner=owner)
+    return TaskRecord(**row) if row else None
+
+
+async def lock(connection: Connection, *, project: str, name: str, owner: str | None) -> TaskRecord | None:
+    """As `get`, with the row locked until the transaction ends."""
+    row = await SQL.lock.row(connection, project=project, name=name, owner=owner)
+    return TaskRecord(**row) if row else None
+
+
+async def list_page(
+    connection: Connection, *, project: str, owner: str | None, after: str, size: int
+) -> list[TaskRecord]:
+    """At most `size` tasks whose names come after `after`, by name."""
+    rows = await SQL.list.rows(connection, project=project, owner=owner, after=after, size=size)
+    return [TaskRecord(**row) for row in rows]
+
+
+async def to_run(connection: Connection, *, project: str, name: str, owner: str | None) -> TaskToRun | None:
+    """What RunTask needs, in one round trip."""
+    row = await SQL.to_run.row(connection, project=project, name=name, owner=owner)
+    return TaskToRun(**row) if row else None
+
+
+async def find_uid(connection: Connection, *, project: str, name: str, owner: str | None) -> UUID | None:
+    """The uid behind a name."""
+    uid: UUID | None = await SQL.find_uid.value(connection, project=project, name=name, owner=owner)
+    return uid
+
+
+async def update(
+    connection: Connection,
+    task: UUID,
+    description: Description,
+    definition: Definition | None,
+    *,
+    revive: bool,
+) -> TaskRecord:
+    """Changes a locked task; a definition makes a new version, `revive` makes a COMPLETED task ACTIVE."""
+    await SQL.update.run(
+        connection, task=task, new_version=definition is not None, revive=revive, **asdict(description)
+    )
+    if definition is not None:
+        await SQL.create_version.run(connection, task=task, **asdict(definition))
+    return await _written(connection, task)
+
+
+async def set_state(connection: Connection, task: UUID, state: str, reason: str) -> TaskRecord:
+    """Pauses or resumes a locked task."""
+    await SQL.set_state.run(connection, task=task, state=state, reason=reason)
+    return await _written(connection, task)
+
+
+async def delete(connection: Connection, task: UUID) -> None:
+    """Frees the name of a locked task; its history stays."""
+    await SQL.delete.run(connection, task=task)
+
+
+async def _written(connection: Connection, uid: UUID) -> TaskRecord:
+    return TaskRecord(**await SQL.get_by_uid.row(connection, task=uid))

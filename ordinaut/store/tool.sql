@@ -1,0 +1,42 @@
+-- fragment columns: What a tool is read as.
+SELECT project, name, owner, definition::text AS definition, revision, create_time, update_time FROM tool
+
+-- query create: A new tool of a project; nothing when the name is taken.
+INSERT INTO tool (project, name, owner, definition, revision, create_time, update_time)
+SELECT :project, :name, :owner, :definition::jsonb, 1, now, now
+FROM (SELECT clock_now() AS now) AS clock
+ON CONFLICT DO NOTHING
+RETURNING project, name, owner, definition::text AS definition, revision, create_time, update_time;
+
+-- query get: A tool of the project or of the system.
+-- include columns
+WHERE project IN (:project, '_') AND name = :name
+ORDER BY project = '_'
+LIMIT 1;
+
+-- query list: A page of the project's and the system's tools by name.
+-- include columns
+WHERE project IN (:project, '_') AND name > :after
+ORDER BY name
+LIMIT :size;
+
+-- query update: Stores a changed definition, unless somebody else was faster.
+UPDATE tool SET definition = :definition::jsonb, revision = revision + 1, update_time = clock_now()
+WHERE project = :project AND name = :name AND revision = :revision
+RETURNING project, name, owner, definition::text AS definition, revision, create_time, update_time;
+
+-- query delete: Removes a tool, unless somebody else has changed it.
+DELETE FROM tool WHERE project = :project AND name = :name AND revision = :revision RETURNING name;
+
+-- query touch_project: Workers read the project's tools anew.
+UPDATE project SET revision = revision + 1 WHERE name = :project;
+
+-- query named: The definitions of some tools, every tool's name, and the moment: what checking a pipeline needs.
+SELECT
+  clock_now() AS now,
+  (SELECT coalesce(array_agg(name ORDER BY name), '{}') FROM tool WHERE project IN (:project, '_')) AS every_name,
+  (
+    SELECT coalesce(array_agg(definition::text ORDER BY name), '{}')
+    FROM tool
+    WHERE project IN (:project, '_') AND name = ANY(:names::text[])
+  ) AS definitions;

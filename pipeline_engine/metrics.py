@@ -5,10 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 RUNS = Counter("ordinaut_engine_runs", "Runs that left this engine.", ["state"])
 LIVE = Gauge("ordinaut_engine_live_runs", "Runs that are in this engine now.")
-STEPS = Histogram("ordinaut_engine_commit_seconds", "From a step's end to its being durable.", buckets=BUCKETS)
-TOOLS = Histogram(
-    "ordinaut_engine_tool_seconds", "From a tool's call to its answer, one attempt.", ["outcome"], buckets=BUCKETS
-)
-FRAME_RUNS = Histogram(
-    "ordinaut_engine_frame_runs", "Runs that ended in one frame.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
-)
+STEPS = Histogram("ordinaut_engine_step_seconds", "One attempt of a step.", ["state"], buckets=BUCKETS)
+TOOLS = Histogram("ordinaut_engine_tool_seconds", "One call over the network.", ["outcome"], buckets=BUCKETS)
+STEP_STATES = {state: STEPS.labels(state) for state in ("SUCCEEDED", "FAILED", "SKIPPED")}
+RUN_STATES = {state: RUNS.labels(state) for state in ("SUCCEEDED", "FAILED", "DELAYED", "CANCELLED")}

@@ -85,16 +85,8 @@ class HttpTools:
             return Failure(TOOL_ERROR, f"{request.tool.name} has no transport that this engine speaks")
         try:
             return await self._send(target, request)
-        except EgressDeniedError as denied:
-            return _denied(denied)
-        except aiohttp.ClientConnectorError as failure:
-            if isinstance(failure.os_error, EgressDeniedError):
-                return _denied(failure.os_error)
-            return Failure(TOOL_UNAVAILABLE, f"no connection to {failure.host}:{failure.port}", retryable=True)
-        except (aiohttp.InvalidURL, aiohttp.ClientResponseError, ValueError) as failure:
-            return Failure(TOOL_ERROR, f"{type(failure).__name__}: {failure}"[:EXCERPT])
-        except (aiohttp.ClientError, OSError) as failure:
-            return Failure(TOOL_UNAVAILABLE, f"{type(failure).__name__}: {failure}"[:EXCERPT], retryable=True)
+        except (aiohttp.ClientError, OSError, ValueError) as failure:
+            return failure_of(failure)
 
     async def _send(self, target: HttpTarget, request: Call) -> Output | Failure:
         headers = {**target.headers, "Idempotency-Key": request.idempotency_key}
@@ -115,12 +107,12 @@ class HttpTools:
 
 def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:
     """An input as a query: texts as they are, lists repeated, null left out, everything else as JSON."""
-    pairs: list[tuple[str, str]] = []
-    for key, item in value.items():
-        for part in item if isinstance(item, list) else [item]:
-            if part is not None:
-                pairs.append((key, part if isinstance(part, str) else json.dumps(part, separators=(",", ":"))))
-    return pairs
+    return [
+        (key, part if isinstance(part, str) else json.dumps(part, separators=(",", ":")))
+        for key, item in value.items()
+        for part in (item if isinstance(item, list) else [item])
+        if part is not None
+    ]
 
 
 async def _read_limited(response: aiohttp.ClientResponse) -> bytes | Failure:
@@ -160,5 +152,14 @@ def _output(headers: Mapping[str, str], text: bytes) -> Output | Failure:
         return Failure(TOOL_ERROR, f"the answer is not JSON but {kind[:100] or 'of no stated type'}")
 
 
-def _denied(denied: EgressDeniedError) -> Failure:
-    return Failure(DENIED, str(denied), details={"reason": "EGRESS_DENIED"})
+def failure_of(failure: Exception) -> Failure:
+    """What an exception of the client means for the step."""
+    cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
+    if isinstance(cause, EgressDeniedError):
+        return Failure(DENIED, str(cause), details={"reason": "EGRESS_DENIED"})
+    if isinstance(failure, aiohttp.ClientConnectorError):
+        return Failure(TOOL_UNAVAILABLE, f"no connection to {failure.host}:{failure.port}: {cause}", retryable=True)
+    text = f"{type(failure).__name__}: {failure}"[:EXCERPT]
+    if isinstance(failure, aiohttp.InvalidURL | aiohttp.ClientResponseError | ValueError):
+        return Failure(TOOL_ERROR, text)
+    return Failure(TOOL_UNAVAILABLE, text, retryable=True)

@@ -1,0 +1,42 @@
+"""`python -m pipeline_engine`: executes pipelines and checks them."""
+
+import random
+
+from ordinaut.clock import ProcessClock
+from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import add_PipelineEngineServiceServicer_to_server
+from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
+from ordinaut.rpc.service_process import Process, run
+from pipeline_engine.egress import Egress, parse_rules
+from pipeline_engine.plans import Plans
+from pipeline_engine.service import PipelineEngineService
+from pipeline_engine.session import Surroundings
+from pipeline_engine.settings import EngineSettings
+from pipeline_engine.tools.http import HttpTools
+
+SERVICE = "ordinaut.internal.v1.PipelineEngineService"
+
+
+def main() -> None:
+    """Runs the engine until it is told to stop."""
+    settings = EngineSettings()
+
+    async def compose(process: Process) -> None:
+        egress = Egress(parse_rules(settings.egress_allow), parse_rules(settings.egress_deny))
+        tools = HttpTools(egress, connections=settings.engine_connections)
+        process.stack.push_async_callback(tools.close)
+        surroundings = Surroundings(Plans(), tools, ProcessClock(), random.SystemRandom().random)
+        service = PipelineEngineService(surroundings, settings.engine_credit)
+        server = Server(
+            [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],
+            internal_guard(settings.internal_token),
+            max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES,
+        )
+        process.ports["grpc"] = await server.start(settings.engine_listen)
+        process.stack.push_async_callback(server.stop, settings.grace_seconds)
+        process.stack.callback(service.drain)
+
+    run("pipeline_engine", settings, settings.engine_metrics_port, compose)
+
+
+if __name__ == "__main__":
+    main()

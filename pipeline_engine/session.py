@@ -1,0 +1,191 @@
+"""One worker's stream: its definitions, its live runs, and what each of them waits for."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass
+
+from ordinaut.clock import Clock
+from ordinaut.errors import FailedPreconditionError
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
+    Definition,
+    RunStart,
+    StepCommitted,
+    WorkerFrame,
+)
+from ordinaut.telemetry import get_logger
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine import metrics
+from pipeline_engine.failure import TIMEOUT, TOOL_ERROR, VALIDATION_INPUT, Failure
+from pipeline_engine.interpreter import execute
+from pipeline_engine.journal import FAILED
+from pipeline_engine.language.compile import PlanError
+from pipeline_engine.outbox import Outbox
+from pipeline_engine.plans import Plans
+from pipeline_engine.requests import Answer, Call, Commit, Delayed, Ending, Finished, Perform, Request, ToolPort
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sessions of an engine share; `random` gives [0, 1)."""
+
+    plans: Plans
+    tools: ToolPort
+    clock: Clock
+    random: Callable[[], float]
+
+
+@dataclass(slots=True, eq=False)
+class LiveRun:
+    """A run in this engine: `work` is what would go on by itself, `waits` says that a StepCommitted is expected."""
+
+    handle: int
+    generator: Generator[Request, Answer, Ending]
+    work: asyncio.Task[None] | asyncio.TimerHandle | None = None
+    waits: bool = False
+
+
+class Session:
+    """Drives the runs of one stream; `outbox` carries what they have to say."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.outbox = Outbox()
+        self.ended = asyncio.Event()
+        self._surroundings = surroundings
+        self._definitions: dict[str, Definition] = {}
+        self._runs: dict[int, LiveRun] = {}
+        self._draining = False
+        self._loop = asyncio.get_running_loop()
+
+    async def read(self, frames: AsyncIterator[WorkerFrame]) -> None:
+        """Takes what the worker says until it ends the stream."""
+        try:
+            async for frame in frames:
+                self.receive(frame)
+        except FailedPreconditionError as failure:
+            self.outbox.close(failure)
+        else:
+            self.outbox.close()
+
+    def receive(self, frame: WorkerFrame) -> None:
+        """Takes one frame.
+
+        Raises:
+            FailedPreconditionError: it starts a run whose definition was never sent, or one that lives already.
+        """
+        for definition in frame.definitions:
+            self._definitions[definition.hash] = definition
+        for start in frame.starts:
+            self._start(start)
+        for committed in frame.committed:
+            self._committed(committed)
+        for cancel in frame.cancels:
+            self._cancel(cancel.handle)
+
+    def drain(self) -> None:
+        """Gives no more credit and ends the stream once no run is left."""
+        self._draining = True
+        if not self._runs:
+            self.outbox.close()
+
+    def close(self) -> None:
+        """Drops every run; the worker's lease brings them back."""
+        for handle in list(self._runs):
+            self._cancel(handle)
+        self.ended.set()
+
+    def _start(self, start: RunStart) -> None:
+        definition = self._definitions.get(start.hash)
+        if definition is None or start.handle in self._runs:
+            raise FailedPreconditionError(
+                ErrorReason.INVALID_REQUEST, "a run starts once, and after its definition", {"handle": start.handle}
+            )
+        shared = self._surroundings
+        metrics.LIVE.inc()
+        try:
+            plan = shared.plans.get(definition)
+        except PlanError as error:
+            failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
+            self.outbox.finish(start.handle, Finished((), FAILED, error=failure.to_json()))
+            self._left(FAILED)
+            return
+        live = LiveRun(start.handle, execute(plan, start, shared.clock, shared.random))
+        self._runs[start.handle] = live
+        self._advance(live, None)
+
+    def _advance(self, live: LiveRun, answer: Answer) -> None:
+        """Lets a run go on until it needs something or ends."""
+        live.work = None
+        try:
+            request = live.generator.send(answer)
+        except StopIteration as stop:
+            self._end(live, stop.value)
+        except Exception:
+            defect = secrets.token_hex(8)
+            log.exception("defect", defect=defect, handle=live.handle)
+            failure = Failure(TOOL_ERROR, f"a defect of Ordinaut; its id is {defect}")
+            self._end(live, Finished((), FAILED, error=failure.to_json()))
+        else:
+            self._serve(live, request)
+
+    def _serve(self, live: LiveRun, request: Request) -> None:
+        if isinstance(request, Commit):
+            live.waits = True
+            self.outbox.commit(live.handle, request)
+        elif isinstance(request, Perform):
+            live.waits = True
+            self.outbox.perform(live.handle, request)
+        elif isinstance(request, Call):
+            live.work = self._loop.create_task(self._call(live, request))
+        else:
+            live.work = self._loop.call_later(request.seconds, self._advance, live, None)
+
+    async def _call(self, live: LiveRun, request: Call) -> None:
+        began = self._loop.time()
+        answer: Answer
+        try:
+            async with asyncio.timeout(request.timeout):
+                answer = await self._surroundings.tools.call(request)
+        except TimeoutError:
+            answer = Failure(TIMEOUT, f"no answer within {request.timeout:.3g} s", retryable=True)
+        outcome = answer.code if isinstance(answer, Failure) else "OK"
+        metrics.TOOLS.labels(outcome).observe(self._loop.time() - began)
+        self._advance(live, answer)
+
+    def _committed(self, committed: StepCommitted) -> None:
+        live = self._runs.get(committed.handle)
+        if live is None or not live.waits:  # it was cancelled meanwhile
+            return
+        live.waits = False
+        self._advance(live, committed.result if committed.HasField("result") else None)
+
+    def _end(self, live: LiveRun, ending: Ending) -> None:
+        if isinstance(ending, Delayed):
+            self.outbox.delay(live.handle, ending)
+            self._leave(live, "DELAYED")
+        else:
+            self.outbox.finish(live.handle, ending)
+            self._leave(live, ending.state)
+
+    def _cancel(self, handle: int) -> None:
+        live = self._runs.get(handle)
+        if live is None:
+            return
+        if live.work is not None:
+            live.work.cancel()
+        live.generator.close()
+        self._leave(live, "CANCELLED")
+
+    def _leave(self, live: LiveRun, state: str) -> None:
+        del self._runs[live.handle]
+        self._left(state)
+
+    def _left(self, state: str) -> None:
+        metrics.LIVE.dec()
+        metrics.RUN_STATES[state].inc()
+        if not self._draining:
+            self.outbox.credit(1)
+        elif not self._runs:
+            self.outbox.close()

@@ -1,0 +1,123 @@
+"""The checks that others ask for: of pipelines, tools and values. No input makes them raise."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from ordinaut.errors import Violation
+from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
+from ordinaut.internal.v1 import violation_pb2
+from ordinaut.v1 import error_pb2
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.check import Surroundings, check, tools_of
+from pipeline_engine.language.findings import Findings, Place
+from pipeline_engine.language.parse import parse
+from pipeline_engine.payload import PayloadError, read
+from pipeline_engine.schemas import problems_of, schema_problems
+from pipeline_engine.tools.transport import tool_violations
+
+
+def validate_pipeline(request: engine_pb2.ValidatePipelineRequest) -> engine_pb2.ValidatePipelineResponse:
+    """Every problem of a pipeline and of its params; the normalised document where it could be read."""
+    findings = Findings()
+    document = parse(request.pipeline, findings)
+    own_params = document.params if document is not None else None
+    params = _read(request.params, Place("params", "/params"), findings) if request.params else own_params
+    schema = _params_schema(request.params_schema, findings)
+    _check_params(params, schema, findings)
+    answer = engine_pb2.ValidatePipelineResponse()
+    if document is not None:
+        check(document, _surroundings(request, params, schema), findings)
+        answer.pipeline = orjson.dumps(document.to_json(), option=orjson.OPT_SORT_KEYS)
+        answer.tools.extend(tools_of(document))
+    answer.violations.extend(to_proto(findings.violations))
+    answer.warnings.extend(findings.warnings)
+    return answer
+
+
+def _surroundings(request: engine_pb2.ValidatePipelineRequest, params: Any, schema: Any) -> Surroundings:
+    tools = {tool["name"]: tool for tool in map(_tool, request.tools) if tool}
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    known = [*(params if isinstance(params, dict) else ()), *(properties if isinstance(properties, dict) else ())]
+    closed = isinstance(schema, dict) and schema.get("additionalProperties") is False
+    return Surroundings(tools, list(request.tool_names), list(dict.fromkeys(known)), params_closed=closed)
+
+
+def _tool(text: bytes) -> Mapping[str, Any] | None:
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("name"), str) else None
+
+
+def _read(text: bytes, place: Place, findings: Findings) -> Any:
+    try:
+        return read(text)
+    except PayloadError as error:
+        reason = ErrorReason.TOO_LARGE if error.too_large else ErrorReason.FIELD_INVALID
+        findings.problem(place, str(error), reason)
+        return None
+
+
+def _params_schema(text: bytes, findings: Findings) -> Any:
+    place = Place("params_schema", "/params_schema")
+    schema = _read(text, place, findings) if text else None
+    if schema is None:
+        return None
+    problems = schema_problems(schema)
+    for where, message in problems:
+        findings.problem(_below(place, where), message, ErrorReason.INVALID_SCHEMA)
+    return None if problems else schema
+
+
+def _check_params(params: Any, schema: Any, findings: Findings) -> None:
+    place = Place("params", "/params")
+    if params is not None and not isinstance(params, dict):
+        findings.problem(place, "an object is expected", ErrorReason.FIELD_INVALID)
+    elif schema is not None and params is not None:
+        for where, message in problems_of(schema, params):
+            findings.problem(_below(place, where), message, ErrorReason.FIELD_INVALID)
+
+
+def _below(place: Place, pointer: str) -> Place:
+    field = place.field + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in pointer.split("/")[1:])
+    return Place(field, place.pointer + pointer)
+
+
+def validate_tool(request: engine_pb2.ValidateToolRequest) -> engine_pb2.ValidateToolResponse:
+    """Every reason why a tool cannot be registered."""
+    findings = Findings()
+    value = _read(request.tool, Place(), findings)
+    violations = findings.violations or tool_violations(value)
+    return engine_pb2.ValidateToolResponse(violations=to_proto(violations))
+
+
+def validate_value(request: engine_pb2.ValidateValueRequest) -> engine_pb2.ValidateValueResponse:
+    """Every problem of a value."""
+    findings = Findings()
+    schema = _read(request.schema, Place("schema", ""), findings)
+    value = _read(request.value, Place(), findings)
+    for where, message in schema_problems(schema if schema is not None else True):
+        findings.problem(_below(Place("schema", ""), where), message, ErrorReason.INVALID_SCHEMA)
+    if not findings.violations and schema is not None:
+        for where, message in problems_of(schema, value):
+            place = _below(Place(), where)
+            findings.problem(Place(place.field.lstrip("."), where), message, ErrorReason.FIELD_INVALID)
+    return engine_pb2.ValidateValueResponse(violations=to_proto(findings.violations))
+
+
+def to_proto(violations: Iterable[Violation]) -> list[violation_pb2.Violation]:
+    """Violations as they travel between Ordinaut's processes."""
+    return [_violation(violation) for violation in violations]
+
+
+def _violation(violation: Violation) -> violation_pb2.Violation:
+    message = violation_pb2.Violation(field=violation.field, message=violation.message, reason=violation.reason)
+    if violation.repair is not None:
+        fix = error_pb2.Fix(explanation=violation.repair.explanation, field=violation.field)
+        for operation in violation.repair.operations:
+            fix.operations.add().update(dict(operation))
+        message.fix.CopyFrom(fix)
+    return message

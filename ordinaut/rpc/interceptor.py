@@ -41,9 +41,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], "Awaitable[grpc.RpcMethodHandler[Any, Any] | None]"],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Wraps the handler of one call."""
         handler = await continuation(handler_call_details)
         method = str(handler_call_details.method)
@@ -52,7 +52,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         return _wrapped(handler, method, self._guard)
 
 
-def _wrapped(handler: Any, method: str, guard: Guard) -> grpc.RpcMethodHandler[Any, Any]:
+def _wrapped(handler: Any, method: str, guard: Guard) -> "grpc.RpcMethodHandler[Any, Any]":
     deserialize = _tolerant(handler.request_deserializer)
     if handler.response_streaming:
         inner = handler.stream_stream or handler.unary_stream

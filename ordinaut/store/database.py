@@ -133,7 +133,7 @@ async def refresh(clock: OffsetClock, connection: Connection) -> None:
 async def _pool(settings: StoreSettings) -> "asyncpg.Pool[Any]":
     return await asyncpg.create_pool(
         settings.database_url,
-        min_size=1,
+        min_size=0,
         max_size=settings.database_pool_max,
         max_inactive_connection_lifetime=300,
         timeout=CONNECT_SECONDS,

@@ -1,0 +1,163 @@
+"""`ordinaut task`: files become requests, answers become tables or JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+from google.protobuf.empty_pb2 import Empty
+
+from ordinaut.errors import NotFoundError
+from ordinaut.v1.run_pb2 import Run, StepRun
+from ordinaut.v1.run_service_pb2 import WatchRunResponse
+from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.task_service_pb2 import ListTasksResponse
+from tests.unit.cli.conftest import TOKEN, Cli, Gateway
+
+YAML = """
+name: brief
+display_name: Briefing
+schedule:
+  time_zone: Europe/Bucharest
+  triggers: [{interval: 1h30m}]
+run_policy: {run_timeout: PT10M}
+pipeline:
+  steps: [{id: a, uses: mail.send, with: {on: no, when: 2026-11-23}}]
+---
+{"name": "tasks/other", "pipeline": {"steps": []}, "uid": "from get", "etag": "e1"}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "tasks.yaml"
+    path.write_text(YAML)
+    return str(path)
+
+
+def test_a_new_task_is_created_under_its_id(cli: Cli, gateway: Gateway, file: str) -> None:
+    gateway.answers = {"GetTask": NotFoundError.of("tasks/x"), "CreateTask": Task(name="tasks/brief")}
+    assert cli("task", "apply", "-f", file).out.splitlines() == ["tasks/brief created"] * 2
+    brief, other = gateway.requests("CreateTask")
+    assert (brief.task_id, other.task_id) == ("brief", "other")
+    assert brief.task.schedule.triggers[0].interval.seconds == 5400
+    assert brief.task.run_policy.run_timeout.seconds == 600
+    step = brief.task.pipeline["steps"][0]
+    assert dict(step["with"]) == {"on": "no", "when": "2026-11-23"}
+    assert other.task.uid == ""
+
+
+def test_a_known_task_is_replaced_with_what_the_file_says(cli: Cli, gateway: Gateway, file: str) -> None:
+    gateway.answers = {"GetTask": Task(etag="1"), "UpdateTask": Task(name="tasks/brief", etag="2")}
+    assert cli("task", "apply", "-f", file).out.startswith("tasks/brief updated\n")
+    brief, other = gateway.requests("UpdateTask")
+    assert set(brief.update_mask.paths) == {
+        *("display_name", "description", "labels", "schedule"),
+        *("run_policy", "pipeline", "params", "params_schema"),
+    }
+    assert other.task.etag == "e1"
+
+
+def test_applying_the_same_again_says_that_nothing_changed(cli: Cli, gateway: Gateway, file: str) -> None:
+    gateway.answers = {"GetTask": Task(etag="1"), "UpdateTask": Task(name="tasks/brief", etag="1")}
+    assert cli("task", "apply", "-f", file).out.splitlines() == ["tasks/brief unchanged"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &x [1]\nb: *x\n", "alias"),
+        ("- 1\n", "must be an object"),
+        ("a: [", "not YAML"),
+        ("name: a\nname: b\n", "duplicate key"),
+        ("!!python/object:os.x {}\n", "not YAML"),
+        ("name: a\nschedul: {}\n", "task.schedul: there is no such field; did you mean schedule?"),
+        ("name: a\nrun_policy: {run_timeout: soon}\n", "task.run_policy.run_timeout: 'soon' is not a duration"),
+        ("name: a\npipeline: {n: 9007199254740993}\n", "task.pipeline.n: an integer this large"),
+        ("name: a\npipeline: {1: 2}\n", "the key 1 must be a text"),
+        ("pipeline: {}\n", "task.name: is needed"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_where_and_asks_nothing(
+    cli: Cli, gateway: Gateway, tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    result = cli("task", "apply", "-f", str(path))
+    assert (result.exit_code, gateway.asked) == (1, [])
+    assert said in result.err
+
+
+def test_a_file_that_is_not_there_is_an_error(cli: Cli) -> None:
+    result = cli("task", "apply", "-f", "/nowhere/task.yaml")
+    assert result.exit_code == 1
+    assert "/nowhere/task.yaml" in result.err
+
+
+def test_a_list_goes_over_pages_with_the_token_shown(cli: Cli, gateway: Gateway) -> None:
+    gateway.queue["ListTasks"] = [
+        ListTasksResponse(tasks=[Task(name="tasks/a", state=Task.ACTIVE)], next_page_token="more"),
+        ListTasksResponse(tasks=[Task(name="tasks/b", state=Task.PAUSED)]),
+    ]
+    lines = cli("task", "list").out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["tasks/a", "ACTIVE"], ["tasks/b", "PAUSED"]]
+    assert [request.page_token for request in gateway.requests("ListTasks")] == ["", "more"]
+    assert gateway.metadata[0]["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_markup_in_a_name_is_only_text(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers["ListTasks"] = ListTasksResponse(tasks=[Task(name="tasks/a", display_name="[red]x[/red]")])
+    assert "[red]x[/red]" in cli("task", "list").out
+
+
+def test_json_may_be_asked_for_before_and_after_the_command(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers["ListTasks"] = ListTasksResponse(tasks=[Task(name="tasks/a")])
+    before, after = cli("--json", "task", "list"), cli("task", "list", "--json")
+    assert before.out == after.out
+    assert json.loads(before.out) == {"tasks": [{"name": "tasks/a"}]}
+
+
+def test_run_sends_params_as_json_or_text(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers["RunTask"] = Run(name="runs/1")
+    result = cli("task", "run", "brief", "--param", "n=3", "--param", "city=Cluj", "--param", 'l=["a"]')
+    assert result.out == "runs/1\n"
+    request = gateway.requests("RunTask")[0]
+    assert request.name == "tasks/brief"
+    assert dict(request.params) | {"l": list(request.params["l"])} == {"n": 3, "city": "Cluj", "l": ["a"]}
+
+
+def test_a_param_without_a_value_is_wrong_usage(cli: Cli, gateway: Gateway) -> None:
+    result = cli("task", "run", "brief", "--param", "n")
+    assert (result.exit_code, gateway.asked) == (2, [])
+
+
+@pytest.mark.parametrize(("state", "code"), [(Run.SUCCEEDED, 0), (Run.FAILED, 1)])
+def test_run_and_watch_ends_with_the_run(cli: Cli, gateway: Gateway, state: Run.State.ValueType, code: int) -> None:
+    step = StepRun(path="a", state=StepRun.SUCCEEDED, attempt=1)
+    gateway.answers["RunTask"] = Run(name="runs/1")
+    gateway.answers["WatchRun"] = [
+        _watched(Run(name="runs/1", state=Run.QUEUED)),
+        _watched(Run(name="runs/1", state=Run.RUNNING, steps=[step])),
+        _watched(Run(name="runs/1", state=state, steps=[step])),
+    ]
+    result = cli("task", "run", "brief", "--watch")
+    assert result.exit_code == code
+    assert result.out.split("\n")[:-1] == [
+        "runs/1 QUEUED",
+        "a SUCCEEDED try 1 ",
+        "runs/1 RUNNING",
+        f"runs/1 {Run.State.Name(state)}",
+    ]
+
+
+def test_pause_resume_and_delete_name_the_task(cli: Cli, gateway: Gateway) -> None:
+    paused, active = Task(name="tasks/a", state=Task.PAUSED), Task(name="tasks/a", state=Task.ACTIVE)
+    gateway.answers = {"PauseTask": paused, "ResumeTask": active, "DeleteTask": Empty()}
+    assert cli("task", "pause", "a", "--reason", "holiday").out == "tasks/a PAUSED\n"
+    assert cli("task", "resume", "tasks/a").out == "tasks/a ACTIVE\n"
+    assert cli("task", "delete", "a").out == "tasks/a deleted\n"
+    assert gateway.requests("PauseTask")[0].reason == "holiday"
+    assert {request.name for _, request in gateway.asked} == {"tasks/a"}
+
+
+def _watched(run: Run) -> WatchRunResponse:
+    return WatchRunResponse(run=run)

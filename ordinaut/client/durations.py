@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_NUMBER = r"\d{1,12}(?:\.\d{1,9})?"
+_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,9})?"
 _PART = re.compile(f"({_NUMBER})(ms|[smhdw])")
 _WRITTEN = re.compile(f"-?(?:{_NUMBER}(?:ms|[smhdw]))+")
 _ISO = re.compile(

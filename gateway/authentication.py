@@ -7,7 +7,7 @@ the public id exists or not, so that answers tell nothing about which tokens the
 import hmac
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -24,6 +24,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 BEARER = re.compile(r"(?i:bearer) +ord_([0-9a-f]{16})_([0-9a-f]{64})")
 CACHE_SECONDS = 2.0  # how long a revoked token may still be believed
 CACHE_MAX = 10_000
+RECHECK_SECONDS = 20.0
 NO_HASH = bytes(32)
 
 
@@ -57,7 +58,7 @@ class Authenticator:
         structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
 
     async def identify(self, context: Context) -> Caller:
-        """The caller behind the call's token, as of now; long streams ask again and again.
+        """The caller behind the call's token, as of now.
 
         Raises:
             UnauthenticatedError: the token is not, or not any more, valid.
@@ -70,6 +71,18 @@ class Authenticator:
         if not hmac.compare_digest(shown, known.secret_hash if known else NO_HASH) or known is None:
             raise _refused()
         return known.caller
+
+    def vigil(self, context: Context) -> Callable[[], Awaitable[None]]:
+        """What a long stream awaits now and then: looks at its token again, at most every twenty seconds."""
+        next_look = time.monotonic() + RECHECK_SECONDS
+
+        async def look() -> None:
+            nonlocal next_look
+            if time.monotonic() >= next_look:
+                await self.identify(context)
+                next_look = time.monotonic() + RECHECK_SECONDS
+
+        return look
 
     async def _look_up(self, public_id: str) -> _Known | None:
         asked = time.monotonic()

@@ -10,6 +10,7 @@ from gateway.fields import Problems, output_only
 from ordinaut.v1.error_pb2 import ErrorReason
 
 EVERYTHING = "*"
+WELL_KNOWN = "google.protobuf."
 NEVER = frozenset({"name", "etag"})
 Resource = TypeVar("Resource", bound=Message)
 
@@ -58,5 +59,7 @@ def _is_writable(resource: Message, path: str, writable: Sequence[str]) -> bool:
         inner = descriptor.message_type
         if descriptor.is_repeated or inner is None or name not in inner.fields_by_name:
             return False
+        if inner.full_name.startswith(WELL_KNOWN):  # a Duration or a Struct is one value
+            return False
         descriptor = inner.fields_by_name[name]
-    return not (rest and descriptor.containing_type.full_name.startswith("google.protobuf."))
+    return True

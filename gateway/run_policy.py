@@ -32,7 +32,7 @@ def check_retry(problems: Problems, retry: Retry, field: str) -> None:
     if retry.factor:
         problems.between(f"{field}.factor", retry.factor, 1, FACTOR_MAX)
     for name in ("delay", "max_delay"):
-        if retry.HasField(name):  # type: ignore[arg-type]  # both are fields of Retry
+        if retry.HasField(name):
             problems.duration(f"{field}.{name}", getattr(retry, name), YEAR_SECONDS)
     problems.between(f"{field}.codes", len(retry.codes), 0, CODES_MAX)
     for index, code in enumerate(retry.codes):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from google.protobuf.message import Message
 
@@ -62,7 +63,7 @@ class TaskUpdate:
         for _ in range(TRIES):
             change = await self._prepare(request, caller, name)
             try:
-                answer = await mutation.once(lambda connection, change=change: _store(connection, caller, change))
+                answer = await mutation.once(partial(_store, caller=caller, change=change))
             except _ChangedMeanwhileError:
                 continue
             if change.checked is None and not answer.upcoming:
@@ -106,7 +107,7 @@ class TaskUpdate:
             return stored, await identity.owner_scopes(connection, stored.project, stored.owner)
 
 
-async def _store(connection: Connection, caller: Caller, change: _Change) -> Task:
+async def _store(connection: Connection, *, caller: Caller, change: _Change) -> Task:
     locked = await task.lock(connection, project=caller.project, name=change.stored.name, owner=caller.owner_filter)
     if locked is None or locked.uid != change.stored.uid:
         raise NotFoundError.of(f"tasks/{change.stored.name}")

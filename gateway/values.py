@@ -20,19 +20,13 @@ def to_python(value: Struct | ListValue | Value) -> Any:
         return {key: to_python(item) for key, item in value.fields.items()}
     if isinstance(value, ListValue):
         return [to_python(item) for item in value.values]
-    match value.WhichOneof("kind"):
-        case "struct_value":
-            return to_python(value.struct_value)
-        case "list_value":
-            return to_python(value.list_value)
-        case "number_value":
-            number = value.number_value
-            return int(number) if number.is_integer() else number
-        case "string_value":
-            return value.string_value
-        case "bool_value":
-            return value.bool_value
-    return None
+    kind = value.WhichOneof("kind")
+    if kind in {None, "null_value"}:
+        return None
+    plain = getattr(value, kind)
+    if kind in {"struct_value", "list_value"}:
+        return to_python(plain)
+    return int(plain) if kind == "number_value" and plain.is_integer() else plain
 
 
 def to_json(value: Struct | ListValue | Value) -> str:

@@ -1,0 +1,174 @@
+# ruff: noqa: N802 - methods are named by the contract
+"""EventService: events are shared inside the project, by scope and topic."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+from gateway.authentication import Authenticator
+from gateway.caller import Caller, current_caller
+from gateway.event_record import events_of
+from gateway.event_watch import EventWatch
+from gateway.fields import Problems
+from gateway.ids import new_id
+from gateway.paging import Pages, page_size
+from gateway.requests import Mutation
+from gateway.topics import matcher
+from gateway.values import to_json
+from ordinaut.errors import (
+    InvalidArgumentError,
+    OutOfRangeError,
+    PermissionDeniedError,
+    Violation,
+)
+from ordinaut.names import DOTTED, SYSTEM_TOPIC
+from ordinaut.rpc.interceptor import Context
+from ordinaut.store import event
+from ordinaut.store.database import Database
+from ordinaut.store.hints import OUTBOX, Hints
+from ordinaut.store.sql import Connection
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.event_pb2 import Event
+from ordinaut.v1.event_service_pb2 import (
+    ListEventsRequest,
+    ListEventsResponse,
+    PublishEventRequest,
+    WatchEventsRequest,
+    WatchEventsResponse,
+)
+from ordinaut.v1.event_service_pb2_grpc import EventServiceServicer
+
+READ = "events:read"
+PUBLISH = "events:publish"
+DATA_MAX_BYTES = 1024 * 1024
+TEXT_MAX = 255
+SCAN_ROWS = 500
+SCANS_MAX = 20  # how much of the log one page may search; a short page is no last page
+Shows = Callable[[str], bool]
+
+
+class Events(EventServiceServicer):
+    """Answers calls about events."""
+
+    def __init__(
+        self, database: Database, hints: Hints, pages: Pages, watch: EventWatch, authenticator: Authenticator
+    ) -> None:
+        self._database = database
+        self._hints = hints
+        self._pages = pages
+        self._watch = watch
+        self._authenticator = authenticator
+
+    async def PublishEvent(self, request: PublishEventRequest, context: Context) -> Event:
+        """Appends an event; the log numbers it a moment later."""
+        caller, wanted = current_caller(), request.event
+        mutation = Mutation(self._database, request, Event)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+        data = _checked_data(wanted)
+        if wanted.topic.startswith(SYSTEM_TOPIC):
+            raise PermissionDeniedError(ErrorReason.RESERVED, f"topics under {SYSTEM_TOPIC} are the system's")
+        caller.require(PUBLISH, wanted.topic)
+        answer = await mutation.once(lambda connection: _append(connection, caller, wanted, data))
+        self._hints.send(OUTBOX)
+        return answer
+
+    async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
+        """A page of the log, by position."""
+        caller, size = current_caller(), page_size(request.page_size)
+        shows = _shown_topics(caller, request.topic)
+        start = self._pages.start(request, caller)
+        after = int(start) if start else _not_negative(request.after_position)
+        found: list[Event] = []
+        async with self._database.connection() as connection:
+            for _ in range(SCANS_MAX):
+                rows = await event.read(connection, project=caller.project, after=after, batch=SCAN_ROWS)
+                for candidate in (candidate for row in rows for candidate in events_of(row)):
+                    if candidate.position > after and len(found) < size:
+                        after = candidate.position
+                        if shows(candidate.topic):
+                            found.append(candidate)
+                if len(found) == size or len(rows) < SCAN_ROWS:
+                    break
+        more = len(found) == size or len(rows) == SCAN_ROWS
+        token = self._pages.token(request, caller, str(after)) if more else ""
+        return ListEventsResponse(events=found, next_page_token=token)
+
+    async def WatchEvents(self, request: WatchEventsRequest, context: Context) -> AsyncIterator[WatchEventsResponse]:
+        """Events as they come, from a position on."""
+        caller = current_caller()
+        shows = _shown_topics(caller, request.topic)
+        async with self._database.connection() as connection:
+            after = await _start(connection, request)
+        vigil = self._authenticator.vigil(context)
+        async with aclosing(self._watch.rows(caller.project, after, vigil)) as rows:
+            async for row in rows:
+                for found in events_of(row):
+                    if found.position > after and shows(found.topic):
+                        yield WatchEventsResponse(event=found)
+
+
+def _checked_data(wanted: Event) -> str:
+    problems = Problems()
+    problems.not_writable("event", wanted)
+    if wanted.name:
+        problems.add("event.name", "is set by the server alone", ErrorReason.FIELD_NOT_WRITABLE)
+    if not DOTTED.fullmatch(wanted.topic):
+        problems.add("event.topic", "must be words of `[a-z][a-z0-9_-]*` joined by dots", ErrorReason.INVALID_TOPIC)
+    for name in ("source", "subject", "id"):
+        problems.text(f"event.{name}", getattr(wanted, name), TEXT_MAX)
+    data = to_json(wanted.data)
+    if len(data) > DATA_MAX_BYTES:
+        problems.add("event.data", f"may have {DATA_MAX_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
+    problems.check()
+    return data
+
+
+async def _append(connection: Connection, caller: Caller, wanted: Event, data: str) -> Event:
+    uid = new_id()
+    source = wanted.source or caller.name
+    first, moment = await event.publish(
+        connection,
+        uid=uid,
+        project=caller.project,
+        topic=wanted.topic,
+        source=source,
+        subject=wanted.subject,
+        event_id=wanted.id,
+        data_json=data,
+        publisher=caller.name,
+        depth=0,
+    )
+    answer = Event(topic=wanted.topic, source=source, subject=wanted.subject, id=wanted.id, publisher=caller.name)
+    answer.name = f"events/{first}"
+    answer.data.CopyFrom(wanted.data)
+    if moment is not None:
+        answer.publish_time.FromDatetime(moment)
+    return answer
+
+
+def _shown_topics(caller: Caller, pattern: str) -> Shows:
+    matches = matcher(pattern)
+    if caller.is_admin or READ in caller.scopes:
+        return matches
+    return lambda topic: matches(topic) and caller.may(READ, topic)
+
+
+async def _start(connection: Connection, request: WatchEventsRequest) -> int:
+    last = await event.last_position(connection)
+    if not request.HasField("after_position"):
+        return last
+    first = await event.first_position(connection)
+    after = _not_negative(request.after_position)
+    if after > last or 0 < after < first - 1:
+        raise OutOfRangeError(
+            ErrorReason.POSITION_OUT_OF_RANGE,
+            f"the log holds positions {first} to {last}; begin at one of them, or at 0",
+            {"first_position": first, "last_position": last},
+        )
+    return after
+
+
+def _not_negative(position: int) -> int:
+    if position < 0:
+        raise InvalidArgumentError.of([Violation("after_position", "must not be negative")])
+    return position

@@ -1,0 +1,94 @@
+"""One gateway, composed: the public server with all that stands behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.agents import Agents
+from gateway.authentication import Authenticator
+from gateway.calls import counted, registration
+from gateway.components import Components
+from gateway.event_watch import EventWatch
+from gateway.events import Events
+from gateway.method_scopes import method_scopes
+from gateway.paging import Pages
+from gateway.peers import Engines, Scheduler
+from gateway.run_watch import RunWatch
+from gateway.runs import Runs
+from gateway.services import DESCRIPTORS, PUBLIC
+from gateway.settings import GatewaySettings
+from gateway.state import State
+from gateway.system import System
+from gateway.task_check import TaskCheck
+from gateway.task_run import TaskRun
+from gateway.task_update import TaskUpdate
+from gateway.tasks import Tasks
+from gateway.tools import Tools
+from ordinaut.rpc.server import MAX_MESSAGE_BYTES, Server
+from ordinaut.store import identity
+from ordinaut.store.database import Database
+from ordinaut.store.hints import Hints
+from ordinaut.store.migrate import check_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that is ready to listen."""
+
+    server: Server
+    components: Components
+
+
+@asynccontextmanager
+async def open_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
+    """Everything but the listeners; create it inside the running event loop.
+
+    Raises:
+        SchemaVersionError: the database is not one that this version serves.
+        UnavailableError: PostgreSQL cannot be reached.
+        RuntimeError: a method of the contract declares no scope.
+    """
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings)
+        stack.push_async_callback(database.close)
+        async with database.connection() as connection:
+            await check_schema(connection)
+            pages = Pages(await identity.page_token_key(connection))
+        scheduler = Scheduler(settings.scheduler_address, settings.internal_token)
+        stack.push_async_callback(scheduler.close)
+        engines = Engines(settings.engines, settings.internal_token)
+        stack.push_async_callback(engines.close)
+        hints = Hints(database)
+        authenticator = Authenticator(database, method_scopes(DESCRIPTORS))
+        components = Components(database, scheduler, engines)
+        run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
+        check = TaskCheck(database, scheduler, engines)
+        servicers: dict[str, Any] = {
+            "AgentService": Agents(database, pages),
+            "EventService": Events(database, hints, pages, event_watch, authenticator),
+            "RunService": Runs(database, hints, pages, run_watch, authenticator),
+            "StateService": State(database, pages),
+            "SystemService": System(database, components),
+            "TaskService": Tasks(
+                database, hints, pages, check, TaskUpdate(database, check), TaskRun(database, hints, engines)
+            ),
+            "ToolService": Tools(database, pages, engines),
+        }
+        for work in (hints.serve(), run_watch.serve(), event_watch.serve()):
+            _keep_running(stack, work)
+        registrations = [registration(servicers[name], service, add) for name, (service, add) in PUBLIC.items()]
+        guard = counted(authenticator.guard)
+        yield Gateway(Server(registrations, guard, max_message_bytes=MAX_MESSAGE_BYTES), components)
+
+
+def _keep_running(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)

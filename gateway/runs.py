@@ -1,0 +1,133 @@
+# ruff: noqa: N802 - methods are named by the contract
+"""RunService: runs are private to their task's owner and to admins; for everybody else they do not exist."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from uuid import UUID
+
+from gateway.authentication import Authenticator
+from gateway.caller import Caller, current_caller
+from gateway.fields import REASON_MAX, Problems
+from gateway.paging import Pages, page_size
+from gateway.requests import Mutation
+from gateway.resources import run_id, task_id
+from gateway.run_record import to_run
+from gateway.run_watch import RunWatch
+from ordinaut.errors import FailedPreconditionError, NotFoundError
+from ordinaut.rpc.interceptor import Context
+from ordinaut.store import due_work, run, task
+from ordinaut.store.database import Database
+from ordinaut.store.hints import CANCEL, OUTBOX, RUN, Hints
+from ordinaut.store.run import NEWEST, RunRecord
+from ordinaut.store.sql import Connection
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_service_pb2 import (
+    BASIC,
+    CancelRunRequest,
+    GetRunRequest,
+    ListRunsRequest,
+    ListRunsResponse,
+    WatchRunRequest,
+    WatchRunResponse,
+)
+from ordinaut.v1.run_service_pb2_grpc import RunServiceServicer
+
+READ = "runs:read"
+WRITE = "runs:write"
+
+
+class Runs(RunServiceServicer):
+    """Answers calls about runs."""
+
+    def __init__(
+        self, database: Database, hints: Hints, pages: Pages, watch: RunWatch, authenticator: Authenticator
+    ) -> None:
+        self._database = database
+        self._hints = hints
+        self._pages = pages
+        self._watch = watch
+        self._authenticator = authenticator
+
+    async def GetRun(self, request: GetRunRequest, context: Context) -> Run:
+        """One run, with steps unless the view is BASIC."""
+        caller, wanted = current_caller(), run_id(request.name)
+        async with self._database.connection() as connection:
+            return to_run(await _visible(connection, caller, wanted, READ, steps=request.view != BASIC))
+
+    async def ListRuns(self, request: ListRunsRequest, context: Context) -> ListRunsResponse:
+        """A page of the runs that the caller may see, the newest first."""
+        caller, size = current_caller(), page_size(request.page_size)
+        before = self._pages.start(request, caller)
+        states = [Run.State.Name(state) for state in request.states]
+        async with self._database.connection() as connection:
+            records = await run.list_page(
+                connection,
+                project=caller.project,
+                owner=caller.owner_filter,
+                task=await _task_filter(connection, caller, request.task),
+                states=states or None,
+                before=UUID(before) if before else NEWEST,
+                size=size,
+            )
+        token = self._pages.token(request, caller, str(records[-1].id)) if len(records) == size else ""
+        visible = [to_run(record) for record in records if caller.may(READ, record.task_name)]
+        return ListRunsResponse(runs=visible, next_page_token=token)
+
+    async def WatchRun(self, request: WatchRunRequest, context: Context) -> AsyncIterator[WatchRunResponse]:
+        """The whole run at once and after every change, until it has ended."""
+        caller, wanted = current_caller(), run_id(request.name)
+        async with self._database.connection() as connection:
+            await _visible(connection, caller, wanted, READ, steps=False)
+        last = b""
+        async with aclosing(self._watch.watch(wanted, self._authenticator.vigil(context))) as records:
+            async for record in records:
+                message = WatchRunResponse(run=to_run(record))
+                if (sent := message.SerializeToString(deterministic=True)) != last:
+                    last = sent
+                    yield message
+
+    async def CancelRun(self, request: CancelRunRequest, context: Context) -> Run:
+        """Ends a run that no worker holds; asks the worker of a running one to end it."""
+        caller, wanted = current_caller(), run_id(request.name)
+        mutation = Mutation(self._database, request, Run)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+        problems = Problems()
+        problems.text("reason", request.reason, REASON_MAX)
+        problems.check()
+        reason = request.reason or f"{caller.name} cancelled it"
+
+        async def work(connection: Connection) -> Run:
+            await _visible(connection, caller, wanted, WRITE, steps=False)
+            if await due_work.request_cancel(connection, run=wanted, reason=reason) == "UNKNOWN":
+                ended = await _visible(connection, caller, wanted, WRITE, steps=False)
+                raise FailedPreconditionError(
+                    ErrorReason.RUN_FINISHED, f"{request.name} has ended already", {"state": ended.state}
+                )
+            return to_run(await _visible(connection, caller, wanted, WRITE, steps=True))
+
+        answer = await mutation.once(work)
+        self._hints.send(CANCEL, RUN, OUTBOX)
+        return answer
+
+
+async def _visible(connection: Connection, caller: Caller, wanted: UUID, scope: str, *, steps: bool) -> RunRecord:
+    """The run, when the caller may do `scope` with it; reading alone tells nothing about others' runs."""
+    record = await run.get(connection, wanted, steps=steps)
+    private = record is not None and caller.owner_filter in {None, record.owner}
+    if record is None or record.project != caller.project or not private:
+        raise NotFoundError.of(f"runs/{wanted}")
+    caller.require(scope, record.task_name)
+    return record
+
+
+async def _task_filter(connection: Connection, caller: Caller, name: str) -> UUID | None:
+    if not name:
+        return None
+    found = await task.find_uid(
+        connection, project=caller.project, name=task_id(name, "task"), owner=caller.owner_filter
+    )
+    if found is None:
+        raise NotFoundError.of(name)
+    return found

@@ -1,0 +1,67 @@
+# ruff: noqa: N802 - methods are named by the contract
+"""SystemService: how the installation is, for operators."""
+
+from importlib.metadata import version
+
+from gateway.components import Components
+from gateway.values import duration, timestamp
+from ordinaut.rpc.interceptor import Context
+from ordinaut.store import due_work, system
+from ordinaut.store.database import Database
+from ordinaut.store.system import WorkerRecord
+from ordinaut.v1.system_pb2 import Worker
+from ordinaut.v1.system_service_pb2 import (
+    GetStatusRequest,
+    GetStatusResponse,
+    ListWorkersRequest,
+    ListWorkersResponse,
+)
+from ordinaut.v1.system_service_pb2_grpc import SystemServiceServicer
+
+STATES = ("READY", "LEASED", "DELAYED")
+
+
+class System(SystemServiceServicer):
+    """Answers calls about the installation."""
+
+    def __init__(self, database: Database, components: Components) -> None:
+        self._database = database
+        self._components = components
+        self._version = version("ordinaut")
+
+    async def GetStatus(self, request: GetStatusRequest, context: Context) -> GetStatusResponse:
+        """What is queued, what is late, what can be reached."""
+        components = await self._components.health()
+        async with self._database.connection() as connection:
+            status = await system.status(connection)
+            depths = {row["state"]: row for row in await due_work.depth_by_state(connection)}
+        answer = GetStatusResponse(
+            version=self._version,
+            schema_version=status.schema_version,
+            time=timestamp(status.now),
+            due_work={state: depths[state]["rows"] if state in depths else 0 for state in STATES},
+            fire_lag=duration(status.fire_lag),
+            outbox_backlog=status.outbox_backlog,
+            last_position=status.last_position,
+            components=components,
+        )
+        if "READY" in depths:
+            answer.oldest_ready_age.CopyFrom(duration(depths["READY"]["oldest"]))
+        return answer
+
+    async def ListWorkers(self, request: ListWorkersRequest, context: Context) -> ListWorkersResponse:
+        """The worker processes with a live lease."""
+        async with self._database.connection() as connection:
+            return ListWorkersResponse(workers=map(_to_worker, await system.workers(connection)))
+
+
+def _to_worker(record: WorkerRecord) -> Worker:
+    return Worker(
+        name=f"workers/{record.id}",
+        host=record.host,
+        address=record.address,
+        start_time=timestamp(record.start_time),
+        lease_expire_time=timestamp(record.expire_time),
+        leased_runs=record.leased_runs,
+        draining=record.draining,
+    )

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from ordinaut.clock import OffsetClock
 from ordinaut.errors import AbortedError, UnavailableError
 from ordinaut.settings import StoreSettings
 from ordinaut.store.sql import Connection
@@ -123,11 +122,6 @@ class Database:
     async def _forget(self, failure: BaseException) -> None:
         if not isinstance(failure, TimeoutError | asyncpg.TooManyConnectionsError):
             await self._pool.expire_connections()
-
-
-async def refresh(clock: OffsetClock, connection: Connection) -> None:
-    """Reads the database's clock once."""
-    clock.set(await connection.fetchval("SELECT clock_now()"))
 
 
 async def _pool(settings: StoreSettings) -> "asyncpg.Pool[Any]":

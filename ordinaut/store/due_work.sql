@@ -30,9 +30,10 @@ enqueued AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT
     f.project,
-    jsonb_agg(jsonb_build_object(
-      'uid', new_id(), 'topic', 'ordinaut.run.queued', 'source', 'runs/' || f.run, 'subject', 'tasks/' || f.task_name,
-      'id', '', 'publisher', '', 'depth', f.depth, 'data', jsonb_build_object('kind', f.kind))),
+    concat('[', string_agg(concat(
+      '{"uid":"', new_id(), '","topic":"ordinaut.run.queued","source":"runs/', f.run, '","subject":"tasks/', f.task_name,
+      '","id":"","publisher":"","depth":', f.depth, ',"data":{"kind":"', f.kind, '","task_uid":"', f.task, '"}}'), ','),
+      ']')::json,
     count(*), max(f.now)
   FROM fresh AS f JOIN enqueued AS e ON e.id = f.run
   GROUP BY f.project
@@ -52,10 +53,10 @@ history AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT
     project,
-    jsonb_agg(jsonb_build_object(
-      'uid', new_id(), 'topic', 'ordinaut.run.' || lower(end_state), 'source', 'runs/' || id,
-      'subject', 'tasks/' || task_name, 'id', '', 'publisher', '', 'depth', depth,
-      'data', jsonb_build_object('kind', kind, 'task_uid', task))),
+    concat('[', string_agg(concat(
+      '{"uid":"', new_id(), '","topic":"ordinaut.run.', lower(end_state), '","source":"runs/', id, '","subject":"tasks/',
+      task_name, '","id":"","publisher":"","depth":', depth, ',"data":{"kind":"', kind, '","task_uid":"', task, '"}}'),
+      ','), ']')::json,
     count(*), max(now)
   FROM gone
   GROUP BY project

@@ -6,7 +6,7 @@ RETURNING uid;
 
 -- query append: One or more events of a project, as one row of the log.
 INSERT INTO outbox (project, events, count, create_time)
-VALUES (:project, :events::jsonb, jsonb_array_length(:events::jsonb), clock_now())
+VALUES (:project, :events::json, json_array_length(:events::json), clock_now())
 RETURNING create_time;
 
 -- query lock_counter: The last position; one numbering at a time.

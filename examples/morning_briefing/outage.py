@@ -39,24 +39,23 @@ async def _first(stage: Stage, task: str) -> Run | None:
 
 
 async def _cut_while_the_almanac_thinks(stage: Stage, narrator: Narrator) -> None:
-    await _called(stage, "almanac")
+    async def asked() -> bool | None:
+        return bool(stage.calls("almanac")) or None
+
+    await until(asked, CALL_SECONDS, "the almanac is asked")
     pids = [*stage.system["pids"]["worker"], *stage.system["pids"]["pipeline_engine"]]
     _kill(pids)
     narrator.tell(f"kill -9 of worker and engine (pids {_list(pids)}) while the almanac is being asked")
 
 
 async def _cut_before_the_mail_is_confirmed(stage: Stage, narrator: Narrator) -> None:
-    await _called(stage, "mail")
+    async def delivered() -> bool | None:
+        return bool(stage.mails("")) or None
+
+    await until(delivered, CALL_SECONDS, "the mail is delivered")
     pids = await _new_workers(stage)
     _kill(pids)
     narrator.tell(f"kill -9 of the new worker (pid {_list(pids)}): the mail is sent, and nobody has heard so yet")
-
-
-async def _called(stage: Stage, agent: str) -> None:
-    async def look() -> bool | None:
-        return True if stage.calls(agent) else None
-
-    await until(look, CALL_SECONDS, f"the {agent} agent is called")
 
 
 async def _new_workers(stage: Stage) -> list[int]:

@@ -42,10 +42,10 @@ async def create_broken(stage: Stage, narrator: Narrator) -> Task:
             )
             request = refused.apply_fixes(request)
         else:
-            narrator.expect(sent > 1, f"accepted when sent for the {sent}. time, next at:")
+            narrator.expect(sent > 1, f"accepted as {task.name}, which will run at")
             narrator.detail("  ".join(coming.local_time for coming in task.upcoming))
-            narrator.expect(request["task"] == load("briefing"), "and it is the task that was meant")
-            narrator.expect(len(task.upcoming) == 5, "five coming times are in the answer")
+            narrator.expect(request["task"] == load("briefing"), "it is the task that was meant")
+            narrator.expect(len(task.upcoming) == 5, "the answer holds its next five times")
             return task
     raise BrokenPromiseError(f"the answers repair the task in {MAX_ROUNDS} rounds")
 

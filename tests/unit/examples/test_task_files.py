@@ -50,5 +50,5 @@ def test_a_task_file_is_a_message_of_the_contract(name: str) -> None:
 
 def test_the_broken_task_has_its_mistakes_and_their_repairs(tmp_path: Path) -> None:
     found = findings_of(load("broken"), tmp_path).violations
-    assert [violation.field for violation in found] == ["steps[0].tool", "steps[1].uses", "steps[3].with.subject"]
+    assert [violation.field for violation in found] == ["steps[0].uses", "steps[1].uses", "steps[3].with.subject"]
     assert all(violation.repair for violation in found)

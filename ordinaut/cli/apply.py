@@ -37,8 +37,10 @@ async def apply(resource: Resource, verbs: Verbs) -> tuple[Resource, Outcome]:
         if error.code != "NOT_FOUND":
             raise
         return await verbs.create(resource), "created"
-    after = await verbs.update(resource, FieldMask(paths=writable_fields(resource)))
-    return after, "unchanged" if _etag(before) == _etag(after) else "updated"
+    fields = writable_fields(resource)
+    after = await verbs.update(resource, FieldMask(paths=fields))
+    same = all(getattr(before, field) == getattr(after, field) for field in fields)
+    return after, "unchanged" if same else "updated"
 
 
 def writable_fields(message: Message) -> list[str]:
@@ -63,7 +65,3 @@ def _is_writable(field: Any) -> bool:
 
 def _behaviours(field: Any) -> list[int]:
     return list(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])
-
-
-def _etag(message: Any) -> str:
-    return str(message.etag)

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli.output import as_dict, moment, print_json
+from ordinaut.cli.output import moment, print_json
 from ordinaut.cli.parameters import filled, json_value
 from ordinaut.cli.session import session_of
 from ordinaut.client import Client
+from ordinaut.client.document import written
 from ordinaut.v1.event_pb2 import Event
 
 app = typer.Typer(no_args_is_help=True, help="Events: publish them, watch them come.")
@@ -60,5 +61,5 @@ def watch(
 
 
 def _line(event: Event) -> str:
-    data = json.dumps(as_dict(event).get("data", {}), ensure_ascii=False)
+    data = json.dumps(written(event).get("data", {}), ensure_ascii=False)
     return f"{event.position} {moment(event.publish_time)} {event.topic} {event.publisher} {data}"

@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ordinaut.cli.session import interactive
+from ordinaut.client.document import written
+
+UNLIMITED = 10_000  # columns of what is no terminal: lines for grep, not for eyes
 COLOURS = {
     "ACTIVE": "green",
     "PAUSED": "yellow",
@@ -26,27 +29,21 @@ COLOURS = {
 }
 
 
-def as_dict(message: Message) -> dict[str, Any]:
-    """proto3 JSON with the protos' own field names."""
-    document: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
-    return document
-
-
 def print_json(document: Mapping[str, Any] | Message) -> None:
     """One JSON document on one line: a single answer, or an element of a stream."""
-    plain = as_dict(document) if isinstance(document, Message) else document
+    plain = written(document) if isinstance(document, Message) else document
     typer.echo(json.dumps(plain, ensure_ascii=False))
 
 
 def print_details(message: Message) -> None:
     """A message as readable JSON, for a person who asked for one thing."""
-    Console(soft_wrap=True).print_json(json.dumps(as_dict(message)), indent=2)
+    Console(soft_wrap=True).print_json(json.dumps(written(message)), indent=2)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
     """Rows under their columns; `empty` when there are none."""
     table = table_of(columns, rows)
-    console = Console()
+    console = Console(width=None if interactive() else UNLIMITED)
     if table.row_count:
         console.print(table)
     else:
@@ -54,10 +51,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: st
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table without lines; names of states have their colour. Nothing in a row is read as markup."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
+    """A table without lines; names of states have their colour. Nothing in a row is read as markup.
+
+    The first column is the one that people copy: it is never cut.
+    """
+    cells = [[Text(cell, style=COLOURS.get(cell, "")) for cell in row] for row in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(columns):
+        longest = max((row[place].cell_len for row in cells), default=0)
+        table.add_column(column, min_width=longest if place == 0 else None, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
     return table
 
 

@@ -18,7 +18,9 @@ def show(error: ApiError, *, as_json: bool) -> None:
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     title = f"{error.code} {error.reason}".strip()
-    console.print(Text.assemble((title, "bold red"), f": {error.message}"))
+    count = len(error.violations)
+    told = f"{count} problem{'s' if count > 1 else ''}" if count else error.message  # the message repeats them
+    console.print(Text.assemble((title, "bold red"), f": {told}"))
     for violation in error.violations:
         console.print(Text.assemble("  ", (violation.field, "bold"), f": {violation.message}"))
         for fix in error.fixes:

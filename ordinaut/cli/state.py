@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ordinaut.cli.output import as_dict, moment, print_json, print_table
+from ordinaut.cli.output import moment, print_json, print_table
 from ordinaut.cli.pages import first
 from ordinaut.cli.parameters import filled, json_value
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
+from ordinaut.client.document import written
 from ordinaut.v1 import state_service_pb2 as requests
 from ordinaut.v1.state_pb2 import StateEntry
 
@@ -73,7 +74,7 @@ def list_entries(
 
 
 def _value(entry: StateEntry) -> str:
-    return json.dumps(as_dict(entry).get("value"), ensure_ascii=False)
+    return json.dumps(written(entry).get("value"), ensure_ascii=False)
 
 
 def _row(entry: StateEntry) -> tuple[str, ...]:

@@ -2,9 +2,8 @@
 
 import typer
 from google.protobuf.duration_pb2 import Duration
-from rich.console import Console
 
-from ordinaut.cli.output import print_json, table_of
+from ordinaut.cli.output import print_json, print_table
 from ordinaut.cli.session import session_of
 from ordinaut.client import Client
 from ordinaut.v1.agent_service_pb2 import WhoAmIRequest
@@ -48,7 +47,7 @@ def status(context: typer.Context) -> None:
         ("events", f"{now.last_position} numbered, {now.outbox_backlog} waiting"),
         *((worker.name, f"{worker.host} holds {worker.leased_runs}") for worker in workers.workers),
     ]
-    Console().print(table_of((f"ORDINAUT {now.version}", ""), rows))
+    print_table((f"ORDINAUT {now.version}", ""), rows, "")
 
 
 def _seconds(span: Duration) -> str:

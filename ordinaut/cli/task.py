@@ -16,11 +16,12 @@ from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.schedule_pb2 import Trigger
 from ordinaut.v1.task_pb2 import Task
 
 app = typer.Typer(no_args_is_help=True, help="Tasks: define, start, pause, look at them.")
 Name = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-task`.")]
-COLUMNS = ("TASK", "STATE", "VERSION", "NEXT", "DISPLAY NAME")
+COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")
 
 
 @app.command("apply")
@@ -148,8 +149,15 @@ def _verbs(client: Client) -> Verbs:
 
 
 def _row(task: Task) -> tuple[str, ...]:
-    coming = moment(task.upcoming[0].fire_time) if task.upcoming else ""
-    return task.name, Task.State.Name(task.state), str(task.version), coming, task.display_name
+    when = ", ".join(map(_when, task.schedule.triggers))
+    return task.name, Task.State.Name(task.state), str(task.version), when, task.display_name
+
+
+def _when(trigger: Trigger) -> str:
+    kind = trigger.WhichOneof("kind") or ""
+    if kind == "interval":
+        return f"every {trigger.interval.ToTimedelta()}"
+    return f"{kind} {trigger.event.topic if kind == 'event' else getattr(trigger, kind, '')}"
 
 
 def _tell(task: Task, outcome: str) -> None:

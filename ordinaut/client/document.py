@@ -1,4 +1,4 @@
-"""Reads what people write (YAML, JSON) into messages: proto3 JSON, with durations as people write them.
+"""Messages as documents: reads what people write (YAML, JSON), with durations as they write them, and writes it.
 
 Every problem is found at once, with its path; nothing is rounded or dropped silently.
 """
@@ -53,6 +53,21 @@ def read(document: Mapping[str, Any], message: Target, path: str = "") -> Target
         return json_format.ParseDict(prepared, message)
     except json_format.ParseError as failure:
         raise DocumentError([Problem(path or "document", str(failure))]) from None
+
+
+def written(message: Message) -> dict[str, Any]:
+    """A message as proto3 JSON with the protos' own field names; whole numbers of free JSON are integers."""
+    document: dict[str, Any] = whole(json_format.MessageToDict(message, preserving_proto_field_name=True))
+    return document
+
+
+def whole(value: Any) -> Any:
+    """JSON whose numbers without a fraction are integers: Struct knows floats only."""
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _object(document: Any, descriptor: Any, path: str, problems: list[Problem]) -> Any:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from ordinaut.client.document import written
 from ordinaut.client.patch import apply, pointer_steps
 from ordinaut.rpc.status import DETAILS_KEY
 from ordinaut.v1 import error_pb2
@@ -99,19 +99,10 @@ class ApiError(Exception):
         elif detail.Unpack(retry):
             self.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
         elif detail.Unpack(fix):
-            operations = [_whole(json_format.MessageToDict(operation)) for operation in fix.operations]
+            operations = [written(operation) for operation in fix.operations]
             self.fixes = [*self.fixes, Fix(fix.explanation, fix.field, operations)]
 
 
 def _place(fix: Fix) -> list[tuple[int, str]]:
     steps = pointer_steps(str(fix.operations[0].get("path", ""))) if fix.operations else []
     return [(int(step), "") if step.isdecimal() else (-1, step) for step in steps]
-
-
-def _whole(value: Any) -> Any:
-    """Struct knows floats only: whole ones become integers again."""
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -99,7 +99,7 @@ def cli(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     """Runs `ordinaut ARGUMENTS…` against the gateway."""
     monkeypatch.setenv("ORDINAUT_ADDRESS", gateway.address)
     monkeypatch.setenv("ORDINAUT_TOKEN", TOKEN)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "40")  # no terminal: nothing may be cut
 
     def run(*arguments: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["ordinaut", *arguments])

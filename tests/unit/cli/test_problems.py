@@ -27,7 +27,7 @@ def test_a_person_sees_each_problem_with_its_place_and_its_fix(cli: Cli, gateway
     result = cli("task", "get", "a")
     assert (result.exit_code, result.out) == (1, "")
     head, *rest = result.err.splitlines()
-    assert head.startswith("INVALID_ARGUMENT INVALID_REQUEST: 2 problems")
+    assert head == "INVALID_ARGUMENT INVALID_REQUEST: 2 problems"
     assert rest == [
         "  task.pipeline.steps[0].uses: there is no tool mail.sned",
         '    fix: Use mail.send. (replace /task/pipeline/steps/0/uses = "mail.send")',

@@ -13,6 +13,7 @@ from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import ListTasksResponse
 from tests.unit.cli.conftest import TOKEN, Cli, Gateway
 
+LONG = f"tasks/{'a' * 63}"
 YAML = """
 name: brief
 display_name: Briefing
@@ -47,7 +48,7 @@ def test_a_new_task_is_created_under_its_id(cli: Cli, gateway: Gateway, file: st
 
 
 def test_a_known_task_is_replaced_with_what_the_file_says(cli: Cli, gateway: Gateway, file: str) -> None:
-    gateway.answers = {"GetTask": Task(etag="1"), "UpdateTask": Task(name="tasks/brief", etag="2")}
+    gateway.answers = {"GetTask": Task(etag="1"), "UpdateTask": Task(name="tasks/brief", description="new")}
     assert cli("task", "apply", "-f", file).out.startswith("tasks/brief updated\n")
     brief, other = gateway.requests("UpdateTask")
     assert set(brief.update_mask.paths) == {
@@ -58,7 +59,7 @@ def test_a_known_task_is_replaced_with_what_the_file_says(cli: Cli, gateway: Gat
 
 
 def test_applying_the_same_again_says_that_nothing_changed(cli: Cli, gateway: Gateway, file: str) -> None:
-    gateway.answers = {"GetTask": Task(etag="1"), "UpdateTask": Task(name="tasks/brief", etag="1")}
+    gateway.answers = {"GetTask": Task(etag="1"), "UpdateTask": Task(name="tasks/brief", etag="2")}
     assert cli("task", "apply", "-f", file).out.splitlines() == ["tasks/brief unchanged"] * 2
 
 
@@ -95,11 +96,11 @@ def test_a_file_that_is_not_there_is_an_error(cli: Cli) -> None:
 
 def test_a_list_goes_over_pages_with_the_token_shown(cli: Cli, gateway: Gateway) -> None:
     gateway.queue["ListTasks"] = [
-        ListTasksResponse(tasks=[Task(name="tasks/a", state=Task.ACTIVE)], next_page_token="more"),
+        ListTasksResponse(tasks=[Task(name=LONG, state=Task.ACTIVE)], next_page_token="more"),
         ListTasksResponse(tasks=[Task(name="tasks/b", state=Task.PAUSED)]),
     ]
     lines = cli("task", "list").out.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["tasks/a", "ACTIVE"], ["tasks/b", "PAUSED"]]
+    assert [line.split()[:2] for line in lines[1:]] == [[LONG, "ACTIVE"], ["tasks/b", "PAUSED"]]
     assert [request.page_token for request in gateway.requests("ListTasks")] == ["", "more"]
     assert gateway.metadata[0]["authorization"] == f"Bearer {TOKEN}"
 

@@ -111,7 +111,7 @@ def test_tools_are_applied_listed_and_deleted(cli: Cli, gateway: Gateway, tmp_pa
 
 def test_a_tool_that_is_known_keeps_no_old_transport(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "tool.yaml").write_text("name: mail.send\nhttp: {url: http://x}\n")
-    gateway.answers = {"GetTool": Tool(etag="1"), "UpdateTool": Tool(name="tools/mail.send", etag="2")}
+    gateway.answers = {"GetTool": Tool(etag="1"), "UpdateTool": Tool(name="tools/mail.send", description="new")}
     assert cli("tool", "apply", "-f", str(tmp_path / "tool.yaml")).out == "tools/mail.send updated\n"
     mask = set(gateway.requests("UpdateTool")[0].update_mask.paths)
     assert {"http", "input_schema"} <= mask
@@ -128,6 +128,12 @@ def test_state_is_put_with_and_without_a_revision(cli: Cli, gateway: Gateway) ->
     assert bound.HasField("revision")
     assert bound.entry.value.HasField("null_value")
     assert cli("state", "get", "a/b/c").out == '"ă"\n'
+
+
+def test_a_whole_number_is_shown_as_one(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers["GetStateEntry"] = StateEntry(name="state/a/b", value=Value(number_value=5))
+    assert cli("state", "get", "a/b").out == "5\n"
+    assert json.loads(cli("--json", "state", "get", "a/b").out)["value"] == 5
 
 
 def test_state_is_listed_by_namespace(cli: Cli, gateway: Gateway) -> None:

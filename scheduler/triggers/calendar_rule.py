@@ -81,6 +81,8 @@ class CalendarRule:
 
     def _periods(self, since: date) -> Iterator[Members | _Chosen]:
         """The sets of the periods that the interval reaches, from the one that holds the day on."""
+        if self._is_without_position():
+            return
         index = self._aligned(max(self._index(since), self._first_index))
         final = self._index(LAST_DAY)
         while index <= final:
@@ -90,6 +92,14 @@ class CalendarRule:
                 index += self._rule.interval
             else:
                 index = self._after_empty(index, final)
+
+    def _is_without_position(self) -> bool:
+        """BYSETPOS asks for places that no day or week has; longer periods are few enough to be looked at."""
+        if not self._rule.positions or self._rule.frequency < Frequency.WEEKLY:
+            return False
+        is_weekly = self._rule.frequency == Frequency.WEEKLY
+        days = len({day.number for day in self._rule.weekdays}) if is_weekly else 1
+        return all(abs(place) > days * len(self._grid) for place in self._rule.positions)
 
     def _after_empty(self, index: int, final: int) -> int:
         """Where to look after a period without days: a daily rule goes straight to the next day that passes."""

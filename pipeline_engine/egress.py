@@ -54,7 +54,9 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
 def _parse_rule(text: str) -> Rule:
     network, ports = text, ""
     if text.startswith("["):
-        network, _, ports = text[1:].partition("]")
+        network, closing, ports = text[1:].partition("]")
+        if not closing or (ports and not ports.startswith(":")):
+            raise ValueError(f"{text!r} is not of the form [CIDR]:port")
         ports = ports.removeprefix(":")
     elif text.count(":") == 1:
         network, _, ports = text.partition(":")

@@ -179,10 +179,10 @@ class Run:
                 return Failed(_run_timeout(step, attempt))
             if not is_repeated(failure, step.retry, attempt):
                 return failure
-            delay = delay_seconds(step.retry, attempt, self._random)
+            delay = min(delay_seconds(step.retry, attempt, self._random), self._remaining())
             if delay > MAX_DELAY_IN_ENGINE_SECONDS:
                 return Delayed(self.journal.take(), math.ceil(delay * 1000))
-            yield Sleep(min(delay, max(self._remaining(), 0.0)))
+            yield Sleep(max(delay, 0.0))
             attempt += 1
 
     def _attempt(self, step: StepPlan, attempt: int) -> Generator[Request, Answer, Failure | None]:

@@ -32,9 +32,10 @@ def refuse_traps(text: str, tokens: Sequence[Token]) -> None:
 
 def _refuse_operators(text: str, tokens: Sequence[Token], index: int) -> None:
     token = tokens[index]
-    between = 0 < index < len(tokens) - 1 and is_operand_end(tokens[index - 1]) and tokens[index - 1].text != "."
-    if token.text == "=" and between:
-        replacement = "" if tokens[index - 1].text in {"==", "="} else "=="
+    between = 0 < index < len(tokens) - 1 and is_operand_end(tokens[index - 1])
+    third = token.text == "=" and index > 0 and tokens[index - 1].text == "=="
+    if (token.text == "=" and between) or third:
+        replacement = "" if third else "=="
         raise ExpressionError(
             Kind.SYNTAX,
             "`=` is not an operator: write `==`",

@@ -1,0 +1,97 @@
+"""An engine may die at any moment: the run ends the same, finished steps are not run again, keys stay the same."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from pipeline_engine.requests import Call, Output
+from tests.unit.engine.pipelines import pipeline, step
+from tests.unit.engine.world import World, failing
+
+LIST = "calendar.list_events"
+
+
+def everything() -> dict[str, Any]:
+    """A pipeline with each kind of step."""
+    return pipeline(
+        step("set", input={"x": 1}),
+        step("first", LIST, input={"start": "${now}"}),
+        step("skipped", LIST, input={"start": "x"}, condition="steps.set.x == 2"),
+        step("put", "orchestrator.put_state", input={"namespace": "n", "key": "k", "value": "${steps.first}"}),
+        step("flaky", "weather.forecast", input={"city": "B"}),
+        step(
+            "broken",
+            "weather.forecast",
+            input={"city": "never"},
+            retry=1,
+            on_error=[step("note", LIST, input={"start": "${error.code}"})],
+        ),
+        step("tell", "orchestrator.emit", input={"topic": "t", "data": "${steps.broken.error.code}"}),
+        step("last", LIST, input={"start": "${steps.put.revision}" + "!"}),
+        output={"n": "${length(steps.last.events)}"},
+    )
+
+
+def failing_document() -> dict[str, Any]:
+    """A pipeline that fails and tells so."""
+    return pipeline(
+        step("a", LIST, input={"start": "x"}),
+        step("b", "orchestrator.fail", input={"code": "NO", "message": "m"}),
+        on_error=[
+            step("h", LIST, input={"start": "${error.code}"}),
+            step("tell", "orchestrator.emit", input={"topic": "t"}),
+        ],
+    )
+
+
+def world_of(document: dict[str, Any], **more: Any) -> World:
+    """Its flaky tool fails once, its broken one always."""
+    flaky = failing(1)
+    broken = failing(10**6)
+
+    def answer(call: Call) -> Any:
+        if call.tool.name != "weather.forecast":
+            return Output({"events": [1]})
+        return broken(call) if call.input["city"] == "never" else flaky(call)
+
+    return World(document, answer=answer, **more)
+
+
+def summary(world: World) -> list[tuple[str, str]]:
+    """Each step's last state."""
+    return sorted({entry.path: entry.state for entry in world.journal}.items())
+
+
+def boundaries_of(document: dict[str, Any]) -> int:
+    """How often a run of it asks for something."""
+    world = world_of(document)
+    world.run()
+    return world.requests
+
+
+DOCUMENTS = {"everything": everything(), "failing": failing_document()}
+BOUNDARIES = [
+    (name, place, before)
+    for name, document in DOCUMENTS.items()
+    for place in range(boundaries_of(document))
+    for before in (True, False)
+]
+
+
+@pytest.mark.parametrize(("name", "place", "before"), BOUNDARIES)
+def test_a_crash_at_any_boundary_changes_nothing(name: str, place: int, before: bool) -> None:
+    """Before the request is served, and after it was served but before the engine knows."""
+    quiet = world_of(DOCUMENTS[name])
+    wanted = quiet.run()
+    world = world_of(DOCUMENTS[name], crash_at=place, crash_before_answer=before)
+    ending = world.run()
+    assert (ending.state, ending.output, ending.error) == (wanted.state, wanted.output, wanted.error)
+    assert summary(world) == summary(quiet)
+    recorded = Counter((entry.path, entry.attempt) for entry in world.journal)
+    assert max(recorded.values()) == 1, "no attempt is recorded twice"
+    assert max(Counter(world.effects).values()) == 1, "effects are exactly once"
+    calls = Counter(call.idempotency_key for call in world.calls)
+    usual = Counter(call.idempotency_key for call in quiet.calls)
+    assert calls.keys() == usual.keys()
+    assert sum((calls - usual).values()) <= 2, "only what was not durable is called again"

@@ -1,0 +1,250 @@
+"""What a run does: data, conditions, retries, handlers, limits."""
+
+import orjson
+import pytest
+
+from pipeline_engine.failure import TIMEOUT, Failure
+from pipeline_engine.journal import idempotency_key
+from pipeline_engine.requests import Call, Output
+from tests.unit.engine.pipelines import pipeline, step
+from tests.unit.engine.world import World, error_of, failing
+
+LIST = "calendar.list_events"
+INPUT = {"start": "${now}"}
+
+
+def test_data_flows_through_steps_to_the_output() -> None:
+    """Typed templates, `save_as`, `now`, `event`, `run`, `step` and the output."""
+    document = pipeline(
+        step("a", LIST, input=INPUT, save_as="agenda"),
+        step("b", input={"n": "${length(steps.agenda.events)}", "me": "${step.path}", "x": "${event.data.x}"}),
+        output={"text": "${steps.b.n} in ${run.name}", "b": "${steps.b}", "p": "${params.p}"},
+    )
+    world = World(document, params={"p": [True]})
+    ending = world.run()
+    assert orjson.loads(ending.output) == {
+        "text": "2 in runs/r",
+        "b": {"n": 2, "me": "b", "x": 1},
+        "p": [True],
+    }
+    assert orjson.loads(world.journal[0].input) == {"start": "2027-01-15T08:00:00Z"}
+    assert world.calls[0].idempotency_key == "root/a"
+
+
+def test_a_run_of_pure_steps_asks_for_nothing() -> None:
+    """It ends at once, and its entries ride with the end."""
+    world = World(
+        pipeline(step("a", input={"x": 1}), step("b", condition="steps.a.x == 2"), step("c", input={"y": "${steps.b}"}))
+    )
+    ending = world.run()
+    assert world.requests == 0
+    assert world.states() == [("a", 1, "SUCCEEDED"), ("b", 1, "SKIPPED"), ("c", 1, "SUCCEEDED")]
+    assert orjson.loads(ending.entries[2].output) == {"y": None}
+
+
+def test_a_step_waits_for_the_journal_of_what_has_effects() -> None:
+    """Between two calls lies a commit; pure steps between them ride along."""
+    document = pipeline(step("a", LIST, input=INPUT), step("b", input={}), step("c", LIST, input=INPUT))
+    world = World(document)
+    generator = iter_requests(world)
+    assert generator == ["Call", "Commit", "Call"]
+
+
+def iter_requests(world: World) -> list[str]:
+    """The kinds of requests of a run, in order."""
+    seen: list[str] = []
+    inner = world._serve
+
+    def spy(request: object) -> object:
+        seen.append(type(request).__name__)
+        return inner(request)  # type: ignore[arg-type]
+
+    world._serve = spy  # type: ignore[method-assign, assignment]
+    world.run()
+    return seen
+
+
+def test_failed_attempts_are_repeated_with_growing_delays() -> None:
+    """Two retries by default, from one second, doubling; every attempt is recorded."""
+    world = World(pipeline(step("a", LIST, input=INPUT)), answer=failing(2))
+    assert world.run().state == "SUCCEEDED"
+    assert world.slept == [1.0, 2.0]
+    assert world.states() == [("a", 1, "FAILED"), ("a", 2, "FAILED"), ("a", 3, "SUCCEEDED")]
+    assert {call.idempotency_key for call in world.calls} == {"root/a"}
+
+
+def test_retries_end() -> None:
+    """After the last retry the run fails with the last error."""
+    world = World(pipeline(step("a", LIST, input=INPUT)), answer=failing(99))
+    error = error_of(world.run())
+    assert (error["code"], error["step"], error["attempt"], error["tool"]) == ("TOOL_UNAVAILABLE", "a", 3, LIST)
+
+
+@pytest.mark.parametrize(
+    ("step_retry", "task_retry", "calls"),
+    [(0, b"", 1), (1, b'{"max":5}', 2), (None, b'{"max":5,"delay":"0.001s"}', 6), (None, b"{}", 1), (None, b"", 3)],
+)
+def test_the_step_decides_before_the_task(step_retry: int | None, task_retry: bytes, calls: int) -> None:
+    """Step, else tool, else task, else two."""
+    retry = {} if step_retry is None else {"retry": step_retry}
+    world = World(pipeline(step("a", LIST, input=INPUT, **retry)), answer=failing(99), retry=task_retry)
+    world.run()
+    assert len(world.calls) == calls
+
+
+def test_a_long_delay_gives_the_slot_back() -> None:
+    """Over five seconds the run leaves the engine with what is recorded, and goes on with the next attempt."""
+    world = World(pipeline(step("a", LIST, input=INPUT, retry={"max": 1, "delay": "10m"})), answer=failing(1))
+    assert world.run().state == "SUCCEEDED"
+    assert world.slept == [600.0]
+    assert [call.idempotency_key for call in world.calls] == ["root/a", "root/a"]
+    assert world.states() == [("a", 1, "FAILED"), ("a", 2, "SUCCEEDED")]
+
+
+def test_only_chosen_codes_are_repeated() -> None:
+    """`codes` replaces the default; a refusal by the tool is not repeated unless it is named."""
+    refused = Failure("TOOL_ERROR", "404")
+    world = World(pipeline(step("a", LIST, input=INPUT)), answer=lambda _: refused)
+    world.run()
+    assert len(world.calls) == 1
+    chosen = {"max": 1, "codes": ["TOOL_ERROR"]}
+    world = World(pipeline(step("a", LIST, input=INPUT, retry=chosen)), answer=lambda _: refused)
+    world.run()
+    assert len(world.calls) == 2
+
+
+def test_input_and_output_are_validated() -> None:
+    """After rendering and before saving, with a pointer; neither is repeated."""
+    document = pipeline(step("a", LIST, input={"start": "x", "limit": "${params.n}"}))
+    error = error_of(World(document, params={"n": 0}).run())
+    assert (error["code"], error["pointer"]) == ("VALIDATION_INPUT", "/limit")
+    world = World(pipeline(step("a", LIST, input=INPUT)), answer=lambda _: Output({"nothing": 1}))
+    error = error_of(world.run())
+    assert (error["code"], len(world.calls)) == ("VALIDATION_OUTPUT", 1)
+    assert world.journal[-1].output == b""
+
+
+def test_a_missing_path_is_an_error_with_a_hint() -> None:
+    """Nothing is called with a silent null."""
+    world = World(pipeline(step("a", LIST, input={"start": "${params.nix}"})), params={"city": 1})
+    error = error_of(world.run())
+    assert error["code"] == "EXPRESSION"
+    assert "city" in error["message"]
+    assert "default(params.nix" in error["message"]
+    assert not world.calls
+
+
+def test_continue_saves_the_error() -> None:
+    """Later steps see `{"error": …}`."""
+    document = pipeline(step("a", LIST, input=INPUT, on_error="continue", retry=0), output="${steps.a.error.code}")
+    assert World(document, answer=failing(9)).run().output == b'"TOOL_UNAVAILABLE"'
+
+
+def test_a_steps_handler_runs_and_the_run_goes_on() -> None:
+    """With `error` as a root and stable paths; the failed step is `{"error": …}` for what follows."""
+    handler = [step("h", input={"code": "${error.code}"})]
+    document = pipeline(
+        step("a", LIST, input=INPUT, on_error=handler, retry=0), step("b", input={"x": "${steps.a.error.step}"})
+    )
+    world = World(document, answer=failing(9))
+    assert world.run().state == "SUCCEEDED"
+    assert world.states() == [("a", 1, "FAILED"), ("a.on_error.h", 1, "SUCCEEDED"), ("b", 1, "SUCCEEDED")]
+    assert orjson.loads(world.journal[-1].output) == {"x": "a"}
+
+
+def test_the_pipelines_handler_runs_and_the_run_fails_with_the_first_error() -> None:
+    """Also when the handler itself fails or stops."""
+    for handler in (step("h", input={"e": "${error.message}"}), step("h", "orchestrator.stop")):
+        world = World(
+            pipeline(step("a", "orchestrator.fail", input={"code": "NO_DATA", "message": "m"}), on_error=[handler])
+        )
+        assert error_of(world.run())["code"] == "NO_DATA"
+        assert world.states()[-1] == ("on_error.h", 1, "SUCCEEDED")
+    failing_handler = step("h", "orchestrator.fail", input={"code": "OTHER", "message": "x"})
+    document = pipeline(step("a", "orchestrator.fail", input={"code": "A", "message": "m"}), on_error=[failing_handler])
+    assert error_of(World(document).run())["code"] == "A"
+
+
+def test_stop_ends_with_its_output() -> None:
+    """The pipeline's own output is not evaluated and later steps do not run."""
+    document = pipeline(
+        step("a", "orchestrator.stop", input={"output": {"sent": False}}), step("b"), output="${params.missing}"
+    )
+    world = World(document)
+    assert world.run().output == b'{"sent":false}'
+    assert world.states() == [("a", 1, "SUCCEEDED")]
+
+
+def test_effects_are_performed_by_the_worker() -> None:
+    """Their result is the step's output; a failing one is data."""
+    document = pipeline(
+        step("a", "orchestrator.put_state", input={"namespace": "n", "key": "k", "value": 1, "revision": 3}),
+        output="${steps.a.revision}",
+    )
+    assert World(document).run().output == b"1"
+    conflict = Failure("TOOL_ERROR", "the revision is 4")
+    world = World(document, perform=lambda _: conflict)
+    assert error_of(world.run())["message"] == "the revision is 4"
+    assert len(world.effects) == 1
+
+
+def test_what_may_not_be_called_is_not() -> None:
+    """A denied tool and an unknown one are errors of their step, without a call."""
+    world = World(pipeline(step("a", LIST, input=INPUT)), denied=(LIST,))
+    assert error_of(world.run())["code"] == "DENIED"
+    error = error_of(World(pipeline(step("a", "no.such"))).run())
+    assert (error["code"], error["message"]) == ("TOOL_ERROR", "unknown tool no.such")
+    assert not world.calls
+
+
+def test_time_limits() -> None:
+    """The step's limit is given to the call; the run's limit ends the run whatever the step's `on_error` says."""
+
+    def slow(_call: Call) -> Failure:
+        return Failure(TIMEOUT, "slow", retryable=True)
+
+    world = World(pipeline(step("a", LIST, input=INPUT, timeout="7s", retry=0)), answer=slow)
+    assert error_of(world.run())["code"] == "TIMEOUT"
+    assert world.calls[0].timeout == 7.0
+    document = pipeline(
+        step("a", LIST, input=INPUT, on_error="continue"), on_error=[step("h", LIST, input={"start": "${error.code}"})]
+    )
+    world = World(document, answer=slow, remaining_ms=5000)
+    error = error_of(world.run())
+    assert (error["code"], error["message"]) == ("TIMEOUT", "the run has taken longer than it may")
+    assert world.calls[0].timeout == 5.0
+    assert world.calls[1].body == b'{"start":"TIMEOUT"}'
+
+
+def test_the_pipelines_own_limit_counts_from_its_first_entry() -> None:
+    """Across delays too."""
+    document = pipeline(step("a", LIST, input=INPUT, retry={"max": 9, "delay": "6s"}), timeout="20s")
+    world = World(document, answer=failing(99))
+    assert error_of(world.run())["code"] == "TIMEOUT"
+    assert sum(world.slept) == pytest.approx(20.0)
+
+
+def test_keys_are_bounded() -> None:
+    """A long key keeps its beginning and gets a digest; it stays the same."""
+    key = idempotency_key("r" * 300, "a")
+    assert len(key) == 254
+    assert key == idempotency_key("r" * 300, "a") != idempotency_key("r" * 300, "b")
+    assert idempotency_key("r", "a") == "r/a"
+
+
+def test_huge_values_fail_their_step_only() -> None:
+    """A large value written many times is refused before it exists."""
+    big = "x" * 400_000
+    document = pipeline(step("a", input={f"k{number}": "${params.big}" for number in range(500)}, on_error="continue"))
+    world = World(document, params={"big": big})
+    assert world.run().state == "SUCCEEDED"
+    assert orjson.loads(world.journal[0].error)["code"] == "PAYLOAD_TOO_LARGE"
+
+
+def test_many_large_pure_steps_are_committed_on_the_way() -> None:
+    """The last message stays small whatever the pipeline."""
+    document = pipeline(*[step(f"s{number}", input={"x": "${params.big}"}) for number in range(10)])
+    world = World(document, params={"big": "x" * 200_000})
+    ending = world.run()
+    assert sum(len(entry.input) for entry in ending.entries) < 1_000_000
+    assert len(world.journal) == 10

@@ -1,0 +1,115 @@
+"""Templates keep types, interpolate text, and are rendered exactly once."""
+
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ordinaut.expressions import ExpressionError, Kind
+from pipeline_engine.payload import PayloadError, read, write
+from pipeline_engine.template import compile_template
+
+ROOTS: dict[str, Any] = {"params": {"n": 1, "t": True, "o": {"a": [1]}, "z": None, "s": "text", "again": "${params.n}"}}
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("${params.n}", 1),
+        ("${ params.o }", {"a": [1]}),
+        (
+            "n=${params.n} t=${params.t} o=${params.o} z=${params.z} s=${params.s}",
+            'n=1 t=true o={"a":[1]} z=null s=text',
+        ),
+        ("$${params.n} and $$", "${params.n} and $$"),
+        ("a $${x} ${params.n}", "a ${x} 1"),
+        ("${params.again}", "${params.n}"),
+        ("x ${params.again}", "x ${params.n}"),
+        ("{{ ''.__class__.__mro__ }}", "{{ ''.__class__.__mro__ }}"),
+        ("${ {k: params.n} }", {"k": 1}),
+        ("${'}'}", "}"),
+        ({"a": ["${params.n}", {"b": "${params.s}!"}], "c": 5}, {"a": [1, {"b": "text!"}], "c": 5}),
+    ],
+)
+def test_templates_render(template: Any, value: Any) -> None:
+    """One placeholder alone keeps its type; results are not read again."""
+    assert compile_template(template).render(ROOTS) == value
+
+
+@pytest.mark.parametrize("template", ["${", "${params.n", "${a${b}}", "${}", "a ${ } b", "x ${'a}"])
+def test_unreadable_templates_are_refused(template: str) -> None:
+    """When they are compiled, not when they are rendered."""
+    with pytest.raises(ExpressionError) as caught:
+        compile_template(template)
+    assert caught.value.kind is Kind.SYNTAX
+
+
+def test_constants_are_known() -> None:
+    """What holds no placeholder is not rendered at all."""
+    value = {"a": ["x", 1, "$"]}
+    template = compile_template(value)
+    assert template.constant
+    assert template.render({}) is value
+
+
+def test_rendering_leaves_the_document_alone() -> None:
+    """Each run gets values of its own."""
+    document = {"a": ["${params.n}", 2], "b": {"c": "${params.s}"}}
+    before = orjson.dumps(document)
+    template = compile_template(document)
+    template.render(ROOTS)["a"].append(3)
+    assert orjson.dumps(document) == before
+    assert template.render(ROOTS) == {"a": [1, 2], "b": {"c": "text"}}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="${}'\"` an.x", max_size=20))
+def test_any_text_renders_or_is_refused(text: str) -> None:
+    """Nothing but an ExpressionError comes of any text."""
+    with suppress(ExpressionError):
+        compile_template(text).render({"a": {"n": 1}, "x": "${a}"})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=30).filter(lambda text: "$" not in text and "\0" not in text))
+def test_values_are_never_templates(value: str) -> None:
+    """Whatever a value holds, it comes out as it went in."""
+    hostile = "${params.n} $${" + value
+    assert compile_template("${v}").render({"v": hostile}) == hostile
+    assert compile_template("<${v}>").render({"v": hostile}) == f"<{hostile}>"
+
+
+@pytest.mark.parametrize(
+    ("text", "large"),
+    [
+        (b"NaN", False),
+        (b'"\\ud800"', False),
+        (b'"\\u0000"', False),
+        (b'{"\\u0000": 1}', False),
+        (b"1e400", False),
+        (b"18446744073709551616", False),
+        (b"[-9223372036854775809]", False),
+        (b"[" * 65 + b"]" * 65, True),
+        (b"[" * 5000 + b"]" * 5000, False),
+        (b'"' + b"x" * (1024 * 1024) + b'"', True),
+        (b"<html>", False),
+        (b"\xff", False),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(text: bytes, large: bool) -> None:
+    """Answers of tools that PostgreSQL or a reader would choke on, or that would be rounded."""
+    with pytest.raises(PayloadError) as caught:
+        read(text)
+    assert caught.value.too_large is large
+
+
+def test_what_can_be_kept_is_kept_exactly() -> None:
+    """Large integers, long fractions, escaped texts."""
+    for text in (b"18446744073709551615", b"-9223372036854775808", b'"\\\\u0000"', b"[" * 64 + b"]" * 64):
+        assert write(read(text)) == text
+    assert read(b"0.12345678901234567890123") == pytest.approx(0.123456789012345678)
+    assert read(b'"12345678901234567890123"') == "12345678901234567890123"
+    assert read(b"") is None

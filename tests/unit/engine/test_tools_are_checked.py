@@ -1,0 +1,101 @@
+"""Which tools can be registered."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.validation import validate_tool
+from tests.unit.engine.pipelines import CALENDAR, TOOLS
+
+
+def fields(**changes: Any) -> dict[str, str]:
+    """Reason by field of a tool that differs from a good one."""
+    tool = {**CALENDAR, **changes}
+    answer = validate_tool(pb.ValidateToolRequest(tool=orjson.dumps(tool)))
+    return {violation.field: ErrorReason.Name(violation.reason) for violation in answer.violations}
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: str(tool["name"]))
+def test_good_tools_pass(tool: dict[str, Any]) -> None:
+    """The built-in tools and an HTTP tool are accepted."""
+    assert not validate_tool(pb.ValidateToolRequest(tool=orjson.dumps(tool))).violations
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:pw@host/",
+        "http://host#@evil/",
+        "http://host\\@evil/",
+        "http://ho\tst/",
+        "http://аpple.com/",  # noqa: RUF001 - a Cyrillic letter on purpose
+        "http://host:22/",
+        "http://host:6379/",
+        "http://host:5432/",
+        "http://host:0/",
+        "http://host:99999/",
+        "file:///etc/passwd",
+        "ftp://host/",
+        "//host/",
+        "http:///x",
+        "http://${params.host}/",
+        "http://[::1/",
+        "http://h/ x",
+        "http://h/\r\nX: y",
+        "",
+        None,
+        7,
+    ],
+)
+def test_bad_urls_are_refused(url: Any) -> None:
+    """Everything that is no plain http or https URL."""
+    assert fields(http={"url": url}) == {"http.url": "INVALID_TRANSPORT"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "x"},
+        {"authorization": "x"},
+        {"Content-Length": "1"},
+        {"X-A": "b\r\nc"},
+        {"X A": "b"},
+        {"X": 1},
+        {"X": "é"},
+    ],
+)
+def test_bad_headers_are_refused(headers: dict[str, Any]) -> None:
+    """What the transport sets itself, and what would forge more."""
+    found = fields(http={"url": "http://host/", "headers": headers})
+    assert found == {f"http.headers.{next(iter(headers))}": "INVALID_TRANSPORT"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "http://127.0.0.1/x"},
+        {"$ref": "file:///etc/passwd"},
+        {"properties": {"a": {"$ref": "other.json"}}},
+        {"$ref": "#/nowhere"},
+        {"type": "strin"},
+        {"pattern": "("},
+        {"pattern": "(a+)+(?=x)"},
+        {"enum": ["x" * 10] * 10_000},
+        {"$schema": "http://json-schema.org/draft-07/schema#"},
+    ],
+)
+def test_bad_schemas_are_refused(schema: dict[str, Any]) -> None:
+    """Nothing remote, nothing invalid, nothing huge, no pattern that needs backtracking."""
+    assert set(fields(input_schema=schema).values()) == {"INVALID_SCHEMA"}
+
+
+def test_names_and_transport_are_needed() -> None:
+    """A tool has a name of its own, a transport, and a sane time limit."""
+    assert fields(name="Bad Name") == {"name": "NAME_INVALID"}
+    assert fields(name="orchestrator.mine") == {"name": "RESERVED"}
+    assert fields(http=None) == {"http": "FIELD_REQUIRED"}
+    assert fields(timeouts={"run": "2d"}) == {"timeouts.run": "FIELD_INVALID"}
+    assert fields(http={"url": "http://h/", "method": "TRACE"}) == {"http.method": "INVALID_TRANSPORT"}

@@ -1,0 +1,159 @@
+"""Drives a run as the engine and its worker do, without sockets; it can crash at any request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
+from pipeline_engine.failure import TIMEOUT, Failure
+from pipeline_engine.interpreter import execute
+from pipeline_engine.language.compile import compile_plan
+from pipeline_engine.requests import Answer, Call, Commit, Delayed, Ending, Finished, Output, Perform, Request
+from tests.unit.engine.pipelines import TOOL_TEXTS
+
+NOW_US = 1_800_000_000_000_000
+
+
+class CrashedError(Exception):
+    """The engine is gone."""
+
+
+class TurnedClock:
+    """A clock that only moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(1_700_000_000 + self.seconds, UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def succeed(_call: Call) -> Output | Failure:
+    return Output({"events": [1, 2]})
+
+
+@dataclass
+class World:
+    """One run: what is durable, what was called, and where the engine crashes."""
+
+    document: Any
+    answer: Callable[[Call], Output | Failure] = succeed
+    perform: Callable[[JournalEntry], Any] = lambda entry: {"event": "events/1", "revision": 1, "value": None}
+    params: dict[str, Any] = field(default_factory=dict)
+    denied: tuple[str, ...] = ()
+    retry: bytes = b""
+    remaining_ms: int = 0
+    crash_at: int | None = None
+    crash_before_answer: bool = False
+    journal: list[JournalEntry] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    effects: list[str] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    requests: int = 0
+    clock: TurnedClock = field(default_factory=TurnedClock)
+    jitter: float = 1.0
+
+    def run(self) -> Finished:
+        """To the end, through crashes and delays."""
+        while True:
+            try:
+                ending = self.segment()
+            except CrashedError:
+                continue
+            if isinstance(ending, Finished):
+                return ending
+            self.slept.append(ending.delay_ms / 1000)
+            self.clock.seconds += ending.delay_ms / 1000
+
+    def segment(self) -> Ending:
+        """From the journal to an end, a delay or a crash."""
+        plan = compile_plan(orjson.dumps(self.document), TOOL_TEXTS, self.denied, self.retry)
+        start = RunStart(
+            handle=1,
+            hash="h",
+            root="root",
+            params=orjson.dumps(self.params),
+            run=b'{"name":"runs/r"}',
+            event=b'{"data":{"x":1}}',
+            now_us=NOW_US,
+            remaining_ms=self.remaining_ms,
+            journal=self.journal,
+        )
+        generator = execute(plan, start, self.clock, lambda: self.jitter)
+        answer: Answer = None
+        try:
+            while True:
+                answer = self._serve(generator.send(answer))
+        except StopIteration as stop:
+            ending: Ending = stop.value
+        self.journal.extend(ending.entries)
+        return ending
+
+    def _serve(self, request: Request) -> Answer:
+        crashes = self.requests == self.crash_at
+        self.requests += 1
+        if crashes and self.crash_before_answer:
+            raise CrashedError
+        answer = self._answer(request)
+        if crashes:
+            raise CrashedError
+        return answer
+
+    def _answer(self, request: Request) -> Answer:
+        if isinstance(request, Commit):
+            self.journal.extend(request.entries)
+            return None
+        if isinstance(request, Perform):
+            return self._perform(request)
+        if isinstance(request, Call):
+            self.calls.append(request)
+            answer = self.answer(request)
+            if isinstance(answer, Failure) and answer.code == TIMEOUT:
+                self.clock.seconds += request.timeout
+            return answer
+        self.slept.append(request.seconds)
+        self.clock.seconds += request.seconds
+        return None
+
+    def _perform(self, request: Perform) -> JournalEntry:
+        self.journal.extend(request.entries)
+        self.effects.append(request.idempotency_key)
+        output = self.perform(request.step)
+        entry = JournalEntry(path=request.step.path, attempt=request.step.attempt, tool=request.step.tool)
+        if isinstance(output, Failure):
+            entry.state, entry.error = "FAILED", output.to_json()
+        else:
+            entry.state, entry.output = "SUCCEEDED", orjson.dumps(output)
+        self.journal.append(entry)
+        return entry
+
+    def states(self) -> list[tuple[str, int, str]]:
+        """Path, attempt and state of every recorded attempt."""
+        return [(entry.path, entry.attempt, entry.state) for entry in self.journal]
+
+
+def failing(times: int, code: str = "TOOL_UNAVAILABLE", **more: Any) -> Callable[[Call], Output | Failure]:
+    """A tool that fails so often and then answers."""
+    left = [times]
+
+    def answer(_call: Call) -> Output | Failure:
+        left[0] -= 1
+        return Failure(code, "no", retryable=True, **more) if left[0] >= 0 else Output({"events": [1, 2]})
+
+    return answer
+
+
+def error_of(ending: Finished) -> dict[str, Any]:
+    """The error of a failed run."""
+    assert ending.state == "FAILED"
+    error: dict[str, Any] = orjson.loads(ending.error)
+    return error
+
+
+__all__ = ["Delayed", "World", "error_of", "failing", "succeed"]

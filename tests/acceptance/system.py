@@ -1,0 +1,121 @@
+"""The system under test as a stranger runs it: `ordinaut up` as a process of its own, with faults to be done to it."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from ordinaut.client import Client
+
+START_SECONDS = 60.0
+END_SECONDS = 60.0
+LOOK_SECONDS = 0.02  # how often /proc is looked at: nothing tells of another process's children
+
+
+class SystemUnderTest:
+    """`async with SystemUnderTest(folder) as system`; what is left of it at the end is killed.
+
+    `environment` goes to every process. After `kill_everything`, `start` begins again on the same folder and ports.
+    """
+
+    def __init__(self, folder: Path, *, workers: int = 1, engines: int = 1, **environment: str) -> None:
+        self.folder = folder
+        self._options = ["--workers", str(workers), "--engines", str(engines)]
+        self._environment = {**os.environ, "ORDINAUT_LEASE_SECONDS": "2", **environment}
+        self._process: asyncio.subprocess.Process | None = None
+        self._ports = ["--grpc-port", "0", "--rest-port", "0"]
+        self.said: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_failure: object) -> None:
+        if self._process is not None and self._process.returncode is None:
+            await self.stop()
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ordinaut.cli", "up", "--json", "--data-dir", str(self.folder),
+            *self._ports, *self._options,
+            env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=None,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            self.said = json.loads(await self._process.stdout.readline())
+        grpc, rest = (self.said[face].rpartition(":")[2] for face in ("grpc", "rest"))
+        self._ports = ["--grpc-port", grpc, "--rest-port", rest]
+
+    async def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        async with asyncio.timeout(END_SECONDS):
+            return await self._process.wait()
+
+    def client(self) -> Client:
+        return Client(self.said["grpc"], self.said["token"])
+
+    def pids(self, service: str) -> list[int]:
+        """The present processes of a service."""
+        assert self._process is not None
+        return [pid for pid in _children(self._process.pid) if _runs(pid, service)]
+
+    async def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Kills one process of a service and waits until another has taken its place."""
+        pid = (await self._until_some(service))[0]
+        os.kill(pid, number)
+        async with asyncio.timeout(START_SECONDS):
+            while pid in self.pids(service) or not self.pids(service):
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def kill_everything(self) -> None:
+        """kill -9 of `ordinaut up`, and waits until nothing of it is left."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+        async with asyncio.timeout(END_SECONDS):
+            while self.left_behind():
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def left_behind(self) -> dict[int, str]:
+        """Every process that was told this folder, by command line, `up` itself left out."""
+        own = self._process.pid if self._process is not None and self._process.returncode is None else 0
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal() and int(entry.name) not in (os.getpid(), own):
+                with suppress(OSError):
+                    told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                    if str(self.folder).encode() in told and _alive(int(entry.name)):
+                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    async def _until_some(self, service: str) -> list[int]:
+        async with asyncio.timeout(START_SECONDS):
+            while not (pids := self.pids(service)):
+                await asyncio.sleep(LOOK_SECONDS)
+        return pids
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def _runs(pid: int, service: str) -> bool:
+    with suppress(OSError):
+        return f"-m\0{service}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes() and _alive(pid)
+    return False
+
+
+def _alive(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False

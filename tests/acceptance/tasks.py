@@ -1,0 +1,65 @@
+"""Tasks as the acceptance tests need them."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from google.protobuf import json_format
+
+from ordinaut.client import Client
+from ordinaut.client.resume import Patience, repeated
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_service_pb2 import GetRunRequest
+from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
+
+CALLS_AT_ONCE = 20
+
+
+def working_steps(count: int) -> dict[str, Any]:
+    """A pipeline of `count` calls of `work.step`."""
+    steps = [
+        {"id": f"s{step}", "uses": "work.step", "with": {"run": "${run.name}", "step": f"s{step}"}, "retry": 20}
+        for step in range(count)
+    ]
+    return {"version": 1, "steps": steps}
+
+
+async def create_task(client: Client, task_id: str, pipeline: dict[str, Any], **fields: Any) -> Task:
+    task = json_format.ParseDict({"pipeline": pipeline, **fields}, Task())
+    return await client.tasks.CreateTask(CreateTaskRequest(task=task, task_id=task_id))
+
+
+async def run_task(client: Client, task_id: str) -> str:
+    """Asks for one run, again with the same request_id until there is an answer; its name."""
+    request = RunTaskRequest(name=f"tasks/{task_id}", request_id=str(uuid.uuid4()))
+    return (await repeated(lambda: client.tasks.RunTask(request), Patience())).name
+
+
+async def run_many(client: Client, task_id: str, count: int) -> list[str]:
+    gate = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    async def one() -> str:
+        async with gate:
+            return await run_task(client, task_id)
+
+    return list(await asyncio.gather(*(one() for _ in range(count))))
+
+
+async def ended(client: Client, names: list[str], within: float) -> dict[str, list[str]]:
+    """Waits for the lifecycle events that end these runs; every one that came, by run."""
+    waiting = set(names)
+    seen: dict[str, list[str]] = {name: [] for name in names}
+    async with asyncio.timeout(within):
+        async for event in client.watch_events("ordinaut.run.*", after_position=0):
+            what = event.topic.rpartition(".")[2]
+            if event.source in seen and what in {"succeeded", "failed", "cancelled"}:
+                seen[event.source].append(what)
+                waiting.discard(event.source)
+                if not waiting:
+                    return seen
+    raise AssertionError("unreachable")
+
+
+async def get_run(client: Client, name: str) -> Run:
+    return await client.runs.GetRun(GetRunRequest(name=name))

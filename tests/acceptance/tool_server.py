@@ -1,0 +1,60 @@
+"""A tool that keeps a log of its own: the third witness beside the database and the processes."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiohttp import web
+
+from ordinaut.client import Client
+from ordinaut.v1.tool_pb2 import HttpTransport, Tool
+from ordinaut.v1.tool_service_pb2 import CreateToolRequest
+
+
+@dataclass
+class ToolServer:
+    """`work.step {run, step}` answers after `seconds`; while `gate` is clear it answers nothing."""
+
+    seconds: float = 0.01
+    calls: list[tuple[str, str, str]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __aenter__(self) -> Self:
+        self.gate.set()
+        application = web.Application()
+        application.router.add_post("/step", self._step)
+        self._runner = web.AppRunner(application)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_failure: object) -> None:
+        self.gate.set()
+        await self._runner.cleanup()
+
+    async def register(self, client: Client) -> None:
+        tool = Tool(
+            name="tools/work.step",
+            effect=Tool.IDEMPOTENT,
+            http=HttpTransport(url=f"http://127.0.0.1:{self.port}/step"),
+        )
+        await client.tools.CreateTool(CreateToolRequest(tool=tool))
+
+    def keys(self) -> dict[tuple[str, str], set[str]]:
+        """The idempotency keys that came for each step of each run."""
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for run, step, key in self.calls:
+            found[run, step].add(key)
+        return found
+
+    async def _step(self, request: web.Request) -> web.Response:
+        given: dict[str, Any] = await request.json()
+        self.calls.append((given["run"], given["step"], request.headers["Idempotency-Key"]))
+        self.called.set()
+        await self.gate.wait()
+        await asyncio.sleep(self.seconds)  # the tool is at work
+        return web.json_response({"done": given["step"]})

@@ -59,6 +59,7 @@ class HttpTools:
     """The engine's HTTP client; create it inside the running loop, and `close` it."""
 
     def __init__(self, egress: Egress, *, connections: int = 512) -> None:
+        self._egress = egress
         connector = aiohttp.TCPConnector(
             limit=connections,
             resolver=GuardedResolver(egress),
@@ -91,6 +92,7 @@ class HttpTools:
     async def _send(self, target: HttpTarget, request: Call) -> Output | Failure:
         headers = {**target.headers, "Idempotency-Key": request.idempotency_key}
         url = URL(target.url, encoded=True)
+        self._refuse_disguised(url)
         body: bytes | None = request.body
         if target.method == "GET":
             url, body = url.update_query(query_of(request.input)), None
@@ -103,6 +105,15 @@ class HttpTools:
         ) as response:
             text = await _read_limited(response)
             return text if isinstance(text, Failure) else answer(response.status, response.headers, text)
+
+    def _refuse_disguised(self, url: URL) -> None:
+        """Judges `127.1`, `2130706433` and `0177.0.0.1` as the addresses that they are to the operating system."""
+        try:
+            address = socket.inet_ntoa(socket.inet_aton(url.raw_host or ""))
+        except OSError:
+            return
+        if not self._egress.permits(address, url.port or 0):
+            raise EgressDeniedError(f"{url.raw_host} is {address}, which is closed to tools")
 
 
 def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,168 @@
+"""HTTP tools over real sockets: what is sent, what each answer means, and where nothing is sent at all."""
+
+import asyncio
+import gzip
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+
+from pipeline_engine.egress import Egress, parse_rules
+from pipeline_engine.failure import Failure
+from pipeline_engine.requests import Call, Output
+from pipeline_engine.tools.definition import read_tool
+from pipeline_engine.tools.http import HttpTools
+from tests.integration.engine_rig import Handler, http_tool, tool_server
+
+LIMIT = 1024 * 1024
+
+
+async def call(
+    port: int, value: dict[str, Any] | None = None, allow: str = "127.0.0.0/8", **http: Any
+) -> Output | Failure:
+    """Calls the tool server once."""
+    tools = HttpTools(Egress(parse_rules(allow)))
+    tool = read_tool(orjson.loads(http_tool("t.x", port, **http)))
+    given = value or {}
+    try:
+        async with asyncio.timeout(10):
+            return await tools.call(Call(tool, given, orjson.dumps(given), "root/a", 10.0))
+    finally:
+        await tools.close()
+
+
+def answering(**response: Any) -> Handler:
+    """A server that always answers so."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(**response)
+
+    return handle
+
+
+async def test_a_request_carries_input_key_and_headers() -> None:
+    """JSON in the body; nothing is compressed."""
+    seen: dict[str, Any] = {}
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.update(method=request.method, body=await request.json(), headers=request.headers.copy())
+        return web.json_response({"ok": True})
+
+    async with tool_server(handle) as port:
+        assert await call(port, {"a": [1]}, method="PUT", headers={"X-Team": "blue"}) == Output({"ok": True})
+    assert (seen["method"], seen["body"]) == ("PUT", {"a": [1]})
+    wanted = {"Idempotency-Key": "root/a", "X-Team": "blue", "Content-Type": "application/json"}
+    assert wanted.items() <= dict(seen["headers"]).items()
+    assert seen["headers"]["Accept-Encoding"] == "identity"
+
+
+async def test_get_puts_the_input_into_the_query() -> None:
+    """Texts as they are, lists repeated, the rest as JSON; the URL's own query stays."""
+    seen: list[tuple[str, str]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.extend(request.query.items())
+        return web.json_response([])
+
+    async with tool_server(handle) as port:
+        value = {"city": "São Paulo & more", "tag": ["a", "b"], "n": 3, "deep": {"x": None}, "no": None}
+        await call(port, value, method="GET", url=f"http://127.0.0.1:{port}/x?key=1")
+    assert seen == [
+        ("key", "1"),
+        ("city", "São Paulo & more"),
+        ("tag", "a"),
+        ("tag", "b"),
+        ("n", "3"),
+        ("deep", '{"x":null}'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("response", "code", "retryable"),
+    [
+        ({"status": 400, "text": "no"}, "TOOL_ERROR", False),
+        ({"status": 404}, "TOOL_ERROR", False),
+        ({"status": 408}, "TOOL_ERROR", True),
+        ({"status": 425}, "TOOL_ERROR", True),
+        ({"status": 429}, "TOOL_ERROR", True),
+        ({"status": 500}, "TOOL_UNAVAILABLE", True),
+        ({"status": 503}, "TOOL_UNAVAILABLE", True),
+        ({"status": 302, "headers": {"Location": "http://169.254.169.254/"}}, "TOOL_ERROR", False),
+        ({"status": 307, "headers": {"Location": "file:///etc/passwd"}}, "TOOL_ERROR", False),
+        ({"text": "<html>", "content_type": "text/html"}, "TOOL_ERROR", False),
+        ({"body": b"{", "content_type": "application/json"}, "VALIDATION_OUTPUT", False),
+        ({"body": b'"\\u0000"', "content_type": "application/json"}, "VALIDATION_OUTPUT", False),
+        ({"body": b"[" * 100 + b"]" * 100, "content_type": "application/json"}, "PAYLOAD_TOO_LARGE", False),
+        ({"body": b'"' + b"x" * LIMIT + b'"', "content_type": "application/json"}, "PAYLOAD_TOO_LARGE", False),
+        ({"body": gzip.compress(b"1" * 10**6), "headers": {"Content-Encoding": "gzip"}}, "TOOL_ERROR", False),
+    ],
+)
+async def test_every_bad_answer_is_a_failure(response: dict[str, Any], code: str, retryable: bool) -> None:
+    """With its code, and whether another try may help."""
+    async with tool_server(answering(**response)) as port:
+        found = await call(port)
+    assert isinstance(found, Failure)
+    assert (found.code, found.retryable) == (code, retryable)
+
+
+@pytest.mark.parametrize(("body", "value"), [(b"", None), (b"null", None), (b" [1] ", [1]), (b'"x"', "x")])
+async def test_any_json_is_an_output(body: bytes, value: Any) -> None:
+    """Also nothing at all, and without a content type."""
+    async with tool_server(answering(body=body)) as port:
+        assert await call(port) == Output(value)
+
+
+async def test_an_endless_answer_is_cut_off() -> None:
+    """After 1 MiB nothing more is read."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with_limit = 64 * LIMIT // 65_536
+        for _ in range(with_limit):
+            await response.write(b" " * 65_536)
+        raise AssertionError("the client read it all")
+
+    async with tool_server(handle) as port:
+        found = await call(port)
+    assert isinstance(found, Failure)
+    assert found.code == "PAYLOAD_TOO_LARGE"
+
+
+async def test_no_server_is_unavailable() -> None:
+    """A refused connection may be tried again."""
+    async with tool_server(answering()) as port:
+        pass
+    found = await call(port)
+    assert isinstance(found, Failure)
+    assert (found.code, found.retryable) == ("TOOL_UNAVAILABLE", True)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+    ],
+)
+async def test_closed_addresses_are_never_connected_to(host: str) -> None:
+    """However the address is written, the step is DENIED and the server hears nothing."""
+    heard: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        heard.append(request.path)
+        return web.json_response({})
+
+    async with tool_server(handle) as port:
+        found = await call(port, allow="", url=f"http://{host}:{port}/x")
+    assert isinstance(found, Failure)
+    assert (found.code, found.details.get("reason")) == ("DENIED", "EGRESS_DENIED")
+    assert not heard

@@ -1,0 +1,183 @@
+"""The Execute stream over a real gRPC server: frames, credit, journal, cancel, isolation, drain."""
+
+import asyncio
+
+import grpc
+import orjson
+import pytest
+from aiohttp import web
+
+from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
+from tests.integration.engine_rig import Worker, definition, engine, http_tool, start, tool_server
+from tests.unit.engine.pipelines import pipeline, step
+
+SET = pipeline(step("a", input={"x": "${params.x}"}), output="${steps.a.x}")
+
+
+async def test_many_runs_come_back_in_few_frames() -> None:
+    """What ends in one turn of the loop leaves in one frame, and the credit comes back with it."""
+    async with engine(credit=300) as running, Worker(running) as worker:
+        await worker.until(lambda w: w.credit == 300)
+        runs = [start(number, params=orjson.dumps({"x": number})) for number in range(300)]
+        await worker.send(definitions=[definition(SET)], starts=runs)
+        await worker.until(lambda w: len(w.finished) == 300)
+        assert worker.frames <= 10
+        assert worker.credit == 600
+        assert [worker.finished[number].output for number in (0, 299)] == [b"0", b"299"]
+        assert {ended.state for ended in worker.finished.values()} == {"SUCCEEDED"}
+
+
+async def test_a_step_starts_only_after_the_journal_of_the_one_before() -> None:
+    """No acknowledgement, no next call."""
+    called: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        called.append(request.headers["Idempotency-Key"])
+        return web.json_response({"n": len(called)})
+
+    document = pipeline(step("a", "t.x"), step("b", "t.x", input={"n": "${steps.a.n}"}), output="${steps.b.n}")
+    async with tool_server(handle) as port, engine() as running, Worker(running, commits=False) as worker:
+        await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
+        await worker.until(lambda w: len(w.committed) == 1)
+        assert called == ["root-1/a"]
+        assert (worker.committed[0].path, worker.committed[0].state) == ("a", "SUCCEEDED")
+        await worker.send(committed=[pb.StepCommitted(handle=1)])
+        ended = await worker.result(1)
+        assert called == ["root-1/a", "root-1/b"]
+        assert [entry.path for entry in ended.entries] == ["b"]
+        assert ended.output == b"2"
+
+
+async def test_effects_go_to_the_worker_and_a_journal_resumes() -> None:
+    """The effect carries the entries before it; a resumed run does nothing twice."""
+    document = pipeline(
+        step("a", input={"x": 1}),
+        step("p", "orchestrator.put_state", input={"namespace": "n", "key": "k", "value": "${steps.a.x}"}),
+        output="${steps.p.revision}",
+    )
+    async with engine() as running, Worker(running) as worker:
+        await worker.send(definitions=[definition(document)], starts=[start(1)])
+        assert (await worker.result(1)).output == b"7"
+        effect = worker.effects[0]
+        assert [entry.path for entry in effect.entries] == ["a"]
+        assert (effect.step.tool, effect.idempotency_key) == ("orchestrator.put_state", "root-1/p")
+        done = pb.JournalEntry(path="p", attempt=1, state="SUCCEEDED", output=b'{"revision":3}')
+        await worker.send(starts=[start(2, journal=[*effect.entries, done])])
+        ended = await worker.result(2)
+        assert ended.output == b"3"
+        assert not ended.entries
+        assert len(worker.effects) == 1
+
+
+async def test_cancelled_runs_stop_and_give_their_credit_back() -> None:
+    """No answer is sent for them."""
+    entered, left = asyncio.Event(), asyncio.Event()
+
+    async def handle(_request: web.Request) -> web.Response:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        return web.Response()
+
+    document = pipeline(step("a", "t.x"))
+    async with tool_server(handle) as port, engine(credit=5) as running, Worker(running) as worker:
+        await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
+        await asyncio.wait_for(entered.wait(), 10)
+        await worker.send(cancels=[pb.RunCancel(handle=1), pb.RunCancel(handle=77)])
+        await worker.until(lambda w: w.credit == 6)
+        await worker.send(definitions=[definition(SET, name="s")], starts=[start(2, "s", params=b'{"x":1}')])
+        await worker.result(2)
+        assert set(worker.finished) == {2}
+
+
+async def test_long_delays_leave_the_engine() -> None:
+    """With the failed attempt as an entry."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    document = pipeline(step("a", "t.x", retry={"max": 1, "delay": "1h", "jitter": False}))
+    async with tool_server(handle) as port, engine() as running, Worker(running) as worker:
+        await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
+        await worker.until(lambda w: 1 in w.delayed)
+        delayed = worker.delayed[1]
+        assert delayed.delay_ms == 3_600_000
+        assert [(entry.path, entry.attempt, entry.state) for entry in delayed.entries] == [("a", 1, "FAILED")]
+
+
+async def test_suspects_are_served_one_stream_at_a_time() -> None:
+    """The second isolated stream gets credit when the first is gone; ordinary streams are not kept waiting."""
+    async with engine(credit=4) as running:
+        async with Worker(running, isolated=True) as first:
+            await first.until(lambda w: w.credit == 4)
+            second = Worker(running, isolated=True)
+            await second.__aenter__()
+            async with Worker(running) as ordinary:
+                await ordinary.until(lambda w: w.credit == 4)
+            assert second.credit == 0
+        await second.until(lambda w: w.credit == 4)
+        await second.__aexit__()
+
+
+async def test_a_broken_stream_takes_its_runs_with_it() -> None:
+    """The engine forgets them and serves the next stream."""
+    entered = asyncio.Event()
+
+    async def handle(_request: web.Request) -> web.Response:
+        entered.set()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    document = pipeline(step("a", "t.x"))
+    async with tool_server(handle) as port, engine() as running:
+        async with Worker(running) as worker:
+            await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
+            await asyncio.wait_for(entered.wait(), 10)
+        async with Worker(running) as worker:
+            await worker.send(definitions=[definition(SET, name="s")], starts=[start(1, "s", params=b'{"x":5}')])
+            assert (await worker.result(1)).output == b"5"
+
+
+async def test_draining_ends_streams_once_their_runs_are_over() -> None:
+    """Runs under way end as usual; no credit comes any more."""
+    going = asyncio.Event()
+
+    async def handle(_request: web.Request) -> web.Response:
+        await going.wait()
+        return web.json_response({})
+
+    document = pipeline(step("a", "t.x"))
+    async with tool_server(handle) as port, engine(credit=3) as running, Worker(running) as worker:
+        await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
+        await worker.until(lambda w: w.credit == 3)
+        running.service.drain()
+        going.set()
+        assert (await worker.result(1)).state == "SUCCEEDED"
+        assert await worker.call.code() == grpc.StatusCode.OK
+        assert worker.credit == 3
+
+
+async def test_a_run_without_definition_ends_the_stream() -> None:
+    """That is a defect of the worker and must be seen."""
+    async with engine() as running, Worker(running) as worker:
+        await worker.send(starts=[start(1)])
+        assert await worker.call.code() == grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_a_definition_that_cannot_run_fails_its_run_only() -> None:
+    """A document of another version is data."""
+    async with engine() as running, Worker(running) as worker:
+        bad = definition({"version": 9, "steps": []}, name="bad")
+        await worker.send(definitions=[bad, definition(SET)], starts=[start(1, "bad"), start(2, params=b'{"x":1}')])
+        assert orjson.loads((await worker.result(1)).error)["code"] == "VALIDATION_INPUT"
+        assert (await worker.result(2)).state == "SUCCEEDED"
+        await worker.until(lambda w: w.credit == 402)
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+async def test_strangers_are_refused(token: str) -> None:
+    """Only Ordinaut's own processes may call."""
+    async with engine() as running, Worker(running, token=token) as worker:
+        assert await worker.call.code() == grpc.StatusCode.PERMISSION_DENIED

@@ -11,7 +11,7 @@ def main() -> None:
     settings = GatewaySettings()
 
     async def compose(process: Process) -> None:
-        gateway = await process.stack.enter_async_context(open_gateway(settings))
+        gateway = await open_gateway(process, settings)
         rest = serving(application(gateway.components), settings.rest_listen)
         process.ports["rest"] = await process.stack.enter_async_context(rest)
         process.ports["grpc"] = await gateway.server.start(settings.gateway_listen)

@@ -11,9 +11,8 @@ from contextlib import suppress
 
 from prometheus_client import Gauge
 
-from ordinaut.errors import UnavailableError
 from ordinaut.store import event
-from ordinaut.store.database import Database
+from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import EVENTS, Hints, wait_hint
 from ordinaut.store.sql import Record
 from ordinaut.telemetry import get_logger
@@ -67,7 +66,7 @@ class EventWatch:
             await wait_hint(self._wake, LOOK_SECONDS)
             try:
                 await self._look()
-            except UnavailableError as failure:
+            except STORE_FAILURES as failure:
                 log.warning("event_watch_interrupted", failure=str(failure))
 
     async def _look(self) -> None:

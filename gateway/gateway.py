@@ -1,8 +1,6 @@
 """One gateway, composed: the public server with all that stands behind it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +25,7 @@ from gateway.task_update import TaskUpdate
 from gateway.tasks import Tasks
 from gateway.tools import Tools
 from ordinaut.rpc.server import MAX_MESSAGE_BYTES, Server
+from ordinaut.rpc.service_process import Process
 from ordinaut.store import identity
 from ordinaut.store.database import Database
 from ordinaut.store.hints import Hints
@@ -41,54 +40,41 @@ class Gateway:
     components: Components
 
 
-@asynccontextmanager
-async def open_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    """Everything but the listeners; create it inside the running event loop.
+async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
+    """Everything but the listeners, for as long as the process lives; create it inside the running event loop.
 
     Raises:
         SchemaVersionError: the database is not one that this version serves.
         UnavailableError: PostgreSQL cannot be reached.
         RuntimeError: a method of the contract declares no scope.
     """
-    async with AsyncExitStack() as stack:
-        database = await Database.open(settings)
-        stack.push_async_callback(database.close)
-        async with database.connection() as connection:
-            await check_schema(connection)
-            pages = Pages(await identity.page_token_key(connection))
-        scheduler = Scheduler(settings.scheduler_address, settings.internal_token)
-        stack.push_async_callback(scheduler.close)
-        engines = Engines(settings.engines, settings.internal_token)
-        stack.push_async_callback(engines.close)
-        hints = Hints(database)
-        authenticator = Authenticator(database, method_scopes(DESCRIPTORS))
-        components = Components(database, scheduler, engines)
-        run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
-        check = TaskCheck(database, scheduler, engines)
-        servicers: dict[str, Any] = {
-            "AgentService": Agents(database, pages),
-            "EventService": Events(database, hints, pages, event_watch, authenticator),
-            "RunService": Runs(database, hints, pages, run_watch, authenticator),
-            "StateService": State(database, pages),
-            "SystemService": System(database, components),
-            "TaskService": Tasks(
-                database, hints, pages, check, TaskUpdate(database, check), TaskRun(database, hints, engines)
-            ),
-            "ToolService": Tools(database, pages, engines),
-        }
-        for work in (hints.serve(), run_watch.serve(), event_watch.serve()):
-            _keep_running(stack, work)
-        registrations = [registration(servicers[name], service, add) for name, (service, add) in PUBLIC.items()]
-        guard = counted(authenticator.guard)
-        yield Gateway(Server(registrations, guard, max_message_bytes=MAX_MESSAGE_BYTES), components)
-
-
-def _keep_running(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(work)
-
-    async def end() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(end)
+    database = await Database.open(settings)
+    process.stack.push_async_callback(database.close)
+    async with database.connection() as connection:
+        await check_schema(connection)
+        pages = Pages(await identity.page_token_key(connection))
+    scheduler = Scheduler(settings.scheduler_address, settings.internal_token)
+    process.stack.push_async_callback(scheduler.close)
+    engines = Engines(settings.engines, settings.internal_token)
+    process.stack.push_async_callback(engines.close)
+    hints = Hints(database)
+    authenticator = Authenticator(database, method_scopes(DESCRIPTORS))
+    components = Components(database, scheduler, engines)
+    run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
+    check = TaskCheck(database, scheduler, engines)
+    servicers: dict[str, Any] = {
+        "AgentService": Agents(database, pages),
+        "EventService": Events(database, hints, pages, event_watch, authenticator),
+        "RunService": Runs(database, hints, pages, run_watch, authenticator),
+        "StateService": State(database, pages),
+        "SystemService": System(database, components),
+        "TaskService": Tasks(
+            database, hints, pages, check, TaskUpdate(database, check), TaskRun(database, hints, engines)
+        ),
+        "ToolService": Tools(database, pages, engines),
+    }
+    for name, work in (("hints", hints), ("run_watch", run_watch), ("event_watch", event_watch)):
+        process.watch(asyncio.create_task(work.serve(), name=name))
+    registrations = [registration(servicers[name], service, add) for name, (service, add) in PUBLIC.items()]
+    server = Server(registrations, counted(authenticator.guard), max_message_bytes=MAX_MESSAGE_BYTES)
+    return Gateway(server, components)

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 
-from ordinaut.errors import NotFoundError, UnavailableError
+from ordinaut.errors import NotFoundError
 from ordinaut.store import run
-from ordinaut.store.database import Database
+from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import RUN, Hints, wait_hint
 from ordinaut.store.run import TERMINAL, RunRecord
 from ordinaut.telemetry import get_logger
@@ -71,7 +71,7 @@ class RunWatch:
             if self._watchers:
                 try:
                     await self._look()
-                except UnavailableError as failure:
+                except STORE_FAILURES as failure:
                     log.warning("run_watch_interrupted", failure=str(failure))
 
     async def _look(self) -> None:

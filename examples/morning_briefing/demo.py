@@ -39,7 +39,7 @@ async def _live(narrator: Narrator) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)
     narrator.chapter("PostgreSQL, Valkey, four services and three agents start")
     async with raised() as stage:
-        narrator.tell(f"ready: gRPC on {stage.system['grpc']}, REST on {stage.system['rest']}")
+        narrator.tell(f"ready: gRPC on {stage.system['grpc']}, health checks on {stage.system['rest']}")
         async with asyncio.timeout(STORY_SECONDS):
             await _tell(stage, narrator)
         if narrator.has_audience:
@@ -67,7 +67,10 @@ async def _serve_on(stage: Stage, narrator: Narrator) -> None:
     narrator.detail(f"export ORDINAUT_ADDRESS={stage.system['grpc']} ORDINAUT_TOKEN={stage.system['token']}")
     narrator.detail("ordinaut run list")
     narrator.detail("ordinaut event watch")
-    await asyncio.Event().wait()
+    enough = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, enough.set)
+    await enough.wait()
 
 
 if __name__ == "__main__":

@@ -81,4 +81,4 @@ def _of_rule(written: str, text: str, compiled: CompiledSchedule) -> Iterator[st
     if not open_start and not trigger.starts_at(parts.start):
         yield f"DTSTART {stamp(parts.start)} does not fit the rule, so it is not an occurrence"
     if rule.month_days and min(abs(day) for day in rule.month_days) > 28:
-        yield f"months without the {min(abs(day) for day in rule.month_days)}th day are skipped"
+        yield f"months shorter than {min(abs(day) for day in rule.month_days)} days are skipped"

@@ -31,6 +31,8 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
             InvalidArgumentError: `now` is missing, a time is out of range, or `count` is over 1000.
         """
         del context
+        if not request.HasField("now"):
+            raise _invalid("now", "the database's time is needed")
         now = _moment(request.now, "now")
         after = _moment(request.after_time, "after_time") if request.HasField("after_time") else now
         if not 0 <= request.count <= MAX_COUNT:
@@ -86,8 +88,8 @@ def _moment(timestamp: Timestamp, field: str) -> datetime:
     try:
         moment = timestamp.ToDatetime(UTC)
     except (ValueError, OverflowError):
-        moment = None
-    if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        moment = datetime.min.replace(tzinfo=UTC)
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise _invalid(field, f"{field} is an instant in the years {FIRST_YEAR} to {LAST_YEAR}")
     return moment
 

@@ -67,6 +67,8 @@ class CalendarRule:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
         before_start = last = self._start - _TICK
+        if self._is_every_day():
+            return self._nth_of_every_day(count)
         for visited, members in enumerate(self._periods(self._start.date())):
             if visited == MAX_PERIODS:
                 raise too_costly("COUNT reaches too far to be counted; use UNTIL")
@@ -78,6 +80,18 @@ class CalendarRule:
                 last = members.at(len(members) - 1)
             count -= here
         return last
+
+    def _is_every_day(self) -> bool:
+        rule = self._rule
+        limits = (rule.months, rule.month_days, rule.weekdays, rule.positions)
+        return rule.frequency == Frequency.DAILY and not any(limits)
+
+    def _nth_of_every_day(self, count: int) -> datetime:
+        """By arithmetic: each day has the whole grid, the first one what is left of it after the start."""
+        skipped = Members((self._start.date(),), self._grid).rank(self._start - _TICK)
+        days, place = divmod(skipped + count - 1, len(self._grid))
+        ordinal = self._first_index + days * self._rule.interval
+        return datetime.combine(date.fromordinal(min(ordinal, LAST_DAY.toordinal())), self._grid.at(place))
 
     def _periods(self, since: date) -> Iterator[Members | _Chosen]:
         """The sets of the periods that the interval reaches, from the one that holds the day on."""

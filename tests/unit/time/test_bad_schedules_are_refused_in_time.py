@@ -13,7 +13,8 @@ CAP_SECONDS = 0.5
 CRON = [
     "", "* * * *", "* * * * * *", "60 * * * *", "0 24 * * *", "0 0 0 * *", "0 0 * * 8", "*/0 * * * *", "30-10 * * * *",
     ", * * * *", "1,,2 * * * *", "1- * * * *", "-1 * * * *", "," * 10_000, "0 0 L * *", "0 0 15W * *", "0 0 ? * 1",
-    "0 0 * * 5#2", "@reboot", "٠ ٠ * * *", "0 0 * * *\n* * * * *", "0 0 * 13 *", "5/15 * * * *", "\x00 0 * * *",
+    "0 0 * * 5#2", "@reboot", "\u0660 \u0660 * * *", "0 0 * * *\n* * * * *", "0 0 * 13 *", "5/15 * * * *",
+    "\x00 0 * * *",
     "0 0 * foo *", "1e1 * * * *", "0 0 * * mon-", "*5 * * * *", "* * * * */", "0x1 * * * *",
 ]  # fmt: skip
 
@@ -30,7 +31,8 @@ RRULE = [
     "DTSTART:20260101T250000Z\nRRULE:FREQ=DAILY", "DTSTART:20260101T000000Z", "FREQ=DAILY\x00", "FREQ=DAILY;;",
     "DTSTART;VALUE=PERIOD:20260101T000000Z\nRRULE:FREQ=DAILY", "RRULE;X=1:FREQ=DAILY", "X" * 100_000,
     "RRULE:FREQ=DAILY\nEXDATE:" + ",".join(["20270101T000000Z"] * 1_001), "RRULE:FREQ=DAILY\nRDATE:20270101",
-    "FREQ=DAILY;BYDAY=0MO", "FREQ=MONTHLY;BYDAY=54MO", "FREQ=١", "RRULE:FREQ=DAILY\nDTSTART:", "FREQ=DAILY;BYSETPOS=0",
+    "FREQ=DAILY;BYDAY=0MO", "FREQ=MONTHLY;BYDAY=54MO", "FREQ=\u0661", "RRULE:FREQ=DAILY\nDTSTART:",
+    "FREQ=DAILY;BYSETPOS=0",
 ]  # fmt: skip
 
 NEVER = [
@@ -63,7 +65,8 @@ ZONES = [
 
 ONCE = [
     "", "tomorrow", "2026-12-31T23:59:60Z", "10000-01-01T00:00:00Z", "2026-13-01T00:00:00Z", "2026-07-01",
-    "2026-07-01T12:00:00+25:00", "2300-01-01T00:00:00Z", "2026-07-01T12:00:00\n", "٢٠٢٦-07-01T12:00:00Z", "1" * 10_000,
+    "2026-07-01T12:00:00+25:00", "2300-01-01T00:00:00Z", "2026-07-01T12:00:00\n",
+    "\u0662\u0660\u0662\u0666-07-01T12:00:00Z", "1" * 10_000,
 ]  # fmt: skip
 
 

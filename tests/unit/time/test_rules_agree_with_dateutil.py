@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scheduler.triggers.calendar_rule import CalendarRule
 from scheduler.triggers.recurrence import WEEKDAYS, parse_rule
 
-STARTS = st.datetimes(datetime(1997, 1, 1), datetime(2030, 12, 31)).map(lambda start: start.replace(microsecond=0))
+FIRST, LAST = datetime.fromisoformat("1997-01-01"), datetime.fromisoformat("2030-12-31")
+STARTS = st.datetimes(FIRST, LAST).map(lambda start: start.replace(microsecond=0))
 TICK = timedelta(microseconds=1)
 
 
@@ -75,7 +76,7 @@ def ours(text: str, start: datetime, number: int) -> list[datetime]:
     return found
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(rules(), STARTS)
 def test_same_times(text: str, start: datetime) -> None:
     """The first twelve times are dateutil's."""
@@ -85,7 +86,7 @@ def test_same_times(text: str, start: datetime) -> None:
     assert near == theirs
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(rules(), STARTS, st.integers(1, 30))
 def test_the_end_of_a_count_is_where_walking_gets_to(text: str, start: datetime, count: int) -> None:
     """Counting by periods and walking one by one end at the same time."""

@@ -19,6 +19,11 @@ MAX_MESSAGE = 2000
 """Characters of a message."""
 
 
+def printable(message: str) -> str:
+    """A message that can be stored and sent: what it quotes may hold lone surrogates and NUL characters."""
+    return message.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failed attempt; `ordinaut.v1.Error` in Python. `pointer` is RFC 6901 into the refused input or output."""
@@ -40,7 +45,7 @@ class Failure:
         """As JSON, without what is unset."""
         values: dict[str, Any] = {
             "code": self.code,
-            "message": self.message[:MAX_MESSAGE],
+            "message": printable(self.message[:MAX_MESSAGE]),
             "step": self.step,
             "pointer": self.pointer,
             "tool": self.tool,

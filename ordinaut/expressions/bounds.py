@@ -10,8 +10,8 @@ MAX_LENGTH = 4096
 """Characters of one expression."""
 MAX_NODES = 500
 MAX_DEPTH = 48
-MAX_FUEL = 100_000
-"""Elements that one evaluation may touch or make."""
+MAX_FUEL = 500_000
+"""What one evaluation may cost: an element costs one for each part of the expression that looks at it."""
 MAX_OUTPUT = 1024 * 1024
 """Characters that a result may have, roughly, as JSON."""
 MAX_JSON_DEPTH = 64
@@ -29,14 +29,28 @@ class Scope:
         self.fuel = MAX_FUEL
 
     def spend(self, elements: int) -> None:
-        """Pays for touching `elements` values.
+        """Pays for touching so many values.
 
         Raises:
             ExpressionError: the evaluation has become too costly.
         """
         self.fuel -= elements
         if self.fuel < 0:
-            raise ExpressionError(Kind.LIMIT, f"the expression touches more than {MAX_FUEL} elements")
+            raise ExpressionError(
+                Kind.LIMIT, "the expression does too much work: too many elements, or too much done to each"
+            )
+
+    def spend_on(self, value: Any) -> None:
+        """Pays for copying or comparing a value without looking into its parts.
+
+        Raises:
+            ExpressionError: the evaluation has become too costly.
+        """
+        kind = type(value)
+        if kind is str:
+            self.spend(len(value) // CHARACTERS_A_FUEL + 1)
+        else:
+            self.spend(len(value) + 1 if kind is list or kind is dict else 1)
 
     def weigh(self, value: Any) -> None:
         """Pays for a value in full depth, before something walks it.

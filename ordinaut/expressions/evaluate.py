@@ -127,13 +127,22 @@ def _slice(_compiler: Compiler, node: Node, _head: bool, _nested: bool, _strict:
     if node["children"][2] == 0:
         raise ExpressionError(Kind.SYNTAX, "a slice's step is not 0")
     cut = slice(*node["children"])
-    return lambda current, _scope: current[cut] if type(current) is list else None
+
+    def evaluate(current: Any, scope: Scope) -> Any:
+        if type(current) is not list:
+            return None
+        scope.spend_on(current)
+        return current[cut]
+
+    return evaluate
 
 
 def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
     base = compiler.compile(node["children"][0], head=head, nested=nested, strict=False)
+    before = compiler.nodes
     right = _right(compiler, node["children"][1])
     condition = compiler.inner(node["children"][2]) if len(node["children"]) > 2 else None
+    parts = compiler.nodes - before
     of_values = node["type"] == "value_projection"
 
     def evaluate(current: Any, scope: Scope) -> Any:
@@ -142,7 +151,7 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
             elements = list(elements.values()) if type(elements) is dict else None
         if type(elements) is not list:
             return None
-        scope.spend(len(elements))
+        scope.spend(len(elements) * parts)
         if condition is not None:
             elements = [element for element in elements if truthy(condition(element, scope))]
         found = (right(element, scope) for element in elements)
@@ -222,7 +231,7 @@ def _comparison(compiler: Compiler, node: Node, _head: bool, nested: bool, _stri
     left, right = (compiler.compile(child, head=True, nested=nested, strict=False) for child in node["children"])
     if node["value"] in ORDERINGS:
         ordering = ORDERINGS[node["value"]]
-        return lambda current, scope: ordered(ordering, left(current, scope), right(current, scope))
+        return _ordering(ordering, left, right)
     wanted = node["value"] == "eq"
 
     def evaluate(current: Any, scope: Scope) -> Any:
@@ -230,7 +239,19 @@ def _comparison(compiler: Compiler, node: Node, _head: bool, nested: bool, _stri
         if type(one) not in SCALARS and type(other) not in SCALARS:
             scope.weigh(one)
             scope.weigh(other)
+        elif type(one) is str:
+            scope.spend_on(one)
         return equal(one, other) is wanted
+
+    return evaluate
+
+
+def _ordering(ordering: Callable[[Any, Any], Any], left: Evaluate, right: Evaluate) -> Evaluate:
+    def evaluate(current: Any, scope: Scope) -> Any:
+        one, other = left(current, scope), right(current, scope)
+        if type(one) is str:
+            scope.spend_on(one)
+        return ordered(ordering, one, other)
 
     return evaluate
 
@@ -254,14 +275,16 @@ def _by_expression(compiler: Compiler, node: Node, nested: bool) -> Evaluate:
     first, second = node["children"] if name == "map" else reversed(node["children"])
     if first["type"] != "expref":
         raise ExpressionError(Kind.SYNTAX, f"{name}() takes an expression such as &name")
+    before = compiler.nodes
     key = compiler.inner(first["children"][0])
+    parts = compiler.nodes - before
     source = compiler.compile(second, head=True, nested=nested, strict=False)
 
     def evaluate(current: Any, scope: Scope) -> Any:
         elements = source(current, scope)
         if type(elements) is not list:
             raise ExpressionError(Kind.VALUE, f"{name}() takes an array")
-        scope.spend(len(elements))
+        scope.spend(len(elements) * parts)
         keys = [key(element, scope) for element in elements]
         return keys if name == "map" else _by_key(name, elements, keys)
 

@@ -16,8 +16,10 @@ from ordinaut.expressions import times
 from ordinaut.expressions.bounds import MAX_OUTPUT, Scope
 from ordinaut.expressions.errors import ExpressionError, Kind
 
-SHALLOW = frozenset({"length", "type", "keys", "values", "not_null", "default", "to_array", "reverse"})
-"""Functions that do not look into their arguments."""
+FREE = frozenset({"length", "type", "not_null", "default", "to_array"})
+"""Functions that cost the same whatever they get."""
+SHALLOW = frozenset({"keys", "values", "reverse"})
+"""Functions that do not look into the parts of their arguments."""
 BY_EXPRESSION = frozenset({"map", "sort_by", "max_by", "min_by"})
 """Functions that evaluate an expression for each element; `evaluate` performs them."""
 TEXT: Any = {"types": ["string"]}
@@ -139,8 +141,10 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
         ExpressionError: wrong types or values, or too costly.
     """
     for argument in arguments:
-        if name in SHALLOW:
+        if name in FREE:
             scope.spend(1)
+        elif name in SHALLOW:
+            scope.spend_on(argument)
         else:
             scope.weigh(argument)
     try:

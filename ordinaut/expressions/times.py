@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ordinaut.expressions.errors import ExpressionError, Kind
 
 MAX_DURATION = timedelta(days=36_600)
+MAX_MOMENT = 64
+"""Characters of a text that may be a time."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _SHORT = re.compile(r"(?:\d{1,12}(?:\.\d{1,9})?(?:ms|[smhdw]))+")
@@ -39,7 +41,7 @@ def parse_moment(text: str) -> datetime:
         ExpressionError: it is not one, or has no offset.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text if len(text) <= MAX_MOMENT else "")
     except ValueError:
         raise ExpressionError(Kind.VALUE, f"{text[:64]!r} is not an RFC 3339 time") from None
     if moment.tzinfo is None:

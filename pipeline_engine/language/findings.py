@@ -7,6 +7,7 @@ from typing import Any
 
 from ordinaut.errors import Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.failure import printable
 
 MAX_VIOLATIONS = 200
 Operation = Mapping[str, Any]
@@ -61,7 +62,8 @@ class Findings:
     ) -> None:
         """Notes a problem; `fix` is its explanation and its JSON Patch."""
         if len(self.violations) < MAX_VIOLATIONS:
-            self.violations.append(Violation(place.field, message, reason, Repair(*fix) if fix else None))
+            repair = Repair(fix[0], fix[1]) if fix else None
+            self.violations.append(Violation(place.field, printable(message), reason, repair))
 
     def warn(self, place: Place, message: str) -> None:
         """Notes what is accepted and probably not meant."""

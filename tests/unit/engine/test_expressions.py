@@ -226,3 +226,29 @@ PLAIN = st.recursive(
 def test_plain_jmespath_means_the_same(text: str, roots: dict[str, Any]) -> None:
     """Where no difference is on purpose, the reference implementation agrees."""
     assert compile_expression(text).evaluate(roots) == jmespath.search(text, roots)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params.many[?" + " && ".join(["contains('abc', 'b')"] * 60) + "]",
+        "map(&keys(params.wide), params.many)",
+        "map(&reverse(params.many), params.many)",
+        "map(&params.many[0:], params.many)",
+        "params.many[?params.text == params.same]",
+        "params.many[?params.text < params.same]",
+        "params.many[*].[params.many[?@ > params.n]]",
+    ],
+)
+def test_work_is_bounded_as_well_as_size(text: str) -> None:
+    """Expressions that do much to each of many elements are stopped within their fuel."""
+    params = {
+        "many": list(range(50_000)),
+        "wide": {str(number): number for number in range(5_000)},
+        "text": "x" * 500_000 + "a",
+        "same": "x" * 500_000 + "a",
+        "n": -1,
+    }
+    with pytest.raises(ExpressionError) as caught:
+        compile_expression(text).evaluate({"params": params})
+    assert caught.value.kind is Kind.LIMIT

@@ -160,3 +160,10 @@ def test_a_value_is_checked_with_pointers() -> None:
     schema = {"type": "object", "properties": {"a": {"items": {"type": "integer"}}}, "required": ["b"]}
     answer = validate_value(pb.ValidateValueRequest(schema=orjson.dumps(schema), value=orjson.dumps({"a": [1, "x"]})))
     assert sorted(violation.field for violation in answer.violations) == ["", "a[1]"]
+
+
+@pytest.mark.parametrize("name", ["\\ud800", "\\u0000", "\\udfff x"])
+def test_names_that_cannot_be_stored_are_refused_all_the_same(name: str) -> None:
+    """JMESPath's own escapes make texts that neither protobuf nor PostgreSQL takes."""
+    document = pipeline(step("a", input={"x": f'${{steps."{name}".y}}'}))
+    assert reasons(document) == {"steps[0].with.x": "UNRESOLVED_REFERENCE"}

@@ -248,3 +248,12 @@ def test_many_large_pure_steps_are_committed_on_the_way() -> None:
     ending = world.run()
     assert sum(len(entry.input) for entry in ending.entries) < 1_000_000
     assert len(world.journal) == 10
+
+
+@pytest.mark.parametrize("name", ["\\ud800", "\\u0000"])
+def test_errors_can_always_be_stored(name: str) -> None:
+    """Whatever they quote."""
+    for text in (f'${{params."{name}"}}', f'${{`"{name}"`}}', f'x${{`"{name}"`}}'):
+        ending = World(pipeline(step("a", input={"x": text}))).run()
+        assert error_of(ending)["code"] == "EXPRESSION"
+        assert b"\\u0000" not in ending.error

@@ -79,8 +79,7 @@ class Claimer:
             rows = await due_work.claim(connection, self._lease.id, self._marks(), wanted)
             self._note(rows, wanted)
             if rows:
-                usable = [stream for stream in self._streams if stream.credit > 0]
-                await self._dispatch.start(connection, rows, usable)
+                await self._dispatch.start(connection, rows, self._streams)
         return len(rows) == wanted
 
     def _marks(self) -> dict[int, datetime]:

@@ -41,13 +41,20 @@ class Dispatch:
         self._definitions = Definitions()
 
     async def start(self, connection: Connection, rows: Sequence[Record], streams: Sequence[EngineStream]) -> None:
-        """Sends claimed rows to the streams that have most credit left."""
+        """Sends claimed rows to the streams that have most credit left; gives back what no engine takes any more."""
         journals = await _journals(connection, [row["id"] for row in rows if row["claims"] > 1])
+        left: list[Record] = []
         for row in rows:
             loaded = await self._definitions.get(connection, row)
             stream = max(streams, key=lambda candidate: candidate.credit)
-            self._start_one(row, loaded, journals.get(row["id"], ()), stream)
-        CLAIMED.inc(len(rows))
+            if stream.credit > 0:
+                self._start_one(row, loaded, journals.get(row["id"], ()), stream)
+            else:  # it broke since the claim
+                left.append(row)
+        CLAIMED.inc(len(rows) - len(left))
+        if left:
+            ids, fences = [row["id"] for row in left], [row["fence"] for row in left]
+            await due_work.release(connection, self._lease.id, ids, fences)
 
     def on_frame(self, stream: EngineStream, frame: EngineFrame) -> None:
         """Passes on what an engine says."""

@@ -58,7 +58,7 @@ class Lease:
         """Renews until cancelled; takes a new lease when the old one is over."""
         while True:
             await asyncio.sleep(self._seconds / 3)
-            if not await self._renewed():
+            if not await self._renewed() and not self._trust_for_ever:
                 log.warning("lease_lost", lease=str(self.id))
                 self._deadline = 0.0
                 await self._on_lost(self.id)

@@ -109,7 +109,7 @@ async def gateway_system(database_url: str) -> AsyncIterator[GatewaySystem]:
     """Everything started on free ports, and stopped at the end."""
     async with AsyncExitStack() as stack:
         scheduler = await _serve(stack, _scheduler())
-        tools = HttpTools(Egress([], []), connections=1)
+        tools = HttpTools(Egress((), ()), connections=1)
         stack.push_async_callback(tools.close)
         engine = await _serve(stack, _engine(tools))
         settings = GatewaySettings(

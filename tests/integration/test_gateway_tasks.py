@@ -24,7 +24,7 @@ from ordinaut.v1.task_service_pb2 import (
 )
 from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system, refusal
 
-CRON = {"triggers": [{"cron": "*/5 * * * *"}], "time_zone": "Europe/Berlin"}
+CRON: dict[str, Any] = {"triggers": [{"cron": "*/5 * * * *"}], "time_zone": "Europe/Berlin"}
 
 
 @pytest_asyncio.fixture
@@ -143,7 +143,7 @@ async def test_a_stale_etag_loses(system: GatewaySystem) -> None:
 async def test_simultaneous_updates_all_arrive(system: GatewaySystem) -> None:
     """Without an etag nobody's change of another field is lost."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
-    changes = [{"display_name": "One"}, {"description": "Two"}, {"labels": {"three": "3"}}]
+    changes: list[dict[str, Any]] = [{"display_name": "One"}, {"description": "Two"}, {"labels": {"three": "3"}}]
     await asyncio.gather(
         *(
             system.admin.tasks.UpdateTask(UpdateTaskRequest(task=ParseDict({"name": "tasks/one", **change}, Task())))

@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from ordinaut.client import Client
@@ -22,7 +24,9 @@ class SystemUnderTest:
     `environment` goes to every process. After `kill_everything`, `start` begins again on the same folder and ports.
     """
 
-    def __init__(self, folder: Path, *, workers: int = 1, engines: int = 1, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *, workers: int = 1, engines: int = 1, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.folder = folder
         self._options = ["--workers", str(workers), "--engines", str(engines)]
         self._environment = {**os.environ, "ORDINAUT_LEASE_SECONDS": "2", **environment}

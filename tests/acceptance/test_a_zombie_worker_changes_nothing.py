@@ -47,7 +47,7 @@ async def test_its_late_result_is_dropped_or_refused(tmp_path: Path, fail_point:
     environment = {"ORDINAUT_FAIL_POINTS": fail_point}
     async with (
         ToolServer() as tool,
-        SystemUnderTest(folder, workers=2, **environment) as system,
+        SystemUnderTest(folder, workers=2, environment=environment) as system,
         system.client() as client,
     ):
         await tool.register(client)

@@ -39,7 +39,7 @@ OWNER_SCOPES = (
 )
 AGENTS: Mapping[str, tuple[str, ...]] = {
     "calendar": (),
-    "almanac": ("--answer-delay", "0.8"),  # slow enough to pull the plug while it thinks
+    "almanac": ("--answer-delay", "1.2"),  # slow enough to pull the plug while it thinks
     "mail": ("--answer-delay", "0.8"),  # sends at once, confirms late: the worst moment to lose power
 }
 

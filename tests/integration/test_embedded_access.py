@@ -1,0 +1,48 @@
+"""The first start writes the admin token, and a crash at any moment of that loses nothing."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ordinaut.embedded.access import TokenLostError, new_project, prepare_database
+from ordinaut.embedded.postgres import EmbeddedPostgres
+from ordinaut.errors import AlreadyExistsError
+
+
+@pytest.fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    async with EmbeddedPostgres(tmp_path / "postgres", settings={"fsync": "off"}) as postgres:
+        yield postgres.url
+
+
+async def test_the_token_is_written_once_and_kept_private(url: str, tmp_path: Path) -> None:
+    token = await prepare_database(url, tmp_path)
+    assert token.startswith("ord_")
+    assert mode(tmp_path / "admin.token") == 0o600
+    assert await prepare_database(url, tmp_path) == token
+
+
+async def test_a_crash_after_the_commit_and_before_the_rename_keeps_the_token(url: str, tmp_path: Path) -> None:
+    token = await prepare_database(url, tmp_path)
+    (tmp_path / "admin.token").rename(tmp_path / "admin.new")
+    assert await prepare_database(url, tmp_path) == token
+
+
+async def test_a_crash_before_the_commit_leaves_a_file_that_is_replaced(url: str, tmp_path: Path) -> None:
+    (tmp_path / "admin.new").write_text("ord_never_committed")
+    assert await prepare_database(url, tmp_path) != "ord_never_committed"
+
+
+async def test_a_lost_token_is_told_and_another_project_can_be_made(url: str, tmp_path: Path) -> None:
+    await prepare_database(url, tmp_path)
+    (tmp_path / "admin.token").unlink()
+    with pytest.raises(TokenLostError, match="project create"):
+        await prepare_database(url, tmp_path)
+    assert (await new_project(url, "second")).startswith("ord_")
+    with pytest.raises(AlreadyExistsError):
+        await new_project(url, "second")
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777

@@ -1,0 +1,59 @@
+"""Each process is told its own place, the others' places, and whom tools may not reach."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ordinaut.embedded.environment import Layout, replica_environment, shared_environment
+from ordinaut.embedded.ports import Port, PortTakenError
+
+
+@pytest.fixture
+def layout() -> Iterator[Layout]:
+    with ExitStack() as stack:
+        yield Layout.take(stack, 0, 0, workers=2, engines=2)
+
+
+def test_no_port_is_given_twice(layout: Layout) -> None:
+    ports = [port.number for replica in layout.replicas for port in (replica.listen, replica.metrics)]
+    assert len({layout.rest.number, *ports}) == len(ports) + 1 == 13
+    assert [replica.service for replica in layout.replicas] == [
+        *("gateway", "scheduler", "pipeline_engine", "pipeline_engine", "worker", "worker")
+    ]
+
+
+def test_everybody_knows_every_engine_and_nobody_else_gets_a_replicas_port(layout: Layout) -> None:
+    shared = shared_environment(layout, "postgresql://x", "unix://y")
+    first, second = layout.of("pipeline_engine")
+    assert shared["ORDINAUT_ENGINE_ADDRESSES"] == f"{first.listen.address},{second.listen.address}"
+    told = replica_environment(shared, layout, second)
+    assert told["ORDINAUT_ENGINE_LISTEN"] == second.listen.address
+    assert told["ORDINAUT_ENGINE_METRICS_PORT"] == str(second.metrics.number)
+    assert "ORDINAUT_WORKER_LISTEN" not in told
+
+
+def test_tools_reach_this_machine_but_none_of_ordinauts_own_ports(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDINAUT_EGRESS_ALLOW", "10.0.0.0/8")
+    shared = shared_environment(layout, "postgresql://x", "unix://y")
+    assert shared["ORDINAUT_EGRESS_ALLOW"] == "10.0.0.0/8,127.0.0.0/8,::1/128"
+    denied = set(shared["ORDINAUT_EGRESS_DENY"].split(","))
+    assert denied == {
+        f"127.0.0.0/8:{port.number}"
+        for port in [layout.rest, *(p for replica in layout.replicas for p in (replica.listen, replica.metrics))]
+    }
+
+
+def test_the_internal_token_is_new_each_time(layout: Layout) -> None:
+    tokens = {shared_environment(layout, "a", "b")["ORDINAUT_INTERNAL_TOKEN"] for _ in range(2)}
+    assert len(tokens) == 2
+    assert min(map(len, tokens)) >= 32
+
+
+def test_a_port_that_is_asked_for_is_never_replaced_by_another() -> None:
+    taken = Port.take(0)
+    with ExitStack() as stack, pytest.raises(PortTakenError, match=str(taken.number)):
+        Layout.take(stack, taken.number, 0, workers=1, engines=1)
+    taken.close()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass
 
 from ordinaut.clock import Clock
-from ordinaut.errors import FailedPreconditionError
+from ordinaut.errors import FailedPreconditionError, InvalidArgumentError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     Definition,
     RunStart,
@@ -64,17 +64,20 @@ class Session:
         try:
             async for frame in frames:
                 self.receive(frame)
-        except FailedPreconditionError as failure:
+        except Exception as failure:  # noqa: BLE001 - the stream's handler raises it, which ends the stream
             self.outbox.close(failure)
         else:
             self.outbox.close()
 
-    def receive(self, frame: WorkerFrame) -> None:
+    def receive(self, frame: object) -> None:
         """Takes one frame.
 
         Raises:
+            InvalidArgumentError: it is none.
             FailedPreconditionError: it starts a run whose definition was never sent, or one that lives already.
         """
+        if not isinstance(frame, WorkerFrame):
+            raise InvalidArgumentError(ErrorReason.MALFORMED_MESSAGE, "the bytes are no WorkerFrame")
         for definition in frame.definitions:
             self._definitions[definition.hash] = definition
         for start in frame.starts:
@@ -122,11 +125,8 @@ class Session:
             request = live.generator.send(answer)
         except StopIteration as stop:
             self._end(live, stop.value)
-        except Exception:
-            defect = secrets.token_hex(8)
-            log.exception("defect", defect=defect, handle=live.handle)
-            failure = Failure(TOOL_ERROR, f"a defect of Ordinaut; its id is {defect}")
-            self._end(live, Finished((), FAILED, error=failure.to_json()))
+        except Exception:  # noqa: BLE001 - one run's defect must not end the others
+            self._end(live, Finished((), FAILED, error=_defect(live).to_json()))
         else:
             self._serve(live, request)
 
@@ -150,6 +150,8 @@ class Session:
                 answer = await self._surroundings.tools.call(request)
         except TimeoutError:
             answer = Failure(TIMEOUT, f"no answer within {request.timeout:.3g} s", retryable=True)
+        except Exception:  # noqa: BLE001 - one run's defect must not end the others
+            answer = _defect(live)
         outcome = answer.code if isinstance(answer, Failure) else "OK"
         metrics.TOOLS.labels(outcome).observe(self._loop.time() - began)
         self._advance(live, answer)
@@ -189,3 +191,10 @@ class Session:
             self.outbox.credit(1)
         elif not self._runs:
             self.outbox.close()
+
+
+def _defect(live: LiveRun) -> Failure:
+    """What a run gets to see of an exception that nobody expected; the log has the rest."""
+    defect = secrets.token_hex(8)
+    log.exception("defect", defect=defect, handle=live.handle)
+    return Failure(TOOL_ERROR, f"a defect of Ordinaut; its id is {defect}")

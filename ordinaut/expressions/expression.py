@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jmespath.exceptions
@@ -42,8 +43,9 @@ class Expression:
         return truthy(self.evaluate(roots))
 
 
+@lru_cache(maxsize=2048)
 def compile_expression(text: str, *, strict: bool = False) -> Expression:
-    """Reads an expression of at most 4 KiB.
+    """Reads an expression of at most 4 KiB; the last 2048 are kept.
 
     `strict` makes a missing path an error, except under default(), `||`, `&&`, `!` and comparisons.
 

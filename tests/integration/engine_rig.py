@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 import orjson
 from aiohttp import web
 
@@ -19,6 +20,7 @@ from ordinaut.rpc.channel import internal_channel, internal_metadata
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
 from pipeline_engine.egress import Egress, parse_rules
 from pipeline_engine.plans import Plans
+from pipeline_engine.requests import ToolPort
 from pipeline_engine.service import ISOLATED_KEY, PipelineEngineService
 from pipeline_engine.session import Surroundings
 from pipeline_engine.tools.http import HttpTools
@@ -33,14 +35,17 @@ class Engine:
     """A running engine."""
 
     stub: Any
+    channel: grpc.aio.Channel
     service: PipelineEngineService
 
 
 @asynccontextmanager
-async def engine(*, allow: str = "127.0.0.0/8", credit: int = 400) -> AsyncIterator[Engine]:
+async def engine(
+    *, allow: str = "127.0.0.0/8", credit: int = 400, port_to_tools: ToolPort | None = None
+) -> AsyncIterator[Engine]:
     """Starts an engine on a free port."""
     tools = HttpTools(Egress(parse_rules(allow)))
-    service = PipelineEngineService(Surroundings(Plans(), tools, ProcessClock(), lambda: 0.01), credit)
+    service = PipelineEngineService(Surroundings(Plans(), port_to_tools or tools, ProcessClock(), lambda: 0.01), credit)
     server = Server(
         [
             Registration(
@@ -53,7 +58,7 @@ async def engine(*, allow: str = "127.0.0.0/8", credit: int = 400) -> AsyncItera
     port = await server.start("127.0.0.1:0")
     try:
         async with internal_channel(f"127.0.0.1:{port}") as channel:
-            yield Engine(PipelineEngineServiceStub(channel), service)
+            yield Engine(PipelineEngineServiceStub(channel), channel, service)
     finally:
         await server.stop(0)
         await tools.close()

@@ -1,6 +1,7 @@
 """The Execute stream over a real gRPC server: frames, credit, journal, cancel, isolation, drain."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import orjson
@@ -8,7 +9,10 @@ import pytest
 from aiohttp import web
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
-from tests.integration.engine_rig import Worker, definition, engine, http_tool, start, tool_server
+from ordinaut.rpc.channel import internal_metadata
+from pipeline_engine.failure import Failure
+from pipeline_engine.requests import Call, Output
+from tests.integration.engine_rig import TOKEN, Worker, definition, engine, http_tool, start, tool_server
 from tests.unit.engine.pipelines import pipeline, step
 
 SET = pipeline(step("a", input={"x": "${params.x}"}), output="${steps.a.x}")
@@ -181,3 +185,38 @@ async def test_strangers_are_refused(token: str) -> None:
     """Only Ordinaut's own processes may call."""
     async with engine() as running, Worker(running, token=token) as worker:
         assert await worker.call.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+class BrokenTools:
+    """Raises what nobody expects."""
+
+    async def call(self, request: Call) -> Output | Failure:
+        raise KeyError(request.idempotency_key)
+
+
+async def test_a_defect_fails_one_run_and_tells_nothing() -> None:
+    """The run gets an id, the log the details, and the others go on."""
+    document = pipeline(step("a", "t.x", retry=0))
+    async with engine(port_to_tools=BrokenTools()) as running, Worker(running) as worker:
+        definitions = [definition(document, http_tool("t.x", 1)), definition(SET, name="s")]
+        await worker.send(definitions=definitions, starts=[start(1), start(2, "s", params=b'{"x":1}')])
+        error = orjson.loads((await worker.result(1)).error)
+        assert error["message"].startswith("a defect of Ordinaut; its id is")
+        assert "root-1" not in str(error)
+        assert (await worker.result(2)).state == "SUCCEEDED"
+
+
+async def test_garbage_ends_the_stream_with_a_reason() -> None:
+    """Bytes that are no frame are the caller's mistake, not a defect."""
+    async with engine() as running:
+        method = "/ordinaut.internal.v1.PipelineEngineService/Execute"
+        call: Any = running.channel.stream_stream(method)(metadata=internal_metadata(TOKEN))
+        await call.write(b"\xff\xff\xff\xff")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await asyncio.wait_for(_read_all(call), 10)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def _read_all(call: Any) -> None:
+    async for _ in call:
+        pass

@@ -1,6 +1,7 @@
 # ruff: noqa: N802 - methods are named by the contract
 """EventService: events are shared inside the project, by scope and topic."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
@@ -126,18 +127,17 @@ def _checked_data(wanted: Event) -> str:
 async def _append(connection: Connection, caller: Caller, wanted: Event, data: str) -> Event:
     uid = new_id()
     source = wanted.source or caller.name
-    first, moment = await event.publish(
-        connection,
+    new = event.NewEvent(
         uid=uid,
-        project=caller.project,
         topic=wanted.topic,
         source=source,
         subject=wanted.subject,
         event_id=wanted.id,
-        data_json=data,
+        data=json.loads(data),
         publisher=caller.name,
         depth=0,
     )
+    first, moment = await event.publish(connection, caller.project, new)
     answer = Event(topic=wanted.topic, source=source, subject=wanted.subject, id=wanted.id, publisher=caller.name)
     answer.name = f"events/{first}"
     answer.data.CopyFrom(wanted.data)

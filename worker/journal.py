@@ -11,7 +11,7 @@ from ordinaut.store.hints import OUTBOX, RUN, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from worker.completion import Completion, LastWord
-from worker.effects import apply
+from worker.effects import perform
 from worker.group_commit import GroupCommit
 from worker.lease import Lease
 from worker.metrics import DROPPED
@@ -99,24 +99,16 @@ async def _record(connection: Connection, lease: UUID, batch: Sequence[Entries])
     mine = await due_work.lock_mine(
         connection, lease, [entries.run.id for entries in ordered], [entries.run.fence for entries in ordered]
     )
-    results: dict[UUID, JournalEntry | None] = {}
+    ordered = [entries for entries in ordered if entries.run.id in mine]
+    asked = [(entries.run, entries.effect) for entries in ordered if entries.effect is not None]
+    performed = await perform(connection, asked) if asked else {}
     steps = due_work.StepColumns()
     for entries in ordered:
         run = entries.run
-        if run.id not in mine:
-            continue
-        seq = run.next_seq
-        for entry in entries.entries:
+        recorded = [*entries.entries, *([performed[run.id]] if entries.effect is not None else [])]
+        for seq, entry in enumerate(recorded, run.next_seq):
             steps.add(run.id, seq, entry)
-            seq += 1
-        results[run.id] = None
-        if entries.effect is not None:
-            step = JournalEntry()
-            step.CopyFrom(entries.effect.step)
-            results[run.id] = await apply(connection, run, entries.effect.idempotency_key, step)
-            steps.add(run.id, seq, step)
     await due_work.record_steps(connection, steps)
     for entries in ordered:
-        if entries.run.id in mine:
-            entries.run.next_seq += len(entries.entries) + (entries.effect is not None)
-    return results
+        entries.run.next_seq += len(entries.entries) + (entries.effect is not None)
+    return {entries.run.id: performed.get(entries.run.id) for entries in ordered}

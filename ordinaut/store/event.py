@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,39 +13,46 @@ SQL = Queries(__file__)
 NUMBER_BATCH = 1000
 
 
-async def publish(
-    connection: Connection,
-    *,
-    uid: UUID,
-    project: str,
-    topic: str,
-    source: str,
-    subject: str,
-    event_id: str,
-    data_json: str,
-    publisher: str,
-    depth: int,
-) -> tuple[UUID, datetime | None]:
-    """Appends one event under `uid`, once per (source, event_id) where an id is given.
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event before the log has it; `event_id` is its publisher's own, or empty."""
+
+    uid: UUID
+    topic: str
+    source: str
+    subject: str
+    event_id: str
+    data: dict[str, Any]
+    publisher: str
+    depth: int
+
+    def document(self) -> dict[str, Any]:
+        """The event as the log keeps it."""
+        return {
+            "uid": str(self.uid),
+            "topic": self.topic,
+            "source": self.source,
+            "subject": self.subject,
+            "id": self.event_id,
+            "publisher": self.publisher,
+            "depth": self.depth,
+            "data": self.data,
+        }
+
+
+async def publish(connection: Connection, project: str, new: NewEvent) -> tuple[UUID, datetime | None]:
+    """Appends one event, once per (source, event_id) where an id is given.
 
     Returns:
         The event's uid, and its time; the first publication's uid and None when it was published before.
     """
-    if event_id:
-        first: UUID = await SQL.claim_id.value(connection, project=project, source=source, event_id=event_id, uid=uid)
-        if first != uid:
+    if new.event_id:
+        first: UUID = await SQL.claim_id.value(
+            connection, project=project, source=new.source, event_id=new.event_id, uid=new.uid
+        )
+        if first != new.uid:
             return first, None
-    event = {
-        "uid": str(uid),
-        "topic": topic,
-        "source": source,
-        "subject": subject,
-        "id": event_id,
-        "publisher": publisher,
-        "depth": depth,
-        "data": json.loads(data_json),
-    }
-    return uid, await announce(connection, project, [event])
+    return new.uid, await announce(connection, project, [new.document()])
 
 
 async def announce(connection: Connection, project: str, events: Sequence[dict[str, Any]]) -> datetime:

@@ -156,7 +156,7 @@ def _holds(trigger: Record, document: bytes) -> bool:
     if not trigger["condition"]:
         return True
     try:
-        return compile_expression(trigger["condition"]).evaluate(orjson.loads(document)) is True
+        return compile_expression(trigger["condition"]).holds(orjson.loads(document))
     except ExpressionError as failure:
         CONDITION_FAILED.inc()
         log.warning("trigger_condition_failed", task=str(trigger["task"]), failure=str(failure))

@@ -7,9 +7,10 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
+from jsonpatch import JsonPatch, JsonPatchException
+from jsonpointer import JsonPointer, JsonPointerException
 
 from ordinaut.client.document import written
-from ordinaut.client.patch import apply, pointer_steps
 from ordinaut.rpc.status import DETAILS_KEY
 from ordinaut.v1 import error_pb2
 
@@ -21,6 +22,10 @@ class Violation:
     field: str
     message: str
     reason: str
+
+
+class PatchError(ValueError):
+    """The fix does not fit the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,10 @@ class Fix:
         Raises:
             PatchError: the request is not the one that was answered with this fix.
         """
-        repaired: dict[str, Any] = apply(request, self.operations)
+        try:
+            repaired: dict[str, Any] = JsonPatch(list(self.operations)).apply(request)
+        except (JsonPatchException, JsonPointerException) as failure:
+            raise PatchError(str(failure)) from failure
         return repaired
 
 
@@ -104,5 +112,5 @@ class ApiError(Exception):
 
 
 def _place(fix: Fix) -> list[tuple[int, str]]:
-    steps = pointer_steps(str(fix.operations[0].get("path", ""))) if fix.operations else []
+    steps = JsonPointer(str(fix.operations[0].get("path", ""))).parts if fix.operations else []
     return [(int(step), "") if step.isdecimal() else (-1, step) for step in steps]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ordinaut.cli.__main__ import globals_first
 from ordinaut.client import ApiError, Fix
 from ordinaut.client.durations import proto_duration
-from ordinaut.client.patch import PatchError, apply
+from ordinaut.client.failure import PatchError
 from ordinaut.client.resume import Patience
 
 REQUEST = {"task": {"steps": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "a/b": 1, "m~n": 2}}
@@ -26,22 +26,20 @@ REQUEST = {"task": {"steps": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "a/b": 1, 
 )
 def test_operations_change_a_copy(operation: dict[str, Any], expected: Any) -> None:
     before = repr(REQUEST)
-    assert apply(REQUEST, [operation])["task"]["steps"][1] == expected
+    assert Fix("", "", [operation]).apply(REQUEST)["task"]["steps"][1] == expected
     assert repr(REQUEST) == before
 
 
 def test_pointers_are_unescaped_and_a_minus_appends() -> None:
-    patched = apply(
-        REQUEST,
-        [
-            {"op": "remove", "path": "/task/a~1b"},
-            {"op": "replace", "path": "/task/m~0n", "value": 3},
-            {"op": "add", "path": "/task/steps/-", "value": 4},
-        ],
-    )["task"]
+    operations = [
+        {"op": "remove", "path": "/task/a~1b"},
+        {"op": "replace", "path": "/task/m~0n", "value": 3},
+        {"op": "add", "path": "/task/steps/-", "value": 4},
+        {"op": "move", "from": "/task/steps/0/id", "path": "/task/steps/0/name"},
+    ]
+    patched = Fix("", "", operations).apply(REQUEST)["task"]
     assert "a/b" not in patched
-    assert (patched["m~n"], patched["steps"][-1]) == (3, 4)
-    assert apply({"a": 1}, [{"op": "replace", "path": "", "value": []}]) == []
+    assert (patched["m~n"], patched["steps"][-1], patched["steps"][0]) == (3, 4, {"name": "a"})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +57,7 @@ def test_pointers_are_unescaped_and_a_minus_appends() -> None:
 )
 def test_a_patch_of_another_document_is_refused(operation: dict[str, Any]) -> None:
     with pytest.raises(PatchError):
-        apply(REQUEST, [operation])
+        Fix("", "", [operation]).apply(REQUEST)
 
 
 @given(removed=st.permutations([0, 1, 2]))

@@ -15,7 +15,7 @@ def main() -> None:
         rest = serving(application(gateway.components), settings.rest_listen)
         process.ports["rest"] = await process.stack.enter_async_context(rest)
         process.ports["grpc"] = await gateway.server.start(settings.gateway_listen)
-        process.stack.push_async_callback(gateway.server.stop, settings.grace_seconds)
+        process.stack.push_async_callback(gateway.stop, settings.grace_seconds)
 
     run("gateway", settings, settings.gateway_metrics_port, compose)
 

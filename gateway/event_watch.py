@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from prometheus_client import Gauge
 
+from gateway.stopping import stopping
 from ordinaut.store import event
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import EVENTS, Hints, wait_hint
@@ -39,16 +40,21 @@ class EventWatch:
         self._last = 0
         self._watchers = 0
         self._news = asyncio.Condition()
+        self._stopping = False
 
     async def rows(
         self, project: str, after: int, vigil: Callable[[], Awaitable[None]]
     ) -> AsyncGenerator[Record, None]:
-        """A project's rows of the log beyond `after`, for ever; `vigil` is awaited before each batch."""
+        """A project's rows of the log beyond `after`, for ever; `vigil` is awaited before each batch.
+
+        Raises:
+            UnavailableError: the process stops.
+        """
         self._watchers += 1
         WATCHERS.inc()
         self._wake.set()
         try:
-            while True:
+            while not self._stopping:
                 await vigil()
                 batch, position = await self._beyond(project, after)
                 for row in batch:
@@ -56,9 +62,16 @@ class EventWatch:
                 if position == after:
                     await self._moved_beyond(after)
                 after = position
+            raise stopping()
         finally:
             self._watchers -= 1
             WATCHERS.dec()
+
+    async def stop(self) -> None:
+        """Ends every stream, and those that come now."""
+        self._stopping = True
+        async with self._news:
+            self._news.notify_all()
 
     async def serve(self) -> None:
         """Reads the log until cancelled; without watchers it keeps nothing."""
@@ -110,7 +123,7 @@ class EventWatch:
         """Returns when the log has gone on, or after a while."""
         with suppress(TimeoutError):
             async with asyncio.timeout(VIGIL_SECONDS), self._news:
-                await self._news.wait_for(lambda: self._last > after)
+                await self._news.wait_for(lambda: self._last > after or self._stopping)
 
 
 def _end(row: Record) -> int:

@@ -38,6 +38,14 @@ class Gateway:
 
     server: Server
     components: Components
+    run_watch: RunWatch
+    event_watch: EventWatch
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Takes no new calls, ends the streams, and gives the other calls `grace_seconds` to end."""
+        self.run_watch.stop()
+        await self.event_watch.stop()
+        await self.server.stop(grace_seconds)
 
 
 async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
@@ -77,4 +85,4 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         process.watch(asyncio.create_task(work.serve(), name=name))
     registrations = [registration(servicers[name], service, add) for name, (service, add) in PUBLIC.items()]
     server = Server(registrations, counted(authenticator.guard), max_message_bytes=MAX_MESSAGE_BYTES)
-    return Gateway(server, components)
+    return Gateway(server, components, run_watch, event_watch)

@@ -6,7 +6,7 @@ from typing import TypeVar
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from gateway.fields import Problems, output_only
+from gateway.fields import Problems, is_set, output_only
 from ordinaut.v1.error_pb2 import ErrorReason
 
 EVERYTHING = "*"
@@ -46,8 +46,28 @@ def apply(stored: Resource, changes: Resource, paths: Sequence[str]) -> Resource
     """A copy of `stored` in which every path has the value it has in `changes`, unset where it is unset there."""
     result = type(stored)()
     result.CopyFrom(stored)
-    FieldMask(paths=paths).MergeMessage(changes, result, replace_message_field=True, replace_repeated_field=True)
+    for path in paths:
+        _replace(changes, result, path.split("."))
     return result
+
+
+def _replace(source: Message, target: Message, path: Sequence[str]) -> None:
+    """FieldMask.MergeMessage does not clear what lies in a message that is unset in the source."""
+    name, *rest = path
+    if rest:
+        _replace(getattr(source, name), getattr(target, name), rest)
+        return
+    target.ClearField(name)
+    if not is_set(source, name):
+        return
+    field = source.DESCRIPTOR.fields_by_name[name]
+    if field.is_repeated:
+        getattr(target, name).MergeFrom(getattr(source, name))
+    elif field.message_type is not None:
+        getattr(target, name).CopyFrom(getattr(source, name))
+        getattr(target, name).SetInParent()  # an empty message is not an unset one
+    else:
+        setattr(target, name, getattr(source, name))
 
 
 def _is_writable(resource: Message, path: str, writable: Sequence[str]) -> bool:

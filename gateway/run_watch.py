@@ -8,6 +8,7 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 
+from gateway.stopping import stopping
 from ordinaut.errors import NotFoundError
 from ordinaut.store import run
 from ordinaut.store.database import STORE_FAILURES, Database
@@ -39,20 +40,26 @@ class RunWatch:
         self._database = database
         self._wake = hints.subscribe(RUN)
         self._watchers: dict[UUID, set[_Watcher]] = defaultdict(set)
+        self._stopping = False
 
     async def watch(self, run_id: UUID, vigil: Callable[[], Awaitable[None]]) -> AsyncGenerator[RunRecord, None]:
         """The run as it is, then after each change, until it has ended; `vigil` is awaited all along.
 
         Raises:
             NotFoundError: there is no such run, or not any more.
+            UnavailableError: the process stops.
         """
         watcher = _Watcher(run_id)
         self._watchers[run_id].add(watcher)
         WATCHERS.inc()
         self._wake.set()
+        if self._stopping:
+            watcher.news.set()
         try:
             while True:
                 told = await wait_hint(watcher.news, VIGIL_SECONDS)
+                if self._stopping:
+                    raise stopping()
                 await vigil()
                 if not told:
                     continue
@@ -63,6 +70,13 @@ class RunWatch:
                     return
         finally:
             self._forget(watcher)
+
+    def stop(self) -> None:
+        """Ends every stream, and those that come now."""
+        self._stopping = True
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.news.set()
 
     async def serve(self) -> None:
         """Reads what is watched until cancelled; without watchers it asks nothing."""

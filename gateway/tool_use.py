@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.rerooting import join
 from ordinaut.errors import PermissionDeniedError, Violation
 from ordinaut.names import granted
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -55,7 +56,7 @@ def require_rights(scopes: frozenset[str], document: Any, root: str) -> None:
     missing = [(use, scope) for use in tool_uses(document) if (scope := _missing_scope(scopes, use)) is not None]
     if missing:
         violations = [
-            Violation(f"{root}.{use.path}", f"the owner lacks the scope {scope}", ErrorReason.MISSING_SCOPE)
+            Violation(join(root, use.path), f"the owner lacks the scope {scope}", ErrorReason.MISSING_SCOPE)
             for use, scope in missing
         ]
         scope = missing[0][1]

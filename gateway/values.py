@@ -1,8 +1,11 @@
 """JSON between its two forms: `google.protobuf.Struct` and `Value` on the wire, text in the tables.
 
-Integers whose digits a JSON number would lose leave as decimal strings; they never come in (`wellformed`).
+What the wire cannot carry leaves as text and is refused where it would come in (`wellformed`): integers whose digits
+a JSON number loses, as decimal strings; what is nested too deep for a protobuf reader, as JSON.
 """
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +15,10 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.wellformed import EXACT_INTEGER
+
+ANSWER_DEPTH = 31  # protobuf readers refuse messages nested 100 deep; a level of JSON takes three
+LONG_INTEGER = re.compile(r"\d{16}")
+INTEGER_DIGITS_MAX = 1000  # Python refuses to read integers of more than 4 300 digits
 
 
 def to_python(value: Struct | ListValue | Value) -> Any:
@@ -34,15 +41,15 @@ def to_json(value: Struct | ListValue | Value) -> str:
     return orjson.dumps(to_python(value)).decode()
 
 
-def fill_struct(struct: Struct, data: dict[str, Any]) -> None:
+def fill_struct(struct: Struct, data: dict[str, Any], depth: int = 1) -> None:
     """Puts plain data into an empty Struct and marks it as set, also when there is nothing to put."""
     struct.SetInParent()
     for key, item in data.items():
-        fill_value(struct.fields[key], item)
+        fill_value(struct.fields[key], item, depth)
 
 
-def fill_value(value: Value, data: Any) -> None:
-    """Puts plain data into an empty Value."""
+def fill_value(value: Value, data: Any, depth: int = 0) -> None:
+    """Puts plain data into an empty Value that `depth` levels of JSON surround."""
     match data:
         case None:
             value.null_value = 0  # type: ignore[assignment]  # the only value of NullValue
@@ -54,17 +61,25 @@ def fill_value(value: Value, data: Any) -> None:
             value.string_value = str(data)
         case int() | float():
             value.number_value = data
+        case dict() | list() if depth >= ANSWER_DEPTH:
+            value.string_value = json.dumps(data, ensure_ascii=False)
         case dict():
-            fill_struct(value.struct_value, data)
+            fill_struct(value.struct_value, data, depth + 1)
         case _:
             value.list_value.SetInParent()
             for item in data:
-                fill_value(value.list_value.values.add(), item)
+                fill_value(value.list_value.values.add(), item, depth + 1)
 
 
 def parse(text: str) -> Any:
-    """What a JSON text from the tables says."""
+    """What a JSON text from the tables says, every digit of its integers included."""
+    if LONG_INTEGER.search(text):  # orjson makes floats of those beyond 64 bits
+        return json.loads(text, parse_int=_exact)
     return orjson.loads(text)
+
+
+def _exact(digits: str) -> int | str:
+    return int(digits) if len(digits) <= INTEGER_DIGITS_MAX else digits
 
 
 def timestamp(moment: datetime) -> Timestamp:

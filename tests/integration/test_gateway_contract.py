@@ -61,12 +61,28 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "ListStateEntries": {"parent": "state/notes"},
     "PublishEvent": {"event": {"topic": "a.b"}},
 }
-PRIVATE = frozenset(
-    "GetTask UpdateTask DeleteTask PauseTask ResumeTask RunTask GetRun WatchRun CancelRun ListRuns".split()
-)
-SHARED = frozenset(
-    "GetAgent CreateAgentToken RevokeAgentToken GetTool UpdateTool DeleteTool GetStateEntry DeleteStateEntry".split()
-)
+PRIVATE = {
+    "GetTask",
+    "UpdateTask",
+    "DeleteTask",
+    "PauseTask",
+    "ResumeTask",
+    "RunTask",
+    "GetRun",
+    "WatchRun",
+    "CancelRun",
+    "ListRuns",
+}
+SHARED = {
+    "GetAgent",
+    "CreateAgentToken",
+    "RevokeAgentToken",
+    "GetTool",
+    "UpdateTool",
+    "DeleteTool",
+    "GetStateEntry",
+    "DeleteStateEntry",
+}
 
 
 @pytest_asyncio.fixture

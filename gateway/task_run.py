@@ -1,5 +1,7 @@
 """RunTask: a run beside the schedule, in few round trips, because somebody is waiting for it."""
 
+from uuid import UUID
+
 import orjson
 
 from gateway.caller import Caller
@@ -44,23 +46,42 @@ class TaskRun:
         problems.between("priority", request.priority, 0, 9)
         async with self._database.connection() as connection:
             found = await task.to_run(connection, project=caller.project, name=name, owner=caller.owner_filter)
-        if found is None:
-            problems.check()
-            raise NotFoundError.of(request.name)
+            if found is None:
+                problems.check()
+                raise NotFoundError.of(request.name)
+            if _is_plain(request, found):
+                problems.check()
+                return await self._start_at_once(connection, request, found)
         params = _merged(found.params, request)
         await self._check_params(problems, found, params, request)
         problems.check()
-        answer = await mutation.once(lambda connection: _enqueue(connection, request, found, params))
+
+        async def work(connection: Connection) -> Run:
+            return await _read(connection, await _enqueue(connection, request, found, params))
+
+        answer = await mutation.once(work)
         self._hints.send(WORK, OUTBOX, RUN)
         return answer
 
+    async def _start_at_once(self, connection: Connection, request: RunTaskRequest, found: TaskToRun) -> Run:
+        """Nothing to check, nothing to keep: the worker is told before the answer is made."""
+        async with connection.transaction():
+            queued = await _enqueue(connection, request, found, _merged(found.params, request))
+        self._hints.send(WORK, OUTBOX, RUN)
+        return await _read(connection, queued)
+
     async def _check_params(self, problems: Problems, found: TaskToRun, params: str, request: RunTaskRequest) -> None:
-        if found.params_schema is None or not request.HasField("params"):
+        if found.params_schema is None or not request.params.fields:
             return  # the task's own params were checked when it was stored
         answer = await self._engines.validate_value(
             ValidateValueRequest(schema=found.params_schema.encode(), value=params.encode())
         )
         problems.extend(reroot(answer.violations, "params"))
+
+
+def _is_plain(request: RunTaskRequest, found: TaskToRun) -> bool:
+    """Whether there is no answer to keep and nothing for an engine to check."""
+    return not request.request_id and (found.params_schema is None or not request.params.fields)
 
 
 def _merged(stored: str, request: RunTaskRequest) -> str:
@@ -71,7 +92,7 @@ def _merged(stored: str, request: RunTaskRequest) -> str:
     return orjson.dumps(parse(stored) | to_python(request.params)).decode()
 
 
-async def _enqueue(connection: Connection, request: RunTaskRequest, found: TaskToRun, params: str) -> Run:
+async def _enqueue(connection: Connection, request: RunTaskRequest, found: TaskToRun, params: str) -> UUID:
     queued = await due_work.enqueue_manual(
         connection,
         task=found.uid,
@@ -85,7 +106,11 @@ async def _enqueue(connection: Connection, request: RunTaskRequest, found: TaskT
         raise FailedPreconditionError(
             ErrorReason.OVERLAP, f"{request.name} has a live run and its overlap policy is SKIP", {"live_run": live}
         )
-    record = await run.get(connection, queued.run, steps=False)
+    return queued.run
+
+
+async def _read(connection: Connection, queued: UUID) -> Run:
+    record = await run.get(connection, queued, steps=False)
     if record is None:
-        raise NotFoundError.of(f"runs/{queued.run}")
+        raise NotFoundError.of(f"runs/{queued}")
     return to_run(record)

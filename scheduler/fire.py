@@ -36,7 +36,7 @@ class Fire:
     async def _halving(self, batch: int) -> cursor.Fired:
         """A batch that PostgreSQL refuses is halved; a cursor that is guilty alone is set aside."""
         try:
-            return await self._database.repeat(lambda connection: cursor.fire(connection, batch))
+            return await self._database.repeat(lambda connection: cursor.fire(connection, batch), one_statement=True)
         except DATA_ERRORS as failure:
             if batch > 1:
                 return await self._halving(batch // 2)

@@ -19,8 +19,8 @@ class Rescue:
 
     async def turn(self) -> bool:
         """One batch of each kind; True when there may be more."""
-        rescued = await self._database.repeat(lambda connection: due_work.rescue(connection, BATCH))
-        ended = await self._database.repeat(due_work.end_unclaimed)
+        rescued = await self._database.repeat(lambda connection: due_work.rescue(connection, BATCH), one_statement=True)
+        ended = await self._database.repeat(due_work.end_unclaimed, one_statement=True)
         if rescued:
             RESCUED.inc(rescued)
             log.warning("rescued", runs=rescued)
@@ -29,5 +29,5 @@ class Rescue:
             LOST_TOO_OFTEN.inc(ended)
             log.error("suspects_ended", runs=ended)
             self._hints.send(RUN, OUTBOX)
-        await self._database.repeat(lease.forget_expired)
+        await self._database.repeat(lease.forget_expired, one_statement=True)
         return rescued >= BATCH

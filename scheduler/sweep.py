@@ -17,7 +17,9 @@ class Sweep:
 
     async def turn(self) -> bool:
         """Promotes one batch; True when it was full."""
-        promoted = await self._database.repeat(lambda connection: due_work.promote(connection, BATCH))
+        promoted = await self._database.repeat(
+            lambda connection: due_work.promote(connection, BATCH), one_statement=True
+        )
         if promoted:
             PROMOTED.inc(promoted)
             self._hints.send(WORK)

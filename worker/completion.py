@@ -69,7 +69,10 @@ class Completion:
         if self._lease.good():
             lease = self._lease.id
             try:
-                done = await self._database.repeat(lambda connection: _end(connection, lease, batch))
+                done = await self._database.repeat(
+                    lambda connection: _end(connection, lease, batch),
+                    one_statement=all(word.state != DELAY for word in batch),
+                )
             except (*OUTCOME_UNKNOWN, *REPEATABLE) as failure:
                 log.warning("completion_outcome_unknown", runs=len(batch), failure=str(failure))
             else:

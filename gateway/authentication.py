@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import structlog
 
+from gateway.bad_tokens import BadTokens
 from gateway.caller import CALLER, Caller, missing_scope
 from gateway.method_scopes import SELF
-from ordinaut.errors import UnauthenticatedError
 from ordinaut.names import covers, granted
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
-from ordinaut.v1.error_pb2 import ErrorReason
 
 BEARER = re.compile(r"(?i:bearer) +ord_([0-9a-f]{16})_([0-9a-f]{64})")
 CACHE_SECONDS = 2.0  # how long a revoked token may still be believed
@@ -42,6 +41,7 @@ class Authenticator:
         self._database = database
         self._scopes = scopes
         self._known: dict[str, _Known] = {}
+        self._bad_tokens = BadTokens()
 
     async def guard(self, method: str, context: Context) -> None:
         """Lets the call in and remembers its caller for the servicer.
@@ -62,14 +62,18 @@ class Authenticator:
 
         Raises:
             UnauthenticatedError: the token is not, or not any more, valid.
+            ResourceExhaustedError: LIMIT_REACHED: so are very many from the same address.
         """
-        public_id, secret = _shown_token(context)
+        shown_token = _shown_token(context)
+        if shown_token is None:
+            raise self._bad_tokens.refusal(context.peer())
+        public_id, secret = shown_token
         shown = identity.hash_secret(secret)
         known = self._known.get(public_id)
         if known is None or known.good_until <= time.monotonic():
             known = await self._look_up(public_id)
         if not hmac.compare_digest(shown, known.secret_hash if known else NO_HASH) or known is None:
-            raise _refused()
+            raise self._bad_tokens.refusal(context.peer())
         return known.caller
 
     def vigil(self, context: Context) -> Callable[[], Awaitable[None]]:
@@ -110,15 +114,7 @@ def _caller(credential: identity.Credential) -> Caller:
     return Caller(credential.project, credential.agent, rights)
 
 
-def _shown_token(context: Context) -> tuple[str, str]:
+def _shown_token(context: Context) -> tuple[str, str] | None:
     shown = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
     match = BEARER.fullmatch(shown[0]) if len(shown) == 1 and isinstance(shown[0], str) else None
-    if match is None:
-        raise _refused()
-    return match[1], match[2]
-
-
-def _refused() -> UnauthenticatedError:
-    return UnauthenticatedError(
-        ErrorReason.TOKEN_INVALID, "a valid token is needed: metadata `authorization: Bearer ord_…`"
-    )
+    return (match[1], match[2]) if match else None

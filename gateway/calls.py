@@ -16,6 +16,7 @@ from ordinaut.rpc.interceptor import Context, Guard
 from ordinaut.rpc.server import Registration
 
 DEFAULT_DEADLINE_SECONDS = 30.0
+MAX_DEADLINE_SECONDS = 300.0  # whatever a caller allows: nobody holds a connection for ever
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 CALLS = Histogram("ordinaut_gateway_call_seconds", "Calls by method and code", ("method", "code"), buckets=BUCKETS)
 
@@ -67,15 +68,19 @@ def _unary(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
         with _Measured(path) as measured:
             require_wellformed(request)
-            if context.time_remaining() is None:
-                async with asyncio.timeout(DEFAULT_DEADLINE_SECONDS):
-                    answer = await inner(request, context)
-            else:
+            async with asyncio.timeout(_seconds(context.time_remaining())):
                 answer = await inner(request, context)
             measured.done()
             return answer
 
     return call
+
+
+def _seconds(left: float | None) -> float | None:
+    """How long a call may take whose deadline is `left` away; None: grpc itself ends it there."""
+    if left is None:
+        return DEFAULT_DEADLINE_SECONDS
+    return MAX_DEADLINE_SECONDS if left > MAX_DEADLINE_SECONDS else None
 
 
 def _streaming(inner: Any, path: str) -> Any:

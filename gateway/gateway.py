@@ -70,15 +70,14 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     components = Components(database, scheduler, engines)
     run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
     check = TaskCheck(database, scheduler, engines)
+    start = TaskRun(database, hints, engines, settings.task_live_runs_max)
     servicers: dict[str, Any] = {
         "AgentService": Agents(database, pages),
         "EventService": Events(database, hints, pages, event_watch, authenticator),
         "RunService": Runs(database, hints, pages, run_watch, authenticator),
         "StateService": State(database, pages),
         "SystemService": System(database, components),
-        "TaskService": Tasks(
-            database, hints, pages, check, TaskUpdate(database, check), TaskRun(database, hints, engines)
-        ),
+        "TaskService": Tasks(database, hints, pages, check, TaskUpdate(database, check), start),
         "ToolService": Tools(database, pages, engines),
     }
     for name, work in (("hints", hints), ("run_watch", run_watch), ("event_watch", event_watch)):

@@ -14,6 +14,8 @@ class GatewaySettings(StoreSettings):
     scheduler_address: str = "127.0.0.1:50052"
     engine_addresses: str = Field("127.0.0.1:50053", description="comma list; asked in turn")
 
+    task_live_runs_max: int = Field(5_000, ge=1, description="how many live runs of one task RunTask lets pile up")
+
     @property
     def engines(self) -> list[str]:
         """The engines' addresses."""

@@ -11,7 +11,7 @@ from gateway.requests import Mutation
 from gateway.rerooting import reroot
 from gateway.run_record import to_run
 from gateway.values import moment_of, parse, to_json, to_python
-from ordinaut.errors import FailedPreconditionError, NotFoundError
+from ordinaut.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
 from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
@@ -22,14 +22,17 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_service_pb2 import RunTaskRequest
 
+FLOOD_RETRY_SECONDS = 5.0
+
 
 class TaskRun:
     """RunTask."""
 
-    def __init__(self, database: Database, hints: Hints, engines: Engines) -> None:
+    def __init__(self, database: Database, hints: Hints, engines: Engines, live_runs_max: int) -> None:
         self._database = database
         self._hints = hints
         self._engines = engines
+        self._live_runs_max = live_runs_max
 
     async def start(self, request: RunTaskRequest, caller: Caller, name: str) -> Run:
         """Queues a run of the task's present version with `params` laid over the task's.
@@ -37,6 +40,7 @@ class TaskRun:
         Raises:
             InvalidArgumentError: the params do not fit the task's schema.
             FailedPreconditionError: OVERLAP, naming the live run.
+            ResourceExhaustedError: LIMIT_REACHED: too many live runs of the task.
             UnavailableError: ENGINE_UNAVAILABLE, when params are to be checked.
         """
         mutation = Mutation(self._database, request, Run)
@@ -45,10 +49,12 @@ class TaskRun:
         problems = Problems()
         problems.between("priority", request.priority, 0, 9)
         async with self._database.connection() as connection:
-            found = await task.to_run(connection, project=caller.project, name=name, owner=caller.owner_filter)
+            found = await self._found(connection, caller, name)
             if found is None:
                 problems.check()
                 raise NotFoundError.of(request.name)
+            if found.live_runs >= self._live_runs_max:
+                raise _too_many(request.name, found.live_runs)
             if _is_plain(request, found):
                 problems.check()
                 return await self._start_at_once(connection, request, found)
@@ -62,6 +68,11 @@ class TaskRun:
         answer = await mutation.once(work)
         self._hints.send(WORK, OUTBOX, RUN)
         return answer
+
+    async def _found(self, connection: Connection, caller: Caller, name: str) -> TaskToRun | None:
+        return await task.to_run(
+            connection, project=caller.project, name=name, owner=caller.owner_filter, count_to=self._live_runs_max
+        )
 
     async def _start_at_once(self, connection: Connection, request: RunTaskRequest, found: TaskToRun) -> Run:
         """Nothing to check, nothing to keep: the worker is told before the answer is made."""
@@ -82,6 +93,15 @@ class TaskRun:
 def _is_plain(request: RunTaskRequest, found: TaskToRun) -> bool:
     """Whether there is no answer to keep and nothing for an engine to check."""
     return not request.request_id and (found.params_schema is None or not request.params.fields)
+
+
+def _too_many(name: str, live: int) -> ResourceExhaustedError:
+    return ResourceExhaustedError(
+        ErrorReason.LIMIT_REACHED,
+        f"{name} has {live} live runs; wait for some of them to end",
+        {"resource": name, "limit": live},
+        retry_after=FLOOD_RETRY_SECONDS,
+    )
 
 
 def _merged(stored: str, request: RunTaskRequest) -> str:

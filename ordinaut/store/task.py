@@ -60,13 +60,14 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class TaskToRun:
-    """What RunTask needs of a task, and a fresh id for the run."""
+    """What RunTask needs of a task, a fresh id for the run, and how many live ones there are (counted to a limit)."""
 
     uid: UUID
     owner: str
     run: UUID
     params: str
     params_schema: str | None
+    live_runs: int
 
 
 async def create(
@@ -106,9 +107,11 @@ async def list_page(
     return [TaskRecord(**row) for row in rows]
 
 
-async def to_run(connection: Connection, *, project: str, name: str, owner: str | None) -> TaskToRun | None:
-    """What RunTask needs, in one round trip."""
-    row = await SQL.to_run.row(connection, project=project, name=name, owner=owner)
+async def to_run(
+    connection: Connection, *, project: str, name: str, owner: str | None, count_to: int
+) -> TaskToRun | None:
+    """What RunTask needs, in one round trip; live runs are counted up to `count_to`."""
+    row = await SQL.to_run.row(connection, project=project, name=name, owner=owner, count_to=count_to)
     return TaskToRun(**row) if row else None
 
 

@@ -48,8 +48,11 @@ WHERE t.project = :project AND t.name > :after AND t.delete_time IS NULL
 ORDER BY t.name
 LIMIT :size;
 
--- query to_run: What RunTask needs of a task, and the id of the run to be.
-SELECT t.uid, t.owner, new_id() AS run, v.params::text AS params, v.params_schema::text AS params_schema
+-- query to_run: What RunTask needs of a task, the id of the run to be, and how many live runs there are, counted up to
+-- a limit.
+SELECT
+  t.uid, t.owner, new_id() AS run, v.params::text AS params, v.params_schema::text AS params_schema,
+  (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
 FROM task AS t
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
 WHERE t.project = :project AND t.name = :name AND t.delete_time IS NULL

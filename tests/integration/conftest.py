@@ -3,6 +3,7 @@
 import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -45,13 +46,20 @@ async def redis_url(servers_folder: Path) -> AsyncIterator[str]:
         yield valkey.url
 
 
-@pytest_asyncio.fixture
-async def database_url(postgres_url: str) -> AsyncIterator[str]:
-    """A migrated database of the test's own."""
+@asynccontextmanager
+async def fresh_database(postgres_url: str) -> AsyncIterator[str]:
+    """A migrated database of its own; also for the fixtures that a whole module shares."""
     name = f"test_{next(NUMBERS)}"
     await _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield _database(postgres_url, name)
     await _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres_url: str) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    async with fresh_database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture

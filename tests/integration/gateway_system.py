@@ -87,6 +87,7 @@ class GatewaySystem:
     admin: Caller
     scheduler: Server
     engine: Server
+    port: int
 
     def caller(self, token: str) -> Caller:
         """Whoever shows `token`."""
@@ -105,8 +106,8 @@ class GatewaySystem:
 
 
 @asynccontextmanager
-async def gateway_system(database_url: str) -> AsyncIterator[GatewaySystem]:
-    """Everything started on free ports, and stopped at the end."""
+async def gateway_system(database_url: str, **more: Any) -> AsyncIterator[GatewaySystem]:
+    """Everything started on free ports, and stopped at the end; `more` are settings of the gateway."""
     async with AsyncExitStack() as stack:
         scheduler = await _serve(stack, _scheduler())
         tools = HttpTools(Egress((), ()), connections=1)
@@ -117,6 +118,7 @@ async def gateway_system(database_url: str) -> AsyncIterator[GatewaySystem]:
             internal_token=TOKEN,
             scheduler_address=f"127.0.0.1:{scheduler[1]}",
             engine_addresses=f"127.0.0.1:{engine[1]}",
+            **more,
         )
         database = await Database.open(settings)
         stack.push_async_callback(database.close)
@@ -127,7 +129,7 @@ async def gateway_system(database_url: str) -> AsyncIterator[GatewaySystem]:
         port = await gateway.server.start("127.0.0.1:0")
         stack.push_async_callback(gateway.server.stop, 0)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-        yield GatewaySystem(gateway, database, channel, Caller(channel, token), scheduler[0], engine[0])
+        yield GatewaySystem(gateway, database, channel, Caller(channel, token), scheduler[0], engine[0], port)
     assert process.failure is None
 
 

@@ -1,6 +1,7 @@
 """Whatever is sent, the answer is readable: never UNKNOWN, never INTERNAL."""
 
 import math
+import os
 import random
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -16,8 +17,9 @@ from gateway.services import DESCRIPTORS
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
 from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system
 
-ROUNDS = 25
-SEED = 20261123
+# Calls of each method; ORDINAUT_FUZZ_ROUNDS=1500 makes some fifty thousand, ORDINAUT_FUZZ_SEED other ones.
+ROUNDS = int(os.environ.get("ORDINAUT_FUZZ_ROUNDS", "60"))
+SEED = int(os.environ.get("ORDINAUT_FUZZ_SEED", "20261123"))
 METHODS = [method for service in DESCRIPTORS for method in service.methods]
 TEXTS = [
     "", " ", "a", "one", "tasks/one", "tasks/..", "runs/x", "agents/admin", "agents/admin/tokens/0123456789abcdef",

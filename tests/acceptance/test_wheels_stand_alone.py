@@ -1,0 +1,129 @@
+"""The two wheels work where there is no source tree: the client without any server, the servers with all their data."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UV = Path(sys.executable).parent / "uv"
+BUILD_SECONDS = 300
+COMMAND_SECONDS = 60
+SERVERS = ("asyncpg", "redis", "fastapi", "aiohttp", "apscheduler")
+SERVICES = ("gateway", "scheduler", "worker", "pipeline_engine")
+TASK = """
+name: tasks/heartbeat
+pipeline:
+  version: 1
+  steps:
+    - id: beat
+      uses: orchestrator.put_state
+      with: {namespace: heartbeat, key: beats, value: 1}
+    - id: tell
+      uses: orchestrator.emit
+      with: {topic: heart.beat, data: {time: "${now}"}}
+"""
+
+
+def done(*command: str | Path, cwd: Path, seconds: float = COMMAND_SECONDS, **environment: str) -> str:
+    """What a command printed; it must end with 0. It does not see this process's PYTHONPATH."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ended = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd, env={**kept, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=seconds, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, f"{command}: {ended.stdout}"
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both wheels, built as `make wheels` builds them."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for project in (ROOT, ROOT / "deploy/server"):
+        build = (sys.executable, "-m", "build", "--quiet", "--no-isolation", "--wheel", "--outdir", folder, project)
+        done(*build, cwd=ROOT, seconds=BUILD_SECONDS)
+    return folder
+
+
+def environment_with(folder: Path, *requirements: str) -> Path:
+    """The `bin` of a fresh virtual environment that holds these, with the versions of requirements.lock."""
+    done(UV, "venv", "--quiet", "--python", sys.executable, folder / "venv", cwd=folder)
+    programs = folder / "venv/bin"
+    install = (UV, "pip", "install", "--quiet", "--python", programs / "python", "-c", ROOT / "requirements.lock")
+    done(*install, *requirements, cwd=folder, seconds=BUILD_SECONDS)
+    return programs
+
+
+def wheel(folder: Path, name: str) -> str:
+    (found,) = folder.glob(f"{name}-0*.whl")
+    return str(found)
+
+
+@contextmanager
+def running(ordinaut: Path, folder: Path) -> Iterator[Mapping[str, Any]]:
+    """`ordinaut up` in a folder; gives what it says of itself."""
+    command = [
+        str(ordinaut),
+        "up",
+        "--json",
+        "--data-dir",
+        str(folder / "data"),
+        "--grpc-port",
+        "0",
+        "--rest-port",
+        "0",
+    ]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.communicate(timeout=COMMAND_SECONDS)
+    assert process.returncode == 0
+
+
+def test_an_agent_needs_only_the_client(wheels: Path, tmp_path: Path) -> None:
+    programs = environment_with(tmp_path, wheel(wheels, "ordinaut"))
+    done(
+        programs / "python", "-c", "from ordinaut.client import Client; from ordinaut.v1 import task_pb2", cwd=tmp_path
+    )
+    assert "task" in done(programs / "ordinaut", "--help", cwd=tmp_path)
+    look = "import sys; from importlib.util import find_spec; print([m for m in sys.argv[1:] if find_spec(m)])"
+    absent = (*SERVERS, *SERVICES, "ordinaut.internal")
+    assert done(programs / "python", "-c", look, *absent, cwd=tmp_path).strip() == "[]"
+
+
+def test_the_client_says_what_a_server_command_needs(wheels: Path, tmp_path: Path) -> None:
+    programs = environment_with(tmp_path, wheel(wheels, "ordinaut"))
+    ended = subprocess.run(
+        [programs / "ordinaut", "up"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "pip install" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_both_wheels_run_the_system_outside_the_source_tree(wheels: Path, tmp_path: Path) -> None:
+    server = f"ordinaut-server[embedded] @ file://{wheel(wheels, 'ordinaut_server')}"
+    programs = environment_with(tmp_path, f"ordinaut @ file://{wheel(wheels, 'ordinaut')}", server)
+    (tmp_path / "heartbeat.yaml").write_text(TASK)
+    with running(programs / "ordinaut", tmp_path) as said:
+        caller = {"ORDINAUT_ADDRESS": said["grpc"], "ORDINAUT_TOKEN": said["token"]}
+        done(programs / "ordinaut", "task", "apply", "-f", "heartbeat.yaml", cwd=tmp_path, **caller)
+        done(programs / "ordinaut", "task", "run", "heartbeat", "--watch", cwd=tmp_path, **caller)
+        kept = done(programs / "ordinaut", "state", "get", "heartbeat/beats", "--json", cwd=tmp_path, **caller)
+    assert json.loads(kept)["value"] == 1

@@ -15,6 +15,7 @@ from ordinaut.embedded.valkey import EmbeddedValkey
 from ordinaut.settings import StoreSettings
 from ordinaut.store.database import Database
 from ordinaut.store.migrate import migrate
+from tests.integration.queue_rig import Rig
 
 TEMPLATE = "ordinaut_template"
 NUMBERS = itertools.count(1)
@@ -74,6 +75,14 @@ async def database(store_settings: StoreSettings) -> AsyncIterator[Database]:
     opened = await Database.open(store_settings)
     yield opened
     await opened.close()
+
+
+@pytest_asyncio.fixture
+async def rig(database: Database, store_settings: StoreSettings) -> Rig:
+    """The test's database with a clock that stands still until the test moves it."""
+    made = Rig(database, store_settings)
+    await made.prepare()
+    return made
 
 
 def _database(url: str, name: str) -> str:

@@ -1,0 +1,148 @@
+"""A database whose clock the test turns, with tasks, queue rows and leases in it."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from ordinaut.settings import StoreSettings
+from ordinaut.store import cursor, due_work, lease, task
+from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.database import Database
+from ordinaut.store.task import Definition, Description
+
+PROJECT = "default"
+BEGINNING = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+# The database's clock stands still until the test moves it.
+SKEWABLE_CLOCK = """
+CREATE TABLE test_clock (moment timestamptz NOT NULL);
+INSERT INTO test_clock VALUES ('2026-03-02T12:00:00Z');
+CREATE OR REPLACE FUNCTION clock_now() RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+  RETURN (SELECT moment FROM test_clock);
+END $$;
+INSERT INTO project (name) VALUES ('default'), ('other');
+INSERT INTO agent (project, name, scopes, create_time) VALUES ('default', 'alice', '{admin}', clock_timestamp());
+"""
+QUEUE = """
+INSERT INTO due_work (id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, state,
+  due_time, ready_time, priority, exclusive, max_losses, run_timeout, depth, create_time)
+SELECT run, 'default', $1::uuid, 'queued', 1, 'agents/alice', 'MANUAL', '', 'run:' || run, $1::uuid || '/run:' || run,
+  '{"n": 1}', $4::text, clock_now() + $5::interval, clock_now() + $5::interval + place * interval '1 microsecond',
+  $3::int, false, 3, interval '1 day', 0, clock_now()
+FROM (SELECT new_id() AS run, place FROM generate_series(1, $2::int) AS place) AS new
+RETURNING id
+"""
+
+
+class Rig:
+    """One test's database."""
+
+    def __init__(self, database: Database, settings: StoreSettings) -> None:
+        self.database = database
+        self.settings = settings
+        self.now = BEGINNING
+
+    async def prepare(self) -> None:
+        """Puts the clock under the test's control."""
+        async with self.database.connection() as connection:
+            await connection.execute(SKEWABLE_CLOCK)
+
+    async def turn_clock(self, **by: float) -> None:
+        """Moves the database's clock, as `timedelta(**by)`."""
+        self.now += timedelta(**by)
+        await self.execute("UPDATE test_clock SET moment = $1", self.now)
+
+    async def execute(self, statement: str, *arguments: Any) -> None:
+        """Runs a statement of the test's own."""
+        async with self.database.connection() as connection:
+            await connection.execute(statement, *arguments)
+
+    async def rows(self, statement: str, *arguments: Any) -> list[Any]:
+        """Rows of a question of the test's own."""
+        async with self.database.connection() as connection:
+            return await connection.fetch(statement, *arguments)
+
+    async def value(self, statement: str, *arguments: Any) -> Any:
+        """The answer to a question of the test's own."""
+        async with self.database.connection() as connection:
+            return await connection.fetchval(statement, *arguments)
+
+    async def task(
+        self,
+        *triggers: dict[str, Any],
+        name: str | None = None,
+        overlap: str | None = "ALLOW",
+        event_triggers: Sequence[EventTriggerRow] = (),
+        **schedule: Any,
+    ) -> UUID:
+        """A task with time triggers, each `{"cron": {...}}` or the like; ids are added."""
+        stored = {"triggers": [{"id": f"t{place}", **trigger} for place, trigger in enumerate(triggers)], **schedule}
+        definition = Definition(
+            pipeline='{"version": 1, "steps": [{"id": "a", "uses": "orchestrator.set", "with": {}}]}',
+            tools=["orchestrator.set"],
+            schedule=json.dumps(stored),
+            run_policy="{}",
+            params="{}",
+            params_schema=None,
+            overlap=overlap,
+            priority=5,
+            max_losses=3,
+            run_timeout=timedelta(days=1),
+        )
+        async with self.database.transaction() as connection:
+            made = await task.create(
+                connection,
+                project=PROJECT,
+                name=name,
+                owner="agents/alice",
+                description=Description("", "", "{}"),
+                definition=definition,
+            )
+            assert made is not None
+            await cursor.create(
+                connection,
+                project=PROJECT,
+                task=made.uid,
+                last_instant=self.now,
+                event_triggers=event_triggers,
+                ends=not triggers,
+            )
+        return made.uid
+
+    async def queue(
+        self, count: int, *, of: UUID | None = None, priority: int = 5, state: str = "READY", ready_in: float = 0
+    ) -> list[UUID]:
+        """Rows in the queue, ready one microsecond after another."""
+        made = await self.rows(QUEUE, of or uuid4(), count, priority, state, timedelta(seconds=ready_in))
+        return [row["id"] for row in made]
+
+    async def lease(self, seconds: float = 30) -> UUID:
+        """A lease of a worker."""
+        taken = uuid4()
+        async with self.database.connection() as connection:
+            await lease.take(connection, lease=taken, host="host", address="127.0.0.1:1", seconds=seconds)
+        return taken
+
+    async def claim(self, holder: UUID, batch: int = 100) -> list[Any]:
+        """What a worker with that lease gets."""
+        async with self.database.connection() as connection:
+            return await due_work.claim(connection, holder, {}, batch)
+
+    async def complete(self, holder: UUID, *claimed: Any, state: str = "SUCCEEDED") -> set[UUID]:
+        """Ends claimed rows with an output; the runs whose end was accepted."""
+        ended = due_work.EndColumns()
+        for row in claimed:
+            ended.ids.append(row["id"])
+            ended.fences.append(row["fence"])
+            ended.states.append(state)
+            ended.outputs.append('{"done": true}')
+            ended.errors.append(None)
+        async with self.database.transaction() as connection:
+            return await due_work.complete(connection, holder, ended)
+
+    async def row(self, run: UUID) -> Any:
+        """A run's row in the queue, None when it has left."""
+        found = await self.rows("SELECT * FROM due_work WHERE id = $1", run)
+        return found[0] if found else None

@@ -142,6 +142,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller went away."""
     DEFECT: _ErrorReason.ValueType  # 57
     """A defect of Ordinaut; the metadata carries the id to look for in the log."""
+    MALFORMED_JSON: _ErrorReason.ValueType  # 80
+    """The body is not JSON, or not YAML, of the announced content type and encoding."""
+    DUPLICATE_KEY: _ErrorReason.ValueType  # 81
+    """A key stands twice in an object."""
+    UNKNOWN_FIELD: _ErrorReason.ValueType  # 82
+    """The message has no field of that name."""
+    NUMBER_OUT_OF_RANGE: _ErrorReason.ValueType  # 83
+    """A number is outside of what its field can hold."""
+    UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 84
+    """The content type, charset or content encoding is not one that is read here."""
+    METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 85
+    """There is such a path, but not with this HTTP method; `Allow` names the ones there are."""
+    TOKEN_IN_URL: _ErrorReason.ValueType  # 86
+    """A token stands in the URL, where logs and histories keep it."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The value of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`."""
@@ -262,6 +276,20 @@ CALL_CANCELLED: ErrorReason.ValueType  # 56
 """The caller went away."""
 DEFECT: ErrorReason.ValueType  # 57
 """A defect of Ordinaut; the metadata carries the id to look for in the log."""
+MALFORMED_JSON: ErrorReason.ValueType  # 80
+"""The body is not JSON, or not YAML, of the announced content type and encoding."""
+DUPLICATE_KEY: ErrorReason.ValueType  # 81
+"""A key stands twice in an object."""
+UNKNOWN_FIELD: ErrorReason.ValueType  # 82
+"""The message has no field of that name."""
+NUMBER_OUT_OF_RANGE: ErrorReason.ValueType  # 83
+"""A number is outside of what its field can hold."""
+UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 84
+"""The content type, charset or content encoding is not one that is read here."""
+METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 85
+"""There is such a path, but not with this HTTP method; `Allow` names the ones there are."""
+TOKEN_IN_URL: ErrorReason.ValueType  # 86
+"""A token stands in the URL, where logs and histories keep it."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

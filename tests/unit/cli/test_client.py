@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from ordinaut.cli.__main__ import globals_first
 from ordinaut.client import ApiError, Fix
-from ordinaut.client.durations import proto_duration
 from ordinaut.client.failure import PatchError
 from ordinaut.client.resume import Patience
+from ordinaut.documents.durations import proto_duration
 
 REQUEST = {"task": {"steps": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "a/b": 1, "m~n": 2}}
 

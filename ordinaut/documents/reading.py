@@ -1,0 +1,206 @@
+"""Proto3-JSON documents as messages: every problem at once, each with its path; nothing is rounded or dropped."""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from ordinaut.documents.durations import proto_duration
+from ordinaut.documents.flaw import Flaw
+from ordinaut.documents.free_json import FREE_JSON, fill_free
+from ordinaut.documents.scalars import kind_of, scalar
+from ordinaut.errors import Violation
+from ordinaut.v1.error_pb2 import ErrorReason
+
+PROBLEMS_MAX = 100
+PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+CAPITAL = re.compile("[A-Z]")
+WRAPPERS = frozenset(
+    f"google.protobuf.{kind}Value"
+    for kind in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
+)
+
+
+def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
+    """Fills an empty `message` from a document in either spelling of the field names; answers with the problems.
+
+    `path` is where the document stands in the request. Of a message with problems the content is undefined. At most a
+    hundred problems are told. Keys of maps are texts.
+    """
+    reader = _Reader()
+    reader.message(document, message, path, 1)
+    return reader.found[:PROBLEMS_MAX]
+
+
+def key_path(path: str, key: str) -> str:
+    """The path of `key` inside `path`; keys that are no words are quoted."""
+    if not PLAIN_KEY.fullmatch(key):
+        return f"{path}[{key!r}]"
+    return f"{path}.{key}" if path else key
+
+
+def find_field(descriptor: Descriptor, key: str) -> FieldDescriptor | None:
+    """The field of that name, as the proto or as JSON spells it."""
+    return descriptor.fields_by_name.get(key) or descriptor.fields_by_camelcase_name.get(key)
+
+
+class _Reader:
+    """`depth` counts the messages around a value: a reader of protobuf refuses a hundred."""
+
+    def __init__(self) -> None:
+        self.found: list[Violation] = []
+
+    def message(self, value: Any, message: Any, path: str, depth: int) -> None:
+        name = message.DESCRIPTOR.full_name
+        if isinstance(value, Flaw):
+            self._flawed(path, value)
+        elif name in FREE_JSON:
+            self._free(value, message, path, depth)
+        elif name in WRAPPERS:
+            self._single(value, message, message.DESCRIPTOR.fields_by_name["value"], path, depth)
+        elif name in _TEXTS:
+            self._well_known(value, message, path)
+        elif isinstance(value, Mapping):
+            self._fields(value, message, path, depth)
+        else:
+            self._add(path, f"must be an object, not {kind_of(value)}")
+
+    def _fields(self, document: Mapping[Any, Any], message: Any, path: str, depth: int) -> None:
+        seen: dict[str, str] = {}
+        for key, value in document.items():
+            here = key_path(path, str(key))
+            field = find_field(message.DESCRIPTOR, str(key))
+            if field is None:
+                self._add(here, _unknown(message.DESCRIPTOR, str(key)), ErrorReason.UNKNOWN_FIELD)
+            elif field.name in seen:
+                self._add(here, f"stands beside {seen[field.name]}, its other spelling", ErrorReason.DUPLICATE_KEY)
+            else:
+                seen[field.name] = str(key)
+                self._field(value, message, field, here, depth, seen)
+
+    def _field(
+        self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, seen: Mapping[str, str]
+    ) -> None:
+        entry = field.message_type
+        if value is None and not (entry is not None and entry.full_name == "google.protobuf.Value"):
+            return  # null says: unset
+        choice = field.containing_oneof
+        others = [other.name for other in choice.fields if other.name in seen and other is not field] if choice else []
+        if others:
+            self._add(path, f"cannot stand beside {others[0]}: they are alternatives")
+        elif entry is not None and entry.GetOptions().map_entry:
+            self._map(value, message, field, path, depth)
+        elif field.is_repeated:
+            self._list(value, message, field, path, depth)
+        else:
+            self._single(value, message, field, path, depth)
+
+    def _single(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int) -> None:
+        if field.message_type is not None:
+            inner = getattr(message, field.name)
+            inner.SetInParent()
+            self.message(value, inner, path, depth + 1)
+            return
+        read = self._scalar(value, field, path)
+        if read is not None:
+            setattr(message, field.name, read)
+
+    def _list(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int) -> None:
+        if isinstance(value, Flaw):
+            self._flawed(path, value)
+            return
+        if not isinstance(value, list):
+            self._add(path, f"must be a list, not {kind_of(value)}")
+            return
+        items = getattr(message, field.name)
+        for index, item in enumerate(value):
+            here = f"{path}[{index}]"
+            if field.message_type is not None:
+                self.message(item, items.add(), here, depth + 1)
+            elif (read := self._scalar(item, field, here)) is not None:
+                items.append(read)
+
+    def _map(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int) -> None:
+        if isinstance(value, Flaw):
+            self._flawed(path, value)
+            return
+        if not isinstance(value, Mapping):
+            self._add(path, f"must be an object, not {kind_of(value)}")
+            return
+        entry: Any = field.message_type
+        names, values = (entry.fields_by_name[part] for part in ("key", "value"))
+        entries = getattr(message, field.name)
+        for key, item in value.items():
+            here = key_path(path, str(key))
+            name = self._scalar(key, names, here)
+            if name is None:
+                continue
+            if values.message_type is not None:
+                self.message(item, entries[name], here, depth + 2)
+            elif (read := self._scalar(item, values, here)) is not None:
+                entries[name] = read
+
+    def _scalar(self, value: Any, field: FieldDescriptor, path: str) -> Any:
+        read = scalar(value, field)
+        if isinstance(read, Flaw):
+            self._flawed(path, read)
+            return None
+        return read
+
+    def _free(self, value: Any, message: Any, path: str, depth: int) -> None:
+        for steps, flaw in fill_free(value, message, depth):
+            self._flawed(_deeper(path, steps), flaw)
+
+    def _well_known(self, value: Any, message: Any, path: str) -> None:
+        form, example, read = _TEXTS[message.DESCRIPTOR.full_name]
+        try:
+            if not isinstance(value, str):
+                raise ValueError
+            read(message, value)
+        except (ValueError, OverflowError):
+            shown = repr(value[:40]) if isinstance(value, str) else kind_of(value)
+            self._add(path, f"{shown} is not {form}: write {example}")
+
+    def _flawed(self, path: str, flaw: Flaw) -> None:
+        self._add(path, flaw.message, flaw.reason)
+
+    def _add(self, path: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
+        self.found.append(Violation(path, message, reason))
+
+
+def _deeper(path: str, steps: list[str | int]) -> str:
+    for step in steps:
+        path = f"{path}[{step}]" if isinstance(step, int) else key_path(path, step)
+    return path
+
+
+def _unknown(descriptor: Descriptor, key: str) -> str:
+    close = get_close_matches(key, [field.name for field in descriptor.fields], n=1)
+    return f"there is no such field{f'; did you mean {close[0]}?' if close else ''}"
+
+
+def _read_duration(message: Any, text: str) -> None:
+    span = proto_duration(text)
+    if span is None:
+        raise ValueError
+    message.FromJsonString(span)
+
+
+def _read_timestamp(message: Any, text: str) -> None:
+    message.FromJsonString(text)
+
+
+def _read_mask(message: Any, text: str) -> None:
+    """Both spellings; the JSON form joins the paths with commas."""
+    paths = [path.strip() for path in text.split(",")] if text else []
+    message.paths.extend(CAPITAL.sub(lambda found: f"_{found[0].lower()}", path) for path in paths)
+
+
+_TEXTS: Mapping[str, tuple[str, str, Any]] = {
+    "google.protobuf.Duration": ("a duration", "90s, 5m, 1h30m, 7d or PT1H", _read_duration),
+    "google.protobuf.Timestamp": ("a moment", "2026-01-31T08:00:00Z", _read_timestamp),
+    "google.protobuf.FieldMask": ("a field mask", "field names joined by commas", _read_mask),
+}

@@ -1,0 +1,124 @@
+"""Single values of proto3 JSON, each by the type of its field. Source: the ProtoJSON specification.
+
+Narrower than the specification in one place: numbers of 32 bits and floats come as numbers, not as texts. Integers of
+64 bits may come as either, because texts are how they are written.
+"""
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from ordinaut.documents.flaw import Flaw
+from ordinaut.v1.error_pb2 import ErrorReason
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+DIGITS = re.compile(r"-?[0-9]{1,20}")
+EXACT_INTEGER = 2**53  # from here on a JSON number may lose digits
+FLOAT_MAX = 3.4028234663852886e38
+
+
+def scalar(value: Any, field: FieldDescriptor) -> Any:
+    """The value as the field takes it, or the Flaw that it is or has."""
+    return value if isinstance(value, Flaw) else _KINDS[field.type](value, field)
+
+
+def _text(value: Any, _field: FieldDescriptor) -> Any:
+    if not isinstance(value, str):
+        return _wrong("a text", value)
+    if SURROGATE.search(value):
+        return Flaw(ErrorReason.INVALID_UNICODE, "must not hold a lone surrogate")
+    return value
+
+
+def _bytes(value: Any, _field: FieldDescriptor) -> Any:
+    if not isinstance(value, str):
+        return _wrong("a text of base64", value)
+    try:
+        return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return Flaw(ErrorReason.FIELD_INVALID, "must be a text of base64")
+
+
+def _bool(value: Any, _field: FieldDescriptor) -> Any:
+    return value if isinstance(value, bool) else _wrong("true or false", value)
+
+
+def _integer(bits: int, *, signed: bool = True) -> "Callable[[Any, FieldDescriptor], Any]":
+    least, most = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+
+    def read(value: Any, _field: FieldDescriptor) -> Any:
+        if bits == 64 and isinstance(value, str) and DIGITS.fullmatch(value):
+            value = int(value)
+        elif isinstance(value, float) and value.is_integer():
+            value = int(value)
+            if abs(value) >= EXACT_INTEGER:
+                return Flaw(ErrorReason.INTEGER_PRECISION, "an integer this large loses digits: write it as a text")
+        if isinstance(value, bool) or not isinstance(value, int):
+            return _wrong("an integer", value)
+        if not least <= value <= most:
+            return Flaw(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be between {least} and {most}")
+        return value
+
+    return read
+
+
+def _float(value: Any, field: FieldDescriptor) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _wrong("a number", value)
+    if not math.isfinite(value):
+        return Flaw(ErrorReason.NON_FINITE_NUMBER, "must be a finite number")
+    try:
+        number = float(value)
+    except OverflowError:
+        return Flaw(ErrorReason.NUMBER_OUT_OF_RANGE, "is larger than any floating point number")
+    if field.type == FieldDescriptor.TYPE_FLOAT and abs(number) > FLOAT_MAX:
+        return Flaw(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be at most {FLOAT_MAX}")
+    return number
+
+
+def _enum(value: Any, field: FieldDescriptor) -> Any:
+    kind: Any = field.enum_type
+    names = kind.values_by_name
+    if isinstance(value, str) and value in names:
+        return names[value].number
+    if isinstance(value, int) and not isinstance(value, bool) and value in kind.values_by_number:
+        return value
+    close = get_close_matches(value.upper(), list(names), n=1) if isinstance(value, str) else []
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return Flaw(ErrorReason.FIELD_INVALID, f"must be one of {', '.join(names)}{hint}")
+
+
+def _wrong(expected: str, value: Any) -> Flaw:
+    return Flaw(ErrorReason.FIELD_INVALID, f"must be {expected}, not {kind_of(value)}")
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is called in a sentence."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    named = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return named.get(type(value), f"a {type(value).__name__}")
+
+
+_KINDS: Mapping[int, Callable[[Any, FieldDescriptor], Any]] = {
+    FieldDescriptor.TYPE_STRING: _text,
+    FieldDescriptor.TYPE_BYTES: _bytes,
+    FieldDescriptor.TYPE_BOOL: _bool,
+    FieldDescriptor.TYPE_ENUM: _enum,
+    FieldDescriptor.TYPE_DOUBLE: _float,
+    FieldDescriptor.TYPE_FLOAT: _float,
+    **dict.fromkeys(
+        (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_SINT32, FieldDescriptor.TYPE_SFIXED32), _integer(32)
+    ),
+    **dict.fromkeys(
+        (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_SFIXED64), _integer(64)
+    ),
+    **dict.fromkeys((FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32), _integer(32, signed=False)),
+    **dict.fromkeys((FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64), _integer(64, signed=False)),
+}

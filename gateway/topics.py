@@ -1,13 +1,10 @@
-"""Topics and their patterns: `*` stands for one word, a final `>` for one or more."""
+"""Topic patterns as callers send them."""
 
-import re
 from collections.abc import Callable
 
 from ordinaut.errors import InvalidArgumentError, Violation
+from ordinaut.names import TopicPatternError, topic_matcher
 from ordinaut.v1.error_pb2 import ErrorReason
-
-WORD = r"[a-z][a-z0-9_-]{0,62}"
-PATTERN = re.compile(rf"(>|({WORD}|\*)(\.({WORD}|\*)){{0,7}}(\.>)?)")
 
 
 def matcher(pattern: str, field: str = "topic") -> Callable[[str], bool]:
@@ -18,9 +15,7 @@ def matcher(pattern: str, field: str = "topic") -> Callable[[str], bool]:
     """
     if not pattern:
         return lambda _topic: True
-    if not PATTERN.fullmatch(pattern):
-        text = "must be words of `[a-z][a-z0-9_-]*` joined by dots, `*` for one word, a final `>` for one or more"
-        raise InvalidArgumentError.of([Violation(field, text, ErrorReason.INVALID_TOPIC)])
-    parts = [{"*": r"[^.]+", ">": ".+"}.get(word, re.escape(word)) for word in pattern.split(".")]
-    compiled = re.compile(r"\.".join(parts))
-    return lambda topic: compiled.fullmatch(topic) is not None
+    try:
+        return topic_matcher(pattern)
+    except TopicPatternError as error:
+        raise InvalidArgumentError.of([Violation(field, str(error), ErrorReason.INVALID_TOPIC)]) from error

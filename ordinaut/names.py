@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
@@ -11,11 +13,45 @@ SCOPE = re.compile(
     r"admin|(tasks|runs|tools|agents|system|events|state):(read|write)(:[a-z0-9_.*/-]{1,128})?"
     r"|tools:call(:[a-z0-9_.*-]{1,128})?|events:publish(:[a-z0-9_.*-]{1,128})?"
 )
+TOPIC_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+MAX_TOPIC = 511
+MAX_TOPIC_WORDS = 8
 STATE_NAMESPACE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 STATE_KEY = re.compile(r"[A-Za-z0-9_.:@-]+(/[A-Za-z0-9_.:@-]+)*")
 STATE_KEY_MAX = 512
 SYSTEM_PROJECT = "_"
 SYSTEM_TOPIC = "ordinaut."
+
+
+class TopicPatternError(ValueError):
+    """Not a topic pattern; the text says why."""
+
+
+@lru_cache(maxsize=4096)
+def topic_matcher(pattern: str) -> Callable[[str], bool]:
+    """A test whether a topic fits a pattern: `*` stands for one word, a final `>` for one or more.
+
+    Linear in the topic's length.
+
+    Raises:
+        TopicPatternError: the pattern is not of that form.
+    """
+    words = pattern.split(".")
+    if len(pattern) > MAX_TOPIC or len(words) > MAX_TOPIC_WORDS:
+        raise TopicPatternError(f"at most {MAX_TOPIC_WORDS} words and {MAX_TOPIC} characters")
+    open_end = words[-1] == ">"
+    fixed = tuple(words[:-1] if open_end else words)
+    for word in fixed:
+        if word != "*" and not TOPIC_WORD.fullmatch(word):
+            raise TopicPatternError(f'"{word[:40]}" is neither a word such as mail nor * (> stands only at the end)')
+
+    def matches(topic: str) -> bool:
+        found = topic.split(".")
+        if len(found) <= len(fixed) if open_end else len(found) != len(fixed):
+            return False
+        return all(word in ("*", actual) for word, actual in zip(fixed, found, strict=False))
+
+    return matches
 
 
 def split_name(name: str, collection: str) -> str | None:

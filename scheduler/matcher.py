@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 
 from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.names import topic_matcher
 from ordinaut.store import cursor, due_work, event
 from ordinaut.store.database import Database
 from ordinaut.store.hints import EVENTS, OUTBOX, WORK, Hints, wait_hint
@@ -18,7 +19,6 @@ from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
 from scheduler.lifecycle import task_event
 from scheduler.metrics import CHAINS_STOPPED, CONDITION_FAILED, ENQUEUED, MATCHED
-from scheduler.triggers.event import topic_matcher
 
 log = get_logger()
 BATCH = 200

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.triggers.event import topic_matcher
+from ordinaut.names import topic_matcher
 
 
 @pytest.mark.parametrize(

@@ -225,18 +225,23 @@ async def next_promotion(connection: Connection) -> datetime | None:
 
 async def request_cancel(connection: Connection, *, run: UUID, reason: str) -> str:
     """Cancels one run: `ENDED` in this transaction, `REQUESTED` from its worker, or `UNKNOWN`: it has no row."""
-    if await SQL.end_cancelled.rows(connection, run=run, task=None, reason=reason):
-        return "ENDED"
-    if await SQL.request_cancel.rows(connection, run=run, task=None, reason=reason):
-        return "REQUESTED"
-    return "REQUESTED" if await SQL.is_live.value(connection, run=run) else "UNKNOWN"
+    while True:  # a row that changes hands between two statements is looked at again
+        if await SQL.end_cancelled.rows(connection, run=run, task=None, reason=reason):
+            return "ENDED"
+        if await SQL.request_cancel.rows(connection, run=run, task=None, reason=reason):
+            return "REQUESTED"
+        requested = await SQL.cancel_is_requested.value(connection, run=run)
+        if requested is not False:
+            return "REQUESTED" if requested else "UNKNOWN"
 
 
 async def cancel_task(connection: Connection, *, task: UUID, reason: str) -> None:
-    """Cancels every live run of a task."""
-    while await SQL.end_cancelled.rows(connection, run=None, task=task, reason=reason):
-        pass
-    await SQL.request_cancel.rows(connection, run=None, task=task, reason=reason)
+    """Cancels every live run of a task, also those that change hands meanwhile."""
+    changed = True
+    while changed:
+        ended = await SQL.end_cancelled.rows(connection, run=None, task=task, reason=reason)
+        requested = await SQL.request_cancel.rows(connection, run=None, task=task, reason=reason)
+        changed = bool(ended or requested)
 
 
 async def depth_by_state(connection: Connection) -> list[Record]:

@@ -49,6 +49,7 @@ history AS (
     id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
     interval_end, end_state, output, error, claims, losses, depth, reason, create_time, start_time, now
   FROM gone
+  ON CONFLICT (id) DO NOTHING -- what has ended stays as it ended, and its row leaves the queue all the same
 ), announced AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT
@@ -149,13 +150,14 @@ WITH
 -- include licence
 , oldest AS (
   SELECT w.together FROM clock, due_work AS w
-  WHERE w.state = 'READY' AND w.together IS NOT NULL AND w.losses < w.max_losses
+  WHERE w.state = 'READY' AND w.together IS NOT NULL AND w.losses < w.max_losses AND NOT w.cancel_requested
   ORDER BY w.ready_time, w.id
   LIMIT 1
 ), picked AS MATERIALIZED (
   SELECT w.id
   FROM due_work AS w
   WHERE w.state = 'READY' AND w.together = (SELECT together FROM oldest) AND w.losses < w.max_losses
+    AND NOT w.cancel_requested
   ORDER BY w.ready_time, w.id
   LIMIT (SELECT together FROM oldest)
   FOR UPDATE SKIP LOCKED
@@ -163,7 +165,9 @@ WITH
 -- include leased
 
 -- query has_suspects: Whether any run is to be claimed on a stream of its own.
-SELECT EXISTS (SELECT FROM due_work WHERE state = 'READY' AND together IS NOT NULL AND losses < max_losses);
+SELECT EXISTS (
+  SELECT FROM due_work
+  WHERE state = 'READY' AND together IS NOT NULL AND losses < max_losses AND NOT cancel_requested);
 
 -- query journal_of: What claimed runs have recorded already.
 SELECT run, path, attempt, seq, state, tool, output::text AS output, error::text AS error
@@ -226,11 +230,16 @@ gone AS (
 -- include end
 SELECT id FROM gone;
 
+-- fragment unclaimable_if_cancelled: A row given back that was to be cancelled waits among the suspects for its end.
+  together = CASE WHEN d.cancel_requested THEN coalesce(d.together, 64) ELSE d.together END
+
 -- query delay: Gives a run back until its next try; its slot is free meanwhile.
 UPDATE due_work AS d
 SET
-  state = 'DELAYED', lease_owner = NULL, due_time = clock.now + w.delay_ms * interval '1 millisecond',
-  ready_time = clock.now + w.delay_ms * interval '1 millisecond'
+  state = CASE WHEN d.cancel_requested THEN 'READY' ELSE 'DELAYED' END, lease_owner = NULL,
+  due_time = clock.now + w.delay_ms * interval '1 millisecond',
+  ready_time = clock.now + w.delay_ms * interval '1 millisecond',
+-- include unclaimable_if_cancelled
 FROM
   (SELECT clock_now() AS now) AS clock,
   unnest(:ids::uuid[], :fences::bigint[], :delays::bigint[]) AS w (id, fence, delay_ms)
@@ -240,7 +249,9 @@ RETURNING d.id;
 
 -- query release: Gives rows back uncounted: a draining worker, a claim that came too late, an unknown commit.
 UPDATE due_work AS d
-SET state = 'READY', lease_owner = NULL, ready_time = clock.now
+SET
+  state = 'READY', lease_owner = NULL, ready_time = clock.now,
+-- include unclaimable_if_cancelled
 FROM (SELECT clock_now() AS now) AS clock, unnest(:ids::uuid[], :fences::bigint[]) AS w (id, fence)
 WHERE d.id = w.id AND d.fence = w.fence AND d.lease_owner = :lease AND d.state = 'LEASED'
 RETURNING d.id;
@@ -342,12 +353,19 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), gone AS (
 SELECT id FROM gone;
 
 -- query request_cancel: Asks the worker that holds the rows to stop them.
-UPDATE due_work SET cancel_requested = true, cancel_reason = :reason
-WHERE (id = :run::uuid OR task = :task::uuid) AND state = 'LEASED' AND NOT cancel_requested
-RETURNING id;
+WITH held AS MATERIALIZED (
+  SELECT w.id FROM due_work AS w
+  WHERE (w.id = :run::uuid OR w.task = :task::uuid) AND w.state = 'LEASED' AND NOT w.cancel_requested
+  ORDER BY w.id
+  FOR UPDATE
+)
+UPDATE due_work AS d SET cancel_requested = true, cancel_reason = :reason
+FROM held
+WHERE d.id = held.id
+RETURNING d.id;
 
--- query is_live: Whether a run still has its row.
-SELECT true FROM due_work WHERE id = :run;
+-- query cancel_is_requested: Whether a run is being cancelled; NULL when it has no row any more.
+SELECT cancel_requested FROM due_work WHERE id = :run;
 
 -- query depth: Rows by state, and how long the oldest claimable one has waited.
 SELECT state, count(*) AS rows, max(clock_now() - ready_time) FILTER (WHERE state = 'READY') AS oldest

@@ -1,0 +1,78 @@
+"""What docker-compose.yml starts works: the same commands with the same environment, on stores that are elsewhere."""
+
+import tempfile
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from ruamel.yaml import YAML
+
+from ordinaut.client import Client
+from ordinaut.embedded.postgres import EmbeddedPostgres
+from ordinaut.embedded.valkey import EmbeddedValkey
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.system_service_pb2 import GetStatusRequest, ListWorkersRequest
+from tests.acceptance.composed import ROOT, Composition, running
+from tests.acceptance.tasks import create_task, ended, get_run, run_many
+
+GRPC_PORTS = {
+    "gateway": 50051,
+    "scheduler": 50052,
+    "pipeline-engine-1": 50053,
+    "pipeline-engine-2": 50053,
+    "worker": 50054,
+}
+COUNT = 40
+PIPELINE = {"version": 1, "steps": [{"id": "s", "uses": "orchestrator.set", "with": {"run": "${run.name}"}}]}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that any user may enter: PostgreSQL may run as another."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        Path(made).chmod(0o711)
+        yield Path(made)
+
+
+@pytest_asyncio.fixture
+async def composition(folder: Path) -> AsyncIterator[Composition]:
+    """The project on two external stores."""
+    async with EmbeddedPostgres(folder / "postgres") as postgres, EmbeddedValkey(folder / "valkey") as valkey:
+        yield Composition(postgres.url, valkey.url)
+
+
+def scraped() -> dict[str, int]:
+    """The port that Prometheus asks each host at."""
+    settings = YAML(typ="safe").load(ROOT / "deploy/prometheus/prometheus.yml")
+    targets = [target for job in settings["scrape_configs"] for target in job["dns_sd_configs"]]
+    return {name: target["port"] for target in targets for name in target["names"]}
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+async def test_a_task_runs_through_what_compose_starts(composition: Composition) -> None:
+    composition.run_to_end("migrate")
+    token = composition.run_to_end("migrate", "ordinaut.cli", "project", "create", "default")
+    services = [container for container in composition.containers if container.service != "migrate"]
+    (gateway,) = composition.of("gateway")
+    with running(services):
+        async with Client(f"{gateway.address}:50051", token) as client:
+            await create_task(client, "composed", PIPELINE)
+            names = await run_many(client, "composed", COUNT)
+            assert await ended(client, names, 60) == {name: ["succeeded"] for name in names}
+            assert (await get_run(client, names[0])).state == Run.SUCCEEDED
+            status = await client.system.GetStatus(GetStatusRequest())
+            workers = (await client.system.ListWorkers(ListWorkersRequest())).workers
+        assert set(status.components.values()) == {"SERVING"}
+        assert len(workers) == 2
+        assert "ready" in get(f"http://{gateway.address}:8080/readyz")
+        for container in services:
+            assert container.healthy(GRPC_PORTS[container.service])
+            metrics = get(f"http://{container.address}:{scraped()[container.service]}/metrics")
+            assert "ordinaut_" in metrics
+    assert not gateway.healthy(GRPC_PORTS["gateway"])

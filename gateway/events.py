@@ -4,8 +4,11 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from datetime import datetime
+from uuid import UUID
 
 from gateway.authentication import Authenticator
+from gateway.batches import Batch
 from gateway.caller import Caller, current_caller
 from gateway.event_record import events_of
 from gateway.event_watch import EventWatch
@@ -30,6 +33,8 @@ from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import (
+    BatchPublishEventsRequest,
+    BatchPublishEventsResponse,
     ListEventsRequest,
     ListEventsResponse,
     PublishEventRequest,
@@ -65,11 +70,35 @@ class Events(EventServiceServicer):
         mutation = Mutation(self._database, request, Event)
         if (answer := await mutation.earlier()) is not None:
             return answer
-        data = _checked_data(wanted)
-        if wanted.topic.startswith(SYSTEM_TOPIC):
-            raise PermissionDeniedError(ErrorReason.RESERVED, f"topics under {SYSTEM_TOPIC} are the system's")
-        caller.require(PUBLISH, wanted.topic)
-        answer = await mutation.once(lambda connection: _append(connection, caller, wanted, data))
+        new = _new_event(caller, wanted)
+
+        async def work(connection: Connection) -> Event:
+            return _published(wanted, new, await event.publish(connection, caller.project, new))
+
+        answer = await mutation.once(work)
+        self._hints.send(OUTBOX)
+        return answer
+
+    async def BatchPublishEvents(
+        self, request: BatchPublishEventsRequest, context: Context
+    ) -> BatchPublishEventsResponse:
+        """Appends many events or none."""
+        caller = current_caller()
+        mutation = Mutation(self._database, request, BatchPublishEventsResponse)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+
+        async def check(one: PublishEventRequest) -> event.NewEvent:
+            return _new_event(caller, one.event)
+
+        new = await Batch(request.requests).checked(check)
+
+        async def work(connection: Connection) -> BatchPublishEventsResponse:
+            outcomes = await event.publish_all(connection, caller.project, new)
+            pairs = zip(request.requests, new, outcomes, strict=True)
+            return BatchPublishEventsResponse(events=[_published(one.event, was, done) for one, was, done in pairs])
+
+        answer = await mutation.once(work)
         self._hints.send(OUTBOX)
         return answer
 
@@ -124,23 +153,34 @@ def _checked_data(wanted: Event) -> str:
     return data
 
 
-async def _append(connection: Connection, caller: Caller, wanted: Event, data: str) -> Event:
-    uid = new_id()
-    source = wanted.source or caller.name
-    new = event.NewEvent(
-        uid=uid,
+def _new_event(caller: Caller, wanted: Event) -> event.NewEvent:
+    data = _checked_data(wanted)
+    if wanted.topic.startswith(SYSTEM_TOPIC):
+        raise PermissionDeniedError(ErrorReason.RESERVED, f"topics under {SYSTEM_TOPIC} are the system's")
+    caller.require(PUBLISH, wanted.topic)
+    return event.NewEvent(
+        uid=new_id(),
         topic=wanted.topic,
-        source=source,
+        source=wanted.source or caller.name,
         subject=wanted.subject,
         event_id=wanted.id,
         data=json.loads(data),
         publisher=caller.name,
         depth=0,
     )
-    first, moment = await event.publish(connection, caller.project, new)
-    answer = Event(topic=wanted.topic, source=source, subject=wanted.subject, id=wanted.id, publisher=caller.name)
-    answer.name = f"events/{first}"
-    answer.data.CopyFrom(wanted.data)
+
+
+def _published(wanted: Event, new: event.NewEvent, outcome: tuple[UUID, datetime | None]) -> Event:
+    uid, moment = outcome
+    answer = Event(
+        name=f"events/{uid}",
+        topic=new.topic,
+        source=new.source,
+        subject=new.subject,
+        id=new.event_id,
+        publisher=new.publisher,
+        data=wanted.data,
+    )
     if moment is not None:
         answer.publish_time.FromDatetime(moment)
     return answer

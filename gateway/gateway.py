@@ -15,13 +15,13 @@ from gateway.paging import Pages
 from gateway.peers import Engines, Scheduler
 from gateway.run_watch import RunWatch
 from gateway.runs import Runs
+from gateway.schedule_preview import SchedulePreview
 from gateway.services import DESCRIPTORS, PUBLIC
 from gateway.settings import GatewaySettings
 from gateway.state import State
 from gateway.system import System
 from gateway.task_check import TaskCheck
 from gateway.task_run import TaskRun
-from gateway.task_update import TaskUpdate
 from gateway.tasks import Tasks
 from gateway.tools import Tools
 from ordinaut.rpc.server import MAX_MESSAGE_BYTES, Server
@@ -77,7 +77,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         "RunService": Runs(database, hints, pages, run_watch, authenticator),
         "StateService": State(database, pages),
         "SystemService": System(database, components),
-        "TaskService": Tasks(database, hints, pages, check, TaskUpdate(database, check), start),
+        "TaskService": Tasks(database, hints, pages, check, SchedulePreview(database, scheduler), start),
         "ToolService": Tools(database, pages, engines),
     }
     for name, work in (("hints", hints), ("run_watch", run_watch), ("event_watch", event_watch)):

@@ -1,6 +1,7 @@
 """What happens to tasks, told as events under `ordinaut.task.`."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from typing import Any
 
 from gateway.caller import Caller
 from gateway.ids import new_id
@@ -9,9 +10,18 @@ from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
 
 
-async def announce_task(connection: Connection, verb: str, record: TaskRecord, caller: Caller) -> datetime:
+async def announce_task(connection: Connection, verb: str, record: TaskRecord, caller: Caller) -> None:
     """Appends `ordinaut.task.{verb}` to the log, in the transaction that made it true."""
-    told = {
+    await announce_tasks(connection, verb, [record], caller)
+
+
+async def announce_tasks(connection: Connection, verb: str, records: Sequence[TaskRecord], caller: Caller) -> None:
+    """The same for some tasks of one project, as one row of the log; at most a thousand."""
+    await event.announce(connection, caller.project, [_told(verb, record, caller) for record in records])
+
+
+def _told(verb: str, record: TaskRecord, caller: Caller) -> dict[str, Any]:
+    return {
         "uid": str(new_id()),
         "topic": f"ordinaut.task.{verb}",
         "source": f"tasks/{record.name}",
@@ -21,4 +31,3 @@ async def announce_task(connection: Connection, verb: str, record: TaskRecord, c
         "depth": 0,
         "data": {"task_uid": str(record.uid), "version": record.version, "owner": record.owner},
     }
-    return await event.announce(connection, record.project, [told])

@@ -9,12 +9,13 @@ from gateway.lifecycle import announce_task
 from gateway.paging import Pages, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
-from gateway.task_check import CheckedTask, TaskCheck, check_description
-from gateway.task_record import description_of, require_etag, to_task
+from gateway.schedule_preview import SchedulePreview
+from gateway.task_check import TaskCheck
+from gateway.task_create import TaskCreate
+from gateway.task_record import require_etag, to_task
 from gateway.task_run import TaskRun
 from gateway.task_update import TaskUpdate
-from ordinaut.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
-from ordinaut.names import RESOURCE_ID, split_name
+from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import cursor, due_work, task
 from ordinaut.store.database import Database
@@ -25,15 +26,20 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import (
+    BatchCreateTasksRequest,
+    BatchCreateTasksResponse,
     CreateTaskRequest,
     DeleteTaskRequest,
     GetTaskRequest,
     ListTasksRequest,
     ListTasksResponse,
     PauseTaskRequest,
+    PreviewScheduleRequest,
+    PreviewScheduleResponse,
     ResumeTaskRequest,
     RunTaskRequest,
     UpdateTaskRequest,
+    ValidateTaskRequest,
 )
 from ordinaut.v1.task_service_pb2_grpc import TaskServiceServicer
 
@@ -45,36 +51,36 @@ class Tasks(TaskServiceServicer):
     """Answers calls about tasks."""
 
     def __init__(
-        self, database: Database, hints: Hints, pages: Pages, check: TaskCheck, update: TaskUpdate, start: TaskRun
+        self, database: Database, hints: Hints, pages: Pages, check: TaskCheck, preview: SchedulePreview, start: TaskRun
     ) -> None:
         self._database = database
         self._hints = hints
         self._pages = pages
         self._check = check
-        self._update = update
+        self._create = TaskCreate(database, check)
+        self._update = TaskUpdate(database, check)
+        self._preview = preview
         self._start = start
 
     async def CreateTask(self, request: CreateTaskRequest, context: Context) -> Task:
         """Stores a checked task with its cursor and event triggers, and answers with its next times."""
-        caller = current_caller()
-        mutation = Mutation(self._database, request, Task)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
-        problems = Problems()
-        name = _chosen_id(problems, request)
-        if name is not None:
-            caller.require(WRITE, name)
-        problems.not_writable("task", request.task)
-        check_description(problems, request.task)
-        checked = await self._check.check(request.task, problems, project=caller.project, rights=caller.scopes)
-
-        async def work(connection: Connection) -> Task:
-            record = await _insert(connection, caller, name, request.task, checked)
-            return to_task(record, checked.upcoming, checked.warnings)
-
-        answer = await mutation.once(work)
+        answer = await self._create.create(request, current_caller())
         self._hints.send(SCHEDULE, OUTBOX)
         return answer
+
+    async def BatchCreateTasks(self, request: BatchCreateTasksRequest, context: Context) -> BatchCreateTasksResponse:
+        """Stores many tasks or none."""
+        answer = await self._create.create_batch(request, current_caller())
+        self._hints.send(SCHEDULE, OUTBOX)
+        return answer
+
+    async def ValidateTask(self, request: ValidateTaskRequest, context: Context) -> Task:
+        """Checks a task as CreateTask does and stores nothing."""
+        return await self._create.validate(request, current_caller())
+
+    async def PreviewSchedule(self, request: PreviewScheduleRequest, context: Context) -> PreviewScheduleResponse:
+        """The coming times of any schedule."""
+        return await self._preview.preview(request)
 
     async def GetTask(self, request: GetTaskRequest, context: Context) -> Task:
         """One task with its next times; without them while the scheduler is away."""
@@ -168,42 +174,6 @@ class Tasks(TaskServiceServicer):
         answer = await mutation.once(work)
         self._hints.send(SCHEDULE, OUTBOX)
         return answer
-
-
-def _chosen_id(problems: Problems, request: CreateTaskRequest) -> str | None:
-    named = split_name(request.task.name, "tasks") if request.task.name else None
-    chosen = request.task_id or named
-    if request.task.name and (named is None or named != chosen):
-        problems.add("task.name", f"must be tasks/{chosen or '{task}'} or left out", ErrorReason.NAME_INVALID)
-    if chosen and not RESOURCE_ID.fullmatch(chosen):
-        field = "task_id" if request.task_id else "task.name"
-        problems.add(field, f"must match {RESOURCE_ID.pattern}", ErrorReason.NAME_INVALID)
-    return chosen
-
-
-async def _insert(
-    connection: Connection, caller: Caller, name: str | None, wanted: Task, checked: CheckedTask
-) -> TaskRecord:
-    record = await task.create(
-        connection,
-        project=caller.project,
-        name=name,
-        owner=caller.name,
-        description=description_of(wanted),
-        definition=checked.definition,
-    )
-    if record is None:
-        raise AlreadyExistsError(ErrorReason.RESOURCE_EXISTS, f"tasks/{name} exists", {"resource": f"tasks/{name}"})
-    await cursor.create(
-        connection,
-        project=caller.project,
-        task=record.uid,
-        last_instant=checked.now,
-        event_triggers=checked.event_triggers,
-        ends=not checked.has_time_triggers,
-    )
-    await announce_task(connection, "created", record, caller)
-    return record
 
 
 async def _locked(connection: Connection, caller: Caller, name: str) -> TaskRecord:

@@ -117,7 +117,7 @@ def _refuse_malformed(request: Any) -> None:
 async def _abort(context: Context, method: str, failure: BaseException) -> None:
     error = _public(method, failure)
     status = to_status(error)
-    await context.abort(CODES[error.code], error.message, ((DETAILS_KEY, status.SerializeToString()),))
+    await context.abort(CODES[error.code], status.message, ((DETAILS_KEY, status.SerializeToString()),))
 
 
 def _public(method: str, failure: BaseException) -> OrdinautError:

@@ -1,5 +1,8 @@
 """Errors as `google.rpc.Status`, and back. Source: AIP-193."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from google.protobuf import any_pb2, duration_pb2, json_format, struct_pb2
 from google.rpc import error_details_pb2, status_pb2
 
@@ -8,19 +11,37 @@ from ordinaut.v1.error_pb2 import ErrorReason, Fix
 
 DOMAIN = "ordinaut"
 DETAILS_KEY = "grpc-status-details-bin"
+# Clients refuse trailers of more than 8 KiB, and count what base64 adds: an answer tells as much as fits.
+MESSAGE_MAX = 500  # characters
+TEXT_MAX = 300  # characters of one path or description
+VIOLATIONS_MAX_BYTES = 3_000
+DETAILS_MAX_BYTES = 5_000
+OMITTED = "violations_omitted"
 
 
 def to_status(error: OrdinautError) -> status_pb2.Status:
-    """Exactly one ErrorInfo, then the violations, their fixes and the time to wait."""
-    details: list[any_pb2.Any] = [_pack(_info(error))]
-    if error.violations:
-        details.append(_pack(_bad_request(error)))
-        details.extend(_pack(_fix(v.field, v.repair)) for v in error.violations if v.repair)
+    """Exactly one ErrorInfo, then the violations, their fixes and the time to wait.
+
+    Where not all violations fit, ErrorInfo tells in `violations_omitted` how many are left out; where not all fixes
+    do, those of the first violations are told.
+    """
+    told = _fitting(error.violations)
+    details = [_pack(_info(error, len(error.violations) - len(told)))]
+    if told:
+        details.append(_pack(_bad_request(told)))
+    left = DETAILS_MAX_BYTES - sum(detail.ByteSize() for detail in details)
+    for violation in told:
+        if violation.repair is not None:
+            fix = _pack(_fix(violation.field, violation.repair))
+            left -= fix.ByteSize()
+            if left < 0:
+                break
+            details.append(fix)
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(error.retry_after * 1000))
         details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
-    return status_pb2.Status(code=error.code, message=error.message, details=details)
+    return status_pb2.Status(code=error.code, message=_cut(error.message, MESSAGE_MAX), details=details)
 
 
 def violation_of(field: str, message: str, reason: ErrorReason.ValueType, fix: Fix | None) -> Violation:
@@ -32,19 +53,36 @@ def violation_of(field: str, message: str, reason: ErrorReason.ValueType, fix: F
     return Violation(field, message, reason, repair)
 
 
-def _info(error: OrdinautError) -> error_details_pb2.ErrorInfo:
-    facts = {key: str(value) for key, value in error.facts.items()}
+def _fitting(violations: Sequence[Violation]) -> list[Violation]:
+    told, left = [], VIOLATIONS_MAX_BYTES
+    for violation in violations:
+        short = replace(violation, field=_cut(violation.field, TEXT_MAX), message=_cut(violation.message, TEXT_MAX))
+        left -= _bad_request([short]).ByteSize()
+        if left < 0:
+            break
+        told.append(short)
+    return told
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _info(error: OrdinautError, omitted: int) -> error_details_pb2.ErrorInfo:
+    facts = {key: _cut(str(value), TEXT_MAX) for key, value in error.facts.items()}
+    if omitted:
+        facts[OMITTED] = str(omitted)
     return error_details_pb2.ErrorInfo(reason=ErrorReason.Name(error.reason), domain=DOMAIN, metadata=facts)
 
 
-def _bad_request(error: OrdinautError) -> error_details_pb2.BadRequest:
-    violations = [
+def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
+    found = [
         error_details_pb2.BadRequest.FieldViolation(
             field=v.field, description=v.message, reason=ErrorReason.Name(v.reason)
         )
-        for v in error.violations
+        for v in violations
     ]
-    return error_details_pb2.BadRequest(field_violations=violations)
+    return error_details_pb2.BadRequest(field_violations=found)
 
 
 def _fix(field: str, repair: Repair) -> Fix:

@@ -46,13 +46,32 @@ async def publish(connection: Connection, project: str, new: NewEvent) -> tuple[
     Returns:
         The event's uid, and its time; the first publication's uid and None when it was published before.
     """
-    if new.event_id:
-        first: UUID = await SQL.claim_id.value(
-            connection, project=project, source=new.source, event_id=new.event_id, uid=new.uid
-        )
-        if first != new.uid:
-            return first, None
-    return new.uid, await announce(connection, project, [new.document()])
+    [outcome] = await publish_all(connection, project, [new])
+    return outcome
+
+
+async def publish_all(
+    connection: Connection, project: str, events: Sequence[NewEvent]
+) -> list[tuple[UUID, datetime | None]]:
+    """As `publish`, for at most a thousand events, which become one row of the log.
+
+    Ids are claimed in their own order, so that publishers that meet wait for each other instead of deadlocking.
+    """
+    first: dict[UUID, UUID] = {}
+    for new in sorted(events, key=lambda event: (event.source, event.event_id)):
+        first[new.uid] = await _claim_id(connection, project, new)
+    fresh = [new.document() for new in events if first[new.uid] == new.uid]
+    moment = await announce(connection, project, fresh) if fresh else None
+    return [(first[new.uid], moment if first[new.uid] == new.uid else None) for new in events]
+
+
+async def _claim_id(connection: Connection, project: str, new: NewEvent) -> UUID:
+    if not new.event_id:
+        return new.uid
+    uid: UUID = await SQL.claim_id.value(
+        connection, project=project, source=new.source, event_id=new.event_id, uid=new.uid
+    )
+    return uid
 
 
 async def announce(connection: Connection, project: str, events: Sequence[dict[str, Any]]) -> datetime:

@@ -42,6 +42,11 @@ class EventServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_event__service__pb2.PublishEventRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_event__pb2.Event.FromString,
                 _registered_method=True)
+        self.BatchPublishEvents = channel.unary_unary(
+                '/ordinaut.v1.EventService/BatchPublishEvents',
+                request_serializer=ordinaut_dot_v1_dot_event__service__pb2.BatchPublishEventsRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_event__service__pb2.BatchPublishEventsResponse.FromString,
+                _registered_method=True)
         self.ListEvents = channel.unary_unary(
                 '/ordinaut.v1.EventService/ListEvents',
                 request_serializer=ordinaut_dot_v1_dot_event__service__pb2.ListEventsRequest.SerializeToString,
@@ -61,6 +66,14 @@ class EventServiceServicer:
 
     def PublishEvent(self, request, context):
         """Appends an event. The answer has no position: the log numbers it a moment later.
+        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchPublishEvents(self, request, context):
+        """Appends many events, or none when anything is wrong with one of them; the answers have the order of the requests.
         Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -90,6 +103,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.PublishEvent,
                     request_deserializer=ordinaut_dot_v1_dot_event__service__pb2.PublishEventRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_event__pb2.Event.SerializeToString,
+            ),
+            'BatchPublishEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchPublishEvents,
+                    request_deserializer=ordinaut_dot_v1_dot_event__service__pb2.BatchPublishEventsRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_event__service__pb2.BatchPublishEventsResponse.SerializeToString,
             ),
             'ListEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEvents,
@@ -131,6 +149,33 @@ class EventService:
             '/ordinaut.v1.EventService/PublishEvent',
             ordinaut_dot_v1_dot_event__service__pb2.PublishEventRequest.SerializeToString,
             ordinaut_dot_v1_dot_event__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchPublishEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.EventService/BatchPublishEvents',
+            ordinaut_dot_v1_dot_event__service__pb2.BatchPublishEventsRequest.SerializeToString,
+            ordinaut_dot_v1_dot_event__service__pb2.BatchPublishEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

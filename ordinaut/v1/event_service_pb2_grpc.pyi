@@ -40,6 +40,10 @@ class EventServiceStub:
     """Appends an event. The answer has no position: the log numbers it a moment later.
     Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
     """
+    BatchPublishEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.BatchPublishEventsRequest, _event_service_pb2.BatchPublishEventsResponse]
+    """Appends many events, or none when anything is wrong with one of them; the answers have the order of the requests.
+    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+    """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
     """Lists events by position.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID, INVALID_TOPIC).
@@ -58,6 +62,10 @@ class EventServiceAsyncStub(EventServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PublishEvent: _aio.UnaryUnaryMultiCallable[_event_service_pb2.PublishEventRequest, _event_pb2.Event]  # type: ignore[assignment]
     """Appends an event. The answer has no position: the log numbers it a moment later.
+    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+    """
+    BatchPublishEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.BatchPublishEventsRequest, _event_service_pb2.BatchPublishEventsResponse]  # type: ignore[assignment]
+    """Appends many events, or none when anything is wrong with one of them; the answers have the order of the requests.
     Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
@@ -81,6 +89,16 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]:
         """Appends an event. The answer has no position: the log numbers it a moment later.
+        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchPublishEvents(
+        self,
+        request: _event_service_pb2.BatchPublishEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.BatchPublishEventsResponse, _abc.Awaitable[_event_service_pb2.BatchPublishEventsResponse]]:
+        """Appends many events, or none when anything is wrong with one of them; the answers have the order of the requests.
         Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
         """
 

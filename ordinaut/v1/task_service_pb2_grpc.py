@@ -44,6 +44,21 @@ class TaskServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.CreateTaskRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__pb2.Task.FromString,
                 _registered_method=True)
+        self.BatchCreateTasks = channel.unary_unary(
+                '/ordinaut.v1.TaskService/BatchCreateTasks',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.FromString,
+                _registered_method=True)
+        self.ValidateTask = channel.unary_unary(
+                '/ordinaut.v1.TaskService/ValidateTask',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ValidateTaskRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__pb2.Task.FromString,
+                _registered_method=True)
+        self.PreviewSchedule = channel.unary_unary(
+                '/ordinaut.v1.TaskService/PreviewSchedule',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
+                _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/GetTask',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
@@ -90,6 +105,33 @@ class TaskServiceServicer:
         """Stores a task after its schedule and pipeline have been checked, and answers with its next times.
         Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
         ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCreateTasks(self, request, context):
+        """Stores many tasks, or none when anything is wrong with one of them; every problem is named at once, with paths
+        such as `requests[3].task.schedule.time_zone`. The answers have the order of the requests.
+        Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
+        ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ValidateTask(self, request, context):
+        """Checks a task as CreateTask does and stores nothing. The answer is the task as it would be stored, with its next
+        times and warnings; whether its name is free is not looked at.
+        Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewSchedule(self, request, context):
+        """Computes the coming times of a schedule that need not be a task's.
+        Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,7 +187,8 @@ class TaskServiceServicer:
 
     def RunTask(self, request, context):
         """Starts a run now, beside the schedule.
-        Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP).
+        Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP), RESOURCE_EXHAUSTED
+        (LIMIT_REACHED) when too many runs of the task are live.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,6 +201,21 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.CreateTask,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.CreateTaskRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__pb2.Task.SerializeToString,
+            ),
+            'BatchCreateTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreateTasks,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.SerializeToString,
+            ),
+            'ValidateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ValidateTask,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ValidateTaskRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__pb2.Task.SerializeToString,
+            ),
+            'PreviewSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewSchedule,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.SerializeToString,
             ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
@@ -224,6 +282,87 @@ class TaskService:
             '/ordinaut.v1.TaskService/CreateTask',
             ordinaut_dot_v1_dot_task__service__pb2.CreateTaskRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCreateTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/BatchCreateTasks',
+            ordinaut_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ValidateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/ValidateTask',
+            ordinaut_dot_v1_dot_task__service__pb2.ValidateTaskRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/PreviewSchedule',
+            ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

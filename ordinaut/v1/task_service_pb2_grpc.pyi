@@ -43,6 +43,21 @@ class TaskServiceStub:
     Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
     ENGINE_UNAVAILABLE).
     """
+    BatchCreateTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.BatchCreateTasksRequest, _task_service_pb2.BatchCreateTasksResponse]
+    """Stores many tasks, or none when anything is wrong with one of them; every problem is named at once, with paths
+    such as `requests[3].task.schedule.time_zone`. The answers have the order of the requests.
+    Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
+    ENGINE_UNAVAILABLE).
+    """
+    ValidateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ValidateTaskRequest, _task_pb2.Task]
+    """Checks a task as CreateTask does and stores nothing. The answer is the task as it would be stored, with its next
+    times and warnings; whether its name is free is not looked at.
+    Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+    """
+    PreviewSchedule: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.PreviewScheduleRequest, _task_service_pb2.PreviewScheduleResponse]
+    """Computes the coming times of a schedule that need not be a task's.
+    Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+    """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_pb2.Task]
     """Reads one task.
     Errors: NOT_FOUND.
@@ -69,7 +84,8 @@ class TaskServiceStub:
     """
     RunTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RunTaskRequest, _run_pb2.Run]
     """Starts a run now, beside the schedule.
-    Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP).
+    Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP), RESOURCE_EXHAUSTED
+    (LIMIT_REACHED) when too many runs of the task are live.
     """
 
 @_typing.type_check_only
@@ -83,6 +99,21 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Stores a task after its schedule and pipeline have been checked, and answers with its next times.
     Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
     ENGINE_UNAVAILABLE).
+    """
+    BatchCreateTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.BatchCreateTasksRequest, _task_service_pb2.BatchCreateTasksResponse]  # type: ignore[assignment]
+    """Stores many tasks, or none when anything is wrong with one of them; every problem is named at once, with paths
+    such as `requests[3].task.schedule.time_zone`. The answers have the order of the requests.
+    Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
+    ENGINE_UNAVAILABLE).
+    """
+    ValidateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ValidateTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
+    """Checks a task as CreateTask does and stores nothing. The answer is the task as it would be stored, with its next
+    times and warnings; whether its name is free is not looked at.
+    Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+    """
+    PreviewSchedule: _aio.UnaryUnaryMultiCallable[_task_service_pb2.PreviewScheduleRequest, _task_service_pb2.PreviewScheduleResponse]  # type: ignore[assignment]
+    """Computes the coming times of a schedule that need not be a task's.
+    Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
     """Reads one task.
@@ -110,7 +141,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     RunTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RunTaskRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Starts a run now, beside the schedule.
-    Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP).
+    Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP), RESOURCE_EXHAUSTED
+    (LIMIT_REACHED) when too many runs of the task are live.
     """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -127,6 +159,39 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stores a task after its schedule and pipeline have been checked, and answers with its next times.
         Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
         ENGINE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def BatchCreateTasks(
+        self,
+        request: _task_service_pb2.BatchCreateTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.BatchCreateTasksResponse, _abc.Awaitable[_task_service_pb2.BatchCreateTasksResponse]]:
+        """Stores many tasks, or none when anything is wrong with one of them; every problem is named at once, with paths
+        such as `requests[3].task.schedule.time_zone`. The answers have the order of the requests.
+        Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
+        ENGINE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def ValidateTask(
+        self,
+        request: _task_service_pb2.ValidateTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_pb2.Task, _abc.Awaitable[_task_pb2.Task]]:
+        """Checks a task as CreateTask does and stores nothing. The answer is the task as it would be stored, with its next
+        times and warnings; whether its name is free is not looked at.
+        Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewSchedule(
+        self,
+        request: _task_service_pb2.PreviewScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.PreviewScheduleResponse, _abc.Awaitable[_task_service_pb2.PreviewScheduleResponse]]:
+        """Computes the coming times of a schedule that need not be a task's.
+        Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
@@ -196,7 +261,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
         """Starts a run now, beside the schedule.
-        Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP).
+        Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP), RESOURCE_EXHAUSTED
+        (LIMIT_REACHED) when too many runs of the task are live.
         """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

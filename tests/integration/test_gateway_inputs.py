@@ -191,6 +191,16 @@ def varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
+async def test_hundreds_of_problems_fit_into_an_answer(system: GatewaySystem) -> None:
+    """An answer's trailers are bounded by HTTP/2: as many problems as fit are told, and how many there are."""
+    bad = {"id": "A B", "uses": "orchestrator.sett", "with": {"x": "${steps.nobody.output.x}"}}
+    request = json_format.ParseDict(steps(*[bad] * 300), CreateTaskRequest())
+    refused = await send(system, "CreateTask", request.SerializeToString())
+    assert refused.code == "INVALID_ARGUMENT"
+    assert len(refused.fields) >= 10
+    assert len(refused.fields) + int(refused.metadata["violations_omitted"]) == 200
+
+
 async def test_deeply_nested_messages_are_no_messages(system: GatewaySystem) -> None:
     """However deep: nothing recurses to death."""
     for depth in (60, 2_000, 100_000):

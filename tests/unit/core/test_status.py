@@ -40,3 +40,18 @@ def test_every_violation_is_told_at_once_and_its_repair_goes_with_it() -> None:
 def test_problems_of_one_kind_speak_with_their_own_reason() -> None:
     error = InvalidArgumentError.of([Violation("a", "x", ErrorReason.NAME_INVALID)] * 2)
     assert error.reason == ErrorReason.NAME_INVALID
+
+
+def test_a_status_fits_into_the_trailers_of_every_client() -> None:
+    """8 KiB with base64, whatever there is to tell; the first problems are told, with how many are not."""
+    repair = Repair("writes it anew", [{"op": "replace", "path": "/x", "value": "v" * 500}])
+    violations = [Violation(f"steps[{n}]." + "k" * 9_000, "ü" * 9_000, repair=repair) for n in range(500)]
+    error = InvalidArgumentError.of(violations)
+    error.facts = {"resource": "r" * 9_000}
+    status = to_status(error)
+    assert status.ByteSize() * 4 / 3 < 8_000
+    info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(request)
+    assert request.field_violations[0].field.startswith("steps[0].")
+    assert len(request.field_violations) + int(info.metadata["violations_omitted"]) == 500

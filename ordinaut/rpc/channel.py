@@ -5,12 +5,12 @@ from typing import Any
 
 import grpc
 
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, INTERNAL_TOKEN_KEY
+from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, INTERNAL_TOKEN_KEY, KEEPALIVE_MS
 
 OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_receive_message_length", INTERNAL_MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", INTERNAL_MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),

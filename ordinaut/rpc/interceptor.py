@@ -5,6 +5,7 @@ are no message answer UNKNOWN.
 """
 
 import asyncio
+import inspect
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -99,7 +100,11 @@ def _streaming(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context]
         try:
             await guard(method, context)
             _refuse_malformed(request)
-            async for answer in inner(request, context):
+            answers = inner(request, context)
+            if inspect.isawaitable(answers):  # a handler that writes to the context, as the health service has it
+                await answers
+                return
+            async for answer in answers:
                 yield answer
         except (grpc.aio.AbortError, GeneratorExit):
             raise

@@ -15,6 +15,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 INTERNAL_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+KEEPALIVE_MS = 10_000  # how often idle internal channels ping; a server allows twice as many, or it hangs up
 INTERNAL_TOKEN_KEY = "ordinaut-internal-token"  # noqa: S105 - the name of a header
 OPEN_METHODS = ("/grpc.health.", "/grpc.reflection.")
 
@@ -38,7 +39,7 @@ class Server:
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", max_message_bytes),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
         )

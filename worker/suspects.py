@@ -48,6 +48,11 @@ class Suspects:
         """Something changed on the isolated stream."""
         self._changed.set()
 
+    def look(self) -> None:
+        """There may be new suspects: an engine was lost."""
+        self._changed.set()
+        self._hint.set()
+
     async def serve(self) -> None:
         """Looks for suspects until draining or cancelled."""
         while not self.draining:

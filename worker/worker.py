@@ -138,4 +138,4 @@ class Worker:
 
     async def _on_lost(self, stream: EngineStream) -> None:
         await self._dispatch.on_lost(stream)
-        self._suspects.wake()
+        self._suspects.look()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 V1 = "grpc.reflection.v1.ServerReflection"
@@ -45,8 +45,17 @@ def _is_internal(file: bytes) -> bool:
     return descriptor_pb2.FileDescriptorProto.FromString(file).name.startswith(INTERNAL_FILES)
 
 
+def _describe_v1() -> None:
+    """Adds v1, which is v1alpha under another name, to what can be described: clients ask about each listed service."""
+    alpha = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
+    v1 = text_format.Parse(str(alpha).replace("v1alpha", "v1"), descriptor_pb2.FileDescriptorProto())
+    descriptor_pool.Default().AddSerializedFile(v1.SerializeToString())  # the same again is no error
+
+
 def add_reflection(services: Sequence[str], server: grpc.aio.Server) -> None:
     """Lists exactly `services` and the reflection service itself."""
+    _describe_v1()
     servicer: Any = _Reflection([*services, V1, reflection.SERVICE_NAME])
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ordinaut.expressions import ExpressionError, Kind
+from ordinaut.expressions import Account, ExpressionError, Kind
 from ordinaut.expressions.bounds import measure
 from pipeline_engine.failure import EXPRESSION, PAYLOAD_TOO_LARGE, VALIDATION_INPUT, VALIDATION_OUTPUT, Failure
 from pipeline_engine.language.plan import StepPlan
@@ -23,9 +23,9 @@ class Input:
     body: bytes
 
 
-def render_input(step: StepPlan, roots: Mapping[str, Any]) -> Input | Failure:
+def render_input(step: StepPlan, roots: Mapping[str, Any], account: Account) -> Input | Failure:
     """The step's input, rendered and fitting its tool."""
-    rendered = render(step.input, roots, step.literal)
+    rendered = render(step.input, roots, account, step.literal)
     if isinstance(rendered, Failure):
         return rendered
     value, body = rendered
@@ -37,14 +37,16 @@ def render_input(step: StepPlan, roots: Mapping[str, Any]) -> Input | Failure:
     return Input(value, body)
 
 
-def render(template: Template, roots: Mapping[str, Any], literal: bytes | None = None) -> tuple[Any, bytes] | Failure:
+def render(
+    template: Template, roots: Mapping[str, Any], account: Account, literal: bytes | None = None
+) -> tuple[Any, bytes] | Failure:
     """A template's value, and the same as JSON; `literal` is that JSON where it is known."""
     try:
-        value = template.render(roots)
+        value = template.render(roots, account)
         if literal is not None:
             return value, literal
         if len(template.expressions) > FEW_EXPRESSIONS:
-            measure(value)
+            account.spend(measure(value)[1])
         return value, write(value)
     except ExpressionError as error:
         return expression_failure(error)

@@ -12,22 +12,25 @@ SUCCEEDED, FAILED, SKIPPED = "SUCCEEDED", "FAILED", "SKIPPED"
 
 
 class Journal:
-    """The entries of one run. `must_commit` says that a step with effects has ended and is not durable yet."""
+    """The entries of one run, counted from 1: `added` so far, `durable` of them, the last of a step with effects."""
 
-    __slots__ = ("_bytes", "must_commit", "past", "unsent")
+    __slots__ = ("_bytes", "_sent", "added", "durable", "last_mark", "past", "unsent")
 
     def __init__(self, recorded: Iterable[JournalEntry]) -> None:
         self.past = {entry.path: entry for entry in recorded}
         self.unsent: list[JournalEntry] = []
-        self.must_commit = False
+        self.added = self.durable = self.last_mark = 0
+        self._sent = 0
         self._bytes = 0
 
-    def add(self, entry: JournalEntry, *, durable_first: bool) -> None:
-        """Notes an entry; `durable_first`: what comes after it with effects waits until it is durable."""
+    def add(self, entry: JournalEntry, *, durable_first: bool) -> int:
+        """Notes an entry and gives its number; `durable_first`: what comes after it with effects waits for it."""
         self.unsent.append(entry)
+        self.added += 1
         self._bytes += len(entry.input) + len(entry.output) + len(entry.error)
-        if durable_first or self._bytes > FLUSH_BYTES:
-            self.must_commit = True
+        if durable_first:
+            self.last_mark = self.added
+        return self.added
 
     @property
     def is_large(self) -> bool:
@@ -37,8 +40,12 @@ class Journal:
     def take(self) -> list[JournalEntry]:
         """The unsent entries, which now are on their way."""
         entries, self.unsent = self.unsent, []
-        self.must_commit, self._bytes = False, 0
+        self._sent, self._bytes = self.added, 0
         return entries
+
+    def landed(self) -> None:
+        """What was taken last is durable."""
+        self.durable = self._sent
 
 
 def idempotency_key(root: str, path: str) -> str:

@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Generator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 
 from ordinaut.clock import Clock
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError
@@ -17,7 +17,7 @@ from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine import metrics
 from pipeline_engine.failure import TIMEOUT, TOOL_ERROR, VALIDATION_INPUT, Failure
-from pipeline_engine.interpreter import execute
+from pipeline_engine.interpreter.execution import Execution, Turn
 from pipeline_engine.journal import FAILED
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.outbox import Outbox
@@ -39,12 +39,12 @@ class Surroundings:
 
 @dataclass(slots=True, eq=False)
 class LiveRun:
-    """A run in this engine: `work` is what would go on by itself, `waits` says that a StepCommitted is expected."""
+    """A run in this engine: `work` goes on by itself, by ask; `write` is the ask that a StepCommitted answers."""
 
     handle: int
-    generator: Generator[Request, Answer, Ending]
-    work: asyncio.Task[None] | asyncio.TimerHandle | None = None
-    waits: bool = False
+    execution: Execution
+    work: dict[int, asyncio.Task[None] | asyncio.TimerHandle] = field(default_factory=dict)
+    write: int | None = None
 
 
 class Session:
@@ -114,35 +114,43 @@ class Session:
             self.outbox.finish(start.handle, Finished((), FAILED, error=failure.to_json()))
             self._left(FAILED)
             return
-        live = LiveRun(start.handle, execute(plan, start, shared.clock, shared.random))
+        live = LiveRun(start.handle, Execution(plan, start, shared.clock, shared.random))
         self._runs[start.handle] = live
-        self._advance(live, None)
+        self._advance(live, live.execution.begin)
 
-    def _advance(self, live: LiveRun, answer: Answer) -> None:
+    def _advance(self, live: LiveRun, step: Callable[[], Turn]) -> None:
         """Lets a run go on until it needs something or ends."""
-        live.work = None
         try:
-            request = live.generator.send(answer)
-        except StopIteration as stop:
-            self._end(live, stop.value)
+            turn = step()
         except Exception:  # noqa: BLE001 - one run's defect must not end the others
             self._end(live, Finished((), FAILED, error=_defect(live).to_json()))
-        else:
-            self._serve(live, request)
+            return
+        for ask in turn.dropped:
+            if work := live.work.pop(ask, None):
+                work.cancel()
+        if live.execution.ending is not None:
+            self._end(live, live.execution.ending)
+            return
+        for ask, request in turn.asks:
+            self._serve(live, ask, request)
 
-    def _serve(self, live: LiveRun, request: Request) -> None:
+    def _answer(self, live: LiveRun, ask: int, answer: Answer) -> None:
+        live.work.pop(ask, None)
+        self._advance(live, lambda: live.execution.answer(ask, answer))
+
+    def _serve(self, live: LiveRun, ask: int, request: Request) -> None:
         if isinstance(request, Commit):
-            live.waits = True
+            live.write = ask
             self.outbox.commit(live.handle, request)
         elif isinstance(request, Perform):
-            live.waits = True
+            live.write = ask
             self.outbox.perform(live.handle, request)
         elif isinstance(request, Call):
-            live.work = self._loop.create_task(self._call(live, request))
+            live.work[ask] = self._loop.create_task(self._call(live, ask, request))
         else:
-            live.work = self._loop.call_later(request.seconds, self._advance, live, None)
+            live.work[ask] = self._loop.call_later(request.seconds, self._answer, live, ask, None)
 
-    async def _call(self, live: LiveRun, request: Call) -> None:
+    async def _call(self, live: LiveRun, ask: int, request: Call) -> None:
         began = self._loop.time()
         answer: Answer
         try:
@@ -154,14 +162,14 @@ class Session:
             answer = _defect(live)
         outcome = answer.code if isinstance(answer, Failure) else "OK"
         metrics.TOOLS.labels(outcome).observe(self._loop.time() - began)
-        self._advance(live, answer)
+        self._answer(live, ask, answer)
 
     def _committed(self, committed: StepCommitted) -> None:
         live = self._runs.get(committed.handle)
-        if live is None or not live.waits:  # it was cancelled meanwhile
+        if live is None or live.write is None:  # it was cancelled meanwhile
             return
-        live.waits = False
-        self._advance(live, committed.result if committed.HasField("result") else None)
+        ask, live.write = live.write, None
+        self._answer(live, ask, committed.result if committed.HasField("result") else None)
 
     def _end(self, live: LiveRun, ending: Ending) -> None:
         if isinstance(ending, Delayed):
@@ -175,13 +183,14 @@ class Session:
         live = self._runs.get(handle)
         if live is None:
             return
-        if live.work is not None:
-            live.work.cancel()
-        live.generator.close()
+        live.execution.close()
         self._leave(live, "CANCELLED")
 
     def _leave(self, live: LiveRun, state: str) -> None:
         del self._runs[live.handle]
+        for work in live.work.values():
+            work.cancel()
+        live.work.clear()
         self._left(state)
 
     def _left(self, state: str) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 import orjson
 
-from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
+from ordinaut.expressions import Account, Expression, ExpressionError, Kind, compile_expression
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 Roots = Mapping[str, Any]
-Render = Callable[[Roots], Any]
+Render = Callable[[Roots, Account], Any]
+"""From root names to a value, paid for from the run's account."""
 _SPECIAL = re.compile(r"\$\$\{|\$\{")
 _INSIDE = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|[{}]""")
 
@@ -88,7 +89,7 @@ def compile_template(value: Any) -> Template:
     expressions: list[Expression] = []
     render = _compile(value, expressions)
     if render is None:
-        return Template(lambda _roots: value, constant=True, expressions=())
+        return Template(lambda _roots, _account: value, constant=True, expressions=())
     return Template(render, constant=False, expressions=tuple(expressions))
 
 
@@ -109,13 +110,13 @@ def _object(value: dict[str, Any], expressions: list[Expression]) -> Render | No
         return None
     if len(renders) == len(value):
         parts = tuple(renders.items())
-        return lambda roots: {key: render(roots) for key, render in parts}
+        return lambda roots, account: {key: render(roots, account) for key, render in parts}
     changing = tuple(renders.items())
 
-    def mixed(roots: Roots) -> dict[str, Any]:
+    def mixed(roots: Roots, account: Account) -> dict[str, Any]:
         result = value.copy()
         for key, render in changing:
-            result[key] = render(roots)
+            result[key] = render(roots, account)
         return result
 
     return mixed
@@ -126,10 +127,10 @@ def _array(value: list[Any], expressions: list[Expression]) -> Render | None:
     if not renders:
         return None
 
-    def render_all(roots: Roots) -> list[Any]:
+    def render_all(roots: Roots, account: Account) -> list[Any]:
         result = value.copy()
         for place, render in renders:
-            result[place] = render(roots)
+            result[place] = render(roots, account)
         return result
 
     return render_all
@@ -147,13 +148,20 @@ def _text(text: str, expressions: list[Expression]) -> Render | None:
             parts.append(expression.evaluate)
     if len(parts) == 1 and not isinstance(parts[0], str):
         return parts[0]
-    return lambda roots: _joined([part if isinstance(part, str) else written(part(roots)) for part in parts])
 
+    def join(roots: Roots, account: Account) -> str:
+        words: list[str] = []
+        size = 0
+        for part in parts:
+            word = part if isinstance(part, str) else written(part(roots, account))
+            words.append(word)
+            size += len(word)
+            account.spend_on_text(len(word))
+            if size > MAX_OUTPUT_BYTES:
+                raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+        return "".join(words)
 
-def _joined(parts: list[str]) -> str:
-    if sum(map(len, parts)) > MAX_OUTPUT_BYTES:
-        raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
-    return "".join(parts)
+    return join
 
 
 def written(value: Any) -> str:

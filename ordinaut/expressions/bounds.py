@@ -17,6 +17,51 @@ MAX_OUTPUT = 1024 * 1024
 MAX_JSON_DEPTH = 64
 SCALARS = frozenset({str, int, float, bool, type(None)})
 CHARACTERS_A_FUEL = 64
+MAX_RUN_FUEL = 20_000_000
+"""What all expressions of one run may cost together while an engine holds it."""
+MAX_TURN_FUEL = 1_000_000
+"""What they may cost until the engine can turn to other runs."""
+TIRED_FUEL = 100_000
+"""After so much it should."""
+
+
+class Account:
+    """What the expressions of one run have cost together."""
+
+    __slots__ = ("left", "turn")
+
+    def __init__(self) -> None:
+        self.left = MAX_RUN_FUEL
+        self.turn = 0
+
+    def spend(self, fuel: int) -> None:
+        """Pays for one evaluation.
+
+        Raises:
+            ExpressionError: the run has become too costly, or has taken too long without a pause.
+        """
+        self.left -= fuel
+        self.turn += fuel
+        if self.left < 0 or self.turn > MAX_TURN_FUEL:
+            what = "run" if self.left < 0 else "step"
+            raise ExpressionError(Kind.LIMIT, f"the expressions of this {what} do too much work together")
+
+    def spend_on_text(self, characters: int) -> None:
+        """Pays for making a text.
+
+        Raises:
+            ExpressionError: as `spend`.
+        """
+        self.spend(characters // CHARACTERS_A_FUEL + 1)
+
+    @property
+    def tired(self) -> bool:
+        """Whether other runs should get their turn."""
+        return self.turn > TIRED_FUEL
+
+    def rest(self) -> None:
+        """Others have had their turn."""
+        self.turn = 0
 
 
 class Scope:

@@ -1,14 +1,14 @@
 """An expression: compiled once, evaluated on root names many times."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import jmespath.exceptions
 from jmespath.parser import Parser
 
-from ordinaut.expressions.bounds import MAX_DEPTH, MAX_LENGTH, Scope, measure
+from ordinaut.expressions.bounds import MAX_DEPTH, MAX_FUEL, MAX_LENGTH, SCALARS, Account, Scope, measure
 from ordinaut.expressions.compare import truthy
 from ordinaut.expressions.errors import ExpressionError, Kind
 from ordinaut.expressions.evaluate import Compiler
@@ -16,6 +16,14 @@ from ordinaut.expressions.paths import Key, Node, lenient_path, static_path, str
 from ordinaut.expressions.rewrite import to_jmespath
 from ordinaut.expressions.tokens import OPENS, Token, tokenize
 from ordinaut.expressions.traps import refuse_traps
+
+
+class Evaluation(Protocol):
+    """From root names to a value, paid for from `account` where there is one."""
+
+    def __call__(self, roots: Mapping[str, Any], account: Account | None = None, /) -> Any:
+        """The value."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +39,16 @@ class Expression:
     text: str
     references: tuple[tuple[Key, ...], ...]
     names: frozenset[str]
-    evaluate: Callable[[Mapping[str, Any]], Any]
+    evaluate: Evaluation
     is_path: bool
 
-    def holds(self, roots: Mapping[str, Any]) -> bool:
+    def holds(self, roots: Mapping[str, Any], account: Account | None = None) -> bool:
         """Whether the value counts as true.
 
         Raises:
             ExpressionError: as `evaluate`.
         """
-        return truthy(self.evaluate(roots))
+        return truthy(self.evaluate(roots, account))
 
 
 @lru_cache(maxsize=2048)
@@ -56,17 +64,22 @@ def compile_expression(text: str, *, strict: bool = False) -> Expression:
     path = static_path(tree)
     if path is not None:
         walk = strict_path(path) if strict else lenient_path(path)
-        return Expression(text, (path,), frozenset({str(path[0])}), walk, is_path=True)
+        return Expression(text, (path,), frozenset({str(path[0])}), lambda roots, _account=None: walk(roots), True)
     compiler = Compiler()
     evaluate = compiler.compile(tree, head=True, nested=False, strict=strict)
 
-    def bounded(roots: Mapping[str, Any]) -> Any:
-        value = evaluate(roots, Scope(roots))
-        if type(value) is not bool and value is not None:
-            measure(value)
+    def bounded(roots: Mapping[str, Any], account: Account | None = None) -> Any:
+        scope = Scope(roots)
+        try:
+            value = evaluate(roots, scope)
+            if type(value) not in SCALARS or type(value) is str or type(value) is float:
+                scope.fuel -= measure(value)[1]
+        finally:
+            if account is not None:
+                account.spend(MAX_FUEL - scope.fuel + 1)
         return value
 
-    return Expression(text, tuple(compiler.references), frozenset(compiler.names), bounded, is_path=False)
+    return Expression(text, tuple(compiler.references), frozenset(compiler.names), bounded, False)
 
 
 def _parse(text: str) -> Node:

@@ -1,5 +1,6 @@
 """What looks right and means something else in JMESPath: refused, each with its repair."""
 
+import json
 from collections.abc import Sequence
 
 from ordinaut.expressions.errors import ExpressionError, Kind
@@ -24,6 +25,8 @@ def refuse_traps(text: str, tokens: Sequence[Token]) -> None:
                 _replace(text, token.start, token.end, f"'{inner}'"),
                 "Writes the text in single quotes.",
             )
+        if token.kind == "literal":
+            _refuse_loose_literal(text, token)
         if token.text == "!":
             _refuse_loose_not(text, tokens, index)
         if token.text == "-":
@@ -60,6 +63,21 @@ def _is_lone_quoted(tokens: Sequence[Token], index: int) -> bool:
     before = tokens[index - 1].text if index else ""
     after = tokens[index + 1].text if index + 1 < len(tokens) else ""
     return before != "." and not (after == ":" and tokens[index].inside == "{")
+
+
+def _refuse_loose_literal(text: str, token: Token) -> None:
+    """JMESPath once took what is no JSON between backticks as a text; it warns of that, and we refuse it."""
+    inner = token.text[1:-1].replace("\\`", "`")
+    try:
+        json.loads(inner)
+    except (ValueError, RecursionError):
+        words = inner.strip().replace("'", "\\'")
+        raise ExpressionError(
+            Kind.AMBIGUOUS,
+            f"{token.text[:64]} is no JSON: a text is written '{words[:64]}'",
+            _replace(text, token.start, token.end, f"'{words}'"),
+            "Writes the text in single quotes.",
+        ) from None
 
 
 def _refuse_loose_not(text: str, tokens: Sequence[Token], index: int) -> None:

@@ -1,7 +1,7 @@
 """Everything about a pipeline that can be known before it runs: all problems at once, with their repairs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -9,6 +9,7 @@ from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.inputs import check_input
 from pipeline_engine.language.references import Names, check_condition, check_value
+from pipeline_engine.language.scope import Scope, is_bounded
 
 LATER_TOOLS = frozenset({"wait", "wait_event", "request_approval", "run_task", "run_pipeline"})
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
@@ -37,40 +38,80 @@ class _Checker:
     findings: Findings
     tool_names: list[str]
     taken: dict[str, str] = field(default_factory=dict)
+    inside: dict[str, str] = field(default_factory=dict)
 
-    def sequence(self, steps: Sequence[Step], visible: tuple[str, ...], *, in_handler: bool) -> None:
-        """Checks steps in their order; what a step is called is visible to the later ones."""
-        later = [name for step in steps for name in step.names]
+    def sequence(self, steps: Sequence[Step], scope: Scope) -> Scope:
+        """Checks steps in their order; gives the scope behind them, where what they are called is visible."""
+        later = [name for step in steps for name in (*step.names, *step.inner_names)]
         ended: Step | None = None
         for step in steps:
             if ended is not None:
                 self.findings.warn(step.place, f"never runs: `{ended.id}` always ends the run before it")
                 ended = None
-            del later[: len(step.names)]
-            names = self._names(visible, (*step.names, *later), in_handler=in_handler, in_step=True)
-            self._step(step, names)
-            visible = (*visible, *step.names)
-            if step.uses in ENDING and step.condition is None and step.on_error == "fail":
+            del later[: len(step.names) + len(step.inner_names)]
+            self._step(step, scope, tuple(later))
+            scope = scope.seeing((*step.names, *step.inner_names))
+            if step.uses in ENDING and step.condition is None and step.on_error == "fail" and step.foreach is None:
                 ended = step
+        return scope
 
-    def _names(self, visible: tuple[str, ...], later: tuple[str, ...], *, in_handler: bool, in_step: bool) -> Names:
+    def _names(self, scope: Scope, later: tuple[str, ...], *, in_step: bool) -> Names:
         return Names(
-            steps=visible,
+            steps=scope.steps,
             later=later,
+            inside=self.inside,
             params=tuple(self.surroundings.params),
             params_closed=self.surroundings.params_closed,
-            in_handler=in_handler,
+            in_handler=scope.in_handler,
+            in_loop=scope.in_loop,
             in_step=in_step,
         )
 
-    def _step(self, step: Step, names: Names) -> None:
+    def _step(self, step: Step, scope: Scope, later: tuple[str, ...]) -> None:
         self._unique(step)
+        names = self._names(scope, (*step.names, *step.inner_names, *later), in_step=True)
         if isinstance(step.condition, str):
             check_condition(step.condition, step.place.key("if"), names, self.findings)
-        check_value(step.input, step.place.key("with"), names, self.findings)
-        self._tool(step)
+        around = scope
+        if step.foreach is not None:
+            self._foreach(step, names, around)
+            scope = scope.looping(bounded=is_bounded(step.foreach))
+            names = replace(names, in_loop=True)
+        if step.uses:
+            check_value(step.input, step.place.key("with"), names, self.findings)
+            self._tool(step)
+        self._block(step, scope)
         if step.handlers:
-            self.sequence(step.handlers, (*names.steps, *step.names), in_handler=True)
+            self.sequence(step.handlers, around.seeing((*step.names, *step.inner_names)).handling())
+
+    def _foreach(self, step: Step, names: Names, scope: Scope) -> None:
+        place = step.place.key("foreach")
+        if isinstance(step.foreach, str):
+            check_condition(step.foreach, place, names, self.findings, strict=True)
+        else:
+            check_value(step.foreach, place, names, self.findings)
+        if scope.in_unbounded_loop and not is_bounded(step.foreach):
+            self.findings.warn(
+                place,
+                "a loop in a loop, both over lists of any length: more than 10000 iterations fail; "
+                "a slice such as `[:20]` bounds a list",
+            )
+
+    def _block(self, step: Step, scope: Scope) -> None:
+        if step.body is not None:
+            self.sequence(step.body, scope)
+            if step.foreach is not None:
+                self._hide(step.body, step)
+        for steps in (step.branches or {}).values():
+            self.sequence(steps, scope)
+        for steps in (step.branches or {}).values():
+            self._hide(steps, step)
+
+    def _hide(self, steps: Sequence[Step], owner: Step) -> None:
+        """What these steps are called is known inside of `owner` only."""
+        for step in steps:
+            for name in (*step.names, *step.inner_names):
+                self.inside[name] = owner.id
 
     def _unique(self, step: Step) -> None:
         keys = ["id"] if step.names == (step.id,) else ["id", "save_as"]
@@ -117,13 +158,12 @@ class _Checker:
             (f"Uses {near}.", [where.replace(near)]),
         )
 
-    def ends(self, document: Document) -> None:
+    def ends(self, document: Document, behind: Scope) -> None:
         """Checks what belongs to the whole pipeline: its output and its handlers."""
-        visible = tuple(name for step in document.steps for name in step.names)
         if document.has_output:
-            names = self._names(visible, (), in_handler=False, in_step=False)
+            names = self._names(behind, (), in_step=False)
             check_value(document.output, document.place.key("output"), names, self.findings)
-        self.sequence(document.on_error, visible, in_handler=True)
+        self.sequence(document.on_error, behind.handling())
 
 
 def check(document: Document, surroundings: Surroundings, findings: Findings) -> None:
@@ -135,8 +175,8 @@ def check(document: Document, surroundings: Surroundings, findings: Findings) ->
         )
         return
     checker = _Checker(surroundings, findings, surroundings.known_names())
-    checker.sequence(document.steps, (), in_handler=False)
-    checker.ends(document)
+    behind = checker.sequence(document.steps, Scope())
+    checker.ends(document, behind)
 
 
 def _steps_place(document: Document) -> Place:

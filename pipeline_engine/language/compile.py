@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import Expression, ExpressionError, compile_expression
-from pipeline_engine.language.document import Document, RetryRule, Step
+from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import parse
 from pipeline_engine.language.plan import Plan, StepPlan
@@ -26,6 +26,7 @@ from pipeline_engine.tools.definition import (
 
 DEFAULT_RETRY = RetryRule(max=2)
 NO_RETRY = RetryRule(max=0)
+NOTHING = compile_template({})
 
 
 class PlanError(ValueError):
@@ -61,18 +62,20 @@ class _Compiler:
 
     def plan(self, document: Document) -> Plan:
         """The plan of the whole document."""
-        steps = tuple(self._step(step) for step in document.steps)
-        on_error = tuple(self._step(step) for step in document.on_error)
+        steps = self._steps(document.steps)
+        on_error = self._steps(document.on_error)
         output = self._template(document.output) if document.has_output else None
         return Plan(steps, on_error, output, document.timeout, frozenset(self.roots))
 
     def _step(self, step: Step) -> StepPlan:
+        if not step.uses:
+            return self._block(step)
         tool = self.tools.get(step.uses)
         kind = Kind.DENIED if step.uses in self.denied else tool.kind if tool else Kind.UNKNOWN
         template = self._template(step.input)
         retry = step.retry or (tool.retry if tool else None) or self.default_retry
         return StepPlan(
-            path=step.path,
+            id=step.id,
             names=step.names,
             uses=step.uses,
             kind=kind,
@@ -85,9 +88,46 @@ class _Compiler:
             timeout=step.timeout or (tool.timeout if tool else None) or DEFAULT_TIMEOUT_SECONDS,
             retry=NO_RETRY if kind in PURE else retry,
             on_error="steps" if step.handlers else str(step.on_error),
-            handlers=tuple(self._step(handler) for handler in step.handlers),
+            handlers=self._steps(step.handlers),
             pure=kind in PURE,
+            foreach=self._elements(step),
+            max_parallel=step.max_parallel or DEFAULT_PARALLEL,
         )
+
+    def _block(self, step: Step) -> StepPlan:
+        """A step that holds steps instead of calling a tool."""
+        branches = step.branches
+        return StepPlan(
+            id=step.id,
+            names=step.names,
+            uses="",
+            kind=Kind.BLOCK,
+            tool=None,
+            condition=self._condition(step.condition),
+            input=NOTHING,
+            literal=None,
+            check_input=None,
+            check_output=None,
+            timeout=DEFAULT_TIMEOUT_SECONDS,
+            retry=NO_RETRY,
+            on_error="steps" if step.handlers else str(step.on_error),
+            handlers=self._steps(step.handlers),
+            pure=False,
+            body=None if step.body is None else self._steps(step.body),
+            branches=None if branches is None else {name: self._steps(steps) for name, steps in branches.items()},
+            inner_names=step.inner_names,
+            foreach=self._elements(step),
+            max_parallel=step.max_parallel or DEFAULT_PARALLEL,
+        )
+
+    def _steps(self, steps: Sequence[Step]) -> tuple[StepPlan, ...]:
+        return tuple(self._step(step) for step in steps)
+
+    def _elements(self, step: Step) -> Template | None:
+        foreach = step.foreach
+        if isinstance(foreach, str):
+            foreach = f"${{{condition_expression(foreach)}}}"
+        return None if foreach is None else self._template(foreach)
 
     def _template(self, value: Any) -> Template:
         template = compile_template(value)
@@ -98,7 +138,7 @@ class _Compiler:
         if condition is None or condition is True:
             return None
         if condition is False:
-            return lambda _roots: False
+            return lambda _roots, _account: False
         expression = compile_expression(condition_expression(condition))
         self._note((expression,))
         return expression.holds

@@ -1,6 +1,6 @@
 """A pipeline as it is once it is read: steps with everything normalised, each with its place in what was sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,13 @@ from pipeline_engine.language.findings import Place
 
 VERSION = 1
 MAX_STEPS = 1000
+MAX_LEVELS = 8
+"""How many lists of steps may lie in each other: `do`, branches and handlers."""
+MAX_BRANCHES = 50
+MAX_ITEMS = 1000
+"""Elements of one `foreach`."""
+MAX_PARALLEL = 100
+DEFAULT_PARALLEL = 10
 
 
 def written_seconds(seconds: float) -> str:
@@ -40,13 +47,19 @@ class RetryRule:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step; `path` is its stable name in the run (`a`, `a.on_error.b`, `on_error.c`), `timeout` in seconds."""
+    """One step: it uses a tool, or does the steps of `body`, or those of its `branches` side by side.
+
+    `foreach` is a list or the text of an expression, `timeout` in seconds.
+    """
 
     id: str
-    path: str
     place: Place
-    uses: str
+    uses: str = ""
     input: Any = field(default_factory=dict)
+    body: "tuple[Step, ...] | None" = None
+    branches: "Mapping[str, tuple[Step, ...]] | None" = None
+    foreach: Any = None
+    max_parallel: int | None = None
     condition: str | bool | None = None
     save_as: str | None = None
     retry: RetryRule | None = None
@@ -60,6 +73,21 @@ class Step:
         return (self.id, self.save_as) if self.save_as and self.save_as != self.id else (self.id,)
 
     @property
+    def inner_names(self) -> tuple[str, ...]:
+        """The names of steps in a plain `do`, which are names after it too."""
+        if self.foreach is not None:
+            return ()
+        return tuple(name for step in self.body or () for name in (*step.names, *step.inner_names))
+
+    @property
+    def lists(self) -> "Iterator[tuple[Step, ...]]":
+        """The lists of steps inside: the body or the branches, then the handlers."""
+        if self.body is not None:
+            yield self.body
+        yield from (self.branches or {}).values()
+        yield self.handlers
+
+    @property
     def handlers(self) -> "tuple[Step, ...]":
         """The steps that run when it fails."""
         return self.on_error if isinstance(self.on_error, tuple) else ()
@@ -70,8 +98,12 @@ class Step:
         values: dict[str, Any] = {
             "id": self.id,
             "name": self.name,
-            "uses": self.uses,
-            "with": self.input,
+            "uses": self.uses or None,
+            "with": self.input if self.uses else None,
+            "do": None if self.body is None else [step.to_json() for step in self.body],
+            "branches": None if self.branches is None else self._branches_json(self.branches),
+            "foreach": self.foreach,
+            "max_parallel": self.max_parallel,
             "if": self.condition,
             "save_as": self.save_as,
             "retry": self.retry.to_json() if self.retry else None,
@@ -79,6 +111,10 @@ class Step:
             "on_error": on_error if on_error not in ("fail", ()) else None,
         }
         return {key: value for key, value in values.items() if value is not None}
+
+    @staticmethod
+    def _branches_json(branches: "Mapping[str, tuple[Step, ...]]") -> dict[str, Any]:
+        return {name: [step.to_json() for step in steps] for name, steps in branches.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +141,9 @@ class Document:
         return values
 
     def all_steps(self) -> Iterator[Step]:
-        """Every step, also those that run when something fails."""
+        """Every step, also those inside of others and those that run when something fails."""
         stack = [*reversed(self.on_error), *reversed(self.steps)]
         while stack:
             step = stack.pop()
             yield step
-            stack.extend(reversed(step.handlers))
+            stack.extend(reversed([inner for steps in step.lists for inner in steps]))

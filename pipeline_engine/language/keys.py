@@ -5,11 +5,14 @@ from typing import Any
 
 from pipeline_engine.language.findings import Findings, Operation, Place, nearest
 
-STEP_KEYS = ("id", "name", "uses", "with", "if", "save_as", "retry", "timeout", "on_error")
+STEP_KEYS = (
+    *("id", "name", "uses", "with", "do", "branches", "foreach", "max_parallel"),
+    *("if", "save_as", "retry", "timeout", "on_error"),
+)
 ACCEPTED_STEP_KEYS = (*STEP_KEYS, "timeout_seconds", "max_retries")
 DOCUMENT_KEYS = ("version", "steps", "output", "on_error", "timeout")
 ACCEPTED_DOCUMENT_KEYS = (*DOCUMENT_KEYS, "timeout_seconds")
-LATER_KEYS = frozenset({"foreach", "max_parallel", "do", "branches", "needs_approval"})
+LATER_KEYS = frozenset({"needs_approval"})
 STEP_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("use", "tool", "action", "call", "using"), "uses"),
     **dict.fromkeys(("args", "arguments", "input", "inputs", "params", "parameters"), "with"),
@@ -19,6 +22,10 @@ STEP_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("catch", "on_failure", "onerror", "error"), "on_error"),
     **dict.fromkeys(("description", "comment", "title", "label"), "name"),
     **dict.fromkeys(("step", "key"), "id"),
+    **dict.fromkeys(("for_each", "for", "each", "loop", "items", "with_items", "iterate"), "foreach"),
+    **dict.fromkeys(("steps", "body", "block", "then"), "do"),
+    **dict.fromkeys(("parallel", "branch", "fork"), "branches"),
+    **dict.fromkeys(("parallelism", "concurrency", "max_concurrency", "limit", "batch_size"), "max_parallel"),
 }
 DOCUMENT_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("tasks", "pipeline", "stages", "actions"), "steps"),

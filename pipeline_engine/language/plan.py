@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ordinaut.expressions import Account
 from pipeline_engine.language.document import RetryRule
 from pipeline_engine.schemas import Check
 from pipeline_engine.template import Template
@@ -15,15 +16,16 @@ class StepPlan:
     """One step with everything decided that can be before a run.
 
     `literal` is the input as JSON when no template is in it. `timeout` in seconds. `on_error` is `fail`, `continue` or
-    `steps`; then `handlers` run.
+    `steps`; then `handlers` run. A step without a tool has a `body` or `branches`; `inner_names` are those of its steps
+    that are names outside of it too. `foreach` gives the elements.
     """
 
-    path: str
+    id: str
     names: tuple[str, ...]
     uses: str
     kind: Kind
     tool: Tool | None
-    condition: Callable[[Mapping[str, Any]], bool] | None
+    condition: Callable[[Mapping[str, Any], Account], bool] | None
     input: Template
     literal: bytes | None
     check_input: Check | None
@@ -33,6 +35,16 @@ class StepPlan:
     on_error: str
     handlers: "tuple[StepPlan, ...]"
     pure: bool
+    body: "tuple[StepPlan, ...] | None" = None
+    branches: "Mapping[str, tuple[StepPlan, ...]] | None" = None
+    inner_names: tuple[str, ...] = ()
+    foreach: Template | None = None
+    max_parallel: int = 1
+
+    @property
+    def spreads(self) -> bool:
+        """Whether it does several things side by side, so that it has an entry of its own once they are joined."""
+        return self.foreach is not None or self.branches is not None
 
 
 @dataclass(frozen=True, slots=True)

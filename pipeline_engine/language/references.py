@@ -1,6 +1,6 @@
 """Expressions and templates in a document: each is compiled, and what it refers to must exist at its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.template import Placeholder, split
 
 ROOTS = ("params", "steps", "event", "run", "now")
-LATER_ROOTS = {"item": "foreach", "index": "foreach", "secrets": "secrets"}
+LATER_ROOTS = frozenset({"secrets"})
+PLACES = {"step": "inside of a step", "error": "in `on_error` steps"}
 MEMBERS = {
     "run": ("name", "task", "kind", "trigger", "occurrence", "scheduled_time", "interval", "claims"),
     "step": ("id", "path", "attempt", "start_time", "idempotency_key"),
@@ -28,18 +29,24 @@ Rewrite = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What an expression may refer to at its place; `later` are names of steps that have not run yet."""
+    """What an expression may refer to at its place.
+
+    `later` are names of steps that have not run yet, `inside` tells which step hides the names of its own.
+    """
 
     steps: Sequence[str]
     later: Sequence[str]
+    inside: Mapping[str, str]
     params: Sequence[str]
     params_closed: bool
     in_handler: bool
+    in_loop: bool
     in_step: bool
 
     def roots(self) -> list[str]:
         """The root names."""
-        return [*ROOTS, *(["step"] if self.in_step else []), *(["error"] if self.in_handler else [])]
+        loop = ["item", "index"] if self.in_loop else []
+        return [*ROOTS, *loop, *(["step"] if self.in_step else []), *(["error"] if self.in_handler else [])]
 
 
 def condition_expression(text: str) -> str:
@@ -53,10 +60,10 @@ def condition_expression(text: str) -> str:
     return whole.expression if isinstance(whole, Placeholder) else stripped
 
 
-def check_condition(text: str, place: Place, names: Names, findings: Findings) -> None:
-    """Checks an `if`."""
+def check_condition(text: str, place: Place, names: Names, findings: Findings, *, strict: bool = False) -> None:
+    """Checks an `if` or a `foreach`, which may stand in `${…}`."""
     inner = condition_expression(text)
-    _check_expression(inner, place, names, findings, lambda repaired: text.replace(inner, repaired, 1), strict=False)
+    _check_expression(inner, place, names, findings, lambda repaired: text.replace(inner, repaired, 1), strict=strict)
 
 
 def check_value(value: Any, place: Place, names: Names, findings: Findings) -> None:
@@ -146,9 +153,10 @@ def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
 def _unknown_root(root: str, names: Names) -> _Problem:
     if root in LATER_ROOTS:
         return f"`{root}` is not in this version of the language", [root], None
-    if root in {"step", "error"}:
-        where = "inside of a step" if root == "step" else "in `on_error` steps"
-        return f"`{root}` exists only {where}", [root], None
+    if root in PLACES:
+        return f"`{root}` exists only {PLACES[root]}", [root], None
+    if root in {"item", "index"}:
+        return f"`{root}` exists only in the `with` or `do` of a step with `foreach`", [root], None
     for owner, members in (("steps", names.steps), ("params", names.params)):
         if root in members:
             return f"`{root}` is no root; did you mean `{owner}.{root}`?", [root], [owner, root]
@@ -162,6 +170,10 @@ def _unknown_step(name: str, names: Names) -> _Problem | None:
         return None
     if name in names.later:
         return f"`steps.{name}` has not run yet here", ["steps", name], None
+    if name in names.inside:
+        owner = names.inside[name]
+        there = f"is known only inside of `{owner}`; the outputs of that step are in `steps.{owner}`"
+        return f"`steps.{name}` {there}", ["steps", name], ["steps", owner] if owner in names.steps else None
     near = nearest(name, names.steps)
     known = ", ".join(names.steps[:10]) or "none"
     hint = f"; did you mean `steps.{near}`?" if near else f"; there are: {known}"

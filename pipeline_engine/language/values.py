@@ -1,6 +1,7 @@
 """The values of modifiers: durations, retries, names. Each reader notes a problem and goes on."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ordinaut.expressions.times import parse_duration
@@ -129,4 +130,19 @@ def read_text(value: Any, limit: int, place: Place, findings: Findings) -> str |
     if isinstance(value, str) and len(value) <= limit:
         return value
     findings.problem(place, f"a text of at most {limit} characters is expected", ErrorReason.INVALID_PIPELINE)
+    return None
+
+
+def read_timeout(
+    value: Mapping[str, Any], place: Place, findings: Findings, bound: float = MAX_TIMEOUT_SECONDS
+) -> float | None:
+    """The `timeout` of a step or document, or its `timeout_seconds`; None where there is neither."""
+    if "timeout" in value:
+        return read_seconds(value["timeout"], place.key("timeout"), findings, bound)
+    if "timeout_seconds" not in value:
+        return None
+    seconds = value["timeout_seconds"]
+    if is_number(seconds) and 0 < seconds <= bound:
+        return float(seconds)
+    findings.problem(place.key("timeout_seconds"), f"a number greater than 0, at most {bound:g}, is expected")
     return None

@@ -23,6 +23,7 @@ class Kind(Enum):
     EFFECT = "effect"
     UNKNOWN = "unknown"
     DENIED = "denied"
+    BLOCK = "block"
 
 
 BUILT_IN_KINDS: Mapping[str, Kind] = {

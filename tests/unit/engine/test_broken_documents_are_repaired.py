@@ -65,7 +65,7 @@ BROKEN: dict[str, Any] = {
     "in_pipeline_handler": pipeline(step("a"), on_error=[step("h", input={"e": "${error.cod}"})]),
     "in_output": pipeline(step("a"), output={"x": "${steps.b.y}"}),
     "empty": pipeline(),
-    "later_modifier": pipeline(step("a", foreach="steps.x")),
+    "later_modifier": pipeline(step("a", needs_approval=True)),
 }
 
 

@@ -1,6 +1,7 @@
 """An engine may die at any moment: the run ends the same, finished steps are not run again, keys stay the same."""
 
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def everything() -> dict[str, Any]:
             retry=1,
             on_error=[step("note", LIST, input={"start": "${error.code}"})],
         ),
-        step("tell", "orchestrator.emit", input={"topic": "t", "data": "${steps.broken.error.code}"}),
+        step("tell", "orchestrator.emit", input={"topic": "t", "data": {"code": "${steps.broken.error.code}"}}),
         step("last", LIST, input={"start": "${steps.put.revision}" + "!"}),
         output={"n": "${length(steps.last.events)}"},
     )
@@ -51,8 +52,8 @@ def world_of(document: dict[str, Any], **more: Any) -> World:
     broken = failing(10**6)
 
     def answer(call: Call) -> Any:
-        if call.tool.name != "weather.forecast":
-            return Output({"events": [1]})
+        if call.tool.name != "weather.forecast" or call.input["city"] in {"good", "fine"}:
+            return Output({"events": ["1"]})
         return broken(call) if call.input["city"] == "never" else flaky(call)
 
     return World(document, answer=answer, **more)
@@ -66,11 +67,31 @@ def summary(world: World) -> list[tuple[str, str]]:
 def boundaries_of(document: dict[str, Any]) -> int:
     """How often a run of it asks for something."""
     world = world_of(document)
-    world.run()
+    assert world.run().state == ("FAILED" if "on_error" in document else "SUCCEEDED")
     return world.requests
 
 
-DOCUMENTS = {"everything": everything(), "failing": failing_document()}
+def spread_document() -> dict[str, Any]:
+    """Loops and branches in each other, with a failure that ends the others and its handler."""
+    city = {"city": "${item}"}
+    read = step("w", LIST, input={"start": "x"})
+    emit = step("note", "orchestrator.emit", input={"topic": "t", "data": {"n": "${index}"}})
+    left = [step("l", LIST, input={"start": "x"}), step("m", LIST, input={"start": "${steps.l.events[0]}!"})]
+    right = [{"id": "inner", "do": [step("r", "weather.forecast", input={"city": "flaky"})]}]
+    handler = step("h", LIST, input={"start": "${error.step}"})
+    fallible = step("k", "weather.forecast", input=city, retry=0)
+    cities = ["good", "never", "fine"]
+    return pipeline(
+        {"id": "loop", "foreach": ["A", "B", "C"], "max_parallel": 2, "do": [read, emit]},
+        step("each", LIST, input={"start": "${item}"}, foreach="['x', 'y']"),
+        {"id": "both", "branches": {"left": left, "right": right}},
+        step("ends", "weather.forecast", input=city, foreach=cities, retry=0, on_error=[handler]),
+        {"id": "kept", "foreach": ["never", "good"], "on_error": "continue", "do": [fallible]},
+        output={"l": "${length(steps.loop)}", "e": "${steps.ends.error.step}", "k": "${steps.kept[0].error.code}"},
+    )
+
+
+DOCUMENTS = {"everything": everything(), "failing": failing_document(), "spread": spread_document()}
 BOUNDARIES = [
     (name, place, before)
     for name, document in DOCUMENTS.items()
@@ -95,3 +116,22 @@ def test_a_crash_at_any_boundary_changes_nothing(name: str, place: int, before: 
     usual = Counter(call.idempotency_key for call in quiet.calls)
     assert calls.keys() == usual.keys()
     assert sum((calls - usual).values()) <= 2, "only what was not durable is called again"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_answers_in_any_order_and_a_crash_anywhere_change_nothing(seed: int) -> None:
+    """What goes on side by side may end in any order, and another one after the crash."""
+    random = Random(seed)
+    quiet = world_of(DOCUMENTS["spread"])
+    wanted = quiet.run()
+    world = world_of(
+        DOCUMENTS["spread"],
+        crash_at=random.randrange(quiet.requests),
+        crash_before_answer=random.random() < 0.5,
+        choose=lambda asked: random.randrange(len(asked)),
+    )
+    ending = world.run()
+    assert (ending.state, ending.output) == (wanted.state, wanted.output)
+    recorded = Counter((entry.path, entry.attempt) for entry in world.journal)
+    assert max(recorded.values()) == 1
+    assert sorted(world.effects) == sorted(quiet.effects), "effects are exactly once"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ordinaut.expressions import ExpressionError, Kind
+from ordinaut.expressions import Account, ExpressionError, Kind
 from pipeline_engine.payload import PayloadError, read, write
 from pipeline_engine.template import compile_template
 
@@ -36,7 +36,7 @@ ROOTS: dict[str, Any] = {"params": {"n": 1, "t": True, "o": {"a": [1]}, "z": Non
 )
 def test_templates_render(template: Any, value: Any) -> None:
     """One placeholder alone keeps its type; results are not read again."""
-    assert compile_template(template).render(ROOTS) == value
+    assert compile_template(template).render(ROOTS, Account()) == value
 
 
 @pytest.mark.parametrize("template", ["${", "${params.n", "${a${b}}", "${}", "a ${ } b", "x ${'a}"])
@@ -52,7 +52,7 @@ def test_constants_are_known() -> None:
     value = {"a": ["x", 1, "$"]}
     template = compile_template(value)
     assert template.constant
-    assert template.render({}) is value
+    assert template.render({}, Account()) is value
 
 
 def test_rendering_leaves_the_document_alone() -> None:
@@ -60,9 +60,9 @@ def test_rendering_leaves_the_document_alone() -> None:
     document = {"a": ["${params.n}", 2], "b": {"c": "${params.s}"}}
     before = orjson.dumps(document)
     template = compile_template(document)
-    template.render(ROOTS)["a"].append(3)
+    template.render(ROOTS, Account())["a"].append(3)
     assert orjson.dumps(document) == before
-    assert template.render(ROOTS) == {"a": [1, 2], "b": {"c": "text"}}
+    assert template.render(ROOTS, Account()) == {"a": [1, 2], "b": {"c": "text"}}
 
 
 @settings(max_examples=200, deadline=None)
@@ -70,7 +70,7 @@ def test_rendering_leaves_the_document_alone() -> None:
 def test_any_text_renders_or_is_refused(text: str) -> None:
     """Nothing but an ExpressionError comes of any text."""
     with suppress(ExpressionError):
-        compile_template(text).render({"a": {"n": 1}, "x": "${a}"})
+        compile_template(text).render({"a": {"n": 1}, "x": "${a}"}, Account())
 
 
 @settings(max_examples=100, deadline=None)
@@ -78,8 +78,8 @@ def test_any_text_renders_or_is_refused(text: str) -> None:
 def test_values_are_never_templates(value: str) -> None:
     """Whatever a value holds, it comes out as it went in."""
     hostile = "${params.n} $${" + value
-    assert compile_template("${v}").render({"v": hostile}) == hostile
-    assert compile_template("<${v}>").render({"v": hostile}) == f"<{hostile}>"
+    assert compile_template("${v}").render({"v": hostile}, Account()) == hostile
+    assert compile_template("<${v}>").render({"v": hostile}, Account()) == f"<{hostile}>"
 
 
 @pytest.mark.parametrize(

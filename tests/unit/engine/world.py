@@ -9,9 +9,9 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
 from pipeline_engine.failure import TIMEOUT, Failure
-from pipeline_engine.interpreter import execute
+from pipeline_engine.interpreter.execution import Execution
 from pipeline_engine.language.compile import compile_plan
-from pipeline_engine.requests import Answer, Call, Commit, Delayed, Ending, Finished, Output, Perform, Request
+from pipeline_engine.requests import Answer, Call, Commit, Delayed, Ending, Finished, Output, Perform, Request, Sleep
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
 NOW_US = 1_800_000_000_000_000
@@ -38,6 +38,12 @@ def succeed(_call: Call) -> Output | Failure:
     return Output({"events": [1, 2]})
 
 
+def awake_first(asked: list[tuple[int, Request]]) -> int:
+    """What is answered next: the first ask that is no sleep, else the shortest sleep."""
+    seconds = [request.seconds if isinstance(request, Sleep) else -1.0 for _, request in asked]
+    return seconds.index(min(seconds))
+
+
 @dataclass
 class World:
     """One run: what is durable, what was called, and where the engine crashes."""
@@ -58,6 +64,8 @@ class World:
     requests: int = 0
     clock: TurnedClock = field(default_factory=TurnedClock)
     jitter: float = 1.0
+    choose: Callable[[list[tuple[int, Request]]], int] = awake_first
+    most_at_once: int = 0
 
     def run(self) -> Finished:
         """To the end, through crashes and delays."""
@@ -85,15 +93,16 @@ class World:
             remaining_ms=self.remaining_ms,
             journal=self.journal,
         )
-        generator = execute(plan, start, self.clock, lambda: self.jitter)
-        answer: Answer = None
-        try:
-            while True:
-                answer = self._serve(generator.send(answer))
-        except StopIteration as stop:
-            ending: Ending = stop.value
-        self.journal.extend(ending.entries)
-        return ending
+        execution = Execution(plan, start, self.clock, lambda: self.jitter)
+        turn = execution.begin()
+        asked: list[tuple[int, Request]] = []
+        while execution.ending is None:
+            asked = [(ask, request) for ask, request in [*asked, *turn.asks] if ask not in turn.dropped]
+            self.most_at_once = max(self.most_at_once, sum(isinstance(request, Call) for _, request in asked))
+            ask, request = asked.pop(self.choose(asked))
+            turn = execution.answer(ask, self._serve(request))
+        self.journal.extend(execution.ending.entries)
+        return execution.ending
 
     def _serve(self, request: Request) -> Answer:
         crashes = self.requests == self.crash_at

@@ -1,0 +1,113 @@
+"""Steps that hold steps: `do` one after the other, `branches` and `foreach` side by side.
+
+What goes on side by side gets an entry of its own once it is joined, so that a resumed run knows how it ended.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ordinaut.expressions import ExpressionError
+from pipeline_engine.attempt import expression_failure
+from pipeline_engine.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
+from pipeline_engine.interpreter.run import MAX_ITERATIONS
+from pipeline_engine.interpreter.signals import Attempt, Failed, Fork, Signal, Steps
+from pipeline_engine.language.document import MAX_ITEMS
+from pipeline_engine.language.plan import StepPlan
+from pipeline_engine.payload import PayloadError, write
+
+if TYPE_CHECKING:
+    from pipeline_engine.interpreter.strand import Strand
+
+KINDS = {dict: "an object", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+
+
+def group(strand: "Strand", step: StepPlan, body: Sequence[StepPlan], path: str) -> Attempt:
+    """Runs the body in its order; its last output is the step's."""
+    inner = strand.inside(f"{path}.")
+    signal = yield from inner.sequence(body)
+    strand.mark = inner.mark
+    if isinstance(signal, Failed):
+        return signal.failure
+    if signal is None:
+        strand.save(step, inner.last)
+    return signal
+
+
+def fork(strand: "Strand", step: StepPlan, branches: Mapping[str, Sequence[StepPlan]], path: str) -> Attempt:
+    """Runs the branches side by side; the output has the last output of each under its name."""
+    outputs: dict[str, Any] = dict.fromkeys(branches)
+    names = list(branches)
+
+    def branch(index: int) -> Steps:
+        name = names[index]
+        inner = strand.inside(f"{path}.{name}.", steps=dict(strand.roots["steps"]))
+        signal = yield from inner.sequence(branches[name])
+        return _settle(step, signal.failure if isinstance(signal, Failed) else signal, inner, outputs, name)
+
+    return (yield from _spread(strand, step, path, outputs, Fork(len(names), len(names), branch)))
+
+
+def loop(strand: "Strand", step: StepPlan, path: str) -> Attempt:
+    """Runs the step once for each element; the output is the list of the outputs, in the order of the elements."""
+    start_us = strand.run.now_us()
+    elements = _elements(strand, step)
+    if isinstance(elements, Failure):
+        return strand.record_failure(step, path, 1, start_us, b"", elements, repeated=False)
+    outputs: list[Any] = [None] * len(elements)
+
+    def iteration(index: int) -> Steps:
+        steps = dict(strand.roots["steps"])
+        inner = strand.inside("", steps=steps, item=elements[index], index=index)
+        result = yield from inner.repeat(step, f"{path}[{index}]")
+        return _settle(step, result, inner, outputs, index)
+
+    return (yield from _spread(strand, step, path, outputs, Fork(len(elements), step.max_parallel, iteration)))
+
+
+def _settle(
+    step: StepPlan, result: Failure | Signal | None, inner: "Strand", outputs: Any, place: int | str
+) -> Signal | None:
+    """Keeps one output; a failure is one too under `on_error: continue`, and otherwise ends the others."""
+    if isinstance(result, Failure):
+        if step.on_error != "continue":
+            return Failed(result)
+        outputs[place] = {"error": result.to_dict()}
+    elif result is not None:
+        return result
+    else:
+        outputs[place] = inner.last
+    return None
+
+
+def _spread(strand: "Strand", step: StepPlan, path: str, outputs: Any, wish: Fork) -> Attempt:
+    start_us = strand.run.now_us()
+    signal = yield wish
+    strand.mark = strand.run.journal.last_mark
+    if isinstance(signal, Failed):
+        return strand.record_failure(step, path, 1, start_us, b"", signal.failure, repeated=False)
+    if signal is not None:
+        return signal  # type: ignore[return-value]  # a fork is answered with a signal
+    try:
+        body = write(outputs)
+    except PayloadError as error:
+        failure = Failure(PAYLOAD_TOO_LARGE, f"the outputs together: {error}")
+        return strand.record_failure(step, path, 1, start_us, b"", failure, repeated=False)
+    strand.record_joined(step, path, start_us, body, outputs)
+    return None
+
+
+def _elements(strand: "Strand", step: StepPlan) -> list[Any] | Failure:
+    if step.foreach is None:
+        raise AssertionError("a loop has elements")
+    try:
+        found = step.foreach.render(strand.roots, strand.run.account)
+    except ExpressionError as error:
+        return expression_failure(error)
+    if type(found) is not list:
+        return Failure(EXPRESSION, f"`foreach` takes a list, and this is {KINDS.get(type(found), 'null')}")
+    strand.run.iterations += len(found)
+    if len(found) > MAX_ITEMS:
+        return Failure(FAN_OUT_LIMIT, f"a loop has at most {MAX_ITEMS} elements, and these are {len(found)}")
+    if strand.run.iterations > MAX_ITERATIONS:
+        return Failure(FAN_OUT_LIMIT, f"the loops of a run have at most {MAX_ITERATIONS} iterations together")
+    return found

@@ -1,0 +1,226 @@
+"""One run being interpreted: a pure state machine that advances strands and tells what is to be done outside.
+
+At most one write of a run is on its way; what must be durable meanwhile goes with the next one. Nothing asked for
+leaves before every strand has gone as far as it can, so that a resumed run never repeats a call that was given up.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ordinaut.clock import Clock
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
+from pipeline_engine.attempt import render
+from pipeline_engine.failure import Failure
+from pipeline_engine.interpreter.run import Run, roots_of
+from pipeline_engine.interpreter.signals import Act, Expired, Failed, Fork, Signal, Steps, Stopped, Until, Wish
+from pipeline_engine.interpreter.strand import Strand
+from pipeline_engine.journal import FAILED, SUCCEEDED
+from pipeline_engine.language.plan import Plan
+from pipeline_engine.requests import Answer, Commit, Delayed, Ending, Finished, Perform, Request, Sleep
+from pipeline_engine.retry import MAX_DELAY_IN_ENGINE_SECONDS
+
+HANDLER_SECONDS = 60.0
+"""How long the handlers of a run that has run out of time may take."""
+MAX_STRANDS = 200
+"""Strands of one run that may be under way; beyond that each fork has one."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What came of one step forward: what to do outside, by number, and what is not needed any more."""
+
+    asks: list[tuple[int, Request]] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Fiber:
+    """A strand under way: its fork while it waits for others, the number of its ask while it waits for the outside."""
+
+    generator: Generator[Wish, Any, Any]
+    parent: "Fiber | None" = None
+    fork: Fork | None = None
+    started: int = 0
+    children: "set[Fiber]" = field(default_factory=set)
+    ask: int = 0
+    wakes: float | None = None
+    gone: bool = False
+
+
+class Execution:
+    """A run from where its journal ends; `ending` is set once it is over."""
+
+    def __init__(self, plan: Plan, start: RunStart, clock: Clock, random: Callable[[], float]) -> None:
+        self.ending: Ending | None = None
+        self._run = Run(plan, start, clock, random)
+        self._root = Fiber(_script(self._run, roots_of(plan, start)))
+        self._ready: deque[tuple[Fiber, Answer | Signal]] = deque()
+        self._asked: dict[int, Fiber] = {}
+        self._writers: deque[tuple[Fiber, Until | Act]] = deque()
+        self._writing: Fiber | None = None
+        self._last_ask = 0
+        self._fibers = 1
+        self._turn = Turn()
+
+    def begin(self) -> Turn:
+        """Goes as far as possible."""
+        return self._go_on(self._root, None)
+
+    def answer(self, ask: int, answer: Answer) -> Turn:
+        """Goes on with an answer; one to something that was dropped changes nothing."""
+        fiber = self._asked.pop(ask, None)
+        if fiber is None:
+            return Turn()
+        if fiber is self._writing:
+            self._writing = None
+            self._run.journal.landed()
+            self._wake_writers()
+        fiber.wakes = None
+        return self._go_on(fiber, answer)
+
+    def close(self) -> None:
+        """Ends everything where it stands."""
+        self._cancel(self._root)
+
+    def _go_on(self, fiber: Fiber, answer: Answer) -> Turn:
+        self._turn = turn = Turn()
+        self._run.account.rest()
+        if not fiber.gone:
+            self._ready.appendleft((fiber, answer))
+        while self._ready:
+            self._advance(*self._ready.popleft())
+        if self.ending is None:
+            self._write()
+            self._doze()
+        turn.asks = [(ask, request) for ask, request in turn.asks if ask in self._asked]
+        return turn
+
+    def _advance(self, fiber: Fiber, answer: Answer | Signal) -> None:
+        if fiber.gone:
+            return
+        try:
+            wish = fiber.generator.send(answer)
+        except StopIteration as stop:
+            self._left(fiber, stop.value)
+            return
+        if type(wish) is Until and wish.mark <= self._run.journal.durable:
+            self._ready.append((fiber, None))
+        elif isinstance(wish, Until | Act):
+            self._writers.append((fiber, wish))
+        elif isinstance(wish, Fork):
+            fiber.fork, fiber.started = wish, 0
+            self._spawn(fiber, wish)
+        else:
+            if type(wish) is Sleep:
+                fiber.wakes = self._run.clock.monotonic() + wish.seconds
+            self._ask(fiber, wish)
+
+    def _ask(self, fiber: Fiber, request: Request) -> None:
+        self._last_ask += 1
+        fiber.ask = self._last_ask
+        self._asked[fiber.ask] = fiber
+        self._turn.asks.append((fiber.ask, request))
+
+    def _spawn(self, parent: Fiber, fork: Fork) -> None:
+        while parent.started < fork.count and len(parent.children) < fork.at_most:
+            if parent.children and self._fibers >= MAX_STRANDS:
+                return
+            child = Fiber(fork.make(parent.started), parent)
+            parent.started += 1
+            parent.children.add(child)
+            self._fibers += 1
+            self._ready.append((child, None))
+        if not parent.children:
+            parent.fork = None
+            self._ready.append((parent, None))
+
+    def _left(self, fiber: Fiber, result: Any) -> None:
+        parent = fiber.parent
+        fiber.gone = True
+        if parent is None:
+            self.ending = result
+            return
+        self._fibers -= 1
+        parent.children.discard(fiber)
+        if result is None and parent.fork is not None:
+            self._spawn(parent, parent.fork)
+            return
+        for child in tuple(parent.children):
+            self._cancel(child)
+        parent.children.clear()
+        parent.fork = None
+        self._ready.append((parent, result))
+
+    def _cancel(self, fiber: Fiber) -> None:
+        """Ends a strand and all below; a write of it that is on its way lands all the same."""
+        for child in tuple(fiber.children):
+            self._cancel(child)
+        fiber.children.clear()
+        self._fibers -= 1
+        fiber.gone = True
+        fiber.generator.close()
+        if fiber is not self._writing and fiber.ask in self._asked:
+            del self._asked[fiber.ask]
+            self._turn.dropped.append(fiber.ask)
+
+    def _wake_writers(self) -> None:
+        waiting, self._writers = self._writers, deque()
+        for fiber, wish in waiting:
+            if type(wish) is Until and wish.mark <= self._run.journal.durable:
+                self._ready.append((fiber, None))
+            else:
+                self._writers.append((fiber, wish))
+
+    def _write(self) -> None:
+        """Sends the next write, when none is on its way and a strand waits for one."""
+        if self._writing is not None:
+            return
+        self._writers = deque((fiber, wish) for fiber, wish in self._writers if not fiber.gone)
+        if not self._writers:
+            return
+        place = next((place for place, (_, wish) in enumerate(self._writers) if type(wish) is Act), 0)
+        fiber, wish = self._writers[place]
+        del self._writers[place]
+        self._writing = fiber
+        entries = self._run.journal.take()
+        self._ask(
+            fiber, Perform(entries, wish.step, wish.idempotency_key) if isinstance(wish, Act) else Commit(entries)
+        )
+
+    def _doze(self) -> None:
+        """Gives the engine back when all that is left is to wait for long: until the last strand may go on."""
+        now = self._run.clock.monotonic()
+        delays = [fiber.wakes - now for fiber in self._asked.values() if fiber.wakes is not None]
+        if len(delays) == len(self._asked) and min(delays, default=0) > MAX_DELAY_IN_ENGINE_SECONDS:
+            ending = Delayed(self._run.journal.take(), math.ceil(max(delays) * 1000))
+            self._cancel(self._root)
+            self.ending = ending
+
+
+def _script(run: Run, roots: dict[str, Any]) -> Generator[Wish, Any, Finished]:
+    """The whole run: its steps, its output, its handlers."""
+    strand = Strand(run, "", roots)
+    signal = yield from strand.sequence(run.plan.steps)
+    if signal is None:
+        signal = _output(run, roots)
+    if isinstance(signal, Failed | Expired) and run.plan.on_error:
+        run.grant(HANDLER_SECONDS)
+        yield from _handle(strand, signal.failure)
+    if isinstance(signal, Failed | Expired):
+        return Finished(run.journal.take(), FAILED, error=signal.failure.to_json())
+    return Finished(run.journal.take(), SUCCEEDED, output=signal.output if signal else b"")
+
+
+def _handle(strand: Strand, failure: Failure) -> Steps:
+    strand.mark = strand.run.journal.last_mark
+    return (yield from strand.handle(strand.run.plan.on_error, "on_error.", failure))
+
+
+def _output(run: Run, roots: dict[str, Any]) -> Signal | None:
+    if run.plan.output is None:
+        return None
+    rendered = render(run.plan.output, roots, run.account)
+    return Failed(rendered) if isinstance(rendered, Failure) else Stopped(rendered[1])

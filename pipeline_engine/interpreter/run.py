@@ -1,0 +1,69 @@
+"""What all strands of one run share: plan, journal, time, and what its expressions may cost."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from ordinaut.clock import Clock
+from ordinaut.expressions import Account
+from ordinaut.expressions.times import moment_of_us
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
+from pipeline_engine.journal import Journal
+from pipeline_engine.language.plan import Plan
+
+MAX_ITERATIONS = 10_000
+"""Of all loops of one run together."""
+
+
+class Run:
+    """The state of one run while it is in this engine; `random` gives [0, 1) for the jitter of retries."""
+
+    __slots__ = ("_deadline", "_wall_us", "account", "clock", "iterations", "journal", "plan", "random", "root")
+
+    def __init__(self, plan: Plan, start: RunStart, clock: Clock, random: Callable[[], float]) -> None:
+        self.plan = plan
+        self.clock = clock
+        self.random = random
+        self.root = start.root
+        self.journal = Journal(start.journal)
+        self.account = Account()
+        self.iterations = 0
+        self._wall_us = int((clock.now().timestamp() - clock.monotonic()) * 1_000_000)
+        self._deadline = self._first_deadline(start)
+
+    def _first_deadline(self, start: RunStart) -> float:
+        now = self.clock.monotonic()
+        limit = now + start.remaining_ms / 1000 if start.remaining_ms else math.inf
+        if self.plan.timeout is None:
+            return limit
+        began_us = start.journal[0].start_us if start.journal else self.now_us()
+        elapsed = max(0.0, (self.now_us() - began_us) / 1_000_000)
+        return min(limit, now + self.plan.timeout - elapsed)
+
+    def grant(self, seconds: float) -> None:
+        """Gives the run at least this long from now."""
+        self._deadline = max(self._deadline, self.clock.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """How many seconds the run may still take."""
+        return self._deadline - self.clock.monotonic()
+
+    def now_us(self) -> int:
+        """Microseconds since 1970 UTC, never backwards."""
+        return self._wall_us + int(self.clock.monotonic() * 1_000_000)
+
+
+def roots_of(plan: Plan, start: RunStart) -> dict[str, Any]:
+    """The root names of a run, as far as its expressions read them."""
+    roots: dict[str, Any] = {"steps": {}}
+    if "params" in plan.roots:
+        roots["params"] = orjson.loads(start.params) if start.params else {}
+    if "event" in plan.roots:
+        roots["event"] = orjson.loads(start.event) if start.event else None
+    if "run" in plan.roots:
+        roots["run"] = orjson.loads(start.run) if start.run else {}
+    if "now" in plan.roots:
+        roots["now"] = moment_of_us(start.now_us)
+    return roots

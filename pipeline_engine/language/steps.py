@@ -1,0 +1,161 @@
+"""Reads the steps of a document: every problem of their shape is noted, and reading goes on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.document import MAX_LEVELS, MAX_STEPS, RetryRule, Step
+from pipeline_engine.language.findings import Findings, Place
+from pipeline_engine.language.keys import ACCEPTED_STEP_KEYS, STEP_ALIASES, refuse_unknown_keys
+from pipeline_engine.language.structure import (
+    actions_of,
+    read_foreach,
+    read_max_parallel,
+    refuse_several_actions,
+    refuse_what_needs_a_tool,
+    wrapped_branches,
+)
+from pipeline_engine.language.values import (
+    MAX_RETRIES,
+    made_name,
+    read_name,
+    read_retry,
+    read_text,
+    read_timeout,
+    read_whole,
+)
+
+
+def is_step(value: Any) -> bool:
+    """Whether a value looks like one step where a list of them is expected."""
+    return isinstance(value, dict) and bool(value.keys() & set(ACCEPTED_STEP_KEYS))
+
+
+def read_steps(values: list[Any], place: Place, findings: Findings, level: int = 0) -> tuple[Step, ...]:
+    """The steps of a list that lies in `level` others."""
+    if not values:
+        findings.problem(place, "at least one step is expected", ErrorReason.FIELD_REQUIRED)
+    if len(values) > MAX_STEPS:
+        findings.problem(place, f"a pipeline has at most {MAX_STEPS} steps", ErrorReason.TOO_MANY_STEPS)
+        return ()
+    if level >= MAX_LEVELS:
+        findings.problem(place, f"lists of steps lie at most {MAX_LEVELS} deep in each other", ErrorReason.TOO_LARGE)
+        return ()
+    readers = (_StepReader(place.item(index), findings, level) for index in range(len(values)))
+    steps = [reader.read(value, index) for index, (reader, value) in enumerate(zip(readers, values, strict=True))]
+    return tuple(step for step in steps if step is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _StepReader:
+    """Reads one step; `level` counts the lists around its own."""
+
+    place: Place
+    findings: Findings
+    level: int
+
+    def read(self, value: Any, index: int) -> Step | None:
+        """The step; None when it is no object."""
+        if not isinstance(value, dict):
+            self.findings.problem(self.place, "a step is an object with `id` and `uses`, `do` or `branches`")
+            return None
+        refuse_unknown_keys(value, ACCEPTED_STEP_KEYS, STEP_ALIASES, self.place, self.findings)
+        refuse_several_actions(value, self.place, self.findings)
+        refuse_what_needs_a_tool(value, self.place, self.findings)
+        return Step(
+            id=self._id(value, index),
+            place=self.place,
+            uses=self._uses(value),
+            input=self._input(value),
+            body=self._list(value["do"], self.place.key("do")) if "do" in value else None,
+            branches=self._branches(value["branches"]) if "branches" in value else None,
+            foreach=read_foreach(value["foreach"], self.place.key("foreach"), self.findings)
+            if "foreach" in value
+            else None,
+            max_parallel=read_max_parallel(value, self.place, self.findings),
+            condition=self._condition(value),
+            save_as=self._save_as(value),
+            retry=self._retry(value),
+            timeout=read_timeout(value, self.place, self.findings),
+            on_error=self._on_error(value),
+            name=read_text(value["name"], 200, self.place.key("name"), self.findings) if "name" in value else None,
+        )
+
+    def _id(self, value: Mapping[str, Any], index: int) -> str:
+        fallback = f"step_{index + 1}"
+        if "id" in value:
+            return read_name(value["id"], self.place.key("id"), self.findings, fallback) or f"?{self.place.field}"
+        if not any(STEP_ALIASES.get(key) == "id" for key in value):
+            made = made_name(str(value.get("name") or str(value.get("uses", "")).rpartition(".")[2])) or fallback
+            where = self.place.key("id")
+            self.findings.problem(
+                where, "a step has an `id`", ErrorReason.FIELD_REQUIRED, (f"Calls it `{made}`.", [where.add(made)])
+            )
+        return f"?{self.place.field}"
+
+    def _uses(self, value: Mapping[str, Any]) -> str:
+        uses = value.get("uses")
+        if isinstance(uses, str) and uses:
+            return uses
+        where = self.place.key("uses")
+        if "uses" in value:
+            self.findings.problem(where, "the name of a tool is expected")
+        elif not actions_of(value) and not any(STEP_ALIASES.get(key) in {"uses", "do", "branches"} for key in value):
+            self.findings.problem(where, "a step has `uses`, `do` or `branches`", ErrorReason.FIELD_REQUIRED)
+        return ""
+
+    def _input(self, value: Mapping[str, Any]) -> Any:
+        given = value.get("with", {})
+        if isinstance(given, dict) or (isinstance(given, str) and given.strip().startswith("${")):
+            return given
+        where = self.place.key("with")
+        fix = ("Takes it away.", [where.remove()]) if given is None or given == [] else None
+        self.findings.problem(where, "an object is expected", fix=fix)
+        return {}
+
+    def _list(self, value: Any, place: Place) -> tuple[Step, ...]:
+        if isinstance(value, list):
+            return read_steps(value, place, self.findings, self.level + 1)
+        fix = ("Makes a list of it.", [place.replace([value])]) if is_step(value) else None
+        self.findings.problem(place, "a list of steps is expected", fix=fix)
+        return ()
+
+    def _branches(self, value: Any) -> dict[str, tuple[Step, ...]]:
+        place = self.place.key("branches")
+        names = wrapped_branches(value, place, self.findings)
+        return {name: self._list(value[name], place.key(name)) for name in names}
+
+    def _condition(self, value: Mapping[str, Any]) -> str | bool | None:
+        condition = value.get("if")
+        if condition is None or isinstance(condition, str | bool):
+            return condition
+        self.findings.problem(self.place.key("if"), "an expression is expected, as text")
+        return None
+
+    def _save_as(self, value: Mapping[str, Any]) -> str | None:
+        if value.get("save_as") is None:
+            return None
+        return read_name(value["save_as"], self.place.key("save_as"), self.findings, "saved")
+
+    def _retry(self, value: Mapping[str, Any]) -> RetryRule | None:
+        if "retry" in value:
+            return read_retry(value["retry"], self.place.key("retry"), self.findings)
+        if "max_retries" not in value:
+            return None
+        count = read_whole(value["max_retries"], 0, MAX_RETRIES, self.place.key("max_retries"), self.findings)
+        return None if count is None else RetryRule(count)
+
+    def _on_error(self, value: Mapping[str, Any]) -> tuple[Step, ...] | str:
+        choice = value.get("on_error", "fail")
+        where = self.place.key("on_error")
+        if isinstance(choice, list):
+            return read_steps(choice, where, self.findings, self.level + 1) or "fail"
+        if choice in ("fail", "continue"):
+            return str(choice)
+        alias = {"ignore": "continue", "skip": "continue", "stop": "fail", "abort": "fail"}.get(str(choice).lower())
+        fix = (f"Writes `{alias}`.", [where.replace(alias)]) if alias else None
+        if is_step(choice):
+            fix = ("Makes a list of it.", [where.replace([choice])])
+        self.findings.problem(where, "`fail`, `continue` or a list of steps is expected", fix=fix)
+        return "fail"

@@ -1,7 +1,7 @@
 """The gateway process: `python -m gateway`."""
 
 from gateway.gateway import open_gateway
-from gateway.rest import application, serving
+from gateway.rest.face import rest_face
 from gateway.settings import GatewaySettings
 from ordinaut.rpc.service_process import Process, run
 
@@ -12,9 +12,9 @@ def main() -> None:
 
     async def compose(process: Process) -> None:
         gateway = await open_gateway(process, settings)
-        rest = serving(application(gateway.components), settings.rest_listen)
-        process.ports["rest"] = await process.stack.enter_async_context(rest)
-        process.ports["grpc"] = await gateway.server.start(settings.gateway_listen)
+        process.ports["grpc"] = port = await gateway.server.start(settings.gateway_listen)
+        face = rest_face(gateway.components, settings.gateway_listen, port, settings.rest_listen)
+        process.ports["rest"] = await process.stack.enter_async_context(face)
         process.stack.push_async_callback(gateway.stop, settings.grace_seconds)
 
     run("gateway", settings, settings.gateway_metrics_port, compose)

@@ -1,0 +1,70 @@
+"""Path templates of `google.api.http`: `/v1/{name=tasks/*}:run`. Source: google/api/http.proto."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from ordinaut.errors import InvalidArgumentError, Violation
+from ordinaut.v1.error_pb2 import ErrorReason
+
+VARIABLE = re.compile(r"\{([a-z0-9_.]+)(?:=([^}]+))?\}")
+SEGMENT = "[^/:]+"  # a colon begins a custom verb
+SEGMENTS = "[^/]+(?:/[^/]+)*"
+ENCODED_SLASH = re.compile("(?i)%2f")
+BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class PathTemplate:
+    """A template that can be matched: `variables` are field paths with their patterns, in order."""
+
+    text: str
+    variables: tuple[tuple[str, str], ...]
+    pattern: re.Pattern[str]
+
+    @classmethod
+    def parse(cls, text: str) -> "PathTemplate":
+        """Reads a template of literal segments, variables and a verb."""
+        variables = tuple((match[1], match[2] or "*") for match in VARIABLE.finditer(text))
+        literals = VARIABLE.split(text)[::3]
+        groups = [f"({_pattern(pattern)})" for _, pattern in variables]
+        joined = [part for pair in zip(map(re.escape, literals), [*groups, ""], strict=True) for part in pair]
+        return cls(text, variables, re.compile("".join(joined)))
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Sorts what is more definite first: `**` swallows verbs and segments that others name."""
+        return "**" in self.text, -len(self.text)
+
+    def match(self, raw_path: str) -> dict[str, str] | None:
+        """The variables' values in an undecoded path; None: it is another path.
+
+        Raises:
+            InvalidArgumentError: the path fits and is not UTF-8 in percent-encoding.
+        """
+        found = self.pattern.fullmatch(raw_path)
+        if found is None:
+            return None
+        values = zip(self.variables, found.groups(), strict=True)
+        return {field: _decoded(raw, field, keep_slash="**" in pattern) for (field, pattern), raw in values}
+
+
+def _pattern(pattern: str) -> str:
+    parts = pattern.split("/")
+    return "/".join({"*": SEGMENT, "**": SEGMENTS}.get(part) or re.escape(part) for part in parts)
+
+
+def _decoded(raw: str, field: str, *, keep_slash: bool) -> str:
+    """Where a variable spans segments, an encoded slash stays encoded: it is no border of segments."""
+    if BROKEN_ESCAPE.search(raw):
+        raise _unreadable(field, "holds a percent sign that is no escape: write %25")
+    if keep_slash:
+        raw = ENCODED_SLASH.sub("%252F", raw)
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise _unreadable(field, "is not UTF-8 in percent-encoding") from None
+
+
+def _unreadable(field: str, message: str) -> InvalidArgumentError:
+    return InvalidArgumentError.of([Violation(field, message, ErrorReason.INVALID_UNICODE)])

@@ -1,0 +1,134 @@
+"""Errors over HTTP: `google.rpc.Status` as AIP-193 prints it, with the HTTP status that fits its code."""
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import grpc
+import orjson
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+from google.rpc.code_pb2 import Code
+
+from ordinaut.errors import InternalError, OrdinautError, ResourceExhaustedError, UnavailableError
+from ordinaut.rpc.status import DETAILS_KEY, to_status
+from ordinaut.telemetry import get_logger
+from ordinaut.v1 import error_pb2  # noqa: F401 - details of type Fix are printed by name
+from ordinaut.v1.error_pb2 import ErrorReason
+
+log = get_logger()
+HTTP_STATUS: Mapping[int, int] = {
+    Code.Value(name): status
+    for name, status in (
+        ("CANCELLED", 499),
+        ("UNKNOWN", 500),
+        ("INVALID_ARGUMENT", 400),
+        ("DEADLINE_EXCEEDED", 504),
+        ("NOT_FOUND", 404),
+        ("ALREADY_EXISTS", 409),
+        ("PERMISSION_DENIED", 403),
+        ("UNAUTHENTICATED", 401),
+        ("RESOURCE_EXHAUSTED", 429),
+        ("FAILED_PRECONDITION", 400),
+        ("ABORTED", 409),
+        ("OUT_OF_RANGE", 400),
+        ("UNIMPLEMENTED", 501),
+        ("INTERNAL", 500),
+        ("UNAVAILABLE", 503),
+        ("DATA_LOSS", 500),
+    )
+}
+STALE = frozenset({"ETAG_MISMATCH", "REVISION_MISMATCH"})
+
+
+@dataclass
+class HttpRefusalError(Exception):
+    """An error that HTTP has a status of its own for."""
+
+    status: int
+    error: OrdinautError
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is sent: status, headers, and the body as JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def refusal(failure: BaseException, *, conditional: bool = False) -> Refusal:
+    """The answer to any failure; `conditional`: the caller sent a precondition, so that staleness is 412."""
+    if isinstance(failure, HttpRefusalError):
+        return _refusal(failure.status, to_status(failure.error), failure.headers)
+    status = _status(failure)
+    info = _info(status)
+    http = HTTP_STATUS.get(status.code, 500)
+    if conditional and info.reason in STALE:
+        http = 412
+    elif http == 429 and info.reason == ErrorReason.Name(ErrorReason.TOO_LARGE):
+        http = 413
+    return _refusal(http, status, {})
+
+
+def _refusal(http: int, status: status_pb2.Status, headers: Mapping[str, str]) -> Refusal:
+    told = dict(headers)
+    if (wait := _retry_seconds(status)) is not None:
+        told["retry-after"] = str(wait)
+    if http == 401:
+        told["www-authenticate"] = 'Bearer realm="ordinaut"'
+    return Refusal(http, told, _printed(http, status))
+
+
+def _printed(http: int, status: status_pb2.Status) -> bytes:
+    """Source: AIP-193, HTTP/1.1+JSON representation."""
+    details = json_format.MessageToDict(status, preserving_proto_field_name=True).get("details", [])
+    name = Code.Name(status.code)
+    error = {"code": http, "message": status.message, "status": name, "details": details}
+    return orjson.dumps({"error": error})
+
+
+def _status(failure: BaseException) -> status_pb2.Status:
+    if isinstance(failure, grpc.aio.AioRpcError):
+        return _carried(failure)
+    if isinstance(failure, OrdinautError):
+        return to_status(failure)
+    defect = secrets.token_hex(8)
+    log.error("defect", defect=defect, exc_info=failure)
+    return to_status(InternalError(ErrorReason.DEFECT, f"a defect of Ordinaut; its id is {defect}", {"defect": defect}))
+
+
+def _carried(failure: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """The status in the trailing metadata; grpc itself makes errors without one."""
+    for key, value in failure.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                break
+    if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return to_status(ResourceExhaustedError(ErrorReason.TOO_LARGE, "the message is larger than 4 MiB"))
+    if failure.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+        return to_status(UnavailableError(ErrorReason.CALL_CANCELLED, "the call broke off", retry_after=1.0))
+    return _status(RuntimeError(f"grpc answered {failure.code().name}: {failure.details()}"))
+
+
+def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            break
+    return info
+
+
+def _retry_seconds(status: status_pb2.Status) -> int | None:
+    retry = error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(retry):
+            seconds: float = retry.retry_delay.ToTimedelta().total_seconds()
+            return max(1, math.ceil(seconds))
+    return None

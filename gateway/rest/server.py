@@ -1,0 +1,96 @@
+"""Serves the HTTP face in this process, on a port of its own."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gateway.rest.edge import Application
+
+STOP_SECONDS = 5.0
+HEAD_SECONDS = 10.0
+HEAD_MAX_BYTES = 256 * 1024  # more than Edge lets pass, so that it can say why
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the process that it is a part of."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Protocol(H11Protocol):
+    """Closes connections whose next request does not arrive whole: its head has ten seconds."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        cycle = self.cycle
+        super().data_received(data)
+        if self.cycle is not cycle:  # a head has come whole
+            self._head_came()
+        elif self._deadline is None and (cycle is None or cycle.response_complete):
+            self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._close)
+
+    def _head_came(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _close(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+@asynccontextmanager
+async def serving(app: Application, listen: str) -> AsyncIterator[int]:
+    """Serves `app` on `host:port` (port 0: any free one) for as long as the context lasts; gives the port.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    listener = _listener(listen)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=HEAD_MAX_BYTES,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="rest")
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await asyncio.wait([task], timeout=STOP_SECONDS)
+        task.cancel()
+        listener.close()
+
+
+def _listener(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)

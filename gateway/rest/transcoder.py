@@ -1,0 +1,85 @@
+"""HTTP/JSON in front of the gateway's own gRPC port: one channel, so that identity, limits and errors are the same."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+
+from gateway.rest.answer import Send, send_body, to_json
+from gateway.rest.assembly import assemble
+from gateway.rest.body import ClientGoneError, Receive, read_body
+from gateway.rest.headers import Headers
+from gateway.rest.preconditions import Preconditions, etag
+from gateway.rest.refusal import refusal
+from gateway.rest.routes import Route, RouteTable
+from gateway.rest.streaming import Stream, framing, resume
+
+AUTHORIZATION_MAX = 512
+Scope = Any
+
+
+class Transcoder:
+    """An ASGI application; `channel` leads to the public gRPC server."""
+
+    def __init__(self, services: Iterable[ServiceDescriptor], channel: grpc.aio.Channel) -> None:
+        self.table = RouteTable(services)
+        self._calls = {route.path: _open(channel, route) for route in self.table.routes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        exchange = _Exchange(scope, Headers(scope["headers"]), receive, send)
+        conditional = False
+        try:
+            route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
+            conditions = Preconditions.of(exchange.headers)
+            conditional = conditions.conditional(route)
+            body = await read_body(receive, exchange.headers)
+            request = assemble(route, values, scope["query_string"], body, conditions)
+            await self._answer(route, request, exchange, conditions)
+        except ClientGoneError:
+            return
+        except Exception as failure:  # noqa: BLE001 - this is the last stop
+            refused = refusal(failure, conditional=conditional)
+            await send_body(send, exchange.headers, refused.status, refused.headers, refused.body)
+
+    async def _answer(self, route: Route, request: Message, exchange: "_Exchange", conditions: Preconditions) -> None:
+        call = self._calls[route.path]
+        if route.method.server_streaming:
+            resume(request, route.request, exchange.headers)
+            running = call(request, metadata=exchange.metadata)
+            await Stream(running, exchange.receive, exchange.send, framing(exchange.headers)).serve()
+            return
+        answer = await call(request, metadata=exchange.metadata)
+        tag = etag(answer)
+        headers = {"etag": tag} if tag else {}
+        if tag and route.verb == "GET" and tag in conditions.if_none_match:
+            await send_body(exchange.send, exchange.headers, 304, headers, b"")
+        else:
+            await send_body(exchange.send, exchange.headers, 200, headers, to_json(answer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    scope: Scope
+    headers: Headers
+    receive: Receive
+    send: Send
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Every Authorization header: whether there is exactly one, and a good one, is the gateway's to judge."""
+        shown = self.headers.all(b"authorization")
+        return tuple(("authorization", value) for value in shown if len(value) <= AUTHORIZATION_MAX)
+
+
+def _open(channel: grpc.aio.Channel, route: Route) -> Callable[..., Any]:
+    make: Any = channel.unary_stream if route.method.server_streaming else channel.unary_unary
+    call: Callable[..., Any] = make(
+        route.path,
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=route.response_class.FromString,
+    )
+    return call

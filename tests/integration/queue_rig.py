@@ -77,8 +77,13 @@ class Rig:
         event_triggers: Sequence[EventTriggerRow] = (),
         **schedule: Any,
     ) -> UUID:
-        """A task with time triggers, each `{"cron": {...}}` or the like; ids are added."""
-        stored = {"triggers": [{"id": f"t{place}", **trigger} for place, trigger in enumerate(triggers)], **schedule}
+        """A task with time triggers, each `{"cron": "…"}` or the like; ids, a zone and the beginning are added."""
+        stored = {
+            "triggers": [{"id": f"t{place}", **trigger} for place, trigger in enumerate(triggers)],
+            "time_zone": "Europe/Chisinau",
+            "start_time": BEGINNING.isoformat(),
+            **schedule,
+        }
         definition = Definition(
             pipeline='{"version": 1, "steps": [{"id": "a", "uses": "orchestrator.set", "with": {}}]}',
             tools=["orchestrator.set"],

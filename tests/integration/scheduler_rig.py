@@ -1,0 +1,97 @@
+"""Schedulers without processes: their duties, driven by the test, and what the ledger should say."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ordinaut.settings import StoreSettings
+from ordinaut.store.database import STORE_FAILURES, Database
+from ordinaut.store.hints import Hints
+from scheduler.__main__ import duties
+from scheduler.schedule import CompiledSchedule
+from scheduler.settings import SchedulerSettings
+from tests.integration.queue_rig import Rig
+
+SETTLE_SECONDS = 30.0
+UNSETTLED = """
+SELECT count(*) FROM schedule_cursor WHERE next_fire_time IS NULL OR next_fire_time <= clock_now()
+"""
+
+
+class Clockwork:
+    """One scheduler's part in time: it catches up, fires and plans when told to."""
+
+    def __init__(self, database: Database, settings: StoreSettings, *, fire_batch: int = 1000) -> None:
+        told = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
+        made = duties(database, NoStream(), Hints(database), _NoAlarms(), told)  # type: ignore[arg-type]
+        self._turns = {duty.name: duty._turn for duty in made}
+
+    async def once(self) -> None:
+        """Each duty until it has nothing left."""
+        for name in ("catch_up", "fire", "plan"):
+            while await self._turns[name]():
+                pass
+
+
+class NoStream:
+    """Redis that is away."""
+
+    async def append(self, *_arguments: Any) -> bool:
+        """Fails."""
+        raise ConnectionError("away")
+
+    async def read(self, *_arguments: Any, **_named: Any) -> list[Any]:
+        """Fails."""
+        raise ConnectionError("away")
+
+
+class _NoAlarms:
+    def alarm(self, *_arguments: Any) -> None:
+        """The test is the clock."""
+
+
+@asynccontextmanager
+async def schedulers(rig: Rig, count: int, *, fire_batch: int = 1000) -> AsyncIterator[list[Clockwork]]:
+    """Some schedulers, each with connections of its own."""
+    pools = [await Database.open(rig.settings) for _ in range(count)]
+    try:
+        yield [Clockwork(pool, rig.settings, fire_batch=fire_batch) for pool in pools]
+    finally:
+        for pool in pools:
+            await pool.close()
+
+
+async def settle(rig: Rig, *clockworks: Clockwork) -> None:
+    """Has the schedulers work at once until nothing is due and nothing unplanned."""
+
+    async def work(clockwork: Clockwork) -> None:
+        try:
+            await clockwork.once()
+        except STORE_FAILURES:
+            await asyncio.sleep(0)  # as a duty would: it comes again
+
+    async with asyncio.timeout(SETTLE_SECONDS):
+        while await rig.value(UNSETTLED):
+            await asyncio.gather(*(work(clockwork) for clockwork in clockworks))
+
+
+def instants(schedule: dict[str, Any], after: datetime, until: datetime) -> list[datetime]:
+    """The oracle: every instant of a stored schedule in (after, until]."""
+    compiled = CompiledSchedule.compile(schedule)
+    found: list[datetime] = []
+    instant, state = compiled.next(after)
+    while instant is not None and instant.time <= until:
+        found.append(instant.time)
+        instant, state = compiled.next(instant.time, state)
+    return found
+
+
+async def ledger(rig: Rig, task: UUID) -> list[tuple[datetime, str, int]]:
+    """A task's occurrences by time: when, what became of them, how many stand in the row."""
+    rows = await rig.rows(
+        "SELECT instant, outcome, count FROM occurrence WHERE task = $1 ORDER BY instant, create_time", task
+    )
+    return [tuple(row) for row in rows]

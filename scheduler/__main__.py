@@ -59,7 +59,7 @@ def duties(
     """Everything that a scheduler does, each with its period in seconds and what wakes it earlier."""
     fire = Fire(database, hints, settings.fire_batch)
     plan = Plan(database, hints, settings.plan_batch)
-    catch_up = CatchUp(database, hints)
+    catch_up = CatchUp(database, hints, settings.catch_up_per_second)
 
     async def fire_turn() -> bool:
         """Fires, has the fired ones planned, and sets the alarm for the next instant."""

@@ -35,7 +35,7 @@ def advice(written: Schedule, completed: Schedule, since: datetime) -> list[str]
 
 
 def _of_whole(compiled: CompiledSchedule, since: datetime) -> Iterator[str]:
-    if compiled.has_time_triggers and not compiled.event_triggers and compiled.next(since)[0] is None:
+    if compiled.has_time_triggers and not compiled.event_triggers and compiled.next_open(since)[0] is None:
         yield f"no time lies after {stamp(since)}: the schedule has ended"
 
 

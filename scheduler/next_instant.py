@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.store import cursor
+from scheduler.jitter import fire_time
 from scheduler.schedule import CompiledSchedule, Instant
 
 
@@ -21,6 +22,8 @@ def add(
     columns.tasks.append(task)
     columns.states.append(json.dumps(state))
     columns.instants.append(instant.time if instant else None)
+    columns.fire_times.append(fire_time(schedule, task, instant) if instant else None)
+    columns.outcomes.append("EXCLUDED" if instant and instant.excluded else None)
     columns.keys.append(occurrence_key(generation, instant) if instant else None)
     columns.triggers.append(instant.trigger_id if instant else None)
     columns.params.append(json.dumps(instant.params) if instant and instant.params else None)
@@ -34,5 +37,5 @@ def occurrence_key(generation: int, instant: Instant) -> str:
 
 def _following(schedule: CompiledSchedule, instant: Instant, state: dict[str, Any]) -> datetime | None:
     """The nominal time after this one: where the interval ends that a report of this run covers."""
-    following, _ = schedule.next(instant.time, state)
+    following, _ = schedule.next_open(instant.time, state)
     return following.time if following else None

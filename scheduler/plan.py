@@ -14,9 +14,10 @@ from ordinaut.store.hints import OUTBOX, Hints
 from ordinaut.store.sql import Connection, Record
 from ordinaut.telemetry import get_logger
 from scheduler import next_instant
-from scheduler.catch_up import Passed, passed_while_paused, record
+from scheduler.catch_up import record
 from scheduler.lifecycle import task_event
 from scheduler.metrics import PLANNED, SET_ASIDE
+from scheduler.missed import Passed, passed_while_paused
 from scheduler.schedule import CompiledSchedule
 from scheduler.triggers.problem import ScheduleError
 

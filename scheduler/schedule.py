@@ -5,15 +5,22 @@ trigger has an id, every rrule its DTSTART, every interval a start_time.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from google.protobuf.duration_pb2 import Duration
+
+from scheduler.exclusions import Exclusions
 from scheduler.triggers.build import build
+from scheduler.triggers.clock_change import Dst
+from scheduler.triggers.count_end import CountEnd
 from scheduler.triggers.event import EventTrigger
+from scheduler.triggers.local_firings import END
+from scheduler.triggers.problem import too_costly
 from scheduler.triggers.rrule import RRuleTrigger
 from scheduler.triggers.trigger import BEGINNING, Firing, TimeTrigger, stamp
 from scheduler.triggers.union import UnionTrigger
@@ -21,6 +28,8 @@ from scheduler.triggers.zone import local_time, zone
 
 _TICK = timedelta(microseconds=1)
 _UTC = "UTC"
+_LIMIT = "max_occurrences"  # no trigger has such an id: they have no underscore
+_MAX_EXCLUDED_DAYS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class Instant:
 
     `key_nominal` is `kind:nominal` and does not move with zone data: `cron:20261025T033000`, with `~2` on the second
     pass of a repeated hour; `interval:20261025T003000Z`. `nominal_local` is the local time that the rule says;
-    `adjusted` tells that a clock change moved it from there.
+    `adjusted` tells that a clock change moved it from there. An `excluded` one is due to be recorded, not to run.
     """
 
     time: datetime
@@ -38,6 +47,7 @@ class Instant:
     params: Mapping[str, Any] | None
     nominal_local: str
     adjusted: bool
+    excluded: bool = False
 
     @property
     def occurrence_id(self) -> str:
@@ -57,17 +67,22 @@ class EventSubscription(NamedTuple):
 class CompiledSchedule:
     """The triggers of a schedule, ready to answer; pure, and shared between callers."""
 
-    __slots__ = ("_end", "_start", "_time_ids", "_time_params", "_union", "event_triggers", "zone")
+    __slots__ = (
+        "_end", "_exclusions", "_limit", "_start", "_time_ids", "_time_params", "_union", "event_triggers", "jitter",
+        "zone",
+    )  # fmt: skip
 
     def __init__(self, schedule: Mapping[str, Any]) -> None:
         name = schedule.get("time_zone") or ""
         self.zone: ZoneInfo = zone(name or _UTC)
         self._start = _time(schedule.get("start_time"), BEGINNING + _TICK)
         self._end = _time(schedule.get("end_time"), datetime.max.replace(tzinfo=UTC))
+        self.jitter = span(schedule.get("jitter")) or timedelta()
+        self._exclusions = Exclusions(schedule.get("exclusions", ()), self.zone)
         self.event_triggers: list[EventSubscription] = []
         timed = []
         for trigger in schedule.get("triggers", ()):
-            built = build(trigger, self.zone if name else None, self._start)
+            built = build(trigger, self.zone if name else None, self._start, Dst.of(schedule))
             if isinstance(built, EventTrigger):
                 self.event_triggers.append(_subscription(trigger))
             else:
@@ -75,6 +90,8 @@ class CompiledSchedule:
         self._union = UnionTrigger([built for _, built in timed])
         self._time_ids = [str(trigger["id"]) for trigger, _ in timed]
         self._time_params: list[Mapping[str, Any] | None] = [trigger.get("params") for trigger, _ in timed]
+        most = int(schedule.get("max_occurrences", 0))
+        self._limit = CountEnd(most, json.dumps(schedule, sort_keys=True), self._nth) if most else None
 
     @staticmethod
     def compile(schedule: Mapping[str, Any]) -> "CompiledSchedule":
@@ -93,19 +110,54 @@ class CompiledSchedule:
     def next(
         self, after: datetime | None, state: Mapping[str, Any] | None = None
     ) -> tuple[Instant | None, dict[str, Any]]:
-        """The first instant strictly after `after` (None: the very first) inside [start_time, end_time).
+        """The first instant strictly after `after` (None: the very first), excluded ones among them.
 
+        It lies in [start_time, end_time), with less than max_occurrences before it.
         `state` is what an earlier call returned, or None; it makes the answer cheaper, never different.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
         self._recall(state or {})
+        return self._limited(self._first(after)), self._kept()
+
+    def next_open(
+        self, after: datetime | None, state: Mapping[str, Any] | None = None
+    ) -> tuple[Instant | None, dict[str, Any]]:
+        """As `next`, without the excluded ones.
+
+        Raises:
+            ScheduleError: SCHEDULE_TOO_COSTLY, also when too many days in a row are excluded.
+        """
+        self._recall(state or {})
+        return self._limited(self._first_open(after)), self._kept()
+
+    def _first(self, after: datetime | None) -> Instant | None:
         since = max(after or BEGINNING, self._start - _TICK)
         found = self._union.first(since) if since < self._end else None
-        if found is None or found[1].time >= self._end:
-            return None, self._kept()
-        return self._instant(*found), self._kept()
+        return None if found is None or found[1].time >= self._end else self._instant(*found)
+
+    def _first_open(self, after: datetime | None) -> Instant | None:
+        """The exclusions take whole days away: behind each the search goes on."""
+        for _ in range(_MAX_EXCLUDED_DAYS):
+            found = self._first(after)
+            if found is None or not found.excluded:
+                return found
+            after = self._exclusions.end_of_day(found.time)
+        raise too_costly(f"the exclusions take away more than {_MAX_EXCLUDED_DAYS} days in a row")
+
+    def _limited(self, instant: Instant | None) -> Instant | None:
+        return None if instant and self._limit and instant.time > self._limit.last else instant
+
+    def _nth(self, count: int) -> datetime:
+        """The instant of the count-th occurrence that is not excluded, or the end of time."""
+        found: datetime | None = None
+        for _ in range(count):
+            instant = self._first_open(found)
+            if instant is None:
+                return END
+            found = instant.time
+        return found or END
 
     def _instant(self, place: int, firing: Firing) -> Instant:
         trigger: TimeTrigger = self._union.triggers[place]
@@ -116,6 +168,7 @@ class CompiledSchedule:
             params=self._time_params[place],
             nominal_local=self._nominal_local(firing),
             adjusted=firing.adjusted,
+            excluded=self._exclusions.excludes(firing.time),
         )
 
     def _nominal_local(self, firing: Firing) -> str:
@@ -124,22 +177,33 @@ class CompiledSchedule:
         return datetime.fromisoformat(firing.nominal.removesuffix("~2")).isoformat()
 
     def _recall(self, state: Mapping[str, Any]) -> None:
-        for trigger_id, trigger in zip(self._time_ids, self._union.triggers, strict=True):
-            if isinstance(trigger, RRuleTrigger) and trigger.count_end:
-                trigger.count_end.recall(state.get(trigger_id))
+        for name, end in self._counted():
+            end.recall(state.get(name))
 
     def _kept(self) -> dict[str, Any]:
-        """Per trigger with a COUNT: where it ends."""
-        return {
-            trigger_id: trigger.count_end.kept
-            for trigger_id, trigger in zip(self._time_ids, self._union.triggers, strict=True)
-            if isinstance(trigger, RRuleTrigger) and trigger.count_end
-        }
+        """Where each COUNT ends, and max_occurrences."""
+        return {name: end.kept for name, end in self._counted()}
+
+    def _counted(self) -> Iterator[tuple[str, CountEnd]]:
+        for trigger_id, trigger in zip(self._time_ids, self._union.triggers, strict=True):
+            if isinstance(trigger, RRuleTrigger) and trigger.count_end:
+                yield trigger_id, trigger.count_end
+        if self._limit:
+            yield _LIMIT, self._limit
 
 
 @lru_cache(maxsize=8192)
 def _compiled(text: str) -> CompiledSchedule:
     return CompiledSchedule(json.loads(text))
+
+
+def span(text: str | None) -> timedelta | None:
+    """A duration in its JSON form, such as `90s`; None where there is none."""
+    if not text:
+        return None
+    duration = Duration()
+    duration.FromJsonString(text)
+    return duration.ToTimedelta()
 
 
 def _subscription(trigger: Mapping[str, Any]) -> EventSubscription:

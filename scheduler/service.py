@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,9 +12,9 @@ from ordinaut.internal.v1 import scheduler_service_pb2_grpc
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
-from scheduler.schedule import CompiledSchedule, Instant
 from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
+from scheduler.upcoming import shown
 from scheduler.validation import compiled, validate
 
 MAX_COUNT = 1000
@@ -48,14 +49,15 @@ def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) ->
     if checked.violations:
         return response
     try:
-        response.upcoming.extend(upcoming(checked.schedule, after, request.count))
+        task = UUID(request.task_uid) if request.task_uid else None
+        response.upcoming.extend(upcoming(checked.schedule, after, request.count, task))
     except ScheduleError as error:  # a later instant than validation looks at
         response.violations.add(field="triggers", message=error.message, reason=error.reason)
     return response
 
 
-def upcoming(schedule: Schedule, after: datetime, count: int) -> list[Upcoming]:
-    """At most `count` coming occurrences of a completed schedule, strictly after the instant.
+def upcoming(schedule: Schedule, after: datetime, count: int, task: UUID | None = None) -> list[Upcoming]:
+    """At most `count` coming occurrences of a completed schedule, strictly after the instant; excluded ones are none.
 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
@@ -64,24 +66,12 @@ def upcoming(schedule: Schedule, after: datetime, count: int) -> list[Upcoming]:
     state: dict[str, Any] = {}
     coming = []
     for _ in range(count):
-        instant, state = plan.next(after, state)
+        instant, state = plan.next_open(after, state)
         if instant is None:
             break
-        coming.append(_shown(instant, plan))
+        coming.append(shown(instant, plan, task))
         after = instant.time
     return coming
-
-
-def _shown(instant: Instant, plan: CompiledSchedule) -> Upcoming:
-    fire_time = Timestamp()
-    fire_time.FromDatetime(instant.time)
-    return Upcoming(
-        id=instant.occurrence_id,
-        fire_time=fire_time,
-        local_time=instant.time.astimezone(plan.zone).isoformat(),
-        nominal_time=instant.nominal_local,
-        dst_adjusted=instant.adjusted,
-    )
 
 
 def _moment(timestamp: Timestamp, field: str) -> datetime:

@@ -12,3 +12,4 @@ class SchedulerSettings(StoreSettings, StreamSettings):
     scheduler_metrics_port: int = Field(9465, ge=0, le=65535)
     fire_batch: int = Field(1000, ge=1, le=1000)
     plan_batch: int = Field(200, ge=1, le=1000)
+    catch_up_per_second: int = Field(100, ge=1, le=10_000)  # runs, by all schedulers together

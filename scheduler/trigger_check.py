@@ -10,6 +10,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Trigger
 from scheduler.findings import Findings
 from scheduler.triggers.build import KINDS
+from scheduler.triggers.clock_change import Dst
 from scheduler.triggers.cron import CronTrigger
 from scheduler.triggers.event import EventTrigger
 from scheduler.triggers.interval import check_interval
@@ -34,12 +35,13 @@ class TriggerCheck:
     """What a trigger is checked against.
 
     `since` is the reference of "in the past"; None when the past is no problem. `where` stands in for the zone when
-    that is missing or wrong, so that everything else is still checked.
+    that is missing or wrong, so that everything else is still checked. `dst` is the schedule's.
     """
 
     found: Findings
     where: ZoneInfo
     since: datetime | None
+    dst: Dst
 
     def __call__(self, trigger: Trigger, path: str) -> None:
         """Adds the problems of the trigger at that path; its rrule, if any, has its DTSTART."""
@@ -60,10 +62,10 @@ class TriggerCheck:
             self.found.take(f"{path}.{kind}", error)
 
     def _cron(self, trigger: Trigger, _path: str) -> None:
-        self._probe(CronTrigger(trigger.cron, self.where))
+        self._probe(CronTrigger(trigger.cron, self.where, self.dst))
 
     def _rrule(self, trigger: Trigger, _path: str) -> None:
-        self._probe(RRuleTrigger(trigger.rrule, self.where))
+        self._probe(RRuleTrigger(trigger.rrule, self.where, self.dst))
 
     def _interval(self, trigger: Trigger, _path: str) -> None:
         interval = trigger.interval
@@ -72,7 +74,11 @@ class TriggerCheck:
         check_interval(timedelta(seconds=interval.seconds))
 
     def _once(self, trigger: Trigger, _path: str) -> None:
-        time = OnceTrigger(trigger.once, self.where).firing.time
+        firing = OnceTrigger(trigger.once, self.where, self.dst).firing
+        if firing is None:
+            message = "clocks skip that local time, and dst.gap is SKIP"
+            raise ScheduleError(ErrorReason.SCHEDULE_NEVER_FIRES, message)
+        time = firing.time
         if self.since is not None and time <= self.since:
             raise ScheduleError(
                 ErrorReason.ONCE_IN_PAST,

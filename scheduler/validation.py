@@ -10,8 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ordinaut.internal.v1.violation_pb2 import Violation
 from ordinaut.names import RESOURCE_ID
 from ordinaut.v1.error_pb2 import ErrorReason
-from ordinaut.v1.schedule_pb2 import CatchUp, Schedule
+from ordinaut.v1.schedule_pb2 import Schedule
 from scheduler.advice import advice
+from scheduler.field_check import check_exclusions, check_fields, dst_of
 from scheduler.findings import Findings
 from scheduler.schedule import CompiledSchedule
 from scheduler.trigger_check import TriggerCheck
@@ -22,7 +23,6 @@ from scheduler.triggers.zone import local_time
 from scheduler.zone_choice import ZoneChoice, choose_zone
 
 MAX_TRIGGERS = 100
-_LONGEST_WINDOW_SECONDS = 3660 * 86_400
 
 
 class Checked(NamedTuple):
@@ -51,13 +51,14 @@ def validate(schedule: Schedule, now: datetime, stored: bool, since: datetime | 
     completed = Schedule()
     completed.CopyFrom(schedule)
     _check_window(completed, None if stored else since, found)
-    _check_catch_up(completed, found)
+    check_fields(completed, found)
     _complete_ids(completed, found)
     choice = choose_zone(completed, found)
     _complete(completed, choice, now.replace(microsecond=0))
-    check = TriggerCheck(found, choice.zone, None if stored else since)
+    check = TriggerCheck(found, choice.zone, None if stored else since, dst_of(completed))
     for index, trigger in enumerate(completed.triggers):
         check(trigger, f"triggers[{index}]")
+    check_exclusions(completed, choice.zone, found)
     if found.violations:
         return Checked(found.violations, schedule, ())
     _check_instants(completed, found)
@@ -96,15 +97,6 @@ def _is_readable(schedule: Schedule, field: str, found: Findings) -> bool:
     return False
 
 
-def _check_catch_up(schedule: Schedule, found: Findings) -> None:
-    catch_up = schedule.catch_up
-    if catch_up.policy not in CatchUp.Policy.values():
-        found.add("catch_up.policy", ErrorReason.FIELD_INVALID, "the policy is LATEST")
-    window = catch_up.window
-    if not 0 <= window.seconds <= _LONGEST_WINDOW_SECONDS or not 0 <= window.nanos < 1_000_000_000:
-        found.add("catch_up.window", ErrorReason.FIELD_INVALID, "the window is 0 to 3660 days")
-
-
 def _complete_ids(schedule: Schedule, found: Findings) -> None:
     """Gives each unnamed trigger its place as its id, or the next free one."""
     taken = {trigger.id for trigger in schedule.triggers}
@@ -131,8 +123,11 @@ def _complete(schedule: Schedule, choice: ZoneChoice, now: datetime) -> None:
     for trigger in schedule.triggers:
         if trigger.WhichOneof("kind") == "rrule" and _lacks_start(trigger.rrule):
             trigger.rrule = with_start(trigger.rrule, start, choice.zone)
-    counted = any(trigger.WhichOneof("kind") == "interval" for trigger in schedule.triggers)
-    if counted and not schedule.HasField("start_time"):
+    for exclusion in schedule.exclusions:
+        if exclusion.rrule and _lacks_start(exclusion.rrule):
+            exclusion.rrule = with_start(exclusion.rrule, start, choice.zone)
+    anchored = any(trigger.WhichOneof("kind") == "interval" for trigger in schedule.triggers)
+    if (anchored or schedule.max_occurrences) and not schedule.HasField("start_time"):
         schedule.start_time.FromDatetime(now)
 
 
@@ -147,10 +142,10 @@ def _check_instants(schedule: Schedule, found: Findings) -> None:
     """Each trigger has instants; the window must leave some of them."""
     whole = compiled(schedule)
     try:
-        first = whole.next(None)[0]
+        first = whole.next_open(None)[0]
     except ScheduleError as error:
         found.take("triggers", error)
         return
     if first is None and whole.has_time_triggers and not whole.event_triggers:
-        message = "no time of the triggers lies between start_time and end_time"
+        message = "no time of the triggers lies between start_time and end_time outside of the exclusions"
         found.add("triggers", ErrorReason.SCHEDULE_NEVER_FIRES, message)

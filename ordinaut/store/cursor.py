@@ -22,10 +22,15 @@ class EventTriggerRow(TypedDict):
 
 @dataclass(slots=True)
 class PlanColumns:
-    """Computed next instants as the columns that `plan` takes; a row with `instants` None has ended."""
+    """Computed next instants as the columns that `plan` takes; a row with `instants` None has ended.
+
+    `fire_times` are the instants with their jitter. An instant with an outcome will be recorded with it and not run.
+    """
 
     tasks: list[UUID] = field(default_factory=list)
     instants: list[datetime | None] = field(default_factory=list)
+    fire_times: list[datetime | None] = field(default_factory=list)
+    outcomes: list[str | None] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     triggers: list[str | None] = field(default_factory=list)
     params: list[str | None] = field(default_factory=list)
@@ -145,9 +150,20 @@ async def unplanned(connection: Connection, batch: int) -> list[Record]:
 
 
 async def late(connection: Connection) -> Record | None:
-    """Locks one cursor that is more than five seconds late."""
+    """Locks one cursor that is more than five seconds late and need not wait for a run of its task."""
     row: Record | None = await SQL.late.row(connection)
     return row
+
+
+async def may_catch_up(connection: Connection) -> bool:
+    """Whether catch-up may start a run now; the pace stays locked until the transaction ends."""
+    allowed: bool = await SQL.may_catch_up.value(connection)
+    return allowed
+
+
+async def count_catch_up(connection: Connection, per_second: int) -> None:
+    """One more run of catch-up was started."""
+    await SQL.count_catch_up.run(connection, seconds=1 / per_second)
 
 
 async def plan(connection: Connection, planned: PlanColumns) -> None:
@@ -156,6 +172,8 @@ async def plan(connection: Connection, planned: PlanColumns) -> None:
         connection,
         tasks=planned.tasks,
         instants=planned.instants,
+        fire_times=planned.fire_times,
+        outcomes=planned.outcomes,
         keys=planned.keys,
         triggers=planned.triggers,
         params=planned.params,

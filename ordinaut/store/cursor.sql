@@ -24,8 +24,8 @@ SET
 WHERE task = :task
 RETURNING generation;
 
--- query lock: Locks the cursor before an edit.
-SELECT next_fire_time <= clock_now() AS due FROM schedule_cursor WHERE task = :task FOR UPDATE;
+-- query lock: Locks the cursor before an edit. What is due is not to wait for its jitter.
+SELECT next_instant <= clock_now() AS due FROM schedule_cursor WHERE task = :task FOR UPDATE;
 
 -- query pause: Nothing fires until resumed.
 UPDATE schedule_cursor
@@ -39,7 +39,7 @@ UPDATE schedule_cursor SET next_fire_time = NULL, paused_until = clock_now() WHE
 UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
 
 -- fragment fire_due: Turns the cursors in `due` into runs and ledger rows, and leaves them to be planned.
--- `due` has: task, next_instant, next_key, next_trigger, next_params, interval_end, generation, now.
+-- `due` has: task, next_instant, next_key, next_outcome, next_trigger, next_params, interval_end, generation, now.
 fresh AS (
   SELECT
     new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
@@ -51,11 +51,19 @@ fresh AS (
   FROM due
   JOIN task AS t ON t.uid = due.task
   JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
-  WHERE NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.key = due.next_key)
+  WHERE due.next_outcome IS NULL
+    AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.key = due.next_key)
     AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.instant = due.next_instant)
 ),
 -- include due_work.enqueue
-, moved AS (
+, unfired AS (
+  INSERT INTO occurrence (project, task, key, trigger, instant, outcome, reason, create_time)
+  SELECT t.project, t.uid, due.next_key, due.next_trigger, due.next_instant, due.next_outcome, 'its day is excluded',
+    due.now
+  FROM due JOIN task AS t ON t.uid = due.task
+  WHERE due.next_outcome IS NOT NULL
+  ON CONFLICT DO NOTHING
+), moved AS (
   UPDATE schedule_cursor AS c
   SET last_instant = due.next_instant, next_instant = NULL, next_fire_time = NULL
   FROM due
@@ -66,7 +74,9 @@ SELECT (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM enqueued) AS
 
 -- query fire: Fires cursors that are due now, at most five seconds late.
 WITH due AS MATERIALIZED (
-  SELECT c.task, c.next_instant, c.next_key, c.next_trigger, c.next_params, c.interval_end, c.generation, clock.now
+  SELECT
+    c.task, c.next_instant, c.next_key, c.next_outcome, c.next_trigger, c.next_params, c.interval_end, c.generation,
+    clock.now
   FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
   WHERE c.next_fire_time <= clock_now() AND c.next_fire_time >= clock_now() - interval '5 seconds'
   ORDER BY c.task
@@ -77,7 +87,9 @@ WITH due AS MATERIALIZED (
 
 -- query fire_one: Fires the locked cursor of one task, whatever its next instant is.
 WITH due AS MATERIALIZED (
-  SELECT c.task, c.next_instant, c.next_key, c.next_trigger, c.next_params, c.interval_end, c.generation, clock.now
+  SELECT
+    c.task, c.next_instant, c.next_key, c.next_outcome, c.next_trigger, c.next_params, c.interval_end, c.generation,
+    clock.now
   FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
   WHERE c.task = :task AND c.next_instant IS NOT NULL
 ),
@@ -103,10 +115,19 @@ ORDER BY c.task
 LIMIT :batch
 FOR UPDATE OF c SKIP LOCKED;
 
--- query late: One cursor that is more than five seconds late, locked.
+-- query may_catch_up: Locks the common pace; true when less than a second of it is given out in advance.
+SELECT catch_up_time <= clock_now() + interval '1 second' FROM installation FOR UPDATE;
+
+-- query count_catch_up: Gives out the share of one run.
+UPDATE installation
+SET catch_up_time = greatest(catch_up_time, clock_now()) + :seconds::float8 * interval '1 second';
+
+-- query late: One cursor that is more than five seconds late, locked. ALL runs one missed instant after the other.
 SELECT
 -- include to_compute
 WHERE c.next_fire_time < clock_now() - interval '5 seconds'
+  AND (v.schedule #>> '{catch_up,policy}' IS DISTINCT FROM 'ALL'
+    OR NOT EXISTS (SELECT FROM due_work AS d WHERE d.task = c.task AND d.exclusive))
 ORDER BY c.next_fire_time, c.task
 LIMIT 1
 FOR UPDATE OF c SKIP LOCKED;
@@ -114,12 +135,14 @@ FOR UPDATE OF c SKIP LOCKED;
 -- query plan: The next instants that were computed; a cursor without one has ended.
 UPDATE schedule_cursor AS c
 SET
-  next_instant = p.next_instant, next_fire_time = coalesce(p.next_instant, 'infinity'), next_key = p.next_key,
-  next_trigger = p.next_trigger, next_params = p.next_params, interval_end = p.interval_end,
+  next_instant = p.next_instant, next_fire_time = coalesce(p.next_fire_time, 'infinity'), next_key = p.next_key,
+  next_outcome = p.next_outcome, next_trigger = p.next_trigger, next_params = p.next_params, interval_end = p.interval_end,
   trigger_state = p.trigger_state, paused_until = NULL
 FROM unnest(
-  :tasks::uuid[], :instants::timestamptz[], :keys::text[], :triggers::text[], :params::jsonb[], :ends::timestamptz[],
-  :states::jsonb[]) AS p (task, next_instant, next_key, next_trigger, next_params, interval_end, trigger_state)
+  :tasks::uuid[], :instants::timestamptz[], :fire_times::timestamptz[], :outcomes::text[], :keys::text[],
+  :triggers::text[], :params::jsonb[], :ends::timestamptz[], :states::jsonb[])
+  AS p (task, next_instant, next_fire_time, next_outcome, next_key, next_trigger, next_params, interval_end,
+    trigger_state)
 WHERE c.task = p.task;
 
 -- query move: Catch-up has accounted for everything up to here.

@@ -24,7 +24,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Schedule(_message.Message):
-    """A union of triggers, clipped to a window. Without triggers only RunTask starts the task."""
+    """A union of triggers without its exclusions, clipped to a window. Without triggers only RunTask starts the task."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,9 +32,17 @@ class Schedule(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    EXCLUSIONS_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
+    DST_FIELD_NUMBER: _builtins.int
     CATCH_UP_FIELD_NUMBER: _builtins.int
+    MAX_OCCURRENCES_FIELD_NUMBER: _builtins.int
     time_zone: _builtins.str
     """IANA name. Needed by cron, rrule and a local `once`."""
+    max_occurrences: _builtins.int
+    """The schedule ends after so many occurrences from start_time on, at most 1000; excluded ones do not count, all
+    others do, whatever became of them. Without start_time the creation is written in.
+    """
     @_builtins.property
     def triggers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trigger]:
         """Any of these makes the task due; at one instant, the first in the list gives the params."""
@@ -48,6 +56,20 @@ class Schedule(_message.Message):
         """No occurrence at or after this instant (exclusive)."""
 
     @_builtins.property
+    def exclusions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exclusion]:
+        """Days without occurrences, at most 100 entries; what they take away is recorded as EXCLUDED."""
+
+    @_builtins.property
+    def jitter(self) -> _duration_pb2.Duration:
+        """The start of each occurrence moves by up to so long, never to or past the next occurrence; at most a day. How far
+        is fixed by task and occurrence; the occurrence keeps its key and its scheduled time.
+        """
+
+    @_builtins.property
+    def dst(self) -> Global___Dst:
+        """What becomes of local times that clocks skip or show twice."""
+
+    @_builtins.property
     def catch_up(self) -> Global___CatchUp:
         """What happens to instants that passed while nothing could fire them."""
 
@@ -58,15 +80,130 @@ class Schedule(_message.Message):
         time_zone: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        exclusions: _abc.Iterable[Global___Exclusion] | None = ...,
+        jitter: _duration_pb2.Duration | None = ...,
+        dst: Global___Dst | None = ...,
         catch_up: Global___CatchUp | None = ...,
+        max_occurrences: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "dst", b"dst", "end_time", b"end_time", "jitter", b"jitter", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "end_time", b"end_time", "start_time", b"start_time", "time_zone", b"time_zone", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "dst", b"dst", "end_time", b"end_time", "exclusions", b"exclusions", "jitter", b"jitter", "max_occurrences", b"max_occurrences", "start_time", b"start_time", "time_zone", b"time_zone", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
+
+@_typing.final
+class Exclusion(_message.Message):
+    """Local days on which nothing is due."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    RRULE_FIELD_NUMBER: _builtins.int
+    date: _builtins.str
+    """A local day, `2026-12-25`."""
+    rrule: _builtins.str
+    """The local days on which this rule (RFC 5545, as in a trigger) has a time: `FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25`."""
+    def __init__(
+        self,
+        *,
+        date: _builtins.str = ...,
+        rrule: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "kind", b"kind", "rrule", b"rrule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "kind", b"kind", "rrule", b"rrule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["date", "rrule"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Exclusion: _TypeAlias = Exclusion  # noqa: Y015
+
+@_typing.final
+class Dst(_message.Message):
+    """What becomes of local times that clocks skip or show twice. It concerns cron, rules by the day or longer, and a local
+    `once`; everything else counts elapsed time. Unset: cron with fixed minute and hour RUN_AFTER and FIRST, cron with `*`
+    there SKIP and BOTH (what clocks really show), rrule and once SHIFT and FIRST.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Gap:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _GapEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Dst._Gap.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        GAP_UNSPECIFIED: Dst._Gap.ValueType  # 0
+        """By kind."""
+        RUN_AFTER: Dst._Gap.ValueType  # 1
+        """The moment the clock jumps; several times in one gap are one occurrence."""
+        SHIFT: Dst._Gap.ValueType  # 2
+        """By the offset before the gap: 02:30 becomes 03:30."""
+        SKIP: Dst._Gap.ValueType  # 3
+        """Not at all."""
+
+    class Gap(_Gap, metaclass=_GapEnumTypeWrapper):
+        """Of a time that clocks skip. Cron makes nothing up after a gap of more than three hours."""
+
+    GAP_UNSPECIFIED: Dst.Gap.ValueType  # 0
+    """By kind."""
+    RUN_AFTER: Dst.Gap.ValueType  # 1
+    """The moment the clock jumps; several times in one gap are one occurrence."""
+    SHIFT: Dst.Gap.ValueType  # 2
+    """By the offset before the gap: 02:30 becomes 03:30."""
+    SKIP: Dst.Gap.ValueType  # 3
+    """Not at all."""
+
+    class _Overlap:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OverlapEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Dst._Overlap.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OVERLAP_UNSPECIFIED: Dst._Overlap.ValueType  # 0
+        """By kind."""
+        FIRST: Dst._Overlap.ValueType  # 1
+        """The first pass."""
+        LAST: Dst._Overlap.ValueType  # 2
+        """The second pass."""
+        BOTH: Dst._Overlap.ValueType  # 3
+        """Each pass is an occurrence; a `once` takes the first."""
+
+    class Overlap(_Overlap, metaclass=_OverlapEnumTypeWrapper):
+        """Of a time that clocks show twice."""
+
+    OVERLAP_UNSPECIFIED: Dst.Overlap.ValueType  # 0
+    """By kind."""
+    FIRST: Dst.Overlap.ValueType  # 1
+    """The first pass."""
+    LAST: Dst.Overlap.ValueType  # 2
+    """The second pass."""
+    BOTH: Dst.Overlap.ValueType  # 3
+    """Each pass is an occurrence; a `once` takes the first."""
+
+    GAP_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    gap: Global___Dst.Gap.ValueType
+    """Of a time that clocks skip."""
+    overlap: Global___Dst.Overlap.ValueType
+    """Of a time that clocks show twice."""
+    def __init__(
+        self,
+        *,
+        gap: Global___Dst.Gap.ValueType = ...,
+        overlap: Global___Dst.Overlap.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gap", b"gap", "overlap", b"overlap"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dst: _TypeAlias = Dst  # noqa: Y015
 
 @_typing.final
 class Trigger(_message.Message):
@@ -166,6 +303,12 @@ class CatchUp(_message.Message):
         """LATEST."""
         LATEST: CatchUp._Policy.ValueType  # 1
         """Run the newest missed instant, when it lies inside the window; record the others as COALESCED."""
+        ALL: CatchUp._Policy.ValueType  # 2
+        """Run the newest `max` missed instants, one after the other while runs of the task exclude each other; record the
+        others as MISSED.
+        """
+        NONE: CatchUp._Policy.ValueType  # 3
+        """Run none of them; record all as MISSED."""
 
     class Policy(_Policy, metaclass=_PolicyEnumTypeWrapper):
         """The choices."""
@@ -174,24 +317,34 @@ class CatchUp(_message.Message):
     """LATEST."""
     LATEST: CatchUp.Policy.ValueType  # 1
     """Run the newest missed instant, when it lies inside the window; record the others as COALESCED."""
+    ALL: CatchUp.Policy.ValueType  # 2
+    """Run the newest `max` missed instants, one after the other while runs of the task exclude each other; record the
+    others as MISSED.
+    """
+    NONE: CatchUp.Policy.ValueType  # 3
+    """Run none of them; record all as MISSED."""
 
     POLICY_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
     policy: Global___CatchUp.Policy.ValueType
     """Default LATEST."""
+    max: _builtins.int
+    """How many missed instants ALL runs, at most 1000; 100 when unset."""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """How late the newest missed instant may still run; default one hour, unlimited for `once`."""
+        """How late a missed instant may still run; default one hour for LATEST, unlimited for ALL and `once`."""
 
     def __init__(
         self,
         *,
         policy: Global___CatchUp.Policy.ValueType = ...,
         window: _duration_pb2.Duration | None = ...,
+        max: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max", b"max", "policy", b"policy", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -207,18 +360,26 @@ class Upcoming(_message.Message):
     FIRE_TIME_FIELD_NUMBER: _builtins.int
     LOCAL_TIME_FIELD_NUMBER: _builtins.int
     NOMINAL_TIME_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
     DST_ADJUSTED_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Names the occurrence in its task, such as `20261025T003000Z`."""
     local_time: _builtins.str
-    """The same moment in the schedule's zone, with offset."""
+    """When it is due, in the schedule's zone, with offset."""
     nominal_time: _builtins.str
     """The local time that the rule says; differs from local_time where a clock change moved it."""
     dst_adjusted: _builtins.bool
     """The clock change moved this occurrence."""
+    note: _builtins.str
+    """What is special about it, in English."""
     @_builtins.property
     def fire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it fires."""
+        """When it fires, jitter included where that is known."""
+
+    @_builtins.property
+    def jitter(self) -> _duration_pb2.Duration:
+        """By how much fire_time lies after the due moment; unset where the schedule has none, and before the task exists."""
 
     def __init__(
         self,
@@ -227,11 +388,13 @@ class Upcoming(_message.Message):
         fire_time: _timestamp_pb2.Timestamp | None = ...,
         local_time: _builtins.str = ...,
         nominal_time: _builtins.str = ...,
+        jitter: _duration_pb2.Duration | None = ...,
         dst_adjusted: _builtins.bool = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fire_time", b"fire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fire_time", b"fire_time", "jitter", b"jitter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dst_adjusted", b"dst_adjusted", "fire_time", b"fire_time", "id", b"id", "local_time", b"local_time", "nominal_time", b"nominal_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dst_adjusted", b"dst_adjusted", "fire_time", b"fire_time", "id", b"id", "jitter", b"jitter", "local_time", b"local_time", "nominal_time", b"nominal_time", "note", b"note"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from google.protobuf.duration_pb2 import Duration
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from scheduler.triggers.clock_change import BY_KIND, Dst
 from scheduler.triggers.cron import CronTrigger
 from scheduler.triggers.event import EventTrigger
 from scheduler.triggers.interval import IntervalTrigger
@@ -19,8 +20,10 @@ from scheduler.triggers.trigger import TimeTrigger
 KINDS = ("cron", "rrule", "interval", "once", "event")
 
 
-def build(trigger: Mapping[str, Any], where: ZoneInfo | None, anchor: datetime) -> TimeTrigger:
+def build(trigger: Mapping[str, Any], where: ZoneInfo | None, anchor: datetime, dst: Dst = BY_KIND) -> TimeTrigger:
     """The trigger of the first kind that is set; `anchor` is where an interval counts from.
+
+    `dst` concerns what is in local time: cron, rules by the day or longer, a local `once`.
 
     Raises:
         ScheduleError: it cannot be read, or needs a zone and there is none.
@@ -29,13 +32,13 @@ def build(trigger: Mapping[str, Any], where: ZoneInfo | None, anchor: datetime) 
     value: Any = trigger[kind] if kind else None
     match kind:
         case "cron":
-            return CronTrigger(value, _needed(where))
+            return CronTrigger(value, _needed(where), dst)
         case "rrule":
-            return RRuleTrigger(value, _needed(where))
+            return RRuleTrigger(value, _needed(where), dst)
         case "interval":
             return IntervalTrigger(_span(value), anchor)
         case "once":
-            return OnceTrigger(value, where)
+            return OnceTrigger(value, where, dst)
         case "event":
             return EventTrigger(value.get("topic", ""))
     raise ScheduleError(ErrorReason.FIELD_REQUIRED, f"a trigger is one of {', '.join(KINDS)}")

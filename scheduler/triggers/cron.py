@@ -9,103 +9,62 @@ from datetime import date, datetime, timedelta
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from scheduler.triggers.clock_change import BOTH, BY_KIND, FIRST, RUN_AFTER, SKIP, Dst, Placing
 from scheduler.triggers.clock_grid import ClockGrid
-from scheduler.triggers.cron_text import parse_cron
+from scheduler.triggers.cron_text import CronFields, parse_cron
 from scheduler.triggers.days import next_day
-from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
-from scheduler.triggers.zone import Resolution, jump, local_time, resolve
+from scheduler.triggers.local_firings import LocalFirings
+from scheduler.triggers.trigger import Firing, TimeTrigger
 
+_DAY = timedelta(days=1)
 _LONGEST_MADE_UP = timedelta(hours=3)
+_FIXED = Placing(RUN_AFTER, FIRST, _LONGEST_MADE_UP)
+_REAL_TIME = Placing(SKIP, BOTH, _LONGEST_MADE_UP)
 
 
 class CronTrigger(TimeTrigger):
     """Fires at the local times that a cron expression names.
 
+    Args:
+        text: five fields or a nickname.
+        where: the zone of the local times.
+        dst: what the schedule says about clock changes; it holds with `*` as well.
+
     Raises:
         ScheduleError: INVALID_CRON.
     """
 
-    __slots__ = ("_fields", "_grid", "_months", "_zone")
+    __slots__ = ("_firings",)
     kind: ClassVar[str] = "cron"
 
-    def __init__(self, text: str, where: ZoneInfo) -> None:
-        self._fields = parse_cron(text)
-        self._grid = ClockGrid(self._fields.hours, self._fields.minutes, (0,))
-        self._months = frozenset(self._fields.months)
-        self._zone = where
+    def __init__(self, text: str, where: ZoneInfo, dst: Dst = BY_KIND) -> None:
+        fields = parse_cron(text)
+        placing = _REAL_TIME if fields.real_time else _FIXED
+        self._firings = LocalFirings(_CronTimes(fields), where, placing.under(dst))
 
     def after(self, instant: datetime) -> Firing | None:
         """The first firing strictly after the instant."""
-        if self._fields.real_time:
-            return self._after_in_real_time(instant)
-        return self._after_fixed(instant)
+        return self._firings.after(instant)
 
-    def _after_fixed(self, instant: datetime) -> Firing | None:
-        """Every nominal time has one instant, and these never run backwards: the first later one is the answer."""
-        nominal = self._nominal(local_time(instant, self._zone), inclusive=False)
-        while nominal is not None:
-            moment = resolve(nominal, self._zone)
-            firing = self._made_up(nominal, moment) if moment.skipped else _plain(nominal, moment.first)
-            if firing is not None and firing.time > instant:
-                return firing
-            nominal = self._nominal(nominal, inclusive=False)
-        return None
 
-    def _made_up(self, nominal: datetime, gap: Resolution) -> Firing | None:
-        """Right after the jump, under its own name if the rule names that time too; None for a lost day."""
-        if gap.first - gap.second > _LONGEST_MADE_UP:
-            return None
-        change = jump(gap, self._zone)
-        landing = local_time(change, self._zone)
-        if self._accepts(landing.date()) and landing.second == 0 and landing.time() in self._grid:
-            return _plain(landing, change)
-        return Firing(change, adjusted=True, nominal=stamp(nominal))
+class _CronTimes:
+    """The local times that the fields name."""
 
-    def _after_in_real_time(self, instant: datetime) -> Firing | None:
-        """What clocks really show: nothing in a gap, both passes of a repeated hour."""
-        shown = local_time(instant, self._zone)
-        ahead = self._first_pass_or_second(instant, shown.replace(fold=0))
-        now = resolve(shown.replace(fold=0), self._zone)
-        if not now.repeated or shown.fold == 1:
-            return ahead
-        again = self._second_pass(instant, shown.replace(fold=0) - (now.second - now.first))
-        return min((firing for firing in (ahead, again) if firing), default=None)
+    __slots__ = ("_fields", "_grid", "_months")
 
-    def _first_pass_or_second(self, instant: datetime, shown: datetime) -> Firing | None:
-        nominal = self._nominal(shown, inclusive=False)
-        while nominal is not None:
-            moment = resolve(nominal, self._zone)
-            if moment.skipped:
-                landing = local_time(jump(moment, self._zone), self._zone)
-                nominal = self._nominal(landing, inclusive=True)
-                continue
-            if moment.first > instant:
-                return _plain(nominal, moment.first)
-            if moment.second > instant:
-                return _again(nominal, moment.second)
-            nominal = self._nominal(nominal, inclusive=False)
-        return None
+    def __init__(self, fields: CronFields) -> None:
+        self._fields = fields
+        self._grid = ClockGrid(fields.hours, fields.minutes, (0,))
+        self._months = frozenset(fields.months)
 
-    def _second_pass(self, instant: datetime, start: datetime) -> Firing | None:
-        """The first firing after the clock is set back, asked for from inside the first pass."""
-        nominal = self._nominal(start, inclusive=True)
-        while nominal is not None:
-            moment = resolve(nominal, self._zone)
-            if moment.repeated and moment.second > instant:
-                return _again(nominal, moment.second)
-            if moment.first > instant:
-                return None
-            nominal = self._nominal(nominal, inclusive=False)
-        return None
-
-    def _nominal(self, local: datetime, *, inclusive: bool) -> datetime | None:
-        """The first nominal time after the local time (or at it, if inclusive)."""
+    def next(self, local: datetime) -> datetime | None:
+        """The first one after the local time."""
         day = local.date()
         if self._accepts(day):
-            moment = self._grid.following(local.time(), inclusive=inclusive and not local.microsecond)
+            moment = self._grid.following(local.time(), inclusive=False)
             if moment is not None:
                 return datetime.combine(day, moment)
-        following = next_day(self._accepts, self._months, day + timedelta(days=1))
+        following = next_day(self._accepts, self._months, day + _DAY)
         return datetime.combine(following, self._grid.at(0)) if following else None
 
     def _accepts(self, day: date) -> bool:
@@ -118,11 +77,3 @@ class CronTrigger(TimeTrigger):
         if fields.any_day or fields.any_weekday:
             return by_day and by_weekday
         return by_day or by_weekday
-
-
-def _plain(nominal: datetime, instant: datetime) -> Firing:
-    return Firing(instant, adjusted=False, nominal=stamp(nominal))
-
-
-def _again(nominal: datetime, instant: datetime) -> Firing:
-    return Firing(instant, adjusted=False, nominal=stamp(nominal) + "~2")

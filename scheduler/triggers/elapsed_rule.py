@@ -13,7 +13,7 @@ from scheduler.triggers.days import LAST_YEAR, next_day
 from scheduler.triggers.hour_members import PeriodMembers
 from scheduler.triggers.problem import too_costly
 from scheduler.triggers.recurrence import Frequency, Rule
-from scheduler.triggers.zone import local_time, resolve
+from scheduler.triggers.zone import jump, local_time, resolve
 
 MAX_STEPS = 1_000
 """Periods looked at for one answer; a rule that needs more is too costly."""
@@ -113,7 +113,12 @@ class ElapsedRule:
         moment = resolve(local.replace(fold=0), self._zone)
         if moment.repeated and not local.fold:
             return index + 1
-        return max(index + 1, -((self._anchor - resolve(target, self._zone).first) // self._step))
+        return max(index + 1, -((self._anchor - self._reached(target)) // self._step))
+
+    def _reached(self, target: datetime) -> datetime:
+        """When clocks first show the local time, or jump over it."""
+        found = resolve(target, self._zone)
+        return jump(found, self._zone) if found.skipped else found.first
 
     def _target(self, local: datetime) -> datetime | None:
         """The first local time after this one whose day and clock pass."""

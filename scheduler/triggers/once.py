@@ -6,6 +6,7 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from scheduler.triggers.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
 from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.interval import whole_second
 from scheduler.triggers.problem import ScheduleError
@@ -41,11 +42,14 @@ def _invalid(text: str, why: str) -> ScheduleError:
 
 
 class OnceTrigger(TimeTrigger):
-    """Fires once; a local time in a gap is taken with the offset before it, a repeated one at its first pass.
+    """Fires once; unless `dst` says otherwise, a local time in a gap is taken with the offset before it.
+
+    A repeated local time is one moment all the same: its first pass, or its last if `dst` says so.
 
     Args:
         text: RFC 3339 with offset, or local time.
         where: the zone of a local time; None refuses local times.
+        dst: what the schedule says about clock changes.
 
     Raises:
         ScheduleError: INVALID_TIME or TIMEZONE_REQUIRED.
@@ -54,16 +58,16 @@ class OnceTrigger(TimeTrigger):
     __slots__ = ("firing",)
     kind: ClassVar[str] = "once"
 
-    def __init__(self, text: str, where: ZoneInfo | None) -> None:
+    def __init__(self, text: str, where: ZoneInfo | None, dst: Dst = BY_KIND) -> None:
         moment = parse_once(text)
         if moment.tzinfo is not None:
-            self.firing = Firing(moment.astimezone(UTC), adjusted=False, nominal=stamp(moment))
+            self.firing: Firing | None = Firing(moment.astimezone(UTC), adjusted=False, nominal=stamp(moment))
         elif where is None:
             raise ScheduleError(ErrorReason.TIMEZONE_REQUIRED, "a local time needs the schedule's time_zone")
         else:
-            found = resolve(moment, where)
-            self.firing = Firing(found.first, found.skipped, stamp(moment))
+            placing = Placing(SHIFT, FIRST).under(dst)
+            self.firing = next(placing.firings(moment, resolve(moment, where), where), None)
 
     def after(self, instant: datetime) -> Firing | None:
-        """The firing, if it lies after the instant."""
-        return self.firing if self.firing.time > instant else None
+        """The firing, if it lies after the instant; None if a gap holds it and is to be skipped."""
+        return self.firing if self.firing and self.firing.time > instant else None

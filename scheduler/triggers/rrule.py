@@ -1,25 +1,26 @@
 """RFC 5545 recurrence: DTSTART, RRULE, RDATE and EXDATE as one trigger.
 
-A local time that the clock jumps over is taken with the offset before the jump (02:30 becomes 03:30), one that
-repeats at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
+Unless the schedule says otherwise, a local time that the clock jumps over is taken with the offset before the jump
+(02:30 becomes 03:30), one that repeats at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from scheduler.triggers.calendar_rule import CalendarRule
 from scheduler.triggers.calendar_text import CalendarText, ListedDate, parse_calendar_text
+from scheduler.triggers.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
 from scheduler.triggers.count_end import CountEnd
-from scheduler.triggers.days import LAST_YEAR
 from scheduler.triggers.elapsed_rule import ElapsedRule
+from scheduler.triggers.local_firings import END, LocalFirings
 from scheduler.triggers.recurrence import Frequency, Rule, invalid_rrule
-from scheduler.triggers.rule_firings import CalendarFirings, ElapsedFirings, Firings, ListedFirings
+from scheduler.triggers.rule_firings import ElapsedFirings, Firings, ListedFirings
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 from scheduler.triggers.zone import local_time, resolve, zone
 
 _TICK = timedelta(microseconds=1)
-_END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
+_BY_RFC = Placing(SHIFT, FIRST)
 
 
 class RRuleTrigger(TimeTrigger):
@@ -28,24 +29,24 @@ class RRuleTrigger(TimeTrigger):
     Args:
         text: the lines, DTSTART among them.
         where: the schedule's zone, for a DTSTART that names none.
+        dst: what the schedule says about clock changes; rules by the hour or shorter count elapsed time.
 
     Raises:
         ScheduleError: INVALID_RRULE, UNKNOWN_TIMEZONE or SCHEDULE_TOO_COSTLY.
     """
 
-    __slots__ = ("_excluded", "_excluded_days", "_sources", "_zone", "count_end")
+    __slots__ = ("_excluded", "_excluded_days", "_placing", "_sources", "_zone", "count_end")
     kind: ClassVar[str] = "rrule"
 
-    def __init__(self, text: str, where: ZoneInfo) -> None:
+    def __init__(self, text: str, where: ZoneInfo, dst: Dst = BY_KIND) -> None:
         parts = parse_calendar_text(text)
+        self._placing = _BY_RFC.under(dst)
         self._zone = zone(parts.zone_name) if parts.zone_name else where
         self.count_end: CountEnd | None = None
         self._sources: list[Firings] = [ListedFirings(self._additions(parts))]
         if parts.rule is not None:
             self._sources.insert(0, self._rule_firings(parts.rule, _start(parts), text))
-        self._excluded = frozenset(
-            self._instant(listed.at, listed.where) for listed in parts.excluded if isinstance(listed.at, datetime)
-        )
+        self._excluded = frozenset(firing.time for entry in parts.excluded for firing in self._listed(entry))
         self._excluded_days = frozenset(listed.at for listed in parts.excluded if not isinstance(listed.at, datetime))
 
     def after(self, instant: datetime) -> Firing | None:
@@ -71,7 +72,7 @@ class RRuleTrigger(TimeTrigger):
         if rule.frequency <= Frequency.DAILY:
             calendar = CalendarRule(rule, start)
             self.count_end = CountEnd.of(rule, text, calendar.nth)
-            return CalendarFirings(calendar, self._zone, until, self.count_end)
+            return LocalFirings(calendar, self._zone, self._placing, until, self.count_end)
         elapsed = ElapsedRule(rule, resolve(start, self._zone).first, self._zone)
         self.count_end = CountEnd.of(rule, text, elapsed.nth)
         return ElapsedFirings(elapsed, until, self.count_end)
@@ -79,7 +80,7 @@ class RRuleTrigger(TimeTrigger):
     def _until(self, rule: Rule) -> datetime:
         """The last instant that UNTIL allows; a DATE means the end of that local day."""
         if rule.until is None:
-            return _END
+            return END
         if not isinstance(rule.until, datetime):
             return self._instant(datetime.combine(rule.until, time(23, 59, 59)), None)
         return self._instant(rule.until, None)
@@ -87,14 +88,17 @@ class RRuleTrigger(TimeTrigger):
     def _additions(self, parts: CalendarText) -> list[Firing]:
         """The RDATEs, and DTSTART itself where no rule tells what it begins."""
         listed = parts.added if parts.rule else [ListedDate(_start(parts), None), *parts.added]
-        return [self._listed(entry.at, entry.where) for entry in listed if isinstance(entry.at, datetime)]
+        return [firing for entry in listed for firing in self._listed(entry)]
 
-    def _listed(self, at: datetime, where: str | None) -> Firing:
-        if at.tzinfo is not None or where not in (None, self._zone.key):
-            instant = self._instant(at, where)
-            return Firing(instant, adjusted=False, nominal=stamp(instant))
-        moment = resolve(at, self._zone)
-        return Firing(moment.first, moment.skipped, stamp(at))
+    def _listed(self, entry: ListedDate) -> list[Firing]:
+        """The firings of one RDATE or EXDATE; none of a whole day."""
+        at = entry.at
+        if not isinstance(at, datetime):
+            return []
+        if at.tzinfo is not None or entry.where not in (None, self._zone.key):
+            instant = self._instant(at, entry.where)
+            return [Firing(instant, adjusted=False, nominal=stamp(instant))]
+        return list(self._placing.firings(at, resolve(at, self._zone), self._zone))
 
     def _instant(self, at: datetime, where: str | None) -> datetime:
         if at.tzinfo is not None:

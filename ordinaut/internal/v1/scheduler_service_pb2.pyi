@@ -32,10 +32,13 @@ class ValidateScheduleRequest(_message.Message):
     AFTER_TIME_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     STORED_FIELD_NUMBER: _builtins.int
+    TASK_UID_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """How many coming occurrences to compute, at most 1000."""
     stored: _builtins.bool
     """The schedule is stored already: a past `once` is no problem."""
+    task_uid: _builtins.str
+    """The uid of the task, where it exists: what jitter depends on."""
     @_builtins.property
     def schedule(self) -> _schedule_pb2.Schedule:
         """The schedule."""
@@ -56,10 +59,11 @@ class ValidateScheduleRequest(_message.Message):
         after_time: _timestamp_pb2.Timestamp | None = ...,
         count: _builtins.int = ...,
         stored: _builtins.bool = ...,
+        task_uid: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "now", b"now", "schedule", b"schedule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "count", b"count", "now", b"now", "schedule", b"schedule", "stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "count", b"count", "now", b"now", "schedule", b"schedule", "stored", b"stored", "task_uid", b"task_uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -189,3 +189,13 @@ def test_rules_in_elapsed_time() -> None:
         instants += compare(trigger, expected, anchor - MINUTE, f"{rule.text} in {name} (seed {SEED})")
         rules += 1
     print(f"elapsed rules: {instants} instants of {rules} rules, seed {SEED}, no difference")
+
+
+def test_a_minute_behind_a_gap_that_swallows_an_earlier_one() -> None:
+    """Found by the oracle: 00:08 is lost where Kiritimati jumped from 00:00 to 00:40, and 00:44 comes all the same."""
+    begin = datetime(1979, 9, 27, tzinfo=UTC)
+    rule = RuleOracle(datetime.fromisoformat("1979-09-27T08:20"), "MINUTELY", 7, 0, {"BYMINUTE": ["33", "44", "8"]})
+    expected = list(rule.elapsed(wall("Pacific/Kiritimati", begin, 5 * 24 * 60)))
+    assert datetime.fromisoformat("1979-10-01T10:44Z") in expected
+    trigger = RRuleTrigger(rule.text, zone("Pacific/Kiritimati"))
+    compare(trigger, expected, begin, rule.text)

@@ -1,0 +1,137 @@
+"""What becomes of instants that passed while nothing could fire them."""
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from scheduler.jitter import fire_time
+from scheduler.schedule import CompiledSchedule, Instant, span
+
+INSTANTS_PER_TRANSACTION = 1000
+DEFAULT_WINDOW = timedelta(hours=1)
+DEFAULT_MAX = 100
+ALL, NONE = "ALL", "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpPolicy:
+    """`catch_up` of a schedule: the newest `keep` missed instants may run, none later than its window."""
+
+    name: str
+    keep: int
+    window: timedelta | None
+
+    @classmethod
+    def of(cls, schedule: dict[str, Any]) -> "CatchUpPolicy":
+        """What the stored JSON form of a schedule says."""
+        written = schedule.get("catch_up", {})
+        name = written.get("policy", "")
+        keep = {ALL: int(written.get("max", 0)) or DEFAULT_MAX, NONE: 0}.get(name, 1)
+        return cls(name, keep, span(written.get("window")))
+
+    def is_too_late(self, instant: Instant, now: datetime) -> bool:
+        """Whether it lies before the window; without one, `once` and ALL are never too late."""
+        window = self.window
+        if window is None:
+            if self.name == ALL or instant.key_nominal.startswith("once:"):
+                return False
+            window = DEFAULT_WINDOW
+        return now - instant.time > window
+
+    @property
+    def passed_over(self) -> tuple[str, str]:
+        """Outcome and reason of those that are not among the newest."""
+        if self.name == NONE:
+            return "MISSED", "missed ones are not caught up"
+        if self.name == ALL:
+            return "MISSED", f"only the newest {self.keep} are caught up"
+        return "COALESCED", "a later one had passed as well"
+
+
+@dataclass(slots=True)
+class Passed:
+    """Instants that will not run, in order, with the outcome and reason of each neighbourhood.
+
+    `next` is the one behind them that is to run now. `all_seen`: there are no more of them; else the limit of one
+    transaction ended the search.
+    """
+
+    last_instant: datetime
+    state: dict[str, Any] = field(default_factory=dict)
+    groups: list[tuple[str, str, list[Instant]]] = field(default_factory=list)
+    next: Instant | None = None
+    all_seen: bool = True
+
+    @property
+    def count(self) -> int:
+        """How many instants passed without a run."""
+        return sum(len(instants) for _, _, instants in self.groups)
+
+    def add(self, outcome: str, reason: str, instant: Instant) -> None:
+        """Accounts for one instant, which a day of exclusion explains before anything else does."""
+        if instant.excluded:
+            outcome, reason = "EXCLUDED", "its day is excluded"
+        if not self.groups or self.groups[-1][:2] != (outcome, reason):
+            self.groups.append((outcome, reason, []))
+        self.groups[-1][2].append(instant)
+        self.last_instant = instant.time
+
+
+def missed(schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any) -> Passed:
+    """The oldest missed instants of a late cursor and what becomes of them, up to the first that is to run.
+
+    `row` is the cursor's. When there are too many for one transaction, those that could be among the newest are left.
+    """
+    task, after, now = row["task"], row["last_instant"], row["now"]
+    newest, all_open_seen = _newest(schedule, policy, task, after, now)
+    passed = Passed(after)
+    instant, passed.state = schedule.next(after, json.loads(row["trigger_state"] or "null"))
+    while instant is not None and fire_time(schedule, task, instant) <= now:
+        if passed.count >= INSTANTS_PER_TRANSACTION:
+            passed.all_seen = False
+            break
+        if newest is None or instant.time < newest or instant.excluded:
+            passed.add(*policy.passed_over, instant)
+        elif not all_open_seen:
+            passed.all_seen = False
+            break
+        elif policy.is_too_late(instant, now):
+            passed.add("MISSED", "too late to be caught up", instant)
+        else:
+            passed.next = instant
+            break
+        instant, passed.state = schedule.next(instant.time, passed.state)
+    return passed
+
+
+def passed_while_paused(
+    schedule: CompiledSchedule, after: datetime, state: dict[str, Any] | None, until: datetime
+) -> Passed:
+    """The instants of a pause, up to the limit of one transaction."""
+    passed = Passed(after)
+    instant, passed.state = schedule.next(after, state)
+    while instant is not None and instant.time <= until:
+        if passed.count >= INSTANTS_PER_TRANSACTION:
+            passed.all_seen = False
+            break
+        passed.add("PAUSED", "the task was paused", instant)
+        instant, passed.state = schedule.next(instant.time, passed.state)
+    return passed
+
+
+def _newest(
+    schedule: CompiledSchedule, policy: CatchUpPolicy, task: UUID, after: datetime, now: datetime
+) -> tuple[datetime | None, bool]:
+    """Where the newest `keep` begin among those that can be seen at once, and whether these are all."""
+    most = INSTANTS_PER_TRANSACTION + policy.keep
+    kept: deque[datetime] = deque(maxlen=policy.keep)
+    instant, state = schedule.next_open(after)
+    for _ in range(most):
+        if instant is None or fire_time(schedule, task, instant) > now:
+            return (kept[0] if kept else None), True
+        kept.append(instant.time)
+        instant, state = schedule.next_open(instant.time, state)
+    return (kept[0] if kept else None), False

@@ -151,4 +151,5 @@ def _entry(row: Any) -> JournalEntry:
         tool=row["tool"],
         output=(row["output"] or "").encode(),
         error=(row["error"] or "").encode(),
+        start_us=row["start_us"],
     )

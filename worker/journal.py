@@ -43,7 +43,10 @@ class Journal:
         self.commits = GroupCommit("journal", self._write, self._refuse, linger_seconds=LINGER_SECONDS, limit=LIMIT)
 
     def add(self, entries: Entries) -> None:
-        """Queues what one run has done."""
+        """Queues what one run has done, behind its write that may be on its way: one write of a run at a time."""
+        if entries.run.writing:
+            entries.run.queued.append(entries)
+            return
         entries.run.writing = True
         self.commits.add(entries)
 
@@ -74,10 +77,13 @@ class Journal:
             log.warning("lease_lost", what="journal", run=str(run.id), fence=run.fence)
             DROPPED.labels("journal").inc()
             self._abandon([entries])
+            return
+        if self._runs.holds(run) and run.last_word is None:
+            run.stream.committed(run.handle, results[run.id])
+        if run.queued:
+            self.add(run.queued.popleft())
         elif run.last_word is not None:
             self._completion.add(run.last_word)
-        elif self._runs.holds(run):
-            run.stream.committed(run.handle, results[run.id])
 
     def _abandon(self, batch: Sequence[Entries]) -> None:
         """Whatever became of these runs, the next claim reads the truth."""
@@ -90,6 +96,7 @@ class Journal:
         log.warning("journal_refused", run=str(run.id), failure=str(failure))
         run.stream.cancel([run.handle])
         run.writing = False
+        run.queued.clear()
         self._completion.add(LastWord.refused(run, failure))
 
 

@@ -1,8 +1,9 @@
 """The runs that this worker holds, by handle and by id."""
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from worker.metrics import HELD
 class HeldRun:
     """One claim of one run. `stream` executes it; `next_seq` numbers its next journal entry.
 
-    `writing`: a journal write of this run is on its way; what ends the run waits in `last_word` until it is done.
+    `writing`: a journal write of this run is on its way; further entries wait in `queued`, and what ends the run in
+    `last_word`, until it is done.
     """
 
     handle: int
@@ -27,6 +29,7 @@ class HeldRun:
     stream: Any
     next_seq: int = 0
     writing: bool = False
+    queued: deque[Any] = field(default_factory=deque)
     last_word: Any = None
 
 

@@ -170,7 +170,8 @@ SELECT EXISTS (
   WHERE state = 'READY' AND together IS NOT NULL AND losses < max_losses AND NOT cancel_requested);
 
 -- query journal_of: What claimed runs have recorded already.
-SELECT run, path, attempt, seq, state, tool, output::text AS output, error::text AS error
+SELECT run, path, attempt, seq, state, tool, output::text AS output, error::text AS error,
+  (extract(epoch FROM start_time) * 1000000)::bigint AS start_us
 FROM step_run
 WHERE run = ANY(:runs::uuid[])
 ORDER BY run, seq;

@@ -111,6 +111,7 @@ class Worker:
     delayed: dict[int, pb.RunDelayed] = field(default_factory=dict)
     committed: list[pb.JournalEntry] = field(default_factory=list)
     effects: list[pb.Effect] = field(default_factory=list)
+    acknowledgeable: list[pb.StepFinished] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> "Worker":
@@ -148,6 +149,7 @@ class Worker:
             self.effects.extend(frame.effects)
             for finished in frame.finished:
                 self.committed.extend(finished.entries)
+                self.acknowledgeable.append(finished)
             if self.commits:
                 await self._acknowledge(frame)
             self._changed.set()

@@ -73,6 +73,35 @@ async def test_effects_go_to_the_worker_and_a_journal_resumes() -> None:
         assert len(worker.effects) == 1
 
 
+async def test_iterations_go_on_side_by_side_with_one_write_at_a_time() -> None:
+    """All calls are under way at once; a second write of the run is sent after the first is acknowledged."""
+    waiting, going = 0, asyncio.Event()
+
+    async def handle(request: web.Request) -> web.Response:
+        nonlocal waiting
+        waiting += 1
+        if waiting == 3:
+            going.set()
+        await asyncio.wait_for(going.wait(), 10)
+        return web.json_response(await request.json())
+
+    body = [step("a", "t.x", input={"n": "${item}"}), step("b", "t.x", input={"n": "${steps.a.n}"})]
+    document = pipeline({"id": "loop", "foreach": [1, 2, 3], "do": body}, output="${steps.loop[*].n}")
+    async with tool_server(handle) as port, engine() as running, Worker(running, commits=False) as worker:
+        await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
+        seen = 0
+        while not worker.finished:
+            await worker.until(lambda w, seen=seen: len(w.committed) > seen or bool(w.finished))  # type: ignore[misc]
+            assert len(worker.acknowledgeable) <= 1, "one write of a run at a time"
+            seen = len(worker.committed)
+            if worker.acknowledgeable:
+                worker.acknowledgeable.clear()
+                await worker.send(committed=[pb.StepCommitted(handle=1)])
+        assert worker.finished[1].output == b"[1,2,3]"
+        recorded = [entry.path for entry in [*worker.committed, *worker.finished[1].entries]]
+        assert sorted(recorded) == ["loop", *sorted(f"loop[{n}].{name}" for n in range(3) for name in "ab")]
+
+
 async def test_cancelled_runs_stop_and_give_their_credit_back() -> None:
     """No answer is sent for them."""
     entered, left = asyncio.Event(), asyncio.Event()

@@ -23,7 +23,7 @@ REPEATABLE = (
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
 )
-# The server went away, turned read-only (a failover), or has no connection left.
+# The server went away, turned read-only (a failover), or has no connection, disk or memory left.
 GONE = (
     OSError,
     asyncpg.InterfaceError,
@@ -32,7 +32,8 @@ GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
 )
 # What PostgreSQL refuses because of the values themselves.
@@ -90,7 +91,7 @@ class Database:
             raise AbortedError(
                 ErrorReason.REQUEST_IN_PROGRESS, "another call works on the same thing; repeat it", retry_after=0.5
             ) from failure
-        except (*GONE, TimeoutError) as failure:
+        except OUTCOME_UNKNOWN as failure:
             await self._forget(failure)
             raise _unavailable(failure) from failure
 
@@ -116,6 +117,9 @@ class Database:
                 if attempt == REPEATS - 1:
                     raise
                 log.info("batch_repeated", attempt=attempt + 1)
+            except OUTCOME_UNKNOWN as failure:
+                await self._forget(failure)
+                raise
         raise AssertionError("unreachable")
 
     async def dedicated(self) -> "asyncpg.Connection[Any]":
@@ -126,7 +130,8 @@ class Database:
         )
 
     async def _forget(self, failure: BaseException) -> None:
-        if not isinstance(failure, TimeoutError | asyncpg.TooManyConnectionsError):
+        """Gives up connections that may lead to a server that is gone or has become a replica."""
+        if not isinstance(failure, TimeoutError | asyncpg.InsufficientResourcesError | asyncpg.QueryCanceledError):
             await self._pool.expire_connections()
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from typing import Any
 
-from ordinaut.store.database import GONE, Database
+from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.telemetry import get_logger
 
 log = get_logger()
@@ -20,6 +20,8 @@ EVENTS = "events"
 RUN = "run"
 CANCEL = "cancel"
 RECONNECT_SECONDS = 1.0
+SEND_SECONDS = 5.0  # a network that swallows everything is noticed after so long
+SILENCE_SECONDS = 15.0  # after so long without anything to send, the connection is tried
 PACE_SECONDS = 0.01  # between two notifications of one process; the first after a pause goes at once
 
 
@@ -56,8 +58,8 @@ class Hints:
         while True:
             try:
                 await self._serve_connected()
-            except (*GONE, TimeoutError) as failure:
-                log.warning("hints_interrupted", failure=str(failure))
+            except STORE_FAILURES as failure:
+                log.warning("hints_interrupted", failure=str(failure) or type(failure).__name__)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _serve_connected(self) -> None:
@@ -68,13 +70,22 @@ class Hints:
             for topic in list(self._subscribers):
                 self._hear(topic)
             while True:
-                await self._wake_sender.wait()
-                self._wake_sender.clear()
-                topics, self._to_send = self._to_send, set()
-                await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, " ".join(sorted(topics)))
+                await wait_hint(self._wake_sender, SILENCE_SECONDS)
+                await self._notify(connection)
                 await asyncio.sleep(PACE_SECONDS)
         finally:
             connection.terminate()
+
+    async def _notify(self, connection: Any) -> None:
+        """Sends what is to be sent; what could not be sent stays for the next connection."""
+        topics, self._to_send = self._to_send, set()
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, " ".join(sorted(topics)))
+        except BaseException:
+            self._to_send |= topics
+            self._wake_sender.set()
+            raise
 
     def _notified(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         for topic in str(payload).split():

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from gateway.components import POSTGRES, SERVING, Components
+from gateway.rest.api_pages import pages
 from gateway.rest.edge import Application, Edge
 from gateway.rest.refusal import HttpRefusalError, refusal
 from gateway.rest.routes import method_not_allowed
@@ -30,6 +31,7 @@ def application(components: Components, transcoder: Transcoder) -> Application:
         body = {"status": "ready" if ready else "not ready", "components": dict(health)}
         return JSONResponse(body, status_code=200 if ready else 503)
 
+    app.include_router(pages(transcoder.table))
     app.add_exception_handler(HTTPException, _unknown_path)
     app.mount("/v1", transcoder)
     return Edge(app)

@@ -1,0 +1,50 @@
+"""Bodies that work as they are; the tests send them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+BRIEFING = {
+    "display_name": "Morning briefing",
+    "schedule": {"triggers": [{"cron": "30 8 * * mon-fri"}], "time_zone": "Europe/Berlin"},
+    "pipeline": {
+        "steps": [
+            {"id": "seen", "uses": "orchestrator.get_state", "with": {"namespace": "briefing", "key": "last"}},
+            {"id": "tell", "uses": "orchestrator.emit", "with": {"topic": "briefing.due", "data": "${steps.seen}"}},
+        ],
+        "output": {"sent": True},
+    },
+    "run_policy": {"run_timeout": "10m", "retry": {"max": 3, "delay": "2s"}},
+}
+ON_EVENT = {
+    "display_name": "Greet whoever signs up",
+    "schedule": {"triggers": [{"event": {"topic": "user.created", "when": "data.plan == 'pro'"}}]},
+    "pipeline": {
+        "steps": [
+            {
+                "id": "remember",
+                "uses": "orchestrator.put_state",
+                "with": {"namespace": "users", "key": "${event.data.id}", "value": "${event.data}"},
+            }
+        ]
+    },
+}
+FORECAST = {
+    "description": "Weather of the next hours",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "effect": "READ",
+    "timeouts": {"run": "10s"},
+    "http": {"method": "POST", "url": "https://weather.example.com/forecast"},
+}
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "CreateTask": {"by the clock": BRIEFING, "by an event": ON_EVENT},
+    "UpdateTask": {"one field": {"description": "Sent before the first meeting"}},
+    "RunTask": {"as it is": {}, "with parameters": {"params": {"city": "Porto"}, "priority": 1}},
+    "PauseTask": {"with a reason": {"reason": "the mail server moves"}},
+    "ResumeTask": {"as it is": {}},
+    "CancelRun": {"with a reason": {"reason": "started by mistake"}},
+    "PublishEvent": {"a fact": {"topic": "user.created", "id": "u-17", "data": {"id": "17", "plan": "pro"}}},
+    "PutStateEntry": {"a value": {"value": {"count": 3, "seen": ["a", "b"]}}},
+    "CreateTool": {"over HTTP": FORECAST},
+    "CreateAgent": {"one that reads": {"display_name": "Reporter", "scopes": ["tasks:read", "runs:read"]}},
+    "CreateAgentToken": {"narrower than its agent": {"scopes": ["runs:read"]}},
+}

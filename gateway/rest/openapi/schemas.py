@@ -1,0 +1,116 @@
+"""Messages as JSON Schema (2020-12, as OpenAPI 3.1 has it): what the reader takes and the writer gives."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+from gateway.rest.openapi.comments import comments
+
+Schema = dict[str, Any]
+DURATION = r"^-?(P[0-9WDTHMS.]+|([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+)$"
+WELL_KNOWN: Mapping[str, Schema] = {
+    "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
+    "google.protobuf.Value": {"description": "Any JSON value."},
+    "google.protobuf.ListValue": {"type": "array", "items": {}},
+    "google.protobuf.Timestamp": {"type": "string", "format": "date-time", "examples": ["2026-01-31T08:00:00Z"]},
+    "google.protobuf.Duration": {"type": "string", "pattern": DURATION, "examples": ["90s", "5m", "1h30m", "7d"]},
+    "google.protobuf.FieldMask": {"type": "string", "examples": ["description,labels"]},
+    "google.protobuf.Empty": {"type": "object", "additionalProperties": False},
+    "google.type.Interval": {
+        "type": "object",
+        "properties": {
+            "start_time": {"type": "string", "format": "date-time"},
+            "end_time": {"type": "string", "format": "date-time"},
+        },
+    },
+}
+INTEGER: Schema = {"type": "integer", "format": "int32"}
+LONG: Schema = {"type": ["string", "integer"], "format": "int64", "pattern": "^-?[0-9]+$"}
+SCALARS: Mapping[int, Schema] = {
+    FieldDescriptor.CPPTYPE_STRING: {"type": "string"},
+    FieldDescriptor.CPPTYPE_BOOL: {"type": "boolean"},
+    FieldDescriptor.CPPTYPE_INT32: INTEGER,
+    FieldDescriptor.CPPTYPE_UINT32: {**INTEGER, "minimum": 0},
+    FieldDescriptor.CPPTYPE_INT64: LONG,
+    FieldDescriptor.CPPTYPE_UINT64: LONG,
+    FieldDescriptor.CPPTYPE_DOUBLE: {"type": "number"},
+    FieldDescriptor.CPPTYPE_FLOAT: {"type": "number"},
+}
+
+
+class Schemas:
+    """Collects the schema of every message that is referred to, under `components/schemas`."""
+
+    def __init__(self) -> None:
+        self.components: dict[str, Schema] = {}
+
+    def message(self, descriptor: Descriptor) -> Schema:
+        """A reference to the schema of a message, which is made when it is new."""
+        if descriptor.full_name in WELL_KNOWN:
+            return dict(WELL_KNOWN[descriptor.full_name])
+        name = component_name(descriptor)
+        if name not in self.components:
+            self.components[name] = {}  # before its fields, which may refer to it
+            self.components[name] = self.object(descriptor)
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def object(self, descriptor: Descriptor, leave_out: frozenset[str] = frozenset()) -> Schema:
+        """The schema of a message itself, without some of its fields."""
+        fields = [field for field in descriptor.fields if field.name not in leave_out]
+        schema: Schema = {
+            "type": "object",
+            "description": " ".join([comments().get(descriptor.full_name, ""), *_alternatives(descriptor)]).strip(),
+            "properties": {field.name: self.field(field) for field in fields},
+            "additionalProperties": False,
+        }
+        required = [field.name for field in fields if field_behavior_pb2.REQUIRED in behaviors(field)]
+        return {**schema, "required": required} if required else schema
+
+    def field(self, field: FieldDescriptor) -> Schema:
+        """The schema of one field, with its comment."""
+        schema = self._type(field)
+        text = comments().get(field.full_name, "")
+        if "description" in schema:
+            text = f"{text} {schema['description']}"
+        described = {**schema, "description": text.strip()}
+        return {**described, "readOnly": True} if field_behavior_pb2.OUTPUT_ONLY in behaviors(field) else described
+
+    def _type(self, field: FieldDescriptor) -> Schema:
+        entry = field.message_type
+        if entry is not None and entry.GetOptions().map_entry:
+            return {"type": "object", "additionalProperties": self.single(entry.fields_by_name["value"])}
+        single = self.single(field)
+        return {"type": "array", "items": single} if field.is_repeated else single
+
+    def single(self, field: FieldDescriptor) -> Schema:
+        """The schema of one value of a field."""
+        if field.message_type is not None:
+            return self.message(field.message_type)
+        return enumeration(field.enum_type) if field.enum_type is not None else dict(SCALARS[field.cpp_type])
+
+
+def enumeration(descriptor: EnumDescriptor) -> Schema:
+    """The names, without the one that stands for unset, and what each means."""
+    names = [value.name for value in descriptor.values if value.number]
+    told = [f"`{name}`: {comments().get(f'{descriptor.full_name}.{name}', '')}" for name in names]
+    return {"type": "string", "enum": names, "description": " ".join(told)}
+
+
+def component_name(descriptor: Descriptor) -> str:
+    """The name inside its package; nested names are joined."""
+    package = descriptor.file.package
+    return descriptor.full_name.removeprefix(f"{package}.").replace(".", "")
+
+
+def behaviors(field: FieldDescriptor) -> frozenset[int]:
+    """What `google.api.field_behavior` says about a field."""
+    return frozenset(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])
+
+
+def _alternatives(descriptor: Descriptor) -> Iterator[str]:
+    for choice in descriptor.oneofs:
+        names = [field.name for field in choice.fields]
+        if len(names) > 1:  # an optional field is a choice of its own
+            yield f"At most one of {', '.join(f'`{name}`' for name in names)}."

@@ -7,6 +7,8 @@ from google.protobuf.empty_pb2 import Empty
 
 from gateway.caller import Caller, current_caller, missing_scope
 from gateway.fields import DISPLAY_NAME_MAX, Problems
+from gateway.filters import parse_filter
+from gateway.ordering import parse_order
 from gateway.paging import Pages, page_size
 from gateway.requests import Mutation
 from gateway.resources import agent_id, token_ids
@@ -17,6 +19,7 @@ from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
 from ordinaut.store.identity import AgentRecord, NewToken, TokenRecord
+from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (
@@ -78,10 +81,15 @@ class Agents(AgentServiceServicer):
     async def ListAgents(self, request: ListAgentsRequest, context: Context) -> ListAgentsResponse:
         """A page of the project's agents."""
         caller, size = current_caller(), page_size(request.page_size)
-        after = self._pages.start(request, caller)
+        order = parse_order(request.order_by, identity.FIELDS)
+        selection = Selection(
+            identity.FIELDS,
+            order.beyond(self._pages.start(request, caller)),
+            parse_filter(request.filter, identity.FIELDS),
+        )
         async with self._database.connection() as connection:
-            records = await identity.list_agents(connection, project=caller.project, after=after, size=size)
-        token = self._pages.token(request, caller, records[-1].name) if len(records) == size else ""
+            records = await identity.list_agents(connection, project=caller.project, selection=selection, size=size)
+        token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
         visible = [_to_agent(record) for record in records if caller.may(READ, record.name)]
         return ListAgentsResponse(agents=visible, next_page_token=token)
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from gateway.authentication import Authenticator
 from gateway.batches import Batch
 from gateway.caller import Caller, current_caller
+from gateway.event_filter import event_filter
 from gateway.event_record import events_of
 from gateway.event_watch import EventWatch
 from gateway.fields import Problems
@@ -105,7 +106,7 @@ class Events(EventServiceServicer):
     async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
         """A page of the log, by position."""
         caller, size = current_caller(), page_size(request.page_size)
-        shows = _shown_topics(caller, request.topic)
+        shows, fits = _shown_topics(caller, request.topic), event_filter(request.filter)
         start = self._pages.start(request, caller)
         after = int(start) if start else _not_negative(request.after_position)
         found: list[Event] = []
@@ -115,7 +116,7 @@ class Events(EventServiceServicer):
                 for candidate in (candidate for row in rows for candidate in events_of(row)):
                     if candidate.position > after and len(found) < size:
                         after = candidate.position
-                        if shows(candidate.topic):
+                        if shows(candidate.topic) and fits(candidate):
                             found.append(candidate)
                 if len(found) == size or len(rows) < SCAN_ROWS:
                     break

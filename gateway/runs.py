@@ -8,6 +8,8 @@ from uuid import UUID
 from gateway.authentication import Authenticator
 from gateway.caller import Caller, current_caller
 from gateway.fields import REASON_MAX, Problems
+from gateway.filters import parse_filter
+from gateway.ordering import parse_order
 from gateway.paging import Pages, page_size
 from gateway.requests import Mutation
 from gateway.resources import run_id, task_id
@@ -18,7 +20,8 @@ from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, Hints
-from ordinaut.store.run import NEWEST, RunRecord
+from ordinaut.store.run import RunRecord
+from ordinaut.store.selection import Order, Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
@@ -35,6 +38,8 @@ from ordinaut.v1.run_service_pb2_grpc import RunServiceServicer
 
 READ = "runs:read"
 WRITE = "runs:write"
+NEWEST_FIRST = "create_time desc"
+ORDERS = {"create_time": run.ID}  # a run's id begins with its time
 
 
 class Runs(RunServiceServicer):
@@ -58,7 +63,7 @@ class Runs(RunServiceServicer):
     async def ListRuns(self, request: ListRunsRequest, context: Context) -> ListRunsResponse:
         """A page of the runs that the caller may see, the newest first."""
         caller, size = current_caller(), page_size(request.page_size)
-        before = self._pages.start(request, caller)
+        selection = _selection(request, self._pages.start(request, caller))
         states = [Run.State.Name(state) for state in request.states]
         async with self._database.connection() as connection:
             records = await run.list_page(
@@ -67,7 +72,7 @@ class Runs(RunServiceServicer):
                 owner=caller.owner_filter,
                 task=await _task_filter(connection, caller, request.task),
                 states=states or None,
-                before=UUID(before) if before else NEWEST,
+                selection=selection,
                 size=size,
             )
         token = self._pages.token(request, caller, str(records[-1].id)) if len(records) == size else ""
@@ -110,6 +115,12 @@ class Runs(RunServiceServicer):
         answer = await mutation.once(work)
         self._hints.send(CANCEL, RUN, OUTBOX)
         return answer
+
+
+def _selection(request: ListRunsRequest, start: str) -> Selection:
+    descending = parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending
+    order = Order([run.ID], descending, [UUID(start)] if start else [])
+    return Selection(run.FIELDS, order, parse_filter(request.filter, run.FIELDS))
 
 
 async def _visible(connection: Connection, caller: Caller, wanted: UUID, scope: str, *, steps: bool) -> RunRecord:

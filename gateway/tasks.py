@@ -5,7 +5,9 @@ from google.protobuf.empty_pb2 import Empty
 
 from gateway.caller import Caller, current_caller
 from gateway.fields import REASON_MAX, Problems
+from gateway.filters import parse_filter
 from gateway.lifecycle import announce_task
+from gateway.ordering import parse_order
 from gateway.paging import Pages, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
@@ -20,6 +22,7 @@ from ordinaut.rpc.interceptor import Context
 from ordinaut.store import cursor, due_work, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, SCHEDULE, Hints
+from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -98,12 +101,15 @@ class Tasks(TaskServiceServicer):
     async def ListTasks(self, request: ListTasksRequest, context: Context) -> ListTasksResponse:
         """A page of the tasks that the caller may see."""
         caller, size = current_caller(), page_size(request.page_size)
-        after = self._pages.start(request, caller)
+        order = parse_order(request.order_by, task.FIELDS)
+        selection = Selection(
+            task.FIELDS, order.beyond(self._pages.start(request, caller)), parse_filter(request.filter, task.FIELDS)
+        )
         async with self._database.connection() as connection:
             records = await task.list_page(
-                connection, project=caller.project, owner=caller.owner_filter, after=after, size=size
+                connection, project=caller.project, owner=caller.owner_filter, selection=selection, size=size
             )
-        token = self._pages.token(request, caller, records[-1].name) if len(records) == size else ""
+        token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
         visible = [to_task(record) for record in records if caller.may(READ, record.name)]
         return ListTasksResponse(tasks=visible, next_page_token=token)
 

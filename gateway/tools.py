@@ -5,7 +5,9 @@ from google.protobuf.empty_pb2 import Empty
 
 from gateway.caller import Caller, current_caller, missing_scope
 from gateway.fields import Problems, output_only
+from gateway.filters import parse_filter
 from gateway.masks import apply, masked_paths
+from gateway.ordering import parse_order
 from gateway.paging import Pages, page_size
 from gateway.peers import Engines
 from gateway.requests import Mutation
@@ -20,6 +22,7 @@ from ordinaut.names import SYSTEM_PROJECT, split_name
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import tool
 from ordinaut.store.database import Database
+from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.tool import ToolRecord
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -82,10 +85,13 @@ class Tools(ToolServiceServicer):
     async def ListTools(self, request: ListToolsRequest, context: Context) -> ListToolsResponse:
         """A page of the project's tools and the system's."""
         caller, size = current_caller(), page_size(request.page_size)
-        after = self._pages.start(request, caller)
+        order = parse_order(request.order_by, tool.FIELDS)
+        selection = Selection(
+            tool.FIELDS, order.beyond(self._pages.start(request, caller)), parse_filter(request.filter, tool.FIELDS)
+        )
         async with self._database.connection() as connection:
-            records = await tool.list_page(connection, project=caller.project, after=after, size=size)
-        token = self._pages.token(request, caller, records[-1].name) if len(records) == size else ""
+            records = await tool.list_page(connection, project=caller.project, selection=selection, size=size)
+        token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
         visible = [to_tool(record) for record in records if caller.may(READ, record.name)]
         return ListToolsResponse(tools=visible, next_page_token=token)
 

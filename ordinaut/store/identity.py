@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ordinaut.errors import AlreadyExistsError
+from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 from ordinaut.v1.error_pb2 import ErrorReason
 
 SQL = Queries(__file__)
 TOKEN_PREFIX = "ord"  # noqa: S105 - the beginning that all tokens share
 FIRST_AGENT = "admin"
+FIELDS = {
+    "name": Field("'agents/' || name", sort="name"),
+    "display_name": Field("display_name"),
+    "scopes": Field("scopes", Kind.LIST),
+    "create_time": Field("create_time", Kind.TIME, sort="create_time"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +108,9 @@ async def get_agent(connection: Connection, project: str, name: str) -> AgentRec
     return AgentRecord(**row) if row else None
 
 
-async def list_agents(connection: Connection, *, project: str, after: str, size: int) -> list[AgentRecord]:
-    """At most `size` agents whose names come after `after`, by name."""
-    rows = await SQL.list_agents.rows(connection, project=project, after=after, size=size)
+async def list_agents(connection: Connection, *, project: str, selection: Selection, size: int) -> list[AgentRecord]:
+    """At most `size` agents that `selection` (over FIELDS) picks."""
+    rows = await SQL.list_agents.page(connection, selection, project=project, size=size)
     return [AgentRecord(**row) for row in rows]
 
 

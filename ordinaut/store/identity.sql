@@ -10,11 +10,12 @@ RETURNING name, display_name, scopes, create_time;
 -- query get_agent: One agent.
 SELECT name, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name;
 
--- query list_agents: A page of a project's agents by name.
+-- query list_agents: A page of a project's agents.
 SELECT name, display_name, scopes, create_time
 FROM agent
-WHERE project = :project AND name > :after
-ORDER BY name
+WHERE project = :project
+-- filter
+-- order
 LIMIT :size;
 
 -- query agent_scopes: What an agent may do.

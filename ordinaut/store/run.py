@@ -5,11 +5,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
-NEWEST = UUID(int=2**128 - 1)
+STATES = frozenset({"QUEUED", "RUNNING"}) | TERMINAL
+KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL"})
+FIELDS = {
+    "task": Field("'tasks/' || task_name"),
+    "owner": Field("owner"),
+    "state": Field("state", choices=STATES),
+    "kind": Field("kind", choices=KINDS),
+    "trigger": Field("trigger"),
+    "claims": Field("claims", Kind.NUMBER),
+    "error.code": Field("error ->> 'code'"),
+    "cancel_reason": Field("cancel_reason"),
+    "scheduled_time": Field("scheduled_time", Kind.TIME),
+    "create_time": Field("create_time", Kind.TIME),
+    "start_time": Field("start_time", Kind.TIME),
+    "end_time": Field("end_time", Kind.TIME),
+}
+ID = Field("id", Kind.ID, sort="id")  # its order is that of create_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +85,17 @@ async def list_page(
     owner: str | None,
     task: UUID | None,
     states: Sequence[str] | None,
-    before: UUID,
+    selection: Selection,
     size: int,
 ) -> list[RunRecord]:
-    """At most `size` runs with ids below `before`, the newest first, without steps; None stands for any."""
-    rows = await SQL.list.rows(
+    """At most `size` runs that `selection` (over FIELDS) picks, without steps; None stands for any."""
+    rows = await SQL.list.page(
         connection,
+        selection,
         project=project,
         owner=owner,
         task=task,
         states=None if states is None else list(states),
-        before=before,
         size=size,
     )
     return [RunRecord(**row) for row in rows]

@@ -49,28 +49,29 @@ WHERE d.id = ANY(:ids::uuid[])
 UNION ALL
 SELECT id, 'ENDED' FROM run WHERE id = ANY(:ids::uuid[]);
 
--- query list: A page of runs, the newest first; of one owner, one task, some states, or of any when these are NULL.
+-- query list: A page of runs; of one owner, one task, some states, or of any when these are NULL.
 -- include columns
   NULL::text AS steps
 FROM (
   (
     SELECT * FROM (
 -- include live
-      WHERE project = :project AND id < :before::uuid AND (:owner::text IS NULL OR owner = :owner)
-        AND (:task::uuid IS NULL OR task = :task)
+      WHERE project = :project AND (:owner::text IS NULL OR owner = :owner) AND (:task::uuid IS NULL OR task = :task)
     ) AS l
-    WHERE :states::text[] IS NULL OR state = ANY(:states)
-    ORDER BY id DESC
+    WHERE (:states::text[] IS NULL OR state = ANY(:states))
+-- filter
+-- order
     LIMIT :size
   )
   UNION ALL
   (
 -- include ended
-    WHERE project = :project AND id < :before AND (:owner IS NULL OR owner = :owner)
+    WHERE project = :project AND (:owner IS NULL OR owner = :owner)
       AND (:task IS NULL OR task = :task) AND (:states IS NULL OR state = ANY(:states))
-    ORDER BY id DESC
+-- filter
+-- order
     LIMIT :size
   )
 ) AS r
-ORDER BY r.id DESC
+-- order
 LIMIT :size;

@@ -2,7 +2,8 @@
 
 A file holds named blocks. `-- query NAME: intent` begins a statement, `-- fragment NAME: intent` a piece that other
 statements take in with a line `-- include NAME`; `include FILE.NAME` takes it from another file. `:name` is a
-parameter. Nothing is ever formatted into SQL.
+parameter. Nothing is ever formatted into SQL; in the lists that callers filter and order, lines `-- filter` and
+`-- order` mark where `selection` puts its fixed texts.
 """
 
 import re
@@ -12,8 +13,12 @@ from typing import Any
 
 import asyncpg
 
+from ordinaut.store.selection import Selection
+
 HEAD = re.compile(r"^-- (query|fragment) (\w+): (.+)$", re.MULTILINE)
 INCLUDE = re.compile(r"^[ \t]*-- include (?:(\w+)\.)?(\w+)$", re.MULTILINE)
+FILTER = re.compile(r"^[ \t]*-- filter$", re.MULTILINE)
+ORDER = re.compile(r"^[ \t]*-- order$", re.MULTILINE)
 PARAMETER = re.compile(r"(?<![:\w']):([a-z][a-z_]*)")
 FOLDER = Path(__file__).parent
 
@@ -48,6 +53,12 @@ class Query:
         status = await connection.execute(self.text, *self._ordered(arguments))
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
+
+    async def page(self, connection: Connection, selection: Selection, **arguments: Any) -> list[Any]:
+        """Every row, with a selection's SQL in the places of the lines `-- filter` and `-- order`."""
+        clause = selection.sql(len(self.parameters) + 1)
+        text = FILTER.sub(lambda _: clause.filter, ORDER.sub(lambda _: clause.order, self.text))
+        return await connection.fetch(text, *self._ordered(arguments), *clause.values)
 
     def _ordered(self, arguments: dict[str, Any]) -> list[Any]:
         if arguments.keys() != set(self.parameters):

@@ -4,9 +4,21 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
+FIELDS = {
+    "name": Field("'tasks/' || t.name", sort="t.name"),
+    "owner": Field("t.owner"),
+    "display_name": Field("t.display_name"),
+    "description": Field("t.description"),
+    "labels": Field("t.labels", Kind.MAP),
+    "state": Field("t.state", choices=frozenset({"ACTIVE", "PAUSED", "COMPLETED"})),
+    "version": Field("t.version", Kind.NUMBER),
+    "create_time": Field("t.create_time", Kind.TIME, sort="t.create_time"),
+    "update_time": Field("t.update_time", Kind.TIME, sort="t.update_time"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +112,10 @@ async def lock(connection: Connection, *, project: str, name: str, owner: str | 
 
 
 async def list_page(
-    connection: Connection, *, project: str, owner: str | None, after: str, size: int
+    connection: Connection, *, project: str, owner: str | None, selection: Selection, size: int
 ) -> list[TaskRecord]:
-    """At most `size` tasks whose names come after `after`, by name."""
-    rows = await SQL.list.rows(connection, project=project, owner=owner, after=after, size=size)
+    """At most `size` tasks that `selection` (over FIELDS) picks."""
+    rows = await SQL.list.page(connection, selection, project=project, owner=owner, size=size)
     return [TaskRecord(**row) for row in rows]
 
 

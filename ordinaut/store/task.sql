@@ -41,11 +41,11 @@ FOR UPDATE OF t;
 -- include columns
 WHERE t.uid = :task;
 
--- query list: A page of tasks by name.
+-- query list: A page of tasks.
 -- include columns
-WHERE t.project = :project AND t.name > :after AND t.delete_time IS NULL
-  AND (:owner::text IS NULL OR t.owner = :owner)
-ORDER BY t.name
+WHERE t.project = :project AND t.delete_time IS NULL AND (:owner::text IS NULL OR t.owner = :owner)
+-- filter
+-- order
 LIMIT :size;
 
 -- query to_run: What RunTask needs of a task, the id of the run to be, and how many live runs there are, counted up to

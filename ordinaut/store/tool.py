@@ -4,9 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
+FIELDS = {
+    "name": Field("'tools/' || name", sort="name"),
+    "owner": Field("owner"),
+    "description": Field("coalesce(definition ->> 'description', '')"),
+    "effect": Field("coalesce(definition ->> 'effect', 'IDEMPOTENT')", choices=frozenset({"READ", "IDEMPOTENT"})),
+    "create_time": Field("create_time", Kind.TIME, sort="create_time"),
+    "update_time": Field("update_time", Kind.TIME, sort="update_time"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +55,9 @@ async def get(connection: Connection, project: str, name: str) -> ToolRecord | N
     return ToolRecord(**row) if row else None
 
 
-async def list_page(connection: Connection, *, project: str, after: str, size: int) -> list[ToolRecord]:
-    """At most `size` tools of the project and the system whose names come after `after`, by name."""
-    rows = await SQL.list.rows(connection, project=project, after=after, size=size)
+async def list_page(connection: Connection, *, project: str, selection: Selection, size: int) -> list[ToolRecord]:
+    """At most `size` tools of the project and the system that `selection` (over FIELDS) picks."""
+    rows = await SQL.list.page(connection, selection, project=project, size=size)
     return [ToolRecord(**row) for row in rows]
 
 

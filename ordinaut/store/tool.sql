@@ -14,10 +14,11 @@ WHERE project IN (:project, '_') AND name = :name
 ORDER BY project = '_'
 LIMIT 1;
 
--- query list: A page of the project's and the system's tools by name.
+-- query list: A page of the project's and the system's tools.
 -- include columns
-WHERE project IN (:project, '_') AND name > :after
-ORDER BY name
+WHERE project IN (:project, '_')
+-- filter
+-- order
 LIMIT :size;
 
 -- query update: Stores a changed definition, unless somebody else was faster.

@@ -30,7 +30,7 @@ from ordinaut.v1 import agent_pb2 as ordinaut_dot_v1_dot_agent__pb2
 from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fordinaut/v1/agent_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x17ordinaut/v1/agent.proto\x1a\x19ordinaut/v1/options.proto\"\x8a\x01\n\x12\x43reateAgentRequest\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentB\x04\xe2\x41\x01\x02R\x05\x61gent\x12\x1f\n\x08\x61gent_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\x07\x61gentId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"+\n\x0fGetAgentRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"[\n\x11ListAgentsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"h\n\x12ListAgentsResponse\x12*\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x12.ordinaut.v1.AgentR\x06\x61gents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9c\x01\n\x17\x43reateAgentTokenRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12>\n\x0b\x61gent_token\x18\x02 \x01(\x0b\x32\x17.ordinaut.v1.AgentTokenB\x04\xe2\x41\x01\x01R\nagentToken\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"X\n\x17RevokeAgentTokenRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x0f\n\rWhoAmIRequest\"l\n\x0eWhoAmIResponse\x12(\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentR\x05\x61gent\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes2\x96\x06\n\x0c\x41gentService\x12~\n\x0b\x43reateAgent\x12\x1f.ordinaut.v1.CreateAgentRequest\x1a\x12.ordinaut.v1.Agent\":\xda\x41\x0e\x61gent,agent_id\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02\x13\"\n/v1/agents:\x05\x61gent\x12o\n\x08GetAgent\x12\x1c.ordinaut.v1.GetAgentRequest\x1a\x12.ordinaut.v1.Agent\"1\xda\x41\x04name\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=agents/*}\x12p\n\nListAgents\x12\x1e.ordinaut.v1.ListAgentsRequest\x1a\x1f.ordinaut.v1.ListAgentsResponse\"!\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/agents\x12\xa9\x01\n\x10\x43reateAgentToken\x12$.ordinaut.v1.CreateAgentTokenRequest\x1a\x17.ordinaut.v1.AgentToken\"V\xda\x41\x12parent,agent_token\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02+\"\x1c/v1/{parent=agents/*}/tokens:\x0b\x61gent_token\x12\x97\x01\n\x10RevokeAgentToken\x12$.ordinaut.v1.RevokeAgentTokenRequest\x1a\x16.google.protobuf.Empty\"E\xda\x41\x04name\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02(\"#/v1/{name=agents/*/tokens/*}:revoke:\x01*\x12]\n\x06WhoAmI\x12\x1a.ordinaut.v1.WhoAmIRequest\x1a\x1b.ordinaut.v1.WhoAmIResponse\"\x1a\x8a\xb5\x18\x04self\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/whoamib\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fordinaut/v1/agent_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x17ordinaut/v1/agent.proto\x1a\x19ordinaut/v1/options.proto\"\x8a\x01\n\x12\x43reateAgentRequest\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentB\x04\xe2\x41\x01\x02R\x05\x61gent\x12\x1f\n\x08\x61gent_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\x07\x61gentId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"+\n\x0fGetAgentRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x9a\x01\n\x11ListAgentsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"h\n\x12ListAgentsResponse\x12*\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x12.ordinaut.v1.AgentR\x06\x61gents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9c\x01\n\x17\x43reateAgentTokenRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12>\n\x0b\x61gent_token\x18\x02 \x01(\x0b\x32\x17.ordinaut.v1.AgentTokenB\x04\xe2\x41\x01\x01R\nagentToken\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"X\n\x17RevokeAgentTokenRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x0f\n\rWhoAmIRequest\"l\n\x0eWhoAmIResponse\x12(\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentR\x05\x61gent\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes2\x96\x06\n\x0c\x41gentService\x12~\n\x0b\x43reateAgent\x12\x1f.ordinaut.v1.CreateAgentRequest\x1a\x12.ordinaut.v1.Agent\":\xda\x41\x0e\x61gent,agent_id\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02\x13\"\n/v1/agents:\x05\x61gent\x12o\n\x08GetAgent\x12\x1c.ordinaut.v1.GetAgentRequest\x1a\x12.ordinaut.v1.Agent\"1\xda\x41\x04name\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=agents/*}\x12p\n\nListAgents\x12\x1e.ordinaut.v1.ListAgentsRequest\x1a\x1f.ordinaut.v1.ListAgentsResponse\"!\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/agents\x12\xa9\x01\n\x10\x43reateAgentToken\x12$.ordinaut.v1.CreateAgentTokenRequest\x1a\x17.ordinaut.v1.AgentToken\"V\xda\x41\x12parent,agent_token\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02+\"\x1c/v1/{parent=agents/*}/tokens:\x0b\x61gent_token\x12\x97\x01\n\x10RevokeAgentToken\x12$.ordinaut.v1.RevokeAgentTokenRequest\x1a\x16.google.protobuf.Empty\"E\xda\x41\x04name\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02(\"#/v1/{name=agents/*/tokens/*}:revoke:\x01*\x12]\n\x06WhoAmI\x12\x1a.ordinaut.v1.WhoAmIRequest\x1a\x1b.ordinaut.v1.WhoAmIResponse\"\x1a\x8a\xb5\x18\x04self\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/whoamib\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAGENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTAGENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTAGENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAGENTSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTAGENTSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAGENTSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTAGENTSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_CREATEAGENTTOKENREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATEAGENTTOKENREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
   _globals['_CREATEAGENTTOKENREQUEST'].fields_by_name['agent_token']._loaded_options = None
@@ -75,18 +79,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEAGENTREQUEST']._serialized_end=356
   _globals['_GETAGENTREQUEST']._serialized_start=358
   _globals['_GETAGENTREQUEST']._serialized_end=401
-  _globals['_LISTAGENTSREQUEST']._serialized_start=403
-  _globals['_LISTAGENTSREQUEST']._serialized_end=494
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=496
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=600
-  _globals['_CREATEAGENTTOKENREQUEST']._serialized_start=603
-  _globals['_CREATEAGENTTOKENREQUEST']._serialized_end=759
-  _globals['_REVOKEAGENTTOKENREQUEST']._serialized_start=761
-  _globals['_REVOKEAGENTTOKENREQUEST']._serialized_end=849
-  _globals['_WHOAMIREQUEST']._serialized_start=851
-  _globals['_WHOAMIREQUEST']._serialized_end=866
-  _globals['_WHOAMIRESPONSE']._serialized_start=868
-  _globals['_WHOAMIRESPONSE']._serialized_end=976
-  _globals['_AGENTSERVICE']._serialized_start=979
-  _globals['_AGENTSERVICE']._serialized_end=1769
+  _globals['_LISTAGENTSREQUEST']._serialized_start=404
+  _globals['_LISTAGENTSREQUEST']._serialized_end=558
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=560
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=664
+  _globals['_CREATEAGENTTOKENREQUEST']._serialized_start=667
+  _globals['_CREATEAGENTTOKENREQUEST']._serialized_end=823
+  _globals['_REVOKEAGENTTOKENREQUEST']._serialized_start=825
+  _globals['_REVOKEAGENTTOKENREQUEST']._serialized_end=913
+  _globals['_WHOAMIREQUEST']._serialized_start=915
+  _globals['_WHOAMIREQUEST']._serialized_end=930
+  _globals['_WHOAMIRESPONSE']._serialized_start=932
+  _globals['_WHOAMIRESPONSE']._serialized_end=1040
+  _globals['_AGENTSERVICE']._serialized_start=1043
+  _globals['_AGENTSERVICE']._serialized_end=1833
 # @@protoc_insertion_point(module_scope)

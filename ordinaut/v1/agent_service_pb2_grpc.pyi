@@ -44,7 +44,7 @@ class AgentServiceStub:
     Errors: NOT_FOUND.
     """
     ListAgents: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListAgentsRequest, _agent_service_pb2.ListAgentsResponse]
-    """Lists the project's agents by name.
+    """Lists the project's agents.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     CreateAgentToken: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreateAgentTokenRequest, _agent_pb2.AgentToken]
@@ -72,7 +72,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     Errors: NOT_FOUND.
     """
     ListAgents: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListAgentsRequest, _agent_service_pb2.ListAgentsResponse]  # type: ignore[assignment]
-    """Lists the project's agents by name.
+    """Lists the project's agents.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     CreateAgentToken: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreateAgentTokenRequest, _agent_pb2.AgentToken]  # type: ignore[assignment]
@@ -115,7 +115,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.ListAgentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ListAgentsResponse, _abc.Awaitable[_agent_service_pb2.ListAgentsResponse]]:
-        """Lists the project's agents by name.
+        """Lists the project's agents.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
 

@@ -29,7 +29,7 @@ from ordinaut.v1 import event_pb2 as ordinaut_dot_v1_dot_event__pb2
 from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fordinaut/v1/event_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17ordinaut/v1/event.proto\x1a\x19ordinaut/v1/options.proto\"j\n\x13PublishEventRequest\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.EventB\x04\xe2\x41\x01\x02R\x05\x65vent\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x84\x01\n\x19\x42\x61tchPublishEventsRequest\x12\x42\n\x08requests\x18\x01 \x03(\x0b\x32 .ordinaut.v1.PublishEventRequestB\x04\xe2\x41\x01\x02R\x08requests\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"H\n\x1a\x42\x61tchPublishEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.ordinaut.v1.EventR\x06\x65vents\"\xa4\x01\n\x11ListEventsRequest\x12\x1a\n\x05topic\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x05topic\x12+\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01R\rafterPosition\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"h\n\x12ListEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.ordinaut.v1.EventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n\x12WatchEventsRequest\x12\x1a\n\x05topic\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x05topic\x12\x30\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x00R\rafterPosition\x88\x01\x01\x42\x11\n\x0f_after_position\"?\n\x13WatchEventsResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.EventR\x05\x65vent2\x96\x04\n\x0c\x45ventService\x12y\n\x0cPublishEvent\x12 .ordinaut.v1.PublishEventRequest\x1a\x12.ordinaut.v1.Event\"3\xda\x41\x05\x65vent\x8a\xb5\x18\x0e\x65vents:publish\x82\xd3\xe4\x93\x02\x13\"\n/v1/events:\x05\x65vent\x12\x9b\x01\n\x12\x42\x61tchPublishEvents\x12&.ordinaut.v1.BatchPublishEventsRequest\x1a\'.ordinaut.v1.BatchPublishEventsResponse\"4\x8a\xb5\x18\x0e\x65vents:publish\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/events:batchPublish:\x01*\x12p\n\nListEvents\x12\x1e.ordinaut.v1.ListEventsRequest\x1a\x1f.ordinaut.v1.ListEventsResponse\"!\x8a\xb5\x18\x0b\x65vents:read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/events\x12{\n\x0bWatchEvents\x12\x1f.ordinaut.v1.WatchEventsRequest\x1a .ordinaut.v1.WatchEventsResponse\"\'\x8a\xb5\x18\x0b\x65vents:read\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/events:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fordinaut/v1/event_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17ordinaut/v1/event.proto\x1a\x19ordinaut/v1/options.proto\"j\n\x13PublishEventRequest\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.EventB\x04\xe2\x41\x01\x02R\x05\x65vent\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x84\x01\n\x19\x42\x61tchPublishEventsRequest\x12\x42\n\x08requests\x18\x01 \x03(\x0b\x32 .ordinaut.v1.PublishEventRequestB\x04\xe2\x41\x01\x02R\x08requests\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"H\n\x1a\x42\x61tchPublishEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.ordinaut.v1.EventR\x06\x65vents\"\xc2\x01\n\x11ListEventsRequest\x12\x1a\n\x05topic\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x05topic\x12+\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01R\rafterPosition\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\"h\n\x12ListEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.ordinaut.v1.EventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n\x12WatchEventsRequest\x12\x1a\n\x05topic\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x05topic\x12\x30\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x00R\rafterPosition\x88\x01\x01\x42\x11\n\x0f_after_position\"?\n\x13WatchEventsResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.EventR\x05\x65vent2\x96\x04\n\x0c\x45ventService\x12y\n\x0cPublishEvent\x12 .ordinaut.v1.PublishEventRequest\x1a\x12.ordinaut.v1.Event\"3\xda\x41\x05\x65vent\x8a\xb5\x18\x0e\x65vents:publish\x82\xd3\xe4\x93\x02\x13\"\n/v1/events:\x05\x65vent\x12\x9b\x01\n\x12\x42\x61tchPublishEvents\x12&.ordinaut.v1.BatchPublishEventsRequest\x1a\'.ordinaut.v1.BatchPublishEventsResponse\"4\x8a\xb5\x18\x0e\x65vents:publish\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/events:batchPublish:\x01*\x12p\n\nListEvents\x12\x1e.ordinaut.v1.ListEventsRequest\x1a\x1f.ordinaut.v1.ListEventsResponse\"!\x8a\xb5\x18\x0b\x65vents:read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/events\x12{\n\x0bWatchEvents\x12\x1f.ordinaut.v1.WatchEventsRequest\x1a .ordinaut.v1.WatchEventsResponse\"\'\x8a\xb5\x18\x0b\x65vents:read\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/events:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTEVENTSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTEVENTSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['topic']._loaded_options = None
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['topic']._serialized_options = b'\342A\001\001'
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['after_position']._loaded_options = None
@@ -71,13 +73,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHPUBLISHEVENTSRESPONSE']._serialized_start=431
   _globals['_BATCHPUBLISHEVENTSRESPONSE']._serialized_end=503
   _globals['_LISTEVENTSREQUEST']._serialized_start=506
-  _globals['_LISTEVENTSREQUEST']._serialized_end=670
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=672
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=776
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=778
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=895
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=897
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=960
-  _globals['_EVENTSERVICE']._serialized_start=963
-  _globals['_EVENTSERVICE']._serialized_end=1497
+  _globals['_LISTEVENTSREQUEST']._serialized_end=700
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=702
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=806
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=808
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=925
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=927
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=990
+  _globals['_EVENTSERVICE']._serialized_start=993
+  _globals['_EVENTSERVICE']._serialized_end=1527
 # @@protoc_insertion_point(module_scope)

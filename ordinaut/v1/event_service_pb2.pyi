@@ -109,6 +109,7 @@ class ListEventsRequest(_message.Message):
     AFTER_POSITION_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     topic: _builtins.str
     """A topic or pattern; empty: all."""
     after_position: _builtins.int
@@ -117,6 +118,10 @@ class ListEventsRequest(_message.Message):
     """At most 1000; 50 when unset."""
     page_token: _builtins.str
     """From the previous page."""
+    filter: _builtins.str
+    """AIP-160, over `topic`, `source`, `subject`, `id`, `publisher`, `position`, `depth`, `publish_time` and what is
+    inside `data`, such as `data.order.total`.
+    """
     def __init__(
         self,
         *,
@@ -124,10 +129,11 @@ class ListEventsRequest(_message.Message):
         after_position: _builtins.int = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "page_size", b"page_size", "page_token", b"page_token", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dordinaut/v1/run_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\"Y\n\rGetRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12.\n\x04view\x18\x02 \x01(\x0e\x32\x14.ordinaut.v1.RunViewB\x04\xe2\x41\x01\x01R\x04view\"\xa9\x01\n\x0fListRunsRequest\x12\x18\n\x04task\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x04task\x12\x34\n\x06states\x18\x02 \x03(\x0e\x32\x16.ordinaut.v1.Run.StateB\x04\xe2\x41\x01\x01R\x06states\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"`\n\x10ListRunsResponse\x12$\n\x04runs\x18\x01 \x03(\x0b\x32\x10.ordinaut.v1.RunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n\x0fWatchRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"6\n\x10WatchRunResponse\x12\"\n\x03run\x18\x01 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\"o\n\x10\x43\x61ncelRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId*8\n\x07RunView\x12\x18\n\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\x32\xd3\x03\n\nRunService\x12\x65\n\x06GetRun\x12\x1a.ordinaut.v1.GetRunRequest\x1a\x10.ordinaut.v1.Run\"-\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/{name=runs/*}\x12\x66\n\x08ListRuns\x12\x1c.ordinaut.v1.ListRunsRequest\x1a\x1d.ordinaut.v1.ListRunsResponse\"\x1d\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12~\n\x08WatchRun\x12\x1c.ordinaut.v1.WatchRunRequest\x1a\x1d.ordinaut.v1.WatchRunResponse\"3\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=runs/*}:watch0\x01\x12v\n\tCancelRun\x12\x1d.ordinaut.v1.CancelRunRequest\x1a\x10.ordinaut.v1.Run\"8\xda\x41\x04name\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=runs/*}:cancel:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dordinaut/v1/run_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\"Y\n\rGetRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12.\n\x04view\x18\x02 \x01(\x0e\x32\x14.ordinaut.v1.RunViewB\x04\xe2\x41\x01\x01R\x04view\"\xe8\x01\n\x0fListRunsRequest\x12\x18\n\x04task\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x04task\x12\x34\n\x06states\x18\x02 \x03(\x0e\x32\x16.ordinaut.v1.Run.StateB\x04\xe2\x41\x01\x01R\x06states\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"`\n\x10ListRunsResponse\x12$\n\x04runs\x18\x01 \x03(\x0b\x32\x10.ordinaut.v1.RunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n\x0fWatchRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"6\n\x10WatchRunResponse\x12\"\n\x03run\x18\x01 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\"o\n\x10\x43\x61ncelRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId*8\n\x07RunView\x12\x18\n\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\x32\xd3\x03\n\nRunService\x12\x65\n\x06GetRun\x12\x1a.ordinaut.v1.GetRunRequest\x1a\x10.ordinaut.v1.Run\"-\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/{name=runs/*}\x12\x66\n\x08ListRuns\x12\x1c.ordinaut.v1.ListRunsRequest\x1a\x1d.ordinaut.v1.ListRunsResponse\"\x1d\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12~\n\x08WatchRun\x12\x1c.ordinaut.v1.WatchRunRequest\x1a\x1d.ordinaut.v1.WatchRunResponse\"3\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=runs/*}:watch0\x01\x12v\n\tCancelRun\x12\x1d.ordinaut.v1.CancelRunRequest\x1a\x10.ordinaut.v1.Run\"8\xda\x41\x04name\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=runs/*}:cancel:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRUNSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTRUNSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTRUNSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTRUNSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTRUNSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTRUNSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTRUNSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_WATCHRUNREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_WATCHRUNREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_CANCELRUNREQUEST'].fields_by_name['name']._loaded_options = None
@@ -64,20 +68,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['WatchRun']._serialized_options = b'\332A\004name\212\265\030\truns:read\202\323\344\223\002\031\022\027/v1/{name=runs/*}:watch'
   _globals['_RUNSERVICE'].methods_by_name['CancelRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['CancelRun']._serialized_options = b'\332A\004name\212\265\030\nruns:write\202\323\344\223\002\035\"\030/v1/{name=runs/*}:cancel:\001*'
-  _globals['_RUNVIEW']._serialized_start=759
-  _globals['_RUNVIEW']._serialized_end=815
+  _globals['_RUNVIEW']._serialized_start=822
+  _globals['_RUNVIEW']._serialized_end=878
   _globals['_GETRUNREQUEST']._serialized_start=184
   _globals['_GETRUNREQUEST']._serialized_end=273
   _globals['_LISTRUNSREQUEST']._serialized_start=276
-  _globals['_LISTRUNSREQUEST']._serialized_end=445
-  _globals['_LISTRUNSRESPONSE']._serialized_start=447
-  _globals['_LISTRUNSRESPONSE']._serialized_end=543
-  _globals['_WATCHRUNREQUEST']._serialized_start=545
-  _globals['_WATCHRUNREQUEST']._serialized_end=588
-  _globals['_WATCHRUNRESPONSE']._serialized_start=590
-  _globals['_WATCHRUNRESPONSE']._serialized_end=644
-  _globals['_CANCELRUNREQUEST']._serialized_start=646
-  _globals['_CANCELRUNREQUEST']._serialized_end=757
-  _globals['_RUNSERVICE']._serialized_start=818
-  _globals['_RUNSERVICE']._serialized_end=1285
+  _globals['_LISTRUNSREQUEST']._serialized_end=508
+  _globals['_LISTRUNSRESPONSE']._serialized_start=510
+  _globals['_LISTRUNSRESPONSE']._serialized_end=606
+  _globals['_WATCHRUNREQUEST']._serialized_start=608
+  _globals['_WATCHRUNREQUEST']._serialized_end=651
+  _globals['_WATCHRUNRESPONSE']._serialized_start=653
+  _globals['_WATCHRUNRESPONSE']._serialized_end=707
+  _globals['_CANCELRUNREQUEST']._serialized_start=709
+  _globals['_CANCELRUNREQUEST']._serialized_end=820
+  _globals['_RUNSERVICE']._serialized_start=881
+  _globals['_RUNSERVICE']._serialized_end=1348
 # @@protoc_insertion_point(module_scope)

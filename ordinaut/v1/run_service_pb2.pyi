@@ -80,12 +80,20 @@ class ListRunsRequest(_message.Message):
     STATES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     """Only of this task, `tasks/{task}`."""
     page_size: _builtins.int
     """At most 1000; 50 when unset."""
     page_token: _builtins.str
     """From the previous page."""
+    filter: _builtins.str
+    """AIP-160, over `task`, `owner`, `state`, `kind`, `trigger`, `claims`, `error.code`, `cancel_reason`,
+    `scheduled_time`, `create_time`, `start_time`, `end_time`.
+    """
+    order_by: _builtins.str
+    """`create_time desc` (when unset) or `create_time`."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.Run.State.ValueType]:
         """Only in one of these states."""
@@ -97,10 +105,12 @@ class ListRunsRequest(_message.Message):
         states: _abc.Iterable[_run_pb2.Run.State.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "states", b"states", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "states", b"states", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,7 +128,7 @@ class ListRunsResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]:
-        """The newest first."""
+        """As ordered."""
 
     def __init__(
         self,

@@ -63,7 +63,7 @@ class TaskServiceStub:
     Errors: NOT_FOUND.
     """
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
-    """Lists the caller's tasks, an admin's call those of the whole project, by name.
+    """Lists the caller's tasks, an admin's call those of the whole project.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_pb2.Task]
@@ -120,7 +120,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Errors: NOT_FOUND.
     """
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
-    """Lists the caller's tasks, an admin's call those of the whole project, by name.
+    """Lists the caller's tasks, an admin's call those of the whole project.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
@@ -210,7 +210,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ListTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ListTasksResponse, _abc.Awaitable[_task_service_pb2.ListTasksResponse]]:
-        """Lists the caller's tasks, an admin's call those of the whole project, by name.
+        """Lists the caller's tasks, an admin's call those of the whole project.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
 

@@ -31,7 +31,7 @@ from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 from ordinaut.v1 import tool_pb2 as ordinaut_dot_v1_dot_tool__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eordinaut/v1/tool_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x19ordinaut/v1/options.proto\x1a\x16ordinaut/v1/tool.proto\"\x84\x01\n\x11\x43reateToolRequest\x12+\n\x04tool\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.ToolB\x04\xe2\x41\x01\x02R\x04tool\x12\x1d\n\x07tool_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06toolId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"*\n\x0eGetToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"Z\n\x10ListToolsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"d\n\x11ListToolsResponse\x12\'\n\x05tools\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.ToolR\x05tools\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x01\n\x11UpdateToolRequest\x12+\n\x04tool\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.ToolB\x04\xe2\x41\x01\x02R\x04tool\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"l\n\x11\x44\x65leteToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId2\xe1\x04\n\x0bToolService\x12v\n\nCreateTool\x12\x1e.ordinaut.v1.CreateToolRequest\x1a\x11.ordinaut.v1.Tool\"5\xda\x41\x0ctool,tool_id\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tools:\x04tool\x12j\n\x07GetTool\x12\x1b.ordinaut.v1.GetToolRequest\x1a\x11.ordinaut.v1.Tool\"/\xda\x41\x04name\x8a\xb5\x18\ntools:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tools/*}\x12k\n\tListTools\x12\x1d.ordinaut.v1.ListToolsRequest\x1a\x1e.ordinaut.v1.ListToolsResponse\"\x1f\x8a\xb5\x18\ntools:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tools\x12\x88\x01\n\nUpdateTool\x12\x1e.ordinaut.v1.UpdateToolRequest\x1a\x11.ordinaut.v1.Tool\"G\xda\x41\x10tool,update_mask\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{tool.name=tools/*}:\x04tool\x12v\n\nDeleteTool\x12\x1e.ordinaut.v1.DeleteToolRequest\x1a\x16.google.protobuf.Empty\"0\xda\x41\x04name\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tools/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eordinaut/v1/tool_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x19ordinaut/v1/options.proto\x1a\x16ordinaut/v1/tool.proto\"\x84\x01\n\x11\x43reateToolRequest\x12+\n\x04tool\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.ToolB\x04\xe2\x41\x01\x02R\x04tool\x12\x1d\n\x07tool_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06toolId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"*\n\x0eGetToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x99\x01\n\x10ListToolsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"d\n\x11ListToolsResponse\x12\'\n\x05tools\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.ToolR\x05tools\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x01\n\x11UpdateToolRequest\x12+\n\x04tool\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.ToolB\x04\xe2\x41\x01\x02R\x04tool\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"l\n\x11\x44\x65leteToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId2\xe1\x04\n\x0bToolService\x12v\n\nCreateTool\x12\x1e.ordinaut.v1.CreateToolRequest\x1a\x11.ordinaut.v1.Tool\"5\xda\x41\x0ctool,tool_id\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tools:\x04tool\x12j\n\x07GetTool\x12\x1b.ordinaut.v1.GetToolRequest\x1a\x11.ordinaut.v1.Tool\"/\xda\x41\x04name\x8a\xb5\x18\ntools:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tools/*}\x12k\n\tListTools\x12\x1d.ordinaut.v1.ListToolsRequest\x1a\x1e.ordinaut.v1.ListToolsResponse\"\x1f\x8a\xb5\x18\ntools:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tools\x12\x88\x01\n\nUpdateTool\x12\x1e.ordinaut.v1.UpdateToolRequest\x1a\x11.ordinaut.v1.Tool\"G\xda\x41\x10tool,update_mask\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{tool.name=tools/*}:\x04tool\x12v\n\nDeleteTool\x12\x1e.ordinaut.v1.DeleteToolRequest\x1a\x16.google.protobuf.Empty\"0\xda\x41\x04name\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tools/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTOOLSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTTOOLSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTTOOLSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTOOLSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTTOOLSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTOOLSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTTOOLSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_UPDATETOOLREQUEST'].fields_by_name['tool']._loaded_options = None
   _globals['_UPDATETOOLREQUEST'].fields_by_name['tool']._serialized_options = b'\342A\001\002'
   _globals['_UPDATETOOLREQUEST'].fields_by_name['update_mask']._loaded_options = None
@@ -76,14 +80,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATETOOLREQUEST']._serialized_end=382
   _globals['_GETTOOLREQUEST']._serialized_start=384
   _globals['_GETTOOLREQUEST']._serialized_end=426
-  _globals['_LISTTOOLSREQUEST']._serialized_start=428
-  _globals['_LISTTOOLSREQUEST']._serialized_end=518
-  _globals['_LISTTOOLSRESPONSE']._serialized_start=520
-  _globals['_LISTTOOLSRESPONSE']._serialized_end=620
-  _globals['_UPDATETOOLREQUEST']._serialized_start=623
-  _globals['_UPDATETOOLREQUEST']._serialized_end=791
-  _globals['_DELETETOOLREQUEST']._serialized_start=793
-  _globals['_DELETETOOLREQUEST']._serialized_end=901
-  _globals['_TOOLSERVICE']._serialized_start=904
-  _globals['_TOOLSERVICE']._serialized_end=1513
+  _globals['_LISTTOOLSREQUEST']._serialized_start=429
+  _globals['_LISTTOOLSREQUEST']._serialized_end=582
+  _globals['_LISTTOOLSRESPONSE']._serialized_start=584
+  _globals['_LISTTOOLSRESPONSE']._serialized_end=684
+  _globals['_UPDATETOOLREQUEST']._serialized_start=687
+  _globals['_UPDATETOOLREQUEST']._serialized_end=855
+  _globals['_DELETETOOLREQUEST']._serialized_start=857
+  _globals['_DELETETOOLREQUEST']._serialized_end=965
+  _globals['_TOOLSERVICE']._serialized_start=968
+  _globals['_TOOLSERVICE']._serialized_end=1577
 # @@protoc_insertion_point(module_scope)

@@ -88,7 +88,7 @@ class ToolServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTools(self, request, context):
-        """Lists the project's tools and those of the system, by name.
+        """Lists the project's tools and those of the system.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

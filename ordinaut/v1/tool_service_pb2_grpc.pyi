@@ -47,7 +47,7 @@ class ToolServiceStub:
     Errors: NOT_FOUND.
     """
     ListTools: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.ListToolsRequest, _tool_service_pb2.ListToolsResponse]
-    """Lists the project's tools and those of the system, by name.
+    """Lists the project's tools and those of the system.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     UpdateTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.UpdateToolRequest, _tool_pb2.Tool]
@@ -76,7 +76,7 @@ class ToolServiceAsyncStub(ToolServiceStub):
     Errors: NOT_FOUND.
     """
     ListTools: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.ListToolsRequest, _tool_service_pb2.ListToolsResponse]  # type: ignore[assignment]
-    """Lists the project's tools and those of the system, by name.
+    """Lists the project's tools and those of the system.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     UpdateTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.UpdateToolRequest, _tool_pb2.Tool]  # type: ignore[assignment]
@@ -120,7 +120,7 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_service_pb2.ListToolsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_service_pb2.ListToolsResponse, _abc.Awaitable[_tool_service_pb2.ListToolsResponse]]:
-        """Lists the project's tools and those of the system, by name.
+        """Lists the project's tools and those of the system.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
 

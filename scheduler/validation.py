@@ -61,7 +61,7 @@ def validate(schedule: Schedule, now: datetime, stored: bool, since: datetime | 
     check_exclusions(completed, choice.zone, found)
     if found.violations:
         return Checked(found.violations, schedule, ())
-    _check_instants(completed, found)
+    _check_instants(completed, None if stored else since, found)
     warnings = () if found.violations else advice(schedule, completed, since)
     return Checked(found.violations, completed, warnings)
 
@@ -138,11 +138,13 @@ def _lacks_start(text: str) -> bool:
         return False  # the check of the trigger itself reports it
 
 
-def _check_instants(schedule: Schedule, found: Findings) -> None:
-    """Each trigger has instants; the window must leave some of them."""
+def _check_instants(schedule: Schedule, since: datetime | None, found: Findings) -> None:
+    """Each trigger has instants; the window and the exclusions must leave some of them."""
     whole = compiled(schedule)
     try:
         first = whole.next_open(None)[0]
+        if first and since and whole.next(since)[0] and not whole.next_open(since)[0]:
+            first = None
     except ScheduleError as error:
         found.take("triggers", error)
         return

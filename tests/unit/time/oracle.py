@@ -101,10 +101,11 @@ class CronOracle:
     weekdays: frozenset[int]
     starred: frozenset[str]
 
-    def places(self) -> Places:
-        """Vixie: fixed times are made up after short gaps and run once, others follow real time."""
+    def places(self, gap: str = "", overlap: str = "") -> Places:
+        """What is said, else Vixie: fixed times are made up after short gaps and run once, others follow real time."""
         real_time = bool(self.starred & {"minutes", "hours"})
-        return Places("SKIP", "BOTH") if real_time else Places("RUN_AFTER", "FIRST", LONGEST_MADE_UP_BY_CRON)
+        by_kind = ("SKIP", "BOTH") if real_time else ("RUN_AFTER", "FIRST")
+        return Places(gap or by_kind[0], overlap or by_kind[1], LONGEST_MADE_UP_BY_CRON)
 
     def fits(self, local: datetime) -> bool:
         """The expression names the local minute."""

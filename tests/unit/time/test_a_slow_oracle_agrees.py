@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from scheduler.triggers.clock_change import BY_KIND, Dst
 from scheduler.triggers.cron import CronTrigger
 from scheduler.triggers.rrule import RRuleTrigger
 from scheduler.triggers.trigger import TimeTrigger
@@ -25,7 +26,6 @@ ZONES = (
 )  # fmt: skip
 PER_WALL = 12
 REAL_TIME_SHARE = 40
-RFC = Places("SHIFT", "FIRST")
 
 
 def clock_change(random: Random, name: str) -> datetime:
@@ -69,6 +69,13 @@ def random_cron(random: Random) -> CronOracle:
     return CronOracle(text, minutes[1], hours[1], days[1], months[1], weekdays[1], starred)
 
 
+def random_dst(random: Random) -> Dst:
+    """What a schedule says of clock changes: mostly nothing."""
+    if random.random() < 0.5:
+        return BY_KIND
+    return Dst(random.choice(("", "RUN_AFTER", "SHIFT", "SKIP")), random.choice(("", "FIRST", "LAST", "BOTH")))
+
+
 def following(trigger: TimeTrigger, after: datetime, number: int) -> list[datetime]:
     """The trigger's next instants."""
     found: list[datetime] = []
@@ -102,9 +109,10 @@ def test_cron() -> None:
         edge = begin + timedelta(hours=26)
         for _ in range(PER_WALL):
             cron = random_cron(random)
-            expected = [time for time in cron.times(seen, cron.places()) if time > edge]
-            said = f"{cron.text} in {name} after {edge.isoformat()} (seed {SEED})"
-            instants += compare(CronTrigger(cron.text, zone(name)), expected[:REAL_TIME_SHARE], edge, said)
+            dst = random_dst(random)
+            expected = [time for time in cron.times(seen, cron.places(dst.gap, dst.overlap)) if time > edge]
+            said = f"{cron.text} in {name} with {dst} after {edge.isoformat()} (seed {SEED})"
+            instants += compare(CronTrigger(cron.text, zone(name), dst), expected[:REAL_TIME_SHARE], edge, said)
             rules += 1
     print(f"cron: {instants} instants of {rules} expressions, seed {SEED}, no difference")
 
@@ -156,13 +164,15 @@ def test_rules() -> None:
         change = clock_change(random, name)
         rule = random_rule(random, local_minute(name, change - timedelta(days=random.randint(1, 6))))
         nominals = rule.nominals(10, rule.start.date() + timedelta(days=1500))
+        dst = random_dst(random)
+        places = Places(dst.gap or "SHIFT", dst.overlap or "FIRST")
         expected: set[datetime] = set()
         for local in nominals:
             noon = datetime.combine(local.date(), datetime.min.time(), UTC)
-            expected |= set(RFC.of(local, wall(name, noon - timedelta(hours=16), 54 * 60)))
-        trigger = RRuleTrigger(rule.text, zone(name))
+            expected |= set(places.of(local, wall(name, noon - timedelta(hours=16), 54 * 60)))
+        trigger = RRuleTrigger(rule.text, zone(name), dst)
         begin = datetime(1971, 1, 1, tzinfo=UTC)
-        instants += compare(trigger, sorted(expected), begin, f"{rule.text} in {name} (seed {SEED})")
+        instants += compare(trigger, sorted(expected), begin, f"{rule.text} in {name} with {dst} (seed {SEED})")
         rules += 1
     print(f"rules: {instants} instants of {rules} rules, seed {SEED}, no difference")
 

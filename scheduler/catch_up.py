@@ -10,6 +10,7 @@ from ordinaut.store.hints import OUTBOX, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from scheduler import next_instant
+from scheduler.lifecycle import set_aside
 from scheduler.metrics import ENQUEUED, UNFIRED
 from scheduler.missed import CatchUpPolicy, Passed, missed
 from scheduler.schedule import CompiledSchedule
@@ -37,15 +38,16 @@ class CatchUp:
             row = await cursor.late(connection)
             if row is None:
                 return False
-            document = json.loads(row["schedule"])
-            schedule, policy = CompiledSchedule.compile(document), CatchUpPolicy.of(document)
-            passed = await asyncio.to_thread(missed, schedule, policy, row)
+            try:
+                passed, columns = await asyncio.to_thread(_computed, row)
+            except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the catching up of all others
+                await set_aside(connection, row["task"], f"could not be caught up: {defect}")
+                return True
             await record(connection, row, passed)
             if passed.next is None:
                 await _move(connection, row, passed)
+                await cursor.plan(connection, columns)
                 return True
-            columns = cursor.PlanColumns()
-            next_instant.add(columns, row["task"], row["generation"], schedule, passed.next, passed.state)
             await cursor.plan(connection, columns)
             fired = await cursor.fire_one(connection, row["task"])
             await cursor.count_catch_up(connection, self._per_second)
@@ -53,6 +55,19 @@ class CatchUp:
         log.info("caught_up", task=str(row["task"]), recorded=passed.count)
         self._hints.send(WORK, OUTBOX)
         return True
+
+
+def _computed(row: Any) -> tuple[Passed, cursor.PlanColumns]:
+    """What has passed, and what the cursor says next: the instant to run, or where the search goes on at once."""
+    document = json.loads(row["schedule"])
+    schedule = CompiledSchedule.compile(document)
+    passed = missed(schedule, CatchUpPolicy.of(document), row)
+    instant, state, columns = passed.next, passed.state, cursor.PlanColumns()
+    if not passed.all_seen:
+        instant, state = schedule.next(passed.last_instant, state)
+    if instant is not None:
+        next_instant.add(columns, row["task"], row["generation"], schedule, instant, state)
+    return passed, columns
 
 
 async def record(connection: Connection, row: Any, passed: Passed) -> None:

@@ -3,10 +3,8 @@
 from ordinaut.store import cursor
 from ordinaut.store.database import DATA_ERRORS, Database
 from ordinaut.store.hints import OUTBOX, WORK, Hints
-from ordinaut.telemetry import get_logger
-from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED, SET_ASIDE
-
-log = get_logger()
+from scheduler.lifecycle import set_aside
+from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED
 
 
 class Fire:
@@ -41,7 +39,6 @@ class Fire:
             if batch > 1:
                 return await self._halving(batch // 2)
             async with self._database.transaction() as connection:
-                task = await cursor.set_aside_due(connection, f"could not be fired: {failure}")
-            SET_ASIDE.inc()
-            log.error("cursor_set_aside", task=str(task), failure=str(failure))
+                if task := await cursor.first_due(connection):
+                    await set_aside(connection, task, f"could not be fired: {failure}")
             return cursor.Fired(self._batch, 0)

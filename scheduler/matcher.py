@@ -11,13 +11,13 @@ import orjson
 
 from ordinaut.expressions import ExpressionError, compile_expression
 from ordinaut.names import topic_matcher
-from ordinaut.store import cursor, due_work, event
+from ordinaut.store import due_work, event
 from ordinaut.store.database import Database
 from ordinaut.store.hints import EVENTS, OUTBOX, WORK, Hints, wait_hint
 from ordinaut.store.sql import Connection, Record
 from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
-from scheduler.lifecycle import task_event
+from scheduler.lifecycle import complete
 from scheduler.metrics import CHAINS_STOPPED, CONDITION_FAILED, ENQUEUED, MATCHED
 
 log = get_logger()
@@ -118,8 +118,7 @@ class Matcher:
             enqueued = await due_work.enqueue_for_events(connection, found)
             ENQUEUED.labels("event").inc(enqueued)
             self._hints.send(WORK, OUTBOX)
-        for row in await cursor.complete_tasks(connection, list(ended)):
-            await event.announce(connection, row["project"], [task_event("completed", row["uid"], row["name"])])
+        await complete(connection, list(ended))
 
 
 def _events(entry: Entry) -> list[Numbered]:

@@ -8,20 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store import cursor, event
-from ordinaut.store.database import Database
+from ordinaut.store import cursor
+from ordinaut.store.database import DATA_ERRORS, Database
 from ordinaut.store.hints import OUTBOX, Hints
 from ordinaut.store.sql import Connection, Record
-from ordinaut.telemetry import get_logger
 from scheduler import next_instant
 from scheduler.catch_up import record
-from scheduler.lifecycle import task_event
-from scheduler.metrics import PLANNED, SET_ASIDE
+from scheduler.lifecycle import complete, set_aside
+from scheduler.metrics import PLANNED
 from scheduler.missed import Passed, passed_while_paused
 from scheduler.schedule import CompiledSchedule
-from scheduler.triggers.problem import ScheduleError
 
-log = get_logger()
 BATCH_SECONDS = 0.1
 
 
@@ -45,14 +42,32 @@ class Plan:
 
     async def turn(self) -> bool:
         """Plans one batch; True when there was any."""
+        return await self._halving(self._batch)
+
+    async def _halving(self, batch: int) -> bool:
+        """A batch that PostgreSQL refuses is halved; a cursor that is guilty alone is set aside."""
+        try:
+            return await self._plan(batch)
+        except DATA_ERRORS as failure:
+            if batch > 1:
+                return await self._halving(batch // 2)
+            async with self._database.transaction() as connection:
+                if task := await cursor.first_unplanned(connection):
+                    await set_aside(connection, task, f"could not be planned: {failure}")
+            return True
+
+    async def _plan(self, batch: int) -> bool:
         async with self._database.transaction() as connection:
-            rows = await cursor.unplanned(connection, self._batch)
+            rows = await cursor.unplanned(connection, batch)
             if not rows:
                 return False
             planned = await asyncio.to_thread(compute, rows)
             await self._write(connection, planned)
         PLANNED.inc(len(planned.columns.tasks))
         if planned.ended:
+            async with self._database.transaction() as connection:
+                await complete(connection, planned.ended)
+        if planned.ended or planned.failed:
             self._hints.send(OUTBOX)
         return True
 
@@ -68,11 +83,7 @@ class Plan:
             )
         await cursor.plan(connection, planned.columns)
         for task, reason in planned.failed:
-            SET_ASIDE.inc()
-            log.error("cursor_set_aside", task=str(task), failure=reason)
-            await cursor.set_aside(connection, task=task, reason=f"could not be planned: {reason}")
-        for row in await cursor.complete_tasks(connection, planned.ended):
-            await event.announce(connection, row["project"], [task_event("completed", row["uid"], row["name"])])
+            await set_aside(connection, task, f"could not be planned: {reason}")
 
 
 def compute(rows: Sequence[Any]) -> Planned:
@@ -84,8 +95,8 @@ def compute(rows: Sequence[Any]) -> Planned:
             break
         try:
             _compute_one(row, planned)
-        except ScheduleError as problem:
-            planned.failed.append((row["task"], problem.message))
+        except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the clock of all others
+            planned.failed.append((row["task"], str(defect) or type(defect).__name__))
     return planned
 
 
@@ -99,5 +110,5 @@ def _compute_one(row: Any, planned: Planned) -> None:
             return
     instant, state = schedule.next(row["last_instant"], state)
     next_instant.add(planned.columns, row["task"], row["generation"], schedule, instant, state)
-    if instant is None:
+    if instant is None and schedule.has_time_triggers:
         planned.ended.append(row["task"])

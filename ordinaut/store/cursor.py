@@ -131,17 +131,26 @@ async def seconds_to_next(connection: Connection) -> float | None:
     return None if row["next_fire_time"] is None else (row["next_fire_time"] - row["now"]).total_seconds()
 
 
-async def set_aside(connection: Connection, *, task: UUID, reason: str) -> None:
-    """Pauses a task whose schedule cannot be worked on."""
-    await SQL.set_aside.run(connection, task=task, reason=reason)
+async def set_aside(connection: Connection, *, task: UUID, reason: str) -> list[Record]:
+    """Pauses a task whose schedule cannot be worked on; its (uid, project, name) if it was active."""
+    return await SQL.set_aside.rows(connection, task=task, reason=reason)
 
 
-async def set_aside_due(connection: Connection, reason: str) -> UUID | None:
-    """Pauses the task of the cursor that a batch of one would fire; names it."""
+async def first_due(connection: Connection) -> UUID | None:
+    """Locks the cursor that a batch of one would fire."""
     task: UUID | None = await SQL.first_due.value(connection)
-    if task is not None:
-        await set_aside(connection, task=task, reason=reason)
     return task
+
+
+async def first_unplanned(connection: Connection) -> UUID | None:
+    """Locks the cursor that a batch of one would plan."""
+    task: UUID | None = await SQL.first_unplanned.value(connection)
+    return task
+
+
+async def ended(connection: Connection, batch: int) -> list[UUID]:
+    """Up to `batch` active tasks whose schedule has ended."""
+    return [row["task"] for row in await SQL.ended.rows(connection, batch=batch)]
 
 
 async def unplanned(connection: Connection, batch: int) -> list[Record]:

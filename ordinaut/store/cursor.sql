@@ -160,12 +160,23 @@ LIMIT 1
 FOR UPDATE SKIP LOCKED;
 
 -- query set_aside: A task whose schedule cannot be worked on is paused, with the reason.
-WITH paused AS (
-  UPDATE task
-  SET state = 'PAUSED', state_reason = :reason, update_time = clock_now(), revision = revision + 1
-  WHERE uid = :task
+WITH still AS (
+  UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task
 )
-UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
+UPDATE task
+SET state = 'PAUSED', state_reason = :reason, update_time = clock_now(), revision = revision + 1
+WHERE uid = :task AND state = 'ACTIVE'
+RETURNING uid, project, name;
+
+-- query first_unplanned: The cursor that a batch of one would plan.
+SELECT task FROM schedule_cursor WHERE next_fire_time IS NULL ORDER BY task LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- query ended: Active tasks whose schedule has ended; normally each waits for its last run.
+SELECT c.task
+FROM schedule_cursor AS c
+JOIN task AS t ON t.uid = c.task
+WHERE c.next_fire_time = 'infinity' AND c.trigger_state IS NOT NULL AND t.state = 'ACTIVE' AND t.delete_time IS NULL
+LIMIT :batch;
 
 -- query record_unfired: Occurrences that will not run, neighbours with one outcome and reason in one row.
 INSERT INTO occurrence (project, task, key, trigger, instant, last_instant, count, outcome, reason, create_time)

@@ -1,0 +1,98 @@
+"""A pipeline as a Mermaid flowchart."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+ESCAPES = {'"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "'", "\n": " "}
+MAX_LABEL = 60
+
+
+def mermaid(pipeline: Mapping[str, Any]) -> str:
+    """The flowchart of a document, which need not be valid: what cannot be drawn is left out."""
+    drawing = _Drawing()
+    drawing.lines.append("flowchart TD")
+    ends = drawing.sequence(_steps(pipeline.get("steps")), ["start"], "    ")
+    for node in ends:
+        drawing.link(node, "done", "    ")
+    drawing.lines += ["    start((start))", "    done((end))"]
+    handlers = _steps(pipeline.get("on_error"))
+    if handlers:
+        drawing.lines.append("    failed{{failed}}")
+        drawing.sequence(handlers, ["failed"], "    ")
+    return "\n".join(drawing.lines) + "\n"
+
+
+class _Drawing:
+    """Lines of a flowchart; every step gets a node `n1`, `n2` …, every block a subgraph."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._count = 0
+
+    def sequence(self, steps: Sequence[Mapping[str, Any]], before: list[str], indent: str) -> list[str]:
+        """Draws steps behind the nodes `before`; gives the nodes that come last."""
+        for step in steps:
+            node = self._node()
+            blocks = list(_blocks(step))
+            if blocks:
+                self._block(node, step, blocks, indent)
+            else:
+                self.lines.append(f'{indent}{node}["{_label(step)}"]')
+            for previous in before:
+                self.link(previous, node, indent, str(step.get("if") or ""))
+            self._handlers(node, step, indent)
+            before = [node]
+        return before
+
+    def _block(self, node: str, step: Mapping[str, Any], blocks: Sequence[tuple[str, Any]], indent: str) -> None:
+        self.lines.append(f'{indent}subgraph {node}["{_label(step)}"]')
+        for name, steps in blocks:
+            deeper = indent + "    "
+            if name:
+                self.lines.append(f'{deeper}subgraph {node}_{self._node()}["{_escaped(name)}"]')
+            self.sequence(_steps(steps), [], deeper + ("    " if name else ""))
+            if name:
+                self.lines.append(f"{deeper}end")
+        self.lines.append(f"{indent}end")
+
+    def _handlers(self, node: str, step: Mapping[str, Any], indent: str) -> None:
+        handlers = _steps(step.get("on_error"))
+        if handlers:
+            first = f"n{self._count + 1}"
+            self.sequence(handlers, [], indent)
+            self.lines.append(f"{indent}{node} -. on error .-> {first}")
+
+    def link(self, one: str, other: str, indent: str, condition: str = "") -> None:
+        """An arrow, with its condition."""
+        arrow = f'-->|"{_escaped(condition)}"|' if condition else "-->"
+        self.lines.append(f"{indent}{one} {arrow} {other}")
+
+    def _node(self) -> str:
+        self._count += 1
+        return f"n{self._count}"
+
+
+def _steps(value: Any) -> list[Mapping[str, Any]]:
+    return [step for step in value if isinstance(step, Mapping)] if isinstance(value, list) else []
+
+
+def _blocks(step: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if _steps(step.get("do")):
+        yield "", step["do"]
+    branches = step.get("branches")
+    if isinstance(branches, Mapping):
+        yield from ((str(name), steps) for name, steps in branches.items())
+
+
+def _label(step: Mapping[str, Any]) -> str:
+    words = [str(step.get("name") or step.get("id") or "?")]
+    if step.get("uses"):
+        words.append(str(step["uses"]))
+    if "foreach" in step:
+        words.append(f"for each of {step['foreach']}")
+    return "<br/>".join(_escaped(word) for word in words)
+
+
+def _escaped(text: str) -> str:
+    shown = text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
+    return "".join(ESCAPES.get(character, character) for character in shown)

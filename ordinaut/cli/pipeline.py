@@ -1,0 +1,113 @@
+"""`ordinaut pipeline`: what a pipeline document says, before it is anybody's task."""
+
+import difflib
+import json
+from importlib import resources
+from typing import Annotated, Any
+
+import typer
+
+from ordinaut.cli.files import documents
+from ordinaut.cli.graph import mermaid
+from ordinaut.cli.problem import show
+from ordinaut.cli.session import session_of
+from ordinaut.client import ApiError, Client
+from ordinaut.client.document import DocumentError, Problem, read, whole, written
+from ordinaut.client.failure import PatchError
+from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
+
+app = typer.Typer(no_args_is_help=True, help="Pipelines: check them, draw them, their JSON Schema.")
+File = Annotated[str, typer.Argument(help="YAML or JSON with one pipeline or task; - is stdin.")]
+MAX_ROUNDS = 6
+"""One repair may show the next problem."""
+INVALID = "INVALID_ARGUMENT"
+
+
+@app.command("lint")
+def lint(context: typer.Context, file: File) -> None:
+    """Check a pipeline on the server, and show what would repair it as a diff. Exit code 1: something is wrong."""
+    session = session_of(context)
+    request = _request(_one(file), file)
+
+    async def work(client: Client) -> tuple[Task | None, ApiError | None, dict[str, Any]]:
+        accepted, first, repaired = None, None, request
+        for _ in range(MAX_ROUNDS):
+            try:
+                accepted = await client.tasks.ValidateTask(read(repaired, ValidateTaskRequest()))
+            except ApiError as error:
+                first = first or error
+                following = _repaired(repaired, error)
+                if error.code != INVALID or following == repaired:
+                    break
+                repaired = following
+            else:
+                break
+        return accepted, first, repaired
+
+    accepted, error, repaired = session.call(work)
+    if error is not None:
+        show(error, as_json=session.as_json)
+        if not session.as_json:
+            typer.echo(_difference(request, repaired, file), nl=False)
+        raise typer.Exit(1)
+    for warning in accepted.warnings if accepted is not None else ():
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{file} is valid")
+
+
+@app.command("graph")
+def graph(file: File) -> None:
+    """Draw a pipeline as a Mermaid flowchart. Nothing is asked of a server."""
+    typer.echo(mermaid(_pipeline(_one(file), file)), nl=False)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of the language, for editors and models."""
+    typer.echo(resources.files("ordinaut").joinpath("pipeline.schema.json").read_text(), nl=False)
+
+
+def _one(file: str) -> dict[str, Any]:
+    found = documents(file)
+    if len(found) != 1:
+        raise DocumentError([Problem(file, f"one document is expected, and there are {len(found)}")])
+    return found[0]
+
+
+def _pipeline(document: dict[str, Any], file: str) -> dict[str, Any]:
+    pipeline = document.get("pipeline", document)
+    if not isinstance(pipeline, dict):
+        raise DocumentError([Problem(file, "a pipeline is an object with `steps`")])
+    return pipeline
+
+
+def _request(document: dict[str, Any], file: str) -> dict[str, Any]:
+    """The request that checks it: a task stays a task, anything else is a task's pipeline."""
+    if "pipeline" not in document:
+        return {"task": {"pipeline": document}}
+    task = {key: value for key, value in document.items() if key != "name"}
+    return {"task": {**written(read(task, Task(), file)), "pipeline": document["pipeline"]}}
+
+
+def _repaired(request: dict[str, Any], error: ApiError) -> dict[str, Any]:
+    """The request after every fix that fits."""
+    for fix in error.fixes:
+        try:
+            request = whole(fix.apply(request))
+        except PatchError:
+            continue  # another fix has moved what this one repairs; the next round sees it anew
+    return request
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any], file: str) -> str:
+    lines = difflib.unified_diff(
+        _lines(before), _lines(after), fromfile=file, tofile=f"{file} (repaired)", lineterm="\n", n=2
+    )
+    return "".join(lines)
+
+
+def _lines(request: dict[str, Any]) -> list[str]:
+    task = request["task"]
+    shown = task["pipeline"] if task.keys() == {"pipeline"} else task
+    return json.dumps(shown, indent=2, ensure_ascii=False).splitlines(keepends=True)

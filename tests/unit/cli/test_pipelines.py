@@ -1,0 +1,94 @@
+"""`ordinaut pipeline`: lint shows repairs as a diff, graph and schema ask nobody."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ordinaut.errors import InvalidArgumentError, Repair, Violation
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.task_pb2 import Task
+from tests.unit.cli.conftest import Cli, Gateway
+
+PIPELINE = """
+version: 1
+steps:
+  - {id: agenda, use: calendar.list_events, on_error: [{id: h, uses: a.b}]}
+  - id: all
+    foreach: steps.agenda.events
+    if: "length(steps.agenda.events) > 0"
+    do: [{id: a, uses: weather.forecast}, {id: b, uses: mail.send}]
+  - {id: both, branches: {x: [{id: c, uses: a.c}], y: [{id: d, uses: a.d}]}}
+on_error:
+  - {id: tell, uses: orchestrator.emit}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(PIPELINE)
+    return str(path)
+
+
+def refused() -> InvalidArgumentError:
+    """What the gateway answers to the misspelt `uses`."""
+    move = {"op": "move", "from": "/task/pipeline/steps/0/use", "path": "/task/pipeline/steps/0/uses"}
+    violation = Violation(
+        "task.pipeline.steps[0].use", "unknown key", ErrorReason.INVALID_PIPELINE, Repair("Renames it.", [move])
+    )
+    return InvalidArgumentError.of([violation])
+
+
+def test_lint_shows_what_would_repair_it(cli: Cli, gateway: Gateway, file: str) -> None:
+    """As a unified diff, after asking again whether that is all; the file stays as it is."""
+    gateway.queue["ValidateTask"] = [refused(), Task()]
+    result = cli("pipeline", "lint", file)
+    assert result.exit_code == 1
+    assert "task.pipeline.steps[0].use: unknown key" in result.err
+    assert '-      "use": "calendar.list_events",' in result.out
+    assert '+      "uses": "calendar.list_events"' in result.out
+    second = gateway.requests("ValidateTask")[1]
+    assert second.task.pipeline["steps"][0]["uses"] == "calendar.list_events"
+    assert Path(file).read_text() == PIPELINE
+
+
+def test_lint_says_that_all_is_well(cli: Cli, gateway: Gateway, file: str) -> None:
+    """With warnings beside it."""
+    gateway.answers["ValidateTask"] = Task(warnings=["pipeline.steps[1]: never runs"])
+    result = cli("pipeline", "lint", file)
+    assert (result.exit_code, result.out) == (0, f"{file} is valid\n")
+    assert "never runs" in result.err
+
+
+def test_lint_gives_up_when_repairs_lead_nowhere(cli: Cli, gateway: Gateway, file: str) -> None:
+    """A repair that changes nothing any more is not tried for ever."""
+    gateway.answers["ValidateTask"] = refused()
+    assert cli("pipeline", "lint", file).exit_code == 1
+    assert len(gateway.requests("ValidateTask")) == 2
+
+
+def test_graph_draws_steps_blocks_and_handlers(cli: Cli, gateway: Gateway, file: str) -> None:
+    """As a Mermaid flowchart, without a server."""
+    result = cli("pipeline", "graph", file)
+    lines = [line.strip() for line in result.out.splitlines()]
+    assert (result.exit_code, lines[0], gateway.asked) == (0, "flowchart TD", [])
+    assert 'n3["all<br/>for each of steps.agenda.events"]' in result.out
+    assert "n1 -. on error .-> n2" in lines
+    assert 'n1 -->|"length(steps.agenda.events) #gt; 0"| n3' in lines
+    assert lines.count("end") == sum(line.startswith("subgraph") for line in lines) == 4
+    assert "failed{{failed}}" in lines
+
+
+def test_graph_draws_what_is_broken_too(cli: Cli, tmp_path: Path) -> None:
+    """What cannot be drawn is left out."""
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps({"steps": [1, {"id": '"<x>"\n', "do": 3, "branches": [], "on_error": "fail"}]}))
+    result = cli("pipeline", "graph", str(path))
+    assert result.exit_code == 0
+    assert '["#quot;#lt;x#gt;#quot; "]' in result.out
+
+
+def test_the_schema_is_printed(cli: Cli) -> None:
+    """As the gateway serves it."""
+    assert json.loads(cli("pipeline", "schema").out)["title"] == "Ordinaut pipeline, version 1"

@@ -9,10 +9,10 @@ import pytest
 
 from ordinaut.store import cursor, event
 from ordinaut.store.hints import Hints
-from scheduler import catch_up, plan
 from scheduler.housekeeping import Housekeeping
 from scheduler.matcher import Matcher
 from scheduler.relay import Relay
+from scheduler.schedule import CompiledSchedule
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, NoStream, instants, ledger, settle
 from tests.integration.test_scheduler_fire import EVERY_MINUTE, every
@@ -182,9 +182,8 @@ async def test_a_schedule_that_defeats_the_planner_stops_its_own_task_alone(
             raise OverflowError("a defect")
         return real(schedule)
 
-    real = plan.CompiledSchedule.compile
-    for module in (plan, catch_up):
-        monkeypatch.setattr(module.CompiledSchedule, "compile", staticmethod(compile_or_fail))
+    real = CompiledSchedule.compile
+    monkeypatch.setattr(CompiledSchedule, "compile", staticmethod(compile_or_fail))
     await rig.turn_clock(minutes=1, seconds=30 if late else 0)
     await settle(rig, clockwork)
     state, reason = await _state(rig, guilty)

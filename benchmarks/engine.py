@@ -6,6 +6,7 @@
 import asyncio
 import json
 import os
+import statistics
 import sys
 from collections.abc import AsyncIterator, Mapping
 from importlib import resources
@@ -14,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from benchmarks.targets import Row
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import PipelineEngineServiceStub
 from ordinaut.rpc.channel import internal_channel
@@ -94,8 +96,8 @@ async def measure(stub: Any, engine: int, plan: pb.Definition, runs: int) -> flo
     return (cpu_seconds(engine) - before) / runs * 1_000_000
 
 
-async def main() -> None:
-    """Measures and prints."""
+async def rows(_folder: Path | None = None) -> list[Row]:
+    """Medians of what a run costs the engine, by kind of pipeline."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "pipeline_engine"),
@@ -108,24 +110,27 @@ async def main() -> None:
             raise RuntimeError("the engine has no standard output")
         port = json.loads(await process.stdout.readline())["ports"]["grpc"]
         async with internal_channel(f"127.0.0.1:{port}") as channel:
-            await table(PipelineEngineServiceStub(channel), process.pid)
+            return await medians(PipelineEngineServiceStub(channel), process.pid)
     finally:
         process.terminate()
         await process.wait()
 
 
-async def table(stub: Any, engine: int) -> None:
-    """Prints the medians."""
+async def medians(stub: Any, engine: int) -> list[Row]:
+    """One figure for each kind of pipeline."""
     cases = [
         ("one step, set", definition("set-1", SET, 1), RUNS),
         ("five steps, set", definition("set-5", SET, 5), RUNS),
         ("one step, journaled first", definition("effect-1", EFFECT, 1), RUNS),
         ("five steps, each journaled first", definition("effect-5", EFFECT, 5), RUNS // 4),
     ]
+    found = []
     for name, plan, runs in cases:
-        found = sorted([await measure(stub, engine, plan, runs) for _ in range(ROUNDS)])
-        print(f"{name:34} {found[ROUNDS // 2]:7.1f} µs CPU a run")
+        spent = [await measure(stub, engine, plan, runs) for _ in range(ROUNDS)]
+        found.append(Row(f"CPU of the engine for a run: {name}", statistics.median(spent), "µs"))
+    return found
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    for row in asyncio.run(rows()):
+        print(f"{row.what:70} {row.value:7.1f} {row.unit}")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.floor import floor_rate
+from benchmarks.targets import Row
 from benchmarks.usage import cpu_seconds, resident_mib
 from ordinaut.embedded.binaries import postgres_programs
 from ordinaut.embedded.system import Plan, System
@@ -58,7 +59,7 @@ async def measure(folder: Path) -> Figures:
         figures.memory_mib = {name: resident_mib(pids[0]) for name, pids in said["pids"].items()}
         connection = await asyncpg.connect(said["database_url"])
         try:
-            tasks = {steps: await _task(connection, steps) for steps in RUNS}
+            tasks = {steps: await create_task(connection, steps) for steps in RUNS}
             await _drain(connection, tasks[1], 2_000, said["pids"])  # warm
             for _ in range(ROUNDS):
                 figures.floor.append(await floor_rate(postgres_programs(), said["database_url"]))
@@ -71,7 +72,7 @@ async def measure(folder: Path) -> Figures:
     return figures
 
 
-async def _task(connection: "asyncpg.Connection[Any]", steps: int) -> Any:
+async def create_task(connection: "asyncpg.Connection[Any]", steps: int) -> Any:
     """A task whose steps are each journaled before the next."""
     uid = await connection.fetchval(TASK, f"bench-{steps}")
     tool = "orchestrator.set" if steps == 1 else "orchestrator.get_state"
@@ -95,6 +96,23 @@ async def _drain(
     if failed:
         raise RuntimeError(f"{failed} runs did not succeed")
     return runs / seconds, {name: (after[name] - before[name]) / runs * 1e6 for name in pids}
+
+
+async def rows(folder: Path) -> list[Row]:
+    """The medians beside their targets."""
+    figures = await measure(folder)
+    floor = statistics.median(figures.floor)
+    rates = {steps: statistics.median(figures.rates[steps]) for steps in RUNS}
+    cpu = statistics.median(sum(by_process.values()) for by_process in figures.cpu[1])
+    return [
+        Row("pgbench: claim 100 + complete 100", floor, "rows/s"),
+        Row("runs of one step", rates[1], "runs/s"),
+        Row("the same as a share of pgbench", rates[1] / floor, "", 0.20, 0.40, rises=True),
+        Row("CPU of a run, all processes together", cpu, "µs", 120, 65),
+        Row(
+            "runs of five journaled steps, as a share of one-step runs", rates[5] / rates[1], "", 0.25, 0.4, rises=True
+        ),
+    ]
 
 
 def table(figures: Figures) -> Table:

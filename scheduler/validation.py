@@ -1,7 +1,7 @@
 """Checks a schedule and completes it: every problem at once, as data, with the repair where it is certain."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from google.protobuf.json_format import MessageToDict
@@ -18,6 +18,7 @@ from scheduler.schedule import CompiledSchedule
 from scheduler.trigger_check import TriggerCheck
 from scheduler.triggers.calendar_text import parse_calendar_text, with_start
 from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
+from scheduler.triggers.interval import MAX_INTERVAL, whole_second
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.zone import local_time
 from scheduler.zone_choice import ZoneChoice, choose_zone
@@ -54,7 +55,8 @@ def validate(schedule: Schedule, now: datetime, stored: bool, since: datetime | 
     check_fields(completed, found)
     _complete_ids(completed, found)
     choice = choose_zone(completed, found)
-    _complete(completed, choice, now.replace(microsecond=0))
+    _complete_rules(completed, choice, now)
+    _complete_start(completed, now, found)
     check = TriggerCheck(found, choice.zone, None if stored else since, dst_of(completed))
     for index, trigger in enumerate(completed.triggers):
         check(trigger, f"triggers[{index}]")
@@ -116,19 +118,33 @@ def _complete_ids(schedule: Schedule, found: Findings) -> None:
         seen.add(trigger.id)
 
 
-def _complete(schedule: Schedule, choice: ZoneChoice, now: datetime) -> None:
-    """Writes in the zone and the anchors, which must never move again."""
+def _complete_rules(schedule: Schedule, choice: ZoneChoice, now: datetime) -> None:
+    """Writes in the zone and the start of the rules, which must never move again."""
     schedule.time_zone = choice.name
-    start = local_time(now, choice.zone).replace(fold=0)
+    start = local_time(now.replace(microsecond=0), choice.zone).replace(fold=0)
     for trigger in schedule.triggers:
         if trigger.WhichOneof("kind") == "rrule" and _lacks_start(trigger.rrule):
             trigger.rrule = with_start(trigger.rrule, start, choice.zone)
     for exclusion in schedule.exclusions:
-        if exclusion.rrule and _lacks_start(exclusion.rrule):
+        if exclusion.WhichOneof("kind") == "rrule" and _lacks_start(exclusion.rrule):
             exclusion.rrule = with_start(exclusion.rrule, start, choice.zone)
-    anchored = any(trigger.WhichOneof("kind") == "interval" for trigger in schedule.triggers)
-    if (anchored or schedule.max_occurrences) and not schedule.HasField("start_time"):
-        schedule.start_time.FromDatetime(now)
+
+
+def _complete_start(schedule: Schedule, now: datetime, found: Findings) -> None:
+    """Writes in where intervals and max_occurrences count from: the creation, so that only what can fire counts."""
+    lengths = {trigger.interval.seconds for trigger in schedule.triggers if trigger.WhichOneof("kind") == "interval"}
+    if schedule.HasField("start_time") or not (lengths or schedule.max_occurrences):
+        return
+    if not schedule.max_occurrences:
+        schedule.start_time.FromDatetime(now.replace(microsecond=0))
+    elif not lengths:
+        schedule.start_time.FromDatetime(whole_second(now))
+    elif len(lengths) == 1 and all(trigger.WhichOneof("kind") == "interval" for trigger in schedule.triggers):
+        length = min(max(lengths.pop(), 0), MAX_INTERVAL // timedelta(seconds=1))
+        schedule.start_time.FromDatetime(now.replace(microsecond=0) + timedelta(seconds=length))
+    else:
+        message = "say from when on max_occurrences counts: an interval has company, so it is not certain"
+        found.add("start_time", ErrorReason.FIELD_REQUIRED, message)
 
 
 def _lacks_start(text: str) -> bool:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scheduler.jitter import fire_time
 from scheduler.schedule import CompiledSchedule
 from scheduler.service import upcoming
+from scheduler.validation import compiled
 from tests.unit.time.dst_table import tables
 from tests.unit.time.writing import NOW, accepted, check, problems, take
 
@@ -92,9 +93,23 @@ def test_max_occurrences_ends_the_schedule(most: int) -> None:
         assert CompiledSchedule(schedule).next(last - timedelta(seconds=1), known)[0] is not None
 
 
-def test_max_occurrences_counts_from_a_start_that_is_written_in() -> None:
-    """The creation, unless the schedule says when it starts."""
-    assert check(DAILY, time_zone="UTC", max_occurrences=2).schedule.start_time.ToDatetime(UTC) == NOW
+@pytest.mark.parametrize(
+    ("trigger", "start"),
+    [(DAILY, "2026-05-01T10:00:01Z"), ({"interval": "60s"}, "2026-05-01T10:01:00Z")],
+)
+def test_max_occurrences_counts_what_can_fire(trigger: dict[str, Any], start: str) -> None:
+    """From behind the creation on, for intervals from their first firing; the start is written in."""
+    created = NOW + timedelta(milliseconds=300)
+    found = check(trigger, now=created, time_zone="UTC", max_occurrences=2).schedule
+    assert found.start_time.ToDatetime(UTC) == datetime.fromisoformat(start)
+    assert len(take(compiled(found), created, 5)) == 2
+
+
+def test_max_occurrences_of_intervals_in_company_needs_a_start() -> None:
+    """Otherwise nobody could say what the first occurrence is."""
+    fields: dict[str, Any] = {"time_zone": "UTC", "max_occurrences": 2}
+    assert problems(DAILY, {"interval": "60s"}, **fields) == {"start_time": "FIELD_REQUIRED"}
+    assert not problems(DAILY, {"interval": "60s"}, start_time="2026-06-01T00:00:00Z", **fields)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -1,0 +1,237 @@
+"""Documents as models and people get them wrong, and documents that are right."""
+
+from typing import Any
+
+from tests.unit.engine.pipelines import pipeline, step
+
+LIST = "calendar.list_events"
+SET = "orchestrator.set"
+AGENDA = step("agenda", LIST, input={"start": "${now}"})
+WEATHER = step("w", "weather.forecast", input={"city": "Berlin"})
+
+
+def after_agenda(**modifiers: Any) -> dict[str, Any]:
+    """A pipeline whose second step may be wrong."""
+    return pipeline(AGENDA, step("b", **modifiers))
+
+
+def loop(**keys: Any) -> dict[str, Any]:
+    """A pipeline with a step of structure that may be wrong; `condition` stands for `if`."""
+    return pipeline(
+        AGENDA, {"id": "loop", **{"if" if key == "condition" else key: value for key, value in keys.items()}}
+    )
+
+
+KEYS: dict[str, Any] = {
+    "use_for_uses": pipeline({"id": "a", "use": LIST, "with": {"start": "${now}"}}),
+    "tool_for_uses": pipeline({"id": "a", "tool": LIST, "args": {"start": "${now}"}}),
+    "action_for_uses": pipeline({"id": "a", "action": SET, "input": {"x": 1}}),
+    "call_for_uses": pipeline({"id": "a", "call": SET, "inputs": {"x": 1}}),
+    "capital_uses": pipeline({"id": "a", "Uses": SET}),
+    "parameters_for_with": pipeline({"id": "a", "uses": SET, "parameters": {"x": 1}}),
+    "when_for_if": pipeline(AGENDA, {"id": "b", "uses": SET, "when": "length(steps.agenda.events) > 0"}),
+    "condition_for_if": pipeline(AGENDA, {"id": "b", "uses": SET, "only_if": "steps.agenda.ok"}),
+    "retries_for_retry": pipeline(step("a", retries=3)),
+    "attempts_for_retry": pipeline(step("a", attempts=3)),
+    "misspelt_save_as": pipeline(step("a", save_ass="x")),
+    "register_for_save_as": pipeline(step("a", register="x")),
+    "misspelt_timeout": pipeline(step("a", timout="5s")),
+    "description_for_name": pipeline(step("a", description="Reads the calendar")),
+    "catch_for_on_error": pipeline(step("a", catch="continue")),
+    "on_failure_for_on_error": pipeline(step("a"), on_failure=[step("h")]),
+    "tasks_for_steps": {"version": 1, "tasks": [AGENDA]},
+    "actions_for_steps": {"version": 1, "actions": [AGENDA]},
+    "result_for_output": {"version": 1, "steps": [AGENDA], "result": {"n": 1}},
+    "wrong_version": {"version": 2, "steps": [AGENDA]},
+    "version_as_text": {"version": "1", "steps": [AGENDA]},
+    "version_null": {"version": None, "steps": [AGENDA]},
+    "handler_misspelt": pipeline(step("a", on_failure=[{"id": "h", "uses": SET, "with": {"e": "${eror.code}"}}])),
+}
+NAMES: dict[str, Any] = {
+    "duplicate_id": pipeline(step("a"), step("a")),
+    "three_times_the_same_id": pipeline(step("a"), step("a"), step("a")),
+    "save_as_taken": pipeline(step("a"), step("b", save_as="a")),
+    "save_as_with_capitals": pipeline(step("a", save_as="myResult")),
+    "save_as_with_space": pipeline(step("a", save_as="my result")),
+    "id_with_capitals": pipeline(step("listEvents")),
+    "id_with_hyphen": pipeline(step("my-step")),
+    "id_with_dots": pipeline(step("a.b")),
+    "id_with_digit_first": pipeline(step("1st")),
+    "id_dunder": pipeline(step("__class__")),
+    "id_empty": pipeline(step("")),
+    "id_blank": pipeline(step("   ")),
+    "id_too_long": pipeline(step("a" * 64)),
+    "id_number": pipeline({"id": 7, "uses": SET}),
+    "id_missing": pipeline({"uses": SET}),
+    "id_missing_with_name": pipeline({"name": "Read the Calendar", "uses": SET}),
+    "id_on_error": pipeline(step("on_error")),
+    "id_not_latin": pipeline(step("größe")),
+    "duplicate_in_handler": pipeline(step("a", on_error=[step("a")])),
+    "duplicate_in_branches": pipeline({"id": "p", "branches": {"x": [step("a")], "y": [step("a")]}}),
+    "duplicate_in_do": pipeline({"id": "p", "do": [step("p")]}),
+    "step_for_id": pipeline({"step": "a", "uses": SET}),
+}
+TOOLS: dict[str, Any] = {
+    "unknown_tool_near": pipeline(step("a", "calender.list_event", input={"start": "${now}"})),
+    "unknown_tool_bare_word": pipeline(step("a", "list_events", input={"start": "${now}"})),
+    "unknown_tool_other_namespace": pipeline(step("a", "google.list_events", input={"start": "${now}"})),
+    "unknown_tool_capitals": pipeline(step("a", "Weather.Forecast", input={"city": "B"})),
+    "emit_without_namespace": pipeline(step("a", "emit", input={"topic": "x"})),
+    "input_key_misspelt": pipeline(step("a", LIST, input={"strat": "${now}"})),
+    "input_number_as_text": pipeline(step("a", LIST, input={"start": "x", "limit": "5"})),
+    "input_enum_misspelt": pipeline(step("a", LIST, input={"start": "x", "order": "newst"})),
+    "input_list_without_brackets": pipeline(step("a", LIST, input={"start": "x", "labels": "work"})),
+    "input_boolean_as_text": pipeline(step("a", LIST, input={"start": "x", "all": "true"})),
+    "input_text_as_number": pipeline(step("a", "weather.forecast", input={"city": 5})),
+    "input_two_keys_misspelt": pipeline(step("a", LIST, input={"strat": "${now}", "ordr": "newest"})),
+    "with_null": pipeline(step("a", input=None)),
+    "with_empty_list": pipeline(step("a", input=[])),
+}
+EXPRESSIONS: dict[str, Any] = {
+    "text_in_double_quotes": after_agenda(condition='steps.agenda.status == "ok"'),
+    "text_in_double_quotes_in_template": after_agenda(input={"x": '${default(steps.agenda.x, "none")}'}),
+    "text_in_backticks": after_agenda(condition="steps.agenda.status == `ok`"),
+    "not_of_a_path": after_agenda(condition="!steps.agenda.done"),
+    "not_of_a_long_path": after_agenda(condition="!steps.agenda.events[0].done"),
+    "hyphen_in_path": after_agenda(input={"x": "${steps.agenda.last-name}"}),
+    "single_equals": after_agenda(condition="steps.agenda.n = 3"),
+    "triple_equals": after_agenda(condition="steps.agenda.n === 3"),
+    "python_and": after_agenda(condition="steps.agenda.a and steps.agenda.b"),
+    "python_or": after_agenda(condition="steps.agenda.a or steps.agenda.b"),
+    "step_misspelt": after_agenda(input={"x": "${steps.agend.events}"}),
+    "step_in_other_case": after_agenda(input={"x": "${steps.Agenda.events}"}),
+    "step_without_root": after_agenda(input={"x": "${agenda.events}"}),
+    "step_in_condition_without_root": after_agenda(condition="agenda.ok"),
+    "root_misspelt": pipeline(step("a", input={"x": "${parms.city}"})),
+    "root_in_singular": after_agenda(input={"x": "${stepz.agenda.events}"}),
+    "run_member_misspelt": pipeline(step("a", input={"x": "${run.nam}"})),
+    "step_member_misspelt": pipeline(step("a", input={"x": "${step.atempt}"})),
+    "in_pipeline_handler": pipeline(step("a"), on_error=[step("h", input={"e": "${error.cod}"})]),
+    "error_member_misspelt": pipeline(step("a", on_error=[step("h", input={"e": "${error.mesage}"})])),
+    "in_output": pipeline(AGENDA, output={"x": "${steps.agend.y}"}),
+    "in_list_in_object": after_agenda(input={"x": [{"y": "${steps.agend}"}]}),
+    "in_text": after_agenda(input={"x": "n: ${length(steps.agend.events)}!"}),
+    "twice_in_a_text": after_agenda(input={"x": "${steps.agend.a} ${steps.agend.b}"}),
+    "param_misspelt": {"payload": {"params": {"city": "B"}, "pipeline": [step("a", input={"x": "${params.citty}"})]}},
+}
+VALUES: dict[str, Any] = {
+    "timeout_without_unit": pipeline(step("a", timeout=30)),
+    "pipeline_timeout_without_unit": pipeline(step("a"), timeout=3600),
+    "retry_as_text": pipeline(step("a", retry="3")),
+    "retry_code_in_lower_case": pipeline(step("a", retry={"max": 1, "codes": ["timeout"]})),
+    "retry_code_with_space": pipeline(step("a", retry={"max": 1, "codes": ["tool error"]})),
+    "retry_key_misspelt": pipeline(step("a", retry={"maxx": 1})),
+    "retry_count": pipeline(step("a", retry={"count": 1})),
+    "retry_delay_without_unit": pipeline(step("a", retry={"max": 1, "delay": 5})),
+    "retry_backoff": pipeline(step("a", retry={"max": 1, "backoff": 2})),
+    "on_error_ignore": pipeline(step("a", on_error="ignore")),
+    "on_error_abort": pipeline(step("a", on_error="abort")),
+    "on_error_capitals": pipeline(step("a", on_error="Skip")),
+    "on_error_one_step": pipeline(step("a", on_error=step("h"))),
+    "pipeline_on_error_one_step": pipeline(step("a"), on_error=step("h")),
+    "max_retries_as_text": pipeline(step("a", max_retries="2")),
+}
+STRUCTURE: dict[str, Any] = {
+    "for_each": loop(for_each="steps.agenda.events", uses=SET),
+    "loop_key": loop(loop="steps.agenda.events", uses=SET),
+    "with_items": loop(with_items=[1, 2], uses=SET),
+    "steps_for_do": loop(foreach="steps.agenda.events", steps=[step("x")]),
+    "body_for_do": loop(foreach="steps.agenda.events", body=[step("x")]),
+    "parallel_for_branches": loop(parallel={"x": [step("x")], "y": [step("y")]}),
+    "concurrency": loop(foreach="steps.agenda.events", concurrency=3, uses=SET),
+    "max_parallel_without_foreach": loop(uses=SET, max_parallel=3),
+    "max_parallel_as_text": loop(foreach="steps.agenda.events", uses=SET, max_parallel="3"),
+    "do_one_step": loop(do=step("x")),
+    "branch_one_step": loop(branches={"x": step("x"), "y": [step("y")]}),
+    "branches_as_lists": loop(branches=[[step("x")], [step("y")]]),
+    "branches_as_steps": loop(branches=[step("x"), step("y")]),
+    "branches_with_steps": loop(branches=[{"steps": [step("x")]}, {"steps": [step("y")]}]),
+    "branch_name_with_capitals": loop(branches={"Left": [step("x")], "right": [step("y")]}),
+    "branch_called_on_error": loop(branches={"on_error": [step("x")]}),
+    "with_beside_do": loop(do=[step("x")], **{"with": {"x": 1}}),
+    "timeout_beside_do": loop(do=[step("x")], timeout="5m"),
+    "retry_beside_branches": loop(branches={"a": [step("x")]}, retry=3),
+    "foreach_list_misspelt": loop(foreach="steps.agend.events", uses=SET),
+    "foreach_without_root": loop(foreach="agenda.events", uses=SET),
+    "item_misspelt": loop(foreach="steps.agenda.events", uses=SET, **{"with": {"x": "${itm.name}"}}),
+    "index_misspelt": loop(foreach="steps.agenda.events", uses=SET, **{"with": {"x": "${indx}"}}),
+    "inner_name_outside": pipeline(
+        AGENDA,
+        {"id": "loop", "foreach": "steps.agenda.events", "do": [step("x")]},
+        step("z", input={"v": "${steps.x}"}),
+    ),
+    "inner_id_with_capitals": loop(foreach="steps.agenda.events", do=[step("readOne")]),
+    "inner_tool_misspelt": loop(do=[step("x", "weather.forcast", input={"city": "B"})]),
+    "inner_trap": loop(foreach="steps.agenda.events", do=[step("x", condition='item.kind == "meeting"')]),
+    "outer_handler_of_loop": loop(foreach="steps.agenda.events", uses=SET, on_error=step("h")),
+}
+SEVERAL: dict[str, Any] = {
+    "wrapped": {"payload": {"pipeline": [{"id": "A", "uses": SET}]}},
+    "several_at_once": pipeline(
+        {"id": "A-1", "use": "calendar.list_event", "with": {"strat": "${now}"}, "timeout": 5},
+        step("b", condition='steps.a_1.x == "y"'),
+    ),
+    "several_in_a_loop": loop(
+        for_each="agenda.events",
+        concurrency="4",
+        do={"id": "Read", "tool": "forecast", "args": {"city": "${item.city}"}, "timeout": 5},
+    ),
+    "several_in_branches": pipeline(
+        {"id": "both", "parallel": [{"id": "X", "uses": SET}, {"id": "Y", "uses": SET}], "retry": 2}
+    ),
+}
+HOPELESS: dict[str, Any] = {
+    "empty": pipeline(),
+    "later_modifier": pipeline(step("a", needs_approval=True)),
+    "later_tool": pipeline(step("a", "orchestrator.wait", input={"for": "5m"})),
+    "two_actions": pipeline({"id": "a", "uses": SET, "do": [step("b")]}),
+    "no_such_tool": pipeline(step("a", "zzz.qqq")),
+    "reference_to_itself": pipeline(step("a", input={"x": "${steps.a}"})),
+    "error_outside": pipeline(step("a", input={"x": "${error.code}"})),
+    "foreach_a_number": loop(foreach=5, uses=SET),
+    "placeholder_in_placeholder": pipeline(step("a", input={"x": "${a${b}}"})),
+    "timeout_in_words": pipeline(step("a", timeout="soon")),
+}
+"""What nobody can repair without knowing what was meant."""
+BROKEN = {**KEYS, **NAMES, **TOOLS, **EXPRESSIONS, **VALUES, **STRUCTURE, **SEVERAL, **HOPELESS}
+VALID: dict[str, Any] = {
+    "smallest": pipeline(step("a")),
+    "bare_list": [step("a")],
+    "payload": {"payload": {"params": {"x": 1}, "pipeline": [step("a", input={"x": "${params.x}"})]}},
+    "payload_document": {"payload": {"pipeline": pipeline(step("a"))}},
+    "no_version": {"steps": [step("a")]},
+    "tool": pipeline(AGENDA),
+    "conditions": after_agenda(condition="length(steps.agenda.events) > `0` && !(steps.agenda.done)"),
+    "condition_in_braces": after_agenda(condition="${steps.agenda.n > 25}"),
+    "condition_constant": pipeline(step("a", condition=False), step("b", condition=None)),
+    "duration_forms": pipeline(
+        *[step(f"s{n}", timeout=d) for n, d in enumerate(["90s", "5m", "1h30m", "PT1H", "500ms"])]
+    ),
+    "older_modifiers": pipeline(step("a", timeout_seconds=5, max_retries=2)),
+    "retry_number": pipeline(step("a", retry=0)),
+    "retry_rule": pipeline(
+        step("a", retry={"max": 3, "delay": "1s", "factor": 1.5, "max_delay": "1m", "jitter": False, "codes": ["X_1"]})
+    ),
+    "handlers": pipeline(
+        step("a", on_error=[step("h", input={"e": "${error.code}"})]), on_error=[step("z", input={"e": "${error}"})]
+    ),
+    "continue": pipeline(step("a", on_error="continue", save_as="b", name="A step")),
+    "output": pipeline(AGENDA, output=["${steps.agenda.events}", {"n": 1}], timeout="1h"),
+    "whole_input": pipeline(step("a", input="${params.all}")),
+    "escapes": pipeline(step("a", input={"x": "$${not} {{ this }} $"})),
+    "loop": loop(foreach="steps.agenda.events", uses=SET, **{"with": {"x": "${item}", "n": "${index}"}}),
+    "loop_in_braces": loop(foreach="${steps.agenda.events[?kind == 'a']}", max_parallel=1, uses=SET),
+    "loop_over_list": loop(foreach=[1, "${now}", {"x": 2}], uses=SET),
+    "loop_over_nothing": loop(foreach=[], uses=SET),
+    "loop_of_steps": loop(
+        foreach="steps.agenda.events[:5]", do=[step("x", input={"i": "${item}"}), step("y", input={"x": "${steps.x}"})]
+    ),
+    "group": loop(do=[step("x"), step("y")], condition="steps.agenda.ok"),
+    "branches": loop(branches={"left": [step("x")], "right": [step("y")]}, save_as="both", on_error="continue"),
+    "all_at_once": loop(foreach="steps.agenda.events", branches={"l": [step("x", input={"i": "${item}"})]}),
+    "deep": loop(
+        do=[{"id": "l2", "do": [{"id": "l3", "branches": {"b": [{"id": "l4", "foreach": [1], "do": [step("x")]}]}}]}]
+    ),
+    "filter_with_root": after_agenda(input={"x": "${steps.agenda.events[?days >= params.min]}"}),
+    "times": pipeline(step("a", input={"t": "${now+24h}", "u": "${format_time(now, '%H:%M', 'Europe/Berlin')}"})),
+}

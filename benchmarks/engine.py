@@ -102,7 +102,12 @@ async def rows(_folder: Path | None = None) -> list[Row]:
         sys.executable,
         *("-m", "pipeline_engine"),
         cwd=Path(__file__).parent.parent,
-        env={**os.environ, "ORDINAUT_ENGINE_LISTEN": "127.0.0.1:0", "ORDINAUT_ENGINE_METRICS_PORT": "0"},
+        env={
+            **os.environ,
+            "ORDINAUT_ENGINE_LISTEN": "127.0.0.1:0",
+            "ORDINAUT_ENGINE_METRICS_PORT": "0",
+            "ORDINAUT_LOG_LEVEL": "warning",
+        },
         stdout=asyncio.subprocess.PIPE,
     )
     try:

@@ -4,6 +4,7 @@ Each period is an instant, anchor + n x interval. The BY parts look at what loca
 the period limit it, those shorter expand it. No hour is lost or doubled by a clock change.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -37,7 +38,7 @@ class ElapsedRule:
     __slots__ = ("_anchor", "_limit", "_members", "_rule", "_sets", "_step", "_zone")
 
     def __init__(self, rule: Rule, anchor: datetime, where: ZoneInfo) -> None:
-        self._rule = rule
+        self._rule = rule = _by_minute(rule)
         self._anchor = anchor
         self._zone = where
         self._step = rule.interval * _UNIT[rule.frequency]
@@ -128,3 +129,12 @@ class ElapsedRule:
                 return datetime.combine(local.date(), later)
         day = next_day(self._sets.accepts, self._sets.months, local.date() + _DAY)
         return datetime.combine(day, self._limit.at(0)) if day else None
+
+
+def _by_minute(rule: Rule) -> Rule:
+    """Some minutes of every hour as every minute limited to them.
+
+    It is the same, but also looks at the half hour that some changes of the clock leave of an hour.
+    """
+    every_hour = rule.frequency == Frequency.HOURLY and rule.interval == 1
+    return replace(rule, frequency=Frequency.MINUTELY) if every_hour and rule.minutes and not rule.positions else rule

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import pytest
+
 from scheduler.triggers.clock_change import BY_KIND, Dst
 from scheduler.triggers.cron import CronTrigger
 from scheduler.triggers.rrule import RRuleTrigger
@@ -201,11 +203,21 @@ def test_rules_in_elapsed_time() -> None:
     print(f"elapsed rules: {instants} instants of {rules} rules, seed {SEED}, no difference")
 
 
-def test_a_minute_behind_a_gap_that_swallows_an_earlier_one() -> None:
-    """Found by the oracle: 00:08 is lost where Kiritimati jumped from 00:00 to 00:40, and 00:44 comes all the same."""
-    begin = datetime(1979, 9, 27, tzinfo=UTC)
-    rule = RuleOracle(datetime.fromisoformat("1979-09-27T08:20"), "MINUTELY", 7, 0, {"BYMINUTE": ["33", "44", "8"]})
-    expected = list(rule.elapsed(wall("Pacific/Kiritimati", begin, 5 * 24 * 60)))
-    assert datetime.fromisoformat("1979-10-01T10:44Z") in expected
-    trigger = RRuleTrigger(rule.text, zone("Pacific/Kiritimati"))
-    compare(trigger, expected, begin, rule.text)
+@pytest.mark.parametrize(
+    ("name", "start", "freq", "interval", "by", "at"),
+    [
+        # 00:08 is lost where Kiritimati jumped from 00:00 to 00:40, and 00:44 comes all the same.
+        ("Pacific/Kiritimati", "1979-09-27T08:20", "MINUTELY", 7, {"BYMINUTE": ["33", "44", "8"]}, "1979-10-01T10:44Z"),
+        # Half an hour was left of the hour in which Caracas jumped from 02:30 to 03:00.
+        ("America/Caracas", "2016-04-27T14:30", "HOURLY", 1, {"BYMINUTE": ["8"], "BYHOUR": ["2"]}, "2016-05-01T06:38Z"),
+    ],
+)
+def test_what_the_oracle_found(
+    name: str, start: str, freq: str, interval: int, by: dict[str, list[str]], at: str
+) -> None:
+    """Instants that rules in elapsed time once lost."""
+    rule = RuleOracle(datetime.fromisoformat(start), freq, interval, 0, by)
+    begin = datetime.fromisoformat(start).replace(tzinfo=UTC) - timedelta(days=1)
+    expected = list(rule.elapsed(wall(name, begin, 6 * 24 * 60)))
+    assert datetime.fromisoformat(at) in expected
+    compare(RRuleTrigger(rule.text, zone(name)), expected, begin, rule.text)

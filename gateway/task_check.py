@@ -84,11 +84,13 @@ class TaskCheck:
             warnings=[*timing.warnings, *pipeline.warnings],
         )
 
-    async def upcoming(self, schedule: Schedule) -> list[Upcoming]:
-        """The next times of a stored schedule; none while the scheduler is away."""
+    async def upcoming(self, task: Task) -> list[Upcoming]:
+        """The next times of a stored task, jitter included; none while the scheduler is away."""
         async with self._database.connection() as connection:
             now = await due_work.database_now(connection)
-        request = ValidateScheduleRequest(schedule=schedule, now=timestamp(now), count=UPCOMING, stored=True)
+        request = ValidateScheduleRequest(
+            schedule=task.schedule, now=timestamp(now), count=UPCOMING, stored=True, task_uid=task.uid
+        )
         try:
             answer = await self._scheduler.validate(request, seconds=PREVIEW_SECONDS)
         except OrdinautError:

@@ -26,7 +26,9 @@ from ordinaut.v1.task_service_pb2 import UpdateTaskRequest
 TRIES = 3
 DEFINITION = frozenset({"schedule", "run_policy", "pipeline", "params", "params_schema"})
 STORED_DEFINITION = ("pipeline", "schedule", "run_policy", "params", "params_schema")
-WHAT_THE_CLOCK_READS = ("triggers", "time_zone", "start_time", "end_time")
+WHAT_THE_CLOCK_READS = (
+    "triggers", "time_zone", "start_time", "end_time", "exclusions", "dst", "jitter", "max_occurrences",
+)  # fmt: skip
 # Computed anew for each answer: an unmasked update may send them back as they were read.
 FLEETING = frozenset({"version", "update_time", "upcoming", "warnings"})
 
@@ -67,7 +69,7 @@ class TaskUpdate:
             except _ChangedMeanwhileError:
                 continue
             if change.checked is None and not answer.upcoming:
-                answer.upcoming.extend(await self._check.upcoming(answer.schedule))
+                answer.upcoming.extend(await self._check.upcoming(answer))
             return answer
         raise AbortedError(ErrorReason.ETAG_MISMATCH, f"tasks/{name} changes all the time", {"resource": name})
 

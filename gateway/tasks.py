@@ -95,7 +95,7 @@ class Tasks(TaskServiceServicer):
             raise NotFoundError.of(request.name)
         found = to_task(record)
         if record.state == "ACTIVE":
-            found.upcoming.extend(await self._check.upcoming(found.schedule))
+            found.upcoming.extend(await self._check.upcoming(found))
         return found
 
     async def ListTasks(self, request: ListTasksRequest, context: Context) -> ListTasksResponse:

@@ -1,4 +1,4 @@
-"""grpcurl, buf curl and curl need nothing of ours: the server describes itself, also as each process's health check."""
+"""grpcurl, buf curl and curl need nothing of ours: the server describes itself and tells whether it is well."""
 
 import json
 import subprocess
@@ -112,6 +112,22 @@ def test_a_refusal_comes_with_its_details(shared_system: SystemUnderTest, call: 
     ended = call(shared_system, "ordinaut.v1.TaskService/CreateTask", create)
     assert ended.returncode != 0
     assert "task.pipeline.steps[0].uses" in ended.stdout + ended.stderr
+
+
+def test_curl_alone_creates_runs_and_watches_a_task(shared_system: SystemUnderTest) -> None:
+    said = shared_system.said
+
+    def curl(path: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        caller = ("--header", f"Authorization: Bearer {said['token']}")
+        return called(("curl", "--silent", "--max-time", "30", *caller, *arguments, f"{said['rest']}/v1/{path}"))
+
+    (task,) = answers(curl("tasks?task_id=with-curl", "--json", json.dumps({"pipeline": PIPELINE})))
+    assert task["pipeline"] == PIPELINE
+    (run,) = answers(curl("tasks/with-curl:run", "--json", "{}"))
+    watched = answers(curl(f"{run['name']}:watch", "--no-buffer"))
+    assert watched[-1]["run"]["state"] == "SUCCEEDED"
+    (refused,) = answers(curl("tasks/of-nobody"))
+    assert (refused["error"]["code"], refused["error"]["status"]) == (404, "NOT_FOUND")
 
 
 def test_curl_learns_whether_the_system_is_well(shared_system: SystemUnderTest) -> None:

@@ -10,6 +10,7 @@ from gateway.calls import counted, registration
 from gateway.components import Components
 from gateway.event_watch import EventWatch
 from gateway.events import Events
+from gateway.inline_run import InlineRun
 from gateway.method_scopes import method_scopes
 from gateway.paging import Pages
 from gateway.peers import Engines, Scheduler
@@ -70,11 +71,12 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     components = Components(database, scheduler, engines)
     run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
     check = TaskCheck(database, scheduler, engines)
-    start = TaskRun(database, hints, engines, settings.task_live_runs_max)
+    start = TaskRun(database, hints, engines, settings.live_runs_max)
+    inline = InlineRun(database, hints, check, settings.live_runs_max)
     servicers: dict[str, Any] = {
         "AgentService": Agents(database, pages),
         "EventService": Events(database, hints, pages, event_watch, authenticator),
-        "RunService": Runs(database, hints, pages, run_watch, authenticator),
+        "RunService": Runs(database, hints, pages, inline, run_watch, authenticator),
         "StateService": State(database, pages),
         "SystemService": System(database, components),
         "TaskService": Tasks(database, hints, pages, check, SchedulePreview(database, scheduler), start),

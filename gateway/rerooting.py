@@ -24,8 +24,8 @@ def under(root: str, found: Iterable[Violation]) -> list[Violation]:
 
 def join(root: str, field: str) -> str:
     """The path of `field` inside `root`."""
-    if not field:
-        return root
+    if not field or not root:
+        return root or field
     return f"{root}{field}" if field.startswith("[") else f"{root}.{field}"
 
 
@@ -41,7 +41,7 @@ def _placed(violation: Violation, field: str, root: str) -> Violation:
 
 
 def _moved(repair: Repair, root: str) -> Repair:
-    prefix = "/" + INDEX.sub(r"/\1", root).replace(".", "/")
+    prefix = root and "/" + INDEX.sub(r"/\1", root).replace(".", "/")
     operations = [
         {key: prefix + str(value) if key in POINTERS else value for key, value in operation.items()}
         for operation in repair.operations

@@ -13,8 +13,8 @@ def to_run(record: RunRecord) -> Run:
     """The message, with steps when the record has them."""
     message = Run(
         name=f"runs/{record.id}",
-        task=f"tasks/{record.task_name}",
-        task_version=record.task_version,
+        task=f"tasks/{record.task_name}" if record.task_name else "",
+        task_version=record.task_version if record.task_name else 0,
         kind=Run.Kind.Value(record.kind),
         trigger=record.trigger,
         occurrence=occurrence_id(record.occurrence, record.scheduled_time),

@@ -9,6 +9,7 @@ from gateway.authentication import Authenticator
 from gateway.caller import Caller, current_caller
 from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
+from gateway.inline_run import InlineRun
 from gateway.ordering import parse_order
 from gateway.paging import Pages, page_size
 from gateway.requests import Mutation
@@ -28,6 +29,7 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import (
     BASIC,
     CancelRunRequest,
+    CreateRunRequest,
     GetRunRequest,
     ListRunsRequest,
     ListRunsResponse,
@@ -46,13 +48,24 @@ class Runs(RunServiceServicer):
     """Answers calls about runs."""
 
     def __init__(
-        self, database: Database, hints: Hints, pages: Pages, watch: RunWatch, authenticator: Authenticator
+        self,
+        database: Database,
+        hints: Hints,
+        pages: Pages,
+        inline: InlineRun,
+        watch: RunWatch,
+        authenticator: Authenticator,
     ) -> None:
         self._database = database
         self._hints = hints
         self._pages = pages
+        self._inline = inline
         self._watch = watch
         self._authenticator = authenticator
+
+    async def CreateRun(self, request: CreateRunRequest, context: Context) -> Run:
+        """Runs a pipeline once, without a task."""
+        return await self._inline.start(request, current_caller())
 
     async def GetRun(self, request: GetRunRequest, context: Context) -> Run:
         """One run, with steps unless the view is BASIC."""

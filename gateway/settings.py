@@ -14,7 +14,9 @@ class GatewaySettings(StoreSettings):
     scheduler_address: str = "127.0.0.1:50052"
     engine_addresses: str = Field("127.0.0.1:50053", description="comma list; asked in turn")
 
-    task_live_runs_max: int = Field(5_000, ge=1, description="how many live runs of one task RunTask lets pile up")
+    live_runs_max: int = Field(
+        5_000, ge=1, description="how many live runs of one task, or of one agent without a task, callers can pile up"
+    )
 
     @property
     def engines(self) -> list[str]:

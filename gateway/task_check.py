@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from gateway.fields import DESCRIPTION_MAX, DISPLAY_NAME_MAX, Problems
 from gateway.peers import PREVIEW_SECONDS, Engines, Scheduler
-from gateway.rerooting import reroot
+from gateway.rerooting import join, reroot
 from gateway.run_policy import (
     DEFAULT_MAX_LOSSES,
     DEFAULT_PRIORITY,
@@ -68,11 +69,10 @@ class TaskCheck:
         """
         check_policy(problems, task.run_policy, "task.run_policy")
         document = to_python(task.pipeline)
-        async with self._database.connection() as connection:
-            tools = await tool.named(connection, project, [use.tool for use in tool_uses(document)])
+        tools = await self._tools(project, document)
         timing, pipeline = await self._ask(task, tools, rights, stored=stored)
         problems.extend(reroot(timing.violations, "task.schedule"))
-        problems.extend(_pipeline_problems(pipeline))
+        problems.extend(_pipeline_problems(pipeline, "task"))
         problems.check()
         require_rights(rights, document, "task.pipeline")
         return CheckedTask(
@@ -83,6 +83,20 @@ class TaskCheck:
             upcoming=list(timing.upcoming),
             warnings=[*timing.warnings, *pipeline.warnings],
         )
+
+    async def check_inline(self, task: Task, problems: Problems, *, project: str, rights: frozenset[str]) -> Definition:
+        """Checks the pipeline, params and policy of a task that has neither name nor schedule; raises as `check`.
+
+        The fields of its problems begin at the request: `pipeline.steps[2].if`.
+        """
+        check_policy(problems, task.run_policy, "run_policy")
+        document = to_python(task.pipeline)
+        tools = await self._tools(project, document)
+        pipeline = await self._engines.validate_pipeline(_pipeline_question(task, tools, rights))
+        problems.extend(_pipeline_problems(pipeline, ""))
+        problems.check()
+        require_rights(rights, document, "pipeline")
+        return _definition(task, Schedule(), pipeline)
 
     async def upcoming(self, task: Task) -> list[Upcoming]:
         """The next times of a stored task, jitter included; none while the scheduler is away."""
@@ -97,19 +111,17 @@ class TaskCheck:
             return []
         return list(answer.upcoming)
 
+    async def _tools(self, project: str, document: Any) -> NamedTools:
+        async with self._database.connection() as connection:
+            return await tool.named(connection, project, [use.tool for use in tool_uses(document)])
+
     async def _ask(
         self, task: Task, tools: NamedTools, rights: frozenset[str], *, stored: bool
     ) -> tuple[ValidateScheduleResponse, ValidatePipelineResponse]:
         timing = ValidateScheduleRequest(
             schedule=task.schedule, now=timestamp(tools.now), count=UPCOMING, stored=stored
         )
-        pipeline = ValidatePipelineRequest(
-            pipeline=to_json(task.pipeline).encode(),
-            tools=[definition.encode() for definition in tools.definitions],
-            tool_names=callable_names(rights, tools.every_name),
-            params_schema=to_json(task.params_schema).encode() if task.HasField("params_schema") else b"",
-            params=to_json(task.params).encode(),
-        )
+        pipeline = _pipeline_question(task, tools, rights)
         answers = await asyncio.gather(
             self._scheduler.validate(timing), self._engines.validate_pipeline(pipeline), return_exceptions=True
         )
@@ -131,12 +143,23 @@ def stored_json(message: Message) -> str:
     return json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
 
 
-def _pipeline_problems(answer: ValidatePipelineResponse) -> Iterator[Violation]:
+def _pipeline_question(task: Task, tools: NamedTools, rights: frozenset[str]) -> ValidatePipelineRequest:
+    return ValidatePipelineRequest(
+        pipeline=to_json(task.pipeline).encode(),
+        tools=[definition.encode() for definition in tools.definitions],
+        tool_names=callable_names(rights, tools.every_name),
+        params_schema=to_json(task.params_schema).encode() if task.HasField("params_schema") else b"",
+        params=to_json(task.params).encode(),
+    )
+
+
+def _pipeline_problems(answer: ValidatePipelineResponse, root: str) -> Iterator[Violation]:
+    document = join(root, "pipeline")
     for violation in answer.violations:
         beside = violation.field.partition(".")[0].partition("[")[0] in BESIDE_THE_PIPELINE
-        yield from reroot([violation], "task" if beside else "task.pipeline")
+        yield from reroot([violation], root if beside else document)
     if not answer.violations and not answer.pipeline:
-        yield Violation("task.pipeline", "must hold at least one step", ErrorReason.INVALID_PIPELINE)
+        yield Violation(document, "must hold at least one step", ErrorReason.INVALID_PIPELINE)
 
 
 def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineResponse) -> Definition:

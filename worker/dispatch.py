@@ -114,7 +114,7 @@ def _run_start(handle: int, row: Record, definition: str, journal: Sequence[Jour
     scheduled, end = row["scheduled_time"], row["interval_end"]
     described = {
         "name": f"runs/{row['id']}",
-        "task": f"tasks/{row['task_name']}",
+        "task": f"tasks/{row['task_name']}" if row["task_name"] else "",
         "kind": row["kind"],
         "trigger": row["trigger"],
         "occurrence": occurrence_id(row["occurrence"], scheduled),

@@ -11,7 +11,7 @@ from ordinaut.store.sql import Connection, Queries
 SQL = Queries(__file__)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 STATES = frozenset({"QUEUED", "RUNNING"}) | TERMINAL
-KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL"})
+KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "INLINE"})
 FIELDS = {
     "task": Field("'tasks/' || task_name"),
     "owner": Field("owner"),

@@ -43,6 +43,8 @@ class Run(_message.Message):
         """An event trigger."""
         MANUAL: Run._Kind.ValueType  # 3
         """RunTask."""
+        INLINE: Run._Kind.ValueType  # 6
+        """CreateRun: it has no task."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Why the run exists."""
@@ -55,6 +57,8 @@ class Run(_message.Message):
     """An event trigger."""
     MANUAL: Run.Kind.ValueType  # 3
     """RunTask."""
+    INLINE: Run.Kind.ValueType  # 6
+    """CreateRun: it has no task."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -113,13 +117,13 @@ class Run(_message.Message):
     name: _builtins.str
     """`runs/{run}`, a UUIDv7."""
     task: _builtins.str
-    """`tasks/{task}`."""
+    """`tasks/{task}`; empty for INLINE."""
     task_version: _builtins.int
-    """The version of the task that runs."""
+    """The version of the task that runs; 0 for INLINE."""
     kind: Global___Run.Kind.ValueType
     """Why the run exists."""
     trigger: _builtins.str
-    """The trigger's id; empty for MANUAL."""
+    """The trigger's id; empty for MANUAL and INLINE."""
     occurrence: _builtins.str
     """The occurrence's id in its task."""
     state: Global___Run.State.ValueType

@@ -25,17 +25,30 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import client_pb2 as google_dot_api_dot_client__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
+from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dordinaut/v1/run_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\"Y\n\rGetRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12.\n\x04view\x18\x02 \x01(\x0e\x32\x14.ordinaut.v1.RunViewB\x04\xe2\x41\x01\x01R\x04view\"\xe8\x01\n\x0fListRunsRequest\x12\x18\n\x04task\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x04task\x12\x34\n\x06states\x18\x02 \x03(\x0e\x32\x16.ordinaut.v1.Run.StateB\x04\xe2\x41\x01\x01R\x06states\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"`\n\x10ListRunsResponse\x12$\n\x04runs\x18\x01 \x03(\x0b\x32\x10.ordinaut.v1.RunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n\x0fWatchRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"6\n\x10WatchRunResponse\x12\"\n\x03run\x18\x01 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\"o\n\x10\x43\x61ncelRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId*8\n\x07RunView\x12\x18\n\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\x32\xd3\x03\n\nRunService\x12\x65\n\x06GetRun\x12\x1a.ordinaut.v1.GetRunRequest\x1a\x10.ordinaut.v1.Run\"-\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/{name=runs/*}\x12\x66\n\x08ListRuns\x12\x1c.ordinaut.v1.ListRunsRequest\x1a\x1d.ordinaut.v1.ListRunsResponse\"\x1d\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12~\n\x08WatchRun\x12\x1c.ordinaut.v1.WatchRunRequest\x1a\x1d.ordinaut.v1.WatchRunResponse\"3\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=runs/*}:watch0\x01\x12v\n\tCancelRun\x12\x1d.ordinaut.v1.CancelRunRequest\x1a\x10.ordinaut.v1.Run\"8\xda\x41\x04name\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=runs/*}:cancel:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dordinaut/v1/run_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\x1a\x16ordinaut/v1/task.proto\"\xa7\x02\n\x10\x43reateRunRequest\x12\x39\n\x08pipeline\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02R\x08pipeline\x12\x35\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12;\n\nrun_policy\x18\x03 \x01(\x0b\x32\x16.ordinaut.v1.RunPolicyB\x04\xe2\x41\x01\x01R\trunPolicy\x12?\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12#\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"Y\n\rGetRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12.\n\x04view\x18\x02 \x01(\x0e\x32\x14.ordinaut.v1.RunViewB\x04\xe2\x41\x01\x01R\x04view\"\xe8\x01\n\x0fListRunsRequest\x12\x18\n\x04task\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x04task\x12\x34\n\x06states\x18\x02 \x03(\x0e\x32\x16.ordinaut.v1.Run.StateB\x04\xe2\x41\x01\x01R\x06states\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"`\n\x10ListRunsResponse\x12$\n\x04runs\x18\x01 \x03(\x0b\x32\x10.ordinaut.v1.RunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n\x0fWatchRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"6\n\x10WatchRunResponse\x12\"\n\x03run\x18\x01 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\"o\n\x10\x43\x61ncelRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId*8\n\x07RunView\x12\x18\n\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\x32\xc6\x04\n\nRunService\x12q\n\tCreateRun\x12\x1d.ordinaut.v1.CreateRunRequest\x1a\x10.ordinaut.v1.Run\"3\xda\x41\x0fpipeline,params\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\r\"\x08/v1/runs:\x01*\x12\x65\n\x06GetRun\x12\x1a.ordinaut.v1.GetRunRequest\x1a\x10.ordinaut.v1.Run\"-\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/{name=runs/*}\x12\x66\n\x08ListRuns\x12\x1c.ordinaut.v1.ListRunsRequest\x1a\x1d.ordinaut.v1.ListRunsResponse\"\x1d\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12~\n\x08WatchRun\x12\x1c.ordinaut.v1.WatchRunRequest\x1a\x1d.ordinaut.v1.WatchRunResponse\"3\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=runs/*}:watch0\x01\x12v\n\tCancelRun\x12\x1d.ordinaut.v1.CancelRunRequest\x1a\x10.ordinaut.v1.Run\"8\xda\x41\x04name\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=runs/*}:cancel:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ordinaut.v1.run_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CREATERUNREQUEST'].fields_by_name['pipeline']._loaded_options = None
+  _globals['_CREATERUNREQUEST'].fields_by_name['pipeline']._serialized_options = b'\342A\001\002'
+  _globals['_CREATERUNREQUEST'].fields_by_name['params']._loaded_options = None
+  _globals['_CREATERUNREQUEST'].fields_by_name['params']._serialized_options = b'\342A\001\001'
+  _globals['_CREATERUNREQUEST'].fields_by_name['run_policy']._loaded_options = None
+  _globals['_CREATERUNREQUEST'].fields_by_name['run_policy']._serialized_options = b'\342A\001\001'
+  _globals['_CREATERUNREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_CREATERUNREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
+  _globals['_CREATERUNREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATERUNREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_GETRUNREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETRUNREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_GETRUNREQUEST'].fields_by_name['view']._loaded_options = None
@@ -60,6 +73,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELRUNREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001'
   _globals['_CANCELRUNREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CANCELRUNREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_RUNSERVICE'].methods_by_name['CreateRun']._loaded_options = None
+  _globals['_RUNSERVICE'].methods_by_name['CreateRun']._serialized_options = b'\332A\017pipeline,params\212\265\030\nruns:write\202\323\344\223\002\r\"\010/v1/runs:\001*'
   _globals['_RUNSERVICE'].methods_by_name['GetRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['GetRun']._serialized_options = b'\332A\004name\212\265\030\truns:read\202\323\344\223\002\023\022\021/v1/{name=runs/*}'
   _globals['_RUNSERVICE'].methods_by_name['ListRuns']._loaded_options = None
@@ -68,20 +83,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['WatchRun']._serialized_options = b'\332A\004name\212\265\030\truns:read\202\323\344\223\002\031\022\027/v1/{name=runs/*}:watch'
   _globals['_RUNSERVICE'].methods_by_name['CancelRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['CancelRun']._serialized_options = b'\332A\004name\212\265\030\nruns:write\202\323\344\223\002\035\"\030/v1/{name=runs/*}:cancel:\001*'
-  _globals['_RUNVIEW']._serialized_start=822
-  _globals['_RUNVIEW']._serialized_end=878
-  _globals['_GETRUNREQUEST']._serialized_start=184
-  _globals['_GETRUNREQUEST']._serialized_end=273
-  _globals['_LISTRUNSREQUEST']._serialized_start=276
-  _globals['_LISTRUNSREQUEST']._serialized_end=508
-  _globals['_LISTRUNSRESPONSE']._serialized_start=510
-  _globals['_LISTRUNSRESPONSE']._serialized_end=606
-  _globals['_WATCHRUNREQUEST']._serialized_start=608
-  _globals['_WATCHRUNREQUEST']._serialized_end=651
-  _globals['_WATCHRUNRESPONSE']._serialized_start=653
-  _globals['_WATCHRUNRESPONSE']._serialized_end=707
-  _globals['_CANCELRUNREQUEST']._serialized_start=709
-  _globals['_CANCELRUNREQUEST']._serialized_end=820
-  _globals['_RUNSERVICE']._serialized_start=881
-  _globals['_RUNSERVICE']._serialized_end=1348
+  _globals['_RUNVIEW']._serialized_start=1207
+  _globals['_RUNVIEW']._serialized_end=1263
+  _globals['_CREATERUNREQUEST']._serialized_start=272
+  _globals['_CREATERUNREQUEST']._serialized_end=567
+  _globals['_GETRUNREQUEST']._serialized_start=569
+  _globals['_GETRUNREQUEST']._serialized_end=658
+  _globals['_LISTRUNSREQUEST']._serialized_start=661
+  _globals['_LISTRUNSREQUEST']._serialized_end=893
+  _globals['_LISTRUNSRESPONSE']._serialized_start=895
+  _globals['_LISTRUNSRESPONSE']._serialized_end=991
+  _globals['_WATCHRUNREQUEST']._serialized_start=993
+  _globals['_WATCHRUNREQUEST']._serialized_end=1036
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1038
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1092
+  _globals['_CANCELRUNREQUEST']._serialized_start=1094
+  _globals['_CANCELRUNREQUEST']._serialized_end=1205
+  _globals['_RUNSERVICE']._serialized_start=1266
+  _globals['_RUNSERVICE']._serialized_end=1848
 # @@protoc_insertion_point(module_scope)

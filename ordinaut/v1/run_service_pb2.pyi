@@ -6,9 +6,12 @@ Runs."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ordinaut.v1 import run_pb2 as _run_pb2
+from ordinaut.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -43,6 +46,52 @@ BASIC: RunView.ValueType  # 1
 FULL: RunView.ValueType  # 2
 """Everything."""
 Global___RunView: _TypeAlias = RunView  # noqa: Y015
+
+@_typing.final
+class CreateRunRequest(_message.Message):
+    """Asks for a run without a task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIPELINE_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
+    RUN_POLICY_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A text of at most 64 characters that makes the call repeatable for 24 hours."""
+    @_builtins.property
+    def pipeline(self) -> _struct_pb2.Struct:
+        """The document, as in a task."""
+
+    @_builtins.property
+    def params(self) -> _struct_pb2.Struct:
+        """What `params` is in the pipeline."""
+
+    @_builtins.property
+    def run_policy(self) -> _task_pb2.RunPolicy:
+        """Under which rules; `overlap` has no meaning here and must be unset."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Not before this moment."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: _struct_pb2.Struct | None = ...,
+        params: _struct_pb2.Struct | None = ...,
+        run_policy: _task_pb2.RunPolicy | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["params", b"params", "pipeline", b"pipeline", "run_policy", b"run_policy", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["params", b"params", "pipeline", b"pipeline", "request_id", b"request_id", "run_policy", b"run_policy", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRunRequest: _TypeAlias = CreateRunRequest  # noqa: Y015
 
 @_typing.final
 class GetRunRequest(_message.Message):

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class RunServiceStub:
-    """Shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -37,6 +37,11 @@ class RunServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateRun = channel.unary_unary(
+                '/ordinaut.v1.RunService/CreateRun',
+                request_serializer=ordinaut_dot_v1_dot_run__service__pb2.CreateRunRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+                _registered_method=True)
         self.GetRun = channel.unary_unary(
                 '/ordinaut.v1.RunService/GetRun',
                 request_serializer=ordinaut_dot_v1_dot_run__service__pb2.GetRunRequest.SerializeToString,
@@ -60,9 +65,18 @@ class RunServiceStub:
 
 
 class RunServiceServicer:
-    """Shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
+
+    def CreateRun(self, request, context):
+        """Runs a pipeline once, without a task. It has the caller's rights; its idempotency keys begin with `run:<run id>`.
+        Errors: INVALID_ARGUMENT with every problem and fixes, RESOURCE_EXHAUSTED (LIMIT_REACHED) when too many such runs
+        of the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
         """Reads one run.
@@ -100,6 +114,11 @@ class RunServiceServicer:
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRun,
+                    request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.CreateRunRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_run__pb2.Run.SerializeToString,
+            ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
                     request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.GetRunRequest.FromString,
@@ -129,9 +148,36 @@ def add_RunServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RunService:
-    """Shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
+
+    @staticmethod
+    def CreateRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.RunService/CreateRun',
+            ordinaut_dot_v1_dot_run__service__pb2.CreateRunRequest.SerializeToString,
+            ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def GetRun(request,

@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RunServiceStub:
-    """Shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -36,6 +36,11 @@ class RunServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
+    CreateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_pb2.Run]
+    """Runs a pipeline once, without a task. It has the caller's rights; its idempotency keys begin with `run:<run id>`.
+    Errors: INVALID_ARGUMENT with every problem and fixes, RESOURCE_EXHAUSTED (LIMIT_REACHED) when too many such runs
+    of the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
+    """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_pb2.Run]
     """Reads one run.
     Errors: NOT_FOUND.
@@ -56,11 +61,16 @@ class RunServiceStub:
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
-    """Shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_pb2.Run]  # type: ignore[assignment]
+    """Runs a pipeline once, without a task. It has the caller's rights; its idempotency keys begin with `run:<run id>`.
+    Errors: INVALID_ARGUMENT with every problem and fixes, RESOURCE_EXHAUSTED (LIMIT_REACHED) when too many such runs
+    of the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
+    """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Reads one run.
     Errors: NOT_FOUND.
@@ -80,9 +90,20 @@ class RunServiceAsyncStub(RunServiceStub):
     """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
+
+    @_abc_1.abstractmethod
+    def CreateRun(
+        self,
+        request: _run_service_pb2.CreateRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
+        """Runs a pipeline once, without a task. It has the caller's rights; its idempotency keys begin with `run:<run id>`.
+        Errors: INVALID_ARGUMENT with every problem and fixes, RESOURCE_EXHAUSTED (LIMIT_REACHED) when too many such runs
+        of the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
+        """
 
     @_abc_1.abstractmethod
     def GetRun(

@@ -88,6 +88,7 @@ class GatewaySystem:
     scheduler: Server
     engine: Server
     port: int
+    engine_port: int
 
     def caller(self, token: str) -> Caller:
         """Whoever shows `token`."""
@@ -129,7 +130,7 @@ async def gateway_system(database_url: str, **more: Any) -> AsyncIterator[Gatewa
         port = await gateway.server.start("127.0.0.1:0")
         stack.push_async_callback(gateway.server.stop, 0)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-        yield GatewaySystem(gateway, database, channel, Caller(channel, token), scheduler[0], engine[0], port)
+        yield GatewaySystem(gateway, database, channel, Caller(channel, token), scheduler[0], engine[0], port, engine[1])
     assert process.failure is None
 
 

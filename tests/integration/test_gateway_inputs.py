@@ -280,7 +280,7 @@ async def test_what_people_write_is_kept_as_it_is(system: GatewaySystem) -> None
 
 async def test_a_flood_of_runs_is_stopped(postgres_url: str) -> None:
     """At the task's limit of live runs; the answer says what to do."""
-    async with fresh_database(postgres_url) as url, gateway_system(url, task_live_runs_max=20) as system:
+    async with fresh_database(postgres_url) as url, gateway_system(url, live_runs_max=20) as system:
         await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
         for _ in range(20):
             await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))

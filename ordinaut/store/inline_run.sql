@@ -1,0 +1,34 @@
+-- query live: How many of the runs that an agent asked for without a task are live, counted up to a limit.
+SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = :holder LIMIT :count_to) AS live;
+
+-- query create_holder: The task that nobody sees and that holds an agent's inline documents as its versions.
+INSERT INTO task (
+  uid, project, name, owner, display_name, description, labels, state, version, revision, create_time, update_time,
+  delete_time)
+SELECT :holder, :project, '', :owner, '', '', '{}', 'COMPLETED', 0, 1, now, now, now
+FROM (SELECT clock_now() AS now) AS clock
+ON CONFLICT (uid) DO NOTHING;
+
+-- query create_version: A document, once however often it runs.
+INSERT INTO task_version (
+  task, version, pipeline, tools, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
+  run_timeout, create_time)
+VALUES (
+  :holder, :version, :pipeline::jsonb, :tools::text[], :schedule::jsonb, :run_policy::jsonb, '{}', NULL, 'ALLOW',
+  :priority::smallint, :max_losses::smallint, :run_timeout::interval, clock_now())
+ON CONFLICT (task, version) DO NOTHING;
+
+-- query enqueue: A run of a document.
+WITH fresh AS (
+  SELECT
+    :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner,
+    'INLINE' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, 'run:' || :run::uuid AS root, :params::jsonb AS params,
+    NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
+    :start_time::timestamptz AS start_time, v.priority, false AS exclusive, v.max_losses, v.run_timeout,
+    0::smallint AS depth, NULL::timestamptz AS instant, clock.now
+  FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = :version
+  CROSS JOIN (SELECT clock_now() AS now) AS clock
+  WHERE t.uid = :holder
+),
+-- include due_work.enqueue
+SELECT id FROM enqueued;

@@ -24,7 +24,11 @@ REFILL_CREDIT = 50
 
 
 class Claimer:
-    """Claims one batch at a time. `draining` set: claims nothing more."""
+    """Claims one batch at a time. `draining` set: claims nothing more.
+
+    `claiming` is held from a claim until its runs are held, by whoever claims in this process: what is leased but not
+    held while it is free belongs to nobody.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class Claimer:
         streams: Sequence[EngineStream],
         hints: Hints,
         settings: WorkerSettings,
+        claiming: asyncio.Lock,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -42,6 +47,7 @@ class Claimer:
         self._dispatch = dispatch
         self._streams = streams
         self._settings = settings
+        self._claiming = claiming
         self._hints = hints
         self._wake = hints.subscribe(WORK, CANCEL)
         self._cancel = hints.subscribe(CANCEL)
@@ -71,10 +77,10 @@ class Claimer:
     async def _turn(self) -> bool:
         """One look at the queue; True when there may be more at once."""
         wanted = min(sum(stream.credit for stream in self._streams), self._settings.claim_batch)
-        async with self._database.connection() as connection:
+        async with self._claiming, self._database.connection() as connection:
             if time.monotonic() >= self._reconcile_at or self._cancel.is_set():
                 await self._reconcile(connection)
-            if wanted <= 0 or not self._lease.good():
+            if self.draining or wanted <= 0 or not self._lease.good():
                 return False
             rows = await due_work.claim(connection, self._lease.id, self._marks(), wanted)
             self._note(rows, wanted)
@@ -92,8 +98,11 @@ class Claimer:
         """Rows below the last claimed one are dead; a claim that came back short is repeated without marks."""
         if len(rows) < wanted:
             self._low_water.clear()
-        for row in rows if len(rows) == wanted else ():
-            self._low_water[row["priority"]] = row["ready_time"]
+            return
+        for row in rows:
+            priority, ready = row["priority"], row["ready_time"]
+            if ready > self._low_water.get(priority, due_work.LOWEST):
+                self._low_water[priority] = ready
 
     async def _refill(self) -> None:
         """With a backlog, waits a moment for more credit: small claims cost as much as large ones."""
@@ -109,7 +118,7 @@ class Claimer:
         self._cancel.clear()
         lease = self._lease.id
         rows = await due_work.held(connection, lease)
-        strangers = [row for row in rows if self._runs.by_id(row["id"]) is None]
+        strangers = [row for row in rows if not self._runs.holds_claim(row["id"], row["fence"])]
         if strangers:
             ids, fences = [row["id"] for row in strangers], [row["fence"] for row in strangers]
             released = await due_work.release(connection, lease, ids, fences)

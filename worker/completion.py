@@ -33,16 +33,17 @@ class LastWord:
     output: bytes = b""
     error: bytes = b""
     delay_ms: int = 0
+    refused_before: bool = False
 
     @classmethod
     def refused(cls, run: HeldRun, failure: Exception) -> "LastWord":
-        """The end of a run whose data PostgreSQL cannot store."""
+        """The end of a run whose data PostgreSQL cannot store; it holds no data of the run."""
         error = {
             "code": "VALIDATION_OUTPUT",
             "message": f"the run's data cannot be stored: {failure}",
             "retryable": False,
         }
-        return cls(run, "FAILED", error=orjson.dumps(error))
+        return cls(run, "FAILED", error=orjson.dumps(error), refused_before=True)
 
 
 class Completion:
@@ -95,11 +96,14 @@ class Completion:
 
     def _refuse(self, word: LastWord, failure: Exception) -> None:
         log.warning("completion_refused", run=str(word.run.id), failure=str(failure))
+        if word.refused_before:  # nothing of the run is left that could be at fault: the lease's end is its next chance
+            log.error("run_cannot_end", run=str(word.run.id), failure=str(failure))
+            return
         self.commits.add(LastWord.refused(word.run, failure))
 
 
 async def _end(connection: Connection, lease: UUID, batch: Sequence[LastWord]) -> set[UUID]:
-    ended = [word for word in batch if word.state != DELAY]
+    ended = sorted((word for word in batch if word.state != DELAY), key=lambda word: word.run.id)  # the order of locks
     delayed = [word for word in batch if word.state == DELAY]
     done: set[UUID] = set()
     if delayed:

@@ -68,6 +68,11 @@ class HeldRuns:
         """The present claim of that run."""
         return self._by_id.get(run)
 
+    def holds_claim(self, run: UUID, fence: int) -> bool:
+        """Whether the claim of that run under that fence is held."""
+        held = self._by_id.get(run)
+        return held is not None and held.fence == fence
+
     def holds(self, run: HeldRun) -> bool:
         """Whether this very claim is still held."""
         return self._by_handle.get(run.handle) is run

@@ -33,6 +33,7 @@ class Suspects:
         open_stream: Callable[[str], EngineStream],
         engines: list[str],
         hints: Hints,
+        claiming: asyncio.Lock,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -40,6 +41,7 @@ class Suspects:
         self._dispatch = dispatch
         self._open_stream = open_stream
         self._engines = cycle(engines)
+        self._claiming = claiming
         self._hint = hints.subscribe(WORK)
         self._changed = asyncio.Event()
         self.draining = False
@@ -77,7 +79,9 @@ class Suspects:
         try:
             if not await self._until(lambda: stream.credit > 0, CREDIT_SECONDS):
                 return False
-            async with self._database.connection() as connection:
+            async with self._claiming, self._database.connection() as connection:
+                if self.draining:
+                    return False
                 rows = await due_work.claim_suspects(connection, self._lease.id)
                 await self._dispatch.start(connection, rows, [stream])
             await self._until(lambda: not self._runs.on(stream), None)

@@ -37,9 +37,19 @@ class Worker:
         self._journal = Journal(database, self._lease, self._runs, self._completion, self._hints)
         self._dispatch = Dispatch(database, self._lease, self._runs, self._journal, self._completion)
         self._streams = [self._open(address, isolated=False) for address in settings.engines]
-        self._claimer = Claimer(database, self._lease, self._runs, self._dispatch, self._streams, self._hints, settings)
+        self._claiming = asyncio.Lock()
+        self._claimer = Claimer(
+            database, self._lease, self._runs, self._dispatch, self._streams, self._hints, settings, self._claiming
+        )
         self._suspects = Suspects(
-            database, self._lease, self._runs, self._dispatch, self._open_isolated, settings.engines, self._hints
+            database,
+            self._lease,
+            self._runs,
+            self._dispatch,
+            self._open_isolated,
+            settings.engines,
+            self._hints,
+            self._claiming,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._drained: tuple[int, int] | None = None
@@ -93,27 +103,30 @@ class Worker:
         began = len(self._runs)
         try:
             async with asyncio.timeout(self._settings.grace_seconds * 0.8):
+                async with self._claiming:  # what was being claimed at this moment is held now
+                    began = len(self._runs)
                 await self._runs.empty.wait()
         except TimeoutError:
             log.warning("grace_is_over", runs=len(self._runs))
         released = await self._release_rest()
-        return began - released, released
+        return max(began - released, 0), released
 
     async def _release_rest(self) -> int:
+        """Gives back every row under the lease, also one whose claim or end was never heard of."""
         left = self._runs.all()
-        if not left:
-            return 0
         for run in left:
             run.stream.cancel([run.handle])
         self._runs.drop(left)
         try:
             async with self._database.connection() as connection:
-                ids, fences = [run.id for run in left], [run.fence for run in left]
-                released = await due_work.release(connection, self._lease.id, ids, fences)
+                rows = await due_work.held(connection, self._lease.id)
+                ids, fences = [row["id"] for row in rows], [row["fence"] for row in rows]
+                released = await due_work.release(connection, self._lease.id, ids, fences) if rows else 0
         except STORE_FAILURES as failure:
             log.warning("release_left_to_rescue", runs=len(left), failure=str(failure))
             return 0
-        self._hints.send(WORK)
+        if released:
+            self._hints.send(WORK)
         return released
 
     async def _fence(self, lease: UUID) -> None:

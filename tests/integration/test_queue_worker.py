@@ -1,0 +1,222 @@
+"""A worker without engines: what it claims, holds, gives back and writes when something goes wrong in between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, RunFinished
+from ordinaut.store import due_work
+from ordinaut.store.database import Database
+from tests.integration.queue_rig import Rig
+from worker.definitions import Definitions
+from worker.settings import WorkerSettings
+from worker.stream import EngineStream
+from worker.worker import Worker
+
+DEADLINE = 10.0
+
+
+class Engines(EngineStream):
+    """A stream that an engine would serve: it has credit, and the test says what becomes of the runs."""
+
+    async def serve(self) -> None:
+        """Gives credit once, then nothing happens."""
+        self.started: list[Any] = []
+        self.credit = 100
+        self._on_frame(self, EngineFrame(credit=100))
+        await asyncio.Event().wait()
+
+    def start_run(self, definition: Any, start: Any) -> None:
+        """Notes the run."""
+        self.credit -= 1
+        self.started.append(start)
+
+    def finish(self, *ended: tuple[int, bytes]) -> None:
+        """Tells of runs, by handle, that have succeeded with an output."""
+        runs = [RunFinished(handle=handle, state="SUCCEEDED", output=output) for handle, output in ended]
+        self._on_frame(self, EngineFrame(runs=runs))
+
+
+@asynccontextmanager
+async def working(rig: Rig, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[Worker]:
+    """A worker that has begun."""
+    monkeypatch.setattr("worker.worker.EngineStream", Engines)
+    told = {"lease_seconds": 30, "grace_seconds": 0.3, "poll_seconds": 0.02, **settings}
+    worker = Worker(rig.database, WorkerSettings(database_url=rig.settings.database_url, **told))
+    await worker.start("127.0.0.1:1")
+    try:
+        yield worker
+    finally:
+        await worker.stop()
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Asks again and again."""
+    async with asyncio.timeout(DEADLINE):
+        while not await holds():
+            await asyncio.sleep(0.01)
+
+
+def started(worker: Worker) -> dict[UUID, int]:
+    """Runs that an engine got, with their handles."""
+    [stream] = worker._streams
+    assert isinstance(stream, Engines)
+    return {run.id: run.handle for run in worker._runs.all() if run.stream is stream}
+
+
+async def _finish(worker: Worker, outputs: dict[UUID, bytes]) -> None:
+    handles = started(worker)
+    [stream] = worker._streams
+    assert isinstance(stream, Engines)
+    stream.finish(*((handles[run], output) for run, output in outputs.items()))
+
+
+def _ended(rig: Rig, count: int) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        return bool(await rig.value("SELECT count(*) = $1 FROM run", count))
+
+    return holds
+
+
+def _claimed(worker: Worker, count: int) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        return len(worker._runs) == count
+
+    return holds
+
+
+@pytest.fixture
+async def runs(rig: Rig) -> list[UUID]:
+    """Five runs of a task, ready."""
+    return await rig.queue(5, of=await rig.task())
+
+
+async def test_of_a_batch_only_the_run_whose_data_cannot_be_stored_fails(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        outputs = dict.fromkeys(runs, b'{"fine": true}') | {runs[2]: b'{"nul": "\\u0000"}'}
+        await _finish(worker, outputs)
+        await until(_ended(rig, 5))
+    states = dict(await rig.rows("SELECT id, state FROM run"))
+    assert states == dict.fromkeys(runs, "SUCCEEDED") | {runs[2]: "FAILED"}
+    assert "VALIDATION_OUTPUT" in await rig.value("SELECT error::text FROM run WHERE id = $1", runs[2])
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_an_end_whose_commit_is_unknown_is_the_databases_to_tell(
+    committed: bool, rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut(self: Database, work: Any, **named: Any) -> Any:
+        monkeypatch.setattr(Database, "repeat", real)
+        if committed:
+            await real(self, work, **named)
+        raise asyncpg.ConnectionDoesNotExistError("cut off")
+
+    real = Database.repeat
+    monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.05)
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        monkeypatch.setattr(Database, "repeat", cut)
+        await _finish(worker, dict.fromkeys(runs, b"1"))
+        if not committed:  # its rows are leased to it and it does not hold them: given back, and claimed again
+            await until(lambda: rig.value("SELECT bool_and(fence = 2) FROM due_work"))
+            await until(_claimed(worker, 5))
+            await _finish(worker, dict.fromkeys(runs, b"2"))
+        await until(_ended(rig, 5))
+    assert await rig.rows("SELECT DISTINCT state, output::text, losses FROM run") == [
+        ("SUCCEEDED", "1" if committed else "2", 0)
+    ]
+
+
+async def test_draining_leaves_no_row_under_the_lease_not_even_one_that_is_just_being_claimed(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    real = Definitions.get
+
+    async def slow(self: Definitions, connection: Any, row: Any) -> Any:
+        asked.set()
+        await answer.wait()
+        return await real(self, connection, row)
+
+    monkeypatch.setattr(Definitions, "get", slow)
+    async with working(rig, monkeypatch) as worker, asyncio.timeout(DEADLINE):
+        await asked.wait()
+        draining = asyncio.create_task(worker.drain())
+        answer.set()
+        assert await draining == (0, 5)
+    assert dict(await rig.rows("SELECT state, count(*) FROM due_work GROUP BY state")) == {"READY": 5}
+    assert await rig.value("SELECT count(*) FROM lease") == 0
+    assert await rig.value("SELECT count(*) FROM due_work WHERE together IS NOT NULL") == 0
+
+
+async def test_suspects_that_are_just_being_claimed_are_not_taken_for_strangers(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.execute("UPDATE due_work SET together = 64")
+    monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.0)
+    reconciled = asyncio.Event()
+    looks = 0
+    real_get, real_held = Definitions.get, due_work.held
+
+    async def slow(self: Definitions, connection: Any, row: Any) -> Any:
+        try:  # time enough for a reconciliation, were it not kept out
+            async with asyncio.timeout(0.2):
+                await reconciled.wait()
+        except TimeoutError:
+            pass
+        return await real_get(self, connection, row)
+
+    async def counting(connection: Any, lease: UUID) -> Any:
+        nonlocal looks
+        rows = await real_held(connection, lease)
+        looks += 1
+        if rows:
+            reconciled.set()
+        return rows
+
+    monkeypatch.setattr(Definitions, "get", slow)
+    monkeypatch.setattr("worker.claim.due_work.held", counting)
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        await asyncio.wait_for(reconciled.wait(), DEADLINE)
+        assert set(await rig.rows("SELECT state, fence FROM due_work")) == {("LEASED", 1)}
+    assert looks
+
+
+async def test_a_worker_whose_lease_is_over_drops_everything_and_takes_another(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working(rig, monkeypatch, lease_seconds=1) as worker:
+        await until(_claimed(worker, 5))
+        first = worker._lease.id
+        await rig.turn_clock(seconds=2)  # the database's clock: the lease is over there
+
+        async def another() -> bool:
+            return worker._lease.id != first and worker._lease.good()
+
+        await until(another)
+        assert started(worker) == {}
+    assert await rig.value("SELECT count(*) FROM run") == 0
+
+
+async def test_a_cancelled_run_stops_and_ends_while_the_others_go_on(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.05)
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        async with rig.database.connection() as connection:
+            assert await due_work.request_cancel(connection, run=runs[0], reason="no") == "REQUESTED"
+        await until(_ended(rig, 1))
+        await _finish(worker, dict.fromkeys(runs[1:], b"1"))
+        await until(_ended(rig, 5))
+    states = dict(await rig.rows("SELECT id, state FROM run"))
+    assert states == dict.fromkeys(runs, "SUCCEEDED") | {runs[0]: "CANCELLED"}

@@ -31,7 +31,7 @@ enqueued AS (
   SELECT
     f.project,
     concat('[', string_agg(concat(
-      '{"uid":"', new_id(), '","topic":"ordinaut.run.queued","source":"runs/', f.run, '","subject":"',
+      '{"uid":"', f.run, '-queued","topic":"ordinaut.run.queued","source":"runs/', f.run, '","subject":"',
       CASE WHEN f.task_name <> '' THEN 'tasks/' END, f.task_name,
       '","id":"","publisher":"","depth":', f.depth, ',"data":{"kind":"', f.kind, '","task_uid":"', f.task, '"}}'), ','),
       ']')::json,
@@ -56,7 +56,7 @@ history AS (
   SELECT
     project,
     concat('[', string_agg(concat(
-      '{"uid":"', new_id(), '","topic":"ordinaut.run.', lower(end_state), '","source":"runs/', id, '","subject":"',
+      '{"uid":"', id, '-ended","topic":"ordinaut.run.', lower(end_state), '","source":"runs/', id, '","subject":"',
       CASE WHEN task_name <> '' THEN 'tasks/' END, task_name, '","id":"","publisher":"","depth":', depth,
       ',"data":{"kind":"', kind, '","task_uid":"', task, '"}}'), ','), ']')::json,
     count(*), max(now)

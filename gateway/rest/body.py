@@ -27,8 +27,8 @@ class ClientGoneError(Exception):
     """Nobody waits for the answer any more."""
 
 
-async def read_body(receive: Receive, headers: Headers) -> Any:
-    """The document in the body; `ABSENT` when there is no body and no content type that announces a document.
+async def read_body(receive: Receive, headers: Headers, *, expected: bool) -> Any:
+    """The document in the body, or `ABSENT`. Where one is `expected`, a content type announces one: empty is no JSON.
 
     Raises:
         HttpRefusalError: 408, 413, 415.
@@ -38,7 +38,7 @@ async def read_body(receive: Receive, headers: Headers) -> Any:
     announced = headers.first(b"content-type")
     limit = YAML_MAX_BYTES if _media_type(announced) in YAML_TYPES else JSON_MAX_BYTES
     data = await _arrived(receive, headers, limit)
-    if not data and _media_type(announced) not in ANNOUNCING:
+    if not data and not (expected and _media_type(announced) in ANNOUNCING):
         return ABSENT
     kind = _kind(announced)
     data = _decompressed(data, headers.first(b"content-encoding"), limit)
@@ -114,7 +114,7 @@ def _gunzip(data: bytes, limit: int) -> bytes:
 
 def _too_large(limit: int) -> HttpRefusalError:
     error = ResourceExhaustedError(ErrorReason.TOO_LARGE, f"the body may have {limit} bytes, decompressed")
-    return HttpRefusalError(413, error, {"connection": "close"})
+    return HttpRefusalError(413, error)
 
 
 def _unsupported(text: str, headers: dict[str, str]) -> HttpRefusalError:

@@ -45,19 +45,17 @@ class Edge:
 
 def _refused(scope: Any) -> HttpRefusalError | None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > URL_MAX_BYTES:
-        return _closing(414, ResourceExhaustedError(ErrorReason.TOO_LARGE, f"a URL may have {URL_MAX_BYTES} bytes"))
+        return HttpRefusalError(
+            414, ResourceExhaustedError(ErrorReason.TOO_LARGE, f"a URL may have {URL_MAX_BYTES} bytes")
+        )
     headers = scope["headers"]
     if len(headers) > HEADERS_MAX or sum(len(key) + len(value) for key, value in headers) > HEADERS_MAX_BYTES:
         text = f"a request may have {HEADERS_MAX} headers of {HEADERS_MAX_BYTES} bytes together"
-        return _closing(431, ResourceExhaustedError(ErrorReason.TOO_LARGE, text))
+        return HttpRefusalError(431, ResourceExhaustedError(ErrorReason.TOO_LARGE, text))
     if _shows_token(scope["query_string"]):
         text = "a token belongs into the header Authorization; this one has been seen by others: revoke it"
         return HttpRefusalError(400, InvalidArgumentError(ErrorReason.TOKEN_IN_URL, text))
     return None
-
-
-def _closing(status: int, error: ResourceExhaustedError) -> HttpRefusalError:
-    return HttpRefusalError(status, error, {"connection": "close"})
 
 
 def _shows_token(query: bytes) -> bool:

@@ -36,17 +36,18 @@ class PathTemplate:
         """Sorts what is more definite first: `**` swallows verbs and segments that others name."""
         return "**" in self.text, -len(self.text)
 
-    def match(self, raw_path: str) -> dict[str, str] | None:
-        """The variables' values in an undecoded path; None: it is another path.
+    def match(self, raw_path: str) -> re.Match[str] | None:
+        """Whether an undecoded path is of this form."""
+        return self.pattern.fullmatch(raw_path)
+
+    def values(self, match: re.Match[str]) -> dict[str, str]:
+        """The variables' values, by field path.
 
         Raises:
-            InvalidArgumentError: the path fits and is not UTF-8 in percent-encoding.
+            InvalidArgumentError: they are not UTF-8 in percent-encoding.
         """
-        found = self.pattern.fullmatch(raw_path)
-        if found is None:
-            return None
-        values = zip(self.variables, found.groups(), strict=True)
-        return {field: _decoded(raw, field, keep_slash="**" in pattern) for (field, pattern), raw in values}
+        found = zip(self.variables, match.groups(), strict=True)
+        return {field: _decoded(raw, field, keep_slash="**" in pattern) for (field, pattern), raw in found}
 
 
 def _pattern(pattern: str) -> str:

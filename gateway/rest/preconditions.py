@@ -47,13 +47,13 @@ class Preconditions:
             yield from self._none_match(route.request, document)
 
     def _match(self, route: Route, document: dict[str, Any]) -> Iterator[Violation]:
-        tag = self.if_match.removeprefix("W/").strip('"')
+        tag = _quoted(self.if_match.removeprefix("W/"))
         request = route.request
         resource = request.fields_by_name.get(route.body)
         if "etag" in request.fields_by_name:
             yield from _set(document, "etag", tag, "If-Match")
         elif "revision" in request.fields_by_name:
-            yield from _set(document, "revision", tag, "If-Match")
+            yield from _set(document, "revision", tag.strip('"'), "If-Match")
         elif resource is not None and resource.message_type and "etag" in resource.message_type.fields_by_name:
             inner = document.get(route.body)
             if isinstance(inner, dict):
@@ -73,8 +73,13 @@ def etag(answer: Message) -> str:
     fields = answer.DESCRIPTOR.fields_by_name
     for name in ("etag", "revision"):
         if name in fields and (value := getattr(answer, name)):
-            return f'"{value}"'
+            return _quoted(str(value))
     return ""
+
+
+def _quoted(tag: str) -> str:
+    """As HTTP writes entity tags; those of tasks and tools are written so already. Source: RFC 9110, 8.8.3."""
+    return tag if tag.startswith('"') else f'"{tag}"'
 
 
 def _set(document: dict[str, Any], name: str, value: str, header: str) -> Iterator[Violation]:

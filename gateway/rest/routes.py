@@ -66,9 +66,9 @@ class RouteTable:
         """
         allowed = []
         for route in self.routes:
-            if (values := route.template.match(raw_path)) is not None:
+            if match := route.template.match(raw_path):
                 if route.verb == verb:
-                    return route, values
+                    return route, route.template.values(match)
                 allowed.append(route.verb)
         if allowed:
             raise method_not_allowed(verb, allowed)

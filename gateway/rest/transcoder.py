@@ -36,7 +36,7 @@ class Transcoder:
             route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
             conditions = Preconditions.of(exchange.headers)
             conditional = conditions.conditional(route)
-            body = await read_body(receive, exchange.headers)
+            body = await read_body(receive, exchange.headers, expected=bool(route.body))
             request = assemble(route, values, scope["query_string"], body, conditions)
             await self._answer(route, request, exchange, conditions)
         except ClientGoneError:

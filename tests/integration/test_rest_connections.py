@@ -1,0 +1,87 @@
+"""Connections that do not behave: too slow, too long, gone. They end; everybody else is served."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from gateway.rest import body, server
+from tests.integration.conftest import fresh_database
+from tests.integration.rest_system import RestSystem, rest_system
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+HEAD = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {token}\r\n"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rest(postgres_url: str) -> AsyncIterator[RestSystem]:
+    async with fresh_database(postgres_url) as url, rest_system(url) as started:
+        yield started
+
+
+def head(rest: RestSystem, *lines: str) -> bytes:
+    return (HEAD.format(token=rest.grpc.admin.token) + "".join(f"{line}\r\n" for line in lines) + "\r\n").encode()
+
+
+async def test_a_body_that_never_ends(rest: RestSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """408 and the end of the connection."""
+    monkeypatch.setattr(body, "ARRIVAL_SECONDS", 0.2)
+    answer = await rest.raw(head(rest, "transfer-encoding: chunked") + b"1\r\n{\r\n")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: "])
+async def test_a_head_that_never_ends(rest: RestSystem, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed, whatever has come of it."""
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    assert await rest.raw(sent, seconds=5) == b""
+
+
+async def test_a_second_head_that_never_ends(rest: RestSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is every request's, not the connection's first one's alone."""
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    answer = await rest.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /healthz HTTP/1.1\r\nx-slow: ", seconds=8)
+    assert answer.count(b"HTTP/1.1 200 OK") == 1
+
+
+async def test_an_endless_body_without_a_length(rest: RestSystem) -> None:
+    """413 as soon as it is too much, long before its end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
+    writer.write(head(rest, "transfer-encoding: chunked"))
+    chunk = b"%x\r\n" % 65536 + b" " * 65536 + b"\r\n"
+    for _ in range(70):
+        writer.write(chunk)
+        await writer.drain()
+    async with asyncio.timeout(10):
+        assert b" 413 " in await reader.readline()
+    writer.close()
+
+
+async def test_a_length_that_lies(rest: RestSystem) -> None:
+    """A length that is too large is refused unread; one that is no number ends the connection."""
+    answer = await rest.raw(head(rest, "content-length: 99999999999", "connection: close"))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert (await rest.raw(head(rest, "content-length: -1"))).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_half_a_request_and_gone(rest: RestSystem) -> None:
+    """A caller who hangs up in the middle of a body leaves nothing behind: the next call is answered."""
+    _, writer = await asyncio.open_connection("127.0.0.1", rest.port)
+    writer.write(head(rest, "content-length: 100") + b"{")
+    await writer.drain()
+    writer.close()
+    assert (await rest.call("GET", "/healthz")).json == {"status": "alive"}
+
+
+async def test_the_largest_head(rest: RestSystem) -> None:
+    """Far beyond the limit the connection just ends; below that the answer says why."""
+    line = f"x-large: {'y' * 300_000}"
+    assert not (await rest.raw(head(rest, line))).startswith(b"HTTP/1.1 2")
+    assert (await rest.raw(head(rest, "x-large: " + "y" * 20_000, "connection: close"))).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_many_at_once(rest: RestSystem) -> None:
+    answers = await asyncio.gather(*(rest.call("GET", "/v1/whoami") for _ in range(50)))
+    assert {answer.status for answer in answers} == {200}

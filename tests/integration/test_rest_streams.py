@@ -1,0 +1,148 @@
+"""Watching over HTTP: lines or events, resumed where they broke off, ended when nobody listens."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from gateway import event_watch
+from tests.integration.conftest import fresh_database
+from tests.integration.rest_system import TASK, RestSystem, rest_system
+from tests.integration.test_gateway_watch import number
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SSE = "text/event-stream"
+ABSENT = "runs/01a208f2-7e21-7792-beb8-3ec69593a833"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rest(postgres_url: str) -> AsyncIterator[RestSystem]:
+    async with fresh_database(postgres_url) as url, rest_system(url) as started:
+        yield started
+
+
+class Listener:
+    """Reads a stream as it comes."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def line(self) -> Any:
+        """The next line as JSON."""
+        async with asyncio.timeout(10):
+            return json.loads(await self.answer.content.readline())
+
+    async def event(self) -> dict[str, str]:
+        """The next event's fields; comments are skipped."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(10):
+            while line := (await self.answer.content.readline()).decode():
+                name, _, value = line.rstrip("\n").partition(": ")
+                if line == "\n" and fields:
+                    return fields
+                if name:
+                    fields[name] = value
+        return fields
+
+
+def listening(rest: RestSystem, path: str, **headers: str) -> Any:
+    """A request whose answer is a stream."""
+    return rest.http.get(rest.base + path, headers={"authorization": f"Bearer {rest.grpc.admin.token}", **headers})
+
+
+async def publish(rest: RestSystem, topic: str, **data: Any) -> None:
+    """An event, numbered at once: no scheduler's relay runs here."""
+    answer = await rest.call("POST", "/v1/events", {"topic": topic, "data": data})
+    assert answer.status == 200
+    await number(rest.grpc)
+
+
+async def test_events_as_lines(rest: RestSystem) -> None:
+    """From the beginning of the log, and then as they come."""
+    await publish(rest, "lines.a", n=1)
+    async with listening(rest, "/v1/events:watch?after_position=0&topic=lines.>") as answer:
+        assert (answer.status, answer.headers["content-type"]) == (200, "application/x-ndjson")
+        listener = Listener(answer)
+        assert (await listener.line())["event"]["data"] == {"n": 1}
+        await publish(rest, "lines.b", n=2)
+        assert (await listener.line())["event"]["data"] == {"n": 2}
+
+
+async def test_events_for_browsers(rest: RestSystem) -> None:
+    """Each event's id is its position; a browser that comes back with the last one misses nothing."""
+    for n in range(3):
+        await publish(rest, "sse.a", n=n)
+    path = "/v1/events:watch?after_position=0&topic=sse.a"
+    async with listening(rest, path, accept=SSE) as answer:
+        assert answer.headers["content-type"] == SSE
+        first = await Listener(answer).event()
+    told = json.loads(first["data"])["event"]
+    assert (told["data"], first["id"]) == ({"n": 0}, told["position"])
+    async with listening(rest, path, accept=SSE, **{"last-event-id": first["id"]}) as answer:
+        listener = Listener(answer)
+        assert [json.loads((await listener.event())["data"])["event"]["data"]["n"] for _ in range(2)] == [1, 2]
+
+
+async def test_a_run_is_watched_to_its_end(rest: RestSystem) -> None:
+    """The stream ends with the run, and says so to browsers, which would come back otherwise."""
+    await rest.call("POST", "/v1/tasks?task_id=seen", TASK)
+    for accept, end in (("*/*", None), (SSE, {"event": "end", "data": "{}"})):
+        run = (await rest.call("POST", "/v1/tasks/seen:run")).json["name"]
+        async with listening(rest, f"/v1/{run}:watch", accept=accept) as answer:
+            listener = Listener(answer)
+            first = await listener.line() if end is None else json.loads((await listener.event())["data"])
+            assert first["run"]["state"] == "QUEUED"
+            assert (await rest.call("POST", f"/v1/{run}:cancel")).status == 200
+            last = await listener.line() if end is None else json.loads((await listener.event())["data"])
+            assert last["run"]["state"] == "CANCELLED"
+            assert (await answer.content.read() == b"") if end is None else (await listener.event() == end)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        (f"/v1/{ABSENT}:watch", 404, "RESOURCE_NOT_FOUND"),
+        ("/v1/runs/x:watch", 400, "NAME_INVALID"),
+        ("/v1/events:watch?topic=A", 400, "INVALID_TOPIC"),
+        ("/v1/events:watch?after_position=999999999", 400, "POSITION_OUT_OF_RANGE"),
+        ("/v1/events:watch?after_position=x", 400, "FIELD_INVALID"),
+    ],
+)
+async def test_a_stream_that_cannot_begin(rest: RestSystem, path: str, status: int, reason: str) -> None:
+    """It is refused like any other call, with a status of its own."""
+    refused = await rest.call("GET", path)
+    assert (refused.status, refused.reason) == (status, reason)
+    unknown = await rest.call("GET", path.replace("=x", "=0"), token="")
+    assert (unknown.status, unknown.reason) == (401, "TOKEN_INVALID")
+
+
+async def test_nobody_listens_any_more(rest: RestSystem) -> None:
+    """A caller who hangs up ends the call behind the stream."""
+    watchers = event_watch.WATCHERS._value
+    before = watchers.get()
+    await publish(rest, "gone.a")
+    async with listening(rest, "/v1/events:watch?after_position=0&topic=gone.a") as answer:
+        await Listener(answer).line()
+        assert watchers.get() == before + 1
+        answer.close()
+    async with asyncio.timeout(10):
+        while watchers.get() != before:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stream_that_breaks_says_why(rest: RestSystem) -> None:
+    """After answers have gone out, the error is the last line, and the last event."""
+    await publish(rest, "broken.a")
+    path = "/v1/events:watch?after_position=0&topic=broken.a"
+    async with listening(rest, path) as lines, listening(rest, path, accept=SSE) as events:
+        await Listener(lines).line()
+        await Listener(events).event()
+        await rest.grpc.gateway.event_watch.stop()
+        said = (await Listener(lines).line())["error"]
+        event = await Listener(events).event()
+        assert (said["code"], said["status"]) == (503, "UNAVAILABLE")
+        assert (event["event"], json.loads(event["data"])["error"]["status"]) == ("error", "UNAVAILABLE")
+        assert await lines.content.read() == b""

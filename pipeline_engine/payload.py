@@ -61,7 +61,7 @@ def _check(text: bytes, value: Any) -> None:
         raise PayloadError("the value is larger than 1 MiB", too_large=True)
     if text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH:
         raise PayloadError(f"the value is nested deeper than {MAX_JSON_DEPTH} levels", too_large=True)
-    if b"\\u0000" in text and _holds_nul(value):
+    if b"\\u0000" in text and holds_nul(value):
         raise PayloadError("a text holds a NUL character")
 
 
@@ -75,7 +75,8 @@ def depth(value: Any) -> int:
     return levels
 
 
-def _holds_nul(value: Any) -> bool:
+def holds_nul(value: Any) -> bool:
+    """Whether a text in a JSON value, or a key, has a character that PostgreSQL cannot keep."""
     stack = [value]
     while stack:
         item = stack.pop()

@@ -19,7 +19,7 @@ SCALARS = frozenset({str, int, float, bool, type(None)})
 CHARACTERS_A_FUEL = 64
 MAX_RUN_FUEL = 20_000_000
 """What all expressions of one run may cost together while an engine holds it."""
-MAX_TURN_FUEL = 1_000_000
+MAX_TURN_FUEL = 600_000
 """What they may cost until the engine can turn to other runs."""
 TIRED_FUEL = 100_000
 """After so much it should."""

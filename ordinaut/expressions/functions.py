@@ -157,6 +157,8 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
         raise ExpressionError(Kind.VALUE, f"{name}(): {failure}"[:300]) from None
     if type(result) is str and len(result) > MAX_OUTPUT:
         raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+    if type(result) is list:
+        scope.spend(len(result))
     return result
 
 

@@ -14,6 +14,7 @@ from pipeline_engine.interpreter.signals import Attempt, Failed, Fork, Signal, S
 from pipeline_engine.language.document import MAX_ITEMS
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.payload import PayloadError, write
+from pipeline_engine.requests import Sleep
 
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand
@@ -56,6 +57,8 @@ def loop(strand: "Strand", step: StepPlan, path: str) -> Attempt:
     outputs: list[Any] = [None] * len(elements)
 
     def iteration(index: int) -> Steps:
+        if strand.run.account.tired:
+            yield Sleep(0.0)
         steps = dict(strand.roots["steps"])
         inner = strand.inside("", steps=steps, item=elements[index], index=index)
         result = yield from inner.repeat(step, f"{path}[{index}]")

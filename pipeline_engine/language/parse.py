@@ -12,7 +12,7 @@ from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.keys import ACCEPTED_DOCUMENT_KEYS, DOCUMENT_ALIASES, refuse_unknown_keys
 from pipeline_engine.language.steps import is_step, read_steps
 from pipeline_engine.language.values import is_number, read_timeout
-from pipeline_engine.payload import MAX_BYTES, depth
+from pipeline_engine.payload import MAX_BYTES, depth, holds_nul
 
 MAX_PIPELINE_TIMEOUT_SECONDS = 30 * 86_400.0
 
@@ -47,6 +47,9 @@ def _read_json(text: bytes, findings: Findings) -> Any:
         return None
     if depth(value) > MAX_JSON_DEPTH:
         findings.problem(Place(), f"nested deeper than {MAX_JSON_DEPTH} levels", ErrorReason.JSON_TOO_DEEP)
+        return None
+    if b"\\u0000" in text and holds_nul(value):
+        findings.problem(Place(), "a text holds a NUL character", ErrorReason.NUL_CHARACTER)
         return None
     if value is None:
         findings.problem(Place(), "a pipeline is an object with `steps`, or a list of steps")

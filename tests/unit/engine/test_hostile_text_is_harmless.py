@@ -1,0 +1,189 @@
+"""Random documents, expressions and templates: nothing hangs, nothing raises what is not documented.
+
+20 000 cases by default; `ORDINAUT_FUZZ_CASES=1000000` makes it a long run, `ORDINAUT_FUZZ_SEED` another one.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from random import Random
+from types import FrameType
+from typing import Any
+
+import orjson
+import pytest
+
+from ordinaut.expressions import Account, ExpressionError, compile_expression
+from pipeline_engine.language.check import Surroundings, check
+from pipeline_engine.language.compile import PlanError, compile_plan
+from pipeline_engine.language.findings import Findings
+from pipeline_engine.language.parse import parse
+from pipeline_engine.template import compile_template
+from tests.unit.engine.corpus import BROKEN, VALID
+from tests.unit.engine.pipelines import TOOL_TEXTS, TOOLS
+
+CASES = int(os.environ.get("ORDINAUT_FUZZ_CASES", "20000"))
+SEED = int(os.environ.get("ORDINAUT_FUZZ_SEED", "1"))
+LONGEST_SECONDS = 0.1
+HANG_SECONDS = 10.0
+WORDS = (
+    *("steps", "params", "now", "item", "a", "b", "events", "length", "sort_by", "map", "default", "to_json", "hash"),
+    *("replace", "split", "join", "keys", "max_by", "format_time", "plus_time", "from_json", "merge", "contains"),
+    *(".", "[", "]", "[?", "[]", "[*]", "(", ")", "{", "}", ",", ":", "&", "&&", "||", "!", "==", "<", ">=", "|", "@"),
+    *("*", "+", "-", "24h", "1d", "3", "-1", "0", "1e9", "true", "null", "'x'", '"x"', "`[1]`", "`x`", "$", "${", "}"),
+    *("=", "and", "or", "'", '"', "`", "\\", "\u0000", "\ud800", "\u0661", " ", "\n", "::", "[1:2]", "steps.a.events"),
+)
+SHAPES = (
+    "steps.{0}[?{1} == {2}]",
+    "{0}({1}, {2})",
+    "map(&{0}, {1})",
+    "{0}[*].{1}[]",
+    "{0} && {1} || !{2}",
+    "{{x: {0}, y: {1}}}",
+    "[{0}, {1}, {2}]",
+    "{0} | {1}",
+    "sort_by({0}, &{1})",
+    "now+{0}",
+)
+EVENTS = [{"a": n % 7, "b": [n, {"a": str(n)}], "x": "text " * (n % 5)} for n in range(300)]
+ROOTS: dict[str, Any] = {
+    "steps": {"a": {"events": EVENTS, "b": "x" * 3000}, "b": None},
+    "params": {"a": 1, "b": [[EVENTS] * 10] * 10},
+    "now": "2026-11-23T10:00:00Z",
+    "item": {"a": [1, 2, 3]},
+}
+SURROUNDINGS = Surroundings({tool["name"]: tool for tool in TOOLS}, [tool["name"] for tool in TOOLS])
+
+
+class HangError(Exception):
+    """The case has used the CPU for much too long."""
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Ends a case that hangs; the CPU's own time counts, so that a busy machine is no hang."""
+
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        raise HangError
+
+    before = signal.signal(signal.SIGVTALRM, ring)
+    signal.setitimer(signal.ITIMER_VIRTUAL, HANG_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def fuzz(name: str, share: float, make: Callable[[Random], Any], attempt: Callable[[Any], None]) -> None:
+    """Tries its share of the cases; each ends in time, and the seed and number of a bad one are told."""
+    for number in range(int(CASES * share)):
+        case = make(Random(f"{SEED}/{name}/{number}"))
+        began = time.thread_time()
+        try:
+            with watched():
+                attempt(case)
+        except Exception as failure:
+            raise AssertionError(f"{name} {SEED}/{number}: {failure!r} of {case!r:.2000}") from failure
+        took = time.thread_time() - began
+        assert took < LONGEST_SECONDS, f"{name} {SEED}/{number}: {took:.3f} s for {case!r:.2000}"
+
+
+def expression(random: Random) -> str:
+    """Words in a row, or a shape that is nearly right."""
+    if random.random() < 0.4:
+        return "".join(random.choices(WORDS, k=random.randrange(1, 14)))
+    return shaped(random, 3)
+
+
+def shaped(random: Random, depth: int) -> str:
+    if depth == 0 or random.random() < 0.3:
+        return random.choice(
+            ["steps.a.events", "params.b", "item.a", "a", "b", "x", "@", "`[1, 2]`", "'x'", "now", "3"]
+        )
+    parts = [shaped(random, depth - 1) for _ in range(3)]
+    if random.random() < 0.3:
+        parts[0] = random.choice(WORDS)
+    return random.choice(SHAPES).format(*parts)
+
+
+def evaluate(text: str) -> None:
+    """In both readings, with a value of some size."""
+    for strict in (False, True):
+        with suppress(ExpressionError):
+            compile_expression.__wrapped__(text, strict=strict).evaluate(ROOTS, Account())
+
+
+def template(random: Random) -> Any:
+    text = random.choice(["", "x ", "$${", "{{"]) + "${" + expression(random) + random.choice(["}", "} y", "", "}}"])
+    return random.choice([text, {"k": [text, text]}, {text[:20]: text}])
+
+
+def render(value: Any) -> None:
+    with suppress(ExpressionError):
+        compile_template(value).render(ROOTS, Account())
+
+
+def document(random: Random) -> bytes:
+    """A document of the corpus with some of its parts exchanged, and sometimes its bytes."""
+    source = random.choice(SOURCES)
+    value = orjson.loads(source)
+    for _ in range(random.randrange(1, 4)):
+        value = exchanged(random, value)
+    try:
+        text = orjson.dumps(value)
+    except TypeError:  # lone surrogates
+        text = source
+    if random.random() < 0.1:
+        place = random.randrange(len(text))
+        text = text[:place] + bytes([random.randrange(256)]) + text[place + random.randrange(3) :]
+    return text
+
+
+SOURCES = [orjson.dumps(value) for value in (*BROKEN.values(), *VALID.values())]
+
+
+def exchanged(random: Random, value: Any) -> Any:
+    if isinstance(value, dict) and value and random.random() < 0.85:
+        key = random.choice(list(value))
+        if random.random() < 0.1:
+            other = random.choice(["id", "uses", "do", "foreach", "branches", "on_error", "if", "with", "steps", "x"])
+            return {**value, other: value[key]}
+        return {**value, key: exchanged(random, value[key])}
+    if isinstance(value, list) and value and random.random() < 0.85:
+        place = random.randrange(len(value))
+        return [*value[:place], exchanged(random, value[place]), *value[place + random.randrange(2) :]]
+    return random.choice(
+        [None, True, -1, 0, 2**53, 1e308, "", "a", "${" + expression(random) + "}", expression(random), [], {}, [value]]
+    )
+
+
+def validate(text: bytes) -> None:
+    """As ValidatePipeline and as a worker's definition."""
+    findings = Findings()
+    found = parse(text, findings)
+    if found is not None:
+        check(found, SURROUNDINGS, findings)
+        orjson.dumps(found.to_json())
+    if not findings.violations:
+        compile_plan(text, TOOL_TEXTS, (), b"")
+    elif found is not None:
+        with suppress(PlanError):
+            compile_plan(text, TOOL_TEXTS, (), b"")
+
+
+PARTS: list[tuple[str, float, Callable[[Random], Any], Callable[[Any], None]]] = [
+    ("expression", 0.5, expression, evaluate),
+    ("template", 0.3, template, render),
+    ("document", 0.2, document, validate),
+]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: str(part[0]))
+def test_nothing_hangs_and_nothing_unexpected_is_raised(
+    part: tuple[str, float, Callable[[Random], Any], Callable[[Any], None]],
+) -> None:
+    """Each case under a tenth of a second of CPU."""
+    fuzz(*part)

@@ -1,34 +1,39 @@
 # ruff: noqa: N802 - methods are named by the contract
 """AgentService: who may call, and with which tokens. Nobody gives, or takes from somebody, a right that they lack."""
 
-from collections.abc import Sequence
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.caller import Caller, current_caller, missing_scope
+from gateway.agent_changes import AgentChanges
+from gateway.agent_record import existing_agent, require_cover, to_agent, to_token
+from gateway.caller import Caller, current_caller
 from gateway.fields import DISPLAY_NAME_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.ordering import parse_order
 from gateway.paging import Pages, page_size
 from gateway.requests import Mutation
 from gateway.resources import agent_id, token_ids
-from gateway.values import moment_of, timestamp
+from gateway.values import moment_of
 from ordinaut.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, Violation
 from ordinaut.names import RESOURCE_ID, covers
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
-from ordinaut.store.identity import AgentRecord, NewToken, TokenRecord
+from ordinaut.store.identity import AgentRecord, NewToken
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (
     CreateAgentRequest,
     CreateAgentTokenRequest,
+    DeleteAgentRequest,
     GetAgentRequest,
     ListAgentsRequest,
     ListAgentsResponse,
+    ListAgentTokensRequest,
+    ListAgentTokensResponse,
     RevokeAgentTokenRequest,
+    UpdateAgentRequest,
     WhoAmIRequest,
     WhoAmIResponse,
 )
@@ -45,6 +50,7 @@ class Agents(AgentServiceServicer):
     def __init__(self, database: Database, pages: Pages) -> None:
         self._database = database
         self._pages = pages
+        self._changes = AgentChanges(database)
 
     async def CreateAgent(self, request: CreateAgentRequest, context: Context) -> Agent:
         """Makes an agent with scopes that the caller has too."""
@@ -54,7 +60,7 @@ class Agents(AgentServiceServicer):
             return answer
         _check_agent(request)
         caller.require(WRITE, request.agent_id)
-        _require_cover(caller, wanted.scopes)
+        require_cover(caller, wanted.scopes)
 
         async def work(connection: Connection) -> Agent:
             record = await identity.create_agent(
@@ -67,7 +73,7 @@ class Agents(AgentServiceServicer):
             if record is None:
                 name = f"agents/{request.agent_id}"
                 raise AlreadyExistsError(ErrorReason.RESOURCE_EXISTS, f"{name} exists", {"resource": name})
-            return _to_agent(record)
+            return to_agent(record)
 
         return await mutation.once(work)
 
@@ -76,7 +82,7 @@ class Agents(AgentServiceServicer):
         caller, name = current_caller(), agent_id(request.name)
         caller.require(READ, name)
         async with self._database.connection() as connection:
-            return _to_agent(await _existing(connection, caller, name))
+            return to_agent(await existing_agent(connection, caller, name))
 
     async def ListAgents(self, request: ListAgentsRequest, context: Context) -> ListAgentsResponse:
         """A page of the project's agents."""
@@ -90,8 +96,32 @@ class Agents(AgentServiceServicer):
         async with self._database.connection() as connection:
             records = await identity.list_agents(connection, project=caller.project, selection=selection, size=size)
         token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
-        visible = [_to_agent(record) for record in records if caller.may(READ, record.name)]
+        visible = [to_agent(record) for record in records if caller.may(READ, record.name)]
         return ListAgentsResponse(agents=visible, next_page_token=token)
+
+    async def UpdateAgent(self, request: UpdateAgentRequest, context: Context) -> Agent:
+        """Changes what the mask names."""
+        caller, name = current_caller(), agent_id(request.agent.name, "agent.name")
+        caller.require(WRITE, name)
+        return await self._changes.update(request, caller, name)
+
+    async def DeleteAgent(self, request: DeleteAgentRequest, context: Context) -> Empty:
+        """Deletes an agent that owns no tasks, with its tokens; gateways may believe those for two more seconds."""
+        caller, name = current_caller(), agent_id(request.name)
+        caller.require(WRITE, name)
+        return await self._changes.delete(request, caller, name)
+
+    async def ListAgentTokens(self, request: ListAgentTokensRequest, context: Context) -> ListAgentTokensResponse:
+        """A page of an agent's tokens, without their secrets."""
+        caller, name = current_caller(), agent_id(request.parent, "parent")
+        caller.require(READ, name)
+        size, after = page_size(request.page_size), self._pages.start(request, caller)
+        async with self._database.connection() as connection:
+            await existing_agent(connection, caller, name)
+            records = await identity.list_tokens(connection, project=caller.project, agent=name, after=after, size=size)
+        token = self._pages.token(request, caller, records[-1].public_id) if len(records) == size else ""
+        shown = [to_token(name, record) for record in records]
+        return ListAgentTokensResponse(agent_tokens=shown, next_page_token=token)
 
     async def CreateAgentToken(self, request: CreateAgentTokenRequest, context: Context) -> AgentToken:
         """Makes a token for an agent whose rights the caller has too; its secret is in this answer only."""
@@ -103,7 +133,7 @@ class Agents(AgentServiceServicer):
         _check_token(request)
 
         async def work(connection: Connection) -> AgentToken:
-            agent = await _existing(connection, caller, name)
+            agent = await existing_agent(connection, caller, name)
             return await _issue(connection, caller, agent, request)
 
         return await mutation.once(work)
@@ -120,7 +150,7 @@ class Agents(AgentServiceServicer):
             agent = await identity.get_agent(connection, caller.project, name)
             if agent is None:
                 raise NotFoundError.of(request.name)
-            _require_cover(caller, agent.scopes)
+            require_cover(caller, agent.scopes)
             if not await identity.revoke_token(connection, project=caller.project, agent=name, public_id=public_id):
                 raise NotFoundError.of(request.name)
             return Empty()
@@ -131,8 +161,8 @@ class Agents(AgentServiceServicer):
         """The agent behind the token, and what the token may do."""
         caller = current_caller()
         async with self._database.connection() as connection:
-            agent = await _existing(connection, caller, caller.agent)
-        return WhoAmIResponse(agent=_to_agent(agent), project=caller.project, scopes=sorted(caller.scopes))
+            agent = await existing_agent(connection, caller, caller.agent)
+        return WhoAmIResponse(agent=to_agent(agent), project=caller.project, scopes=sorted(caller.scopes))
 
 
 def _check_agent(request: CreateAgentRequest) -> None:
@@ -153,19 +183,6 @@ def _check_token(request: CreateAgentTokenRequest) -> None:
     problems.check()
 
 
-def _require_cover(caller: Caller, scopes: Sequence[str]) -> None:
-    for scope in scopes:
-        if not covers(caller.scopes, scope):
-            raise missing_scope(scope)
-
-
-async def _existing(connection: Connection, caller: Caller, name: str) -> AgentRecord:
-    agent = await identity.get_agent(connection, caller.project, name)
-    if agent is None:
-        raise NotFoundError.of(f"agents/{name}")
-    return agent
-
-
 async def _issue(
     connection: Connection, caller: Caller, agent: AgentRecord, request: CreateAgentTokenRequest
 ) -> AgentToken:
@@ -173,7 +190,7 @@ async def _issue(
     foreign = [scope for scope in wanted.scopes if not covers(frozenset(agent.scopes), scope)]
     if foreign:
         raise InvalidArgumentError.of([Violation(field, f"agents/{agent.name} lacks {', '.join(foreign)}")])
-    _require_cover(caller, wanted.scopes or agent.scopes)
+    require_cover(caller, wanted.scopes or agent.scopes)
     token = NewToken.make()
     record = await identity.create_token(
         connection,
@@ -185,25 +202,4 @@ async def _issue(
     )
     if record is None:
         raise InvalidArgumentError.of([Violation("agent_token.expire_time", "must lie in the future")])
-    return _to_token(agent.name, record, token.text)
-
-
-def _to_agent(record: AgentRecord) -> Agent:
-    return Agent(
-        name=f"agents/{record.name}",
-        display_name=record.display_name,
-        scopes=record.scopes,
-        create_time=timestamp(record.create_time),
-    )
-
-
-def _to_token(agent: str, record: TokenRecord, secret: str) -> AgentToken:
-    message = AgentToken(
-        name=f"agents/{agent}/tokens/{record.public_id}",
-        scopes=record.scopes,
-        create_time=timestamp(record.create_time),
-        secret=secret,
-    )
-    if record.expire_time is not None:
-        message.expire_time.FromDatetime(record.expire_time)
-    return message
+    return to_token(agent.name, record, token.text)

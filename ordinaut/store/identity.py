@@ -40,6 +40,7 @@ class TokenRecord:
     scopes: list[str]
     create_time: datetime
     expire_time: datetime | None
+    revoke_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,41 @@ async def get_agent(connection: Connection, project: str, name: str) -> AgentRec
     """One agent or None."""
     row = await SQL.get_agent.row(connection, project=project, name=name)
     return AgentRecord(**row) if row else None
+
+
+async def lock_agent(connection: Connection, project: str, name: str) -> AgentRecord | None:
+    """As `get_agent`, with the row locked until the transaction ends."""
+    row = await SQL.lock_agent.row(connection, project=project, name=name)
+    return AgentRecord(**row) if row else None
+
+
+async def update_agent(
+    connection: Connection, *, project: str, name: str, display_name: str, scopes: Sequence[str]
+) -> AgentRecord:
+    """Changes a locked agent, and has workers read its rights anew."""
+    row = await SQL.update_agent.row(
+        connection, project=project, name=name, display_name=display_name, scopes=list(scopes)
+    )
+    await SQL.touch_project.run(connection, project=project)
+    return AgentRecord(**row)
+
+
+async def delete_agent(connection: Connection, *, project: str, name: str) -> None:
+    """Removes a locked agent with its tokens, and has workers forget its rights."""
+    await SQL.delete_tokens.run(connection, project=project, agent=name)
+    await SQL.delete_agent.run(connection, project=project, name=name)
+    await SQL.touch_project.run(connection, project=project)
+
+
+async def owned_tasks(connection: Connection, *, project: str, name: str) -> int:
+    """How many tasks an agent owns."""
+    return int(await SQL.owned_tasks.value(connection, project=project, name=name))
+
+
+async def list_tokens(connection: Connection, *, project: str, agent: str, after: str, size: int) -> list[TokenRecord]:
+    """At most `size` tokens of an agent whose public ids come after `after`, revoked ones too."""
+    rows = await SQL.list_tokens.rows(connection, project=project, agent=agent, after=after, size=size)
+    return [TokenRecord(**row) for row in rows]
 
 
 async def list_agents(connection: Connection, *, project: str, selection: Selection, size: int) -> list[AgentRecord]:

@@ -18,6 +18,33 @@ WHERE project = :project
 -- order
 LIMIT :size;
 
+-- query lock_agent: The same, locked before a change.
+SELECT name, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name FOR UPDATE;
+
+-- query update_agent: Stores a changed agent.
+UPDATE agent SET display_name = :display_name, scopes = :scopes
+WHERE project = :project AND name = :name
+RETURNING name, display_name, scopes, create_time;
+
+-- query delete_tokens: Ends all of an agent's tokens for good.
+DELETE FROM agent_token WHERE project = :project AND agent = :agent;
+
+-- query delete_agent: Removes an agent without tokens.
+DELETE FROM agent WHERE project = :project AND name = :name;
+
+-- query owned_tasks: How many tasks act with an agent's rights.
+SELECT count(*) FROM task WHERE project = :project AND owner = 'agents/' || :name::text AND delete_time IS NULL;
+
+-- query touch_project: Workers read the rights of the project's agents anew.
+UPDATE project SET revision = revision + 1 WHERE name = :project;
+
+-- query list_tokens: A page of an agent's tokens.
+SELECT public_id, scopes, create_time, expire_time, revoke_time
+FROM agent_token
+WHERE project = :project AND agent = :agent AND public_id > :after
+ORDER BY public_id
+LIMIT :size;
+
 -- query agent_scopes: What an agent may do.
 SELECT scopes FROM agent WHERE project = :project AND name = :name;
 
@@ -25,7 +52,7 @@ SELECT scopes FROM agent WHERE project = :project AND name = :name;
 INSERT INTO agent_token (public_id, project, agent, secret_hash, scopes, create_time, expire_time)
 SELECT :public_id, :project, :agent, :secret_hash, :scopes, clock_now(), :expire_time
 WHERE :expire_time::timestamptz IS NULL OR :expire_time > clock_now()
-RETURNING public_id, scopes, create_time, expire_time;
+RETURNING public_id, scopes, create_time, expire_time, revoke_time;
 
 -- query revoke_token: Ends a token; a revoked one stays as it was revoked.
 UPDATE agent_token SET revoke_time = coalesce(revoke_time, clock_now())

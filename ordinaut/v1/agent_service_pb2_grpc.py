@@ -52,6 +52,21 @@ class AgentServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_agent__service__pb2.ListAgentsRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_agent__service__pb2.ListAgentsResponse.FromString,
                 _registered_method=True)
+        self.UpdateAgent = channel.unary_unary(
+                '/ordinaut.v1.AgentService/UpdateAgent',
+                request_serializer=ordinaut_dot_v1_dot_agent__service__pb2.UpdateAgentRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_agent__pb2.Agent.FromString,
+                _registered_method=True)
+        self.DeleteAgent = channel.unary_unary(
+                '/ordinaut.v1.AgentService/DeleteAgent',
+                request_serializer=ordinaut_dot_v1_dot_agent__service__pb2.DeleteAgentRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListAgentTokens = channel.unary_unary(
+                '/ordinaut.v1.AgentService/ListAgentTokens',
+                request_serializer=ordinaut_dot_v1_dot_agent__service__pb2.ListAgentTokensRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_agent__service__pb2.ListAgentTokensResponse.FromString,
+                _registered_method=True)
         self.CreateAgentToken = channel.unary_unary(
                 '/ordinaut.v1.AgentService/CreateAgentToken',
                 request_serializer=ordinaut_dot_v1_dot_agent__service__pb2.CreateAgentTokenRequest.SerializeToString,
@@ -97,6 +112,32 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateAgent(self, request, context):
+        """Changes the fields named in the mask. Nobody can give or take a scope that they lack, or take away their own. Its
+        tokens lose what it loses; runs that are claimed from now on have its new rights.
+        Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAgent(self, request, context):
+        """Deletes an agent that owns no tasks, with its tokens. Runs and tools that it left keep its name.
+        Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED for oneself),
+        FAILED_PRECONDITION (AGENT_OWNS_TASKS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAgentTokens(self, request, context):
+        """Lists an agent's tokens, revoked ones too, without their secrets, by name.
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateAgentToken(self, request, context):
         """Makes a token; its secret is in this answer and nowhere else.
         Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), ALREADY_EXISTS (SECRET_NOT_KEPT).
@@ -137,6 +178,21 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ListAgents,
                     request_deserializer=ordinaut_dot_v1_dot_agent__service__pb2.ListAgentsRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_agent__service__pb2.ListAgentsResponse.SerializeToString,
+            ),
+            'UpdateAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAgent,
+                    request_deserializer=ordinaut_dot_v1_dot_agent__service__pb2.UpdateAgentRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_agent__pb2.Agent.SerializeToString,
+            ),
+            'DeleteAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAgent,
+                    request_deserializer=ordinaut_dot_v1_dot_agent__service__pb2.DeleteAgentRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'ListAgentTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAgentTokens,
+                    request_deserializer=ordinaut_dot_v1_dot_agent__service__pb2.ListAgentTokensRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_agent__service__pb2.ListAgentTokensResponse.SerializeToString,
             ),
             'CreateAgentToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateAgentToken,
@@ -236,6 +292,87 @@ class AgentService:
             '/ordinaut.v1.AgentService/ListAgents',
             ordinaut_dot_v1_dot_agent__service__pb2.ListAgentsRequest.SerializeToString,
             ordinaut_dot_v1_dot_agent__service__pb2.ListAgentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.AgentService/UpdateAgent',
+            ordinaut_dot_v1_dot_agent__service__pb2.UpdateAgentRequest.SerializeToString,
+            ordinaut_dot_v1_dot_agent__pb2.Agent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.AgentService/DeleteAgent',
+            ordinaut_dot_v1_dot_agent__service__pb2.DeleteAgentRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAgentTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.AgentService/ListAgentTokens',
+            ordinaut_dot_v1_dot_agent__service__pb2.ListAgentTokensRequest.SerializeToString,
+            ordinaut_dot_v1_dot_agent__service__pb2.ListAgentTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,20 @@ class AgentServiceStub:
     """Lists the project's agents.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
+    UpdateAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateAgentRequest, _agent_pb2.Agent]
+    """Changes the fields named in the mask. Nobody can give or take a scope that they lack, or take away their own. Its
+    tokens lose what it loses; runs that are claimed from now on have its new rights.
+    Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED).
+    """
+    DeleteAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteAgentRequest, _empty_pb2.Empty]
+    """Deletes an agent that owns no tasks, with its tokens. Runs and tools that it left keep its name.
+    Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED for oneself),
+    FAILED_PRECONDITION (AGENT_OWNS_TASKS).
+    """
+    ListAgentTokens: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListAgentTokensRequest, _agent_service_pb2.ListAgentTokensResponse]
+    """Lists an agent's tokens, revoked ones too, without their secrets, by name.
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
+    """
     CreateAgentToken: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreateAgentTokenRequest, _agent_pb2.AgentToken]
     """Makes a token; its secret is in this answer and nowhere else.
     Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), ALREADY_EXISTS (SECRET_NOT_KEPT).
@@ -74,6 +88,20 @@ class AgentServiceAsyncStub(AgentServiceStub):
     ListAgents: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListAgentsRequest, _agent_service_pb2.ListAgentsResponse]  # type: ignore[assignment]
     """Lists the project's agents.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    """
+    UpdateAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateAgentRequest, _agent_pb2.Agent]  # type: ignore[assignment]
+    """Changes the fields named in the mask. Nobody can give or take a scope that they lack, or take away their own. Its
+    tokens lose what it loses; runs that are claimed from now on have its new rights.
+    Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED).
+    """
+    DeleteAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteAgentRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Deletes an agent that owns no tasks, with its tokens. Runs and tools that it left keep its name.
+    Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED for oneself),
+    FAILED_PRECONDITION (AGENT_OWNS_TASKS).
+    """
+    ListAgentTokens: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListAgentTokensRequest, _agent_service_pb2.ListAgentTokensResponse]  # type: ignore[assignment]
+    """Lists an agent's tokens, revoked ones too, without their secrets, by name.
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
     """
     CreateAgentToken: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreateAgentTokenRequest, _agent_pb2.AgentToken]  # type: ignore[assignment]
     """Makes a token; its secret is in this answer and nowhere else.
@@ -117,6 +145,38 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_agent_service_pb2.ListAgentsResponse, _abc.Awaitable[_agent_service_pb2.ListAgentsResponse]]:
         """Lists the project's agents.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAgent(
+        self,
+        request: _agent_service_pb2.UpdateAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.Agent, _abc.Awaitable[_agent_pb2.Agent]]:
+        """Changes the fields named in the mask. Nobody can give or take a scope that they lack, or take away their own. Its
+        tokens lose what it loses; runs that are claimed from now on have its new rights.
+        Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAgent(
+        self,
+        request: _agent_service_pb2.DeleteAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Deletes an agent that owns no tasks, with its tokens. Runs and tools that it left keep its name.
+        Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED for oneself),
+        FAILED_PRECONDITION (AGENT_OWNS_TASKS).
+        """
+
+    @_abc_1.abstractmethod
+    def ListAgentTokens(
+        self,
+        request: _agent_service_pb2.ListAgentTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ListAgentTokensResponse, _abc.Awaitable[_agent_service_pb2.ListAgentTokensResponse]]:
+        """Lists an agent's tokens, revoked ones too, without their secrets, by name.
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

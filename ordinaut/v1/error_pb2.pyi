@@ -142,6 +142,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller went away."""
     DEFECT: _ErrorReason.ValueType  # 57
     """A defect of Ordinaut; the metadata carries the id to look for in the log."""
+    AGENT_OWNS_TASKS: _ErrorReason.ValueType  # 58
+    """The agent still owns tasks; the metadata tells how many."""
     MALFORMED_JSON: _ErrorReason.ValueType  # 80
     """The body is not JSON, or not YAML, of the announced content type and encoding."""
     DUPLICATE_KEY: _ErrorReason.ValueType  # 81
@@ -276,6 +278,8 @@ CALL_CANCELLED: ErrorReason.ValueType  # 56
 """The caller went away."""
 DEFECT: ErrorReason.ValueType  # 57
 """A defect of Ordinaut; the metadata carries the id to look for in the log."""
+AGENT_OWNS_TASKS: ErrorReason.ValueType  # 58
+"""The agent still owns tasks; the metadata tells how many."""
 MALFORMED_JSON: ErrorReason.ValueType  # 80
 """The body is not JSON, or not YAML, of the announced content type and encoding."""
 DUPLICATE_KEY: ErrorReason.ValueType  # 81

@@ -37,6 +37,9 @@ TOOL = {"http": {"url": "http://example.com/"}}
 # A well-formed request for a resource that exists and is another's; RUN stands for its run.
 REQUESTS: dict[str, dict[str, Any]] = {
     "GetAgent": {"name": "agents/owner"},
+    "UpdateAgent": {"agent": {"name": "agents/owner", "display_name": "x"}},
+    "DeleteAgent": {"name": "agents/owner"},
+    "ListAgentTokens": {"parent": "agents/owner"},
     "CreateAgentToken": {"parent": "agents/owner"},
     "RevokeAgentToken": {"name": "agents/owner/tokens/0123456789abcdef"},
     "CreateAgent": {"agent_id": "fresh"},
@@ -75,6 +78,9 @@ PRIVATE = {
 }
 SHARED = {
     "GetAgent",
+    "UpdateAgent",
+    "DeleteAgent",
+    "ListAgentTokens",
     "CreateAgentToken",
     "RevokeAgentToken",
     "GetTool",

@@ -1,12 +1,8 @@
 """The gateway as a process: ready when it says so, honest about what it can reach, quick to end."""
 
 import asyncio
-import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -16,41 +12,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ordinaut.store import identity
 from ordinaut.v1.event_service_pb2 import WatchEventsRequest
+from tests.integration.gateway_process import a_gateway
 from tests.integration.gateway_system import Caller, refusal
 
-NOWHERE = "127.0.0.1:9"
 ENDS_WITHIN = 5.0
-
-
-@asynccontextmanager
-async def a_gateway(database_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, int]]]:
-    """`python -m gateway` on free ports, without scheduler and engine; what it announced."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
-        env={
-            **os.environ,
-            "ORDINAUT_DATABASE_URL": database_url,
-            "ORDINAUT_GATEWAY_LISTEN": "127.0.0.1:0",
-            "ORDINAUT_REST_LISTEN": "127.0.0.1:0",
-            "ORDINAUT_GATEWAY_METRICS_PORT": "0",
-            "ORDINAUT_SCHEDULER_ADDRESS": NOWHERE,
-            "ORDINAUT_ENGINE_ADDRESSES": NOWHERE,
-        },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            line = json.loads(await process.stdout.readline())
-        assert (line["service"], line["ready"]) == ("gateway", True)
-        yield process, line["ports"]
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def fetch(port: int, path: str, read: Callable[[aiohttp.ClientResponse], Any]) -> tuple[int, Any]:

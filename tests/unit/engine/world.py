@@ -52,6 +52,7 @@ class World:
     answer: Callable[[Call], Output | Failure] = succeed
     perform: Callable[[JournalEntry], Any] = lambda entry: {"event": "events/1", "revision": 1, "value": None}
     params: dict[str, Any] = field(default_factory=dict)
+    tools: list[bytes] = field(default_factory=lambda: TOOL_TEXTS)
     denied: tuple[str, ...] = ()
     retry: bytes = b""
     remaining_ms: int = 0
@@ -81,7 +82,7 @@ class World:
 
     def segment(self) -> Ending:
         """From the journal to an end, a delay or a crash."""
-        plan = compile_plan(orjson.dumps(self.document), TOOL_TEXTS, self.denied, self.retry)
+        plan = compile_plan(orjson.dumps(self.document), self.tools, self.denied, self.retry)
         start = RunStart(
             handle=1,
             hash="h",

@@ -6,7 +6,7 @@ from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerService
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
-from ordinaut.store.hints import OUTBOX, SCHEDULE, Hints
+from ordinaut.store.hints import EVENTS, OUTBOX, SCHEDULE, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
 from scheduler.catch_up import CatchUp
@@ -59,6 +59,7 @@ def duties(
     """Everything that a scheduler does, each with its period in seconds and what wakes it earlier."""
     fire = Fire(database, hints, settings.fire_batch)
     plan = Plan(database, hints, settings.plan_batch)
+    relay = Relay(database, stream, hints)
     catch_up = CatchUp(database, hints, settings.catch_up_per_second)
 
     async def fire_turn() -> bool:
@@ -87,7 +88,8 @@ def duties(
         Duty("catch_up", catch_up.turn, 1.0, asyncio.Event()),
         Duty("sweep", Sweep(database, hints).turn, 0.25, asyncio.Event()),
         Duty("rescue", Rescue(database, hints).turn, 0.5, asyncio.Event()),
-        Duty("relay", Relay(database, stream, hints).turn, 0.25, hints.subscribe(OUTBOX)),
+        Duty("number", relay.number, 0.25, hints.subscribe(OUTBOX)),
+        Duty("relay", relay.send, 0.25, hints.subscribe(EVENTS)),
         Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
         Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),
     ]

@@ -1,56 +1,23 @@
 """Matcher: events become runs. Its position moves in the transaction that queues what it found."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
+from itertools import takewhile
 
-import orjson
-
-from ordinaut.expressions import ExpressionError, compile_expression
-from ordinaut.names import topic_matcher
 from ordinaut.store import due_work, event
-from ordinaut.store.database import Database
+from ordinaut.store.database import DATA_ERRORS, Database
 from ordinaut.store.hints import EVENTS, OUTBOX, WORK, Hints, wait_hint
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.sql import Connection
 from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
 from scheduler.lifecycle import complete
-from scheduler.metrics import CHAINS_STOPPED, CONDITION_FAILED, ENQUEUED, MATCHED
+from scheduler.log_row import entry_of, uid_of
+from scheduler.matching import Match, matches_of
+from scheduler.metrics import ENQUEUED, MATCH_REFUSED, MATCHED
 
 log = get_logger()
-BATCH = 200
+BATCH = 50  # rows of up to a thousand events
+ENQUEUE_BATCH = 500
 WAIT_SECONDS = 0.5
-MAX_DEPTH = 8
-ENDED_TOPICS = frozenset({"ordinaut.run.succeeded", "ordinaut.run.failed", "ordinaut.run.cancelled"})
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """One event with its place in the log."""
-
-    project: str
-    position: int
-    time: datetime
-    body: dict[str, Any]
-
-    def document(self) -> dict[str, Any]:
-        """What `event` is in a condition and in the pipeline."""
-        body = self.body
-        return {
-            "name": f"events/{body['uid']}",
-            "position": self.position,
-            "topic": body["topic"],
-            "source": body["source"],
-            "subject": body["subject"],
-            "id": body["id"],
-            "data": body["data"],
-            "publish_time": self.time,
-            "publisher": body["publisher"],
-            "depth": body["depth"],
-        }
 
 
 class Matcher:
@@ -63,6 +30,8 @@ class Matcher:
         self._wake = hints.subscribe(EVENTS)
         self._position: int | None = None
         self._elsewhere = False
+        self._ahead = False
+        self._behind = False
 
     async def turn(self) -> bool:
         """Waits for events and matches one batch; always True: the waiting is done here."""
@@ -82,6 +51,11 @@ class Matcher:
         return True
 
     async def _wait(self) -> list[Entry]:
+        if self._behind:  # the log has more than was read from it
+            return []
+        if self._ahead:  # the stream holds what the log does not: it will be deleted, until then it is no news
+            await wait_hint(self._wake, WAIT_SECONDS)
+            return []
         if self._position is None:
             if self._elsewhere:  # another scheduler is matching
                 await wait_hint(self._wake, WAIT_SECONDS)
@@ -93,81 +67,38 @@ class Matcher:
             return []
 
     async def _contiguous(self, connection: Connection, entries: list[Entry], position: int) -> list[Entry]:
-        """The rows that follow `position` without a gap: the stream's where it has them, else the log's."""
-        following: list[Entry] = []
-        for entry in entries:
-            if entry.position == (following[-1].position + following[-1].count if following else position + 1):
-                following.append(entry)
-        if following:
-            return following
-        return [_entry(row) for row in await event.read(connection, project=None, after=position, batch=BATCH)]
+        """The rows behind `position`: the stream's as far as it has the very same rows, else the log's."""
+        known = await event.following(connection, after=position, batch=BATCH)
+        self._ahead = bool(entries) and not known
+        streamed = {entry.uid: entry for entry in entries}
+        same = list(takewhile(lambda row: uid_of(row) in streamed, known))
+        self._behind = not same and len(known) == BATCH
+        if same or not known:
+            return [streamed[uid_of(row)] for row in same]
+        return [entry_of(row) for row in await event.read(connection, project=None, after=position, batch=BATCH)]
 
     async def _match(self, connection: Connection, entries: Sequence[Entry]) -> None:
-        triggers: dict[str, list[Record]] = defaultdict(list)
-        for row in await event.triggers(connection, list({entry.project for entry in entries})):
-            triggers[row["project"]].append(row)
-        found: list[tuple[UUID, str, str, str, str | None, int]] = []
-        ended: set[UUID] = set()
-        for entry in entries:
-            for numbered in _events(entry):
-                _match_one(numbered, triggers[entry.project], found)
-                if numbered.body["topic"] in ENDED_TOPICS:
-                    ended.add(UUID(numbered.body["data"]["task_uid"]))
-            MATCHED.inc(entry.count)
-        if found:
-            enqueued = await due_work.enqueue_for_events(connection, found)
+        triggers = await event.triggers(connection, list({entry.project for entry in entries}))
+        found = matches_of(entries, triggers)
+        MATCHED.inc(sum(entry.count for entry in entries))
+        enqueued = 0
+        for start in range(0, len(found.matches), ENQUEUE_BATCH):
+            enqueued += await _enqueue(connection, found.matches[start : start + ENQUEUE_BATCH])
+        if enqueued:
             ENQUEUED.labels("event").inc(enqueued)
             self._hints.send(WORK, OUTBOX)
-        await complete(connection, list(ended))
+        await complete(connection, list(found.ended))
 
 
-def _events(entry: Entry) -> list[Numbered]:
-    time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
-    return [
-        Numbered(entry.project, position, time, body)
-        for position, body in enumerate(orjson.loads(entry.events), entry.position)
-    ]
-
-
-def _match_one(
-    numbered: Numbered, triggers: Sequence[Record], found: list[tuple[UUID, str, str, str, str | None, int]]
-) -> None:
-    for trigger in triggers:
-        if numbered.position <= trigger["effective_position"] or not topic_matcher(trigger["topic"])(
-            numbered.body["topic"]
-        ):
-            continue
-        document = orjson.dumps(numbered.document(), option=orjson.OPT_UTC_Z)
-        if not _holds(trigger, document):
-            continue
-        depth = numbered.body["depth"] + 1
-        if depth > MAX_DEPTH:
-            CHAINS_STOPPED.inc()
-            log.warning("event_chain_stopped", task=str(trigger["task"]), topic=numbered.body["topic"], depth=depth)
-            continue
-        found.append(
-            (trigger["task"], trigger["trigger"], numbered.body["uid"], document.decode(), trigger["params"], depth)
-        )
-
-
-def _holds(trigger: Record, document: bytes) -> bool:
-    """A condition that cannot be told is recorded and counts as false: repeating would change nothing."""
-    if not trigger["condition"]:
-        return True
+async def _enqueue(connection: Connection, matches: Sequence[Match]) -> int:
+    """Queues runs; a batch that PostgreSQL refuses is halved, and what is guilty alone is left out."""
     try:
-        return compile_expression(trigger["condition"]).holds(orjson.loads(document))
-    except ExpressionError as failure:
-        CONDITION_FAILED.inc()
-        log.warning("trigger_condition_failed", task=str(trigger["task"]), failure=str(failure))
-        return False
-
-
-def _entry(row: Record) -> Entry:
-    return Entry(
-        uid="",
-        project=row["project"],
-        position=row["position"],
-        count=row["count"],
-        time_us=round(row["create_time"].timestamp() * 1_000_000),
-        events=row["events"].encode(),
-    )
+        async with connection.transaction():
+            return await due_work.enqueue_for_events(connection, matches)
+    except DATA_ERRORS as failure:
+        if len(matches) == 1:
+            MATCH_REFUSED.inc()
+            log.error("match_refused", task=str(matches[0].task), uid=matches[0].uid, failure=str(failure))
+            return 0
+    middle = len(matches) // 2
+    return await _enqueue(connection, matches[:middle]) + await _enqueue(connection, matches[middle:])

@@ -15,6 +15,7 @@ LOST_TOO_OFTEN = Counter("ordinaut_suspects_ended", "Suspects ended: lost too of
 NUMBERED = Counter("ordinaut_outbox_rows_numbered", "Rows of the event log that got their positions")
 SENT = Counter("ordinaut_outbox_rows_sent", "Rows of the event log that were sent to the stream")
 MATCHED = Counter("ordinaut_events_matched", "Events that were held against the triggers")
+MATCH_REFUSED = Counter("ordinaut_matches_refused", "Matches that PostgreSQL refused, each left out alone")
 CONDITION_FAILED = Counter("ordinaut_trigger_conditions_failed", "Conditions of event triggers that could not be told")
 CHAINS_STOPPED = Counter("ordinaut_event_chains_stopped", "Triggered runs refused because their chain is too long")
 FIRE_LAG = Gauge("ordinaut_fire_lag_seconds", "How far the earliest cursor is behind")

@@ -3,9 +3,9 @@
 from ordinaut.store import event
 from ordinaut.store.database import Database
 from ordinaut.store.hints import EVENTS, Hints
-from ordinaut.store.sql import Record
-from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
+from ordinaut.streams.event_stream import STREAM_FAILURES, EventStream
 from ordinaut.telemetry import get_logger
+from scheduler.log_row import entry_of
 from scheduler.metrics import NUMBERED, OUTBOX_AGE, SENT
 
 log = get_logger()
@@ -21,24 +21,27 @@ class Relay:
         self._hints = hints
         self._stream_away = False
 
-    async def turn(self) -> bool:
-        """Numbers one batch and sends one; True when either was full."""
+    async def number(self) -> bool:
+        """Numbers one batch; True when it was full. It never waits for Redis: events are matched without it."""
         numbered = await self._database.repeat(event.number)
         if numbered:
             NUMBERED.inc(numbered)
             self._hints.send(EVENTS)
-        sent = await self._send()
-        return numbered >= event.NUMBER_BATCH or sent >= SEND_BATCH
+        return numbered >= event.NUMBER_BATCH
+
+    async def send(self) -> bool:
+        """Sends one batch; True when there may be more."""
+        return await self._send() >= SEND_BATCH
 
     async def _send(self) -> int:
         async with self._database.connection() as connection:
             rows = await event.unsent(connection, SEND_BATCH)
             last = await event.last_position(connection) if rows else 0
-        OUTBOX_AGE.set((rows[-1]["create_time"] - rows[0]["create_time"]).total_seconds() if rows else 0)
+        OUTBOX_AGE.set(rows[0]["age"] if rows else 0)
         if not rows:
             return 0
         try:
-            kept = await self._stream.append([_entry(row) for row in rows], last)
+            kept = await self._stream.append([entry_of(row) for row in rows], last)
         except STREAM_FAILURES as failure:
             self._note_away(failure)
             return 0
@@ -54,14 +57,3 @@ class Relay:
         if not self._stream_away:
             log.warning("redis_not_reached", failure=str(failure))
         self._stream_away = True
-
-
-def _entry(row: Record) -> Entry:
-    return Entry(
-        uid=str(row["id"]),
-        project=row["project"],
-        position=row["position"],
-        count=row["count"],
-        time_us=round(row["create_time"].timestamp() * 1_000_000),
-        events=row["events"].encode(),
-    )

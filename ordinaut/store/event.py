@@ -87,7 +87,7 @@ async def number(connection: Connection) -> int:
 
 
 async def unsent(connection: Connection, batch: int) -> list[Record]:
-    """Numbered rows that the stream may not have, from the lowest position."""
+    """Numbered rows that the stream may not have, from the lowest position; `age` is in seconds."""
     return await SQL.unsent.rows(connection, batch=batch)
 
 
@@ -97,11 +97,16 @@ async def mark_sent(connection: Connection, ids: Sequence[int]) -> None:
 
 
 async def read(connection: Connection, *, project: str | None, after: int, batch: int) -> list[Record]:
-    """Rows (project, position, count, events as JSON text, create_time) that hold positions beyond `after`.
+    """Rows (id, project, position, count, events as JSON text, create_time) that hold positions beyond `after`.
 
     The first row may begin at or before `after`; None reads every project.
     """
     return await SQL.read.rows(connection, project=project, after=after, batch=batch)
+
+
+async def following(connection: Connection, *, after: int, batch: int) -> list[Record]:
+    """What the rows behind a position are known by: (id, position, create_time)."""
+    return await SQL.following.rows(connection, after=after, batch=batch)
 
 
 async def last_position(connection: Connection) -> int:

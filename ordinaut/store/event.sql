@@ -27,7 +27,9 @@ WITH fresh AS (
 SELECT rows FROM counted;
 
 -- query unsent: Numbered rows that the stream may not have, from the lowest.
-SELECT id, project, position, count, events::text AS events, create_time
+SELECT
+  id, project, position, count, events::text AS events, create_time,
+  extract(epoch FROM clock_now() - create_time)::float8 AS age
 FROM outbox
 WHERE position IS NOT NULL AND NOT sent
 ORDER BY position
@@ -37,10 +39,17 @@ LIMIT :batch;
 UPDATE outbox SET sent = true WHERE id = ANY(:ids::bigint[]);
 
 -- query read: The log from a position on, of one project or of all.
-SELECT project, position, count, events::text AS events, create_time
+SELECT id, project, position, count, events::text AS events, create_time
 FROM outbox
 WHERE position IS NOT NULL AND position + count - 1 > :after AND position > :after - 1000
   AND (:project::text IS NULL OR project = :project)
+ORDER BY position
+LIMIT :batch;
+
+-- query following: What the rows after a position are known by, without what they hold.
+SELECT id, position, create_time
+FROM outbox
+WHERE position > :after
 ORDER BY position
 LIMIT :batch;
 

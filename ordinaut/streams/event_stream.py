@@ -4,6 +4,7 @@ An entry is one row of the log: id `<first position>-0`, fields `uid`, `project`
 1970) and `events` (a JSON array). External consumers may read it with groups of their own.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from ordinaut.telemetry import get_logger
 log = get_logger()
 KEY = "ordinaut:events"
 COMMAND_SECONDS = 5.0
+SILENCE_SECONDS = 1.0
 APPEND = (Path(__file__).parent / "append.lua").read_text()
 # What says that Redis is away or unwell; the callers' work goes on from PostgreSQL.
 STREAM_FAILURES = (RedisError, OSError, TimeoutError)
@@ -70,8 +72,9 @@ class EventStream:
         return True
 
     async def read(self, after: int, *, limit: int, block_seconds: float) -> list[Entry]:
-        """Entries that begin after a position, in order; waits for the first one."""
-        answer = await self._reader.xread({KEY: f"{after}-0"}, count=limit, block=round(block_seconds * 1000))
+        """Entries that begin after a position, in order; waits for the first one, and never long for a silent Redis."""
+        async with asyncio.timeout(block_seconds + SILENCE_SECONDS):
+            answer = await self._reader.xread({KEY: f"{after}-0"}, count=limit, block=round(block_seconds * 1000))
         if not answer:
             return []
         found = answer[KEY.encode()] if isinstance(answer, dict) else answer[0][1]

@@ -83,7 +83,7 @@ async def _match_all(rig: Rig) -> None:
     hints = Hints(rig.database)
     relay = Relay(rig.database, NoStream(), hints)  # type: ignore[arg-type]
     matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
-    await relay.turn()
+    await relay.number()
     async with rig.database.connection() as connection:
         last = await event.last_position(connection)
     while await rig.value("SELECT value FROM position WHERE name = 'matcher'") < last:

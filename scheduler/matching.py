@@ -1,0 +1,129 @@
+"""Which runs a stretch of the event log starts, and which tasks' runs have ended in it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.names import topic_matcher
+from ordinaut.store.sql import Record
+from ordinaut.streams.event_stream import Entry
+from ordinaut.telemetry import get_logger
+from scheduler.metrics import CHAINS_STOPPED, CONDITION_FAILED
+
+log = get_logger()
+MAX_DEPTH = 8
+ENDED_TOPICS = frozenset({"ordinaut.run.succeeded", "ordinaut.run.failed", "ordinaut.run.cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """One event with its place in the log."""
+
+    project: str
+    position: int
+    time: datetime
+    body: dict[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """What `event` is in a condition and in the pipeline."""
+        body = self.body
+        return {
+            "name": f"events/{body['uid']}",
+            "position": self.position,
+            "topic": body["topic"],
+            "source": body["source"],
+            "subject": body["subject"],
+            "id": body["id"],
+            "data": body["data"],
+            "publish_time": self.time,
+            "publisher": body["publisher"],
+            "depth": body["depth"],
+        }
+
+
+class Match(NamedTuple):
+    """A run to be: its task and trigger, the event's uid, the event and the trigger's params as JSON, its depth."""
+
+    task: UUID
+    trigger: str
+    uid: str
+    event: str
+    params: str | None
+    depth: int
+
+
+@dataclass(slots=True)
+class Found:
+    """What some events come to; `ended` are tasks of which a run has ended."""
+
+    matches: list[Match] = field(default_factory=list)
+    ended: set[UUID] = field(default_factory=set)
+
+
+def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
+    """Holds every event against the triggers of its project."""
+    found, of_topic = Found(), _Topics(triggers)
+    for entry in entries:
+        for numbered in _events(entry):
+            topic = numbered.body["topic"]
+            for trigger in of_topic[entry.project, topic]:
+                if match := _match(numbered, trigger):
+                    found.matches.append(match)
+            if topic in ENDED_TOPICS and (task := numbered.body["data"].get("task_uid")):
+                found.ended.add(UUID(task))
+    return found
+
+
+class _Topics(dict[tuple[str, str], list[Record]]):
+    """The triggers that wait for a topic of a project, looked for once."""
+
+    def __init__(self, triggers: Sequence[Record]) -> None:
+        super().__init__()
+        self._of_project: dict[str, list[Record]] = defaultdict(list)
+        for trigger in triggers:
+            self._of_project[trigger["project"]].append(trigger)
+
+    def __missing__(self, place: tuple[str, str]) -> list[Record]:
+        project, topic = place
+        self[place] = [
+            trigger for trigger in self._of_project.get(project, ()) if topic_matcher(trigger["topic"])(topic)
+        ]
+        return self[place]
+
+
+def _events(entry: Entry) -> Iterator[Numbered]:
+    time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
+    for position, body in enumerate(orjson.loads(entry.events), entry.position):
+        yield Numbered(entry.project, position, time, body)
+
+
+def _match(numbered: Numbered, trigger: Record) -> Match | None:
+    if numbered.position <= trigger["effective_position"]:
+        return None
+    document = orjson.dumps(numbered.document(), option=orjson.OPT_UTC_Z)
+    if not _holds(trigger, document):
+        return None
+    depth = numbered.body["depth"] + 1
+    if depth > MAX_DEPTH:
+        CHAINS_STOPPED.inc()
+        log.warning("event_chain_stopped", task=str(trigger["task"]), topic=numbered.body["topic"], depth=depth)
+        return None
+    return Match(trigger["task"], trigger["trigger"], numbered.body["uid"], document.decode(), trigger["params"], depth)
+
+
+def _holds(trigger: Record, document: bytes) -> bool:
+    """A condition that cannot be told is recorded and counts as false: repeating would change nothing."""
+    if not trigger["condition"]:
+        return True
+    try:
+        return compile_expression(trigger["condition"]).holds(orjson.loads(document))
+    except ExpressionError as failure:
+        CONDITION_FAILED.inc()
+        log.warning("trigger_condition_failed", task=str(trigger["task"]), failure=str(failure))
+        return False

@@ -24,6 +24,7 @@ from gateway.system import System
 from gateway.task_check import TaskCheck
 from gateway.task_run import TaskRun
 from gateway.tasks import Tasks
+from gateway.tool_call import ToolCall
 from gateway.tools import Tools
 from ordinaut.rpc.server import MAX_MESSAGE_BYTES, Server
 from ordinaut.rpc.service_process import Process
@@ -80,7 +81,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         "StateService": State(database, pages),
         "SystemService": System(database, components),
         "TaskService": Tasks(database, hints, pages, check, SchedulePreview(database, scheduler), start),
-        "ToolService": Tools(database, pages, engines),
+        "ToolService": Tools(database, pages, engines, ToolCall(database, inline, run_watch, authenticator)),
     }
     for name, work in (("hints", hints), ("run_watch", run_watch), ("event_watch", event_watch)):
         process.watch(asyncio.create_task(work.serve(), name=name))

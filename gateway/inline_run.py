@@ -1,5 +1,7 @@
 """CreateRun: a pipeline once, without a task."""
 
+from google.protobuf.message import Message
+
 from gateway.caller import Caller
 from gateway.fields import Problems
 from gateway.ids import new_id
@@ -29,15 +31,15 @@ class InlineRun:
         self._check = check
         self._live_runs_max = live_runs_max
 
-    async def start(self, request: CreateRunRequest, caller: Caller) -> Run:
-        """Queues a run of the document in the request, with the caller's rights.
+    async def start(self, request: CreateRunRequest, caller: Caller, *, asked: Message | None = None) -> Run:
+        """Queues a run of the document in the request, with the caller's rights; `asked` is what the caller sent.
 
         Raises:
             InvalidArgumentError: with every problem of document, params and policy.
             ResourceExhaustedError: LIMIT_REACHED: too many such runs of the caller are live.
             UnavailableError: ENGINE_UNAVAILABLE.
         """
-        mutation = Mutation(self._database, request, Run)
+        mutation = Mutation(self._database, asked or request, Run)
         if (answer := await mutation.earlier()) is not None:
             return answer
         await self._require_room(caller)

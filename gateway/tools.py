@@ -14,6 +14,7 @@ from gateway.requests import Mutation
 from gateway.rerooting import reroot
 from gateway.resources import tool_id
 from gateway.task_record import require_etag
+from gateway.tool_call import ToolCall
 from gateway.tool_record import check_tool, to_definition, to_tool
 from gateway.tool_use import SYSTEM_TOOLS
 from ordinaut.errors import AbortedError, AlreadyExistsError, NotFoundError, PermissionDeniedError
@@ -26,8 +27,10 @@ from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.tool import ToolRecord
 from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import (
+    CallToolRequest,
     CreateToolRequest,
     DeleteToolRequest,
     GetToolRequest,
@@ -45,10 +48,11 @@ FLEETING = frozenset({"update_time"})
 class Tools(ToolServiceServicer):
     """Answers calls about tools."""
 
-    def __init__(self, database: Database, pages: Pages, engines: Engines) -> None:
+    def __init__(self, database: Database, pages: Pages, engines: Engines, call: ToolCall) -> None:
         self._database = database
         self._pages = pages
         self._engines = engines
+        self._call = call
 
     async def CreateTool(self, request: CreateToolRequest, context: Context) -> Tool:
         """Registers a tool after an engine has checked its schemas and transport."""
@@ -137,6 +141,10 @@ class Tools(ToolServiceServicer):
             return Empty()
 
         return await mutation.once(work)
+
+    async def CallTool(self, request: CallToolRequest, context: Context) -> Run:
+        """Calls a tool once and waits for the end."""
+        return await self._call.call(request, current_caller(), tool_id(request.name), context)
 
     async def _checked(self, problems: Problems, wanted: Tool, name: str, name_field: str) -> str:
         check_tool(problems, wanted, name, name_field)

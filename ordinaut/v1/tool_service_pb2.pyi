@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from ordinaut.v1 import tool_pb2 as _tool_pb2
 import builtins as _builtins
@@ -169,6 +170,38 @@ class UpdateToolRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateToolRequest: _TypeAlias = UpdateToolRequest  # noqa: Y015
+
+@_typing.final
+class CallToolRequest(_message.Message):
+    """Asks for a call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`tools/{tool}`."""
+    request_id: _builtins.str
+    """A text of at most 64 characters that makes the call repeatable for 24 hours."""
+    @_builtins.property
+    def input(self) -> _struct_pb2.Struct:
+        """What the tool gets, as it is: no part of it is a template. Keys that look like one are refused."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        input: _struct_pb2.Struct | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallToolRequest: _TypeAlias = CallToolRequest  # noqa: Y015
 
 @_typing.final
 class DeleteToolRequest(_message.Message):

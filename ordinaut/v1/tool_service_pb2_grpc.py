@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import tool_pb2 as ordinaut_dot_v1_dot_tool__pb2
 from ordinaut.v1 import tool_service_pb2 as ordinaut_dot_v1_dot_tool__service__pb2
 
@@ -58,6 +59,11 @@ class ToolServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_tool__service__pb2.UpdateToolRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_tool__pb2.Tool.FromString,
                 _registered_method=True)
+        self.CallTool = channel.unary_unary(
+                '/ordinaut.v1.ToolService/CallTool',
+                request_serializer=ordinaut_dot_v1_dot_tool__service__pb2.CallToolRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+                _registered_method=True)
         self.DeleteTool = channel.unary_unary(
                 '/ordinaut.v1.ToolService/DeleteTool',
                 request_serializer=ordinaut_dot_v1_dot_tool__service__pb2.DeleteToolRequest.SerializeToString,
@@ -103,6 +109,17 @@ class ToolServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CallTool(self, request, context):
+        """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
+        rights. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
+        for it again.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
+        RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteTool(self, request, context):
         """Removes a tool; steps that use it fail from now on.
         Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
@@ -133,6 +150,11 @@ def add_ToolServiceServicer_to_server(servicer, server):
                     servicer.UpdateTool,
                     request_deserializer=ordinaut_dot_v1_dot_tool__service__pb2.UpdateToolRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_tool__pb2.Tool.SerializeToString,
+            ),
+            'CallTool': grpc.unary_unary_rpc_method_handler(
+                    servicer.CallTool,
+                    request_deserializer=ordinaut_dot_v1_dot_tool__service__pb2.CallToolRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_run__pb2.Run.SerializeToString,
             ),
             'DeleteTool': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteTool,
@@ -250,6 +272,33 @@ class ToolService:
             '/ordinaut.v1.ToolService/UpdateTool',
             ordinaut_dot_v1_dot_tool__service__pb2.UpdateToolRequest.SerializeToString,
             ordinaut_dot_v1_dot_tool__pb2.Tool.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CallTool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.ToolService/CallTool',
+            ordinaut_dot_v1_dot_tool__service__pb2.CallToolRequest.SerializeToString,
+            ordinaut_dot_v1_dot_run__pb2.Run.FromString,
             options,
             channel_credentials,
             insecure,

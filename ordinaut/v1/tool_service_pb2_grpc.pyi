@@ -6,6 +6,7 @@ Tools."""
 from collections import abc as _abc
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
+from ordinaut.v1 import run_pb2 as _run_pb2
 from ordinaut.v1 import tool_pb2 as _tool_pb2
 from ordinaut.v1 import tool_service_pb2 as _tool_service_pb2
 import abc as _abc_1
@@ -54,6 +55,13 @@ class ToolServiceStub:
     """Changes the fields named in the mask. Runs that are claimed from now on see the change.
     Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
     """
+    CallTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.CallToolRequest, _run_pb2.Run]
+    """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
+    rights. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
+    for it again.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
+    RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
+    """
     DeleteTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.DeleteToolRequest, _empty_pb2.Empty]
     """Removes a tool; steps that use it fail from now on.
     Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
@@ -82,6 +90,13 @@ class ToolServiceAsyncStub(ToolServiceStub):
     UpdateTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.UpdateToolRequest, _tool_pb2.Tool]  # type: ignore[assignment]
     """Changes the fields named in the mask. Runs that are claimed from now on see the change.
     Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
+    """
+    CallTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.CallToolRequest, _run_pb2.Run]  # type: ignore[assignment]
+    """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
+    rights. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
+    for it again.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
+    RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
     """
     DeleteTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.DeleteToolRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Removes a tool; steps that use it fail from now on.
@@ -132,6 +147,19 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tool_pb2.Tool, _abc.Awaitable[_tool_pb2.Tool]]:
         """Changes the fields named in the mask. Runs that are claimed from now on see the change.
         Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
+        """
+
+    @_abc_1.abstractmethod
+    def CallTool(
+        self,
+        request: _tool_service_pb2.CallToolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
+        """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
+        rights. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
+        for it again.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
+        RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
         """
 
     @_abc_1.abstractmethod

@@ -57,6 +57,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "GetTool": {"name": "tools/their.tool"},
     "UpdateTool": {"tool": {"name": "tools/their.tool", "description": "x"}},
     "DeleteTool": {"name": "tools/their.tool"},
+    "CallTool": {"name": "tools/their.tool"},
     "CreateTool": {"tool_id": "fresh.tool", "tool": TOOL},
     "GetStateEntry": {"name": "state/notes/theirs"},
     "PutStateEntry": {"entry": {"name": "state/notes/theirs", "value": 1}, "revision": 7},
@@ -86,6 +87,7 @@ SHARED = {
     "GetTool",
     "UpdateTool",
     "DeleteTool",
+    "CallTool",
     "GetStateEntry",
     "DeleteStateEntry",
 }

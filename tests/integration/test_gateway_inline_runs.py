@@ -17,7 +17,7 @@ from ordinaut.v1.run_service_pb2 import (
     WatchRunRequest,
 )
 from ordinaut.v1.task_service_pb2 import ListTasksRequest
-from ordinaut.v1.tool_service_pb2 import CreateToolRequest
+from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
 from tests.integration.gateway_system import TOKEN, Caller, GatewaySystem, gateway_system, refusal
 from worker.settings import WorkerSettings
 from worker.worker import Worker
@@ -142,3 +142,44 @@ async def test_a_flood_of_them_is_stopped(system: GatewaySystem) -> None:
     assert (refused.code, refused.reason, refused.retry) == ("RESOURCE_EXHAUSTED", "LIMIT_REACHED", True)
     assert refused.metadata == {"resource": "agents/eager", "limit": "5"}
     assert await system.admin.runs.CreateRun(wanted(SET))
+
+
+def call(tool: str, given: dict[str, Any], **fields: Any) -> CallToolRequest:
+    return json_format.ParseDict({"name": f"tools/{tool}", "input": given, **fields}, CallToolRequest())
+
+
+async def test_a_tool_is_called_with_what_is_sent_and_nothing_else(system: GatewaySystem, database_url: str) -> None:
+    """No part of the input is a template; the same request_id waits for the same run."""
+    given = {"text": "${params.x} $${y} {{z}} ${", "list": [{"deep": "${now}", "key": 1.5}], "none": None}
+    async with working(system, database_url):
+        request = call("orchestrator.set", given, request_id="one")
+        run = await system.admin.tools.CallTool(request)
+        assert (await system.admin.tools.CallTool(request)).name == run.name
+    assert (run.state, run.kind, [step.path for step in run.steps]) == (Run.SUCCEEDED, Run.INLINE, ["call"])
+    assert json_format.MessageToDict(run.output) == given
+
+
+async def test_a_call_that_fails_is_a_run_that_failed(system: GatewaySystem, database_url: str) -> None:
+    """With the error of its step: here, of a wall around the engine."""
+    tool = {"tool_id": "near.me", "tool": {"http": {"url": "http://127.0.0.1:9/"}, "retry": {"codes": ["TIMEOUT"]}}}
+    await system.admin.tools.CreateTool(json_format.ParseDict(tool, CreateToolRequest()))
+    async with working(system, database_url):
+        run = await system.admin.tools.CallTool(call("near.me", {}))
+    assert (run.state, run.error.code, run.error.step) == (Run.FAILED, "DENIED", "call")
+
+
+async def test_a_call_is_refused_before_it_runs(system: GatewaySystem) -> None:
+    """Unknown tools, wrong inputs with paths into the request, and tools that the token may not call."""
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tool = {"tool_id": "weather.now", "tool": {"http": {"url": "http://example.com/"}, "input_schema": schema}}
+    await system.admin.tools.CreateTool(json_format.ParseDict(tool, CreateToolRequest()))
+    refused = await refusal(system.admin.tools.CallTool(call("weather.then", {})))
+    assert (refused.code, refused.metadata) == ("NOT_FOUND", {"resource": "tools/weather.then"})
+    for given, field in (({"city": 7}, "input.city"), ({}, "input"), ({"city": "Iasi", "${x}": 1}, "input.${x}")):
+        refused = await refusal(system.admin.tools.CallTool(call("weather.now", given)))
+        assert refused.code == "INVALID_ARGUMENT"
+        assert refused.fields[0].startswith(field)
+    mailer = await system.agent("mailer", "tools:call:mail.*")
+    refused = await refusal(mailer.tools.CallTool(call("weather.now", {"city": "Iasi"})))
+    assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tools:call:weather.now"})
+    assert not (await system.admin.runs.ListRuns(ListRunsRequest())).runs

@@ -99,4 +99,4 @@ def occurrence_id(key: str, instant: datetime | None) -> str:
 def idempotency_key(root: str, path: str) -> str:
     """What a tool gets as its key for one step: the same after retry, crash and restore; 255 characters at most."""
     key = f"{root}/{path}"
-    return key if len(key) <= 255 else f"{key[:190]}-{hashlib.sha256(key.encode()).hexdigest()}"
+    return key if len(key) <= 255 else f"{key[:190]}{hashlib.sha256(key.encode()).hexdigest()}"

@@ -1,12 +1,9 @@
 """What a run has done so far: the entries that were recorded, and those that are not durable yet."""
 
-import hashlib
 from collections.abc import Iterable
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 
-MAX_KEY = 255
-KEPT_OF_LONG_KEY = 190
 FLUSH_BYTES = 256 * 1024
 SUCCEEDED, FAILED, SKIPPED = "SUCCEEDED", "FAILED", "SKIPPED"
 
@@ -46,11 +43,3 @@ class Journal:
     def landed(self) -> None:
         """What was taken last is durable."""
         self.durable = self._sent
-
-
-def idempotency_key(root: str, path: str) -> str:
-    """`<root>/<path>`; over 255 characters its first 190 and a SHA-256 of the whole."""
-    key = f"{root}/{path}"
-    if len(key) <= MAX_KEY:
-        return key
-    return key[:KEPT_OF_LONG_KEY] + hashlib.sha256(key.encode()).hexdigest()

@@ -13,12 +13,13 @@ import orjson
 from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from ordinaut.names import idempotency_key
 from pipeline_engine.attempt import Input, check_output, expression_failure, render_input
 from pipeline_engine.failure import DENIED, TIMEOUT, TOOL_ERROR, Failure
 from pipeline_engine.interpreter import blocks
 from pipeline_engine.interpreter.run import Run
 from pipeline_engine.interpreter.signals import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
-from pipeline_engine.journal import FAILED, SKIPPED, SUCCEEDED, idempotency_key
+from pipeline_engine.journal import FAILED, SKIPPED, SUCCEEDED
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.requests import Call, Output, Sleep
 from pipeline_engine.retry import delay_seconds, is_repeated

@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
+from ordinaut.names import idempotency_key
 from pipeline_engine.failure import TIMEOUT, Failure
-from pipeline_engine.journal import idempotency_key
 from pipeline_engine.requests import Call, Output
 from tests.unit.engine.pipelines import pipeline, step
 from tests.unit.engine.world import World, error_of, failing

@@ -1,20 +1,27 @@
-"""PreviewSchedule: the coming times of a schedule, whether or not it is a task's."""
+"""PreviewSchedule and ExplainSchedule: about schedules, whether or not they are a task's."""
 
 from gateway.fields import Problems
 from gateway.peers import Scheduler
 from gateway.rerooting import reroot
 from gateway.values import timestamp
-from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest
+from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
 from ordinaut.store import due_work
 from ordinaut.store.database import Database
-from ordinaut.v1.task_service_pb2 import PreviewScheduleRequest, PreviewScheduleResponse
+from ordinaut.v1.schedule_pb2 import Schedule
+from ordinaut.v1.task_service_pb2 import (
+    ExplainScheduleRequest,
+    ExplainScheduleResponse,
+    PreviewScheduleRequest,
+    PreviewScheduleResponse,
+)
 
 COUNT_DEFAULT = 5
 COUNT_MAX = 1000
+LANGUAGES = ("en", "ro")
 
 
 class SchedulePreview:
-    """PreviewSchedule."""
+    """PreviewSchedule and ExplainSchedule."""
 
     def __init__(self, database: Database, scheduler: Scheduler) -> None:
         self._database = database
@@ -30,16 +37,38 @@ class SchedulePreview:
         problems = Problems()
         problems.between("count", request.count, 0, COUNT_MAX)
         problems.check()
-        async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
-        question = ValidateScheduleRequest(
-            schedule=request.schedule, now=timestamp(now), count=request.count or COUNT_DEFAULT
-        )
+        question = await self._question(request.schedule)
+        question.count = request.count or COUNT_DEFAULT
         if request.HasField("after_time"):
             question.after_time.CopyFrom(request.after_time)
+        answer = await self._ask(question, problems)
+        return PreviewScheduleResponse(
+            occurrences=answer.upcoming,
+            ends=len(answer.upcoming) < question.count,
+            explanation=answer.explanation,
+            warnings=answer.warnings,
+        )
+
+    async def explain(self, request: ExplainScheduleRequest) -> ExplainScheduleResponse:
+        """Has the scheduler put it into words; raises as `preview` does."""
+        problems = Problems()
+        if request.language and request.language not in LANGUAGES:
+            problems.add("language", f"must be one of {', '.join(LANGUAGES)}")
+        problems.check()
+        question = await self._question(request.schedule)
+        question.language, question.yearly = request.language, True
+        answer = await self._ask(question, problems)
+        return ExplainScheduleResponse(
+            explanation=answer.explanation, warnings=answer.warnings, runs_per_year=answer.runs_per_year
+        )
+
+    async def _question(self, schedule: Schedule) -> ValidateScheduleRequest:
+        async with self._database.connection() as connection:
+            now = await due_work.database_now(connection)
+        return ValidateScheduleRequest(schedule=schedule, now=timestamp(now))
+
+    async def _ask(self, question: ValidateScheduleRequest, problems: Problems) -> ValidateScheduleResponse:
         answer = await self._scheduler.validate(question)
         problems.extend(reroot(answer.violations, "schedule"))
         problems.check()
-        return PreviewScheduleResponse(
-            occurrences=answer.upcoming, ends=len(answer.upcoming) < question.count, warnings=answer.warnings
-        )
+        return answer

@@ -46,6 +46,7 @@ class CheckedTask:
     event_triggers: list[EventTriggerRow]
     has_time_triggers: bool
     upcoming: list[Upcoming]
+    explanation: str
     warnings: list[str]
 
 
@@ -81,6 +82,7 @@ class TaskCheck:
             event_triggers=list(_event_triggers(timing.schedule)),
             has_time_triggers=any(trigger.WhichOneof("kind") != "event" for trigger in timing.schedule.triggers),
             upcoming=list(timing.upcoming),
+            explanation=timing.explanation,
             warnings=[*timing.warnings, *pipeline.warnings],
         )
 
@@ -98,18 +100,21 @@ class TaskCheck:
         require_rights(rights, document, "pipeline")
         return _definition(task, Schedule(), pipeline)
 
-    async def upcoming(self, task: Task) -> list[Upcoming]:
-        """The next times of a stored task, jitter included; none while the scheduler is away."""
+    async def foretell(self, task: Task) -> None:
+        """Adds the explanation of a stored task and, if it is ACTIVE, its next times, jitter included.
+
+        Nothing while the scheduler is away.
+        """
         async with self._database.connection() as connection:
             now = await due_work.database_now(connection)
-        request = ValidateScheduleRequest(
-            schedule=task.schedule, now=timestamp(now), count=UPCOMING, stored=True, task_uid=task.uid
-        )
+        request = ValidateScheduleRequest(schedule=task.schedule, now=timestamp(now), stored=True, task_uid=task.uid)
+        request.count = UPCOMING if task.state == Task.ACTIVE else 0
         try:
             answer = await self._scheduler.validate(request, seconds=PREVIEW_SECONDS)
         except OrdinautError:
-            return []
-        return list(answer.upcoming)
+            return
+        task.upcoming.extend(answer.upcoming)
+        task.explanation = answer.explanation
 
     async def _tools(self, project: str, document: Any) -> NamedTools:
         async with self._database.connection() as connection:

@@ -60,7 +60,7 @@ class TaskCreate:
 
         async def work(connection: Connection) -> Task:
             [record] = await _store(connection, caller, [wish])
-            return to_task(record, wish.checked.upcoming, wish.checked.warnings)
+            return _answer(record, wish)
 
         return await mutation.once(work)
 
@@ -76,9 +76,7 @@ class TaskCreate:
         async def work(connection: Connection) -> BatchCreateTasksResponse:
             records = await _store(connection, caller, wishes)
             pairs = zip(records, wishes, strict=True)
-            return BatchCreateTasksResponse(
-                tasks=[to_task(record, wish.checked.upcoming, wish.checked.warnings) for record, wish in pairs]
-            )
+            return BatchCreateTasksResponse(tasks=[_answer(record, wish) for record, wish in pairs])
 
         return await mutation.once(work)
 
@@ -94,6 +92,7 @@ class TaskCreate:
         answer.ClearField("pipeline")
         fill_struct(answer.pipeline, parse(wish.checked.definition.pipeline))
         answer.upcoming.extend(wish.checked.upcoming)
+        answer.explanation = wish.checked.explanation
         answer.warnings.extend(wish.checked.warnings)
         return answer
 
@@ -106,6 +105,10 @@ class TaskCreate:
         check_description(problems, request.task)
         checked = await self._check.check(request.task, problems, project=caller.project, rights=caller.scopes)
         return _Wish(name, request.task, checked)
+
+
+def _answer(record: TaskRecord, wish: _Wish) -> Task:
+    return to_task(record, wish.checked.upcoming, wish.checked.warnings, wish.checked.explanation)
 
 
 def _chosen_id(problems: Problems, request: CreateTaskRequest | ValidateTaskRequest) -> str | None:

@@ -13,7 +13,9 @@ from ordinaut.v1.schedule_pb2 import Upcoming
 from ordinaut.v1.task_pb2 import Task
 
 
-def to_task(record: TaskRecord, upcoming: Sequence[Upcoming] = (), warnings: Sequence[str] = ()) -> Task:
+def to_task(
+    record: TaskRecord, upcoming: Sequence[Upcoming] = (), warnings: Sequence[str] = (), explanation: str = ""
+) -> Task:
     """The message."""
     task = Task(
         name=f"tasks/{record.name}",
@@ -29,6 +31,7 @@ def to_task(record: TaskRecord, upcoming: Sequence[Upcoming] = (), warnings: Seq
         create_time=timestamp(record.create_time),
         update_time=timestamp(record.update_time),
         upcoming=upcoming,
+        explanation=explanation,
         warnings=warnings,
     )
     json_format.Parse(record.schedule, task.schedule)

@@ -30,7 +30,7 @@ WHAT_THE_CLOCK_READS = (
     "triggers", "time_zone", "start_time", "end_time", "exclusions", "dst", "jitter", "max_occurrences",
 )  # fmt: skip
 # Computed anew for each answer: an unmasked update may send them back as they were read.
-FLEETING = frozenset({"version", "update_time", "upcoming", "warnings"})
+FLEETING = frozenset({"version", "update_time", "upcoming", "explanation", "warnings"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class TaskUpdate:
             except _ChangedMeanwhileError:
                 continue
             if change.checked is None and not answer.upcoming:
-                answer.upcoming.extend(await self._check.upcoming(answer))
+                await self._check.foretell(answer)
             return answer
         raise AbortedError(ErrorReason.ETAG_MISMATCH, f"tasks/{name} changes all the time", {"resource": name})
 
@@ -125,7 +125,7 @@ async def _store(connection: Connection, *, caller: Caller, change: _Change) -> 
     if checked and change.new_schedule:
         await _replan(connection, record, checked)
     await announce_task(connection, "updated", record, caller)
-    return to_task(record, checked.upcoming if checked else (), checked.warnings if checked else ())
+    return to_task(record, checked.upcoming, checked.warnings, checked.explanation) if checked else to_task(record)
 
 
 async def _replan(connection: Connection, record: TaskRecord, checked: CheckedTask) -> None:

@@ -33,6 +33,8 @@ from ordinaut.v1.task_service_pb2 import (
     BatchCreateTasksResponse,
     CreateTaskRequest,
     DeleteTaskRequest,
+    ExplainScheduleRequest,
+    ExplainScheduleResponse,
     GetTaskRequest,
     ListTasksRequest,
     ListTasksResponse,
@@ -85,6 +87,10 @@ class Tasks(TaskServiceServicer):
         """The coming times of any schedule."""
         return await self._preview.preview(request)
 
+    async def ExplainSchedule(self, request: ExplainScheduleRequest, context: Context) -> ExplainScheduleResponse:
+        """Any schedule in one sentence."""
+        return await self._preview.explain(request)
+
     async def GetTask(self, request: GetTaskRequest, context: Context) -> Task:
         """One task with its next times; without them while the scheduler is away."""
         caller, name = current_caller(), task_id(request.name)
@@ -94,8 +100,7 @@ class Tasks(TaskServiceServicer):
         if record is None:
             raise NotFoundError.of(request.name)
         found = to_task(record)
-        if record.state == "ACTIVE":
-            found.upcoming.extend(await self._check.upcoming(found))
+        await self._check.foretell(found)
         return found
 
     async def ListTasks(self, request: ListTasksRequest, context: Context) -> ListTasksResponse:

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from google.protobuf.json_format import MessageToDict
 
 from ordinaut.v1.schedule_pb2 import Schedule
+from scheduler.coming_changes import coming_changes
 from scheduler.schedule import CompiledSchedule
 from scheduler.triggers.calendar_text import parse_calendar_text
 from scheduler.triggers.cron_text import NICKNAMES, CronFields, parse_cron
+from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.recurrence import Frequency
 from scheduler.triggers.rrule import RRuleTrigger
 from scheduler.triggers.trigger import stamp
@@ -31,6 +34,8 @@ def advice(written: Schedule, completed: Schedule, since: datetime) -> list[str]
             case _:
                 continue
         warnings.extend(f"triggers[{index}]: {warning}" for warning in found)
+    with suppress(ScheduleError):  # a time that cannot be found is the problem of whoever needs it
+        warnings.extend(coming_changes(completed, compiled, since))
     return warnings
 
 

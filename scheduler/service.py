@@ -16,6 +16,8 @@ from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.upcoming import shown
 from scheduler.validation import compiled, validate
+from scheduler.wording.sentence import DEFAULT, LANGUAGES, sentence
+from scheduler.yearly import runs_per_year
 
 MAX_COUNT = 1000
 
@@ -29,7 +31,7 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         """Checks and completes a schedule and computes its next times, off the event loop.
 
         Raises:
-            InvalidArgumentError: `now` is missing, a time is out of range, or `count` is over 1000.
+            InvalidArgumentError: `now` is missing, a time is out of range, `count` is over 1000, or the language unknown.
         """
         del context
         if not request.HasField("now"):
@@ -38,6 +40,8 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         after = _moment(request.after_time, "after_time") if request.HasField("after_time") else now
         if not 0 <= request.count <= MAX_COUNT:
             raise _invalid("count", f"count is 0 to {MAX_COUNT}")
+        if (request.language or DEFAULT) not in LANGUAGES:
+            raise _invalid("language", f"expected one of {', '.join(LANGUAGES)}")
         return await asyncio.to_thread(_answer, request, now, after)
 
 
@@ -51,6 +55,9 @@ def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) ->
     try:
         task = UUID(request.task_uid) if request.task_uid else None
         response.upcoming.extend(upcoming(checked.schedule, after, request.count, task))
+        response.explanation = sentence(checked.schedule, now, request.language or DEFAULT)
+        if request.yearly:
+            response.runs_per_year = runs_per_year(compiled(checked.schedule), after)
     except ScheduleError as error:  # a later instant than validation looks at
         response.violations.add(field="triggers", message=error.message, reason=error.reason)
     return response

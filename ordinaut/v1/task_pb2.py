@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ordinaut.v1 import schedule_pb2 as ordinaut_dot_v1_dot_schedule__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ordinaut/v1/task.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aordinaut/v1/schedule.proto\"\xb2\x08\n\x04Task\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\x16\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x03uid\x12\'\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x64isplayName\x12&\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x64\x65scription\x12;\n\x06labels\x18\x05 \x03(\x0b\x32\x1d.ordinaut.v1.Task.LabelsEntryB\x04\xe2\x41\x01\x01R\x06labels\x12\x1a\n\x05owner\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\x05owner\x12\x37\n\x08schedule\x18\x07 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x01R\x08schedule\x12;\n\nrun_policy\x18\x08 \x01(\x0b\x32\x16.ordinaut.v1.RunPolicyB\x04\xe2\x41\x01\x01R\trunPolicy\x12\x39\n\x08pipeline\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02R\x08pipeline\x12\x35\n\x06params\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12\x42\n\rparams_schema\x18\x0b \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x0cparamsSchema\x12\x33\n\x05state\x18\x0c \x01(\x0e\x32\x17.ordinaut.v1.Task.StateB\x04\xe2\x41\x01\x03R\x05state\x12\'\n\x0cstate_reason\x18\r \x01(\tB\x04\xe2\x41\x01\x03R\x0bstateReason\x12\x1e\n\x07version\x18\x0e \x01(\x03\x42\x04\xe2\x41\x01\x03R\x07version\x12\x12\n\x04\x65tag\x18\x0f \x01(\tR\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12\x37\n\x08upcoming\x18\x12 \x03(\x0b\x32\x15.ordinaut.v1.UpcomingB\x04\xe2\x41\x01\x03R\x08upcoming\x12 \n\x08warnings\x18\x14 \x03(\tB\x04\xe2\x41\x01\x03R\x08warnings\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"E\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\n\n\x06PAUSED\x10\x02\x12\r\n\tCOMPLETED\x10\x03:-\xea\x41*\n\rordinaut/Task\x12\x0ctasks/{task}*\x05tasks2\x04task\"\xdc\x01\n\tRunPolicy\x12.\n\x07overlap\x18\x01 \x01(\x0b\x32\x14.ordinaut.v1.OverlapR\x07overlap\x12\x1a\n\x08priority\x18\x03 \x01(\x05R\x08priority\x12:\n\x0brun_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\nrunTimeout\x12(\n\x05retry\x18\x06 \x01(\x0b\x32\x12.ordinaut.v1.RetryR\x05retry\x12\x1d\n\nmax_losses\x18\x07 \x01(\x05R\tmaxLosses\"u\n\x07Overlap\x12\x33\n\x06policy\x18\x01 \x01(\x0e\x32\x1b.ordinaut.v1.Overlap.PolicyR\x06policy\"5\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\x08\n\x04SKIP\x10\x01\x12\t\n\x05\x41LLOW\x10\x05\"\xb0\x01\n\x05Retry\x12\x10\n\x03max\x18\x01 \x01(\x05R\x03max\x12/\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05\x64\x65lay\x12\x16\n\x06\x66\x61\x63tor\x18\x03 \x01(\x01R\x06\x66\x61\x63tor\x12\x36\n\tmax_delay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08maxDelay\x12\x14\n\x05\x63odes\x18\x06 \x03(\tR\x05\x63odesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ordinaut/v1/task.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aordinaut/v1/schedule.proto\"\xda\x08\n\x04Task\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\x16\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\x03uid\x12\'\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x64isplayName\x12&\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x64\x65scription\x12;\n\x06labels\x18\x05 \x03(\x0b\x32\x1d.ordinaut.v1.Task.LabelsEntryB\x04\xe2\x41\x01\x01R\x06labels\x12\x1a\n\x05owner\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\x05owner\x12\x37\n\x08schedule\x18\x07 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x01R\x08schedule\x12;\n\nrun_policy\x18\x08 \x01(\x0b\x32\x16.ordinaut.v1.RunPolicyB\x04\xe2\x41\x01\x01R\trunPolicy\x12\x39\n\x08pipeline\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02R\x08pipeline\x12\x35\n\x06params\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12\x42\n\rparams_schema\x18\x0b \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x0cparamsSchema\x12\x33\n\x05state\x18\x0c \x01(\x0e\x32\x17.ordinaut.v1.Task.StateB\x04\xe2\x41\x01\x03R\x05state\x12\'\n\x0cstate_reason\x18\r \x01(\tB\x04\xe2\x41\x01\x03R\x0bstateReason\x12\x1e\n\x07version\x18\x0e \x01(\x03\x42\x04\xe2\x41\x01\x03R\x07version\x12\x12\n\x04\x65tag\x18\x0f \x01(\tR\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12\x37\n\x08upcoming\x18\x12 \x03(\x0b\x32\x15.ordinaut.v1.UpcomingB\x04\xe2\x41\x01\x03R\x08upcoming\x12&\n\x0b\x65xplanation\x18\x13 \x01(\tB\x04\xe2\x41\x01\x03R\x0b\x65xplanation\x12 \n\x08warnings\x18\x14 \x03(\tB\x04\xe2\x41\x01\x03R\x08warnings\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"E\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\n\n\x06PAUSED\x10\x02\x12\r\n\tCOMPLETED\x10\x03:-\xea\x41*\n\rordinaut/Task\x12\x0ctasks/{task}*\x05tasks2\x04task\"\xdc\x01\n\tRunPolicy\x12.\n\x07overlap\x18\x01 \x01(\x0b\x32\x14.ordinaut.v1.OverlapR\x07overlap\x12\x1a\n\x08priority\x18\x03 \x01(\x05R\x08priority\x12:\n\x0brun_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\nrunTimeout\x12(\n\x05retry\x18\x06 \x01(\x0b\x32\x12.ordinaut.v1.RetryR\x05retry\x12\x1d\n\nmax_losses\x18\x07 \x01(\x05R\tmaxLosses\"u\n\x07Overlap\x12\x33\n\x06policy\x18\x01 \x01(\x0e\x32\x1b.ordinaut.v1.Overlap.PolicyR\x06policy\"5\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\x08\n\x04SKIP\x10\x01\x12\t\n\x05\x41LLOW\x10\x05\"\xb0\x01\n\x05Retry\x12\x10\n\x03max\x18\x01 \x01(\x05R\x03max\x12/\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05\x64\x65lay\x12\x16\n\x06\x66\x61\x63tor\x18\x03 \x01(\x01R\x06\x66\x61\x63tor\x12\x36\n\tmax_delay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08maxDelay\x12\x14\n\x05\x63odes\x18\x06 \x03(\tR\x05\x63odesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -73,22 +73,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASK'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
   _globals['_TASK'].fields_by_name['upcoming']._loaded_options = None
   _globals['_TASK'].fields_by_name['upcoming']._serialized_options = b'\342A\001\003'
+  _globals['_TASK'].fields_by_name['explanation']._loaded_options = None
+  _globals['_TASK'].fields_by_name['explanation']._serialized_options = b'\342A\001\003'
   _globals['_TASK'].fields_by_name['warnings']._loaded_options = None
   _globals['_TASK'].fields_by_name['warnings']._serialized_options = b'\342A\001\003'
   _globals['_TASK']._loaded_options = None
   _globals['_TASK']._serialized_options = b'\352A*\n\rordinaut/Task\022\014tasks/{task}*\005tasks2\004task'
   _globals['_TASK']._serialized_start=223
-  _globals['_TASK']._serialized_end=1297
-  _globals['_TASK_LABELSENTRY']._serialized_start=1122
-  _globals['_TASK_LABELSENTRY']._serialized_end=1179
-  _globals['_TASK_STATE']._serialized_start=1181
-  _globals['_TASK_STATE']._serialized_end=1250
-  _globals['_RUNPOLICY']._serialized_start=1300
-  _globals['_RUNPOLICY']._serialized_end=1520
-  _globals['_OVERLAP']._serialized_start=1522
-  _globals['_OVERLAP']._serialized_end=1639
-  _globals['_OVERLAP_POLICY']._serialized_start=1586
-  _globals['_OVERLAP_POLICY']._serialized_end=1639
-  _globals['_RETRY']._serialized_start=1642
-  _globals['_RETRY']._serialized_end=1818
+  _globals['_TASK']._serialized_end=1337
+  _globals['_TASK_LABELSENTRY']._serialized_start=1162
+  _globals['_TASK_LABELSENTRY']._serialized_end=1219
+  _globals['_TASK_STATE']._serialized_start=1221
+  _globals['_TASK_STATE']._serialized_end=1290
+  _globals['_RUNPOLICY']._serialized_start=1340
+  _globals['_RUNPOLICY']._serialized_end=1560
+  _globals['_OVERLAP']._serialized_start=1562
+  _globals['_OVERLAP']._serialized_end=1679
+  _globals['_OVERLAP_POLICY']._serialized_start=1626
+  _globals['_OVERLAP_POLICY']._serialized_end=1679
+  _globals['_RETRY']._serialized_start=1682
+  _globals['_RETRY']._serialized_end=1858
 # @@protoc_insertion_point(module_scope)

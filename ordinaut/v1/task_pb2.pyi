@@ -94,6 +94,7 @@ class Task(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     UPCOMING_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`tasks/{task}`."""
@@ -113,6 +114,8 @@ class Task(_message.Message):
     """Rises with each change of the definition; a run keeps the version it began with."""
     etag: _builtins.str
     """Changes with every change; send it back to refuse a lost update."""
+    explanation: _builtins.str
+    """When it runs, in one English sentence; in the answers of Create, Get and Update."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """At most 64 short texts to find tasks by."""
@@ -174,11 +177,12 @@ class Task(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         upcoming: _abc.Iterable[_schedule_pb2.Upcoming] | None = ...,
+        explanation: _builtins.str = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "name", b"name", "owner", b"owner", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "state", b"state", "state_reason", b"state_reason", "uid", b"uid", "upcoming", b"upcoming", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "display_name", b"display_name", "etag", b"etag", "explanation", b"explanation", "labels", b"labels", "name", b"name", "owner", b"owner", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "state", b"state", "state_reason", b"state_reason", "uid", b"uid", "upcoming", b"upcoming", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -177,9 +177,12 @@ class PreviewScheduleResponse(_message.Message):
 
     OCCURRENCES_FIELD_NUMBER: _builtins.int
     ENDS_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     ends: _builtins.bool
     """There are no times after these."""
+    explanation: _builtins.str
+    """When it runs, in one English sentence."""
     @_builtins.property
     def occurrences(self) -> _containers.RepeatedCompositeFieldContainer[_schedule_pb2.Upcoming]:
         """The soonest first."""
@@ -193,15 +196,78 @@ class PreviewScheduleResponse(_message.Message):
         *,
         occurrences: _abc.Iterable[_schedule_pb2.Upcoming] | None = ...,
         ends: _builtins.bool = ...,
+        explanation: _builtins.str = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends", b"ends", "occurrences", b"occurrences", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends", b"ends", "explanation", b"explanation", "occurrences", b"occurrences", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreviewScheduleResponse: _TypeAlias = PreviewScheduleResponse  # noqa: Y015
+
+@_typing.final
+class ExplainScheduleRequest(_message.Message):
+    """Asks for an explanation of a schedule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """`en` or `ro`; English when unset."""
+    @_builtins.property
+    def schedule(self) -> _schedule_pb2.Schedule:
+        """The schedule, as in a task."""
+
+    def __init__(
+        self,
+        *,
+        schedule: _schedule_pb2.Schedule | None = ...,
+        language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "schedule", b"schedule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainScheduleRequest: _TypeAlias = ExplainScheduleRequest  # noqa: Y015
+
+@_typing.final
+class ExplainScheduleResponse(_message.Message):
+    """What a schedule says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    RUNS_PER_YEAR_FIELD_NUMBER: _builtins.int
+    explanation: _builtins.str
+    """When it runs, in one sentence."""
+    runs_per_year: _builtins.int
+    """The occurrences of the coming 365 days, estimated from the first thousand where there are more; events are not
+    counted.
+    """
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is accepted and probably not meant, and what clock changes of the coming year will do; in English."""
+
+    def __init__(
+        self,
+        *,
+        explanation: _builtins.str = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        runs_per_year: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "runs_per_year", b"runs_per_year", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainScheduleResponse: _TypeAlias = ExplainScheduleResponse  # noqa: Y015
 
 @_typing.final
 class GetTaskRequest(_message.Message):

@@ -59,6 +59,11 @@ class TaskServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
                 _registered_method=True)
+        self.ExplainSchedule = channel.unary_unary(
+                '/ordinaut.v1.TaskService/ExplainSchedule',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleResponse.FromString,
+                _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/GetTask',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
@@ -131,6 +136,14 @@ class TaskServiceServicer:
 
     def PreviewSchedule(self, request, context):
         """Computes the coming times of a schedule that need not be a task's.
+        Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainSchedule(self, request, context):
+        """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -216,6 +229,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.PreviewSchedule,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.SerializeToString,
+            ),
+            'ExplainSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainSchedule,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleResponse.SerializeToString,
             ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
@@ -363,6 +381,33 @@ class TaskService:
             '/ordinaut.v1.TaskService/PreviewSchedule',
             ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/ExplainSchedule',
+            ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

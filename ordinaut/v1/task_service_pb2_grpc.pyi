@@ -58,6 +58,10 @@ class TaskServiceStub:
     """Computes the coming times of a schedule that need not be a task's.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
+    ExplainSchedule: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ExplainScheduleRequest, _task_service_pb2.ExplainScheduleResponse]
+    """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
+    Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+    """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_pb2.Task]
     """Reads one task.
     Errors: NOT_FOUND.
@@ -113,6 +117,10 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     PreviewSchedule: _aio.UnaryUnaryMultiCallable[_task_service_pb2.PreviewScheduleRequest, _task_service_pb2.PreviewScheduleResponse]  # type: ignore[assignment]
     """Computes the coming times of a schedule that need not be a task's.
+    Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+    """
+    ExplainSchedule: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ExplainScheduleRequest, _task_service_pb2.ExplainScheduleResponse]  # type: ignore[assignment]
+    """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
@@ -191,6 +199,16 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.PreviewScheduleResponse, _abc.Awaitable[_task_service_pb2.PreviewScheduleResponse]]:
         """Computes the coming times of a schedule that need not be a task's.
+        Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainSchedule(
+        self,
+        request: _task_service_pb2.ExplainScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.ExplainScheduleResponse, _abc.Awaitable[_task_service_pb2.ExplainScheduleResponse]]:
+        """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
 

@@ -33,12 +33,18 @@ class ValidateScheduleRequest(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     STORED_FIELD_NUMBER: _builtins.int
     TASK_UID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    YEARLY_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """How many coming occurrences to compute, at most 1000."""
     stored: _builtins.bool
     """The schedule is stored already: a past `once` is no problem."""
     task_uid: _builtins.str
     """The uid of the task, where it exists: what jitter depends on."""
+    language: _builtins.str
+    """Of the explanation: `en` or `ro`; empty: English."""
+    yearly: _builtins.bool
+    """Count the runs of a year as well."""
     @_builtins.property
     def schedule(self) -> _schedule_pb2.Schedule:
         """The schedule."""
@@ -60,10 +66,12 @@ class ValidateScheduleRequest(_message.Message):
         count: _builtins.int = ...,
         stored: _builtins.bool = ...,
         task_uid: _builtins.str = ...,
+        language: _builtins.str = ...,
+        yearly: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "now", b"now", "schedule", b"schedule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "count", b"count", "now", b"now", "schedule", b"schedule", "stored", b"stored", "task_uid", b"task_uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "count", b"count", "language", b"language", "now", b"now", "schedule", b"schedule", "stored", b"stored", "task_uid", b"task_uid", "yearly", b"yearly"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -79,6 +87,12 @@ class ValidateScheduleResponse(_message.Message):
     SCHEDULE_FIELD_NUMBER: _builtins.int
     UPCOMING_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    RUNS_PER_YEAR_FIELD_NUMBER: _builtins.int
+    explanation: _builtins.str
+    """When it runs, in one sentence."""
+    runs_per_year: _builtins.int
+    """If asked for: the occurrences of the coming 365 days, estimated from the first thousand where there are more."""
     @_builtins.property
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[_violation_pb2.Violation]:
         """Every problem; paths start at the schedule, such as `triggers[0].cron`."""
@@ -102,10 +116,12 @@ class ValidateScheduleResponse(_message.Message):
         schedule: _schedule_pb2.Schedule | None = ...,
         upcoming: _abc.Iterable[_schedule_pb2.Upcoming] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        explanation: _builtins.str = ...,
+        runs_per_year: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "upcoming", b"upcoming", "violations", b"violations", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "runs_per_year", b"runs_per_year", "schedule", b"schedule", "upcoming", b"upcoming", "violations", b"violations", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

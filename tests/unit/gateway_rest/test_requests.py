@@ -1,0 +1,135 @@
+"""Requests from path, query, body and headers: one document, read once; masks say what was sent."""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.rest.assembly import assemble
+from gateway.rest.body import ABSENT
+from gateway.rest.headers import Headers
+from gateway.rest.preconditions import Preconditions
+from gateway.rest.routes import Route, RouteTable
+from gateway.services import DESCRIPTORS
+from ordinaut.errors import InvalidArgumentError
+
+ROUTES = {route.method.name: route for route in RouteTable(DESCRIPTORS).routes}
+NONE = Preconditions("", "", "")
+WRITABLE = ["description", "display_name", "labels", "schedule", "pipeline", "params", "run_policy", "params_schema"]
+JSON_NAMES = {"display_name": "displayName", "run_policy": "runPolicy", "params_schema": "paramsSchema"}
+VALUES = {"description": "x", "display_name": "x"}
+
+
+def made(name: str, body: Any = ABSENT, query: str = "", values: dict[str, str] | None = None) -> Any:
+    return assemble(ROUTES[name], values or {}, query.encode(), body, NONE)
+
+
+def refused(name: str, body: Any = ABSENT, query: str = "", values: dict[str, str] | None = None) -> set[str]:
+    with pytest.raises(InvalidArgumentError) as found:
+        made(name, body, query, values)
+    return {violation.field for violation in found.value.violations}
+
+
+@given(fields=st.sets(st.sampled_from(WRITABLE)), camel=st.booleans(), clear=st.booleans())
+def test_the_mask_is_what_was_sent(fields: set[str], camel: bool, clear: bool) -> None:
+    """Set or cleared, in either spelling; fields that callers cannot change are left to the gateway to refuse."""
+    body: dict[str, Any] = {
+        JSON_NAMES.get(key, key) if camel else key: None if clear else VALUES.get(key, {}) for key in fields
+    }
+    request = made("UpdateTask", {**body, "etag": '"1"', "owner": None}, values={"task.name": "tasks/a"})
+    assert set(request.update_mask.paths) == fields
+    assert (request.task.name, request.task.etag) == ("tasks/a", '"1"')
+
+
+def test_a_mask_that_is_given_counts() -> None:
+    request = made("UpdateTask", {"description": "x"}, "update_mask=displayName,run_policy.priority")
+    assert list(request.update_mask.paths) == ["display_name", "run_policy.priority"]
+
+
+@pytest.mark.parametrize(
+    ("query", "states", "size"),
+    [
+        ("states=QUEUED&states=RUNNING&page_size=7", [1, 2], 7),
+        ("pageSize=7&states=1", [1], 7),
+        ("task=tasks%2Fa&", [], 0),
+    ],
+)
+def test_parameters(query: str, states: list[int], size: int) -> None:
+    request = made("ListRuns", query=query)
+    assert (list(request.states), request.page_size) == (states, size)
+
+
+def test_an_unset_number_is_not_zero() -> None:
+    """Optional fields keep the difference."""
+    assert not made("WatchEvents").HasField("after_position")
+    assert made("WatchEvents", query="after_position=0").HasField("after_position")
+    assert made("WatchEvents", query=f"after_position={2**63 - 1}").after_position == 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "query", "fields"),
+    [
+        ("ListRuns", ABSENT, "states=QUEUE", {"states[0]"}),
+        ("ListRuns", ABSENT, "page_size=1.5", {"page_size"}),
+        ("ListRuns", ABSENT, "page_size=", {"page_size"}),
+        ("ListRuns", ABSENT, f"page_size={2**31}", {"page_size"}),
+        ("ListRuns", ABSENT, "page_size.x=1&colour=1", {"page_size.x", "colour"}),
+        ("WatchEvents", ABSENT, f"after_position={2**63}", {"after_position"}),
+        ("CreateTask", {}, "task=1&task.name=x", {"task", "task.name"}),
+        ("CreateTask", [], "", {"task"}),
+        ("RunTask", [], "", {""}),
+        ("RunTask", {"params": [1]}, "priority=1", {"params", "priority"}),
+    ],
+)
+def test_problems(name: str, body: Any, query: str, fields: set[str]) -> None:
+    assert refused(name, body, query) == fields
+
+
+def test_the_body_may_repeat_the_path_only() -> None:
+    values = {"task.name": "tasks/a"}
+    assert made("UpdateTask", {"name": "tasks/a"}, values=values).task.name == "tasks/a"
+    assert refused("UpdateTask", {"name": "tasks/b"}, values=values) == {"task.name"}
+
+
+HEADERS = {
+    "If-Match": (b"if-match", b'"3"'),
+    "If-None-Match": (b"if-none-match", b"*"),
+    "Idempotency-Key": (b"idempotency-key", b"k"),
+}
+
+
+def outcome(route: Route, chosen: tuple[str, ...]) -> tuple[Any, set[str]]:
+    """The request, or the fields of what was refused."""
+    conditions = Preconditions.of(Headers([HEADERS[name] for name in chosen]))
+    try:
+        return assemble(route, {}, b"", {} if route.body else ABSENT, conditions), set()
+    except InvalidArgumentError as failure:
+        return None, {violation.field for violation in failure.violations}
+
+
+@pytest.mark.parametrize("chosen", [pair for size in (1, 2, 3) for pair in itertools.combinations(HEADERS, size)])
+def test_headers_are_fields_or_refused(chosen: tuple[str, ...]) -> None:
+    """No method ever ignores a condition."""
+    for route in ROUTES.values():
+        request, problems = outcome(route, chosen)
+        if request is None:
+            assert problems & set(chosen)
+            continue
+        if "Idempotency-Key" in chosen:
+            assert request.request_id == "k"
+        if "If-Match" in chosen and route.verb != "GET":
+            holder = (
+                request if {"etag", "revision"} & set(route.request.fields_by_name) else getattr(request, route.body)
+            )
+            assert getattr(holder, "etag", "") == '"3"' or holder.revision == 3
+
+
+def test_lists_of_headers() -> None:
+    headers = Headers(
+        [(b"accept", b"text/html, text/event-stream;q=0.5"), (b"accept-encoding", b"br, gzip; q=0"), (b"x", b"\xff")]
+    )
+    assert headers.accepts(b"accept", "text/event-stream")
+    assert not headers.accepts(b"accept-encoding", "gzip")
+    assert headers.all(b"x") == []

@@ -1,0 +1,117 @@
+"""JSON and YAML texts: what is read is what was written; what cannot be kept is told, never changed."""
+
+import json
+import math
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.rest.json_text import MAX_DEPTH, depth, read_json
+from gateway.rest.yaml_text import read_yaml
+from ordinaut.documents.flaw import Flaw
+from ordinaut.errors import InvalidArgumentError
+from ordinaut.v1.error_pb2 import ErrorReason
+
+TEXT = st.text(st.characters(codec="utf-8"))
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(value=PLAIN)
+def test_json_comes_back(value: Any) -> None:
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
+        assert read_json(text.encode()) == value
+
+
+def plain_depth(value: Any) -> int:
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return 1 + max(map(plain_depth, items), default=0)
+    return 0
+
+
+@given(value=PLAIN)
+def test_depth_is_counted_without_reading(value: Any) -> None:
+    """Brackets in texts do not count, wherever quotes and backslashes stand."""
+    assert depth(json.dumps(value).encode()) == plain_depth(value)
+    assert depth(json.dumps([json.dumps(value)]).encode()) == 1
+
+
+@given(data=st.binary(max_size=200) | st.text('[]{}",:\\ntf1e-.0 ', max_size=200).map(str.encode))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    for read in (read_json, read_yaml):
+        with suppress(InvalidArgumentError):
+            read(data)
+
+
+@pytest.mark.parametrize("data", [b"[" * 10**6, b'{"a":' * 10**5, b'"' + b"\\" * 10**6, b'"a' * 10**6, b"[]" * 10**6])
+def test_hostile_texts_cost_little(data: bytes) -> None:
+    with pytest.raises(InvalidArgumentError):
+        read_json(data)
+
+
+def test_the_deepest_json() -> None:
+    assert read_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    with pytest.raises(InvalidArgumentError, match="nested"):
+        read_json(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("NaN", ErrorReason.NON_FINITE_NUMBER),
+        ("-Infinity", ErrorReason.NON_FINITE_NUMBER),
+        ("1e400", ErrorReason.NUMBER_OUT_OF_RANGE),
+        ("9" * 21, ErrorReason.NUMBER_OUT_OF_RANGE),
+        ("-" + "9" * 5000, ErrorReason.NUMBER_OUT_OF_RANGE),
+    ],
+)
+def test_what_cannot_be_kept_stays_in_its_place(text: str, reason: int) -> None:
+    found = read_json(f'{{"a": [1, {text}]}}'.encode())["a"][1]
+    assert isinstance(found, Flaw)
+    assert found.reason == reason
+
+
+def test_the_second_of_two_keys_is_a_flaw() -> None:
+    document = read_json(b'{"a": 1, "b": {"c": 1, "c": 1}, "a": 2}')
+    assert isinstance(document["a"], Flaw)
+    assert isinstance(document["b"]["c"], Flaw)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("on: no", {"on": "no"}),
+        ("when: 2026-01-31T08:00:00Z", {"when": "2026-01-31T08:00:00Z"}),
+        ("day: 2026-01-31", {"day": "2026-01-31"}),
+        ("time: 08:30", {"time": "08:30"}),
+        ("a: [1, 2.5, null, true, ~, '1']", {"a": [1, 2.5, None, True, None, "1"]}),
+        ("a: 0o17", {"a": 15}),
+        ("a: |\n  two\n  lines\n", {"a": "two\nlines\n"}),
+        ('{"json": ["is", "yaml"]}', {"json": ["is", "yaml"]}),
+        ("a: &anchor 1", {"a": 1}),
+        ("--- {a: 1}", {"a": 1}),
+        ("a: .inf", {"a": math.inf}),
+    ],
+)
+def test_yaml_is_read_as_1_2(text: str, value: Any) -> None:
+    assert read_yaml(text.encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x [1]\nb: *x", "a: !!python/object/apply:os.system [ls]", "a: !unknown 1", "a: 1\na: 2", "a: b: c",
+        "\t", "a: [", "a: 1\n---\na: 2", "a: \"\\q\"", "[" * 100, "- " * 100 + "x",
+    ],
+)  # fmt: skip
+def test_yaml_that_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        read_yaml(text.encode())

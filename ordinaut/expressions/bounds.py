@@ -10,7 +10,7 @@ MAX_LENGTH = 4096
 """Characters of one expression."""
 MAX_NODES = 500
 MAX_DEPTH = 48
-MAX_FUEL = 250_000
+MAX_FUEL = 200_000
 """What one evaluation may cost: an element costs one for each part of the expression that looks at it."""
 MAX_OUTPUT = 1024 * 1024
 """Characters that a result may have, roughly, as JSON."""
@@ -19,7 +19,7 @@ SCALARS = frozenset({str, int, float, bool, type(None)})
 CHARACTERS_A_FUEL = 64
 MAX_RUN_FUEL = 10_000_000
 """What all expressions of one run may cost together while an engine holds it."""
-MAX_TURN_FUEL = 300_000
+MAX_TURN_FUEL = 250_000
 """What they may cost until the engine can turn to other runs."""
 TIRED_FUEL = 50_000
 """After so much it should."""

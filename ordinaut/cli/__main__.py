@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli import agent, database, event, pipeline, problem, run, state, status, task, tool
+from ordinaut.cli import agent, database, event, pipeline, problem, run, schedule, state, status, task, tool
 from ordinaut.cli.session import Session
 from ordinaut.cli.up import up
 from ordinaut.client import ApiError
@@ -21,6 +21,7 @@ OPTIONS = frozenset({"--address", "--token"})
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("up")(up)
 app.add_typer(task.app, name="task")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(run.app, name="run")
 app.add_typer(event.app, name="event")

@@ -1,0 +1,61 @@
+"""Schedules on the command line: previews and explanations before anything is stored."""
+
+import json
+from pathlib import Path
+
+from google.protobuf.duration_pb2 import Duration
+
+from ordinaut.v1.schedule_pb2 import Upcoming
+from ordinaut.v1.task_service_pb2 import ExplainScheduleResponse, PreviewScheduleResponse
+from tests.unit.cli.conftest import Cli, Gateway
+
+COMING = Upcoming(
+    id="20260502T043000Z", local_time="2026-05-02T07:30:00+03:00", jitter=Duration(seconds=60), note="odd"
+)
+
+
+def test_a_preview_shows_the_coming_times(cli: Cli, gateway: Gateway) -> None:
+    """Triggers and zone from options; times, jitter and notes in a table, warnings beside."""
+    gateway.answers["PreviewSchedule"] = PreviewScheduleResponse(
+        occurrences=[COMING], explanation="Runs every day.", warnings=["on 2027-03-28 …"]
+    )
+    said = cli(
+        "schedule", "preview", "--cron", "30 7 * * *", "--every", "90s", "--zone", "Europe/Chisinau", "--count", "3",
+        "--after", "2026-05-01T00:00:00Z",
+    )  # fmt: skip
+    assert said.out.startswith("Runs every day.\n")
+    assert all(text in said.out for text in ("20260502T043000Z", "2026-05-02T07:30:00+03:00", "0:01:00", "odd"))
+    assert "warning: on 2027-03-28" in said.err
+    [request] = gateway.requests("PreviewSchedule")
+    assert [trigger.cron for trigger in request.schedule.triggers] == ["30 7 * * *", ""]
+    assert request.schedule.triggers[1].interval.seconds == 90
+    assert (request.schedule.time_zone, request.count) == ("Europe/Chisinau", 3)
+    assert request.after_time.ToJsonString() == "2026-05-01T00:00:00Z"
+
+
+def test_an_explanation_in_another_language(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    """The schedule of a task's file, and what is in the options over it."""
+    file = tmp_path / "task.yaml"
+    file.write_text("name: tasks/a\nschedule:\n  triggers: [{cron: '@daily'}]\n  time_zone: UTC\n")
+    gateway.answers["ExplainSchedule"] = ExplainScheduleResponse(explanation="Rulează.", runs_per_year=365)
+    said = cli("schedule", "explain", "-f", str(file), "--zone", "Europe/Bucharest", "--language", "ro")
+    assert said.out == "Rulează.\n  365 runs in the coming year\n"
+    [request] = gateway.requests("ExplainSchedule")
+    assert (request.language, request.schedule.time_zone) == ("ro", "Europe/Bucharest")
+    assert request.schedule.triggers[0].cron == "@daily"
+
+
+def test_answers_as_json(cli: Cli, gateway: Gateway) -> None:
+    """For programs, whole."""
+    gateway.answers["ExplainSchedule"] = ExplainScheduleResponse(explanation="Runs.")
+    assert json.loads(cli("--json", "schedule", "explain", "--every", "1h").out) == {"explanation": "Runs."}
+    gateway.answers["PreviewSchedule"] = PreviewScheduleResponse(ends=True)
+    assert json.loads(cli("--json", "schedule", "preview", "--once", "2026-07-01T12:00:00Z").out) == {"ends": True}
+
+
+def test_what_cannot_be_read_is_wrong_usage(cli: Cli, gateway: Gateway) -> None:
+    """Nothing is asked of the gateway."""
+    said = cli("schedule", "preview", "--every", "soon")
+    assert said.exit_code == 2
+    assert "schedule.triggers[0].interval" in said.err
+    assert not gateway.asked

@@ -23,16 +23,25 @@ POLICY = (
 
 
 def pages(table: RouteTable) -> APIRouter:
-    """`/openapi.json`, and `/docs` to read it and try it."""
+    """`/openapi.json`, `/docs` to read it and try it, and the schema of the pipeline language."""
     router = APIRouter(include_in_schema=False)
 
     @cache
     def document() -> bytes:
         return orjson.dumps(openapi(table.routes))
 
+    @cache
+    def schema() -> bytes:
+        return files("ordinaut").joinpath("pipeline.schema.json").read_bytes()
+
     @router.get("/openapi.json")
     async def contract() -> Response:
         return Response(document(), media_type="application/json")
+
+    @router.get("/v1/pipeline.schema.json")
+    async def language() -> Response:
+        """The pipeline language as JSON Schema, for editors and models."""
+        return Response(schema(), media_type="application/schema+json", headers={"cache-control": HOUR})
 
     @router.get("/docs")
     async def docs() -> FileResponse:

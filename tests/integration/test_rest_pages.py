@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import jsonschema
 import pytest
 import pytest_asyncio
 import schemathesis
@@ -84,6 +85,16 @@ async def test_the_pages_need_no_network(rest: RestSystem) -> None:
         if "swagger" not in path:
             assert not ELSEWHERE.search(answer.text), path
     assert (await rest.call("GET", "/docs/../gateway.py")).status == 404
+
+
+async def test_the_pipeline_language_is_published(rest: RestSystem) -> None:
+    """Without a token, as JSON Schema; the examples are of the language."""
+    answer = await rest.call("GET", "/v1/pipeline.schema.json", token="")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/schema+json")
+    language = jsonschema.Draft202012Validator(answer.json)
+    for example in EXAMPLES["CreateTask"].values():
+        language.validate(example["pipeline"])
+    assert not language.is_valid({"steps": [{"id": "a"}]})
 
 
 async def test_examples_work(rest: RestSystem) -> None:

@@ -1,8 +1,8 @@
 """Which runs a stretch of the event log starts, and which tasks' runs have ended in it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -58,26 +58,29 @@ class Match(NamedTuple):
     depth: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """What some events come to; `ended` are tasks of which a run has ended."""
 
-    matches: list[Match] = field(default_factory=list)
-    ended: set[UUID] = field(default_factory=set)
+    matches: list[Match]
+    ended: set[UUID]
 
 
 def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
     """Holds every event against the triggers of its project."""
-    found, of_topic = Found(), _Topics(triggers)
+    of_topic = _Topics(triggers)
+    matches: list[Match] = []
+    ended: set[str | None] = set()
     for entry in entries:
-        for numbered in _events(entry):
-            topic = numbered.body["topic"]
-            for trigger in of_topic[entry.project, topic]:
-                if match := _match(numbered, trigger):
-                    found.matches.append(match)
-            if topic in ENDED_TOPICS and (task := numbered.body["data"].get("task_uid")):
-                found.ended.add(UUID(task))
-    return found
+        time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
+        for position, body in enumerate(orjson.loads(entry.events), entry.position):
+            topic = body["topic"]
+            if waiting := of_topic[entry.project, topic]:
+                numbered = Numbered(entry.project, position, time, body)
+                matches += [match for trigger in waiting if (match := _match(numbered, trigger))]
+            if topic in ENDED_TOPICS:
+                ended.add(body["data"].get("task_uid"))
+    return Found(matches, {UUID(task) for task in ended if task})
 
 
 class _Topics(dict[tuple[str, str], list[Record]]):
@@ -95,12 +98,6 @@ class _Topics(dict[tuple[str, str], list[Record]]):
             trigger for trigger in self._of_project.get(project, ()) if topic_matcher(trigger["topic"])(topic)
         ]
         return self[place]
-
-
-def _events(entry: Entry) -> Iterator[Numbered]:
-    time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
-    for position, body in enumerate(orjson.loads(entry.events), entry.position):
-        yield Numbered(entry.project, position, time, body)
 
 
 def _match(numbered: Numbered, trigger: Record) -> Match | None:

@@ -1,13 +1,12 @@
 """`python -m pipeline_engine`: executes pipelines and checks them."""
 
-import random
-
 from ordinaut.clock import ProcessClock
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import add_PipelineEngineServiceServicer_to_server
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from pipeline_engine.egress import Egress, parse_rules
 from pipeline_engine.plans import Plans
+from pipeline_engine.retry import fraction_of
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.session import Surroundings
 from pipeline_engine.settings import EngineSettings
@@ -24,7 +23,7 @@ def main() -> None:
         egress = Egress(parse_rules(settings.egress_allow), parse_rules(settings.egress_deny))
         tools = HttpTools(egress, connections=settings.engine_connections)
         process.stack.push_async_callback(tools.close)
-        surroundings = Surroundings(Plans(), tools, ProcessClock(), random.SystemRandom().random)
+        surroundings = Surroundings(Plans(), tools, ProcessClock(), fraction_of)
         service = PipelineEngineService(surroundings, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],

@@ -29,12 +29,12 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sessions of an engine share; `random` gives [0, 1)."""
+    """What all sessions of an engine share; `fraction` gives [0, 1) for a key."""
 
     plans: Plans
     tools: ToolPort
     clock: Clock
-    random: Callable[[], float]
+    fraction: Callable[[str], float]
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +114,7 @@ class Session:
             self.outbox.finish(start.handle, Finished((), FAILED, error=failure.to_json()))
             self._left(FAILED)
             return
-        live = LiveRun(start.handle, Execution(plan, start, shared.clock, shared.random))
+        live = LiveRun(start.handle, Execution(plan, start, shared.clock, shared.fraction))
         self._runs[start.handle] = live
         self._advance(live, live.execution.begin)
 

@@ -152,4 +152,5 @@ def _entry(row: Any) -> JournalEntry:
         output=(row["output"] or "").encode(),
         error=(row["error"] or "").encode(),
         start_us=row["start_us"],
+        end_us=row["end_us"],
     )

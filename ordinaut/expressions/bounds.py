@@ -125,8 +125,20 @@ def measure(value: Any) -> tuple[int, int]:
     while layer:
         below: list[Any] = []
         for item in layer:
-            size += _extend(below, item)
-            if size > MAX_OUTPUT or len(below) > MAX_OUTPUT:
+            kind = type(item)
+            if kind is str:
+                size += len(item) + 2
+            elif kind is list:
+                below.extend(item)
+                size += len(item) + 2
+            elif kind is dict:
+                below.extend(item.values())
+                size += 2 + sum(map(len, item)) + 4 * len(item)
+            else:
+                size += 4
+                if kind is float and not math.isfinite(item):
+                    raise ExpressionError(Kind.VALUE, "a number is not finite")
+            if size > MAX_OUTPUT:
                 raise ExpressionError(Kind.LIMIT, "the value is larger than 1 MiB")
         count += len(layer)
         depth += bool(below)
@@ -134,18 +146,3 @@ def measure(value: Any) -> tuple[int, int]:
             raise ExpressionError(Kind.LIMIT, f"the value is nested deeper than {MAX_JSON_DEPTH} levels")
         layer = below
     return size, count
-
-
-def _extend(below: list[Any], item: Any) -> int:
-    kind = type(item)
-    if kind is str:
-        return len(item) + 2
-    if kind is list:
-        below.extend(item)
-        return len(item) + 2
-    if kind is dict:
-        below.extend(item.values())
-        return 2 + sum(len(key) + 4 for key in item)
-    if kind is float and not math.isfinite(item):
-        raise ExpressionError(Kind.VALUE, "a number is not finite")
-    return 4

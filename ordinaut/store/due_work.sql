@@ -172,7 +172,8 @@ SELECT EXISTS (
 
 -- query journal_of: What claimed runs have recorded already.
 SELECT run, path, attempt, seq, state, tool, output::text AS output, error::text AS error,
-  (extract(epoch FROM start_time) * 1000000)::bigint AS start_us
+  (extract(epoch FROM start_time) * 1000000)::bigint AS start_us,
+  (extract(epoch FROM end_time) * 1000000)::bigint AS end_us
 FROM step_run
 WHERE run = ANY(:runs::uuid[])
 ORDER BY run, seq;

@@ -53,9 +53,9 @@ class Fiber:
 class Execution:
     """A run from where its journal ends; `ending` is set once it is over."""
 
-    def __init__(self, plan: Plan, start: RunStart, clock: Clock, random: Callable[[], float]) -> None:
+    def __init__(self, plan: Plan, start: RunStart, clock: Clock, fraction: Callable[[str], float]) -> None:
         self.ending: Ending | None = None
-        self._run = Run(plan, start, clock, random)
+        self._run = Run(plan, start, clock, fraction)
         self._root = Fiber(_script(self._run, roots_of(plan, start)))
         self._ready: deque[tuple[Fiber, Answer | Signal]] = deque()
         self._asked: dict[int, Fiber] = {}
@@ -191,11 +191,11 @@ class Execution:
         )
 
     def _doze(self) -> None:
-        """Gives the engine back when all that is left is to wait for long: until the last strand may go on."""
+        """Gives the engine back when all that is left is to wait for long: until the first strand may go on."""
         now = self._run.clock.monotonic()
         delays = [fiber.wakes - now for fiber in self._asked.values() if fiber.wakes is not None]
         if len(delays) == len(self._asked) and min(delays, default=0) > MAX_DELAY_IN_ENGINE_SECONDS:
-            ending = Delayed(self._run.journal.take(), math.ceil(max(delays) * 1000))
+            ending = Delayed(self._run.journal.take(), math.ceil(min(delays) * 1000))
             self._cancel(self._root)
             self.ending = ending
 

@@ -18,14 +18,14 @@ MAX_ITERATIONS = 10_000
 
 
 class Run:
-    """The state of one run while it is in this engine; `random` gives [0, 1) for the jitter of retries."""
+    """The state of one run while it is in this engine; `fraction` gives [0, 1) for a key: the jitter of retries."""
 
-    __slots__ = ("_deadline", "_wall_us", "account", "clock", "iterations", "journal", "plan", "random", "root")
+    __slots__ = ("_deadline", "_wall_us", "account", "clock", "fraction", "iterations", "journal", "plan", "root")
 
-    def __init__(self, plan: Plan, start: RunStart, clock: Clock, random: Callable[[], float]) -> None:
+    def __init__(self, plan: Plan, start: RunStart, clock: Clock, fraction: Callable[[str], float]) -> None:
         self.plan = plan
         self.clock = clock
-        self.random = random
+        self.fraction = fraction
         self.root = start.root
         self.journal = Journal(start.journal)
         self.account = Account()

@@ -19,6 +19,7 @@ from pipeline_engine.failure import DENIED, TIMEOUT, TOOL_ERROR, Failure
 from pipeline_engine.interpreter import blocks
 from pipeline_engine.interpreter.run import Run
 from pipeline_engine.interpreter.signals import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
+from pipeline_engine.interpreter.waiting import wait
 from pipeline_engine.journal import FAILED, SKIPPED, SUCCEEDED
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.requests import Call, Output, Sleep
@@ -78,6 +79,8 @@ class Strand:
             again = repeated and is_repeated(failure, step.retry, recorded.attempt)
             return recorded.attempt + 1 if again else failure
         self.save(step, orjson.loads(recorded.output) if recorded.output else None)
+        if step.kind is Kind.WAIT and recorded.tool:
+            return recorded.attempt  # it may not be over
         stops = step.kind is Kind.STOP and recorded.state == SUCCEEDED and bool(recorded.tool)
         return Stopped(recorded.output) if stops else None
 
@@ -85,7 +88,7 @@ class Strand:
         if step.condition is None:
             return 1
         start_us = self.run.now_us()
-        self._enter(step, path, 1, start_us)
+        self.enter(step, path, 1, start_us)
         try:
             if step.condition(self.roots, self.run.account):
                 return 1
@@ -98,7 +101,8 @@ class Strand:
         self.save(step, None)
         return None
 
-    def _enter(self, step: StepPlan, path: str, attempt: int, start_us: int) -> None:
+    def enter(self, step: StepPlan, path: str, attempt: int, start_us: int) -> None:
+        """Makes `step` known, where an expression asks for it."""
         if "step" in self.run.plan.roots:
             self.roots["step"] = {
                 "id": step.id,
@@ -124,6 +128,8 @@ class Strand:
             return (yield from blocks.group(self, step, step.body, path))
         if step.branches is not None:
             return (yield from blocks.fork(self, step, step.branches, path))
+        if step.kind is Kind.WAIT:
+            return (yield from wait(self, step, path))
         if step.pure:
             return self._pure(step, path)
         return (yield from self._attempts(step, path, attempt))
@@ -131,7 +137,7 @@ class Strand:
     def _pure(self, step: StepPlan, path: str) -> Failure | Stopped | None:
         """A step that touches nothing outside of the run."""
         start_us = self.run.now_us()
-        self._enter(step, path, 1, start_us)
+        self.enter(step, path, 1, start_us)
         if step.kind in {Kind.DENIED, Kind.UNKNOWN}:
             return self.record_failure(step, path, 1, start_us, b"", _uncallable(step), repeated=False)
         found = render_input(step, self.roots, self.run.account)
@@ -150,24 +156,37 @@ class Strand:
     def _attempts(self, step: StepPlan, path: str, attempt: int) -> Attempt:
         """A step with effects, until it succeeds or is given up."""
         run = self.run
+        if attempt > 1 and (left := self._left_of_delay(step, path, attempt - 1)) > 0:
+            yield Sleep(left)
         while True:
             if self.mark > run.journal.durable:
                 yield Until(self.mark)
             if run.remaining() <= 0:
-                return Expired(_run_timeout(step, path, attempt))
+                return Expired(run_timeout(step, path, attempt))
             failure = yield from self._attempt(step, path, attempt)
             if failure is None:
                 return None
             if run.remaining() <= 0:
-                return Expired(_run_timeout(step, path, attempt))
+                return Expired(run_timeout(step, path, attempt))
             if type(failure) is not Failure or not is_repeated(failure, step.retry, attempt):
                 return failure
-            yield Sleep(max(0.0, min(delay_seconds(step.retry, attempt, run.random), run.remaining())))
+            yield Sleep(self._delay(step, path, attempt))
             attempt += 1
+
+    def _delay(self, step: StepPlan, path: str, attempt: int) -> float:
+        key = idempotency_key(self.run.root, path)
+        delay = delay_seconds(step.retry, attempt, key, self.run.fraction)
+        return max(0.0, min(delay, self.run.remaining()))
+
+    def _left_of_delay(self, step: StepPlan, path: str, attempt: int) -> float:
+        """What is left of the delay after an attempt that another engine has recorded."""
+        recorded = self.run.journal.past[path]
+        passed = (self.run.now_us() - recorded.end_us) / 1_000_000
+        return max(0.0, self._delay(step, path, attempt) - max(0.0, passed))
 
     def _attempt(self, step: StepPlan, path: str, attempt: int) -> Attempt:
         start_us = self.run.now_us()
-        self._enter(step, path, attempt, start_us)
+        self.enter(step, path, attempt, start_us)
         found = render_input(step, self.roots, self.run.account)
         if isinstance(found, Failure):
             return self.record_failure(step, path, attempt, start_us, b"", found, repeated=False)
@@ -210,7 +229,15 @@ class Strand:
         self.save(step, value)
 
     def record_success(
-        self, step: StepPlan, path: str, attempt: int, start_us: int, body: bytes, output: bytes, value: Any
+        self,
+        step: StepPlan,
+        path: str,
+        attempt: int,
+        start_us: int,
+        body: bytes,
+        output: bytes,
+        value: Any,
+        end_us: int | None = None,
     ) -> None:
         """Notes that a step is done, and makes its value known under its names."""
         entry = JournalEntry(
@@ -221,7 +248,7 @@ class Strand:
             input=body,
             output=output,
             start_us=start_us,
-            end_us=self.run.now_us(),
+            end_us=self.run.now_us() if end_us is None else end_us,
         )
         self._note(entry, durable_first=not step.pure)
         self.save(step, value)
@@ -279,5 +306,6 @@ def _uncallable(step: StepPlan) -> Failure:
     return Failure(TOOL_ERROR, f"unknown tool {step.uses}")
 
 
-def _run_timeout(step: StepPlan, path: str, attempt: int) -> Failure:
+def run_timeout(step: StepPlan, path: str, attempt: int) -> Failure:
+    """The failure of a run that has run out of time at a step."""
     return Failure(TIMEOUT, "the run has taken longer than it may", step=path, tool=step.uses, attempt=attempt)

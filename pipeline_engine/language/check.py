@@ -8,10 +8,12 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.inputs import check_input
+from pipeline_engine.language.moments import check_wait
 from pipeline_engine.language.references import Names, check_condition, check_value
 from pipeline_engine.language.scope import Scope, is_bounded
 
-LATER_TOOLS = frozenset({"wait", "wait_event", "request_approval", "run_task", "run_pipeline"})
+LATER_TOOLS = frozenset({"wait_event", "request_approval", "run_task", "run_pipeline"})
+WAIT = "orchestrator.wait"
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
 
 
@@ -137,6 +139,8 @@ class _Checker:
         tool = self.surroundings.tools.get(step.uses)
         if tool is not None:
             check_input(step.input, tool.get("input_schema"), step.place.key("with"), step.uses, self.findings)
+            if step.uses == WAIT:
+                check_wait(step.input, step.place.key("with"), self.findings)
         elif step.uses and step.uses not in self.tool_names:
             self._unknown_tool(step)
 

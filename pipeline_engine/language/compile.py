@@ -86,7 +86,7 @@ class _Compiler:
             check_input=self._check(tool, "input_schema"),
             check_output=self._check(tool, "output_schema") if kind is Kind.HTTP else None,
             timeout=step.timeout or (tool.timeout if tool else None) or DEFAULT_TIMEOUT_SECONDS,
-            retry=NO_RETRY if kind in PURE else retry,
+            retry=NO_RETRY if kind in PURE or kind is Kind.WAIT else retry,
             on_error="steps" if step.handlers else str(step.on_error),
             handlers=self._steps(step.handlers),
             pure=kind in PURE,

@@ -21,6 +21,7 @@ class Kind(Enum):
     FAIL = "fail"
     STOP = "stop"
     EFFECT = "effect"
+    WAIT = "wait"
     UNKNOWN = "unknown"
     DENIED = "denied"
     BLOCK = "block"
@@ -30,6 +31,7 @@ BUILT_IN_KINDS: Mapping[str, Kind] = {
     "orchestrator.set": Kind.SET,
     "orchestrator.fail": Kind.FAIL,
     "orchestrator.stop": Kind.STOP,
+    "orchestrator.wait": Kind.WAIT,
     "orchestrator.emit": Kind.EFFECT,
     "orchestrator.get_state": Kind.EFFECT,
     "orchestrator.put_state": Kind.EFFECT,

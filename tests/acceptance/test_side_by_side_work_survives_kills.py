@@ -1,4 +1,4 @@
-"""Loops and branches end once, with each effect done exactly once, while workers and engines are killed."""
+"""Loops, branches and waits end once, with each effect done exactly once, while workers and engines are killed."""
 
 import asyncio
 from pathlib import Path
@@ -28,6 +28,7 @@ def keep(step_id: str, key: str) -> dict[str, Any]:
     return {"id": step_id, "uses": "orchestrator.put_state", "with": entry}
 
 
+PAUSE = {"id": "pause", "uses": "orchestrator.wait", "with": {"for": "6s"}}
 PIPELINE = {
     "version": 1,
     "steps": [
@@ -36,7 +37,10 @@ PIPELINE = {
             "foreach": [f"e{number}" for number in range(ELEMENTS)],
             "do": [work("w", "${item}"), keep("k", "${item}"), work("again", "${item}-again")],
         },
-        {"id": "both", "branches": {"left": [work("l", "left"), keep("kl", "left")], "right": [work("r", "right")]}},
+        {
+            "id": "both",
+            "branches": {"left": [work("l", "left"), keep("kl", "left")], "right": [PAUSE, work("r", "right")]},
+        },
     ],
     "output": {"loop": "${steps.loop[*].done}", "right": "${steps.both.right.done}"},
 }
@@ -66,7 +70,7 @@ async def test_side_by_side_work_survives_kills(tmp_path: Path) -> None:
                 wanted = {"loop": [f"e{number}-again" for number in range(ELEMENTS)], "right": "right"}
                 assert MessageToDict(run.output) == wanted
                 paths = [step.path for step in run.steps]
-                assert len(paths) == len(set(paths)) == 3 * ELEMENTS + 1 + 3 + 1
+                assert len(paths) == len(set(paths)) == 3 * ELEMENTS + 1 + 4 + 1
             kept = await client.state.ListStateEntries(ListStateEntriesRequest(parent="state/kept", page_size=1000))
             assert len(kept.entries) == RUNS * (ELEMENTS + 1)
             assert {entry.revision for entry in kept.entries} == {1}, "each effect was done exactly once"

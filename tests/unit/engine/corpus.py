@@ -129,6 +129,8 @@ VALUES: dict[str, Any] = {
     "on_error_capitals": pipeline(step("a", on_error="Skip")),
     "on_error_one_step": pipeline(step("a", on_error=step("h"))),
     "pipeline_on_error_one_step": pipeline(step("a"), on_error=step("h")),
+    "wait_without_unit": pipeline(step("a", "orchestrator.wait", input={"for": "30"})),
+    "wait_for_a_number": pipeline(step("a", "orchestrator.wait", input={"for": 30})),
     "max_retries_as_text": pipeline(step("a", max_retries="2")),
 }
 STRUCTURE: dict[str, Any] = {
@@ -183,13 +185,14 @@ SEVERAL: dict[str, Any] = {
 HOPELESS: dict[str, Any] = {
     "empty": pipeline(),
     "later_modifier": pipeline(step("a", needs_approval=True)),
-    "later_tool": pipeline(step("a", "orchestrator.wait", input={"for": "5m"})),
+    "later_tool": pipeline(step("a", "orchestrator.wait_event", input={"topic": "x"})),
     "two_actions": pipeline({"id": "a", "uses": SET, "do": [step("b")]}),
     "no_such_tool": pipeline(step("a", "zzz.qqq")),
     "reference_to_itself": pipeline(step("a", input={"x": "${steps.a}"})),
     "error_outside": pipeline(step("a", input={"x": "${error.code}"})),
     "foreach_a_number": loop(foreach=5, uses=SET),
     "placeholder_in_placeholder": pipeline(step("a", input={"x": "${a${b}}"})),
+    "wait_until_a_day": pipeline(step("a", "orchestrator.wait", input={"until": "tomorrow"})),
     "timeout_in_words": pipeline(step("a", timeout="soon")),
 }
 """What nobody can repair without knowing what was meant."""
@@ -233,5 +236,10 @@ VALID: dict[str, Any] = {
         do=[{"id": "l2", "do": [{"id": "l3", "branches": {"b": [{"id": "l4", "foreach": [1], "do": [step("x")]}]}}]}]
     ),
     "filter_with_root": after_agenda(input={"x": "${steps.agenda.events[?days >= params.min]}"}),
+    "waits": pipeline(
+        step("a", "orchestrator.wait", input={"for": "PT1H"}),
+        step("b", "orchestrator.wait", input={"until": "2026-12-24T18:00:00+01:00"}),
+        step("c", "orchestrator.wait", input={"until": "${now+24h}"}),
+    ),
     "times": pipeline(step("a", input={"t": "${now+24h}", "u": "${format_time(now, '%H:%M', 'Europe/Berlin')}"})),
 }

@@ -94,7 +94,7 @@ class World:
             remaining_ms=self.remaining_ms,
             journal=self.journal,
         )
-        execution = Execution(plan, start, self.clock, lambda: self.jitter)
+        execution = Execution(plan, start, self.clock, lambda _key: self.jitter)
         turn = execution.begin()
         asked: list[tuple[int, Request]] = []
         while execution.ending is None:

@@ -15,6 +15,7 @@ import structlog
 from gateway.bad_tokens import BadTokens
 from gateway.caller import CALLER, Caller, missing_scope
 from gateway.method_scopes import SELF
+from gateway.source import source_of
 from ordinaut.names import covers, granted
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
@@ -66,14 +67,14 @@ class Authenticator:
         """
         shown_token = _shown_token(context)
         if shown_token is None:
-            raise self._bad_tokens.refusal(context.peer())
+            raise self._bad_tokens.refusal(source_of(context))
         public_id, secret = shown_token
         shown = identity.hash_secret(secret)
         known = self._known.get(public_id)
         if known is None or known.good_until <= time.monotonic():
             known = await self._look_up(public_id)
         if not hmac.compare_digest(shown, known.secret_hash if known else NO_HASH) or known is None:
-            raise self._bad_tokens.refusal(context.peer())
+            raise self._bad_tokens.refusal(source_of(context))
         return known.caller
 
     def vigil(self, context: Context) -> Callable[[], Awaitable[None]]:

@@ -28,9 +28,9 @@ class BadTokens:
     def __init__(self) -> None:
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
 
-    def refusal(self, peer: str) -> OrdinautError:
-        """What to answer to one more bad token of `peer`, as grpc names it (`ipv4:127.0.0.1:5000`)."""
-        budget = self._budget(peer.rpartition(":")[0])
+    def refusal(self, source: str) -> OrdinautError:
+        """What to answer to one more bad token from `source`."""
+        budget = self._budget(source)
         if budget.left >= 1:
             budget.left -= 1
             return UnauthenticatedError(

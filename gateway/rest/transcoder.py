@@ -16,6 +16,7 @@ from gateway.rest.preconditions import Preconditions, etag
 from gateway.rest.refusal import refusal
 from gateway.rest.routes import Route, RouteTable
 from gateway.rest.streaming import Stream, framing, resume
+from gateway.source import source_metadata
 
 AUTHORIZATION_MAX = 512
 Scope = Any
@@ -70,9 +71,11 @@ class _Exchange:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Every Authorization header: whether there is exactly one, and a good one, is the gateway's to judge."""
+        """Where the call comes from, and every Authorization header: the gateway judges whether there is one."""
         shown = self.headers.all(b"authorization")
-        return tuple(("authorization", value) for value in shown if len(value) <= AUTHORIZATION_MAX)
+        tokens = (("authorization", value) for value in shown if len(value) <= AUTHORIZATION_MAX)
+        address, _ = self.scope.get("client") or ("", 0)
+        return *source_metadata(address), *tokens
 
 
 def _open(channel: grpc.aio.Channel, route: Route) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -196,6 +197,23 @@ async def test_who_is_not_known(rest: RestSystem, shown: tuple[str, ...]) -> Non
     assert answer.startswith("HTTP/1.1 401 "), answer
     assert "www-authenticate: Bearer" in answer
     assert "TOKEN_INVALID" in answer
+
+
+async def test_guessing_ends_for_the_guesser_alone(rest: RestSystem) -> None:
+    """429 for the address that shows too many bad tokens; every other caller of the same face still gets 401."""
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0), limit=8)
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as guesser:
+
+        async def guess() -> tuple[int, str]:
+            async with guesser.get(f"{rest.base}/v1/whoami") as answer:
+                return answer.status, answer.headers.get("retry-after", "")
+
+        guesses = await asyncio.gather(*(guess() for _ in range(400)))
+    assert {status for status, _ in guesses} == {401, 429}
+    assert all(wait == "1" for status, wait in guesses if status == 429)
+    spoofed = (("ordinaut-source", "127.0.0.3"), ("ordinaut-source-proof", "0" * 32))
+    assert (await rest.call("GET", "/v1/whoami", token=TOKEN, headers=dict(spoofed))).status == 401
 
 
 async def test_who_lacks_a_scope(rest: RestSystem) -> None:

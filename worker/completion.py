@@ -1,5 +1,6 @@
 """Completion: runs that have ended, or go on later, leave this worker in one commit for many."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -85,14 +86,14 @@ class Completion:
 
     def _account(self, batch: Sequence[LastWord], done: set[UUID]) -> None:
         self._hints.send(RUN, OUTBOX)
+        for state, runs in Counter(word.state for word in batch if word.run.id in done).items():
+            (DELAYED if state == DELAY else ENDED.labels(state)).inc(runs)
+        if len(done) == len(batch):
+            return
         for word in batch:
             if word.run.id not in done:
                 log.warning("lease_lost", what="completion", run=str(word.run.id), fence=word.run.fence)
                 DROPPED.labels("completion").inc()
-            elif word.state == DELAY:
-                DELAYED.inc()
-            else:
-                ENDED.labels(word.state).inc()
 
     def _refuse(self, word: LastWord, failure: Exception) -> None:
         log.warning("completion_refused", run=str(word.run.id), failure=str(failure))

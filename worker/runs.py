@@ -40,6 +40,7 @@ class HeldRuns:
         self._by_handle: dict[int, HeldRun] = {}
         self._by_id: dict[UUID, HeldRun] = {}
         self._last_handle = 0
+        HELD.set_function(self.__len__)
         self.empty = asyncio.Event()
         self.empty.set()
 
@@ -57,7 +58,6 @@ class HeldRuns:
         self._by_handle[run.handle] = run
         self._by_id[run.id] = run
         self.empty.clear()
-        HELD.set(len(self._by_handle))
 
     def get(self, handle: int, stream: Any) -> HeldRun | None:
         """The run of that handle, when `stream` executes it."""
@@ -84,7 +84,6 @@ class HeldRuns:
                 del self._by_id[run.id]
         if not self._by_handle:
             self.empty.set()
-        HELD.set(len(self._by_handle))
 
     def on(self, stream: Any) -> list[HeldRun]:
         """The runs that a stream executes."""

@@ -7,6 +7,7 @@ from gateway.caller import Caller, current_caller
 from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.lifecycle import announce_task
+from gateway.occurrences import Occurrences
 from gateway.ordering import parse_order
 from gateway.paging import Pages, page_size
 from gateway.requests import Mutation
@@ -36,6 +37,8 @@ from ordinaut.v1.task_service_pb2 import (
     ExplainScheduleRequest,
     ExplainScheduleResponse,
     GetTaskRequest,
+    ListOccurrencesRequest,
+    ListOccurrencesResponse,
     ListTasksRequest,
     ListTasksResponse,
     PauseTaskRequest,
@@ -65,6 +68,7 @@ class Tasks(TaskServiceServicer):
         self._create = TaskCreate(database, check)
         self._update = TaskUpdate(database, check)
         self._preview = preview
+        self._occurrences = Occurrences(database, pages)
         self._start = start
 
     async def CreateTask(self, request: CreateTaskRequest, context: Context) -> Task:
@@ -117,6 +121,10 @@ class Tasks(TaskServiceServicer):
         token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
         visible = [to_task(record) for record in records if caller.may(READ, record.name)]
         return ListTasksResponse(tasks=visible, next_page_token=token)
+
+    async def ListOccurrences(self, request: ListOccurrencesRequest, context: Context) -> ListOccurrencesResponse:
+        """A page of a task's ledger."""
+        return await self._occurrences.list_page(request, current_caller())
 
     async def UpdateTask(self, request: UpdateTaskRequest, context: Context) -> Task:
         """Changes what the mask names."""

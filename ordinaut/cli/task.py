@@ -15,12 +15,14 @@ from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import task_service_pb2 as requests
+from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.schedule_pb2 import Trigger
 from ordinaut.v1.task_pb2 import Task
 
 app = typer.Typer(no_args_is_help=True, help="Tasks: define, start, pause, look at them.")
 Name = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-task`.")]
+OCCURRENCE_COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN", "REASON")
 COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")
 
 
@@ -115,6 +117,35 @@ def resume_task(context: typer.Context, name: Name) -> None:
     _changed(context, lambda client: client.tasks.ResumeTask(request))
 
 
+@app.command("occurrences")
+def list_occurrences(
+    context: typer.Context,
+    name: Name,
+    outcome: Annotated[str, typer.Option(help="Only these: ENQUEUED, MISSED, EXCLUDED and so on.")] = "",
+    since: Annotated[str, typer.Option(help="Only from this moment on (RFC 3339).")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+) -> None:
+    """List what became of each moment at which the task was due."""
+    session = session_of(context)
+    parts = [f"outcome = {outcome.upper()}"] if outcome else []
+    parts += [f'time >= "{since}"'] if since else []
+    request = requests.ListOccurrencesRequest(parent=with_prefix("tasks", name), filter=" AND ".join(parts))
+
+    async def work(client: Client) -> list[Occurrence]:
+        async def page(size: int, token: str) -> tuple[list[Any], str]:
+            request.page_size, request.page_token = size, token
+            answer = await client.tasks.ListOccurrences(request)
+            return list(answer.occurrences), answer.next_page_token
+
+        return await first(limit, page)
+
+    found = session.call(work)
+    if session.as_json:
+        print_json(requests.ListOccurrencesResponse(occurrences=found))
+    else:
+        print_table(OCCURRENCE_COLUMNS, map(_occurrence, found), "no occurrences")
+
+
 @app.command("delete")
 def delete_task(context: typer.Context, name: Name) -> None:
     """Delete a task and cancel its live runs; its history stays."""
@@ -153,6 +184,13 @@ def _row(task: Task) -> tuple[str, ...]:
     return task.name, Task.State.Name(task.state), str(task.version), when, task.display_name
 
 
+def _occurrence(entry: Occurrence) -> tuple[str, ...]:
+    due = moment(entry.due_time if entry.HasField("due_time") else entry.create_time)
+    if entry.count > 1:
+        due += f" to {moment(entry.last_due_time)}"
+    return due, Occurrence.Outcome.Name(entry.outcome), str(entry.count), entry.run, entry.reason
+
+
 def _when(trigger: Trigger) -> str:
     kind = trigger.WhichOneof("kind") or ""
     if kind == "interval":
@@ -162,6 +200,8 @@ def _when(trigger: Trigger) -> str:
 
 def _tell(task: Task, outcome: str) -> None:
     typer.echo(f"{task.name} {outcome}")
+    if task.explanation:
+        typer.echo(f"  {task.explanation}")
     for coming in task.upcoming:
         typer.echo(f"  next {coming.local_time or moment(coming.fire_time)}")
     for warning in task.warnings:

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from ordinaut.v1 import occurrence_pb2 as _occurrence_pb2
 from ordinaut.v1 import schedule_pb2 as _schedule_pb2
 from ordinaut.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
@@ -352,6 +353,74 @@ class ListTasksResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTasksResponse: _TypeAlias = ListTasksResponse  # noqa: Y015
+
+@_typing.final
+class ListOccurrencesRequest(_message.Message):
+    """Asks for a page of a task's ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`tasks/{task}`."""
+    page_size: _builtins.int
+    """At most 1000; 50 when unset."""
+    page_token: _builtins.str
+    """From the previous page."""
+    filter: _builtins.str
+    """AIP-160, over `outcome`, `time` (when it was due, for events and manual runs when it was recorded), `trigger`, `reason`,
+    `run`, `create_time`: `outcome = MISSED AND time >= "2026-05-01T00:00:00Z"`.
+    """
+    order_by: _builtins.str
+    """`time desc` (when unset) or `time`."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOccurrencesRequest: _TypeAlias = ListOccurrencesRequest  # noqa: Y015
+
+@_typing.final
+class ListOccurrencesResponse(_message.Message):
+    """A page of a task's ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OCCURRENCES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def occurrences(self) -> _containers.RepeatedCompositeFieldContainer[_occurrence_pb2.Occurrence]:
+        """As ordered."""
+
+    def __init__(
+        self,
+        *,
+        occurrences: _abc.Iterable[_occurrence_pb2.Occurrence] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "occurrences", b"occurrences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOccurrencesResponse: _TypeAlias = ListOccurrencesResponse  # noqa: Y015
 
 @_typing.final
 class UpdateTaskRequest(_message.Message):

@@ -74,6 +74,11 @@ class TaskServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListTasksRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListTasksResponse.FromString,
                 _registered_method=True)
+        self.ListOccurrences = channel.unary_unary(
+                '/ordinaut.v1.TaskService/ListOccurrences',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.FromString,
+                _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/UpdateTask',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
@@ -166,6 +171,15 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOccurrences(self, request, context):
+        """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
+        stand in one entry.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateTask(self, request, context):
         """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
         Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH).
@@ -244,6 +258,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ListTasks,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListTasksRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListTasksResponse.SerializeToString,
+            ),
+            'ListOccurrences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOccurrences,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.SerializeToString,
             ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
@@ -462,6 +481,33 @@ class TaskService:
             '/ordinaut.v1.TaskService/ListTasks',
             ordinaut_dot_v1_dot_task__service__pb2.ListTasksRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__service__pb2.ListTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOccurrences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/ListOccurrences',
+            ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

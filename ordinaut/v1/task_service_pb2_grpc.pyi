@@ -70,6 +70,11 @@ class TaskServiceStub:
     """Lists the caller's tasks, an admin's call those of the whole project.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
+    ListOccurrences: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListOccurrencesRequest, _task_service_pb2.ListOccurrencesResponse]
+    """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
+    stand in one entry.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+    """
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_pb2.Task]
     """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
     Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH).
@@ -130,6 +135,11 @@ class TaskServiceAsyncStub(TaskServiceStub):
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
     """Lists the caller's tasks, an admin's call those of the whole project.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+    """
+    ListOccurrences: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListOccurrencesRequest, _task_service_pb2.ListOccurrencesResponse]  # type: ignore[assignment]
+    """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
+    stand in one entry.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
     """
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
     """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
@@ -230,6 +240,17 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_task_service_pb2.ListTasksResponse, _abc.Awaitable[_task_service_pb2.ListTasksResponse]]:
         """Lists the caller's tasks, an admin's call those of the whole project.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        """
+
+    @_abc_1.abstractmethod
+    def ListOccurrences(
+        self,
+        request: _task_service_pb2.ListOccurrencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.ListOccurrencesResponse, _abc.Awaitable[_task_service_pb2.ListOccurrencesResponse]]:
+        """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
+        stand in one entry.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
         """
 
     @_abc_1.abstractmethod

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
 
+from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.schedule_pb2 import Upcoming
-from ordinaut.v1.task_service_pb2 import ExplainScheduleResponse, PreviewScheduleResponse
+from ordinaut.v1.task_service_pb2 import ExplainScheduleResponse, ListOccurrencesResponse, PreviewScheduleResponse
 from tests.unit.cli.conftest import Cli, Gateway
 
 COMING = Upcoming(
@@ -59,3 +60,16 @@ def test_what_cannot_be_read_is_wrong_usage(cli: Cli, gateway: Gateway) -> None:
     assert said.exit_code == 2
     assert "schedule.triggers[0].interval" in said.err
     assert not gateway.asked
+
+
+def test_the_ledger_of_a_task(cli: Cli, gateway: Gateway) -> None:
+    """Entries that stand for several show from when to when; the options become a filter."""
+    missed = Occurrence(outcome=Occurrence.MISSED, count=9, reason="too late")
+    missed.due_time.FromJsonString("2026-05-01T10:00:00Z")
+    missed.last_due_time.FromJsonString("2026-05-01T11:20:00Z")
+    gateway.answers["ListOccurrences"] = ListOccurrencesResponse(occurrences=[missed])
+    out = cli("task", "occurrences", "brief", "--outcome", "missed", "--since", "2026-05-01T00:00:00Z").out
+    assert all(text in out for text in ("MISSED", "9", "too late", "20:00"))
+    [request] = gateway.requests("ListOccurrences")
+    assert request.parent == "tasks/brief"
+    assert request.filter == 'outcome = MISSED AND time >= "2026-05-01T00:00:00Z"'

@@ -1,7 +1,6 @@
 # ruff: noqa: N802 - methods are named by the contract
 """AgentService: who may call, and with which tokens. Nobody gives, or takes from somebody, a right that they lack."""
 
-
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.agent_changes import AgentChanges

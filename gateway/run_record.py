@@ -23,6 +23,8 @@ def to_run(record: RunRecord) -> Run:
         cancel_reason=record.cancel_reason,
         create_time=timestamp(record.create_time),
     )
+    if record.retry_of is not None:
+        message.retry_of = f"runs/{record.retry_of}"
     _fill_times(message, record)
     fill_struct(message.params, parse(record.params))
     if record.event is not None:

@@ -15,12 +15,13 @@ from gateway.paging import Pages, page_size
 from gateway.requests import Mutation
 from gateway.resources import run_id, task_id
 from gateway.run_record import to_run
+from gateway.run_retry import retry_run
 from gateway.run_watch import RunWatch
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
-from ordinaut.store.hints import CANCEL, OUTBOX, RUN, Hints
+from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
 from ordinaut.store.run import RunRecord
 from ordinaut.store.selection import Order, Selection
 from ordinaut.store.sql import Connection
@@ -33,6 +34,7 @@ from ordinaut.v1.run_service_pb2 import (
     GetRunRequest,
     ListRunsRequest,
     ListRunsResponse,
+    RetryRunRequest,
     WatchRunRequest,
     WatchRunResponse,
 )
@@ -127,6 +129,20 @@ class Runs(RunServiceServicer):
 
         answer = await mutation.once(work)
         self._hints.send(CANCEL, RUN, OUTBOX)
+        return answer
+
+    async def RetryRun(self, request: RetryRunRequest, context: Context) -> Run:
+        """Takes up a run that failed or was cancelled."""
+        caller, wanted = current_caller(), run_id(request.name)
+        mutation = Mutation(self._database, request, Run)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+
+        async def work(connection: Connection) -> Run:
+            return await retry_run(connection, await _visible(connection, caller, wanted, WRITE, steps=False))
+
+        answer = await mutation.once(work)
+        self._hints.send(WORK, OUTBOX, RUN)
         return answer
 
 

@@ -17,6 +17,8 @@ from ordinaut.v1.task_service_pb2 import (
 
 COUNT_DEFAULT = 5
 COUNT_MAX = 1000
+# What schedules are computed for, in seconds since 1970.
+FIRST, END = 0, 7_289_654_400  # 2201-01-01T00:00:00Z
 LANGUAGES = ("en", "ro")
 
 
@@ -36,6 +38,8 @@ class SchedulePreview:
         """
         problems = Problems()
         problems.between("count", request.count, 0, COUNT_MAX)
+        if request.HasField("after_time") and not FIRST <= request.after_time.seconds < END:
+            problems.add("after_time", "must lie in the years 1970 to 2200")
         problems.check()
         question = await self._question(request.schedule)
         question.count = request.count or COUNT_DEFAULT

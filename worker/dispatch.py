@@ -42,7 +42,7 @@ class Dispatch:
 
     async def start(self, connection: Connection, rows: Sequence[Record], streams: Sequence[EngineStream]) -> None:
         """Sends claimed rows to the streams that have most credit left; gives back what no engine takes any more."""
-        journals = await _journals(connection, [row["id"] for row in rows if row["claims"] > 1])
+        journals = await _journals(connection, [row["id"] for row in rows if _has_begun(row)])
         left: list[Record] = []
         for row in rows:
             loaded = await self._definitions.get(connection, row)
@@ -133,6 +133,11 @@ def _run_start(handle: int, row: Record, definition: str, journal: Sequence[Jour
         remaining_ms=max(1, round(row["remaining_seconds"] * 1000)),
         journal=journal,
     )
+
+
+def _has_begun(row: Record) -> bool:
+    """Whether there may be a journal: of an earlier claim, or copied from the run that this one takes up."""
+    return bool(row["claims"] > 1 or row["kind"] == "RETRY")
 
 
 async def _journals(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, list[JournalEntry]]:

@@ -15,8 +15,8 @@ from ordinaut.store.sql import Connection, Queries
 SQL = Queries(__file__)
 FOLDER = Path(__file__).parent / "migrations"
 BUILTIN_TOOLS = Path(__file__).parent / "builtin_tools.json"
-SCHEMA_VERSION = 2
-OLDEST_SERVED = 2
+SCHEMA_VERSION = 3
+OLDEST_SERVED = 3
 
 
 class SchemaVersionError(RuntimeError):

@@ -11,7 +11,7 @@ from ordinaut.store.sql import Connection, Queries
 SQL = Queries(__file__)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 STATES = frozenset({"QUEUED", "RUNNING"}) | TERMINAL
-KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "INLINE"})
+KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "INLINE", "RETRY"})
 FIELDS = {
     "task": Field("'tasks/' || task_name"),
     "owner": Field("owner"),
@@ -59,6 +59,7 @@ class RunRecord:
     create_time: datetime
     start_time: datetime | None
     end_time: datetime | None
+    retry_of: UUID | None
     steps: str | None
 
 

@@ -17,6 +17,7 @@ SELECT
   r.id, r.project, r.task, r.task_name, r.task_version, r.owner, r.kind, r.trigger, r.occurrence, r.root,
   r.params::text AS params, r.event::text AS event, r.scheduled_time, r.interval_end, r.state,
   r.output::text AS output, r.error::text AS error, r.claims, r.cancel_reason, r.create_time, r.start_time, r.end_time,
+  CASE WHEN r.kind = 'RETRY' THEN (SELECT x.retry_of FROM run_retry AS x WHERE x.run = r.id) END AS retry_of,
 
 -- query get: Runs by id, live or ended, with their steps where asked; in one statement, so that none slips through.
 -- include columns

@@ -144,6 +144,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A defect of Ordinaut; the metadata carries the id to look for in the log."""
     AGENT_OWNS_TASKS: _ErrorReason.ValueType  # 58
     """The agent still owns tasks; the metadata tells how many."""
+    RUN_STATE: _ErrorReason.ValueType  # 59
+    """The run is not in a state that the method needs."""
     MALFORMED_JSON: _ErrorReason.ValueType  # 80
     """The body is not JSON, or not YAML, of the announced content type and encoding."""
     DUPLICATE_KEY: _ErrorReason.ValueType  # 81
@@ -280,6 +282,8 @@ DEFECT: ErrorReason.ValueType  # 57
 """A defect of Ordinaut; the metadata carries the id to look for in the log."""
 AGENT_OWNS_TASKS: ErrorReason.ValueType  # 58
 """The agent still owns tasks; the metadata tells how many."""
+RUN_STATE: ErrorReason.ValueType  # 59
+"""The run is not in a state that the method needs."""
 MALFORMED_JSON: ErrorReason.ValueType  # 80
 """The body is not JSON, or not YAML, of the announced content type and encoding."""
 DUPLICATE_KEY: ErrorReason.ValueType  # 81

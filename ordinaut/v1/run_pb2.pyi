@@ -45,6 +45,8 @@ class Run(_message.Message):
         """RunTask."""
         INLINE: Run._Kind.ValueType  # 6
         """CreateRun: it has no task."""
+        RETRY: Run._Kind.ValueType  # 7
+        """RetryRun."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Why the run exists."""
@@ -59,6 +61,8 @@ class Run(_message.Message):
     """RunTask."""
     INLINE: Run.Kind.ValueType  # 6
     """CreateRun: it has no task."""
+    RETRY: Run.Kind.ValueType  # 7
+    """RetryRun."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -109,6 +113,7 @@ class Run(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    RETRY_OF_FIELD_NUMBER: _builtins.int
     CLAIMS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
@@ -128,6 +133,8 @@ class Run(_message.Message):
     """The occurrence's id in its task."""
     state: Global___Run.State.ValueType
     """Where the run is in its life."""
+    retry_of: _builtins.str
+    """`runs/{run}` that this one takes up; only of kind RETRY."""
     claims: _builtins.int
     """How often a worker took it."""
     cancel_reason: _builtins.str
@@ -189,6 +196,7 @@ class Run(_message.Message):
         output: _struct_pb2.Value | None = ...,
         error: Global___Error | None = ...,
         steps: _abc.Iterable[Global___StepRun] | None = ...,
+        retry_of: _builtins.str = ...,
         claims: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
@@ -197,7 +205,7 @@ class Run(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "output", b"output", "params", b"params", "scheduled_time", b"scheduled_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class RunServiceStub:
-    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -62,10 +62,15 @@ class RunServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_run__service__pb2.CancelRunRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_run__pb2.Run.FromString,
                 _registered_method=True)
+        self.RetryRun = channel.unary_unary(
+                '/ordinaut.v1.RunService/RetryRun',
+                request_serializer=ordinaut_dot_v1_dot_run__service__pb2.RetryRunRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
-    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -111,6 +116,16 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryRun(self, request, context):
+        """Takes up a run that failed or was cancelled: a new run of the same version with the same inputs and idempotency
+        keys, that begins behind the steps which the old one had finished.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live or succeeded; OVERLAP, naming the live run
+        in its way; TASK_STATE when its task is gone).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +154,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.CancelRunRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_run__pb2.Run.SerializeToString,
             ),
+            'RetryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryRun,
+                    request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.RetryRunRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_run__pb2.Run.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'ordinaut.v1.RunService', rpc_method_handlers)
@@ -148,7 +168,7 @@ def add_RunServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RunService:
-    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -276,6 +296,33 @@ class RunService:
             target,
             '/ordinaut.v1.RunService/CancelRun',
             ordinaut_dot_v1_dot_run__service__pb2.CancelRunRequest.SerializeToString,
+            ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.RunService/RetryRun',
+            ordinaut_dot_v1_dot_run__service__pb2.RetryRunRequest.SerializeToString,
             ordinaut_dot_v1_dot_run__pb2.Run.FromString,
             options,
             channel_credentials,

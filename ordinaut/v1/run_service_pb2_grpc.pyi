@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RunServiceStub:
-    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -58,10 +58,16 @@ class RunServiceStub:
     """Ends a run that no worker holds; asks the worker of a running one to end it.
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
     """
+    RetryRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_pb2.Run]
+    """Takes up a run that failed or was cancelled: a new run of the same version with the same inputs and idempotency
+    keys, that begins behind the steps which the old one had finished.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live or succeeded; OVERLAP, naming the live run
+    in its way; TASK_STATE when its task is gone).
+    """
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
-    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -88,9 +94,15 @@ class RunServiceAsyncStub(RunServiceStub):
     """Ends a run that no worker holds; asks the worker of a running one to end it.
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
     """
+    RetryRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_pb2.Run]  # type: ignore[assignment]
+    """Takes up a run that failed or was cancelled: a new run of the same version with the same inputs and idempotency
+    keys, that begins behind the steps which the old one had finished.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live or succeeded; OVERLAP, naming the live run
+    in its way; TASK_STATE when its task is gone).
+    """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts, shows and cancels runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -144,6 +156,18 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
         """Ends a run that no worker holds; asks the worker of a running one to end it.
         Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
+        """
+
+    @_abc_1.abstractmethod
+    def RetryRun(
+        self,
+        request: _run_service_pb2.RetryRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
+        """Takes up a run that failed or was cancelled: a new run of the same version with the same inputs and idempotency
+        keys, that begins behind the steps which the old one had finished.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live or succeeded; OVERLAP, naming the live run
+        in its way; TASK_STATE when its task is gone).
         """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,6 +32,8 @@ from ordinaut.v1 import (
 from ordinaut.v1.agent_pb2 import Agent
 from ordinaut.v1.agent_service_pb2 import CreateAgentRequest, CreateAgentTokenRequest
 from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_service_pb2 import WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
 from pipeline_engine.egress import Egress
 from pipeline_engine.plans import Plans
@@ -39,6 +41,8 @@ from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.session import Surroundings
 from pipeline_engine.tools.http import HttpTools
 from scheduler.service import SchedulerService
+from worker.settings import WorkerSettings
+from worker.worker import Worker
 
 TOKEN = "between processes"
 DEADLINE = 10.0
@@ -130,8 +134,32 @@ async def gateway_system(database_url: str, **more: Any) -> AsyncIterator[Gatewa
         port = await gateway.server.start("127.0.0.1:0")
         stack.push_async_callback(gateway.server.stop, 0)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-        yield GatewaySystem(gateway, database, channel, Caller(channel, token), scheduler[0], engine[0], port, engine[1])
+        yield GatewaySystem(
+            gateway, database, channel, Caller(channel, token), scheduler[0], engine[0], port, engine[1]
+        )
     assert process.failure is None
+
+
+@asynccontextmanager
+async def working(system: GatewaySystem, database_url: str) -> AsyncIterator[None]:
+    """A worker on the system's engine."""
+    settings = WorkerSettings(
+        database_url=database_url, engine_addresses=f"127.0.0.1:{system.engine_port}", internal_token=TOKEN
+    )
+    worker = Worker(system.database, settings)
+    await worker.start("127.0.0.1:0")
+    try:
+        yield
+    finally:
+        await worker.stop()
+
+
+async def finished(caller: Caller, name: str) -> Run:
+    """The run once it has ended."""
+    last = Run()
+    async for answer in caller.runs.WatchRun(WatchRunRequest(name=name)):
+        last = answer.run
+    return last
 
 
 async def _serve(stack: AsyncExitStack, registration: Registration) -> tuple[Server, int]:
@@ -148,7 +176,7 @@ def _scheduler() -> Registration:
 
 
 def _engine(tools: HttpTools) -> Registration:
-    service = PipelineEngineService(Surroundings(Plans(), tools, ProcessClock(), lambda: 0.5), 10)
+    service = PipelineEngineService(Surroundings(Plans(), tools, ProcessClock(), lambda _key: 0.5), 10)
     return Registration(
         add_PipelineEngineServiceServicer_to_server, service, "ordinaut.internal.v1.PipelineEngineService"
     )

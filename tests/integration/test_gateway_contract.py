@@ -53,6 +53,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "GetRun": {"name": "RUN"},
     "WatchRun": {"name": "RUN"},
     "CancelRun": {"name": "RUN"},
+    "RetryRun": {"name": "RUN"},
     "ListRuns": {"task": "tasks/theirs"},
     "GetTool": {"name": "tools/their.tool"},
     "UpdateTool": {"tool": {"name": "tools/their.tool", "description": "x"}},
@@ -75,6 +76,7 @@ PRIVATE = {
     "GetRun",
     "WatchRun",
     "CancelRun",
+    "RetryRun",
     "ListRuns",
 }
 SHARED = {

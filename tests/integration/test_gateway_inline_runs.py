@@ -1,7 +1,6 @@
 """A pipeline can run without a task; apart from that it is a run like any other."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest_asyncio
@@ -14,13 +13,10 @@ from ordinaut.v1.run_service_pb2 import (
     CreateRunRequest,
     GetRunRequest,
     ListRunsRequest,
-    WatchRunRequest,
 )
 from ordinaut.v1.task_service_pb2 import ListTasksRequest
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
-from tests.integration.gateway_system import TOKEN, Caller, GatewaySystem, gateway_system, refusal
-from worker.settings import WorkerSettings
-from worker.worker import Worker
+from tests.integration.gateway_system import GatewaySystem, finished, gateway_system, refusal, working
 
 SET = {"steps": [{"id": "a", "uses": "orchestrator.set", "with": {"n": "${params.n}"}}], "output": "${steps.a.n}"}
 LATER = "2100-01-01T00:00:00Z"
@@ -32,30 +28,8 @@ async def system(database_url: str) -> AsyncIterator[GatewaySystem]:
         yield started
 
 
-@asynccontextmanager
-async def working(system: GatewaySystem, database_url: str) -> AsyncIterator[None]:
-    """A worker on the system's engine."""
-    settings = WorkerSettings(
-        database_url=database_url, engine_addresses=f"127.0.0.1:{system.engine_port}", internal_token=TOKEN
-    )
-    worker = Worker(system.database, settings)
-    await worker.start("127.0.0.1:0")
-    try:
-        yield
-    finally:
-        await worker.stop()
-
-
 def wanted(document: dict[str, Any], **fields: Any) -> CreateRunRequest:
     return json_format.ParseDict({"pipeline": document, **fields}, CreateRunRequest())
-
-
-async def finished(caller: Caller, name: str) -> Run:
-    """The run once it has ended."""
-    last = Run()
-    async for answer in caller.runs.WatchRun(WatchRunRequest(name=name)):
-        last = answer.run
-    return last
 
 
 async def test_a_pipeline_runs_without_a_task(system: GatewaySystem, database_url: str) -> None:

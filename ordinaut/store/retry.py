@@ -1,0 +1,31 @@
+"""Retries: new runs that take up where ended ones failed, with the same idempotency keys."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from ordinaut.store.sql import Connection, Queries
+
+SQL = Queries(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of a wish to retry: `run` is queued, `live_run` stands in its way, or the task is gone."""
+
+    run: UUID | None
+    live_run: UUID | None
+    task_exists: bool
+
+
+async def enqueue(connection: Connection, *, retry_of: UUID, root: str, run: UUID) -> Retried:
+    """Queues `run` as a retry of an ended run with this root, with copies of its finished steps; in a transaction."""
+    await SQL.lock_root.value(connection, root=root)
+    live = await SQL.live.value(connection, root=root)
+    if live is not None:
+        return Retried(None, live, task_exists=True)
+    row = await SQL.enqueue.row(connection, retry_of=retry_of, run=run)
+    if row["run"] is None:
+        return Retried(None, row["live_run"], row["task_exists"])
+    await SQL.copy_steps.run(connection, retry_of=retry_of, run=run)
+    await SQL.remember.run(connection, retry_of=retry_of, run=run)
+    return Retried(run, None, task_exists=True)

@@ -1,0 +1,35 @@
+-- query lock_root: One retry at a time of what shares its idempotency keys; then the live run that has them, if any.
+SELECT pg_advisory_xact_lock(hashtextextended(:root::text, 0));
+
+-- query live: The live run of an idempotency root.
+SELECT id FROM due_work WHERE root = :root;
+
+-- query enqueue: The same version with the same inputs and keys once more, unless its task is gone.
+WITH fresh AS (
+  SELECT
+    :run::uuid AS run, r.project, r.task, r.task_name, r.task_version, r.owner, 'RETRY' AS kind, r.trigger,
+    'run:' || :run::uuid AS key, r.root, r.params, r.event, r.scheduled_time, r.interval_end,
+    NULL::timestamptz AS start_time, v.priority, v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses,
+    v.run_timeout, r.depth, NULL::timestamptz AS instant, clock.now
+  FROM run AS r
+  JOIN task AS t ON t.uid = r.task AND (t.delete_time IS NULL OR r.task_name = '')
+  JOIN task_version AS v ON v.task = r.task AND v.version = r.task_version
+  CROSS JOIN (SELECT clock_now() AS now) AS clock
+  WHERE r.id = :retry_of
+),
+-- include due_work.enqueue
+SELECT
+  (SELECT id FROM enqueued) AS run,
+  (SELECT d.id FROM due_work AS d JOIN fresh AS f ON f.task = d.task WHERE d.exclusive) AS live_run,
+  EXISTS (SELECT FROM fresh) AS task_exists;
+
+-- query copy_steps: What the run had finished, as the beginning of the new one's journal; error handlers are not.
+INSERT INTO step_run (run, path, attempt, seq, state, tool, input, output, segment_time, start_time, end_time)
+SELECT
+  :run, path, attempt, row_number() OVER (ORDER BY seq, path, attempt) - 1, state, tool, input, output, segment_time,
+  start_time, end_time
+FROM step_run
+WHERE run = :retry_of AND state IN ('SUCCEEDED', 'SKIPPED') AND path !~ '(^|[.])on_error([.]|$)';
+
+-- query remember: Which run the new one takes up.
+INSERT INTO run_retry (run, retry_of) VALUES (:run, :retry_of);

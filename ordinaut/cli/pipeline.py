@@ -9,19 +9,24 @@ import typer
 
 from ordinaut.cli.files import documents
 from ordinaut.cli.graph import mermaid
+from ordinaut.cli.pages import first
 from ordinaut.cli.problem import show
 from ordinaut.cli.session import session_of
+from ordinaut.cli.tool_schema import with_tools
 from ordinaut.client import ApiError, Client
 from ordinaut.client.document import DocumentError, Problem, read, whole, written
 from ordinaut.client.failure import PatchError
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
+from ordinaut.v1.tool_pb2 import Tool
+from ordinaut.v1.tool_service_pb2 import ListToolsRequest
 
 app = typer.Typer(no_args_is_help=True, help="Pipelines: check them, draw them, their JSON Schema.")
 File = Annotated[str, typer.Argument(help="YAML or JSON with one pipeline or task; - is stdin.")]
 MAX_ROUNDS = 6
 """One repair may show the next problem."""
 INVALID = "INVALID_ARGUMENT"
+MAX_TOOLS = 1000
 
 
 @app.command("lint")
@@ -63,9 +68,26 @@ def graph(file: File) -> None:
 
 
 @app.command("schema")
-def schema() -> None:
+def schema(
+    context: typer.Context,
+    tools: Annotated[bool, typer.Option("--tools", help="With the project's tools and their inputs.")] = False,
+) -> None:
     """Print the JSON Schema of the language, for editors and models."""
-    typer.echo(resources.files("ordinaut").joinpath("pipeline.schema.json").read_text(), nl=False)
+    text = resources.files("ordinaut").joinpath("pipeline.schema.json").read_text()
+    if tools:
+        registered = session_of(context).call(_all_tools)
+        text = json.dumps(with_tools(json.loads(text), registered), indent=2, ensure_ascii=False) + "\n"
+    typer.echo(text, nl=False)
+
+
+async def _all_tools(client: Client) -> list[dict[str, Any]]:
+    """The tools that the caller sees, as JSON."""
+
+    async def page(size: int, token: str) -> tuple[list[Tool], str]:
+        answer = await client.tools.ListTools(ListToolsRequest(page_size=size, page_token=token))
+        return list(answer.tools), answer.next_page_token
+
+    return [written(tool) for tool in await first(MAX_TOOLS, page)]
 
 
 def _one(file: str) -> dict[str, Any]:

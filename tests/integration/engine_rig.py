@@ -45,7 +45,9 @@ async def engine(
 ) -> AsyncIterator[Engine]:
     """Starts an engine on a free port."""
     tools = HttpTools(Egress(parse_rules(allow)))
-    service = PipelineEngineService(Surroundings(Plans(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01), credit)
+    service = PipelineEngineService(
+        Surroundings(Plans(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01), credit
+    )
     server = Server(
         [
             Registration(

@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema_rs
 import pytest
+from google.protobuf.json_format import ParseDict
 
 from ordinaut.errors import InvalidArgumentError, Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.tool_pb2 import Tool
+from ordinaut.v1.tool_service_pb2 import ListToolsResponse
 from tests.unit.cli.conftest import Cli, Gateway
 
 PIPELINE = """
@@ -87,6 +92,44 @@ def test_graph_draws_what_is_broken_too(cli: Cli, tmp_path: Path) -> None:
     result = cli("pipeline", "graph", str(path))
     assert result.exit_code == 0
     assert '["#quot;#lt;x#gt;#quot; "]' in result.out
+
+
+def fits(schema: Any, *steps: dict[str, Any]) -> bool:
+    return bool(jsonschema_rs.is_valid(schema, {"version": 1, "steps": list(steps)}))
+
+
+def test_the_schema_knows_the_projects_tools(cli: Cli, gateway: Gateway) -> None:
+    """Their names and inputs; a template may stand for any value, and required keys are required."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "maxLength": 5},
+            "days": {"type": "array", "items": {"type": "integer"}},
+        },
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    gateway.answers["ListTools"] = ListToolsResponse(
+        tools=[
+            ParseDict({"name": "tools/weather.forecast", "description": "Tells.", "input_schema": schema}, Tool()),
+            ParseDict({"name": "tools/odd.one", "input_schema": {"$ref": "#/$defs/x", "$defs": {"x": {}}}}, Tool()),
+        ]
+    )
+    known = json.loads(cli("pipeline", "schema", "--tools").out)
+
+    def weather(**given: Any) -> dict[str, Any]:
+        return {"id": "w", "uses": "weather.forecast", "with": given}
+
+    assert fits(known, weather(city="Rome"), {"id": "o", "uses": "odd.one", "with": {"any": 1}})
+    assert fits(known, weather(city="${params.city_of_many_letters}", days="${params.days}"))
+    assert fits(known, weather(city="Rome", days=[1, "${params.day}"]))
+    assert fits(known, {"id": "w", "uses": "weather.forecast", "with": "${params.all}"})
+    assert fits(known, {"id": "g", "do": [weather(city="Rome")]})
+    for wrong in (weather(), weather(city="Montreal"), weather(city="Rome", days=["x"]), weather(city="Rome", x=1)):
+        assert not fits(known, wrong)
+        assert not fits(known, {"id": "g", "do": [wrong]})
+    assert not fits(known, {"id": "w", "uses": "wether.forecast"})
+    assert not fits(known, {"id": "w", "uses": "weather.forecast"}), "the input is required"
 
 
 def test_the_schema_is_printed(cli: Cli) -> None:

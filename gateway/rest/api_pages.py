@@ -14,6 +14,7 @@ from gateway.rest.routes import RouteTable
 
 OWN = ("docs.css", "docs.js", "icon.svg")
 SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")  # Swagger UI, as fastapi-offline packs it
+PIPELINE_SCHEMA = "/v1/pipeline.schema.json"
 HOUR = "public, max-age=3600"
 # Swagger UI writes styles into elements and shows images that it carries in itself; nothing comes from elsewhere.
 POLICY = (
@@ -38,7 +39,7 @@ def pages(table: RouteTable) -> APIRouter:
     async def contract() -> Response:
         return Response(document(), media_type="application/json")
 
-    @router.get("/v1/pipeline.schema.json")
+    @router.get(PIPELINE_SCHEMA)
     async def language() -> Response:
         """The pipeline language as JSON Schema, for editors and models."""
         return Response(schema(), media_type="application/schema+json", headers={"cache-control": HOUR})

@@ -7,13 +7,17 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from gateway.components import POSTGRES, SERVING, Components
-from gateway.rest.api_pages import pages
+from gateway.rest.answer import Send
+from gateway.rest.api_pages import PIPELINE_SCHEMA, pages
+from gateway.rest.body import Receive
 from gateway.rest.edge import Application, Edge
 from gateway.rest.refusal import HttpRefusalError, refusal
 from gateway.rest.routes import method_not_allowed
 from gateway.rest.transcoder import Transcoder
 from ordinaut.errors import NotFoundError
 from ordinaut.v1.error_pb2 import ErrorReason
+
+API = "/v1/"
 
 
 def application(components: Components, transcoder: Transcoder) -> Application:
@@ -33,8 +37,18 @@ def application(components: Components, transcoder: Transcoder) -> Application:
 
     app.include_router(pages(transcoder.table))
     app.add_exception_handler(HTTPException, _unknown_path)
-    app.mount("/v1", transcoder)
-    return Edge(app)
+    return Edge(_split(transcoder, app))
+
+
+def _split(api: Application, pages_and_health: Application) -> Application:
+    """The API goes past FastAPI, whose layers would cost each call a tenth of a millisecond for nothing."""
+
+    async def split(scope: Any, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        chosen = api if path.startswith(API) and path != PIPELINE_SCHEMA else pages_and_health
+        await chosen(scope, receive, send)
+
+    return split
 
 
 async def _unknown_path(request: Request, failure: Any) -> Response:

@@ -34,6 +34,17 @@ SELECT run, 'default', $1::uuid, 'queued', 1, 'agents/alice', 'MANUAL', '', 'run
 FROM (SELECT new_id() AS run, place FROM generate_series(1, $2::int) AS place) AS new
 RETURNING id
 """
+# Raises an error of the server's own for the first few rows; the count survives what is rolled back.
+FAULT = """
+CREATE SEQUENCE fault_count;
+CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF nextval('fault_count') <= 3 THEN
+    RAISE EXCEPTION 'injected' USING ERRCODE = TG_ARGV[0];
+  END IF;
+  RETURN NEW;
+END $$;
+"""
 
 
 class Rig:
@@ -68,6 +79,13 @@ class Rig:
         """The answer to a question of the test's own."""
         async with self.database.connection() as connection:
             return await connection.fetchval(statement, *arguments)
+
+    async def break_inserts(self, table: str, code: str) -> None:
+        """The next three inserts into a table fail with that SQLSTATE."""
+        await self.execute(FAULT)
+        await self.execute(
+            f"CREATE TRIGGER fault BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION fault('{code}')"
+        )
 
     async def task(
         self,

@@ -1,7 +1,7 @@
 """Schedulers without processes: their duties, driven by the test, and what the ledger should say."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -64,12 +64,16 @@ async def schedulers(rig: Rig, count: int, *, fire_batch: int = 1000) -> AsyncIt
             await pool.close()
 
 
-async def settle(rig: Rig, *clockworks: Clockwork) -> None:
-    """Has the schedulers work at once until nothing is due and nothing unplanned."""
+async def settle(rig: Rig, *clockworks: Clockwork, lives: Callable[[], float | None] = lambda: None) -> None:
+    """Has the schedulers work at once until nothing is due and nothing unplanned.
+
+    `lives` says after how many seconds one is killed in the middle of whatever it does.
+    """
 
     async def work(clockwork: Clockwork) -> None:
         try:
-            await clockwork.once()
+            async with asyncio.timeout(lives()):
+                await clockwork.once()
         except STORE_FAILURES:
             await asyncio.sleep(0)  # as a duty would: it comes again
 

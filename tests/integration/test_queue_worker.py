@@ -220,3 +220,51 @@ async def test_a_cancelled_run_stops_and_ends_while_the_others_go_on(
         await until(_ended(rig, 5))
     states = dict(await rig.rows("SELECT id, state FROM run"))
     assert states == dict.fromkeys(runs, "SUCCEEDED") | {runs[0]: "CANCELLED"}
+
+
+async def _finish_whatever_runs(rig: Rig, worker: Worker, count: int) -> None:
+    async def done() -> bool:
+        await _finish(worker, dict.fromkeys(started(worker), b"1"))
+        return bool(await rig.value("SELECT count(*) = $1 FROM run", count))
+
+    await until(done)
+
+
+@pytest.mark.parametrize("code", ["53100", "57014", "40001", "40P01", "55P03", "25006"])
+async def test_ends_that_the_server_refuses_for_a_while_are_recorded_once_afterwards(
+    code: str, rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.05)
+    await rig.break_inserts("run", code)
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        await _finish_whatever_runs(rig, worker, 5)
+        assert not any(task.done() for task in worker._tasks)
+    states = dict(await rig.rows("SELECT id, state FROM run"))
+    assert states == dict.fromkeys(runs, "SUCCEEDED")
+    assert await rig.value("SELECT sum(count) FROM outbox") == 5
+
+
+async def test_a_queue_that_is_locked_or_whose_connections_are_cancelled_only_waits(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.05)
+    async with working(rig, monkeypatch, lease_seconds=2) as worker:
+        await until(_claimed(worker, 5))
+        own = await asyncpg.connect(rig.settings.database_url)
+        transaction = own.transaction()
+        await transaction.start()
+        await own.execute("LOCK TABLE due_work")
+        await _finish(worker, dict.fromkeys(runs, b"1"))
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        for harm in ("pg_cancel_backend", "pg_terminate_backend"):
+            async with asyncio.timeout(DEADLINE):
+                while not (stuck := await own.fetch(waiting)):
+                    await asyncio.sleep(0.01)
+            for row in stuck:
+                await own.execute(f"SELECT {harm}($1)", row["pid"])
+        await transaction.rollback()
+        await own.close()
+        await _finish_whatever_runs(rig, worker, 5)
+        assert not any(task.done() for task in worker._tasks)
+    assert dict(await rig.rows("SELECT id, state FROM run")) == dict.fromkeys(runs, "SUCCEEDED")

@@ -25,7 +25,7 @@ def every(seconds: float) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_two_schedulers_whose_connections_die_fire_every_instant_once(seed: int, rig: Rig) -> None:
+async def test_two_schedulers_that_die_with_their_connections_fire_every_instant_once(seed: int, rig: Rig) -> None:
     chance = random.Random(seed)
     tasks = {await rig.task(every(chance.choice([1, 2, 3, 7, 20]))): None for _ in range(15)}
     tasks |= {await rig.task(EVERY_MINUTE, every(30)): None for _ in range(10)}
@@ -40,15 +40,18 @@ async def test_two_schedulers_whose_connections_die_fire_every_instant_once(seed
             )
             if backends:
                 await own.execute("SELECT pg_terminate_backend($1)", chance.choice(backends)["pid"])
-            await asyncio.sleep(chance.random() * 0.02)
+            await asyncio.sleep(chance.random() * 0.1)
         await own.close()
+
+    def lifetime() -> float | None:
+        return chance.random() * 0.3 if chance.random() < 0.3 else None
 
     async with schedulers(rig, 2, fire_batch=10) as both:
         harm = asyncio.create_task(nemesis())
-        for _ in range(40):
+        for _ in range(25):
             rig.now += timedelta(seconds=chance.choice([1, 2, 4]))
             await _in_spite(rig.turn_clock)
-            await _in_spite(lambda: settle(rig, *both))
+            await _in_spite(lambda: settle(rig, *both, lives=lifetime))
         stop.set()
         await harm
         await settle(rig, *both)
@@ -172,3 +175,16 @@ async def test_the_earliest_cursor_tells_how_long_to_sleep(rig: Rig) -> None:
     assert await fire.seconds_to_next() == -1
     await rig.turn_clock(seconds=60)
     assert await fire.seconds_to_next() is None  # catch-up's
+
+
+@pytest.mark.parametrize("code", ["53100", "57014", "40001", "40P01", "55P03", "25006"])
+async def test_what_the_server_refuses_for_a_while_fires_once_afterwards(code: str, rig: Rig) -> None:
+    task = await rig.task(every(1))
+    clockwork = Clockwork(rig.database, rig.settings)
+    await settle(rig, clockwork)
+    await rig.break_inserts("occurrence", code)
+    await rig.turn_clock(seconds=1)
+    await settle(rig, clockwork)
+    assert await ledger(rig, task) == [(rig.now, "ENQUEUED", 1)]
+    assert await rig.value("SELECT count(*) FROM due_work") == 1
+    assert await rig.value("SELECT state FROM task") == "ACTIVE"

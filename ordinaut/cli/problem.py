@@ -47,6 +47,8 @@ def in_words(fix: Fix) -> str:
 def _operation(operation: Any) -> str:
     if operation.get("op") == "remove":
         return f"remove {operation.get('path')}"
+    if operation.get("op") == "move":
+        return f"move {operation.get('from')} to {operation.get('path')}"
     return f"{operation.get('op')} {operation.get('path')} = {json.dumps(operation.get('value'), ensure_ascii=False)}"
 
 

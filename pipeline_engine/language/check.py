@@ -111,9 +111,9 @@ class _Checker:
 
     def _hide(self, steps: Sequence[Step], owner: Step) -> None:
         """What these steps are called is known inside of `owner` only."""
-        for step in steps:
-            for name in (*step.names, *step.inner_names):
-                self.inside[name] = owner.id
+        hidden = [name for step in steps for name in (*step.names, *step.inner_names)]
+        if not owner.id.startswith("?"):
+            self.inside.update(dict.fromkeys(hidden, owner.id))
 
     def _unique(self, step: Step) -> None:
         keys = ["id"] if step.names == (step.id,) else ["id", "save_as"]

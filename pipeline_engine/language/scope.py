@@ -17,8 +17,8 @@ class Scope:
     in_unbounded_loop: bool = False
 
     def seeing(self, names: tuple[str, ...]) -> "Scope":
-        """The same behind steps of these names."""
-        return replace(self, steps=(*self.steps, *names))
+        """The same behind steps of these names; who has no valid name cannot be referred to."""
+        return replace(self, steps=(*self.steps, *(name for name in names if not name.startswith("?"))))
 
     def handling(self) -> "Scope":
         """The same inside of `on_error`."""

@@ -51,6 +51,7 @@ def test_lint_shows_what_would_repair_it(cli: Cli, gateway: Gateway, file: str) 
     result = cli("pipeline", "lint", file)
     assert result.exit_code == 1
     assert "task.pipeline.steps[0].use: unknown key" in result.err
+    assert "(move /task/pipeline/steps/0/use to /task/pipeline/steps/0/uses)" in result.err
     assert '-      "use": "calendar.list_events",' in result.out
     assert '+      "uses": "calendar.list_events"' in result.out
     second = gateway.requests("ValidateTask")[1]

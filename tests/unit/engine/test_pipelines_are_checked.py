@@ -86,6 +86,15 @@ def test_what_is_wrong_is_refused_at_its_place(document: Any, field: str, reason
     assert reasons(document).get(field) == reason
 
 
+def test_names_that_are_none_are_not_suggested() -> None:
+    """What a misspelt id stands for meanwhile is nobody's business."""
+    loop = {"id": "B", "foreach": [1], "do": [step("x")]}
+    answer = checked(pipeline(step("A"), loop, step("c", input={"v": "${steps.x}", "w": "${steps.y}"})))
+    told = [violation.message for violation in answer.violations if violation.field.startswith("steps[2]")]
+    assert len(told) == 2
+    assert not any("?steps" in message for message in told)
+
+
 def test_templates_fit_every_schema_and_literals_do_not() -> None:
     """A placeholder is a wildcard; what stands beside it is checked."""
     fits = {"start": "${now}", "limit": "${params.n}", "labels": ["${params.a}"], "order": "${params.o}"}

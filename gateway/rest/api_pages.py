@@ -1,5 +1,6 @@
 """The API pages: everything they need comes from this process, so they work without a network."""
 
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -65,7 +66,7 @@ def assets() -> dict[str, Path]:
     return found
 
 
-def _file(path: Path):  # type: ignore[no-untyped-def]  # FastAPI reads what the inner function says
+def _file(path: Path) -> Callable[[], Awaitable[FileResponse]]:
     async def serve() -> FileResponse:
         return FileResponse(path, headers={"cache-control": HOUR})
 

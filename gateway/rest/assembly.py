@@ -7,7 +7,7 @@ from google.api import field_behavior_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.rest.body import ABSENT
+from gateway.rest.body import Body
 from gateway.rest.json_text import malformed
 from gateway.rest.preconditions import Preconditions
 from gateway.rest.query import read_query
@@ -20,8 +20,10 @@ UNCHANGEABLE = frozenset({field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDE
 MASK = "update_mask"
 
 
-def assemble(route: Route, values: dict[str, str], query: bytes, body: Any, conditions: Preconditions) -> Message:
-    """The request of a call; `values` are the path's, `body` is its document or `ABSENT`.
+def assemble(
+    route: Route, values: dict[str, str], query: bytes, body: Body | None, conditions: Preconditions
+) -> Message:
+    """The request of a call; `values` are the path's.
 
     Raises:
         InvalidArgumentError: with every problem of every part.
@@ -41,15 +43,15 @@ def assemble(route: Route, values: dict[str, str], query: bytes, body: Any, cond
     return request
 
 
-def _with_body(route: Route, parameters: dict[str, Any], body: Any) -> Any:
+def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> Any:
     if not route.body:
-        if body is not ABSENT:
+        if body is not None:
             raise InvalidArgumentError(ErrorReason.INVALID_REQUEST, f"{route.verb} takes no body here")
         return parameters
     if route.body == WHOLE:
-        return {} if body is ABSENT else body
-    if body is not ABSENT:
-        parameters[route.body] = body
+        return {} if body is None else body.document()
+    if body is not None:
+        parameters[route.body] = body.document()
     elif field_behavior_pb2.REQUIRED in _behaviors(route.request.fields_by_name[route.body]):
         raise malformed(f"the body is empty: send {route.body} as JSON")
     return parameters

@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.rest.headers import Headers
@@ -16,7 +17,8 @@ Receive = Callable[[], Awaitable[Any]]
 JSON_MAX_BYTES = 4 * 1024 * 1024
 YAML_MAX_BYTES = 1024 * 1024
 ARRIVAL_SECONDS = 20.0
-QUICK_BYTES = 4096  # of YAML: more is read beside the event loop
+QUICK_JSON_BYTES = 64 * 1024
+QUICK_YAML_BYTES = 2 * 1024
 GZIP_WINDOW = 31
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json", ""})
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
@@ -27,33 +29,45 @@ class ClientGoneError(Exception):
     """Nobody waits for the answer any more."""
 
 
-async def read_body(receive: Receive, headers: Headers, *, expected: bool) -> Any:
-    """The document in the body, or `ABSENT`. Where one is `expected`, a content type announces one: empty is no JSON.
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body that has arrived whole and is not read yet."""
+
+    data: bytes
+    read: Callable[[bytes], Any]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether reading it takes so long that others would notice."""
+        return len(self.data) > (QUICK_JSON_BYTES if self.read is read_json else QUICK_YAML_BYTES)
+
+    def document(self) -> Any:
+        """What stands in it.
+
+        Raises:
+            InvalidArgumentError: it cannot be read.
+        """
+        return self.read(self.data)
+
+
+async def receive_body(receive: Receive, headers: Headers, *, expected: bool) -> Body | None:
+    """The body; None when there is none. Where one is `expected`, a content type announces one: empty is no JSON.
 
     Raises:
         HttpRefusalError: 408, 413, 415.
-        InvalidArgumentError: what stands there cannot be read.
+        InvalidArgumentError: it is empty, or not compressed as it says.
         ClientGoneError: the caller hung up.
     """
     announced = headers.first(b"content-type")
     limit = YAML_MAX_BYTES if _media_type(announced) in YAML_TYPES else JSON_MAX_BYTES
     data = await _arrived(receive, headers, limit)
     if not data and not (expected and _media_type(announced) in ANNOUNCING):
-        return ABSENT
+        return None
     kind = _kind(announced)
     data = _decompressed(data, headers.first(b"content-encoding"), limit)
     if not data.strip():
         raise malformed("the body is empty")
-    if kind in JSON_TYPES:
-        return read_json(data)
-    return read_yaml(data) if len(data) <= QUICK_BYTES else await asyncio.to_thread(read_yaml, data)
-
-
-class Absent:
-    """The type of ABSENT."""
-
-
-ABSENT = Absent()
+    return Body(data, read_json if kind in JSON_TYPES else read_yaml)
 
 
 def _media_type(content_type: str) -> str:

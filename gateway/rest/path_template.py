@@ -10,7 +10,6 @@ from ordinaut.v1.error_pb2 import ErrorReason
 VARIABLE = re.compile(r"\{([a-z0-9_.]+)(?:=([^}]+))?\}")
 SEGMENT = "[^/:]+"  # a colon begins a custom verb
 SEGMENTS = "[^/]+(?:/[^/]+)*"
-ENCODED_SLASH = re.compile("(?i)%2f")
 BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -47,7 +46,7 @@ class PathTemplate:
             InvalidArgumentError: they are not UTF-8 in percent-encoding.
         """
         found = zip(self.variables, match.groups(), strict=True)
-        return {field: _decoded(raw, field, keep_slash="**" in pattern) for (field, pattern), raw in found}
+        return {field: _decoded(raw, field) for (field, _), raw in found}
 
 
 def _pattern(pattern: str) -> str:
@@ -55,12 +54,10 @@ def _pattern(pattern: str) -> str:
     return "/".join({"*": SEGMENT, "**": SEGMENTS}.get(part) or re.escape(part) for part in parts)
 
 
-def _decoded(raw: str, field: str, *, keep_slash: bool) -> str:
-    """Where a variable spans segments, an encoded slash stays encoded: it is no border of segments."""
+def _decoded(raw: str, field: str) -> str:
+    """Encoded slashes become slashes: clients made from OpenAPI know no parameter that spans segments."""
     if BROKEN_ESCAPE.search(raw):
         raise _unreadable(field, "holds a percent sign that is no escape: write %25")
-    if keep_slash:
-        raw = ENCODED_SLASH.sub("%252F", raw)
     try:
         return unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:

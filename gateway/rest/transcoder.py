@@ -1,5 +1,6 @@
 """HTTP/JSON in front of the gateway's own gRPC port: one channel, so that identity, limits and errors are the same."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from google.protobuf.message import Message
 
 from gateway.rest.answer import Send, send_body, to_json
 from gateway.rest.assembly import assemble
-from gateway.rest.body import ClientGoneError, Receive, read_body
+from gateway.rest.body import ClientGoneError, Receive, receive_body
 from gateway.rest.headers import Headers
 from gateway.rest.preconditions import Preconditions, etag
 from gateway.rest.refusal import refusal
@@ -19,6 +20,7 @@ from gateway.rest.streaming import Stream, framing, resume
 from gateway.source import source_metadata
 
 AUTHORIZATION_MAX = 512
+QUICK_ANSWER_BYTES = 64 * 1024  # what is larger is read and written beside the event loop
 Scope = Any
 
 
@@ -37,8 +39,10 @@ class Transcoder:
             route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
             conditions = Preconditions.of(exchange.headers)
             conditional = conditions.conditional(route)
-            body = await read_body(receive, exchange.headers, expected=bool(route.body))
-            request = assemble(route, values, scope["query_string"], body, conditions)
+            body = await receive_body(receive, exchange.headers, expected=bool(route.body))
+            parts = (route, values, scope["query_string"], body, conditions)
+            large = body is not None and body.is_large
+            request = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
             await self._answer(route, request, exchange, conditions)
         except ClientGoneError:
             return
@@ -58,8 +62,10 @@ class Transcoder:
         headers = {"etag": tag} if tag else {}
         if tag and route.verb == "GET" and tag in conditions.if_none_match:
             await send_body(exchange.send, exchange.headers, 304, headers, b"")
-        else:
-            await send_body(exchange.send, exchange.headers, 200, headers, to_json(answer))
+            return
+        large = answer.ByteSize() > QUICK_ANSWER_BYTES
+        told = await asyncio.to_thread(to_json, answer) if large else to_json(answer)
+        await send_body(exchange.send, exchange.headers, 200, headers, told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,3 +93,26 @@ async def test_the_largest_head(rest: RestSystem) -> None:
 async def test_many_at_once(rest: RestSystem) -> None:
     answers = await asyncio.gather(*(rest.call("GET", "/v1/whoami") for _ in range(50)))
     assert {answer.status for answer in answers} == {200}
+
+
+async def test_a_large_call_delays_nobody(rest: RestSystem) -> None:
+    """A body that takes long to read, and an answer that takes long to write, are worked on beside the others."""
+    wide = b'{"value": [' + b"0," * 150_000 + b"0]}"
+    large = asyncio.create_task(rest.call("PUT", "/v1/state/wide/one", data=wide, headers=body_type("json")))
+    answered = 0
+    while not large.done():
+        assert (await rest.call("GET", "/healthz")).status == 200
+        answered += 1
+    assert large.result().status in {200, 400}
+    assert answered > 3
+
+
+async def test_what_grows_beyond_a_message(rest: RestSystem) -> None:
+    """Four MiB of JSON may be more than four as a message: the answer is the same."""
+    wide = b'{"value": [' + b"0," * 500_000 + b"0]}"
+    answer = await rest.call("PUT", "/v1/state/wide/two", data=wide, headers=body_type("json"))
+    assert (answer.status, answer.reason) == (413, "TOO_LARGE")
+
+
+def body_type(kind: str) -> dict[str, str]:
+    return {"content-type": f"application/{kind}"}

@@ -130,7 +130,7 @@ ROWS = [
     Row("unknown verb", "POST", "/v1/tasks/one:fly", 404, "METHOD_UNKNOWN", b"{}"),
     Row("NUL in the path", "GET", "/v1/tasks/a%00", 400, "NUL_CHARACTER", field="name"),
     Row("encoded traversal", "GET", "/v1/tasks/..%2f..%2fetc", 400, "NAME_INVALID", field="name"),
-    Row("traversal in a key", "GET", "/v1/state/notes/a%2fb", 400, "NAME_INVALID", field="name"),
+    Row("percent in a key", "GET", "/v1/state/notes/a%252fb", 400, "NAME_INVALID", field="name"),
     Row("path not UTF-8", "GET", "/v1/tasks/%ff", 400, "INVALID_UNICODE", field="name"),
     Row("broken escape", "GET", "/v1/tasks/%zz", 400, "INVALID_UNICODE", field="name"),
     Row("SQL", "GET", "/v1/tasks/'%20OR%201=1%20--", 400, "NAME_INVALID", field="name"),

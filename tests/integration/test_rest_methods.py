@@ -100,6 +100,8 @@ async def test_state_with_revisions(rest: RestSystem) -> None:
     path = "/v1/state/notes/a/b:c"
     first = await rest.call("PUT", path, {"value": [1, "two"]}, headers={"if-none-match": "*"})
     assert (first.status, first.json["name"], first.headers["etag"]) == (200, "state/notes/a/b:c", '"1"')
+    escaped = await rest.call("GET", "/v1/state/notes/a%2Fb%3Ac")
+    assert escaped.json == first.json
     again = await rest.call("PUT", path, {"value": 2}, headers={"if-none-match": "*"})
     assert (again.status, again.reason) == (412, "REVISION_MISMATCH")
     assert (await rest.call("PUT", f"{path}?revision=1", {"value": None})).json["value"] is None

@@ -62,6 +62,12 @@ async def test_every_route_is_described(rest: RestSystem) -> None:
             assert field.get("description") or name in {"Error", "ErrorDetail"}, f"{name}.{key}"
 
 
+async def test_schemas_are_schemas(rest: RestSystem) -> None:
+    for name, schema in (await contract(rest))["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema.get("description"), name
+
+
 async def test_references_lead_somewhere(rest: RestSystem) -> None:
     document = await contract(rest)
     for reference in set(re.findall(r'"\$ref": ?"#/([^"]+)"', (await rest.call("GET", "/openapi.json")).text)):

@@ -50,9 +50,9 @@ def _summary(text: str) -> str:
 
 
 def _path_parameters(route: Route) -> Iterator[Schema]:
-    for name in readable(route.template)[1]:
-        spans = f"{name}=**" if "**" in route.template.text and name == readable(route.template)[1][-1] else ""
-        told = {"description": "May hold slashes."} if spans else {}
+    names = readable(route.template)[1]
+    for name in names:
+        told = {"description": "May hold slashes."} if "**" in route.template.text and name == names[-1] else {}
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, **told}
 
 

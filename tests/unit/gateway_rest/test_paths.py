@@ -37,7 +37,7 @@ def values(template: str, path: str) -> dict[str, str] | None:
         ("/v1/{name=tasks/*}:run", "/v1/tasks/a:run", {"name": "tasks/a"}),
         ("/v1/{name=tasks/*}:run", "/v1/tasks/a:running", None),
         ("/v1/{entry.name=state/*/**}", "/v1/state/a/b/c:d", {"entry.name": "state/a/b/c:d"}),
-        ("/v1/{entry.name=state/*/**}", "/v1/state/a/b%2fc", {"entry.name": "state/a/b%2Fc"}),
+        ("/v1/{entry.name=state/*/**}", "/v1/state/a/b%2fc", {"entry.name": "state/a/b/c"}),
         ("/v1/{entry.name=state/*/**}", "/v1/state/a//b", None),
         ("/v1/{a}/{b=x/*}", "/v1/1/x/2", {"a": "1", "b": "x/2"}),
         ("/v1/a.b", "/v1/axb", None),

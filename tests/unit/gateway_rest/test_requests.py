@@ -1,6 +1,7 @@
 """Requests from path, query, body and headers: one document, read once; masks say what was sent."""
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -8,25 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rest.assembly import assemble
-from gateway.rest.body import ABSENT
+from gateway.rest.body import Body
 from gateway.rest.headers import Headers
+from gateway.rest.json_text import read_json
 from gateway.rest.preconditions import Preconditions
 from gateway.rest.routes import Route, RouteTable
 from gateway.services import DESCRIPTORS
 from ordinaut.errors import InvalidArgumentError
 
 ROUTES = {route.method.name: route for route in RouteTable(DESCRIPTORS).routes}
+BODY = Body(b"{}", read_json)
 NONE = Preconditions("", "", "")
 WRITABLE = ["description", "display_name", "labels", "schedule", "pipeline", "params", "run_policy", "params_schema"]
 JSON_NAMES = {"display_name": "displayName", "run_policy": "runPolicy", "params_schema": "paramsSchema"}
 VALUES = {"description": "x", "display_name": "x"}
 
 
-def made(name: str, body: Any = ABSENT, query: str = "", values: dict[str, str] | None = None) -> Any:
-    return assemble(ROUTES[name], values or {}, query.encode(), body, NONE)
+def made(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> Any:
+    sent = None if body is None else Body(json.dumps(body).encode(), read_json)
+    return assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
 
 
-def refused(name: str, body: Any = ABSENT, query: str = "", values: dict[str, str] | None = None) -> set[str]:
+def refused(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> set[str]:
     with pytest.raises(InvalidArgumentError) as found:
         made(name, body, query, values)
     return {violation.field for violation in found.value.violations}
@@ -71,12 +75,12 @@ def test_an_unset_number_is_not_zero() -> None:
 @pytest.mark.parametrize(
     ("name", "body", "query", "fields"),
     [
-        ("ListRuns", ABSENT, "states=QUEUE", {"states[0]"}),
-        ("ListRuns", ABSENT, "page_size=1.5", {"page_size"}),
-        ("ListRuns", ABSENT, "page_size=", {"page_size"}),
-        ("ListRuns", ABSENT, f"page_size={2**31}", {"page_size"}),
-        ("ListRuns", ABSENT, "page_size.x=1&colour=1", {"page_size.x", "colour"}),
-        ("WatchEvents", ABSENT, f"after_position={2**63}", {"after_position"}),
+        ("ListRuns", None, "states=QUEUE", {"states[0]"}),
+        ("ListRuns", None, "page_size=1.5", {"page_size"}),
+        ("ListRuns", None, "page_size=", {"page_size"}),
+        ("ListRuns", None, f"page_size={2**31}", {"page_size"}),
+        ("ListRuns", None, "page_size.x=1&colour=1", {"page_size.x", "colour"}),
+        ("WatchEvents", None, f"after_position={2**63}", {"after_position"}),
         ("CreateTask", {}, "task=1&task.name=x", {"task", "task.name"}),
         ("CreateTask", [], "", {"task"}),
         ("RunTask", [], "", {""}),
@@ -104,7 +108,7 @@ def outcome(route: Route, chosen: tuple[str, ...]) -> tuple[Any, set[str]]:
     """The request, or the fields of what was refused."""
     conditions = Preconditions.of(Headers([HEADERS[name] for name in chosen]))
     try:
-        return assemble(route, {}, b"", {} if route.body else ABSENT, conditions), set()
+        return assemble(route, {}, b"", BODY if route.body else None, conditions), set()
     except InvalidArgumentError as failure:
         return None, {violation.field for violation in failure.violations}
 

@@ -10,13 +10,16 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import CatchUp, Exclusion, Schedule
 from ordinaut.v1.schedule_pb2 import Dst as WrittenDst
 from scheduler.findings import Findings
+from scheduler.triggers.calendar_text import parse_calendar_text
 from scheduler.triggers.clock_change import BY_KIND, Dst
 from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
+from scheduler.triggers.recurrence import Frequency, invalid_rrule
 from scheduler.triggers.rrule import RRuleTrigger
 from scheduler.triggers.trigger import BEGINNING
 
 MAX_EXCLUSIONS = 100
+MAX_EXCLUDING_RULES = 10  # each is looked at for each day
 MAX_OCCURRENCES = 1_000
 MAX_CAUGHT_UP = 1_000
 _LONGEST_WINDOW_DAYS = 3_660
@@ -50,6 +53,9 @@ def check_exclusions(schedule: Schedule, where: ZoneInfo, found: Findings) -> No
         message = f"{len(schedule.exclusions)} exclusions; at most {MAX_EXCLUSIONS}"
         found.add("exclusions", ErrorReason.TOO_LARGE, message)
         return
+    if sum(exclusion.WhichOneof("kind") == "rrule" for exclusion in schedule.exclusions) > MAX_EXCLUDING_RULES:
+        found.add("exclusions", ErrorReason.TOO_LARGE, f"at most {MAX_EXCLUDING_RULES} exclusions are rules")
+        return
     for index, exclusion in enumerate(schedule.exclusions):
         kind = exclusion.WhichOneof("kind")
         path = f"exclusions[{index}]"
@@ -64,6 +70,9 @@ def check_exclusions(schedule: Schedule, where: ZoneInfo, found: Findings) -> No
 
 def _check_exclusion(exclusion: Exclusion, kind: str, where: ZoneInfo) -> None:
     if kind == "rrule":
+        rule = parse_calendar_text(exclusion.rrule).rule
+        if rule and rule.frequency > Frequency.DAILY:
+            raise invalid_rrule("an exclusion takes whole days away: FREQ is DAILY or longer")
         RRuleTrigger(exclusion.rrule, where).after(BEGINNING)
         return
     try:

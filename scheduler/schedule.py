@@ -29,7 +29,7 @@ from scheduler.triggers.zone import local_time, zone
 _TICK = timedelta(microseconds=1)
 _UTC = "UTC"
 _LIMIT = "max_occurrences"  # no trigger has such an id: they have no underscore
-_MAX_EXCLUDED_DAYS = 1_000
+_MAX_EXCLUDED_DAYS = 400
 
 
 @dataclass(frozen=True, slots=True)

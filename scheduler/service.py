@@ -31,7 +31,8 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         """Checks and completes a schedule and computes its next times, off the event loop.
 
         Raises:
-            InvalidArgumentError: `now` is missing, a time is out of range, `count` is over 1000, or the language unknown.
+            InvalidArgumentError: `now` is missing, a time is out of range, `count` is over 1000, or the language is
+                unknown.
         """
         del context
         if not request.HasField("now"):

@@ -57,7 +57,9 @@ class Schedule(_message.Message):
 
     @_builtins.property
     def exclusions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exclusion]:
-        """Days without occurrences, at most 100 entries; what they take away is recorded as EXCLUDED."""
+        """Days without occurrences: at most 100 entries, ten of them rules, and no more than 400 days in a row. What they
+        take away is recorded as EXCLUDED.
+        """
 
     @_builtins.property
     def jitter(self) -> _duration_pb2.Duration:
@@ -105,7 +107,9 @@ class Exclusion(_message.Message):
     date: _builtins.str
     """A local day, `2026-12-25`."""
     rrule: _builtins.str
-    """The local days on which this rule (RFC 5545, as in a trigger) has a time: `FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25`."""
+    """The local days on which this rule (RFC 5545, by the day or longer) has a time:
+    `FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25`.
+    """
     def __init__(
         self,
         *,

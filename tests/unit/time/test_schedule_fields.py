@@ -1,6 +1,7 @@
 """Exclusions, dst, jitter, max_occurrences: what they do to the instants, and what is refused."""
 
 import json
+import time
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -105,6 +106,18 @@ def test_max_occurrences_counts_what_can_fire(trigger: dict[str, Any], start: st
     assert len(take(compiled(found), created, 5)) == 2
 
 
+def test_the_most_expensive_exclusions_are_affordable() -> None:
+    """Ten rules over a year of excluded days; far above the cost, which is a few milliseconds."""
+    rules = [{"rrule": f"FREQ=YEARLY;BYMONTH={month};BYMONTHDAY=31,-1;BYSETPOS=2"} for month in range(1, 10)]
+    until = {"rrule": "FREQ=DAILY;UNTIL=20270501T000000Z"}
+    plan = accepted({"interval": "1s"}, exclusions=[*rules, until], start_time=NOW.isoformat())
+    started = time.monotonic()
+    instant, _ = plan.next_open(NOW)
+    assert time.monotonic() - started < 0.5
+    assert instant is not None
+    assert instant.time == datetime(2027, 5, 1, tzinfo=UTC)
+
+
 def test_max_occurrences_of_intervals_in_company_needs_a_start() -> None:
     """Otherwise nobody could say what the first occurrence is."""
     fields: dict[str, Any] = {"time_zone": "UTC", "max_occurrences": 2}
@@ -153,6 +166,8 @@ def test_jitter_spreads_and_is_shown() -> None:
         ({"exclusions": [{"date": "20260201"}]}, {"exclusions[0].date": "INVALID_TIME"}),
         ({"exclusions": [{"date": "1066-10-14"}]}, {"exclusions[0].date": "INVALID_TIME"}),
         ({"exclusions": [{"rrule": "FREQ=NEVER"}]}, {"exclusions[0].rrule": "INVALID_RRULE"}),
+        ({"exclusions": [{"rrule": "FREQ=HOURLY"}]}, {"exclusions[0].rrule": "INVALID_RRULE"}),
+        ({"exclusions": [{"rrule": "FREQ=DAILY;INTERVAL=2"}] * 11}, {"exclusions": "TOO_LARGE"}),
         ({"exclusions": [{"date": "2026-02-01"}] * 101}, {"exclusions": "TOO_LARGE"}),
         ({"jitter": "86401s"}, {"jitter": "FIELD_INVALID"}),
         ({"jitter": "-1s"}, {"jitter": "FIELD_INVALID"}),

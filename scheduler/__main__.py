@@ -22,6 +22,7 @@ from scheduler.settings import SchedulerSettings
 from scheduler.sweep import Sweep
 
 NEXT_LOOK_SECONDS = 0.002  # after cursors that another scheduler has locked
+NEXT_SWEEP_SECONDS = 0.01
 
 
 async def compose(process: Process, settings: SchedulerSettings) -> None:
@@ -59,6 +60,7 @@ def duties(
     """Everything that a scheduler does, each with its period in seconds and what wakes it earlier."""
     fire = Fire(database, hints, settings.fire_batch)
     plan = Plan(database, hints, settings.plan_batch)
+    sweep = Sweep(database, hints)
     relay = Relay(database, stream, hints)
     catch_up = CatchUp(database, hints, settings.catch_up_per_second)
 
@@ -80,13 +82,22 @@ def duties(
         if seconds is not None and seconds < fire_duty.period_seconds * 2:
             clockwork.alarm(fire_duty, max(seconds, NEXT_LOOK_SECONDS))
 
+    async def sweep_turn() -> bool:
+        """Promotes, and sets the alarm for a row that is due before the next turn."""
+        more = await sweep.turn()
+        seconds = await sweep.seconds_to_next()
+        if seconds is not None and seconds < sweep_duty.period_seconds:
+            clockwork.alarm(sweep_duty, max(seconds, NEXT_SWEEP_SECONDS))
+        return more
+
+    sweep_duty = Duty("sweep", sweep_turn, 0.25, asyncio.Event())
     fire_duty = Duty("fire", fire_turn, 1.0, asyncio.Event())
     plan_duty = Duty("plan", plan_turn, 0.5, hints.subscribe(SCHEDULE))
     return [
         fire_duty,
         plan_duty,
         Duty("catch_up", catch_up.turn, 1.0, asyncio.Event()),
-        Duty("sweep", Sweep(database, hints).turn, 0.25, asyncio.Event()),
+        sweep_duty,
         Duty("rescue", Rescue(database, hints).turn, 0.5, asyncio.Event()),
         Duty("number", relay.number, 0.25, hints.subscribe(OUTBOX)),
         Duty("relay", relay.send, 0.25, hints.subscribe(EVENTS)),

@@ -24,3 +24,8 @@ class Sweep:
             PROMOTED.inc(promoted)
             self._hints.send(WORK)
         return promoted >= BATCH
+
+    async def seconds_to_next(self) -> float | None:
+        """How long until the next delayed row is due."""
+        async with self._database.connection() as connection:
+            return await due_work.seconds_to_promotion(connection)

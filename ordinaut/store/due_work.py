@@ -217,10 +217,10 @@ async def promote(connection: Connection, batch: int) -> int:
     return await SQL.promote.run(connection, batch=batch)
 
 
-async def next_promotion(connection: Connection) -> datetime | None:
-    """When the next delayed row is due."""
-    moment: datetime | None = await SQL.next_promotion.value(connection)
-    return moment
+async def seconds_to_promotion(connection: Connection) -> float | None:
+    """How long until the next delayed row is due, by the database's clock; None: there is none."""
+    seconds: float | None = await SQL.seconds_to_promotion.value(connection)
+    return seconds
 
 
 async def request_cancel(connection: Connection, *, run: UUID, reason: str) -> str:

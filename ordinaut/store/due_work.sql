@@ -323,8 +323,8 @@ UPDATE due_work AS d SET state = 'READY', ready_time = clock_now()
 FROM due
 WHERE d.id = due.id;
 
--- query next_promotion: When the next delayed row is due, on the database's clock.
-SELECT min(due_time) FROM due_work WHERE state = 'DELAYED';
+-- query seconds_to_promotion: How long until the next delayed row is due.
+SELECT extract(epoch FROM min(due_time) - clock_now())::float8 FROM due_work WHERE state = 'DELAYED';
 
 -- query end_cancelled: Ends rows that no worker holds: one run, or those of a task, a thousand at a time.
 WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (

@@ -96,6 +96,7 @@ async def test_a_delayed_run_is_claimable_at_its_time_and_not_before(rig: Rig) -
     sweep = Sweep(rig.database, Hints(rig.database))
     await rig.turn_clock(seconds=9.999)
     await sweep.turn()
+    assert await sweep.seconds_to_next() == pytest.approx(0.001)
     assert await rig.claim(holder) == []
     await rig.turn_clock(seconds=0.001)
     await sweep.turn()

@@ -28,6 +28,7 @@ CASES = int(os.environ.get("ORDINAUT_FUZZ_CASES", "20000"))
 SEED = int(os.environ.get("ORDINAUT_FUZZ_SEED", "1"))
 LONGEST_SECONDS = 0.1
 HANG_SECONDS = 10.0
+TRIES = 3
 WORDS = (
     *("steps", "params", "now", "item", "a", "b", "events", "length", "sort_by", "map", "default", "to_json", "hash"),
     *("replace", "split", "join", "keys", "max_by", "format_time", "plus_time", "from_json", "merge", "contains"),
@@ -77,17 +78,27 @@ def watched() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
+def shortest(case: Any, attempt: Callable[[Any], None]) -> float:
+    """The CPU seconds of a case; what seems slow is tried again, for it may have been the garbage collector."""
+    took = LONGEST_SECONDS
+    for _ in range(TRIES):
+        began = time.thread_time()
+        with watched():
+            attempt(case)
+        took = min(took, time.thread_time() - began)
+        if took < LONGEST_SECONDS:
+            break
+    return took
+
+
 def fuzz(name: str, share: float, make: Callable[[Random], Any], attempt: Callable[[Any], None]) -> None:
     """Tries its share of the cases; each ends in time, and the seed and number of a bad one are told."""
     for number in range(int(CASES * share)):
         case = make(Random(f"{SEED}/{name}/{number}"))
-        began = time.thread_time()
         try:
-            with watched():
-                attempt(case)
+            took = shortest(case, attempt)
         except Exception as failure:
             raise AssertionError(f"{name} {SEED}/{number}: {failure!r} of {case!r:.2000}") from failure
-        took = time.thread_time() - began
         assert took < LONGEST_SECONDS, f"{name} {SEED}/{number}: {took:.3f} s for {case!r:.2000}"
 
 

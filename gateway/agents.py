@@ -9,7 +9,7 @@ from gateway.caller import Caller, current_caller
 from gateway.fields import DISPLAY_NAME_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.ordering import parse_order
-from gateway.paging import Pages, page_size
+from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import agent_id, token_ids
 from gateway.values import moment_of
@@ -94,9 +94,9 @@ class Agents(AgentServiceServicer):
         )
         async with self._database.connection() as connection:
             records = await identity.list_agents(connection, project=caller.project, selection=selection, size=size)
-        token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
-        visible = [to_agent(record) for record in records if caller.may(READ, record.name)]
-        return ListAgentsResponse(agents=visible, next_page_token=token)
+        page = fitting(records, size, to_agent, lambda record: caller.may(READ, record.name))
+        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+        return ListAgentsResponse(agents=page.messages, next_page_token=token)
 
     async def UpdateAgent(self, request: UpdateAgentRequest, context: Context) -> Agent:
         """Changes what the mask names."""
@@ -118,9 +118,9 @@ class Agents(AgentServiceServicer):
         async with self._database.connection() as connection:
             await existing_agent(connection, caller, name)
             records = await identity.list_tokens(connection, project=caller.project, agent=name, after=after, size=size)
-        token = self._pages.token(request, caller, records[-1].public_id) if len(records) == size else ""
-        shown = [to_token(name, record) for record in records]
-        return ListAgentTokensResponse(agent_tokens=shown, next_page_token=token)
+        page = fitting(records, size, lambda record: to_token(name, record))
+        token = self._pages.token(request, caller, page.last.public_id) if page.last else ""
+        return ListAgentTokensResponse(agent_tokens=page.messages, next_page_token=token)
 
     async def CreateAgentToken(self, request: CreateAgentTokenRequest, context: Context) -> AgentToken:
         """Makes a token for an agent whose rights the caller has too; its secret is in this answer only."""

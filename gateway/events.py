@@ -2,9 +2,10 @@
 """EventService: events are shared inside the project, by scope and topic."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from itertools import chain
 from uuid import UUID
 
 from gateway.authentication import Authenticator
@@ -15,7 +16,7 @@ from gateway.event_record import events_of
 from gateway.event_watch import EventWatch
 from gateway.fields import Problems
 from gateway.ids import new_id
-from gateway.paging import Pages, page_size
+from gateway.paging import MAX_BYTES, Pages, page_size
 from gateway.requests import Mutation
 from gateway.topics import matcher
 from gateway.values import to_json
@@ -30,7 +31,7 @@ from ordinaut.rpc.interceptor import Context
 from ordinaut.store import event
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, Hints
-from ordinaut.store.sql import Connection
+from ordinaut.store.sql import Connection, Record
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import (
@@ -48,9 +49,36 @@ READ = "events:read"
 PUBLISH = "events:publish"
 DATA_MAX_BYTES = 1024 * 1024
 TEXT_MAX = 255
-SCAN_ROWS = 500
-SCANS_MAX = 20  # how much of the log one page may search; a short page is no last page
+SCAN_ROWS = 100
+SCANS_MAX = 100  # how much of the log one page may search; a short page is no last page
 Shows = Callable[[str], bool]
+
+
+class _EventPage:
+    """Collects events beyond a position until a page, or what a client can receive, is full."""
+
+    def __init__(self, after: int, size: int) -> None:
+        self.after = after
+        self.found: list[Event] = []
+        self.full = False
+        self._size = size
+        self._left = MAX_BYTES
+
+    def take(self, rows: Sequence[Record], shows: Callable[[Event], bool]) -> None:
+        """Looks at the events of the next rows of the log."""
+        for candidate in chain.from_iterable(map(events_of, rows)):
+            if candidate.position <= self.after:
+                continue
+            if shows(candidate):
+                self._left -= candidate.ByteSize()
+                if self._left < 0 and self.found:
+                    self.full = True
+                    return
+                self.found.append(candidate)
+            self.after = candidate.position
+            if len(self.found) == self._size:
+                self.full = True
+                return
 
 
 class Events(EventServiceServicer):
@@ -109,20 +137,16 @@ class Events(EventServiceServicer):
         shows, fits = _shown_topics(caller, request.topic), event_filter(request.filter)
         start = self._pages.start(request, caller)
         after = int(start) if start else _not_negative(request.after_position)
-        found: list[Event] = []
+        page = _EventPage(after, size)
         async with self._database.connection() as connection:
             for _ in range(SCANS_MAX):
-                rows = await event.read(connection, project=caller.project, after=after, batch=SCAN_ROWS)
-                for candidate in (candidate for row in rows for candidate in events_of(row)):
-                    if candidate.position > after and len(found) < size:
-                        after = candidate.position
-                        if shows(candidate.topic) and fits(candidate):
-                            found.append(candidate)
-                if len(found) == size or len(rows) < SCAN_ROWS:
+                rows = await event.read(connection, project=caller.project, after=page.after, batch=SCAN_ROWS)
+                page.take(rows, lambda candidate: shows(candidate.topic) and fits(candidate))
+                if page.full or len(rows) < SCAN_ROWS:
                     break
-        more = len(found) == size or len(rows) == SCAN_ROWS
-        token = self._pages.token(request, caller, str(after)) if more else ""
-        return ListEventsResponse(events=found, next_page_token=token)
+        more = page.full or len(rows) == SCAN_ROWS
+        token = self._pages.token(request, caller, str(page.after)) if more else ""
+        return ListEventsResponse(events=page.found, next_page_token=token)
 
     async def WatchEvents(self, request: WatchEventsRequest, context: Context) -> AsyncIterator[WatchEventsResponse]:
         """Events as they come, from a position on."""

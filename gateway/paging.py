@@ -4,6 +4,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -13,7 +16,14 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
+MAX_BYTES = 3 * 1024 * 1024  # clients accept messages of four by default
 SIGNATURE_BYTES = 16
+Record = TypeVar("Record")
+Answer = TypeVar("Answer", bound=Message)
+
+
+def _any(_record: object) -> bool:
+    return True
 
 
 class Pages:
@@ -59,6 +69,34 @@ class Pages:
         )
         text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._key, text, hashlib.sha256)[:SIGNATURE_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Record, Answer]):
+    """Messages, and the row that the next page begins after; None: there is no other page."""
+
+    messages: list[Answer]
+    last: Record | None
+
+
+def fitting(
+    records: Sequence[Record], size: int, make: Callable[[Record], Answer], shows: Callable[[Record], bool] = _any
+) -> Page[Record, Answer]:
+    """As much of a page as a client can receive.
+
+    `records` are the next rows, at most `size`; a page holds at least one message however large that is.
+    """
+    messages: list[Answer] = []
+    left = MAX_BYTES
+    for index, record in enumerate(records):
+        if not shows(record):
+            continue
+        message = make(record)
+        left -= message.ByteSize()
+        if left < 0 and messages:
+            return Page(messages, records[index - 1])
+        messages.append(message)
+    return Page(messages, records[-1] if len(records) == size else None)
 
 
 def page_size(wanted: int) -> int:

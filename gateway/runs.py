@@ -11,7 +11,7 @@ from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.inline_run import InlineRun
 from gateway.ordering import parse_order
-from gateway.paging import Pages, page_size
+from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import run_id, task_id
 from gateway.run_record import to_run
@@ -90,9 +90,9 @@ class Runs(RunServiceServicer):
                 selection=selection,
                 size=size,
             )
-        token = self._pages.token(request, caller, str(records[-1].id)) if len(records) == size else ""
-        visible = [to_run(record) for record in records if caller.may(READ, record.task_name)]
-        return ListRunsResponse(runs=visible, next_page_token=token)
+        page = fitting(records, size, to_run, lambda record: caller.may(READ, record.task_name))
+        token = self._pages.token(request, caller, str(page.last.id)) if page.last else ""
+        return ListRunsResponse(runs=page.messages, next_page_token=token)
 
     async def WatchRun(self, request: WatchRunRequest, context: Context) -> AsyncIterator[WatchRunResponse]:
         """The whole run at once and after every change, until it has ended."""

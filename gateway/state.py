@@ -5,7 +5,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from gateway.caller import Caller, current_caller
 from gateway.fields import Problems
-from gateway.paging import Pages, page_size
+from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import state_ids, state_namespace
 from gateway.values import fill_value, parse, timestamp, to_json
@@ -97,8 +97,9 @@ class State(StateServiceServicer):
             records = await state_entry.list_page(
                 connection, project=caller.project, namespace=namespace, after=after, size=size
             )
-        token = self._pages.token(request, caller, records[-1].key) if len(records) == size else ""
-        return ListStateEntriesResponse(entries=map(_to_entry, records), next_page_token=token)
+        page = fitting(records, size, _to_entry)
+        token = self._pages.token(request, caller, page.last.key) if page.last else ""
+        return ListStateEntriesResponse(entries=page.messages, next_page_token=token)
 
 
 def _checked_value(request: PutStateEntryRequest) -> str:

@@ -9,7 +9,7 @@ from gateway.filters import parse_filter
 from gateway.lifecycle import announce_task
 from gateway.occurrences import Occurrences
 from gateway.ordering import parse_order
-from gateway.paging import Pages, page_size
+from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
 from gateway.schedule_preview import SchedulePreview
@@ -118,9 +118,9 @@ class Tasks(TaskServiceServicer):
             records = await task.list_page(
                 connection, project=caller.project, owner=caller.owner_filter, selection=selection, size=size
             )
-        token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
-        visible = [to_task(record) for record in records if caller.may(READ, record.name)]
-        return ListTasksResponse(tasks=visible, next_page_token=token)
+        page = fitting(records, size, to_task, lambda record: caller.may(READ, record.name))
+        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+        return ListTasksResponse(tasks=page.messages, next_page_token=token)
 
     async def ListOccurrences(self, request: ListOccurrencesRequest, context: Context) -> ListOccurrencesResponse:
         """A page of a task's ledger."""

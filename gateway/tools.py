@@ -8,7 +8,7 @@ from gateway.fields import Problems, output_only
 from gateway.filters import parse_filter
 from gateway.masks import apply, masked_paths
 from gateway.ordering import parse_order
-from gateway.paging import Pages, page_size
+from gateway.paging import Pages, fitting, page_size
 from gateway.peers import Engines
 from gateway.requests import Mutation
 from gateway.rerooting import reroot
@@ -95,9 +95,9 @@ class Tools(ToolServiceServicer):
         )
         async with self._database.connection() as connection:
             records = await tool.list_page(connection, project=caller.project, selection=selection, size=size)
-        token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
-        visible = [to_tool(record) for record in records if caller.may(READ, record.name)]
-        return ListToolsResponse(tools=visible, next_page_token=token)
+        page = fitting(records, size, to_tool, lambda record: caller.may(READ, record.name))
+        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+        return ListToolsResponse(tools=page.messages, next_page_token=token)
 
     async def UpdateTool(self, request: UpdateToolRequest, context: Context) -> Tool:
         """Changes what the mask names; runs that are claimed from now on see it."""

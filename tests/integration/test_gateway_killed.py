@@ -14,8 +14,8 @@ from ordinaut.store.event import NewEvent
 from ordinaut.v1.event_pb2 import Event
 from tests.integration.gateway_process import a_gateway
 
-EVENTS = 400
-KILLS = 3
+EVENTS = 300
+KILLS = 2
 
 
 @pytest_asyncio.fixture

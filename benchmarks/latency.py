@@ -98,7 +98,6 @@ class Bench:
         await self._create("latency-urgent", {})
         backlog = await create_task(self._connection, 1)
         await self._connection.execute(QUEUE, backlog, BACKLOG)
-        await self._connection.execute("ANALYZE due_work")
         asked: dict[UUID, datetime] = {}
         while len(asked) < SAMPLES and await self._waiting(backlog):
             asked.update([await self._ask("latency-urgent")])

@@ -151,14 +151,14 @@ class Events(EventServiceServicer):
     async def WatchEvents(self, request: WatchEventsRequest, context: Context) -> AsyncIterator[WatchEventsResponse]:
         """Events as they come, from a position on."""
         caller = current_caller()
-        shows = _shown_topics(caller, request.topic)
+        shows, fits = _shown_topics(caller, request.topic), event_filter(request.filter)
         async with self._database.connection() as connection:
             after = await _start(connection, request)
         vigil = self._authenticator.vigil(context)
         async with aclosing(self._watch.rows(caller.project, after, vigil)) as rows:
             async for row in rows:
                 for found in events_of(row):
-                    if found.position > after and shows(found.topic):
+                    if found.position > after and shows(found.topic) and fits(found):
                         yield WatchEventsResponse(event=found)
 
 

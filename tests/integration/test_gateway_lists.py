@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from ordinaut.v1.agent_service_pb2 import ListAgentsRequest
 from ordinaut.v1.event_pb2 import Event
-from ordinaut.v1.event_service_pb2 import ListEventsRequest, PublishEventRequest
+from ordinaut.v1.event_service_pb2 import ListEventsRequest, PublishEventRequest, WatchEventsRequest
 from ordinaut.v1.run_service_pb2 import CancelRunRequest, ListRunsRequest
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import (
@@ -172,6 +172,12 @@ async def test_events_are_found_by_what_is_inside(
     )
     totals = [event.data["order"]["total"] for page in (first, second) for event in page.events]
     assert totals == [150, 250]
+    watch = WatchEventsRequest(topic="orders.*", filter="data.order.total = 250", after_position=0)
+    async for told in system.admin.events.WatchEvents(watch):
+        assert told.event.data["order"]["total"] == 250
+        break
+    refused = await refusal(system.admin.events.WatchEvents(WatchEventsRequest(filter="nope = 1")))
+    assert refused.fields == ["filter"]
 
 
 @pytest.fixture

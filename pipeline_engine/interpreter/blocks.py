@@ -4,22 +4,41 @@ What goes on side by side gets an entry of its own once it is joined, so that a 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from ordinaut.expressions import ExpressionError
 from pipeline_engine.attempt import expression_failure
 from pipeline_engine.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
 from pipeline_engine.interpreter.run import MAX_ITERATIONS
-from pipeline_engine.interpreter.signals import Attempt, Failed, Fork, Signal, Steps
+from pipeline_engine.interpreter.signals import Attempt, Failed, Fork, Signal, Steps, Until
 from pipeline_engine.language.document import MAX_ITEMS
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.payload import PayloadError, write
+from pipeline_engine.payload import MAX_BYTES, PayloadError, write
 from pipeline_engine.requests import Sleep
 
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand
 
 KINDS = {dict: "an object", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+
+
+@dataclass(slots=True)
+class _Outputs:
+    """What iterations or branches have given so far, and how many bytes that is as JSON."""
+
+    values: Any
+    size: int = 0
+
+    def keep(self, place: int | str, value: Any) -> Failed | None:
+        """Puts one output in its place; Failed as soon as all together are too large."""
+        self.values[place] = value
+        self.size += len(orjson.dumps(value))
+        if self.size > MAX_BYTES:
+            return Failed(Failure(PAYLOAD_TOO_LARGE, "the outputs together are larger than 1 MiB"))
+        return None
 
 
 def group(strand: "Strand", step: StepPlan, body: Sequence[StepPlan], path: str) -> Attempt:
@@ -36,7 +55,7 @@ def group(strand: "Strand", step: StepPlan, body: Sequence[StepPlan], path: str)
 
 def fork(strand: "Strand", step: StepPlan, branches: Mapping[str, Sequence[StepPlan]], path: str) -> Attempt:
     """Runs the branches side by side; the output has the last output of each under its name."""
-    outputs: dict[str, Any] = dict.fromkeys(branches)
+    outputs = _Outputs(dict.fromkeys(branches))
     names = list(branches)
 
     def branch(index: int) -> Steps:
@@ -54,11 +73,13 @@ def loop(strand: "Strand", step: StepPlan, path: str) -> Attempt:
     elements = _elements(strand, step)
     if isinstance(elements, Failure):
         return strand.record_failure(step, path, 1, start_us, b"", elements, repeated=False)
-    outputs: list[Any] = [None] * len(elements)
+    outputs = _Outputs([None] * len(elements))
 
     def iteration(index: int) -> Steps:
         if strand.run.account.tired:
             yield Sleep(0.0)
+        if strand.run.journal.is_large:
+            yield Until(strand.run.journal.added)
         steps = dict(strand.roots["steps"])
         inner = strand.inside("", steps=steps, item=elements[index], index=index)
         result = yield from inner.repeat(step, f"{path}[{index}]")
@@ -68,21 +89,17 @@ def loop(strand: "Strand", step: StepPlan, path: str) -> Attempt:
 
 
 def _settle(
-    step: StepPlan, result: Failure | Signal | None, inner: "Strand", outputs: Any, place: int | str
+    step: StepPlan, result: Failure | Signal | None, inner: "Strand", outputs: _Outputs, place: int | str
 ) -> Signal | None:
     """Keeps one output; a failure is one too under `on_error: continue`, and otherwise ends the others."""
     if isinstance(result, Failure):
         if step.on_error != "continue":
             return Failed(result)
-        outputs[place] = {"error": result.to_dict()}
-    elif result is not None:
-        return result
-    else:
-        outputs[place] = inner.last
-    return None
+        return outputs.keep(place, {"error": result.to_dict()})
+    return result if result is not None else outputs.keep(place, inner.last)
 
 
-def _spread(strand: "Strand", step: StepPlan, path: str, outputs: Any, wish: Fork) -> Attempt:
+def _spread(strand: "Strand", step: StepPlan, path: str, outputs: _Outputs, wish: Fork) -> Attempt:
     start_us = strand.run.now_us()
     signal = yield wish
     strand.mark = strand.run.journal.last_mark
@@ -91,11 +108,11 @@ def _spread(strand: "Strand", step: StepPlan, path: str, outputs: Any, wish: For
     if signal is not None:
         return signal  # type: ignore[return-value]  # a fork is answered with a signal
     try:
-        body = write(outputs)
+        body = write(outputs.values)
     except PayloadError as error:
         failure = Failure(PAYLOAD_TOO_LARGE, f"the outputs together: {error}")
         return strand.record_failure(step, path, 1, start_us, b"", failure, repeated=False)
-    strand.record_joined(step, path, start_us, body, outputs)
+    strand.record_joined(step, path, start_us, body, outputs.values)
     return None
 
 

@@ -223,3 +223,24 @@ def test_a_run_leaves_the_engine_only_when_every_strand_waits_for_long() -> None
     assert world.run().state == "SUCCEEDED"
     assert world.slept == [pytest.approx(600.0), pytest.approx(600.0)]
     assert len(world.calls) == 6
+
+
+def test_large_outputs_end_a_loop_early() -> None:
+    """Outputs that cannot be kept together are not collected by the gigabyte, and entries leave on the way."""
+    document = pipeline(step("f", input={"x": "${params.big}"}, foreach="params.many", on_error="continue"), step("b"))
+    world = World(document, params={"big": "x" * 300_000, "many": [0] * 500})
+    ending = world.run()
+    assert ending.state == "SUCCEEDED"
+    entry = next(entry for entry in world.journal if entry.path == "f")
+    assert orjson.loads(entry.error)["code"] == "PAYLOAD_TOO_LARGE"
+    assert len(world.journal) < 20
+
+
+def test_branches_for_each_element() -> None:
+    """A step with both gives a list of objects; each iteration is recorded once it is joined."""
+    both = {"l": [ask("a")], "r": [step("b", input={"n": "${index}"})]}
+    document = pipeline(block("f", foreach=["A", "B"], branches=both), output="${steps.f}")
+    world = World(document, answer=by_city)
+    found = orjson.loads(world.run().output)
+    assert [(entry["l"]["city"], entry["r"]["n"]) for entry in found] == [("A", 0), ("B", 1)]
+    assert {"f[0].l.a", "f[1].r.b", "f[0]", "f[1]", "f"} <= {path for path, _, _ in world.states()}

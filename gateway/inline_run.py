@@ -46,6 +46,10 @@ class InlineRun:
         problems = Problems()
         if request.run_policy.HasField("overlap"):
             problems.add("run_policy.overlap", "has no meaning without a task")
+        if request.run_policy.pause_after_failures:
+            problems.add("run_policy.pause_after_failures", "has no meaning without a task")
+        if request.run_policy.HasField("expect_success_every"):
+            problems.add("run_policy.expect_success_every", "has no meaning without a task")
         task = Task(pipeline=request.pipeline, params=request.params, run_policy=request.run_policy)
         definition = await self._check.check_inline(task, problems, project=caller.project, rights=caller.scopes)
 

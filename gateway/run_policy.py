@@ -1,6 +1,7 @@
 """The rules of a task's runs: their bounds, and what stands for what is unset."""
 
 from datetime import timedelta
+from typing import Literal
 
 from gateway.fields import Problems
 from ordinaut.v1.task_pb2 import Overlap, Retry, RunPolicy
@@ -14,14 +15,20 @@ LOSSES_MAX = 100
 FACTOR_MAX = 100
 CODES_MAX = 50
 CODE_LENGTH_MAX = 63
+FAILURES_MAX = 1000
+SHORTEST_LAPSE_MS = 1000
 
 
 def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
     """Adds what is out of bounds; 0 stands for unset."""
     problems.between(f"{field}.priority", policy.priority, 0, 9)
     problems.between(f"{field}.max_losses", policy.max_losses, 0, LOSSES_MAX)
-    if policy.HasField("run_timeout"):
-        problems.duration(f"{field}.run_timeout", policy.run_timeout, YEAR_SECONDS)
+    problems.between(f"{field}.pause_after_failures", policy.pause_after_failures, 0, FAILURES_MAX)
+    for name in ("run_timeout", "start_deadline", "expect_success_every"):
+        if policy.HasField(name):
+            problems.duration(f"{field}.{name}", getattr(policy, name), YEAR_SECONDS)
+    if policy.HasField("expect_success_every") and 0 < policy.expect_success_every.ToMilliseconds() < SHORTEST_LAPSE_MS:
+        problems.add(f"{field}.expect_success_every", "must be at least one second")
     if policy.HasField("retry"):
         check_retry(problems, policy.retry, f"{field}.retry")
 
@@ -43,6 +50,12 @@ def overlap_of(policy: RunPolicy) -> str | None:
     """SKIP, ALLOW, or None: by the kind of trigger."""
     chosen = policy.overlap.policy
     return None if chosen == Overlap.POLICY_UNSPECIFIED else Overlap.Policy.Name(chosen)
+
+
+def span_of(policy: RunPolicy, name: Literal["start_deadline", "expect_success_every"]) -> timedelta | None:
+    """The duration in a field, None where it is unset."""
+    found: timedelta | None = getattr(policy, name).ToTimedelta() if policy.HasField(name) else None
+    return found
 
 
 def run_timeout_of(policy: RunPolicy) -> timedelta:

@@ -18,6 +18,7 @@ from gateway.run_policy import (
     check_policy,
     overlap_of,
     run_timeout_of,
+    span_of,
 )
 from gateway.tool_use import callable_names, require_rights, tool_uses
 from gateway.values import timestamp, to_json, to_python
@@ -180,6 +181,9 @@ def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineRespon
         priority=policy.priority or DEFAULT_PRIORITY,
         max_losses=policy.max_losses or DEFAULT_MAX_LOSSES,
         run_timeout=run_timeout_of(policy),
+        start_deadline=span_of(policy, "start_deadline"),
+        pause_after_failures=policy.pause_after_failures or None,
+        expect_success_every=span_of(policy, "expect_success_every"),
     )
 
 

@@ -14,6 +14,7 @@ from scheduler.duty import Clockwork, Duty
 from scheduler.fire import Fire
 from scheduler.housekeeping import Housekeeping
 from scheduler.matcher import Matcher
+from scheduler.overdue import Overdue
 from scheduler.plan import Plan
 from scheduler.relay import Relay
 from scheduler.rescue import Rescue
@@ -102,6 +103,7 @@ def duties(
         Duty("number", relay.number, 0.25, hints.subscribe(OUTBOX)),
         Duty("relay", relay.send, 0.25, hints.subscribe(EVENTS)),
         Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
+        Duty("overdue", Overdue(database, hints).turn, 1.0, asyncio.Event()),
         Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),
     ]
 

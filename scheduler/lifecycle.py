@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from ordinaut.store import cursor, event
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
-from scheduler.metrics import SET_ASIDE
+from scheduler.metrics import PAUSED, SET_ASIDE
 
 log = get_logger()
 
@@ -32,8 +32,18 @@ async def set_aside(connection: Connection, task: UUID, reason: str) -> None:
         await event.announce(connection, row["project"], [task_event("paused", row["uid"], row["name"])])
 
 
-def task_event(what: str, uid: UUID, name: str) -> dict[str, Any]:
-    """An event of topic `ordinaut.task.<what>`."""
+async def pause(connection: Connection, task: UUID, reason: str) -> None:
+    """Pauses an active task that is locked, after what is due has fired."""
+    await cursor.fire_if_due(connection, task)
+    for row in await cursor.set_aside(connection, task=task, reason=reason):
+        PAUSED.inc()
+        log.warning("task_paused", task=row["name"], project=row["project"], reason=reason)
+        told = task_event("paused", row["uid"], row["name"], reason=reason)
+        await event.announce(connection, row["project"], [told])
+
+
+def task_event(what: str, uid: UUID, name: str, **facts: str) -> dict[str, Any]:
+    """An event of topic `ordinaut.task.<what>`, with `facts` in its data."""
     return {
         "uid": str(uuid4()),
         "topic": f"ordinaut.task.{what}",
@@ -42,5 +52,5 @@ def task_event(what: str, uid: UUID, name: str) -> dict[str, Any]:
         "id": "",
         "publisher": "",
         "depth": 0,
-        "data": {"task_uid": str(uid)},
+        "data": {"task_uid": str(uid), **facts},
     }

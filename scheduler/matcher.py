@@ -9,6 +9,7 @@ from ordinaut.store.hints import EVENTS, OUTBOX, WORK, Hints, wait_hint
 from ordinaut.store.sql import Connection
 from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
+from scheduler.health import judge
 from scheduler.lifecycle import complete
 from scheduler.log_row import entry_of, uid_of
 from scheduler.matching import Match, matches_of
@@ -87,6 +88,8 @@ class Matcher:
         if enqueued:
             ENQUEUED.labels("event").inc(enqueued)
             self._hints.send(WORK, OUTBOX)
+        if await judge(connection, found.ended):
+            self._hints.send(OUTBOX)
         await complete(connection, list(found.ended))
 
 

@@ -18,7 +18,7 @@ from scheduler.metrics import CHAINS_STOPPED, CONDITION_FAILED
 
 log = get_logger()
 MAX_DEPTH = 8
-ENDED_TOPICS = frozenset({"ordinaut.run.succeeded", "ordinaut.run.failed", "ordinaut.run.cancelled"})
+ENDED_TOPICS = {f"ordinaut.run.{state.lower()}": state for state in ("SUCCEEDED", "FAILED", "CANCELLED")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +58,26 @@ class Match(NamedTuple):
     depth: int
 
 
+class End(NamedTuple):
+    """How a run ended, and the time of the event that says so."""
+
+    state: str
+    time: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What some events come to; `ended` are tasks of which a run has ended."""
+    """What some events come to; `ended` are the tasks of which runs have ended, with their ends in order."""
 
     matches: list[Match]
-    ended: set[UUID]
+    ended: dict[UUID, list[End]]
 
 
 def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
     """Holds every event against the triggers of its project."""
     of_topic = _Topics(triggers)
     matches: list[Match] = []
-    ended: set[str | None] = set()
+    ended: dict[str | None, list[End]] = defaultdict(list)
     for entry in entries:
         time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
         for position, body in enumerate(orjson.loads(entry.events), entry.position):
@@ -78,9 +85,9 @@ def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
             if waiting := of_topic[entry.project, topic]:
                 numbered = Numbered(entry.project, position, time, body)
                 matches += [match for trigger in waiting if (match := _match(numbered, trigger))]
-            if topic in ENDED_TOPICS:
-                ended.add(body["data"].get("task_uid"))
-    return Found(matches, {UUID(task) for task in ended if task})
+            if state := ENDED_TOPICS.get(topic):
+                ended[body["data"].get("task_uid")].append(End(state, time))
+    return Found(matches, {UUID(task): ends for task, ends in ended.items() if task})
 
 
 class _Topics(dict[tuple[str, str], list[Record]]):

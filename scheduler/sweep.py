@@ -1,29 +1,33 @@
-"""Sweep: delayed runs become claimable when their time has come."""
+"""Sweep: delayed runs become claimable when their time has come, and those that it has passed by end."""
 
 from ordinaut.store import due_work
 from ordinaut.store.database import Database
-from ordinaut.store.hints import WORK, Hints
-from scheduler.metrics import PROMOTED
+from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from scheduler.metrics import PROMOTED, UNFIRED
 
 BATCH = 1000
 
 
 class Sweep:
-    """Promotes delayed rows."""
+    """Promotes delayed rows, and ends rows that have not started by their deadline."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
     async def turn(self) -> bool:
-        """Promotes one batch; True when it was full."""
+        """One batch of each kind; True when there may be more."""
+        late = await self._database.repeat(due_work.end_unstarted, one_statement=True)
+        if late:
+            UNFIRED.labels("MISSED").inc(late)
+            self._hints.send(RUN, OUTBOX)
         promoted = await self._database.repeat(
             lambda connection: due_work.promote(connection, BATCH), one_statement=True
         )
         if promoted:
             PROMOTED.inc(promoted)
             self._hints.send(WORK)
-        return promoted >= BATCH
+        return promoted >= BATCH or late >= due_work.ENDING_BATCH
 
     async def seconds_to_next(self) -> float | None:
         """How long until the next delayed row is due."""

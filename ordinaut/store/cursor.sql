@@ -39,14 +39,14 @@ UPDATE schedule_cursor SET next_fire_time = NULL, paused_until = clock_now() WHE
 UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
 
 -- fragment fire_due: Turns the cursors in `due` into runs and ledger rows, and leaves them to be planned.
--- `due` has: task, next_instant, next_key, next_outcome, next_trigger, next_params, interval_end, generation, now.
+-- `due` has: task, next_instant, next_fire_time, next_key, next_outcome, next_trigger, next_params, interval_end, generation, now.
 fresh AS (
   SELECT
     new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
     'SCHEDULED' AS kind, due.next_trigger AS trigger, due.next_key AS key, t.uid || '/' || due.next_key AS root,
     CASE WHEN due.next_params IS NULL THEN v.params ELSE v.params || due.next_params END AS params,
     NULL::jsonb AS event, due.next_instant AS scheduled_time, due.interval_end, NULL::timestamptz AS start_time,
-    v.priority, v.overlap IS DISTINCT FROM 'ALLOW' AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth,
+    due.next_fire_time + v.start_deadline AS latest_start, v.priority, v.overlap IS DISTINCT FROM 'ALLOW' AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth,
     due.next_instant AS instant, due.now
   FROM due
   JOIN task AS t ON t.uid = due.task
@@ -75,8 +75,8 @@ SELECT (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM enqueued) AS
 -- query fire: Fires cursors that are due now, at most five seconds late.
 WITH due AS MATERIALIZED (
   SELECT
-    c.task, c.next_instant, c.next_key, c.next_outcome, c.next_trigger, c.next_params, c.interval_end, c.generation,
-    clock.now
+    c.task, c.next_instant, c.next_fire_time, c.next_key, c.next_outcome, c.next_trigger, c.next_params,
+    c.interval_end, c.generation, clock.now
   FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
   WHERE c.next_fire_time <= clock_now() AND c.next_fire_time >= clock_now() - interval '5 seconds'
   ORDER BY c.task
@@ -88,8 +88,8 @@ WITH due AS MATERIALIZED (
 -- query fire_one: Fires the locked cursor of one task, whatever its next instant is.
 WITH due AS MATERIALIZED (
   SELECT
-    c.task, c.next_instant, c.next_key, c.next_outcome, c.next_trigger, c.next_params, c.interval_end, c.generation,
-    clock.now
+    c.task, c.next_instant, c.next_fire_time, c.next_key, c.next_outcome, c.next_trigger, c.next_params,
+    c.interval_end, c.generation, clock.now
   FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
   WHERE c.task = :task AND c.next_instant IS NOT NULL
 ),

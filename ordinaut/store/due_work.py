@@ -212,6 +212,11 @@ async def end_unclaimed(connection: Connection) -> int:
     return len(await SQL.end_unclaimed.rows(connection, batch=ENDING_BATCH))
 
 
+async def end_unstarted(connection: Connection) -> int:
+    """Ends runs that have not started by their deadline; returns how many."""
+    return len(await SQL.end_unstarted.rows(connection, batch=ENDING_BATCH))
+
+
 async def promote(connection: Connection, batch: int) -> int:
     """Makes up to `batch` delayed rows claimable whose time has come; returns how many."""
     return await SQL.promote.run(connection, batch=batch)

@@ -3,16 +3,18 @@ SELECT clock_now();
 
 -- fragment enqueue: Runs, their ledger rows and their `queued` events from `fresh`; `enqueued` is what became of them.
 -- `fresh` has: run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
--- scheduled_time, interval_end, start_time, priority, exclusive, max_losses, run_timeout, depth, instant, now.
+-- scheduled_time, interval_end, start_time, latest_start, priority, exclusive, max_losses, run_timeout, depth, instant,
+-- now.
 enqueued AS (
   INSERT INTO due_work (
     id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event,
-    scheduled_time, interval_end, state, due_time, ready_time, priority, exclusive, max_losses, run_timeout, depth,
-    create_time)
+    scheduled_time, interval_end, state, due_time, ready_time, latest_start, priority, exclusive, max_losses,
+    run_timeout, depth, create_time)
   SELECT
     run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
     scheduled_time, interval_end, CASE WHEN start_time > now THEN 'DELAYED' ELSE 'READY' END,
-    greatest(start_time, now), greatest(start_time, now), priority, exclusive AND coalesce(start_time <= now, true),
+    greatest(start_time, now), greatest(start_time, now), latest_start, priority,
+    exclusive AND coalesce(start_time <= now, true),
     max_losses, run_timeout, depth, now
   FROM fresh
   ORDER BY task
@@ -70,7 +72,8 @@ WITH fresh AS (
     :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
     'MANUAL' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, t.uid || '/run:' || :run::uuid AS root, :params::jsonb AS params,
     NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
-    :start_time::timestamptz AS start_time, coalesce(:priority::smallint, v.priority) AS priority,
+    :start_time::timestamptz AS start_time, greatest(:start_time, clock.now) + v.start_deadline AS latest_start,
+    coalesce(:priority::smallint, v.priority) AS priority,
     v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth,
     NULL::timestamptz AS instant, clock.now
   FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
@@ -95,7 +98,8 @@ WITH matched AS (
     'EVENT' AS kind, m.trigger, 'event:' || m.uid AS key,
     t.uid || '/event:' || m.uid AS root, v.params || coalesce(m.params, '{}') AS params, m.event,
     NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end, NULL::timestamptz AS start_time,
-    v.priority, v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses, v.run_timeout, m.depth,
+    clock.now + v.start_deadline AS latest_start, v.priority, v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive,
+    v.max_losses, v.run_timeout, m.depth,
     NULL::timestamptz AS instant, clock.now
   FROM matched AS m
   JOIN task AS t ON t.uid = m.task AND t.state = 'ACTIVE' AND t.delete_time IS NULL
@@ -138,6 +142,7 @@ WITH
     SELECT w.id
     FROM due_work AS w
     WHERE w.state = 'READY' AND w.together IS NULL AND w.priority = class.priority AND w.ready_time >= class.hint
+      AND (w.latest_start IS NULL OR w.latest_start > clock.now OR w.start_time IS NOT NULL)
     ORDER BY w.ready_time, w.id
     LIMIT :batch
     FOR UPDATE SKIP LOCKED
@@ -307,6 +312,30 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
       'code', 'LOST_TOO_OFTEN', 'retryable', false,
       'message', format('its engine or worker was lost %s times while the run was alone', d.losses)) END AS error,
     d.cancel_reason AS reason, clock.now
+),
+-- include end
+SELECT id FROM gone;
+
+-- query end_unstarted: Ends runs that have not started by their deadline; their occurrences were missed.
+WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
+  SELECT w.id FROM due_work AS w
+  WHERE w.latest_start <= clock_now() AND w.start_time IS NULL AND w.state <> 'LEASED'
+  ORDER BY w.latest_start
+  LIMIT :batch
+  FOR UPDATE SKIP LOCKED
+), gone AS (
+  DELETE FROM due_work AS d
+  USING doomed, clock
+  WHERE d.id = doomed.id
+  RETURNING d.*, 'CANCELLED' AS end_state, NULL::jsonb AS output,
+    jsonb_build_object(
+      'code', 'START_DEADLINE', 'retryable', false, 'message', 'it had not started by its deadline') AS error,
+    'it had not started by its deadline' AS reason, clock.now
+), missed AS (
+  UPDATE occurrence AS o
+  SET outcome = 'MISSED', reason = 'its run had not started by the deadline'
+  FROM gone AS g
+  WHERE o.task = g.task AND o.key = g.occurrence AND o.run = g.id
 ),
 -- include end
 SELECT id FROM gone;

@@ -51,6 +51,7 @@ async def enqueue(
         priority=definition.priority,
         max_losses=definition.max_losses,
         run_timeout=definition.run_timeout,
+        start_deadline=definition.start_deadline,
     )
     await SQL.enqueue.value(
         connection, holder=holder, version=version, run=run, params=params_json, start_time=start_time
@@ -59,6 +60,6 @@ async def enqueue(
 
 def _version(definition: Definition) -> int:
     """Equal documents have equal versions: 63 bits of what they hash to."""
-    content = asdict(definition) | {"params": None, "run_timeout": definition.run_timeout.total_seconds()}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
+    content = asdict(definition) | {"params": None}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

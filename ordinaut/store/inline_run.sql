@@ -12,10 +12,11 @@ ON CONFLICT (uid) DO NOTHING;
 -- query create_version: A document, once however often it runs.
 INSERT INTO task_version (
   task, version, pipeline, tools, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
-  run_timeout, create_time)
+  run_timeout, start_deadline, create_time)
 VALUES (
   :holder, :version, :pipeline::jsonb, :tools::text[], :schedule::jsonb, :run_policy::jsonb, '{}', NULL, 'ALLOW',
-  :priority::smallint, :max_losses::smallint, :run_timeout::interval, clock_now())
+  :priority::smallint, :max_losses::smallint, :run_timeout::interval,
+  :start_deadline::interval, clock_now())
 ON CONFLICT (task, version) DO NOTHING;
 
 -- query enqueue: A run of a document.
@@ -24,7 +25,7 @@ WITH fresh AS (
     :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner,
     'INLINE' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, 'run:' || :run::uuid AS root, :params::jsonb AS params,
     NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
-    :start_time::timestamptz AS start_time, v.priority, false AS exclusive, v.max_losses, v.run_timeout,
+    :start_time::timestamptz AS start_time, greatest(:start_time, clock.now) + v.start_deadline AS latest_start, v.priority, false AS exclusive, v.max_losses, v.run_timeout,
     0::smallint AS depth, NULL::timestamptz AS instant, clock.now
   FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = :version
   CROSS JOIN (SELECT clock_now() AS now) AS clock

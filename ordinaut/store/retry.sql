@@ -9,7 +9,8 @@ WITH fresh AS (
   SELECT
     :run::uuid AS run, r.project, r.task, r.task_name, r.task_version, r.owner, 'RETRY' AS kind, r.trigger,
     'run:' || :run::uuid AS key, r.root, r.params, r.event, r.scheduled_time, r.interval_end,
-    NULL::timestamptz AS start_time, v.priority, v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses,
+    NULL::timestamptz AS start_time, clock.now + v.start_deadline AS latest_start, v.priority,
+    v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses,
     v.run_timeout, r.depth, NULL::timestamptz AS instant, clock.now
   FROM run AS r
   JOIN task AS t ON t.uid = r.task AND (t.delete_time IS NULL OR r.task_name = '')

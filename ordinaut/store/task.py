@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from ordinaut.store import task_health
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 
@@ -59,6 +60,14 @@ class Definition:
     priority: int
     max_losses: int
     run_timeout: timedelta
+    start_deadline: timedelta | None = None
+    pause_after_failures: int | None = None
+    expect_success_every: timedelta | None = None
+
+    @property
+    def keeps_an_eye(self) -> bool:
+        """Whether the ends of its runs matter for the task."""
+        return self.pause_after_failures is not None or self.expect_success_every is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,8 @@ async def create(
     if uid is None:
         return None
     await SQL.create_version.run(connection, task=uid, **asdict(definition))
+    if definition.keeps_an_eye:
+        await task_health.put(connection, uid, anew=True)
     return await _written(connection, uid)
 
 
@@ -147,12 +158,14 @@ async def update(
     )
     if definition is not None:
         await SQL.create_version.run(connection, task=task, **asdict(definition))
+        await task_health.put(connection, task, anew=revive)
     return await _written(connection, task)
 
 
 async def set_state(connection: Connection, task: UUID, state: str, reason: str) -> TaskRecord:
     """Pauses or resumes a locked task."""
     await SQL.set_state.run(connection, task=task, state=state, reason=reason)
+    await task_health.put(connection, task, anew=True)
     return await _written(connection, task)
 
 

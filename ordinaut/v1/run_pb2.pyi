@@ -322,7 +322,7 @@ class Error(_message.Message):
     DETAILS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, TOOL_ERROR, TOOL_UNAVAILABLE, TIMEOUT, DENIED,
-    PAYLOAD_TOO_LARGE, LOST_TOO_OFTEN, or what `orchestrator.fail` said.
+    PAYLOAD_TOO_LARGE, LOST_TOO_OFTEN, START_DEADLINE, or what `orchestrator.fail` said.
     """
     message: _builtins.str
     """For people and models."""

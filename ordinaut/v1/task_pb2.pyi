@@ -196,16 +196,30 @@ class RunPolicy(_message.Message):
 
     OVERLAP_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    START_DEADLINE_FIELD_NUMBER: _builtins.int
     RUN_TIMEOUT_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
     MAX_LOSSES_FIELD_NUMBER: _builtins.int
+    PAUSE_AFTER_FAILURES_FIELD_NUMBER: _builtins.int
+    EXPECT_SUCCESS_EVERY_FIELD_NUMBER: _builtins.int
     priority: _builtins.int
     """1 most urgent, 5 when unset, 9 least."""
     max_losses: _builtins.int
     """How often a run may take its engine down while alone before it fails with LOST_TOO_OFTEN; 3 when unset."""
+    pause_after_failures: _builtins.int
+    """After so many failed runs in a row the task is paused; at most 1000, never when unset. A success begins the count
+    anew, and so does resuming; cancelled runs do not count.
+    """
     @_builtins.property
     def overlap(self) -> Global___Overlap:
         """What happens when the task is due and a run of it is live."""
+
+    @_builtins.property
+    def start_deadline(self) -> _duration_pb2.Duration:
+        """A run that has not started so long after it was due ends as CANCELLED with the error START_DEADLINE, and its
+        occurrence is MISSED. It was due at its scheduled time with jitter; without a schedule, when it was asked for, or
+        at the start_time it was asked for. Unset: however late.
+        """
 
     @_builtins.property
     def run_timeout(self) -> _duration_pb2.Duration:
@@ -215,18 +229,28 @@ class RunPolicy(_message.Message):
     def retry(self) -> Global___Retry:
         """Default of every step."""
 
+    @_builtins.property
+    def expect_success_every(self) -> _duration_pb2.Duration:
+        """A dead man's switch, at least one second: when the task, being ACTIVE, has not succeeded for so long, the event
+        `ordinaut.task.overdue` says so, once for each lapse. Counted from the last success; before the first, from when
+        the rule was made or the task resumed.
+        """
+
     def __init__(
         self,
         *,
         overlap: Global___Overlap | None = ...,
         priority: _builtins.int = ...,
+        start_deadline: _duration_pb2.Duration | None = ...,
         run_timeout: _duration_pb2.Duration | None = ...,
         retry: Global___Retry | None = ...,
         max_losses: _builtins.int = ...,
+        pause_after_failures: _builtins.int = ...,
+        expect_success_every: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["overlap", b"overlap", "retry", b"retry", "run_timeout", b"run_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expect_success_every", b"expect_success_every", "overlap", b"overlap", "retry", b"retry", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_losses", b"max_losses", "overlap", b"overlap", "priority", b"priority", "retry", b"retry", "run_timeout", b"run_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expect_success_every", b"expect_success_every", "max_losses", b"max_losses", "overlap", b"overlap", "pause_after_failures", b"pause_after_failures", "priority", b"priority", "retry", b"retry", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -93,9 +93,13 @@ class Rig:
         name: str | None = None,
         overlap: str | None = "ALLOW",
         event_triggers: Sequence[EventTriggerRow] = (),
+        policy: dict[str, Any] | None = None,
         **schedule: Any,
     ) -> UUID:
-        """A task with time triggers, each `{"cron": "…"}` or the like; ids, a zone and the beginning are added."""
+        """A task with time triggers, each `{"cron": "…"}` or the like; ids, a zone and the beginning are added.
+
+        `policy` are columns of the definition, such as `{"start_deadline": timedelta(...)}`.
+        """
         stored = {
             "triggers": [{"id": f"t{place}", **trigger} for place, trigger in enumerate(triggers)],
             "time_zone": "Europe/Chisinau",
@@ -113,6 +117,7 @@ class Rig:
             priority=5,
             max_losses=3,
             run_timeout=timedelta(days=1),
+            **(policy or {}),
         )
         async with self.database.transaction() as connection:
             made = await task.create(

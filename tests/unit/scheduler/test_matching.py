@@ -1,13 +1,14 @@
 """Which runs events start."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from ordinaut.streams.event_stream import Entry
-from scheduler.matching import MAX_DEPTH, Found, matches_of
+from scheduler.matching import MAX_DEPTH, End, Found, matches_of
 
 
 def entry(*topics: str, position: int = 1, project: str = "p", depth: int = 0, data: Any = None) -> Entry:
@@ -82,4 +83,4 @@ def test_tasks_whose_runs_have_ended_are_noted_and_runs_without_a_task_are_not()
     ended = entry("ordinaut.run.failed", data={"task_uid": str(task)})
     inline = entry("ordinaut.run.succeeded", data={"task_uid": ""})
     begun = entry("ordinaut.run.queued", data={"task_uid": str(uuid4())})
-    assert found([ended, inline, begun]).ended == {task}
+    assert found([ended, inline, begun]).ended == {task: [End("FAILED", datetime.fromtimestamp(1_700_000_000, UTC))]}

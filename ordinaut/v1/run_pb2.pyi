@@ -255,9 +255,9 @@ class StepRun(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Where the step stands: `a`, `on_error.tell`."""
+    """Where the step stands: `a`, `loop[3].b`, `facts.weather.today`, `a.on_error.note`, `on_error.tell`."""
     tool: _builtins.str
-    """The tool's full name."""
+    """The tool's full name; empty where iterations or branches are joined."""
     state: Global___StepRun.State.ValueType
     """How the attempt went."""
     attempt: _builtins.int
@@ -282,7 +282,7 @@ class StepRun(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When the attempt ended."""
+        """When the attempt ended; for `orchestrator.wait` when it will be over."""
 
     def __init__(
         self,
@@ -322,7 +322,7 @@ class Error(_message.Message):
     DETAILS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, TOOL_ERROR, TOOL_UNAVAILABLE, TIMEOUT, DENIED,
-    PAYLOAD_TOO_LARGE, LOST_TOO_OFTEN, START_DEADLINE, or what `orchestrator.fail` said.
+    PAYLOAD_TOO_LARGE, FAN_OUT_LIMIT, LOST_TOO_OFTEN, START_DEADLINE, or what `orchestrator.fail` said.
     """
     message: _builtins.str
     """For people and models."""

@@ -254,7 +254,7 @@ class EngineFrame(_message.Message):
     """How many more runs the worker may start on this stream, added to what was given before."""
     @_builtins.property
     def finished(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepFinished]:
-        """Entries to make durable; a run waits for their StepCommitted."""
+        """Entries to make durable. A run has at most one such message or effect on its way, until its StepCommitted."""
 
     @_builtins.property
     def effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Effect]:
@@ -399,7 +399,7 @@ class JournalEntry(_message.Message):
     START_US_FIELD_NUMBER: _builtins.int
     END_US_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """`a`, `on_error.tell`."""
+    """`a`, `loop[3].b`, `facts.weather.today`, `a.on_error.note`, `on_error.tell`."""
     attempt: _builtins.int
     """1 for the first try."""
     state: _builtins.str

@@ -31,7 +31,7 @@ def test_operations_change_a_copy(operation: dict[str, Any], expected: Any) -> N
 
 
 def test_pointers_are_unescaped_and_a_minus_appends() -> None:
-    operations = [
+    operations: list[dict[str, Any]] = [
         {"op": "remove", "path": "/task/a~1b"},
         {"op": "replace", "path": "/task/m~0n", "value": 3},
         {"op": "add", "path": "/task/steps/-", "value": 4},

@@ -73,16 +73,18 @@ def kept(found: Mapping[str, Sequence[Row]]) -> Path:
 
 
 def main() -> None:
-    """Exit code 1 when a figure misses what it must be."""
+    """Measures what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(PARTS)}")
-    parts = parser.parse_args().parts or list(PARTS)
+    parser.add_argument("--strict", action="store_true", help="exit code 1 when a figure misses what it must be")
+    given = parser.parse_args()
+    parts = given.parts or list(PARTS)
     if unknown := sorted(set(parts) - set(PARTS)):
         parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
     found = asyncio.run(measure(parts))
     Console(width=120 if not sys.stdout.isatty() else None).print(table(found))
     print(f"kept in {kept(found)}; load of this machine before: {LOAD:.1f}")
-    sys.exit(any(row.verdict == "missed" for rows in found.values() for row in rows))
+    sys.exit(given.strict and any(row.verdict == "missed" for rows in found.values() for row in rows))
 
 
 LOAD = os.getloadavg()[0]

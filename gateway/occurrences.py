@@ -3,7 +3,7 @@
 from gateway.caller import Caller
 from gateway.filters import parse_filter
 from gateway.ordering import TIE, parse_order
-from gateway.paging import Pages, page_size
+from gateway.paging import Pages, fitting, page_size
 from gateway.resources import task_id
 from gateway.values import timestamp
 from ordinaut.errors import NotFoundError
@@ -43,9 +43,9 @@ class Occurrences:
             if uid is None:
                 raise NotFoundError.of(request.parent)
             records = await occurrence.list_page(connection, task=uid, selection=selection, size=size)
-        token = self._pages.token(request, caller, order.key(records[-1])) if len(records) == size else ""
-        found = [to_occurrence(record, request.parent) for record in records]
-        return ListOccurrencesResponse(occurrences=found, next_page_token=token)
+        page = fitting(records, size, lambda record: to_occurrence(record, request.parent))
+        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+        return ListOccurrencesResponse(occurrences=page.messages, next_page_token=token)
 
 
 def to_occurrence(record: OccurrenceRecord, parent: str) -> Occurrence:

@@ -12,7 +12,13 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from google.rpc.code_pb2 import Code
 
-from ordinaut.errors import InternalError, OrdinautError, ResourceExhaustedError, UnavailableError
+from ordinaut.errors import (
+    DeadlineExceededError,
+    InternalError,
+    OrdinautError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from ordinaut.rpc.status import DETAILS_KEY, to_status
 from ordinaut.telemetry import get_logger
 from ordinaut.v1 import error_pb2  # noqa: F401 - details of type Fix are printed by name
@@ -112,6 +118,8 @@ def _carried(failure: grpc.aio.AioRpcError) -> status_pb2.Status:
                 break
     if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return to_status(ResourceExhaustedError(ErrorReason.TOO_LARGE, "the message is larger than 4 MiB"))
+    if failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return to_status(DeadlineExceededError(ErrorReason.DEADLINE, "the call took longer than its deadline"))
     if failure.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         return to_status(UnavailableError(ErrorReason.CALL_CANCELLED, "the call broke off", retry_after=1.0))
     return _status(RuntimeError(f"grpc answered {failure.code().name}: {failure.details()}"))

@@ -1,6 +1,7 @@
 """HTTP/JSON in front of the gateway's own gRPC port: one channel, so that identity, limits and errors are the same."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,11 @@ from gateway.rest.refusal import refusal
 from gateway.rest.routes import Route, RouteTable
 from gateway.rest.streaming import Stream, framing, resume
 from gateway.source import source_metadata
+from ordinaut.errors import InvalidArgumentError, Violation
 
 AUTHORIZATION_MAX = 512
+TIMEOUT = b"x-server-timeout"
+SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
 QUICK_ANSWER_BYTES = 64 * 1024  # what is larger is read and written beside the event loop
 Scope = Any
 
@@ -54,10 +58,10 @@ class Transcoder:
         call = self._calls[route.path]
         if route.method.server_streaming:
             resume(request, route.request, exchange.headers)
-            running = call(request, metadata=exchange.metadata)
+            running = call(request, metadata=exchange.metadata, timeout=exchange.timeout)
             await Stream(running, exchange.receive, exchange.send, framing(exchange.headers)).serve()
             return
-        answer = await call(request, metadata=exchange.metadata)
+        answer = await call(request, metadata=exchange.metadata, timeout=exchange.timeout)
         tag = etag(answer)
         headers = {"etag": tag} if tag else {}
         if tag and route.verb == "GET" and tag in conditions.if_none_match:
@@ -82,6 +86,16 @@ class _Exchange:
         tokens = (("authorization", value) for value in shown if len(value) <= AUTHORIZATION_MAX)
         address, _ = self.scope.get("client") or ("", 0)
         return *source_metadata(address), *tokens
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds the caller allows; None leaves it to the gateway."""
+        shown = self.headers.first(TIMEOUT)
+        if not shown:
+            return None
+        if not SECONDS.fullmatch(shown) or not float(shown):
+            raise InvalidArgumentError.of([Violation("X-Server-Timeout", "must be seconds, such as 90 or 0.5")])
+        return float(shown)
 
 
 def _open(channel: grpc.aio.Channel, route: Route) -> Callable[..., Any]:

@@ -152,6 +152,8 @@ ROWS = [
         b'{"topic": "a.b"}', "request_id"),
     Row("key where nothing changes", "GET", "/v1/tasks", 400, "FIELD_INVALID", field="Idempotency-Key",
         headers={"idempotency-key": "x"}),
+    Row("no timeout", "GET", "/v1/tasks", 400, "FIELD_INVALID", field="X-Server-Timeout",
+        headers={"x-server-timeout": "soon"}),
     Row("condition on what has none", "POST", "/v1/events", 400, "FIELD_INVALID", b'{"topic": "a.b"}', "If-Match",
         {**JSON, "if-match": '"1"'}),
 ]  # fmt: skip

@@ -133,6 +133,15 @@ async def test_nobody_listens_any_more(rest: RestSystem) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_a_caller_sets_the_deadline(rest: RestSystem) -> None:
+    """In seconds, as a header: what takes longer is 504, and a stream ends with the same."""
+    headers = {"x-server-timeout": "1"}
+    async with listening(rest, "/v1/events:watch?topic=silent.a", **headers) as answer:
+        assert (await Listener(answer).line())["error"]["status"] == "DEADLINE_EXCEEDED"
+    late = await rest.call("GET", "/v1/tasks", headers={"x-server-timeout": "0.001"})
+    assert (late.status, late.reason) == (504, "DEADLINE")
+
+
 async def test_a_stream_that_breaks_says_why(rest: RestSystem) -> None:
     """After answers have gone out, the error is the last line, and the last event."""
     await publish(rest, "broken.a")

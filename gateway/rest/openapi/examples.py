@@ -35,16 +35,28 @@ FORECAST = {
     "timeouts": {"run": "10s"},
     "http": {"method": "POST", "url": "https://weather.example.com/forecast"},
 }
+HELLO = {"id": "hello", "uses": "orchestrator.set", "with": {"text": "${params.greeting}"}}
+GREETING = {"pipeline": {"steps": [HELLO]}}
+GREETINGS = [{"task": GREETING, "task_id": f"greet-{word}"} for word in ("ann", "bo")]
+DOORS = [{"event": {"topic": f"door.{what}"}} for what in ("opened", "closed")]
+LAST_FRIDAY = {"triggers": [{"rrule": "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0"}], "time_zone": "Europe/Berlin"}
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "CreateTask": {"by the clock": BRIEFING, "by an event": ON_EVENT},
+    "BatchCreateTasks": {"two": {"requests": GREETINGS}},
+    "ValidateTask": {"by the clock": BRIEFING},
+    "PreviewSchedule": {"last Friday": {"schedule": LAST_FRIDAY, "count": 3}},
+    "ExplainSchedule": {"last Friday": {"schedule": LAST_FRIDAY}},
+    "CreateRun": {"at once": {**GREETING, "params": {"greeting": "hello"}}},
     "UpdateTask": {"one field": {"description": "Sent before the first meeting"}},
     "RunTask": {"as it is": {}, "with parameters": {"params": {"city": "Porto"}, "priority": 1}},
     "PauseTask": {"with a reason": {"reason": "the mail server moves"}},
     "ResumeTask": {"as it is": {}},
     "CancelRun": {"with a reason": {"reason": "started by mistake"}},
     "PublishEvent": {"a fact": {"topic": "user.created", "id": "u-17", "data": {"id": "17", "plan": "pro"}}},
+    "BatchPublishEvents": {"two": {"requests": DOORS}},
     "PutStateEntry": {"a value": {"value": {"count": 3, "seen": ["a", "b"]}}},
     "CreateTool": {"over HTTP": FORECAST},
     "CreateAgent": {"one that reads": {"display_name": "Reporter", "scopes": ["tasks:read", "runs:read"]}},
+    "UpdateAgent": {"other scopes": {"scopes": ["tasks:read", "events:publish:door.*"]}},
     "CreateAgentToken": {"narrower than its agent": {"scopes": ["runs:read"]}},
 }

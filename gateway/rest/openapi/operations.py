@@ -1,5 +1,6 @@
 """One route as one operation."""
 
+import re
 from collections.abc import Iterator
 
 from google.api import field_behavior_pb2
@@ -17,6 +18,7 @@ from ordinaut.v1.options_pb2 import scope as scope_option
 
 JSON_AND_YAML = ("application/json", "application/yaml")
 SELF = "self"
+BREAK = re.compile(r"[.;:] ")
 
 
 def operation(route: Route, schemas: Schemas) -> Schema:
@@ -46,7 +48,7 @@ def tag_of(route: Route) -> str:
 
 
 def _summary(text: str) -> str:
-    return text.partition("Errors:")[0].partition(". ")[0].partition("; ")[0].rstrip(". ")
+    return BREAK.split(text.partition("Errors:")[0])[0].rstrip(". ")
 
 
 def _path_parameters(route: Route) -> Iterator[Schema]:
@@ -97,7 +99,8 @@ def _body(route: Route, schemas: Schemas) -> Schema:
         return {}
     if route.body == WHOLE:
         bound = frozenset(path for path, _ in route.template.variables)
-        schema, required = schemas.object(route.request, leave_out=bound), False
+        schema = schemas.object(route.request, leave_out=bound)
+        required = "required" in schema
     else:
         field = route.request.fields_by_name[route.body]
         schema, required = schemas.single(field), field_behavior_pb2.REQUIRED in behaviors(field)

@@ -160,6 +160,7 @@ def _server_settings(settings: StoreSettings) -> dict[str, str]:
         "idle_in_transaction_session_timeout": str(round(settings.statement_timeout_seconds * 1000)),
         "timezone": "UTC",
         "jit": "off",
+        "enable_seqscan": "off",  # else a plan that was kept from when the queue was empty reads all of a full one
     }
 
 

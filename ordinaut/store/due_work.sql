@@ -122,8 +122,9 @@ UPDATE due_work AS d
 SET
   state = 'LEASED', lease_owner = :lease, fence = d.fence + 1, claims = d.claims + 1,
   segment_time = coalesce(d.segment_time, clock.now), start_time = coalesce(d.start_time, clock.now)
-FROM picked, clock
-WHERE d.id = picked.id
+FROM clock
+-- By place, because a plan made for an empty queue is then as good in a full one; the picked rows are locked.
+WHERE d.ctid = ANY (ARRAY(SELECT picked.place FROM picked))
 RETURNING
   d.id, d.fence, d.claims, d.project, d.task, d.task_name, d.task_version, d.owner, d.kind, d.trigger, d.occurrence,
   d.root, d.params::text AS params, d.event::text AS event, d.scheduled_time, d.interval_end, d.priority, d.ready_time,
@@ -136,10 +137,10 @@ RETURNING
 WITH
 -- include licence
 , picked AS MATERIALIZED (
-  SELECT ready.id
+  SELECT ready.place
   FROM clock, unnest(:classes::smallint[], :hints::timestamptz[]) AS class (priority, hint)
   CROSS JOIN LATERAL (
-    SELECT w.id
+    SELECT w.ctid AS place
     FROM due_work AS w
     WHERE w.state = 'READY' AND w.together IS NULL AND w.priority = class.priority AND w.ready_time >= class.hint
       AND (w.latest_start IS NULL OR w.latest_start > clock.now OR w.start_time IS NOT NULL)
@@ -160,7 +161,7 @@ WITH
   ORDER BY w.ready_time, w.id
   LIMIT 1
 ), picked AS MATERIALIZED (
-  SELECT w.id
+  SELECT w.ctid AS place
   FROM due_work AS w
   WHERE w.state = 'READY' AND w.together = (SELECT together FROM oldest) AND w.losses < w.max_losses
     AND NOT w.cancel_requested

@@ -28,12 +28,14 @@ MAX_STRANDS = 200
 """Strands of one run that may be under way; beyond that each fork has one."""
 
 
-@dataclass(slots=True)
 class Turn:
     """What came of one step forward: what to do outside, by number, and what is not needed any more."""
 
-    asks: list[tuple[int, Request]] = field(default_factory=list)
-    dropped: list[int] = field(default_factory=list)
+    __slots__ = ("asks", "dropped")
+
+    def __init__(self) -> None:
+        self.asks: list[tuple[int, Request]] = []
+        self.dropped: list[int] = []
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +65,7 @@ class Execution:
         self._writing: Fiber | None = None
         self._last_ask = 0
         self._fibers = 1
+        self._sleeping = 0
         self._turn = Turn()
 
     def begin(self) -> Turn:
@@ -77,8 +80,11 @@ class Execution:
         if fiber is self._writing:
             self._writing = None
             self._run.journal.landed()
-            self._wake_writers()
-        fiber.wakes = None
+            if self._writers:
+                self._wake_writers()
+        elif fiber.wakes is not None:
+            fiber.wakes = None
+            self._sleeping -= 1
         return self._go_on(fiber, answer)
 
     def close(self) -> None:
@@ -88,14 +94,16 @@ class Execution:
     def _go_on(self, fiber: Fiber, answer: Answer) -> Turn:
         self._turn = turn = Turn()
         self._run.account.rest()
-        if not fiber.gone:
-            self._ready.appendleft((fiber, answer))
+        self._advance(fiber, answer)
         while self._ready:
             self._advance(*self._ready.popleft())
         if self.ending is None:
-            self._write()
-            self._doze()
-        turn.asks = [(ask, request) for ask, request in turn.asks if ask in self._asked]
+            if self._writers and self._writing is None:
+                self._write()
+            if self._sleeping:
+                self._doze()
+        if turn.dropped:
+            turn.asks = [(ask, request) for ask, request in turn.asks if ask in self._asked]
         return turn
 
     def _advance(self, fiber: Fiber, answer: Answer | Signal) -> None:
@@ -116,6 +124,7 @@ class Execution:
         else:
             if type(wish) is Sleep:
                 fiber.wakes = self._run.clock.monotonic() + wish.seconds
+                self._sleeping += 1
             self._ask(fiber, wish)
 
     def _ask(self, fiber: Fiber, request: Request) -> None:
@@ -164,6 +173,7 @@ class Execution:
         fiber.generator.close()
         if fiber is not self._writing and fiber.ask in self._asked:
             del self._asked[fiber.ask]
+            self._sleeping -= fiber.wakes is not None
             self._turn.dropped.append(fiber.ask)
 
     def _wake_writers(self) -> None:
@@ -175,15 +185,14 @@ class Execution:
                 self._writers.append((fiber, wish))
 
     def _write(self) -> None:
-        """Sends the next write, when none is on its way and a strand waits for one."""
-        if self._writing is not None:
-            return
-        self._writers = deque((fiber, wish) for fiber, wish in self._writers if not fiber.gone)
-        if not self._writers:
-            return
-        place = next((place for place, (_, wish) in enumerate(self._writers) if type(wish) is Act), 0)
-        fiber, wish = self._writers[place]
-        del self._writers[place]
+        """Sends the next write that a strand waits for: an effect first, which takes all entries along."""
+        if len(self._writers) > 1:
+            self._writers = deque(sorted(self._writers, key=lambda waiting: type(waiting[1]) is not Act))
+        fiber, wish = self._writers.popleft()
+        while fiber.gone:
+            if not self._writers:
+                return
+            fiber, wish = self._writers.popleft()
         self._writing = fiber
         entries = self._run.journal.take()
         self._ask(

@@ -56,10 +56,12 @@ class Strand:
             path = self.prefix + step.id
             result: int | Failure | Signal | None = self._begin(step, path)
             if type(result) is int:
-                if step.pure and step.foreach is None:
+                if not step.plain:
+                    result = yield from self._act(step, path, result)
+                elif step.pure:
                     result = self._pure(step, path)
                 else:
-                    result = yield from self._act(step, path, result)
+                    result = yield from self._attempts(step, path, result)
             if type(result) is Failure:
                 result = yield from self._failed(step, path, result)
             if isinstance(result, Signal):

@@ -92,6 +92,7 @@ class _Compiler:
             pure=kind in PURE,
             foreach=self._elements(step),
             max_parallel=step.max_parallel or DEFAULT_PARALLEL,
+            plain=step.foreach is None and kind is not Kind.WAIT,
         )
 
     def _block(self, step: Step) -> StepPlan:

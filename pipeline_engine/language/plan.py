@@ -17,7 +17,7 @@ class StepPlan:
 
     `literal` is the input as JSON when no template is in it. `timeout` in seconds. `on_error` is `fail`, `continue` or
     `steps`; then `handlers` run. A step without a tool has a `body` or `branches`; `inner_names` are those of its steps
-    that are names outside of it too. `foreach` gives the elements.
+    that are names outside of it too. `foreach` gives the elements. `plain`: it is one call, and no more than that.
     """
 
     id: str
@@ -40,11 +40,7 @@ class StepPlan:
     inner_names: tuple[str, ...] = ()
     foreach: Template | None = None
     max_parallel: int = 1
-
-    @property
-    def spreads(self) -> bool:
-        """Whether it does several things side by side, so that it has an entry of its own once they are joined."""
-        return self.foreach is not None or self.branches is not None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from gateway.event_filter import event_filter
 from gateway.filters import parse_filter
 from gateway.ordering import parse_order
 from ordinaut.errors import InvalidArgumentError
-from ordinaut.store import run, task
+from ordinaut.store import identity, occurrence, run, task, tool
 from ordinaut.store.selection import EVERYTHING, Comparison, Every, Not, Order, Selection, Some
 from ordinaut.v1.event_pb2 import Event
 
@@ -154,5 +154,11 @@ def test_the_documentation_names_every_field() -> None:
         row = re.search(rf"^\| {which} \| (.*) \|$", page, re.MULTILINE)
         return set(re.findall(r"`([\w.]+)`", row[1])) if row else set()
 
-    fields: dict[str, Any] = {"tasks": task.FIELDS, "runs": run.FIELDS}
+    fields: dict[str, Any] = {
+        "tasks": task.FIELDS,
+        "runs": run.FIELDS,
+        "occurrences": occurrence.FIELDS,
+        "tools": tool.FIELDS,
+        "agents": identity.FIELDS,
+    }
     assert {which: documented(which) for which in fields} == {which: set(known) for which, known in fields.items()}

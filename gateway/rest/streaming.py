@@ -5,6 +5,7 @@ start, is the last line (`{"error": …}`) or an event `error`.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ SILENCE_SECONDS = 15.0
 LAST_SEEN = b"last-event-id"
 RESUMES_AFTER = "after_position"
 POSITION = "position"
+SEEN = re.compile("[0-9]{1,18}")  # whatever else a client remembers is not from here
 
 
 class Framing(Protocol):
@@ -108,7 +110,7 @@ def framing(headers: Headers) -> Framing:
 def resume(request: Any, descriptor: Descriptor, headers: Headers) -> None:
     """A browser that reconnects tells the last id it has seen."""
     last = headers.first(LAST_SEEN)
-    if RESUMES_AFTER in descriptor.fields_by_name and last.isdecimal() and int(last) < 2**63:
+    if RESUMES_AFTER in descriptor.fields_by_name and SEEN.fullmatch(last):
         setattr(request, RESUMES_AFTER, int(last))
 
 

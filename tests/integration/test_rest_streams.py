@@ -86,6 +86,15 @@ async def test_events_for_browsers(rest: RestSystem) -> None:
         assert [json.loads((await listener.event())["data"])["event"]["data"]["n"] for _ in range(2)] == [1, 2]
 
 
+@pytest.mark.parametrize("remembered", ["9" * 5000, "x", "-1", "1.5", ""])
+async def test_an_id_that_is_not_from_here_is_nothing(rest: RestSystem, remembered: str) -> None:
+    """What another server made a browser remember does not break its stream here."""
+    await publish(rest, "foreign.a")
+    path = "/v1/events:watch?after_position=0&topic=foreign.a"
+    async with listening(rest, path, accept=SSE, **{"last-event-id": remembered}) as answer:
+        assert json.loads((await Listener(answer).event())["data"])["event"]["topic"] == "foreign.a"
+
+
 async def test_a_run_is_watched_to_its_end(rest: RestSystem) -> None:
     """The stream ends with the run, and says so to browsers, which would come back otherwise."""
     await rest.call("POST", "/v1/tasks?task_id=seen", TASK)

@@ -4,7 +4,7 @@ from ordinaut.store import cursor
 from ordinaut.store.database import DATA_ERRORS, Database
 from ordinaut.store.hints import OUTBOX, WORK, Hints
 from scheduler.lifecycle import set_aside
-from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED
+from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED, UNFIRED
 
 
 class Fire:
@@ -21,6 +21,7 @@ class Fire:
         if fired.moved:
             FIRED.inc(fired.moved)
             ENQUEUED.labels("schedule").inc(fired.enqueued)
+            UNFIRED.labels("EXCLUDED").inc(fired.excluded)
             self._hints.send(WORK, OUTBOX)
         return fired.moved >= self._batch
 

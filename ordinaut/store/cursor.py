@@ -53,10 +53,11 @@ class UnfiredColumns:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """How many cursors were moved and how many runs came of them."""
+    """How many cursors were moved, how many runs came of them, and how many occurrences were on excluded days."""
 
     moved: int
     enqueued: int
+    excluded: int = 0
 
 
 async def create(
@@ -116,13 +117,13 @@ async def remove(connection: Connection, task: UUID) -> None:
 async def fire(connection: Connection, batch: int) -> Fired:
     """Fires up to `batch` cursors that are due now, in one statement."""
     row = await SQL.fire.row(connection, batch=batch)
-    return Fired(row["moved"], row["enqueued"])
+    return Fired(row["moved"], row["enqueued"], row["excluded"])
 
 
 async def fire_one(connection: Connection, task: UUID) -> Fired:
     """Fires the locked cursor of one task."""
     row = await SQL.fire_one.row(connection, task=task)
-    return Fired(row["moved"], row["enqueued"])
+    return Fired(row["moved"], row["enqueued"], row["excluded"])
 
 
 async def seconds_to_next(connection: Connection) -> float | None:

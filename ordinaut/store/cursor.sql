@@ -63,6 +63,7 @@ fresh AS (
   FROM due JOIN task AS t ON t.uid = due.task
   WHERE due.next_outcome IS NOT NULL
   ON CONFLICT DO NOTHING
+  RETURNING key
 ), moved AS (
   UPDATE schedule_cursor AS c
   SET last_instant = due.next_instant, next_instant = NULL, next_fire_time = NULL
@@ -70,7 +71,9 @@ fresh AS (
   WHERE c.task = due.task
   RETURNING c.task
 )
-SELECT (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM enqueued) AS enqueued
+SELECT
+  (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM enqueued) AS enqueued,
+  (SELECT count(*) FROM unfired) AS excluded
 
 -- query fire: Fires cursors that are due now, at most five seconds late.
 WITH due AS MATERIALIZED (

@@ -9,6 +9,7 @@ import pytest
 from ordinaut.store import cursor
 from ordinaut.store.hints import Hints
 from scheduler.catch_up import CatchUp
+from scheduler.metrics import UNFIRED
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, ledger, settle
 
@@ -26,6 +27,7 @@ async def test_excluded_moments_are_recorded_in_time_and_never_run(rig: Rig) -> 
     """One row each as they pass, beside the runs of the other days."""
     task = await rig.task({"cron": "0 */8 * * *"}, exclusions=[{"date": "2026-03-03"}], time_zone="UTC")
     clockwork = Clockwork(rig.database, rig.settings)
+    before = UNFIRED.labels("EXCLUDED")._value.get()
     for _ in range(7):
         await settle(rig, clockwork)
         await rig.turn_clock(hours=4)
@@ -38,6 +40,7 @@ async def test_excluded_moments_are_recorded_in_time_and_never_run(rig: Rig) -> 
         ("04 00", "ENQUEUED", 1), ("04 08", "ENQUEUED", 1), ("04 16", "ENQUEUED", 1),
     ]  # fmt: skip
     assert await rig.value("SELECT count(*) FROM due_work") == 4
+    assert UNFIRED.labels("EXCLUDED")._value.get() - before == 3
 
 
 async def test_missed_moments_of_excluded_days_say_excluded(rig: Rig) -> None:

@@ -5,9 +5,7 @@ leaves before every strand has gone as far as it can, so that a resumed run neve
 """
 
 import math
-from collections import deque
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ordinaut.clock import Clock
@@ -35,21 +33,23 @@ class Turn:
 
     def __init__(self) -> None:
         self.asks: list[tuple[int, Request]] = []
-        self.dropped: list[int] = []
+        self.dropped: Sequence[int] = ()
 
 
-@dataclass(slots=True, eq=False)
 class Fiber:
     """A strand under way: its fork while it waits for others, the number of its ask while it waits for the outside."""
 
-    generator: Generator[Wish, Any, Any]
-    parent: "Fiber | None" = None
-    fork: Fork | None = None
-    started: int = 0
-    children: "set[Fiber]" = field(default_factory=set)
-    ask: int = 0
-    wakes: float | None = None
-    gone: bool = False
+    __slots__ = ("ask", "children", "fork", "generator", "gone", "parent", "started", "wakes")
+
+    def __init__(self, generator: Generator[Wish, Any, Any], parent: "Fiber | None" = None) -> None:
+        self.generator = generator
+        self.parent = parent
+        self.fork: Fork | None = None
+        self.started = 0
+        self.children: set[Fiber] | None = None
+        self.ask = 0
+        self.wakes: float | None = None
+        self.gone = False
 
 
 class Execution:
@@ -59,9 +59,9 @@ class Execution:
         self.ending: Ending | None = None
         self._run = Run(plan, start, clock, fraction)
         self._root = Fiber(_script(self._run, roots_of(plan, start)))
-        self._ready: deque[tuple[Fiber, Answer | Signal]] = deque()
+        self._ready: list[tuple[Fiber, Answer | Signal]] = []
         self._asked: dict[int, Fiber] = {}
-        self._writers: deque[tuple[Fiber, Until | Act]] = deque()
+        self._writers: list[tuple[Fiber, Until | Act]] = []
         self._writing: Fiber | None = None
         self._last_ask = 0
         self._fibers = 1
@@ -96,7 +96,7 @@ class Execution:
         self._run.account.rest()
         self._advance(fiber, answer)
         while self._ready:
-            self._advance(*self._ready.popleft())
+            self._advance(*self._ready.pop(0))
         if self.ending is None:
             if self._writers and self._writing is None:
                 self._write()
@@ -134,15 +134,16 @@ class Execution:
         self._turn.asks.append((fiber.ask, request))
 
     def _spawn(self, parent: Fiber, fork: Fork) -> None:
-        while parent.started < fork.count and len(parent.children) < fork.at_most:
-            if parent.children and self._fibers >= MAX_STRANDS:
+        children = parent.children = parent.children or set()
+        while parent.started < fork.count and len(children) < fork.at_most:
+            if children and self._fibers >= MAX_STRANDS:
                 return
             child = Fiber(fork.make(parent.started), parent)
             parent.started += 1
-            parent.children.add(child)
+            children.add(child)
             self._fibers += 1
             self._ready.append((child, None))
-        if not parent.children:
+        if not children:
             parent.fork = None
             self._ready.append((parent, None))
 
@@ -153,31 +154,32 @@ class Execution:
             self.ending = result
             return
         self._fibers -= 1
-        parent.children.discard(fiber)
+        if parent.children is not None:
+            parent.children.discard(fiber)
         if result is None and parent.fork is not None:
             self._spawn(parent, parent.fork)
             return
-        for child in tuple(parent.children):
+        for child in tuple(parent.children or ()):
             self._cancel(child)
-        parent.children.clear()
+        parent.children = None
         parent.fork = None
         self._ready.append((parent, result))
 
     def _cancel(self, fiber: Fiber) -> None:
         """Ends a strand and all below; a write of it that is on its way lands all the same."""
-        for child in tuple(fiber.children):
+        for child in tuple(fiber.children or ()):
             self._cancel(child)
-        fiber.children.clear()
+        fiber.children = None
         self._fibers -= 1
         fiber.gone = True
         fiber.generator.close()
         if fiber is not self._writing and fiber.ask in self._asked:
             del self._asked[fiber.ask]
             self._sleeping -= fiber.wakes is not None
-            self._turn.dropped.append(fiber.ask)
+            self._turn.dropped = (*self._turn.dropped, fiber.ask)
 
     def _wake_writers(self) -> None:
-        waiting, self._writers = self._writers, deque()
+        waiting, self._writers = self._writers, []
         for fiber, wish in waiting:
             if type(wish) is Until and wish.mark <= self._run.journal.durable:
                 self._ready.append((fiber, None))
@@ -187,12 +189,12 @@ class Execution:
     def _write(self) -> None:
         """Sends the next write that a strand waits for: an effect first, which takes all entries along."""
         if len(self._writers) > 1:
-            self._writers = deque(sorted(self._writers, key=lambda waiting: type(waiting[1]) is not Act))
-        fiber, wish = self._writers.popleft()
+            self._writers.sort(key=lambda waiting: type(waiting[1]) is not Act)
+        fiber, wish = self._writers.pop(0)
         while fiber.gone:
             if not self._writers:
                 return
-            fiber, wish = self._writers.popleft()
+            fiber, wish = self._writers.pop(0)
         self._writing = fiber
         entries = self._run.journal.take()
         self._ask(

@@ -82,6 +82,8 @@ def _of_rule(written: str, text: str, compiled: CompiledSchedule) -> Iterator[st
     open_start = parse_calendar_text(written).start is None
     if open_start and rule.hours and not rule.minutes and rule.frequency <= Frequency.DAILY:
         yield f"the minute ({parts.start.minute}) is that of the creation; add BYMINUTE=0 or a DTSTART"
+    if open_start and rule.minutes and not rule.seconds and parts.start.second:
+        yield f"the second ({parts.start.second}) is that of the creation; add BYSECOND=0 or a DTSTART"
     trigger = RRuleTrigger(text, compiled.zone)
     if not open_start and not trigger.starts_at(parts.start):
         yield f"DTSTART {stamp(parts.start)} does not fit the rule, so it is not an occurrence"

@@ -1,6 +1,7 @@
 """Times of day in words."""
 
 from collections.abc import Sequence
+from datetime import time
 
 from scheduler.triggers.clock_grid import ALL_HOURS
 from scheduler.wording.language import Language
@@ -8,10 +9,12 @@ from scheduler.wording.language import Language
 MOST_TIMES = 6
 
 
-def clock(minutes: Sequence[int], hours: Sequence[int], language: Language) -> str:
-    """The minutes of the hours, as a list of times where these are few, else by their pattern."""
-    if len(minutes) * len(hours) <= MOST_TIMES:
-        return language.at([f"{hour:02}:{minute:02}" for hour in hours for minute in minutes])
+def clock(minutes: Sequence[int], hours: Sequence[int], language: Language, seconds: Sequence[int] = (0,)) -> str:
+    """The minutes of the hours, as a list of times where these are few, else by their pattern without seconds."""
+    if len(minutes) * len(hours) * len(seconds) <= MOST_TIMES:
+        times = [time(hour, minute, second) for hour in hours for minute in minutes for second in seconds]
+        precision = "minutes" if tuple(seconds) == (0,) else "seconds"
+        return language.at([moment.isoformat(precision) for moment in times])
     every_hour = tuple(hours) == ALL_HOURS
     step = _step(minutes, 60)
     if step and every_hour:

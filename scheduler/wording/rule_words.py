@@ -65,7 +65,8 @@ def _days(rule: Rule, language: Language) -> list[str]:
 
 def _clock(rule: Rule, start: datetime, language: Language) -> list[str]:
     if rule.frequency <= Frequency.DAILY:
-        return [clock(rule.minutes or (start.minute,), rule.hours or (start.hour,), language)]
+        seconds = rule.seconds or (start.second,)
+        return [clock(rule.minutes or (start.minute,), rule.hours or (start.hour,), language, seconds)]
     found = []
     if rule.minutes:
         found.append(language.at_minutes(rule.minutes, None))

@@ -1,6 +1,6 @@
 """One sentence for a schedule in two languages, what the coming clock changes do to it, and how often it runs."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -77,6 +77,15 @@ def test_words(trigger: dict[str, Any], english: str, romanian: str | None) -> N
     assert sentence(found, NOW) == f"Runs {english}, in the time of {ZONE}."
     if romanian:
         assert sentence(found, NOW, "ro") == f"Rulează {romanian}, după ora din {ZONE}."
+
+
+def test_seconds_that_come_from_the_creation_are_said() -> None:
+    """A rule without DTSTART takes them from there, which few expect."""
+    rule = {"rrule": "FREQ=DAILY;BYHOUR=9;BYMINUTE=0"}
+    found = check(rule, now=NOW + timedelta(seconds=33), time_zone="UTC")
+    assert sentence(found.schedule, NOW) == "Runs every day at 09:00:33, in the time of UTC."
+    assert found.warnings == ["triggers[0]: the second (33) is that of the creation; add BYSECOND=0 or a DTSTART"]
+    assert not check(rule, time_zone="UTC").warnings
 
 
 def test_the_whole_schedule() -> None:

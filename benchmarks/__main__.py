@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import engine, latency, startup, throughput, triggers
+from benchmarks import engine, latency, rest, startup, throughput, triggers
 from benchmarks.targets import Row
 
 RESULTS = Path(__file__).parent / "results"
@@ -24,6 +24,7 @@ STYLES = {"aim": "green", "must": "yellow", "missed": "bold red", "": ""}
 PARTS: Mapping[str, Callable[[Path], Awaitable[list[Row]]]] = {
     "throughput": throughput.rows,
     "latency": latency.measure,
+    "rest": rest.measure,
     "startup": startup.measure,
     "engine": engine.rows,
     "triggers": triggers.rows,

@@ -6,7 +6,7 @@ from gateway.event_record import to_event
 from gateway.values import fill_struct, fill_value, parse, timestamp
 from ordinaut.names import idempotency_key, occurrence_id
 from ordinaut.store.run import RunRecord
-from ordinaut.v1.run_pb2 import Error, Run, StepRun
+from ordinaut.v1.run_pb2 import Error, Run, StepRun, Wait
 
 
 def to_run(record: RunRecord) -> Run:
@@ -33,6 +33,8 @@ def to_run(record: RunRecord) -> Run:
         fill_value(message.output, parse(record.output))
     if record.error is not None:
         fill_error(message.error, parse(record.error))
+    if record.waits is not None:
+        message.waits.extend(map(_wait, parse(record.waits)))
     if record.steps is not None:
         message.steps.extend(_step(record.root, step) for step in parse(record.steps))
     return message
@@ -57,6 +59,14 @@ def _fill_times(message: Run, record: RunRecord) -> None:
         message.start_time.FromDatetime(record.start_time)
     if record.end_time is not None:
         message.end_time.FromDatetime(record.end_time)
+
+
+def _wait(wait: dict[str, Any]) -> Wait:
+    message = Wait(step=wait["step"], kind=Wait.Kind.Value(wait["kind"]), topic=wait["topic"])
+    message.create_time.FromJsonString(wait["create_time"])
+    if wait["deadline"] is not None:
+        message.deadline.FromJsonString(wait["deadline"])
+    return message
 
 
 def _step(root: str, step: dict[str, Any]) -> StepRun:

@@ -18,7 +18,7 @@ from ordinaut.v1.system_service_pb2 import (
 )
 from ordinaut.v1.system_service_pb2_grpc import SystemServiceServicer
 
-STATES = ("READY", "LEASED", "DELAYED")
+STATES = ("READY", "LEASED", "DELAYED", "WAITING")
 
 
 class System(SystemServiceServicer):

@@ -1,20 +1,28 @@
 """What a run has done so far: the entries that were recorded, and those that are not durable yet."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 
 FLUSH_BYTES = 256 * 1024
-SUCCEEDED, FAILED, SKIPPED = "SUCCEEDED", "FAILED", "SKIPPED"
+INSIDE = re.compile(r"[.\[]")
+SUCCEEDED, FAILED, SKIPPED, WAITING = "SUCCEEDED", "FAILED", "SKIPPED", "WAITING"
 
 
 class Journal:
-    """The entries of one run, counted from 1: `added` so far, `durable` of them, the last of a step with effects."""
+    """The entries of one run, counted from 1: `added` so far, `durable` of them, the last of a step with effects.
 
-    __slots__ = ("_bytes", "_sent", "added", "durable", "last_mark", "past", "unsent")
+    `past` are those recorded earlier, `waits` what was asked for and is not recorded yet; `begun` are the paths of
+    steps that hold one of either.
+    """
 
-    def __init__(self, recorded: Iterable[JournalEntry]) -> None:
+    __slots__ = ("_bytes", "_sent", "added", "begun", "durable", "last_mark", "past", "unsent", "waits")
+
+    def __init__(self, recorded: Iterable[JournalEntry], waits: Iterable[JournalEntry] = ()) -> None:
         self.past = {entry.path: entry for entry in recorded}
+        self.waits = {entry.path: entry for entry in waits}
+        self.begun = {around for path in (*self.past, *self.waits) for around in _around(path)}
         self.unsent: list[JournalEntry] = []
         self.added = self.durable = self.last_mark = 0
         self._sent = 0
@@ -43,3 +51,8 @@ class Journal:
     def landed(self) -> None:
         """What was taken last is durable."""
         self.durable = self._sent
+
+
+def _around(path: str) -> Iterator[str]:
+    """The paths of the steps that a step lies in."""
+    return (path[: mark.start()] for mark in INSIDE.finditer(path))

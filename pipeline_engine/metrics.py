@@ -8,4 +8,4 @@ LIVE = Gauge("ordinaut_engine_live_runs", "Runs that are in this engine now.")
 STEPS = Histogram("ordinaut_engine_step_seconds", "One attempt of a step.", ["state"], buckets=BUCKETS)
 TOOLS = Histogram("ordinaut_engine_tool_seconds", "One call over the network.", ["outcome"], buckets=BUCKETS)
 STEP_STATES = {state: STEPS.labels(state) for state in ("SUCCEEDED", "FAILED", "SKIPPED")}
-RUN_STATES = {state: RUNS.labels(state) for state in ("SUCCEEDED", "FAILED", "DELAYED", "CANCELLED")}
+RUN_STATES = {state: RUNS.labels(state) for state in ("SUCCEEDED", "FAILED", "DELAYED", "WAITING", "CANCELLED")}

@@ -10,10 +10,11 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     JournalEntry,
     RunDelayed,
     RunFinished,
+    RunSuspended,
     StepFinished,
 )
 from pipeline_engine import metrics
-from pipeline_engine.requests import Commit, Delayed, Entries, Finished, Perform
+from pipeline_engine.requests import Commit, Delayed, Entries, Finished, Perform, Suspended
 
 FRAME_BYTES = 4 * 1024 * 1024
 """A frame that holds this much is closed; with its last message it stays far below gRPC's limit."""
@@ -60,6 +61,13 @@ class Outbox:
         """Reports that a run goes on later."""
         self._frame.delays.append(RunDelayed(handle=handle, entries=ending.entries, delay_ms=ending.delay_ms))
         self._written(_weight(ending.entries))
+
+    def suspend(self, handle: int, ending: Suspended) -> None:
+        """Reports that a run goes on when something has happened."""
+        self._frame.suspensions.append(
+            RunSuspended(handle=handle, entries=ending.entries, waits=ending.waits, wake_ms=ending.wake_ms)
+        )
+        self._written(_weight(ending.entries) + sum(len(wait.input) + len(wait.match) for wait in ending.waits))
 
     def _written(self, weight: int) -> None:
         self._used = True

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.failure import Failure
 from pipeline_engine.tools.definition import Tool
 
@@ -79,7 +79,16 @@ class Delayed:
     delay_ms: int
 
 
-Ending = Finished | Delayed
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The run goes on, without an engine until then, when one of the waits is over, or after `wake_ms` (0: never)."""
+
+    entries: Entries
+    waits: Sequence[Wait]
+    wake_ms: int
+
+
+Ending = Finished | Delayed | Suspended
 
 
 class ToolPort(Protocol):

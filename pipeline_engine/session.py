@@ -22,7 +22,18 @@ from pipeline_engine.journal import FAILED
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.outbox import Outbox
 from pipeline_engine.plans import Plans
-from pipeline_engine.requests import Answer, Call, Commit, Delayed, Ending, Finished, Perform, Request, ToolPort
+from pipeline_engine.requests import (
+    Answer,
+    Call,
+    Commit,
+    Delayed,
+    Ending,
+    Finished,
+    Perform,
+    Request,
+    Suspended,
+    ToolPort,
+)
 
 log = get_logger()
 
@@ -175,6 +186,9 @@ class Session:
         if isinstance(ending, Delayed):
             self.outbox.delay(live.handle, ending)
             self._leave(live, "DELAYED")
+        elif isinstance(ending, Suspended):
+            self.outbox.suspend(live.handle, ending)
+            self._leave(live, "WAITING")
         else:
             self.outbox.finish(live.handle, ending)
             self._leave(live, ending.state)

@@ -6,13 +6,15 @@ from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerService
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
-from ordinaut.store.hints import EVENTS, OUTBOX, SCHEDULE, Hints
+from ordinaut.store.hints import EVENTS, OUTBOX, SCHEDULE, WAIT, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
 from scheduler.catch_up import CatchUp
+from scheduler.deadline import Deadline
 from scheduler.duty import Clockwork, Duty
 from scheduler.fire import Fire
 from scheduler.housekeeping import Housekeeping
+from scheduler.look_back import LookBack
 from scheduler.matcher import Matcher
 from scheduler.overdue import Overdue
 from scheduler.plan import Plan
@@ -104,6 +106,8 @@ def duties(
         Duty("relay", relay.send, 0.25, hints.subscribe(EVENTS)),
         Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
         Duty("overdue", Overdue(database, hints).turn, 1.0, asyncio.Event()),
+        Duty("deadline", Deadline(database, hints).turn, 0.25, asyncio.Event()),
+        Duty("look_back", LookBack(database, hints).turn, 0.5, hints.subscribe(WAIT)),
         Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),
     ]
 

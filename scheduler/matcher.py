@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from ordinaut.store import due_work, event
 from ordinaut.store.database import DATA_ERRORS, Database
-from ordinaut.store.hints import EVENTS, OUTBOX, WORK, Hints, wait_hint
+from ordinaut.store.hints import EVENTS, OUTBOX, RUN, WORK, Hints, wait_hint
 from ordinaut.store.sql import Connection
 from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
@@ -13,7 +13,8 @@ from scheduler.health import judge
 from scheduler.lifecycle import complete
 from scheduler.log_row import entry_of, uid_of
 from scheduler.matching import Match, matches_of
-from scheduler.metrics import ENQUEUED, MATCH_REFUSED, MATCHED
+from scheduler.metrics import ENQUEUED, MATCH_REFUSED, MATCHED, WAITS_ENDED
+from scheduler.waiting import end_waits
 
 log = get_logger()
 BATCH = 50  # rows of up to a thousand events
@@ -91,6 +92,9 @@ class Matcher:
         if await judge(connection, found.ended):
             self._hints.send(OUTBOX)
         await complete(connection, list(found.ended))
+        if woken := await end_waits(connection, entries):
+            WAITS_ENDED.labels("event").inc(woken)
+            self._hints.send(WORK, RUN)
 
 
 async def _enqueue(connection: Connection, matches: Sequence[Match]) -> int:

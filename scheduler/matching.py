@@ -1,7 +1,7 @@
 """Which runs a stretch of the event log starts, and which tasks' runs have ended in it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -45,6 +45,10 @@ class Numbered:
             "publisher": body["publisher"],
             "depth": body["depth"],
         }
+
+    def json(self) -> bytes:
+        """The same as JSON."""
+        return orjson.dumps(self.document(), option=orjson.OPT_UTC_Z)
 
 
 class Match(NamedTuple):
@@ -107,10 +111,17 @@ class _Topics(dict[tuple[str, str], list[Record]]):
         return self[place]
 
 
+def events_of(entry: Entry) -> Iterator[Numbered]:
+    """The events of one row of the log."""
+    time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
+    for position, body in enumerate(orjson.loads(entry.events), entry.position):
+        yield Numbered(entry.project, position, time, body)
+
+
 def _match(numbered: Numbered, trigger: Record) -> Match | None:
     if numbered.position <= trigger["effective_position"]:
         return None
-    document = orjson.dumps(numbered.document(), option=orjson.OPT_UTC_Z)
+    document = numbered.json()
     if not _holds(trigger, document):
         return None
     depth = numbered.body["depth"] + 1

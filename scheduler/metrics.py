@@ -19,6 +19,7 @@ SENT = Counter("ordinaut_outbox_rows_sent", "Rows of the event log that were sen
 MATCHED = Counter("ordinaut_events_matched", "Events that were held against the triggers")
 MATCH_REFUSED = Counter("ordinaut_matches_refused", "Matches that PostgreSQL refused, each left out alone")
 CONDITION_FAILED = Counter("ordinaut_trigger_conditions_failed", "Conditions of event triggers that could not be told")
+WAITS_ENDED = Counter("ordinaut_waits_ended", "Waits of runs that were ended", ["by"])
 CHAINS_STOPPED = Counter("ordinaut_event_chains_stopped", "Triggered runs refused because their chain is too long")
 FIRE_LAG = Gauge("ordinaut_fire_lag_seconds", "How far the earliest cursor is behind")
 OUTBOX_AGE = Gauge("ordinaut_outbox_age_seconds", "Age of the oldest event that waits to be numbered or sent")

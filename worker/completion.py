@@ -7,26 +7,32 @@ from uuid import UUID
 
 import orjson
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.store import due_work
 from ordinaut.store.database import OUTCOME_UNKNOWN, REPEATABLE, Database
-from ordinaut.store.hints import OUTBOX, RUN, Hints
+from ordinaut.store.hints import OUTBOX, RUN, WAIT, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from worker.group_commit import GroupCommit
 from worker.lease import Lease
-from worker.metrics import DELAYED, DROPPED, ENDED
+from worker.metrics import DELAYED, DROPPED, ENDED, SUSPENDED
 from worker.runs import HeldRun, HeldRuns
+from worker.suspension import suspend
 
 log = get_logger()
 LINGER_SECONDS = 0.003
 LIMIT = 200
 DELAY = "DELAYED"
+SUSPEND = "WAITING"
+AWAY = {DELAY: DELAYED, SUSPEND: SUSPENDED}
 
 
 @dataclass(slots=True)
 class LastWord:
-    """How one claim ends: SUCCEEDED or FAILED with output or error as JSON, or DELAYED by `delay_ms`."""
+    """How one claim ends: SUCCEEDED or FAILED with output or error as JSON, DELAYED by `delay_ms`, or WAITING.
+
+    A run that waits goes on after `delay_ms` in any case, unless that is 0.
+    """
 
     run: HeldRun
     state: str
@@ -34,6 +40,7 @@ class LastWord:
     output: bytes = b""
     error: bytes = b""
     delay_ms: int = 0
+    waits: Sequence[Wait] = field(default_factory=tuple)
     refused_before: bool = False
 
     @classmethod
@@ -73,7 +80,7 @@ class Completion:
             try:
                 done = await self._database.repeat(
                     lambda connection: _end(connection, lease, batch),
-                    one_statement=all(word.state != DELAY for word in batch),
+                    one_statement=all(word.state not in AWAY for word in batch),
                 )
             except (*OUTCOME_UNKNOWN, *REPEATABLE) as failure:
                 log.warning("completion_outcome_unknown", runs=len(batch), failure=str(failure))
@@ -85,9 +92,9 @@ class Completion:
         self._runs.drop(word.run for word in batch)
 
     def _account(self, batch: Sequence[LastWord], done: set[UUID]) -> None:
-        self._hints.send(RUN, OUTBOX)
+        self._hints.send(RUN, OUTBOX, *([WAIT, WORK] if any(word.state == SUSPEND for word in batch) else []))
         for state, runs in Counter(word.state for word in batch if word.run.id in done).items():
-            (DELAYED if state == DELAY else ENDED.labels(state)).inc(runs)
+            (AWAY[state] if state in AWAY else ENDED.labels(state)).inc(runs)
         if len(done) == len(batch):
             return
         for word in batch:
@@ -104,11 +111,16 @@ class Completion:
 
 
 async def _end(connection: Connection, lease: UUID, batch: Sequence[LastWord]) -> set[UUID]:
-    ended = sorted((word for word in batch if word.state != DELAY), key=lambda word: word.run.id)  # the order of locks
+    ended = sorted(
+        (word for word in batch if word.state not in AWAY), key=lambda word: word.run.id
+    )  # the order of locks
     delayed = [word for word in batch if word.state == DELAY]
+    suspended = [word for word in batch if word.state == SUSPEND]
     done: set[UUID] = set()
     if delayed:
         done |= await _delay(connection, lease, delayed)
+    if suspended:
+        done |= (await suspend(connection, lease, suspended)).keys()
     if ended:
         done |= await due_work.complete(connection, lease, _columns(ended))
     return done

@@ -10,11 +10,11 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
 from ordinaut.names import occurrence_id
-from ordinaut.store import due_work
+from ordinaut.store import due_work, wait
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.sql import Connection, Record
 from ordinaut.telemetry import get_logger
-from worker.completion import DELAY, Completion, LastWord
+from worker.completion import DELAY, SUSPEND, Completion, LastWord
 from worker.definitions import Definitions, Loaded
 from worker.journal import Entries, Journal
 from worker.lease import Lease
@@ -42,13 +42,14 @@ class Dispatch:
 
     async def start(self, connection: Connection, rows: Sequence[Record], streams: Sequence[EngineStream]) -> None:
         """Sends claimed rows to the streams that have most credit left; gives back what no engine takes any more."""
-        journals = await _journals(connection, [row["id"] for row in rows if _has_begun(row)])
+        again = [row["id"] for row in rows if _has_begun(row)]
+        journals, waits = await _journals(connection, again), await _waits(connection, again)
         left: list[Record] = []
         for row in rows:
             loaded = await self._definitions.get(connection, row)
             stream = max(streams, key=lambda candidate: candidate.credit)
             if stream.credit > 0:
-                self._start_one(row, loaded, journals.get(row["id"], ()), stream)
+                self._start_one(row, loaded, journals.get(row["id"], ()), waits.get(row["id"], ()), stream)
             else:  # it broke since the claim
                 left.append(row)
         CLAIMED.inc(len(rows) - len(left))
@@ -67,9 +68,16 @@ class Dispatch:
         for ended in frame.runs:
             if run := self._runs.get(ended.handle, stream):
                 self._completion.add(LastWord(run, ended.state, ended.entries, ended.output, ended.error))
+        self._put_aside(stream, frame)
+
+    def _put_aside(self, stream: EngineStream, frame: EngineFrame) -> None:
         for delayed in frame.delays:
             if run := self._runs.get(delayed.handle, stream):
                 self._completion.add(LastWord(run, DELAY, delayed.entries, delay_ms=delayed.delay_ms))
+        for suspended in frame.suspensions:
+            if run := self._runs.get(suspended.handle, stream):
+                word = LastWord(run, SUSPEND, suspended.entries, delay_ms=suspended.wake_ms, waits=suspended.waits)
+                self._completion.add(word)
 
     async def on_lost(self, stream: EngineStream) -> None:
         """Gives the runs of a broken stream back to the queue, each counted as a loss.
@@ -91,7 +99,14 @@ class Dispatch:
         finally:
             self._runs.drop(lost)
 
-    def _start_one(self, row: Record, loaded: Loaded, journal: Sequence[JournalEntry], stream: EngineStream) -> None:
+    def _start_one(
+        self,
+        row: Record,
+        loaded: Loaded,
+        journal: Sequence[JournalEntry],
+        waits: Sequence[JournalEntry],
+        stream: EngineStream,
+    ) -> None:
         run = HeldRun(
             handle=self._runs.next_handle(),
             id=row["id"],
@@ -107,10 +122,12 @@ class Dispatch:
         self._runs.add(run)
         if row["claims"] == 1:
             DUE_TO_START.observe(max(row["late_seconds"], 0))
-        stream.start_run(loaded.message, _run_start(run.handle, row, loaded.message.hash, journal))
+        stream.start_run(loaded.message, _run_start(run.handle, row, loaded.message.hash, journal, waits))
 
 
-def _run_start(handle: int, row: Record, definition: str, journal: Sequence[JournalEntry]) -> RunStart:
+def _run_start(
+    handle: int, row: Record, definition: str, journal: Sequence[JournalEntry], waits: Sequence[JournalEntry]
+) -> RunStart:
     scheduled, end = row["scheduled_time"], row["interval_end"]
     described = {
         "name": f"runs/{row['id']}",
@@ -132,6 +149,9 @@ def _run_start(handle: int, row: Record, definition: str, journal: Sequence[Jour
         now_us=(row["segment_time"] - EPOCH) // MICROSECOND,
         remaining_ms=max(1, round(row["remaining_seconds"] * 1000)),
         journal=journal,
+        waits=waits,
+        waited_ms=row["waited_ms"],
+        created_us=(row["create_time"] - EPOCH) // MICROSECOND,
     )
 
 
@@ -148,10 +168,19 @@ async def _journals(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, 
     return found
 
 
+async def _waits(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, list[JournalEntry]]:
+    found: dict[UUID, list[JournalEntry]] = defaultdict(list)
+    for row in await wait.asked(connection, runs) if runs else ():
+        entry = _entry(row)
+        entry.input, entry.end_us = (row["input"] or "").encode(), row["end_us"]
+        found[row["run"]].append(entry)
+    return found
+
+
 def _entry(row: Any) -> JournalEntry:
     return JournalEntry(
         path=row["path"],
-        attempt=row["attempt"],
+        attempt=row.get("attempt", 1),
         state=row["state"],
         tool=row["tool"],
         output=(row["output"] or "").encode(),

@@ -7,10 +7,10 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from ordinaut.cli.output import COLOURS, lasted, print_json, table_of
+from ordinaut.cli.output import COLOURS, lasted, moment, print_json, table_of
 from ordinaut.cli.session import interactive
 from ordinaut.client import Client
-from ordinaut.v1.run_pb2 import Error, Run, StepRun
+from ordinaut.v1.run_pb2 import Error, Run, StepRun, Wait
 
 COLUMNS = ("STEP", "STATE", "TRY", "TOOK", "TOOL", "")
 
@@ -72,7 +72,7 @@ def picture(run: Run) -> Group:
         )
         for step in run.steps
     ]
-    parts: list[object] = [title, table_of(COLUMNS, rows)]
+    parts: list[object] = [title, table_of(COLUMNS, rows), *(Text(waits_in_short(wait), "dim") for wait in run.waits)]
     if run.error.code:
         parts.append(Text(in_short(run.error), "red"))
     return Group(*parts)  # type: ignore[arg-type]  # all of them can be rendered
@@ -86,7 +86,13 @@ def lines(run: Run) -> list[str]:
         for step in run.steps
     ]
     error = f" {in_short(run.error)}" if run.error.code else ""
-    return [*found, f"{run.name} {Run.State.Name(run.state)}{error}"]
+    return [*found, *map(waits_in_short, run.waits), f"{run.name} {Run.State.Name(run.state)}{error}"]
+
+
+def waits_in_short(wait: Wait) -> str:
+    """What a step waits for, in one line."""
+    reason = f" for {wait.topic}" if wait.topic else ""
+    return f"{wait.step} WAITING{reason} until {moment(wait.deadline)}"
 
 
 def in_short(error: Error) -> str:

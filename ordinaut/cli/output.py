@@ -21,6 +21,7 @@ COLOURS = {
     "PAUSED": "yellow",
     "QUEUED": "cyan",
     "RUNNING": "blue",
+    "WAITING": "magenta",
     "SUCCEEDED": "green",
     "FAILED": "red",
     "CANCELLED": "yellow",

@@ -174,6 +174,22 @@ async def delay(
     return {row["id"] for row in rows}
 
 
+async def suspend(connection: Connection, lease: UUID, ids: Sequence[UUID], fences: Sequence[int]) -> dict[UUID, str]:
+    """Gives runs back whose waits are stored; READY or WAITING for each that the worker still owned."""
+    rows = await SQL.suspend.rows(connection, lease=lease, ids=list(ids), fences=list(fences))
+    return {row["id"]: row["state"] for row in rows}
+
+
+async def lock(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Locks those rows that there are, in id order."""
+    await SQL.lock.rows(connection, ids=list(ids))
+
+
+async def wake(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Makes locked rows claimable that waited; how long they have waited does not count as time that they take."""
+    await SQL.wake.run(connection, ids=list(ids))
+
+
 async def release(connection: Connection, lease: UUID, ids: Sequence[UUID], fences: Sequence[int]) -> int:
     """Gives rows back without counting a loss."""
     return len(await SQL.release.rows(connection, lease=lease, ids=list(ids), fences=list(fences)))

@@ -53,7 +53,9 @@ history AS (
     interval_end, end_state, output, error, claims, losses, depth, reason, create_time, start_time, now
   FROM gone
   ON CONFLICT (id) DO NOTHING -- what has ended stays as it ended, and its row leaves the queue all the same
-), announced AS (
+),
+-- include wait.forget
+, announced AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT
     project,
@@ -128,8 +130,9 @@ WHERE d.ctid = ANY (ARRAY(SELECT picked.place FROM picked))
 RETURNING
   d.id, d.fence, d.claims, d.project, d.task, d.task_name, d.task_version, d.owner, d.kind, d.trigger, d.occurrence,
   d.root, d.params::text AS params, d.event::text AS event, d.scheduled_time, d.interval_end, d.priority, d.ready_time,
-  d.together, d.depth, d.segment_time, d.cancel_requested,
-  extract(epoch FROM d.start_time + d.run_timeout - clock.now)::float8 AS remaining_seconds,
+  d.together, d.depth, d.create_time, d.segment_time, d.cancel_requested,
+  extract(epoch FROM d.start_time + d.run_timeout + d.waited - clock.now)::float8 AS remaining_seconds,
+  (extract(epoch FROM d.waited) * 1000)::bigint AS waited_ms,
   extract(epoch FROM clock.now - d.due_time)::float8 AS late_seconds,
   (SELECT p.revision FROM project AS p WHERE p.name = d.project) AS project_revision
 
@@ -255,6 +258,42 @@ FROM
 WHERE
 -- include mine
 RETURNING d.id;
+
+-- query suspend: Gives runs back until a wait of theirs has a result, or at once where one has it already.
+WITH suspended AS (
+  UPDATE due_work AS d
+  SET
+    state = CASE WHEN d.cancel_requested OR EXISTS (
+      SELECT FROM wait WHERE wait.run = d.id AND wait.resolve_time IS NOT NULL) THEN 'READY' ELSE 'WAITING' END,
+    lease_owner = NULL, segment_time = NULL, due_time = clock.now, ready_time = clock.now,
+-- include unclaimable_if_cancelled
+  FROM (SELECT clock_now() AS now) AS clock, unnest(:ids::uuid[], :fences::bigint[]) AS w (id, fence)
+  WHERE
+-- include mine
+  RETURNING d.id, d.fence, d.project, d.task, d.task_name, d.kind, d.depth, d.state, clock.now
+), announced AS (
+  INSERT INTO outbox (project, events, count, create_time)
+  SELECT
+    project,
+    json_agg(json_build_object(
+      'uid', concat(id, '-waiting-', fence), 'topic', 'ordinaut.run.waiting', 'source', concat('runs/', id),
+      'subject', concat(CASE WHEN task_name <> '' THEN 'tasks/' END, task_name), 'id', '', 'publisher', '',
+      'depth', depth, 'data', json_build_object('kind', kind, 'task_uid', task))),
+    count(*), max(now)
+  FROM suspended
+  WHERE state = 'WAITING'
+  GROUP BY project
+)
+SELECT id, state FROM suspended;
+
+-- query lock: Locks rows in id order, before what belongs to them is changed.
+SELECT id FROM due_work WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE;
+
+-- query wake: Makes locked rows claimable that waited.
+UPDATE due_work AS d
+SET state = 'READY', ready_time = clock.now, waited = d.waited + (clock.now - d.due_time)
+FROM (SELECT clock_now() AS now) AS clock
+WHERE d.id = ANY(:ids::uuid[]) AND d.state = 'WAITING';
 
 -- query release: Gives rows back uncounted: a draining worker, a claim that came too late, an unknown commit.
 UPDATE due_work AS d

@@ -131,6 +131,16 @@ async def lock_matcher(connection: Connection) -> int | None:
     return value
 
 
+async def wait_for_matcher(connection: Connection) -> int:
+    """How far events are matched, and no further while this transaction lasts."""
+    return int(await SQL.wait_for_matcher.value(connection))
+
+
+async def position_before(connection: Connection, project: str, moment: datetime) -> int:
+    """A position of a project's log after which every event since `moment` stands."""
+    return int(await SQL.position_before.value(connection, project=project, moment=moment))
+
+
 async def move_matcher(connection: Connection, position: int) -> None:
     """Events up to `position` are matched."""
     await SQL.move_matcher.run(connection, position=position)

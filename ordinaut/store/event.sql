@@ -67,6 +67,17 @@ WHERE position IS NULL OR NOT sent;
 -- query lock_matcher: How far events are matched; one matcher at a time.
 SELECT value FROM position WHERE name = 'matcher' FOR UPDATE SKIP LOCKED;
 
+-- query wait_for_matcher: The same, after whoever is matching right now.
+SELECT value FROM position WHERE name = 'matcher' FOR UPDATE;
+
+-- query position_before: An event of a project after which every one since a moment stands; 0: the first may be one.
+-- Positions are given after commits: an event may be numbered late, by no more than a transaction lasts.
+SELECT coalesce((
+  SELECT position FROM outbox
+  WHERE project = :project AND position IS NOT NULL AND create_time < :moment::timestamptz - interval '5 minutes'
+  ORDER BY position DESC
+  LIMIT 1), 0);
+
 -- query move_matcher: Events up to here are matched.
 UPDATE position SET value = :position WHERE name = 'matcher';
 

@@ -10,7 +10,7 @@ from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
-STATES = frozenset({"QUEUED", "RUNNING"}) | TERMINAL
+STATES = frozenset({"QUEUED", "RUNNING", "WAITING"}) | TERMINAL
 KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "INLINE", "RETRY"})
 FIELDS = {
     "task": Field("'tasks/' || task_name"),
@@ -34,7 +34,7 @@ class RunRecord:
     """A run; `state` is a value of `Run.State`; `params`, `event`, `output`, `error` and `steps` are JSON texts.
 
     `steps` is an array of `{path, attempt, state, tool, input, output, error, start_time, end_time}`, or None when
-    there are none or they were not asked for.
+    there are none or they were not asked for. `waits` is one of `{step, kind, topic, deadline, create_time}`, or None.
     """
 
     id: UUID
@@ -60,6 +60,7 @@ class RunRecord:
     start_time: datetime | None
     end_time: datetime | None
     retry_of: UUID | None
+    waits: str | None
     steps: str | None
 
 

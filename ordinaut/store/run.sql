@@ -1,7 +1,7 @@
 -- fragment live: Runs in the queue, in the shape of ended ones.
 SELECT
   id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
-  interval_end, CASE WHEN state = 'LEASED' OR start_time IS NOT NULL THEN 'RUNNING' ELSE 'QUEUED' END AS state,
+  interval_end, CASE WHEN state = 'WAITING' THEN 'WAITING' WHEN state = 'LEASED' OR start_time IS NOT NULL THEN 'RUNNING' ELSE 'QUEUED' END AS state,
   NULL::jsonb AS output, NULL::jsonb AS error, claims, cancel_reason, create_time, start_time,
   NULL::timestamptz AS end_time
 FROM due_work
@@ -18,6 +18,13 @@ SELECT
   r.params::text AS params, r.event::text AS event, r.scheduled_time, r.interval_end, r.state,
   r.output::text AS output, r.error::text AS error, r.claims, r.cancel_reason, r.create_time, r.start_time, r.end_time,
   CASE WHEN r.kind = 'RETRY' THEN (SELECT x.retry_of FROM run_retry AS x WHERE x.run = r.id) END AS retry_of,
+  CASE WHEN r.state IN ('RUNNING', 'WAITING') THEN (
+    SELECT json_agg(json_build_object(
+      'step', w.path, 'kind', w.kind, 'topic', w.topic, 'deadline', w.deadline, 'create_time', w.create_time)
+      ORDER BY w.create_time, w.path)
+    FROM wait AS w
+    WHERE w.run = r.id AND w.resolve_time IS NULL AND w.kind <> 'DELAY'
+  )::text END AS waits,
 
 -- query get: Runs by id, live or ended, with their steps where asked; in one statement, so that none slips through.
 -- include columns

@@ -76,6 +76,8 @@ class Run(_message.Message):
         """Not started."""
         RUNNING: Run._State.ValueType  # 2
         """Started and not ended; also while it waits for its next try."""
+        WAITING: Run._State.ValueType  # 3
+        """Holds no worker until one of its `waits` is over."""
         SUCCEEDED: Run._State.ValueType  # 4
         """Ended as the pipeline says."""
         FAILED: Run._State.ValueType  # 5
@@ -92,6 +94,8 @@ class Run(_message.Message):
     """Not started."""
     RUNNING: Run.State.ValueType  # 2
     """Started and not ended; also while it waits for its next try."""
+    WAITING: Run.State.ValueType  # 3
+    """Holds no worker until one of its `waits` is over."""
     SUCCEEDED: Run.State.ValueType  # 4
     """Ended as the pipeline says."""
     FAILED: Run.State.ValueType  # 5
@@ -114,6 +118,7 @@ class Run(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     RETRY_OF_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
     CLAIMS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
@@ -168,6 +173,10 @@ class Run(_message.Message):
         """Every recorded attempt of every step, in order; only in view FULL."""
 
     @_builtins.property
+    def waits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Wait]:
+        """What it waits for."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was enqueued."""
 
@@ -197,6 +206,7 @@ class Run(_message.Message):
         error: Global___Error | None = ...,
         steps: _abc.Iterable[Global___StepRun] | None = ...,
         retry_of: _builtins.str = ...,
+        waits: _abc.Iterable[Global___Wait] | None = ...,
         claims: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
@@ -205,7 +215,7 @@ class Run(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "output", b"output", "params", b"params", "scheduled_time", b"scheduled_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -305,6 +315,71 @@ class StepRun(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StepRun: _TypeAlias = StepRun  # noqa: Y015
+
+@_typing.final
+class Wait(_message.Message):
+    """Something that a step of a run waits for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Wait._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Wait._Kind.ValueType  # 0
+        """Never sent."""
+        TIMER: Wait._Kind.ValueType  # 1
+        """Its deadline."""
+        EVENT: Wait._Kind.ValueType  # 2
+        """An event."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What ends the wait."""
+
+    KIND_UNSPECIFIED: Wait.Kind.ValueType  # 0
+    """Never sent."""
+    TIMER: Wait.Kind.ValueType  # 1
+    """Its deadline."""
+    EVENT: Wait.Kind.ValueType  # 2
+    """An event."""
+
+    STEP_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    step: _builtins.str
+    """The step's path."""
+    kind: Global___Wait.Kind.ValueType
+    """What ends the wait."""
+    topic: _builtins.str
+    """Of an EVENT: the topic or pattern that it waits for."""
+    @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """When a TIMER ends, and when the wait for an EVENT fails with TIMEOUT."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    def __init__(
+        self,
+        *,
+        step: _builtins.str = ...,
+        kind: Global___Wait.Kind.ValueType = ...,
+        topic: _builtins.str = ...,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "kind", b"kind", "step", b"step", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Wait: _TypeAlias = Wait  # noqa: Y015
 
 @_typing.final
 class Error(_message.Message):

@@ -107,7 +107,7 @@ class GetStatusResponse(_message.Message):
 
     @_builtins.property
     def due_work(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Runs by state of their queue row: READY, LEASED, DELAYED."""
+        """Runs by state of their queue row: READY, LEASED, DELAYED, WAITING."""
 
     @_builtins.property
     def oldest_ready_age(self) -> _duration_pb2.Duration:

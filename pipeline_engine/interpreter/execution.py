@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ordinaut.clock import Clock
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
 from pipeline_engine.attempt import render
 from pipeline_engine.failure import Failure
 from pipeline_engine.interpreter.run import Run, roots_of
@@ -17,7 +17,7 @@ from pipeline_engine.interpreter.signals import Act, Expired, Failed, Fork, Sign
 from pipeline_engine.interpreter.strand import Strand
 from pipeline_engine.journal import FAILED, SUCCEEDED
 from pipeline_engine.language.plan import Plan
-from pipeline_engine.requests import Answer, Commit, Delayed, Ending, Finished, Perform, Request, Sleep
+from pipeline_engine.requests import Answer, Commit, Delayed, Ending, Finished, Perform, Request, Sleep, Suspended
 from pipeline_engine.retry import MAX_DELAY_IN_ENGINE_SECONDS
 
 HANDLER_SECONDS = 60.0
@@ -37,9 +37,12 @@ class Turn:
 
 
 class Fiber:
-    """A strand under way: its fork while it waits for others, the number of its ask while it waits for the outside."""
+    """A strand under way: its fork while it waits for others, the number of its ask while it waits for the outside.
 
-    __slots__ = ("ask", "children", "fork", "generator", "gone", "parent", "started", "wakes")
+    `wait` is what it waits for beyond this stay, asked for at the monotonic time `asked`.
+    """
+
+    __slots__ = ("ask", "asked", "children", "fork", "generator", "gone", "parent", "started", "wait", "wakes")
 
     def __init__(self, generator: Generator[Wish, Any, Any], parent: "Fiber | None" = None) -> None:
         self.generator = generator
@@ -49,6 +52,8 @@ class Fiber:
         self.children: set[Fiber] | None = None
         self.ask = 0
         self.wakes: float | None = None
+        self.wait: Wait | None = None
+        self.asked = 0.0
         self.gone = False
 
 
@@ -63,6 +68,7 @@ class Execution:
         self._asked: dict[int, Fiber] = {}
         self._writers: list[tuple[Fiber, Until | Act]] = []
         self._writing: Fiber | None = None
+        self._waiting: list[Fiber] = []
         self._last_ask = 0
         self._fibers = 1
         self._sleeping = 0
@@ -100,8 +106,8 @@ class Execution:
         if self.ending is None:
             if self._writers and self._writing is None:
                 self._write()
-            if self._sleeping:
-                self._doze()
+            if self._sleeping or self._waiting:
+                self._rest()
         if turn.dropped:
             turn.asks = [(ask, request) for ask, request in turn.asks if ask in self._asked]
         return turn
@@ -118,6 +124,9 @@ class Execution:
             self._ready.append((fiber, None))
         elif isinstance(wish, Until | Act):
             self._writers.append((fiber, wish))
+        elif isinstance(wish, Wait):
+            fiber.wait, fiber.asked = wish, self._run.clock.monotonic()
+            self._waiting.append(fiber)
         elif isinstance(wish, Fork):
             fiber.fork, fiber.started = wish, 0
             self._spawn(fiber, wish)
@@ -201,14 +210,28 @@ class Execution:
             fiber, Perform(entries, wish.step, wish.idempotency_key) if isinstance(wish, Act) else Commit(entries)
         )
 
-    def _doze(self) -> None:
-        """Gives the engine back when all that is left is to wait for long: until the first strand may go on."""
+    def _rest(self) -> None:
+        """Gives the engine back when all that is left is to wait, for something or for long."""
         now = self._run.clock.monotonic()
         delays = [fiber.wakes - now for fiber in self._asked.values() if fiber.wakes is not None]
-        if len(delays) == len(self._asked) and min(delays, default=0) > MAX_DELAY_IN_ENGINE_SECONDS:
-            ending = Delayed(self._run.journal.take(), math.ceil(min(delays) * 1000))
-            self._cancel(self._root)
-            self.ending = ending
+        waiting = [fiber for fiber in self._waiting if not fiber.gone]
+        if len(delays) < len(self._asked) or not (delays or waiting):
+            return
+        if min(delays, default=math.inf) <= MAX_DELAY_IN_ENGINE_SECONDS:
+            return
+        wake_ms = math.ceil(min(delays, default=0) * 1000)
+        entries = self._run.journal.take()
+        waits = [_remaining(fiber.wait, now - fiber.asked) for fiber in waiting if fiber.wait]
+        ending = Suspended(entries, waits, wake_ms) if waits else Delayed(entries, wake_ms)
+        self._cancel(self._root)
+        self.ending = ending
+
+
+def _remaining(wait: Wait, seconds: float) -> Wait:
+    """What is left of a wait that was asked for so long ago."""
+    if wait.HasField("deadline_ms"):
+        wait.deadline_ms = max(0, wait.deadline_ms - round(seconds * 1000))
+    return wait
 
 
 def _script(run: Run, roots: dict[str, Any]) -> Generator[Wish, Any, Finished]:

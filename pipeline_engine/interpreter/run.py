@@ -20,14 +20,27 @@ MAX_ITERATIONS = 10_000
 class Run:
     """The state of one run while it is in this engine; `fraction` gives [0, 1) for a key: the jitter of retries."""
 
-    __slots__ = ("_deadline", "_wall_us", "account", "clock", "fraction", "iterations", "journal", "plan", "root")
+    __slots__ = (
+        "_deadline",
+        "_wall_us",
+        "account",
+        "clock",
+        "created_us",
+        "fraction",
+        "heard_us",
+        "iterations",
+        "journal",
+        "plan",
+        "root",
+    )
 
     def __init__(self, plan: Plan, start: RunStart, clock: Clock, fraction: Callable[[str], float]) -> None:
         self.plan = plan
         self.clock = clock
         self.fraction = fraction
         self.root = start.root
-        self.journal = Journal(start.journal)
+        self.created_us = self.heard_us = start.created_us
+        self.journal = Journal(start.journal, start.waits)
         self.account = Account()
         self.iterations = 0
         self._wall_us = int((clock.now().timestamp() - clock.monotonic()) * 1_000_000)
@@ -39,7 +52,7 @@ class Run:
         if self.plan.timeout is None:
             return limit
         began_us = start.journal[0].start_us if start.journal else self.now_us()
-        elapsed = max(0.0, (self.now_us() - began_us) / 1_000_000)
+        elapsed = max(0.0, (self.now_us() - began_us) / 1_000_000 - start.waited_ms / 1000)
         return min(limit, now + self.plan.timeout - elapsed)
 
     def grant(self, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.failure import Failure
 from pipeline_engine.requests import Answer, Call, Sleep
 
@@ -56,8 +56,8 @@ class Fork:
     make: "Callable[[int], Steps]"
 
 
-Wish = Until | Act | Fork | Call | Sleep
+Wish = Until | Act | Fork | Call | Sleep | Wait
 Steps = Generator[Wish, "Answer | Signal", Signal | None]
-"""A strand: it says what it needs, and at its end None or what ended it early."""
+"""A strand: it says what it needs, and at its end None or what ended it early. A Wait is never answered."""
 Attempt = Generator[Wish, "Answer | Signal", Failure | Signal | None]
 """A part of a strand that may fail."""

@@ -19,7 +19,7 @@ from pipeline_engine.failure import DENIED, TIMEOUT, TOOL_ERROR, Failure
 from pipeline_engine.interpreter import blocks
 from pipeline_engine.interpreter.run import Run
 from pipeline_engine.interpreter.signals import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
-from pipeline_engine.interpreter.waiting import wait
+from pipeline_engine.interpreter.waiting import heard, wait
 from pipeline_engine.journal import FAILED, SKIPPED, SUCCEEDED
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.requests import Call, Output, Sleep
@@ -30,10 +30,11 @@ from pipeline_engine.tools.definition import Kind, Tool
 class Strand:
     """One line of steps: `prefix` begins their paths, `mark` is the entry that must be durable before the next effect.
 
-    `last` is the output of the step that ended last.
+    `last` is the output of the step that ended last. `heard_us` is the time after which an event is news: when the
+    run was enqueued, or what the line has waited for last.
     """
 
-    __slots__ = ("last", "mark", "prefix", "roots", "run")
+    __slots__ = ("heard_us", "last", "mark", "prefix", "roots", "run")
 
     def __init__(self, run: Run, prefix: str, roots: dict[str, Any], mark: int = 0) -> None:
         self.run = run
@@ -41,10 +42,13 @@ class Strand:
         self.roots = roots
         self.mark = mark
         self.last: Any = None
+        self.heard_us = run.created_us
 
     def inside(self, prefix: str, **roots: Any) -> "Strand":
         """A strand below this one, which sees what this one sees and `roots`."""
-        return Strand(self.run, prefix, {**self.roots, **roots}, self.mark)
+        inner = Strand(self.run, prefix, {**self.roots, **roots}, self.mark)
+        inner.heard_us = self.heard_us
+        return inner
 
     def sequence(self, steps: Sequence[StepPlan]) -> Steps:
         """Runs steps in order; gives what ended them early, None when all are done."""
@@ -82,15 +86,15 @@ class Strand:
             return recorded.attempt + 1 if again else failure
         self.save(step, orjson.loads(recorded.output) if recorded.output else None)
         if step.kind is Kind.WAIT and recorded.tool:
-            return recorded.attempt  # it may not be over
+            heard(self, self.last)
         stops = step.kind is Kind.STOP and recorded.state == SUCCEEDED and bool(recorded.tool)
         return Stopped(recorded.output) if stops else None
 
     def _unless_skipped(self, step: StepPlan, path: str) -> int | Failure | None:
-        if step.condition is None:
+        if step.condition is None or path in self.run.journal.waits or path in self.run.journal.begun:
             return 1
         start_us = self.run.now_us()
-        self.enter(step, path, 1, start_us)
+        self._enter(step, path, 1, start_us)
         try:
             if step.condition(self.roots, self.run.account):
                 return 1
@@ -103,8 +107,7 @@ class Strand:
         self.save(step, None)
         return None
 
-    def enter(self, step: StepPlan, path: str, attempt: int, start_us: int) -> None:
-        """Makes `step` known, where an expression asks for it."""
+    def _enter(self, step: StepPlan, path: str, attempt: int, start_us: int) -> None:
         if "step" in self.run.plan.roots:
             self.roots["step"] = {
                 "id": step.id,
@@ -130,16 +133,22 @@ class Strand:
             return (yield from blocks.group(self, step, step.body, path))
         if step.branches is not None:
             return (yield from blocks.fork(self, step, step.branches, path))
-        if step.kind is Kind.WAIT:
-            return (yield from wait(self, step, path))
         if step.pure:
             return self._pure(step, path)
+        if step.kind is Kind.WAIT:
+            return (yield from self._wait(step, path))
         return (yield from self._attempts(step, path, attempt))
+
+    def _wait(self, step: StepPlan, path: str) -> Attempt:
+        if self.run.remaining() <= 0:
+            return Expired(_run_timeout(step, path, 1))
+        self._enter(step, path, 1, self.run.now_us())
+        return (yield from wait(self, step, path))
 
     def _pure(self, step: StepPlan, path: str) -> Failure | Stopped | None:
         """A step that touches nothing outside of the run."""
         start_us = self.run.now_us()
-        self.enter(step, path, 1, start_us)
+        self._enter(step, path, 1, start_us)
         if step.kind in {Kind.DENIED, Kind.UNKNOWN}:
             return self.record_failure(step, path, 1, start_us, b"", _uncallable(step), repeated=False)
         found = render_input(step, self.roots, self.run.account)
@@ -164,12 +173,12 @@ class Strand:
             if self.mark > run.journal.durable:
                 yield Until(self.mark)
             if run.remaining() <= 0:
-                return Expired(run_timeout(step, path, attempt))
+                return Expired(_run_timeout(step, path, attempt))
             failure = yield from self._attempt(step, path, attempt)
             if failure is None:
                 return None
             if run.remaining() <= 0:
-                return Expired(run_timeout(step, path, attempt))
+                return Expired(_run_timeout(step, path, attempt))
             if type(failure) is not Failure or not is_repeated(failure, step.retry, attempt):
                 return failure
             yield Sleep(self._delay(step, path, attempt))
@@ -188,7 +197,7 @@ class Strand:
 
     def _attempt(self, step: StepPlan, path: str, attempt: int) -> Attempt:
         start_us = self.run.now_us()
-        self.enter(step, path, attempt, start_us)
+        self._enter(step, path, attempt, start_us)
         found = render_input(step, self.roots, self.run.account)
         if isinstance(found, Failure):
             return self.record_failure(step, path, attempt, start_us, b"", found, repeated=False)
@@ -221,6 +230,10 @@ class Strand:
             raise TypeError("a call is answered with an output or a failure")
         repeated = is_repeated(answer, step.retry, attempt) and self.run.remaining() > 0
         return self.record_failure(step, path, attempt, start_us, found.body, answer, repeated=repeated)
+
+    def record(self, entry: JournalEntry) -> None:
+        """Notes an entry that came from outside."""
+        self._note(entry, durable_first=True)
 
     def record_joined(self, step: StepPlan, path: str, start_us: int, output: bytes, value: Any) -> None:
         """Notes that all iterations or branches of a step are done: an entry without a tool."""
@@ -298,7 +311,7 @@ class Strand:
         """Runs handlers with `error` as a root name."""
         inner = self.inside(prefix, error=failure.to_dict())
         signal = yield from inner.sequence(steps)
-        self.mark = inner.mark
+        self.mark, self.heard_us = inner.mark, inner.heard_us
         return signal
 
 
@@ -308,6 +321,5 @@ def _uncallable(step: StepPlan) -> Failure:
     return Failure(TOOL_ERROR, f"unknown tool {step.uses}")
 
 
-def run_timeout(step: StepPlan, path: str, attempt: int) -> Failure:
-    """The failure of a run that has run out of time at a step."""
+def _run_timeout(step: StepPlan, path: str, attempt: int) -> Failure:
     return Failure(TIMEOUT, "the run has taken longer than it may", step=path, tool=step.uses, attempt=attempt)

@@ -1,63 +1,124 @@
-"""`orchestrator.wait`: its end is recorded when it begins, so that a resumed run waits for what is left."""
+"""Steps that wait, for a time or for an event: asked for once, known in a later stay of the run.
+
+What was asked and what came of it stands in the journal only once there is a result. Until then `RunStart.waits` says
+what has been asked, so that nothing is rendered twice: `now` is another one after a wait.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ordinaut.expressions.times import format_moment, moment_of_us, parse_duration
-from pipeline_engine.attempt import render_input
+from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.expressions.times import format_moment, parse_duration
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
+from ordinaut.names import TopicPatternError, topic_matcher
+from pipeline_engine.attempt import expression_failure, render_input
 from pipeline_engine.failure import VALIDATION_INPUT, Failure
-from pipeline_engine.interpreter.signals import Attempt, Expired
+from pipeline_engine.interpreter.signals import Attempt
+from pipeline_engine.journal import FAILED, WAITING
 from pipeline_engine.language.moments import read_moment
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.requests import Sleep
 
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand
 
+TIMER = "orchestrator.wait"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def wait(strand: "Strand", step: StepPlan, path: str) -> Attempt:
-    """Lets the time pass; the run fails when it has not that much."""
-    run = strand.run
-    recorded = run.journal.past.get(path)
-    end_us = recorded.end_us if recorded is not None else _begin(strand, step, path)
-    if isinstance(end_us, Failure):
-        return end_us
-    while (left := (end_us - run.now_us()) / 1_000_000) > 0:
-        if run.remaining() <= 0:
-            failure = Failure("TIMEOUT", "the run has taken longer than it may", step=path, tool=step.uses, attempt=1)
-            return Expired(failure)
-        yield Sleep(min(left, run.remaining()))
+    """Asks to wait, or goes on with what came of it."""
+    asked = strand.run.journal.waits.get(path)
+    if asked is None:
+        start_us = strand.run.now_us()
+        wish = _rendered(strand, step, path)
+        if isinstance(wish, Failure):
+            return strand.record_failure(step, path, 1, start_us, b"", wish, repeated=False)
+        yield wish
+    elif asked.state == WAITING:
+        yield Wait(path=path)
+    else:
+        return _result(strand, step, asked)
+    raise AssertionError("a run that waits goes on in another stay")
+
+
+def heard(strand: "Strand", output: dict[str, Any]) -> None:
+    """Notes what a line of steps has waited for: what came before it is no news to the line any more."""
+    moment = read_moment(output["until"] if "until" in output else output["publish_time"])
+    if moment is not None:
+        strand.heard_us = (moment - EPOCH) // MICROSECOND + 1
+        strand.run.heard_us = max(strand.run.heard_us, strand.heard_us)
+
+
+def _result(strand: "Strand", step: StepPlan, entry: JournalEntry) -> Failure | None:
+    strand.record(entry)
+    if entry.state == FAILED:
+        return Failure.from_json(entry.error)
+    strand.save(step, orjson.loads(entry.output))
+    heard(strand, strand.last)
     return None
 
 
-def _begin(strand: "Strand", step: StepPlan, path: str) -> int | Failure:
-    start_us = strand.run.now_us()
-    strand.enter(step, path, 1, start_us)
+def _rendered(strand: "Strand", step: StepPlan, path: str) -> Wait | Failure:
     found = render_input(step, strand.roots, strand.run.account)
     if isinstance(found, Failure):
-        return strand.record_failure(step, path, 1, start_us, b"", found, repeated=False)
-    end_us = _end(found.value, start_us)
-    if isinstance(end_us, Failure):
-        return strand.record_failure(step, path, 1, start_us, found.body, end_us, repeated=False)
-    output = {"until": moment_of_us(end_us)}
-    strand.record_success(step, path, 1, start_us, found.body, orjson.dumps(output), output, max(start_us, end_us))
-    return end_us
+        return found
+    wish = Wait(path=path, tool=step.uses, input=found.body)
+    try:
+        if step.uses == TIMER:
+            _fill_timer(wish, found.value)
+        else:
+            _fill_event(wish, found.value, strand.heard_us)
+    except _UnreadableError as error:
+        return Failure(VALIDATION_INPUT, error.message, pointer=f"/{error.key}")
+    except ExpressionError as error:
+        return expression_failure(error)
+    return wish
 
 
-def _end(given: dict[str, Any], start_us: int) -> int | Failure:
-    """When it is over, in microseconds since 1970 UTC."""
-    if "for" in given:
-        span = parse_duration(given["for"].strip())
-        if span is None:
-            return Failure(VALIDATION_INPUT, "a duration such as `90s` is expected", pointer="/for")
-        return start_us + span // MICROSECOND
-    moment = read_moment(given["until"])
-    if moment is None or moment >= LAST:
-        return Failure(VALIDATION_INPUT, f"an RFC 3339 time before {format_moment(LAST)} is expected", pointer="/until")
+class _UnreadableError(Exception):
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+        self.message = message
+
+
+def _fill_timer(wish: Wait, given: dict[str, Any]) -> None:
+    wish.kind = "TIMER"
+    if "until" in given:
+        wish.deadline_us = _moment_us(given, "until")
+    else:
+        wish.deadline_ms = _milliseconds(given, "for")
+
+
+def _fill_event(wish: Wait, given: dict[str, Any], heard_us: int) -> None:
+    try:
+        topic_matcher(given["topic"])
+    except TopicPatternError as error:
+        raise _UnreadableError("topic", str(error)) from None
+    wish.kind, wish.topic = "EVENT", given["topic"]
+    wish.deadline_ms = _milliseconds(given, "timeout")
+    wish.since_us = _moment_us(given, "since") if "since" in given else heard_us
+    if "match" in given:
+        match = given["match"]
+        for expression in [match] if isinstance(match, str) else match:
+            compile_expression(expression)
+        wish.match = orjson.dumps(match)
+
+
+def _moment_us(given: dict[str, Any], key: str) -> int:
+    moment = read_moment(given[key])
+    if moment is None or not FIRST <= moment < LAST:
+        raise _UnreadableError(key, f"an RFC 3339 time before {format_moment(LAST)} is expected")
     return (moment - EPOCH) // MICROSECOND
+
+
+def _milliseconds(given: dict[str, Any], key: str) -> int:
+    span = parse_duration(given[key].strip())
+    if span is None:
+        raise _UnreadableError(key, "a duration such as `90s` is expected")
+    return max(1, span // timedelta(milliseconds=1))

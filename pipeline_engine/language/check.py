@@ -12,9 +12,10 @@ from pipeline_engine.language.moments import check_wait
 from pipeline_engine.language.references import Names, check_condition, check_value
 from pipeline_engine.language.scope import Scope, is_bounded
 
-LATER_TOOLS = frozenset({"wait_event", "request_approval", "run_task", "run_pipeline"})
-WAIT = "orchestrator.wait"
+LATER_TOOLS = frozenset({"request_approval", "run_task", "run_pipeline"})
+TIMER = "orchestrator.wait"
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
+WAITING = frozenset({TIMER, "orchestrator.wait_event"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +137,21 @@ class _Checker:
             self.taken[free] = step.place.field
 
     def _tool(self, step: Step) -> None:
+        if step.uses in WAITING:
+            self._wait(step)
         tool = self.surroundings.tools.get(step.uses)
         if tool is not None:
             check_input(step.input, tool.get("input_schema"), step.place.key("with"), step.uses, self.findings)
-            if step.uses == WAIT:
+            if step.uses == TIMER:
                 check_wait(step.input, step.place.key("with"), self.findings)
         elif step.uses and step.uses not in self.tool_names:
             self._unknown_tool(step)
+
+    def _wait(self, step: Step) -> None:
+        """A wait is not tried again, and how long it takes stands in its input."""
+        for key in [name for name, value in (("timeout", step.timeout), ("retry", step.retry)) if value is not None]:
+            message = f"`{key}` belongs to tools that are called; how long to wait stands in `with`"
+            self.findings.problem(step.place.key(key), message, fix=("Takes it away.", [step.place.key(key).remove()]))
 
     def _unknown_tool(self, step: Step) -> None:
         where = step.place.key("uses")

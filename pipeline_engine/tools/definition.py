@@ -35,6 +35,7 @@ BUILT_IN_KINDS: Mapping[str, Kind] = {
     "orchestrator.emit": Kind.EFFECT,
     "orchestrator.get_state": Kind.EFFECT,
     "orchestrator.put_state": Kind.EFFECT,
+    "orchestrator.wait_event": Kind.WAIT,
 }
 PURE = frozenset({Kind.SET, Kind.FAIL, Kind.STOP, Kind.UNKNOWN, Kind.DENIED})
 """Calls that touch nothing: repeating them after a crash gives the same."""

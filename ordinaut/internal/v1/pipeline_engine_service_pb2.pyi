@@ -250,6 +250,7 @@ class EngineFrame(_message.Message):
     EFFECTS_FIELD_NUMBER: _builtins.int
     RUNS_FIELD_NUMBER: _builtins.int
     DELAYS_FIELD_NUMBER: _builtins.int
+    SUSPENSIONS_FIELD_NUMBER: _builtins.int
     credit: _builtins.int
     """How many more runs the worker may start on this stream, added to what was given before."""
     @_builtins.property
@@ -268,6 +269,10 @@ class EngineFrame(_message.Message):
     def delays(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunDelayed]:
         """Runs that go on later."""
 
+    @_builtins.property
+    def suspensions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunSuspended]:
+        """Runs that go on when something has happened."""
+
     def __init__(
         self,
         *,
@@ -276,10 +281,11 @@ class EngineFrame(_message.Message):
         effects: _abc.Iterable[Global___Effect] | None = ...,
         runs: _abc.Iterable[Global___RunFinished] | None = ...,
         delays: _abc.Iterable[Global___RunDelayed] | None = ...,
+        suspensions: _abc.Iterable[Global___RunSuspended] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "delays", b"delays", "effects", b"effects", "finished", b"finished", "runs", b"runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "delays", b"delays", "effects", b"effects", "finished", b"finished", "runs", b"runs", "suspensions", b"suspensions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -342,6 +348,9 @@ class RunStart(_message.Message):
     NOW_US_FIELD_NUMBER: _builtins.int
     REMAINING_MS_FIELD_NUMBER: _builtins.int
     JOURNAL_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
+    WAITED_MS_FIELD_NUMBER: _builtins.int
+    CREATED_US_FIELD_NUMBER: _builtins.int
     handle: _builtins.int
     """Names the run on this stream; unique for each claim."""
     hash: _builtins.str
@@ -358,9 +367,19 @@ class RunStart(_message.Message):
     """What `now` is: microseconds since 1970 UTC."""
     remaining_ms: _builtins.int
     """How long the run may still take; 0: no limit."""
+    waited_ms: _builtins.int
+    """For how long it has waited so far, which does not count as time that it takes."""
+    created_us: _builtins.int
+    """When it was enqueued, in microseconds since 1970 UTC."""
     @_builtins.property
     def journal(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalEntry]:
         """Every entry recorded so far, in order."""
+
+    @_builtins.property
+    def waits(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalEntry]:
+        """The waits that it has asked for and whose results are not in the journal: complete entries, those without a result
+        in state WAITING.
+        """
 
     def __init__(
         self,
@@ -374,10 +393,13 @@ class RunStart(_message.Message):
         now_us: _builtins.int = ...,
         remaining_ms: _builtins.int = ...,
         journal: _abc.Iterable[Global___JournalEntry] | None = ...,
+        waits: _abc.Iterable[Global___JournalEntry] | None = ...,
+        waited_ms: _builtins.int = ...,
+        created_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_us", b"created_us", "event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -403,7 +425,7 @@ class JournalEntry(_message.Message):
     attempt: _builtins.int
     """1 for the first try."""
     state: _builtins.str
-    """SUCCEEDED, FAILED or SKIPPED, as `ordinaut.v1.StepRun.State`."""
+    """SUCCEEDED, FAILED or SKIPPED, as `ordinaut.v1.StepRun.State`; in `RunStart.waits` also WAITING."""
     tool: _builtins.str
     """The tool's full name; empty for a skipped step."""
     input: _builtins.bytes
@@ -624,3 +646,104 @@ class RunDelayed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunDelayed: _TypeAlias = RunDelayed  # noqa: Y015
+
+@_typing.final
+class RunSuspended(_message.Message):
+    """A run that goes on when one of its waits has a result, without a worker until then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDLE_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
+    WAKE_MS_FIELD_NUMBER: _builtins.int
+    handle: _builtins.int
+    """The run."""
+    wake_ms: _builtins.int
+    """When it goes on whatever happens, from now; 0: never."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalEntry]:
+        """Entries that are not durable yet, in order."""
+
+    @_builtins.property
+    def waits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Wait]:
+        """Everything that it waits for now; what it waited for earlier and is not here is given up."""
+
+    def __init__(
+        self,
+        *,
+        handle: _builtins.int = ...,
+        entries: _abc.Iterable[Global___JournalEntry] | None = ...,
+        waits: _abc.Iterable[Global___Wait] | None = ...,
+        wake_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "handle", b"handle", "waits", b"waits", "wake_ms", b"wake_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunSuspended: _TypeAlias = RunSuspended  # noqa: Y015
+
+@_typing.final
+class Wait(_message.Message):
+    """Something that a step waits for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TOOL_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    MATCH_FIELD_NUMBER: _builtins.int
+    SINCE_US_FIELD_NUMBER: _builtins.int
+    DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    DEADLINE_US_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """The step."""
+    kind: _builtins.str
+    """TIMER or EVENT; empty for one of `RunStart.waits`, which goes on as it is."""
+    tool: _builtins.str
+    """The tool's full name."""
+    input: _builtins.bytes
+    """The step's input, as JSON."""
+    topic: _builtins.str
+    """Of an EVENT: the topic or pattern."""
+    match: _builtins.bytes
+    """Of an EVENT: the condition on it, JSON: an expression, or an object of expressions and the values they must have.
+    Empty: none.
+    """
+    since_us: _builtins.int
+    """Of an EVENT: the earliest that counts, in microseconds since 1970 UTC."""
+    deadline_ms: _builtins.int
+    """When the wait is over, from now."""
+    deadline_us: _builtins.int
+    """When the wait is over, in microseconds since 1970 UTC."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        tool: _builtins.str = ...,
+        input: _builtins.bytes = ...,
+        topic: _builtins.str = ...,
+        match: _builtins.bytes = ...,
+        since_us: _builtins.int = ...,
+        deadline_ms: _builtins.int | None = ...,
+        deadline_us: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "since_us", b"since_us", "tool", b"tool", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__deadline_ms: _TypeAlias = _typing.Literal["deadline_ms"]  # noqa: Y015
+    _WhichOneofArgType__deadline_ms: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms"]  # noqa: Y015
+    _WhichOneofReturnType__deadline_us: _TypeAlias = _typing.Literal["deadline_us"]  # noqa: Y015
+    _WhichOneofArgType__deadline_us: _TypeAlias = _typing.Literal["_deadline_us", b"_deadline_us"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__deadline_ms) -> _WhichOneofReturnType__deadline_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__deadline_us) -> _WhichOneofReturnType__deadline_us | None: ...
+
+Global___Wait: _TypeAlias = Wait  # noqa: Y015

@@ -91,7 +91,27 @@ def spread_document() -> dict[str, Any]:
     )
 
 
-DOCUMENTS = {"everything": everything(), "failing": failing_document(), "spread": spread_document()}
+def waiting_document() -> dict[str, Any]:
+    """Waits in a line, in branches and in a loop, with calls and effects between them."""
+    hour = {"for": "1h"}
+    until = step("until", "orchestrator.wait", input={"until": "2030-01-01T00:00:00Z"})
+    reply = step("reply", "orchestrator.wait_event", input={"topic": "reply.*", "timeout": "7d"})
+    return pipeline(
+        step("ask", "orchestrator.emit", input={"topic": "t", "data": {"at": "${now}"}}),
+        step("pause", "orchestrator.wait", input=hour, condition="now < '2027-01-15T08:00:01Z'"),
+        {"id": "both", "branches": {"left": [until, step("l", LIST, input={"start": "x"})], "right": [reply]}},
+        {"id": "each", "foreach": [1, 2, 3], "do": [step("nap", "orchestrator.wait", input=hour)]},
+        step("last", "orchestrator.emit", input={"topic": "t"}),
+        output={"n": "${length(steps.each)}", "r": "${steps.both.right.until}"},
+    )
+
+
+DOCUMENTS = {
+    "everything": everything(),
+    "failing": failing_document(),
+    "spread": spread_document(),
+    "waiting": waiting_document(),
+}
 BOUNDARIES = [
     (name, place, before)
     for name, document in DOCUMENTS.items()

@@ -7,11 +7,24 @@ from typing import Any
 
 import orjson
 
+from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
 from pipeline_engine.failure import TIMEOUT, Failure
 from pipeline_engine.interpreter.execution import Execution
 from pipeline_engine.language.compile import compile_plan
-from pipeline_engine.requests import Answer, Call, Commit, Delayed, Ending, Finished, Output, Perform, Request, Sleep
+from pipeline_engine.requests import (
+    Answer,
+    Call,
+    Commit,
+    Delayed,
+    Ending,
+    Finished,
+    Output,
+    Perform,
+    Request,
+    Sleep,
+    Suspended,
+)
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
 NOW_US = 1_800_000_000_000_000
@@ -67,6 +80,12 @@ class World:
     jitter: float = 1.0
     choose: Callable[[list[tuple[int, Request]]], int] = awake_first
     most_at_once: int = 0
+    waits: dict[str, JournalEntry] = field(default_factory=dict)
+    stays: list[list[str]] = field(default_factory=list)
+    deadlines: dict[str, int] = field(default_factory=dict)
+    happens: Callable[[list[str]], str] = lambda paths: paths[0]
+    now_us: int = NOW_US
+    waited_ms: int = 0
 
     def run(self) -> Finished:
         """To the end, through crashes and delays."""
@@ -77,8 +96,33 @@ class World:
                 continue
             if isinstance(ending, Finished):
                 return ending
+            if isinstance(ending, Suspended):
+                self._wait(ending)
+                continue
             self.slept.append(ending.delay_ms / 1000)
             self.clock.seconds += ending.delay_ms / 1000
+
+    def _wait(self, ending: Suspended) -> None:
+        """Keeps what the run waits for; unless something is there already, one of it comes: the earliest."""
+        named = {wait.path for wait in ending.waits}
+        self.stays.append(sorted(named))
+        self.waits = {path: entry for path, entry in self.waits.items() if path in named}
+        for wait in ending.waits:
+            if wait.kind and wait.path not in self.waits:
+                entry = JournalEntry(path=wait.path, attempt=1, state="WAITING", tool=wait.tool, input=wait.input)
+                self.waits[wait.path] = entry
+                left = wait.deadline_us or self.now_us + 1000 * wait.deadline_ms
+                self.deadlines[wait.path] = left
+        if all(entry.state == "WAITING" for entry in self.waits.values()):
+            self._happen(self.happens(sorted(self.waits, key=self.deadlines.__getitem__)))
+
+    def _happen(self, path: str) -> None:
+        entry, end_us = self.waits[path], self.deadlines[path]
+        entry.state, entry.output = "SUCCEEDED", orjson.dumps({"until": moment_of_us(end_us)})
+        passed_us = max(0, end_us - self.now_us)
+        self.clock.seconds += passed_us / 1_000_000
+        self.waited_ms += passed_us // 1000
+        self.now_us += passed_us
 
     def segment(self) -> Ending:
         """From the journal to an end, a delay or a crash."""
@@ -90,9 +134,12 @@ class World:
             params=orjson.dumps(self.params),
             run=b'{"name":"runs/r"}',
             event=b'{"data":{"x":1}}',
-            now_us=NOW_US,
+            now_us=self.now_us,
+            created_us=NOW_US - 5,
             remaining_ms=self.remaining_ms,
             journal=self.journal,
+            waits=list(self.waits.values()),
+            waited_ms=self.waited_ms,
         )
         execution = Execution(plan, start, self.clock, lambda _key: self.jitter)
         turn = execution.begin()

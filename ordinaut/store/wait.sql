@@ -1,0 +1,104 @@
+-- fragment forget: Ends what the runs that have left due_work as `gone` waited for. A run in its first stay never did.
+forgotten AS (
+  DELETE FROM wait
+  WHERE run = ANY(ARRAY(SELECT g.id FROM gone AS g WHERE g.claims > 1 OR g.state <> 'LEASED'))
+)
+
+-- query give_up: What locked runs waited for earlier and do not name any more.
+DELETE FROM wait AS w
+WHERE w.run = ANY(:runs::uuid[])
+  AND NOT EXISTS (
+    SELECT FROM unnest(:asking::uuid[], :paths::text[]) AS a (run, path) WHERE a.run = w.run AND a.path = w.path);
+
+-- query ask: What locked runs wait for from now on; what they wait for already stays as it is.
+INSERT INTO wait (
+  run, path, project, kind, tool, input, topic, match, since, deadline, error, create_time, resolve_time)
+SELECT
+  a.run, a.path, d.project, a.kind, a.tool, a.input, a.topic, a.match,
+  timestamptz 'epoch' + a.since_us * interval '1 microsecond',
+  coalesce(
+    timestamptz 'epoch' + a.deadline_us * interval '1 microsecond',
+    clock.now + a.deadline_ms * interval '1 millisecond'),
+  a.error, clock.now, CASE WHEN a.error IS NOT NULL THEN clock.now END
+FROM unnest(
+    :runs::uuid[], :paths::text[], :kinds::text[], :tools::text[], :inputs::jsonb[], :topics::text[], :matches::jsonb[],
+    :sinces::bigint[], :deadlines_us::bigint[], :deadlines_ms::bigint[], :errors::jsonb[])
+  AS a (run, path, kind, tool, input, topic, match, since_us, deadline_us, deadline_ms, error)
+JOIN due_work AS d ON d.id = a.run
+CROSS JOIN (SELECT clock_now() AS now) AS clock
+ON CONFLICT (run, path) DO NOTHING;
+
+-- query asked: What claimed runs wait for or have waited for, as entries of the journal.
+SELECT
+  run, path, tool, input::text AS input, result::text AS output, error::text AS error,
+  CASE WHEN resolve_time IS NULL THEN 'WAITING' WHEN error IS NULL THEN 'SUCCEEDED' ELSE 'FAILED' END AS state,
+  (extract(epoch FROM create_time) * 1000000)::bigint AS start_us,
+  (extract(epoch FROM coalesce(resolve_time, create_time)) * 1000000)::bigint AS end_us
+FROM wait
+WHERE run = ANY(:runs::uuid[]) AND kind <> 'DELAY';
+
+-- fragment event_wait: What an event is held against.
+SELECT run, path, project, topic, match::text AS match, since, deadline, scan_position
+FROM wait
+WHERE kind = 'EVENT' AND resolve_time IS NULL
+
+-- query open: The waits of some projects that an event of one of these topics may end.
+-- include event_wait
+  AND scanned AND NOT pattern AND project = ANY(:projects::text[]) AND topic = ANY(:topics::text[])
+UNION ALL
+-- include event_wait
+  AND scanned AND pattern AND project = ANY(:projects);
+
+-- query any_open: Whether any run of some projects waits for an event.
+SELECT EXISTS (
+  SELECT FROM wait WHERE kind = 'EVENT' AND resolve_time IS NULL AND project = ANY(:projects::text[]));
+
+-- query unscanned: Waits that may have come later than their event, the oldest first.
+-- include event_wait
+  AND NOT scanned
+ORDER BY create_time
+LIMIT :batch;
+
+-- query note_scan: Up to where events have been looked through.
+UPDATE wait AS w SET scan_position = s.position, scanned = s.done
+FROM unnest(:runs::uuid[], :paths::text[], :positions::bigint[], :done::boolean[]) AS s (run, path, position, done)
+WHERE w.run = s.run AND w.path = s.path;
+
+-- query resolve: The results of waits of locked runs; the first one wins.
+UPDATE wait AS w SET result = r.result, resolve_time = clock_now()
+FROM unnest(:runs::uuid[], :paths::text[], :results::jsonb[]) AS r (run, path, result)
+WHERE w.run = r.run AND w.path = r.path AND w.resolve_time IS NULL
+RETURNING w.run;
+
+-- fragment over: Open waits whose deadline has passed, once every event that came in time has been held against them.
+FROM position AS matched
+WHERE matched.name = 'matcher' AND w.resolve_time IS NULL AND w.deadline <= clock_now()
+  AND (w.kind <> 'EVENT' OR w.scanned
+    AND NOT EXISTS (
+      SELECT FROM outbox AS o
+      WHERE o.position IS NULL AND o.project = w.project AND o.create_time <= w.deadline)
+    AND NOT EXISTS (
+      SELECT FROM outbox AS o
+      WHERE o.position > matched.value AND o.project = w.project AND o.create_time <= w.deadline))
+
+-- query due: Runs with a wait that is over.
+SELECT DISTINCT run FROM (
+  SELECT w.run FROM wait AS w CROSS JOIN LATERAL (
+    SELECT
+-- include over
+  ) AS passed
+  ORDER BY w.deadline
+  LIMIT :batch
+) AS found;
+
+-- query expire: Ends the waits of locked runs that are over: a timer has its time, a wait for an event fails.
+UPDATE wait AS w SET
+  result = CASE WHEN w.kind = 'TIMER' THEN jsonb_build_object(
+    'until', to_char(w.deadline AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) END,
+  error = CASE WHEN w.kind = 'EVENT' THEN jsonb_build_object(
+    'code', 'TIMEOUT', 'message', format('no event that fits came on %s in time', w.topic), 'step', w.path,
+    'tool', w.tool, 'attempt', 1) END,
+  resolve_time = clock_now()
+-- include over
+  AND w.run = ANY(:runs::uuid[])
+RETURNING w.run;

@@ -1,0 +1,14 @@
+"""A run that is followed is told in lines."""
+
+from datetime import UTC, datetime
+
+from ordinaut.cli.live import lines
+from ordinaut.v1.run_pb2 import Run, Wait
+
+
+def test_a_waiting_run_says_for_what() -> None:
+    wait = Wait(step="reply", kind=Wait.EVENT, topic="order.done")
+    wait.deadline.FromDatetime(datetime(2026, 12, 24, 18, tzinfo=UTC))
+    first, last = lines(Run(name="runs/1", state=Run.WAITING, waits=[wait]))
+    assert first.startswith("reply WAITING for order.done until 2026-12-24")
+    assert last == "runs/1 WAITING"

@@ -12,6 +12,7 @@ from gateway.event_watch import EventWatch
 from gateway.events import Events
 from gateway.inline_run import InlineRun
 from gateway.method_scopes import method_scopes
+from gateway.occurrence_skip import OccurrenceSkip
 from gateway.paging import Pages
 from gateway.peers import Engines, Scheduler
 from gateway.run_watch import RunWatch
@@ -80,7 +81,15 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         "RunService": Runs(database, hints, pages, inline, run_watch, authenticator),
         "StateService": State(database, pages),
         "SystemService": System(database, components),
-        "TaskService": Tasks(database, hints, pages, check, SchedulePreview(database, scheduler), start),
+        "TaskService": Tasks(
+            database,
+            hints,
+            pages,
+            check,
+            SchedulePreview(database, scheduler),
+            start,
+            OccurrenceSkip(database, scheduler),
+        ),
         "ToolService": Tools(database, pages, engines, ToolCall(database, inline, run_watch, authenticator)),
     }
     for name, work in (("hints", hints), ("run_watch", run_watch), ("event_watch", event_watch)):

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from gateway.coming import decided
 from gateway.fields import DESCRIPTION_MAX, DISPLAY_NAME_MAX, Problems
 from gateway.peers import PREVIEW_SECONDS, Engines, Scheduler
 from gateway.rerooting import join, reroot
@@ -25,7 +27,7 @@ from gateway.values import timestamp, to_json, to_python
 from ordinaut.errors import OrdinautError, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
-from ordinaut.store import due_work, tool
+from ordinaut.store import tool
 from ordinaut.store.cursor import EventTriggerRow
 from ordinaut.store.database import Database
 from ordinaut.store.task import Definition
@@ -35,6 +37,7 @@ from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from ordinaut.v1.task_pb2 import Task
 
 UPCOMING = 5
+ASKED_MAX = 1000
 BESIDE_THE_PIPELINE = ("params", "params_schema")  # what an engine reports with paths that begin at the task
 
 
@@ -107,14 +110,18 @@ class TaskCheck:
         Nothing while the scheduler is away.
         """
         async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
-        request = ValidateScheduleRequest(schedule=task.schedule, now=timestamp(now), stored=True, task_uid=task.uid)
-        request.count = UPCOMING if task.state == Task.ACTIVE else 0
+            people = await decided(connection, UUID(task.uid))
+        request = ValidateScheduleRequest(
+            schedule=task.schedule, now=timestamp(people.now), stored=True, task_uid=task.uid
+        )
+        request.after_time.FromDatetime(people.since)
+        if task.state == Task.ACTIVE:
+            request.count = min(UPCOMING + len(people.skipped), ASKED_MAX)
         try:
             answer = await self._scheduler.validate(request, seconds=PREVIEW_SECONDS)
         except OrdinautError:
             return
-        task.upcoming.extend(answer.upcoming)
+        task.upcoming.extend(people.shown(answer.upcoming, UPCOMING))
         task.explanation = answer.explanation
 
     async def _tools(self, project: str, document: Any) -> NamedTools:

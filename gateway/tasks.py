@@ -7,12 +7,14 @@ from gateway.caller import Caller, current_caller
 from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.lifecycle import announce_task
+from gateway.occurrence_skip import OccurrenceSkip
 from gateway.occurrences import Occurrences
 from gateway.ordering import parse_order
 from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
 from gateway.schedule_preview import SchedulePreview
+from gateway.snooze import Snooze
 from gateway.task_check import TaskCheck
 from gateway.task_create import TaskCreate
 from gateway.task_record import require_etag, to_task
@@ -27,6 +29,7 @@ from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
 from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import (
@@ -46,6 +49,8 @@ from ordinaut.v1.task_service_pb2 import (
     PreviewScheduleResponse,
     ResumeTaskRequest,
     RunTaskRequest,
+    SkipOccurrenceRequest,
+    SnoozeTaskRequest,
     UpdateTaskRequest,
     ValidateTaskRequest,
 )
@@ -59,7 +64,14 @@ class Tasks(TaskServiceServicer):
     """Answers calls about tasks."""
 
     def __init__(
-        self, database: Database, hints: Hints, pages: Pages, check: TaskCheck, preview: SchedulePreview, start: TaskRun
+        self,
+        database: Database,
+        hints: Hints,
+        pages: Pages,
+        check: TaskCheck,
+        preview: SchedulePreview,
+        start: TaskRun,
+        skip: OccurrenceSkip,
     ) -> None:
         self._database = database
         self._hints = hints
@@ -70,6 +82,8 @@ class Tasks(TaskServiceServicer):
         self._preview = preview
         self._occurrences = Occurrences(database, pages)
         self._start = start
+        self._skip = skip
+        self._snooze = Snooze(database, check)
 
     async def CreateTask(self, request: CreateTaskRequest, context: Context) -> Task:
         """Stores a checked task with its cursor and event triggers, and answers with its next times."""
@@ -169,6 +183,18 @@ class Tasks(TaskServiceServicer):
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
         return await self._start.start(request, caller, name)
+
+    async def SkipOccurrence(self, request: SkipOccurrenceRequest, context: Context) -> Occurrence:
+        """Takes one coming occurrence away."""
+        caller, name = current_caller(), task_id(request.name)
+        caller.require(WRITE, name)
+        return await self._skip.skip(request, caller, name)
+
+    async def SnoozeTask(self, request: SnoozeTaskRequest, context: Context) -> Task:
+        """Has the next occurrence start later."""
+        caller, name = current_caller(), task_id(request.name)
+        caller.require(WRITE, name)
+        return await self._snooze.snooze(request, caller, name)
 
     async def _set_state(self, request: PauseTaskRequest | ResumeTaskRequest, state: str, reason: str) -> Task:
         caller, name = current_caller(), task_id(request.name)

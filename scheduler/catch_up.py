@@ -12,7 +12,7 @@ from ordinaut.telemetry import get_logger
 from scheduler import next_instant
 from scheduler.lifecycle import set_aside
 from scheduler.metrics import ENQUEUED, UNFIRED
-from scheduler.missed import CatchUpPolicy, Passed, missed
+from scheduler.missed import CatchUpPolicy, Passed, Steps, missed
 from scheduler.schedule import CompiledSchedule
 
 log = get_logger()
@@ -38,23 +38,28 @@ class CatchUp:
             row = await cursor.late(connection)
             if row is None:
                 return False
-            try:
-                passed, columns = await asyncio.to_thread(_computed, row)
-            except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the catching up of all others
-                await set_aside(connection, row["task"], f"could not be caught up: {defect}")
+            # What was snoozed waits for the moment that a person chose, not for a policy about missed ones.
+            if not row["snoozed"] and not await self._moved_to_next(connection, row):
                 return True
-            await record(connection, row, passed)
-            if passed.next is None:
-                await _move(connection, row, passed)
-                await cursor.plan(connection, columns)
-                return True
-            await cursor.plan(connection, columns)
             fired = await cursor.fire_one(connection, row["task"])
             await cursor.count_catch_up(connection, self._per_second)
         ENQUEUED.labels("catch_up").inc(fired.enqueued)
-        log.info("caught_up", task=str(row["task"]), recorded=passed.count)
         self._hints.send(WORK, OUTBOX)
         return True
+
+    async def _moved_to_next(self, connection: Connection, row: Any) -> bool:
+        """Accounts for what is not to run, and moves the cursor to the instant that is; False when there is none."""
+        try:
+            passed, columns = await asyncio.to_thread(_computed, row)
+        except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the catching up of all others
+            await set_aside(connection, row["task"], f"could not be caught up: {defect}")
+            return False
+        await record(connection, row, passed)
+        if passed.next is None:
+            await _move(connection, row, passed)
+        await cursor.plan(connection, columns)
+        log.info("caught_up", task=str(row["task"]), recorded=passed.count)
+        return passed.next is not None
 
 
 def _computed(row: Any) -> tuple[Passed, cursor.PlanColumns]:
@@ -64,7 +69,7 @@ def _computed(row: Any) -> tuple[Passed, cursor.PlanColumns]:
     passed = missed(schedule, CatchUpPolicy.of(document), row)
     instant, state, columns = passed.next, passed.state, cursor.PlanColumns()
     if not passed.all_seen:
-        instant, state = schedule.next(passed.last_instant, state)
+        instant, state = Steps(schedule, row["skipped"]).next(passed.last_instant, state)
     if instant is not None:
         next_instant.add(columns, row["task"], row["generation"], schedule, instant, state)
     return passed, columns

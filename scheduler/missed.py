@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -80,15 +81,42 @@ class Passed:
         self.last_instant = instant.time
 
 
+class Steps:
+    """The instants of a schedule without those that somebody has skipped: their rows stand already."""
+
+    def __init__(self, schedule: CompiledSchedule, skipped: Iterable[datetime]) -> None:
+        self.schedule = schedule
+        self._skipped = frozenset(skipped)
+
+    def next(self, after: datetime, state: Mapping[str, Any] | None = None) -> tuple[Instant | None, dict[str, Any]]:
+        """As `CompiledSchedule.next`."""
+        return self._step(self.schedule.next, after, state)
+
+    def next_open(
+        self, after: datetime, state: Mapping[str, Any] | None = None
+    ) -> tuple[Instant | None, dict[str, Any]]:
+        """As `CompiledSchedule.next_open`."""
+        return self._step(self.schedule.next_open, after, state)
+
+    def _step(
+        self, step: Callable[..., tuple[Instant | None, dict[str, Any]]], after: datetime, state: Any
+    ) -> tuple[Instant | None, dict[str, Any]]:
+        instant, state = step(after, state)
+        while instant is not None and instant.time in self._skipped:
+            instant, state = step(instant.time, state)
+        return instant, state
+
+
 def missed(schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any) -> Passed:
     """The oldest missed instants of a late cursor and what becomes of them, up to the first that is to run.
 
     `row` is the cursor's. When there are too many for one transaction, those that could be among the newest are left.
     """
     task, after, now = row["task"], row["last_instant"], row["now"]
-    newest, all_open_seen = _newest(schedule, policy, task, after, now)
+    steps = Steps(schedule, row["skipped"])
+    newest, all_open_seen = _newest(steps, policy, task, after, now)
     passed = Passed(after)
-    instant, passed.state = schedule.next(after, json.loads(row["trigger_state"] or "null"))
+    instant, passed.state = steps.next(after, json.loads(row["trigger_state"] or "null"))
     while instant is not None and fire_time(schedule, task, instant) <= now:
         if passed.count >= INSTANTS_PER_TRANSACTION:
             passed.all_seen = False
@@ -103,35 +131,33 @@ def missed(schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any) -> Passe
         else:
             passed.next = instant
             break
-        instant, passed.state = schedule.next(instant.time, passed.state)
+        instant, passed.state = steps.next(instant.time, passed.state)
     return passed
 
 
-def passed_while_paused(
-    schedule: CompiledSchedule, after: datetime, state: dict[str, Any] | None, until: datetime
-) -> Passed:
+def passed_while_paused(steps: Steps, after: datetime, state: dict[str, Any] | None, until: datetime) -> Passed:
     """The instants of a pause, up to the limit of one transaction."""
     passed = Passed(after)
-    instant, passed.state = schedule.next(after, state)
+    instant, passed.state = steps.next(after, state)
     while instant is not None and instant.time <= until:
         if passed.count >= INSTANTS_PER_TRANSACTION:
             passed.all_seen = False
             break
         passed.add("PAUSED", "the task was paused", instant)
-        instant, passed.state = schedule.next(instant.time, passed.state)
+        instant, passed.state = steps.next(instant.time, passed.state)
     return passed
 
 
 def _newest(
-    schedule: CompiledSchedule, policy: CatchUpPolicy, task: UUID, after: datetime, now: datetime
+    steps: Steps, policy: CatchUpPolicy, task: UUID, after: datetime, now: datetime
 ) -> tuple[datetime | None, bool]:
     """Where the newest `keep` begin among those that can be seen at once, and whether these are all."""
     most = INSTANTS_PER_TRANSACTION + policy.keep
     kept: deque[datetime] = deque(maxlen=policy.keep)
-    instant, state = schedule.next_open(after)
+    instant, state = steps.next_open(after)
     for _ in range(most):
-        if instant is None or fire_time(schedule, task, instant) > now:
+        if instant is None or fire_time(steps.schedule, task, instant) > now:
             return (kept[0] if kept else None), True
         kept.append(instant.time)
-        instant, state = schedule.next_open(instant.time, state)
+        instant, state = steps.next_open(instant.time, state)
     return (kept[0] if kept else None), False

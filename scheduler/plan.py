@@ -16,7 +16,7 @@ from scheduler import next_instant
 from scheduler.catch_up import record
 from scheduler.lifecycle import complete, set_aside
 from scheduler.metrics import PLANNED
-from scheduler.missed import Passed, passed_while_paused
+from scheduler.missed import Passed, Steps, passed_while_paused
 from scheduler.schedule import CompiledSchedule
 
 BATCH_SECONDS = 0.1
@@ -102,13 +102,13 @@ def compute(rows: Sequence[Any]) -> Planned:
 
 def _compute_one(row: Any, planned: Planned) -> None:
     schedule = CompiledSchedule.compile(json.loads(row["schedule"]))
-    state = json.loads(row["trigger_state"] or "null")
+    state, steps = json.loads(row["trigger_state"] or "null"), Steps(schedule, row["skipped"])
     if row["paused_until"] is not None:
-        passed = passed_while_paused(schedule, row["last_instant"], state, row["paused_until"])
+        passed = passed_while_paused(steps, row["last_instant"], state, row["paused_until"])
         if passed.count:
             planned.paused.append((row, passed))
             return
-    instant, state = schedule.next(row["last_instant"], state)
+    instant, state = steps.next(row["last_instant"], state)
     next_instant.add(planned.columns, row["task"], row["generation"], schedule, instant, state)
     if instant is None and schedule.has_time_triggers:
         planned.ended.append(row["task"])

@@ -1,6 +1,7 @@
 """The gRPC face of what the scheduler knows about time."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from ordinaut.internal.v1 import scheduler_service_pb2_grpc
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
+from scheduler.schedule import CompiledSchedule, Instant
 from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.upcoming import shown
@@ -55,7 +57,10 @@ def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) ->
         return response
     try:
         task = UUID(request.task_uid) if request.task_uid else None
-        response.upcoming.extend(upcoming(checked.schedule, after, request.count, task))
+        for instant in _instants(compiled(checked.schedule), after, request.count):
+            response.upcoming.append(shown(instant, compiled(checked.schedule), task))
+            response.keys.append(instant.key_nominal)
+            response.triggers.append(instant.trigger_id)
         response.explanation = sentence(checked.schedule, now, request.language or DEFAULT)
         if request.yearly:
             response.runs_per_year = runs_per_year(compiled(checked.schedule), after)
@@ -71,15 +76,17 @@ def upcoming(schedule: Schedule, after: datetime, count: int, task: UUID | None 
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
     plan = compiled(schedule)
+    return [shown(instant, plan, task) for instant in _instants(plan, after, count)]
+
+
+def _instants(plan: CompiledSchedule, after: datetime, count: int) -> Iterator[Instant]:
     state: dict[str, Any] = {}
-    coming = []
     for _ in range(count):
         instant, state = plan.next_open(after, state)
         if instant is None:
-            break
-        coming.append(shown(instant, plan, task))
+            return
+        yield instant
         after = instant.time
-    return coming
 
 
 def _moment(timestamp: Timestamp, field: str) -> datetime:

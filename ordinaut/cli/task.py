@@ -117,6 +117,37 @@ def resume_task(context: typer.Context, name: Name) -> None:
     _changed(context, lambda client: client.tasks.ResumeTask(request))
 
 
+@app.command("skip")
+def skip_occurrence(
+    context: typer.Context,
+    name: Name,
+    occurrence: Annotated[str, typer.Argument(help="The id of a coming one, as `task get` shows: 20261025T003000Z.")],
+    reason: Annotated[str, typer.Option(help="Kept with the occurrence.")] = "",
+) -> None:
+    """Take one coming occurrence away."""
+    session = session_of(context)
+    request = requests.SkipOccurrenceRequest(name=with_prefix("tasks", name), occurrence=occurrence, reason=reason)
+    skipped = session.call(lambda client: client.tasks.SkipOccurrence(request))
+    print_json(skipped) if session.as_json else typer.echo(f"{skipped.name} SKIPPED")
+
+
+@app.command("snooze")
+def snooze_task(
+    context: typer.Context,
+    name: Name,
+    delay: Annotated[str, typer.Option("--for", help="So much later: 10m, 1h30m.")] = "",
+    until: Annotated[str, typer.Option(help="Or at this moment (RFC 3339).")] = "",
+) -> None:
+    """Have the next occurrence start later."""
+    if bool(delay) == bool(until):
+        raise typer.BadParameter("give either --for or --until")
+    session = session_of(context)
+    chosen = {"delay": delay} if delay else {"until_time": until}
+    request = filled({"name": with_prefix("tasks", name), **chosen}, requests.SnoozeTaskRequest(), "")
+    task: Task = session.call(lambda client: client.tasks.SnoozeTask(request))
+    print_json(task) if session.as_json else _tell(task, "snoozed")
+
+
 @app.command("occurrences")
 def list_occurrences(
     context: typer.Context,

@@ -91,16 +91,33 @@ async def replan(
     return generation
 
 
-async def fire_if_due(connection: Connection, task: UUID) -> None:
-    """Locks the cursor and fires it when it is due: done before whatever would change it."""
-    if await SQL.lock.value(connection, task=task):
+async def fire_if_due(connection: Connection, task: UUID, *, snoozed_too: bool = True) -> None:
+    """Locks the cursor and fires it when it is due: done before whatever would change it.
+
+    What was snoozed and would have been due by now is fired as well, unless `snoozed_too` is False.
+    """
+    if await SQL.lock.value(connection, task=task, snoozed_too=snoozed_too):
         await SQL.fire_one.row(connection, task=task)
 
 
 async def pause(connection: Connection, task: UUID) -> None:
     """Fires what is due, then nothing until `resume`."""
-    await fire_if_due(connection, task)
+    await fire_if_due(connection, task, snoozed_too=False)
     await SQL.pause.run(connection, task=task)
+
+
+async def coming(connection: Connection, task: UUID) -> Record:
+    """What a cursor says next: (next_instant, next_fire_time, next_outcome, interval_end, snoozed, now, decided).
+
+    `decided`: the ledger has an outcome for that instant already.
+    """
+    row: Record = await SQL.coming.row(connection, task=task)
+    return row
+
+
+async def snooze(connection: Connection, task: UUID, moment: datetime) -> None:
+    """Has the next instant of a locked cursor start at `moment`."""
+    await SQL.snooze.run(connection, task=task, moment=moment)
 
 
 async def resume(connection: Connection, task: UUID) -> None:

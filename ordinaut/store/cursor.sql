@@ -24,8 +24,20 @@ SET
 WHERE task = :task
 RETURNING generation;
 
--- query lock: Locks the cursor before an edit. What is due is not to wait for its jitter.
-SELECT next_instant <= clock_now() AS due FROM schedule_cursor WHERE task = :task FOR UPDATE;
+-- query lock: Locks the cursor before an edit. What is due is not to wait for its jitter, nor, if asked, a snooze.
+SELECT CASE WHEN snoozed AND NOT :snoozed_too::boolean THEN next_fire_time ELSE next_instant END <= clock_now() AS due
+FROM schedule_cursor
+WHERE task = :task
+FOR UPDATE;
+
+-- query coming: What a locked cursor says next.
+SELECT next_instant, next_fire_time, next_outcome, interval_end, snoozed, clock_now() AS now,
+  EXISTS (SELECT FROM occurrence AS o WHERE o.task = c.task AND o.instant = c.next_instant) AS decided
+FROM schedule_cursor AS c
+WHERE task = :task;
+
+-- query snooze: The next instant starts at another moment.
+UPDATE schedule_cursor SET next_fire_time = :moment, snoozed = true WHERE task = :task AND next_instant IS NOT NULL;
 
 -- query pause: Nothing fires until resumed.
 UPDATE schedule_cursor
@@ -105,7 +117,9 @@ WHERE next_fire_time >= clock_now() - interval '5 seconds' AND next_fire_time < 
 
 -- fragment to_compute: What is needed to compute a cursor's instants.
   c.task, t.project, c.generation, c.last_instant, c.trigger_state::text AS trigger_state, v.schedule::text AS schedule,
-  c.paused_until, clock_now() AS now
+  c.paused_until, c.snoozed, clock_now() AS now,
+  ARRAY(SELECT o.instant FROM occurrence AS o
+    WHERE o.task = c.task AND o.instant > c.last_instant AND o.outcome = 'SKIPPED') AS skipped
 FROM schedule_cursor AS c
 JOIN task AS t ON t.uid = c.task
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
@@ -140,7 +154,7 @@ UPDATE schedule_cursor AS c
 SET
   next_instant = p.next_instant, next_fire_time = coalesce(p.next_fire_time, 'infinity'), next_key = p.next_key,
   next_outcome = p.next_outcome, next_trigger = p.next_trigger, next_params = p.next_params, interval_end = p.interval_end,
-  trigger_state = p.trigger_state, paused_until = NULL
+  trigger_state = p.trigger_state, paused_until = NULL, snoozed = false
 FROM unnest(
   :tasks::uuid[], :instants::timestamptz[], :fire_times::timestamptz[], :outcomes::text[], :keys::text[],
   :triggers::text[], :params::jsonb[], :ends::timestamptz[], :states::jsonb[])

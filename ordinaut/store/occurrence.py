@@ -8,7 +8,7 @@ from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
-OUTCOMES = frozenset({"ENQUEUED", "SKIPPED_OVERLAP", "COALESCED", "MISSED", "PAUSED", "EXCLUDED"})
+OUTCOMES = frozenset({"ENQUEUED", "SKIPPED_OVERLAP", "COALESCED", "MISSED", "PAUSED", "EXCLUDED", "SKIPPED"})
 FIELDS = {
     "outcome": Field("o.outcome", choices=OUTCOMES),
     "time": Field("coalesce(o.instant, o.create_time)", Kind.TIME, sort="coalesce(o.instant, o.create_time)"),
@@ -39,3 +39,21 @@ class OccurrenceRecord:
 async def list_page(connection: Connection, *, task: UUID, selection: Selection, size: int) -> list[OccurrenceRecord]:
     """At most `size` rows of a task that `selection` (over FIELDS) picks."""
     return [OccurrenceRecord(**row) for row in await SQL.list.page(connection, selection, task=task, size=size)]
+
+
+async def skip(
+    connection: Connection, *, task: UUID, instant: datetime, nominal: str, trigger: str, reason: str
+) -> OccurrenceRecord | None:
+    """Takes a coming instant of a task away, whose cursor is locked; None when it is not in the future.
+
+    `nominal` is its key without the generation. The record is what the ledger says afterwards, which need not be
+    SKIPPED.
+    """
+    await SQL.skip.run(connection, task=task, instant=instant, nominal=nominal, trigger=trigger, reason=reason)
+    row = await SQL.at.row(connection, task=task, instant=instant)
+    return OccurrenceRecord(**row) if row else None
+
+
+async def skipped_ahead(connection: Connection, task: UUID) -> list[datetime]:
+    """The instants to come that were skipped."""
+    return [row["instant"] for row in await SQL.skipped_ahead.rows(connection, task=task)]

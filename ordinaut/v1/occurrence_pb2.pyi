@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Occurrence(_message.Message):
-    """A due moment of a task and what became of it. Everything in it is set by the server, and nothing changes later."""
+    """A due moment of a task and what became of it. Everything in it is set by the server, and nothing changes later, but
+    for an ENQUEUED one whose run does not start by its deadline: it becomes MISSED.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -39,11 +41,13 @@ class Occurrence(_message.Message):
         COALESCED: Occurrence._Outcome.ValueType  # 3
         """It was missed, and so was a later one, which stands for it."""
         MISSED: Occurrence._Outcome.ValueType  # 4
-        """It was missed, and the catch-up policy does not run it."""
+        """It was missed, and the catch-up policy does not run it; or its run did not start by its deadline."""
         PAUSED: Occurrence._Outcome.ValueType  # 5
         """The task was paused."""
         EXCLUDED: Occurrence._Outcome.ValueType  # 6
         """Its day is excluded."""
+        SKIPPED: Occurrence._Outcome.ValueType  # 7
+        """SkipOccurrence took it away before it was due."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """What became of it."""
@@ -57,11 +61,13 @@ class Occurrence(_message.Message):
     COALESCED: Occurrence.Outcome.ValueType  # 3
     """It was missed, and so was a later one, which stands for it."""
     MISSED: Occurrence.Outcome.ValueType  # 4
-    """It was missed, and the catch-up policy does not run it."""
+    """It was missed, and the catch-up policy does not run it; or its run did not start by its deadline."""
     PAUSED: Occurrence.Outcome.ValueType  # 5
     """The task was paused."""
     EXCLUDED: Occurrence.Outcome.ValueType  # 6
     """Its day is excluded."""
+    SKIPPED: Occurrence.Outcome.ValueType  # 7
+    """SkipOccurrence took it away before it was due."""
 
     NAME_FIELD_NUMBER: _builtins.int
     TRIGGER_FIELD_NUMBER: _builtins.int

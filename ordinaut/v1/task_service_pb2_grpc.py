@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from ordinaut.v1 import occurrence_pb2 as ordinaut_dot_v1_dot_occurrence__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
 from ordinaut.v1 import task_service_pb2 as ordinaut_dot_v1_dot_task__service__pb2
@@ -97,6 +98,16 @@ class TaskServiceStub:
         self.ResumeTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/ResumeTask',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ResumeTaskRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__pb2.Task.FromString,
+                _registered_method=True)
+        self.SkipOccurrence = channel.unary_unary(
+                '/ordinaut.v1.TaskService/SkipOccurrence',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.SkipOccurrenceRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_occurrence__pb2.Occurrence.FromString,
+                _registered_method=True)
+        self.SnoozeTask = channel.unary_unary(
+                '/ordinaut.v1.TaskService/SnoozeTask',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.SnoozeTaskRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__pb2.Task.FromString,
                 _registered_method=True)
         self.RunTask = channel.unary_unary(
@@ -212,6 +223,26 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SkipOccurrence(self, request, context):
+        """Takes exactly one coming occurrence away; the ledger says SKIPPED at once. Skipping it again changes nothing.
+        Errors: NOT_FOUND (no such task, or none of its coming occurrences has that id), FAILED_PRECONDITION (TASK_STATE)
+        when it has another outcome already, ABORTED (ETAG_MISMATCH) when the schedule changes meanwhile, UNAVAILABLE
+        (SCHEDULER_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SnoozeTask(self, request, context):
+        """Postpones the next occurrence, and no other: it keeps its id and its scheduled time, and starts later. It must
+        start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
+        Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
+        occurrence that is to run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunTask(self, request, context):
         """Starts a run now, beside the schedule.
         Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP), RESOURCE_EXHAUSTED
@@ -282,6 +313,16 @@ def add_TaskServiceServicer_to_server(servicer, server):
             'ResumeTask': grpc.unary_unary_rpc_method_handler(
                     servicer.ResumeTask,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ResumeTaskRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__pb2.Task.SerializeToString,
+            ),
+            'SkipOccurrence': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipOccurrence,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.SkipOccurrenceRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_occurrence__pb2.Occurrence.SerializeToString,
+            ),
+            'SnoozeTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.SnoozeTask,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.SnoozeTaskRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__pb2.Task.SerializeToString,
             ),
             'RunTask': grpc.unary_unary_rpc_method_handler(
@@ -615,6 +656,60 @@ class TaskService:
             target,
             '/ordinaut.v1.TaskService/ResumeTask',
             ordinaut_dot_v1_dot_task__service__pb2.ResumeTaskRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SkipOccurrence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/SkipOccurrence',
+            ordinaut_dot_v1_dot_task__service__pb2.SkipOccurrenceRequest.SerializeToString,
+            ordinaut_dot_v1_dot_occurrence__pb2.Occurrence.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SnoozeTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/SnoozeTask',
+            ordinaut_dot_v1_dot_task__service__pb2.SnoozeTaskRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__pb2.Task.FromString,
             options,
             channel_credentials,

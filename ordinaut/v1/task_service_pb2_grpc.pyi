@@ -6,6 +6,7 @@ Tasks."""
 from collections import abc as _abc
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
+from ordinaut.v1 import occurrence_pb2 as _occurrence_pb2
 from ordinaut.v1 import run_pb2 as _run_pb2
 from ordinaut.v1 import task_pb2 as _task_pb2
 from ordinaut.v1 import task_service_pb2 as _task_service_pb2
@@ -91,6 +92,18 @@ class TaskServiceStub:
     """Fires again from now on; what passed meanwhile is recorded as PAUSED. An active task stays active.
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
     """
+    SkipOccurrence: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.SkipOccurrenceRequest, _occurrence_pb2.Occurrence]
+    """Takes exactly one coming occurrence away; the ledger says SKIPPED at once. Skipping it again changes nothing.
+    Errors: NOT_FOUND (no such task, or none of its coming occurrences has that id), FAILED_PRECONDITION (TASK_STATE)
+    when it has another outcome already, ABORTED (ETAG_MISMATCH) when the schedule changes meanwhile, UNAVAILABLE
+    (SCHEDULER_UNAVAILABLE).
+    """
+    SnoozeTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.SnoozeTaskRequest, _task_pb2.Task]
+    """Postpones the next occurrence, and no other: it keeps its id and its scheduled time, and starts later. It must
+    start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
+    Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
+    occurrence that is to run.
+    """
     RunTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RunTaskRequest, _run_pb2.Run]
     """Starts a run now, beside the schedule.
     Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP), RESOURCE_EXHAUSTED
@@ -156,6 +169,18 @@ class TaskServiceAsyncStub(TaskServiceStub):
     ResumeTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ResumeTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
     """Fires again from now on; what passed meanwhile is recorded as PAUSED. An active task stays active.
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
+    """
+    SkipOccurrence: _aio.UnaryUnaryMultiCallable[_task_service_pb2.SkipOccurrenceRequest, _occurrence_pb2.Occurrence]  # type: ignore[assignment]
+    """Takes exactly one coming occurrence away; the ledger says SKIPPED at once. Skipping it again changes nothing.
+    Errors: NOT_FOUND (no such task, or none of its coming occurrences has that id), FAILED_PRECONDITION (TASK_STATE)
+    when it has another outcome already, ABORTED (ETAG_MISMATCH) when the schedule changes meanwhile, UNAVAILABLE
+    (SCHEDULER_UNAVAILABLE).
+    """
+    SnoozeTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.SnoozeTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
+    """Postpones the next occurrence, and no other: it keeps its id and its scheduled time, and starts later. It must
+    start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
+    Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
+    occurrence that is to run.
     """
     RunTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RunTaskRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Starts a run now, beside the schedule.
@@ -291,6 +316,30 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_task_pb2.Task, _abc.Awaitable[_task_pb2.Task]]:
         """Fires again from now on; what passed meanwhile is recorded as PAUSED. An active task stays active.
         Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
+        """
+
+    @_abc_1.abstractmethod
+    def SkipOccurrence(
+        self,
+        request: _task_service_pb2.SkipOccurrenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_occurrence_pb2.Occurrence, _abc.Awaitable[_occurrence_pb2.Occurrence]]:
+        """Takes exactly one coming occurrence away; the ledger says SKIPPED at once. Skipping it again changes nothing.
+        Errors: NOT_FOUND (no such task, or none of its coming occurrences has that id), FAILED_PRECONDITION (TASK_STATE)
+        when it has another outcome already, ABORTED (ETAG_MISMATCH) when the schedule changes meanwhile, UNAVAILABLE
+        (SCHEDULER_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def SnoozeTask(
+        self,
+        request: _task_service_pb2.SnoozeTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_pb2.Task, _abc.Awaitable[_task_pb2.Task]]:
+        """Postpones the next occurrence, and no other: it keeps its id and its scheduled time, and starts later. It must
+        start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
+        Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
+        occurrence that is to run.
         """
 
     @_abc_1.abstractmethod

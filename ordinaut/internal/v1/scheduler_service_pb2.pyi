@@ -89,6 +89,8 @@ class ValidateScheduleResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
     RUNS_PER_YEAR_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    TRIGGERS_FIELD_NUMBER: _builtins.int
     explanation: _builtins.str
     """When it runs, in one sentence."""
     runs_per_year: _builtins.int
@@ -109,6 +111,14 @@ class ValidateScheduleResponse(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is accepted and probably not meant."""
 
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of each coming occurrence: its key without the generation, `cron:20261025T033000`."""
+
+    @_builtins.property
+    def triggers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of each coming occurrence: the id of its trigger."""
+
     def __init__(
         self,
         *,
@@ -118,10 +128,12 @@ class ValidateScheduleResponse(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         explanation: _builtins.str = ...,
         runs_per_year: _builtins.int = ...,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+        triggers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "runs_per_year", b"runs_per_year", "schedule", b"schedule", "upcoming", b"upcoming", "violations", b"violations", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "keys", b"keys", "runs_per_year", b"runs_per_year", "schedule", b"schedule", "triggers", b"triggers", "upcoming", b"upcoming", "violations", b"violations", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 
 from ordinaut.errors import NotFoundError
+from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import WatchRunResponse
 from ordinaut.v1.task_pb2 import Task
@@ -162,3 +163,22 @@ def test_pause_resume_and_delete_name_the_task(cli: Cli, gateway: Gateway) -> No
 
 def _watched(run: Run) -> WatchRunResponse:
     return WatchRunResponse(run=run)
+
+
+def test_an_occurrence_is_skipped_and_the_next_one_snoozed(cli: Cli, gateway: Gateway) -> None:
+    skipped = Occurrence(name="tasks/a/occurrences/20261225T060000Z", outcome=Occurrence.SKIPPED)
+    gateway.answers = {"SkipOccurrence": skipped, "SnoozeTask": Task(name="tasks/a")}
+    assert cli("task", "skip", "a", "20261225T060000Z", "--reason", "x").out == f"{skipped.name} SKIPPED\n"
+    request = gateway.requests("SkipOccurrence")[0]
+    assert (request.name, request.occurrence, request.reason) == ("tasks/a", "20261225T060000Z", "x")
+    assert cli("task", "snooze", "a", "--for", "1h30m").out == "tasks/a snoozed\n"
+    assert cli("task", "snooze", "a", "--until", "2026-12-25T06:00:00Z").exit_code == 0
+    delayed, moved = gateway.requests("SnoozeTask")
+    assert delayed.delay.seconds == 5400
+    assert moved.HasField("until_time")
+
+
+@pytest.mark.parametrize("options", [(), ("--for", "1h", "--until", "2026-12-25T06:00:00Z"), ("--for", "soon")])
+def test_a_snooze_says_for_how_long_or_until_when(cli: Cli, gateway: Gateway, options: tuple[str, ...]) -> None:
+    assert cli("task", "snooze", "a", *options).exit_code == 2
+    assert gateway.asked == []

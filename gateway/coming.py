@@ -30,11 +30,11 @@ class Decided:
         """At most `count` of the planned occurrences as they will come."""
         coming = [found for found in planned if found.id not in self.skipped]
         if self.snoozed:
-            snoozed_id = occurrence_id("", self.snoozed[0])
+            snoozed_id, start = occurrence_id("", self.snoozed[0]), f"{self.snoozed[1]:%Y-%m-%dT%H:%M:%SZ}"
             for found in coming:
                 if found.id == snoozed_id:
                     found.fire_time.FromDatetime(self.snoozed[1])
-                    found.note = "; ".join(filter(None, (found.note, "snoozed")))
+                    found.note = "; ".join(filter(None, (found.note, f"snoozed until {start}")))
         return coming[:count]
 
 

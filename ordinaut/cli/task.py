@@ -234,6 +234,7 @@ def _tell(task: Task, outcome: str) -> None:
     if task.explanation:
         typer.echo(f"  {task.explanation}")
     for coming in task.upcoming:
-        typer.echo(f"  next {coming.local_time or moment(coming.fire_time)}")
+        note = f" ({coming.note})" if coming.note else ""
+        typer.echo(f"  next {coming.local_time or moment(coming.fire_time)}{note}")
     for warning in task.warnings:
         typer.echo(f"  warning: {warning}", err=True)

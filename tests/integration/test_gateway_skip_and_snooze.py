@@ -96,7 +96,8 @@ async def test_the_next_occurrence_is_snoozed_by_a_duration_and_to_a_moment(syst
     for _ in range(2):
         answer = await system.admin.tasks.SnoozeTask(request)
         assert answer.upcoming[0].fire_time.seconds == before[0].fire_time.seconds + 600
-        assert answer.upcoming[0].note == "snoozed"
+        start = answer.upcoming[0].fire_time.ToDatetime(UTC)
+        assert answer.upcoming[0].note == f"snoozed until {start:%Y-%m-%dT%H:%M:%SZ}"
     assert answer.upcoming[0].id == before[0].id
     assert answer.upcoming[1] == before[1]
     start = datetime.fromtimestamp(before[0].fire_time.seconds, UTC) + timedelta(hours=3)

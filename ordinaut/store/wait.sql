@@ -71,15 +71,19 @@ WHERE w.run = r.run AND w.path = r.path AND w.resolve_time IS NULL
 RETURNING w.run;
 
 -- fragment over: Open waits whose deadline has passed, once every event that came in time has been held against them.
-FROM position AS matched
-WHERE matched.name = 'matcher' AND w.resolve_time IS NULL AND w.deadline <= clock_now()
-  AND (w.kind <> 'EVENT' OR w.scanned
-    AND NOT EXISTS (
-      SELECT FROM outbox AS o
-      WHERE o.position IS NULL AND o.project = w.project AND o.create_time <= w.deadline)
-    AND NOT EXISTS (
-      SELECT FROM outbox AS o
-      WHERE o.position > matched.value AND o.project = w.project AND o.create_time <= w.deadline))
+-- The oldest of what is not matched yet stands among the first: positions rise with time, but for a transaction's length.
+FROM (
+  SELECT least(
+    (SELECT min(u.create_time) FROM (
+      SELECT create_time FROM outbox WHERE position IS NULL ORDER BY id LIMIT 1000) AS u),
+    (SELECT min(n.create_time) FROM (
+      SELECT create_time FROM outbox
+      WHERE position > (SELECT value FROM position WHERE name = 'matcher')
+      ORDER BY position
+      LIMIT 1000) AS n)) AS time
+) AS unmatched
+WHERE w.resolve_time IS NULL AND w.deadline <= clock_now()
+  AND (w.kind <> 'EVENT' OR w.scanned AND (unmatched.time IS NULL OR w.deadline < unmatched.time))
 
 -- query due: Runs with a wait that is over.
 SELECT DISTINCT run FROM (

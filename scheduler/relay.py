@@ -36,12 +36,16 @@ class Relay:
     async def _send(self) -> int:
         async with self._database.connection() as connection:
             rows = await event.unsent(connection, SEND_BATCH)
-            last = await event.last_position(connection) if rows else 0
         OUTBOX_AGE.set(rows[0]["age"] if rows else 0)
         if not rows:
             return 0
         try:
-            kept = await self._stream.append([entry_of(row) for row in rows], last)
+            newest = await self._stream.newest()
+            async with self._database.connection() as connection:
+                last = await event.last_position(connection)
+            if newest > last:
+                await self._stream.delete("it is ahead of the log: PostgreSQL was restored")
+            kept = await self._stream.append([entry_of(row) for row in rows])
         except STREAM_FAILURES as failure:
             self._note_away(failure)
             return 0

@@ -1,15 +1,9 @@
 -- Appends numbered rows of the event log, each under the id `<position>-0`, and trims the stream.
--- KEYS[1] the stream; ARGV: max length, the log's last position, then per row: position, uid, project, count, time, events.
--- Answers how many rows were new, or 'FOREIGN' when the stream is not a copy of this log: it holds another row under an
--- id, or reaches beyond the log's end (PostgreSQL was restored from a backup).
+-- KEYS[1] the stream; ARGV: max length, then per row: position, uid, project, count, time, events.
+-- Answers how many rows were new, or 'FOREIGN' when the stream holds another row under one of the ids.
 local key = KEYS[1]
-local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
-if newest[1] then
-  local position = tonumber(string.match(newest[1][1], '^(%d+)'))
-  if position > tonumber(ARGV[2]) then return 'FOREIGN' end
-end
 local new = 0
-for at = 3, #ARGV, 6 do
+for at = 2, #ARGV, 6 do
   local id = ARGV[at] .. '-0'
   local added = redis.pcall('XADD', key, 'MAXLEN', '~', ARGV[1], id,
     'uid', ARGV[at + 1], 'project', ARGV[at + 2], 'count', ARGV[at + 3], 'time', ARGV[at + 4], 'events', ARGV[at + 5])

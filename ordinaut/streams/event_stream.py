@@ -53,21 +53,32 @@ class EventStream:
         await self._redis.aclose()
         await self._reader.aclose()
 
-    async def append(self, entries: Sequence[Entry], last_position: int) -> bool:
+    async def newest(self) -> int:
+        """The position of the newest entry, 0 for an empty stream.
+
+        Read before the log's counter: entries are numbered before they are sent, so a stream that is ahead of a
+        counter read later is not a copy of this log.
+        """
+        found = await self._redis.xrevrange(KEY, count=1)
+        return int(found[0][0].partition(b"-")[0]) if found else 0
+
+    async def delete(self, why: str) -> None:
+        """Deletes a stream that is not a copy of this log."""
+        log.warning("stream_deleted", why=why)
+        await self._redis.delete(KEY)
+
+    async def append(self, entries: Sequence[Entry]) -> bool:
         """Appends rows in ascending order; rows that the stream has, or has trimmed, are passed over.
 
-        A stream that is not a copy of this log is deleted first.
-
         Returns:
-            False when the stream was deleted: everything is to be appended again.
+            False when the stream held a foreign row and was deleted: the rows are to be appended again.
         """
-        arguments: list[Any] = [self._max_length, last_position]
+        arguments: list[Any] = [self._max_length]
         for entry in entries:
             arguments += [entry.position, entry.uid, entry.project, entry.count, entry.time_us, entry.events]
         answer = await self._append(keys=[KEY], args=arguments)
         if answer in (b"FOREIGN", "FOREIGN"):
-            log.warning("stream_deleted", why="it is not a copy of this log")
-            await self._redis.delete(KEY)
+            await self.delete("it holds another row under a position of this log")
             return False
         return True
 
@@ -80,10 +91,6 @@ class EventStream:
         found = answer[KEY.encode()] if isinstance(answer, dict) else answer[0][1]
         rows = found[0] if found and isinstance(found[0], list) else found
         return [_entry(entry_id, fields) for entry_id, fields in rows]
-
-    async def lag_free(self) -> bool:
-        """Whether Redis answers."""
-        return bool(await self._redis.ping())
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:

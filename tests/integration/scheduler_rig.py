@@ -39,6 +39,9 @@ class Clockwork:
 class NoStream:
     """Redis that is away."""
 
+    async def newest(self) -> int:
+        raise ConnectionError("no Redis")
+
     async def append(self, *_arguments: Any) -> bool:
         """Fails."""
         raise ConnectionError("away")

@@ -35,8 +35,11 @@ WHERE position IS NOT NULL AND NOT sent
 ORDER BY position
 LIMIT :batch;
 
--- query mark_sent: The stream has them.
-UPDATE outbox SET sent = true WHERE id = ANY(:ids::bigint[]);
+-- query mark_sent: The stream has them; rows that another relay is marking at this moment are left to it.
+WITH mine AS MATERIALIZED (
+  SELECT id FROM outbox WHERE id = ANY(:ids::bigint[]) AND NOT sent ORDER BY id FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox AS o SET sent = true FROM mine WHERE o.id = mine.id;
 
 -- query read: The log from a position on, of one project or of all.
 SELECT id, project, position, count, events::text AS events, create_time

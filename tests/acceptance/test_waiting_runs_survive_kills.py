@@ -75,6 +75,7 @@ async def test_it_goes_on_behind_its_waits(tmp_path: Path) -> None:
                 await system.kill(service)
             run = await until_waiting(client, name, "both.answer.reply")
             assert (run.waits[0].kind, run.waits[0].topic) == (Wait.EVENT, "order.*")
+            await ended(client, [early], 60)
             status = await client.system.GetStatus(GetStatusRequest())
             assert (status.due_work["WAITING"], status.due_work["LEASED"]) == (1, 0)
             await system.kill_everything()

@@ -119,12 +119,6 @@ async def first_position(connection: Connection) -> int:
     return int(await SQL.first_position.value(connection))
 
 
-async def backlog(connection: Connection) -> Record:
-    """How many events wait to be numbered or sent, and the age of the oldest in seconds."""
-    row: Record = await SQL.backlog.row(connection)
-    return row
-
-
 async def lock_matcher(connection: Connection) -> int | None:
     """How far events are matched; None when another process is matching right now."""
     value: int | None = await SQL.lock_matcher.value(connection)

@@ -62,11 +62,6 @@ SELECT value FROM position WHERE name = 'events';
 -- query first_position: The first event still in the log, 0 when it is empty.
 SELECT coalesce(min(position), 0) FROM outbox WHERE position IS NOT NULL;
 
--- query backlog: Events that have no position yet, or that the stream may not have, and the age of the oldest.
-SELECT coalesce(sum(count), 0) AS events, coalesce(extract(epoch FROM clock_now() - min(create_time)), 0) AS age
-FROM outbox
-WHERE position IS NULL OR NOT sent;
-
 -- query lock_matcher: How far events are matched; one matcher at a time.
 SELECT value FROM position WHERE name = 'matcher' FOR UPDATE SKIP LOCKED;
 

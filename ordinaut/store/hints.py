@@ -42,11 +42,6 @@ class Hints:
             self._subscribers[topic].add(event)
         return event
 
-    def unsubscribe(self, event: asyncio.Event) -> None:
-        """Ends a subscription."""
-        for events in self._subscribers.values():
-            events.discard(event)
-
     def send(self, *topics: str) -> None:
         """Tells every process, this one at once, that a committed change concerns these topics."""
         for topic in topics:

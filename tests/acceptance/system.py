@@ -15,6 +15,7 @@ from ordinaut.client import Client
 
 START_SECONDS = 60.0
 END_SECONDS = 60.0
+STORES = {"postgres": b"/postgres\0-D\0", "valkey": b"valkey-server"}  # what their command lines hold
 LOOK_SECONDS = 0.02  # how often /proc is looked at: nothing tells of another process's children
 
 
@@ -65,12 +66,12 @@ class SystemUnderTest:
         return Client(self.said["grpc"], self.said["token"])
 
     def pids(self, service: str) -> list[int]:
-        """The present processes of a service."""
+        """The present processes of a service or a store."""
         assert self._process is not None
         return [pid for pid in _children(self._process.pid) if _runs(pid, service)]
 
     async def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Kills one process of a service and waits until another has taken its place."""
+        """Kills one process of a service or a store and waits until another has taken its place."""
         pid = (await self._until_some(service))[0]
         os.kill(pid, number)
         async with asyncio.timeout(START_SECONDS):
@@ -115,7 +116,8 @@ def _children(pid: int) -> list[int]:
 
 def _runs(pid: int, service: str) -> bool:
     with suppress(OSError):
-        return f"-m\0{service}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes() and _alive(pid)
+        sign = STORES.get(service, f"-m\0{service}\0".encode())
+        return sign in Path(f"/proc/{pid}/cmdline").read_bytes() and _alive(pid)
     return False
 
 

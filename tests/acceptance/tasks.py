@@ -5,15 +5,19 @@ import uuid
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
 
 from ordinaut.client import Client
 from ordinaut.client.resume import Patience, repeated
+from ordinaut.v1.event_pb2 import Event
+from ordinaut.v1.event_service_pb2 import PublishEventRequest
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import GetRunRequest
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
 
 CALLS_AT_ONCE = 20
+WAITING_SECONDS = 30.0
 
 
 def working_steps(count: int) -> dict[str, Any]:
@@ -63,3 +67,19 @@ async def ended(client: Client, names: list[str], within: float) -> dict[str, li
 
 async def get_run(client: Client, name: str) -> Run:
     return await client.runs.GetRun(GetRunRequest(name=name))
+
+
+async def publish(client: Client, topic: str, **data: Any) -> None:
+    told = Struct()
+    told.update(data)
+    request = PublishEventRequest(event=Event(topic=topic, data=told), request_id=str(uuid.uuid4()))
+    await repeated(lambda: client.events.PublishEvent(request), Patience())
+
+
+async def until_waiting(client: Client, name: str, *steps: str) -> Run:
+    """The run, once it is WAITING for exactly these steps."""
+    async with asyncio.timeout(WAITING_SECONDS):
+        async for run in client.watch_run(name):
+            if run.state == Run.WAITING and sorted(wait.step for wait in run.waits) == sorted(steps):
+                return run
+    raise AssertionError("it ended")

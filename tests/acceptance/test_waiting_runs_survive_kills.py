@@ -1,23 +1,13 @@
 """A run that waits holds no worker, and goes on behind its wait whatever was killed meanwhile."""
 
-import asyncio
-import uuid
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
-
-from ordinaut.client import Client
-from ordinaut.client.resume import Patience, repeated
-from ordinaut.v1.event_pb2 import Event
-from ordinaut.v1.event_service_pb2 import PublishEventRequest
-from ordinaut.v1.run_pb2 import Run, StepRun, Wait
+from ordinaut.v1.run_pb2 import StepRun, Wait
 from ordinaut.v1.system_service_pb2 import GetStatusRequest
 from tests.acceptance.system import SystemUnderTest
-from tests.acceptance.tasks import create_task, ended, get_run, run_task
+from tests.acceptance.tasks import create_task, ended, get_run, publish, run_task, until_waiting
 from tests.acceptance.tool_server import ToolServer
-
-WAITING_SECONDS = 30.0
 
 
 def work(step_id: str) -> dict[str, Any]:
@@ -43,22 +33,6 @@ def pipeline() -> dict[str, Any]:
         ],
         "output": {"left": "${steps.both.answer.done}"},
     }
-
-
-async def publish(client: Client, topic: str, **data: Any) -> None:
-    told = Struct()
-    told.update(data)
-    request = PublishEventRequest(event=Event(topic=topic, data=told), request_id=str(uuid.uuid4()))
-    await repeated(lambda: client.events.PublishEvent(request), Patience())
-
-
-async def until_waiting(client: Client, name: str, *steps: str) -> Run:
-    """The run, once it is WAITING for exactly these steps."""
-    async with asyncio.timeout(WAITING_SECONDS):
-        async for run in client.watch_run(name):
-            if run.state == Run.WAITING and sorted(wait.step for wait in run.waits) == sorted(steps):
-                return run
-    raise AssertionError("it ended")
 
 
 async def test_it_goes_on_behind_its_waits(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -14,12 +15,17 @@ from ordinaut.v1.tool_service_pb2 import CreateToolRequest
 
 @dataclass
 class ToolServer:
-    """`work.step {run, step}` answers after `seconds`; while `gate` is clear it answers nothing."""
+    """`work.step {run, step}` answers after `seconds`; while `gate` is clear it answers nothing.
+
+    `before` is awaited between the call and its answer, `after` behind the answer.
+    """
 
     seconds: float = 0.01
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     called: asyncio.Event = field(default_factory=asyncio.Event)
+    before: Callable[[str, str], Awaitable[None]] | None = None
+    after: Callable[[str, str], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> Self:
         self.gate.set()
@@ -57,4 +63,11 @@ class ToolServer:
         self.called.set()
         await self.gate.wait()
         await asyncio.sleep(self.seconds)  # the tool is at work
-        return web.json_response({"done": given["step"]})
+        if self.before is not None:
+            await self.before(given["run"], given["step"])
+        response = web.json_response({"done": given["step"]})
+        if self.after is not None:
+            await response.prepare(request)
+            await response.write_eof()
+            await self.after(given["run"], given["step"])
+        return response

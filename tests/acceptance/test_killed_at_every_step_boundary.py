@@ -1,0 +1,125 @@
+"""One pipeline of everything ends the same, whatever is killed at whichever boundary between two of its steps."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from ordinaut.client import Client
+from ordinaut.v1.run_pb2 import Run, StepRun
+from tests.acceptance.system import SystemUnderTest
+from tests.acceptance.tasks import create_task, ended, get_run, publish, run_task, until_waiting
+from tests.acceptance.tool_server import ToolServer
+
+VICTIMS = ("worker", "pipeline_engine", "scheduler", "gateway", "postgres")
+# Every run meets one row of victims, boundary by boundary; on request there is a run for each victim alone.
+PLANS: Sequence[Sequence[str]] = (
+    [[victim] for victim in VICTIMS] if os.environ.get("ORDINAUT_TEST_EVERY_VICTIM") else [VICTIMS]
+)
+END_SECONDS = 120.0
+
+
+def work(step_id: str, name: str = "") -> dict[str, Any]:
+    """A call that the tool server remembers under `name`."""
+    return {"id": step_id, "uses": "work.step", "retry": 20, "with": {"run": "${run.name}", "step": name or step_id}}
+
+
+ORDER = {"topic": "order.done", "match": {"data.run": "${run.name}"}, "timeout": "10m"}
+PIPELINE = {
+    "version": 1,
+    "steps": [
+        work("begin"),
+        {
+            "id": "loop",
+            "foreach": ["x", "y"],
+            "max_parallel": 2,
+            "do": [work("fetch", "fetch-${item}"), work("keep", "keep-${item}")],
+        },
+        {
+            "id": "both",
+            "branches": {
+                "order": [{"id": "reply", "uses": "orchestrator.wait_event", "with": ORDER}, work("left")],
+                "time": [{"id": "pause", "uses": "orchestrator.wait", "with": {"for": "1s"}}, work("right")],
+            },
+        },
+        work("end"),
+    ],
+    "output": {"kept": "${steps.loop[*].done}", "left": "${steps.both.order.done}", "end": "${steps.end.done}"},
+}
+OUTPUT = {"kept": ["keep-x", "keep-y"], "left": "left", "end": "end"}
+STEPS = {
+    "begin", "loop[0].fetch", "loop[0].keep", "loop[1].fetch", "loop[1].keep", "loop",
+    "both.order.reply", "both.order.left", "both.time.pause", "both.time.right", "both", "end",
+}  # fmt: skip
+# Behind a call of the second, the first is journaled and must not be called any more.
+THEN = (
+    ("begin", "fetch-x"), ("begin", "fetch-y"), ("fetch-x", "keep-x"), ("fetch-y", "keep-y"), ("keep-x", "left"),
+    ("keep-y", "left"), ("keep-x", "right"), ("keep-y", "right"), ("left", "end"), ("right", "end"),
+)  # fmt: skip
+CALLED = {step for pair in THEN for step in pair}
+
+
+@dataclass
+class Killer:
+    """Kills the next victim the first time that a boundary is met; one at a time."""
+
+    system: SystemUnderTest
+    victims: Sequence[str]
+    met: set[str] = field(default_factory=set)
+    killed: list[tuple[str, str]] = field(default_factory=list)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def at(self, boundary: str) -> None:
+        if boundary in self.met:
+            return
+        self.met.add(boundary)
+        async with self.turn:
+            victim = self.victims[len(self.killed) % len(self.victims)]
+            self.killed.append((boundary, victim))
+            await self.system.kill(victim)
+
+    async def at_call(self, _run: str, step: str) -> None:
+        await self.at(step)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_the_outcome_is_the_same(tmp_path: Path, moment: Literal["before", "after"]) -> None:
+    """`before`: a call is under way, what stands before it is journaled. `after`: it has just been answered."""
+    async with ToolServer() as tool, SystemUnderTest(tmp_path / "data") as system, system.client() as client:
+        await tool.register(client)
+        await create_task(client, "all", PIPELINE, run_policy={"max_losses": 100})
+        for victims in PLANS:
+            killer = Killer(system, victims)
+            setattr(tool, moment, killer.at_call)
+            name = await run_task(client, "all")
+            await answer(client, name, killer)
+            assert await ended(client, [name], END_SECONDS) == {name: ["succeeded"]}
+            async with killer.turn:
+                assert_all_done(await get_run(client, name), tool)
+            assert killer.met == CALLED | {"order"}
+            print(f"{moment}: killed {', '.join(f'{victim} at {boundary}' for boundary, victim in killer.killed)}")
+
+
+async def answer(client: Client, name: str, killer: Killer) -> None:
+    """What the run waits for comes once something has been killed while it waits."""
+    await until_waiting(client, name, "both.order.reply")
+    await killer.at("order")
+    await publish(client, "order.done", run=name)
+
+
+def assert_all_done(run: Run, tool: ToolServer) -> None:
+    assert run.state == Run.SUCCEEDED
+    assert MessageToDict(run.output) == OUTPUT
+    assert {step.path: step.state for step in run.steps} == dict.fromkeys(STEPS, StepRun.SUCCEEDED)
+    assert len(run.steps) == len(STEPS), "no step is in the journal twice"
+    calls = [step for called_by, step, _ in tool.calls if called_by == run.name]
+    assert set(calls) == CALLED
+    for first, second in THEN:
+        last = len(calls) - 1 - calls[::-1].index(first)
+        assert last < calls.index(second), f"{first} was called again behind {second}: {calls}"
+    assert all(len(keys) == 1 for (called_by, _), keys in tool.keys().items() if called_by == run.name)

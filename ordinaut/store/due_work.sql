@@ -2,9 +2,21 @@
 SELECT clock_now();
 
 -- fragment enqueue: Runs, their ledger rows and their `queued` events from `fresh`; `enqueued` is what became of them.
+-- `fresh` has what `queue` needs, and instant.
+-- include queue
+, ledger AS (
+  INSERT INTO occurrence (project, task, key, trigger, instant, outcome, reason, run, create_time)
+  SELECT
+    f.project, f.task, f.key, f.trigger, f.instant,
+    CASE WHEN e.id IS NULL THEN 'SKIPPED_OVERLAP' ELSE 'ENQUEUED' END,
+    CASE WHEN e.id IS NULL THEN 'a run of the task was live' ELSE '' END,
+    e.id, f.now
+  FROM fresh AS f LEFT JOIN enqueued AS e ON e.id = f.run
+)
+
+-- fragment queue: Runs and their `queued` events from `fresh`, without the ledger; `enqueued` is what became of them.
 -- `fresh` has: run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
--- scheduled_time, interval_end, start_time, latest_start, priority, exclusive, max_losses, run_timeout, depth, instant,
--- now.
+-- scheduled_time, interval_end, start_time, latest_start, priority, exclusive, max_losses, run_timeout, depth, now.
 enqueued AS (
   INSERT INTO due_work (
     id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event,
@@ -20,14 +32,6 @@ enqueued AS (
   ORDER BY task
   ON CONFLICT (task) WHERE exclusive DO NOTHING
   RETURNING id
-), ledger AS (
-  INSERT INTO occurrence (project, task, key, trigger, instant, outcome, reason, run, create_time)
-  SELECT
-    f.project, f.task, f.key, f.trigger, f.instant,
-    CASE WHEN e.id IS NULL THEN 'SKIPPED_OVERLAP' ELSE 'ENQUEUED' END,
-    CASE WHEN e.id IS NULL THEN 'a run of the task was live' ELSE '' END,
-    e.id, f.now
-  FROM fresh AS f LEFT JOIN enqueued AS e ON e.id = f.run
 ), announced AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT

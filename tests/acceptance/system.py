@@ -72,7 +72,7 @@ class SystemUnderTest:
 
     async def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kills one process of a service or a store and waits until another has taken its place."""
-        pid = (await self._until_some(service))[0]
+        pid = (await self.until_some(service))[0]
         os.kill(pid, number)
         async with asyncio.timeout(START_SECONDS):
             while pid in self.pids(service) or not self.pids(service):
@@ -87,6 +87,18 @@ class SystemUnderTest:
             while self.left_behind():
                 await asyncio.sleep(LOOK_SECONDS)
 
+    async def suspend(self, seconds: float, *more: int) -> None:
+        """What a host does that sleeps: every process stops, these as well, and goes on so much later."""
+        assert self._process is not None
+        stopped: list[int] = []
+        while new := [pid for pid in (*_tree(self._process.pid), *more) if pid not in stopped]:  # some start others
+            stopped += new
+            _signal(signal.SIGSTOP, new)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            _signal(signal.SIGCONT, stopped)
+
     def left_behind(self) -> dict[int, str]:
         """Every process that was told this folder, by command line, `up` itself left out."""
         own = self._process.pid if self._process is not None and self._process.returncode is None else 0
@@ -99,11 +111,25 @@ class SystemUnderTest:
                         found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         return found
 
-    async def _until_some(self, service: str) -> list[int]:
+    async def until_some(self, service: str) -> list[int]:
+        """The processes of a service or a store, once there are any."""
         async with asyncio.timeout(START_SECONDS):
             while not (pids := self.pids(service)):
                 await asyncio.sleep(LOOK_SECONDS)
         return pids
+
+
+def _signal(number: signal.Signals, pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _tree(pid: int) -> list[int]:
+    """A process and all that it and its children have started."""
+    with suppress(OSError):
+        return [pid, *(one for child in _children(pid) for one in _tree(child))]
+    return []
 
 
 def _children(pid: int) -> list[int]:

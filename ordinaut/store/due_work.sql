@@ -7,11 +7,13 @@ SELECT clock_now();
 , ledger AS (
   INSERT INTO occurrence (project, task, key, trigger, instant, outcome, reason, run, create_time)
   SELECT
-    f.project, f.task, f.key, f.trigger, f.instant,
-    CASE WHEN e.id IS NULL THEN 'SKIPPED_OVERLAP' ELSE 'ENQUEUED' END,
-    CASE WHEN e.id IS NULL THEN 'a run of the task was live' ELSE '' END,
-    e.id, f.now
-  FROM fresh AS f LEFT JOIN enqueued AS e ON e.id = f.run
+    project, task, key, trigger, instant,
+    CASE WHEN queued THEN 'ENQUEUED' ELSE 'SKIPPED_OVERLAP' END,
+    CASE WHEN queued THEN '' ELSE 'a run of the task was live' END,
+    CASE WHEN queued THEN run END, now
+  -- IN as an expression is answered from a hash table. What is joined here is compared each with each, because nobody
+  -- can foresee how many rows a batch has.
+  FROM (SELECT fresh.*, run IN (SELECT id FROM enqueued) AS queued FROM fresh OFFSET 0) AS decided
 )
 
 -- fragment queue: Runs and their `queued` events from `fresh`, without the ledger; `enqueued` is what became of them.
@@ -31,19 +33,19 @@ enqueued AS (
   FROM fresh
   ORDER BY task
   ON CONFLICT (task) WHERE exclusive DO NOTHING
-  RETURNING id
+  RETURNING id, project, task, task_name, kind, depth, create_time
 ), announced AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT
-    f.project,
+    project,
     concat('[', string_agg(concat(
-      '{"uid":"', f.run, '-queued","topic":"ordinaut.run.queued","source":"runs/', f.run, '","subject":"',
-      CASE WHEN f.task_name <> '' THEN 'tasks/' END, f.task_name,
-      '","id":"","publisher":"","depth":', f.depth, ',"data":{"kind":"', f.kind, '","task_uid":"', f.task, '"}}'), ','),
+      '{"uid":"', id, '-queued","topic":"ordinaut.run.queued","source":"runs/', id, '","subject":"',
+      CASE WHEN task_name <> '' THEN 'tasks/' END, task_name,
+      '","id":"","publisher":"","depth":', depth, ',"data":{"kind":"', kind, '","task_uid":"', task, '"}}'), ','),
       ']')::json,
-    count(*), max(f.now)
-  FROM fresh AS f JOIN enqueued AS e ON e.id = f.run
-  GROUP BY f.project
+    count(*), max(create_time)
+  FROM enqueued
+  GROUP BY project
 )
 
 -- fragment end: History and events of runs that have left due_work as `gone`; its rows carry the deleted row's columns

@@ -5,9 +5,10 @@ from typing import Any
 
 import asyncpg
 
-from ordinaut.store import due_work, lease
+from ordinaut.store import cursor, due_work, lease
 from ordinaut.store.sql import FOLDER, Queries, Query
 from tests.integration.queue_rig import Rig
+from tests.integration.scheduler_rig import Clockwork, settle
 
 FILES = sorted(FOLDER.glob("*.sql"))
 
@@ -53,6 +54,17 @@ def _rows_read(nodes: list[dict[str, Any]], index: str) -> float:
 
 def _reads_the_whole_queue(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Seq Scan" and node["Relation Name"] == "due_work" for node in nodes)
+
+
+async def test_a_batch_that_fires_reads_its_own_rows_and_compares_none_with_each_other(rig: Rig) -> None:
+    for _ in range(60):
+        await rig.task({"cron": "* * * * *"})
+    await settle(rig, Clockwork(rig.database, rig.settings))
+    await rig.turn_clock(minutes=1)
+    nodes = await _explained(rig, cursor.SQL.fire, batch=20)
+    assert _rows_read(nodes, "cursor_due") == 20
+    assert max(node.get("Rows Removed by Join Filter", 0) for node in nodes) == 0
+    assert max(float(node["Actual Rows"] * node["Actual Loops"]) for node in nodes) == 20
 
 
 async def test_a_claim_reads_only_what_it_takes_whatever_else_lies_in_the_queue(rig: Rig) -> None:

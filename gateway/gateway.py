@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.agents import Agents
+from gateway.approval_answer import ApprovalAnswer
+from gateway.approvals import Approvals
 from gateway.authentication import Authenticator
 from gateway.calls import counted, registration
 from gateway.components import Components
@@ -77,6 +79,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     inline = InlineRun(database, hints, check, settings.live_runs_max)
     servicers: dict[str, Any] = {
         "AgentService": Agents(database, pages),
+        "ApprovalService": Approvals(database, pages, ApprovalAnswer(database, hints, engines)),
         "EventService": Events(database, hints, pages, event_watch, authenticator),
         "RunService": Runs(database, hints, pages, inline, run_watch, authenticator),
         "StateService": State(database, pages),

@@ -36,6 +36,11 @@ def run_id(name: str, field: str = "name") -> UUID:
     return UUID(_id(name, "runs", UUID_TEXT, field, "runs/{uuid}"))
 
 
+def approval_id(name: str, field: str = "name") -> UUID:
+    """The id in `approvals/{approval}`."""
+    return UUID(_id(name, "approvals", UUID_TEXT, field, "approvals/{uuid}"))
+
+
 def token_ids(name: str, field: str = "name") -> tuple[str, str]:
     """Agent and public id in `agents/{agent}/tokens/{token}`."""
     parts = name.split("/")

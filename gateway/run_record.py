@@ -66,6 +66,7 @@ def _wait(wait: dict[str, Any]) -> Wait:
     message.create_time.FromJsonString(wait["create_time"])
     if wait["deadline"] is not None:
         message.deadline.FromJsonString(wait["deadline"])
+    message.approval = wait["approval"] or ""
     return message
 
 

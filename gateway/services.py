@@ -8,6 +8,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 from ordinaut.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
+    approval_service_pb2,
+    approval_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
     run_service_pb2,
@@ -30,6 +32,7 @@ PUBLIC: dict[str, tuple[ServiceDescriptor, Add]] = {
         (module.DESCRIPTOR.services_by_name[name], add)
         for module, name, add in (
             (agent_service_pb2, "AgentService", agent_service_pb2_grpc.add_AgentServiceServicer_to_server),
+            (approval_service_pb2, "ApprovalService", approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server),
             (event_service_pb2, "EventService", event_service_pb2_grpc.add_EventServiceServicer_to_server),
             (run_service_pb2, "RunService", run_service_pb2_grpc.add_RunServiceServicer_to_server),
             (state_service_pb2, "StateService", state_service_pb2_grpc.add_StateServiceServicer_to_server),

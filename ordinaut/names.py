@@ -10,7 +10,7 @@ from functools import lru_cache
 RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
 SCOPE = re.compile(
-    r"admin|(tasks|runs|tools|agents|system|events|state):(read|write)(:[a-z0-9_.*/-]{1,128})?"
+    r"admin|(tasks|runs|tools|agents|system|events|state|approvals):(read|write)(:[a-z0-9_.*/-]{1,128})?"
     r"|tools:call(:[a-z0-9_.*-]{1,128})?|events:publish(:[a-z0-9_.*-]{1,128})?"
 )
 TOPIC_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)

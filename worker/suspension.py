@@ -8,7 +8,7 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
 from ordinaut.names import granted
-from ordinaut.store import due_work, wait
+from ordinaut.store import approval, due_work, wait
 from ordinaut.store.sql import Connection
 from worker.runs import HeldRun
 
@@ -21,7 +21,7 @@ async def suspend(connection: Connection, lease: UUID, words: Sequence["LastWord
     ids, fences = [word.run.id for word in words], [word.run.fence for word in words]
     mine = await due_work.lock_mine(connection, lease, ids, fences)
     words = [word for word in words if word.run.id in mine]
-    steps, named, new = due_work.StepColumns(), [], wait.WaitColumns()
+    steps, named, new, questions = due_work.StepColumns(), [], wait.WaitColumns(), approval.Questions()
     for word in words:
         for seq, entry in enumerate(word.entries, word.run.next_seq):
             steps.add(word.run.id, seq, entry)
@@ -29,10 +29,13 @@ async def suspend(connection: Connection, lease: UUID, words: Sequence["LastWord
             named.append((word.run.id, wish.path))
             if wish.kind:
                 new.add(word.run.id, wish, _refusal(word.run, wish))
+            if wish.kind == wait.APPROVAL:
+                questions.add(word.run.id, wish)
         if word.delay_ms:
             new.add(word.run.id, Wait(kind=wait.DELAY, deadline_ms=word.delay_ms))
     await due_work.record_steps(connection, steps)
     await wait.ask(connection, list(mine), named, new)
+    await approval.request(connection, questions)
     return await due_work.suspend(connection, lease, ids, fences)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli import agent, database, event, pipeline, problem, run, schedule, state, status, task, tool
+from ordinaut.cli import agent, approval, database, event, pipeline, problem, run, schedule, state, status, task, tool
 from ordinaut.cli.session import Session
 from ordinaut.cli.up import up
 from ordinaut.client import ApiError
@@ -24,6 +24,7 @@ app.add_typer(task.app, name="task")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(run.app, name="run")
+app.add_typer(approval.app, name="approval")
 app.add_typer(event.app, name="event")
 app.add_typer(tool.app, name="tool")
 app.add_typer(state.app, name="state")

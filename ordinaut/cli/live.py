@@ -91,8 +91,10 @@ def lines(run: Run) -> list[str]:
 
 def waits_in_short(wait: Wait) -> str:
     """What a step waits for, in one line."""
-    reason = f" for {wait.topic}" if wait.topic else ""
-    return f"{wait.step} WAITING{reason} until {moment(wait.deadline)}"
+    what = wait.topic or wait.approval
+    reason = f" for {what}" if what else ""
+    end = f" until {moment(wait.deadline)}" if wait.HasField("deadline") else ""
+    return f"{wait.step} WAITING{reason}{end}"
 
 
 def in_short(error: Error) -> str:

@@ -26,6 +26,10 @@ COLOURS = {
     "FAILED": "red",
     "CANCELLED": "yellow",
     "SKIPPED": "dim",
+    "PENDING": "magenta",
+    "APPROVED": "green",
+    "REJECTED": "red",
+    "EXPIRED": "yellow",
     "SERVING": "green",
 }
 

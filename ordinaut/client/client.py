@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from ordinaut.client.channel import Methods, open_channel
 from ordinaut.client.resume import Patience, repeated, resumed
 from ordinaut.v1 import agent_service_pb2_grpc as agents_grpc
+from ordinaut.v1 import approval_service_pb2_grpc as approvals_grpc
 from ordinaut.v1 import event_service_pb2_grpc as events_grpc
 from ordinaut.v1 import run_service_pb2_grpc as runs_grpc
 from ordinaut.v1 import state_service_pb2_grpc as state_grpc
@@ -25,6 +26,7 @@ from ordinaut.v1.run_service_pb2 import WatchRunRequest
 
 if TYPE_CHECKING:  # these exist for type checkers alone
     from ordinaut.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
+    from ordinaut.v1.approval_service_pb2_grpc import ApprovalServiceAsyncStub
     from ordinaut.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from ordinaut.v1.run_service_pb2_grpc import RunServiceAsyncStub
     from ordinaut.v1.state_service_pb2_grpc import StateServiceAsyncStub
@@ -39,13 +41,14 @@ ENDED = frozenset({Run.SUCCEEDED, Run.FAILED, Run.CANCELLED})
 class Client:
     """A connection to Ordinaut with one caller's token: `async with Client(address, token) as client`.
 
-    `tasks runs events tools state agents system` are the generated stubs: await a unary method, iterate a streaming
-    one (nothing else of a grpc call object is there). Each shows the token, has a deadline of 30 s unless `timeout`
-    says otherwise, and raises `ApiError`.
+    `tasks runs approvals events tools state agents system` are the generated stubs: await a unary method, iterate a
+    streaming one (nothing else of a grpc call object is there). Each shows the token, has a deadline of 30 s unless
+    `timeout` says otherwise, and raises `ApiError`.
     """
 
     tasks: "TaskServiceAsyncStub"
     runs: "RunServiceAsyncStub"
+    approvals: "ApprovalServiceAsyncStub"
     events: "EventServiceAsyncStub"
     tools: "ToolServiceAsyncStub"
     state: "StateServiceAsyncStub"
@@ -67,6 +70,8 @@ class Client:
         channel = self._channel = open_channel(self._address)
         self.tasks = cast("TaskServiceAsyncStub", Methods(tasks_grpc.TaskServiceStub(channel), self._metadata))
         self.runs = cast("RunServiceAsyncStub", Methods(runs_grpc.RunServiceStub(channel), self._metadata))
+        approvals = Methods(approvals_grpc.ApprovalServiceStub(channel), self._metadata)
+        self.approvals = cast("ApprovalServiceAsyncStub", approvals)
         self.events = cast("EventServiceAsyncStub", Methods(events_grpc.EventServiceStub(channel), self._metadata))
         self.tools = cast("ToolServiceAsyncStub", Methods(tools_grpc.ToolServiceStub(channel), self._metadata))
         self.state = cast("StateServiceAsyncStub", Methods(state_grpc.StateServiceStub(channel), self._metadata))

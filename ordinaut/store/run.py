@@ -34,7 +34,8 @@ class RunRecord:
     """A run; `state` is a value of `Run.State`; `params`, `event`, `output`, `error` and `steps` are JSON texts.
 
     `steps` is an array of `{path, attempt, state, tool, input, output, error, start_time, end_time}`, or None when
-    there are none or they were not asked for. `waits` is one of `{step, kind, topic, deadline, create_time}`, or None.
+    there are none or they were not asked for. `waits` is one of `{step, kind, topic, deadline, create_time,
+    approval}`, or None.
     """
 
     id: UUID

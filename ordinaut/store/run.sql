@@ -20,7 +20,10 @@ SELECT
   CASE WHEN r.kind = 'RETRY' THEN (SELECT x.retry_of FROM run_retry AS x WHERE x.run = r.id) END AS retry_of,
   CASE WHEN r.state IN ('RUNNING', 'WAITING') THEN (
     SELECT json_agg(json_build_object(
-      'step', w.path, 'kind', w.kind, 'topic', w.topic, 'deadline', w.deadline, 'create_time', w.create_time)
+      'step', w.path, 'kind', w.kind, 'topic', w.topic, 'deadline', w.deadline, 'create_time', w.create_time,
+      'approval', CASE WHEN w.kind = 'APPROVAL' THEN (
+        SELECT concat('approvals/', a.id) FROM approval AS a
+        WHERE a.run = w.run AND a.step = w.path AND a.state = 'PENDING') END)
       ORDER BY w.create_time, w.path)
     FROM wait AS w
     WHERE w.run = r.id AND w.resolve_time IS NULL AND w.kind <> 'DELAY'

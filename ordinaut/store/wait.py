@@ -10,6 +10,7 @@ from ordinaut.store.sql import Connection, Queries, Record
 
 SQL = Queries(__file__)
 DELAY = "DELAY"
+APPROVAL = "APPROVAL"
 
 
 @dataclass(slots=True)
@@ -103,12 +104,16 @@ async def resolve(connection: Connection, results: Sequence[tuple[UUID, str, str
     return len(rows)
 
 
-async def expire(connection: Connection, batch: int) -> int:
-    """Ends waits whose deadline has passed, of at most `batch` at a time, and wakes their runs; returns how many."""
+async def expire(connection: Connection, batch: int) -> list[Record]:
+    """Ends waits whose deadline has passed, of at most `batch` at a time, and wakes their runs.
+
+    Returns:
+        Their rows (run, path, kind); the approvals among them are to be closed in the same transaction.
+    """
     runs = [row["run"] for row in await SQL.due.rows(connection, batch=batch)]
     if not runs:
-        return 0
+        return []
     await due_work.lock(connection, runs)
     rows = await SQL.expire.rows(connection, runs=runs)
     await due_work.wake(connection, [row["run"] for row in rows])
-    return len(rows)
+    return rows

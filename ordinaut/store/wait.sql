@@ -95,14 +95,25 @@ SELECT DISTINCT run FROM (
   LIMIT :batch
 ) AS found;
 
--- query expire: Ends the waits of locked runs that are over: a timer has its time, a wait for an event fails.
+-- fragment over_since: When the wait was over, RFC 3339.
+to_char(w.deadline AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+
+-- query expire: Ends the waits of locked runs that are over: a timer has its time, a question that nobody has answered
+-- its own result, a wait for an event fails.
 UPDATE wait AS w SET
-  result = CASE WHEN w.kind = 'TIMER' THEN jsonb_build_object(
-    'until', to_char(w.deadline AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) END,
+  result = CASE w.kind WHEN 'TIMER' THEN jsonb_build_object('until',
+-- include over_since
+  ) WHEN 'APPROVAL' THEN jsonb_build_object(
+    'status', 'expired', 'approval', (
+      SELECT concat('approvals/', a.id) FROM approval AS a
+      WHERE a.run = w.run AND a.step = w.path AND a.state = 'PENDING'),
+    'time',
+-- include over_since
+  ) END,
   error = CASE WHEN w.kind = 'EVENT' THEN jsonb_build_object(
     'code', 'TIMEOUT', 'message', format('no event that fits came on %s in time', w.topic), 'step', w.path,
     'tool', w.tool, 'attempt', 1) END,
   resolve_time = clock_now()
 -- include over
   AND w.run = ANY(:runs::uuid[])
-RETURNING w.run;
+RETURNING w.run, w.path, w.kind;

@@ -146,6 +146,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The agent still owns tasks; the metadata tells how many."""
     RUN_STATE: _ErrorReason.ValueType  # 59
     """The run is not in a state that the method needs."""
+    APPROVAL_STATE: _ErrorReason.ValueType  # 65
+    """The approval is not pending any more; the metadata tells its state."""
+    SUBJECT_MISMATCH: _ErrorReason.ValueType  # 66
+    """The answer is meant for another subject: read the approval again."""
+    SELF_APPROVAL: _ErrorReason.ValueType  # 67
+    """The owner of a run may not approve what the run asks for."""
     MALFORMED_JSON: _ErrorReason.ValueType  # 80
     """The body is not JSON, or not YAML, of the announced content type and encoding."""
     DUPLICATE_KEY: _ErrorReason.ValueType  # 81
@@ -284,6 +290,12 @@ AGENT_OWNS_TASKS: ErrorReason.ValueType  # 58
 """The agent still owns tasks; the metadata tells how many."""
 RUN_STATE: ErrorReason.ValueType  # 59
 """The run is not in a state that the method needs."""
+APPROVAL_STATE: ErrorReason.ValueType  # 65
+"""The approval is not pending any more; the metadata tells its state."""
+SUBJECT_MISMATCH: ErrorReason.ValueType  # 66
+"""The answer is meant for another subject: read the approval again."""
+SELF_APPROVAL: ErrorReason.ValueType  # 67
+"""The owner of a run may not approve what the run asks for."""
 MALFORMED_JSON: ErrorReason.ValueType  # 80
 """The body is not JSON, or not YAML, of the announced content type and encoding."""
 DUPLICATE_KEY: ErrorReason.ValueType  # 81

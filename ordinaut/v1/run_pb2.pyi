@@ -334,6 +334,8 @@ class Wait(_message.Message):
         """Its deadline."""
         EVENT: Wait._Kind.ValueType  # 2
         """An event."""
+        APPROVAL: Wait._Kind.ValueType  # 3
+        """An answer to its approval."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What ends the wait."""
@@ -344,21 +346,26 @@ class Wait(_message.Message):
     """Its deadline."""
     EVENT: Wait.Kind.ValueType  # 2
     """An event."""
+    APPROVAL: Wait.Kind.ValueType  # 3
+    """An answer to its approval."""
 
     STEP_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     TOPIC_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
     step: _builtins.str
     """The step's path."""
     kind: Global___Wait.Kind.ValueType
     """What ends the wait."""
     topic: _builtins.str
     """Of an EVENT: the topic or pattern that it waits for."""
+    approval: _builtins.str
+    """Of an APPROVAL: `approvals/{approval}`."""
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
-        """When a TIMER ends, and when the wait for an EVENT fails with TIMEOUT."""
+        """When a TIMER ends, the wait for an EVENT fails with TIMEOUT, or an APPROVAL expires."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -372,10 +379,11 @@ class Wait(_message.Message):
         topic: _builtins.str = ...,
         deadline: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        approval: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "kind", b"kind", "step", b"step", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "create_time", b"create_time", "deadline", b"deadline", "kind", b"kind", "step", b"step", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

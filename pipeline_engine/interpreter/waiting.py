@@ -1,9 +1,10 @@
-"""Steps that wait, for a time or for an event: asked for once, known in a later stay of the run.
+"""Steps that wait, for a time, an event or an answer: asked for once, known in a later stay of the run.
 
 What was asked and what came of it stands in the journal only once there is a result. Until then `RunStart.waits` says
 what has been asked, so that nothing is rendered twice: `now` is another one after a wait.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,21 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
 from pipeline_engine.attempt import expression_failure, render_input
 from pipeline_engine.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.interpreter.approval import outcome, subject_hash
 from pipeline_engine.interpreter.signals import Attempt
 from pipeline_engine.journal import FAILED, WAITING
 from pipeline_engine.language.moments import read_moment
 from pipeline_engine.language.plan import StepPlan
+from pipeline_engine.schemas import schema_problems
 
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand
 
 TIMER = "orchestrator.wait"
+EVENT = "orchestrator.wait_event"
+APPROVAL = "orchestrator.request_approval"
+MOMENTS = ("until", "publish_time", "time")
+"""Where the outputs of these tools say when the wait was over."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
@@ -48,13 +55,18 @@ def wait(strand: "Strand", step: StepPlan, path: str) -> Attempt:
 
 def heard(strand: "Strand", output: dict[str, Any]) -> None:
     """Notes what a line of steps has waited for: what came before it is no news to the line any more."""
-    moment = read_moment(output["until"] if "until" in output else output["publish_time"])
+    moment = read_moment(next(output[key] for key in MOMENTS if key in output))
     if moment is not None:
         strand.heard_us = (moment - EPOCH) // MICROSECOND + 1
         strand.run.heard_us = max(strand.run.heard_us, strand.heard_us)
 
 
 def _result(strand: "Strand", step: StepPlan, entry: JournalEntry) -> Failure | None:
+    if entry.tool == APPROVAL and entry.state != FAILED:
+        found = outcome(entry.input, entry.output)
+        if isinstance(found, Failure):
+            return strand.record_failure(step, entry.path, 1, entry.start_us, entry.input, found, repeated=False)
+        entry.output = found[1]
     strand.record(entry)
     if entry.state == FAILED:
         return Failure.from_json(entry.error)
@@ -69,10 +81,7 @@ def _rendered(strand: "Strand", step: StepPlan, path: str) -> Wait | Failure:
         return found
     wish = Wait(path=path, tool=step.uses, input=found.body)
     try:
-        if step.uses == TIMER:
-            _fill_timer(wish, found.value)
-        else:
-            _fill_event(wish, found.value, strand.heard_us)
+        FILL[step.uses](wish, found.value, strand.heard_us)
     except _UnreadableError as error:
         return Failure(VALIDATION_INPUT, error.message, pointer=f"/{error.key}")
     except ExpressionError as error:
@@ -87,7 +96,7 @@ class _UnreadableError(Exception):
         self.message = message
 
 
-def _fill_timer(wish: Wait, given: dict[str, Any]) -> None:
+def _fill_timer(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
     wish.kind = "TIMER"
     if "until" in given:
         wish.deadline_us = _moment_us(given, "until")
@@ -108,6 +117,21 @@ def _fill_event(wish: Wait, given: dict[str, Any], heard_us: int) -> None:
         for expression in [match] if isinstance(match, str) else match:
             compile_expression(expression)
         wish.match = orjson.dumps(match)
+
+
+def _fill_approval(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
+    wish.kind, wish.subject_hash = "APPROVAL", subject_hash(given.get("data"))
+    if "expires_in" in given:
+        wish.deadline_ms = _milliseconds(given, "expires_in")
+    for pointer, message in schema_problems(given.get("answer_schema", True)):
+        raise _UnreadableError(f"answer_schema{pointer}", message)
+
+
+FILL: Mapping[str, Callable[[Wait, dict[str, Any], int], None]] = {
+    TIMER: _fill_timer,
+    EVENT: _fill_event,
+    APPROVAL: _fill_approval,
+}
 
 
 def _moment_us(given: dict[str, Any], key: str) -> int:

@@ -12,10 +12,10 @@ from pipeline_engine.language.moments import check_wait
 from pipeline_engine.language.references import Names, check_condition, check_value
 from pipeline_engine.language.scope import Scope, is_bounded
 
-LATER_TOOLS = frozenset({"request_approval", "run_task", "run_pipeline"})
+LATER_TOOLS = frozenset({"run_task", "run_pipeline"})
 TIMER = "orchestrator.wait"
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
-WAITING = frozenset({TIMER, "orchestrator.wait_event"})
+WAITING = frozenset({TIMER, "orchestrator.wait_event", "orchestrator.request_approval"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ BUILT_IN_KINDS: Mapping[str, Kind] = {
     "orchestrator.get_state": Kind.EFFECT,
     "orchestrator.put_state": Kind.EFFECT,
     "orchestrator.wait_event": Kind.WAIT,
+    "orchestrator.request_approval": Kind.WAIT,
 }
 PURE = frozenset({Kind.SET, Kind.FAIL, Kind.STOP, Kind.UNKNOWN, Kind.DENIED})
 """Calls that touch nothing: repeating them after a crash gives the same."""

@@ -14,7 +14,8 @@ from ordinaut.v1.run_pb2 import Run
 from tests.acceptance.system import SystemUnderTest
 
 PROGRAMS = Path(sys.executable).parent
-SERVICES = ("AgentService", "EventService", "RunService", "StateService", "SystemService", "TaskService", "ToolService")
+NOUNS = ("Agent", "Approval", "Event", "Run", "State", "System", "Task", "Tool")
+SERVICES = [f"{noun}Service" for noun in NOUNS]
 PIPELINE = {"version": 1, "steps": [{"id": "greet", "uses": "orchestrator.set", "with": {"text": "hello"}}]}
 INTERNAL = {"scheduler": "SCHEDULER", "pipeline_engine": "ENGINE", "worker": "WORKER"}
 NOT_SERVING = 1

@@ -22,6 +22,7 @@ from ordinaut.store import identity
 from ordinaut.store.database import Database
 from ordinaut.v1 import (
     agent_service_pb2_grpc,
+    approval_service_pb2_grpc,
     event_service_pb2_grpc,
     run_service_pb2_grpc,
     state_service_pb2_grpc,
@@ -48,6 +49,7 @@ TOKEN = "between processes"
 DEADLINE = 10.0
 STUBS = {
     "agents": agent_service_pb2_grpc.AgentServiceStub,
+    "approvals": approval_service_pb2_grpc.ApprovalServiceStub,
     "events": event_service_pb2_grpc.EventServiceStub,
     "runs": run_service_pb2_grpc.RunServiceStub,
     "state": state_service_pb2_grpc.StateServiceStub,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -26,6 +27,7 @@ METHODS = [method for service in DESCRIPTORS for method in service.methods]
 GARBAGE = f"ord_{'0' * 16}_{'0' * 64}"
 STUB_OF = {
     "AgentService": "agents",
+    "ApprovalService": "approvals",
     "EventService": "events",
     "RunService": "runs",
     "StateService": "state",
@@ -33,6 +35,13 @@ STUB_OF = {
     "TaskService": "tasks",
     "ToolService": "tools",
 }
+APPROVAL = "01a208f2-7e21-7792-beb8-3ec69593a833"
+ASKED = """
+INSERT INTO approval (id, project, run, step, task, task_name, owner, depth, tool, hash, message, choices, editable,
+  assignees, allow_self, state, create_time)
+VALUES ($1, 'default', new_id(), 'ask', new_id(), 'theirs', 'agents/owner', 0, '', '', '?', '{approve}', '{}',
+  '{}', false, 'PENDING', clock_now())
+"""
 TOOL = {"http": {"url": "http://example.com/"}}
 # A well-formed request for a resource that exists and is another's; RUN stands for its run.
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -57,6 +66,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "CancelRun": {"name": "RUN"},
     "RetryRun": {"name": "RUN"},
     "ListRuns": {"task": "tasks/theirs"},
+    "GetApproval": {"name": f"approvals/{APPROVAL}"},
+    "AnswerApproval": {"name": f"approvals/{APPROVAL}", "choice": "approve"},
     "GetTool": {"name": "tools/their.tool"},
     "UpdateTool": {"tool": {"name": "tools/their.tool", "description": "x"}},
     "DeleteTool": {"name": "tools/their.tool"},
@@ -82,6 +93,8 @@ PRIVATE = {
     "CancelRun",
     "RetryRun",
     "ListRuns",
+    "GetApproval",
+    "AnswerApproval",
 }
 SHARED = {
     "GetAgent",
@@ -139,6 +152,8 @@ async def theirs(system: GatewaySystem) -> str:
     entry = ParseDict({"name": "state/notes/theirs", "value": 1}, StateEntry())
     await owner.state.PutStateEntry(PutStateEntryRequest(entry=entry))
     run = await owner.tasks.RunTask(RunTaskRequest(name="tasks/theirs"))
+    async with system.database.connection() as connection:
+        await connection.execute(ASKED, UUID(APPROVAL))
     return str(run.name)
 
 
@@ -155,6 +170,7 @@ def test_a_method_declares_its_scope_and_route(method: MethodDescriptor) -> None
         "state",
         "agents",
         "system",
+        "approvals",
     }
     assert options.Extensions[annotations_pb2.http].WhichOneof("pattern")
 
@@ -195,7 +211,8 @@ async def test_every_method_is_closed_without_its_scope(system: GatewaySystem) -
 async def test_another_owners_tasks_and_runs_do_not_exist(system: GatewaySystem) -> None:
     """The answer is the one for a name that nobody has."""
     run = await theirs(system)
-    other = await system.agent("other", "tasks:read", "tasks:write", "runs:read", "runs:write")
+    nouns = ("tasks", "runs", "approvals")
+    other = await system.agent("other", *(f"{noun}:{verb}" for noun in nouns for verb in ("read", "write")))
     for method in METHODS:
         if method.name in PRIVATE:
             refused = await refusal(call(system, other, method, run))

@@ -700,10 +700,12 @@ class Wait(_message.Message):
     SINCE_US_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
     DEADLINE_US_FIELD_NUMBER: _builtins.int
+    GUARDED_TOOL_FIELD_NUMBER: _builtins.int
+    SUBJECT_HASH_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """The step."""
     kind: _builtins.str
-    """TIMER or EVENT; empty for one of `RunStart.waits`, which goes on as it is."""
+    """TIMER, EVENT or APPROVAL; empty for one of `RunStart.waits`, which goes on as it is."""
     tool: _builtins.str
     """The tool's full name."""
     input: _builtins.bytes
@@ -720,6 +722,12 @@ class Wait(_message.Message):
     """When the wait is over, from now."""
     deadline_us: _builtins.int
     """When the wait is over, in microseconds since 1970 UTC."""
+    guarded_tool: _builtins.str
+    """Of an APPROVAL, whose input is the question as `orchestrator.request_approval` takes it: the tool that waits to be
+    called with the question's `data`; empty: none.
+    """
+    subject_hash: _builtins.str
+    """Of an APPROVAL: hex SHA-256 of the question's `data` as canonical JSON."""
     def __init__(
         self,
         *,
@@ -732,10 +740,12 @@ class Wait(_message.Message):
         since_us: _builtins.int = ...,
         deadline_ms: _builtins.int | None = ...,
         deadline_us: _builtins.int | None = ...,
+        guarded_tool: _builtins.str = ...,
+        subject_hash: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "since_us", b"since_us", "tool", b"tool", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "guarded_tool", b"guarded_tool", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "since_us", b"since_us", "subject_hash", b"subject_hash", "tool", b"tool", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_ms: _TypeAlias = _typing.Literal["deadline_ms"]  # noqa: Y015
     _WhichOneofArgType__deadline_ms: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms"]  # noqa: Y015

@@ -10,6 +10,8 @@ from google.protobuf.struct_pb2 import Value
 from ordinaut.errors import NotFoundError, OutOfRangeError, UnavailableError
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import WhoAmIResponse
+from ordinaut.v1.approval_pb2 import Approval
+from ordinaut.v1.approval_service_pb2 import ListApprovalsRequest, ListApprovalsResponse
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import WatchEventsResponse
@@ -166,3 +168,33 @@ def test_whoami_and_status(cli: Cli, gateway: Gateway) -> None:
 
 def event(position: int) -> WatchEventsResponse:
     return WatchEventsResponse(event=Event(name=f"events/{position}", position=position, topic="mail.received"))
+
+
+def asked() -> Approval:
+    subject = Approval.Subject(hash="abc")
+    subject.input.struct_value.update({"text": "Hi", "to": "all"})
+    return Approval(
+        name="approvals/1", message="q" * 99, choices=["approve"], state=Approval.PENDING, run="runs/1", subject=subject
+    )
+
+
+def test_approvals_are_listed_and_shown(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers = {"ListApprovals": ListApprovalsResponse(approvals=[asked()]), "GetApproval": asked()}
+    assert cli("approval", "list", "--mine").out.splitlines()[1].split()[:2] == ["approvals/1", "PENDING"]
+    request = gateway.requests("ListApprovals")[0]
+    assert (request.assignee, list(request.states), request.page_size) == ("me", [Approval.PENDING], 50)
+    cli("approval", "list", "--all", "--run", "7")
+    assert gateway.requests("ListApprovals")[1] == ListApprovalsRequest(run="runs/7", page_size=50)
+    assert json.loads(cli("approval", "show", "1").out)["subject"]["hash"] == "abc"
+
+
+def test_an_answer_is_for_what_was_read(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers = {"GetApproval": asked(), "AnswerApproval": Approval(name="approvals/1", state=Approval.APPROVED)}
+    result = cli("approval", "answer", "1", "approve", "--edit", "/text=Hello", "--input", "[1]", "--comment", "ok")
+    assert result.out == "approvals/1 APPROVED\n"
+    request = gateway.requests("AnswerApproval")[0]
+    assert (request.name, request.choice, request.subject_hash) == ("approvals/1", "approve", "abc")
+    assert (dict(request.edited_input.struct_value), request.comment) == ({"text": "Hello", "to": "all"}, "ok")
+    cli("approval", "answer", "1", "reject")
+    assert not gateway.requests("AnswerApproval")[1].HasField("edited_input")
+    assert cli("approval", "answer", "1", "approve", "--edit", "/nowhere/x=1").exit_code == 2

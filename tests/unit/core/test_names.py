@@ -44,7 +44,9 @@ def test_no_dotted_names(text: str) -> None:
     assert not DOTTED.fullmatch(text)
 
 
-@pytest.mark.parametrize("scope", ["admin", "tasks:read", "tools:call", "tools:call:mail.*", "state:write:brief*"])
+@pytest.mark.parametrize(
+    "scope", ["admin", "tasks:read", "approvals:write:brief*", "tools:call", "tools:call:mail.*", "state:write:brief*"]
+)
 def test_scopes(scope: str) -> None:
     assert SCOPE.fullmatch(scope)
 

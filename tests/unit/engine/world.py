@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions.times import moment_of_us
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from pipeline_engine.failure import TIMEOUT, Failure
 from pipeline_engine.interpreter.execution import Execution
 from pipeline_engine.language.compile import compile_plan
@@ -83,6 +83,8 @@ class World:
     waits: dict[str, JournalEntry] = field(default_factory=dict)
     stays: list[list[str]] = field(default_factory=list)
     deadlines: dict[str, int] = field(default_factory=dict)
+    questions: dict[str, Wait] = field(default_factory=dict)
+    reply: dict[str, Any] = field(default_factory=dict)
     happens: Callable[[list[str]], str] = lambda paths: paths[0]
     now_us: int = NOW_US
     waited_ms: int = 0
@@ -113,16 +115,25 @@ class World:
                 self.waits[wait.path] = entry
                 left = wait.deadline_us or self.now_us + 1000 * wait.deadline_ms
                 self.deadlines[wait.path] = left
+                if wait.kind == "APPROVAL":
+                    self.questions[wait.path] = wait
         if all(entry.state == "WAITING" for entry in self.waits.values()):
             self._happen(self.happens(sorted(self.waits, key=self.deadlines.__getitem__)))
 
     def _happen(self, path: str) -> None:
         entry, end_us = self.waits[path], self.deadlines[path]
-        entry.state, entry.output = "SUCCEEDED", orjson.dumps({"until": moment_of_us(end_us)})
+        entry.state, entry.output = "SUCCEEDED", orjson.dumps(self._result(path, moment_of_us(end_us)))
         passed_us = max(0, end_us - self.now_us)
         self.clock.seconds += passed_us / 1_000_000
         self.waited_ms += passed_us // 1000
         self.now_us += passed_us
+
+    def _result(self, path: str, moment: str) -> dict[str, Any]:
+        """A timer's end, or what `reply` says instead of an approval."""
+        if path not in self.questions:
+            return {"until": moment}
+        answer = {"status": "approved", "choice": "approve", "agent": "agents/boss", "approval": "approvals/1"}
+        return {**answer, "time": moment, **self.reply}
 
     def segment(self) -> Ending:
         """From the journal to an end, a delay or a crash."""

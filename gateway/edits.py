@@ -1,0 +1,56 @@
+"""What somebody changed in a JSON value, and whether that was theirs to change."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ordinaut.errors import Repair, Violation
+
+Path = tuple[str | int, ...]
+MISSING = object()
+
+
+def refused_edits(before: Any, after: Any, editable: Sequence[str], field: str) -> list[Violation]:
+    """A violation, with its repair, for each change outside of the parts that the JSON pointers `editable` name."""
+    allowed = [_parts(pointer) for pointer in editable]
+    return [
+        _violation(path, before, after, field)
+        for path in _changes(before, after, ())
+        if not any(_text(path)[: len(parts)] == parts for parts in allowed)
+    ]
+
+
+def _changes(before: Any, after: Any, path: Path) -> Iterator[Path]:
+    """The paths to what differs, each as deep as it goes."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _changes(before.get(key, MISSING), after.get(key, MISSING), (*path, key))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _changes(one, other, (*path, index))
+    elif isinstance(before, bool) != isinstance(after, bool) or before != after:  # as JSON: true is not 1
+        yield path
+
+
+def _parts(pointer: str) -> tuple[str, ...]:
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+
+
+def _text(path: Path) -> tuple[str, ...]:
+    return tuple(map(str, path))
+
+
+def _violation(path: Path, before: Any, after: Any, field: str) -> Violation:
+    place = field + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in (field, *_text(path)))
+    was, now = _at(before, path), _at(after, path)
+    if was is MISSING:
+        operation = {"op": "remove", "path": pointer}
+    else:
+        operation = {"op": "add" if now is MISSING else "replace", "path": pointer, "value": was}
+    return Violation(place, "is not editable", repair=Repair("Leaves it as it was.", [operation]))
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value.get(part, MISSING) if isinstance(part, str) else value[part]
+    return value

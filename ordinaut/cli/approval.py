@@ -1,0 +1,110 @@
+"""`ordinaut approval`: the questions that runs wait on."""
+
+from typing import Annotated, Any
+
+import jsonpatch
+import typer
+
+from ordinaut.cli.output import moment, print_details, print_json, print_table
+from ordinaut.cli.pages import first
+from ordinaut.cli.parameters import filled, json_value, pairs
+from ordinaut.cli.session import session_of, with_prefix
+from ordinaut.client import Client
+from ordinaut.client.document import written
+from ordinaut.v1 import approval_service_pb2 as requests
+from ordinaut.v1.approval_pb2 import Approval
+
+app = typer.Typer(no_args_is_help=True, help="Approvals: the questions that runs wait on, and their answers.")
+Name = Annotated[str, typer.Argument(help="The approval, as its id or `approvals/…`.")]
+COLUMNS = ("APPROVAL", "STATE", "QUESTION", "CHOICES", "STEP", "TASK", "EXPIRES")
+SHORT = 60  # characters of a question in a table
+
+
+@app.command("list")
+def list_approvals(
+    context: typer.Context,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those that you are asked to answer.")] = False,
+    run: Annotated[str, typer.Option(help="Only of this run.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Also those that are not pending any more.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+) -> None:
+    """List what waits for an answer, the newest first."""
+    session = session_of(context)
+    wanted = requests.ListApprovalsRequest(
+        run=with_prefix("runs", run) if run else "",
+        assignee="me" if mine else "",
+        states=[] if every else [Approval.PENDING],
+    )
+
+    async def work(client: Client) -> list[Approval]:
+        async def page(size: int, token: str) -> tuple[list[Any], str]:
+            wanted.page_size, wanted.page_token = size, token
+            answer = await client.approvals.ListApprovals(wanted)
+            return list(answer.approvals), answer.next_page_token
+
+        return await first(limit, page)
+
+    approvals = session.call(work)
+    if session.as_json:
+        print_json(requests.ListApprovalsResponse(approvals=approvals))
+    else:
+        print_table(COLUMNS, map(_row, approvals), "no approvals")
+
+
+@app.command("show")
+def show_approval(context: typer.Context, name: Name) -> None:
+    """Show one question with what it is about."""
+    session = session_of(context)
+    request = requests.GetApprovalRequest(name=with_prefix("approvals", name))
+    found = session.call(lambda client: client.approvals.GetApproval(request))
+    print_json(found) if session.as_json else print_details(found)
+
+
+@app.command("answer")
+def answer_approval(
+    context: typer.Context,
+    name: Name,
+    choice: Annotated[str, typer.Argument(help="One of its choices, such as `approve` or `reject`.")],
+    value: Annotated[str, typer.Option("--input", help="What else it asks for, any JSON.")] = "",
+    edit: Annotated[
+        list[str] | None, typer.Option(help="Changes a part: `/text=Hello`, a JSON pointer and a value; repeatable.")
+    ] = None,
+    comment: Annotated[str, typer.Option(help="For people.")] = "",
+) -> None:
+    """Answer a question about what it is about right now."""
+    session = session_of(context)
+    answer: dict[str, Any] = {"name": with_prefix("approvals", name), "choice": choice, "comment": comment}
+    if value:
+        answer["input"] = json_value(value)
+    edits = pairs(edit or [])
+
+    async def work(client: Client) -> Approval:
+        asked = await client.approvals.GetApproval(requests.GetApprovalRequest(name=answer["name"]))
+        answer["subject_hash"] = asked.subject.hash
+        if edits:
+            answer["edited_input"] = _edited(written(asked.subject).get("input"), edits)
+        return await client.approvals.AnswerApproval(filled(answer, requests.AnswerApprovalRequest(), ""))
+
+    answered = session.call(work)
+    print_json(answered) if session.as_json else typer.echo(f"{answered.name} {Approval.State.Name(answered.state)}")
+
+
+def _edited(before: Any, edits: dict[str, Any]) -> Any:
+    operations = [{"op": "replace", "path": path, "value": value} for path, value in edits.items()]
+    try:
+        return jsonpatch.apply_patch(before, operations)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as failure:
+        raise typer.BadParameter(f"--edit: {failure}") from None
+
+
+def _row(approval: Approval) -> tuple[str, ...]:
+    question = approval.message if len(approval.message) <= SHORT else approval.message[: SHORT - 1] + "…"
+    return (
+        approval.name,
+        Approval.State.Name(approval.state),
+        question,
+        ", ".join(approval.choices),
+        approval.step,
+        approval.task or approval.run,
+        moment(approval.expire_time),
+    )

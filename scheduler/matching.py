@@ -11,6 +11,7 @@ import orjson
 
 from ordinaut.expressions import ExpressionError, compile_expression
 from ordinaut.names import topic_matcher
+from ordinaut.store import event
 from ordinaut.store.sql import Record
 from ordinaut.streams.event_stream import Entry
 from ordinaut.telemetry import get_logger
@@ -84,13 +85,15 @@ def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
     ended: dict[str | None, list[End]] = defaultdict(list)
     for entry in entries:
         time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
-        for position, body in enumerate(orjson.loads(entry.events), entry.position):
-            topic = body["topic"]
+        position = entry.position
+        for document in orjson.loads(entry.events):
+            topic, count = document["topic"], len(document["runs"]) if "runs" in document else 1
             if waiting := of_topic[entry.project, topic]:
-                numbered = Numbered(entry.project, position, time, body)
-                matches += [match for trigger in waiting if (match := _match(numbered, trigger))]
+                for numbered in _numbered(entry.project, position, time, [document]):
+                    matches += [match for trigger in waiting if (match := _match(numbered, trigger))]
             if state := ENDED_TOPICS.get(topic):
-                ended[body["data"].get("task_uid")].append(End(state, time))
+                ended[document["data"].get("task_uid")] += [End(state, time)] * count
+            position += count
     return Found(matches, {UUID(task): ends for task, ends in ended.items() if task})
 
 
@@ -114,8 +117,12 @@ class _Topics(dict[tuple[str, str], list[Record]]):
 def events_of(entry: Entry) -> Iterator[Numbered]:
     """The events of one row of the log."""
     time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
-    for position, body in enumerate(orjson.loads(entry.events), entry.position):
-        yield Numbered(entry.project, position, time, body)
+    return _numbered(entry.project, entry.position, time, orjson.loads(entry.events))
+
+
+def _numbered(project: str, first: int, time: datetime, documents: list[dict[str, Any]]) -> Iterator[Numbered]:
+    for position, body in enumerate(event.unfolded(documents), first):
+        yield Numbered(project, position, time, body)
 
 
 def _match(numbered: Numbered, trigger: Record) -> Match | None:

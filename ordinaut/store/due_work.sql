@@ -36,15 +36,17 @@ enqueued AS (
   RETURNING id, project, task, task_name, kind, depth, create_time
 ), announced AS (
   INSERT INTO outbox (project, events, count, create_time)
-  SELECT
-    project,
-    concat('[', string_agg(concat(
-      '{"uid":"', id, '-queued","topic":"ordinaut.run.queued","source":"runs/', id, '","subject":"',
-      CASE WHEN task_name <> '' THEN 'tasks/' END, task_name,
-      '","id":"","publisher":"","depth":', depth, ',"data":{"kind":"', kind, '","task_uid":"', task, '"}}'), ','),
-      ']')::json,
-    count(*), max(create_time)
-  FROM enqueued
+  SELECT project, concat('[', string_agg(events, ','), ']')::json, sum(count)::int, max(now)
+  FROM (
+    SELECT
+      project, count(*) AS count, max(create_time) AS now,
+      concat(
+        '{"topic":"ordinaut.run.queued","subject":"', CASE WHEN task_name <> '' THEN 'tasks/' END, task_name,
+        '","depth":', depth, ',"data":{"kind":"', kind, '","task_uid":"', task,
+        '"},"part":"queued","runs":["', string_agg(id::text, '","'), '"]}') AS events
+    FROM enqueued
+    GROUP BY project, task, task_name, kind, depth
+  ) AS of_task
   GROUP BY project
 )
 
@@ -63,14 +65,17 @@ history AS (
 -- include wait.forget
 , announced AS (
   INSERT INTO outbox (project, events, count, create_time)
-  SELECT
-    project,
-    concat('[', string_agg(concat(
-      '{"uid":"', id, '-ended","topic":"ordinaut.run.', lower(end_state), '","source":"runs/', id, '","subject":"',
-      CASE WHEN task_name <> '' THEN 'tasks/' END, task_name, '","id":"","publisher":"","depth":', depth,
-      ',"data":{"kind":"', kind, '","task_uid":"', task, '"}}'), ','), ']')::json,
-    count(*), max(now)
-  FROM gone
+  SELECT project, concat('[', string_agg(events, ','), ']')::json, sum(count)::int, max(now)
+  FROM (
+    SELECT
+      project, count(*) AS count, max(now) AS now,
+      concat(
+        '{"topic":"ordinaut.run.', lower(end_state), '","subject":"', CASE WHEN task_name <> '' THEN 'tasks/' END,
+        task_name, '","depth":', depth, ',"data":{"kind":"', kind, '","task_uid":"', task,
+        '"},"part":"ended","runs":["', string_agg(id::text, '","'), '"]}') AS events
+    FROM gone
+    GROUP BY project, task, task_name, kind, depth, end_state
+  ) AS of_task
   GROUP BY project
 )
 

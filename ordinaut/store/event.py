@@ -1,7 +1,11 @@
-"""The event log: rows of the outbox, numbered once, never changed."""
+"""The event log: rows of the outbox, numbered once, never changed.
+
+A row holds a JSON array of events `{uid, topic, source, subject, id, publisher, depth, data}`. What happens to many
+runs of a task at once stands in it as one group, `{topic, subject, depth, data, part, runs}`: one event for each run.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +42,18 @@ class NewEvent:
             "depth": self.depth,
             "data": self.data,
         }
+
+
+def unfolded(documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The events of a row, with those of its groups one by one."""
+    for document in documents:
+        if "runs" not in document:
+            yield document
+            continue
+        shared = {name: document[name] for name in ("topic", "subject", "depth", "data")}
+        for run in document["runs"]:
+            uid = f"{run}-{document['part']}"
+            yield {"uid": uid, "source": f"runs/{run}", "id": "", "publisher": "", **shared}
 
 
 async def publish(connection: Connection, project: str, new: NewEvent) -> tuple[UUID, datetime | None]:

@@ -1,7 +1,8 @@
 """`ordinaut:events`: the event log as a Redis Stream, derived from PostgreSQL and rebuilt from it at any time.
 
 An entry is one row of the log: id `<first position>-0`, fields `uid`, `project`, `count`, `time` (microseconds since
-1970) and `events` (a JSON array). External consumers may read it with groups of their own.
+1970) and `events`: a JSON array, in which `{topic, subject, depth, data, part, runs}` stands for one event of each of
+its runs. External consumers may read it with groups of their own.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ STREAM_FAILURES = (RedisError, OSError, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the log; `events` is a JSON array of `count` events from `position` on."""
+    """One row of the log; `events` is a JSON array that tells of `count` events from `position` on."""
 
     uid: str
     project: str

@@ -58,7 +58,7 @@ class Log:
         return [
             (int(key.partition(b"-")[0]) + offset, body["uid"])
             for key, fields in entries
-            for offset, body in enumerate(json.loads(fields[b"events"]))
+            for offset, body in enumerate(event.unfolded(json.loads(fields[b"events"])))
         ]
 
     async def numbered(self) -> list[tuple[int, str]]:
@@ -67,7 +67,7 @@ class Log:
         return [
             (row["position"] + offset, body["uid"])
             for row in rows
-            for offset, body in enumerate(json.loads(row["events"]))
+            for offset, body in enumerate(event.unfolded(json.loads(row["events"])))
         ]
 
     async def match_all(self, *matchers: Matcher) -> None:

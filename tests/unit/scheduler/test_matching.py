@@ -84,3 +84,26 @@ def test_tasks_whose_runs_have_ended_are_noted_and_runs_without_a_task_are_not()
     inline = entry("ordinaut.run.succeeded", data={"task_uid": ""})
     begun = entry("ordinaut.run.queued", data={"task_uid": str(uuid4())})
     assert found([ended, inline, begun]).ended == {task: [End("FAILED", datetime.fromtimestamp(1_700_000_000, UTC))]}
+
+
+def group(*runs: str, topic: str = "ordinaut.run.succeeded") -> Entry:
+    told = {"topic": topic, "subject": "tasks/t", "depth": 0, "data": {"task_uid": str(UUID(int=2))}, "part": "ended"}
+    events = json.dumps([{**told, "runs": runs}]).encode()
+    return Entry("uid", "p", 5, len(runs), 1_700_000_000_000_000, events)
+
+
+def test_a_group_is_an_event_for_each_of_its_runs() -> None:
+    matches = found([group("a", "b")], trigger("ordinaut.run.*", after=5)).matches
+    assert [(match.uid, json.loads(match.event)["position"]) for match in matches] == [("b-ended", 6)]
+    assert json.loads(matches[0].event)["source"] == "runs/b"
+
+
+def test_positions_go_on_behind_a_group() -> None:
+    both = json.dumps(json.loads(group("a", "b").events) + json.loads(entry("mail").events)).encode()
+    matches = found([Entry("uid", "p", 5, 3, 1, both)], trigger("mail")).matches
+    assert json.loads(matches[0].event)["position"] == 7
+
+
+def test_every_end_in_a_group_counts() -> None:
+    ended = found([group("a", "b", topic="ordinaut.run.failed")]).ended
+    assert [end.state for end in ended[UUID(int=2)]] == ["FAILED", "FAILED"]

@@ -68,10 +68,11 @@ def duties(
     catch_up = CatchUp(database, hints, settings.catch_up_per_second)
 
     async def fire_turn() -> bool:
-        """Fires, has the fired ones planned, and sets the alarm for the next instant."""
+        """Fires; when all is fired, has it planned and sets the alarm for the next instant."""
         more = await fire.turn()
-        plan_duty.wake()
-        await set_alarm()
+        if not more:
+            plan_duty.wake()
+            await set_alarm()
         return more
 
     async def plan_turn() -> bool:

@@ -64,9 +64,8 @@ class CatchUp:
 
 def _computed(row: Any) -> tuple[Passed, cursor.PlanColumns]:
     """What has passed, and what the cursor says next: the instant to run, or where the search goes on at once."""
-    document = json.loads(row["schedule"])
-    schedule = CompiledSchedule.compile(document)
-    passed = missed(schedule, CatchUpPolicy.of(document), row)
+    schedule = CompiledSchedule.read(row["schedule"])
+    passed = missed(schedule, CatchUpPolicy.of(json.loads(row["schedule"])), row)
     instant, state, columns = passed.next, passed.state, cursor.PlanColumns()
     if not passed.all_seen:
         instant, state = Steps(schedule, row["skipped"]).next(passed.last_instant, state)

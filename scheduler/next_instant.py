@@ -20,7 +20,7 @@ def add(
 ) -> None:
     """Appends what one cursor is to say next; None: it has ended. Without time triggers there is no state to keep."""
     columns.tasks.append(task)
-    columns.states.append(json.dumps(state) if schedule.has_time_triggers else None)
+    columns.states.append((json.dumps(state) if state else "{}") if schedule.has_time_triggers else None)
     columns.instants.append(instant.time if instant else None)
     columns.fire_times.append(fire_time(schedule, task, instant) if instant else None)
     columns.outcomes.append("EXCLUDED" if instant and instant.excluded else None)

@@ -101,7 +101,7 @@ def compute(rows: Sequence[Any]) -> Planned:
 
 
 def _compute_one(row: Any, planned: Planned) -> None:
-    schedule = CompiledSchedule.compile(json.loads(row["schedule"]))
+    schedule = CompiledSchedule.read(row["schedule"])
     state, steps = json.loads(row["trigger_state"] or "null"), Steps(schedule, row["skipped"])
     if row["paused_until"] is not None:
         passed = passed_while_paused(steps, row["last_instant"], state, row["paused_until"])

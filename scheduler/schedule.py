@@ -30,6 +30,7 @@ _TICK = timedelta(microseconds=1)
 _UTC = "UTC"
 _LIMIT = "max_occurrences"  # no trigger has such an id: they have no underscore
 _MAX_EXCLUDED_DAYS = 400
+_MOST_KEPT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,25 @@ class Instant:
     """One due moment of a schedule.
 
     `key_nominal` is `kind:nominal` and does not move with zone data: `cron:20261025T033000`, with `~2` on the second
-    pass of a repeated hour; `interval:20261025T003000Z`. `nominal_local` is the local time that the rule says;
-    `adjusted` tells that a clock change moved it from there. An `excluded` one is due to be recorded, not to run.
+    pass of a repeated hour; `interval:20261025T003000Z`. `adjusted` tells that a clock change moved it from there. An
+    `excluded` one is due to be recorded, not to run.
     """
 
     time: datetime
     key_nominal: str
     trigger_id: str
     params: Mapping[str, Any] | None
-    nominal_local: str
+    where: ZoneInfo
     adjusted: bool
     excluded: bool = False
+
+    @property
+    def nominal_local(self) -> str:
+        """The local time that the rule says, in the form of ISO 8601."""
+        nominal = self.key_nominal.partition(":")[2]
+        if nominal.endswith("Z"):
+            return local_time(self.time, self.where).isoformat()
+        return datetime.fromisoformat(nominal.removesuffix("~2")).isoformat()
 
     @property
     def occurrence_id(self) -> str:
@@ -68,8 +77,8 @@ class CompiledSchedule:
     """The triggers of a schedule, ready to answer; pure, and shared between callers."""
 
     __slots__ = (
-        "_end", "_exclusions", "_limit", "_start", "_time_ids", "_time_params", "_union", "event_triggers", "jitter",
-        "zone",
+        "_counted", "_end", "_exclusions", "_found", "_limit", "_start", "_time_ids", "_time_params", "_union",
+        "event_triggers", "jitter", "zone",
     )  # fmt: skip
 
     def __init__(self, schedule: Mapping[str, Any]) -> None:
@@ -92,15 +101,26 @@ class CompiledSchedule:
         self._time_params: list[Mapping[str, Any] | None] = [trigger.get("params") for trigger, _ in timed]
         most = int(schedule.get("max_occurrences", 0))
         self._limit = CountEnd(most, json.dumps(schedule, sort_keys=True), self._nth) if most else None
+        self._counted = tuple(self._count_ends())
+        self._found: dict[datetime, Instant | None] = {}
 
     @staticmethod
     def compile(schedule: Mapping[str, Any]) -> "CompiledSchedule":
         """The compiled form; equal schedules share one.
 
         Raises:
+            ScheduleError: a trigger cannot be read.
+        """
+        return CompiledSchedule.read(json.dumps(schedule, sort_keys=True, separators=(",", ":")))
+
+    @staticmethod
+    def read(text: str) -> "CompiledSchedule":
+        """The same from the text of a stored schedule; equal texts share one.
+
+        Raises:
             ScheduleError: a trigger cannot be read; for a stored schedule only when zone data lost its zone.
         """
-        return _compiled(json.dumps(schedule, sort_keys=True, separators=(",", ":")))
+        return _compiled(text)
 
     @property
     def has_time_triggers(self) -> bool:
@@ -133,7 +153,18 @@ class CompiledSchedule:
         return self._limited(self._first_open(after)), self._kept()
 
     def _first(self, after: datetime | None) -> Instant | None:
+        """What was found last is kept: who plans asks for the instant, the one behind it, and later for these again."""
         since = max(after or BEGINNING, self._start - _TICK)
+        try:
+            return self._found[since]
+        except KeyError:
+            found = self._search(since)
+        if len(self._found) >= _MOST_KEPT:
+            self._found.clear()
+        self._found[since] = found
+        return found
+
+    def _search(self, since: datetime) -> Instant | None:
         found = self._union.first(since) if since < self._end else None
         return None if found is None or found[1].time >= self._end else self._instant(*found)
 
@@ -166,25 +197,20 @@ class CompiledSchedule:
             key_nominal=f"{trigger.kind}:{firing.nominal}",
             trigger_id=self._time_ids[place],
             params=self._time_params[place],
-            nominal_local=self._nominal_local(firing),
+            where=self.zone,
             adjusted=firing.adjusted,
             excluded=self._exclusions.excludes(firing.time),
         )
 
-    def _nominal_local(self, firing: Firing) -> str:
-        if firing.nominal.endswith("Z"):
-            return local_time(firing.time, self.zone).isoformat()
-        return datetime.fromisoformat(firing.nominal.removesuffix("~2")).isoformat()
-
     def _recall(self, state: Mapping[str, Any]) -> None:
-        for name, end in self._counted():
+        for name, end in self._counted:
             end.recall(state.get(name))
 
     def _kept(self) -> dict[str, Any]:
         """Where each COUNT ends, and max_occurrences."""
-        return {name: end.kept for name, end in self._counted()}
+        return {name: end.kept for name, end in self._counted}
 
-    def _counted(self) -> Iterator[tuple[str, CountEnd]]:
+    def _count_ends(self) -> Iterator[tuple[str, CountEnd]]:
         for trigger_id, trigger in zip(self._time_ids, self._union.triggers, strict=True):
             if isinstance(trigger, RRuleTrigger) and trigger.count_end:
                 yield trigger_id, trigger.count_end
@@ -192,7 +218,7 @@ class CompiledSchedule:
             yield _LIMIT, self._limit
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16_384)  # some 3 KB each
 def _compiled(text: str) -> CompiledSchedule:
     return CompiledSchedule(json.loads(text))
 

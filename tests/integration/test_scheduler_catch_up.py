@@ -177,13 +177,13 @@ async def test_a_schedule_that_defeats_the_planner_stops_its_own_task_alone(
     if late:
         await settle(rig, clockwork)
 
-    def compile_or_fail(schedule: dict[str, Any]) -> Any:
-        if "guilty" in json.dumps(schedule):
+    def read_or_fail(text: str) -> Any:
+        if "guilty" in text:
             raise OverflowError("a defect")
-        return real(schedule)
+        return real(text)
 
-    real = CompiledSchedule.compile
-    monkeypatch.setattr(CompiledSchedule, "compile", staticmethod(compile_or_fail))
+    real = CompiledSchedule.read
+    monkeypatch.setattr(CompiledSchedule, "read", staticmethod(read_or_fail))
     await rig.turn_clock(minutes=1, seconds=30 if late else 0)
     await settle(rig, clockwork)
     state, reason = await _state(rig, guilty)

@@ -22,6 +22,7 @@ from gateway.runs import Runs
 from gateway.schedule_preview import SchedulePreview
 from gateway.services import DESCRIPTORS, PUBLIC
 from gateway.settings import GatewaySettings
+from gateway.simulation import Simulation
 from gateway.state import State
 from gateway.system import System
 from gateway.task_check import TaskCheck
@@ -90,6 +91,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
             pages,
             check,
             SchedulePreview(database, scheduler),
+            Simulation(database, scheduler),
             start,
             OccurrenceSkip(database, scheduler),
         ),

@@ -1,7 +1,7 @@
 """The two services that the gateway asks: the scheduler about time, the engines about pipelines."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -17,7 +17,12 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     ValidateValueResponse,
 )
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import PipelineEngineServiceStub
-from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.internal.v1.scheduler_service_pb2 import (
+    SimulateRequest,
+    SimulateResponse,
+    ValidateScheduleRequest,
+    ValidateScheduleResponse,
+)
 from ordinaut.internal.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 from ordinaut.rpc.channel import internal_channel, internal_metadata
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -25,6 +30,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 Answer = TypeVar("Answer")
 CHECK_SECONDS = 10.0
 PREVIEW_SECONDS = 1.0
+SIMULATION_SECONDS = 300.0
 HEALTH_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 # Answers that say nothing about the request: the process is not there, not yet, or too busy.
@@ -73,6 +79,21 @@ class Scheduler:
         call = self._stub.ValidateSchedule(request, timeout=seconds, metadata=self._peer.metadata)
         answer: ValidateScheduleResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
         return answer
+
+    async def simulate(self, request: SimulateRequest) -> AsyncGenerator[SimulateResponse, None]:
+        """Simulates a task; closing the iterator ends the work.
+
+        Raises:
+            UnavailableError: SCHEDULER_UNAVAILABLE.
+        """
+        call = self._stub.Simulate(request, timeout=SIMULATION_SECONDS, metadata=self._peer.metadata)
+        try:
+            async for answer in call:
+                yield answer
+        except grpc.aio.AioRpcError as failure:
+            raise _absent(failure, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler") from failure
+        finally:
+            call.cancel()
 
     async def health(self) -> str:
         """`SERVING`, or why not."""
@@ -134,9 +155,12 @@ async def _answer(call: Awaitable[Answer], reason: ErrorReason.ValueType, who: s
     try:
         return await call
     except grpc.aio.AioRpcError as failure:
-        if failure.code() in ABSENT:
-            raise _unavailable(reason, who, failure.code().name) from failure
-        raise
+        raise _absent(failure, reason, who) from failure
+
+
+def _absent(failure: grpc.aio.AioRpcError, reason: ErrorReason.ValueType, who: str) -> Exception:
+    """What a caller is told of a failure; one that is not about absence is a defect, and goes on as it is."""
+    return _unavailable(reason, who, failure.code().name) if failure.code() in ABSENT else failure
 
 
 def _unavailable(reason: ErrorReason.ValueType, who: str, cause: str) -> UnavailableError:

@@ -1,6 +1,9 @@
 # ruff: noqa: N802 - methods are named by the contract
 """TaskService: tasks are private to their owner and to admins; for everybody else they do not exist."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.caller import Caller, current_caller
@@ -14,6 +17,7 @@ from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
 from gateway.schedule_preview import SchedulePreview
+from gateway.simulation import Simulation
 from gateway.snooze import Snooze
 from gateway.task_check import TaskCheck
 from gateway.task_create import TaskCreate
@@ -49,6 +53,8 @@ from ordinaut.v1.task_service_pb2 import (
     PreviewScheduleResponse,
     ResumeTaskRequest,
     RunTaskRequest,
+    SimulateTaskRequest,
+    SimulateTaskResponse,
     SkipOccurrenceRequest,
     SnoozeTaskRequest,
     UpdateTaskRequest,
@@ -70,6 +76,7 @@ class Tasks(TaskServiceServicer):
         pages: Pages,
         check: TaskCheck,
         preview: SchedulePreview,
+        simulation: Simulation,
         start: TaskRun,
         skip: OccurrenceSkip,
     ) -> None:
@@ -80,6 +87,7 @@ class Tasks(TaskServiceServicer):
         self._create = TaskCreate(database, check)
         self._update = TaskUpdate(database, check)
         self._preview = preview
+        self._simulation = simulation
         self._occurrences = Occurrences(database, pages)
         self._start = start
         self._skip = skip
@@ -108,6 +116,12 @@ class Tasks(TaskServiceServicer):
     async def ExplainSchedule(self, request: ExplainScheduleRequest, context: Context) -> ExplainScheduleResponse:
         """Any schedule in one sentence."""
         return await self._preview.explain(request)
+
+    async def SimulateTask(self, request: SimulateTaskRequest, context: Context) -> AsyncIterator[SimulateTaskResponse]:
+        """What would become of a task's moments."""
+        async with aclosing(self._simulation.simulate(request, current_caller())) as answers:
+            async for answer in answers:
+                yield answer
 
     async def GetTask(self, request: GetTaskRequest, context: Context) -> Task:
         """One task with its next times; without them while the scheduler is away."""

@@ -29,8 +29,13 @@ async def judge(connection: Connection, ended: Mapping[UUID, Sequence[End]]) -> 
     if rows:
         await task_health.record(connection, faring)
     for task, failures in guilty:
-        await pause(connection, task, f"{failures} runs in a row failed" if failures > 1 else "a run failed")
+        await pause(connection, task, why_paused(failures))
     return len(guilty)
+
+
+def why_paused(failures: int) -> str:
+    """The reason that a task gets which is paused after so many failures in a row."""
+    return f"{failures} runs in a row failed" if failures > 1 else "a run failed"
 
 
 def count(failures: int, outcomes: Sequence[bool], limit: int | None) -> tuple[int, bool]:

@@ -23,6 +23,7 @@ WAITS_ENDED = Counter("ordinaut_waits_ended", "Waits of runs that were ended", [
 CHAINS_STOPPED = Counter("ordinaut_event_chains_stopped", "Triggered runs refused because their chain is too long")
 FIRE_LAG = Gauge("ordinaut_fire_lag_seconds", "How far the earliest cursor is behind")
 OUTBOX_AGE = Gauge("ordinaut_outbox_age_seconds", "Age of the oldest event that waits to be numbered or sent")
+SIMULATIONS = Gauge("ordinaut_simulations_under_way", "Simulations that somebody listens to")
 DUTY = Histogram("ordinaut_duty_seconds", "One turn of a duty", ["duty"])
 ZONE_DATA = Info("ordinaut_zone_data", "The zone data that instants are computed with")
 ZONE_DATA.info({"tzdata": version("tzdata")})

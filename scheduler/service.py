@@ -1,7 +1,8 @@
 """The gRPC face of what the scheduler knows about time."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,10 +11,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.internal.v1 import scheduler_service_pb2_grpc
-from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.internal.v1.scheduler_service_pb2 import (
+    SimulateRequest,
+    SimulateResponse,
+    ValidateScheduleRequest,
+    ValidateScheduleResponse,
+)
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from scheduler.schedule import CompiledSchedule, Instant
+from scheduler.simulate import Simulations
 from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.upcoming import shown
@@ -25,7 +32,10 @@ MAX_COUNT = 1000
 
 
 class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
-    """Answers about schedules; holds nothing and needs no database."""
+    """Answers about schedules; needs no database."""
+
+    def __init__(self) -> None:
+        self._simulations = Simulations()
 
     async def ValidateSchedule(  # noqa: N802 - gRPC's name
         self, request: ValidateScheduleRequest, context: Any
@@ -46,6 +56,15 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         if (request.language or DEFAULT) not in LANGUAGES:
             raise _invalid("language", f"expected one of {', '.join(LANGUAGES)}")
         return await asyncio.to_thread(_answer, request, now, after)
+
+    async def Simulate(  # noqa: N802 - gRPC's name
+        self, request: SimulateRequest, context: Any
+    ) -> AsyncIterator[SimulateResponse]:
+        """What would become of a task's moments, off the event loop; the gateway has checked all but the schedule."""
+        del context
+        async with aclosing(self._simulations.answers(request)) as answers:
+            async for answer in answers:
+                yield answer
 
 
 def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) -> ValidateScheduleResponse:

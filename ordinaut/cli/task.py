@@ -12,6 +12,7 @@ from ordinaut.cli.output import moment, print_details, print_json, print_table
 from ordinaut.cli.pages import first
 from ordinaut.cli.parameters import filled, pairs
 from ordinaut.cli.session import session_of, with_prefix
+from ordinaut.cli.simulation import simulate
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import task_service_pb2 as requests
@@ -21,6 +22,7 @@ from ordinaut.v1.schedule_pb2 import Trigger
 from ordinaut.v1.task_pb2 import Task
 
 app = typer.Typer(no_args_is_help=True, help="Tasks: define, start, pause, look at them.")
+app.command("simulate")(simulate)
 Name = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-task`.")]
 OCCURRENCE_COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN", "REASON")
 COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")

@@ -57,3 +57,11 @@ async def skip(
 async def skipped_ahead(connection: Connection, task: UUID) -> list[datetime]:
     """The instants to come that were skipped."""
     return [row["instant"] for row in await SQL.skipped_ahead.rows(connection, task=task)]
+
+
+async def skipped_within(
+    connection: Connection, *, task: UUID, start: datetime, end: datetime, limit: int
+) -> list[datetime]:
+    """The first `limit` instants from `start` on and before `end` that were skipped."""
+    rows = await SQL.skipped_within.rows(connection, task=task, start=start, end=end, limit=limit)
+    return [row["instant"] for row in rows]

@@ -27,3 +27,9 @@ WHERE o.task = :task AND o.instant = :instant;
 SELECT o.instant FROM occurrence AS o
 WHERE o.task = :task AND o.instant > clock_now() AND o.outcome = 'SKIPPED'
 ORDER BY o.instant;
+
+-- query skipped_within: Instants of a window that were skipped.
+SELECT o.instant FROM occurrence AS o
+WHERE o.task = :task AND o.instant >= :start AND o.instant < :end AND o.outcome = 'SKIPPED'
+ORDER BY o.instant
+LIMIT :limit;

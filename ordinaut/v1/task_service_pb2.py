@@ -30,14 +30,16 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.type import interval_pb2 as google_dot_type_dot_interval__pb2
 from ordinaut.v1 import occurrence_pb2 as ordinaut_dot_v1_dot_occurrence__pb2
 from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import schedule_pb2 as ordinaut_dot_v1_dot_schedule__pb2
+from ordinaut.v1 import simulation_pb2 as ordinaut_dot_v1_dot_simulation__pb2
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eordinaut/v1/task_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cordinaut/v1/occurrence.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\x1a\x1aordinaut/v1/schedule.proto\x1a\x16ordinaut/v1/task.proto\"\x84\x01\n\x11\x43reateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x1d\n\x07task_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06taskId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x80\x01\n\x17\x42\x61tchCreateTasksRequest\x12@\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.ordinaut.v1.CreateTaskRequestB\x04\xe2\x41\x01\x02R\x08requests\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"C\n\x18\x42\x61tchCreateTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.TaskR\x05tasks\"a\n\x13ValidateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x1d\n\x07task_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06taskId\"\xae\x01\n\x16PreviewScheduleRequest\x12\x37\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x02R\x08schedule\x12?\n\nafter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tafterTime\x12\x1a\n\x05\x63ount\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x05\x63ount\"\xa4\x01\n\x17PreviewScheduleResponse\x12\x37\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x15.ordinaut.v1.UpcomingR\x0boccurrences\x12\x12\n\x04\x65nds\x18\x02 \x01(\x08R\x04\x65nds\x12 \n\x0b\x65xplanation\x18\x03 \x01(\tR\x0b\x65xplanation\x12\x1a\n\x08warnings\x18\x04 \x03(\tR\x08warnings\"s\n\x16\x45xplainScheduleRequest\x12\x37\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x02R\x08schedule\x12 \n\x08language\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x08language\"{\n\x17\x45xplainScheduleResponse\x12 \n\x0b\x65xplanation\x18\x01 \x01(\tR\x0b\x65xplanation\x12\x1a\n\x08warnings\x18\x02 \x03(\tR\x08warnings\x12\"\n\rruns_per_year\x18\x03 \x01(\x03R\x0brunsPerYear\"*\n\x0eGetTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x99\x01\n\x10ListTasksRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"d\n\x11ListTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbd\x01\n\x16ListOccurrencesRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"|\n\x17ListOccurrencesResponse\x12\x39\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x17.ordinaut.v1.OccurrenceR\x0boccurrences\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x01\n\x11UpdateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"l\n\x11\x44\x65leteTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"o\n\x10PauseTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"R\n\x11ResumeTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x9a\x01\n\x15SkipOccurrenceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12$\n\noccurrence\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\noccurrence\x12\x1c\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\xc8\x01\n\x11SnoozeTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x31\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00R\x05\x64\x65lay\x12;\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00R\tuntilTime\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestIdB\x04\n\x02to\"\xe9\x01\n\x0eRunTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x35\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12?\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12 \n\x08priority\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08priority\x12#\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId2\xca\x0f\n\x0bTaskService\x12v\n\nCreateTask\x12\x1e.ordinaut.v1.CreateTaskRequest\x1a\x11.ordinaut.v1.Task\"5\xda\x41\x0ctask,task_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tasks:\x04task\x12\x90\x01\n\x10\x42\x61tchCreateTasks\x12$.ordinaut.v1.BatchCreateTasksRequest\x1a%.ordinaut.v1.BatchCreateTasksResponse\"/\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/tasks:batchCreate:\x01*\x12\x83\x01\n\x0cValidateTask\x12 .ordinaut.v1.ValidateTaskRequest\x1a\x11.ordinaut.v1.Task\">\xda\x41\x0ctask,task_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1a\"\x12/v1/tasks:validate:\x04task\x12\x97\x01\n\x0fPreviewSchedule\x12#.ordinaut.v1.PreviewScheduleRequest\x1a$.ordinaut.v1.PreviewScheduleResponse\"9\xda\x41\x08schedule\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/schedules:preview:\x01*\x12\x97\x01\n\x0f\x45xplainSchedule\x12#.ordinaut.v1.ExplainScheduleRequest\x1a$.ordinaut.v1.ExplainScheduleResponse\"9\xda\x41\x08schedule\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/schedules:explain:\x01*\x12j\n\x07GetTask\x12\x1b.ordinaut.v1.GetTaskRequest\x1a\x11.ordinaut.v1.Task\"/\xda\x41\x04name\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tasks/*}\x12k\n\tListTasks\x12\x1d.ordinaut.v1.ListTasksRequest\x1a\x1e.ordinaut.v1.ListTasksResponse\"\x1f\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tasks\x12\x9d\x01\n\x0fListOccurrences\x12#.ordinaut.v1.ListOccurrencesRequest\x1a$.ordinaut.v1.ListOccurrencesResponse\"?\xda\x41\x06parent\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=tasks/*}/occurrences\x12\x88\x01\n\nUpdateTask\x12\x1e.ordinaut.v1.UpdateTaskRequest\x1a\x11.ordinaut.v1.Task\"G\xda\x41\x10task,update_mask\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{task.name=tasks/*}:\x04task\x12v\n\nDeleteTask\x12\x1e.ordinaut.v1.DeleteTaskRequest\x1a\x16.google.protobuf.Empty\"0\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tasks/*}\x12x\n\tPauseTask\x12\x1d.ordinaut.v1.PauseTaskRequest\x1a\x11.ordinaut.v1.Task\"9\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=tasks/*}:pause:\x01*\x12{\n\nResumeTask\x12\x1e.ordinaut.v1.ResumeTaskRequest\x1a\x11.ordinaut.v1.Task\":\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=tasks/*}:resume:\x01*\x12\x92\x01\n\x0eSkipOccurrence\x12\".ordinaut.v1.SkipOccurrenceRequest\x1a\x17.ordinaut.v1.Occurrence\"C\xda\x41\x0fname,occurrence\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/{name=tasks/*}:skip:\x01*\x12{\n\nSnoozeTask\x12\x1e.ordinaut.v1.SnoozeTaskRequest\x1a\x11.ordinaut.v1.Task\":\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=tasks/*}:snooze:\x01*\x12q\n\x07RunTask\x12\x1b.ordinaut.v1.RunTaskRequest\x1a\x10.ordinaut.v1.Run\"7\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/{name=tasks/*}:run:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eordinaut/v1/task_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agoogle/type/interval.proto\x1a\x1cordinaut/v1/occurrence.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\x1a\x1aordinaut/v1/schedule.proto\x1a\x1cordinaut/v1/simulation.proto\x1a\x16ordinaut/v1/task.proto\"\x84\x01\n\x11\x43reateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x1d\n\x07task_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06taskId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x80\x01\n\x17\x42\x61tchCreateTasksRequest\x12@\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.ordinaut.v1.CreateTaskRequestB\x04\xe2\x41\x01\x02R\x08requests\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"C\n\x18\x42\x61tchCreateTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.TaskR\x05tasks\"a\n\x13ValidateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x1d\n\x07task_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06taskId\"\xae\x01\n\x16PreviewScheduleRequest\x12\x37\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x02R\x08schedule\x12?\n\nafter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tafterTime\x12\x1a\n\x05\x63ount\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x05\x63ount\"\xa4\x01\n\x17PreviewScheduleResponse\x12\x37\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x15.ordinaut.v1.UpcomingR\x0boccurrences\x12\x12\n\x04\x65nds\x18\x02 \x01(\x08R\x04\x65nds\x12 \n\x0b\x65xplanation\x18\x03 \x01(\tR\x0b\x65xplanation\x12\x1a\n\x08warnings\x18\x04 \x03(\tR\x08warnings\"s\n\x16\x45xplainScheduleRequest\x12\x37\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x02R\x08schedule\x12 \n\x08language\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x08language\"{\n\x17\x45xplainScheduleResponse\x12 \n\x0b\x65xplanation\x18\x01 \x01(\tR\x0b\x65xplanation\x12\x1a\n\x08warnings\x18\x02 \x03(\tR\x08warnings\x12\"\n\rruns_per_year\x18\x03 \x01(\x03R\x0brunsPerYear\"\xaf\x03\n\x13SimulateTaskRequest\x12\'\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskH\x00R\x04task\x12\x14\n\x04name\x18\x02 \x01(\tH\x00R\x04name\x12?\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12;\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\x07\x65ndTime\x12\x44\n\rrun_durations\x18\x05 \x03(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x0crunDurations\x12#\n\nfail_every\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01R\tfailEvery\x12\x35\n\x07outages\x18\x07 \x03(\x0b\x32\x15.google.type.IntervalB\x04\xe2\x41\x01\x01R\x07outages\x12\x33\n\x06pauses\x18\x08 \x03(\x0b\x32\x15.google.type.IntervalB\x04\xe2\x41\x01\x01R\x06pausesB\x04\n\x02of\"\x94\x01\n\x14SimulateTaskResponse\x12\x42\n\x0boccurrences\x18\x01 \x03(\x0b\x32 .ordinaut.v1.SimulatedOccurrenceR\x0boccurrences\x12\x38\n\x07summary\x18\x02 \x01(\x0b\x32\x1e.ordinaut.v1.SimulationSummaryR\x07summary\"*\n\x0eGetTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x99\x01\n\x10ListTasksRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"d\n\x11ListTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbd\x01\n\x16ListOccurrencesRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"|\n\x17ListOccurrencesResponse\x12\x39\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x17.ordinaut.v1.OccurrenceR\x0boccurrences\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x01\n\x11UpdateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"l\n\x11\x44\x65leteTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"o\n\x10PauseTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"R\n\x11ResumeTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x9a\x01\n\x15SkipOccurrenceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12$\n\noccurrence\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\noccurrence\x12\x1c\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\xc8\x01\n\x11SnoozeTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x31\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00R\x05\x64\x65lay\x12;\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00R\tuntilTime\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestIdB\x04\n\x02to\"\xe9\x01\n\x0eRunTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x35\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12?\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12 \n\x08priority\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08priority\x12#\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId2\xcf\x10\n\x0bTaskService\x12v\n\nCreateTask\x12\x1e.ordinaut.v1.CreateTaskRequest\x1a\x11.ordinaut.v1.Task\"5\xda\x41\x0ctask,task_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tasks:\x04task\x12\x90\x01\n\x10\x42\x61tchCreateTasks\x12$.ordinaut.v1.BatchCreateTasksRequest\x1a%.ordinaut.v1.BatchCreateTasksResponse\"/\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/tasks:batchCreate:\x01*\x12\x83\x01\n\x0cValidateTask\x12 .ordinaut.v1.ValidateTaskRequest\x1a\x11.ordinaut.v1.Task\">\xda\x41\x0ctask,task_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1a\"\x12/v1/tasks:validate:\x04task\x12\x97\x01\n\x0fPreviewSchedule\x12#.ordinaut.v1.PreviewScheduleRequest\x1a$.ordinaut.v1.PreviewScheduleResponse\"9\xda\x41\x08schedule\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/schedules:preview:\x01*\x12\x97\x01\n\x0f\x45xplainSchedule\x12#.ordinaut.v1.ExplainScheduleRequest\x1a$.ordinaut.v1.ExplainScheduleResponse\"9\xda\x41\x08schedule\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/schedules:explain:\x01*\x12\x82\x01\n\x0cSimulateTask\x12 .ordinaut.v1.SimulateTaskRequest\x1a!.ordinaut.v1.SimulateTaskResponse\"+\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x17\"\x12/v1/tasks:simulate:\x01*0\x01\x12j\n\x07GetTask\x12\x1b.ordinaut.v1.GetTaskRequest\x1a\x11.ordinaut.v1.Task\"/\xda\x41\x04name\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tasks/*}\x12k\n\tListTasks\x12\x1d.ordinaut.v1.ListTasksRequest\x1a\x1e.ordinaut.v1.ListTasksResponse\"\x1f\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tasks\x12\x9d\x01\n\x0fListOccurrences\x12#.ordinaut.v1.ListOccurrencesRequest\x1a$.ordinaut.v1.ListOccurrencesResponse\"?\xda\x41\x06parent\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=tasks/*}/occurrences\x12\x88\x01\n\nUpdateTask\x12\x1e.ordinaut.v1.UpdateTaskRequest\x1a\x11.ordinaut.v1.Task\"G\xda\x41\x10task,update_mask\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{task.name=tasks/*}:\x04task\x12v\n\nDeleteTask\x12\x1e.ordinaut.v1.DeleteTaskRequest\x1a\x16.google.protobuf.Empty\"0\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tasks/*}\x12x\n\tPauseTask\x12\x1d.ordinaut.v1.PauseTaskRequest\x1a\x11.ordinaut.v1.Task\"9\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=tasks/*}:pause:\x01*\x12{\n\nResumeTask\x12\x1e.ordinaut.v1.ResumeTaskRequest\x1a\x11.ordinaut.v1.Task\":\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=tasks/*}:resume:\x01*\x12\x92\x01\n\x0eSkipOccurrence\x12\".ordinaut.v1.SkipOccurrenceRequest\x1a\x17.ordinaut.v1.Occurrence\"C\xda\x41\x0fname,occurrence\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/{name=tasks/*}:skip:\x01*\x12{\n\nSnoozeTask\x12\x1e.ordinaut.v1.SnoozeTaskRequest\x1a\x11.ordinaut.v1.Task\":\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=tasks/*}:snooze:\x01*\x12q\n\x07RunTask\x12\x1b.ordinaut.v1.RunTaskRequest\x1a\x10.ordinaut.v1.Run\"7\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/{name=tasks/*}:run:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,6 +70,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINSCHEDULEREQUEST'].fields_by_name['schedule']._serialized_options = b'\342A\001\002'
   _globals['_EXPLAINSCHEDULEREQUEST'].fields_by_name['language']._loaded_options = None
   _globals['_EXPLAINSCHEDULEREQUEST'].fields_by_name['language']._serialized_options = b'\342A\001\001'
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\001'
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['run_durations']._loaded_options = None
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['run_durations']._serialized_options = b'\342A\001\001'
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['fail_every']._loaded_options = None
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['fail_every']._serialized_options = b'\342A\001\001'
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['outages']._loaded_options = None
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['outages']._serialized_options = b'\342A\001\001'
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['pauses']._loaded_options = None
+  _globals['_SIMULATETASKREQUEST'].fields_by_name['pauses']._serialized_options = b'\342A\001\001'
   _globals['_GETTASKREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETTASKREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_LISTTASKSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -142,6 +156,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKSERVICE'].methods_by_name['PreviewSchedule']._serialized_options = b'\332A\010schedule\212\265\030\ntasks:read\202\323\344\223\002\032\"\025/v1/schedules:preview:\001*'
   _globals['_TASKSERVICE'].methods_by_name['ExplainSchedule']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['ExplainSchedule']._serialized_options = b'\332A\010schedule\212\265\030\ntasks:read\202\323\344\223\002\032\"\025/v1/schedules:explain:\001*'
+  _globals['_TASKSERVICE'].methods_by_name['SimulateTask']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['SimulateTask']._serialized_options = b'\212\265\030\ntasks:read\202\323\344\223\002\027\"\022/v1/tasks:simulate:\001*'
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._serialized_options = b'\332A\004name\212\265\030\ntasks:read\202\323\344\223\002\024\022\022/v1/{name=tasks/*}'
   _globals['_TASKSERVICE'].methods_by_name['ListTasks']._loaded_options = None
@@ -162,46 +178,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKSERVICE'].methods_by_name['SnoozeTask']._serialized_options = b'\332A\004name\212\265\030\013tasks:write\202\323\344\223\002\036\"\031/v1/{name=tasks/*}:snooze:\001*'
   _globals['_TASKSERVICE'].methods_by_name['RunTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['RunTask']._serialized_options = b'\332A\004name\212\265\030\013tasks:write\202\323\344\223\002\033\"\026/v1/{name=tasks/*}:run:\001*'
-  _globals['_CREATETASKREQUEST']._serialized_start=426
-  _globals['_CREATETASKREQUEST']._serialized_end=558
-  _globals['_BATCHCREATETASKSREQUEST']._serialized_start=561
-  _globals['_BATCHCREATETASKSREQUEST']._serialized_end=689
-  _globals['_BATCHCREATETASKSRESPONSE']._serialized_start=691
-  _globals['_BATCHCREATETASKSRESPONSE']._serialized_end=758
-  _globals['_VALIDATETASKREQUEST']._serialized_start=760
-  _globals['_VALIDATETASKREQUEST']._serialized_end=857
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=860
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1034
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1037
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1201
-  _globals['_EXPLAINSCHEDULEREQUEST']._serialized_start=1203
-  _globals['_EXPLAINSCHEDULEREQUEST']._serialized_end=1318
-  _globals['_EXPLAINSCHEDULERESPONSE']._serialized_start=1320
-  _globals['_EXPLAINSCHEDULERESPONSE']._serialized_end=1443
-  _globals['_GETTASKREQUEST']._serialized_start=1445
-  _globals['_GETTASKREQUEST']._serialized_end=1487
-  _globals['_LISTTASKSREQUEST']._serialized_start=1490
-  _globals['_LISTTASKSREQUEST']._serialized_end=1643
-  _globals['_LISTTASKSRESPONSE']._serialized_start=1645
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1745
-  _globals['_LISTOCCURRENCESREQUEST']._serialized_start=1748
-  _globals['_LISTOCCURRENCESREQUEST']._serialized_end=1937
-  _globals['_LISTOCCURRENCESRESPONSE']._serialized_start=1939
-  _globals['_LISTOCCURRENCESRESPONSE']._serialized_end=2063
-  _globals['_UPDATETASKREQUEST']._serialized_start=2066
-  _globals['_UPDATETASKREQUEST']._serialized_end=2234
-  _globals['_DELETETASKREQUEST']._serialized_start=2236
-  _globals['_DELETETASKREQUEST']._serialized_end=2344
-  _globals['_PAUSETASKREQUEST']._serialized_start=2346
-  _globals['_PAUSETASKREQUEST']._serialized_end=2457
-  _globals['_RESUMETASKREQUEST']._serialized_start=2459
-  _globals['_RESUMETASKREQUEST']._serialized_end=2541
-  _globals['_SKIPOCCURRENCEREQUEST']._serialized_start=2544
-  _globals['_SKIPOCCURRENCEREQUEST']._serialized_end=2698
-  _globals['_SNOOZETASKREQUEST']._serialized_start=2701
-  _globals['_SNOOZETASKREQUEST']._serialized_end=2901
-  _globals['_RUNTASKREQUEST']._serialized_start=2904
-  _globals['_RUNTASKREQUEST']._serialized_end=3137
-  _globals['_TASKSERVICE']._serialized_start=3140
-  _globals['_TASKSERVICE']._serialized_end=5134
+  _globals['_CREATETASKREQUEST']._serialized_start=484
+  _globals['_CREATETASKREQUEST']._serialized_end=616
+  _globals['_BATCHCREATETASKSREQUEST']._serialized_start=619
+  _globals['_BATCHCREATETASKSREQUEST']._serialized_end=747
+  _globals['_BATCHCREATETASKSRESPONSE']._serialized_start=749
+  _globals['_BATCHCREATETASKSRESPONSE']._serialized_end=816
+  _globals['_VALIDATETASKREQUEST']._serialized_start=818
+  _globals['_VALIDATETASKREQUEST']._serialized_end=915
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=918
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1092
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1095
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1259
+  _globals['_EXPLAINSCHEDULEREQUEST']._serialized_start=1261
+  _globals['_EXPLAINSCHEDULEREQUEST']._serialized_end=1376
+  _globals['_EXPLAINSCHEDULERESPONSE']._serialized_start=1378
+  _globals['_EXPLAINSCHEDULERESPONSE']._serialized_end=1501
+  _globals['_SIMULATETASKREQUEST']._serialized_start=1504
+  _globals['_SIMULATETASKREQUEST']._serialized_end=1935
+  _globals['_SIMULATETASKRESPONSE']._serialized_start=1938
+  _globals['_SIMULATETASKRESPONSE']._serialized_end=2086
+  _globals['_GETTASKREQUEST']._serialized_start=2088
+  _globals['_GETTASKREQUEST']._serialized_end=2130
+  _globals['_LISTTASKSREQUEST']._serialized_start=2133
+  _globals['_LISTTASKSREQUEST']._serialized_end=2286
+  _globals['_LISTTASKSRESPONSE']._serialized_start=2288
+  _globals['_LISTTASKSRESPONSE']._serialized_end=2388
+  _globals['_LISTOCCURRENCESREQUEST']._serialized_start=2391
+  _globals['_LISTOCCURRENCESREQUEST']._serialized_end=2580
+  _globals['_LISTOCCURRENCESRESPONSE']._serialized_start=2582
+  _globals['_LISTOCCURRENCESRESPONSE']._serialized_end=2706
+  _globals['_UPDATETASKREQUEST']._serialized_start=2709
+  _globals['_UPDATETASKREQUEST']._serialized_end=2877
+  _globals['_DELETETASKREQUEST']._serialized_start=2879
+  _globals['_DELETETASKREQUEST']._serialized_end=2987
+  _globals['_PAUSETASKREQUEST']._serialized_start=2989
+  _globals['_PAUSETASKREQUEST']._serialized_end=3100
+  _globals['_RESUMETASKREQUEST']._serialized_start=3102
+  _globals['_RESUMETASKREQUEST']._serialized_end=3184
+  _globals['_SKIPOCCURRENCEREQUEST']._serialized_start=3187
+  _globals['_SKIPOCCURRENCEREQUEST']._serialized_end=3341
+  _globals['_SNOOZETASKREQUEST']._serialized_start=3344
+  _globals['_SNOOZETASKREQUEST']._serialized_end=3544
+  _globals['_RUNTASKREQUEST']._serialized_start=3547
+  _globals['_RUNTASKREQUEST']._serialized_end=3780
+  _globals['_TASKSERVICE']._serialized_start=3783
+  _globals['_TASKSERVICE']._serialized_end=5910
 # @@protoc_insertion_point(module_scope)

@@ -11,8 +11,10 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.type import interval_pb2 as _interval_pb2
 from ordinaut.v1 import occurrence_pb2 as _occurrence_pb2
 from ordinaut.v1 import schedule_pb2 as _schedule_pb2
+from ordinaut.v1 import simulation_pb2 as _simulation_pb2
 from ordinaut.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
 import sys
@@ -270,6 +272,102 @@ class ExplainScheduleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainScheduleResponse: _TypeAlias = ExplainScheduleResponse  # noqa: Y015
+
+@_typing.final
+class SimulateTaskRequest(_message.Message):
+    """Asks what a task would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    RUN_DURATIONS_FIELD_NUMBER: _builtins.int
+    FAIL_EVERY_FIELD_NUMBER: _builtins.int
+    OUTAGES_FIELD_NUMBER: _builtins.int
+    PAUSES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """An existing one, `tasks/{task}`, as it is now, with the occurrences that were skipped."""
+    fail_every: _builtins.int
+    """Every so many runs one fails; none when unset."""
+    @_builtins.property
+    def task(self) -> _task_pb2.Task:
+        """A task that need not exist: its schedule and its run policy count, nothing else is looked at. Where the schedule
+        counts from its creation, that is the start of the window.
+        """
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Where the window begins (inclusive); now when unset."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Where it ends (exclusive), at most 366 days later; a week when unset. What is due in it is followed to its end."""
+
+    @_builtins.property
+    def run_durations(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
+        """How long runs take, in turn, again from the first after the last; at most 1000, one second when unset."""
+
+    @_builtins.property
+    def outages(self) -> _containers.RepeatedCompositeFieldContainer[_interval_pb2.Interval]:
+        """When no scheduler lives: what is due meanwhile is missed. At most 1000."""
+
+    @_builtins.property
+    def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_interval_pb2.Interval]:
+        """When somebody pauses the task and resumes it. At most 1000."""
+
+    def __init__(
+        self,
+        *,
+        task: _task_pb2.Task | None = ...,
+        name: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        run_durations: _abc.Iterable[_duration_pb2.Duration] | None = ...,
+        fail_every: _builtins.int = ...,
+        outages: _abc.Iterable[_interval_pb2.Interval] | None = ...,
+        pauses: _abc.Iterable[_interval_pb2.Interval] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "name", b"name", "of", b"of", "start_time", b"start_time", "task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "fail_every", b"fail_every", "name", b"name", "of", b"of", "outages", b"outages", "pauses", b"pauses", "run_durations", b"run_durations", "start_time", b"start_time", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_of: _TypeAlias = _typing.Literal["task", "name"]  # noqa: Y015
+    _WhichOneofArgType_of: _TypeAlias = _typing.Literal["of", b"of"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_of) -> _WhichOneofReturnType_of | None: ...
+
+Global___SimulateTaskRequest: _TypeAlias = SimulateTaskRequest  # noqa: Y015
+
+@_typing.final
+class SimulateTaskResponse(_message.Message):
+    """A part of what a task would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OCCURRENCES_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def occurrences(self) -> _containers.RepeatedCompositeFieldContainer[_simulation_pb2.SimulatedOccurrence]:
+        """In the order of the ledger."""
+
+    @_builtins.property
+    def summary(self) -> _simulation_pb2.SimulationSummary:
+        """In the last answer, which has no occurrences."""
+
+    def __init__(
+        self,
+        *,
+        occurrences: _abc.Iterable[_simulation_pb2.SimulatedOccurrence] | None = ...,
+        summary: _simulation_pb2.SimulationSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurrences", b"occurrences", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateTaskResponse: _TypeAlias = SimulateTaskResponse  # noqa: Y015
 
 @_typing.final
 class GetTaskRequest(_message.Message):

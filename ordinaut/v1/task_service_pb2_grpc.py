@@ -65,6 +65,11 @@ class TaskServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleResponse.FromString,
                 _registered_method=True)
+        self.SimulateTask = channel.unary_stream(
+                '/ordinaut.v1.TaskService/SimulateTask',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.SimulateTaskRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.SimulateTaskResponse.FromString,
+                _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/GetTask',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
@@ -161,6 +166,17 @@ class TaskServiceServicer:
     def ExplainSchedule(self, request, context):
         """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimulateTask(self, request, context):
+        """Lets a task live through a window of time that takes no time: when it is due, what its policies make of each moment,
+        which runs there are and how they end. The schedule is planned by the code that plans the real ones; runs take as
+        long as they are told to, and no tool is called. It begins without live runs and ACTIVE. At most 200 000
+        occurrences, a hundred or so in each answer in the order of the ledger; the last answer has the summary.
+        Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -279,6 +295,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ExplainSchedule,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleResponse.SerializeToString,
+            ),
+            'SimulateTask': grpc.unary_stream_rpc_method_handler(
+                    servicer.SimulateTask,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.SimulateTaskRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__service__pb2.SimulateTaskResponse.SerializeToString,
             ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
@@ -468,6 +489,33 @@ class TaskService:
             '/ordinaut.v1.TaskService/ExplainSchedule',
             ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__service__pb2.ExplainScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/SimulateTask',
+            ordinaut_dot_v1_dot_task__service__pb2.SimulateTaskRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__service__pb2.SimulateTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,13 @@ class TaskServiceStub:
     """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
+    SimulateTask: _grpc.UnaryStreamMultiCallable[_task_service_pb2.SimulateTaskRequest, _task_service_pb2.SimulateTaskResponse]
+    """Lets a task live through a window of time that takes no time: when it is due, what its policies make of each moment,
+    which runs there are and how they end. The schedule is planned by the code that plans the real ones; runs take as
+    long as they are told to, and no tool is called. It begins without live runs and ACTIVE. At most 200 000
+    occurrences, a hundred or so in each answer in the order of the ledger; the last answer has the summary.
+    Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+    """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_pb2.Task]
     """Reads one task.
     Errors: NOT_FOUND.
@@ -140,6 +147,13 @@ class TaskServiceAsyncStub(TaskServiceStub):
     ExplainSchedule: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ExplainScheduleRequest, _task_service_pb2.ExplainScheduleResponse]  # type: ignore[assignment]
     """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+    """
+    SimulateTask: _aio.UnaryStreamMultiCallable[_task_service_pb2.SimulateTaskRequest, _task_service_pb2.SimulateTaskResponse]  # type: ignore[assignment]
+    """Lets a task live through a window of time that takes no time: when it is due, what its policies make of each moment,
+    which runs there are and how they end. The schedule is planned by the code that plans the real ones; runs take as
+    long as they are told to, and no tool is called. It begins without live runs and ACTIVE. At most 200 000
+    occurrences, a hundred or so in each answer in the order of the ledger; the last answer has the summary.
+    Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
     """Reads one task.
@@ -245,6 +259,19 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_task_service_pb2.ExplainScheduleResponse, _abc.Awaitable[_task_service_pb2.ExplainScheduleResponse]]:
         """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def SimulateTask(
+        self,
+        request: _task_service_pb2.SimulateTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.SimulateTaskResponse], _abc.AsyncIterator[_task_service_pb2.SimulateTaskResponse]]:
+        """Lets a task live through a window of time that takes no time: when it is due, what its policies make of each moment,
+        which runs there are and how they end. The schedule is planned by the code that plans the real ones; runs take as
+        long as they are told to, and no tool is called. It begins without live runs and ACTIVE. At most 200 000
+        occurrences, a hundred or so in each answer in the order of the ledger; the last answer has the summary.
+        Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod

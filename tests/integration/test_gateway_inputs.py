@@ -23,6 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 METHODS = {method.name: method for service in DESCRIPTORS for method in service.methods}
 STEP = {"id": "a", "uses": "orchestrator.set", "with": {"x": 1}}
 MINUTELY = {"triggers": [{"cron": "* * * * *"}], "time_zone": "UTC"}
+DAY = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-02T00:00:00Z"}
 LONG = "x" * 10_000
 RUN = "runs/01a208f2-7e21-7792-beb8-3ec69593a833"
 
@@ -52,6 +53,11 @@ def steps(*documents: dict[str, Any]) -> dict[str, Any]:
 def event(**fields: Any) -> dict[str, Any]:
     """A PublishEvent request whose event is fine but for `fields`."""
     return {"event": {"topic": "a.b", **fields}}
+
+
+def simulation(**fields: Any) -> dict[str, Any]:
+    """A SimulateTask request which is fine but for `fields`."""
+    return {"task": {"schedule": MINUTELY}, "start_time": "2026-01-01T00:00:00Z", **fields}
 
 
 def entry(value: Any) -> dict[str, Any]:
@@ -140,6 +146,27 @@ ROWS = [
         "FIELD_INVALID", "after_time"),
     Row("a preview from the year 2201", "PreviewSchedule",
         {"schedule": MINUTELY, "after_time": "2201-01-01T00:00:00Z"}, "FIELD_INVALID", "after_time"),
+    Row("a simulation of nothing", "SimulateTask", {}, "FIELD_REQUIRED", "task"),
+    Row("a simulation of ten years", "SimulateTask", simulation(end_time="2036-01-01T00:00:00Z"), "FIELD_INVALID",
+        "end_time"),
+    Row("a simulation that ends before it begins", "SimulateTask", simulation(end_time="2025-01-01T00:00:00Z"),
+        "FIELD_INVALID", "end_time"),
+    Row("a simulation from the year 1", "SimulateTask", simulation(start_time="0001-01-01T00:00:00Z"),
+        "FIELD_INVALID", "start_time"),
+    Row("runs that take no time", "SimulateTask", simulation(run_durations=["1s", "0s"]), "FIELD_INVALID",
+        "run_durations[1]"),
+    Row("an outage without end", "SimulateTask", simulation(outages=[{"start_time": "2026-01-01T00:00:00Z"}]),
+        "FIELD_REQUIRED", "outages[0]"),
+    Row("a pause the wrong way round", "SimulateTask",
+        simulation(pauses=[{"start_time": "2026-01-02T00:00:00Z", "end_time": "2026-01-01T00:00:00Z"}]),
+        "FIELD_INVALID", "pauses[0]"),
+    Row("10^4 outages", "SimulateTask", simulation(outages=[DAY] * 10_000), "FIELD_INVALID", "outages"),
+    Row("a simulated policy out of bounds", "SimulateTask",
+        simulation(task={"schedule": MINUTELY, "run_policy": {"priority": 10}}), "FIELD_INVALID",
+        "task.run_policy.priority"),
+    Row("a simulated schedule that is none", "SimulateTask",
+        simulation(task={"schedule": {"triggers": [{"cron": "* * *"}], "time_zone": "UTC"}}), "INVALID_CRON",
+        "task.schedule.triggers[0].cron"),
     Row("a topic with spaces", "PublishEvent", event(topic="a b"), "INVALID_TOPIC", "event.topic"),
     Row("a topic with a wildcard", "PublishEvent", event(topic="a.*"), "INVALID_TOPIC", "event.topic"),
     Row("the topic of all", "PublishEvent", event(topic="*"), "INVALID_TOPIC", "event.topic"),

@@ -22,13 +22,17 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.type import interval_pb2 as google_dot_type_dot_interval__pb2
 from ordinaut.internal.v1 import violation_pb2 as ordinaut_dot_internal_dot_v1_dot_violation__pb2
 from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 from ordinaut.v1 import schedule_pb2 as ordinaut_dot_v1_dot_schedule__pb2
+from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
+from ordinaut.v1 import task_service_pb2 as ordinaut_dot_v1_dot_task__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,ordinaut/internal/v1/scheduler_service.proto\x12\x14ordinaut.internal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$ordinaut/internal/v1/violation.proto\x1a\x19ordinaut/v1/options.proto\x1a\x1aordinaut/v1/schedule.proto\"\xb2\x02\n\x17ValidateScheduleRequest\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleR\x08schedule\x12,\n\x03now\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x03now\x12\x39\n\nafter_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tafterTime\x12\x14\n\x05\x63ount\x18\x04 \x01(\x05R\x05\x63ount\x12\x16\n\x06stored\x18\x05 \x01(\x08R\x06stored\x12\x19\n\x08task_uid\x18\x06 \x01(\tR\x07taskUid\x12\x1a\n\x08language\x18\x07 \x01(\tR\x08language\x12\x16\n\x06yearly\x18\x08 \x01(\x08R\x06yearly\"\xd3\x02\n\x18ValidateScheduleResponse\x12?\n\nviolations\x18\x01 \x03(\x0b\x32\x1f.ordinaut.internal.v1.ViolationR\nviolations\x12\x31\n\x08schedule\x18\x02 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleR\x08schedule\x12\x31\n\x08upcoming\x18\x03 \x03(\x0b\x32\x15.ordinaut.v1.UpcomingR\x08upcoming\x12\x1a\n\x08warnings\x18\x04 \x03(\tR\x08warnings\x12 \n\x0b\x65xplanation\x18\x05 \x01(\tR\x0b\x65xplanation\x12\"\n\rruns_per_year\x18\x06 \x01(\x03R\x0brunsPerYear\x12\x12\n\x04keys\x18\x07 \x03(\tR\x04keys\x12\x1a\n\x08triggers\x18\x08 \x03(\tR\x08triggers2\x93\x01\n\x10SchedulerService\x12\x7f\n\x10ValidateSchedule\x12-.ordinaut.internal.v1.ValidateScheduleRequest\x1a..ordinaut.internal.v1.ValidateScheduleResponse\"\x0c\x8a\xb5\x18\x08internalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,ordinaut/internal/v1/scheduler_service.proto\x12\x14ordinaut.internal.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agoogle/type/interval.proto\x1a$ordinaut/internal/v1/violation.proto\x1a\x19ordinaut/v1/options.proto\x1a\x1aordinaut/v1/schedule.proto\x1a\x16ordinaut/v1/task.proto\x1a\x1eordinaut/v1/task_service.proto\"\xb2\x02\n\x17ValidateScheduleRequest\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleR\x08schedule\x12,\n\x03now\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x03now\x12\x39\n\nafter_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tafterTime\x12\x14\n\x05\x63ount\x18\x04 \x01(\x05R\x05\x63ount\x12\x16\n\x06stored\x18\x05 \x01(\x08R\x06stored\x12\x19\n\x08task_uid\x18\x06 \x01(\tR\x07taskUid\x12\x1a\n\x08language\x18\x07 \x01(\tR\x08language\x12\x16\n\x06yearly\x18\x08 \x01(\x08R\x06yearly\"\xd3\x02\n\x18ValidateScheduleResponse\x12?\n\nviolations\x18\x01 \x03(\x0b\x32\x1f.ordinaut.internal.v1.ViolationR\nviolations\x12\x31\n\x08schedule\x18\x02 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleR\x08schedule\x12\x31\n\x08upcoming\x18\x03 \x03(\x0b\x32\x15.ordinaut.v1.UpcomingR\x08upcoming\x12\x1a\n\x08warnings\x18\x04 \x03(\tR\x08warnings\x12 \n\x0b\x65xplanation\x18\x05 \x01(\tR\x0b\x65xplanation\x12\"\n\rruns_per_year\x18\x06 \x01(\x03R\x0brunsPerYear\x12\x12\n\x04keys\x18\x07 \x03(\tR\x04keys\x12\x1a\n\x08triggers\x18\x08 \x03(\tR\x08triggers\"\x95\x04\n\x0fSimulateRequest\x12\x31\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleR\x08schedule\x12\x16\n\x06stored\x18\x02 \x01(\x08R\x06stored\x12\x19\n\x08task_uid\x18\x03 \x01(\tR\x07taskUid\x12\x35\n\nrun_policy\x18\x04 \x01(\x0b\x32\x16.ordinaut.v1.RunPolicyR\trunPolicy\x12\x39\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12>\n\rrun_durations\x18\x07 \x03(\x0b\x32\x19.google.protobuf.DurationR\x0crunDurations\x12\x1d\n\nfail_every\x18\x08 \x01(\x05R\tfailEvery\x12/\n\x07outages\x18\t \x03(\x0b\x32\x15.google.type.IntervalR\x07outages\x12-\n\x06pauses\x18\n \x03(\x0b\x32\x15.google.type.IntervalR\x06pauses\x12\x34\n\x07skipped\x18\x0b \x03(\x0b\x32\x1a.google.protobuf.TimestampR\x07skipped\"\x8a\x01\n\x10SimulateResponse\x12?\n\nviolations\x18\x01 \x03(\x0b\x32\x1f.ordinaut.internal.v1.ViolationR\nviolations\x12\x35\n\x04part\x18\x02 \x01(\x0b\x32!.ordinaut.v1.SimulateTaskResponseR\x04part2\xfe\x01\n\x10SchedulerService\x12\x7f\n\x10ValidateSchedule\x12-.ordinaut.internal.v1.ValidateScheduleRequest\x1a..ordinaut.internal.v1.ValidateScheduleResponse\"\x0c\x8a\xb5\x18\x08internal\x12i\n\x08Simulate\x12%.ordinaut.internal.v1.SimulateRequest\x1a&.ordinaut.internal.v1.SimulateResponse\"\x0c\x8a\xb5\x18\x08internal0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +41,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCHEDULERSERVICE'].methods_by_name['ValidateSchedule']._loaded_options = None
   _globals['_SCHEDULERSERVICE'].methods_by_name['ValidateSchedule']._serialized_options = b'\212\265\030\010internal'
-  _globals['_VALIDATESCHEDULEREQUEST']._serialized_start=197
-  _globals['_VALIDATESCHEDULEREQUEST']._serialized_end=503
-  _globals['_VALIDATESCHEDULERESPONSE']._serialized_start=506
-  _globals['_VALIDATESCHEDULERESPONSE']._serialized_end=845
-  _globals['_SCHEDULERSERVICE']._serialized_start=848
-  _globals['_SCHEDULERSERVICE']._serialized_end=995
+  _globals['_SCHEDULERSERVICE'].methods_by_name['Simulate']._loaded_options = None
+  _globals['_SCHEDULERSERVICE'].methods_by_name['Simulate']._serialized_options = b'\212\265\030\010internal'
+  _globals['_VALIDATESCHEDULEREQUEST']._serialized_start=313
+  _globals['_VALIDATESCHEDULEREQUEST']._serialized_end=619
+  _globals['_VALIDATESCHEDULERESPONSE']._serialized_start=622
+  _globals['_VALIDATESCHEDULERESPONSE']._serialized_end=961
+  _globals['_SIMULATEREQUEST']._serialized_start=964
+  _globals['_SIMULATEREQUEST']._serialized_end=1497
+  _globals['_SIMULATERESPONSE']._serialized_start=1500
+  _globals['_SIMULATERESPONSE']._serialized_end=1638
+  _globals['_SCHEDULERSERVICE']._serialized_start=1641
+  _globals['_SCHEDULERSERVICE']._serialized_end=1895
 # @@protoc_insertion_point(module_scope)

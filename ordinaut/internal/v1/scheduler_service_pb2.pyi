@@ -5,11 +5,15 @@ What the gateway asks the scheduler."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.type import interval_pb2 as _interval_pb2
 from ordinaut.internal.v1 import violation_pb2 as _violation_pb2
 from ordinaut.v1 import schedule_pb2 as _schedule_pb2
+from ordinaut.v1 import task_pb2 as _task_pb2
+from ordinaut.v1 import task_service_pb2 as _task_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -138,3 +142,111 @@ class ValidateScheduleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ValidateScheduleResponse: _TypeAlias = ValidateScheduleResponse  # noqa: Y015
+
+@_typing.final
+class SimulateRequest(_message.Message):
+    """A task to simulate, and what happens to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    STORED_FIELD_NUMBER: _builtins.int
+    TASK_UID_FIELD_NUMBER: _builtins.int
+    RUN_POLICY_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    RUN_DURATIONS_FIELD_NUMBER: _builtins.int
+    FAIL_EVERY_FIELD_NUMBER: _builtins.int
+    OUTAGES_FIELD_NUMBER: _builtins.int
+    PAUSES_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    stored: _builtins.bool
+    """The schedule is stored already; else it is completed as of start_time."""
+    task_uid: _builtins.str
+    """The uid of the task, where it exists: what jitter depends on."""
+    fail_every: _builtins.int
+    """Every so many runs one fails; 0: none."""
+    @_builtins.property
+    def schedule(self) -> _schedule_pb2.Schedule:
+        """The schedule."""
+
+    @_builtins.property
+    def run_policy(self) -> _task_pb2.RunPolicy:
+        """The rules of its runs."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The beginning of the window (inclusive)."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Its end (exclusive)."""
+
+    @_builtins.property
+    def run_durations(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
+        """How long runs take, in turn; at least one."""
+
+    @_builtins.property
+    def outages(self) -> _containers.RepeatedCompositeFieldContainer[_interval_pb2.Interval]:
+        """When no scheduler lives."""
+
+    @_builtins.property
+    def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_interval_pb2.Interval]:
+        """When the task is paused."""
+
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
+        """Instants that somebody took away."""
+
+    def __init__(
+        self,
+        *,
+        schedule: _schedule_pb2.Schedule | None = ...,
+        stored: _builtins.bool = ...,
+        task_uid: _builtins.str = ...,
+        run_policy: _task_pb2.RunPolicy | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        run_durations: _abc.Iterable[_duration_pb2.Duration] | None = ...,
+        fail_every: _builtins.int = ...,
+        outages: _abc.Iterable[_interval_pb2.Interval] | None = ...,
+        pauses: _abc.Iterable[_interval_pb2.Interval] | None = ...,
+        skipped: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "run_policy", b"run_policy", "schedule", b"schedule", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "fail_every", b"fail_every", "outages", b"outages", "pauses", b"pauses", "run_durations", b"run_durations", "run_policy", b"run_policy", "schedule", b"schedule", "skipped", b"skipped", "start_time", b"start_time", "stored", b"stored", "task_uid", b"task_uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateRequest: _TypeAlias = SimulateRequest  # noqa: Y015
+
+@_typing.final
+class SimulateResponse(_message.Message):
+    """A part of what was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def violations(self) -> _containers.RepeatedCompositeFieldContainer[_violation_pb2.Violation]:
+        """Every problem; paths start at the schedule. Nothing else is found then."""
+
+    @_builtins.property
+    def part(self) -> _task_service_pb2.SimulateTaskResponse:
+        """What the caller is told."""
+
+    def __init__(
+        self,
+        *,
+        violations: _abc.Iterable[_violation_pb2.Violation] | None = ...,
+        part: _task_service_pb2.SimulateTaskResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "violations", b"violations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015

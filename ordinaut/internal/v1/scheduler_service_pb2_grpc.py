@@ -40,6 +40,11 @@ class SchedulerServiceStub:
                 request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleResponse.FromString,
                 _registered_method=True)
+        self.Simulate = channel.unary_stream(
+                '/ordinaut.internal.v1.SchedulerService/Simulate',
+                request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateResponse.FromString,
+                _registered_method=True)
 
 
 class SchedulerServiceServicer:
@@ -53,6 +58,13 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Simulate(self, request, context):
+        """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SchedulerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ValidateSchedule,
                     request_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleRequest.FromString,
                     response_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleResponse.SerializeToString,
+            ),
+            'Simulate': grpc.unary_stream_rpc_method_handler(
+                    servicer.Simulate,
+                    request_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateRequest.FromString,
+                    response_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class SchedulerService:
             '/ordinaut.internal.v1.SchedulerService/ValidateSchedule',
             ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleRequest.SerializeToString,
             ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Simulate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ordinaut.internal.v1.SchedulerService/Simulate',
+            ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateRequest.SerializeToString,
+            ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class SchedulerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SchedulerServiceAsyncStub: ...
     ValidateSchedule: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ValidateScheduleRequest, _scheduler_service_pb2.ValidateScheduleResponse]
     """Checks a schedule, completes it, and computes its next times. Problems are data in the answer."""
+    Simulate: _grpc.UnaryStreamMultiCallable[_scheduler_service_pb2.SimulateRequest, _scheduler_service_pb2.SimulateResponse]
+    """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer."""
 
 @_typing.type_check_only
 class SchedulerServiceAsyncStub(SchedulerServiceStub):
@@ -43,6 +45,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ValidateSchedule: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ValidateScheduleRequest, _scheduler_service_pb2.ValidateScheduleResponse]  # type: ignore[assignment]
     """Checks a schedule, completes it, and computes its next times. Problems are data in the answer."""
+    Simulate: _aio.UnaryStreamMultiCallable[_scheduler_service_pb2.SimulateRequest, _scheduler_service_pb2.SimulateResponse]  # type: ignore[assignment]
+    """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer."""
 
 class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Knows about time; serves only Ordinaut's own processes."""
@@ -54,5 +58,13 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ValidateScheduleResponse, _abc.Awaitable[_scheduler_service_pb2.ValidateScheduleResponse]]:
         """Checks a schedule, completes it, and computes its next times. Problems are data in the answer."""
+
+    @_abc_1.abstractmethod
+    def Simulate(
+        self,
+        request: _scheduler_service_pb2.SimulateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_scheduler_service_pb2.SimulateResponse], _abc.AsyncIterator[_scheduler_service_pb2.SimulateResponse]]:
+        """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer."""
 
 def add_SchedulerServiceServicer_to_server(servicer: SchedulerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,49 @@
+"""What a simulation finds: rows of the ledger that the task would have."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scheduler.missed import Passed
+from scheduler.schedule import Instant
+from scheduler.simulation.live_runs import SimulatedRun
+from scheduler.simulation.scenario import Scenario
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: `first` alone, or with its neighbours up to `last`, `count` of them; `time` is when it was written."""
+
+    first: Instant
+    last: datetime
+    count: int
+    outcome: str
+    reason: str
+    time: datetime
+    run: SimulatedRun | None = None
+
+
+def entries_of(passed: Passed, now: datetime) -> Iterator[Entry]:
+    """The rows of instants that passed without a run."""
+    for outcome, reason, instants in passed.groups:
+        yield Entry(instants[0], instants[-1].time, len(instants), outcome, reason, now)
+
+
+def with_skipped(entries: Iterable[Entry], scenario: Scenario) -> Iterator[Entry]:
+    """The entries, and among them what somebody took away before it was due."""
+    waiting = deque(_skipped(scenario))
+    for entry in entries:
+        while waiting and waiting[0].last < entry.first.time:
+            yield waiting.popleft()
+        yield entry
+    yield from waiting
+
+
+def _skipped(scenario: Scenario) -> Iterator[Entry]:
+    for moment in sorted(scenario.skipped):
+        instant, _ = scenario.schedule.next(moment - _TICK)
+        if instant is not None and instant.time == moment:
+            yield Entry(instant, moment, 1, "SKIPPED", "", scenario.window.start)

@@ -1,0 +1,150 @@
+"""A task on a virtual clock: what becomes of each of its moments, decided by the code that decides the live ones.
+
+The clock goes from event to event: runs end, people pause and resume, schedulers go away and come back, the cursor is
+due. At one moment they happen in this order.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from scheduler.health import count, why_paused
+from scheduler.missed import ALL
+from scheduler.simulation.cursor import Cursor
+from scheduler.simulation.entry import Entry, entries_of
+from scheduler.simulation.live_runs import LiveRuns
+from scheduler.simulation.scenario import Scenario, Span, joined
+
+_TICK = timedelta(microseconds=1)
+_IN_TIME = timedelta(seconds=5)  # as in cursor.fire and cursor.late
+_PAUSE, _RESUME, _AWAY, _BACK = range(4)
+
+
+class Simulation:
+    """Yields the rows of the ledger in the order in which they would be written.
+
+    `now` is how far it has come; at the end, `paused` and `reason` tell the state of the task.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.now = scenario.window.start
+        self.paused = False
+        self.reason = ""
+        self._rules = scenario.rules
+        self._catches_up_all = scenario.catch_up.name == ALL
+        self._last = scenario.window.end - _TICK
+        self._changes = _changes(scenario, Span(self.now, self._last))
+        self._cursor = Cursor(scenario, self.now - _TICK)
+        self._runs = LiveRuns(scenario.rules, scenario.durations, scenario.fail_every)
+        self._away = False
+        self._paused_until: datetime | None = None
+        self._failures = 0
+        self._unjudged: list[bool] = []
+
+    def entries(self) -> Iterator[Entry]:
+        """Lets time pass until every instant of the window is decided.
+
+        Raises:
+            ScheduleError: SCHEDULE_TOO_COSTLY.
+        """
+        self._cursor.plan()
+        while not self._cursor.ended:
+            self.now = max(self.now, min(self._moments()))
+            self._unjudged += [run.succeeds for run in self._runs.ended(self.now)]
+            while self._changes and self._changes[-1][0] <= self.now:
+                yield from self._change(self._changes.pop()[1])
+            if not self._away:
+                yield from self._judge()
+                yield from self._work()
+
+    def _moments(self) -> Iterator[datetime]:
+        """When something may happen next."""
+        if self._changes:
+            yield self._changes[-1][0]
+        if self._runs.next_end is not None:
+            yield self._runs.next_end
+        if self.paused:
+            yield self._last
+        elif self._cursor.fire_time is not None and not self._away and not self._waits:
+            yield self._cursor.fire_time
+
+    def _change(self, kind: int) -> Iterator[Entry]:
+        if kind == _PAUSE:
+            yield from self._pause("")
+        elif kind == _RESUME:
+            self.paused, self.reason, self._paused_until, self._failures = False, "", self.now, 0
+        else:
+            self._away = kind == _AWAY
+
+    def _judge(self) -> Iterator[Entry]:
+        """Counts failures in a row, as the matcher does once it hears of the ends of runs."""
+        limit = None if self.paused else self._rules.pause_after_failures
+        self._failures, too_many = count(self._failures, self._unjudged, limit)
+        self._unjudged = []
+        if too_many:
+            yield from self._pause(why_paused(self._failures))
+
+    def _pause(self, reason: str) -> Iterator[Entry]:
+        """What is due fires first, without waiting for its jitter."""
+        if self.paused:
+            return
+        coming = self._cursor.next
+        if coming is not None and coming.time <= self.now:
+            yield self._fire()
+        self._cursor.stop()
+        self.paused, self.reason, self._failures = True, reason, 0
+
+    def _work(self) -> Iterator[Entry]:
+        """Plans, fires and catches up until nothing is due."""
+        if self.paused:
+            if self.now < self._last:
+                return
+            self._paused_until = self._last  # nobody resumes it: its moments are recorded all the same
+        while True:
+            if self._paused_until is not None:
+                yield from self._record_pause(self._paused_until)
+            if not self._cursor.planned:
+                self._cursor.plan()
+            due = self._cursor.fire_time
+            if due is None or due > self.now or self._cursor.ended or self._waits:
+                return
+            if due >= self.now - _IN_TIME:
+                yield self._fire()
+            else:
+                yield from self._catch_up()
+
+    @property
+    def _waits(self) -> bool:
+        """What is late is caught up one run after the other."""
+        due = self._cursor.fire_time
+        is_late = due is not None and due < self.now - _IN_TIME
+        return is_late and self._catches_up_all and self._runs.excludes_others
+
+    def _record_pause(self, until: datetime) -> Iterator[Entry]:
+        self._paused_until = None
+        all_seen = False
+        while not all_seen:
+            passed = self._cursor.passed_while_paused(until)
+            all_seen = passed.all_seen
+            yield from entries_of(passed, self.now)
+
+    def _fire(self) -> Entry:
+        instant, fire_time = self._cursor.take()
+        if instant.excluded:
+            return Entry(instant, instant.time, 1, "EXCLUDED", "its day is excluded", self.now)
+        admitted = self._runs.admit(self.now, fire_time)
+        return Entry(instant, instant.time, 1, admitted.outcome, admitted.reason, self.now, admitted.run)
+
+    def _catch_up(self) -> Iterator[Entry]:
+        passed = self._cursor.missed(self.now)
+        yield from entries_of(passed, self.now)
+        if passed.next is not None and not self._cursor.ended:
+            yield self._fire()
+
+
+def _changes(scenario: Scenario, within: Span) -> list[tuple[datetime, int]]:
+    """What happens from outside, the last first."""
+    found = []
+    for spans, begins, ends in ((scenario.pauses, _PAUSE, _RESUME), (scenario.outages, _AWAY, _BACK)):
+        for span in joined(spans, within):
+            found += [(span.start, begins), (span.end, ends)]
+    return sorted(found, reverse=True)

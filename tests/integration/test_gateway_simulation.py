@@ -1,0 +1,123 @@
+"""SimulateTask over the gateway: tasks that exist and tasks that do not, bounded, as long as somebody listens."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf import json_format
+
+from ordinaut.internal.v1.scheduler_service_pb2 import SimulateRequest
+from ordinaut.v1.occurrence_pb2 import Occurrence
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.simulation_pb2 import SimulatedOccurrence, SimulationSummary
+from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.task_service_pb2 import CreateTaskRequest, SimulateTaskRequest, SkipOccurrenceRequest
+from scheduler.metrics import SIMULATIONS
+from scheduler.simulate import Simulations
+from tests.integration.conftest import fresh_database
+from tests.integration.gateway_system import Caller, GatewaySystem, a_task, gateway_system
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MINUTELY = {"triggers": [{"cron": "* * * * *"}], "time_zone": "UTC"}
+DAY = {"start_time": "2026-03-01T00:00:00Z", "end_time": "2026-03-02T00:00:00Z"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(postgres_url: str) -> AsyncIterator[GatewaySystem]:
+    async with fresh_database(postgres_url) as url, gateway_system(url) as started:
+        yield started
+
+
+async def simulated(caller: Caller, **request: Any) -> tuple[list[SimulatedOccurrence], SimulationSummary]:
+    """What the stream brings, and its end."""
+    found: list[SimulatedOccurrence] = []
+    summary = None
+    asked = json_format.ParseDict(request, SimulateTaskRequest())
+    async for answer in caller.tasks.SimulateTask(asked, timeout=60):
+        assert summary is None, "the summary is the last answer"
+        found.extend(answer.occurrences)
+        summary = answer.summary if answer.HasField("summary") else None
+    assert summary is not None
+    return found, summary
+
+
+async def test_a_task_that_need_not_exist_is_simulated(system: GatewaySystem) -> None:
+    """Outage, overlap and failures, each occurrence with its reason, and the counts at the end."""
+    task = {"schedule": MINUTELY, "run_policy": {"pause_after_failures": 2}}
+    outage = {"start_time": "2026-03-01T00:10:30Z", "end_time": "2026-03-01T00:20:00Z"}
+    found, summary = await simulated(
+        system.admin, task=task, **DAY, run_durations=["30s", "90s"], fail_every=1, outages=[outage]
+    )
+    first, second, third = found[:3]
+    assert (first.id, first.trigger, first.outcome) == ("20260301T000000Z", "t0", Occurrence.ENQUEUED)
+    assert first.run.state == Run.FAILED
+    assert first.run.end_time.seconds - first.run.start_time.seconds == 30
+    assert second.run.end_time.seconds - second.run.start_time.seconds == 90
+    assert (third.outcome, third.reason) == (Occurrence.SKIPPED_OVERLAP, "a run of the task was live")
+    assert dict(summary.outcomes) == {"ENQUEUED": 2, "SKIPPED_OVERLAP": 1, "PAUSED": 1437}
+    assert dict(summary.runs) == {"FAILED": 2}
+    assert (summary.state, summary.state_reason) == (Task.PAUSED, "2 runs in a row failed")
+
+
+async def test_what_was_skipped_of_an_existing_task_is_skipped(system: GatewaySystem) -> None:
+    daily = {"triggers": [{"cron": "30 7 * * *"}], "time_zone": "Europe/Chisinau"}
+    task = await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(schedule=daily), task_id="daily"))
+    skipped = task.upcoming[1].id
+    await system.admin.tasks.SkipOccurrence(SkipOccurrenceRequest(name="tasks/daily", occurrence=skipped))
+    found, summary = await simulated(system.admin, name="tasks/daily")
+    assert [entry.id for entry in found[:5]] == [coming.id for coming in task.upcoming]
+    assert [entry.outcome == Occurrence.SKIPPED for entry in found[:3]] == [False, True, False]
+    assert sum(summary.outcomes.values()) == len(found) == 7
+    assert summary.outcomes["SKIPPED"] == 1
+
+
+async def test_a_year_of_every_second_ends_at_the_limit(system: GatewaySystem) -> None:
+    """Where it ended is said."""
+    every_second = {"triggers": [{"interval": "1s"}]}
+    window = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2027-01-01T00:00:00Z"}
+    answers = Simulations(most_occurrences=5000).answers(
+        json_format.ParseDict({"schedule": every_second, "run_durations": ["1s"], **window}, SimulateRequest())
+    )
+    parts = [answer.part async for answer in answers]
+    assert sum(len(part.occurrences) for part in parts) == 5000
+    summary = parts[-1].summary
+    assert summary.truncated
+    assert summary.end_time.seconds - parts[0].occurrences[0].due_time.seconds == 5000
+
+
+async def test_nothing_is_computed_for_who_has_gone(system: GatewaySystem) -> None:
+    """The caller hangs up in the middle: the gateway and the scheduler let go of it."""
+    request = json_format.ParseDict(
+        {"task": {"schedule": MINUTELY}, "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-12-31T00:00:00Z"},
+        SimulateTaskRequest(),
+    )
+    call = system.admin.tasks.SimulateTask(request, timeout=60)
+    assert (await anext(aiter(call))).occurrences
+    assert SIMULATIONS._value.get() == 1
+    call.cancel()
+    async with asyncio.timeout(10):
+        while SIMULATIONS._value.get():
+            await asyncio.sleep(0.01)
+
+
+async def test_ninety_days_of_every_minute_take_seconds() -> None:
+    """129 600 occurrences, by the time that computing them takes."""
+    window = {"start_time": "2026-02-01T00:00:00Z", "end_time": "2026-05-02T00:00:00Z"}
+    request = json_format.ParseDict({"schedule": MINUTELY, "run_durations": ["10s"], **window}, SimulateRequest())
+    before = time.process_time()
+    parts = [answer.part async for answer in Simulations().answers(request)]
+    assert time.process_time() - before < 10
+    counts = parts[-1].summary.outcomes["ENQUEUED"], parts[-1].summary.runs["SUCCEEDED"]
+    assert counts == (sum(len(part.occurrences) for part in parts),) * 2 == (90 * 24 * 60,) * 2
+
+
+async def test_without_a_scheduler_nothing_is_simulated(postgres_url: str) -> None:
+    async with fresh_database(postgres_url) as url, gateway_system(url) as system:
+        await system.scheduler.stop(0)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await simulated(system.admin, task={"schedule": MINUTELY})
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE

@@ -9,6 +9,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
+    SimulateRequest,
+    SimulateResponse,
     ValidatePipelineRequest,
     ValidatePipelineResponse,
     ValidateToolRequest,
@@ -122,6 +124,10 @@ class Engines:
     async def validate_value(self, request: ValidateValueRequest) -> ValidateValueResponse:
         """Checks a value against a JSON Schema."""
         return await self._ask(lambda stub, **options: stub.ValidateValue(request, **options))
+
+    async def simulate(self, request: SimulateRequest) -> SimulateResponse:
+        """Simulates a run."""
+        return await self._ask(lambda stub, **options: stub.Simulate(request, **options))
 
     async def health(self) -> str:
         """`SERVING` when any engine is, else why the last one is not."""

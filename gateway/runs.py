@@ -14,15 +14,16 @@ from gateway.ordering import parse_order
 from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import run_id, task_id
+from gateway.run_access import visible_run
 from gateway.run_record import to_run
 from gateway.run_retry import retry_run
+from gateway.run_simulation import RunSimulation
 from gateway.run_watch import RunWatch
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
-from ordinaut.store.run import RunRecord
 from ordinaut.store.selection import Order, Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -35,6 +36,8 @@ from ordinaut.v1.run_service_pb2 import (
     ListRunsRequest,
     ListRunsResponse,
     RetryRunRequest,
+    SimulateRunRequest,
+    SimulateRunResponse,
     WatchRunRequest,
     WatchRunResponse,
 )
@@ -55,6 +58,7 @@ class Runs(RunServiceServicer):
         hints: Hints,
         pages: Pages,
         inline: InlineRun,
+        simulation: RunSimulation,
         watch: RunWatch,
         authenticator: Authenticator,
     ) -> None:
@@ -62,6 +66,7 @@ class Runs(RunServiceServicer):
         self._hints = hints
         self._pages = pages
         self._inline = inline
+        self._simulation = simulation
         self._watch = watch
         self._authenticator = authenticator
 
@@ -73,7 +78,7 @@ class Runs(RunServiceServicer):
         """One run, with steps unless the view is BASIC."""
         caller, wanted = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
-            return to_run(await _visible(connection, caller, wanted, READ, steps=request.view != BASIC))
+            return to_run(await visible_run(connection, caller, wanted, READ, steps=request.view != BASIC))
 
     async def ListRuns(self, request: ListRunsRequest, context: Context) -> ListRunsResponse:
         """A page of the runs that the caller may see, the newest first."""
@@ -98,7 +103,7 @@ class Runs(RunServiceServicer):
         """The whole run at once and after every change, until it has ended."""
         caller, wanted = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
-            await _visible(connection, caller, wanted, READ, steps=False)
+            await visible_run(connection, caller, wanted, READ, steps=False)
         last = b""
         async with aclosing(self._watch.watch(wanted, self._authenticator.vigil(context))) as records:
             async for record in records:
@@ -119,13 +124,13 @@ class Runs(RunServiceServicer):
         reason = request.reason or f"{caller.name} cancelled it"
 
         async def work(connection: Connection) -> Run:
-            await _visible(connection, caller, wanted, WRITE, steps=False)
+            await visible_run(connection, caller, wanted, WRITE, steps=False)
             if await due_work.request_cancel(connection, run=wanted, reason=reason) == "UNKNOWN":
-                ended = await _visible(connection, caller, wanted, WRITE, steps=False)
+                ended = await visible_run(connection, caller, wanted, WRITE, steps=False)
                 raise FailedPreconditionError(
                     ErrorReason.RUN_FINISHED, f"{request.name} has ended already", {"state": ended.state}
                 )
-            return to_run(await _visible(connection, caller, wanted, WRITE, steps=True))
+            return to_run(await visible_run(connection, caller, wanted, WRITE, steps=True))
 
         answer = await mutation.once(work)
         self._hints.send(CANCEL, RUN, OUTBOX)
@@ -139,27 +144,21 @@ class Runs(RunServiceServicer):
             return answer
 
         async def work(connection: Connection) -> Run:
-            return await retry_run(connection, await _visible(connection, caller, wanted, WRITE, steps=False))
+            return await retry_run(connection, await visible_run(connection, caller, wanted, WRITE, steps=False))
 
         answer = await mutation.once(work)
         self._hints.send(WORK, OUTBOX, RUN)
         return answer
+
+    async def SimulateRun(self, request: SimulateRunRequest, context: Context) -> SimulateRunResponse:
+        """Executes a pipeline without touching anything."""
+        return await self._simulation.simulate(request, current_caller())
 
 
 def _selection(request: ListRunsRequest, start: str) -> Selection:
     descending = parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending
     order = Order([run.ID], descending, [UUID(start)] if start else [])
     return Selection(run.FIELDS, order, parse_filter(request.filter, run.FIELDS))
-
-
-async def _visible(connection: Connection, caller: Caller, wanted: UUID, scope: str, *, steps: bool) -> RunRecord:
-    """The run, when the caller may do `scope` with it; reading alone tells nothing about others' runs."""
-    record = await run.get(connection, wanted, steps=steps)
-    private = record is not None and caller.owner_filter in {None, record.owner}
-    if record is None or record.project != caller.project or not private:
-        raise NotFoundError.of(f"runs/{wanted}")
-    caller.require(scope, record.task_name)
-    return record
 
 
 async def _task_filter(connection: Connection, caller: Caller, name: str) -> UUID | None:

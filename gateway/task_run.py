@@ -2,17 +2,14 @@
 
 from uuid import UUID
 
-import orjson
-
 from gateway.caller import Caller
 from gateway.fields import Problems
 from gateway.peers import Engines
 from gateway.requests import Mutation
-from gateway.rerooting import reroot
 from gateway.run_record import to_run
-from gateway.values import moment_of, parse, to_json, to_python
+from gateway.task_params import check_params, laid_over
+from gateway.values import moment_of
 from ordinaut.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
 from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
@@ -58,8 +55,8 @@ class TaskRun:
             if _is_plain(request, found):
                 problems.check()
                 return await self._start_at_once(connection, request, found)
-        params = _merged(found.params, request)
-        await self._check_params(problems, found, params, request)
+        params = laid_over(found.params, request.params)
+        await check_params(self._engines, problems, found.params_schema, params, given=request.params)
         problems.check()
 
         async def work(connection: Connection) -> Run:
@@ -77,17 +74,9 @@ class TaskRun:
     async def _start_at_once(self, connection: Connection, request: RunTaskRequest, found: TaskToRun) -> Run:
         """Nothing to check, nothing to keep: the worker is told before the answer is made."""
         async with connection.transaction():
-            queued = await _enqueue(connection, request, found, _merged(found.params, request))
+            queued = await _enqueue(connection, request, found, laid_over(found.params, request.params))
         self._hints.send(WORK, OUTBOX, RUN)
         return await _read(connection, queued)
-
-    async def _check_params(self, problems: Problems, found: TaskToRun, params: str, request: RunTaskRequest) -> None:
-        if found.params_schema is None or not request.params.fields:
-            return  # the task's own params were checked when it was stored
-        answer = await self._engines.validate_value(
-            ValidateValueRequest(schema=found.params_schema.encode(), value=params.encode())
-        )
-        problems.extend(reroot(answer.violations, "params"))
 
 
 def _is_plain(request: RunTaskRequest, found: TaskToRun) -> bool:
@@ -102,14 +91,6 @@ def _too_many(name: str, live: int) -> ResourceExhaustedError:
         {"resource": name, "limit": live},
         retry_after=FLOOD_RETRY_SECONDS,
     )
-
-
-def _merged(stored: str, request: RunTaskRequest) -> str:
-    if not request.params.fields:
-        return stored
-    if stored == "{}":
-        return to_json(request.params)
-    return orjson.dumps(parse(stored) | to_python(request.params)).decode()
 
 
 async def _enqueue(connection: Connection, request: RunTaskRequest, found: TaskToRun, params: str) -> UUID:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from uuid import UUID, uuid5
 
 RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
@@ -19,6 +20,7 @@ MAX_TOPIC_WORDS = 8
 STATE_NAMESPACE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 STATE_KEY = re.compile(r"[A-Za-z0-9_.:@-]+(/[A-Za-z0-9_.:@-]+)*")
 STATE_KEY_MAX = 512
+EMITTED = UUID("6f726469-6e61-5574-8000-6576656e7400")
 SYSTEM_PROJECT = "_"
 SYSTEM_TOPIC = "ordinaut."
 
@@ -100,3 +102,8 @@ def idempotency_key(root: str, path: str) -> str:
     """What a tool gets as its key for one step: the same after retry, crash and restore; 255 characters at most."""
     key = f"{root}/{path}"
     return key if len(key) <= 255 else f"{key[:190]}{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def emitted_uid(idempotency_key: str) -> UUID:
+    """The uid of the event that the step with this key emits: the same after a crash."""
+    return uuid5(EMITTED, idempotency_key)

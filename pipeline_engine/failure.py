@@ -20,6 +20,11 @@ MAX_MESSAGE = 2000
 """Characters of a message."""
 
 
+def no_answer(seconds: float) -> "Failure":
+    """A call that took longer than it may."""
+    return Failure(TIMEOUT, f"no answer within {seconds:.3g} s", retryable=True)
+
+
 def printable(message: str) -> str:
     """A message that can be stored and sent: what it quotes may hold lone surrogates and NUL characters."""
     return message.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -32,13 +32,18 @@ class Perform:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call a tool over the network; answered with its output or a Failure. `timeout` in seconds."""
+    """Call a tool over the network for an attempt of a step; answered with its output or a Failure.
+
+    `timeout` in seconds.
+    """
 
     tool: Tool
     input: Any
     body: bytes
     idempotency_key: str
     timeout: float
+    path: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Translates PipelineEngineService; what it answers is decided elsewhere."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,10 +10,13 @@ import grpc
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1 import pipeline_engine_service_pb2_grpc as engine_grpc
 from pipeline_engine.session import Session, Surroundings
+from pipeline_engine.simulation.simulation import simulate
 from pipeline_engine.validation import validate_pipeline, validate_tool, validate_value
 
 ISOLATED_KEY = "ordinaut-isolated"
 """Metadata of a stream that carries runs suspected of taking engines down."""
+SIMULATIONS = 2
+"""How many runs are simulated at once: live runs come first."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -23,6 +27,7 @@ class PipelineEngineService(engine_grpc.PipelineEngineServiceServicer):
         self._surroundings = surroundings
         self._credit = credit
         self._isolated = asyncio.Lock()
+        self._simulating = asyncio.Semaphore(SIMULATIONS)
         self._sessions: set[Session] = set()
 
     async def ValidatePipeline(  # noqa: N802 - the contract's name
@@ -42,6 +47,17 @@ class PipelineEngineService(engine_grpc.PipelineEngineServiceServicer):
     ) -> engine_pb2.ValidateValueResponse:
         """Checks a value, off the loop."""
         return await asyncio.to_thread(validate_value, request)
+
+    async def Simulate(  # noqa: N802 - the contract's name
+        self, request: engine_pb2.SimulateRequest, context: Context
+    ) -> engine_pb2.SimulateResponse:
+        """Simulates a run, off the loop, a few at a time; stops when nobody waits for it any more."""
+        gone = threading.Event()
+        async with self._simulating:
+            try:
+                return await asyncio.to_thread(simulate, request, gone.is_set)
+            finally:
+                gone.set()
 
     async def Execute(  # noqa: N802 - the contract's name
         self, request_iterator: AsyncIterator[engine_pb2.WorkerFrame], context: Context

@@ -16,7 +16,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine import metrics
-from pipeline_engine.failure import TIMEOUT, TOOL_ERROR, VALIDATION_INPUT, Failure
+from pipeline_engine.failure import TOOL_ERROR, VALIDATION_INPUT, Failure, no_answer
 from pipeline_engine.interpreter.execution import Execution, Turn
 from pipeline_engine.journal import FAILED
 from pipeline_engine.language.compile import PlanError
@@ -168,7 +168,7 @@ class Session:
             async with asyncio.timeout(request.timeout):
                 answer = await self._surroundings.tools.call(request)
         except TimeoutError:
-            answer = Failure(TIMEOUT, f"no answer within {request.timeout:.3g} s", retryable=True)
+            answer = no_answer(request.timeout)
         except Exception:  # noqa: BLE001 - one run's defect must not end the others
             answer = _defect(live)
         outcome = answer.code if isinstance(answer, Failure) else "OK"

@@ -1,24 +1,13 @@
 """Definitions as the engine gets them, kept by version of the task and revision of the project."""
 
-import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition
-from ordinaut.names import granted
-from ordinaut.store import definition as store
+from ordinaut.store import definition
+from ordinaut.store.definition import Loaded
 from ordinaut.store.sql import Connection
 
 KEPT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A definition, and what its owner may do."""
-
-    message: Definition
-    scopes: frozenset[str]
 
 
 class Definitions:
@@ -32,33 +21,13 @@ class Definitions:
         key = (row["task"], row["task_version"], row["project_revision"])
         loaded = self._kept.get(key)
         if loaded is None:
-            loaded = _built(
-                await store.load(
-                    connection,
-                    project=row["project"],
-                    owner=row["owner"],
-                    task=row["task"],
-                    version=row["task_version"],
-                )
+            loaded = self._kept[key] = await definition.load(
+                connection,
+                project=row["project"],
+                owner=row["owner"],
+                task=row["task"],
+                version=row["task_version"],
             )
-            self._kept[key] = loaded
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return loaded
-
-
-def _built(row: Any) -> Loaded:
-    scopes = frozenset(row["scopes"])
-    denied = [name for name in row["tool_names"] if not _may_call(scopes, name)]
-    message = Definition(
-        pipeline=row["pipeline"].encode(),
-        tools=[tool.encode() for tool in row["tools"]],
-        denied_tools=denied,
-        retry=(row["retry"] or "").encode(),
-    )
-    message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
-    return Loaded(message, scopes)
-
-
-def _may_call(scopes: frozenset[str], tool: str) -> bool:
-    return tool.startswith("orchestrator.") or granted(scopes, "tools:call", tool)

@@ -6,16 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
-from ordinaut.names import occurrence_id
 from ordinaut.store import due_work, wait
 from ordinaut.store.database import STORE_FAILURES, Database
+from ordinaut.store.definition import Loaded
+from ordinaut.store.run import described
 from ordinaut.store.sql import Connection, Record
 from ordinaut.telemetry import get_logger
 from worker.completion import DELAY, SUSPEND, Completion, LastWord
-from worker.definitions import Definitions, Loaded
+from worker.definitions import Definitions
 from worker.journal import Entries, Journal
 from worker.lease import Lease
 from worker.metrics import CLAIMED, DUE_TO_START, LOST
@@ -128,24 +127,13 @@ class Dispatch:
 def _run_start(
     handle: int, row: Record, definition: str, journal: Sequence[JournalEntry], waits: Sequence[JournalEntry]
 ) -> RunStart:
-    scheduled, end = row["scheduled_time"], row["interval_end"]
-    described = {
-        "name": f"runs/{row['id']}",
-        "task": f"tasks/{row['task_name']}" if row["task_name"] else "",
-        "kind": row["kind"],
-        "trigger": row["trigger"],
-        "occurrence": occurrence_id(row["occurrence"], scheduled),
-        "scheduled_time": scheduled,
-        "interval": {"start": scheduled, "end": end} if scheduled else None,
-        "claims": row["claims"],
-    }
     return RunStart(
         handle=handle,
         hash=definition,
         root=row["root"],
         params=row["params"].encode(),
         event=(row["event"] or "").encode(),
-        run=orjson.dumps(described, option=orjson.OPT_UTC_Z),
+        run=described(row),
         now_us=(row["segment_time"] - EPOCH) // MICROSECOND,
         remaining_ms=max(1, round(row["remaining_seconds"] * 1000)),
         journal=journal,

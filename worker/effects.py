@@ -4,17 +4,16 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry
-from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SYSTEM_TOPIC, granted
+from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SYSTEM_TOPIC, emitted_uid, granted
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
 from worker.runs import HeldRun
 
-EVENT_NAMESPACE = UUID("6f726469-6e61-5574-8000-6576656e7400")
 MAX_DEPTH = 8
 
 
@@ -111,7 +110,7 @@ async def _emit(connection: Connection, deeds: Sequence[Deed]) -> None:
     batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for deed in deeds:
         run, given = deed.run, deed.given
-        uid = uuid5(EVENT_NAMESPACE, deed.key)
+        uid = emitted_uid(deed.key)
         new = event.NewEvent(
             uid=uid,
             topic=given["topic"],

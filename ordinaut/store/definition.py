@@ -1,13 +1,37 @@
-"""What a claimed run executes: its pinned version, with tools and rights as they are now."""
+"""What a run executes: the version of its task, with tools and rights as they are now."""
 
+import hashlib
+from dataclasses import dataclass
 from uuid import UUID
 
-from ordinaut.store.sql import Connection, Queries, Record
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition
+from ordinaut.names import granted
+from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 
 
-async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> Record:
-    """The row (pipeline, retry, tools: JSON texts; tool_names, scopes: lists) of one version of a task."""
-    row: Record = await SQL.load.row(connection, project=project, owner=owner, task=task, version=version)
-    return row
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A definition, and what its owner may do."""
+
+    message: Definition
+    scopes: frozenset[str]
+
+
+async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> Loaded:
+    """One version of a task as an engine gets it."""
+    row = await SQL.load.row(connection, project=project, owner=owner, task=task, version=version)
+    scopes = frozenset(row["scopes"])
+    message = Definition(
+        pipeline=row["pipeline"].encode(),
+        tools=[tool.encode() for tool in row["tools"]],
+        denied_tools=[name for name in row["tool_names"] if not _may_call(scopes, name)],
+        retry=(row["retry"] or "").encode(),
+    )
+    message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
+    return Loaded(message, scopes)
+
+
+def _may_call(scopes: frozenset[str], tool: str) -> bool:
+    return tool.startswith("orchestrator.") or granted(scopes, "tools:call", tool)

@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+import orjson
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
+from ordinaut.names import occurrence_id
 from ordinaut.store.selection import Field, Kind, Selection
-from ordinaut.store.sql import Connection, Queries
+from ordinaut.store.sql import Connection, Queries, Record
 
 SQL = Queries(__file__)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
@@ -65,6 +70,22 @@ class RunRecord:
     steps: str | None
 
 
+def described(row: Any) -> bytes:
+    """What `run` is in a pipeline, as JSON; `row` gives the run's columns by name."""
+    scheduled, end = row["scheduled_time"], row["interval_end"]
+    facts = {
+        "name": f"runs/{row['id']}",
+        "task": f"tasks/{row['task_name']}" if row["task_name"] else "",
+        "kind": row["kind"],
+        "trigger": row["trigger"],
+        "occurrence": occurrence_id(row["occurrence"], scheduled),
+        "scheduled_time": scheduled,
+        "interval": {"start": scheduled, "end": end} if scheduled else None,
+        "claims": row["claims"],
+    }
+    return orjson.dumps(facts, option=orjson.OPT_UTC_Z)
+
+
 async def get_many(connection: Connection, ids: Sequence[UUID], *, steps: bool) -> list[RunRecord]:
     """Those of the runs that exist, in no order."""
     return [RunRecord(**row) for row in await SQL.get.rows(connection, ids=list(ids), steps=steps)]
@@ -74,6 +95,26 @@ async def get(connection: Connection, run: UUID, *, steps: bool) -> RunRecord | 
     """One run, live or ended."""
     found = await get_many(connection, [run], steps=steps)
     return found[0] if found else None
+
+
+async def recorded(connection: Connection, run: UUID) -> list[Recorded]:
+    """Every attempt of a run as it was journaled, in order, with what `now` was."""
+    return [_recorded(row) for row in await SQL.recorded.rows(connection, run=run)]
+
+
+def _recorded(row: Record) -> Recorded:
+    entry = JournalEntry(
+        path=row["path"],
+        attempt=row["attempt"],
+        state=row["state"],
+        tool=row["tool"],
+        input=(row["input"] or "").encode(),
+        output=(row["output"] or "").encode(),
+        error=(row["error"] or "").encode(),
+        start_us=row["start_us"],
+        end_us=row["end_us"],
+    )
+    return Recorded(entry=entry, now_us=row["now_us"])
 
 
 async def marks(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:

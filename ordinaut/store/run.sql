@@ -50,6 +50,16 @@ FROM (
   )
 ) AS r;
 
+-- query recorded: Every attempt of a run, in order; times are microseconds since 1970.
+SELECT
+  path, attempt, state, tool, input::text AS input, output::text AS output, error::text AS error,
+  (extract(epoch FROM start_time) * 1000000)::bigint AS start_us,
+  (extract(epoch FROM end_time) * 1000000)::bigint AS end_us,
+  (extract(epoch FROM segment_time) * 1000000)::bigint AS now_us
+FROM step_run
+WHERE run = :run
+ORDER BY seq, path, attempt;
+
 -- query marks: A text for each run that differs whenever something about the run has changed.
 SELECT
   d.id,

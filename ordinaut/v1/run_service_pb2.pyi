@@ -10,6 +10,9 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.type import interval_pb2 as _interval_pb2
+from ordinaut.v1 import event_pb2 as _event_pb2
+from ordinaut.v1 import mock_pb2 as _mock_pb2
 from ordinaut.v1 import run_pb2 as _run_pb2
 from ordinaut.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
@@ -294,3 +297,113 @@ class RetryRunRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryRunRequest: _TypeAlias = RetryRunRequest  # noqa: Y015
+
+@_typing.final
+class SimulateRunRequest(_message.Message):
+    """Asks what a run would do. Either `pipeline` or `task` is needed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIPELINE_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    RUN_POLICY_FIELD_NUMBER: _builtins.int
+    MOCKS_FIELD_NUMBER: _builtins.int
+    RECORDING_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """`tasks/{task}`: its present version, with its owner's rights."""
+    recording: _builtins.str
+    """`runs/{run}`: the answers that the steps of this run got, by path and attempt, where no mock fits."""
+    seed: _builtins.int
+    """Chooses among the values that can be made up."""
+    @_builtins.property
+    def pipeline(self) -> _struct_pb2.Struct:
+        """The document, as in a task."""
+
+    @_builtins.property
+    def params(self) -> _struct_pb2.Struct:
+        """What `params` is in the pipeline; laid over the task's."""
+
+    @_builtins.property
+    def event(self) -> _event_pb2.Event:
+        """What `event` is in the pipeline; with it the run is of kind EVENT."""
+
+    @_builtins.property
+    def interval(self) -> _interval_pb2.Interval:
+        """Scheduled time and next nominal time; with it the run is of kind SCHEDULED."""
+
+    @_builtins.property
+    def run_policy(self) -> _task_pb2.RunPolicy:
+        """Of a pipeline: `retry` and `run_timeout` as in a task; nothing else has a meaning here."""
+
+    @_builtins.property
+    def mocks(self) -> _containers.RepeatedCompositeFieldContainer[_mock_pb2.Mock]:
+        """At most 1000 answers to steps."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the run begins, in the years 1970 to 8999; now when unset."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: _struct_pb2.Struct | None = ...,
+        task: _builtins.str = ...,
+        params: _struct_pb2.Struct | None = ...,
+        event: _event_pb2.Event | None = ...,
+        interval: _interval_pb2.Interval | None = ...,
+        run_policy: _task_pb2.RunPolicy | None = ...,
+        mocks: _abc.Iterable[_mock_pb2.Mock] | None = ...,
+        recording: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "interval", b"interval", "params", b"params", "pipeline", b"pipeline", "run_policy", b"run_policy", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "interval", b"interval", "mocks", b"mocks", "params", b"params", "pipeline", b"pipeline", "recording", b"recording", "run_policy", b"run_policy", "seed", b"seed", "start_time", b"start_time", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateRunRequest: _TypeAlias = SimulateRunRequest  # noqa: Y015
+
+@_typing.final
+class SimulateRunResponse(_message.Message):
+    """What a run would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    DRAWN_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _run_pb2.Run:
+        """The whole run; it is not stored, and its name is that of no other. State SUCCEEDED or FAILED; WAITING where it waits
+        for what no mock gives, with its `waits`; RUNNING where the simulation stopped, for which there is a warning.
+        """
+
+    @_builtins.property
+    def drawn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths of the steps whose outputs were made up."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What about the simulation should be known: mocks that were not used, schemas that no value was found for, bounds."""
+
+    def __init__(
+        self,
+        *,
+        run: _run_pb2.Run | None = ...,
+        drawn: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drawn", b"drawn", "run", b"run", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateRunResponse: _TypeAlias = SimulateRunResponse  # noqa: Y015

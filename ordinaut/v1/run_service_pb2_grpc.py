@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class RunServiceStub:
-    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -67,10 +67,15 @@ class RunServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_run__service__pb2.RetryRunRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_run__pb2.Run.FromString,
                 _registered_method=True)
+        self.SimulateRun = channel.unary_unary(
+                '/ordinaut.v1.RunService/SimulateRun',
+                request_serializer=ordinaut_dot_v1_dot_run__service__pb2.SimulateRunRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_run__service__pb2.SimulateRunResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
-    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -126,6 +131,18 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SimulateRun(self, request, context):
+        """Executes a pipeline without touching anything: no tool is called, nothing is stored, and no time passes. What steps
+        would be answered is said by mocks, else by a recorded run, else made up to fit the tool's output_schema. State
+        entries are the run's own and empty at first; waits end with their mocks or deadlines, and cost no time. The same
+        request gives the same answer where `start_time` is set.
+        Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
+        (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -159,6 +176,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.RetryRunRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_run__pb2.Run.SerializeToString,
             ),
+            'SimulateRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulateRun,
+                    request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.SimulateRunRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_run__service__pb2.SimulateRunResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'ordinaut.v1.RunService', rpc_method_handlers)
@@ -168,7 +190,7 @@ def add_RunServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RunService:
-    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -324,6 +346,33 @@ class RunService:
             '/ordinaut.v1.RunService/RetryRun',
             ordinaut_dot_v1_dot_run__service__pb2.RetryRunRequest.SerializeToString,
             ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulateRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.RunService/SimulateRun',
+            ordinaut_dot_v1_dot_run__service__pb2.SimulateRunRequest.SerializeToString,
+            ordinaut_dot_v1_dot_run__service__pb2.SimulateRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RunServiceStub:
-    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -64,10 +64,18 @@ class RunServiceStub:
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live or succeeded; OVERLAP, naming the live run
     in its way; TASK_STATE when its task is gone).
     """
+    SimulateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SimulateRunRequest, _run_service_pb2.SimulateRunResponse]
+    """Executes a pipeline without touching anything: no tool is called, nothing is stored, and no time passes. What steps
+    would be answered is said by mocks, else by a recorded run, else made up to fit the tool's output_schema. State
+    entries are the run's own and empty at first; waits end with their mocks or deadlines, and cost no time. The same
+    request gives the same answer where `start_time` is set.
+    Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
+    (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
+    """
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
-    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -100,9 +108,17 @@ class RunServiceAsyncStub(RunServiceStub):
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live or succeeded; OVERLAP, naming the live run
     in its way; TASK_STATE when its task is gone).
     """
+    SimulateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SimulateRunRequest, _run_service_pb2.SimulateRunResponse]  # type: ignore[assignment]
+    """Executes a pipeline without touching anything: no tool is called, nothing is stored, and no time passes. What steps
+    would be answered is said by mocks, else by a recorded run, else made up to fit the tool's output_schema. State
+    entries are the run's own and empty at first; waits end with their mocks or deadlines, and cost no time. The same
+    request gives the same answer where `start_time` is set.
+    Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
+    (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
+    """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts, shows, cancels and retries runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -168,6 +184,20 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         keys, that begins behind the steps which the old one had finished.
         Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live or succeeded; OVERLAP, naming the live run
         in its way; TASK_STATE when its task is gone).
+        """
+
+    @_abc_1.abstractmethod
+    def SimulateRun(
+        self,
+        request: _run_service_pb2.SimulateRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.SimulateRunResponse, _abc.Awaitable[_run_service_pb2.SimulateRunResponse]]:
+        """Executes a pipeline without touching anything: no tool is called, nothing is stored, and no time passes. What steps
+        would be answered is said by mocks, else by a recorded run, else made up to fit the tool's output_schema. State
+        entries are the run's own and empty at first; waits end with their mocks or deadlines, and cost no time. The same
+        request gives the same answer where `start_time` is set.
+        Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
+        (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
         """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,10 +9,10 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ordinaut.clock import Clock
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from pipeline_engine.attempt import render
 from pipeline_engine.failure import Failure
-from pipeline_engine.interpreter.run import Run, roots_of
+from pipeline_engine.interpreter.run import Beginnings, Run, roots_of
 from pipeline_engine.interpreter.signals import Act, Expired, Failed, Fork, Signal, Steps, Stopped, Until, Wish
 from pipeline_engine.interpreter.strand import Strand
 from pipeline_engine.journal import FAILED, SUCCEEDED
@@ -58,11 +58,18 @@ class Fiber:
 
 
 class Execution:
-    """A run from where its journal ends; `ending` is set once it is over."""
+    """A run from where its journal ends; `ending` is set once it is over. `begun_us` are those of a run to replay."""
 
-    def __init__(self, plan: Plan, start: RunStart, clock: Clock, fraction: Callable[[str], float]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        start: RunStart,
+        clock: Clock,
+        fraction: Callable[[str], float],
+        begun_us: Beginnings | None = None,
+    ) -> None:
         self.ending: Ending | None = None
-        self._run = Run(plan, start, clock, fraction)
+        self._run = Run(plan, start, clock, fraction, begun_us)
         self._root = Fiber(_script(self._run, roots_of(plan, start)))
         self._ready: list[tuple[Fiber, Answer | Signal]] = []
         self._asked: dict[int, Fiber] = {}
@@ -93,9 +100,10 @@ class Execution:
             self._sleeping -= 1
         return self._go_on(fiber, answer)
 
-    def close(self) -> None:
-        """Ends everything where it stands."""
+    def close(self) -> list[JournalEntry]:
+        """Ends everything where it stands; gives the entries that nobody has seen yet."""
         self._cancel(self._root)
+        return self._run.journal.take()
 
     def _go_on(self, fiber: Fiber, answer: Answer) -> Turn:
         self._turn = turn = Turn()

@@ -1,7 +1,7 @@
 """What all strands of one run share: plan, journal, time, and what its expressions may cost."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -15,15 +15,21 @@ from pipeline_engine.language.plan import Plan
 
 MAX_ITERATIONS = 10_000
 """Of all loops of one run together."""
+Beginnings = Mapping[tuple[str, int], int]
+"""When attempts began, by path and number, in microseconds since 1970 UTC."""
 
 
 class Run:
-    """The state of one run while it is in this engine; `fraction` gives [0, 1) for a key: the jitter of retries."""
+    """The state of one run while it is in this engine; `fraction` gives [0, 1) for a key: the jitter of retries.
+
+    A run that is replayed begins its attempts when they began (`begun_us`), as far as they are known.
+    """
 
     __slots__ = (
         "_deadline",
         "_wall_us",
         "account",
+        "begun_us",
         "clock",
         "created_us",
         "fraction",
@@ -34,8 +40,16 @@ class Run:
         "root",
     )
 
-    def __init__(self, plan: Plan, start: RunStart, clock: Clock, fraction: Callable[[str], float]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        start: RunStart,
+        clock: Clock,
+        fraction: Callable[[str], float],
+        begun_us: Beginnings | None = None,
+    ) -> None:
         self.plan = plan
+        self.begun_us = begun_us
         self.clock = clock
         self.fraction = fraction
         self.root = start.root
@@ -43,7 +57,7 @@ class Run:
         self.journal = Journal(start.journal, start.waits)
         self.account = Account()
         self.iterations = 0
-        self._wall_us = int((clock.now().timestamp() - clock.monotonic()) * 1_000_000)
+        self._wall_us = round((clock.now().timestamp() - clock.monotonic()) * 1_000_000)
         self._deadline = self._first_deadline(start)
 
     def _first_deadline(self, start: RunStart) -> float:
@@ -65,7 +79,12 @@ class Run:
 
     def now_us(self) -> int:
         """Microseconds since 1970 UTC, never backwards."""
-        return self._wall_us + int(self.clock.monotonic() * 1_000_000)
+        return self._wall_us + round(self.clock.monotonic() * 1_000_000)
+
+    def begins_us(self, path: str, attempt: int) -> int:
+        """When an attempt that begins now begins."""
+        now_us = self.now_us()
+        return now_us if self.begun_us is None else self.begun_us.get((path, attempt), now_us)
 
 
 def roots_of(plan: Plan, start: RunStart) -> dict[str, Any]:

@@ -93,8 +93,7 @@ class Strand:
     def _unless_skipped(self, step: StepPlan, path: str) -> int | Failure | None:
         if step.condition is None or path in self.run.journal.waits or path in self.run.journal.begun:
             return 1
-        start_us = self.run.now_us()
-        self._enter(step, path, 1, start_us)
+        start_us = self._enter(step, path, 1)
         try:
             if step.condition(self.roots, self.run.account):
                 return 1
@@ -107,7 +106,9 @@ class Strand:
         self.save(step, None)
         return None
 
-    def _enter(self, step: StepPlan, path: str, attempt: int, start_us: int) -> None:
+    def _enter(self, step: StepPlan, path: str, attempt: int) -> int:
+        """Begins an attempt, and gives the moment: microseconds since 1970 UTC."""
+        start_us = self.run.begins_us(path, attempt)
         if "step" in self.run.plan.roots:
             self.roots["step"] = {
                 "id": step.id,
@@ -116,6 +117,7 @@ class Strand:
                 "start_time": moment_of_us(start_us),
                 "idempotency_key": idempotency_key(self.run.root, path),
             }
+        return start_us
 
     def _act(self, step: StepPlan, path: str, attempt: int) -> Attempt:
         if step.foreach is not None:
@@ -142,13 +144,12 @@ class Strand:
     def _wait(self, step: StepPlan, path: str) -> Attempt:
         if self.run.remaining() <= 0:
             return Expired(_run_timeout(step, path, 1))
-        self._enter(step, path, 1, self.run.now_us())
+        self._enter(step, path, 1)
         return (yield from wait(self, step, path))
 
     def _pure(self, step: StepPlan, path: str) -> Failure | Stopped | None:
         """A step that touches nothing outside of the run."""
-        start_us = self.run.now_us()
-        self._enter(step, path, 1, start_us)
+        start_us = self._enter(step, path, 1)
         if step.kind in {Kind.DENIED, Kind.UNKNOWN}:
             return self.record_failure(step, path, 1, start_us, b"", _uncallable(step), repeated=False)
         found = render_input(step, self.roots, self.run.account)
@@ -196,8 +197,7 @@ class Strand:
         return max(0.0, self._delay(step, path, attempt) - max(0.0, passed))
 
     def _attempt(self, step: StepPlan, path: str, attempt: int) -> Attempt:
-        start_us = self.run.now_us()
-        self._enter(step, path, attempt, start_us)
+        start_us = self._enter(step, path, attempt)
         found = render_input(step, self.roots, self.run.account)
         if isinstance(found, Failure):
             return self.record_failure(step, path, attempt, start_us, b"", found, repeated=False)
@@ -219,7 +219,8 @@ class Strand:
 
     def _call(self, step: StepPlan, path: str, tool: Tool, attempt: int, start_us: int, found: Input) -> Attempt:
         timeout = min(step.timeout, self.run.remaining())
-        answer = yield Call(tool, found.value, found.body, idempotency_key(self.run.root, path), timeout)
+        key = idempotency_key(self.run.root, path)
+        answer = yield Call(tool, found.value, found.body, key, timeout, path, attempt)
         if isinstance(answer, Output):
             output = check_output(step, answer.value)
             if not isinstance(output, Failure):

@@ -27,7 +27,7 @@ async def call(
     given = value or {}
     try:
         async with asyncio.timeout(10):
-            return await tools.call(Call(tool, given, orjson.dumps(given), "root/a", 10.0))
+            return await tools.call(Call(tool, given, orjson.dumps(given), "root/a", 10.0, "a", 1))
     finally:
         await tools.close()
 

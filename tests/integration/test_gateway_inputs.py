@@ -65,6 +65,11 @@ def entry(value: Any) -> dict[str, Any]:
     return {"entry": {"name": "state/a/b", "value": value}}
 
 
+def mocked(**mock: Any) -> dict[str, Any]:
+    """A SimulateRun request with one mock."""
+    return {"task": "tasks/one", "mocks": [mock]}
+
+
 ROWS = [
     Row("2^53 is too large for JSON", "PutStateEntry", entry(2**53), "INTEGER_PRECISION", "entry.value"),
     Row("1e300 has no exact digits", "PublishEvent", event(data={"x": 1e300}), "INTEGER_PRECISION", "event.data.x"),
@@ -142,6 +147,23 @@ ROWS = [
     Row("a stale etag", "UpdateTask", {"task": {"name": "tasks/one", "etag": '"99"', "description": "x"}},
         "ETAG_MISMATCH", code="ABORTED"),
     Row("resuming what is deleted", "ResumeTask", {"name": "tasks/deleted"}, "RESOURCE_NOT_FOUND", code="NOT_FOUND"),
+    Row("a simulation of nothing", "SimulateRun", {}, "FIELD_REQUIRED", "pipeline"),
+    Row("a simulation of two things", "SimulateRun", {"task": "tasks/one", "pipeline": {"steps": [STEP]}},
+        "FIELD_REQUIRED", "pipeline"),
+    Row("a simulation in the year 9999", "SimulateRun", {"task": "tasks/one", "start_time": "9999-01-01T00:00:00Z"},
+        "FIELD_INVALID", "start_time"),
+    Row("a mock of nothing", "SimulateRun", mocked(output=1), "FIELD_REQUIRED", "mocks[0]"),
+    Row("a mock of no path", "SimulateRun", mocked(step="a..b", output=1), "FIELD_INVALID", "mocks[0].step"),
+    Row("a mock of attempt 0", "SimulateRun", mocked(step="a", output=1, attempts=[0]), "FIELD_INVALID",
+        "mocks[0].attempts[0]"),
+    Row("a mock that says nothing", "SimulateRun", mocked(step="a"), "FIELD_REQUIRED", "mocks[0]"),
+    Row("a mock of a failure without code", "SimulateRun", mocked(step="a", error={"message": "x"}), "FIELD_REQUIRED",
+        "mocks[0].error.code"),
+    Row("a mock that takes a century", "SimulateRun", mocked(step="a", duration="3155760000s"), "FIELD_INVALID",
+        "mocks[0].duration"),
+    Row("10^5 mocks", "SimulateRun", {"task": "tasks/one", "mocks": [{"step": "a"}] * 100_000}, "TOO_LARGE", "mocks"),
+    Row("a recording that is none", "SimulateRun", {"task": "tasks/one", "recording": "runs/x"}, "NAME_INVALID",
+        "recording"),
     Row("a preview from the year 1", "PreviewSchedule", {"schedule": MINUTELY, "after_time": "0001-01-01T00:00:00Z"},
         "FIELD_INVALID", "after_time"),
     Row("a preview from the year 2201", "PreviewSchedule",

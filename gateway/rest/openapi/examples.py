@@ -47,6 +47,9 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "PreviewSchedule": {"last Friday": {"schedule": LAST_FRIDAY, "count": 3}},
     "ExplainSchedule": {"last Friday": {"schedule": LAST_FRIDAY}},
     "CreateRun": {"at once": {**GREETING, "params": {"greeting": "hello"}}},
+    "SimulateRun": {
+        "on a mock": {**GREETING, "params": {"greeting": "hello"}, "mocks": [{"step": "hello", "duration": "2s"}]}
+    },
     "UpdateTask": {"one field": {"description": "Sent before the first meeting"}},
     "RunTask": {"as it is": {}, "with parameters": {"params": {"city": "Porto"}, "priority": 1}},
     "PauseTask": {"with a reason": {"reason": "the mail server moves"}},

@@ -757,3 +757,203 @@ class Wait(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__deadline_us) -> _WhichOneofReturnType__deadline_us | None: ...
 
 Global___Wait: _TypeAlias = Wait  # noqa: Y015
+
+@_typing.final
+class SimulateRequest(_message.Message):
+    """A run to simulate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    MOCKS_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    follow: _builtins.bool
+    """The run is the recorded one once more: its times are those of the record, and what neither mock nor record answers
+    is not answered. Otherwise times begin anew at `start`, and answers are made up.
+    """
+    seed: _builtins.int
+    """Chooses among the values that can be made up."""
+    @_builtins.property
+    def definition(self) -> Global___Definition:
+        """What it executes; needs no hash."""
+
+    @_builtins.property
+    def start(self) -> Global___RunStart:
+        """How it begins. `journal` holds steps that are taken as they are; there are no waits yet."""
+
+    @_builtins.property
+    def mocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mock]:
+        """Answers by the caller; the first that fits and is not used up answers."""
+
+    @_builtins.property
+    def recorded(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recorded]:
+        """Answers of a run that was executed, for what no mock fits."""
+
+    def __init__(
+        self,
+        *,
+        definition: Global___Definition | None = ...,
+        start: Global___RunStart | None = ...,
+        mocks: _abc.Iterable[Global___Mock] | None = ...,
+        recorded: _abc.Iterable[Global___Recorded] | None = ...,
+        follow: _builtins.bool = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "follow", b"follow", "mocks", b"mocks", "recorded", b"recorded", "seed", b"seed", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateRequest: _TypeAlias = SimulateRequest  # noqa: Y015
+
+@_typing.final
+class Mock(_message.Message):
+    """An answer to calls of a tool, effects and waits, which may be an incomplete one: what it does not say is decided as
+    without it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    TOOL_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    TIMES_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    DURATION_MS_FIELD_NUMBER: _builtins.int
+    step: _builtins.str
+    """A step's path, where `[*]` stands for any index; empty: any."""
+    tool: _builtins.str
+    """A tool's full name; empty: any."""
+    times: _builtins.int
+    """At most so often; 0: always."""
+    output: _builtins.bytes
+    """The output, as JSON; empty: none."""
+    error: _builtins.bytes
+    """`ordinaut.v1.Error` as JSON; empty: none."""
+    duration_ms: _builtins.int
+    """How long it takes."""
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Only these attempts; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        step: _builtins.str = ...,
+        tool: _builtins.str = ...,
+        attempts: _abc.Iterable[_builtins.int] | None = ...,
+        times: _builtins.int = ...,
+        output: _builtins.bytes = ...,
+        error: _builtins.bytes = ...,
+        duration_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "duration_ms", b"duration_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "attempts", b"attempts", "duration_ms", b"duration_ms", "error", b"error", "output", b"output", "step", b"step", "times", b"times", "tool", b"tool"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__duration_ms: _TypeAlias = _typing.Literal["duration_ms"]  # noqa: Y015
+    _WhichOneofArgType__duration_ms: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_ms) -> _WhichOneofReturnType__duration_ms | None: ...
+
+Global___Mock: _TypeAlias = Mock  # noqa: Y015
+
+@_typing.final
+class Recorded(_message.Message):
+    """One attempt of a run that was executed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    NOW_US_FIELD_NUMBER: _builtins.int
+    now_us: _builtins.int
+    """What `now` was."""
+    @_builtins.property
+    def entry(self) -> Global___JournalEntry:
+        """As it was journaled, with its input."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___JournalEntry | None = ...,
+        now_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "now_us", b"now_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Recorded: _TypeAlias = Recorded  # noqa: Y015
+
+@_typing.final
+class SimulateResponse(_message.Message):
+    """How the run went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    UNANSWERED_FIELD_NUMBER: _builtins.int
+    DRAWN_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    END_US_FIELD_NUMBER: _builtins.int
+    CLAIMS_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """SUCCEEDED, FAILED; WAITING for what will never come; RUNNING when it was not executed to its end."""
+    output: _builtins.bytes
+    """As JSON; empty: null."""
+    error: _builtins.bytes
+    """`ordinaut.v1.Error` as JSON; empty: none."""
+    end_us: _builtins.int
+    """When it ended, in microseconds since 1970 UTC."""
+    claims: _builtins.int
+    """How often a worker would have taken it."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalEntry]:
+        """Every attempt, in order, without those of `RunStart.journal`."""
+
+    @_builtins.property
+    def unanswered(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalEntry]:
+        """Attempts that nothing answered, in state RUNNING, and waits that nothing ended, in state WAITING."""
+
+    @_builtins.property
+    def drawn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths of the steps whose outputs were made up."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the caller should know about the simulation itself."""
+
+    @_builtins.property
+    def waits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Wait]:
+        """Of each wait among `unanswered` what it is, with its deadline as a moment."""
+
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        output: _builtins.bytes = ...,
+        error: _builtins.bytes = ...,
+        steps: _abc.Iterable[Global___JournalEntry] | None = ...,
+        unanswered: _abc.Iterable[Global___JournalEntry] | None = ...,
+        drawn: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        end_us: _builtins.int = ...,
+        claims: _builtins.int = ...,
+        waits: _abc.Iterable[Global___Wait] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claims", b"claims", "drawn", b"drawn", "end_us", b"end_us", "error", b"error", "output", b"output", "state", b"state", "steps", b"steps", "unanswered", b"unanswered", "waits", b"waits", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class PipelineEngineServiceStub:
                 request_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueResponse.FromString,
                 _registered_method=True)
+        self.Simulate = channel.unary_unary(
+                '/ordinaut.internal.v1.PipelineEngineService/Simulate',
+                request_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateResponse.FromString,
+                _registered_method=True)
         self.Execute = channel.stream_stream(
                 '/ordinaut.internal.v1.PipelineEngineService/Execute',
                 request_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.WorkerFrame.SerializeToString,
@@ -82,6 +87,13 @@ class PipelineEngineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Simulate(self, request, context):
+        """Executes one run on answers that are given or made up, in a time of its own. Nothing outside is touched or asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Execute(self, request_iterator, context):
         """Executes runs: many at once, many messages a frame. The stream lives as long as both processes.
         """
@@ -106,6 +118,11 @@ def add_PipelineEngineServiceServicer_to_server(servicer, server):
                     servicer.ValidateValue,
                     request_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueRequest.FromString,
                     response_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueResponse.SerializeToString,
+            ),
+            'Simulate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Simulate,
+                    request_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRequest.FromString,
+                    response_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateResponse.SerializeToString,
             ),
             'Execute': grpc.stream_stream_rpc_method_handler(
                     servicer.Execute,
@@ -195,6 +212,33 @@ class PipelineEngineService:
             '/ordinaut.internal.v1.PipelineEngineService/ValidateValue',
             ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueRequest.SerializeToString,
             ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Simulate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.internal.v1.PipelineEngineService/Simulate',
+            ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRequest.SerializeToString,
+            ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateResponse.FromString,
             options,
             channel_credentials,
             insecure,

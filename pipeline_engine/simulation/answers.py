@@ -1,0 +1,129 @@
+"""Who answers a simulated run: a mock, the record of another run, or a value that fits what the tool says of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from pipeline_engine.failure import Failure, no_answer
+from pipeline_engine.journal import FAILED, SUCCEEDED
+from pipeline_engine.requests import Call, Output, Perform
+from pipeline_engine.schemas import errors_of
+from pipeline_engine.simulation.drawing import draw
+from pipeline_engine.simulation.effects import VirtualStores
+from pipeline_engine.simulation.mocks import Given, Mocks
+from pipeline_engine.simulation.record import Record, lasted_us
+from pipeline_engine.tools.definition import Tool
+
+TRIES = 20
+"""How many values are drawn before one that does not fit is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An outcome and how long it took, in microseconds; `until_us` is when it came, where a record says so."""
+
+    outcome: Output | Failure
+    lasted_us: int = 0
+    until_us: int | None = None
+
+
+class Answers:
+    """The answers of one simulation; `drawn` are the paths that got made-up ones, `warnings` what is wrong with them.
+
+    With `follow` nothing is made up: what neither mock nor record answers is not answered.
+    """
+
+    def __init__(self, mocks: Mocks, record: Record, tools: Mapping[str, Tool], *, seed: int, follow: bool) -> None:
+        self.drawn: list[str] = []
+        self.warnings: dict[str, None] = {}
+        self._mocks = mocks
+        self._record = record
+        self._tools = tools
+        self._stores = VirtualStores()
+        self._seed = seed
+        self._follow = follow
+
+    def call(self, request: Call) -> Answered | None:
+        """What a tool answers within the time it has."""
+        given = self._mocks.take(request.path, request.tool.name, request.attempt)
+        answered = self._given(given) or self._recorded(request.path, request.attempt)
+        if answered is None and not self._follow:
+            answered = Answered(self._made_up(request.path, request.attempt, request.tool))
+        if answered is None:
+            return None
+        if given is not None and given.duration_us is not None:
+            answered = replace(answered, lasted_us=given.duration_us, until_us=None)
+        timeout_us = round(request.timeout * 1_000_000)
+        if answered.until_us is None and answered.lasted_us > timeout_us:
+            return Answered(no_answer(request.timeout), timeout_us)
+        return answered
+
+    def perform(self, request: Perform) -> Answered | None:
+        """What a step on Ordinaut's own stores comes to."""
+        step = request.step
+        arguments = orjson.loads(step.input)
+        answered = self._given(self._mocks.take(step.path, step.tool, step.attempt))
+        answered = answered or self._recorded(step.path, step.attempt)
+        if answered is not None:
+            if isinstance(answered.outcome, Output):
+                self._stores.learn(step.tool, arguments, answered.outcome.value)
+            return answered
+        if self._follow:
+            return None
+        outcome = self._stores.perform(step.tool, arguments, request.idempotency_key)
+        return Answered(outcome or self._made_up(step.path, step.attempt, self._tools.get(step.tool)))
+
+    def _given(self, given: Given | None) -> Answered | None:
+        if given is None or not (given.output or given.failure):
+            return None
+        return Answered(given.failure or Output(given.output[0]), given.duration_us or 0)
+
+    def _recorded(self, path: str, attempt: int) -> Answered | None:
+        recorded = self._record.answered(path, attempt)
+        if recorded is None:
+            return None
+        entry = recorded.entry
+        until_us = entry.end_us if self._follow else None
+        return Answered(outcome_of(entry), lasted_us(entry), until_us)
+
+    def _made_up(self, path: str, attempt: int, tool: Tool | None) -> Output:
+        """A value that fits the tool's output schema, if one is found."""
+        self.drawn.append(path)
+        schema = tool.output_schema if tool else None
+        name = tool.name if tool else ""
+        if schema is None:
+            self.warnings[f"{name} has no output_schema: {path} got {{}}; give it a mock"] = None
+            return Output({})
+        value: Any = None
+        for number in range(TRIES):
+            value = draw(schema, f"{self._seed}/{path}#{attempt}~{number}")
+            refused = errors_of(schema, value)
+            if not refused:
+                return Output(value)
+        keywords = ", ".join(sorted({f"`{error.keyword}`" for error in refused}))
+        self.warnings[f"no value was found for {keywords} of {name}'s output_schema: give {path} a mock"] = None
+        return Output(value)
+
+
+def outcome_of(entry: JournalEntry) -> Output | Failure:
+    """What an attempt was answered with."""
+    if entry.state == FAILED:
+        return Failure.from_json(entry.error)
+    return Output(orjson.loads(entry.output) if entry.output else None)
+
+
+def completed(step: JournalEntry, answered: Answered, end_us: int) -> JournalEntry:
+    """An effect's entry with its outcome."""
+    done = JournalEntry()
+    done.CopyFrom(step)
+    done.end_us = max(end_us, step.start_us)
+    if isinstance(answered.outcome, Failure):
+        failure = answered.outcome
+        placed = failure if failure.step else failure.at(step.path, step.tool, step.attempt)
+        done.state, done.error = FAILED, placed.to_json()
+    else:
+        done.state, done.output = SUCCEEDED, orjson.dumps(answered.outcome.value)
+    return done

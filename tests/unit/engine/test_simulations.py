@@ -1,0 +1,196 @@
+"""A simulated run is the run as it would be, on answers that are given or made up."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
+from pipeline_engine.simulation import simulation
+from tests.unit.engine.pipelines import BUILT_IN, TOOL_TEXTS, pipeline, step
+from tests.unit.engine.simulated import mock, output_of, simulated, steps_of
+from tests.unit.engine.world import NOW_US
+
+LIST = "calendar.list_events"
+WEATHER = "weather.forecast"
+SECOND = 1_000_000
+CITY = {"city": "Porto"}
+
+
+def test_time_passes_without_being_waited_for() -> None:
+    """Waits, delays of retries and slow tools move the clock that `now` is read from."""
+    document = pipeline(
+        step("a", LIST, input={"start": "${now}"}, retry={"max": 1, "delay": "1h", "jitter": False}),
+        step("b", "orchestrator.wait", input={"for": "7d"}),
+        step("c", LIST, input={"start": "${now}"}),
+    )
+    failure = mock("a", error={"code": "TOOL_UNAVAILABLE"}, attempts=[1])
+    answer = simulated(document, failure, mock(tool=LIST, output={"events": []}, duration_ms=2000))
+    assert steps_of(answer) == [("a", 1, "FAILED"), ("a", 2, "SUCCEEDED"), ("b", 1, "SUCCEEDED"), ("c", 1, "SUCCEEDED")]
+    assert [(entry.start_us - NOW_US) // SECOND for entry in answer.steps] == [0, 3600, 3602, 3602 + 7 * 86_400]
+    assert answer.end_us - answer.steps[3].start_us == 2 * SECOND
+    starts = [orjson.loads(answer.steps[place].input)["start"] for place in (0, 1, 3)]
+    assert starts == ["2027-01-15T08:00:00Z", "2027-01-15T08:00:00Z", "2027-01-22T09:00:02Z"]
+    assert answer.claims == 3
+
+
+def test_the_first_mock_that_fits_and_is_not_used_up_answers() -> None:
+    """By path, by path with any index, by tool; so often as it says."""
+    loop = {"id": "l", "foreach": [1, 2, 3], "max_parallel": 1, "do": [step("x", WEATHER, input=CITY)]}
+    mocks = [
+        mock("l[1].x", output="one"),
+        mock("l[*].x", output="some", times=1),
+        mock(tool=WEATHER, output="any"),
+        mock("m", output="never"),
+    ]
+    answer = simulated(pipeline(loop), *mocks)
+    assert output_of(answer, "l") == ["some", "one", "any"]
+    assert list(answer.warnings) == ["mocks[3] was never used"]
+    assert not answer.drawn
+
+
+def test_an_answer_that_takes_too_long_is_a_timeout() -> None:
+    """A mock that says nothing else leaves the answer to chance."""
+    document = pipeline(step("a", WEATHER, input=CITY, timeout="5s", retry=0))
+    answer = simulated(document, mock("a", duration_ms=6000))
+    assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "TIMEOUT")
+    assert answer.end_us - NOW_US == 5 * SECOND
+
+
+def test_a_mock_that_the_tool_could_not_give_is_refused_as_its_answer_would_be() -> None:
+    """The output schema holds for mocks too."""
+    answer = simulated(pipeline(step("a", LIST, input={"start": "x"})), mock("a", output={"evnts": []}))
+    assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "VALIDATION_OUTPUT")
+
+
+def test_what_nobody_says_is_made_up_to_fit() -> None:
+    """The seed decides; where the schema is not understood or missing, that is told."""
+    tool = {
+        "name": "a.b",
+        "output_schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+        "http": {"url": "http://example.com"},
+    }
+    odd = {**tool, "name": "o.d", "output_schema": {"type": "string", "pattern": "^[0-9]{9}$"}}
+    bare = {**tool, "name": "b.c", "output_schema": None}
+    texts = [orjson.dumps(one) for one in (*BUILT_IN, tool, odd, bare)]
+    document = pipeline(step("a", "a.b"), step("b", "b.c"), step("c", "o.d"))
+    answer = simulated(document, tools=texts, seed=1)
+    assert isinstance(output_of(answer, "a")["n"], int)
+    assert output_of(answer, "b") == {}
+    assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "VALIDATION_OUTPUT")
+    assert list(answer.drawn) == ["a", "b", "c"]
+    assert list(answer.warnings) == [
+        "b.c has no output_schema: b got {}; give it a mock",
+        "no value was found for `pattern` of o.d's output_schema: give c a mock",
+    ]
+    assert simulated(document, tools=texts, seed=1) == answer
+    assert simulated(document, tools=texts, seed=2) != answer
+
+
+def test_state_is_the_runs_own() -> None:
+    """Empty at first, apart from what mocks say of it."""
+    name = {"namespace": "n", "key": "k"}
+    document = pipeline(
+        step("a", "orchestrator.get_state", input={**name, "default": 7}),
+        step("b", "orchestrator.put_state", input={**name, "value": 8, "revision": "${steps.a.revision}"}),
+        step("c", "orchestrator.get_state", input=name),
+        step("d", "orchestrator.put_state", input={**name, "value": 9, "revision": 0}, on_error="continue"),
+        step("e", "orchestrator.emit", input={"topic": "a.b"}),
+        output=["${steps.a.value}", "${steps.c}", "${steps.d.error.code}"],
+    )
+    empty = simulated(document)
+    assert orjson.loads(empty.output) == [7, {"value": 8, "revision": 1}, "TOOL_ERROR"]
+    assert output_of(empty, "e")["event"].startswith("events/")
+    full = simulated(document, mock("a", output={"value": 5, "revision": 41}))
+    assert orjson.loads(full.output) == [5, {"value": 8, "revision": 42}, "TOOL_ERROR"]
+
+
+def test_an_event_comes_when_a_mock_says_so_and_otherwise_never() -> None:
+    """A mock needs to say no more than the event's data."""
+    waits = step("w", "orchestrator.wait_event", input={"topic": "order.*", "timeout": "7d"})
+    heard = simulated(pipeline(waits, output="${steps.w}"), mock("w", output={"data": {"n": 3}}, duration_ms=60_000))
+    event = orjson.loads(heard.output)
+    assert (event["data"], event["publish_time"]) == ({"n": 3}, "2027-01-15T08:01:00.000000Z")
+    for late in ([], [mock("w", output={"data": {}}, duration_ms=8 * 86_400_000)]):
+        silent = simulated(pipeline(waits), *late)
+        assert (silent.state, orjson.loads(silent.error)["code"]) == ("FAILED", "TIMEOUT")
+        assert silent.end_us - NOW_US == 7 * 86_400 * SECOND
+
+
+def test_a_question_is_answered_by_a_mock_or_expires() -> None:
+    """Approved with the first choice, where the mock says no more; edits are edits."""
+    question = {"message": "Send?", "data": {"to": "x"}, "expires_in": "1h"}
+    ask = step("q", "orchestrator.request_approval", input=question)
+    document = pipeline(ask, output=["${steps.q.status}", "${steps.q.choice}", "${steps.q.data.to}"])
+
+    def came_to(*mocks: pb.Mock) -> tuple[list[Any], int]:
+        answer = simulated(document, *mocks)
+        return orjson.loads(answer.output), (answer.end_us - NOW_US) // SECOND
+
+    assert came_to(mock("q", output={}, duration_ms=5000)) == (["approved", "approve", "x"], 5)
+    rejected = mock("q", output={"status": "rejected", "choice": "reject"})
+    assert came_to(rejected) == (["rejected", "reject", "x"], 0)
+    assert came_to(mock("q", output={"edited_input": {"to": "y"}})) == (["approved", "approve", "y"], 0)
+    assert came_to() == (["expired", None, "x"], 3600)
+
+
+def test_what_never_comes_is_waited_for() -> None:
+    """A question without a deadline: the trace ends with what the run waits for."""
+    answer = simulated(pipeline(step("q", "orchestrator.request_approval", input={"message": "Send?"})))
+    assert (answer.state, [(wait.path, wait.kind) for wait in answer.waits]) == ("WAITING", [("q", "APPROVAL")])
+    assert [(entry.path, entry.state) for entry in answer.unanswered] == [("q", "WAITING")]
+
+
+def test_branches_share_the_time_and_what_fails_first_ends_the_others() -> None:
+    """In the order of their virtual times, whatever order they were asked in."""
+    slow, fast = step("s", WEATHER, input=CITY), step("f", LIST, input={"start": "x"})
+    document = pipeline({"id": "both", "branches": {"one": [slow], "two": [fast]}})
+    mocks = [
+        mock("both.one.s", output=1, duration_ms=5000),
+        mock("both.two.f", error={"code": "TOOL_ERROR", "message": "no"}, duration_ms=1000),
+    ]
+    answer = simulated(document, *mocks)
+    assert steps_of(answer) == [("both.two.f", 1, "FAILED"), ("both", 1, "FAILED")]
+    assert answer.end_us - NOW_US == SECOND
+
+
+def test_a_run_has_its_time_and_no_more() -> None:
+    """The run's own limit counts what tools take, not what it waits."""
+    document = pipeline(
+        step("a", "orchestrator.wait", input={"for": "1h"}),
+        step("b", WEATHER, input=CITY, timeout="10s", retry=0, on_error="continue"),
+        step("c", WEATHER, input=CITY),
+    )
+    answer = simulated(document, mock(tool=WEATHER, output=1, duration_ms=9000), remaining_ms=8000)
+    assert (answer.state, orjson.loads(answer.error)["step"]) == ("FAILED", "b")
+    assert answer.end_us - NOW_US == 3608 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "says"),
+    [("MAX_ENTRIES", 5, "after 5 attempts"), ("MAX_BYTES", 100, "2 MiB"), ("MAX_SECONDS", -1.0, "of computing")],
+)
+def test_a_simulation_has_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, value: Any, says: str) -> None:
+    """It stops there, tells why, and keeps what it has seen."""
+    monkeypatch.setattr(simulation, bound, value)
+    steps = [step(f"s{number}", WEATHER, input=CITY) for number in range(20)]
+    answer = simulated(pipeline(*steps), mock(tool=WEATHER, output="x" * 30))
+    assert answer.state == "RUNNING"
+    assert says in answer.warnings[0]
+    assert len(answer.steps) <= 6
+
+
+def test_nothing_is_waited_for_beyond_the_calendar() -> None:
+    """The year 9999 is where moments end."""
+    ages = [step(f"w{number}", "orchestrator.wait", input={"for": "36500d"}) for number in range(90)]
+    answer = simulated(pipeline(*ages))
+    assert (answer.state, len(answer.steps)) == ("RUNNING", 79)
+    assert "9998" in answer.warnings[0]
+
+
+def test_computing_ends_when_nobody_waits_for_it() -> None:
+    """The engine has other things to do."""
+    document = orjson.dumps(pipeline(step("a", WEATHER, input=CITY), step("b", WEATHER, input=CITY)))
+    request = pb.SimulateRequest(definition=pb.Definition(pipeline=document, tools=TOOL_TEXTS))
+    assert simulation.simulate(request).state == "SUCCEEDED"
+    assert simulation.simulate(request, lambda: True).state == "RUNNING"

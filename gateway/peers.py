@@ -9,8 +9,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
-    SimulateRequest,
-    SimulateResponse,
+    SimulateRunRequest,
+    SimulateRunResponse,
     ValidatePipelineRequest,
     ValidatePipelineResponse,
     ValidateToolRequest,
@@ -125,9 +125,9 @@ class Engines:
         """Checks a value against a JSON Schema."""
         return await self._ask(lambda stub, **options: stub.ValidateValue(request, **options))
 
-    async def simulate(self, request: SimulateRequest) -> SimulateResponse:
+    async def simulate_run(self, request: SimulateRunRequest) -> SimulateRunResponse:
         """Simulates a run."""
-        return await self._ask(lambda stub, **options: stub.Simulate(request, **options))
+        return await self._ask(lambda stub, **options: stub.SimulateRun(request, **options))
 
     async def health(self) -> str:
         """`SERVING` when any engine is, else why the last one is not."""

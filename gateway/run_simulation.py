@@ -19,7 +19,8 @@ from gateway.task_check import TaskCheck
 from gateway.task_params import check_params, laid_over
 from gateway.values import moment_of, to_python
 from ordinaut.errors import NotFoundError
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, Recorded, RunStart, SimulateRequest
+from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, Recorded, RunStart
 from ordinaut.store import definition, due_work, run, task, tool
 from ordinaut.store.database import Database
 from ordinaut.store.run import RunRecord, described
@@ -72,8 +73,8 @@ class RunSimulation:
         else:
             subject = await self._document(problems, request, caller)
         begun = await self._begun(request, caller, subject)
-        answer = await self._engines.simulate(
-            SimulateRequest(
+        answer = await self._engines.simulate_run(
+            engine_pb2.SimulateRunRequest(
                 definition=subject.definition,
                 start=start_of(begun, subject.run_timeout),
                 mocks=map(to_engine, request.mocks),

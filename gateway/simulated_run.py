@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.run_record import to_run
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, SimulateResponse, Wait
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, SimulateRunResponse, Wait
 from ordinaut.store.run import RunRecord
 from ordinaut.v1.run_pb2 import Run
 
@@ -15,7 +15,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
 
 
-def simulated_run(begun: RunRecord, answer: SimulateResponse) -> Run:
+def simulated_run(begun: RunRecord, answer: SimulateRunResponse) -> Run:
     """The run as it would be stored, had it really been; `begun` is how it began."""
     asked = {entry.path: entry for entry in answer.unanswered}
     waits = [_wait(wait, asked[wait.path]) for wait in answer.waits]

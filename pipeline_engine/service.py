@@ -48,9 +48,9 @@ class PipelineEngineService(engine_grpc.PipelineEngineServiceServicer):
         """Checks a value, off the loop."""
         return await asyncio.to_thread(validate_value, request)
 
-    async def Simulate(  # noqa: N802 - the contract's name
-        self, request: engine_pb2.SimulateRequest, context: Context
-    ) -> engine_pb2.SimulateResponse:
+    async def SimulateRun(  # noqa: N802 - the contract's name
+        self, request: engine_pb2.SimulateRunRequest, context: Context
+    ) -> engine_pb2.SimulateRunResponse:
         """Simulates a run, off the loop, a few at a time; stops when nobody waits for it any more."""
         gone = threading.Event()
         async with self._simulating:

@@ -6,7 +6,12 @@ from heapq import heappop, heappush
 
 import orjson
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, SimulateRequest, SimulateResponse
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
+    JournalEntry,
+    RunStart,
+    SimulateRunRequest,
+    SimulateRunResponse,
+)
 from pipeline_engine.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.execution import Execution
 from pipeline_engine.journal import FAILED, WAITING
@@ -33,19 +38,19 @@ class CutError(Exception):
     """The simulation goes no further; the text says why, where the trace does not."""
 
 
-def simulate(request: SimulateRequest, stopped: Callable[[], bool] = lambda: False) -> SimulateResponse:
+def simulate(request: SimulateRunRequest, stopped: Callable[[], bool] = lambda: False) -> SimulateRunResponse:
     """The whole run, in at most 5 s; `stopped` is asked now and then whether nobody wants it any more."""
     definition = request.definition
     try:
         plan = compile_plan(definition.pipeline, definition.tools, definition.denied_tools, definition.retry)
     except PlanError as error:
         failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
-        return SimulateResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)
+        return SimulateRunResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)
     return _Simulation(plan, request, stopped).run()
 
 
 class _Simulation:
-    def __init__(self, plan: Plan, request: SimulateRequest, stopped: Callable[[], bool]) -> None:
+    def __init__(self, plan: Plan, request: SimulateRunRequest, stopped: Callable[[], bool]) -> None:
         self._plan = plan
         self._start = request.start
         self._follow = request.follow
@@ -66,7 +71,7 @@ class _Simulation:
         self._coming: dict[int, Answer] = {}
         self._unanswered: dict[int, JournalEntry] = {}
 
-    def run(self) -> SimulateResponse:
+    def run(self) -> SimulateRunResponse:
         """Stay by stay, to the end or as far as it goes."""
         try:
             while True:
@@ -201,8 +206,8 @@ class _Simulation:
         if self._bytes > MAX_BYTES:
             raise CutError("the simulation stops at 2 MiB of inputs and outputs")
 
-    def _told(self, state: str, output: bytes = b"", error: bytes = b"") -> SimulateResponse:
-        answer = SimulateResponse(
+    def _told(self, state: str, output: bytes = b"", error: bytes = b"") -> SimulateRunResponse:
+        answer = SimulateRunResponse(
             state=state, output=output, error=error, end_us=self._clock.now_us, claims=self._claims
         )
         answer.steps.extend(self._journal[self._taken :])

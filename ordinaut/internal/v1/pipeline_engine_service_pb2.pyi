@@ -759,7 +759,7 @@ class Wait(_message.Message):
 Global___Wait: _TypeAlias = Wait  # noqa: Y015
 
 @_typing.final
-class SimulateRequest(_message.Message):
+class SimulateRunRequest(_message.Message):
     """A run to simulate."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -808,7 +808,7 @@ class SimulateRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SimulateRequest: _TypeAlias = SimulateRequest  # noqa: Y015
+Global___SimulateRunRequest: _TypeAlias = SimulateRunRequest  # noqa: Y015
 
 @_typing.final
 class Mock(_message.Message):
@@ -891,7 +891,7 @@ class Recorded(_message.Message):
 Global___Recorded: _TypeAlias = Recorded  # noqa: Y015
 
 @_typing.final
-class SimulateResponse(_message.Message):
+class SimulateRunResponse(_message.Message):
     """How the run went."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -956,4 +956,4 @@ class SimulateResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015
+Global___SimulateRunResponse: _TypeAlias = SimulateRunResponse  # noqa: Y015

@@ -50,10 +50,10 @@ class PipelineEngineServiceStub:
                 request_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueResponse.FromString,
                 _registered_method=True)
-        self.Simulate = channel.unary_unary(
-                '/ordinaut.internal.v1.PipelineEngineService/Simulate',
-                request_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRequest.SerializeToString,
-                response_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateResponse.FromString,
+        self.SimulateRun = channel.unary_unary(
+                '/ordinaut.internal.v1.PipelineEngineService/SimulateRun',
+                request_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRunRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRunResponse.FromString,
                 _registered_method=True)
         self.Execute = channel.stream_stream(
                 '/ordinaut.internal.v1.PipelineEngineService/Execute',
@@ -87,7 +87,7 @@ class PipelineEngineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Simulate(self, request, context):
+    def SimulateRun(self, request, context):
         """Executes one run on answers that are given or made up, in a time of its own. Nothing outside is touched or asked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -119,10 +119,10 @@ def add_PipelineEngineServiceServicer_to_server(servicer, server):
                     request_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueRequest.FromString,
                     response_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.ValidateValueResponse.SerializeToString,
             ),
-            'Simulate': grpc.unary_unary_rpc_method_handler(
-                    servicer.Simulate,
-                    request_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRequest.FromString,
-                    response_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateResponse.SerializeToString,
+            'SimulateRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulateRun,
+                    request_deserializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRunRequest.FromString,
+                    response_serializer=ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRunResponse.SerializeToString,
             ),
             'Execute': grpc.stream_stream_rpc_method_handler(
                     servicer.Execute,
@@ -223,7 +223,7 @@ class PipelineEngineService:
             _registered_method=True)
 
     @staticmethod
-    def Simulate(request,
+    def SimulateRun(request,
             target,
             options=(),
             channel_credentials=None,
@@ -236,9 +236,9 @@ class PipelineEngineService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/ordinaut.internal.v1.PipelineEngineService/Simulate',
-            ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRequest.SerializeToString,
-            ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateResponse.FromString,
+            '/ordinaut.internal.v1.PipelineEngineService/SimulateRun',
+            ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRunRequest.SerializeToString,
+            ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2.SimulateRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,7 +39,7 @@ class PipelineEngineServiceStub:
     """Checks a tool's schemas and transport. Problems are data in the answer."""
     ValidateValue: _grpc.UnaryUnaryMultiCallable[_pipeline_engine_service_pb2.ValidateValueRequest, _pipeline_engine_service_pb2.ValidateValueResponse]
     """Checks a value against a JSON Schema. Problems are data in the answer."""
-    Simulate: _grpc.UnaryUnaryMultiCallable[_pipeline_engine_service_pb2.SimulateRequest, _pipeline_engine_service_pb2.SimulateResponse]
+    SimulateRun: _grpc.UnaryUnaryMultiCallable[_pipeline_engine_service_pb2.SimulateRunRequest, _pipeline_engine_service_pb2.SimulateRunResponse]
     """Executes one run on answers that are given or made up, in a time of its own. Nothing outside is touched or asked."""
     Execute: _grpc.StreamStreamMultiCallable[_pipeline_engine_service_pb2.WorkerFrame, _pipeline_engine_service_pb2.EngineFrame]
     """Executes runs: many at once, many messages a frame. The stream lives as long as both processes."""
@@ -55,7 +55,7 @@ class PipelineEngineServiceAsyncStub(PipelineEngineServiceStub):
     """Checks a tool's schemas and transport. Problems are data in the answer."""
     ValidateValue: _aio.UnaryUnaryMultiCallable[_pipeline_engine_service_pb2.ValidateValueRequest, _pipeline_engine_service_pb2.ValidateValueResponse]  # type: ignore[assignment]
     """Checks a value against a JSON Schema. Problems are data in the answer."""
-    Simulate: _aio.UnaryUnaryMultiCallable[_pipeline_engine_service_pb2.SimulateRequest, _pipeline_engine_service_pb2.SimulateResponse]  # type: ignore[assignment]
+    SimulateRun: _aio.UnaryUnaryMultiCallable[_pipeline_engine_service_pb2.SimulateRunRequest, _pipeline_engine_service_pb2.SimulateRunResponse]  # type: ignore[assignment]
     """Executes one run on answers that are given or made up, in a time of its own. Nothing outside is touched or asked."""
     Execute: _aio.StreamStreamMultiCallable[_pipeline_engine_service_pb2.WorkerFrame, _pipeline_engine_service_pb2.EngineFrame]  # type: ignore[assignment]
     """Executes runs: many at once, many messages a frame. The stream lives as long as both processes."""
@@ -88,11 +88,11 @@ class PipelineEngineServiceServicer(metaclass=_abc_1.ABCMeta):
         """Checks a value against a JSON Schema. Problems are data in the answer."""
 
     @_abc_1.abstractmethod
-    def Simulate(
+    def SimulateRun(
         self,
-        request: _pipeline_engine_service_pb2.SimulateRequest,
+        request: _pipeline_engine_service_pb2.SimulateRunRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_pipeline_engine_service_pb2.SimulateResponse, _abc.Awaitable[_pipeline_engine_service_pb2.SimulateResponse]]:
+    ) -> _typing.Union[_pipeline_engine_service_pb2.SimulateRunResponse, _abc.Awaitable[_pipeline_engine_service_pb2.SimulateRunResponse]]:
         """Executes one run on answers that are given or made up, in a time of its own. Nothing outside is touched or asked."""
 
     @_abc_1.abstractmethod

@@ -21,7 +21,7 @@ def mock(step: str = "", tool: str = "", **says: Any) -> pb.Mock:
 
 def simulated(
     document: Any, *mocks: pb.Mock, tools: Sequence[bytes] = TOOL_TEXTS, params: Any = None, **more: Any
-) -> pb.SimulateResponse:
+) -> pb.SimulateRunResponse:
     """What becomes of a document."""
     start = pb.RunStart(
         root="root",
@@ -33,14 +33,14 @@ def simulated(
         remaining_ms=more.pop("remaining_ms", 0),
     )
     definition = pb.Definition(pipeline=orjson.dumps(document), tools=tools)
-    return simulate(pb.SimulateRequest(definition=definition, start=start, mocks=mocks, **more))
+    return simulate(pb.SimulateRunRequest(definition=definition, start=start, mocks=mocks, **more))
 
 
-def steps_of(answer: pb.SimulateResponse) -> list[tuple[str, int, str]]:
+def steps_of(answer: pb.SimulateRunResponse) -> list[tuple[str, int, str]]:
     """Path, attempt and state of every attempt."""
     return [(entry.path, entry.attempt, entry.state) for entry in answer.steps]
 
 
-def output_of(answer: pb.SimulateResponse, path: str) -> Any:
+def output_of(answer: pb.SimulateRunResponse, path: str) -> Any:
     """What the last attempt of a step gave."""
     return next(orjson.loads(entry.output) for entry in reversed(answer.steps) if entry.path == path)

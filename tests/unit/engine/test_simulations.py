@@ -191,6 +191,6 @@ def test_nothing_is_waited_for_beyond_the_calendar() -> None:
 def test_computing_ends_when_nobody_waits_for_it() -> None:
     """The engine has other things to do."""
     document = orjson.dumps(pipeline(step("a", WEATHER, input=CITY), step("b", WEATHER, input=CITY)))
-    request = pb.SimulateRequest(definition=pb.Definition(pipeline=document, tools=TOOL_TEXTS))
+    request = pb.SimulateRunRequest(definition=pb.Definition(pipeline=document, tools=TOOL_TEXTS))
     assert simulation.simulate(request).state == "SUCCEEDED"
     assert simulation.simulate(request, lambda: True).state == "RUNNING"

@@ -79,7 +79,8 @@ def _step(root: str, step: dict[str, Any]) -> StepRun:
         idempotency_key=idempotency_key(root, step["path"]),
     )
     message.start_time.FromJsonString(step["start_time"])
-    message.end_time.FromJsonString(step["end_time"])
+    if message.state != StepRun.RUNNING:
+        message.end_time.FromJsonString(step["end_time"])
     for name in ("input", "output"):
         if step[name] is not None:
             fill_value(getattr(message, name), step[name])

@@ -16,7 +16,7 @@ from gateway.resources import tool_id
 from gateway.task_record import require_etag
 from gateway.tool_call import ToolCall
 from gateway.tool_record import check_tool, to_definition, to_tool
-from gateway.tool_use import SYSTEM_TOOLS
+from gateway.tool_use import CALL, SYSTEM_TOOLS
 from ordinaut.errors import AbortedError, AlreadyExistsError, NotFoundError, PermissionDeniedError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateToolRequest
 from ordinaut.names import SYSTEM_PROJECT, split_name
@@ -65,7 +65,8 @@ class Tools(ToolServiceServicer):
         problems.not_writable("tool", request.tool)
         _refuse_reserved(name)
         caller.require(WRITE, name)
-        definition = await self._checked(problems, request.tool, name, "tool_id" if request.tool_id else "tool.name")
+        name_field = "tool_id" if request.tool_id else "tool.name"
+        definition = await self._checked(problems, request.tool, name, name_field, caller)
 
         async def work(connection: Connection) -> Tool:
             record = await tool.create(
@@ -114,7 +115,7 @@ class Tools(ToolServiceServicer):
         if not request.update_mask.paths:
             _refuse_foreign_values(problems, request.tool, current)
         wanted = apply(current, request.tool, [] if problems.found else paths)
-        definition = await self._checked(problems, wanted, name, "tool.name")
+        definition = await self._checked(problems, wanted, name, "tool.name", caller)
 
         async def work(connection: Connection) -> Tool:
             record = await tool.update(
@@ -146,14 +147,24 @@ class Tools(ToolServiceServicer):
         """Calls a tool once and waits for the end."""
         return await self._call.call(request, current_caller(), tool_id(request.name), context)
 
-    async def _checked(self, problems: Problems, wanted: Tool, name: str, name_field: str) -> str:
+    async def _checked(self, problems: Problems, wanted: Tool, name: str, name_field: str, caller: Caller) -> str:
         check_tool(problems, wanted, name, name_field)
+        if wanted.lookup.uses:
+            await self._check_lookup(problems, wanted.lookup.uses, caller)
         definition = to_definition(wanted, name)
         answer = await self._engines.validate_tool(ValidateToolRequest(tool=definition.encode()))
         known = {problem.field for problem in problems.found}
         problems.extend(found for found in reroot(answer.violations, "tool") if found.field not in known)
         problems.check()
         return definition
+
+    async def _check_lookup(self, problems: Problems, uses: str, caller: Caller) -> None:
+        """Who registers a tool may call its lookup, which then serves whoever calls the tool."""
+        caller.require(CALL, uses)
+        async with self._database.connection() as connection:
+            found = await tool.get(connection, caller.project, uses)
+        if found is not None and to_tool(found).effect != Tool.READ:
+            problems.add("tool.lookup.uses", f"tools/{uses} is not READ")
 
 
 def _chosen_id(problems: Problems, request: CreateToolRequest) -> str:

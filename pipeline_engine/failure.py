@@ -15,6 +15,7 @@ TIMEOUT = "TIMEOUT"
 DENIED = "DENIED"
 PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
 FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
+OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 
 MAX_MESSAGE = 2000
 """Characters of a message."""
@@ -22,7 +23,7 @@ MAX_MESSAGE = 2000
 
 def no_answer(seconds: float) -> "Failure":
     """A call that took longer than it may."""
-    return Failure(TIMEOUT, f"no answer within {seconds:.3g} s", retryable=True)
+    return Failure(TIMEOUT, f"no answer within {seconds:.3g} s", retryable=True, unclear=True)
 
 
 def printable(message: str) -> str:
@@ -32,7 +33,10 @@ def printable(message: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed attempt; `ordinaut.v1.Error` in Python. `pointer` is RFC 6901 into the refused input or output."""
+    """One failed attempt; `ordinaut.v1.Error` in Python. `pointer` is RFC 6901 into the refused input or output.
+
+    `unclear` says that the call may have happened all the same; it is not recorded.
+    """
 
     code: str
     message: str
@@ -42,6 +46,7 @@ class Failure:
     attempt: int = 0
     retryable: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
+    unclear: bool = False
 
     def at(self, step: str, tool: str, attempt: int) -> "Failure":
         """The same failure with its place."""

@@ -7,7 +7,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 
 FLUSH_BYTES = 256 * 1024
 INSIDE = re.compile(r"[.\[]")
-SUCCEEDED, FAILED, SKIPPED, WAITING = "SUCCEEDED", "FAILED", "SKIPPED", "WAITING"
+SUCCEEDED, FAILED, SKIPPED, WAITING, RUNNING = "SUCCEEDED", "FAILED", "SKIPPED", "WAITING", "RUNNING"
 
 
 class Journal:
@@ -51,6 +51,19 @@ class Journal:
     def landed(self) -> None:
         """What was taken last is durable."""
         self.durable = self._sent
+
+
+Starts = dict[tuple[str, int], int]
+"""Where in a journal the starts of calls stand that have not ended, by path and attempt."""
+
+
+def merge(journal: list[JournalEntry], starts: Starts, entries: Iterable[JournalEntry]) -> None:
+    """Adds entries as the store does: the end of a call takes the place of its start."""
+    for entry in entries:
+        place = starts.pop((entry.path, entry.attempt), len(journal))
+        journal[place : place + 1] = [entry]
+        if entry.state == RUNNING:
+            starts[entry.path, entry.attempt] = place
 
 
 def _around(path: str) -> Iterator[str]:

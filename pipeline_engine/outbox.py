@@ -14,6 +14,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     StepFinished,
 )
 from pipeline_engine import metrics
+from pipeline_engine.journal import RUNNING
 from pipeline_engine.requests import Commit, Delayed, Entries, Finished, Perform, Suspended
 
 FRAME_BYTES = 4 * 1024 * 1024
@@ -111,4 +112,5 @@ def _weight(entries: Entries) -> int:
 
 
 def _observe(entry: JournalEntry) -> None:
-    metrics.STEP_STATES[entry.state].observe((entry.end_us - entry.start_us) / 1_000_000)
+    if entry.state != RUNNING:  # it has not ended
+        metrics.STEP_STATES[entry.state].observe((entry.end_us - entry.start_us) / 1_000_000)

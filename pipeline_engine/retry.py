@@ -3,11 +3,19 @@
 import hashlib
 from collections.abc import Callable
 
-from pipeline_engine.failure import DENIED, EXPRESSION, PAYLOAD_TOO_LARGE, VALIDATION_INPUT, VALIDATION_OUTPUT, Failure
+from pipeline_engine.failure import (
+    DENIED,
+    EXPRESSION,
+    OUTCOME_UNKNOWN,
+    PAYLOAD_TOO_LARGE,
+    VALIDATION_INPUT,
+    VALIDATION_OUTPUT,
+    Failure,
+)
 from pipeline_engine.language.document import RetryRule
 
 MAX_DELAY_IN_ENGINE_SECONDS = 5.0
-NEVER = frozenset({VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, DENIED, PAYLOAD_TOO_LARGE})
+NEVER = frozenset({VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, DENIED, PAYLOAD_TOO_LARGE, OUTCOME_UNKNOWN})
 
 
 def is_repeated(failure: Failure, rule: RetryRule, attempt: int) -> bool:

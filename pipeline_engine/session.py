@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ordinaut.clock import Clock
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError
@@ -170,7 +170,7 @@ class Session:
         except TimeoutError:
             answer = no_answer(request.timeout)
         except Exception:  # noqa: BLE001 - one run's defect must not end the others
-            answer = _defect(live)
+            answer = replace(_defect(live), unclear=True)
         outcome = answer.code if isinstance(answer, Failure) else "OK"
         metrics.TOOLS.labels(outcome).observe(self._loop.time() - began)
         self._answer(live, ask, answer)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
+@dataclass(slots=True)
+class Recorded:
+    """What a run has recorded so far, and the number of its next entry."""
+
+    entries: list[JournalEntry]
+    next_seq: int = 0
+
+
+NOTHING = Recorded([])
+
+
 class Dispatch:
     """Knows both sides: rows of the queue, and streams to engines."""
 
@@ -48,7 +60,7 @@ class Dispatch:
             loaded = await self._definitions.get(connection, row)
             stream = max(streams, key=lambda candidate: candidate.credit)
             if stream.credit > 0:
-                self._start_one(row, loaded, journals.get(row["id"], ()), waits.get(row["id"], ()), stream)
+                self._start_one(row, loaded, journals.get(row["id"], NOTHING), waits.get(row["id"], ()), stream)
             else:  # it broke since the claim
                 left.append(row)
         CLAIMED.inc(len(rows) - len(left))
@@ -102,7 +114,7 @@ class Dispatch:
         self,
         row: Record,
         loaded: Loaded,
-        journal: Sequence[JournalEntry],
+        recorded: Recorded,
         waits: Sequence[JournalEntry],
         stream: EngineStream,
     ) -> None:
@@ -116,12 +128,12 @@ class Dispatch:
             depth=row["depth"],
             root=row["root"],
             stream=stream,
-            next_seq=len(journal),
+            next_seq=recorded.next_seq,
         )
         self._runs.add(run)
         if row["claims"] == 1:
             DUE_TO_START.observe(max(row["late_seconds"], 0))
-        stream.start_run(loaded.message, _run_start(run.handle, row, loaded.message.hash, journal, waits))
+        stream.start_run(loaded.message, _run_start(run.handle, row, loaded.message.hash, recorded.entries, waits))
 
 
 def _run_start(
@@ -148,20 +160,19 @@ def _has_begun(row: Record) -> bool:
     return bool(row["claims"] > 1 or row["kind"] == "RETRY")
 
 
-async def _journals(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, list[JournalEntry]]:
-    found: dict[UUID, list[JournalEntry]] = defaultdict(list)
-    if runs:
-        for row in await due_work.journal_of(connection, runs):
-            found[row["run"]].append(_entry(row))
+async def _journals(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, Recorded]:
+    found: dict[UUID, Recorded] = {}
+    for row in await due_work.journal_of(connection, runs) if runs else ():
+        recorded = found.setdefault(row["run"], Recorded([]))
+        recorded.entries.append(_entry(row))
+        recorded.next_seq = row["seq"] + 1
     return found
 
 
 async def _waits(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, list[JournalEntry]]:
     found: dict[UUID, list[JournalEntry]] = defaultdict(list)
     for row in await wait.asked(connection, runs) if runs else ():
-        entry = _entry(row)
-        entry.input, entry.end_us = (row["input"] or "").encode(), row["end_us"]
-        found[row["run"]].append(entry)
+        found[row["run"]].append(_entry(row))
     return found
 
 
@@ -171,6 +182,7 @@ def _entry(row: Any) -> JournalEntry:
         attempt=row.get("attempt", 1),
         state=row["state"],
         tool=row["tool"],
+        input=(row["input"] or "").encode(),
         output=(row["output"] or "").encode(),
         error=(row["error"] or "").encode(),
         start_us=row["start_us"],

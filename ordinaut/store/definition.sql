@@ -1,10 +1,12 @@
--- query load: What a version of a task executes, with the tools as registered now and its owner's scopes.
+-- query load: What a version of a task executes, with the tools and their lookups as registered now, and its owner's
+-- scopes.
 SELECT
   v.pipeline::text AS pipeline,
   (v.run_policy -> 'retry')::text AS retry,
   ARRAY(
     SELECT t.definition::text FROM tool AS t
-    WHERE t.project IN (:project, '_') AND t.name = ANY(v.tools)
+    WHERE t.project IN (:project, '_') AND t.name = ANY(v.tools || ARRAY(
+      SELECT u.definition #>> '{lookup,uses}' FROM tool AS u WHERE u.project = :project AND u.name = ANY(v.tools)))
     ORDER BY t.name, t.project <> '_') AS tools,
   v.tools AS tool_names,
   coalesce((SELECT a.scopes FROM agent AS a WHERE a.project = :project AND 'agents/' || a.name = :owner), '{}') AS scopes

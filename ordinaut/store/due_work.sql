@@ -190,8 +190,9 @@ SELECT EXISTS (
   SELECT FROM due_work
   WHERE state = 'READY' AND together IS NOT NULL AND losses < max_losses AND NOT cancel_requested);
 
--- query journal_of: What claimed runs have recorded already.
-SELECT run, path, attempt, seq, state, tool, output::text AS output, error::text AS error,
+-- query journal_of: What claimed runs have recorded already; the input of calls alone that were begun.
+SELECT run, path, attempt, seq, state, tool, CASE WHEN state = 'RUNNING' THEN input::text END AS input,
+  output::text AS output, error::text AS error,
   (extract(epoch FROM start_time) * 1000000)::bigint AS start_us,
   (extract(epoch FROM end_time) * 1000000)::bigint AS end_us
 FROM step_run
@@ -217,7 +218,12 @@ JOIN due_work AS d ON
 ORDER BY d.id
 FOR UPDATE OF d;
 
--- query record_steps: Journal entries of locked rows. A repeated entry is the same entry.
+-- fragment ended: An entry takes the place of its call's start; a repeated entry is the same entry.
+ON CONFLICT (run, path, attempt) DO UPDATE
+SET state = excluded.state, output = excluded.output, error = excluded.error, end_time = excluded.end_time
+WHERE step_run.state = 'RUNNING'
+
+-- query record_steps: Journal entries of locked rows.
 INSERT INTO step_run (
   run, path, attempt, seq, state, tool, input, output, error, segment_time, start_time, end_time)
 SELECT s.run, s.path, s.attempt, s.seq, s.state, s.tool, s.input, s.output, s.error, d.segment_time,
@@ -227,7 +233,8 @@ FROM unnest(
   :outputs::jsonb[], :errors::jsonb[], :starts::bigint[], :ends::bigint[])
   AS s (run, path, attempt, seq, state, tool, input, output, error, start_us, end_us)
 JOIN due_work AS d ON d.id = s.run
-ON CONFLICT (run, path, attempt) DO NOTHING;
+-- include ended
+;
 
 -- query complete: Ends runs that the worker still owns, with their last steps, in one statement.
 WITH clock AS MATERIALIZED (SELECT clock_now() AS now),
@@ -248,7 +255,7 @@ gone AS (
     :inputs::jsonb[], :step_outputs::jsonb[], :step_errors::jsonb[], :starts::bigint[], :ends::bigint[])
     AS s (run, path, attempt, seq, state, tool, input, output, error, start_us, end_us)
   JOIN gone AS g ON g.id = s.run
-  ON CONFLICT (run, path, attempt) DO NOTHING
+-- include ended
 ),
 -- include end
 SELECT id FROM gone;

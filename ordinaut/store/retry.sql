@@ -24,13 +24,16 @@ SELECT
   (SELECT d.id FROM due_work AS d JOIN fresh AS f ON f.task = d.task WHERE d.exclusive) AS live_run,
   EXISTS (SELECT FROM fresh) AS task_exists;
 
--- query copy_steps: What the run had finished, as the beginning of the new one's journal; error handlers are not.
+-- query copy_steps: What the run had finished, as the beginning of the new one's journal; error handlers are not. Of
+-- calls that may have happened the new run begins by finding out.
 INSERT INTO step_run (run, path, attempt, seq, state, tool, input, output, segment_time, start_time, end_time)
 SELECT
-  :run, path, attempt, row_number() OVER (ORDER BY seq, path, attempt) - 1, state, tool, input, output, segment_time,
-  start_time, end_time
+  :run, path, attempt, row_number() OVER (ORDER BY seq, path, attempt) - 1,
+  CASE state WHEN 'FAILED' THEN 'RUNNING' ELSE state END, tool, input, output, segment_time, start_time, end_time
 FROM step_run
-WHERE run = :retry_of AND state IN ('SUCCEEDED', 'SKIPPED') AND path !~ '(^|[.])on_error([.]|$)';
+WHERE run = :retry_of
+  AND (state IN ('SUCCEEDED', 'SKIPPED', 'RUNNING') OR error ->> 'code' = 'OUTCOME_UNKNOWN' AND error ->> 'step' = path)
+  AND path !~ '(^|[.])on_error([.]|$)';
 
 -- query remember: Which run the new one takes up.
 INSERT INTO run_retry (run, retry_of) VALUES (:run, :retry_of);

@@ -63,8 +63,8 @@ ORDER BY seq, path, attempt;
 -- query marks: A text for each run that differs whenever something about the run has changed.
 SELECT
   d.id,
-  concat_ws(' ', d.state, d.claims, d.fence, d.cancel_requested, (SELECT count(*) FROM step_run AS s WHERE s.run = d.id))
-    AS mark
+  concat_ws(' ', d.state, d.claims, d.fence, d.cancel_requested, (
+    SELECT count(*) + count(*) FILTER (WHERE s.state <> 'RUNNING') FROM step_run AS s WHERE s.run = d.id)) AS mark
 FROM due_work AS d
 WHERE d.id = ANY(:ids::uuid[])
 UNION ALL

@@ -8,11 +8,12 @@ from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
+EFFECTS = frozenset({"READ", "IDEMPOTENT", "UNSAFE"})
 FIELDS = {
     "name": Field("'tools/' || name", sort="name"),
     "owner": Field("owner"),
     "description": Field("coalesce(definition ->> 'description', '')"),
-    "effect": Field("coalesce(definition ->> 'effect', 'IDEMPOTENT')", choices=frozenset({"READ", "IDEMPOTENT"})),
+    "effect": Field("coalesce(definition ->> 'effect', 'IDEMPOTENT')", choices=EFFECTS),
     "create_time": Field("create_time", Kind.TIME, sort="create_time"),
     "update_time": Field("update_time", Kind.TIME, sort="update_time"),
 }

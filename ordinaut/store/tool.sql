@@ -32,12 +32,14 @@ DELETE FROM tool WHERE project = :project AND name = :name AND revision = :revis
 -- query touch_project: Workers read the project's tools anew.
 UPDATE project SET revision = revision + 1 WHERE name = :project;
 
--- query named: The definitions of some tools, every tool's name, and the moment: what checking a pipeline needs.
+-- query named: The definitions of some tools and of their lookups, every tool's name, and the moment: what checking a
+-- pipeline needs.
 SELECT
   clock_now() AS now,
   (SELECT coalesce(array_agg(name ORDER BY name), '{}') FROM tool WHERE project IN (:project, '_')) AS every_name,
   (
     SELECT coalesce(array_agg(definition::text ORDER BY name), '{}')
     FROM tool
-    WHERE project IN (:project, '_') AND name = ANY(:names::text[])
+    WHERE project IN (:project, '_') AND name = ANY(:names::text[] || ARRAY(
+      SELECT definition #>> '{lookup,uses}' FROM tool WHERE project = :project AND name = ANY(:names)))
   ) AS definitions;

@@ -235,6 +235,8 @@ class StepRun(_message.Message):
         DESCRIPTOR: _descriptor.EnumDescriptor
         STATE_UNSPECIFIED: StepRun._State.ValueType  # 0
         """Never sent."""
+        RUNNING: StepRun._State.ValueType  # 1
+        """A call of an UNSAFE tool that was begun; in a run that has ended, nobody knows whether it happened."""
         SUCCEEDED: StepRun._State.ValueType  # 2
         """Its output is saved."""
         FAILED: StepRun._State.ValueType  # 3
@@ -247,6 +249,8 @@ class StepRun(_message.Message):
 
     STATE_UNSPECIFIED: StepRun.State.ValueType  # 0
     """Never sent."""
+    RUNNING: StepRun.State.ValueType  # 1
+    """A call of an UNSAFE tool that was begun; in a run that has ended, nobody knows whether it happened."""
     SUCCEEDED: StepRun.State.ValueType  # 2
     """Its output is saved."""
     FAILED: StepRun.State.ValueType  # 3
@@ -292,7 +296,7 @@ class StepRun(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When the attempt ended; for `orchestrator.wait` when it will be over."""
+        """When the attempt ended, unset while it is RUNNING; for `orchestrator.wait` when it will be over."""
 
     def __init__(
         self,
@@ -405,7 +409,7 @@ class Error(_message.Message):
     DETAILS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, TOOL_ERROR, TOOL_UNAVAILABLE, TIMEOUT, DENIED,
-    PAYLOAD_TOO_LARGE, FAN_OUT_LIMIT, LOST_TOO_OFTEN, START_DEADLINE, or what `orchestrator.fail` said.
+    PAYLOAD_TOO_LARGE, FAN_OUT_LIMIT, OUTCOME_UNKNOWN, LOST_TOO_OFTEN, START_DEADLINE, or what `orchestrator.fail` said.
     """
     message: _builtins.str
     """For people and models."""

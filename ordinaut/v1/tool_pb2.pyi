@@ -41,6 +41,10 @@ class Tool(_message.Message):
         """Changes nothing."""
         IDEMPOTENT: Tool._Effect.ValueType  # 2
         """A second call with the same idempotency key changes nothing more."""
+        UNSAFE: Tool._Effect.ValueType  # 3
+        """A second call may act a second time. The start of a call is recorded before the request is sent, and a call that
+        may have happened is never repeated before `lookup`, or a person, has said that it did not.
+        """
 
     class Effect(_Effect, metaclass=_EffectEnumTypeWrapper):
         """What repeating a call means."""
@@ -51,12 +55,17 @@ class Tool(_message.Message):
     """Changes nothing."""
     IDEMPOTENT: Tool.Effect.ValueType  # 2
     """A second call with the same idempotency key changes nothing more."""
+    UNSAFE: Tool.Effect.ValueType  # 3
+    """A second call may act a second time. The start of a call is recorded before the request is sent, and a call that
+    may have happened is never repeated before `lookup`, or a person, has said that it did not.
+    """
 
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     INPUT_SCHEMA_FIELD_NUMBER: _builtins.int
     OUTPUT_SCHEMA_FIELD_NUMBER: _builtins.int
     EFFECT_FIELD_NUMBER: _builtins.int
+    LOOKUP_FIELD_NUMBER: _builtins.int
     TIMEOUTS_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
@@ -82,6 +91,10 @@ class Tool(_message.Message):
     @_builtins.property
     def output_schema(self) -> _struct_pb2.Struct:
         """JSON Schema of the output; unset: anything."""
+
+    @_builtins.property
+    def lookup(self) -> Global___Lookup:
+        """Finds out whether a call has happened; only of UNSAFE tools."""
 
     @_builtins.property
     def timeouts(self) -> Global___Timeouts:
@@ -115,6 +128,7 @@ class Tool(_message.Message):
         input_schema: _struct_pb2.Struct | None = ...,
         output_schema: _struct_pb2.Struct | None = ...,
         effect: Global___Tool.Effect.ValueType = ...,
+        lookup: Global___Lookup | None = ...,
         timeouts: Global___Timeouts | None = ...,
         retry: _task_pb2.Retry | None = ...,
         http: Global___HttpTransport | None = ...,
@@ -124,15 +138,49 @@ class Tool(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "http", b"http", "input_schema", b"input_schema", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "http", b"http", "input_schema", b"input_schema", "lookup", b"lookup", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "effect", b"effect", "etag", b"etag", "http", b"http", "input_schema", b"input_schema", "name", b"name", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "owner", b"owner", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "effect", b"effect", "etag", b"etag", "http", b"http", "input_schema", b"input_schema", "lookup", b"lookup", "name", b"name", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "owner", b"owner", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_transport: _TypeAlias = _typing.Literal["http", "orchestrator"]  # noqa: Y015
     _WhichOneofArgType_transport: _TypeAlias = _typing.Literal["transport", b"transport"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_transport) -> _WhichOneofReturnType_transport | None: ...
 
 Global___Tool: _TypeAlias = Tool  # noqa: Y015
+
+@_typing.final
+class Lookup(_message.Message):
+    """Finds out whether a call of an UNSAFE tool has happened, when its answer was lost: by a crash, a timeout, a broken
+    connection, a status of 5xx. Another tool answers `{"happened": true, "output": …}`, and the step goes on with that
+    output; or `{"happened": false}`, and the call is made again; or `{"happened": null}`: it cannot tell yet. It may only
+    say false when the call will not happen any more either, however late it arrives.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USES_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    uses: _builtins.str
+    """The tool that answers: its name without `tools/`. It is READ and has a transport of its own."""
+    @_builtins.property
+    def arguments(self) -> _struct_pb2.Struct:
+        """What it gets: JSON with templates over `input` (what the call got), `idempotency_key`, `step` (its path) and
+        `start_time`. Unset: `{"idempotency_key": "${idempotency_key}"}`.
+        """
+
+    def __init__(
+        self,
+        *,
+        uses: _builtins.str = ...,
+        arguments: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lookup: _TypeAlias = Lookup  # noqa: Y015
 
 @_typing.final
 class Timeouts(_message.Message):

@@ -16,11 +16,11 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.attempt import Input, check_output, expression_failure, render_input
 from pipeline_engine.failure import DENIED, TIMEOUT, TOOL_ERROR, Failure
-from pipeline_engine.interpreter import blocks
+from pipeline_engine.interpreter import blocks, unsafe
 from pipeline_engine.interpreter.run import Run
 from pipeline_engine.interpreter.signals import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
 from pipeline_engine.interpreter.waiting import heard, wait
-from pipeline_engine.journal import FAILED, SKIPPED, SUCCEEDED
+from pipeline_engine.journal import FAILED, RUNNING, SKIPPED, SUCCEEDED
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.requests import Call, Output, Sleep
 from pipeline_engine.retry import delay_seconds, is_repeated
@@ -80,6 +80,8 @@ class Strand:
         return self._recall(step, recorded, repeated=step.foreach is None)
 
     def _recall(self, step: StepPlan, recorded: JournalEntry, *, repeated: bool) -> int | Failure | Stopped | None:
+        if recorded.state == RUNNING:
+            return unsafe.recall(self, step, recorded)
         if recorded.state == FAILED:
             failure = Failure.from_json(recorded.error)
             again = repeated and is_repeated(failure, step.retry, recorded.attempt)
@@ -171,7 +173,7 @@ class Strand:
         if attempt > 1 and (left := self._left_of_delay(step, path, attempt - 1)) > 0:
             yield Sleep(left)
         while True:
-            if self.mark > run.journal.durable:
+            if self.mark > run.journal.durable and step.kind is not Kind.UNSAFE:  # whose start is durable in any case
                 yield Until(self.mark)
             if run.remaining() <= 0:
                 return Expired(_run_timeout(step, path, attempt))
@@ -193,11 +195,15 @@ class Strand:
     def _left_of_delay(self, step: StepPlan, path: str, attempt: int) -> float:
         """What is left of the delay after an attempt that another engine has recorded."""
         recorded = self.run.journal.past[path]
+        if recorded.state == RUNNING:  # the attempt after the delay
+            return 0.0
         passed = (self.run.now_us() - recorded.end_us) / 1_000_000
         return max(0.0, self._delay(step, path, attempt) - max(0.0, passed))
 
     def _attempt(self, step: StepPlan, path: str, attempt: int) -> Attempt:
         start_us = self._enter(step, path, attempt)
+        if step.kind is Kind.UNSAFE:
+            return (yield from unsafe.attempt(self, step, path, attempt, start_us))
         found = render_input(step, self.roots, self.run.account)
         if isinstance(found, Failure):
             return self.record_failure(step, path, attempt, start_us, b"", found, repeated=False)
@@ -221,16 +227,22 @@ class Strand:
         timeout = min(step.timeout, self.run.remaining())
         key = idempotency_key(self.run.root, path)
         answer = yield Call(tool, found.value, found.body, key, timeout, path, attempt)
+        return self.conclude(step, path, attempt, start_us, found.body, answer)
+
+    def conclude(
+        self, step: StepPlan, path: str, attempt: int, start_us: int, body: bytes, answer: object
+    ) -> Failure | None:
+        """Notes what a call gave; its failure, or None when the step is done."""
         if isinstance(answer, Output):
             output = check_output(step, answer.value)
             if not isinstance(output, Failure):
-                self.record_success(step, path, attempt, start_us, found.body, output, answer.value)
+                self.record_success(step, path, attempt, start_us, body, output, answer.value)
                 return None
             answer = output
         if not isinstance(answer, Failure):
             raise TypeError("a call is answered with an output or a failure")
         repeated = is_repeated(answer, step.retry, attempt) and self.run.remaining() > 0
-        return self.record_failure(step, path, attempt, start_us, found.body, answer, repeated=repeated)
+        return self.record_failure(step, path, attempt, start_us, body, answer, repeated=repeated)
 
     def record(self, entry: JournalEntry) -> None:
         """Notes an entry that came from outside."""

@@ -11,6 +11,8 @@ from pipeline_engine.language.inputs import check_input
 from pipeline_engine.language.moments import check_wait
 from pipeline_engine.language.references import Names, check_condition, check_value
 from pipeline_engine.language.scope import Scope, is_bounded
+from pipeline_engine.tools.definition import UNSAFE
+from pipeline_engine.tools.lookup_check import lookup_problem
 
 LATER_TOOLS = frozenset({"run_task", "run_pipeline"})
 TIMER = "orchestrator.wait"
@@ -144,8 +146,19 @@ class _Checker:
             check_input(step.input, tool.get("input_schema"), step.place.key("with"), step.uses, self.findings)
             if step.uses == TIMER:
                 check_wait(step.input, step.place.key("with"), self.findings)
+            self._lookup(step, tool)
         elif step.uses and step.uses not in self.tool_names:
             self._unknown_tool(step)
+
+    def _lookup(self, step: Step, tool: Mapping[str, Any]) -> None:
+        """What may have happened must be found out: by the tool's lookup, else by a person."""
+        problem = lookup_problem(tool, self.surroundings.tools)
+        where = step.place.key("uses")
+        if problem is not None:
+            self.findings.problem(where, f"{step.uses} cannot be used: {problem}", ErrorReason.UNKNOWN_TOOL)
+        elif tool.get("effect") == UNSAFE and not tool.get("lookup"):
+            cost = "a call whose answer is lost fails with OUTCOME_UNKNOWN"
+            self.findings.warn(where, f"{step.uses} is {UNSAFE} and has no lookup: {cost}")
 
     def _wait(self, step: Step) -> None:
         """A wait is not tried again, and how long it takes stands in its input."""

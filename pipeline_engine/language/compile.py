@@ -8,7 +8,7 @@ import orjson
 
 from ordinaut.expressions import Expression, ExpressionError, compile_expression
 from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
-from pipeline_engine.language.findings import Findings
+from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import parse
 from pipeline_engine.language.plan import Plan, StepPlan
 from pipeline_engine.language.references import condition_expression
@@ -16,8 +16,10 @@ from pipeline_engine.payload import PayloadError, write
 from pipeline_engine.schemas import Check, compile_schema, only_an_object
 from pipeline_engine.template import Template, compile_template
 from pipeline_engine.tools.definition import (
+    CALLED,
     DEFAULT_TIMEOUT_SECONDS,
     PURE,
+    READ,
     Kind,
     Tool,
     read_proto_retry,
@@ -72,7 +74,10 @@ class _Compiler:
             return self._block(step)
         tool = self.tools.get(step.uses)
         kind = Kind.DENIED if step.uses in self.denied else tool.kind if tool else Kind.UNKNOWN
-        template = self._template(step.input)
+        return self._use(step, tool, kind, self._template(step.input))
+
+    def _use(self, step: Step, tool: Tool | None, kind: Kind, template: Template) -> StepPlan:
+        """A step that calls a tool."""
         retry = step.retry or (tool.retry if tool else None) or self.default_retry
         return StepPlan(
             id=step.id,
@@ -84,7 +89,7 @@ class _Compiler:
             input=template,
             literal=write(step.input) if template.constant else None,
             check_input=self._check(tool, "input_schema"),
-            check_output=self._check(tool, "output_schema") if kind is Kind.HTTP else None,
+            check_output=self._check(tool, "output_schema") if kind in CALLED else None,
             timeout=step.timeout or (tool.timeout if tool else None) or DEFAULT_TIMEOUT_SECONDS,
             retry=NO_RETRY if kind in PURE or kind is Kind.WAIT else retry,
             on_error="steps" if step.handlers else str(step.on_error),
@@ -93,7 +98,17 @@ class _Compiler:
             foreach=self._elements(step),
             max_parallel=step.max_parallel or DEFAULT_PARALLEL,
             plain=step.foreach is None and kind is not Kind.WAIT,
+            lookup=self._lookup(tool) if tool is not None and kind is Kind.UNSAFE else None,
         )
+
+    def _lookup(self, tool: Tool) -> StepPlan | None:
+        """The call that finds out; None where there is none that could."""
+        found = self.tools.get(tool.lookup.uses) if tool.lookup else None
+        if tool.lookup is None or found is None or found.kind is not Kind.HTTP or found.effect != READ:
+            return None
+        retry = found.retry or DEFAULT_RETRY
+        step = Step(id="lookup", place=Place(), uses=found.name, input=tool.lookup.arguments, retry=retry)
+        return self._use(step, found, found.kind, compile_template(step.input))
 
     def _block(self, step: Step) -> StepPlan:
         """A step that holds steps instead of calling a tool."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
 from pipeline_engine.interpreter.run import Beginnings
-from pipeline_engine.journal import SUCCEEDED
+from pipeline_engine.journal import RUNNING, SUCCEEDED
 
 
 class Record:
@@ -18,7 +18,7 @@ class Record:
     def answered(self, path: str, attempt: int) -> Recorded | None:
         """The attempt, when something outside of the engine has answered it."""
         found = self._attempts.get((path, attempt))
-        if found is None or not found.entry.tool:
+        if found is None or not found.entry.tool or found.entry.state == RUNNING:
             return None
         return found if found.entry.state == SUCCEEDED or found.entry.input else None
 

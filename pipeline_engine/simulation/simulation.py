@@ -14,7 +14,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
 )
 from pipeline_engine.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.execution import Execution
-from pipeline_engine.journal import FAILED, WAITING
+from pipeline_engine.journal import FAILED, RUNNING, WAITING, Starts, merge
 from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.plan import Plan
 from pipeline_engine.requests import Answer, Call, Commit, Delayed, Ending, Entries, Finished, Perform, Request, Sleep
@@ -31,7 +31,6 @@ MAX_BYTES = 2 * 1024 * 1024
 """Of all inputs, outputs and errors together."""
 MAX_SECONDS = 5.0
 """Of this machine's time."""
-RUNNING = "RUNNING"
 
 
 class CutError(Exception):
@@ -65,6 +64,7 @@ class _Simulation:
         self._waited_us = 0
         self._claims = 0
         self._journal = list(request.start.journal)
+        self._starts: Starts = {}
         self._taken = len(self._journal)
         self._bytes = 0
         self._queue: list[tuple[int, int]] = []
@@ -199,7 +199,7 @@ class _Simulation:
         self._clock.move_to(moment_us)
 
     def _keep(self, entries: Entries) -> None:
-        self._journal.extend(entries)
+        merge(self._journal, self._starts, entries)
         self._bytes += sum(len(entry.input) + len(entry.output) + len(entry.error) for entry in entries)
         if len(self._journal) > MAX_ENTRIES:
             raise CutError(f"the simulation stops after {MAX_ENTRIES} attempts")
@@ -211,7 +211,9 @@ class _Simulation:
             state=state, output=output, error=error, end_us=self._clock.now_us, claims=self._claims
         )
         answer.steps.extend(self._journal[self._taken :])
-        answer.unanswered.extend(self._unanswered.values())
+        begun = {(entry.path, entry.attempt) for entry in answer.steps}
+        missing = [entry for entry in self._unanswered.values() if (entry.path, entry.attempt) not in begun]
+        answer.unanswered.extend(missing)
         if state in {WAITING, RUNNING}:
             answer.unanswered.extend(wait.entry for wait in self._waits.open())
             answer.waits.extend(wait.wish for wait in self._waits.open())

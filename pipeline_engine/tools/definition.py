@@ -11,12 +11,14 @@ from pipeline_engine.language.document import RetryRule
 DEFAULT_TIMEOUT_SECONDS = 60.0
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BUILT_IN = "orchestrator."
+READ, IDEMPOTENT, UNSAFE = "READ", "IDEMPOTENT", "UNSAFE"
 
 
 class Kind(Enum):
-    """What performs a call."""
+    """What performs a call; UNSAFE is HTTP too, and never done a second time blindly."""
 
     HTTP = "http"
+    UNSAFE = "unsafe"
     SET = "set"
     FAIL = "fail"
     STOP = "stop"
@@ -40,6 +42,8 @@ BUILT_IN_KINDS: Mapping[str, Kind] = {
 }
 PURE = frozenset({Kind.SET, Kind.FAIL, Kind.STOP, Kind.UNKNOWN, Kind.DENIED})
 """Calls that touch nothing: repeating them after a crash gives the same."""
+CALLED = frozenset({Kind.HTTP, Kind.UNSAFE})
+"""Calls that leave Ordinaut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +56,53 @@ class HttpTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """What finds out whether a call has happened: the name of a tool, and what it gets, with templates."""
+
+    uses: str
+    arguments: Any
+
+
+BY_KEY = {"idempotency_key": "${idempotency_key}"}
+"""What a lookup gets whose definition does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool; `timeout` in seconds, None where the definition says nothing."""
+    """A tool; `effect` as in `ordinaut.v1.Tool`, `timeout` in seconds, None where the definition says nothing."""
 
     name: str
     kind: Kind
+    effect: str = IDEMPOTENT
     input_schema: Any = None
     output_schema: Any = None
     timeout: float | None = None
     retry: RetryRule | None = None
     http: HttpTarget | None = None
+    lookup: Lookup | None = None
 
 
 def read_tool(value: Mapping[str, Any]) -> Tool:
     """Reads a definition that was checked when it was registered."""
     name = str(value.get("name", ""))
     http = value.get("http")
+    effect = str(value.get("effect") or IDEMPOTENT)
+    called = Kind.UNSAFE if effect == UNSAFE else Kind.HTTP
     return Tool(
         name=name,
-        kind=Kind.HTTP if isinstance(http, dict) else BUILT_IN_KINDS.get(name, Kind.UNKNOWN),
+        kind=called if isinstance(http, dict) else BUILT_IN_KINDS.get(name, Kind.UNKNOWN),
+        effect=effect,
         input_schema=value.get("input_schema"),
         output_schema=value.get("output_schema"),
         timeout=_seconds((value.get("timeouts") or {}).get("run")),
         retry=read_proto_retry(value.get("retry")),
         http=_target(http) if isinstance(http, dict) else None,
+        lookup=_lookup(value.get("lookup")),
     )
+
+
+def _lookup(value: object) -> Lookup | None:
+    return Lookup(str(value.get("uses", "")), value.get("arguments", BY_KEY)) if isinstance(value, dict) else None
 
 
 def _target(http: Mapping[str, Any]) -> HttpTarget:

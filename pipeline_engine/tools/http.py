@@ -3,11 +3,10 @@
 import json
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from pipeline_engine.egress import Egress, EgressDeniedError
@@ -22,6 +21,7 @@ from pipeline_engine.failure import (
 from pipeline_engine.payload import MAX_BYTES, PayloadError, read
 from pipeline_engine.requests import Call, Output
 from pipeline_engine.tools.definition import HttpTarget
+from pipeline_engine.tools.sessions import Sessions
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 EXCERPT = 500
@@ -29,55 +29,16 @@ EXCERPT = 500
 MAX_QUERY = 16 * 1024
 
 
-class GuardedResolver(AbstractResolver):
-    """Resolves names; one closed address among the answers closes the name, so that rebinding gains nothing."""
-
-    def __init__(self, egress: Egress) -> None:
-        self._egress = egress
-        self._inner = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """The addresses of a name.
-
-        Raises:
-            EgressDeniedError: one of them is closed.
-        """
-        found = await self._inner.resolve(host, port, family)
-        for answer in found:
-            if not self._egress.permits(answer["host"], port):
-                raise EgressDeniedError(f"{host} is {answer['host']}, which is closed to tools")
-        return found
-
-    async def close(self) -> None:
-        """Gives back what the resolver holds."""
-        await self._inner.close()
-
-
 class HttpTools:
     """The engine's HTTP client; create it inside the running loop, and `close` it."""
 
     def __init__(self, egress: Egress, *, connections: int = 512) -> None:
         self._egress = egress
-        connector = aiohttp.TCPConnector(
-            limit=connections,
-            resolver=GuardedResolver(egress),
-            socket_factory=egress.socket,
-            ttl_dns_cache=30,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ordinaut"},
-        )
+        self._sessions = Sessions(egress, connections)
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self._session.close()
+        await self._sessions.close()
 
     async def call(self, request: Call) -> Output | Failure:
         """One request; its time limit is the caller's."""
@@ -100,11 +61,11 @@ class HttpTools:
                 return Failure(PAYLOAD_TOO_LARGE, f"the query is larger than {MAX_QUERY} bytes")
         else:
             headers["Content-Type"] = "application/json"
-        async with self._session.request(
-            target.method, url, data=body, headers=headers, allow_redirects=False
-        ) as response:
+        async with self._sessions.request(request, target.method, url, body, headers) as response:
             text = await _read_limited(response)
-            return text if isinstance(text, Failure) else answer(response.status, response.headers, text)
+            if isinstance(text, Failure):
+                return replace(text, unclear=response.status >= 500)
+            return answer(response.status, response.headers, text)
 
     def _refuse_disguised(self, url: URL) -> None:
         """Judges `127.1`, `2130706433` and `0177.0.0.1` as the addresses that they are to the operating system."""
@@ -147,7 +108,7 @@ def answer(status: int, headers: Mapping[str, str], text: bytes) -> Output | Fai
     if 300 <= status < 400:
         return Failure(TOOL_ERROR, f"the tool answered {status}; redirects are not followed", details=details)
     if status >= 500:
-        return Failure(TOOL_UNAVAILABLE, f"the tool answered {status}", retryable=True, details=details)
+        return Failure(TOOL_UNAVAILABLE, f"the tool answered {status}", retryable=True, details=details, unclear=True)
     return Failure(TOOL_ERROR, f"the tool answered {status}", retryable=status in RETRYABLE_STATUS, details=details)
 
 
@@ -171,6 +132,10 @@ def failure_of(failure: Exception) -> Failure:
     if isinstance(failure, aiohttp.ClientConnectorError):
         return Failure(TOOL_UNAVAILABLE, f"no connection to {failure.host}:{failure.port}: {cause}", retryable=True)
     text = f"{type(failure).__name__}: {failure}"[:EXCERPT]
-    if isinstance(failure, aiohttp.InvalidURL | aiohttp.ClientResponseError | ValueError):
+    if isinstance(failure, aiohttp.ConnectionTimeoutError):
+        return Failure(TOOL_UNAVAILABLE, text, retryable=True)
+    if isinstance(failure, aiohttp.InvalidURL):
         return Failure(TOOL_ERROR, text)
-    return Failure(TOOL_UNAVAILABLE, text, retryable=True)
+    if isinstance(failure, aiohttp.ClientResponseError | ValueError):
+        return Failure(TOOL_ERROR, text, unclear=True)
+    return Failure(TOOL_UNAVAILABLE, text, retryable=True, unclear=True)

@@ -11,6 +11,7 @@ from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.schemas import schema_problems
 from pipeline_engine.tools.definition import BUILT_IN, METHODS
+from pipeline_engine.tools.lookup_check import lookup_violations
 
 MAX_URL = 2048
 MAX_HEADERS = 32
@@ -51,7 +52,7 @@ def tool_violations(value: Any) -> list[Violation]:
     """Every reason why a tool cannot be registered."""
     if not isinstance(value, dict):
         return [Violation("", "a tool is an object")]
-    return [*_name(value), *_schemas(value), *_timeouts(value), *_transport(value)]
+    return [*_name(value), *_schemas(value), *_timeouts(value), *_transport(value), *lookup_violations(value)]
 
 
 def _name(value: Mapping[str, Any]) -> Iterator[Violation]:

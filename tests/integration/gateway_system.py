@@ -36,7 +36,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
-from pipeline_engine.egress import Egress
+from pipeline_engine.egress import Egress, parse_rules
 from pipeline_engine.plans import Plans
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.session import Surroundings
@@ -113,11 +113,11 @@ class GatewaySystem:
 
 
 @asynccontextmanager
-async def gateway_system(database_url: str, **more: Any) -> AsyncIterator[GatewaySystem]:
-    """Everything started on free ports, and stopped at the end; `more` are settings of the gateway."""
+async def gateway_system(database_url: str, *, egress: str = "", **more: Any) -> AsyncIterator[GatewaySystem]:
+    """Everything started on free ports, and stopped at the end; `egress` opens addresses, `more` is for the gateway."""
     async with AsyncExitStack() as stack:
         scheduler = await _serve(stack, _scheduler())
-        tools = HttpTools(Egress((), ()), connections=1)
+        tools = HttpTools(Egress(parse_rules(egress)), connections=2)
         stack.push_async_callback(tools.close)
         engine = await _serve(stack, _engine(tools))
         settings = GatewaySettings(

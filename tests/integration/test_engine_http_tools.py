@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 from typing import Any
 
 import orjson
@@ -19,15 +20,20 @@ LIMIT = 1024 * 1024
 
 
 async def call(
-    port: int, value: dict[str, Any] | None = None, allow: str = "127.0.0.0/8", **http: Any
+    port: int,
+    value: dict[str, Any] | None = None,
+    allow: str = "127.0.0.0/8",
+    effect: str = "IDEMPOTENT",
+    seconds: float = 10.0,
+    **http: Any,
 ) -> Output | Failure:
     """Calls the tool server once."""
     tools = HttpTools(Egress(parse_rules(allow)))
-    tool = read_tool(orjson.loads(http_tool("t.x", port, **http)))
+    tool = read_tool({**orjson.loads(http_tool("t.x", port, **http)), "effect": effect})
     given = value or {}
     try:
         async with asyncio.timeout(10):
-            return await tools.call(Call(tool, given, orjson.dumps(given), "root/a", 10.0, "a", 1))
+            return await tools.call(Call(tool, given, orjson.dumps(given), "root/a", seconds, "a", 1))
     finally:
         await tools.close()
 
@@ -166,3 +172,58 @@ async def test_closed_addresses_are_never_connected_to(host: str) -> None:
     assert isinstance(found, Failure)
     assert (found.code, found.details.get("reason")) == ("DENIED", "EGRESS_DENIED")
     assert not heard
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
+async def test_an_unsafe_request_is_sent_once(method: str) -> None:
+    """Where others are repeated by the client itself when the connection ends, this is an unclear outcome."""
+    heard: list[str] = []
+
+    async def break_off(request: web.Request) -> web.Response:
+        heard.append(request.method)
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with tool_server(break_off) as port:
+        found = await call(port, effect="UNSAFE", method=method)
+    assert isinstance(found, Failure)
+    assert (found.code, found.retryable, found.unclear, heard) == ("TOOL_UNAVAILABLE", True, True, [method])
+
+
+@pytest.mark.parametrize(
+    ("response", "unclear"),
+    [
+        ({"status": 400}, False),
+        ({"status": 429}, False),
+        ({"status": 302}, False),
+        ({"status": 500}, True),
+        ({"status": 504}, True),
+        ({"status": 502, "body": b" " * (LIMIT + 1)}, True),
+        ({"text": "<html>", "content_type": "text/html"}, False),
+        ({"body": b" " * (LIMIT + 1)}, False),
+    ],
+)
+async def test_an_answer_tells_whether_the_outcome_is_clear(response: dict[str, Any], unclear: bool) -> None:
+    """A refusal is; a server that fails may have acted before."""
+    async with tool_server(answering(**response)) as port:
+        found = await call(port, effect="UNSAFE")
+    assert isinstance(found, Failure)
+    assert found.unclear == unclear
+
+
+async def test_what_was_never_sent_is_clear() -> None:
+    """No server, a closed address, and a server that takes no connection in its share of the time."""
+    async with tool_server(answering()) as port:
+        pass
+    refused = await call(port, effect="UNSAFE")
+    denied = await call(port, effect="UNSAFE", allow="")
+    with socket.socket() as listener, socket.socket() as visitor, socket.socket() as other:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for waiting in (visitor, other):
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        late = await call(listener.getsockname()[1], effect="UNSAFE", seconds=0.3)
+    codes = [(found.code, found.unclear) for found in (refused, denied, late) if isinstance(found, Failure)]
+    assert codes == [("TOOL_UNAVAILABLE", False), ("DENIED", False), ("TOOL_UNAVAILABLE", False)]

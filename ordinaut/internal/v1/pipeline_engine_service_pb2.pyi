@@ -425,11 +425,13 @@ class JournalEntry(_message.Message):
     attempt: _builtins.int
     """1 for the first try."""
     state: _builtins.str
-    """SUCCEEDED, FAILED or SKIPPED, as `ordinaut.v1.StepRun.State`; in `RunStart.waits` also WAITING."""
+    """SUCCEEDED, FAILED or SKIPPED, as `ordinaut.v1.StepRun.State`; in `RunStart.waits` also WAITING. RUNNING is a call
+    of an UNSAFE tool that is about to be made; the entry of its end takes its place.
+    """
     tool: _builtins.str
     """The tool's full name; empty for a skipped step."""
     input: _builtins.bytes
-    """As JSON; empty: null."""
+    """As JSON; empty: null. In `RunStart.journal` only that of entries in state RUNNING."""
     output: _builtins.bytes
     """As JSON; empty: null."""
     error: _builtins.bytes

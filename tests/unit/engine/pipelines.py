@@ -38,11 +38,13 @@ TOOLS = [*BUILT_IN, CALENDAR, WEATHER]
 TOOL_TEXTS = [orjson.dumps(tool) for tool in TOOLS]
 
 
-def checked(document: Any, *, params: Any = None, params_schema: Any = None) -> pb.ValidatePipelineResponse:
+def checked(
+    document: Any, *, params: Any = None, params_schema: Any = None, tools: list[bytes] | None = None
+) -> pb.ValidatePipelineResponse:
     """What ValidatePipeline answers for a document."""
     request = pb.ValidatePipelineRequest(
         pipeline=document if isinstance(document, bytes) else orjson.dumps(document),
-        tools=TOOL_TEXTS,
+        tools=TOOL_TEXTS if tools is None else tools,
         tool_names=[tool["name"] for tool in TOOLS],
         params=b"" if params is None else orjson.dumps(params),
         params_schema=b"" if params_schema is None else orjson.dumps(params_schema),

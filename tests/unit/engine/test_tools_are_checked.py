@@ -99,3 +99,30 @@ def test_names_and_transport_are_needed() -> None:
     assert fields(http=None) == {"http": "FIELD_REQUIRED"}
     assert fields(timeouts={"run": "2d"}) == {"timeouts.run": "FIELD_INVALID"}
     assert fields(http={"url": "http://h/", "method": "TRACE"}) == {"http.method": "INVALID_TRANSPORT"}
+
+
+@pytest.mark.parametrize(
+    ("lookup", "effect", "found"),
+    [
+        ({"uses": "mail.find"}, "UNSAFE", {}),
+        ({"uses": "mail.find", "arguments": {"k": ["${input.to}", "${step}", {"at": "${start_time}"}]}}, "UNSAFE", {}),
+        ({"uses": "mail.find"}, "IDEMPOTENT", {"lookup": "FIELD_INVALID"}),
+        ({"uses": "mail.find"}, None, {"lookup": "FIELD_INVALID"}),
+        ({}, "UNSAFE", {"lookup.uses": "FIELD_REQUIRED"}),
+        ({"uses": 7}, "UNSAFE", {"lookup.uses": "FIELD_REQUIRED"}),
+        ({"uses": "no tool"}, "UNSAFE", {"lookup.uses": "NAME_INVALID"}),
+        ({"uses": "orchestrator.get_state"}, "UNSAFE", {"lookup.uses": "FIELD_INVALID"}),
+        ({"uses": "mail.find", "arguments": []}, "UNSAFE", {"lookup.arguments": "FIELD_INVALID"}),
+        (
+            {"uses": "mail.find", "arguments": {"a": "${steps.x}"}},
+            "UNSAFE",
+            {"lookup.arguments": "UNRESOLVED_REFERENCE"},
+        ),
+        ({"uses": "mail.find", "arguments": {"a": "${now}"}}, "UNSAFE", {"lookup.arguments": "UNRESOLVED_REFERENCE"}),
+        ({"uses": "mail.find", "arguments": {"a": "${"}}, "UNSAFE", {"lookup.arguments": "TEMPLATE_SYNTAX"}),
+        ([], "UNSAFE", {"lookup": "FIELD_INVALID"}),
+    ],
+)
+def test_lookups_are_checked(lookup: Any, effect: str | None, found: dict[str, str]) -> None:
+    """Only UNSAFE tools have one; its templates see the call, and nothing of a run."""
+    assert fields(lookup=lookup, effect=effect) == found

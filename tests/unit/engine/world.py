@@ -11,6 +11,7 @@ from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from pipeline_engine.failure import TIMEOUT, Failure
 from pipeline_engine.interpreter.execution import Execution
+from pipeline_engine.journal import Starts, merge
 from pipeline_engine.language.compile import compile_plan
 from pipeline_engine.requests import (
     Answer,
@@ -72,6 +73,7 @@ class World:
     crash_at: int | None = None
     crash_before_answer: bool = False
     journal: list[JournalEntry] = field(default_factory=list)
+    starts: Starts = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
@@ -160,7 +162,7 @@ class World:
             self.most_at_once = max(self.most_at_once, sum(isinstance(request, Call) for _, request in asked))
             ask, request = asked.pop(self.choose(asked))
             turn = execution.answer(ask, self._serve(request))
-        self.journal.extend(execution.ending.entries)
+        merge(self.journal, self.starts, execution.ending.entries)
         return execution.ending
 
     def _serve(self, request: Request) -> Answer:
@@ -175,7 +177,7 @@ class World:
 
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, Commit):
-            self.journal.extend(request.entries)
+            merge(self.journal, self.starts, request.entries)
             return None
         if isinstance(request, Perform):
             return self._perform(request)
@@ -190,7 +192,7 @@ class World:
         return None
 
     def _perform(self, request: Perform) -> JournalEntry:
-        self.journal.extend(request.entries)
+        merge(self.journal, self.starts, request.entries)
         self.effects.append(request.idempotency_key)
         output = self.perform(request.step)
         entry = JournalEntry(path=request.step.path, attempt=request.step.attempt, tool=request.step.tool)

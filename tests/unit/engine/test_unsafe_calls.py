@@ -1,0 +1,280 @@
+"""A call of an UNSAFE tool acts once, whatever is lost; what cannot be found out is said."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline_engine.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE, Failure
+from pipeline_engine.requests import Call, Commit, Output
+from tests.unit.engine.pipelines import TOOL_TEXTS, checked, pipeline, step
+from tests.unit.engine.simulated import mock, simulated, steps_of
+from tests.unit.engine.world import CrashedError, World, error_of
+
+SEND, FIND = "mail.send", "mail.find"
+LOOKUP = {"uses": FIND, "arguments": {"key": "${idempotency_key}", "to": "${input.to}", "at": "${start_time}"}}
+LOST = Failure(TOOL_UNAVAILABLE, "the connection broke", retryable=True, unclear=True)
+UNSENT = Failure(TOOL_UNAVAILABLE, "no connection", retryable=True)
+PLAIN = step("send", SEND, input={"to": "${params.to}"})
+
+
+def tools(*, lookup: dict[str, Any] | None = LOOKUP, **send: Any) -> list[bytes]:
+    """An UNSAFE tool and the one that its lookup uses."""
+    http = {"method": "POST", "url": "http://127.0.0.1:1/"}
+    sender = {"name": SEND, "effect": "UNSAFE", "http": http, **({"lookup": lookup} if lookup else {}), **send}
+    return [*TOOL_TEXTS, orjson.dumps(sender), orjson.dumps({"name": FIND, "effect": "READ", "http": http})]
+
+
+@dataclass
+class Post:
+    """What mail.send and mail.find know: how often each key was sent. `faults` are what calls of mail.send end with."""
+
+    faults: list[Failure] = field(default_factory=list)
+    acts: list[bool] = field(default_factory=list)
+    finds: list[Any] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
+
+    def __call__(self, call: Call) -> Output | Failure:
+        if call.tool.name == FIND:
+            self.asked.append(call.input)
+            return self._find(call.input["key"])
+        if call.tool.name != SEND:
+            return Output({"events": [1]})
+        if not self.acts or self.acts.pop(0):
+            self.sent.append(call.idempotency_key)
+        return self.faults.pop(0) if self.faults else Output({"id": f"m{len(self.sent)}"})
+
+    def _find(self, key: str) -> Output | Failure:
+        if self.finds:
+            found = self.finds.pop(0)
+            return found if isinstance(found, Failure) else Output(found)
+        return Output({"happened": key in self.sent, "output": {"id": "found"}})
+
+
+def world(post: Post, *steps: dict[str, Any], made_of: list[bytes] | None = None, **more: Any) -> World:
+    document = pipeline(*(steps or (PLAIN,)), output="${steps.send}")
+    return World(document, answer=post, tools=made_of or tools(), params={"to": "ann"}, **more)
+
+
+def test_the_start_is_durable_before_the_request() -> None:
+    """Together with everything before it: one commit, and none for the end."""
+    read = step("read", "calendar.list_events", input={"start": "x"})
+    seen: list[Any] = []
+    run = world(Post(), read, PLAIN)
+    inner = run._serve
+
+    def spy(request: Any) -> Any:
+        seen.append([entry.state for entry in request.entries] if isinstance(request, Commit) else request.tool.name)
+        return inner(request)
+
+    run._serve = spy  # type: ignore[method-assign]
+    assert run.run().state == "SUCCEEDED"
+    assert seen == ["calendar.list_events", ["SUCCEEDED", "RUNNING"], SEND]
+    assert run.states() == [("read", 1, "SUCCEEDED"), ("send", 1, "SUCCEEDED")]
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("place", range(4))
+def test_a_crash_at_any_boundary_acts_once(place: int, before: bool) -> None:
+    """Before and after each request is served; an answer that was lost is found again."""
+    post = Post()
+    run = world(post, PLAIN, step("last", "calendar.list_events", input={"start": "x"}), crash_at=place)
+    run.crash_before_answer = before
+    assert run.run().state == "SUCCEEDED"
+    assert post.sent == ["root/send"]
+    assert run.states() == [("send", 1, "SUCCEEDED"), ("last", 1, "SUCCEEDED")]
+    assert bool(post.asked) == ((place, before) in {(0, False), (1, True), (1, False), (2, True)})
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_crashes_in_loops_and_lost_answers_act_once_each(seed: int) -> None:
+    """Elements side by side, each call with an outcome of its own, and three crashes."""
+    random = Random(seed)
+    post = Post(acts=[random.random() < 0.5 for _ in range(40)])
+    inner = post.__call__
+
+    def answer(call: Call) -> Output | Failure:
+        found = inner(call)
+        acted = call.idempotency_key in post.sent
+        return LOST if call.tool.name == SEND and (not acted or random.random() < 0.4) else found
+
+    each = step("each", SEND, input={"to": "${item}"}, foreach=["a", "b", "c"], retry={"max": 50, "delay": "1ms"})
+    run = World(pipeline(each), answer=answer, tools=tools(), choose=lambda asked: random.randrange(len(asked)))
+    for _ in range(3):
+        run.crash_at, run.crash_before_answer = run.requests + random.randrange(12), random.random() < 0.5
+        with suppress(CrashedError):
+            run.segment()
+            break
+    run.crash_at = None
+    assert run.run().state == "SUCCEEDED"
+    assert sorted(post.sent) == ["root/each[0]", "root/each[1]", "root/each[2]"]
+
+
+def test_a_lookup_gets_what_the_call_got() -> None:
+    """Its key, its input and its time, also when a later stay would render another input."""
+    post = Post(faults=[LOST])
+    run = world(post)
+    assert orjson.loads(run.run().output) == {"id": "found"}
+    began = datetime.fromtimestamp(run.journal[0].start_us / 1_000_000, UTC)
+    assert post.asked == [{"key": "root/send", "to": "ann", "at": f"{began:%Y-%m-%dT%H:%M:%SZ}"}]
+
+
+def test_the_recorded_input_is_called_again() -> None:
+    """`now` may be another one when the run goes on; what was begun is not rendered anew."""
+    run = world(Post(acts=[False, True]), step("send", SEND, input={"to": "${now}"}), crash_at=1)
+    with pytest.raises(CrashedError):
+        run.segment()
+    run.now_us += 3_600_000_000
+    assert run.run().state == "SUCCEEDED"
+    assert [call.input["to"] for call in run.calls if call.tool.name == SEND] == ["2027-01-15T08:00:00Z"] * 2
+
+
+def test_a_call_that_did_not_happen_is_a_failure_like_any_other() -> None:
+    """It is repeated as the retry says, as a new attempt."""
+    post = Post(faults=[LOST, LOST, LOST], acts=[False] * 3)
+    run = world(post)
+    error = error_of(run.run())
+    assert (error["code"], error["attempt"], error["details"]["happened"]) == (TOOL_UNAVAILABLE, 3, False)
+    assert run.states() == [("send", number, "FAILED") for number in (1, 2, 3)]
+    post = Post(faults=[LOST], acts=[False, True])
+    assert world(post).run().state == "SUCCEEDED"
+    assert post.sent == ["root/send"]
+
+
+def test_a_request_that_was_never_sent_needs_no_lookup() -> None:
+    """Nobody is asked; the next attempt is durable before it is made."""
+    post = Post(faults=[UNSENT], acts=[False, True])
+    run = world(post)
+    assert run.run().state == "SUCCEEDED"
+    assert post.asked == []
+    assert run.states() == [("send", 1, "FAILED"), ("send", 2, "SUCCEEDED")]
+
+
+@pytest.mark.parametrize("place", [2, 3])
+def test_a_crash_while_the_next_try_is_waited_for_leaves_nothing_unclear(place: int) -> None:
+    """A failed attempt is durable before its delay begins."""
+    post = Post(faults=[UNSENT], acts=[False, True])
+    run = world(post, made_of=tools(lookup=None), crash_at=place)
+    assert run.run().state == "SUCCEEDED"
+    assert post.sent == ["root/send"]
+
+
+def test_a_refusal_is_no_unknown_outcome() -> None:
+    """TOOL_ERROR is not repeated, unless the tool says so."""
+    refused = Failure(TOOL_ERROR, "the tool answered 400")
+    post = Post(faults=[refused], acts=[False])
+    assert error_of(world(post).run())["code"] == TOOL_ERROR
+    assert post.asked == []
+
+
+def test_a_tool_may_say_that_a_timeout_is_harmless() -> None:
+    """Its own retry names the code; a step's does not suffice."""
+    timeout = Failure(TIMEOUT, "no answer", retryable=True, unclear=True)
+    post = Post(faults=[timeout], acts=[False, True])
+    run = world(post, made_of=tools(lookup=None, retry={"max": 1, "codes": [TIMEOUT]}))
+    assert run.run().state == "SUCCEEDED"
+    asked = step("send", SEND, input={"to": "x"}, retry={"max": 3, "codes": [TIMEOUT, "OUTCOME_UNKNOWN"]})
+    post = Post(faults=[timeout])
+    assert error_of(world(post, asked, made_of=tools(lookup=None)).run())["code"] == "OUTCOME_UNKNOWN"
+    assert post.sent == ["root/send"]
+
+
+@pytest.mark.parametrize(
+    ("finds", "asked"),
+    [
+        ([{"happened": None}] * 3, 3),
+        ([LOST] * 3, 3),
+        ([{"happened": "yes"}], 1),
+        (["no object"], 1),
+        ([{}], 1),
+        ([Failure(TOOL_ERROR, "404")], 1),
+    ],
+)
+def test_a_lookup_that_does_not_tell_leaves_the_outcome_unknown(finds: list[Any], asked: int) -> None:
+    """After its own retries; the error says why, and the call is not repeated."""
+    post = Post(faults=[LOST], finds=finds)
+    error = error_of(world(post).run())
+    assert error["code"] == "OUTCOME_UNKNOWN"
+    assert error["details"]["lookup"]["code"]
+    assert (len(post.asked), post.sent) == (asked, ["root/send"])
+
+
+def test_a_lookup_may_take_its_time() -> None:
+    """`happened: null` is asked again."""
+    post = Post(faults=[LOST], finds=[{"happened": None}, {"happened": None}])
+    assert orjson.loads(world(post).run().output) == {"id": "found"}
+    assert len(post.asked) == 3
+
+
+def test_the_found_output_is_checked() -> None:
+    """Against the tool's own schema, and never repeated."""
+    made_of = tools(output_schema={"type": "object", "required": ["number"]})
+    post = Post(faults=[LOST])
+    assert error_of(world(post, made_of=made_of).run())["code"] == "VALIDATION_OUTPUT"
+    assert post.sent == ["root/send"]
+
+
+@pytest.mark.parametrize("crash_at", [None, 1])
+def test_without_a_lookup_the_outcome_is_unknown(crash_at: int | None) -> None:
+    """In this stay and after a crash; `on_error` decides what becomes of the run."""
+    post = Post(faults=[] if crash_at else [LOST])
+    handled = {**PLAIN, "on_error": "continue"}
+    run = world(post, handled, made_of=tools(lookup=None), crash_at=crash_at)
+    assert orjson.loads(run.run().output)["error"]["code"] == "OUTCOME_UNKNOWN"
+    assert post.sent == ["root/send"]
+    assert run.states() == [("send", 1, "FAILED")]
+
+
+def test_a_tool_that_has_become_uncallable_leaves_the_outcome_unknown() -> None:
+    """It was deleted, or is not the owner's to call any more, while its call was under way."""
+    for more in ({"denied": (SEND,)}, {"tools": TOOL_TEXTS}):
+        run = world(Post(), crash_at=1)
+        with pytest.raises(CrashedError):
+            run.segment()
+        for name, value in more.items():
+            setattr(run, name, value)
+        assert error_of(run.run())["code"] == "OUTCOME_UNKNOWN"
+        assert run.states() == [("send", 1, "FAILED")]
+
+
+def test_a_run_without_time_left_asks_nobody() -> None:
+    """The attempt is recorded as unknown, and the run ends with its own timeout."""
+    timeout = Failure(TIMEOUT, "no answer", retryable=True, unclear=True)
+    post = Post(faults=[timeout])
+    run = world(post, remaining_ms=1000)
+    assert error_of(run.run())["code"] == TIMEOUT
+    assert [orjson.loads(entry.error)["code"] for entry in run.journal] == ["OUTCOME_UNKNOWN"]
+    assert post.asked == []
+
+
+def test_a_pipeline_is_checked_against_the_lookups_of_its_tools() -> None:
+    """A lookup that is gone or writes is a problem of the step; none at all is a warning."""
+    steps = {"steps": [step("send", SEND, input={"to": "x"})]}
+
+    def said(made_of: list[bytes]) -> tuple[list[str], list[str]]:
+        answer = checked(steps, tools=made_of)
+        return [found.message for found in answer.violations], list(answer.warnings)
+
+    assert said(tools()) == ([], [])
+    problems, _ = said(tools()[:-1])
+    assert problems == ["mail.send cannot be used: its lookup mail.find does not exist"]
+    writing = [*tools()[:-1], orjson.dumps({"name": FIND, "http": {"url": "http://x.example/"}})]
+    assert said(writing)[0] == ["mail.send cannot be used: its lookup mail.find is not READ"]
+    assert "has no lookup" in said(tools(lookup=None))[1][0]
+
+
+def test_a_simulation_asks_the_lookup_too() -> None:
+    """A mocked timeout leaves the outcome open; mocks answer the lookup, at `?lookup` behind the step's path."""
+    lost = mock("send", error={"code": TIMEOUT})
+    found = mock(tool=FIND, output={"happened": True, "output": {"id": "m"}})
+    document = pipeline(PLAIN, output="${steps.send}")
+    answer = simulated(document, lost, found, tools=tools(), params={"to": "ann"})
+    assert (steps_of(answer), orjson.loads(answer.output)) == ([("send", 1, "SUCCEEDED")], {"id": "m"})
+    pending = mock("send?lookup", output={"happened": None})
+    error = orjson.loads(simulated(document, lost, pending, tools=tools(), params={"to": "ann"}).error)
+    assert error["code"] == "OUTCOME_UNKNOWN"

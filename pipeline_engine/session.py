@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ordinaut.clock import Clock
@@ -34,8 +34,11 @@ from pipeline_engine.requests import (
     Suspended,
     ToolPort,
 )
+from pipeline_engine.starts import Starts
 
 log = get_logger()
+SLICE_SECONDS = 0.003
+"""For so long runs are begun before the stream is listened to again: a more urgent one may have come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Session:
         self.ended = asyncio.Event()
         self._surroundings = surroundings
         self._definitions: dict[str, Definition] = {}
+        self._starts = Starts()
         self._runs: dict[int, LiveRun] = {}
         self._draining = False
         self._loop = asyncio.get_running_loop()
@@ -91,8 +95,8 @@ class Session:
             raise InvalidArgumentError(ErrorReason.MALFORMED_MESSAGE, "the bytes are no WorkerFrame")
         for definition in frame.definitions:
             self._definitions[definition.hash] = definition
-        for start in frame.starts:
-            self._start(start)
+        if frame.starts:
+            self._queue(frame.starts)
         for committed in frame.committed:
             self._committed(committed)
         for cancel in frame.cancels:
@@ -101,25 +105,41 @@ class Session:
     def drain(self) -> None:
         """Gives no more credit and ends the stream once no run is left."""
         self._draining = True
-        if not self._runs:
+        if self._is_empty():
             self.outbox.close()
 
     def close(self) -> None:
         """Drops every run; the worker's lease brings them back."""
+        metrics.LIVE.dec(self._starts.clear())
         for handle in list(self._runs):
             self._cancel(handle)
         self.ended.set()
 
+    def _queue(self, starts: Sequence[RunStart]) -> None:
+        idle = not self._starts
+        for start in starts:
+            if start.hash not in self._definitions or start.handle in self._runs or start.handle in self._starts:
+                raise FailedPreconditionError(
+                    ErrorReason.INVALID_REQUEST, "a run starts once, and after its definition", {"handle": start.handle}
+                )
+            self._starts.add(start)
+        metrics.LIVE.inc(len(starts))
+        if idle:
+            self._start_some()
+
+    def _start_some(self) -> None:
+        """Begins the most urgent runs for a moment; the others have their turn behind what has come meanwhile."""
+        until = self._loop.time() + SLICE_SECONDS
+        while self._starts:
+            self._start(self._starts.take())
+            if self._loop.time() >= until:
+                self._loop.call_soon(self._start_some)
+                return
+
     def _start(self, start: RunStart) -> None:
-        definition = self._definitions.get(start.hash)
-        if definition is None or start.handle in self._runs:
-            raise FailedPreconditionError(
-                ErrorReason.INVALID_REQUEST, "a run starts once, and after its definition", {"handle": start.handle}
-            )
         shared = self._surroundings
-        metrics.LIVE.inc()
         try:
-            plan = shared.plans.get(definition)
+            plan = shared.plans.get(self._definitions[start.hash])
         except PlanError as error:
             failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
             self.outbox.finish(start.handle, Finished((), FAILED, error=failure.to_json()))
@@ -194,6 +214,9 @@ class Session:
             self._leave(live, ending.state)
 
     def _cancel(self, handle: int) -> None:
+        if self._starts.drop(handle):
+            self._left("CANCELLED")
+            return
         live = self._runs.get(handle)
         if live is None:
             return
@@ -212,8 +235,11 @@ class Session:
         metrics.RUN_STATES[state].inc()
         if not self._draining:
             self.outbox.credit(1)
-        elif not self._runs:
+        elif self._is_empty():
             self.outbox.close()
+
+    def _is_empty(self) -> bool:
+        return not self._runs and not self._starts
 
 
 def _defect(live: LiveRun) -> Failure:

@@ -152,6 +152,7 @@ def _run_start(
         waits=waits,
         waited_ms=row["waited_ms"],
         created_us=(row["create_time"] - EPOCH) // MICROSECOND,
+        priority=row["priority"],
     )
 
 

@@ -21,7 +21,7 @@ from worker.suspension import suspend
 
 log = get_logger()
 LINGER_SECONDS = 0.003
-LIMIT = 200
+LIMIT = 500
 DELAY = "DELAYED"
 SUSPEND = "WAITING"
 AWAY = {DELAY: DELAYED, SUSPEND: SUSPENDED}

@@ -19,7 +19,7 @@ from worker.runs import HeldRun, HeldRuns
 
 log = get_logger()
 LINGER_SECONDS = 0.002
-LIMIT = 200
+LIMIT = 500
 
 
 @dataclass(slots=True)

@@ -351,6 +351,7 @@ class RunStart(_message.Message):
     WAITS_FIELD_NUMBER: _builtins.int
     WAITED_MS_FIELD_NUMBER: _builtins.int
     CREATED_US_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     handle: _builtins.int
     """Names the run on this stream; unique for each claim."""
     hash: _builtins.str
@@ -371,6 +372,8 @@ class RunStart(_message.Message):
     """For how long it has waited so far, which does not count as time that it takes."""
     created_us: _builtins.int
     """When it was enqueued, in microseconds since 1970 UTC."""
+    priority: _builtins.int
+    """1 begins before 9, whatever came first."""
     @_builtins.property
     def journal(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalEntry]:
         """Every entry recorded so far, in order."""
@@ -396,10 +399,11 @@ class RunStart(_message.Message):
         waits: _abc.Iterable[Global___JournalEntry] | None = ...,
         waited_ms: _builtins.int = ...,
         created_us: _builtins.int = ...,
+        priority: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_us", b"created_us", "event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_us", b"created_us", "event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "priority", b"priority", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

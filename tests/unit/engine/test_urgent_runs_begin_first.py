@@ -1,0 +1,48 @@
+"""Runs that a stream sends faster than they begin wait by their urgency."""
+
+import pytest
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
+from pipeline_engine.starts import Starts
+
+
+def waiting(*priorities: int) -> Starts:
+    """Runs with these priorities, sent in this order; their handles count from 1."""
+    starts = Starts()
+    for handle, priority in enumerate(priorities, 1):
+        starts.add(RunStart(handle=handle, priority=priority))
+    return starts
+
+
+def taken(starts: Starts) -> list[int]:
+    found = []
+    while starts:
+        found.append(starts.take().handle)
+    return found
+
+
+def test_the_most_urgent_begins_first_and_equals_in_their_order() -> None:
+    assert taken(waiting(5, 9, 5, 1, 9, 1)) == [4, 6, 1, 3, 2, 5]
+
+
+def test_one_that_comes_later_overtakes_what_has_not_begun() -> None:
+    starts = waiting(5, 5)
+    first = starts.take().handle
+    starts.add(RunStart(handle=7, priority=1))
+    assert (first, taken(starts)) == (1, [7, 2])
+
+
+def test_what_is_dropped_never_begins() -> None:
+    starts = waiting(5, 5, 5)
+    assert starts.drop(2)
+    assert not starts.drop(2)
+    assert 2 not in starts
+    assert taken(starts) == [1, 3]
+
+
+def test_nothing_is_left_after_clearing() -> None:
+    starts = waiting(1, 5)
+    assert starts.clear() == 2
+    assert not starts
+    with pytest.raises(IndexError):
+        starts.take()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from ordinaut.client import Client
+from ordinaut.client.resume import Patience, repeated
+from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, ListApprovalsRequest
 from ordinaut.v1.run_pb2 import Run, StepRun
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, publish, run_task, until_waiting
@@ -29,6 +32,7 @@ def work(step_id: str, name: str = "") -> dict[str, Any]:
     return {"id": step_id, "uses": "work.step", "retry": 20, "with": {"run": "${run.name}", "step": name or step_id}}
 
 
+QUESTION = {"message": "Shall it end?", "data": {"run": "${run.name}"}, "expires_in": "10m", "allow_self": True}
 ORDER = {"topic": "order.done", "match": {"data.run": "${run.name}"}, "timeout": "10m"}
 PIPELINE = {
     "version": 1,
@@ -47,14 +51,15 @@ PIPELINE = {
                 "time": [{"id": "pause", "uses": "orchestrator.wait", "with": {"for": "1s"}}, work("right")],
             },
         },
-        work("end"),
+        {"id": "ok", "uses": "orchestrator.request_approval", "with": QUESTION},
+        {**work("end"), "if": "steps.ok.status == 'approved'"},
     ],
     "output": {"kept": "${steps.loop[*].done}", "left": "${steps.both.order.done}", "end": "${steps.end.done}"},
 }
 OUTPUT = {"kept": ["keep-x", "keep-y"], "left": "left", "end": "end"}
 STEPS = {
     "begin", "loop[0].fetch", "loop[0].keep", "loop[1].fetch", "loop[1].keep", "loop",
-    "both.order.reply", "both.order.left", "both.time.pause", "both.time.right", "both", "end",
+    "both.order.reply", "both.order.left", "both.time.pause", "both.time.right", "both", "ok", "end",
 }  # fmt: skip
 # Behind a call of the second, the first is journaled and must not be called any more.
 THEN = (
@@ -97,19 +102,30 @@ async def test_the_outcome_is_the_same(tmp_path: Path, moment: Literal["before",
             killer = Killer(system, victims)
             setattr(tool, moment, killer.at_call)
             name = await run_task(client, "all")
-            await answer(client, name, killer)
+            await publish_order(client, name, killer)
+            await approve(client, name, killer)
             assert await ended(client, [name], END_SECONDS) == {name: ["succeeded"]}
             async with killer.turn:
                 assert_all_done(await get_run(client, name), tool)
-            assert killer.met == CALLED | {"order"}
+            assert killer.met == CALLED | {"order", "approval"}
             print(f"{moment}: killed {', '.join(f'{victim} at {boundary}' for boundary, victim in killer.killed)}")
 
 
-async def answer(client: Client, name: str, killer: Killer) -> None:
+async def publish_order(client: Client, name: str, killer: Killer) -> None:
     """What the run waits for comes once something has been killed while it waits."""
     await until_waiting(client, name, "both.order.reply")
     await killer.at("order")
     await publish(client, "order.done", run=name)
+
+
+async def approve(client: Client, name: str, killer: Killer) -> None:
+    """Somebody says yes once something has been killed while the run waits for it."""
+    await until_waiting(client, name, "ok")
+    await killer.at("approval")
+    asked = await repeated(lambda: client.approvals.ListApprovals(ListApprovalsRequest(run=name)), Patience())
+    [approval] = asked.approvals
+    answer = AnswerApprovalRequest(name=approval.name, choice=approval.choices[0], request_id=str(uuid.uuid4()))
+    await repeated(lambda: client.approvals.AnswerApproval(answer), Patience())
 
 
 def assert_all_done(run: Run, tool: ToolServer) -> None:

@@ -17,6 +17,7 @@ from gateway.method_scopes import method_scopes
 from gateway.occurrence_skip import OccurrenceSkip
 from gateway.paging import Pages
 from gateway.peers import Engines, Scheduler
+from gateway.run_replay import RunReplay
 from gateway.run_simulation import RunSimulation
 from gateway.run_watch import RunWatch
 from gateway.runs import Runs
@@ -79,12 +80,12 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     check = TaskCheck(database, scheduler, engines)
     start = TaskRun(database, hints, engines, settings.live_runs_max)
     inline = InlineRun(database, hints, check, settings.live_runs_max)
-    simulation = RunSimulation(database, check, engines)
+    simulation, replay = RunSimulation(database, check, engines), RunReplay(database, check, engines)
     servicers: dict[str, Any] = {
         "AgentService": Agents(database, pages),
         "ApprovalService": Approvals(database, pages, ApprovalAnswer(database, hints, engines)),
         "EventService": Events(database, hints, pages, event_watch, authenticator),
-        "RunService": Runs(database, hints, pages, inline, simulation, run_watch, authenticator),
+        "RunService": Runs(database, hints, pages, inline, simulation, replay, run_watch, authenticator),
         "StateService": State(database, pages),
         "SystemService": System(database, components),
         "TaskService": Tasks(

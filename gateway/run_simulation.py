@@ -1,6 +1,6 @@
 """SimulateRun: a pipeline or a task, executed by an engine on answers that nobody really gave."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,16 +14,16 @@ from gateway.peers import Engines
 from gateway.resources import run_id, task_id
 from gateway.run_access import visible_run
 from gateway.run_policy import run_timeout_of
-from gateway.simulated_run import microseconds_of, simulated_run
+from gateway.simulated_run import definition_of, simulated_run, start_of
 from gateway.task_check import TaskCheck
 from gateway.task_params import check_params, laid_over
 from gateway.values import moment_of, to_python
 from ordinaut.errors import NotFoundError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, Recorded, RunStart
-from ordinaut.store import definition, due_work, run, task, tool
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, Recorded
+from ordinaut.store import definition, due_work, run, task
 from ordinaut.store.database import Database
-from ordinaut.store.run import RunRecord, described
+from ordinaut.store.run import RunRecord
 from ordinaut.store.task import TaskRecord
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.event_pb2 import Event
@@ -112,14 +112,11 @@ class RunSimulation:
     async def _document(self, problems: Problems, request: SimulateRunRequest, caller: Caller) -> Subject:
         wanted = Task(pipeline=request.pipeline, params=request.params, run_policy=request.run_policy)
         checked = await self._check.check_inline(wanted, problems, project=caller.project, rights=caller.scopes)
-        async with self._database.connection() as connection:
-            tools = await tool.named(connection, caller.project, checked.tools)
         retry = orjson.loads(checked.run_policy).get("retry")
-        message = Definition(
-            pipeline=checked.pipeline.encode(),
-            tools=[text.encode() for text in tools.definitions],
-            retry=orjson.dumps(retry) if retry is not None else b"",
-        )
+        async with self._database.connection() as connection:
+            message = await definition_of(
+                connection, caller.project, checked, retry=orjson.dumps(retry) if retry is not None else b""
+            )
         return Subject(message, checked.params, checked.run_timeout, caller.name)
 
     async def _begun(self, request: SimulateRunRequest, caller: Caller, subject: Subject) -> RunRecord:
@@ -158,20 +155,6 @@ class RunSimulation:
             waits=None,
             steps=None,
         )
-
-
-def start_of(begun: RunRecord, run_timeout: timedelta) -> RunStart:
-    """How an engine is told that the run begins."""
-    now_us = microseconds_of(begun.start_time or begun.create_time)
-    return RunStart(
-        root=begun.root,
-        params=begun.params.encode(),
-        event=(begun.event or "").encode(),
-        run=described(asdict(begun)),
-        now_us=now_us,
-        created_us=microseconds_of(begun.create_time),
-        remaining_ms=round(run_timeout.total_seconds() * 1000),
-    )
 
 
 def _check_request(problems: Problems, request: SimulateRunRequest) -> None:

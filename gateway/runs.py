@@ -16,6 +16,7 @@ from gateway.requests import Mutation
 from gateway.resources import run_id, task_id
 from gateway.run_access import visible_run
 from gateway.run_record import to_run
+from gateway.run_replay import RunReplay
 from gateway.run_retry import retry_run
 from gateway.run_simulation import RunSimulation
 from gateway.run_watch import RunWatch
@@ -35,6 +36,8 @@ from ordinaut.v1.run_service_pb2 import (
     GetRunRequest,
     ListRunsRequest,
     ListRunsResponse,
+    ReplayRunRequest,
+    ReplayRunResponse,
     RetryRunRequest,
     SimulateRunRequest,
     SimulateRunResponse,
@@ -59,6 +62,7 @@ class Runs(RunServiceServicer):
         pages: Pages,
         inline: InlineRun,
         simulation: RunSimulation,
+        replay: RunReplay,
         watch: RunWatch,
         authenticator: Authenticator,
     ) -> None:
@@ -67,6 +71,7 @@ class Runs(RunServiceServicer):
         self._pages = pages
         self._inline = inline
         self._simulation = simulation
+        self._replay = replay
         self._watch = watch
         self._authenticator = authenticator
 
@@ -153,6 +158,10 @@ class Runs(RunServiceServicer):
     async def SimulateRun(self, request: SimulateRunRequest, context: Context) -> SimulateRunResponse:
         """Executes a pipeline without touching anything."""
         return await self._simulation.simulate(request, current_caller())
+
+    async def ReplayRun(self, request: ReplayRunRequest, context: Context) -> ReplayRunResponse:
+        """An ended run once more on its own journal."""
+        return await self._replay.replay(request, current_caller())
 
 
 def _selection(request: ListRunsRequest, start: str) -> Selection:

@@ -1,14 +1,22 @@
-"""What an engine says of a run that it simulated, as the message that callers see."""
+"""How an engine is told of a run to simulate, and what it says, as the message that callers see."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from gateway.run_record import to_run
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, SimulateRunResponse, Wait
-from ordinaut.store.run import RunRecord
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
+    Definition,
+    JournalEntry,
+    RunStart,
+    SimulateRunResponse,
+    Wait,
+)
+from ordinaut.store import task, tool
+from ordinaut.store.run import RunRecord, described
+from ordinaut.store.sql import Connection
 from ordinaut.v1.run_pb2 import Run
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,6 +38,28 @@ def simulated_run(begun: RunRecord, answer: SimulateRunResponse) -> Run:
         waits=orjson.dumps(waits).decode() if waits else None,
     )
     return to_run(record)
+
+
+def start_of(begun: RunRecord, run_timeout: timedelta) -> RunStart:
+    """How an engine is told that the run begins."""
+    now_us = microseconds_of(begun.start_time or begun.create_time)
+    return RunStart(
+        root=begun.root,
+        params=begun.params.encode(),
+        event=(begun.event or "").encode(),
+        run=described(asdict(begun)),
+        now_us=now_us,
+        created_us=microseconds_of(begun.create_time),
+        remaining_ms=round(run_timeout.total_seconds() * 1000),
+    )
+
+
+async def definition_of(connection: Connection, project: str, checked: task.Definition, *, retry: bytes) -> Definition:
+    """What a checked document executes, with the project's tools; `retry` is its default, JSON or empty."""
+    tools = await tool.named(connection, project, checked.tools)
+    return Definition(
+        pipeline=checked.pipeline.encode(), tools=[text.encode() for text in tools.definitions], retry=retry
+    )
 
 
 def moment_of_us(microseconds: int) -> datetime:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition
@@ -31,6 +32,12 @@ async def load(connection: Connection, *, project: str, owner: str, task: UUID, 
     )
     message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
     return Loaded(message, scopes)
+
+
+async def run_timeout(connection: Connection, task: UUID, version: int) -> timedelta:
+    """How long a run of a version may take."""
+    span: timedelta = await SQL.run_timeout.value(connection, task=task, version=version)
+    return span
 
 
 def _may_call(scopes: frozenset[str], tool: str) -> bool:

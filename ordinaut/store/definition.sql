@@ -12,3 +12,6 @@ SELECT
   coalesce((SELECT a.scopes FROM agent AS a WHERE a.project = :project AND 'agents/' || a.name = :owner), '{}') AS scopes
 FROM task_version AS v
 WHERE v.task = :task AND v.version = :version;
+
+-- query run_timeout: How long a run of a version may take.
+SELECT run_timeout FROM task_version WHERE task = :task AND version = :version;

@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import interval_pb2 as _interval_pb2
 from ordinaut.v1 import event_pb2 as _event_pb2
 from ordinaut.v1 import mock_pb2 as _mock_pb2
+from ordinaut.v1 import replay_pb2 as _replay_pb2
 from ordinaut.v1 import run_pb2 as _run_pb2
 from ordinaut.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
@@ -407,3 +408,91 @@ class SimulateRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimulateRunResponse: _TypeAlias = SimulateRunResponse  # noqa: Y015
+
+@_typing.final
+class ReplayRunRequest(_message.Message):
+    """Names a run to replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PIPELINE_FIELD_NUMBER: _builtins.int
+    PRESENT_VERSION_FIELD_NUMBER: _builtins.int
+    MOCKS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`runs/{run}`."""
+    present_version: _builtins.bool
+    """Its task's present version instead of the one that ran."""
+    @_builtins.property
+    def pipeline(self) -> _struct_pb2.Struct:
+        """A document instead of the version that ran."""
+
+    @_builtins.property
+    def mocks(self) -> _containers.RepeatedCompositeFieldContainer[_mock_pb2.Mock]:
+        """At most 1000 answers that come before the recorded ones: what steps would get that the run did not have."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        pipeline: _struct_pb2.Struct | None = ...,
+        present_version: _builtins.bool = ...,
+        mocks: _abc.Iterable[_mock_pb2.Mock] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pipeline", b"pipeline"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mocks", b"mocks", "name", b"name", "pipeline", b"pipeline", "present_version", b"present_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayRunRequest: _TypeAlias = ReplayRunRequest  # noqa: Y015
+
+@_typing.final
+class ReplayRunResponse(_message.Message):
+    """How the replay went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAME_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    END_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    same: _builtins.bool
+    """Whether everything is the same, as far as the journal goes."""
+    end: _replay_pb2.StepComparison.Outcome.ValueType
+    """How the ends compare. NOT_REACHED where the run was ended from outside: cancelled, or lost too often."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_replay_pb2.StepComparison]:
+        """Every attempt, in the order of the replay; then those that it did not reach."""
+
+    @_builtins.property
+    def end_difference(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
+        """RFC 6902 JSON Patch that makes the replay's end of the recorded `{state, output, error}`."""
+
+    @_builtins.property
+    def run(self) -> _run_pb2.Run:
+        """The replay as a run; RUNNING or WAITING where it lacks an answer."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What about the replay should be known: mocks that were not used, bounds."""
+
+    def __init__(
+        self,
+        *,
+        same: _builtins.bool = ...,
+        steps: _abc.Iterable[_replay_pb2.StepComparison] | None = ...,
+        end: _replay_pb2.StepComparison.Outcome.ValueType = ...,
+        end_difference: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        run: _run_pb2.Run | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "end_difference", b"end_difference", "run", b"run", "same", b"same", "steps", b"steps", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayRunResponse: _TypeAlias = ReplayRunResponse  # noqa: Y015

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class RunServiceStub:
-    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -72,10 +72,15 @@ class RunServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_run__service__pb2.SimulateRunRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_run__service__pb2.SimulateRunResponse.FromString,
                 _registered_method=True)
+        self.ReplayRun = channel.unary_unary(
+                '/ordinaut.v1.RunService/ReplayRun',
+                request_serializer=ordinaut_dot_v1_dot_run__service__pb2.ReplayRunRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_run__service__pb2.ReplayRunResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
-    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -143,6 +148,17 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayRun(self, request, context):
+        """Executes an ended run once more on what its journal says that its steps were answered, at the times of the journal,
+        and compares: does it give the same inputs and the same end? With the task's present version or with another
+        document it tells what they would have done in its place. Tools and rights are those of today. Nothing is touched.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live, TASK_STATE when there is no present
+        version), INVALID_ARGUMENT with every problem of the document and fixes, UNAVAILABLE (ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -181,6 +197,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.SimulateRunRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_run__service__pb2.SimulateRunResponse.SerializeToString,
             ),
+            'ReplayRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayRun,
+                    request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.ReplayRunRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_run__service__pb2.ReplayRunResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'ordinaut.v1.RunService', rpc_method_handlers)
@@ -190,7 +211,7 @@ def add_RunServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RunService:
-    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -373,6 +394,33 @@ class RunService:
             '/ordinaut.v1.RunService/SimulateRun',
             ordinaut_dot_v1_dot_run__service__pb2.SimulateRunRequest.SerializeToString,
             ordinaut_dot_v1_dot_run__service__pb2.SimulateRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.RunService/ReplayRun',
+            ordinaut_dot_v1_dot_run__service__pb2.ReplayRunRequest.SerializeToString,
+            ordinaut_dot_v1_dot_run__service__pb2.ReplayRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

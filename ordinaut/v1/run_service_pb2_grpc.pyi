@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RunServiceStub:
-    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -72,10 +72,17 @@ class RunServiceStub:
     Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
     (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
     """
+    ReplayRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]
+    """Executes an ended run once more on what its journal says that its steps were answered, at the times of the journal,
+    and compares: does it give the same inputs and the same end? With the task's present version or with another
+    document it tells what they would have done in its place. Tools and rights are those of today. Nothing is touched.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live, TASK_STATE when there is no present
+    version), INVALID_ARGUMENT with every problem of the document and fixes, UNAVAILABLE (ENGINE_UNAVAILABLE).
+    """
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
-    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -116,9 +123,16 @@ class RunServiceAsyncStub(RunServiceStub):
     Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
     (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
     """
+    ReplayRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]  # type: ignore[assignment]
+    """Executes an ended run once more on what its journal says that its steps were answered, at the times of the journal,
+    and compares: does it give the same inputs and the same end? With the task's present version or with another
+    document it tells what they would have done in its place. Tools and rights are those of today. Nothing is touched.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live, TASK_STATE when there is no present
+    version), INVALID_ARGUMENT with every problem of the document and fixes, UNAVAILABLE (ENGINE_UNAVAILABLE).
+    """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts, shows, cancels, retries and simulates runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
+    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
 
@@ -198,6 +212,19 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request gives the same answer where `start_time` is set.
         Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
         (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayRun(
+        self,
+        request: _run_service_pb2.ReplayRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ReplayRunResponse, _abc.Awaitable[_run_service_pb2.ReplayRunResponse]]:
+        """Executes an ended run once more on what its journal says that its steps were answered, at the times of the journal,
+        and compares: does it give the same inputs and the same end? With the task's present version or with another
+        document it tells what they would have done in its place. Tools and rights are those of today. Nothing is touched.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live, TASK_STATE when there is no present
+        version), INVALID_ARGUMENT with every problem of the document and fixes, UNAVAILABLE (ENGINE_UNAVAILABLE).
         """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,7 +12,7 @@ from pipeline_engine.simulation import outcomes
 from pipeline_engine.simulation.clock import LAST_US
 from pipeline_engine.simulation.mocks import Mocks
 from pipeline_engine.simulation.outcomes import TIMER, Outcome
-from pipeline_engine.simulation.record import Record
+from pipeline_engine.simulation.record import Record, lasted_us
 
 NEVER = 2**62
 
@@ -65,27 +65,34 @@ class Waits:
             path=wish.path, attempt=1, state=WAITING, tool=wish.tool, input=wish.input, start_us=now_us, end_us=now_us
         )
         deadline_us = _deadline_us(wish, now_us)
-        end_us, outcome = self._mocked(wish, now_us) or self._recorded(wish) or (NEVER, None)
-        silent = outcome is None and self._follow and wish.kind != TIMER
-        if end_us > deadline_us and not silent:
+        end_us, outcome = self._mocked(wish, now_us) or self._recorded(wish, now_us) or (NEVER, None)
+        if end_us > deadline_us and not self._past(wish, outcome):
             end_us, outcome = max(deadline_us, now_us), outcomes.expired(wish, deadline_us)
         return OpenWait(_dated(wish, deadline_us), entry, end_us, outcome)
 
+    def _past(self, wish: Wait, outcome: Outcome | None) -> bool:
+        """Whether the record alone knows when the wait was over, if it ever was: not for a timer that it has not."""
+        return self._follow and (outcome is not None or wish.kind != TIMER)
+
     def _mocked(self, wish: Wait, now_us: int) -> tuple[int, Outcome] | None:
-        given = self._mocks.take(wish.path, wish.tool, 1)
-        if given is None or wish.kind == TIMER:
+        given = None if wish.kind == TIMER else self._mocks.take(wish.path, wish.tool, 1)
+        if given is None:
             return None
         end_us = now_us + (given.duration_us or 0)
         if given.failure is not None:
             return end_us, given.failure.at(wish.path, wish.tool, 1)
         return (end_us, outcomes.given(wish, given.output[0], end_us)) if given.output else None
 
-    def _recorded(self, wish: Wait) -> tuple[int, Outcome] | None:
-        """The recorded result; with `follow` it was seen when the run went on, which is what `now` was then."""
+    def _recorded(self, wish: Wait, now_us: int) -> tuple[int, Outcome] | None:
+        """The recorded result; with `follow` it was seen when the run went on, which is what `now` was then.
+
+        A timer at another time has another result.
+        """
         found = self._record.answered(wish.path, 1)
-        if found is None:
+        if found is None or (wish.kind == TIMER and not self._follow):
             return None
-        return (found.now_us if self._follow else found.entry.end_us), outcomes.recorded(found.entry)
+        end_us = found.now_us if self._follow else now_us + lasted_us(found.entry)
+        return end_us, outcomes.recorded(found.entry)
 
 
 def _deadline_us(wish: Wait, now_us: int) -> int:

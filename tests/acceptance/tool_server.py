@@ -17,13 +17,15 @@ from ordinaut.v1.tool_service_pb2 import CreateToolRequest
 class ToolServer:
     """`work.step {run, step}` answers after `seconds`; while `gate` is clear it answers nothing.
 
-    `before` is awaited between the call and its answer, `after` behind the answer.
+    `before` is awaited between the call and its answer, `after` behind the answer. The first calls of a step get the
+    HTTP statuses that stand in `refusals` for it.
     """
 
     seconds: float = 0.01
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     called: asyncio.Event = field(default_factory=asyncio.Event)
+    refusals: dict[str, list[int]] = field(default_factory=dict)
     before: Callable[[str, str], Awaitable[None]] | None = None
     after: Callable[[str, str], Awaitable[None]] | None = None
 
@@ -42,9 +44,9 @@ class ToolServer:
         self.gate.set()
         await self._runner.cleanup()
 
-    async def register(self, client: Client) -> None:
+    async def register(self, client: Client, name: str = "work.step") -> None:
         tool = Tool(
-            name="tools/work.step",
+            name=f"tools/{name}",
             effect=Tool.IDEMPOTENT,
             http=HttpTransport(url=f"http://127.0.0.1:{self.port}/step"),
         )
@@ -65,6 +67,8 @@ class ToolServer:
         await asyncio.sleep(self.seconds)  # the tool is at work
         if self.before is not None:
             await self.before(given["run"], given["step"])
+        if self.refusals.get(given["step"]):
+            return web.Response(status=self.refusals[given["step"]].pop(0))
         response = web.json_response({"done": given["step"]})
         if self.after is not None:
             await response.prepare(request)

@@ -23,6 +23,7 @@ from scheduler.rescue import Rescue
 from scheduler.service import SchedulerService
 from scheduler.settings import SchedulerSettings
 from scheduler.sweep import Sweep
+from scheduler.zone_renewal import ZoneRenewal
 
 NEXT_LOOK_SECONDS = 0.002  # after cursors that another scheduler has locked
 NEXT_SWEEP_SECONDS = 0.01
@@ -109,6 +110,7 @@ def duties(
         Duty("overdue", Overdue(database, hints).turn, 1.0, asyncio.Event()),
         Duty("deadline", Deadline(database, hints).turn, 0.25, asyncio.Event()),
         Duty("look_back", LookBack(database, hints).turn, 0.5, hints.subscribe(WAIT)),
+        Duty("zone_renewal", ZoneRenewal(database, hints).turn, 5.0, asyncio.Event()),
         Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),
     ]
 

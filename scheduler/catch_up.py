@@ -56,7 +56,7 @@ class CatchUp:
             return False
         await record(connection, row, passed)
         if passed.next is None:
-            await _move(connection, row, passed)
+            await next_instant.move(connection, row, passed, None)
         await cursor.plan(connection, columns)
         log.info("caught_up", task=str(row["task"]), recorded=passed.count)
         return passed.next is not None
@@ -88,13 +88,3 @@ async def record(connection: Connection, row: Any, passed: Passed) -> None:
         UNFIRED.labels(outcome).inc(len(instants))
     if columns.keys:
         await cursor.record_unfired(connection, project=row["project"], task=row["task"], unfired=columns)
-
-
-async def _move(connection: Connection, row: Any, passed: Passed) -> None:
-    await cursor.move(
-        connection,
-        task=row["task"],
-        last_instant=passed.last_instant,
-        trigger_state=json.dumps(passed.state),
-        paused_until=None,
-    )

@@ -1,8 +1,9 @@
 """Fire: cursors that are due become occurrences and runs, a thousand in one statement."""
 
 from ordinaut.store import cursor
-from ordinaut.store.database import DATA_ERRORS, Database
+from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, WORK, Hints
+from scheduler.halving import halving
 from scheduler.lifecycle import set_aside
 from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED, UNFIRED
 
@@ -17,7 +18,7 @@ class Fire:
 
     async def turn(self) -> bool:
         """Fires one batch; True when it was full."""
-        fired = await self._halving(self._batch)
+        fired = await halving(self._batch, self._fire, self._set_aside)
         if fired.moved:
             FIRED.inc(fired.moved)
             ENQUEUED.labels("schedule").inc(fired.enqueued)
@@ -32,14 +33,11 @@ class Fire:
         FIRE_LAG.set(max(0.0, -(seconds or 0.0)))
         return seconds
 
-    async def _halving(self, batch: int) -> cursor.Fired:
-        """A batch that PostgreSQL refuses is halved; a cursor that is guilty alone is set aside."""
-        try:
-            return await self._database.repeat(lambda connection: cursor.fire(connection, batch), one_statement=True)
-        except DATA_ERRORS as failure:
-            if batch > 1:
-                return await self._halving(batch // 2)
-            async with self._database.transaction() as connection:
-                if task := await cursor.first_due(connection):
-                    await set_aside(connection, task, f"could not be fired: {failure}")
-            return cursor.Fired(self._batch, 0)
+    async def _fire(self, batch: int) -> cursor.Fired:
+        return await self._database.repeat(lambda connection: cursor.fire(connection, batch), one_statement=True)
+
+    async def _set_aside(self, failure: BaseException) -> cursor.Fired:
+        async with self._database.transaction() as connection:
+            if task := await cursor.first_due(connection):
+                await set_aside(connection, task, f"could not be fired: {failure}")
+        return cursor.Fired(self._batch, 0)

@@ -4,6 +4,8 @@ from importlib.metadata import version
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
+from scheduler.triggers.zone import ZONE_DATA_VERSION
+
 FIRED = Counter("ordinaut_cursors_fired", "Cursors that were fired")
 ENQUEUED = Counter("ordinaut_runs_enqueued", "Runs that schedules or events have queued", ["by"])
 PLANNED = Counter("ordinaut_cursors_planned", "Cursors whose next instant was computed")
@@ -26,4 +28,5 @@ OUTBOX_AGE = Gauge("ordinaut_outbox_age_seconds", "Age of the oldest event that 
 SIMULATIONS = Gauge("ordinaut_simulations_under_way", "Simulations that somebody listens to")
 DUTY = Histogram("ordinaut_duty_seconds", "One turn of a duty", ["duty"])
 ZONE_DATA = Info("ordinaut_zone_data", "The zone data that instants are computed with")
-ZONE_DATA.info({"tzdata": version("tzdata")})
+ZONE_DATA.info({"tzdata": version("tzdata"), "iana": ZONE_DATA_VERSION})
+MOVED = Counter("ordinaut_cursors_moved_by_zone_data", "Coming occurrences that newer zone data moved")

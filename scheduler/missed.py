@@ -10,6 +10,7 @@ from uuid import UUID
 
 from scheduler.jitter import fire_time
 from scheduler.schedule import CompiledSchedule, Instant, span
+from scheduler.triggers.zone import ZONE_DATA_VERSION
 
 INSTANTS_PER_TRANSACTION = 1000
 DEFAULT_WINDOW = timedelta(hours=1)
@@ -81,6 +82,15 @@ class Passed:
         self.last_instant = instant.time
 
 
+def kept_state(row: Any) -> dict[str, Any] | None:
+    """What the cursor remembers; nothing when other zone data worked it out, by which a COUNT may end elsewhere."""
+    text = row["trigger_state"]
+    if not text or text == "{}" or row["zone_data"] not in (None, ZONE_DATA_VERSION):
+        return None
+    state: dict[str, Any] = json.loads(text)
+    return state
+
+
 class Steps:
     """The instants of a schedule without those that somebody has skipped: their rows stand already."""
 
@@ -116,7 +126,7 @@ def missed(schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any) -> Passe
     steps = Steps(schedule, row["skipped"])
     newest, all_open_seen = _newest(steps, policy, task, after, now)
     passed = Passed(after)
-    instant, passed.state = steps.next(after, json.loads(row["trigger_state"] or "null"))
+    instant, passed.state = steps.next(after, kept_state(row))
     while instant is not None and fire_time(schedule, task, instant) <= now:
         if passed.count >= INSTANTS_PER_TRANSACTION:
             passed.all_seen = False

@@ -6,8 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.store import cursor
+from ordinaut.store.sql import Connection, Record
 from scheduler.jitter import fire_time
+from scheduler.missed import Passed
 from scheduler.schedule import CompiledSchedule, Instant
+from scheduler.triggers.zone import ZONE_DATA_VERSION
 
 
 def add(
@@ -27,7 +30,20 @@ def add(
     columns.keys.append(occurrence_key(generation, instant) if instant else None)
     columns.triggers.append(instant.trigger_id if instant else None)
     columns.params.append(json.dumps(instant.params) if instant and instant.params else None)
+    columns.zone_data.append(schedule.zone_data)
     columns.ends.append(_following(schedule, instant, state) if instant else None)
+
+
+async def move(connection: Connection, row: Record, passed: Passed, paused_until: datetime | None) -> None:
+    """Up to its last instant everything is accounted for; the cursor is to be planned."""
+    await cursor.move(
+        connection,
+        task=row["task"],
+        last_instant=passed.last_instant,
+        trigger_state=json.dumps(passed.state),
+        zone_data=ZONE_DATA_VERSION,
+        paused_until=paused_until,
+    )
 
 
 def occurrence_key(generation: int, instant: Instant) -> str:

@@ -1,7 +1,6 @@
 """Plan: computes the next instant of cursors that have none, off the event loop."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,14 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.store import cursor
-from ordinaut.store.database import DATA_ERRORS, Database
+from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, Hints
 from ordinaut.store.sql import Connection, Record
 from scheduler import next_instant
 from scheduler.catch_up import record
+from scheduler.halving import halving
 from scheduler.lifecycle import complete, set_aside
 from scheduler.metrics import PLANNED
-from scheduler.missed import Passed, Steps, passed_while_paused
+from scheduler.missed import Passed, Steps, kept_state, passed_while_paused
 from scheduler.schedule import CompiledSchedule
 
 BATCH_SECONDS = 0.1
@@ -42,19 +42,7 @@ class Plan:
 
     async def turn(self) -> bool:
         """Plans one batch; True when there was any."""
-        return await self._halving(self._batch)
-
-    async def _halving(self, batch: int) -> bool:
-        """A batch that PostgreSQL refuses is halved; a cursor that is guilty alone is set aside."""
-        try:
-            return await self._plan(batch)
-        except DATA_ERRORS as failure:
-            if batch > 1:
-                return await self._halving(batch // 2)
-            async with self._database.transaction() as connection:
-                if task := await cursor.first_unplanned(connection):
-                    await set_aside(connection, task, f"could not be planned: {failure}")
-            return True
+        return await halving(self._batch, self._plan, self._set_aside)
 
     async def _plan(self, batch: int) -> bool:
         async with self._database.transaction() as connection:
@@ -62,28 +50,35 @@ class Plan:
             if not rows:
                 return False
             planned = await asyncio.to_thread(compute, rows)
-            await self._write(connection, planned)
+            await write(connection, planned)
         PLANNED.inc(len(planned.columns.tasks))
-        if planned.ended:
-            async with self._database.transaction() as connection:
-                await complete(connection, planned.ended)
-        if planned.ended or planned.failed:
-            self._hints.send(OUTBOX)
+        await conclude(self._database, self._hints, planned)
         return True
 
-    async def _write(self, connection: Connection, planned: Planned) -> None:
-        for row, passed in planned.paused:
-            await record(connection, row, passed)
-            await cursor.move(
-                connection,
-                task=row["task"],
-                last_instant=passed.last_instant,
-                trigger_state=json.dumps(passed.state),
-                paused_until=None if passed.all_seen else row["paused_until"],
-            )
-        await cursor.plan(connection, planned.columns)
-        for task, reason in planned.failed:
-            await set_aside(connection, task, f"could not be planned: {reason}")
+    async def _set_aside(self, failure: BaseException) -> bool:
+        async with self._database.transaction() as connection:
+            if task := await cursor.first_unplanned(connection):
+                await set_aside(connection, task, f"could not be planned: {failure}")
+        return True
+
+
+async def write(connection: Connection, planned: Planned) -> None:
+    """Writes what was computed into the locked cursors."""
+    for row, passed in planned.paused:
+        await record(connection, row, passed)
+        await next_instant.move(connection, row, passed, None if passed.all_seen else row["paused_until"])
+    await cursor.plan(connection, planned.columns)
+    for task, reason in planned.failed:
+        await set_aside(connection, task, f"could not be planned: {reason}")
+
+
+async def conclude(database: Database, hints: Hints, planned: Planned) -> None:
+    """What follows once that is committed: tasks whose schedule has ended are completed."""
+    if planned.ended:
+        async with database.transaction() as connection:
+            await complete(connection, planned.ended)
+    if planned.ended or planned.failed:
+        hints.send(OUTBOX)
 
 
 def compute(rows: Sequence[Any]) -> Planned:
@@ -102,7 +97,7 @@ def compute(rows: Sequence[Any]) -> Planned:
 
 def _compute_one(row: Any, planned: Planned) -> None:
     schedule = CompiledSchedule.read(row["schedule"])
-    state, steps = json.loads(row["trigger_state"] or "null"), Steps(schedule, row["skipped"])
+    state, steps = kept_state(row), Steps(schedule, row["skipped"])
     if row["paused_until"] is not None:
         passed = passed_while_paused(steps, row["last_instant"], state, row["paused_until"])
         if passed.count:

@@ -24,7 +24,7 @@ from scheduler.triggers.problem import too_costly
 from scheduler.triggers.rrule import RRuleTrigger
 from scheduler.triggers.trigger import BEGINNING, Firing, TimeTrigger, stamp
 from scheduler.triggers.union import UnionTrigger
-from scheduler.triggers.zone import local_time, zone
+from scheduler.triggers.zone import ZONE_DATA_VERSION, local_time, zone
 
 _TICK = timedelta(microseconds=1)
 _UTC = "UTC"
@@ -78,12 +78,13 @@ class CompiledSchedule:
 
     __slots__ = (
         "_counted", "_end", "_exclusions", "_found", "_limit", "_start", "_time_ids", "_time_params", "_union",
-        "event_triggers", "jitter", "zone",
+        "event_triggers", "jitter", "zone", "zone_data",
     )  # fmt: skip
 
     def __init__(self, schedule: Mapping[str, Any]) -> None:
         name = schedule.get("time_zone") or ""
         self.zone: ZoneInfo = zone(name or _UTC)
+        self.zone_data = ZONE_DATA_VERSION if _names_a_zone(schedule) else None
         self._start = _time(schedule.get("start_time"), BEGINNING + _TICK)
         self._end = _time(schedule.get("end_time"), datetime.max.replace(tzinfo=UTC))
         self.jitter = span(schedule.get("jitter")) or timedelta()
@@ -230,6 +231,15 @@ def span(text: str | None) -> timedelta | None:
     duration = Duration()
     duration.FromJsonString(text)
     return duration.ToTimedelta()
+
+
+def _names_a_zone(schedule: Mapping[str, Any]) -> bool:
+    """Whether zone data may have a part in its instants."""
+    if schedule.get("time_zone") not in (None, "", _UTC):
+        return True
+    return any(
+        "TZID" in part.get("rrule", "") for name in ("triggers", "exclusions") for part in schedule.get(name, ())
+    )
 
 
 def _subscription(trigger: Mapping[str, Any]) -> EventSubscription:

@@ -25,6 +25,7 @@ class PlanColumns:
     """Computed next instants as the columns that `plan` takes; a row with `instants` None has ended.
 
     `fire_times` are the instants with their jitter. An instant with an outcome will be recorded with it and not run.
+    `zone_data` is the version that a row was computed with, None where no zone has a part in it.
     """
 
     tasks: list[UUID] = field(default_factory=list)
@@ -36,6 +37,7 @@ class PlanColumns:
     params: list[str | None] = field(default_factory=list)
     ends: list[datetime | None] = field(default_factory=list)
     states: list[str | None] = field(default_factory=list)
+    zone_data: list[str | None] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -176,6 +178,22 @@ async def unplanned(connection: Connection, batch: int) -> list[Record]:
     return await SQL.unplanned.rows(connection, batch=batch)
 
 
+async def outdated(connection: Connection, zone_data: str, batch: int) -> list[Record]:
+    """Locks up to `batch` cursors whose coming instant is by older zone data; as `unplanned`, with next_instant."""
+    return await SQL.outdated.rows(connection, zone_data=zone_data, batch=batch)
+
+
+async def decided(connection: Connection, tasks: Sequence[UUID], keys: Sequence[str | None]) -> set[UUID]:
+    """Those of the tasks whose occurrence of that key is in the ledger already."""
+    return {row["task"] for row in await SQL.decided.rows(connection, tasks=list(tasks), keys=list(keys))}
+
+
+async def note_zone_data(connection: Connection, version: str) -> str:
+    """Keeps the newest version that a scheduler here has had; returns the one kept before, empty if there was none."""
+    before: str = await SQL.note_zone_data.value(connection, zone_data=version)
+    return before
+
+
 async def late(connection: Connection) -> Record | None:
     """Locks one cursor that is more than five seconds late and need not wait for a run of its task."""
     row: Record | None = await SQL.late.row(connection)
@@ -206,6 +224,7 @@ async def plan(connection: Connection, planned: PlanColumns) -> None:
         params=planned.params,
         ends=planned.ends,
         states=planned.states,
+        zone_data=planned.zone_data,
     )
 
 
@@ -215,11 +234,17 @@ async def move(
     task: UUID,
     last_instant: datetime,
     trigger_state: str | None,
+    zone_data: str,
     paused_until: datetime | None,
 ) -> None:
     """Everything up to `last_instant` is accounted for; the cursor is to be planned."""
     await SQL.move.run(
-        connection, task=task, last_instant=last_instant, trigger_state=trigger_state, paused_until=paused_until
+        connection,
+        task=task,
+        last_instant=last_instant,
+        trigger_state=trigger_state,
+        zone_data=zone_data,
+        paused_until=paused_until,
     )
 
 

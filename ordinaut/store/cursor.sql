@@ -117,7 +117,7 @@ WHERE next_fire_time >= clock_now() - interval '5 seconds' AND next_fire_time < 
 
 -- fragment to_compute: What is needed to compute a cursor's instants.
   c.task, t.project, c.generation, c.last_instant, c.trigger_state::text AS trigger_state, v.schedule::text AS schedule,
-  c.paused_until, c.snoozed, clock_now() AS now,
+  c.paused_until, c.snoozed, c.zone_data, clock_now() AS now,
   ARRAY(SELECT o.instant FROM occurrence AS o
     WHERE o.task = c.task AND o.instant > c.last_instant AND o.outcome = 'SKIPPED') AS skipped
 FROM schedule_cursor AS c
@@ -131,6 +131,27 @@ WHERE c.next_fire_time IS NULL
 ORDER BY c.task
 LIMIT :batch
 FOR UPDATE OF c SKIP LOCKED;
+
+-- query outdated: A batch of coming cursors that older zone data have planned, locked. What is snoozed keeps its moment.
+SELECT
+  c.next_instant,
+-- include to_compute
+WHERE c.zone_data < :zone_data AND c.next_instant IS NOT NULL AND c.zone_data IS NOT NULL AND NOT c.snoozed
+  AND c.next_fire_time > clock_now()
+LIMIT :batch
+FOR UPDATE OF c SKIP LOCKED;
+
+-- query decided: Which of these occurrences are in the ledger.
+SELECT o.task
+FROM unnest(:tasks::uuid[], :keys::text[]) AS k (task, key)
+JOIN occurrence AS o ON o.task = k.task AND o.key = k.key;
+
+-- query note_zone_data: Keeps the newest version of zone data; returns what was kept before.
+WITH before AS MATERIALIZED (SELECT zone_data FROM installation FOR UPDATE)
+UPDATE installation AS i
+SET zone_data = greatest(i.zone_data, :zone_data)
+FROM before
+RETURNING before.zone_data;
 
 -- query may_catch_up: Locks the common pace; true when less than a second of it is given out in advance.
 SELECT catch_up_time <= clock_now() + interval '1 second' FROM installation FOR UPDATE;
@@ -154,19 +175,19 @@ UPDATE schedule_cursor AS c
 SET
   next_instant = p.next_instant, next_fire_time = coalesce(p.next_fire_time, 'infinity'), next_key = p.next_key,
   next_outcome = p.next_outcome, next_trigger = p.next_trigger, next_params = p.next_params, interval_end = p.interval_end,
-  trigger_state = p.trigger_state, paused_until = NULL, snoozed = false
+  trigger_state = p.trigger_state, zone_data = p.zone_data, paused_until = NULL, snoozed = false
 FROM unnest(
   :tasks::uuid[], :instants::timestamptz[], :fire_times::timestamptz[], :outcomes::text[], :keys::text[],
-  :triggers::text[], :params::jsonb[], :ends::timestamptz[], :states::jsonb[])
+  :triggers::text[], :params::jsonb[], :ends::timestamptz[], :states::jsonb[], :zone_data::text[])
   AS p (task, next_instant, next_fire_time, next_outcome, next_key, next_trigger, next_params, interval_end,
-    trigger_state)
+    trigger_state, zone_data)
 WHERE c.task = p.task;
 
 -- query move: Catch-up has accounted for everything up to here.
 UPDATE schedule_cursor
 SET
-  last_instant = :last_instant, trigger_state = :trigger_state::jsonb, next_instant = NULL, next_fire_time = NULL,
-  paused_until = :paused_until::timestamptz
+  last_instant = :last_instant, trigger_state = :trigger_state::jsonb, zone_data = :zone_data, next_instant = NULL,
+  next_fire_time = NULL, paused_until = :paused_until::timestamptz
 WHERE task = :task;
 
 -- query first_due: The cursor that a batch of one would fire.

@@ -69,6 +69,7 @@ class Cursor:
             "now": now,
             "skipped": self._scenario.skipped,
             "trigger_state": json.dumps(self._state),
+            "zone_data": None,
         }
 
     def _go_to(self, instant: Instant | None, state: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.caller import Caller, current_caller
+from gateway.explanation.explanation import Explanation
 from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.lifecycle import announce_task
@@ -17,12 +18,12 @@ from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
 from gateway.schedule_preview import SchedulePreview
-from gateway.simulation import Simulation
 from gateway.snooze import Snooze
 from gateway.task_check import TaskCheck
 from gateway.task_create import TaskCreate
 from gateway.task_record import require_etag, to_task
 from gateway.task_run import TaskRun
+from gateway.task_simulation import TaskSimulation
 from gateway.task_update import TaskUpdate
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
@@ -33,6 +34,7 @@ from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
 from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_pb2 import Task
@@ -41,6 +43,7 @@ from ordinaut.v1.task_service_pb2 import (
     BatchCreateTasksResponse,
     CreateTaskRequest,
     DeleteTaskRequest,
+    ExplainOccurrenceRequest,
     ExplainScheduleRequest,
     ExplainScheduleResponse,
     GetTaskRequest,
@@ -76,7 +79,8 @@ class Tasks(TaskServiceServicer):
         pages: Pages,
         check: TaskCheck,
         preview: SchedulePreview,
-        simulation: Simulation,
+        simulation: TaskSimulation,
+        explanation: Explanation,
         start: TaskRun,
         skip: OccurrenceSkip,
     ) -> None:
@@ -88,6 +92,7 @@ class Tasks(TaskServiceServicer):
         self._update = TaskUpdate(database, check)
         self._preview = preview
         self._simulation = simulation
+        self._explanation = explanation
         self._occurrences = Occurrences(database, pages)
         self._start = start
         self._skip = skip
@@ -153,6 +158,10 @@ class Tasks(TaskServiceServicer):
     async def ListOccurrences(self, request: ListOccurrencesRequest, context: Context) -> ListOccurrencesResponse:
         """A page of a task's ledger."""
         return await self._occurrences.list_page(request, current_caller())
+
+    async def ExplainOccurrence(self, request: ExplainOccurrenceRequest, context: Context) -> OccurrenceExplanation:
+        """Why a task ran at a moment, or did not."""
+        return await self._explanation.explain(request, current_caller())
 
     async def UpdateTask(self, request: UpdateTaskRequest, context: Context) -> Task:
         """Changes what the mask names."""

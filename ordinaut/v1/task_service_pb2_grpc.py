@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from ordinaut.v1 import explanation_pb2 as ordinaut_dot_v1_dot_explanation__pb2
 from ordinaut.v1 import occurrence_pb2 as ordinaut_dot_v1_dot_occurrence__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
@@ -84,6 +85,11 @@ class TaskServiceStub:
                 '/ordinaut.v1.TaskService/ListOccurrences',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.FromString,
+                _registered_method=True)
+        self.ExplainOccurrence = channel.unary_unary(
+                '/ordinaut.v1.TaskService/ExplainOccurrence',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.FromString,
                 _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/UpdateTask',
@@ -207,6 +213,15 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainOccurrence(self, request, context):
+        """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
+        the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
+        Errors: NOT_FOUND, INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateTask(self, request, context):
         """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
         Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH).
@@ -315,6 +330,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ListOccurrences,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.SerializeToString,
+            ),
+            'ExplainOccurrence': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainOccurrence,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.SerializeToString,
             ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
@@ -597,6 +617,33 @@ class TaskService:
             '/ordinaut.v1.TaskService/ListOccurrences',
             ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainOccurrence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/ExplainOccurrence',
+            ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.SerializeToString,
+            ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.FromString,
             options,
             channel_credentials,
             insecure,

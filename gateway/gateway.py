@@ -8,11 +8,11 @@ from gateway.agents import Agents
 from gateway.approval_answer import ApprovalAnswer
 from gateway.approvals import Approvals
 from gateway.authentication import Authenticator
+from gateway.backfill_create import BackfillCreate
 from gateway.calls import counted, registration
 from gateway.components import Components
 from gateway.event_watch import EventWatch
 from gateway.events import Events
-from gateway.explanation.explanation import Explanation
 from gateway.inline_run import InlineRun
 from gateway.method_scopes import method_scopes
 from gateway.occurrence_skip import OccurrenceSkip
@@ -25,11 +25,11 @@ from gateway.runs import Runs
 from gateway.schedule_preview import SchedulePreview
 from gateway.services import DESCRIPTORS, PUBLIC
 from gateway.settings import GatewaySettings
+from gateway.simulation import Simulation
 from gateway.state import State
 from gateway.system import System
 from gateway.task_check import TaskCheck
 from gateway.task_run import TaskRun
-from gateway.task_simulation import TaskSimulation
 from gateway.tasks import Tasks
 from gateway.tool_call import ToolCall
 from gateway.tools import Tools
@@ -95,10 +95,10 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
             pages,
             check,
             SchedulePreview(database, scheduler),
-            TaskSimulation(database, scheduler),
-            Explanation(database, scheduler, components),
+            Simulation(database, scheduler),
             start,
             OccurrenceSkip(database, scheduler),
+            BackfillCreate(database, hints, scheduler, engines),
         ),
         "ToolService": Tools(database, pages, engines, ToolCall(database, inline, run_watch, authenticator)),
     }

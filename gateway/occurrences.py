@@ -57,6 +57,7 @@ def to_occurrence(record: OccurrenceRecord, parent: str) -> Occurrence:
         reason=record.reason,
         count=record.count,
         run=f"runs/{record.run}" if record.run else "",
+        backfill=record.backfill or "",
         create_time=timestamp(record.create_time),
     )
     if record.instant is not None:

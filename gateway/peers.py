@@ -20,8 +20,8 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
 )
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import PipelineEngineServiceStub
 from ordinaut.internal.v1.scheduler_service_pb2 import (
-    LocateMomentRequest,
-    LocateMomentResponse,
+    ListInstantsRequest,
+    ListInstantsResponse,
     SimulateRequest,
     SimulateResponse,
     ValidateScheduleRequest,
@@ -84,14 +84,14 @@ class Scheduler:
         answer: ValidateScheduleResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
         return answer
 
-    async def locate(self, request: LocateMomentRequest) -> LocateMomentResponse:
-        """Where a moment lies in a stored schedule.
+    async def instants(self, request: ListInstantsRequest) -> ListInstantsResponse:
+        """The instants of a stored schedule in a stretch of time.
 
         Raises:
             UnavailableError: SCHEDULER_UNAVAILABLE.
         """
-        call = self._stub.LocateMoment(request, timeout=CHECK_SECONDS, metadata=self._peer.metadata)
-        answer: LocateMomentResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
+        call = self._stub.ListInstants(request, timeout=CHECK_SECONDS, metadata=self._peer.metadata)
+        answer: ListInstantsResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
         return answer
 
     async def simulate(self, request: SimulateRequest) -> AsyncGenerator[SimulateResponse, None]:

@@ -8,7 +8,7 @@ from ordinaut.names import DOTTED, RESOURCE_ID, STATE_KEY, STATE_KEY_MAX, STATE_
 from ordinaut.v1.error_pb2 import ErrorReason
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-TASK_ID = re.compile(f"{RESOURCE_ID.pattern}|{UUID_TEXT.pattern}")  # a task without a chosen id is named by its uid
+TASK_ID = re.compile(f"{RESOURCE_ID.pattern}|{UUID_TEXT.pattern}")  # without a chosen id the uid is the name
 TOKEN_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -19,6 +19,15 @@ def task_id(name: str, field: str = "name") -> str:
         InvalidArgumentError: NAME_INVALID, naming the form.
     """
     return _id(name, "tasks", TASK_ID, field, "tasks/{task}")
+
+
+def backfill_ids(name: str, field: str = "name") -> tuple[str, str]:
+    """Task and backfill in `tasks/{task}/backfills/{backfill}`."""
+    parts = name.split("/")
+    fits = len(parts) == 4 and parts[0] == "tasks" and parts[2] == "backfills"
+    if not fits or not TASK_ID.fullmatch(parts[1]) or not TASK_ID.fullmatch(parts[3]):
+        raise _invalid(field, "tasks/{task}/backfills/{backfill}")
+    return parts[1], parts[3]
 
 
 def agent_id(name: str, field: str = "name") -> str:

@@ -25,6 +25,8 @@ def to_run(record: RunRecord) -> Run:
     )
     if record.retry_of is not None:
         message.retry_of = f"runs/{record.retry_of}"
+    if record.backfill is not None:
+        message.backfill = record.backfill
     _fill_times(message, record)
     fill_struct(message.params, parse(record.params))
     if record.event is not None:

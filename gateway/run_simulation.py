@@ -152,6 +152,7 @@ class RunSimulation:
             start_time=began,
             end_time=None,
             retry_of=None,
+            backfill=None,
             waits=None,
             steps=None,
         )

@@ -6,8 +6,9 @@ from contextlib import aclosing
 
 from google.protobuf.empty_pb2 import Empty
 
+from gateway.backfill_create import BackfillCreate
+from gateway.backfills import Backfills
 from gateway.caller import Caller, current_caller
-from gateway.explanation.explanation import Explanation
 from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.lifecycle import announce_task
@@ -18,35 +19,39 @@ from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
 from gateway.schedule_preview import SchedulePreview
+from gateway.simulation import Simulation
 from gateway.snooze import Snooze
 from gateway.task_check import TaskCheck
 from gateway.task_create import TaskCreate
 from gateway.task_record import require_etag, to_task
 from gateway.task_run import TaskRun
-from gateway.task_simulation import TaskSimulation
 from gateway.task_update import TaskUpdate
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import cursor, due_work, task
+from ordinaut.store import backfill, cursor, due_work, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, SCHEDULE, Hints
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
+from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.error_pb2 import ErrorReason
-from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import (
     BatchCreateTasksRequest,
     BatchCreateTasksResponse,
+    CancelBackfillRequest,
+    CreateBackfillRequest,
     CreateTaskRequest,
     DeleteTaskRequest,
-    ExplainOccurrenceRequest,
     ExplainScheduleRequest,
     ExplainScheduleResponse,
+    GetBackfillRequest,
     GetTaskRequest,
+    ListBackfillsRequest,
+    ListBackfillsResponse,
     ListOccurrencesRequest,
     ListOccurrencesResponse,
     ListTasksRequest,
@@ -79,10 +84,10 @@ class Tasks(TaskServiceServicer):
         pages: Pages,
         check: TaskCheck,
         preview: SchedulePreview,
-        simulation: TaskSimulation,
-        explanation: Explanation,
+        simulation: Simulation,
         start: TaskRun,
         skip: OccurrenceSkip,
+        begin: BackfillCreate,
     ) -> None:
         self._database = database
         self._hints = hints
@@ -92,10 +97,11 @@ class Tasks(TaskServiceServicer):
         self._update = TaskUpdate(database, check)
         self._preview = preview
         self._simulation = simulation
-        self._explanation = explanation
         self._occurrences = Occurrences(database, pages)
         self._start = start
         self._skip = skip
+        self._begin = begin
+        self._backfills = Backfills(database, hints, pages)
         self._snooze = Snooze(database, check)
 
     async def CreateTask(self, request: CreateTaskRequest, context: Context) -> Task:
@@ -159,10 +165,6 @@ class Tasks(TaskServiceServicer):
         """A page of a task's ledger."""
         return await self._occurrences.list_page(request, current_caller())
 
-    async def ExplainOccurrence(self, request: ExplainOccurrenceRequest, context: Context) -> OccurrenceExplanation:
-        """Why a task ran at a moment, or did not."""
-        return await self._explanation.explain(request, current_caller())
-
     async def UpdateTask(self, request: UpdateTaskRequest, context: Context) -> Task:
         """Changes what the mask names."""
         caller, name = current_caller(), task_id(request.task.name, "task.name")
@@ -185,7 +187,9 @@ class Tasks(TaskServiceServicer):
             await cursor.fire_if_due(connection, record.uid)
             await task.delete(connection, record.uid)
             await cursor.remove(connection, record.uid)
-            await due_work.cancel_task(connection, task=record.uid, reason=f"{caller.name} deleted the task")
+            reason = f"{caller.name} deleted the task"
+            await backfill.cancel(connection, record.uid, None, reason)
+            await due_work.cancel_task(connection, task=record.uid, reason=reason)
             await announce_task(connection, "deleted", record, caller)
             return Empty()
 
@@ -218,6 +222,24 @@ class Tasks(TaskServiceServicer):
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
         return await self._snooze.snooze(request, caller, name)
+
+    async def CreateBackfill(self, request: CreateBackfillRequest, context: Context) -> Backfill:
+        """Begins to run a stretch of the task's past."""
+        caller, name = current_caller(), task_id(request.parent, "parent")
+        caller.require(WRITE, name)
+        return await self._begin.create(request, caller, name)
+
+    async def GetBackfill(self, request: GetBackfillRequest, context: Context) -> Backfill:
+        """One backfill with its progress."""
+        return await self._backfills.get(request, current_caller())
+
+    async def ListBackfills(self, request: ListBackfillsRequest, context: Context) -> ListBackfillsResponse:
+        """A page of a task's backfills."""
+        return await self._backfills.list_page(request, current_caller())
+
+    async def CancelBackfill(self, request: CancelBackfillRequest, context: Context) -> Backfill:
+        """Has a backfill start nothing more."""
+        return await self._backfills.cancel(request, current_caller())
 
     async def _set_state(self, request: PauseTaskRequest | ResumeTaskRequest, state: str, reason: str) -> Task:
         caller, name = current_caller(), task_id(request.name)

@@ -6,9 +6,10 @@ from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerService
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
-from ordinaut.store.hints import EVENTS, OUTBOX, SCHEDULE, WAIT, Hints
+from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, SCHEDULE, WAIT, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
+from scheduler.backfill import Backfill
 from scheduler.catch_up import CatchUp
 from scheduler.deadline import Deadline
 from scheduler.duty import Clockwork, Duty
@@ -103,6 +104,7 @@ def duties(
         plan_duty,
         Duty("catch_up", catch_up.turn, 1.0, asyncio.Event()),
         sweep_duty,
+        Duty("backfill", Backfill(database, hints).turn, 0.5, hints.subscribe(BACKFILL)),
         Duty("rescue", Rescue(database, hints).turn, 0.5, asyncio.Event()),
         Duty("number", relay.number, 0.25, hints.subscribe(OUTBOX)),
         Duty("relay", relay.send, 0.25, hints.subscribe(EVENTS)),

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from itertools import takewhile
 
-from ordinaut.store import due_work, event
+from ordinaut.store import backfill, due_work, event
 from ordinaut.store.database import DATA_ERRORS, Database
-from ordinaut.store.hints import EVENTS, OUTBOX, RUN, WORK, Hints, wait_hint
+from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, WORK, Hints, wait_hint
 from ordinaut.store.sql import Connection
 from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
@@ -92,6 +92,8 @@ class Matcher:
         if await judge(connection, found.ended):
             self._hints.send(OUTBOX)
         await complete(connection, list(found.ended))
+        if found.backfilled and await backfill.settle(connection, found.backfilled):
+            self._hints.send(BACKFILL)
         if woken := await end_waits(connection, entries):
             WAITS_ENDED.labels("event").inc(woken)
             self._hints.send(WORK, RUN)

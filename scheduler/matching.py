@@ -72,10 +72,14 @@ class End(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What some events come to; `ended` are the tasks of which runs have ended, with their ends in order."""
+    """What some events come to; `ended` are the tasks of which runs have ended, with their ends in order.
+
+    `backfilled` are the runs of backfills among those that have ended, with their states.
+    """
 
     matches: list[Match]
     ended: dict[UUID, list[End]]
+    backfilled: dict[UUID, str]
 
 
 def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
@@ -83,6 +87,7 @@ def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
     of_topic = _Topics(triggers)
     matches: list[Match] = []
     ended: dict[str | None, list[End]] = defaultdict(list)
+    backfilled: dict[UUID, str] = {}
     for entry in entries:
         time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
         position = entry.position
@@ -93,8 +98,11 @@ def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
                     matches += [match for trigger in waiting if (match := _match(numbered, trigger))]
             if state := ENDED_TOPICS.get(topic):
                 ended[document["data"].get("task_uid")] += [End(state, time)] * count
+                if document["data"].get("kind") == "BACKFILL":
+                    runs = document.get("runs") or [document["source"].partition("/")[2]]
+                    backfilled |= dict.fromkeys(map(UUID, runs), state)
             position += count
-    return Found(matches, {UUID(task): ends for task, ends in ended.items() if task})
+    return Found(matches, {UUID(task): ends for task, ends in ended.items() if task}, backfilled)
 
 
 class _Topics(dict[tuple[str, str], list[Record]]):

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, suppress
-from datetime import UTC, datetime
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.internal.v1 import scheduler_service_pb2_grpc
 from ordinaut.internal.v1.scheduler_service_pb2 import (
-    LocateMomentRequest,
-    LocateMomentResponse,
+    ListInstantsRequest,
+    ListInstantsResponse,
     SimulateRequest,
     SimulateResponse,
     ValidateScheduleRequest,
@@ -21,9 +21,9 @@ from ordinaut.internal.v1.scheduler_service_pb2 import (
 )
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
-from scheduler import locate
 from scheduler.schedule import CompiledSchedule, Instant
 from scheduler.simulate import Simulations
+from scheduler.stretch import oldest_first
 from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.upcoming import shown
@@ -32,6 +32,9 @@ from scheduler.wording.sentence import DEFAULT, LANGUAGES, sentence
 from scheduler.yearly import runs_per_year
 
 MAX_COUNT = 1000
+MAX_INSTANTS = 10_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
 class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
@@ -60,17 +63,6 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
             raise _invalid("language", f"expected one of {', '.join(LANGUAGES)}")
         return await asyncio.to_thread(_answer, request, now, after)
 
-    async def LocateMoment(  # noqa: N802 - gRPC's name
-        self, request: LocateMomentRequest, context: Any
-    ) -> LocateMomentResponse:
-        """The instants around a moment, off the event loop; without those that cannot be found within the time bound.
-
-        Raises:
-            InvalidArgumentError: the moment is out of range.
-        """
-        del context
-        return await asyncio.to_thread(_located, request, _moment(request.time, "time"))
-
     async def Simulate(  # noqa: N802 - gRPC's name
         self, request: SimulateRequest, context: Any
     ) -> AsyncIterator[SimulateResponse]:
@@ -79,6 +71,20 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         async with aclosing(self._simulations.answers(request)) as answers:
             async for answer in answers:
                 yield answer
+
+    async def ListInstants(  # noqa: N802 - gRPC's name
+        self, request: ListInstantsRequest, context: Any
+    ) -> ListInstantsResponse:
+        """Tells the instants of a stretch, off the event loop.
+
+        Raises:
+            InvalidArgumentError: a time is out of range, or `count` is not 1 to 10 000.
+        """
+        del context
+        after, until = _moment(request.after_time, "after_time"), _moment(request.until_time, "until_time")
+        if not 1 <= request.count <= MAX_INSTANTS:
+            raise _invalid("count", f"count is 1 to {MAX_INSTANTS}")
+        return await asyncio.to_thread(_listed, request, after, until)
 
 
 def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) -> ValidateScheduleResponse:
@@ -102,19 +108,17 @@ def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) ->
     return response
 
 
-def _located(request: LocateMomentRequest, moment: datetime) -> LocateMomentResponse:
-    plan, task = compiled(request.schedule), UUID(request.task_uid)
-    answer = LocateMomentResponse()
-    with suppress(ScheduleError):
-        if (at := locate.at(plan, moment)) is not None:
-            answer.at.CopyFrom(shown(at, plan, task))
-            answer.excluded = at.excluded
-        if (after := plan.next(moment)[0]) is not None:
-            answer.after.CopyFrom(shown(after, plan, task))
-        if (before := locate.before(plan, moment)) is not None:
-            answer.before.CopyFrom(shown(before, plan, task))
-            answer.before_time.FromDatetime(before.time)
-    return answer
+def _listed(request: ListInstantsRequest, after: datetime, until: datetime) -> ListInstantsResponse:
+    response = ListInstantsResponse()
+    try:
+        found = oldest_first(compiled(request.schedule), after, until, request.count)
+    except ScheduleError as error:
+        response.violations.add(field="triggers", message=error.message, reason=error.reason)
+        return response
+    response.instants_us.extend((due.instant.time - EPOCH) // MICROSECOND for due in found.due)
+    response.keys.extend(due.instant.key_nominal for due in found.due)
+    response.more = not found.whole
+    return response
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int, task: UUID | None = None) -> list[Upcoming]:

@@ -102,6 +102,11 @@ async def fire_if_due(connection: Connection, task: UUID, *, snoozed_too: bool =
         await SQL.fire_one.row(connection, task=task)
 
 
+async def hold(connection: Connection, task: UUID) -> None:
+    """Locks the cursor: until the transaction ends nobody writes what became of the task's instants."""
+    await SQL.hold.row(connection, task=task)
+
+
 async def pause(connection: Connection, task: UUID) -> None:
     """Fires what is due, then nothing until `resume`."""
     await fire_if_due(connection, task, snoozed_too=False)
@@ -109,10 +114,9 @@ async def pause(connection: Connection, task: UUID) -> None:
 
 
 async def coming(connection: Connection, task: UUID) -> Record:
-    """What a cursor says next.
+    """What a cursor says next: (next_instant, next_fire_time, next_outcome, interval_end, snoozed, now, decided).
 
-    (last_instant, next_instant, next_fire_time, next_outcome, interval_end, snoozed, now, decided): `last_instant` is
-    the newest one that is accounted for; `decided`: the ledger has an outcome for the next one already.
+    `decided`: the ledger has an outcome for that instant already.
     """
     row: Record = await SQL.coming.row(connection, task=task)
     return row

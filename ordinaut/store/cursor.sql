@@ -30,8 +30,11 @@ FROM schedule_cursor
 WHERE task = :task
 FOR UPDATE;
 
+-- query hold: Locks the cursor, and with it the task's ledger as far as instants are concerned.
+SELECT task FROM schedule_cursor WHERE task = :task FOR UPDATE;
+
 -- query coming: What a locked cursor says next.
-SELECT last_instant, next_instant, next_fire_time, next_outcome, interval_end, snoozed, clock_now() AS now,
+SELECT next_instant, next_fire_time, next_outcome, interval_end, snoozed, clock_now() AS now,
   EXISTS (SELECT FROM occurrence AS o WHERE o.task = c.task AND o.instant = c.next_instant) AS decided
 FROM schedule_cursor AS c
 WHERE task = :task;

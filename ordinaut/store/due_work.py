@@ -247,9 +247,9 @@ async def seconds_to_promotion(connection: Connection) -> float | None:
 async def request_cancel(connection: Connection, *, run: UUID, reason: str) -> str:
     """Cancels one run: `ENDED` in this transaction, `REQUESTED` from its worker, or `UNKNOWN`: it has no row."""
     while True:  # a row that changes hands between two statements is looked at again
-        if await SQL.end_cancelled.rows(connection, run=run, task=None, reason=reason):
+        if await SQL.end_cancelled.rows(connection, runs=[run], task=None, reason=reason):
             return "ENDED"
-        if await SQL.request_cancel.rows(connection, run=run, task=None, reason=reason):
+        if await SQL.request_cancel.rows(connection, runs=[run], task=None, reason=reason):
             return "REQUESTED"
         requested = await SQL.cancel_is_requested.value(connection, run=run)
         if requested is not False:
@@ -258,10 +258,19 @@ async def request_cancel(connection: Connection, *, run: UUID, reason: str) -> s
 
 async def cancel_task(connection: Connection, *, task: UUID, reason: str) -> None:
     """Cancels every live run of a task, also those that change hands meanwhile."""
+    await _cancel_all(connection, runs=[], task=task, reason=reason)
+
+
+async def cancel_runs(connection: Connection, *, runs: Sequence[UUID], reason: str) -> None:
+    """Cancels those of the runs that are live, also those that change hands meanwhile."""
+    await _cancel_all(connection, runs=runs, task=None, reason=reason)
+
+
+async def _cancel_all(connection: Connection, *, runs: Sequence[UUID], task: UUID | None, reason: str) -> None:
     changed = True
     while changed:
-        ended = await SQL.end_cancelled.rows(connection, run=None, task=task, reason=reason)
-        requested = await SQL.request_cancel.rows(connection, run=None, task=task, reason=reason)
+        ended = await SQL.end_cancelled.rows(connection, runs=list(runs), task=task, reason=reason)
+        requested = await SQL.request_cancel.rows(connection, runs=list(runs), task=task, reason=reason)
         changed = bool(ended or requested)
 
 
@@ -274,18 +283,3 @@ async def database_now(connection: Connection) -> datetime:
     """What the database's clock says."""
     moment: datetime = await SQL.now.value(connection)
     return moment
-
-
-async def oldest_unstarted(connection: Connection, task: UUID) -> UUID | None:
-    """The oldest run of a task that has not started though its time has come."""
-    run: UUID | None = await SQL.oldest_unstarted.value(connection, task=task)
-    return run
-
-
-async def place(connection: Connection, run: UUID, count_to: int) -> Record | None:
-    """Where a live run stands: (state, due_time, ready_time, ahead); None when it has left the queue.
-
-    `ahead` are the claimable runs before it, counted up to `count_to`.
-    """
-    row: Record | None = await SQL.place.row(connection, run=run, count_to=count_to)
-    return row

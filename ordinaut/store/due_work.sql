@@ -413,10 +413,10 @@ WHERE d.id = due.id;
 -- query seconds_to_promotion: How long until the next delayed row is due.
 SELECT extract(epoch FROM min(due_time) - clock_now())::float8 FROM due_work WHERE state = 'DELAYED';
 
--- query end_cancelled: Ends rows that no worker holds: one run, or those of a task, a thousand at a time.
+-- query end_cancelled: Ends rows that no worker holds: some runs, or those of a task, a thousand at a time.
 WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
   SELECT w.id FROM due_work AS w
-  WHERE (w.id = :run::uuid OR w.task = :task::uuid) AND w.state <> 'LEASED'
+  WHERE (w.id = ANY(:runs::uuid[]) OR w.task = :task::uuid) AND w.state <> 'LEASED'
   ORDER BY w.id
   LIMIT 1000
   FOR UPDATE
@@ -445,7 +445,7 @@ SELECT id FROM gone;
 -- query request_cancel: Asks the worker that holds the rows to stop them.
 WITH held AS MATERIALIZED (
   SELECT w.id FROM due_work AS w
-  WHERE (w.id = :run::uuid OR w.task = :task::uuid) AND w.state = 'LEASED' AND NOT w.cancel_requested
+  WHERE (w.id = ANY(:runs::uuid[]) OR w.task = :task::uuid) AND w.state = 'LEASED' AND NOT w.cancel_requested
   ORDER BY w.id
   FOR UPDATE
 )
@@ -461,19 +461,3 @@ SELECT cancel_requested FROM due_work WHERE id = :run;
 SELECT state, count(*) AS rows, max(clock_now() - ready_time) FILTER (WHERE state = 'READY') AS oldest
 FROM due_work
 GROUP BY state;
-
--- query oldest_unstarted: The oldest run of a task that has not started and whose time has come.
-SELECT id FROM due_work
-WHERE task = :task AND start_time IS NULL AND due_time <= clock_now()
-ORDER BY id
-LIMIT 1;
-
--- query place: Where a live run stands, and how many claimable ones are ahead of it, counted to a limit.
-SELECT
-  d.state, d.due_time, d.ready_time,
-  (SELECT count(*) FROM (
-    SELECT FROM due_work AS w
-    WHERE w.state = 'READY' AND w.together IS NULL AND (w.priority, w.ready_time, w.id) < (d.priority, d.ready_time, d.id)
-    LIMIT :count_to) AS before) AS ahead
-FROM due_work AS d
-WHERE d.id = :run;

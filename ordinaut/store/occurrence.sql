@@ -1,7 +1,7 @@
 -- fragment columns: What a row of the ledger is read as.
 SELECT
   o.key AS name, coalesce(o.instant, o.create_time) AS time, o.trigger, o.instant, o.last_instant, o.count, o.outcome,
-  o.reason, o.run, o.create_time
+  o.reason, o.run, backfill_of(o.run) AS backfill, o.create_time
 FROM occurrence AS o
 
 -- query list: A page of a task's ledger.
@@ -34,24 +34,31 @@ WHERE o.task = :task AND o.instant >= :start AND o.instant < :end AND o.outcome 
 ORDER BY o.instant
 LIMIT :limit;
 
--- query covering: The entry of a task's ledger that stands for a moment, or the last one before it.
--- include columns
-WHERE o.task = :task AND o.instant <= :moment
-ORDER BY o.instant DESC
-LIMIT 1;
+-- query collapsed: The rows that stand for several instants around a stretch, each with the schedule that these are of
+-- (that of the task when the row was written), and with the instants inside that have rows of their own.
+SELECT o.key, o.instant, o.last_instant, o.outcome, v.schedule::text AS schedule,
+  ARRAY(
+    SELECT x.instant FROM occurrence AS x
+    WHERE x.task = o.task AND x.instant > o.instant AND x.instant <= o.last_instant) AS apart
+FROM occurrence AS o
+CROSS JOIN LATERAL (
+  SELECT schedule FROM task_version AS w
+  WHERE w.task = o.task AND w.create_time <= o.create_time
+  ORDER BY w.version DESC
+  LIMIT 1
+) AS v
+WHERE o.task = :task AND o.count > 1 AND o.instant <= :last::timestamptz AND o.last_instant >= :first::timestamptz
+  AND o.instant >= coalesce(
+    (SELECT max(x.instant) FROM occurrence AS x WHERE x.task = :task AND x.count > 1 AND x.instant <= :first), :first);
 
--- query following: The entry behind a moment.
--- include columns
-WHERE o.task = :task AND o.instant > :moment
-ORDER BY o.instant
-LIMIT 1;
-
--- query newest: The newest entry, of whatever kind, up to a moment.
--- include columns
-WHERE o.task = :task AND coalesce(o.instant, o.create_time) <= :moment
-ORDER BY coalesce(o.instant, o.create_time) DESC, o.key DESC
-LIMIT 1;
-
--- query of_run: The entry that became a run.
--- include columns
-WHERE o.task = :task AND o.key = (SELECT d.occurrence FROM due_work AS d WHERE d.id = :run) AND o.run = :run;
+-- query split: A collapsed row shrinks to its first part; the other parts become rows like it.
+WITH whole AS (
+  UPDATE occurrence SET last_instant = :first_end, count = :first_count
+  WHERE task = :task AND key = :key
+  RETURNING project, task, outcome, reason, create_time
+)
+INSERT INTO occurrence (project, task, key, trigger, instant, last_instant, count, outcome, reason, create_time)
+SELECT w.project, w.task, p.key, p.trigger, p.instant, p.last_instant, p.count, w.outcome, w.reason, w.create_time
+FROM whole AS w, unnest(:keys::text[], :triggers::text[], :instants::timestamptz[], :last_instants::timestamptz[],
+  :counts::int[]) AS p (key, trigger, instant, last_instant, count)
+ON CONFLICT DO NOTHING;

@@ -16,13 +16,14 @@ from ordinaut.store.sql import Connection, Queries, Record
 SQL = Queries(__file__)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 STATES = frozenset({"QUEUED", "RUNNING", "WAITING"}) | TERMINAL
-KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "INLINE", "RETRY"})
+KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "BACKFILL", "INLINE", "RETRY"})
 FIELDS = {
     "task": Field("'tasks/' || task_name"),
     "owner": Field("owner"),
     "state": Field("state", choices=STATES),
     "kind": Field("kind", choices=KINDS),
     "trigger": Field("trigger"),
+    "backfill": Field("backfill_of(id)"),
     "claims": Field("claims", Kind.NUMBER),
     "error.code": Field("error ->> 'code'"),
     "cancel_reason": Field("cancel_reason"),
@@ -66,6 +67,7 @@ class RunRecord:
     start_time: datetime | None
     end_time: datetime | None
     retry_of: UUID | None
+    backfill: str | None
     waits: str | None
     steps: str | None
 
@@ -143,9 +145,3 @@ async def list_page(
         size=size,
     )
     return [RunRecord(**row) for row in rows]
-
-
-async def live_at(connection: Connection, task: UUID, moment: datetime) -> UUID | None:
-    """A run of the task that was live at a moment, if one is known."""
-    found: UUID | None = await SQL.live_at.value(connection, task=task, moment=moment)
-    return found

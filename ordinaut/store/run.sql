@@ -18,6 +18,7 @@ SELECT
   r.params::text AS params, r.event::text AS event, r.scheduled_time, r.interval_end, r.state,
   r.output::text AS output, r.error::text AS error, r.claims, r.cancel_reason, r.create_time, r.start_time, r.end_time,
   CASE WHEN r.kind = 'RETRY' THEN (SELECT x.retry_of FROM run_retry AS x WHERE x.run = r.id) END AS retry_of,
+  CASE WHEN r.kind = 'BACKFILL' THEN backfill_of(r.id) END AS backfill,
   CASE WHEN r.state IN ('RUNNING', 'WAITING') THEN (
     SELECT json_agg(json_build_object(
       'step', w.path, 'kind', w.kind, 'topic', w.topic, 'deadline', w.deadline, 'create_time', w.create_time,
@@ -96,14 +97,3 @@ FROM (
 ) AS r
 -- order
 LIMIT :size;
-
--- query live_at: The oldest run of a task that was live at a moment; of those that have ended, among the thousand before it.
-SELECT id FROM (
-  SELECT id FROM due_work WHERE task = :task AND create_time <= :moment
-  UNION ALL
-  SELECT id FROM (
-    SELECT id, end_time FROM run WHERE task = :task AND id < first_id(:moment) ORDER BY id DESC LIMIT 1000) AS before
-  WHERE end_time >= :moment
-) AS live
-ORDER BY id
-LIMIT 1;

@@ -152,6 +152,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The answer is meant for another subject: read the approval again."""
     SELF_APPROVAL: _ErrorReason.ValueType  # 67
     """The owner of a run may not approve what the run asks for."""
+    BACKFILL_STATE: _ErrorReason.ValueType  # 70
+    """The backfill has ended already."""
     MALFORMED_JSON: _ErrorReason.ValueType  # 80
     """The body is not JSON, or not YAML, of the announced content type and encoding."""
     DUPLICATE_KEY: _ErrorReason.ValueType  # 81
@@ -296,6 +298,8 @@ SUBJECT_MISMATCH: ErrorReason.ValueType  # 66
 """The answer is meant for another subject: read the approval again."""
 SELF_APPROVAL: ErrorReason.ValueType  # 67
 """The owner of a run may not approve what the run asks for."""
+BACKFILL_STATE: ErrorReason.ValueType  # 70
+"""The backfill has ended already."""
 MALFORMED_JSON: ErrorReason.ValueType  # 80
 """The body is not JSON, or not YAML, of the announced content type and encoding."""
 DUPLICATE_KEY: ErrorReason.ValueType  # 81

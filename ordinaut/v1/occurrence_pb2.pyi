@@ -20,8 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Occurrence(_message.Message):
-    """A due moment of a task and what became of it. Everything in it is set by the server, and nothing changes later, but
-    for an ENQUEUED one whose run does not start by its deadline: it becomes MISSED.
+    """A due moment of a task and what became of it. Everything in it is set by the server, and little changes later: an
+    ENQUEUED one whose run does not start by its deadline becomes MISSED, and one that a backfill runs names the new run,
+    in an entry of its own.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -77,6 +78,7 @@ class Occurrence(_message.Message):
     LAST_DUE_TIME_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    BACKFILL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`tasks/{task}/occurrences/{occurrence}`; the last part is the UTC time, or names the event or the run."""
@@ -89,7 +91,9 @@ class Occurrence(_message.Message):
     count: _builtins.int
     """How many occurrences this entry stands for."""
     run: _builtins.str
-    """`runs/{run}`; empty unless it became a run."""
+    """`runs/{run}`; empty unless it became a run. The newest one when backfills have run it again."""
+    backfill: _builtins.str
+    """`tasks/{task}/backfills/{backfill}` that asked for `run`; the outcome still says what became of it in its time."""
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
         """When it was due; unset for events and for runs that somebody asked for."""
@@ -113,11 +117,12 @@ class Occurrence(_message.Message):
         last_due_time: _timestamp_pb2.Timestamp | None = ...,
         count: _builtins.int = ...,
         run: _builtins.str = ...,
+        backfill: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "due_time", b"due_time", "last_due_time", b"last_due_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "create_time", b"create_time", "due_time", b"due_time", "last_due_time", b"last_due_time", "name", b"name", "outcome", b"outcome", "reason", b"reason", "run", b"run", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "count", b"count", "create_time", b"create_time", "due_time", b"due_time", "last_due_time", b"last_due_time", "name", b"name", "outcome", b"outcome", "reason", b"reason", "run", b"run", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

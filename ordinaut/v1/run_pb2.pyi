@@ -43,6 +43,8 @@ class Run(_message.Message):
         """An event trigger."""
         MANUAL: Run._Kind.ValueType  # 3
         """RunTask."""
+        BACKFILL: Run._Kind.ValueType  # 4
+        """A backfill."""
         INLINE: Run._Kind.ValueType  # 6
         """CreateRun: it has no task."""
         RETRY: Run._Kind.ValueType  # 7
@@ -59,6 +61,8 @@ class Run(_message.Message):
     """An event trigger."""
     MANUAL: Run.Kind.ValueType  # 3
     """RunTask."""
+    BACKFILL: Run.Kind.ValueType  # 4
+    """A backfill."""
     INLINE: Run.Kind.ValueType  # 6
     """CreateRun: it has no task."""
     RETRY: Run.Kind.ValueType  # 7
@@ -118,6 +122,7 @@ class Run(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     RETRY_OF_FIELD_NUMBER: _builtins.int
+    BACKFILL_FIELD_NUMBER: _builtins.int
     WAITS_FIELD_NUMBER: _builtins.int
     CLAIMS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
@@ -140,6 +145,8 @@ class Run(_message.Message):
     """Where the run is in its life."""
     retry_of: _builtins.str
     """`runs/{run}` that this one takes up; only of kind RETRY."""
+    backfill: _builtins.str
+    """`tasks/{task}/backfills/{backfill}` that asked for it; only of kind BACKFILL."""
     claims: _builtins.int
     """How often a worker took it."""
     cancel_reason: _builtins.str
@@ -206,6 +213,7 @@ class Run(_message.Message):
         error: Global___Error | None = ...,
         steps: _abc.Iterable[Global___StepRun] | None = ...,
         retry_of: _builtins.str = ...,
+        backfill: _builtins.str = ...,
         waits: _abc.Iterable[Global___Wait] | None = ...,
         claims: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
@@ -215,7 +223,7 @@ class Run(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "output", b"output", "params", b"params", "scheduled_time", b"scheduled_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

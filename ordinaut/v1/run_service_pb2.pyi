@@ -142,7 +142,7 @@ class ListRunsRequest(_message.Message):
     page_token: _builtins.str
     """From the previous page."""
     filter: _builtins.str
-    """AIP-160, over `task`, `owner`, `state`, `kind`, `trigger`, `claims`, `error.code`, `cancel_reason`,
+    """AIP-160, over `task`, `owner`, `state`, `kind`, `trigger`, `backfill`, `claims`, `error.code`, `cancel_reason`,
     `scheduled_time`, `create_time`, `start_time`, `end_time`.
     """
     order_by: _builtins.str

@@ -31,7 +31,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import interval_pb2 as google_dot_type_dot_interval__pb2
-from ordinaut.v1 import explanation_pb2 as ordinaut_dot_v1_dot_explanation__pb2
+from ordinaut.v1 import backfill_pb2 as ordinaut_dot_v1_dot_backfill__pb2
 from ordinaut.v1 import occurrence_pb2 as ordinaut_dot_v1_dot_occurrence__pb2
 from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
@@ -40,7 +40,7 @@ from ordinaut.v1 import simulation_pb2 as ordinaut_dot_v1_dot_simulation__pb2
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eordinaut/v1/task_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agoogle/type/interval.proto\x1a\x1dordinaut/v1/explanation.proto\x1a\x1cordinaut/v1/occurrence.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\x1a\x1aordinaut/v1/schedule.proto\x1a\x1cordinaut/v1/simulation.proto\x1a\x16ordinaut/v1/task.proto\"\x84\x01\n\x11\x43reateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x1d\n\x07task_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06taskId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x80\x01\n\x17\x42\x61tchCreateTasksRequest\x12@\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.ordinaut.v1.CreateTaskRequestB\x04\xe2\x41\x01\x02R\x08requests\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"C\n\x18\x42\x61tchCreateTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.TaskR\x05tasks\"a\n\x13ValidateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x1d\n\x07task_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06taskId\"\xae\x01\n\x16PreviewScheduleRequest\x12\x37\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x02R\x08schedule\x12?\n\nafter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tafterTime\x12\x1a\n\x05\x63ount\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x05\x63ount\"\xa4\x01\n\x17PreviewScheduleResponse\x12\x37\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x15.ordinaut.v1.UpcomingR\x0boccurrences\x12\x12\n\x04\x65nds\x18\x02 \x01(\x08R\x04\x65nds\x12 \n\x0b\x65xplanation\x18\x03 \x01(\tR\x0b\x65xplanation\x12\x1a\n\x08warnings\x18\x04 \x03(\tR\x08warnings\"s\n\x16\x45xplainScheduleRequest\x12\x37\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x02R\x08schedule\x12 \n\x08language\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x08language\"{\n\x17\x45xplainScheduleResponse\x12 \n\x0b\x65xplanation\x18\x01 \x01(\tR\x0b\x65xplanation\x12\x1a\n\x08warnings\x18\x02 \x03(\tR\x08warnings\x12\"\n\rruns_per_year\x18\x03 \x01(\x03R\x0brunsPerYear\"\xaf\x03\n\x13SimulateTaskRequest\x12\'\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskH\x00R\x04task\x12\x14\n\x04name\x18\x02 \x01(\tH\x00R\x04name\x12?\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12;\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\x07\x65ndTime\x12\x44\n\rrun_durations\x18\x05 \x03(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x0crunDurations\x12#\n\nfail_every\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01R\tfailEvery\x12\x35\n\x07outages\x18\x07 \x03(\x0b\x32\x15.google.type.IntervalB\x04\xe2\x41\x01\x01R\x07outages\x12\x33\n\x06pauses\x18\x08 \x03(\x0b\x32\x15.google.type.IntervalB\x04\xe2\x41\x01\x01R\x06pausesB\x04\n\x02of\"\x94\x01\n\x14SimulateTaskResponse\x12\x42\n\x0boccurrences\x18\x01 \x03(\x0b\x32 .ordinaut.v1.SimulatedOccurrenceR\x0boccurrences\x12\x38\n\x07summary\x18\x02 \x01(\x0b\x32\x1e.ordinaut.v1.SimulationSummaryR\x07summary\"*\n\x0eGetTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x99\x01\n\x10ListTasksRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"d\n\x11ListTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbd\x01\n\x16ListOccurrencesRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"|\n\x17ListOccurrencesResponse\x12\x39\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x17.ordinaut.v1.OccurrenceR\x0boccurrences\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8c\x01\n\x18\x45xplainOccurrenceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x34\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\x04time\x12 \n\x08language\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x08language\"\xa8\x01\n\x11UpdateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"l\n\x11\x44\x65leteTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"o\n\x10PauseTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"R\n\x11ResumeTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x9a\x01\n\x15SkipOccurrenceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12$\n\noccurrence\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\noccurrence\x12\x1c\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\xc8\x01\n\x11SnoozeTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x31\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00R\x05\x64\x65lay\x12;\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00R\tuntilTime\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestIdB\x04\n\x02to\"\xe9\x01\n\x0eRunTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x35\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12?\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12 \n\x08priority\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08priority\x12#\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId2\xee\x11\n\x0bTaskService\x12v\n\nCreateTask\x12\x1e.ordinaut.v1.CreateTaskRequest\x1a\x11.ordinaut.v1.Task\"5\xda\x41\x0ctask,task_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tasks:\x04task\x12\x90\x01\n\x10\x42\x61tchCreateTasks\x12$.ordinaut.v1.BatchCreateTasksRequest\x1a%.ordinaut.v1.BatchCreateTasksResponse\"/\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/tasks:batchCreate:\x01*\x12\x83\x01\n\x0cValidateTask\x12 .ordinaut.v1.ValidateTaskRequest\x1a\x11.ordinaut.v1.Task\">\xda\x41\x0ctask,task_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1a\"\x12/v1/tasks:validate:\x04task\x12\x97\x01\n\x0fPreviewSchedule\x12#.ordinaut.v1.PreviewScheduleRequest\x1a$.ordinaut.v1.PreviewScheduleResponse\"9\xda\x41\x08schedule\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/schedules:preview:\x01*\x12\x97\x01\n\x0f\x45xplainSchedule\x12#.ordinaut.v1.ExplainScheduleRequest\x1a$.ordinaut.v1.ExplainScheduleResponse\"9\xda\x41\x08schedule\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/schedules:explain:\x01*\x12\x82\x01\n\x0cSimulateTask\x12 .ordinaut.v1.SimulateTaskRequest\x1a!.ordinaut.v1.SimulateTaskResponse\"+\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x17\"\x12/v1/tasks:simulate:\x01*0\x01\x12j\n\x07GetTask\x12\x1b.ordinaut.v1.GetTaskRequest\x1a\x11.ordinaut.v1.Task\"/\xda\x41\x04name\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tasks/*}\x12k\n\tListTasks\x12\x1d.ordinaut.v1.ListTasksRequest\x1a\x1e.ordinaut.v1.ListTasksResponse\"\x1f\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tasks\x12\x9d\x01\n\x0fListOccurrences\x12#.ordinaut.v1.ListOccurrencesRequest\x1a$.ordinaut.v1.ListOccurrencesResponse\"?\xda\x41\x06parent\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=tasks/*}/occurrences\x12\x9c\x01\n\x11\x45xplainOccurrence\x12%.ordinaut.v1.ExplainOccurrenceRequest\x1a\".ordinaut.v1.OccurrenceExplanation\"<\xda\x41\tname,time\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=tasks/*}:explain\x12\x88\x01\n\nUpdateTask\x12\x1e.ordinaut.v1.UpdateTaskRequest\x1a\x11.ordinaut.v1.Task\"G\xda\x41\x10task,update_mask\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{task.name=tasks/*}:\x04task\x12v\n\nDeleteTask\x12\x1e.ordinaut.v1.DeleteTaskRequest\x1a\x16.google.protobuf.Empty\"0\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tasks/*}\x12x\n\tPauseTask\x12\x1d.ordinaut.v1.PauseTaskRequest\x1a\x11.ordinaut.v1.Task\"9\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=tasks/*}:pause:\x01*\x12{\n\nResumeTask\x12\x1e.ordinaut.v1.ResumeTaskRequest\x1a\x11.ordinaut.v1.Task\":\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=tasks/*}:resume:\x01*\x12\x92\x01\n\x0eSkipOccurrence\x12\".ordinaut.v1.SkipOccurrenceRequest\x1a\x17.ordinaut.v1.Occurrence\"C\xda\x41\x0fname,occurrence\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/{name=tasks/*}:skip:\x01*\x12{\n\nSnoozeTask\x12\x1e.ordinaut.v1.SnoozeTaskRequest\x1a\x11.ordinaut.v1.Task\":\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=tasks/*}:snooze:\x01*\x12q\n\x07RunTask\x12\x1b.ordinaut.v1.RunTaskRequest\x1a\x10.ordinaut.v1.Run\"7\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/{name=tasks/*}:run:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eordinaut/v1/task_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agoogle/type/interval.proto\x1a\x1aordinaut/v1/backfill.proto\x1a\x1cordinaut/v1/occurrence.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\x1a\x1aordinaut/v1/schedule.proto\x1a\x1cordinaut/v1/simulation.proto\x1a\x16ordinaut/v1/task.proto\"\x84\x01\n\x11\x43reateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x1d\n\x07task_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06taskId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x80\x01\n\x17\x42\x61tchCreateTasksRequest\x12@\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.ordinaut.v1.CreateTaskRequestB\x04\xe2\x41\x01\x02R\x08requests\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"C\n\x18\x42\x61tchCreateTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.TaskR\x05tasks\"a\n\x13ValidateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x1d\n\x07task_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06taskId\"\xae\x01\n\x16PreviewScheduleRequest\x12\x37\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x02R\x08schedule\x12?\n\nafter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tafterTime\x12\x1a\n\x05\x63ount\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x05\x63ount\"\xa4\x01\n\x17PreviewScheduleResponse\x12\x37\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x15.ordinaut.v1.UpcomingR\x0boccurrences\x12\x12\n\x04\x65nds\x18\x02 \x01(\x08R\x04\x65nds\x12 \n\x0b\x65xplanation\x18\x03 \x01(\tR\x0b\x65xplanation\x12\x1a\n\x08warnings\x18\x04 \x03(\tR\x08warnings\"s\n\x16\x45xplainScheduleRequest\x12\x37\n\x08schedule\x18\x01 \x01(\x0b\x32\x15.ordinaut.v1.ScheduleB\x04\xe2\x41\x01\x02R\x08schedule\x12 \n\x08language\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x08language\"{\n\x17\x45xplainScheduleResponse\x12 \n\x0b\x65xplanation\x18\x01 \x01(\tR\x0b\x65xplanation\x12\x1a\n\x08warnings\x18\x02 \x03(\tR\x08warnings\x12\"\n\rruns_per_year\x18\x03 \x01(\x03R\x0brunsPerYear\"\xaf\x03\n\x13SimulateTaskRequest\x12\'\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskH\x00R\x04task\x12\x14\n\x04name\x18\x02 \x01(\tH\x00R\x04name\x12?\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12;\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\x07\x65ndTime\x12\x44\n\rrun_durations\x18\x05 \x03(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x0crunDurations\x12#\n\nfail_every\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01R\tfailEvery\x12\x35\n\x07outages\x18\x07 \x03(\x0b\x32\x15.google.type.IntervalB\x04\xe2\x41\x01\x01R\x07outages\x12\x33\n\x06pauses\x18\x08 \x03(\x0b\x32\x15.google.type.IntervalB\x04\xe2\x41\x01\x01R\x06pausesB\x04\n\x02of\"\x94\x01\n\x14SimulateTaskResponse\x12\x42\n\x0boccurrences\x18\x01 \x03(\x0b\x32 .ordinaut.v1.SimulatedOccurrenceR\x0boccurrences\x12\x38\n\x07summary\x18\x02 \x01(\x0b\x32\x1e.ordinaut.v1.SimulationSummaryR\x07summary\"*\n\x0eGetTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x99\x01\n\x10ListTasksRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"d\n\x11ListTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbd\x01\n\x16ListOccurrencesRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"|\n\x17ListOccurrencesResponse\x12\x39\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x17.ordinaut.v1.OccurrenceR\x0boccurrences\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x01\n\x11UpdateTaskRequest\x12+\n\x04task\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.TaskB\x04\xe2\x41\x01\x02R\x04task\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"l\n\x11\x44\x65leteTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"o\n\x10PauseTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"R\n\x11ResumeTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x9a\x01\n\x15SkipOccurrenceRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12$\n\noccurrence\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\noccurrence\x12\x1c\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\xc8\x01\n\x11SnoozeTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x31\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00R\x05\x64\x65lay\x12;\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00R\tuntilTime\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestIdB\x04\n\x02to\"\xe9\x01\n\x0eRunTaskRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x35\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12?\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12 \n\x08priority\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08priority\x12#\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\xe5\x01\n\x15\x43reateBackfillRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12\x37\n\x08\x62\x61\x63kfill\x18\x02 \x01(\x0b\x32\x15.ordinaut.v1.BackfillB\x04\xe2\x41\x01\x02R\x08\x62\x61\x63kfill\x12%\n\x0b\x62\x61\x63kfill_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\nbackfillId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x12#\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\".\n\x12GetBackfillRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\xbb\x01\n\x14ListBackfillsRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"t\n\x15ListBackfillsResponse\x12\x33\n\tbackfills\x18\x01 \x03(\x0b\x32\x15.ordinaut.v1.BackfillR\tbackfills\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9b\x01\n\x15\x43\x61ncelBackfillRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12%\n\x0b\x63\x61ncel_runs\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\ncancelRuns\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId2\xaf\x15\n\x0bTaskService\x12v\n\nCreateTask\x12\x1e.ordinaut.v1.CreateTaskRequest\x1a\x11.ordinaut.v1.Task\"5\xda\x41\x0ctask,task_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tasks:\x04task\x12\x90\x01\n\x10\x42\x61tchCreateTasks\x12$.ordinaut.v1.BatchCreateTasksRequest\x1a%.ordinaut.v1.BatchCreateTasksResponse\"/\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/tasks:batchCreate:\x01*\x12\x83\x01\n\x0cValidateTask\x12 .ordinaut.v1.ValidateTaskRequest\x1a\x11.ordinaut.v1.Task\">\xda\x41\x0ctask,task_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1a\"\x12/v1/tasks:validate:\x04task\x12\x97\x01\n\x0fPreviewSchedule\x12#.ordinaut.v1.PreviewScheduleRequest\x1a$.ordinaut.v1.PreviewScheduleResponse\"9\xda\x41\x08schedule\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/schedules:preview:\x01*\x12\x97\x01\n\x0f\x45xplainSchedule\x12#.ordinaut.v1.ExplainScheduleRequest\x1a$.ordinaut.v1.ExplainScheduleResponse\"9\xda\x41\x08schedule\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/schedules:explain:\x01*\x12\x82\x01\n\x0cSimulateTask\x12 .ordinaut.v1.SimulateTaskRequest\x1a!.ordinaut.v1.SimulateTaskResponse\"+\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x17\"\x12/v1/tasks:simulate:\x01*0\x01\x12j\n\x07GetTask\x12\x1b.ordinaut.v1.GetTaskRequest\x1a\x11.ordinaut.v1.Task\"/\xda\x41\x04name\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tasks/*}\x12k\n\tListTasks\x12\x1d.ordinaut.v1.ListTasksRequest\x1a\x1e.ordinaut.v1.ListTasksResponse\"\x1f\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tasks\x12\x9d\x01\n\x0fListOccurrences\x12#.ordinaut.v1.ListOccurrencesRequest\x1a$.ordinaut.v1.ListOccurrencesResponse\"?\xda\x41\x06parent\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=tasks/*}/occurrences\x12\x88\x01\n\nUpdateTask\x12\x1e.ordinaut.v1.UpdateTaskRequest\x1a\x11.ordinaut.v1.Task\"G\xda\x41\x10task,update_mask\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{task.name=tasks/*}:\x04task\x12v\n\nDeleteTask\x12\x1e.ordinaut.v1.DeleteTaskRequest\x1a\x16.google.protobuf.Empty\"0\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tasks/*}\x12x\n\tPauseTask\x12\x1d.ordinaut.v1.PauseTaskRequest\x1a\x11.ordinaut.v1.Task\"9\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=tasks/*}:pause:\x01*\x12{\n\nResumeTask\x12\x1e.ordinaut.v1.ResumeTaskRequest\x1a\x11.ordinaut.v1.Task\":\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=tasks/*}:resume:\x01*\x12\x92\x01\n\x0eSkipOccurrence\x12\".ordinaut.v1.SkipOccurrenceRequest\x1a\x17.ordinaut.v1.Occurrence\"C\xda\x41\x0fname,occurrence\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/{name=tasks/*}:skip:\x01*\x12{\n\nSnoozeTask\x12\x1e.ordinaut.v1.SnoozeTaskRequest\x1a\x11.ordinaut.v1.Task\":\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=tasks/*}:snooze:\x01*\x12\xaa\x01\n\x0e\x43reateBackfill\x12\".ordinaut.v1.CreateBackfillRequest\x1a\x15.ordinaut.v1.Backfill\"]\xda\x41\x1bparent,backfill,backfill_id\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02*\"\x1e/v1/{parent=tasks/*}/backfills:\x08\x62\x61\x63kfill\x12\x82\x01\n\x0bGetBackfill\x12\x1f.ordinaut.v1.GetBackfillRequest\x1a\x15.ordinaut.v1.Backfill\";\xda\x41\x04name\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=tasks/*/backfills/*}\x12\x95\x01\n\rListBackfills\x12!.ordinaut.v1.ListBackfillsRequest\x1a\".ordinaut.v1.ListBackfillsResponse\"=\xda\x41\x06parent\x8a\xb5\x18\ntasks:read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=tasks/*}/backfills\x12\x93\x01\n\x0e\x43\x61ncelBackfill\x12\".ordinaut.v1.CancelBackfillRequest\x1a\x15.ordinaut.v1.Backfill\"F\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02*\"%/v1/{name=tasks/*/backfills/*}:cancel:\x01*\x12q\n\x07RunTask\x12\x1b.ordinaut.v1.RunTaskRequest\x1a\x10.ordinaut.v1.Run\"7\xda\x41\x04name\x8a\xb5\x18\x0btasks:write\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/{name=tasks/*}:run:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -103,12 +103,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTOCCURRENCESREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
   _globals['_LISTOCCURRENCESREQUEST'].fields_by_name['order_by']._loaded_options = None
   _globals['_LISTOCCURRENCESREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
-  _globals['_EXPLAINOCCURRENCEREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_EXPLAINOCCURRENCEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
-  _globals['_EXPLAINOCCURRENCEREQUEST'].fields_by_name['time']._loaded_options = None
-  _globals['_EXPLAINOCCURRENCEREQUEST'].fields_by_name['time']._serialized_options = b'\342A\001\001'
-  _globals['_EXPLAINOCCURRENCEREQUEST'].fields_by_name['language']._loaded_options = None
-  _globals['_EXPLAINOCCURRENCEREQUEST'].fields_by_name['language']._serialized_options = b'\342A\001\001'
   _globals['_UPDATETASKREQUEST'].fields_by_name['task']._loaded_options = None
   _globals['_UPDATETASKREQUEST'].fields_by_name['task']._serialized_options = b'\342A\001\002'
   _globals['_UPDATETASKREQUEST'].fields_by_name['update_mask']._loaded_options = None
@@ -153,6 +147,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNTASKREQUEST'].fields_by_name['priority']._serialized_options = b'\342A\001\001'
   _globals['_RUNTASKREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RUNTASKREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['backfill']._loaded_options = None
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['backfill']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['backfill_id']._loaded_options = None
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['backfill_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEBACKFILLREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_GETBACKFILLREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETBACKFILLREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTBACKFILLSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
+  _globals['_CANCELBACKFILLREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_CANCELBACKFILLREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_CANCELBACKFILLREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CANCELBACKFILLREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001'
+  _globals['_CANCELBACKFILLREQUEST'].fields_by_name['cancel_runs']._loaded_options = None
+  _globals['_CANCELBACKFILLREQUEST'].fields_by_name['cancel_runs']._serialized_options = b'\342A\001\001'
+  _globals['_CANCELBACKFILLREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CANCELBACKFILLREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_TASKSERVICE'].methods_by_name['CreateTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['CreateTask']._serialized_options = b'\332A\014task,task_id\212\265\030\013tasks:write\202\323\344\223\002\021\"\t/v1/tasks:\004task'
   _globals['_TASKSERVICE'].methods_by_name['BatchCreateTasks']._loaded_options = None
@@ -171,8 +195,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKSERVICE'].methods_by_name['ListTasks']._serialized_options = b'\212\265\030\ntasks:read\202\323\344\223\002\013\022\t/v1/tasks'
   _globals['_TASKSERVICE'].methods_by_name['ListOccurrences']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['ListOccurrences']._serialized_options = b'\332A\006parent\212\265\030\ntasks:read\202\323\344\223\002\"\022 /v1/{parent=tasks/*}/occurrences'
-  _globals['_TASKSERVICE'].methods_by_name['ExplainOccurrence']._loaded_options = None
-  _globals['_TASKSERVICE'].methods_by_name['ExplainOccurrence']._serialized_options = b'\332A\tname,time\212\265\030\ntasks:read\202\323\344\223\002\034\022\032/v1/{name=tasks/*}:explain'
   _globals['_TASKSERVICE'].methods_by_name['UpdateTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['UpdateTask']._serialized_options = b'\332A\020task,update_mask\212\265\030\013tasks:write\202\323\344\223\002\0372\027/v1/{task.name=tasks/*}:\004task'
   _globals['_TASKSERVICE'].methods_by_name['DeleteTask']._loaded_options = None
@@ -185,54 +207,70 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKSERVICE'].methods_by_name['SkipOccurrence']._serialized_options = b'\332A\017name,occurrence\212\265\030\013tasks:write\202\323\344\223\002\034\"\027/v1/{name=tasks/*}:skip:\001*'
   _globals['_TASKSERVICE'].methods_by_name['SnoozeTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['SnoozeTask']._serialized_options = b'\332A\004name\212\265\030\013tasks:write\202\323\344\223\002\036\"\031/v1/{name=tasks/*}:snooze:\001*'
+  _globals['_TASKSERVICE'].methods_by_name['CreateBackfill']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['CreateBackfill']._serialized_options = b'\332A\033parent,backfill,backfill_id\212\265\030\013tasks:write\202\323\344\223\002*\"\036/v1/{parent=tasks/*}/backfills:\010backfill'
+  _globals['_TASKSERVICE'].methods_by_name['GetBackfill']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['GetBackfill']._serialized_options = b'\332A\004name\212\265\030\ntasks:read\202\323\344\223\002 \022\036/v1/{name=tasks/*/backfills/*}'
+  _globals['_TASKSERVICE'].methods_by_name['ListBackfills']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['ListBackfills']._serialized_options = b'\332A\006parent\212\265\030\ntasks:read\202\323\344\223\002 \022\036/v1/{parent=tasks/*}/backfills'
+  _globals['_TASKSERVICE'].methods_by_name['CancelBackfill']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['CancelBackfill']._serialized_options = b'\332A\004name\212\265\030\013tasks:write\202\323\344\223\002*\"%/v1/{name=tasks/*/backfills/*}:cancel:\001*'
   _globals['_TASKSERVICE'].methods_by_name['RunTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['RunTask']._serialized_options = b'\332A\004name\212\265\030\013tasks:write\202\323\344\223\002\033\"\026/v1/{name=tasks/*}:run:\001*'
-  _globals['_CREATETASKREQUEST']._serialized_start=515
-  _globals['_CREATETASKREQUEST']._serialized_end=647
-  _globals['_BATCHCREATETASKSREQUEST']._serialized_start=650
-  _globals['_BATCHCREATETASKSREQUEST']._serialized_end=778
-  _globals['_BATCHCREATETASKSRESPONSE']._serialized_start=780
-  _globals['_BATCHCREATETASKSRESPONSE']._serialized_end=847
-  _globals['_VALIDATETASKREQUEST']._serialized_start=849
-  _globals['_VALIDATETASKREQUEST']._serialized_end=946
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=949
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1123
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1126
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1290
-  _globals['_EXPLAINSCHEDULEREQUEST']._serialized_start=1292
-  _globals['_EXPLAINSCHEDULEREQUEST']._serialized_end=1407
-  _globals['_EXPLAINSCHEDULERESPONSE']._serialized_start=1409
-  _globals['_EXPLAINSCHEDULERESPONSE']._serialized_end=1532
-  _globals['_SIMULATETASKREQUEST']._serialized_start=1535
-  _globals['_SIMULATETASKREQUEST']._serialized_end=1966
-  _globals['_SIMULATETASKRESPONSE']._serialized_start=1969
-  _globals['_SIMULATETASKRESPONSE']._serialized_end=2117
-  _globals['_GETTASKREQUEST']._serialized_start=2119
-  _globals['_GETTASKREQUEST']._serialized_end=2161
-  _globals['_LISTTASKSREQUEST']._serialized_start=2164
-  _globals['_LISTTASKSREQUEST']._serialized_end=2317
-  _globals['_LISTTASKSRESPONSE']._serialized_start=2319
-  _globals['_LISTTASKSRESPONSE']._serialized_end=2419
-  _globals['_LISTOCCURRENCESREQUEST']._serialized_start=2422
-  _globals['_LISTOCCURRENCESREQUEST']._serialized_end=2611
-  _globals['_LISTOCCURRENCESRESPONSE']._serialized_start=2613
-  _globals['_LISTOCCURRENCESRESPONSE']._serialized_end=2737
-  _globals['_EXPLAINOCCURRENCEREQUEST']._serialized_start=2740
-  _globals['_EXPLAINOCCURRENCEREQUEST']._serialized_end=2880
-  _globals['_UPDATETASKREQUEST']._serialized_start=2883
-  _globals['_UPDATETASKREQUEST']._serialized_end=3051
-  _globals['_DELETETASKREQUEST']._serialized_start=3053
-  _globals['_DELETETASKREQUEST']._serialized_end=3161
-  _globals['_PAUSETASKREQUEST']._serialized_start=3163
-  _globals['_PAUSETASKREQUEST']._serialized_end=3274
-  _globals['_RESUMETASKREQUEST']._serialized_start=3276
-  _globals['_RESUMETASKREQUEST']._serialized_end=3358
-  _globals['_SKIPOCCURRENCEREQUEST']._serialized_start=3361
-  _globals['_SKIPOCCURRENCEREQUEST']._serialized_end=3515
-  _globals['_SNOOZETASKREQUEST']._serialized_start=3518
-  _globals['_SNOOZETASKREQUEST']._serialized_end=3718
-  _globals['_RUNTASKREQUEST']._serialized_start=3721
-  _globals['_RUNTASKREQUEST']._serialized_end=3954
-  _globals['_TASKSERVICE']._serialized_start=3957
-  _globals['_TASKSERVICE']._serialized_end=6243
+  _globals['_CREATETASKREQUEST']._serialized_start=512
+  _globals['_CREATETASKREQUEST']._serialized_end=644
+  _globals['_BATCHCREATETASKSREQUEST']._serialized_start=647
+  _globals['_BATCHCREATETASKSREQUEST']._serialized_end=775
+  _globals['_BATCHCREATETASKSRESPONSE']._serialized_start=777
+  _globals['_BATCHCREATETASKSRESPONSE']._serialized_end=844
+  _globals['_VALIDATETASKREQUEST']._serialized_start=846
+  _globals['_VALIDATETASKREQUEST']._serialized_end=943
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=946
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1120
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1123
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1287
+  _globals['_EXPLAINSCHEDULEREQUEST']._serialized_start=1289
+  _globals['_EXPLAINSCHEDULEREQUEST']._serialized_end=1404
+  _globals['_EXPLAINSCHEDULERESPONSE']._serialized_start=1406
+  _globals['_EXPLAINSCHEDULERESPONSE']._serialized_end=1529
+  _globals['_SIMULATETASKREQUEST']._serialized_start=1532
+  _globals['_SIMULATETASKREQUEST']._serialized_end=1963
+  _globals['_SIMULATETASKRESPONSE']._serialized_start=1966
+  _globals['_SIMULATETASKRESPONSE']._serialized_end=2114
+  _globals['_GETTASKREQUEST']._serialized_start=2116
+  _globals['_GETTASKREQUEST']._serialized_end=2158
+  _globals['_LISTTASKSREQUEST']._serialized_start=2161
+  _globals['_LISTTASKSREQUEST']._serialized_end=2314
+  _globals['_LISTTASKSRESPONSE']._serialized_start=2316
+  _globals['_LISTTASKSRESPONSE']._serialized_end=2416
+  _globals['_LISTOCCURRENCESREQUEST']._serialized_start=2419
+  _globals['_LISTOCCURRENCESREQUEST']._serialized_end=2608
+  _globals['_LISTOCCURRENCESRESPONSE']._serialized_start=2610
+  _globals['_LISTOCCURRENCESRESPONSE']._serialized_end=2734
+  _globals['_UPDATETASKREQUEST']._serialized_start=2737
+  _globals['_UPDATETASKREQUEST']._serialized_end=2905
+  _globals['_DELETETASKREQUEST']._serialized_start=2907
+  _globals['_DELETETASKREQUEST']._serialized_end=3015
+  _globals['_PAUSETASKREQUEST']._serialized_start=3017
+  _globals['_PAUSETASKREQUEST']._serialized_end=3128
+  _globals['_RESUMETASKREQUEST']._serialized_start=3130
+  _globals['_RESUMETASKREQUEST']._serialized_end=3212
+  _globals['_SKIPOCCURRENCEREQUEST']._serialized_start=3215
+  _globals['_SKIPOCCURRENCEREQUEST']._serialized_end=3369
+  _globals['_SNOOZETASKREQUEST']._serialized_start=3372
+  _globals['_SNOOZETASKREQUEST']._serialized_end=3572
+  _globals['_RUNTASKREQUEST']._serialized_start=3575
+  _globals['_RUNTASKREQUEST']._serialized_end=3808
+  _globals['_CREATEBACKFILLREQUEST']._serialized_start=3811
+  _globals['_CREATEBACKFILLREQUEST']._serialized_end=4040
+  _globals['_GETBACKFILLREQUEST']._serialized_start=4042
+  _globals['_GETBACKFILLREQUEST']._serialized_end=4088
+  _globals['_LISTBACKFILLSREQUEST']._serialized_start=4091
+  _globals['_LISTBACKFILLSREQUEST']._serialized_end=4278
+  _globals['_LISTBACKFILLSRESPONSE']._serialized_start=4280
+  _globals['_LISTBACKFILLSRESPONSE']._serialized_end=4396
+  _globals['_CANCELBACKFILLREQUEST']._serialized_start=4399
+  _globals['_CANCELBACKFILLREQUEST']._serialized_end=4554
+  _globals['_TASKSERVICE']._serialized_start=4557
+  _globals['_TASKSERVICE']._serialized_end=7292
 # @@protoc_insertion_point(module_scope)

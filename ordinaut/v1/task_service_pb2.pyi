@@ -12,6 +12,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.type import interval_pb2 as _interval_pb2
+from ordinaut.v1 import backfill_pb2 as _backfill_pb2
 from ordinaut.v1 import occurrence_pb2 as _occurrence_pb2
 from ordinaut.v1 import schedule_pb2 as _schedule_pb2
 from ordinaut.v1 import simulation_pb2 as _simulation_pb2
@@ -472,7 +473,7 @@ class ListOccurrencesRequest(_message.Message):
     """From the previous page."""
     filter: _builtins.str
     """AIP-160, over `outcome`, `time` (when it was due, for events and manual runs when it was recorded), `trigger`, `reason`,
-    `run`, `create_time`: `outcome = MISSED AND time >= "2026-05-01T00:00:00Z"`.
+    `run`, `backfill`, `create_time`: `outcome = MISSED AND time >= "2026-05-01T00:00:00Z"`.
     """
     order_by: _builtins.str
     """`time desc` (when unset) or `time`."""
@@ -520,38 +521,6 @@ class ListOccurrencesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListOccurrencesResponse: _TypeAlias = ListOccurrencesResponse  # noqa: Y015
-
-@_typing.final
-class ExplainOccurrenceRequest(_message.Message):
-    """Asks about a moment of a task."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
-    LANGUAGE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """`tasks/{task}`."""
-    language: _builtins.str
-    """`en` or `ro`; English when unset."""
-    @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
-        """When the task was due, or should have been."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
-        language: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "name", b"name", "time", b"time"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ExplainOccurrenceRequest: _TypeAlias = ExplainOccurrenceRequest  # noqa: Y015
 
 @_typing.final
 class UpdateTaskRequest(_message.Message):
@@ -788,3 +757,165 @@ class RunTaskRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunTaskRequest: _TypeAlias = RunTaskRequest  # noqa: Y015
+
+@_typing.final
+class CreateBackfillRequest(_message.Message):
+    """Asks for a backfill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    BACKFILL_FIELD_NUMBER: _builtins.int
+    BACKFILL_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`tasks/{task}`."""
+    backfill_id: _builtins.str
+    """`[a-z][a-z0-9-]{0,62}`; empty: one is made."""
+    validate_only: _builtins.bool
+    """A dry run: the answer has the counts and the first moments, and nothing is stored."""
+    request_id: _builtins.str
+    """A text of at most 64 characters that makes the call repeatable for 24 hours."""
+    @_builtins.property
+    def backfill(self) -> _backfill_pb2.Backfill:
+        """The backfill."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        backfill: _backfill_pb2.Backfill | None = ...,
+        backfill_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "backfill_id", b"backfill_id", "parent", b"parent", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateBackfillRequest: _TypeAlias = CreateBackfillRequest  # noqa: Y015
+
+@_typing.final
+class GetBackfillRequest(_message.Message):
+    """Names a backfill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`tasks/{task}/backfills/{backfill}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBackfillRequest: _TypeAlias = GetBackfillRequest  # noqa: Y015
+
+@_typing.final
+class ListBackfillsRequest(_message.Message):
+    """Asks for a page of a task's backfills."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`tasks/{task}`."""
+    page_size: _builtins.int
+    """At most 1000; 50 when unset."""
+    page_token: _builtins.str
+    """From the previous page."""
+    filter: _builtins.str
+    """AIP-160, over `name`, `state`, `reprocess`, `create_time`."""
+    order_by: _builtins.str
+    """`create_time desc` (when unset), `name`, each with or without ` desc`."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBackfillsRequest: _TypeAlias = ListBackfillsRequest  # noqa: Y015
+
+@_typing.final
+class ListBackfillsResponse(_message.Message):
+    """A page of a task's backfills."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKFILLS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def backfills(self) -> _containers.RepeatedCompositeFieldContainer[_backfill_pb2.Backfill]:
+        """As ordered."""
+
+    def __init__(
+        self,
+        *,
+        backfills: _abc.Iterable[_backfill_pb2.Backfill] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfills", b"backfills", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBackfillsResponse: _TypeAlias = ListBackfillsResponse  # noqa: Y015
+
+@_typing.final
+class CancelBackfillRequest(_message.Message):
+    """Names a backfill to cancel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CANCEL_RUNS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`tasks/{task}/backfills/{backfill}`."""
+    reason: _builtins.str
+    """Kept as state_reason, and with the runs that are cancelled."""
+    cancel_runs: _builtins.bool
+    """Cancels its live runs as well."""
+    request_id: _builtins.str
+    """A text of at most 64 characters that makes the call repeatable for 24 hours."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        cancel_runs: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_runs", b"cancel_runs", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelBackfillRequest: _TypeAlias = CancelBackfillRequest  # noqa: Y015

@@ -4,7 +4,7 @@ import grpc
 import warnings
 
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
-from ordinaut.v1 import explanation_pb2 as ordinaut_dot_v1_dot_explanation__pb2
+from ordinaut.v1 import backfill_pb2 as ordinaut_dot_v1_dot_backfill__pb2
 from ordinaut.v1 import occurrence_pb2 as ordinaut_dot_v1_dot_occurrence__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
@@ -86,11 +86,6 @@ class TaskServiceStub:
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.FromString,
                 _registered_method=True)
-        self.ExplainOccurrence = channel.unary_unary(
-                '/ordinaut.v1.TaskService/ExplainOccurrence',
-                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.SerializeToString,
-                response_deserializer=ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.FromString,
-                _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/UpdateTask',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
@@ -120,6 +115,26 @@ class TaskServiceStub:
                 '/ordinaut.v1.TaskService/SnoozeTask',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.SnoozeTaskRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__pb2.Task.FromString,
+                _registered_method=True)
+        self.CreateBackfill = channel.unary_unary(
+                '/ordinaut.v1.TaskService/CreateBackfill',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.CreateBackfillRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_backfill__pb2.Backfill.FromString,
+                _registered_method=True)
+        self.GetBackfill = channel.unary_unary(
+                '/ordinaut.v1.TaskService/GetBackfill',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.GetBackfillRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_backfill__pb2.Backfill.FromString,
+                _registered_method=True)
+        self.ListBackfills = channel.unary_unary(
+                '/ordinaut.v1.TaskService/ListBackfills',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListBackfillsRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListBackfillsResponse.FromString,
+                _registered_method=True)
+        self.CancelBackfill = channel.unary_unary(
+                '/ordinaut.v1.TaskService/CancelBackfill',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.CancelBackfillRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_backfill__pb2.Backfill.FromString,
                 _registered_method=True)
         self.RunTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/RunTask',
@@ -213,15 +228,6 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ExplainOccurrence(self, request, context):
-        """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
-        the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
-        Errors: NOT_FOUND, INVALID_ARGUMENT.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def UpdateTask(self, request, context):
         """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
         Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH).
@@ -269,6 +275,41 @@ class TaskServiceServicer:
         start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
         Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
         occurrence that is to run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateBackfill(self, request, context):
+        """Begins to run a stretch of the task's past. With `validate_only` nothing is stored, and the answer tells what would
+        run. A task may have ten under way.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (also: no moment of the schedule lies in the range, or more than 50 000),
+        ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) when the task changes meanwhile,
+        UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBackfill(self, request, context):
+        """Reads one backfill with its progress.
+        Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBackfills(self, request, context):
+        """Lists a task's backfills, the newest first.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelBackfill(self, request, context):
+        """Has a backfill start nothing more; its live runs go on unless they are to be cancelled too.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (BACKFILL_STATE) when it has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,11 +372,6 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.SerializeToString,
             ),
-            'ExplainOccurrence': grpc.unary_unary_rpc_method_handler(
-                    servicer.ExplainOccurrence,
-                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.FromString,
-                    response_serializer=ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.SerializeToString,
-            ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.UpdateTaskRequest.FromString,
@@ -365,6 +401,26 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.SnoozeTask,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.SnoozeTaskRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__pb2.Task.SerializeToString,
+            ),
+            'CreateBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBackfill,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.CreateBackfillRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_backfill__pb2.Backfill.SerializeToString,
+            ),
+            'GetBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBackfill,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.GetBackfillRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_backfill__pb2.Backfill.SerializeToString,
+            ),
+            'ListBackfills': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackfills,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListBackfillsRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListBackfillsResponse.SerializeToString,
+            ),
+            'CancelBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelBackfill,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.CancelBackfillRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_backfill__pb2.Backfill.SerializeToString,
             ),
             'RunTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RunTask,
@@ -628,33 +684,6 @@ class TaskService:
             _registered_method=True)
 
     @staticmethod
-    def ExplainOccurrence(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/ordinaut.v1.TaskService/ExplainOccurrence',
-            ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.SerializeToString,
-            ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def UpdateTask(request,
             target,
             options=(),
@@ -806,6 +835,114 @@ class TaskService:
             '/ordinaut.v1.TaskService/SnoozeTask',
             ordinaut_dot_v1_dot_task__service__pb2.SnoozeTaskRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/CreateBackfill',
+            ordinaut_dot_v1_dot_task__service__pb2.CreateBackfillRequest.SerializeToString,
+            ordinaut_dot_v1_dot_backfill__pb2.Backfill.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/GetBackfill',
+            ordinaut_dot_v1_dot_task__service__pb2.GetBackfillRequest.SerializeToString,
+            ordinaut_dot_v1_dot_backfill__pb2.Backfill.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBackfills(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/ListBackfills',
+            ordinaut_dot_v1_dot_task__service__pb2.ListBackfillsRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__service__pb2.ListBackfillsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/CancelBackfill',
+            ordinaut_dot_v1_dot_task__service__pb2.CancelBackfillRequest.SerializeToString,
+            ordinaut_dot_v1_dot_backfill__pb2.Backfill.FromString,
             options,
             channel_credentials,
             insecure,

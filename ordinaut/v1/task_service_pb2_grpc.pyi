@@ -6,7 +6,7 @@ Tasks."""
 from collections import abc as _abc
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
-from ordinaut.v1 import explanation_pb2 as _explanation_pb2
+from ordinaut.v1 import backfill_pb2 as _backfill_pb2
 from ordinaut.v1 import occurrence_pb2 as _occurrence_pb2
 from ordinaut.v1 import run_pb2 as _run_pb2
 from ordinaut.v1 import task_pb2 as _task_pb2
@@ -84,11 +84,6 @@ class TaskServiceStub:
     stand in one entry.
     Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
     """
-    ExplainOccurrence: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ExplainOccurrenceRequest, _explanation_pb2.OccurrenceExplanation]
-    """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
-    the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
-    Errors: NOT_FOUND, INVALID_ARGUMENT.
-    """
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_pb2.Task]
     """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
     Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH).
@@ -116,6 +111,25 @@ class TaskServiceStub:
     start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
     Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
     occurrence that is to run.
+    """
+    CreateBackfill: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CreateBackfillRequest, _backfill_pb2.Backfill]
+    """Begins to run a stretch of the task's past. With `validate_only` nothing is stored, and the answer tells what would
+    run. A task may have ten under way.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (also: no moment of the schedule lies in the range, or more than 50 000),
+    ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) when the task changes meanwhile,
+    UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+    """
+    GetBackfill: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetBackfillRequest, _backfill_pb2.Backfill]
+    """Reads one backfill with its progress.
+    Errors: NOT_FOUND.
+    """
+    ListBackfills: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListBackfillsRequest, _task_service_pb2.ListBackfillsResponse]
+    """Lists a task's backfills, the newest first.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+    """
+    CancelBackfill: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CancelBackfillRequest, _backfill_pb2.Backfill]
+    """Has a backfill start nothing more; its live runs go on unless they are to be cancelled too.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (BACKFILL_STATE) when it has ended.
     """
     RunTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RunTaskRequest, _run_pb2.Run]
     """Starts a run now, beside the schedule.
@@ -174,11 +188,6 @@ class TaskServiceAsyncStub(TaskServiceStub):
     stand in one entry.
     Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
     """
-    ExplainOccurrence: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ExplainOccurrenceRequest, _explanation_pb2.OccurrenceExplanation]  # type: ignore[assignment]
-    """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
-    the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
-    Errors: NOT_FOUND, INVALID_ARGUMENT.
-    """
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
     """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
     Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH).
@@ -206,6 +215,25 @@ class TaskServiceAsyncStub(TaskServiceStub):
     start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
     Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
     occurrence that is to run.
+    """
+    CreateBackfill: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CreateBackfillRequest, _backfill_pb2.Backfill]  # type: ignore[assignment]
+    """Begins to run a stretch of the task's past. With `validate_only` nothing is stored, and the answer tells what would
+    run. A task may have ten under way.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (also: no moment of the schedule lies in the range, or more than 50 000),
+    ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) when the task changes meanwhile,
+    UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+    """
+    GetBackfill: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetBackfillRequest, _backfill_pb2.Backfill]  # type: ignore[assignment]
+    """Reads one backfill with its progress.
+    Errors: NOT_FOUND.
+    """
+    ListBackfills: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListBackfillsRequest, _task_service_pb2.ListBackfillsResponse]  # type: ignore[assignment]
+    """Lists a task's backfills, the newest first.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+    """
+    CancelBackfill: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CancelBackfillRequest, _backfill_pb2.Backfill]  # type: ignore[assignment]
+    """Has a backfill start nothing more; its live runs go on unless they are to be cancelled too.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (BACKFILL_STATE) when it has ended.
     """
     RunTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RunTaskRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Starts a run now, beside the schedule.
@@ -317,17 +345,6 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def ExplainOccurrence(
-        self,
-        request: _task_service_pb2.ExplainOccurrenceRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_explanation_pb2.OccurrenceExplanation, _abc.Awaitable[_explanation_pb2.OccurrenceExplanation]]:
-        """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
-        the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
-        Errors: NOT_FOUND, INVALID_ARGUMENT.
-        """
-
-    @_abc_1.abstractmethod
     def UpdateTask(
         self,
         request: _task_service_pb2.UpdateTaskRequest,
@@ -389,6 +406,49 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
         Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
         occurrence that is to run.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateBackfill(
+        self,
+        request: _task_service_pb2.CreateBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.Backfill, _abc.Awaitable[_backfill_pb2.Backfill]]:
+        """Begins to run a stretch of the task's past. With `validate_only` nothing is stored, and the answer tells what would
+        run. A task may have ten under way.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (also: no moment of the schedule lies in the range, or more than 50 000),
+        ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) when the task changes meanwhile,
+        UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def GetBackfill(
+        self,
+        request: _task_service_pb2.GetBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.Backfill, _abc.Awaitable[_backfill_pb2.Backfill]]:
+        """Reads one backfill with its progress.
+        Errors: NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBackfills(
+        self,
+        request: _task_service_pb2.ListBackfillsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.ListBackfillsResponse, _abc.Awaitable[_task_service_pb2.ListBackfillsResponse]]:
+        """Lists a task's backfills, the newest first.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+        """
+
+    @_abc_1.abstractmethod
+    def CancelBackfill(
+        self,
+        request: _task_service_pb2.CancelBackfillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backfill_pb2.Backfill, _abc.Awaitable[_backfill_pb2.Backfill]]:
+        """Has a backfill start nothing more; its live runs go on unless they are to be cancelled too.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (BACKFILL_STATE) when it has ended.
         """
 
     @_abc_1.abstractmethod

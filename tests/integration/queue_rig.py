@@ -22,8 +22,6 @@ CREATE OR REPLACE FUNCTION clock_now() RETURNS timestamptz LANGUAGE plpgsql STAB
 BEGIN
   RETURN (SELECT moment FROM test_clock);
 END $$;
-"""
-INHABITANTS = """
 INSERT INTO project (name) VALUES ('default'), ('other');
 INSERT INTO agent (project, name, scopes, create_time) VALUES ('default', 'alice', '{admin}', clock_timestamp());
 """
@@ -58,13 +56,9 @@ class Rig:
         self.now = BEGINNING
 
     async def prepare(self) -> None:
-        """Puts the clock under the test's control; two projects and an agent."""
-        await self.take_clock()
-        await self.execute(INHABITANTS)
-
-    async def take_clock(self) -> None:
         """Puts the clock under the test's control."""
-        await self.execute(SKEWABLE_CLOCK)
+        async with self.database.connection() as connection:
+            await connection.execute(SKEWABLE_CLOCK)
 
     async def turn_clock(self, **by: float) -> None:
         """Moves the database's clock, as `timedelta(**by)`."""
@@ -144,6 +138,14 @@ class Rig:
                 ends=not triggers,
             )
         return made.uid
+
+    async def schedule(self, task: UUID) -> dict[str, Any]:
+        """The stored schedule of a task's present version."""
+        text = await self.value(
+            "SELECT v.schedule::text FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = t.version "
+            "WHERE t.uid = $1", task,
+        )  # fmt: skip
+        return dict(json.loads(text))
 
     async def queue(
         self, count: int, *, of: UUID | None = None, priority: int = 5, state: str = "READY", ready_in: float = 0

@@ -35,6 +35,11 @@ class Clockwork:
             while await self._turns[name]():
                 pass
 
+    async def backfill(self) -> None:
+        """Moves backfills on until none may enqueue."""
+        while await self._turns["backfill"]():
+            pass
+
 
 class NoStream:
     """Redis that is away."""
@@ -93,6 +98,16 @@ def instants(schedule: dict[str, Any], after: datetime, until: datetime) -> list
     while instant is not None and instant.time <= until:
         found.append(instant.time)
         instant, state = compiled.next(instant.time, state)
+    return found
+
+
+def open_instants(schedule: CompiledSchedule, after: datetime, until: datetime) -> list[datetime]:
+    """The oracle for what is to run: every instant in (after, until] that is not excluded."""
+    found: list[datetime] = []
+    instant, state = schedule.next_open(after)
+    while instant is not None and instant.time <= until:
+        found.append(instant.time)
+        instant, state = schedule.next_open(instant.time, state)
     return found
 
 

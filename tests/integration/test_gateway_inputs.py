@@ -70,6 +70,12 @@ def mocked(**mock: Any) -> dict[str, Any]:
     return {"task": "tasks/one", "mocks": [mock]}
 
 
+def backfill(**fields: Any) -> dict[str, Any]:
+    """A CreateBackfill request for the task that is due every minute."""
+    return {"parent": "tasks/one", "backfill": fields}
+
+
+PAST = {"after_time": "2026-01-01T00:00:00Z"}
 ROWS = [
     Row("2^53 is too large for JSON", "PutStateEntry", entry(2**53), "INTEGER_PRECISION", "entry.value"),
     Row("1e300 has no exact digits", "PublishEvent", event(data={"x": 1e300}), "INTEGER_PRECISION", "event.data.x"),
@@ -164,6 +170,36 @@ ROWS = [
     Row("10^5 mocks", "SimulateRun", {"task": "tasks/one", "mocks": [{"step": "a"}] * 100_000}, "TOO_LARGE", "mocks"),
     Row("a recording that is none", "SimulateRun", {"task": "tasks/one", "recording": "runs/x"}, "NAME_INVALID",
         "recording"),
+    Row("a backfill that begins nowhere", "CreateBackfill", backfill(until_time="2026-01-01T00:00:00Z"),
+        "FIELD_REQUIRED", "backfill.after_time"),
+    Row("a backfill of the future", "CreateBackfill", backfill(**PAST, until_time="2199-01-01T00:00:00Z"),
+        "FIELD_INVALID", "backfill.until_time"),
+    Row("a backfill that ends before it begins", "CreateBackfill",
+        backfill(**PAST, until_time="2025-01-01T00:00:00Z"), "FIELD_INVALID", "backfill.until_time"),
+    Row("a backfill from before all schedules", "CreateBackfill", backfill(after_time="1969-01-01T00:00:00Z"),
+        "FIELD_INVALID", "backfill.after_time"),
+    Row("a backfill of no moment", "CreateBackfill", backfill(**PAST, until_time="2026-01-01T00:00:30Z"),
+        "FIELD_INVALID", "backfill.until_time"),
+    Row("a backfill of a million moments", "CreateBackfill",
+        backfill(after_time="2024-01-01T00:00:00Z", until_time="2026-01-01T00:00:00Z"), "TOO_LARGE",
+        "backfill.until_time"),
+    Row("a backfill of a task without a schedule", "CreateBackfill",
+        {**backfill(**PAST), "parent": "tasks/bare"}, "FIELD_INVALID", "backfill.until_time"),
+    Row("a backfill of a million at a time", "CreateBackfill", backfill(**PAST, parallelism=1_000_000),
+        "FIELD_INVALID", "backfill.parallelism"),
+    Row("a backfill of no priority", "CreateBackfill", backfill(**PAST, priority=-1), "FIELD_INVALID",
+        "backfill.priority"),
+    Row("a backfill with large params", "CreateBackfill", backfill(**PAST, params={"x": "y" * 70_000}), "TOO_LARGE",
+        "backfill.params"),
+    Row("a backfill in a state of one's choice", "CreateBackfill", backfill(**PAST, state="COMPLETED"),
+        "FIELD_NOT_WRITABLE", "backfill.state"),
+    Row("a backfill of another name", "CreateBackfill", backfill(**PAST, name="tasks/one/backfills/other"),
+        "NAME_INVALID", "backfill.name"),
+    Row("an id of a backfill with spaces", "CreateBackfill", {**backfill(**PAST), "backfill_id": "a b"},
+        "NAME_INVALID", "backfill_id"),
+    Row("a backfill without its task", "GetBackfill", {"name": "backfills/again"}, "NAME_INVALID", "name"),
+    Row("no such backfill", "GetBackfill", {"name": "tasks/one/backfills/none"}, "RESOURCE_NOT_FOUND",
+        code="NOT_FOUND"),
     Row("a preview from the year 1", "PreviewSchedule", {"schedule": MINUTELY, "after_time": "0001-01-01T00:00:00Z"},
         "FIELD_INVALID", "after_time"),
     Row("a preview from the year 2201", "PreviewSchedule",
@@ -189,10 +225,6 @@ ROWS = [
     Row("a simulated schedule that is none", "SimulateTask",
         simulation(task={"schedule": {"triggers": [{"cron": "* * *"}], "time_zone": "UTC"}}), "INVALID_CRON",
         "task.schedule.triggers[0].cron"),
-    Row("an explanation of the year 1", "ExplainOccurrence", {"name": "tasks/one", "time": "0001-01-01T00:00:00Z"},
-        "FIELD_INVALID", "time"),
-    Row("an explanation in Latin", "ExplainOccurrence", {"name": "tasks/one", "language": "la"}, "FIELD_INVALID",
-        "language"),
     Row("a topic with spaces", "PublishEvent", event(topic="a b"), "INVALID_TOPIC", "event.topic"),
     Row("a topic with a wildcard", "PublishEvent", event(topic="a.*"), "INVALID_TOPIC", "event.topic"),
     Row("the topic of all", "PublishEvent", event(topic="*"), "INVALID_TOPIC", "event.topic"),
@@ -218,7 +250,8 @@ ROWS = [
 async def system(postgres_url: str) -> AsyncIterator[GatewaySystem]:
     """One gateway for all of them: none of them changes anything."""
     async with fresh_database(postgres_url) as url, gateway_system(url) as started:
-        await started.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
+        await started.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(schedule=MINUTELY), task_id="one"))
+        await started.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="bare"))
         yield started
 
 

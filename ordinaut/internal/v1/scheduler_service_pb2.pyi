@@ -252,81 +252,81 @@ class SimulateResponse(_message.Message):
 Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015
 
 @_typing.final
-class LocateMomentRequest(_message.Message):
-    """A moment and a stored schedule."""
+class ListInstantsRequest(_message.Message):
+    """A stretch of time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
-    TASK_UID_FIELD_NUMBER: _builtins.int
-    task_uid: _builtins.str
-    """The uid of the task: what jitter depends on."""
+    AFTER_TIME_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many to answer with, at most 10 000."""
     @_builtins.property
     def schedule(self) -> _schedule_pb2.Schedule:
-        """The schedule."""
+        """A schedule that was stored."""
 
     @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
-        """The moment."""
+    def after_time(self) -> _timestamp_pb2.Timestamp:
+        """Exclusive."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Inclusive."""
 
     def __init__(
         self,
         *,
         schedule: _schedule_pb2.Schedule | None = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
-        task_uid: _builtins.str = ...,
+        after_time: _timestamp_pb2.Timestamp | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "schedule", b"schedule", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "task_uid", b"task_uid", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "count", b"count", "schedule", b"schedule", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LocateMomentRequest: _TypeAlias = LocateMomentRequest  # noqa: Y015
+Global___ListInstantsRequest: _TypeAlias = ListInstantsRequest  # noqa: Y015
 
 @_typing.final
-class LocateMomentResponse(_message.Message):
-    """The instants around a moment; excluded ones among them."""
+class ListInstantsResponse(_message.Message):
+    """The instants of a stretch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    AT_FIELD_NUMBER: _builtins.int
-    BEFORE_FIELD_NUMBER: _builtins.int
-    AFTER_FIELD_NUMBER: _builtins.int
-    EXCLUDED_FIELD_NUMBER: _builtins.int
-    BEFORE_TIME_FIELD_NUMBER: _builtins.int
-    excluded: _builtins.bool
-    """The day of the one at the moment is excluded."""
+    INSTANTS_US_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    more: _builtins.bool
+    """There are more."""
     @_builtins.property
-    def at(self) -> _schedule_pb2.Upcoming:
-        """The one that is due at the very moment."""
+    def instants_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Microseconds since 1970, rising."""
 
     @_builtins.property
-    def before(self) -> _schedule_pb2.Upcoming:
-        """The last one before it."""
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of each: its key without the generation, `cron:20261025T033000`."""
 
     @_builtins.property
-    def after(self) -> _schedule_pb2.Upcoming:
-        """The first one behind it."""
-
-    @_builtins.property
-    def before_time(self) -> _timestamp_pb2.Timestamp:
-        """When the one before is due, without its jitter."""
+    def violations(self) -> _containers.RepeatedCompositeFieldContainer[_violation_pb2.Violation]:
+        """Why they cannot be told."""
 
     def __init__(
         self,
         *,
-        at: _schedule_pb2.Upcoming | None = ...,
-        before: _schedule_pb2.Upcoming | None = ...,
-        after: _schedule_pb2.Upcoming | None = ...,
-        excluded: _builtins.bool = ...,
-        before_time: _timestamp_pb2.Timestamp | None = ...,
+        instants_us: _abc.Iterable[_builtins.int] | None = ...,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+        more: _builtins.bool = ...,
+        violations: _abc.Iterable[_violation_pb2.Violation] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time", "excluded", b"excluded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instants_us", b"instants_us", "keys", b"keys", "more", b"more", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LocateMomentResponse: _TypeAlias = LocateMomentResponse  # noqa: Y015
+Global___ListInstantsResponse: _TypeAlias = ListInstantsResponse  # noqa: Y015

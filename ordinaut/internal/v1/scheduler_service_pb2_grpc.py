@@ -40,15 +40,15 @@ class SchedulerServiceStub:
                 request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleResponse.FromString,
                 _registered_method=True)
-        self.LocateMoment = channel.unary_unary(
-                '/ordinaut.internal.v1.SchedulerService/LocateMoment',
-                request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentRequest.SerializeToString,
-                response_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentResponse.FromString,
-                _registered_method=True)
         self.Simulate = channel.unary_stream(
                 '/ordinaut.internal.v1.SchedulerService/Simulate',
                 request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateResponse.FromString,
+                _registered_method=True)
+        self.ListInstants = channel.unary_unary(
+                '/ordinaut.internal.v1.SchedulerService/ListInstants',
+                request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ListInstantsRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ListInstantsResponse.FromString,
                 _registered_method=True)
 
 
@@ -63,15 +63,16 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def LocateMoment(self, request, context):
-        """Where a moment lies in a stored schedule.
+    def Simulate(self, request, context):
+        """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Simulate(self, request, context):
-        """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer.
+    def ListInstants(self, request, context):
+        """Tells the instants of a stored schedule in a stretch of time, without excluded ones. Problems are data in the
+        answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,15 +86,15 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     request_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleRequest.FromString,
                     response_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleResponse.SerializeToString,
             ),
-            'LocateMoment': grpc.unary_unary_rpc_method_handler(
-                    servicer.LocateMoment,
-                    request_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentRequest.FromString,
-                    response_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentResponse.SerializeToString,
-            ),
             'Simulate': grpc.unary_stream_rpc_method_handler(
                     servicer.Simulate,
                     request_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateRequest.FromString,
                     response_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateResponse.SerializeToString,
+            ),
+            'ListInstants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInstants,
+                    request_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ListInstantsRequest.FromString,
+                    response_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ListInstantsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,33 +136,6 @@ class SchedulerService:
             _registered_method=True)
 
     @staticmethod
-    def LocateMoment(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/ordinaut.internal.v1.SchedulerService/LocateMoment',
-            ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentRequest.SerializeToString,
-            ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def Simulate(request,
             target,
             options=(),
@@ -178,6 +152,33 @@ class SchedulerService:
             '/ordinaut.internal.v1.SchedulerService/Simulate',
             ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateRequest.SerializeToString,
             ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInstants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.internal.v1.SchedulerService/ListInstants',
+            ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ListInstantsRequest.SerializeToString,
+            ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ListInstantsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,194 @@
+-- query create: A backfill of a locked task's present version; nothing when the id is taken.
+INSERT INTO backfill (
+  uid, task, id, task_version, generation, after_time, until_time, newest_first, reprocess, parallelism, priority,
+  params, state, position, turn_time, total, create_time)
+SELECT
+  fresh.uid, t.uid, coalesce(:id::text, fresh.uid::text), t.version, c.generation, :after_time::timestamptz,
+  :until_time::timestamptz, :newest_first::boolean, :reprocess, :parallelism, :priority, :params::jsonb, 'RUNNING',
+  CASE WHEN :newest_first THEN :until_time ELSE :after_time END, fresh.now, :total, fresh.now
+FROM (SELECT new_id() AS uid, clock_now() AS now) AS fresh
+JOIN task AS t ON t.uid = :task
+JOIN schedule_cursor AS c ON c.task = t.uid
+ON CONFLICT (task, id) DO NOTHING
+RETURNING id;
+
+-- query running: How many of a task's backfills are under way.
+SELECT count(*) FROM backfill WHERE task = :task AND state = 'RUNNING';
+
+-- fragment columns: What a backfill is read as.
+SELECT
+  b.uid, b.task, t.name AS task_name, b.id AS name, b.task_version, b.after_time, b.until_time, b.newest_first, b.reprocess,
+  b.parallelism, b.priority, b.params::text AS params,
+  CASE WHEN b.state = 'RUNNING' AND t.state = 'PAUSED' THEN 'PAUSED' ELSE b.state END AS state, b.state_reason,
+  b.total, b.enqueued, b.skipped, b.succeeded, b.failed, b.cancelled, b.create_time, b.end_time
+FROM backfill AS b
+JOIN task AS t ON t.uid = b.task
+
+-- query get: One backfill of a task.
+-- include columns
+WHERE b.task = :task AND b.id = :id;
+
+-- query list: A page of a task's backfills.
+-- include columns
+WHERE b.task = :task
+-- filter
+-- order
+LIMIT :size;
+
+-- query cancel: Ends one backfill of a task, or all of them when the id is NULL; what has ended stays as it is.
+WITH doomed AS MATERIALIZED (
+  SELECT uid FROM backfill
+  WHERE task = :task AND (:id::text IS NULL OR id = :id) AND state = 'RUNNING'
+  ORDER BY uid
+  FOR UPDATE
+)
+UPDATE backfill AS b
+SET state = 'CANCELLED', state_reason = :reason, position = NULL, end_time = clock_now()
+FROM doomed
+WHERE b.uid = doomed.uid
+RETURNING b.uid;
+
+-- query live_runs: Runs of a backfill whose end is not counted yet.
+SELECT run FROM backfill_run WHERE backfill = :backfill AND live ORDER BY run;
+
+-- query ledger_mark: Up to when a task's ledger is complete, and what its new keys begin with.
+SELECT task, generation, last_instant AS accounted FROM schedule_cursor WHERE task = :task;
+
+-- query take_turn: The backfill that has waited longest among those that may enqueue, kept from others for two seconds.
+-- It gives way to the clock: nothing is taken from a task while its cursor is about to be fired, planned or, inside
+-- the range, caught up. It tops up once a quarter of its runs has ended, so that it need not look at each end.
+WITH next AS MATERIALIZED (
+  SELECT b.uid
+  FROM backfill AS b
+  JOIN task AS t ON t.uid = b.task
+  JOIN schedule_cursor AS c ON c.task = b.task
+  WHERE b.state = 'RUNNING' AND b.position IS NOT NULL AND b.turn_time <= clock_now()
+    AND b.live * 4 <= b.parallelism * 3 AND t.state <> 'PAUSED'
+    AND (c.next_fire_time > clock_now()
+      OR c.next_fire_time < clock_now() - interval '5 seconds' AND c.last_instant >= b.until_time)
+  ORDER BY b.turn_time
+  LIMIT 1
+  FOR UPDATE OF b SKIP LOCKED
+)
+UPDATE backfill AS b
+SET turn_time = clock_now() + interval '2 seconds'
+FROM next, task_version AS v
+WHERE b.uid = next.uid AND v.task = b.task AND v.version = b.task_version
+RETURNING
+  b.uid, b.task, b.generation, b.after_time, b.until_time, b.newest_first, b.reprocess, b.parallelism, b.live,
+  b.position, b.total, v.schedule::text AS schedule;
+
+-- query lock: A backfill before it is moved on, unless it has moved or ended meanwhile; up to when its task's ledger is
+-- complete. The cursor's lock keeps the ledger as it is.
+SELECT b.live, c.last_instant AS accounted
+FROM backfill AS b
+JOIN schedule_cursor AS c ON c.task = b.task
+WHERE b.uid = :backfill AND b.position = :position AND b.state = 'RUNNING'
+FOR UPDATE OF b;
+
+-- query examine: Which instants of a task are to be run, in the given order, each with its row of the ledger.
+-- Collapsed rows never ran. What somebody skipped is left alone unless everything is to run. The last run of an
+-- occurrence is its own or the newest of those that took it up.
+SELECT
+  a.instant, o.key, coalesce(o.count, 0) > 1 AS collapsed,
+  CASE
+    WHEN a.instant > :accounted::timestamptz THEN false -- the clock is about to fire it
+    WHEN o.key IS NULL OR o.count > 1 OR :reprocess::text = 'ALL' THEN true
+    WHEN o.run IS NULL THEN o.outcome <> 'SKIPPED'
+    ELSE coalesce(fate.never_started, false)
+      OR :reprocess = 'FAILED' AND coalesce(fate.last_state IN ('FAILED', 'CANCELLED'), false)
+  END AS wanted
+FROM unnest(:instants::timestamptz[], :keys::text[]) WITH ORDINALITY AS a (instant, key, place)
+LEFT JOIN LATERAL (
+  SELECT x.key, x.count, x.outcome, x.run FROM occurrence AS x WHERE x.task = :task AND x.instant = a.instant
+  UNION ALL -- newer zone data may have moved it
+  SELECT x.key, x.count, x.outcome, x.run FROM occurrence AS x WHERE x.task = :task AND x.key = a.key AND x.count = 1
+  LIMIT 1
+) AS o ON true
+LEFT JOIN LATERAL (
+  WITH RECURSIVE family AS (
+    SELECT o.run
+    UNION ALL
+    SELECT r.run FROM family AS f JOIN run_retry AS r ON r.retry_of = f.run
+  )
+  SELECT
+    bool_and(r.id IS NOT NULL AND r.start_time IS NULL) AS never_started,
+    (array_agg(r.state ORDER BY f.run DESC))[1] AS last_state
+  FROM family AS f
+  LEFT JOIN run AS r ON r.id = f.run
+) AS fate ON o.run IS NOT NULL AND :reprocess <> 'ALL'
+ORDER BY a.place;
+
+-- query enqueue: A run for each instant. `known` ones have a row in the ledger, which gets the run; the others get one.
+WITH wanted AS MATERIALIZED (
+  SELECT new_id() AS run, w.*
+  FROM unnest(
+    :instants::timestamptz[], :keys::text[], :known::boolean[], :triggers::text[], :params::jsonb[],
+    :interval_ends::timestamptz[]) AS w (instant, key, known, trigger, params, interval_end)
+), fresh AS (
+  SELECT
+    w.run, t.project, b.task, t.name AS task_name, b.task_version, t.owner, 'BACKFILL' AS kind, w.trigger, w.key,
+    b.task || '/' || w.key || CASE WHEN o.run IS NULL THEN '' ELSE '!' || (o.reprocessed + 1) END AS root,
+    v.params || coalesce(w.params, '{}') || b.params AS params, NULL::jsonb AS event, w.instant AS scheduled_time,
+    w.interval_end, NULL::timestamptz AS start_time, NULL::timestamptz AS latest_start, b.priority,
+    false AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth, w.known, clock.now
+  FROM wanted AS w
+  JOIN backfill AS b ON b.uid = :backfill
+  JOIN task AS t ON t.uid = b.task
+  JOIN task_version AS v ON v.task = b.task AND v.version = b.task_version
+  LEFT JOIN occurrence AS o ON w.known AND o.task = b.task AND o.key = w.key
+  CROSS JOIN (SELECT clock_now() AS now) AS clock
+),
+-- include due_work.queue
+, belonging AS (
+  INSERT INTO backfill_run (run, backfill) SELECT run, :backfill FROM fresh
+), ran_again AS (
+  UPDATE occurrence AS o
+  SET run = f.run, reprocessed = o.reprocessed + (o.run IS NOT NULL)::int
+  FROM fresh AS f
+  WHERE f.known AND o.task = f.task AND o.key = f.key
+), ledger AS (
+  INSERT INTO occurrence (project, task, key, trigger, instant, outcome, run, create_time)
+  SELECT project, task, key, trigger, scheduled_time, 'ENQUEUED', run, now FROM fresh WHERE NOT known
+  ON CONFLICT DO NOTHING
+)
+SELECT count(*) FROM enqueued;
+
+-- query move: What a turn came to; without a position nothing is left to be looked at.
+UPDATE backfill
+SET
+  position = :position::timestamptz, enqueued = enqueued + :enqueued, skipped = skipped + :skipped,
+  live = live + :enqueued, turn_time = clock_now(),
+  total = CASE WHEN :position IS NULL THEN enqueued + :enqueued + skipped + :skipped ELSE total END,
+  state = CASE WHEN :position IS NULL AND live + :enqueued = 0 THEN 'COMPLETED' ELSE state END,
+  end_time = CASE WHEN :position IS NULL AND live + :enqueued = 0 THEN clock_now() END
+WHERE uid = :backfill;
+
+-- query settle: Counts the ends of runs, each once; a backfill that has nothing left to do is COMPLETED.
+WITH ended AS (
+  UPDATE backfill_run AS x
+  SET live = false
+  FROM unnest(:runs::uuid[], :states::text[]) AS e (run, state)
+  WHERE x.run = e.run AND x.live
+  RETURNING x.backfill, e.state
+), counted AS (
+  SELECT
+    backfill, count(*) AS ends, count(*) FILTER (WHERE state = 'SUCCEEDED') AS succeeded,
+    count(*) FILTER (WHERE state = 'FAILED') AS failed, count(*) FILTER (WHERE state = 'CANCELLED') AS cancelled
+  FROM ended
+  GROUP BY backfill
+)
+UPDATE backfill AS b
+SET
+  live = b.live - c.ends, succeeded = b.succeeded + c.succeeded, failed = b.failed + c.failed,
+  cancelled = b.cancelled + c.cancelled,
+  state = CASE WHEN b.state = 'RUNNING' AND b.position IS NULL AND b.live = c.ends THEN 'COMPLETED' ELSE b.state END,
+  end_time = CASE WHEN b.state = 'RUNNING' AND b.position IS NULL AND b.live = c.ends THEN clock_now() ELSE b.end_time END
+FROM counted AS c
+WHERE b.uid = c.backfill
+RETURNING b.uid;
+
+-- query set_aside: A backfill that cannot be worked on ends, with the reason.
+UPDATE backfill
+SET state = 'CANCELLED', state_reason = :reason, position = NULL, end_time = clock_now()
+WHERE uid = :backfill AND state = 'RUNNING';

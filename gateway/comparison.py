@@ -13,6 +13,7 @@ from ordinaut.store.run import RunRecord
 from ordinaut.v1.replay_pb2 import StepComparison
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
+RUNNING = "RUNNING"
 FROM_OUTSIDE = frozenset({"LOST_TOO_OFTEN", "START_DEADLINE"})
 LARGE = 32 * 1024
 """Characters of JSON beyond which a difference is not looked for part by part."""
@@ -61,7 +62,9 @@ def _steps(recorded: Sequence[JournalEntry], replay: SimulateRunResponse) -> Ite
     left = {(entry.path, entry.attempt): entry for entry in recorded}
     for entry in replay.steps:
         before = left.pop((entry.path, entry.attempt), None)
-        if before is None:
+        if before is None and entry.state == RUNNING:
+            yield _told(entry, StepComparison.UNANSWERED, _difference({}, _plain(entry)))
+        elif before is None:
             yield StepComparison(path=entry.path, attempt=entry.attempt, outcome=StepComparison.ADDED)
         else:
             yield _told(entry, StepComparison.SAME, _difference(_plain(before), _plain(entry)))

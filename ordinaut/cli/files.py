@@ -29,6 +29,18 @@ def documents(path: str) -> list[dict[str, Any]]:
     return list(_objects(text, path))
 
 
+def one_document(path: str) -> dict[str, Any]:
+    """The only document of a file.
+
+    Raises:
+        DocumentError: as `documents`, and when there is another number of them.
+    """
+    found = documents(path)
+    if len(found) != 1:
+        raise DocumentError([Problem(path, f"one document is expected, and there are {len(found)}")])
+    return found[0]
+
+
 def _objects(text: str, path: str) -> Iterator[dict[str, Any]]:
     for document in _json_or_yaml(text, path):
         if document is None:  # the empty one after a last `---`

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ordinaut.cli.files import documents
+from ordinaut.cli.files import one_document
 from ordinaut.cli.graph import mermaid
 from ordinaut.cli.pages import first
+from ordinaut.cli.pipeline_simulation import simulate
 from ordinaut.cli.problem import show
 from ordinaut.cli.session import session_of
 from ordinaut.cli.tool_schema import with_tools
@@ -21,7 +22,8 @@ from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import ListToolsRequest
 
-app = typer.Typer(no_args_is_help=True, help="Pipelines: check them, draw them, their JSON Schema.")
+app = typer.Typer(no_args_is_help=True, help="Pipelines: check them, draw them, try them, their JSON Schema.")
+app.command("simulate")(simulate)
 File = Annotated[str, typer.Argument(help="YAML or JSON with one pipeline or task; - is stdin.")]
 MAX_ROUNDS = 6
 """One repair may show the next problem."""
@@ -33,7 +35,7 @@ MAX_TOOLS = 1000
 def lint(context: typer.Context, file: File) -> None:
     """Check a pipeline on the server, and show what would repair it as a diff. Exit code 1: something is wrong."""
     session = session_of(context)
-    request = _request(_one(file), file)
+    request = _request(one_document(file), file)
 
     async def work(client: Client) -> tuple[Task | None, ApiError | None, dict[str, Any]]:
         accepted, first, repaired = None, None, request
@@ -64,7 +66,7 @@ def lint(context: typer.Context, file: File) -> None:
 @app.command("graph")
 def graph(file: File) -> None:
     """Draw a pipeline as a Mermaid flowchart. Nothing is asked of a server."""
-    typer.echo(mermaid(_pipeline(_one(file), file)), nl=False)
+    typer.echo(mermaid(_pipeline(one_document(file), file)), nl=False)
 
 
 @app.command("schema")
@@ -88,13 +90,6 @@ async def _all_tools(client: Client) -> list[dict[str, Any]]:
         return list(answer.tools), answer.next_page_token
 
     return [written(tool) for tool in await first(MAX_TOOLS, page)]
-
-
-def _one(file: str) -> dict[str, Any]:
-    found = documents(file)
-    if len(found) != 1:
-        raise DocumentError([Problem(file, f"one document is expected, and there are {len(found)}")])
-    return found[0]
 
 
 def _pipeline(document: dict[str, Any], file: str) -> dict[str, Any]:

@@ -7,12 +7,14 @@ import typer
 from ordinaut.cli.live import follow, in_short, picture
 from ordinaut.cli.output import lasted, moment, print_details, print_json, print_table
 from ordinaut.cli.pages import first
+from ordinaut.cli.replay import replay
 from ordinaut.cli.session import interactive, session_of, with_prefix
 from ordinaut.client import Client
 from ordinaut.v1 import run_service_pb2 as requests
 from ordinaut.v1.run_pb2 import Run
 
-app = typer.Typer(no_args_is_help=True, help="Runs: look at them, follow them, cancel them.")
+app = typer.Typer(no_args_is_help=True, help="Runs: look at them, follow them, cancel them, replay them.")
+app.command("replay")(replay)
 Name = Annotated[str, typer.Argument(help="The run, as its id or `runs/…`.")]
 COLUMNS = ("RUN", "TASK", "STATE", "KIND", "CREATED", "TOOK", "ERROR")
 

@@ -1,76 +1,104 @@
-"""`ordinaut task simulate`: options become a request, the stream becomes a table with its sums."""
+"""Pipelines that are tried and runs that are replayed, on the command line."""
 
 import json
 from pathlib import Path
 
 from google.protobuf import json_format
 
-from ordinaut.v1.task_service_pb2 import SimulateTaskResponse
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_service_pb2 import ReplayRunResponse, SimulateRunResponse
 from tests.unit.cli.conftest import Cli, Gateway
 
-PART = {
-    "occurrences": [
-        {
-            "id": "20260301T080000Z", "outcome": "ENQUEUED", "count": 1, "due_time": "2026-03-01T08:00:00Z",
-            "run": {"state": "FAILED", "start_time": "2026-03-01T08:00:01Z", "end_time": "2026-03-01T08:00:31Z"},
+STEP = {"id": "w", "uses": "weather.forecast", "with": {"city": "Porto"}}
+SIMULATED = json_format.ParseDict(
+    {
+        "run": {
+            "state": "FAILED",
+            "steps": [
+                {"path": "w", "state": "SUCCEEDED", "attempt": 1, "input": {"city": "Porto"}, "output": {"temp": 21}},
+                {"path": "x", "state": "FAILED", "attempt": 2, "error": {"code": "TIMEOUT", "message": "slow"}},
+            ],
+            "error": {"code": "TIMEOUT", "message": "slow"},
         },
-        {
-            "id": "20260301T090000Z", "outcome": "COALESCED", "reason": "a later one had passed as well", "count": 3,
-            "due_time": "2026-03-01T09:00:00Z", "last_due_time": "2026-03-01T11:00:00Z",
-        },
-    ]
-}  # fmt: skip
-SUMMARY = {
-    "summary": {
-        "outcomes": {"ENQUEUED": 1, "COALESCED": 3}, "runs": {"FAILED": 1}, "state": "PAUSED",
-        "state_reason": "a run failed", "truncated": True, "end_time": "2026-03-02T00:00:00Z",
-    }
-}  # fmt: skip
-ANSWERS = [json_format.ParseDict(part, SimulateTaskResponse()) for part in (PART, SUMMARY)]
+        "drawn": ["w"],
+        "warnings": ["mocks[1] was never used"],
+    },
+    SimulateRunResponse(),
+)
 
 
-def test_an_existing_task_is_simulated_with_all_that_happens_to_it(cli: Cli, gateway: Gateway) -> None:
-    gateway.answers = {"SimulateTask": ANSWERS}
-    window = ("--from", "2026-03-01T00:00:00Z", "--to", "2026-03-02T00:00:00Z")
-    runs = ("--duration", "30s", "--duration", "5m", "--fail-every", "3")
-    outage = (
-        "--outage",
-        "2026-03-01T08:30:00Z/2026-03-01T11:30:00Z",
-        "--pause",
-        "2026-03-01T12:00:00Z/2026-03-01T13:00:00Z",
+def written(tmp_path: Path, name: str, document: object) -> str:
+    path = tmp_path / name
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+def test_a_pipeline_is_simulated_on_mocks(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    """Each attempt in a line; what is made up and what is odd beside it."""
+    gateway.answers["SimulateRun"] = SIMULATED
+    pipeline = written(tmp_path, "pipeline.json", {"steps": [STEP]})
+    answer = written(tmp_path, "answer.json", {"temp": 3})
+    more = written(tmp_path, "mocks.json", {"mocks": [{"tool": "a.b", "error": {"code": "TIMEOUT"}, "duration": "2m"}]})
+    result = cli(
+        *("pipeline", "simulate", pipeline, "--mock", 'a={"n": 1}', "--mock", f"loop[*].b={answer}", "--mocks", more),
+        *("-p", "city=Porto", "--event", '{"data": {"n": 2}}', "--seed", "7", "--start", "2027-01-15T08:00:00Z"),
     )
-    said = cli("task", "simulate", "mirror", *window, *runs, *outage).out
-    [request] = gateway.requests("SimulateTask")
-    assert request.name == "tasks/mirror"
-    assert [duration.seconds for duration in request.run_durations] == [30, 300]
-    assert request.fail_every == 3
-    assert request.end_time.seconds - request.start_time.seconds == 86_400
-    assert request.outages[0].end_time.seconds - request.outages[0].start_time.seconds == 3 * 3600
-    assert request.pauses[0].end_time.seconds - request.pauses[0].start_time.seconds == 3600
-    lines = said.splitlines()
-    assert "FAILED" in lines[1]
-    assert "a later one had passed as well" in lines[2]
-    assert lines[3:5] == ["3 COALESCED, 1 ENQUEUED; runs: 1 FAILED", "the task would be PAUSED: a run failed"]
+    assert result.exit_code == 1
+    assert '{"city": "Porto"}' in result.out
+    assert "TIMEOUT: slow" in result.out
+    assert result.out.splitlines()[-1].startswith("FAILED at")
+    assert result.err.splitlines() == ["made up: w", "warning: mocks[1] was never used"]
+    request = json_format.MessageToDict(gateway.requests("SimulateRun")[0], preserving_proto_field_name=True)
+    assert request == {
+        "pipeline": {"steps": [STEP]},
+        "params": {"city": "Porto"},
+        "event": {"data": {"n": 2.0}},
+        "mocks": [
+            {"step": "a", "output": {"n": 1.0}},
+            {"step": "loop[*].b", "output": {"temp": 3.0}},
+            {"tool": "a.b", "error": {"code": "TIMEOUT"}, "duration": "120s"},
+        ],
+        "seed": 7,
+        "start_time": "2027-01-15T08:00:00Z",
+    }
 
 
-def test_a_task_from_a_file_is_simulated_and_rows_are_limited(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
-    gateway.answers = {"SimulateTask": ANSWERS}
-    path = tmp_path / "task.yaml"
-    path.write_text("schedule: {triggers: [{cron: '@daily'}], time_zone: UTC}\n")
-    said = cli("task", "simulate", "-f", str(path), "--limit", "1").out
-    assert gateway.requests("SimulateTask")[0].task.schedule.triggers[0].cron == "@daily"
-    assert "… and 3 more" in said
-    assert "COALESCED " not in said
+def test_a_task_is_simulated_from_its_file_or_by_name(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    """Of a file what a run of it would have."""
+    gateway.answers["SimulateRun"] = SimulateRunResponse(run=Run(state=Run.SUCCEEDED))
+    task = {"pipeline": {"steps": [STEP]}, "params": {"a": 1}, "run_policy": {"retry": {"max": 1}, "priority": 3}}
+    assert cli("pipeline", "simulate", written(tmp_path, "task.json", task), "-p", "b=2").exit_code == 0
+    assert cli("pipeline", "simulate", "--task", "briefing", "--recording", "1").exit_code == 0
+    file, name = gateway.requests("SimulateRun")
+    assert json_format.MessageToDict(file.params) == {"a": 1.0, "b": 2.0}
+    assert (file.run_policy.retry.max, file.run_policy.priority) == (1, 0)
+    assert (name.task, name.recording) == ("tasks/briefing", "runs/1")
 
 
-def test_programs_get_each_answer_on_a_line(cli: Cli, gateway: Gateway) -> None:
-    gateway.answers = {"SimulateTask": ANSWERS}
-    parts = [json.loads(line) for line in cli("--json", "task", "simulate", "mirror").out.splitlines()]
-    assert parts[0]["occurrences"][1]["count"] == 3
-    assert parts[1]["summary"]["runs"] == {"FAILED": "1"}
+def test_what_cannot_be_a_mock_is_said(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    """Before anything is asked."""
+    pipeline = written(tmp_path, "pipeline.json", {"steps": [STEP]})
+    for wrong in ("a", "=1", "a=nowhere.json"):
+        assert cli("pipeline", "simulate", pipeline, "--mock", wrong).exit_code == 2
+    assert cli("pipeline", "simulate").exit_code == 2
+    assert not gateway.asked
 
 
-def test_what_is_meant_must_be_clear(cli: Cli) -> None:
-    assert cli("task", "simulate").exit_code == 2
-    assert cli("task", "simulate", "mirror", "-f", "x.yaml").exit_code == 2
-    assert cli("task", "simulate", "mirror", "--outage", "yesterday").exit_code == 2
+def test_a_replay_shows_what_is_not_the_same(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    """Exit code 1, with a patch in words; 0 when all is the same."""
+    patch = [{"op": "replace", "path": "/input/city", "value": "Faro"}, {"op": "remove", "path": "/output"}]
+    steps = [{"path": "w", "attempt": 1, "outcome": "DIFFERENT", "difference": patch}]
+    different = {"steps": steps, "end": "SAME", "warnings": ["mocks[0] was never used"]}
+    gateway.queue["ReplayRun"] = [
+        json_format.ParseDict(different, ReplayRunResponse()),
+        json_format.ParseDict({"same": True, "end": "SAME"}, ReplayRunResponse()),
+    ]
+    pipeline = written(tmp_path, "pipeline.json", {"steps": [STEP]})
+    result = cli("run", "replay", "1", "--pipeline", pipeline, "--mock", "a=1")
+    assert (result.exit_code, result.err) == (1, "warning: mocks[0] was never used\n")
+    assert '/input/city = "Faro"; /output is gone' in result.out
+    assert result.out.splitlines()[-1] == "end SAME"
+    assert cli("run", "replay", "runs/1", "--present-version").exit_code == 0
+    other, present = gateway.requests("ReplayRun")
+    assert (other.name, other.pipeline["steps"][0]["id"], other.mocks[0].step) == ("runs/1", "w", "a")
+    assert (present.name, present.present_version) == ("runs/1", True)

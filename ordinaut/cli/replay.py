@@ -1,0 +1,69 @@
+"""`ordinaut run replay`: an ended run held against its journal."""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from google.protobuf.struct_pb2 import Struct
+
+from ordinaut.cli.files import one_document
+from ordinaut.cli.mocks import MockFile, Outputs, given
+from ordinaut.cli.output import print_json, print_table
+from ordinaut.cli.parameters import filled
+from ordinaut.cli.session import session_of, with_prefix
+from ordinaut.client.document import written
+from ordinaut.v1.replay_pb2 import StepComparison
+from ordinaut.v1.run_service_pb2 import ReplayRunRequest
+
+COLUMNS = ("STEP", "TRY", "OUTCOME", "DIFFERENCE")
+
+
+def replay(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The run, as its id or `runs/…`.")],
+    pipeline: Annotated[str, typer.Option(help="YAML or JSON with another pipeline or task; - is stdin.")] = "",
+    present_version: Annotated[
+        bool, typer.Option("--present-version", help="With the version that the task has now.")
+    ] = False,
+    mock: Outputs = None,
+    mocks: MockFile = "",
+) -> None:
+    """Execute an ended run once more on its journal, and compare. Exit code 1: something is not the same."""
+    session = session_of(context)
+    asked = {"name": with_prefix("runs", name), "present_version": present_version}
+    if pipeline:
+        document = one_document(pipeline)
+        asked["pipeline"] = document.get("pipeline", document)
+    request = filled(asked, ReplayRunRequest(), "")
+    request.mocks.extend(given(mock, mocks))
+    answer = session.call(lambda client: client.runs.ReplayRun(request))
+    if session.as_json:
+        print_json(answer)
+    else:
+        print_table(COLUMNS, map(_row, answer.steps), "no step")
+        end = StepComparison.Outcome.Name(answer.end)
+        typer.echo(f"end {end} {in_words(answer.end_difference)}".rstrip())
+        for warning in answer.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+    if not answer.same:
+        raise typer.Exit(1)
+
+
+def in_words(operations: Iterable[Struct]) -> str:
+    """A JSON Patch in one line: `/input/city = "Faro"`."""
+    return "; ".join(map(_operation, operations))
+
+
+def _operation(operation: Struct) -> str:
+    plain = written(operation)
+    match plain["op"]:
+        case "remove":
+            return f"{plain['path']} is gone"
+        case "move":
+            return f"{plain['from']} is now {plain['path']}"
+    return f"{plain['path']} = {json.dumps(plain.get('value'), ensure_ascii=False)}"
+
+
+def _row(step: StepComparison) -> tuple[str, ...]:
+    return step.path, str(step.attempt), StepComparison.Outcome.Name(step.outcome), in_words(step.difference)

@@ -13,6 +13,7 @@ from gateway.calls import counted, registration
 from gateway.components import Components
 from gateway.event_watch import EventWatch
 from gateway.events import Events
+from gateway.explanation.explanation import Explanation
 from gateway.inline_run import InlineRun
 from gateway.method_scopes import method_scopes
 from gateway.occurrence_skip import OccurrenceSkip
@@ -25,11 +26,11 @@ from gateway.runs import Runs
 from gateway.schedule_preview import SchedulePreview
 from gateway.services import DESCRIPTORS, PUBLIC
 from gateway.settings import GatewaySettings
-from gateway.simulation import Simulation
 from gateway.state import State
 from gateway.system import System
 from gateway.task_check import TaskCheck
 from gateway.task_run import TaskRun
+from gateway.task_simulation import TaskSimulation
 from gateway.tasks import Tasks
 from gateway.tool_call import ToolCall
 from gateway.tools import Tools
@@ -95,7 +96,8 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
             pages,
             check,
             SchedulePreview(database, scheduler),
-            Simulation(database, scheduler),
+            TaskSimulation(database, scheduler),
+            Explanation(database, scheduler, components),
             start,
             OccurrenceSkip(database, scheduler),
             BackfillCreate(database, hints, scheduler, engines),

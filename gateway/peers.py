@@ -22,6 +22,8 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import PipelineEngine
 from ordinaut.internal.v1.scheduler_service_pb2 import (
     ListInstantsRequest,
     ListInstantsResponse,
+    LocateMomentRequest,
+    LocateMomentResponse,
     SimulateRequest,
     SimulateResponse,
     ValidateScheduleRequest,
@@ -92,6 +94,16 @@ class Scheduler:
         """
         call = self._stub.ListInstants(request, timeout=CHECK_SECONDS, metadata=self._peer.metadata)
         answer: ListInstantsResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
+        return answer
+
+    async def locate(self, request: LocateMomentRequest) -> LocateMomentResponse:
+        """Where a moment lies in a stored schedule.
+
+        Raises:
+            UnavailableError: SCHEDULER_UNAVAILABLE.
+        """
+        call = self._stub.LocateMoment(request, timeout=CHECK_SECONDS, metadata=self._peer.metadata)
+        answer: LocateMomentResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
         return answer
 
     async def simulate(self, request: SimulateRequest) -> AsyncGenerator[SimulateResponse, None]:

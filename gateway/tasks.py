@@ -9,6 +9,7 @@ from google.protobuf.empty_pb2 import Empty
 from gateway.backfill_create import BackfillCreate
 from gateway.backfills import Backfills
 from gateway.caller import Caller, current_caller
+from gateway.explanation.explanation import Explanation
 from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.lifecycle import announce_task
@@ -19,12 +20,12 @@ from gateway.paging import Pages, fitting, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
 from gateway.schedule_preview import SchedulePreview
-from gateway.simulation import Simulation
 from gateway.snooze import Snooze
 from gateway.task_check import TaskCheck
 from gateway.task_create import TaskCreate
 from gateway.task_record import require_etag, to_task
 from gateway.task_run import TaskRun
+from gateway.task_simulation import TaskSimulation
 from gateway.task_update import TaskUpdate
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
@@ -36,6 +37,7 @@ from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
 from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_pb2 import Task
@@ -46,6 +48,7 @@ from ordinaut.v1.task_service_pb2 import (
     CreateBackfillRequest,
     CreateTaskRequest,
     DeleteTaskRequest,
+    ExplainOccurrenceRequest,
     ExplainScheduleRequest,
     ExplainScheduleResponse,
     GetBackfillRequest,
@@ -84,7 +87,8 @@ class Tasks(TaskServiceServicer):
         pages: Pages,
         check: TaskCheck,
         preview: SchedulePreview,
-        simulation: Simulation,
+        simulation: TaskSimulation,
+        explanation: Explanation,
         start: TaskRun,
         skip: OccurrenceSkip,
         begin: BackfillCreate,
@@ -97,6 +101,7 @@ class Tasks(TaskServiceServicer):
         self._update = TaskUpdate(database, check)
         self._preview = preview
         self._simulation = simulation
+        self._explanation = explanation
         self._occurrences = Occurrences(database, pages)
         self._start = start
         self._skip = skip
@@ -164,6 +169,10 @@ class Tasks(TaskServiceServicer):
     async def ListOccurrences(self, request: ListOccurrencesRequest, context: Context) -> ListOccurrencesResponse:
         """A page of a task's ledger."""
         return await self._occurrences.list_page(request, current_caller())
+
+    async def ExplainOccurrence(self, request: ExplainOccurrenceRequest, context: Context) -> OccurrenceExplanation:
+        """Why a task ran at a moment, or did not."""
+        return await self._explanation.explain(request, current_caller())
 
     async def UpdateTask(self, request: UpdateTaskRequest, context: Context) -> Task:
         """Changes what the mask names."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,8 @@ from ordinaut.internal.v1 import scheduler_service_pb2_grpc
 from ordinaut.internal.v1.scheduler_service_pb2 import (
     ListInstantsRequest,
     ListInstantsResponse,
+    LocateMomentRequest,
+    LocateMomentResponse,
     SimulateRequest,
     SimulateResponse,
     ValidateScheduleRequest,
@@ -21,6 +23,7 @@ from ordinaut.internal.v1.scheduler_service_pb2 import (
 )
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
+from scheduler import locate
 from scheduler.schedule import CompiledSchedule, Instant
 from scheduler.simulate import Simulations
 from scheduler.stretch import oldest_first
@@ -62,6 +65,17 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         if (request.language or DEFAULT) not in LANGUAGES:
             raise _invalid("language", f"expected one of {', '.join(LANGUAGES)}")
         return await asyncio.to_thread(_answer, request, now, after)
+
+    async def LocateMoment(  # noqa: N802 - gRPC's name
+        self, request: LocateMomentRequest, context: Any
+    ) -> LocateMomentResponse:
+        """The instants around a moment, off the event loop; without those that cannot be found within the time bound.
+
+        Raises:
+            InvalidArgumentError: the moment is out of range.
+        """
+        del context
+        return await asyncio.to_thread(_located, request, _moment(request.time, "time"))
 
     async def Simulate(  # noqa: N802 - gRPC's name
         self, request: SimulateRequest, context: Any
@@ -119,6 +133,21 @@ def _listed(request: ListInstantsRequest, after: datetime, until: datetime) -> L
     response.keys.extend(due.instant.key_nominal for due in found.due)
     response.more = not found.whole
     return response
+
+
+def _located(request: LocateMomentRequest, moment: datetime) -> LocateMomentResponse:
+    plan, task = compiled(request.schedule), UUID(request.task_uid)
+    answer = LocateMomentResponse()
+    with suppress(ScheduleError):
+        if (at := locate.at(plan, moment)) is not None:
+            answer.at.CopyFrom(shown(at, plan, task))
+            answer.excluded = at.excluded
+        if (after := plan.next(moment)[0]) is not None:
+            answer.after.CopyFrom(shown(after, plan, task))
+        if (before := locate.before(plan, moment)) is not None:
+            answer.before.CopyFrom(shown(before, plan, task))
+            answer.before_time.FromDatetime(before.time)
+    return answer
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int, task: UUID | None = None) -> list[Upcoming]:

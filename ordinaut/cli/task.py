@@ -6,6 +6,7 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.apply import Verbs, apply, without_output
+from ordinaut.cli.explanation import explain
 from ordinaut.cli.files import documents
 from ordinaut.cli.live import follow
 from ordinaut.cli.output import moment, print_details, print_json, print_table
@@ -23,6 +24,7 @@ from ordinaut.v1.task_pb2 import Task
 
 app = typer.Typer(no_args_is_help=True, help="Tasks: define, start, pause, look at them.")
 app.command("simulate")(simulate)
+app.command("explain")(explain)
 Name = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-task`.")]
 OCCURRENCE_COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN", "REASON")
 COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")

@@ -114,9 +114,10 @@ async def pause(connection: Connection, task: UUID) -> None:
 
 
 async def coming(connection: Connection, task: UUID) -> Record:
-    """What a cursor says next: (next_instant, next_fire_time, next_outcome, interval_end, snoozed, now, decided).
+    """What a cursor says next.
 
-    `decided`: the ledger has an outcome for that instant already.
+    (last_instant, next_instant, next_fire_time, next_outcome, interval_end, snoozed, now, decided): `last_instant` is
+    the newest one that is accounted for; `decided`: the ledger has an outcome for the next one already.
     """
     row: Record = await SQL.coming.row(connection, task=task)
     return row

@@ -34,7 +34,7 @@ FOR UPDATE;
 SELECT task FROM schedule_cursor WHERE task = :task FOR UPDATE;
 
 -- query coming: What a locked cursor says next.
-SELECT next_instant, next_fire_time, next_outcome, interval_end, snoozed, clock_now() AS now,
+SELECT last_instant, next_instant, next_fire_time, next_outcome, interval_end, snoozed, clock_now() AS now,
   EXISTS (SELECT FROM occurrence AS o WHERE o.task = c.task AND o.instant = c.next_instant) AS decided
 FROM schedule_cursor AS c
 WHERE task = :task;

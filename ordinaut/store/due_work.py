@@ -283,3 +283,18 @@ async def database_now(connection: Connection) -> datetime:
     """What the database's clock says."""
     moment: datetime = await SQL.now.value(connection)
     return moment
+
+
+async def oldest_unstarted(connection: Connection, task: UUID) -> UUID | None:
+    """The oldest run of a task that has not started though its time has come."""
+    run: UUID | None = await SQL.oldest_unstarted.value(connection, task=task)
+    return run
+
+
+async def place(connection: Connection, run: UUID, count_to: int) -> Record | None:
+    """Where a live run stands: (state, due_time, ready_time, ahead); None when it has left the queue.
+
+    `ahead` are the claimable runs before it, counted up to `count_to`.
+    """
+    row: Record | None = await SQL.place.row(connection, run=run, count_to=count_to)
+    return row

@@ -461,3 +461,19 @@ SELECT cancel_requested FROM due_work WHERE id = :run;
 SELECT state, count(*) AS rows, max(clock_now() - ready_time) FILTER (WHERE state = 'READY') AS oldest
 FROM due_work
 GROUP BY state;
+
+-- query oldest_unstarted: The oldest run of a task that has not started and whose time has come.
+SELECT id FROM due_work
+WHERE task = :task AND start_time IS NULL AND due_time <= clock_now()
+ORDER BY id
+LIMIT 1;
+
+-- query place: Where a live run stands, and how many claimable ones are ahead of it, counted to a limit.
+SELECT
+  d.state, d.due_time, d.ready_time,
+  (SELECT count(*) FROM (
+    SELECT FROM due_work AS w
+    WHERE w.state = 'READY' AND w.together IS NULL AND (w.priority, w.ready_time, w.id) < (d.priority, d.ready_time, d.id)
+    LIMIT :count_to) AS before) AS ahead
+FROM due_work AS d
+WHERE d.id = :run;

@@ -105,3 +105,28 @@ async def split(connection: Connection, task: UUID, key: str, parts: Sequence[Pa
         last_instants=[part.last for part in others],
         counts=[part.count for part in others],
     )
+
+
+async def covering(connection: Connection, task: UUID, moment: datetime) -> OccurrenceRecord | None:
+    """The entry that stands for a due moment, alone or with its neighbours; None when there is none."""
+    row = await SQL.covering.row(connection, task=task, moment=moment)
+    found = OccurrenceRecord(**row) if row else None
+    return found if found and moment <= (found.last_instant or found.time) else None
+
+
+async def following(connection: Connection, task: UUID, moment: datetime) -> OccurrenceRecord | None:
+    """The first entry behind a due moment."""
+    row = await SQL.following.row(connection, task=task, moment=moment)
+    return OccurrenceRecord(**row) if row else None
+
+
+async def newest(connection: Connection, task: UUID, moment: datetime) -> OccurrenceRecord | None:
+    """The newest entry up to a moment, events and runs by hand among them."""
+    row = await SQL.newest.row(connection, task=task, moment=moment)
+    return OccurrenceRecord(**row) if row else None
+
+
+async def of_run(connection: Connection, task: UUID, run: UUID) -> OccurrenceRecord | None:
+    """The entry that became a live run."""
+    row = await SQL.of_run.row(connection, task=task, run=run)
+    return OccurrenceRecord(**row) if row else None

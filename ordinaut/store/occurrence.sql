@@ -62,3 +62,25 @@ SELECT w.project, w.task, p.key, p.trigger, p.instant, p.last_instant, p.count, 
 FROM whole AS w, unnest(:keys::text[], :triggers::text[], :instants::timestamptz[], :last_instants::timestamptz[],
   :counts::int[]) AS p (key, trigger, instant, last_instant, count)
 ON CONFLICT DO NOTHING;
+
+-- query covering: The entry of a task's ledger that stands for a moment, or the last one before it.
+-- include columns
+WHERE o.task = :task AND o.instant <= :moment
+ORDER BY o.instant DESC
+LIMIT 1;
+
+-- query following: The entry behind a moment.
+-- include columns
+WHERE o.task = :task AND o.instant > :moment
+ORDER BY o.instant
+LIMIT 1;
+
+-- query newest: The newest entry, of whatever kind, up to a moment.
+-- include columns
+WHERE o.task = :task AND coalesce(o.instant, o.create_time) <= :moment
+ORDER BY coalesce(o.instant, o.create_time) DESC, o.key DESC
+LIMIT 1;
+
+-- query of_run: The entry that became a run.
+-- include columns
+WHERE o.task = :task AND o.key = (SELECT d.occurrence FROM due_work AS d WHERE d.id = :run) AND o.run = :run;

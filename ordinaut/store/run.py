@@ -145,3 +145,9 @@ async def list_page(
         size=size,
     )
     return [RunRecord(**row) for row in rows]
+
+
+async def live_at(connection: Connection, task: UUID, moment: datetime) -> UUID | None:
+    """A run of the task that was live at a moment, if one is known."""
+    found: UUID | None = await SQL.live_at.value(connection, task=task, moment=moment)
+    return found

@@ -97,3 +97,14 @@ FROM (
 ) AS r
 -- order
 LIMIT :size;
+
+-- query live_at: The oldest run of a task that was live at a moment; of those that have ended, among the thousand before it.
+SELECT id FROM (
+  SELECT id FROM due_work WHERE task = :task AND create_time <= :moment
+  UNION ALL
+  SELECT id FROM (
+    SELECT id, end_time FROM run WHERE task = :task AND id < first_id(:moment) ORDER BY id DESC LIMIT 1000) AS before
+  WHERE end_time >= :moment
+) AS live
+ORDER BY id
+LIMIT 1;

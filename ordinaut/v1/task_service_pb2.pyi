@@ -523,6 +523,38 @@ class ListOccurrencesResponse(_message.Message):
 Global___ListOccurrencesResponse: _TypeAlias = ListOccurrencesResponse  # noqa: Y015
 
 @_typing.final
+class ExplainOccurrenceRequest(_message.Message):
+    """Asks about a moment of a task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`tasks/{task}`."""
+    language: _builtins.str
+    """`en` or `ro`; English when unset."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When the task was due, or should have been."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "name", b"name", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainOccurrenceRequest: _TypeAlias = ExplainOccurrenceRequest  # noqa: Y015
+
+@_typing.final
 class UpdateTaskRequest(_message.Message):
     """Asks for a change."""
 

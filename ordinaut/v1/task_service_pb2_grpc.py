@@ -5,6 +5,7 @@ import warnings
 
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from ordinaut.v1 import backfill_pb2 as ordinaut_dot_v1_dot_backfill__pb2
+from ordinaut.v1 import explanation_pb2 as ordinaut_dot_v1_dot_explanation__pb2
 from ordinaut.v1 import occurrence_pb2 as ordinaut_dot_v1_dot_occurrence__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
@@ -85,6 +86,11 @@ class TaskServiceStub:
                 '/ordinaut.v1.TaskService/ListOccurrences',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.FromString,
+                _registered_method=True)
+        self.ExplainOccurrence = channel.unary_unary(
+                '/ordinaut.v1.TaskService/ExplainOccurrence',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.FromString,
                 _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/ordinaut.v1.TaskService/UpdateTask',
@@ -223,6 +229,15 @@ class TaskServiceServicer:
         """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
         stand in one entry.
         Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainOccurrence(self, request, context):
+        """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
+        the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
+        Errors: NOT_FOUND, INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -371,6 +386,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ListOccurrences,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.SerializeToString,
+            ),
+            'ExplainOccurrence': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainOccurrence,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.SerializeToString,
             ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
@@ -673,6 +693,33 @@ class TaskService:
             '/ordinaut.v1.TaskService/ListOccurrences',
             ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__service__pb2.ListOccurrencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainOccurrence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/ExplainOccurrence',
+            ordinaut_dot_v1_dot_task__service__pb2.ExplainOccurrenceRequest.SerializeToString,
+            ordinaut_dot_v1_dot_explanation__pb2.OccurrenceExplanation.FromString,
             options,
             channel_credentials,
             insecure,

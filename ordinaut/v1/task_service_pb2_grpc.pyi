@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from ordinaut.v1 import backfill_pb2 as _backfill_pb2
+from ordinaut.v1 import explanation_pb2 as _explanation_pb2
 from ordinaut.v1 import occurrence_pb2 as _occurrence_pb2
 from ordinaut.v1 import run_pb2 as _run_pb2
 from ordinaut.v1 import task_pb2 as _task_pb2
@@ -83,6 +84,11 @@ class TaskServiceStub:
     """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
     stand in one entry.
     Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+    """
+    ExplainOccurrence: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ExplainOccurrenceRequest, _explanation_pb2.OccurrenceExplanation]
+    """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
+    the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
+    Errors: NOT_FOUND, INVALID_ARGUMENT.
     """
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_pb2.Task]
     """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
@@ -187,6 +193,11 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
     stand in one entry.
     Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+    """
+    ExplainOccurrence: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ExplainOccurrenceRequest, _explanation_pb2.OccurrenceExplanation]  # type: ignore[assignment]
+    """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
+    the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
+    Errors: NOT_FOUND, INVALID_ARGUMENT.
     """
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
     """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
@@ -342,6 +353,17 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
         stand in one entry.
         Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainOccurrence(
+        self,
+        request: _task_service_pb2.ExplainOccurrenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explanation_pb2.OccurrenceExplanation, _abc.Awaitable[_explanation_pb2.OccurrenceExplanation]]:
+        """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
+        the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
+        Errors: NOT_FOUND, INVALID_ARGUMENT.
         """
 
     @_abc_1.abstractmethod

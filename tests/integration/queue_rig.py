@@ -22,6 +22,8 @@ CREATE OR REPLACE FUNCTION clock_now() RETURNS timestamptz LANGUAGE plpgsql STAB
 BEGIN
   RETURN (SELECT moment FROM test_clock);
 END $$;
+"""
+INHABITANTS = """
 INSERT INTO project (name) VALUES ('default'), ('other');
 INSERT INTO agent (project, name, scopes, create_time) VALUES ('default', 'alice', '{admin}', clock_timestamp());
 """
@@ -56,9 +58,13 @@ class Rig:
         self.now = BEGINNING
 
     async def prepare(self) -> None:
+        """Puts the clock under the test's control; two projects and an agent."""
+        await self.take_clock()
+        await self.execute(INHABITANTS)
+
+    async def take_clock(self) -> None:
         """Puts the clock under the test's control."""
-        async with self.database.connection() as connection:
-            await connection.execute(SKEWABLE_CLOCK)
+        await self.execute(SKEWABLE_CLOCK)
 
     async def turn_clock(self, **by: float) -> None:
         """Moves the database's clock, as `timedelta(**by)`."""

@@ -330,3 +330,83 @@ class ListInstantsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListInstantsResponse: _TypeAlias = ListInstantsResponse  # noqa: Y015
+
+@_typing.final
+class LocateMomentRequest(_message.Message):
+    """A moment and a stored schedule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    TASK_UID_FIELD_NUMBER: _builtins.int
+    task_uid: _builtins.str
+    """The uid of the task: what jitter depends on."""
+    @_builtins.property
+    def schedule(self) -> _schedule_pb2.Schedule:
+        """The schedule."""
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """The moment."""
+
+    def __init__(
+        self,
+        *,
+        schedule: _schedule_pb2.Schedule | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        task_uid: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "task_uid", b"task_uid", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateMomentRequest: _TypeAlias = LocateMomentRequest  # noqa: Y015
+
+@_typing.final
+class LocateMomentResponse(_message.Message):
+    """The instants around a moment; excluded ones among them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    BEFORE_TIME_FIELD_NUMBER: _builtins.int
+    excluded: _builtins.bool
+    """The day of the one at the moment is excluded."""
+    @_builtins.property
+    def at(self) -> _schedule_pb2.Upcoming:
+        """The one that is due at the very moment."""
+
+    @_builtins.property
+    def before(self) -> _schedule_pb2.Upcoming:
+        """The last one before it."""
+
+    @_builtins.property
+    def after(self) -> _schedule_pb2.Upcoming:
+        """The first one behind it."""
+
+    @_builtins.property
+    def before_time(self) -> _timestamp_pb2.Timestamp:
+        """When the one before is due, without its jitter."""
+
+    def __init__(
+        self,
+        *,
+        at: _schedule_pb2.Upcoming | None = ...,
+        before: _schedule_pb2.Upcoming | None = ...,
+        after: _schedule_pb2.Upcoming | None = ...,
+        excluded: _builtins.bool = ...,
+        before_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time", "excluded", b"excluded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateMomentResponse: _TypeAlias = LocateMomentResponse  # noqa: Y015

@@ -40,6 +40,11 @@ class SchedulerServiceStub:
                 request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleResponse.FromString,
                 _registered_method=True)
+        self.LocateMoment = channel.unary_unary(
+                '/ordinaut.internal.v1.SchedulerService/LocateMoment',
+                request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentResponse.FromString,
+                _registered_method=True)
         self.Simulate = channel.unary_stream(
                 '/ordinaut.internal.v1.SchedulerService/Simulate',
                 request_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.SimulateRequest.SerializeToString,
@@ -58,6 +63,13 @@ class SchedulerServiceServicer:
 
     def ValidateSchedule(self, request, context):
         """Checks a schedule, completes it, and computes its next times. Problems are data in the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LocateMoment(self, request, context):
+        """Where a moment lies in a stored schedule.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +97,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ValidateSchedule,
                     request_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleRequest.FromString,
                     response_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleResponse.SerializeToString,
+            ),
+            'LocateMoment': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateMoment,
+                    request_deserializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentRequest.FromString,
+                    response_serializer=ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentResponse.SerializeToString,
             ),
             'Simulate': grpc.unary_stream_rpc_method_handler(
                     servicer.Simulate,
@@ -125,6 +142,33 @@ class SchedulerService:
             '/ordinaut.internal.v1.SchedulerService/ValidateSchedule',
             ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleRequest.SerializeToString,
             ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.ValidateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateMoment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.internal.v1.SchedulerService/LocateMoment',
+            ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentRequest.SerializeToString,
+            ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2.LocateMomentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class SchedulerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SchedulerServiceAsyncStub: ...
     ValidateSchedule: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ValidateScheduleRequest, _scheduler_service_pb2.ValidateScheduleResponse]
     """Checks a schedule, completes it, and computes its next times. Problems are data in the answer."""
+    LocateMoment: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.LocateMomentRequest, _scheduler_service_pb2.LocateMomentResponse]
+    """Where a moment lies in a stored schedule."""
     Simulate: _grpc.UnaryStreamMultiCallable[_scheduler_service_pb2.SimulateRequest, _scheduler_service_pb2.SimulateResponse]
     """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer."""
     ListInstants: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListInstantsRequest, _scheduler_service_pb2.ListInstantsResponse]
@@ -49,6 +51,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ValidateSchedule: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ValidateScheduleRequest, _scheduler_service_pb2.ValidateScheduleResponse]  # type: ignore[assignment]
     """Checks a schedule, completes it, and computes its next times. Problems are data in the answer."""
+    LocateMoment: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.LocateMomentRequest, _scheduler_service_pb2.LocateMomentResponse]  # type: ignore[assignment]
+    """Where a moment lies in a stored schedule."""
     Simulate: _aio.UnaryStreamMultiCallable[_scheduler_service_pb2.SimulateRequest, _scheduler_service_pb2.SimulateResponse]  # type: ignore[assignment]
     """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer."""
     ListInstants: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListInstantsRequest, _scheduler_service_pb2.ListInstantsResponse]  # type: ignore[assignment]
@@ -66,6 +70,14 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ValidateScheduleResponse, _abc.Awaitable[_scheduler_service_pb2.ValidateScheduleResponse]]:
         """Checks a schedule, completes it, and computes its next times. Problems are data in the answer."""
+
+    @_abc_1.abstractmethod
+    def LocateMoment(
+        self,
+        request: _scheduler_service_pb2.LocateMomentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.LocateMomentResponse, _abc.Awaitable[_scheduler_service_pb2.LocateMomentResponse]]:
+        """Where a moment lies in a stored schedule."""
 
     @_abc_1.abstractmethod
     def Simulate(

@@ -34,7 +34,7 @@ FAIL_EVERY_MAX = 1_000_000
 SKIPPED_MAX = 10_000
 
 
-class Simulation:
+class TaskSimulation:
     """SimulateTask."""
 
     def __init__(self, database: Database, scheduler: Scheduler) -> None:

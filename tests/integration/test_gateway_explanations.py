@@ -1,0 +1,191 @@
+"""ExplainOccurrence: for each way in which a moment can stand, the verdict, what is in the way, and the words."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest_asyncio
+
+from ordinaut.settings import StoreSettings
+from ordinaut.store import due_work
+from ordinaut.v1.explanation_pb2 import Hindrance, OccurrenceExplanation
+from ordinaut.v1.task_service_pb2 import (
+    CreateTaskRequest,
+    ExplainOccurrenceRequest,
+    PauseTaskRequest,
+    SkipOccurrenceRequest,
+    SnoozeTaskRequest,
+)
+from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system
+from tests.integration.queue_rig import Rig
+from tests.integration.scheduler_rig import Clockwork, settle
+
+HOURLY = {"triggers": [{"cron": "0 * * * *"}], "time_zone": "Europe/Chisinau"}
+Kind, Verdict = Hindrance.Kind, OccurrenceExplanation.Verdict
+HOUR = timedelta(hours=1)
+
+
+class Town:
+    """A gateway and a scheduler, on a clock that the test turns; it begins at 12:30 UTC."""
+
+    def __init__(self, system: GatewaySystem, rig: Rig) -> None:
+        self.system = system
+        self.rig = rig
+        self._clockwork = Clockwork(rig.database, rig.settings)
+
+    async def task(self, **fields: Any) -> None:
+        """`tasks/mirror`, planned."""
+        task = a_task(**{"schedule": HOURLY, **fields})
+        await self.system.admin.tasks.CreateTask(CreateTaskRequest(task=task, task_id="mirror"))
+        await self.settle()
+
+    async def settle(self) -> None:
+        await settle(self.rig, self._clockwork)
+
+    async def turn(self, **by: float) -> None:
+        """Time passes, and the scheduler does what is due."""
+        await self.rig.turn_clock(**by)
+        await self.settle()
+
+    async def explain(self, moment: datetime | None = None, language: str = "") -> OccurrenceExplanation:
+        request = ExplainOccurrenceRequest(name="tasks/mirror", language=language)
+        if moment is not None:
+            request.time.FromDatetime(moment)
+        answer: OccurrenceExplanation = await self.system.admin.tasks.ExplainOccurrence(request)
+        assert answer.explanation.endswith(".")
+        assert not re.search(r"[{}]|\.\.|  | \.", answer.explanation), answer.explanation
+        return answer
+
+
+def kinds(answer: OccurrenceExplanation) -> list[str]:
+    return [Kind.Name(found.kind) for found in answer.hindrances]
+
+
+def at(hour: float, day: int = 2) -> datetime:
+    return datetime(2026, 3, day, tzinfo=UTC) + hour * HOUR
+
+
+@pytest_asyncio.fixture
+async def town(database_url: str, store_settings: StoreSettings) -> AsyncIterator[Town]:
+    async with gateway_system(database_url) as system:
+        rig = Rig(system.database, store_settings)
+        await rig.take_clock()
+        await rig.turn_clock(minutes=30)
+        yield Town(system, rig)
+
+
+async def test_a_moment_that_is_none_names_its_neighbours(town: Town) -> None:
+    await town.task()
+    await town.turn(hours=1)
+    answer = await town.explain(at(13.25))
+    assert answer.verdict == Verdict.NOTHING_DUE
+    assert (answer.before.local_time, answer.after.local_time) == (
+        "2026-03-02T15:00:00+02:00", "2026-03-02T16:00:00+02:00",
+    )  # fmt: skip
+    assert answer.explanation == (
+        "Nothing was due at 2026-03-02 15:15:00+02:00. Before that it was due at 2026-03-02 15:00:00+02:00 (ENQUEUED). "
+        "It is due next at 2026-03-02 16:00:00+02:00."
+    )
+    assert "Nimic nu era programat" in (await town.explain(at(13.25), "ro")).explanation
+
+
+async def test_what_was_before_the_task_was_of_no_schedule(town: Town) -> None:
+    await town.task()
+    answer = await town.explain(at(11))
+    assert (answer.verdict, kinds(answer)) == (Verdict.NOTHING_DUE, ["OTHER_SCHEDULE"])
+
+
+async def test_what_is_to_come_may_be_snoozed_or_skipped(town: Town) -> None:
+    await town.task()
+    assert (await town.explain(at(13))).verdict == Verdict.TO_COME
+    assert (await town.explain()).time.ToDatetime(UTC) == at(13)
+    snooze = SnoozeTaskRequest(name="tasks/mirror")
+    snooze.delay.FromTimedelta(timedelta(minutes=10))
+    await town.system.admin.tasks.SnoozeTask(snooze)
+    answer = await town.explain(at(13))
+    assert kinds(answer) == ["LATER_START"]
+    assert answer.hindrances[0].time.ToDatetime(UTC) == at(13) + timedelta(minutes=10)
+    skip = SkipOccurrenceRequest(name="tasks/mirror", occurrence="20260302T140000Z", reason="a holiday")
+    await town.system.admin.tasks.SkipOccurrence(skip)
+    answer = await town.explain(at(14))
+    assert answer.verdict == Verdict.NOT_RUN
+    assert "was taken away: a holiday" in answer.explanation
+
+
+async def test_a_run_is_followed_from_the_queue_to_its_end(town: Town) -> None:
+    await town.task()
+    await town.turn(minutes=40)
+    answer = await town.explain()
+    assert (answer.verdict, answer.time.ToDatetime(UTC)) == (Verdict.QUEUED, at(13))
+    assert kinds(answer) == ["NO_WORKER"]
+    holder = await town.rig.lease(seconds=10**6)
+    assert kinds(await town.explain()) == ["BUSY"]
+    await town.rig.queue(3, priority=1)
+    answer = await town.explain()
+    assert kinds(answer) == ["QUEUE"]
+    assert "3 claimable runs are ahead of it" in answer.explanation
+    claimed = await town.rig.claim(holder)
+    answer = await town.explain()
+    assert answer.verdict == Verdict.RUNNING
+    await town.rig.complete(holder, *claimed)
+    answer = await town.explain()
+    assert answer.verdict == Verdict.ENDED
+    assert f"became {answer.run.name}, which ended SUCCEEDED" in answer.explanation
+
+
+async def test_overlap_names_the_run_that_was_live(town: Town) -> None:
+    await town.task()
+    await town.turn(minutes=40)
+    live = (await town.explain(at(13))).run.name
+    await town.turn(hours=1)
+    answer = await town.explain(at(14))
+    assert (answer.verdict, kinds(answer)) == (Verdict.NOT_RUN, ["LIVE_RUN"])
+    assert answer.hindrances[0].resource == live
+    assert (await town.explain()).time.ToDatetime(UTC) == at(13), "what waits comes first"
+
+
+async def test_what_was_missed_tells_what_stands_for_it(town: Town) -> None:
+    await town.task(run_policy={"start_deadline": "1800s"})
+    await town.turn(hours=4, minutes=15)  # 16:45
+    coalesced = await town.explain(at(14))
+    assert coalesced.verdict == Verdict.NOT_RUN
+    assert "stands for it (that of 2026-03-02 18:00:00+02:00: ENQUEUED)" in coalesced.explanation
+    async with town.system.database.transaction() as connection:
+        await due_work.end_unstarted(connection)
+    missed = await town.explain()
+    assert (missed.verdict, missed.time.ToDatetime(UTC)) == (Verdict.NOT_RUN, at(16))
+    assert "had not started by the deadline" in missed.explanation
+    assert "termenul limită" in (await town.explain(language="ro")).explanation
+
+
+async def test_what_is_late_tells_why(town: Town) -> None:
+    await town.task()
+    await town.rig.turn_clock(hours=2)
+    answer = await town.explain()
+    assert (answer.verdict, answer.time.ToDatetime(UTC), kinds(answer)) == (Verdict.LATE, at(13), ["CATCHING_UP"])
+    assert "that is late by 1:30:00" in answer.explanation
+    await town.system.scheduler.stop(0)
+    answer = await town.explain()
+    assert (answer.verdict, kinds(answer)) == (Verdict.LATE, ["NO_SCHEDULER"])
+    unknown = await town.explain(at(12.75))
+    assert (unknown.verdict, "no scheduler answers" in unknown.explanation) == (Verdict.NOTHING_DUE, True)
+
+
+async def test_a_pause_is_told_before_it_is_recorded(town: Town) -> None:
+    await town.task()
+    await town.system.admin.tasks.PauseTask(PauseTaskRequest(name="tasks/mirror", reason="the mirror is away"))
+    await town.turn(hours=1)
+    answer = await town.explain(at(13))
+    assert (answer.verdict, kinds(answer)) == (Verdict.LATE, ["TASK_PAUSED"])
+    assert "paused since 2026-03-02 14:30:00+02:00 (the mirror is away)" in answer.explanation
+    assert kinds(await town.explain(at(15))) == ["TASK_PAUSED"]
+
+
+async def test_excluded_days_are_no_surprise(town: Town) -> None:
+    await town.task(schedule={**HOURLY, "exclusions": [{"date": "2026-03-03"}]})
+    ahead = await town.explain(at(8, day=3))
+    assert (ahead.verdict, "its day is excluded" in ahead.explanation) == (Verdict.TO_COME, True)
+    await town.turn(hours=20)
+    past = await town.explain(at(8, day=3))
+    assert (past.verdict, "its day is excluded" in past.explanation) == (Verdict.NOT_RUN, True)

@@ -8,6 +8,7 @@ from pipeline_engine.failure import (
     EXPRESSION,
     OUTCOME_UNKNOWN,
     PAYLOAD_TOO_LARGE,
+    REJECTED,
     VALIDATION_INPUT,
     VALIDATION_OUTPUT,
     Failure,
@@ -15,7 +16,9 @@ from pipeline_engine.failure import (
 from pipeline_engine.language.document import RetryRule
 
 MAX_DELAY_IN_ENGINE_SECONDS = 5.0
-NEVER = frozenset({VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, DENIED, PAYLOAD_TOO_LARGE, OUTCOME_UNKNOWN})
+NEVER = frozenset(
+    {VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, DENIED, REJECTED, PAYLOAD_TOO_LARGE, OUTCOME_UNKNOWN}
+)
 
 
 def is_repeated(failure: Failure, rule: RetryRule, attempt: int) -> bool:

@@ -12,9 +12,10 @@ from ordinaut.v1 import error_pb2
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.check import Surroundings, check, tools_of
 from pipeline_engine.language.findings import Findings, Place
+from pipeline_engine.language.inputs import place_of, repair, value_at
 from pipeline_engine.language.parse import parse
 from pipeline_engine.payload import PayloadError, read
-from pipeline_engine.schemas import problems_of, schema_problems
+from pipeline_engine.schemas import errors_of, problems_of, schema_problems
 from pipeline_engine.tools.transport import tool_violations
 
 
@@ -95,16 +96,17 @@ def validate_tool(request: engine_pb2.ValidateToolRequest) -> engine_pb2.Validat
 
 
 def validate_value(request: engine_pb2.ValidateValueRequest) -> engine_pb2.ValidateValueResponse:
-    """Every problem of a value."""
+    """Every problem of a value, with repairs."""
     findings = Findings()
     schema = _read(request.schema, Place("schema", ""), findings)
     value = _read(request.value, Place(), findings)
     for where, message in schema_problems(schema if schema is not None else True):
         findings.problem(_below(Place("schema", ""), where), message, ErrorReason.INVALID_SCHEMA)
     if not findings.violations and schema is not None:
-        for where, message in problems_of(schema, value):
-            place = _below(Place(), where)
-            findings.problem(Place(place.field.lstrip("."), where), message, ErrorReason.FIELD_INVALID)
+        for error in errors_of(schema, value):
+            place = place_of(Place(), error.path)
+            fix = repair(error, value_at(value, error.path), place, schema)
+            findings.problem(place, error.message, ErrorReason.FIELD_INVALID, fix)
     return engine_pb2.ValidateValueResponse(violations=to_proto(findings.violations))
 
 

@@ -90,6 +90,8 @@ def _label(step: Mapping[str, Any]) -> str:
         words.append(str(step["uses"]))
     if "foreach" in step:
         words.append(f"for each of {step['foreach']}")
+    if step.get("needs_approval"):
+        words.append("needs approval")
     return "<br/>".join(_escaped(word) for word in words)
 
 

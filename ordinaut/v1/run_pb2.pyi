@@ -277,7 +277,9 @@ class StepRun(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Where the step stands: `a`, `loop[3].b`, `facts.weather.today`, `a.on_error.note`, `on_error.tell`."""
+    """Where the step stands: `a`, `loop[3].b`, `facts.weather.today`, `a.on_error.note`, `on_error.tell`,
+    `a.approval`.
+    """
     tool: _builtins.str
     """The tool's full name; empty where iterations or branches are joined."""
     state: Global___StepRun.State.ValueType
@@ -416,7 +418,7 @@ class Error(_message.Message):
     RETRYABLE_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, TOOL_ERROR, TOOL_UNAVAILABLE, TIMEOUT, DENIED,
+    """VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, TOOL_ERROR, TOOL_UNAVAILABLE, TIMEOUT, DENIED, REJECTED,
     PAYLOAD_TOO_LARGE, FAN_OUT_LIMIT, OUTCOME_UNKNOWN, LOST_TOO_OFTEN, START_DEADLINE, or what `orchestrator.fail` said.
     """
     message: _builtins.str

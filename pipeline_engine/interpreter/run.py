@@ -10,6 +10,7 @@ from ordinaut.clock import Clock
 from ordinaut.expressions import Account
 from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
+from pipeline_engine.attempt import Input
 from pipeline_engine.journal import Journal
 from pipeline_engine.language.plan import Plan
 
@@ -22,13 +23,15 @@ Beginnings = Mapping[tuple[str, int], int]
 class Run:
     """The state of one run while it is in this engine; `fraction` gives [0, 1) for a key: the jitter of retries.
 
-    A run that is replayed begins its attempts when they began (`begun_us`), as far as they are known.
+    A run that is replayed begins its attempts when they began (`begun_us`), as far as they are known. `approved`
+    are the inputs that somebody has agreed to, by path.
     """
 
     __slots__ = (
         "_deadline",
         "_wall_us",
         "account",
+        "approved",
         "begun_us",
         "clock",
         "created_us",
@@ -56,6 +59,7 @@ class Run:
         self.created_us = self.heard_us = start.created_us
         self.journal = Journal(start.journal, start.waits)
         self.account = Account()
+        self.approved: dict[str, Input] = {}
         self.iterations = 0
         self._wall_us = round((clock.now().timestamp() - clock.monotonic()) * 1_000_000)
         self._deadline = self._first_deadline(start)

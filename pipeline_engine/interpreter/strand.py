@@ -17,6 +17,7 @@ from ordinaut.names import idempotency_key
 from pipeline_engine.attempt import Input, check_output, expression_failure, render_input
 from pipeline_engine.failure import DENIED, TIMEOUT, TOOL_ERROR, Failure
 from pipeline_engine.interpreter import blocks, unsafe
+from pipeline_engine.interpreter.gate import ask
 from pipeline_engine.interpreter.run import Run
 from pipeline_engine.interpreter.signals import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
 from pipeline_engine.interpreter.waiting import heard, wait
@@ -141,7 +142,25 @@ class Strand:
             return self._pure(step, path)
         if step.kind is Kind.WAIT:
             return (yield from self._wait(step, path))
+        if step.approval is not None and (refusal := (yield from self._gate(step, path))) is not None:
+            return refusal
         return (yield from self._attempts(step, path, attempt))
+
+    def _gate(self, step: StepPlan, path: str) -> Attempt:
+        """Has somebody agree to the step's input before the step begins."""
+        if self.run.remaining() <= 0:
+            return Expired(_run_timeout(step, path, 1))
+        self._enter(step, path, 1)
+        found = yield from ask(self, step, path)
+        if isinstance(found, Failure):
+            return found
+        self.run.approved[path] = found
+        return None
+
+    def input_of(self, step: StepPlan, path: str) -> Input | Failure:
+        """What a call gets: rendered now, or as somebody has agreed to it."""
+        approved = None if step.approval is None else self.run.approved[path]
+        return approved or render_input(step, self.roots, self.run.account)
 
     def _wait(self, step: StepPlan, path: str) -> Attempt:
         if self.run.remaining() <= 0:
@@ -204,7 +223,7 @@ class Strand:
         start_us = self._enter(step, path, attempt)
         if step.kind is Kind.UNSAFE:
             return (yield from unsafe.attempt(self, step, path, attempt, start_us))
-        found = render_input(step, self.roots, self.run.account)
+        found = self.input_of(step, path)
         if isinstance(found, Failure):
             return self.record_failure(step, path, attempt, start_us, b"", found, repeated=False)
         if step.kind is Kind.EFFECT:

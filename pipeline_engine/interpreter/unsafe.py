@@ -61,7 +61,7 @@ def attempt(strand: "Strand", step: StepPlan, path: str, number: int, start_us: 
     """One attempt; one that was begun in another stay of the run is first asked about."""
     recorded = strand.run.journal.past.get(path)
     if recorded is None or recorded.state != RUNNING or recorded.attempt != number:
-        found = render_input(step, strand.roots, strand.run.account)
+        found = strand.input_of(step, path)
         if isinstance(found, Failure):
             return strand.record_failure(step, path, number, start_us, b"", found, repeated=False)
         begun = Begun(step, path, number, start_us, found)

@@ -101,7 +101,7 @@ def _fill_timer(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
     if "until" in given:
         wish.deadline_us = _moment_us(given, "until")
     else:
-        wish.deadline_ms = _milliseconds(given, "for")
+        wish.deadline_ms = milliseconds(given, "for")
 
 
 def _fill_event(wish: Wait, given: dict[str, Any], heard_us: int) -> None:
@@ -110,7 +110,7 @@ def _fill_event(wish: Wait, given: dict[str, Any], heard_us: int) -> None:
     except TopicPatternError as error:
         raise _UnreadableError("topic", str(error)) from None
     wish.kind, wish.topic = "EVENT", given["topic"]
-    wish.deadline_ms = _milliseconds(given, "timeout")
+    wish.deadline_ms = milliseconds(given, "timeout")
     wish.since_us = _moment_us(given, "since") if "since" in given else heard_us
     if "match" in given:
         match = given["match"]
@@ -122,7 +122,7 @@ def _fill_event(wish: Wait, given: dict[str, Any], heard_us: int) -> None:
 def _fill_approval(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
     wish.kind, wish.subject_hash = "APPROVAL", subject_hash(given.get("data"))
     if "expires_in" in given:
-        wish.deadline_ms = _milliseconds(given, "expires_in")
+        wish.deadline_ms = milliseconds(given, "expires_in")
     for pointer, message in schema_problems(given.get("answer_schema", True)):
         raise _UnreadableError(f"answer_schema{pointer}", message)
 
@@ -141,7 +141,8 @@ def _moment_us(given: dict[str, Any], key: str) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
-def _milliseconds(given: dict[str, Any], key: str) -> int:
+def milliseconds(given: dict[str, Any], key: str) -> int:
+    """The duration under a key, at least 1 ms."""
     span = parse_duration(given[key].strip())
     if span is None:
         raise _UnreadableError(key, "a duration such as `90s` is expected")

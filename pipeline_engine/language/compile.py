@@ -97,7 +97,8 @@ class _Compiler:
             pure=kind in PURE,
             foreach=self._elements(step),
             max_parallel=step.max_parallel or DEFAULT_PARALLEL,
-            plain=step.foreach is None and kind is not Kind.WAIT,
+            approval=self._approval(step),
+            plain=step.foreach is None and kind is not Kind.WAIT and step.needs_approval is None,
             lookup=self._lookup(tool) if tool is not None and kind is Kind.UNSAFE else None,
         )
 
@@ -144,6 +145,11 @@ class _Compiler:
         if isinstance(foreach, str):
             foreach = f"${{{condition_expression(foreach)}}}"
         return None if foreach is None else self._template(foreach)
+
+    def _approval(self, step: Step) -> Template | None:
+        if step.needs_approval is None:
+            return None
+        return self._template({"message": f"May {step.id} call {step.uses}?", **step.needs_approval})
 
     def _template(self, value: Any) -> Template:
         template = compile_template(value)

@@ -49,7 +49,7 @@ class RetryRule:
 class Step:
     """One step: it uses a tool, or does the steps of `body`, or those of its `branches` side by side.
 
-    `foreach` is a list or the text of an expression, `timeout` in seconds.
+    `foreach` is a list or the text of an expression, `needs_approval` what is asked before it, `timeout` in seconds.
     """
 
     id: str
@@ -60,6 +60,7 @@ class Step:
     branches: "Mapping[str, tuple[Step, ...]] | None" = None
     foreach: Any = None
     max_parallel: int | None = None
+    needs_approval: Mapping[str, Any] | None = None
     condition: str | bool | None = None
     save_as: str | None = None
     retry: RetryRule | None = None
@@ -105,6 +106,7 @@ class Step:
             "foreach": self.foreach,
             "max_parallel": self.max_parallel,
             "if": self.condition,
+            "needs_approval": self.needs_approval or (None if self.needs_approval is None else True),
             "save_as": self.save_as,
             "retry": self.retry.to_json() if self.retry else None,
             "timeout": written_seconds(self.timeout) if self.timeout is not None else None,

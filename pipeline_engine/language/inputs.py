@@ -1,4 +1,4 @@
-"""The literal parts of `with` against the tool's input schema; a template may become anything, so it fits."""
+"""Values against schemas, with repairs; of `with` only what is literal, because a template may become anything."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,15 +22,15 @@ def check_input(value: Any, schema: Any, place: Place, tool: str, findings: Find
         findings.problem(place, f"the input schema of {tool} cannot be used: {failure}", ErrorReason.INVALID_SCHEMA)
         return
     for error in errors:
-        part = _at(value, error.path)
+        part = value_at(value, error.path)
         if error.keyword not in STRUCTURAL and not _is_literal(part):
             continue
-        where = _place(place, error.path)
+        where = place_of(place, error.path)
         findings.problem(
             where,
             f"{tool} refuses this: {error.message}",
             ErrorReason.TOOL_INPUT_INVALID,
-            _fix(error, part, where, schema),
+            repair(error, part, where, schema),
         )
 
 
@@ -41,19 +41,22 @@ def _is_literal(value: Any) -> bool:
     return all(_is_literal(part) for part in parts)
 
 
-def _at(value: Any, path: Sequence[str | int]) -> Any:
+def value_at(value: Any, path: Sequence[str | int]) -> Any:
+    """The part of a value that a path leads to."""
     for key in path:
         value = value[key]
     return value
 
 
-def _place(place: Place, path: Sequence[str | int]) -> Place:
+def place_of(place: Place, path: Sequence[str | int]) -> Place:
+    """The place that a path leads to from another."""
     for key in path:
         place = place.item(key) if isinstance(key, int) else place.key(key)
     return place
 
 
-def _fix(error: Error, part: Any, where: Place, schema: Any) -> Fix | None:
+def repair(error: Error, part: Any, where: Place, schema: Any) -> Fix | None:
+    """What makes the refused part fit, where that is certain."""
     if error.keyword == "additionalProperties" and isinstance(part, dict):
         return _rename_key(error, part, where, schema)
     if error.keyword == "type":

@@ -7,12 +7,11 @@ from pipeline_engine.language.findings import Findings, Operation, Place, neares
 
 STEP_KEYS = (
     *("id", "name", "uses", "with", "do", "branches", "foreach", "max_parallel"),
-    *("if", "save_as", "retry", "timeout", "on_error"),
+    *("if", "save_as", "retry", "timeout", "on_error", "needs_approval"),
 )
 ACCEPTED_STEP_KEYS = (*STEP_KEYS, "timeout_seconds", "max_retries")
 DOCUMENT_KEYS = ("version", "steps", "output", "on_error", "timeout")
 ACCEPTED_DOCUMENT_KEYS = (*DOCUMENT_KEYS, "timeout_seconds")
-LATER_KEYS = frozenset({"needs_approval"})
 STEP_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("use", "tool", "action", "call", "using"), "uses"),
     **dict.fromkeys(("args", "arguments", "input", "inputs", "params", "parameters"), "with"),
@@ -24,6 +23,7 @@ STEP_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("step", "key"), "id"),
     **dict.fromkeys(("for_each", "for", "each", "loop", "items", "with_items", "iterate"), "foreach"),
     **dict.fromkeys(("steps", "body", "block", "then"), "do"),
+    **dict.fromkeys(("approval", "approve", "requires_approval", "confirm", "needs_confirmation"), "needs_approval"),
     **dict.fromkeys(("parallel", "branch", "fork"), "branches"),
     **dict.fromkeys(("parallelism", "concurrency", "max_concurrency", "limit", "batch_size"), "max_parallel"),
 }
@@ -44,9 +44,6 @@ def refuse_unknown_keys(
     """Notes every key that is not `known`, with its repair where the meant one is clear and free."""
     for key in value:
         if key in known:
-            continue
-        if key in LATER_KEYS:
-            findings.problem(place.key(key), f"`{key}` is not in this version of the language")
             continue
         meant = aliases.get(key.lower()) or nearest(key, [name for name in known if name not in value], 0.7)
         if meant and meant not in value:

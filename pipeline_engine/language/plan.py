@@ -17,8 +17,8 @@ class StepPlan:
 
     `literal` is the input as JSON when no template is in it. `timeout` in seconds. `on_error` is `fail`, `continue` or
     `steps`; then `handlers` run. A step without a tool has a `body` or `branches`; `inner_names` are those of its steps
-    that are names outside of it too. `foreach` gives the elements. `plain`: it is one call, and no more than that.
-    `lookup` finds out whether a call of an UNSAFE tool has happened.
+    that are names outside of it too. `foreach` gives the elements. `approval` is what is asked first. `plain`: it is
+    one call, and no more than that. `lookup` finds out whether a call of an UNSAFE tool has happened.
     """
 
     id: str
@@ -41,6 +41,7 @@ class StepPlan:
     inner_names: tuple[str, ...] = ()
     foreach: Template | None = None
     max_parallel: int = 1
+    approval: Template | None = None
     plain: bool = False
     lookup: "StepPlan | None" = None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.approval import read_needs_approval
 from pipeline_engine.language.document import MAX_LEVELS, MAX_STEPS, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.keys import ACCEPTED_STEP_KEYS, STEP_ALIASES, refuse_unknown_keys
@@ -74,6 +75,9 @@ class _StepReader:
             if "foreach" in value
             else None,
             max_parallel=read_max_parallel(value, self.place, self.findings),
+            needs_approval=read_needs_approval(value["needs_approval"], self.place.key("needs_approval"), self.findings)
+            if "needs_approval" in value
+            else None,
             condition=self._condition(value),
             save_as=self._save_as(value),
             retry=self._retry(value),

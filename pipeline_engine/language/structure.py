@@ -9,7 +9,7 @@ from pipeline_engine.language.findings import Findings, Operation, Place
 from pipeline_engine.language.values import IDENTIFIER, made_name, read_whole
 
 ACTIONS = ("uses", "do", "branches")
-OF_TOOLS = ("with", "retry", "max_retries", "timeout", "timeout_seconds")
+OF_TOOLS = ("with", "retry", "max_retries", "timeout", "timeout_seconds", "needs_approval")
 
 
 def actions_of(value: Mapping[str, Any]) -> list[str]:

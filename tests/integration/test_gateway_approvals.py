@@ -8,10 +8,12 @@ import pytest
 import pytest_asyncio
 from google.protobuf import json_format
 
+from ordinaut.store import event
 from ordinaut.v1.approval_pb2 import Approval
 from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, GetApprovalRequest, ListApprovalsRequest
+from ordinaut.v1.event_service_pb2 import ListEventsRequest
 from ordinaut.v1.run_pb2 import Run, Wait
-from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, WatchRunRequest
+from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, RetryRunRequest, WatchRunRequest
 from tests.integration.conftest import fresh_database
 from tests.integration.gateway_system import Caller, GatewaySystem, finished, gateway_system, refusal, working
 from tests.unit.engine.pipelines import step
@@ -69,7 +71,7 @@ async def until_waiting(caller: Caller, name: str) -> Run:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def people(postgres_url: str) -> AsyncIterator[People]:
     async with fresh_database(postgres_url) as url, gateway_system(url) as system, working(system, url):
-        owner = await system.agent("owner", "runs:read", "runs:write", *READ_AND_ANSWER)
+        owner = await system.agent("owner", "runs:read", "runs:write", "events:publish", *READ_AND_ANSWER)
         yield People(system, owner, await system.agent("boss", *READ_AND_ANSWER))
 
 
@@ -135,6 +137,7 @@ async def test_an_answer_says_what_the_question_asks_for(people: People) -> None
     for given in wrong:
         refused = await refusal(people.boss.approvals.AnswerApproval(answer(approval, **given)))
         assert (refused.code, [field.split(".")[0] for field in refused.fields]) == ("INVALID_ARGUMENT", ["input"])
+    assert refused.fixes == 1, "the number without its quotes"
     await people.answered(approval, input={"hour": 9})
     assert (await people.output(run))["input"] == {"hour": 9}
     run, approval = await people.asked(answer_schema=schema)
@@ -227,3 +230,65 @@ async def test_they_are_listed_by_run_state_and_assignee(people: People) -> None
     first = await listed(ListApprovalsRequest(page_size=1))
     second = await listed(ListApprovalsRequest(page_size=1, page_token=first.next_page_token))
     assert second.approvals[0].name != approval.name
+
+
+def emitting(**more: Any) -> dict[str, Any]:
+    """A step that publishes, once the boss agrees."""
+    told = {"topic": "briefing.sent", "data": {"at": "${now}", "to": "all"}}
+    asked = {"assignees": ["boss"], "editable": ["/data/to", "/topic"], "expires_in": "1h"}
+    return step("tell", "orchestrator.emit", input=told, needs_approval=asked, **more)
+
+
+async def test_what_was_approved_is_what_is_done(people: People) -> None:
+    """The guarded call is shown with its tool; edits must fit that tool; the journal has both."""
+    run, approval = await people.waiting({"steps": [emitting()], "output": "${now}"})
+    assert (approval.step, approval.subject.tool, approval.data.WhichOneof("kind")) == (
+        "tell.approval", "orchestrator.emit", None
+    )  # fmt: skip
+    shown = json_format.MessageToDict(approval.subject.input)
+    edited = {"topic": "", "data": {**shown["data"], "to": "boss"}}
+    refused = await refusal(people.boss.approvals.AnswerApproval(answer(approval, edited_input=edited)))
+    assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["edited_input.topic"])
+    edited["topic"] = "briefing.held"
+    await people.answered(approval, edited_input=edited, subject_hash=approval.subject.hash)
+    ended = await finished(people.owner, run.name)
+    assert ended.state == Run.SUCCEEDED, ended.error
+    done = {one.path: json_format.MessageToDict(one.input) for one in ended.steps}
+    assert done["tell"] == edited
+    assert done["tell.approval"]["data"] == shown
+    assert ended.output.string_value > shown["data"]["at"], "nothing was rendered anew"
+
+
+async def test_a_run_taken_up_asks_only_for_what_was_refused(people: People) -> None:
+    """The answer stands in the journal like any finished step."""
+    fails = step("bad", "orchestrator.fail", input={"code": "BAD", "message": "no"})
+    run, approval = await people.waiting({"steps": [emitting(), fails]})
+    await people.answered(approval)
+    assert (await finished(people.owner, run.name)).error.code == "BAD"
+    again = await people.owner.runs.RetryRun(RetryRunRequest(name=run.name))
+    assert (await finished(people.owner, again.name)).error.code == "BAD"
+    assert not (await people.boss.approvals.ListApprovals(ListApprovalsRequest(run=again.name))).approvals
+    run, approval = await people.waiting({"steps": [emitting()]})
+    await people.answered(approval, "reject", comment="no")
+    ended = await finished(people.owner, run.name)
+    assert (ended.error.code, ended.error.step, ended.error.details["comment"]) == ("REJECTED", "tell", "no")
+    again = await people.owner.runs.RetryRun(RetryRunRequest(name=run.name))
+    waiting = await until_waiting(people.owner, again.name)
+    await people.answered(Approval(name=waiting.waits[0].approval))
+    assert (await finished(people.owner, again.name)).state == Run.SUCCEEDED
+
+
+async def test_they_are_told_as_events(people: People) -> None:
+    """To whom it concerns, without what is asked."""
+    run, approval = await people.asked(message="secret")
+    await people.answered(approval)
+    await people.output(run)
+    async with people.system.database.transaction() as connection:
+        await event.number(connection)
+    listed = await people.system.admin.events.ListEvents(ListEventsRequest(topic="ordinaut.approval.*", page_size=1000))
+    told = [one for one in listed.events if one.subject == approval.name]
+    assert [one.topic.rpartition(".")[2] for one in told] == ["requested", "answered"]
+    assert {one.source for one in told} == {run.name}
+    assert told[0].data["assignees"] == ["agents/boss"]
+    assert (told[1].publisher, told[1].data["state"]) == ("agents/boss", "APPROVED")
+    assert "secret" not in str(told)

@@ -6,6 +6,7 @@ from tests.unit.engine.pipelines import pipeline, step
 
 LIST = "calendar.list_events"
 SET = "orchestrator.set"
+ASK = "orchestrator.request_approval"
 AGENDA = step("agenda", LIST, input={"start": "${now}"})
 WEATHER = step("w", "weather.forecast", input={"city": "Berlin"})
 
@@ -13,6 +14,11 @@ WEATHER = step("w", "weather.forecast", input={"city": "Berlin"})
 def after_agenda(**modifiers: Any) -> dict[str, Any]:
     """A pipeline whose second step may be wrong."""
     return pipeline(AGENDA, step("b", **modifiers))
+
+
+def guarded(asked: Any) -> dict[str, Any]:
+    """A step before which somebody is asked."""
+    return step("b", LIST, input={"start": "${now}"}, needs_approval=asked)
 
 
 def loop(**keys: Any) -> dict[str, Any]:
@@ -167,6 +173,21 @@ STRUCTURE: dict[str, Any] = {
     "inner_trap": loop(foreach="steps.agenda.events", do=[step("x", condition='item.kind == "meeting"')]),
     "outer_handler_of_loop": loop(foreach="steps.agenda.events", uses=SET, on_error=step("h")),
 }
+APPROVALS: dict[str, Any] = {
+    "approval_of_nothing": pipeline(step("a", needs_approval=True)),
+    "approval_before_a_wait": pipeline(step("a", "orchestrator.wait", input={"for": "1m"}, needs_approval=True)),
+    "approval_of_a_group": loop(do=[step("x")], needs_approval=True),
+    "approval_as_text": pipeline(guarded("Send it?")),
+    "approval_by_list": pipeline(guarded(["boss", "agents/chief"])),
+    "approval_without_unit": pipeline(guarded({"expires_in": 3600})),
+    "approval_of_one": pipeline(guarded({"assignees": "boss"})),
+    "approval_by_another_word": pipeline(step("b", LIST, input={"start": "${now}"}, confirm={"expires_in": "1d"})),
+    "approval_with_other_keys": pipeline(guarded({"question": "Really?", "approvers": ["boss"], "timeout": "1d"})),
+    "approval_with_paths": pipeline(guarded({"editable": ["text", "labels.first"]})),
+    "approval_with_quotes": pipeline(guarded({"allow_self": "true"})),
+    "question_without_text": pipeline(step("a", ASK, input={"mesage": "Really?"})),
+    "question_to_one": pipeline(step("a", ASK, input={"message": "Really?", "assignees": "boss"})),
+}
 SEVERAL: dict[str, Any] = {
     "wrapped": {"payload": {"pipeline": [{"id": "A", "uses": SET}]}},
     "several_at_once": pipeline(
@@ -184,7 +205,6 @@ SEVERAL: dict[str, Any] = {
 }
 HOPELESS: dict[str, Any] = {
     "empty": pipeline(),
-    "later_modifier": pipeline(step("a", needs_approval=True)),
     "later_tool": pipeline(step("a", "orchestrator.run_task", input={"task": "x"})),
     "two_actions": pipeline({"id": "a", "uses": SET, "do": [step("b")]}),
     "no_such_tool": pipeline(step("a", "zzz.qqq")),
@@ -196,7 +216,7 @@ HOPELESS: dict[str, Any] = {
     "timeout_in_words": pipeline(step("a", timeout="soon")),
 }
 """What nobody can repair without knowing what was meant."""
-BROKEN = {**KEYS, **NAMES, **TOOLS, **EXPRESSIONS, **VALUES, **STRUCTURE, **SEVERAL, **HOPELESS}
+BROKEN = {**KEYS, **NAMES, **TOOLS, **EXPRESSIONS, **VALUES, **STRUCTURE, **APPROVALS, **SEVERAL, **HOPELESS}
 VALID: dict[str, Any] = {
     "smallest": pipeline(step("a")),
     "bare_list": [step("a")],
@@ -240,6 +260,13 @@ VALID: dict[str, Any] = {
         step("a", "orchestrator.wait", input={"for": "PT1H"}),
         step("b", "orchestrator.wait", input={"until": "2026-12-24T18:00:00+01:00"}),
         step("c", "orchestrator.wait", input={"until": "${now+24h}"}),
+    ),
+    "approvals": pipeline(
+        guarded({"message": "Read ${params.name}?", "assignees": ["boss", "${params.boss}"], "expires_in": "1d"}),
+        step("c", LIST, input={"start": "${now}"}, needs_approval=True),
+        step("d", LIST, input={"start": "${now}"}, needs_approval=False),
+        step("e", LIST, input={"start": "${now}"}, needs_approval={"assignees": "${params.all}", "editable": [""]}),
+        step("f", ASK, input={"message": "Sure?", "choices": ["yes", "reject"], "expires_in": "1h"}),
     ),
     "times": pipeline(step("a", input={"t": "${now+24h}", "u": "${format_time(now, '%H:%M', 'Europe/Berlin')}"})),
 }

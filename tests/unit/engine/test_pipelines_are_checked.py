@@ -66,6 +66,16 @@ def test_problems_of_a_wrapped_document_name_their_place_in_what_was_sent() -> N
         (pipeline(step("a", "zzz.qqq")), "steps[0].uses", "UNKNOWN_TOOL"),
         (pipeline(step("a", "orchestrator.emit", input={})), "steps[0].with", "TOOL_INPUT_INVALID"),
         (pipeline(step("a", needs_approval=True)), "steps[0].needs_approval", "INVALID_PIPELINE"),
+        (
+            pipeline(step("a", "x.y", needs_approval={"assignees": ["A B"]})),
+            "steps[0].needs_approval.assignees",
+            "INVALID_PIPELINE",
+        ),
+        (
+            pipeline(step("a", "x.y", needs_approval={"message": "${steps.b}"})),
+            "steps[0].needs_approval.message",
+            "UNRESOLVED_REFERENCE",
+        ),
         (pipeline(step("a", do=[step("b")])), "steps[0].do", "INVALID_PIPELINE"),
         (pipeline({"id": "a", "do": []}), "steps[0].do", "FIELD_REQUIRED"),
         (pipeline(step("a", timeout="0s")), "steps[0].timeout", "INVALID_PIPELINE"),

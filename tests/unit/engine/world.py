@@ -131,11 +131,20 @@ class World:
         self.now_us += passed_us
 
     def _result(self, path: str, moment: str) -> dict[str, Any]:
-        """A timer's end, or what `reply` says instead of an approval."""
+        """A timer's end, or the answer to a question: its first choice and the example of its schema, or `reply`."""
         if path not in self.questions:
             return {"until": moment}
-        answer = {"status": "approved", "choice": "approve", "agent": "agents/boss", "approval": "approvals/1"}
-        return {**answer, "time": moment, **self.reply}
+        asked = orjson.loads(self.questions[path].input)
+        answer = {
+            "status": "approved",
+            "choice": asked.get("choices", ["approve"])[0],
+            "agent": "agents/boss",
+            "approval": "approvals/1",
+            "time": moment,
+        }
+        if "answer_schema" in asked:
+            answer["input"] = asked["answer_schema"]["examples"][0]
+        return {**answer, **self.reply}
 
     def segment(self) -> Ending:
         """From the journal to an end, a delay or a crash."""

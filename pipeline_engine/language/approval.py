@@ -1,0 +1,111 @@
+"""`needs_approval`: that somebody must agree before a step calls its tool, and what they are asked."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ordinaut.expressions.times import parse_duration
+from pipeline_engine.language.findings import Findings, Place
+from pipeline_engine.language.keys import refuse_unknown_keys
+from pipeline_engine.language.values import is_number
+
+APPROVAL_KEYS = ("message", "editable", "assignees", "expires_in", "allow_self")
+ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("question", "text", "prompt", "title"), "message"),
+    **dict.fromkeys(("edit", "fields", "edits"), "editable"),
+    **dict.fromkeys(("assignee", "approvers", "approver", "agents", "by", "who", "from"), "assignees"),
+    **dict.fromkeys(("expires", "timeout", "expire_in", "within", "deadline"), "expires_in"),
+    **dict.fromkeys(("self", "self_approval"), "allow_self"),
+}
+AGENT = re.compile(r"(agents/)?[a-z][a-z0-9-]{0,62}")
+POINTER = re.compile(r"(/([^~/]|~[01])*)*")
+MAX_MESSAGE = 4096
+MAX_POINTER = 1024
+MAX_LISTED = 100
+
+
+def read_needs_approval(value: Any, place: Place, findings: Findings) -> dict[str, Any] | None:
+    """What is asked before the step; empty for a bare `true`, None where nothing is."""
+    if isinstance(value, bool):
+        return {} if value else None
+    if not isinstance(value, dict):
+        findings.problem(place, "true, or an object such as `{expires_in: 1d}`, is expected", fix=_meant(value, place))
+        return None
+    refuse_unknown_keys(value, APPROVAL_KEYS, ALIASES, place, findings)
+    for key, message in problems_of({key: _sample(key, item) for key, item in value.items()}):
+        where = place.key(key)
+        findings.problem(where, message, fix=_fix(key, value[key], where))
+    return value
+
+
+def problems_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The keys whose values cannot be used, and what is expected there."""
+    for key, (fits, expected) in EXPECTED.items():
+        if key in options and not fits(options[key]):
+            yield key, f"{expected} is expected"
+
+
+def _sample(key: str, value: Any) -> Any:
+    """A value without its templates, which may become what is expected."""
+    if key == "assignees" and isinstance(value, list):
+        return [name for name in value if not (isinstance(name, str) and "${" in name)]
+    if key == "assignees" and isinstance(value, str) and value.strip().startswith("${"):
+        return []
+    return "1s" if key == "expires_in" and isinstance(value, str) and "${" in value else value
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_MESSAGE
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, str) and parse_duration(value.strip()) is not None
+
+
+def _are_agents(value: Any) -> bool:
+    return _is_list(value) and all(AGENT.fullmatch(name) for name in value)
+
+
+def _are_pointers(value: Any) -> bool:
+    return _is_list(value) and all(len(part) <= MAX_POINTER and POINTER.fullmatch(part) for part in value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= MAX_LISTED and all(isinstance(part, str) for part in value)
+
+
+EXPECTED = {
+    "message": (_is_message, f"a text of at most {MAX_MESSAGE} characters"),
+    "editable": (_are_pointers, f"a list of at most {MAX_LISTED} JSON pointers into `with`, such as `/text`,"),
+    "assignees": (_are_agents, f"a list of at most {MAX_LISTED} agents"),
+    "expires_in": (_is_span, "a duration such as `90s`, `5m`, `1h30m`, `7d` or `PT1H`"),
+    "allow_self": (lambda value: isinstance(value, bool), "true or false"),
+}
+
+
+def _meant(value: Any, place: Place) -> tuple[str, list[Mapping[str, Any]]] | None:
+    if _is_list(value) and value and _are_agents(value):
+        return "Names who is asked.", [place.replace({"assignees": value})]
+    if _is_message(value):
+        return "Makes it the question.", [place.replace({"message": value})]
+    return None
+
+
+def _fix(key: str, value: Any, where: Place) -> tuple[str, list[Mapping[str, Any]]] | None:
+    if key == "expires_in" and is_number(value) and parse_duration(f"{value:g}s") is not None:
+        return "Adds the unit, seconds.", [where.replace(f"{value:g}s")]
+    if key == "assignees" and isinstance(value, str) and AGENT.fullmatch(value):
+        return "Makes a list of it.", [where.replace([value])]
+    if key == "editable":
+        return _as_pointers(value, where)
+    if key == "allow_self" and value in ("true", "false"):
+        return "Writes it without quotes.", [where.replace(value == "true")]
+    return None
+
+
+def _as_pointers(value: Any, where: Place) -> tuple[str, list[Mapping[str, Any]]] | None:
+    names = [value] if isinstance(value, str) else value
+    if not _is_list(names):
+        return None
+    pointers = [name if name.startswith("/") or not name else "/" + name.replace(".", "/") for name in names]
+    return ("Writes JSON pointers.", [where.replace(pointers)]) if _are_pointers(pointers) else None

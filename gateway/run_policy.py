@@ -17,6 +17,8 @@ CODES_MAX = 50
 CODE_LENGTH_MAX = 63
 FAILURES_MAX = 1000
 SHORTEST_LAPSE_MS = 1000
+BUFFER_MAX = 1000
+DEFAULT_BUFFER = 100
 
 
 def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
@@ -31,6 +33,16 @@ def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
         problems.add(f"{field}.expect_success_every", "must be at least one second")
     if policy.HasField("retry"):
         check_retry(problems, policy.retry, f"{field}.retry")
+    if policy.HasField("overlap"):
+        _check_overlap(problems, policy.overlap, f"{field}.overlap")
+
+
+def _check_overlap(problems: Problems, overlap: Overlap, field: str) -> None:
+    problems.between(f"{field}.max_buffer", overlap.max_buffer, 0, BUFFER_MAX)
+    if overlap.max_buffer and overlap.policy != Overlap.BUFFER_ALL:
+        problems.add(f"{field}.max_buffer", "has a meaning with BUFFER_ALL only")
+    if overlap.ignore_waiting and overlap.policy == Overlap.ALLOW:
+        problems.add(f"{field}.ignore_waiting", "has no meaning with ALLOW")
 
 
 def check_retry(problems: Problems, retry: Retry, field: str) -> None:
@@ -47,9 +59,14 @@ def check_retry(problems: Problems, retry: Retry, field: str) -> None:
 
 
 def overlap_of(policy: RunPolicy) -> str | None:
-    """SKIP, ALLOW, or None: by the kind of trigger."""
+    """The name of the policy, or None: by the kind of trigger."""
     chosen = policy.overlap.policy
     return None if chosen == Overlap.POLICY_UNSPECIFIED else Overlap.Policy.Name(chosen)
+
+
+def max_buffer_of(policy: RunPolicy) -> int | None:
+    """How many runs may wait for their turn; None where that is not for the caller to say."""
+    return policy.overlap.max_buffer or DEFAULT_BUFFER if policy.overlap.policy == Overlap.BUFFER_ALL else None
 
 
 def span_of(policy: RunPolicy, name: Literal["start_deadline", "expect_success_every"]) -> timedelta | None:

@@ -36,7 +36,7 @@ class TaskRun:
 
         Raises:
             InvalidArgumentError: the params do not fit the task's schema.
-            FailedPreconditionError: OVERLAP, naming the live run.
+            FailedPreconditionError: OVERLAP, naming the live run, where the policy does not let this one wait for it.
             ResourceExhaustedError: LIMIT_REACHED: too many live runs of the task.
             UnavailableError: ENGINE_UNAVAILABLE, when params are to be checked.
         """
@@ -105,7 +105,7 @@ async def _enqueue(connection: Connection, request: RunTaskRequest, found: TaskT
     if queued.run is None:
         live = f"runs/{queued.live_run}" if queued.live_run else ""
         raise FailedPreconditionError(
-            ErrorReason.OVERLAP, f"{request.name} has a live run and its overlap policy is SKIP", {"live_run": live}
+            ErrorReason.OVERLAP, f"{request.name} cannot run now: {queued.reason}", {"live_run": live}
         )
     return queued.run
 

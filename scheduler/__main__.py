@@ -6,7 +6,7 @@ from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerService
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
-from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, SCHEDULE, WAIT, Hints
+from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, SCHEDULE, TURN, WAIT, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
 from scheduler.backfill import Backfill
@@ -24,6 +24,7 @@ from scheduler.rescue import Rescue
 from scheduler.service import SchedulerService
 from scheduler.settings import SchedulerSettings
 from scheduler.sweep import Sweep
+from scheduler.turns import Turns
 from scheduler.zone_renewal import ZoneRenewal
 
 NEXT_LOOK_SECONDS = 0.002  # after cursors that another scheduler has locked
@@ -104,6 +105,7 @@ def duties(
         plan_duty,
         Duty("catch_up", catch_up.turn, 1.0, asyncio.Event()),
         sweep_duty,
+        Duty("turns", Turns(database, hints).turn, 0.25, hints.subscribe(RUN, TURN)),
         Duty("backfill", Backfill(database, hints).turn, 0.5, hints.subscribe(BACKFILL)),
         Duty("rescue", Rescue(database, hints).turn, 0.5, asyncio.Event()),
         Duty("number", relay.number, 0.25, hints.subscribe(OUTBOX)),

@@ -6,13 +6,13 @@ from typing import Any
 
 from ordinaut.store import cursor
 from ordinaut.store.database import Database
-from ordinaut.store.hints import OUTBOX, WORK, Hints
+from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from scheduler import next_instant
 from scheduler.lifecycle import set_aside
 from scheduler.metrics import ENQUEUED, UNFIRED
-from scheduler.missed import CatchUpPolicy, Passed, Steps, missed
+from scheduler.missed import ALL, CatchUpPolicy, Passed, Steps, missed
 from scheduler.schedule import CompiledSchedule
 
 log = get_logger()
@@ -22,7 +22,7 @@ class CatchUp:
     """Runs the missed instants of late cursors that their policies want, and records the others.
 
     All schedulers together start at most `per_second` such runs a second, so that an outage does not end in a
-    stampede. A cursor with the policy ALL waits while a run of its task excludes the next one.
+    stampede. With the policy ALL the runs of one task that may not overlap wait for their turns.
     """
 
     def __init__(self, database: Database, hints: Hints, per_second: int = 100) -> None:
@@ -41,10 +41,10 @@ class CatchUp:
             # What was snoozed waits for the moment that a person chose, not for a policy about missed ones.
             if not row["snoozed"] and not await self._moved_to_next(connection, row):
                 return True
-            fired = await cursor.fire_one(connection, row["task"])
+            fired = await cursor.fire_one(connection, row["task"], in_turn=_in_turn(row))
             await cursor.count_catch_up(connection, self._per_second)
-        ENQUEUED.labels("catch_up").inc(fired.enqueued)
-        self._hints.send(WORK, OUTBOX)
+        ENQUEUED.labels("catch_up").inc(fired.queued)
+        self._hints.send(WORK, OUTBOX, *([TURN] if fired.buffered else []))
         return True
 
     async def _moved_to_next(self, connection: Connection, row: Any) -> bool:
@@ -60,6 +60,11 @@ class CatchUp:
         await cursor.plan(connection, columns)
         log.info("caught_up", task=str(row["task"]), recorded=passed.count)
         return passed.next is not None
+
+
+def _in_turn(row: Any) -> bool:
+    """Whether the runs of what was missed wait for each other, whatever the overlap policy says."""
+    return not row["snoozed"] and CatchUpPolicy.of(json.loads(row["schedule"])).name == ALL
 
 
 def _computed(row: Any) -> tuple[Passed, cursor.PlanColumns]:

@@ -2,7 +2,7 @@
 
 from ordinaut.store import cursor
 from ordinaut.store.database import Database
-from ordinaut.store.hints import OUTBOX, WORK, Hints
+from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
 from scheduler.halving import halving
 from scheduler.lifecycle import set_aside
 from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED, UNFIRED
@@ -21,9 +21,9 @@ class Fire:
         fired = await halving(self._batch, self._fire, self._set_aside)
         if fired.moved:
             FIRED.inc(fired.moved)
-            ENQUEUED.labels("schedule").inc(fired.enqueued)
+            ENQUEUED.labels("schedule").inc(fired.queued)
             UNFIRED.labels("EXCLUDED").inc(fired.excluded)
-            self._hints.send(WORK, OUTBOX)
+            self._hints.send(WORK, OUTBOX, *([TURN] if fired.buffered else []))
         return fired.moved >= self._batch
 
     async def seconds_to_next(self) -> float | None:
@@ -40,4 +40,4 @@ class Fire:
         async with self._database.transaction() as connection:
             if task := await cursor.first_due(connection):
                 await set_aside(connection, task, f"could not be fired: {failure}")
-        return cursor.Fired(self._batch, 0)
+        return cursor.Fired(self._batch)

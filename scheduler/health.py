@@ -11,12 +11,16 @@ from scheduler.matching import End
 SUCCEEDED, CANCELLED = "SUCCEEDED", "CANCELLED"
 
 
-async def judge(connection: Connection, ended: Mapping[UUID, Sequence[End]]) -> int:
+async def lock(connection: Connection, ended: Mapping[UUID, Sequence[End]]) -> list[Record]:
+    """Locks those of the tasks that somebody keeps an eye on, and tells how they have fared so far."""
+    return await task_health.lock(connection, list(ended)) if ended else []
+
+
+async def judge(connection: Connection, ended: Mapping[UUID, Sequence[End]], rows: Sequence[Record]) -> int:
     """Counts failures in a row and puts off what is overdue; pauses tasks that failed too often, returns how many.
 
-    To be called with each task's ends in the order of the log, each once.
+    To be called with each task's ends in the order of the log, each once, and with what `lock` told.
     """
-    rows = await task_health.lock(connection, list(ended)) if ended else []
     faring, guilty = task_health.FaringColumns(), []
     for row in rows:
         ends = [end for end in ended[row["task"]] if end.state != CANCELLED]

@@ -5,11 +5,11 @@ from itertools import takewhile
 
 from ordinaut.store import backfill, due_work, event
 from ordinaut.store.database import DATA_ERRORS, Database
-from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, WORK, Hints, wait_hint
+from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, TURN, WORK, Hints, wait_hint
 from ordinaut.store.sql import Connection
 from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
-from scheduler.health import judge
+from scheduler import health
 from scheduler.lifecycle import complete
 from scheduler.log_row import entry_of, uid_of
 from scheduler.matching import Match, matches_of
@@ -83,13 +83,15 @@ class Matcher:
         triggers = await event.triggers(connection, list({entry.project for entry in entries}))
         found = matches_of(entries, triggers)
         MATCHED.inc(sum(entry.count for entry in entries))
-        enqueued = 0
+        faring = await health.lock(connection, found.ended)  # tasks are locked before cursors
+        queued = buffered = 0
         for start in range(0, len(found.matches), ENQUEUE_BATCH):
-            enqueued += await _enqueue(connection, found.matches[start : start + ENQUEUE_BATCH])
-        if enqueued:
-            ENQUEUED.labels("event").inc(enqueued)
-            self._hints.send(WORK, OUTBOX)
-        if await judge(connection, found.ended):
+            more = await _enqueue(connection, found.matches[start : start + ENQUEUE_BATCH])
+            queued, buffered = queued + more[0], buffered + more[1]
+        if queued:
+            ENQUEUED.labels("event").inc(queued)
+            self._hints.send(WORK, OUTBOX, *([TURN] if buffered else []))
+        if await health.judge(connection, found.ended, faring):
             self._hints.send(OUTBOX)
         await complete(connection, list(found.ended))
         if found.backfilled and await backfill.settle(connection, found.backfilled):
@@ -99,8 +101,11 @@ class Matcher:
             self._hints.send(WORK, RUN)
 
 
-async def _enqueue(connection: Connection, matches: Sequence[Match]) -> int:
-    """Queues runs; a batch that PostgreSQL refuses is halved, and what is guilty alone is left out."""
+async def _enqueue(connection: Connection, matches: Sequence[Match]) -> tuple[int, int]:
+    """Queues runs: how many, and how many of these wait for their turn.
+
+    A batch that PostgreSQL refuses is halved, and what is guilty alone is left out.
+    """
     try:
         async with connection.transaction():
             return await due_work.enqueue_for_events(connection, matches)
@@ -108,6 +113,7 @@ async def _enqueue(connection: Connection, matches: Sequence[Match]) -> int:
         if len(matches) == 1:
             MATCH_REFUSED.inc()
             log.error("match_refused", task=str(matches[0].task), uid=matches[0].uid, failure=str(failure))
-            return 0
+            return 0, 0
     middle = len(matches) // 2
-    return await _enqueue(connection, matches[:middle]) + await _enqueue(connection, matches[middle:])
+    first, second = [await _enqueue(connection, half) for half in (matches[:middle], matches[middle:])]
+    return first[0] + second[0], first[1] + second[1]

@@ -131,7 +131,8 @@ WITH wanted AS MATERIALIZED (
     b.task || '/' || w.key || CASE WHEN o.run IS NULL THEN '' ELSE '!' || (o.reprocessed + 1) END AS root,
     v.params || coalesce(w.params, '{}') || b.params AS params, NULL::jsonb AS event, w.instant AS scheduled_time,
     w.interval_end, NULL::timestamptz AS start_time, NULL::timestamptz AS latest_start, b.priority,
-    false AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth, w.known, clock.now
+    'ALLOW' AS overlap, NULL::int AS max_buffer, v.max_losses, v.run_timeout, 0::smallint AS depth, 1 AS place, w.known,
+    clock.now
   FROM wanted AS w
   JOIN backfill AS b ON b.uid = :backfill
   JOIN task AS t ON t.uid = b.task

@@ -55,10 +55,11 @@ class UnfiredColumns:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """How many cursors were moved, how many runs came of them, and how many occurrences were on excluded days."""
+    """How many cursors were moved, runs queued (those that wait for their turn are `buffered`) and moments excluded."""
 
     moved: int
-    enqueued: int
+    queued: int = 0
+    buffered: int = 0
     excluded: int = 0
 
 
@@ -99,7 +100,7 @@ async def fire_if_due(connection: Connection, task: UUID, *, snoozed_too: bool =
     What was snoozed and would have been due by now is fired as well, unless `snoozed_too` is False.
     """
     if await SQL.lock.value(connection, task=task, snoozed_too=snoozed_too):
-        await SQL.fire_one.row(connection, task=task)
+        await fire_one(connection, task)
 
 
 async def hold(connection: Connection, task: UUID) -> None:
@@ -141,14 +142,12 @@ async def remove(connection: Connection, task: UUID) -> None:
 
 async def fire(connection: Connection, batch: int) -> Fired:
     """Fires up to `batch` cursors that are due now, in one statement."""
-    row = await SQL.fire.row(connection, batch=batch)
-    return Fired(row["moved"], row["enqueued"], row["excluded"])
+    return Fired(**await SQL.fire.row(connection, batch=batch))
 
 
-async def fire_one(connection: Connection, task: UUID) -> Fired:
-    """Fires the locked cursor of one task."""
-    row = await SQL.fire_one.row(connection, task=task)
-    return Fired(row["moved"], row["enqueued"], row["excluded"])
+async def fire_one(connection: Connection, task: UUID, *, in_turn: bool = False) -> Fired:
+    """Fires the locked cursor of one task; `in_turn`: where runs may not overlap it waits, whatever the policy says."""
+    return Fired(**await SQL.fire_one.row(connection, task=task, in_turn=in_turn))
 
 
 async def seconds_to_next(connection: Connection) -> float | None:
@@ -201,15 +200,14 @@ async def note_zone_data(connection: Connection, version: str) -> str:
 
 
 async def late(connection: Connection) -> Record | None:
-    """Locks one cursor that is more than five seconds late and need not wait for a run of its task."""
+    """Locks one cursor that is more than five seconds late."""
     row: Record | None = await SQL.late.row(connection)
     return row
 
 
 async def may_catch_up(connection: Connection) -> bool:
-    """Whether catch-up may start a run now; the pace stays locked until the transaction ends."""
-    allowed: bool = await SQL.may_catch_up.value(connection)
-    return allowed
+    """Whether there is something to catch up and a run may start; the pace stays locked until the transaction ends."""
+    return bool(await SQL.may_catch_up.value(connection))
 
 
 async def count_catch_up(connection: Connection, per_second: int) -> None:

@@ -54,15 +54,18 @@ UPDATE schedule_cursor SET next_fire_time = NULL, paused_until = clock_now() WHE
 UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
 
 -- fragment fire_due: Turns the cursors in `due` into runs and ledger rows, and leaves them to be planned.
--- `due` has: task, next_instant, next_fire_time, next_key, next_outcome, next_trigger, next_params, interval_end, generation, now.
+-- `due` has: task, next_instant, next_fire_time, next_key, next_outcome, next_trigger, next_params, interval_end,
+-- generation, in_turn (it waits for its turn, whatever the overlap policy, unless runs may overlap), now.
 fresh AS (
   SELECT
     new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
     'SCHEDULED' AS kind, due.next_trigger AS trigger, due.next_key AS key, t.uid || '/' || due.next_key AS root,
     CASE WHEN due.next_params IS NULL THEN v.params ELSE v.params || due.next_params END AS params,
     NULL::jsonb AS event, due.next_instant AS scheduled_time, due.interval_end, NULL::timestamptz AS start_time,
-    due.next_fire_time + v.start_deadline AS latest_start, v.priority, v.overlap IS DISTINCT FROM 'ALLOW' AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth,
-    due.next_instant AS instant, due.now
+    due.next_fire_time + v.start_deadline AS latest_start, v.priority,
+    CASE WHEN due.in_turn AND v.overlap IS DISTINCT FROM 'ALLOW' THEN 'IN_TURN' ELSE coalesce(v.overlap, 'SKIP') END
+      AS overlap,
+    v.max_buffer, v.max_losses, v.run_timeout, 0::smallint AS depth, due.next_instant AS instant, 1 AS place, due.now
   FROM due
   JOIN task AS t ON t.uid = due.task
   JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
@@ -87,14 +90,14 @@ fresh AS (
   RETURNING c.task
 )
 SELECT
-  (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM enqueued) AS enqueued,
-  (SELECT count(*) FROM unfired) AS excluded
+  (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM queued) AS queued,
+  (SELECT count(*) FROM blocked) AS buffered, (SELECT count(*) FROM unfired) AS excluded
 
 -- query fire: Fires cursors that are due now, at most five seconds late.
 WITH due AS MATERIALIZED (
   SELECT
     c.task, c.next_instant, c.next_fire_time, c.next_key, c.next_outcome, c.next_trigger, c.next_params,
-    c.interval_end, c.generation, clock.now
+    c.interval_end, c.generation, false AS in_turn, clock.now
   FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
   WHERE c.next_fire_time <= clock_now() AND c.next_fire_time >= clock_now() - interval '5 seconds'
   ORDER BY c.next_fire_time -- as the index has them; in what order they are locked does not matter: nobody waits here
@@ -107,7 +110,7 @@ WITH due AS MATERIALIZED (
 WITH due AS MATERIALIZED (
   SELECT
     c.task, c.next_instant, c.next_fire_time, c.next_key, c.next_outcome, c.next_trigger, c.next_params,
-    c.interval_end, c.generation, clock.now
+    c.interval_end, c.generation, :in_turn::boolean AS in_turn, clock.now
   FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
   WHERE c.task = :task AND c.next_instant IS NOT NULL
 ),
@@ -156,19 +159,21 @@ SET zone_data = greatest(i.zone_data, :zone_data)
 FROM before
 RETURNING before.zone_data;
 
--- query may_catch_up: Locks the common pace; true when less than a second of it is given out in advance.
-SELECT catch_up_time <= clock_now() + interval '1 second' FROM installation FOR UPDATE;
+-- query may_catch_up: Where something is late and no other scheduler is catching up, locks the common pace; true when
+-- less than a second of it is given out in advance.
+SELECT catch_up_time <= clock_now() + interval '1 second'
+FROM installation
+WHERE EXISTS (SELECT FROM schedule_cursor WHERE next_fire_time < clock_now() - interval '5 seconds')
+FOR UPDATE SKIP LOCKED;
 
 -- query count_catch_up: Gives out the share of one run.
 UPDATE installation
 SET catch_up_time = greatest(catch_up_time, clock_now()) + :seconds::float8 * interval '1 second';
 
--- query late: One cursor that is more than five seconds late, locked. ALL runs one missed instant after the other.
+-- query late: One cursor that is more than five seconds late, locked.
 SELECT
 -- include to_compute
 WHERE c.next_fire_time < clock_now() - interval '5 seconds'
-  AND (v.schedule #>> '{catch_up,policy}' IS DISTINCT FROM 'ALL'
-    OR NOT EXISTS (SELECT FROM due_work AS d WHERE d.task = c.task AND d.exclusive))
 ORDER BY c.next_fire_time, c.task
 LIMIT 1
 FOR UPDATE OF c SKIP LOCKED;

@@ -16,10 +16,11 @@ LOWEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of a wish to run: `run` is in the queue, or `live_run` stands in its way."""
+    """What became of a wish to run: `run` is in the queue, or `live_run` stands in its way; `reason` says why."""
 
     run: UUID | None
     live_run: UUID | None
+    reason: str
 
 
 @dataclass(slots=True)
@@ -74,22 +75,26 @@ async def enqueue_manual(
     priority: int | None,
     start_time: datetime | None,
 ) -> Enqueued:
-    """Queues a run of `task`'s present version. `live_run` is set where the overlap policy forbids it."""
+    """Queues a run of `task`'s present version, if its overlap policy allows."""
     row = await SQL.enqueue_manual.row(
         connection, task=task, run=run, params=params_json, priority=priority, start_time=start_time
     )
-    return Enqueued(row["run"], None if row["run"] else row["live_run"])
+    return Enqueued(**row)
 
 
 async def enqueue_for_events(
     connection: Connection, matches: Sequence[tuple[UUID, str, str, str, str | None, int]]
-) -> int:
-    """Queues a run for each (task, trigger, event uid, event JSON, params JSON, depth); returns how many were new."""
+) -> tuple[int, int]:
+    """Queues a run for each (task, trigger, event uid, event JSON, params JSON, depth), in their order.
+
+    Returns:
+        How many were queued, and how many of these wait for their turn.
+    """
     tasks, triggers, uids, events, params, depths = (list(column) for column in zip(*matches, strict=True))
-    count = await SQL.enqueue_for_events.value(
+    row = await SQL.enqueue_for_events.row(
         connection, tasks=tasks, triggers=triggers, uids=uids, events=events, params=params, depths=depths
     )
-    return int(count)
+    return row["queued"], row["buffered"]
 
 
 async def claim(connection: Connection, lease: UUID, hints: dict[int, datetime], batch: int) -> list[Record]:

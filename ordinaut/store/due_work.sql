@@ -1,39 +1,79 @@
 -- query now: What the database's clock says.
 SELECT clock_now();
 
--- fragment enqueue: Runs, their ledger rows and their `queued` events from `fresh`; `enqueued` is what became of them.
+-- fragment enqueue: Runs, their ledger rows and their `queued` events from `fresh`; `queued` are those that are live.
 -- `fresh` has what `queue` needs, and instant.
 -- include queue
 , ledger AS (
   INSERT INTO occurrence (project, task, key, trigger, instant, outcome, reason, run, create_time)
   SELECT
-    project, task, key, trigger, instant,
-    CASE WHEN queued THEN 'ENQUEUED' ELSE 'SKIPPED_OVERLAP' END,
-    CASE WHEN queued THEN '' ELSE 'a run of the task was live' END,
-    CASE WHEN queued THEN run END, now
+    project, task, key, trigger, instant, outcome,
+    CASE
+      WHEN outcome <> 'SKIPPED_OVERLAP' THEN ''
+      WHEN overlap = 'SKIP' THEN 'a run of the task was live'
+      ELSE 'a run of the task was live, and no more could wait for their turn' END,
+    CASE WHEN outcome <> 'SKIPPED_OVERLAP' THEN run END, now
   -- IN as an expression is answered from a hash table. What is joined here is compared each with each, because nobody
   -- can foresee how many rows a batch has.
-  FROM (SELECT fresh.*, run IN (SELECT id FROM enqueued) AS queued FROM fresh OFFSET 0) AS decided
+  FROM (
+    SELECT fresh.*, CASE
+      WHEN run IN (SELECT id FROM enqueued) THEN 'ENQUEUED'
+      WHEN run IN (SELECT id FROM blocked) THEN 'BUFFERED'
+      ELSE 'SKIPPED_OVERLAP' END AS outcome
+    FROM fresh
+    OFFSET 0) AS decided
+  RETURNING reason
 )
 
--- fragment queue: Runs and their `queued` events from `fresh`, without the ledger; `enqueued` is what became of them.
+-- fragment queue: Runs and their `queued` events from `fresh`, without the ledger. `queued` are those that are live;
+-- of these `enqueued` may run, and `blocked` wait for their turn.
 -- `fresh` has: run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
--- scheduled_time, interval_end, start_time, latest_start, priority, exclusive, max_losses, run_timeout, depth, now.
-enqueued AS (
-  INSERT INTO due_work (
-    id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event,
-    scheduled_time, interval_end, state, due_time, ready_time, latest_start, priority, exclusive, max_losses,
-    run_timeout, depth, create_time)
+-- scheduled_time, interval_end, start_time, latest_start, priority, overlap, max_buffer, max_losses, run_timeout,
+-- depth, place (in its task, among several), now.
+placed AS (
   SELECT
-    run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
-    scheduled_time, interval_end, CASE WHEN start_time > now THEN 'DELAYED' ELSE 'READY' END,
-    greatest(start_time, now), greatest(start_time, now), latest_start, priority,
-    exclusive AND coalesce(start_time <= now, true),
-    max_losses, run_timeout, depth, now
-  FROM fresh
-  ORDER BY task
+    f.*, f.overlap <> 'ALLOW' AND coalesce(f.start_time <= f.now, true) AS exclusive,
+    -- Those of the task that wait already. Only who may wait as well needs to know their number exactly.
+    CASE
+      WHEN f.overlap = 'ALLOW' OR f.start_time > f.now THEN 0
+      WHEN f.overlap = 'SKIP' THEN
+        (SELECT count(*) FROM (SELECT FROM due_work AS b WHERE b.task = f.task AND b.state = 'BLOCKED' LIMIT 1) AS b)
+      ELSE blocked_runs(f.task)
+    END AS ahead
+  FROM fresh AS f
+), enqueued AS (
+  INSERT INTO due_work (
+-- include queued_columns
+    state, due_time, ready_time, exclusive)
+  SELECT
+-- include queued_values
+    CASE WHEN start_time > now THEN 'DELAYED' ELSE 'READY' END, greatest(start_time, now), greatest(start_time, now),
+    exclusive
+  FROM placed
+  WHERE ahead = 0
+  ORDER BY task, place
   ON CONFLICT (task) WHERE exclusive DO NOTHING
   RETURNING id, project, task, task_name, kind, depth, create_time
+), blocked AS (
+  INSERT INTO due_work (
+-- include queued_columns
+    state, due_time, ready_time, exclusive, supersedes)
+  SELECT
+-- include queued_values
+    'BLOCKED', now,
+    -- Behind whoever waits already, whatever the clock says.
+    turn * interval '1 microsecond' + greatest(now, (
+      SELECT max(b.ready_time) FROM due_work AS b WHERE b.task = waiting.task AND b.state = 'BLOCKED')),
+    false, overlap = 'CANCEL_OTHER'
+  FROM (
+    SELECT *, row_number() OVER (PARTITION BY task ORDER BY place) AS turn
+    FROM placed
+    WHERE exclusive AND overlap <> 'SKIP' AND run NOT IN (SELECT id FROM enqueued)
+  ) AS waiting
+  WHERE ahead + turn <= CASE overlap WHEN 'BUFFER_ONE' THEN 1 WHEN 'BUFFER_ALL' THEN max_buffer ELSE ahead + turn END
+  RETURNING id, project, task, task_name, kind, depth, create_time
+), queued AS (
+  SELECT * FROM enqueued UNION ALL SELECT * FROM blocked
 ), announced AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT project, concat('[', string_agg(events, ','), ']')::json, sum(count)::int, max(now)
@@ -44,11 +84,25 @@ enqueued AS (
         '{"topic":"ordinaut.run.queued","subject":"', CASE WHEN task_name <> '' THEN 'tasks/' END, task_name,
         '","depth":', depth, ',"data":{"kind":"', kind, '","task_uid":"', task,
         '"},"part":"queued","runs":["', string_agg(id::text, '","'), '"]}') AS events
-    FROM enqueued
+    FROM queued
     GROUP BY project, task, task_name, kind, depth
   ) AS of_task
   GROUP BY project
 )
+
+-- fragment queued_columns: What a new row says of its run.
+    id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event,
+    scheduled_time, interval_end, latest_start, priority, max_losses, run_timeout, depth, create_time,
+
+-- fragment queued_values: The same as `placed` has it.
+    run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
+    scheduled_time, interval_end, latest_start, priority, max_losses, run_timeout, depth, now,
+
+-- fragment in_the_way: The run of a task that keeps another from being live: the one whose turn it is, or is next.
+coalesce(
+  (SELECT d.id FROM due_work AS d WHERE d.task = fresh.task AND d.exclusive),
+  (SELECT d.id FROM due_work AS d WHERE d.task = fresh.task AND d.state = 'BLOCKED' ORDER BY d.ready_time LIMIT 1))
+  AS live_run
 
 -- fragment end: History and events of runs that have left due_work as `gone`; its rows carry the deleted row's columns
 -- and end_state, output, error, reason, now.
@@ -86,34 +140,35 @@ WITH fresh AS (
     'MANUAL' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, t.uid || '/run:' || :run::uuid AS root, :params::jsonb AS params,
     NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
     :start_time::timestamptz AS start_time, greatest(:start_time, clock.now) + v.start_deadline AS latest_start,
-    coalesce(:priority::smallint, v.priority) AS priority,
-    v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses, v.run_timeout, 0::smallint AS depth,
-    NULL::timestamptz AS instant, clock.now
+    coalesce(:priority::smallint, v.priority) AS priority, coalesce(v.overlap, 'ALLOW') AS overlap, v.max_buffer,
+    v.max_losses, v.run_timeout, 0::smallint AS depth, NULL::timestamptz AS instant, 1 AS place, clock.now
   FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
   CROSS JOIN (SELECT clock_now() AS now) AS clock
   WHERE t.uid = :task
 ),
 -- include enqueue
 SELECT
-  (SELECT id FROM enqueued) AS run,
-  (SELECT id FROM due_work WHERE task = :task AND exclusive) AS live_run;
+  queued.id AS run, ledger.reason,
+-- include in_the_way
+FROM fresh
+CROSS JOIN ledger
+LEFT JOIN queued ON true;
 
 -- query enqueue_for_events: Runs that events trigger, once for each (task, event).
 WITH matched AS (
   SELECT DISTINCT ON (task, uid) *
   FROM unnest(
     :tasks::uuid[], :triggers::text[], :uids::text[], :events::jsonb[], :params::jsonb[], :depths::smallint[])
-    AS m (task, trigger, uid, event, params, depth)
-  ORDER BY task, uid
+    WITH ORDINALITY AS m (task, trigger, uid, event, params, depth, place)
+  ORDER BY task, uid, place
 ), fresh AS (
   SELECT
     new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
     'EVENT' AS kind, m.trigger, 'event:' || m.uid AS key,
     t.uid || '/event:' || m.uid AS root, v.params || coalesce(m.params, '{}') AS params, m.event,
     NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end, NULL::timestamptz AS start_time,
-    clock.now + v.start_deadline AS latest_start, v.priority, v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive,
-    v.max_losses, v.run_timeout, m.depth,
-    NULL::timestamptz AS instant, clock.now
+    clock.now + v.start_deadline AS latest_start, v.priority, coalesce(v.overlap, 'ALLOW') AS overlap, v.max_buffer,
+    v.max_losses, v.run_timeout, m.depth, NULL::timestamptz AS instant, m.place, clock.now
   FROM matched AS m
   JOIN task AS t ON t.uid = m.task AND t.state = 'ACTIVE' AND t.delete_time IS NULL
   JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
@@ -122,7 +177,7 @@ WITH matched AS (
     SELECT FROM occurrence AS o WHERE o.task = t.uid AND o.key = 'event:' || m.uid)
 ),
 -- include enqueue
-SELECT count(*) FROM enqueued;
+SELECT (SELECT count(*) FROM queued) AS queued, (SELECT count(*) FROM blocked) AS buffered;
 
 -- fragment licence: The moment of a claim; empty, and with it the claim, unless the lease is live.
 clock AS MATERIALIZED (
@@ -284,6 +339,9 @@ WITH suspended AS (
     state = CASE WHEN d.cancel_requested OR EXISTS (
       SELECT FROM wait WHERE wait.run = d.id AND wait.resolve_time IS NOT NULL) THEN 'READY' ELSE 'WAITING' END,
     lease_owner = NULL, segment_time = NULL, due_time = clock.now, ready_time = clock.now,
+    exclusive = CASE WHEN d.exclusive THEN NOT (
+      SELECT v.ignore_waiting FROM task_version AS v WHERE v.task = d.task AND v.version = d.task_version)
+      ELSE false END,
 -- include unclaimable_if_cancelled
   FROM (SELECT clock_now() AS now) AS clock, unnest(:ids::uuid[], :fences::bigint[]) AS w (id, fence)
   WHERE

@@ -21,6 +21,7 @@ RUN = "run"
 CANCEL = "cancel"
 WAIT = "wait"
 BACKFILL = "backfill"
+TURN = "turn"
 RECONNECT_SECONDS = 1.0
 SEND_SECONDS = 5.0  # a network that swallows everything is noticed after so long
 SILENCE_SECONDS = 15.0  # after so long without anything to send, the connection is tried
@@ -104,4 +105,4 @@ async def wait_hint(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-__all__ = ["BACKFILL", "CANCEL", "EVENTS", "OUTBOX", "RUN", "SCHEDULE", "WAIT", "WORK", "Hints", "wait_hint"]
+__all__ = ["BACKFILL", "CANCEL", "EVENTS", "OUTBOX", "RUN", "SCHEDULE", "TURN", "WAIT", "WORK", "Hints", "wait_hint"]

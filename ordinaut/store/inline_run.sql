@@ -25,11 +25,11 @@ WITH fresh AS (
     :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner,
     'INLINE' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, 'run:' || :run::uuid AS root, :params::jsonb AS params,
     NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
-    :start_time::timestamptz AS start_time, greatest(:start_time, clock.now) + v.start_deadline AS latest_start, v.priority, false AS exclusive, v.max_losses, v.run_timeout,
-    0::smallint AS depth, NULL::timestamptz AS instant, clock.now
+    :start_time::timestamptz AS start_time, greatest(:start_time, clock.now) + v.start_deadline AS latest_start, v.priority, 'ALLOW' AS overlap, NULL::int AS max_buffer,
+    v.max_losses, v.run_timeout, 0::smallint AS depth, NULL::timestamptz AS instant, 1 AS place, clock.now
   FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = :version
   CROSS JOIN (SELECT clock_now() AS now) AS clock
   WHERE t.uid = :holder
 ),
 -- include due_work.enqueue
-SELECT id FROM enqueued;
+SELECT id FROM queued;

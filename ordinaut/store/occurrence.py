@@ -9,7 +9,9 @@ from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries, Record
 
 SQL = Queries(__file__)
-OUTCOMES = frozenset({"ENQUEUED", "SKIPPED_OVERLAP", "COALESCED", "MISSED", "PAUSED", "EXCLUDED", "SKIPPED"})
+OUTCOMES = frozenset(
+    {"ENQUEUED", "BUFFERED", "SKIPPED_OVERLAP", "COALESCED", "MISSED", "PAUSED", "EXCLUDED", "SKIPPED"}
+)
 FIELDS = {
     "outcome": Field("o.outcome", choices=OUTCOMES),
     "time": Field("coalesce(o.instant, o.create_time)", Kind.TIME, sort="coalesce(o.instant, o.create_time)"),

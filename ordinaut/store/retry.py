@@ -13,8 +13,8 @@ class Retried:
     """What became of a wish to retry: `run` is queued, `live_run` stands in its way, or the task is gone."""
 
     run: UUID | None
-    live_run: UUID | None
-    task_exists: bool
+    live_run: UUID | None = None
+    task_exists: bool = True
 
 
 async def enqueue(connection: Connection, *, retry_of: UUID, root: str, run: UUID) -> Retried:
@@ -22,10 +22,11 @@ async def enqueue(connection: Connection, *, retry_of: UUID, root: str, run: UUI
     await SQL.lock_root.value(connection, root=root)
     live = await SQL.live.value(connection, root=root)
     if live is not None:
-        return Retried(None, live, task_exists=True)
+        return Retried(None, live_run=live)
     row = await SQL.enqueue.row(connection, retry_of=retry_of, run=run)
-    if row["run"] is None:
-        return Retried(None, row["live_run"], row["task_exists"])
-    await SQL.copy_steps.run(connection, retry_of=retry_of, run=run)
-    await SQL.remember.run(connection, retry_of=retry_of, run=run)
-    return Retried(run, None, task_exists=True)
+    if row is None:
+        return Retried(None, task_exists=False)
+    if row["run"] is not None:
+        await SQL.copy_steps.run(connection, retry_of=retry_of, run=run)
+        await SQL.remember.run(connection, retry_of=retry_of, run=run)
+    return Retried(**row)

@@ -10,8 +10,8 @@ WITH fresh AS (
     :run::uuid AS run, r.project, r.task, r.task_name, r.task_version, r.owner, 'RETRY' AS kind, r.trigger,
     'run:' || :run::uuid AS key, r.root, r.params, r.event, r.scheduled_time, r.interval_end,
     NULL::timestamptz AS start_time, clock.now + v.start_deadline AS latest_start, v.priority,
-    v.overlap IS NOT DISTINCT FROM 'SKIP' AS exclusive, v.max_losses,
-    v.run_timeout, r.depth, NULL::timestamptz AS instant, clock.now
+    coalesce(v.overlap, 'ALLOW') AS overlap, v.max_buffer, v.max_losses, v.run_timeout, r.depth,
+    NULL::timestamptz AS instant, 1 AS place, clock.now
   FROM run AS r
   JOIN task AS t ON t.uid = r.task AND (t.delete_time IS NULL OR r.task_name = '')
   JOIN task_version AS v ON v.task = r.task AND v.version = r.task_version
@@ -20,9 +20,10 @@ WITH fresh AS (
 ),
 -- include due_work.enqueue
 SELECT
-  (SELECT id FROM enqueued) AS run,
-  (SELECT d.id FROM due_work AS d JOIN fresh AS f ON f.task = d.task WHERE d.exclusive) AS live_run,
-  EXISTS (SELECT FROM fresh) AS task_exists;
+  queued.id AS run,
+-- include due_work.in_the_way
+FROM fresh
+LEFT JOIN queued ON true;
 
 -- query copy_steps: What the run had finished, as the beginning of the new one's journal; error handlers are not. Of
 -- calls that may have happened the new run begins by finding out.

@@ -60,6 +60,8 @@ class Definition:
     priority: int
     max_losses: int
     run_timeout: timedelta
+    max_buffer: int | None = None
+    ignore_waiting: bool = False
     start_deadline: timedelta | None = None
     pause_after_failures: int | None = None
     expect_success_every: timedelta | None = None

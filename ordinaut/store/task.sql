@@ -18,12 +18,12 @@ RETURNING uid;
 
 -- query create_version: A version of a task's definition.
 INSERT INTO task_version (
-  task, version, pipeline, tools, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
-  run_timeout, start_deadline, pause_after_failures, expect_success_every, create_time)
+  task, version, pipeline, tools, schedule, run_policy, params, params_schema, overlap, max_buffer, ignore_waiting,
+  priority, max_losses, run_timeout, start_deadline, pause_after_failures, expect_success_every, create_time)
 SELECT
   t.uid, t.version, :pipeline::jsonb, :tools::text[], :schedule::jsonb, :run_policy::jsonb, :params::jsonb,
-  :params_schema::jsonb, :overlap::text, :priority::smallint, :max_losses::smallint, :run_timeout::interval,
-  :start_deadline::interval, :pause_after_failures::smallint, :expect_success_every::interval, clock_now()
+  :params_schema::jsonb, :overlap::text, :max_buffer::int, :ignore_waiting::boolean, :priority::smallint,
+  :max_losses::smallint, :run_timeout::interval, :start_deadline::interval, :pause_after_failures::smallint, :expect_success_every::interval, clock_now()
 FROM task AS t
 WHERE t.uid = :task;
 

@@ -21,8 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class Occurrence(_message.Message):
     """A due moment of a task and what became of it. Everything in it is set by the server, and little changes later: an
-    ENQUEUED one whose run does not start by its deadline becomes MISSED, and one that a backfill runs names the new run,
-    in an entry of its own.
+    ENQUEUED or BUFFERED one whose run does not start by its deadline becomes MISSED, and one that a backfill runs names
+    the new run, in an entry of its own.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -49,6 +49,8 @@ class Occurrence(_message.Message):
         """Its day is excluded."""
         SKIPPED: Occurrence._Outcome.ValueType  # 7
         """SkipOccurrence took it away before it was due."""
+        BUFFERED: Occurrence._Outcome.ValueType  # 8
+        """A run of the task was live. It became a run that waits for its turn."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """What became of it."""
@@ -69,6 +71,8 @@ class Occurrence(_message.Message):
     """Its day is excluded."""
     SKIPPED: Occurrence.Outcome.ValueType  # 7
     """SkipOccurrence took it away before it was due."""
+    BUFFERED: Occurrence.Outcome.ValueType  # 8
+    """A run of the task was live. It became a run that waits for its turn."""
 
     NAME_FIELD_NUMBER: _builtins.int
     TRIGGER_FIELD_NUMBER: _builtins.int

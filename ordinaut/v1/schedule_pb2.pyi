@@ -308,8 +308,8 @@ class CatchUp(_message.Message):
         LATEST: CatchUp._Policy.ValueType  # 1
         """Run the newest missed instant, when it lies inside the window; record the others as COALESCED."""
         ALL: CatchUp._Policy.ValueType  # 2
-        """Run the newest `max` missed instants, one after the other while runs of the task exclude each other; record the
-        others as MISSED.
+        """Run the newest `max` missed instants; record the others as MISSED. Unless the overlap policy is ALLOW, each is
+        BUFFERED while an earlier run is live.
         """
         NONE: CatchUp._Policy.ValueType  # 3
         """Run none of them; record all as MISSED."""
@@ -322,8 +322,8 @@ class CatchUp(_message.Message):
     LATEST: CatchUp.Policy.ValueType  # 1
     """Run the newest missed instant, when it lies inside the window; record the others as COALESCED."""
     ALL: CatchUp.Policy.ValueType  # 2
-    """Run the newest `max` missed instants, one after the other while runs of the task exclude each other; record the
-    others as MISSED.
+    """Run the newest `max` missed instants; record the others as MISSED. Unless the overlap policy is ALLOW, each is
+    BUFFERED while an earlier run is live.
     """
     NONE: CatchUp.Policy.ValueType  # 3
     """Run none of them; record all as MISSED."""

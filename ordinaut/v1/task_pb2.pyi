@@ -271,7 +271,13 @@ class Overlap(_message.Message):
         POLICY_UNSPECIFIED: Overlap._Policy.ValueType  # 0
         """SKIP for time triggers, ALLOW for everything else."""
         SKIP: Overlap._Policy.ValueType  # 1
-        """The new occurrence is recorded as SKIPPED_OVERLAP."""
+        """The new occurrence is recorded as SKIPPED_OVERLAP; RunTask and RetryRun are refused."""
+        BUFFER_ONE: Overlap._Policy.ValueType  # 2
+        """The new run waits for its turn if no other does; else as SKIP."""
+        BUFFER_ALL: Overlap._Policy.ValueType  # 3
+        """The new run waits for its turn if less than `max_buffer` others do; else as SKIP."""
+        CANCEL_OTHER: Overlap._Policy.ValueType  # 4
+        """The live run is cancelled, and so is whoever waits; the new run follows when the live one has ended."""
         ALLOW: Overlap._Policy.ValueType  # 5
         """Both run."""
 
@@ -281,21 +287,35 @@ class Overlap(_message.Message):
     POLICY_UNSPECIFIED: Overlap.Policy.ValueType  # 0
     """SKIP for time triggers, ALLOW for everything else."""
     SKIP: Overlap.Policy.ValueType  # 1
-    """The new occurrence is recorded as SKIPPED_OVERLAP."""
+    """The new occurrence is recorded as SKIPPED_OVERLAP; RunTask and RetryRun are refused."""
+    BUFFER_ONE: Overlap.Policy.ValueType  # 2
+    """The new run waits for its turn if no other does; else as SKIP."""
+    BUFFER_ALL: Overlap.Policy.ValueType  # 3
+    """The new run waits for its turn if less than `max_buffer` others do; else as SKIP."""
+    CANCEL_OTHER: Overlap.Policy.ValueType  # 4
+    """The live run is cancelled, and so is whoever waits; the new run follows when the live one has ended."""
     ALLOW: Overlap.Policy.ValueType  # 5
     """Both run."""
 
     POLICY_FIELD_NUMBER: _builtins.int
+    MAX_BUFFER_FIELD_NUMBER: _builtins.int
+    IGNORE_WAITING_FIELD_NUMBER: _builtins.int
     policy: Global___Overlap.Policy.ValueType
-    """The choice."""
+    """The choice. Other choices than ALLOW hold for all runs of the task that may start at once, whoever asks for them."""
+    max_buffer: _builtins.int
+    """How many runs may wait with BUFFER_ALL, at most 1000; 100 when unset."""
+    ignore_waiting: _builtins.bool
+    """A run that has begun to wait, for a time or an event, is in nobody's way any more, also when it goes on."""
     def __init__(
         self,
         *,
         policy: Global___Overlap.Policy.ValueType = ...,
+        max_buffer: _builtins.int = ...,
+        ignore_waiting: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore_waiting", b"ignore_waiting", "max_buffer", b"max_buffer", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

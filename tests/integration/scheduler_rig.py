@@ -13,6 +13,7 @@ from ordinaut.store.hints import Hints
 from scheduler.__main__ import duties
 from scheduler.schedule import CompiledSchedule
 from scheduler.settings import SchedulerSettings
+from scheduler.turns import Turns
 from tests.integration.queue_rig import Rig
 
 SETTLE_SECONDS = 30.0
@@ -88,6 +89,13 @@ async def settle(rig: Rig, *clockworks: Clockwork, lives: Callable[[], float | N
     async with asyncio.timeout(SETTLE_SECONDS):
         while await rig.value(UNSETTLED):
             await asyncio.gather(*(work(clockwork) for clockwork in clockworks))
+
+
+async def give_turns(rig: Rig) -> None:
+    """Has a scheduler give the turns of runs that wait for them, until no more are to be had."""
+    turns = Turns(rig.database, Hints(rig.database))
+    while await turns.turn():
+        pass
 
 
 def instants(schedule: dict[str, Any], after: datetime, until: datetime) -> list[datetime]:

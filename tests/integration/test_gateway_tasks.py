@@ -10,12 +10,13 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
 from ordinaut.v1.event_service_pb2 import ListEventsRequest
-from ordinaut.v1.run_service_pb2 import CancelRunRequest, GetRunRequest, ListRunsRequest
+from ordinaut.v1.run_service_pb2 import CancelRunRequest, GetRunRequest, ListRunsRequest, RetryRunRequest
 from ordinaut.v1.task_pb2 import Overlap, RunPolicy, Task
 from ordinaut.v1.task_service_pb2 import (
     CreateTaskRequest,
     DeleteTaskRequest,
     GetTaskRequest,
+    ListOccurrencesRequest,
     ListTasksRequest,
     PauseTaskRequest,
     ResumeTaskRequest,
@@ -211,6 +212,43 @@ async def test_overlap_skip_refuses_a_second_run_and_names_the_first(system: Gat
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "OVERLAP")
     assert refused.metadata["live_run"] == live.name
     assert await value(system, "SELECT count(*) FROM occurrence") == 1
+
+
+async def test_runs_wait_for_their_turn_as_the_overlap_policy_says(system: GatewaySystem) -> None:
+    """They are QUEUED and can be cancelled; when no more may wait the caller is told who stands in the way."""
+    task = a_task(run_policy={"overlap": {"policy": "BUFFER_ALL", "max_buffer": 2, "ignore_waiting": True}})
+    made = await system.admin.tasks.CreateTask(CreateTaskRequest(task=task, task_id="one"))
+    assert made.run_policy.overlap == task.run_policy.overlap
+    live, second, third = [await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one")) for _ in range(3)]
+    assert second.state == third.state == second.QUEUED
+    refused = await refusal(system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one")))
+    assert (refused.code, refused.reason, refused.metadata) == (
+        "FAILED_PRECONDITION",
+        "OVERLAP",
+        {"live_run": live.name},
+    )
+    found = await system.admin.tasks.ListOccurrences(
+        ListOccurrencesRequest(parent="tasks/one", filter="outcome = BUFFERED")
+    )
+    assert {entry.run for entry in found.occurrences} == {second.name, third.name}
+    cancelled = await system.admin.runs.CancelRun(CancelRunRequest(name=second.name))
+    assert cancelled.state == cancelled.CANCELLED
+    again = await system.admin.runs.RetryRun(RetryRunRequest(name=second.name))
+    assert again.state == again.QUEUED
+    await system.admin.tasks.DeleteTask(DeleteTaskRequest(name="tasks/one"))
+    assert await value(system, "SELECT count(*) FROM due_work") == 0
+
+
+async def test_what_an_overlap_policy_cannot_mean_is_refused(system: GatewaySystem) -> None:
+    for overlap, field in (
+        ({"policy": "BUFFER_ALL", "max_buffer": 1001}, "max_buffer"),
+        ({"policy": "BUFFER_ALL", "max_buffer": -1}, "max_buffer"),
+        ({"policy": "BUFFER_ONE", "max_buffer": 2}, "max_buffer"),
+        ({"policy": "ALLOW", "ignore_waiting": True}, "ignore_waiting"),
+    ):
+        task = a_task(run_policy={"overlap": overlap})
+        refused = await refusal(system.admin.tasks.CreateTask(CreateTaskRequest(task=task)))
+        assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", [f"task.run_policy.overlap.{field}"])
 
 
 async def test_runs_are_listed_live_and_ended_the_newest_first(system: GatewaySystem) -> None:

@@ -1,6 +1,7 @@
 """Simulated ledgers are, row by row, what the live planner writes into a real database on a turned clock."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -103,6 +104,8 @@ def simulated(scenario: Scenario) -> list[tuple[Any, ...]]:
 async def a_task(rig: Rig, dice: Dice, outages: list[Span]) -> Scenario:
     """A task in the database, and the same as a scenario."""
     schedule, rules = dice.schedule(), dice.rules()
+    if schedule["catch_up"].get("policy") == "ALL":  # runs that wait for their turn are not simulated
+        rules = replace(rules, exclusive=False)
     uid = await rig.task(
         *schedule["triggers"],
         **{key: value for key, value in schedule.items() if key != "triggers"},

@@ -10,6 +10,7 @@ import typer
 from ordinaut.cli.files import one_document
 from ordinaut.cli.graph import mermaid
 from ordinaut.cli.pages import first
+from ordinaut.cli.pipeline_run import run_once
 from ordinaut.cli.pipeline_simulation import simulate
 from ordinaut.cli.problem import show
 from ordinaut.cli.session import session_of
@@ -22,7 +23,8 @@ from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import ListToolsRequest
 
-app = typer.Typer(no_args_is_help=True, help="Pipelines: check them, draw them, try them, their JSON Schema.")
+app = typer.Typer(no_args_is_help=True, help="Pipelines: check, draw, try and run them; their JSON Schema.")
+app.command("run")(run_once)
 app.command("simulate")(simulate)
 File = Annotated[str, typer.Argument(help="YAML or JSON with one pipeline or task; - is stdin.")]
 MAX_ROUNDS = 6

@@ -7,6 +7,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 
 from ordinaut.cli.files import one_document
+from ordinaut.cli.inline import run_of
 from ordinaut.cli.live import in_short, waits_in_short
 from ordinaut.cli.mocks import MockFile, Outputs, given
 from ordinaut.cli.output import lasted, moment, print_json, print_table
@@ -17,6 +18,8 @@ from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import SimulateRunRequest
 
 COLUMNS = ("STEP", "STATE", "TRY", "BEGAN", "TOOK", "INPUT", "CAME TO")
+RULES = ("retry", "run_timeout")
+"""Of a task's `run_policy`: what a simulated run follows."""
 SHORT = 60
 """Characters of a value in the table."""
 
@@ -37,7 +40,7 @@ def simulate(
     if bool(file) == bool(task):
         raise typer.BadParameter("give either a file or --task")
     session = session_of(context)
-    asked: dict[str, Any] = {"task": with_prefix("tasks", task)} if task else _subject(one_document(file), file)
+    asked: dict[str, Any] = {"task": with_prefix("tasks", task)} if task else run_of(one_document(file), file, RULES)
     asked["params"] = {**asked.get("params", {}), **pairs(param or [])}
     asked["seed"] = seed
     if event:
@@ -56,17 +59,6 @@ def simulate(
         _tell(answer.run, list(answer.drawn), list(answer.warnings))
     if answer.run.state != Run.SUCCEEDED:
         raise typer.Exit(1)
-
-
-def _subject(document: dict[str, Any], file: str) -> dict[str, Any]:
-    """Of a task what a run of it has; anything else is a pipeline."""
-    if "pipeline" not in document:
-        return {"pipeline": document}
-    pipeline, params, policy = (document.get(key, {}) for key in ("pipeline", "params", "run_policy"))
-    if not isinstance(params, dict) or not isinstance(policy, dict):
-        raise typer.BadParameter(f"{file}: `params` and `run_policy` are objects")
-    kept = {key: policy[key] for key in ("retry", "run_timeout") if key in policy}
-    return {"pipeline": pipeline, "params": params, **({"run_policy": kept} if kept else {})}
 
 
 def _row(step: StepRun) -> tuple[str, ...]:

@@ -9,11 +9,12 @@ from ordinaut.cli.output import lasted, moment, print_details, print_json, print
 from ordinaut.cli.pages import first
 from ordinaut.cli.replay import replay
 from ordinaut.cli.session import interactive, session_of, with_prefix
+from ordinaut.cli.started import show_started
 from ordinaut.client import Client
 from ordinaut.v1 import run_service_pb2 as requests
 from ordinaut.v1.run_pb2 import Run
 
-app = typer.Typer(no_args_is_help=True, help="Runs: look at them, follow them, cancel them, replay them.")
+app = typer.Typer(no_args_is_help=True, help="Runs: look at them, follow them, cancel them, retry them, replay them.")
 app.command("replay")(replay)
 Name = Annotated[str, typer.Argument(help="The run, as its id or `runs/…`.")]
 COLUMNS = ("RUN", "TASK", "STATE", "KIND", "CREATED", "TOOK", "ERROR")
@@ -80,6 +81,18 @@ def cancel_run(
     request = requests.CancelRunRequest(name=with_prefix("runs", name), reason=reason)
     run = session.call(lambda client: client.runs.CancelRun(request))
     print_json(run) if session.as_json else typer.echo(f"{run.name} {Run.State.Name(run.state)}")
+
+
+@app.command("retry")
+def retry_run(
+    context: typer.Context,
+    name: Name,
+    watch: Annotated[bool, typer.Option(help="Follow the new run to its end; exit 1 unless it succeeds.")] = False,
+) -> None:
+    """Take up a run that failed or was cancelled, behind the steps that it had finished: a new run."""
+    session = session_of(context)
+    request = requests.RetryRunRequest(name=with_prefix("runs", name))
+    show_started(session, lambda client: client.runs.RetryRun(request), watch=watch)
 
 
 def _state(name: str) -> Run.State.ValueType:

@@ -8,17 +8,16 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from ordinaut.cli.apply import Verbs, apply, without_output
 from ordinaut.cli.explanation import explain
 from ordinaut.cli.files import documents
-from ordinaut.cli.live import follow
 from ordinaut.cli.output import moment, print_details, print_json, print_table
 from ordinaut.cli.pages import first
 from ordinaut.cli.parameters import filled, pairs
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.cli.simulation import simulate
+from ordinaut.cli.started import show_started
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.occurrence_pb2 import Occurrence
-from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.schedule_pb2 import Trigger
 from ordinaut.v1.task_pb2 import Task
 
@@ -93,16 +92,7 @@ def run_task(
     if param:
         document["params"] = pairs(param)
     request = filled(document, requests.RunTaskRequest(), "")
-
-    async def work(client: Client) -> Run:
-        run = await client.tasks.RunTask(request)
-        return await follow(client, run.name, as_json=session.as_json) if watch else run
-
-    run = session.call(work)
-    if not watch:
-        print_json(run) if session.as_json else typer.echo(run.name)
-    elif run.state != Run.SUCCEEDED:
-        raise typer.Exit(1)
+    show_started(session, lambda client: client.tasks.RunTask(request), watch=watch)
 
 
 @app.command("pause")

@@ -10,7 +10,9 @@ from google.protobuf.json_format import ParseDict
 
 from ordinaut.errors import InvalidArgumentError, Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
-from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_service_pb2 import WatchRunResponse
+from ordinaut.v1.task_pb2 import RunPolicy, Task
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import ListToolsResponse
 from tests.unit.cli.conftest import Cli, Gateway
@@ -136,3 +138,20 @@ def test_the_schema_knows_the_projects_tools(cli: Cli, gateway: Gateway) -> None
 def test_the_schema_is_printed(cli: Cli) -> None:
     """As the gateway serves it."""
     assert json.loads(cli("pipeline", "schema").out)["title"] == "Ordinaut pipeline, version 1"
+
+
+def test_a_pipeline_runs_once_and_is_followed(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    gateway.answers["CreateRun"] = Run(name="runs/1", state=Run.QUEUED)
+    gateway.answers["WatchRun"] = [WatchRunResponse(run=Run(name="runs/1", state=Run.FAILED))]
+    file = tmp_path / "task.json"
+    policy = {"priority": 2, "overlap": {"policy": "SKIP"}}
+    file.write_text(
+        json.dumps({"name": "tasks/t", "params": {"a": 1}, "run_policy": policy, "pipeline": {"steps": []}})
+    )
+    result = cli("pipeline", "run", str(file), "--params", '{"a": 2, "b": 2}', "-p", "b=3")
+    assert (result.exit_code, result.out) == (1, "runs/1 FAILED\n")
+    request = gateway.requests("CreateRun")[0]
+    assert dict(request.params) == {"a": 2, "b": 3}
+    assert request.run_policy == RunPolicy(priority=2), "what needs a task is left out"
+    assert cli("pipeline", "run", str(file), "--detach").out == "runs/1\n"
+    assert cli("pipeline", "run", str(file), "--params", "[]").exit_code == 2

@@ -45,6 +45,14 @@ def test_a_run_is_shown_and_cancelled(cli: Cli, gateway: Gateway) -> None:
     assert gateway.requests("CancelRun")[0].reason == "enough"
 
 
+def test_a_failed_run_is_taken_up(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers["RetryRun"] = Run(name="runs/2", state=Run.QUEUED)
+    gateway.answers["WatchRun"] = [WatchRunResponse(run=Run(name="runs/2", state=Run.SUCCEEDED))]
+    assert cli("run", "retry", "1").out == "runs/2\n"
+    assert cli("run", "retry", "1", "--watch").out == "runs/2 SUCCEEDED\n"
+    assert [request.name for request in gateway.requests("RetryRun")] == ["runs/1"] * 2
+
+
 def test_a_watched_run_goes_on_after_a_broken_stream(cli: Cli, gateway: Gateway) -> None:
     step = StepRun(path="a", state=StepRun.FAILED, attempt=2, error=Error(code="TIMEOUT", message="slow"))
     failed = Run(name="runs/1", state=Run.FAILED, steps=[step], error=Error(code="TIMEOUT", message="slow"))

@@ -1,0 +1,23 @@
+"""What a file with a pipeline or a task says about one run of it without a task."""
+
+from collections.abc import Collection
+from typing import Any
+
+import typer
+
+
+def run_of(document: dict[str, Any], file: str, rules: Collection[str]) -> dict[str, Any]:
+    """`{pipeline, params, run_policy}`: of a task what a run of it has, anything else is a pipeline.
+
+    `rules` are the fields of a task's `run_policy` that mean something to such a run.
+
+    Raises:
+        typer.BadParameter: `params` or `run_policy` is no object.
+    """
+    if "pipeline" not in document:
+        return {"pipeline": document}
+    pipeline, params, policy = (document.get(key, {}) for key in ("pipeline", "params", "run_policy"))
+    if not isinstance(params, dict) or not isinstance(policy, dict):
+        raise typer.BadParameter(f"{file}: `params` and `run_policy` are objects")
+    kept = {key: policy[key] for key in rules if key in policy}
+    return {"pipeline": pipeline, "params": params, **({"run_policy": kept} if kept else {})}

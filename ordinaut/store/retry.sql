@@ -33,7 +33,9 @@ SELECT
   CASE state WHEN 'FAILED' THEN 'RUNNING' ELSE state END, tool, input, output, segment_time, start_time, end_time
 FROM step_run
 WHERE run = :retry_of
-  AND (state IN ('SUCCEEDED', 'SKIPPED', 'RUNNING') OR error ->> 'code' = 'OUTCOME_UNKNOWN' AND error ->> 'step' = path)
+  AND (state IN ('SUCCEEDED', 'SKIPPED', 'RUNNING') OR error ->> 'step' = path AND (
+    error @> '{"code": "OUTCOME_UNKNOWN"}' AND NOT error @> '{"details": {"choice": "repeat"}}'
+    OR error @> '{"details": {"happened": true}}'))
   AND path !~ '(^|[.])on_error([.]|$)';
 
 -- query remember: Which run the new one takes up.

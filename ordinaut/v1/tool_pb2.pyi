@@ -153,7 +153,8 @@ class Lookup(_message.Message):
     """Finds out whether a call of an UNSAFE tool has happened, when its answer was lost: by a crash, a timeout, a broken
     connection, a status of 5xx. Another tool answers `{"happened": true, "output": …}`, and the step goes on with that
     output; or `{"happened": false}`, and the call is made again; or `{"happened": null}`: it cannot tell yet. It may only
-    say false when the call will not happen any more either, however late it arrives.
+    say false when the call will not happen any more either, however late it arrives. When it fails, or there is none, the
+    run waits for a person who answers an approval with `happened`, `repeat` or `fail`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -201,8 +201,9 @@ class Strand:
                 return None
             if run.remaining() <= 0:
                 return Expired(_run_timeout(step, path, attempt))
-            if type(failure) is not Failure or not is_repeated(failure, step.retry, attempt):
+            if type(failure) is not Failure or not is_repeated(failure, step.retry, failure.attempt):
                 return failure
+            attempt = failure.attempt  # a later one, where somebody had an UNSAFE call repeated
             yield Sleep(self._delay(step, path, attempt))
             attempt += 1
 

@@ -64,7 +64,7 @@ class HttpTools:
         async with self._sessions.request(request, target.method, url, body, headers) as response:
             text = await _read_limited(response)
             if isinstance(text, Failure):
-                return replace(text, unclear=response.status >= 500)
+                return replace(text, unclear=not 300 <= response.status < 500)
             return answer(response.status, response.headers, text)
 
     def _refuse_disguised(self, url: URL) -> None:
@@ -113,15 +113,16 @@ def answer(status: int, headers: Mapping[str, str], text: bytes) -> Output | Fai
 
 
 def _output(headers: Mapping[str, str], text: bytes) -> Output | Failure:
+    """The output; of a call whose answer cannot be read it is unclear what it gave."""
     try:
         return Output(read(text))
     except PayloadError as error:
         if error.too_large:
-            return Failure(PAYLOAD_TOO_LARGE, str(error))
+            return Failure(PAYLOAD_TOO_LARGE, str(error), unclear=True)
         kind = headers.get("Content-Type", "")
         if "json" in kind.lower():
-            return Failure(VALIDATION_OUTPUT, str(error))
-        return Failure(TOOL_ERROR, f"the answer is not JSON but {kind[:100] or 'of no stated type'}")
+            return Failure(VALIDATION_OUTPUT, str(error), unclear=True)
+        return Failure(TOOL_ERROR, f"the answer is not JSON but {kind[:100] or 'of no stated type'}", unclear=True)
 
 
 def failure_of(failure: Exception) -> Failure:

@@ -4,12 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 from google.protobuf import json_format
 
+from ordinaut.v1.approval_pb2 import Approval
+from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, GetApprovalRequest
 from ordinaut.v1.run_pb2 import Run, StepRun
-from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, RetryRunRequest, WatchRunRequest
+from ordinaut.v1.run_service_pb2 import (
+    CancelRunRequest,
+    CreateRunRequest,
+    GetRunRequest,
+    RetryRunRequest,
+    WatchRunRequest,
+)
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import CreateToolRequest, GetToolRequest, UpdateToolRequest
 from tests.integration.engine_rig import tool_server
@@ -51,7 +60,8 @@ def tool(word: str, port: int = 1, **fields: Any) -> Tool:
 
 
 def sender(port: int = 1, **fields: Any) -> Tool:
-    return tool("send", port, **({"effect": "UNSAFE", "lookup": LOOKUP} | fields))
+    document = {"effect": "UNSAFE", "lookup": LOOKUP} | fields
+    return tool("send", port, **{key: value for key, value in document.items() if value is not None})
 
 
 def create(made: Tool) -> CreateToolRequest:
@@ -125,8 +135,9 @@ async def test_a_retry_of_an_unknown_outcome_begins_with_the_lookup(system: Gate
     post.happened = None
     async with tool_server(post.answer) as port, working(system, database_url):
         await register(system, port, timeouts={"run": "0.1s"})
-        failed = await finished(system.admin, await started(system))
+        failed = await answered(system, await started(system), "fail", comment="no trace")
         assert (failed.state, failed.error.code, failed.error.retryable) == (Run.FAILED, "OUTCOME_UNKNOWN", False)
+        assert failed.error.message.endswith("agents/admin says `fail`: no trace")
         assert len(post.asked) == 2
         post.happened = False
         post.open.set()
@@ -134,6 +145,44 @@ async def test_a_retry_of_an_unknown_outcome_begins_with_the_lookup(system: Gate
         ended = await finished(system.admin, again.name)
     assert (ended.state, ended.output.string_value) == (Run.SUCCEEDED, "answered")
     assert post.sent == [failed.steps[0].idempotency_key] * 2
+
+
+@pytest.mark.parametrize(("choice", "output", "calls"), [("happened", "told", 1), ("repeat", "answered", 2)])
+async def test_a_person_tells_what_no_lookup_knows(
+    system: GatewaySystem, database_url: str, choice: str, output: str, calls: int
+) -> None:
+    """The run waits with a question that its owner may answer; the step shows what was begun."""
+    post = Post()
+    async with tool_server(post.answer) as port, working(system, database_url):
+        await register(system, port, lookup=None, timeouts={"run": "0.1s"})
+        name = await started(system)
+        asked = await question(system, name)
+        run = await system.admin.runs.GetRun(GetRunRequest(name=name))
+        assert (run.state, run.waits[0].approval, run.steps[0].state) == (Run.WAITING, asked.name, StepRun.RUNNING)
+        assert (asked.subject.tool, list(asked.choices)) == ("mail.send", ["happened", "repeat", "fail"])
+        post.open.set()
+        ended = await answered(system, name, choice, input="told")
+    assert (ended.state, ended.output.string_value) == (Run.SUCCEEDED, output)
+    assert [step.attempt for step in ended.steps] == list(range(1, calls + 1))
+    assert len(post.sent) == calls
+
+
+async def question(system: GatewaySystem, name: str) -> Approval:
+    """What the run asks, as soon as it waits."""
+    async for answer in system.admin.runs.WatchRun(WatchRunRequest(name=name)):
+        if answer.run.waits:
+            wanted = GetApprovalRequest(name=answer.run.waits[0].approval)
+            found: Approval = await system.admin.approvals.GetApproval(wanted)
+            return found
+    raise AssertionError("the run has ended")
+
+
+async def answered(system: GatewaySystem, name: str, choice: str, **more: Any) -> Run:
+    """The run's end after somebody has answered."""
+    asked = await question(system, name)
+    fields = {"name": asked.name, "choice": choice, "subject_hash": asked.subject.hash, **more}
+    await system.admin.approvals.AnswerApproval(json_format.ParseDict(fields, AnswerApprovalRequest()))
+    return await finished(system.admin, name)
 
 
 async def register(system: GatewaySystem, port: int, **fields: Any) -> None:

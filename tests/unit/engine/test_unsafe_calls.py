@@ -180,7 +180,8 @@ def test_a_tool_may_say_that_a_timeout_is_harmless() -> None:
     assert run.run().state == "SUCCEEDED"
     asked = step("send", SEND, input={"to": "x"}, retry={"max": 3, "codes": [TIMEOUT, "OUTCOME_UNKNOWN"]})
     post = Post(faults=[timeout])
-    assert error_of(world(post, asked, made_of=tools(lookup=None)).run())["code"] == "OUTCOME_UNKNOWN"
+    run = world(post, asked, made_of=tools(lookup=None), reply={"choice": "fail"})
+    assert error_of(run.run())["code"] == "OUTCOME_UNKNOWN"
     assert post.sent == ["root/send"]
 
 
@@ -196,11 +197,11 @@ def test_a_tool_may_say_that_a_timeout_is_harmless() -> None:
     ],
 )
 def test_a_lookup_that_does_not_tell_leaves_the_outcome_unknown(finds: list[Any], asked: int) -> None:
-    """After its own retries; the error says why, and the call is not repeated."""
+    """After its own retries; a person is told why, and the call is not repeated."""
     post = Post(faults=[LOST], finds=finds)
-    error = error_of(world(post).run())
-    assert error["code"] == "OUTCOME_UNKNOWN"
-    assert error["details"]["lookup"]["code"]
+    run = world(post, reply={"choice": "fail"})
+    assert error_of(run.run())["code"] == "OUTCOME_UNKNOWN"
+    assert "the connection broke; mail.find: " in orjson.loads(run.questions["send?attempt-1"].input)["message"]
     assert (len(post.asked), post.sent) == (asked, ["root/send"])
 
 
@@ -220,14 +221,73 @@ def test_the_found_output_is_checked() -> None:
 
 
 @pytest.mark.parametrize("crash_at", [None, 1])
-def test_without_a_lookup_the_outcome_is_unknown(crash_at: int | None) -> None:
-    """In this stay and after a crash; `on_error` decides what becomes of the run."""
+def test_without_a_lookup_a_person_tells(crash_at: int | None) -> None:
+    """In this stay and after a crash; the run waits meanwhile, for a week at most."""
     post = Post(faults=[] if crash_at else [LOST])
-    handled = {**PLAIN, "on_error": "continue"}
-    run = world(post, handled, made_of=tools(lookup=None), crash_at=crash_at)
-    assert orjson.loads(run.run().output)["error"]["code"] == "OUTCOME_UNKNOWN"
-    assert post.sent == ["root/send"]
-    assert run.states() == [("send", 1, "FAILED")]
+    run = world(post, made_of=tools(lookup=None), crash_at=crash_at)
+    run.reply = {"choice": "happened", "input": {"id": "told"}}
+    assert orjson.loads(run.run().output) == {"id": "told"}
+    assert (post.sent, run.stays, run.states()) == (["root/send"], [["send?attempt-1"]], [("send", 1, "SUCCEEDED")])
+    question = run.questions["send?attempt-1"]
+    asked = orjson.loads(question.input)
+    assert (asked["data"], asked["choices"]) == ({"to": "ann"}, ["happened", "repeat", "fail"])
+    assert (question.guarded_tool, question.deadline_ms) == (SEND, 7 * 86_400_000)
+
+
+def test_an_output_that_is_told_must_fit_the_tool() -> None:
+    """It happened; only its output is wrong."""
+    made_of = tools(lookup=None, output_schema={"type": "object", "required": ["id"]})
+    run = world(Post(faults=[LOST]), made_of=made_of, reply={"choice": "happened", "input": "m1"})
+    error = error_of(run.run())
+    assert (error["code"], error["details"]) == ("VALIDATION_OUTPUT", {"happened": True})
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ({"choice": "fail", "comment": "no trace"}, "agents/boss says `fail`: no trace"),
+        ({"status": "expired", "choice": None, "agent": None}, "nobody has told in time"),
+    ],
+)
+def test_what_nobody_can_tell_stays_unknown(reply: dict[str, Any], words: str) -> None:
+    """`on_error` decides what becomes of the run; the step is not repeated."""
+    post = Post(faults=[LOST])
+    run = world(post, {**PLAIN, "on_error": "continue", "retry": 5}, made_of=tools(lookup=None), reply=reply)
+    error = orjson.loads(run.run().output)["error"]
+    assert (error["code"], error["details"]["approval"]) == ("OUTCOME_UNKNOWN", "approvals/1")
+    assert words in error["message"]
+    assert (post.sent, run.states()) == (["root/send"], [("send", 1, "FAILED")])
+
+
+def test_a_person_may_have_a_call_repeated() -> None:
+    """As a new attempt, about which somebody is asked anew when its answer is lost too."""
+    post = Post(faults=[LOST, LOST], acts=[False, False, True])
+    run = world(post, made_of=tools(lookup=None), reply={"choice": "repeat"})
+    assert run.run().state == "SUCCEEDED"
+    assert run.stays == [["send?attempt-1"], ["send?attempt-2"]]
+    assert run.states() == [("send", 1, "FAILED"), ("send", 2, "FAILED"), ("send", 3, "SUCCEEDED")]
+    assert {call.input["to"] for call in run.calls} == {"ann"}
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_a_repeated_call_survives_crashes(place: int) -> None:
+    """Before and after the answer; then an attempt that failed for certain is counted on from there."""
+    post = Post(faults=[LOST, UNSENT], acts=[False, False, True])
+    run = world(post, {**PLAIN, "retry": 4}, made_of=tools(lookup=None), reply={"choice": "repeat"}, crash_at=place)
+    assert run.run().state == "SUCCEEDED"
+    assert [attempt for _, attempt, _ in run.states()] == list(range(1, len(run.journal) + 1))
+    assert [state for *_, state in run.states()][-1] == "SUCCEEDED"
+
+
+def test_several_calls_are_asked_about_at_once() -> None:
+    """A loop whose answers were lost waits for all of them; each gets its own."""
+    post = Post(faults=[LOST, LOST, LOST])
+    each = step("each", SEND, input={"to": "${item}"}, foreach=["a", "b", "c"])
+    run = World(pipeline(each, output="${steps.each[*].id}"), answer=post, tools=tools(lookup=None))
+    run.reply = {"choice": "happened", "input": {"id": "told"}}
+    assert orjson.loads(run.run().output) == ["told"] * 3
+    assert run.stays[0] == [f"each[{number}]?attempt-1" for number in range(3)]
+    assert len(post.sent) == 3
 
 
 def test_a_tool_that_has_become_uncallable_leaves_the_outcome_unknown() -> None:
@@ -276,5 +336,23 @@ def test_a_simulation_asks_the_lookup_too() -> None:
     answer = simulated(document, lost, found, tools=tools(), params={"to": "ann"})
     assert (steps_of(answer), orjson.loads(answer.output)) == ([("send", 1, "SUCCEEDED")], {"id": "m"})
     pending = mock("send?lookup", output={"happened": None})
-    error = orjson.loads(simulated(document, lost, pending, tools=tools(), params={"to": "ann"}).error)
-    assert error["code"] == "OUTCOME_UNKNOWN"
+    told = mock("send?attempt-1", output={"choice": "happened", "input": {"id": "told"}})
+    answer = simulated(document, lost, pending, told, tools=tools(), params={"to": "ann"})
+    assert orjson.loads(answer.output) == {"id": "told"}
+
+
+def test_what_was_approved_is_called_once() -> None:
+    """The question before the call and the one about its outcome do not meet."""
+    asked = step("send", SEND, input={"to": "${now}"}, needs_approval=True)
+    post = Post(acts=[True], faults=[LOST])
+    run = world(post, asked, made_of=tools(lookup=None))
+    replies: list[dict[str, Any]] = [{"choice": "approve"}, {"choice": "happened", "input": {"id": "told"}}]
+
+    def answer(paths: list[str]) -> str:
+        run.reply = replies.pop(0)
+        return paths[0]
+
+    run.happens = answer
+    assert orjson.loads(run.run().output) == {"id": "told"}
+    assert run.stays == [["send.approval"], ["send?attempt-1"]]
+    assert (post.sent, run.calls[0].input) == (["root/send"], {"to": "2027-01-15T08:00:00Z"})

@@ -11,7 +11,7 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
-from pipeline_engine.attempt import Input, check_output, render_input
+from pipeline_engine.attempt import Input, check_output
 from pipeline_engine.failure import OUTCOME_UNKNOWN, Failure
 from pipeline_engine.interpreter.outcome import Begun, NotHappened, Repeated, find_out
 from pipeline_engine.interpreter.signals import Attempt, Until, Wish

@@ -7,9 +7,11 @@ never guessed: parentheses say it.
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from uuid import UUID
 
 from gateway.wellformed import EXACT_INTEGER
 from ordinaut.errors import InvalidArgumentError, Violation
+from ordinaut.names import split_name
 from ordinaut.store.selection import (
     EVERYTHING,
     Comparison,
@@ -32,6 +34,11 @@ TOKEN = re.compile(
     r"|(?P<word>[^\s()=!<>:\"']+))"
 )
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+FORMS = {
+    Kind.NUMBER: "a whole number",
+    Kind.TIME: "a moment with offset, '2027-01-31T09:00:00Z'",
+    Kind.ID: "the name of a run, 'runs/…'",
+}
 RESERVED_WORDS = frozenset({"AND", "OR", "NOT"})
 Token = tuple[str, str]
 END: Token = ("end", "the end")
@@ -139,7 +146,7 @@ def _tokens(text: str) -> Iterator[Token]:
 def _operator(name: str, known: Field, key: str, operator: str) -> str:
     if known.kind is Kind.LIST or (known.kind is Kind.MAP and not key):
         fitting: tuple[str, ...] = (":",)
-    elif known.choices:
+    elif known.choices or known.kind is Kind.ID:
         fitting = EQUAL
     elif known.kind in {Kind.NUMBER, Kind.TIME}:
         fitting = ORDERED
@@ -156,9 +163,10 @@ def _literal(name: str, known: Field, text: str) -> Literal:
             return _whole_number(text)
         if known.kind is Kind.TIME:
             return _moment(text)
+        if known.kind is Kind.ID:
+            return UUID(split_name(text, "runs") or "")
     except (ValueError, OverflowError):
-        form = "a whole number" if known.kind is Kind.NUMBER else "a moment with offset, '2027-01-31T09:00:00Z'"
-        raise _wrong(f"{name} is compared with {form}, not with {text[:50]!r}") from None
+        raise _wrong(f"{name} is compared with {FORMS[known.kind]}, not with {text[:50]!r}") from None
     if known.choices and text not in known.choices:
         raise _wrong(f"{name} is one of {', '.join(sorted(known.choices))}")
     return text

@@ -27,6 +27,8 @@ def to_run(record: RunRecord) -> Run:
         message.retry_of = f"runs/{record.retry_of}"
     if record.backfill is not None:
         message.backfill = record.backfill
+    if record.parent is not None:
+        message.parent = f"runs/{record.parent}"
     _fill_times(message, record)
     fill_struct(message.params, parse(record.params))
     if record.event is not None:
@@ -66,6 +68,8 @@ def _fill_times(message: Run, record: RunRecord) -> None:
 def _wait(wait: dict[str, Any]) -> Wait:
     message = Wait(step=wait["step"], kind=Wait.Kind.Value(wait["kind"]), topic=wait["topic"])
     message.create_time.FromJsonString(wait["create_time"])
+    if wait["run"] is not None:
+        message.run = f"runs/{wait['run']}"
     if wait["deadline"] is not None:
         message.deadline.FromJsonString(wait["deadline"])
     message.approval = wait["approval"] or ""

@@ -153,6 +153,7 @@ class RunSimulation:
             end_time=None,
             retry_of=None,
             backfill=None,
+            parent=None,
             waits=None,
             steps=None,
         )

@@ -11,11 +11,12 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 SYSTEM_TOOLS = "orchestrator."
 CALL = "tools:call"
-# What the system's own tools do to the shared stores: the scope, and the input that names the resource.
+# What the system's own tools do: the scope that it takes, and the input that names the resource.
 STORE_RIGHTS = {
     "orchestrator.emit": ("events:publish", "topic"),
     "orchestrator.put_state": ("state:write", "namespace"),
     "orchestrator.get_state": ("state:read", "namespace"),
+    "orchestrator.run_task": ("tasks:write", "task"),
 }
 
 
@@ -74,4 +75,5 @@ def _missing_scope(scopes: frozenset[str], use: ToolUse) -> str | None:
     named = use.arguments.get(argument) if isinstance(use.arguments, dict) else None
     if not isinstance(named, str) or "${" in named:  # known only at run, and checked there
         return None if granted(scopes, needed) else needed
-    return None if granted(scopes, needed, named) else f"{needed}:{named}"
+    resource = named.removeprefix("tasks/") if argument == "task" else named
+    return None if granted(scopes, needed, resource) else f"{needed}:{resource}"

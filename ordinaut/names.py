@@ -21,6 +21,7 @@ STATE_NAMESPACE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 STATE_KEY = re.compile(r"[A-Za-z0-9_.:@-]+(/[A-Za-z0-9_.:@-]+)*")
 STATE_KEY_MAX = 512
 EMITTED = UUID("6f726469-6e61-5574-8000-6576656e7400")
+STARTED = UUID("6f726469-6e61-5574-8000-6368696c6400")
 SYSTEM_PROJECT = "_"
 SYSTEM_TOPIC = "ordinaut."
 
@@ -107,3 +108,8 @@ def idempotency_key(root: str, path: str) -> str:
 def emitted_uid(idempotency_key: str) -> UUID:
     """The uid of the event that the step with this key emits: the same after a crash."""
     return uuid5(EMITTED, idempotency_key)
+
+
+def child_key(idempotency_key: str) -> UUID:
+    """What the run is known by that the step with this key starts: the same after a crash, and for a retry."""
+    return uuid5(STARTED, idempotency_key)

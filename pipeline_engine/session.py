@@ -21,6 +21,7 @@ from pipeline_engine.interpreter.execution import Execution, Turn
 from pipeline_engine.journal import FAILED
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.outbox import Outbox
+from pipeline_engine.params import refusal
 from pipeline_engine.plans import Plans
 from pipeline_engine.requests import (
     Answer,
@@ -143,6 +144,10 @@ class Session:
         except PlanError as error:
             failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
             self.outbox.finish(start.handle, Finished((), FAILED, error=failure.to_json()))
+            self._left(FAILED)
+            return
+        if start.params_schema and (refused := refusal(start)) is not None:
+            self.outbox.finish(start.handle, Finished((), FAILED, error=refused.to_json()))
             self._left(FAILED)
             return
         live = LiveRun(start.handle, Execution(plan, start, shared.clock, shared.fraction))

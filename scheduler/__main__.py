@@ -11,6 +11,7 @@ from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
 from scheduler.backfill import Backfill
 from scheduler.catch_up import CatchUp
+from scheduler.children import Children
 from scheduler.deadline import Deadline
 from scheduler.duty import Clockwork, Duty
 from scheduler.fire import Fire
@@ -113,6 +114,7 @@ def duties(
         Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
         Duty("overdue", Overdue(database, hints).turn, 1.0, asyncio.Event()),
         Duty("deadline", Deadline(database, hints).turn, 0.25, asyncio.Event()),
+        Duty("children", Children(database, hints).turn, 0.5, asyncio.Event()),
         Duty("look_back", LookBack(database, hints).turn, 0.5, hints.subscribe(WAIT)),
         Duty("zone_renewal", ZoneRenewal(database, hints).turn, 5.0, asyncio.Event()),
         Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import takewhile
 
-from ordinaut.store import backfill, due_work, event
+from ordinaut.store import backfill, child, due_work, event
 from ordinaut.store.database import DATA_ERRORS, Database
 from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, TURN, WORK, Hints, wait_hint
 from ordinaut.store.sql import Connection
@@ -98,6 +98,9 @@ class Matcher:
             self._hints.send(BACKFILL)
         if woken := await end_waits(connection, entries):
             WAITS_ENDED.labels("event").inc(woken)
+            self._hints.send(WORK, RUN)
+        if found.children and (woken := await child.settle(connection, found.children)):
+            WAITS_ENDED.labels("child").inc(woken)
             self._hints.send(WORK, RUN)
 
 

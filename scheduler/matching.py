@@ -20,6 +20,7 @@ from scheduler.metrics import CHAINS_STOPPED, CONDITION_FAILED
 log = get_logger()
 MAX_DEPTH = 8
 ENDED_TOPICS = {f"ordinaut.run.{state.lower()}": state for state in ("SUCCEEDED", "FAILED", "CANCELLED")}
+AWAITED_KINDS = frozenset({"CHILD", "RETRY"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,13 @@ class Found:
     """What some events come to; `ended` are the tasks of which runs have ended, with their ends in order.
 
     `backfilled` are the runs of backfills among those that have ended, with their states.
+    `children` are the ended runs for which a step of another may wait.
     """
 
     matches: list[Match]
     ended: dict[UUID, list[End]]
     backfilled: dict[UUID, str]
+    children: list[UUID]
 
 
 def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
@@ -88,6 +91,7 @@ def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
     matches: list[Match] = []
     ended: dict[str | None, list[End]] = defaultdict(list)
     backfilled: dict[UUID, str] = {}
+    children: list[UUID] = []
     for entry in entries:
         time = datetime.fromtimestamp(entry.time_us / 1_000_000, UTC)
         position = entry.position
@@ -98,11 +102,16 @@ def matches_of(entries: Sequence[Entry], triggers: Sequence[Record]) -> Found:
                     matches += [match for trigger in waiting if (match := _match(numbered, trigger))]
             if state := ENDED_TOPICS.get(topic):
                 ended[document["data"].get("task_uid")] += [End(state, time)] * count
-                if document["data"].get("kind") == "BACKFILL":
-                    runs = document.get("runs") or [document["source"].partition("/")[2]]
+                kind = document["data"].get("kind")
+                runs = document.get("runs") or [document["source"].partition("/")[2]]
+                if kind == "BACKFILL":
                     backfilled |= dict.fromkeys(map(UUID, runs), state)
+                elif kind in AWAITED_KINDS:
+                    children += map(UUID, runs)
             position += count
-    return Found(matches, {UUID(task): ends for task, ends in ended.items() if task}, backfilled)
+    return Found(
+        matches, {UUID(task): ends for task, ends in ended.items() if task}, backfilled=backfilled, children=children
+    )
 
 
 class _Topics(dict[tuple[str, str], list[Record]]):

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
-from ordinaut.store import due_work, wait
+from ordinaut.store import child, due_work, wait
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.definition import Loaded
 from ordinaut.store.run import described
@@ -55,12 +55,14 @@ class Dispatch:
         """Sends claimed rows to the streams that have most credit left; gives back what no engine takes any more."""
         again = [row["id"] for row in rows if _has_begun(row)]
         journals, waits = await _journals(connection, again), await _waits(connection, again)
+        schemas = await _params_schemas(connection, rows)
         left: list[Record] = []
         for row in rows:
             loaded = await self._definitions.get(connection, row)
             stream = max(streams, key=lambda candidate: candidate.credit)
             if stream.credit > 0:
-                self._start_one(row, loaded, journals.get(row["id"], NOTHING), waits.get(row["id"], ()), stream)
+                journal, waited = journals.get(row["id"], NOTHING), waits.get(row["id"], ())
+                self._start_one(row, loaded, journal, waited, schemas.get(row["id"], b""), stream)
             else:  # it broke since the claim
                 left.append(row)
         CLAIMED.inc(len(rows) - len(left))
@@ -116,6 +118,7 @@ class Dispatch:
         loaded: Loaded,
         recorded: Recorded,
         waits: Sequence[JournalEntry],
+        params_schema: bytes,
         stream: EngineStream,
     ) -> None:
         run = HeldRun(
@@ -133,7 +136,9 @@ class Dispatch:
         self._runs.add(run)
         if row["claims"] == 1:
             DUE_TO_START.observe(max(row["late_seconds"], 0))
-        stream.start_run(loaded.message, _run_start(run.handle, row, loaded.message.hash, recorded.entries, waits))
+        start = _run_start(run.handle, row, loaded.message.hash, recorded.entries, waits)
+        start.params_schema = params_schema
+        stream.start_run(loaded.message, start)
 
 
 def _run_start(
@@ -175,6 +180,13 @@ async def _waits(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, lis
     for row in await wait.asked(connection, runs) if runs else ():
         found[row["run"]].append(_entry(row))
     return found
+
+
+async def _params_schemas(connection: Connection, rows: Sequence[Record]) -> dict[UUID, bytes]:
+    """What the params of those runs must fit that steps have started: nobody has checked them so far."""
+    children = [row["id"] for row in rows if row["root"].startswith(child.ROOT)]
+    found = await child.params_schemas(connection, children) if children else {}
+    return {run: schema.encode() for run, schema in found.items()}
 
 
 def _entry(row: Any) -> JournalEntry:

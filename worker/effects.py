@@ -12,18 +12,9 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntr
 from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SYSTEM_TOPIC, emitted_uid, granted
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
+from worker import children
+from worker.refusal import MAX_DEPTH, EffectError
 from worker.runs import HeldRun
-
-MAX_DEPTH = 8
-
-
-class EffectError(Exception):
-    """A failing effect: data for its step alone."""
-
-    def __init__(self, code: str, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.code = code
-        self.details = details
 
 
 @dataclass(slots=True)
@@ -69,16 +60,7 @@ def _completed(deed: Deed) -> JournalEntry:
     if not isinstance(outcome, EffectError):
         step.state, step.output = "SUCCEEDED", orjson.dumps(outcome)
         return step
-    error = {
-        "code": outcome.code,
-        "message": str(outcome),
-        "step": step.path,
-        "tool": step.tool,
-        "attempt": step.attempt,
-        "retryable": False,
-        "details": outcome.details,
-    }
-    step.state, step.error = "FAILED", orjson.dumps(error)
+    step.state, step.error = "FAILED", outcome.to_json(step.path, step.tool, step.attempt)
     return step
 
 
@@ -103,6 +85,11 @@ def _may_put_state(deed: Deed) -> None:
         raise EffectError("VALIDATION_INPUT", f"state/{namespace}/{key} is not the name of a state entry")
     if not granted(deed.run.scopes, "state:write", namespace):
         raise EffectError("DENIED", f"the task's owner may not write state/{namespace}")
+
+
+def _may_run_task(deed: Deed) -> None:
+    if deed.given.get("wait"):  # the engine has not seen it in the document: the input as a whole was an expression
+        raise EffectError("VALIDATION_INPUT", "`wait` is written in the document, not computed")
 
 
 async def _emit(connection: Connection, deeds: Sequence[Deed]) -> None:
@@ -161,13 +148,22 @@ def _conflict(deed: Deed) -> EffectError:
     return EffectError("TOOL_ERROR", f"state/{namespace}/{key} has another revision", expected=deed.given["revision"])
 
 
+async def _run_task(connection: Connection, deeds: Sequence[Deed]) -> None:
+    births = [children.Birth(deed.run, deed.step.path, deed.key, deed.step.tool, deed.given) for deed in deeds]
+    await children.start(connection, births)
+    for deed, birth in zip(deeds, births, strict=True):
+        deed.outcome = birth.refused or {"run": f"runs/{birth.child}"}
+
+
 ALLOW: dict[str, Callable[[Deed], None]] = {
     "orchestrator.get_state": _may_get_state,
     "orchestrator.put_state": _may_put_state,
     "orchestrator.emit": _may_emit,
+    "orchestrator.run_task": _may_run_task,
 }
 PERFORM: dict[str, Callable[[Connection, Sequence[Deed]], Awaitable[None]]] = {
     "orchestrator.get_state": _get_state,
     "orchestrator.put_state": _put_state,
     "orchestrator.emit": _emit,
+    "orchestrator.run_task": _run_task,
 }

@@ -1,15 +1,16 @@
 """The journal: what a run has done is durable before it does the next thing. One commit for many runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry
 from ordinaut.store import due_work
 from ordinaut.store.database import OUTCOME_UNKNOWN, REPEATABLE, Database
-from ordinaut.store.hints import OUTBOX, RUN, Hints
+from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
+from worker.children import RUN_TASK
 from worker.completion import Completion, LastWord
 from worker.effects import perform
 from worker.group_commit import GroupCommit
@@ -66,7 +67,7 @@ class Journal:
             log.warning("journal_outcome_unknown", runs=len(batch), failure=str(failure))
             self._abandon(batch)
             return
-        self._hints.send(RUN, *([OUTBOX] if any(entries.effect for entries in batch) else []))
+        self._hints.send(RUN, *_news_of(batch))
         for entries in batch:
             self._answer(entries, results)
 
@@ -98,6 +99,14 @@ class Journal:
         run.writing = False
         run.queued.clear()
         self._completion.add(LastWord.refused(run, failure))
+
+
+def _news_of(batch: Sequence[Entries]) -> Iterator[str]:
+    tools = {entries.effect.step.tool for entries in batch if entries.effect is not None}
+    if tools:
+        yield OUTBOX
+    if RUN_TASK in tools:
+        yield WORK
 
 
 async def _record(connection: Connection, lease: UUID, batch: Sequence[Entries]) -> dict[UUID, JournalEntry | None]:

@@ -1,19 +1,23 @@
 """Suspension: runs that wait leave this worker with their journal and what they wait for, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
-from ordinaut.names import granted
-from ordinaut.store import approval, due_work, wait
+from ordinaut.names import granted, idempotency_key
+from ordinaut.store import approval, child, due_work, wait
 from ordinaut.store.sql import Connection
+from worker.children import Birth, start
+from worker.refusal import EffectError
 from worker.runs import HeldRun
 
 if TYPE_CHECKING:
     from worker.completion import LastWord
+
+CHILD, EVENT = "CHILD", "EVENT"
 
 
 async def suspend(connection: Connection, lease: UUID, words: Sequence["LastWord"]) -> dict[UUID, str]:
@@ -21,6 +25,7 @@ async def suspend(connection: Connection, lease: UUID, words: Sequence["LastWord
     ids, fences = [word.run.id for word in words], [word.run.fence for word in words]
     mine = await due_work.lock_mine(connection, lease, ids, fences)
     words = [word for word in words if word.run.id in mine]
+    births = await _give_birth(connection, words)
     steps, named, new, questions = due_work.StepColumns(), [], wait.WaitColumns(), approval.Questions()
     for word in words:
         for seq, entry in enumerate(word.entries, word.run.next_seq):
@@ -28,7 +33,7 @@ async def suspend(connection: Connection, lease: UUID, words: Sequence["LastWord
         for wish in word.waits:
             named.append((word.run.id, wish.path))
             if wish.kind:
-                new.add(word.run.id, wish, _refusal(word.run, wish))
+                new.add(word.run.id, wish, _refusal(word.run, wish, births))
             if wish.kind == wait.APPROVAL:
                 questions.add(word.run.id, wish)
         if word.delay_ms:
@@ -36,12 +41,34 @@ async def suspend(connection: Connection, lease: UUID, words: Sequence["LastWord
     await due_work.record_steps(connection, steps)
     await wait.ask(connection, list(mine), named, new)
     await approval.request(connection, questions)
+    if births:  # a child that was started before may have ended already
+        await child.settle(connection, [birth.child for birth in births.values() if birth.child is not None])
     return await due_work.suspend(connection, lease, ids, fences)
 
 
-def _refusal(run: HeldRun, wish: Wait) -> bytes:
-    """The error of a wait for events that the task's owner may not read; empty when there is none."""
-    if wish.kind != "EVENT" or granted(run.scopes, "events:read", wish.topic):
-        return b""
-    message = f"the task's owner may not read events on {wish.topic}"
-    return orjson.dumps({"code": "DENIED", "message": message, "step": wish.path, "tool": wish.tool, "attempt": 1})
+async def _give_birth(connection: Connection, words: Sequence["LastWord"]) -> dict[tuple[UUID, str], Birth]:
+    """Starts the runs that steps wait for from now on, by run and path of the step."""
+    births = {
+        (word.run.id, wish.path): Birth(
+            run=word.run,
+            path=wish.path,
+            key=idempotency_key(word.run.root, wish.path),
+            tool=wish.tool,
+            given=orjson.loads(wish.input),
+            awaited=True,
+        )
+        for word in words
+        for wish in word.waits
+        if wish.kind == CHILD
+    }
+    if births:
+        await start(connection, list(births.values()))
+    return births
+
+
+def _refusal(run: HeldRun, wish: Wait, births: Mapping[tuple[UUID, str], Birth]) -> bytes:
+    """The error of a wait that is over before it begins; empty when there is none."""
+    refused = births[run.id, wish.path].refused if wish.kind == CHILD else None
+    if wish.kind == EVENT and not granted(run.scopes, "events:read", wish.topic):
+        refused = EffectError("DENIED", f"the task's owner may not read events on {wish.topic}")
+    return refused.to_json(wish.path, wish.tool, 1) if refused else b""

@@ -88,11 +88,19 @@ def _label(step: Mapping[str, Any]) -> str:
     words = [str(step.get("name") or step.get("id") or "?")]
     if step.get("uses"):
         words.append(str(step["uses"]))
+        words += _started(step)
     if "foreach" in step:
         words.append(f"for each of {step['foreach']}")
     if step.get("needs_approval"):
         words.append("needs approval")
     return "<br/>".join(_escaped(word) for word in words)
+
+
+def _started(step: Mapping[str, Any]) -> Iterator[str]:
+    """The task that a step runs, and whether the step waits for it."""
+    given = step.get("with")
+    if step["uses"] == "orchestrator.run_task" and isinstance(given, Mapping) and given.get("task"):
+        yield f"{'waits for' if given.get('wait') is True else 'starts'} {given['task']}"
 
 
 def _escaped(text: str) -> str:

@@ -91,7 +91,7 @@ def lines(run: Run) -> list[str]:
 
 def waits_in_short(wait: Wait) -> str:
     """What a step waits for, in one line."""
-    what = wait.topic or wait.approval
+    what = wait.topic or wait.approval or wait.run
     reason = f" for {what}" if what else ""
     end = f" until {moment(wait.deadline)}" if wait.HasField("deadline") else ""
     return f"{wait.step} WAITING{reason}{end}"

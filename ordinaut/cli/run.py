@@ -25,6 +25,7 @@ def list_runs(
     context: typer.Context,
     task: Annotated[str, typer.Option(help="Only of this task.")] = "",
     state: Annotated[list[str] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
+    parent: Annotated[str, typer.Option(help="Only those that steps of this run have started.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
 ) -> None:
     """List runs, the newest first."""
@@ -35,6 +36,7 @@ def list_runs(
         async def page(size: int, token: str) -> tuple[list[Any], str]:
             request = requests.ListRunsRequest(states=states, page_size=size, page_token=token)
             request.task = with_prefix("tasks", task) if task else ""
+            request.filter = f'parent = "{with_prefix("runs", parent)}"' if parent else ""
             answer = await client.runs.ListRuns(request)
             return list(answer.runs), answer.next_page_token
 

@@ -29,4 +29,5 @@ async def enqueue(connection: Connection, *, retry_of: UUID, root: str, run: UUI
     if row["run"] is not None:
         await SQL.copy_steps.run(connection, retry_of=retry_of, run=run)
         await SQL.remember.run(connection, retry_of=retry_of, run=run)
+        await SQL.inherit.run(connection, retry_of=retry_of, run=run)
     return Retried(**row)

@@ -40,3 +40,7 @@ WHERE run = :retry_of
 
 -- query remember: Which run the new one takes up.
 INSERT INTO run_retry (run, retry_of) VALUES (:run, :retry_of);
+
+-- query inherit: The new run is what the old one was to the step that started it.
+INSERT INTO run_child (run, parent, path, key, awaited)
+SELECT :run, parent, path, key, false FROM run_child WHERE run = :retry_of;

@@ -16,7 +16,7 @@ from ordinaut.store.sql import Connection, Queries, Record
 SQL = Queries(__file__)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 STATES = frozenset({"QUEUED", "RUNNING", "WAITING"}) | TERMINAL
-KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "BACKFILL", "INLINE", "RETRY"})
+KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "BACKFILL", "CHILD", "INLINE", "RETRY"})
 FIELDS = {
     "task": Field("'tasks/' || task_name"),
     "owner": Field("owner"),
@@ -27,6 +27,7 @@ FIELDS = {
     "claims": Field("claims", Kind.NUMBER),
     "error.code": Field("error ->> 'code'"),
     "cancel_reason": Field("cancel_reason"),
+    "parent": Field("id", Kind.ID, members="SELECT c.run FROM run_child AS c WHERE c.parent"),
     "scheduled_time": Field("scheduled_time", Kind.TIME),
     "create_time": Field("create_time", Kind.TIME),
     "start_time": Field("start_time", Kind.TIME),
@@ -40,8 +41,8 @@ class RunRecord:
     """A run; `state` is a value of `Run.State`; `params`, `event`, `output`, `error` and `steps` are JSON texts.
 
     `steps` is an array of `{path, attempt, state, tool, input, output, error, start_time, end_time}`, or None when
-    there are none or they were not asked for. `waits` is one of `{step, kind, topic, deadline, create_time,
-    approval}`, or None.
+    there are none or they were not asked for. `waits` is one of `{step, kind, topic, deadline, create_time, approval,
+    run}`, or None.
     """
 
     id: UUID
@@ -68,6 +69,7 @@ class RunRecord:
     end_time: datetime | None
     retry_of: UUID | None
     backfill: str | None
+    parent: UUID | None
     waits: str | None
     steps: str | None
 

@@ -19,12 +19,15 @@ SELECT
   r.output::text AS output, r.error::text AS error, r.claims, r.cancel_reason, r.create_time, r.start_time, r.end_time,
   CASE WHEN r.kind = 'RETRY' THEN (SELECT x.retry_of FROM run_retry AS x WHERE x.run = r.id) END AS retry_of,
   CASE WHEN r.kind = 'BACKFILL' THEN backfill_of(r.id) END AS backfill,
+  CASE WHEN r.kind IN ('CHILD', 'RETRY') THEN (SELECT c.parent FROM run_child AS c WHERE c.run = r.id) END AS parent,
   CASE WHEN r.state IN ('RUNNING', 'WAITING') THEN (
     SELECT json_agg(json_build_object(
       'step', w.path, 'kind', w.kind, 'topic', w.topic, 'deadline', w.deadline, 'create_time', w.create_time,
       'approval', CASE WHEN w.kind = 'APPROVAL' THEN (
         SELECT concat('approvals/', a.id) FROM approval AS a
-        WHERE a.run = w.run AND a.step = w.path AND a.state = 'PENDING') END)
+        WHERE a.run = w.run AND a.step = w.path AND a.state = 'PENDING') END,
+      'run', CASE WHEN w.kind = 'CHILD' THEN (
+        SELECT c.run FROM run_child AS c WHERE c.parent = w.run AND c.path = w.path AND c.awaited) END)
       ORDER BY w.create_time, w.path)
     FROM wait AS w
     WHERE w.run = r.id AND w.resolve_time IS NULL AND w.kind <> 'DELAY'

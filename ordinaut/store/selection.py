@@ -21,20 +21,22 @@ class Kind(Enum):
     TIME = "timestamptz"
     MAP = "jsonb"  # of texts: compared by key
     LIST = "text[]"  # only asked whether it has an element
-    ID = "uuid"  # only ordered by
+    ID = "uuid"  # ordered by, or compared with the name of a resource
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field that lists can be filtered by: its SQL, its kind, and its values where there are but a few.
 
-    `sort` is the SQL that lists are ordered by, never NULL; empty where they cannot be ordered by it.
+    `sort` is the SQL that lists are ordered by, never NULL; empty where they cannot be ordered by it. `members` is for
+    what stands beside the row: SQL that, with `= value` behind it, selects the values of `column` that fit.
     """
 
     column: str
     kind: Kind = Kind.TEXT
     choices: frozenset[str] = frozenset()
     sort: str = ""
+    members: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ class Clause:
         if kind is Kind.MAP:
             column, kind = f"({known.column} ->> {self._parameter(asked.key, Kind.TEXT)})", Kind.TEXT
         value = self._parameter(asked.value, kind)
+        if known.members:
+            return f"{column} {'NOT IN' if asked.operator == '!=' else 'IN'} ({known.members} = {value})"
         if asked.operator == ":":
             return f"coalesce(strpos({column}, {value}) > 0, false)"
         if asked.operator == "!=":

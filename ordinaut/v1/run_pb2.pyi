@@ -45,6 +45,8 @@ class Run(_message.Message):
         """RunTask."""
         BACKFILL: Run._Kind.ValueType  # 4
         """A backfill."""
+        CHILD: Run._Kind.ValueType  # 5
+        """A step of another run: `orchestrator.run_task`, `orchestrator.run_pipeline`."""
         INLINE: Run._Kind.ValueType  # 6
         """CreateRun: it has no task."""
         RETRY: Run._Kind.ValueType  # 7
@@ -63,6 +65,8 @@ class Run(_message.Message):
     """RunTask."""
     BACKFILL: Run.Kind.ValueType  # 4
     """A backfill."""
+    CHILD: Run.Kind.ValueType  # 5
+    """A step of another run: `orchestrator.run_task`, `orchestrator.run_pipeline`."""
     INLINE: Run.Kind.ValueType  # 6
     """CreateRun: it has no task."""
     RETRY: Run.Kind.ValueType  # 7
@@ -129,16 +133,17 @@ class Run(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     CANCEL_REASON_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`runs/{run}`, a UUIDv7."""
     task: _builtins.str
-    """`tasks/{task}`; empty for INLINE."""
+    """`tasks/{task}`; empty for runs without a task: INLINE, and those of `orchestrator.run_pipeline`."""
     task_version: _builtins.int
-    """The version of the task that runs; 0 for INLINE."""
+    """The version of the task that runs; 0 for runs without a task."""
     kind: Global___Run.Kind.ValueType
     """Why the run exists."""
     trigger: _builtins.str
-    """The trigger's id; empty for MANUAL and INLINE."""
+    """The trigger's id; empty where somebody asked for the run."""
     occurrence: _builtins.str
     """The occurrence's id in its task."""
     state: Global___Run.State.ValueType
@@ -151,6 +156,8 @@ class Run(_message.Message):
     """How often a worker took it."""
     cancel_reason: _builtins.str
     """Who or what cancelled it."""
+    parent: _builtins.str
+    """`runs/{run}` whose step started this one."""
     @_builtins.property
     def scheduled_time(self) -> _timestamp_pb2.Timestamp:
         """The instant that the schedule names; unset for runs without a schedule."""
@@ -220,10 +227,11 @@ class Run(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         cancel_reason: _builtins.str = ...,
+        parent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "output", b"output", "params", b"params", "scheduled_time", b"scheduled_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "parent", b"parent", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -350,6 +358,8 @@ class Wait(_message.Message):
         """An event."""
         APPROVAL: Wait._Kind.ValueType  # 3
         """An answer to its approval."""
+        CHILD: Wait._Kind.ValueType  # 4
+        """The end of another run."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What ends the wait."""
@@ -362,6 +372,8 @@ class Wait(_message.Message):
     """An event."""
     APPROVAL: Wait.Kind.ValueType  # 3
     """An answer to its approval."""
+    CHILD: Wait.Kind.ValueType  # 4
+    """The end of another run."""
 
     STEP_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
@@ -369,6 +381,7 @@ class Wait(_message.Message):
     DEADLINE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     APPROVAL_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
     step: _builtins.str
     """The step's path."""
     kind: Global___Wait.Kind.ValueType
@@ -377,6 +390,8 @@ class Wait(_message.Message):
     """Of an EVENT: the topic or pattern that it waits for."""
     approval: _builtins.str
     """Of an APPROVAL: `approvals/{approval}`."""
+    run: _builtins.str
+    """Of a CHILD: `runs/{run}` that it waits for."""
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """When a TIMER ends, the wait for an EVENT fails with TIMEOUT, or an APPROVAL expires."""
@@ -394,10 +409,11 @@ class Wait(_message.Message):
         deadline: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         approval: _builtins.str = ...,
+        run: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "create_time", b"create_time", "deadline", b"deadline", "kind", b"kind", "step", b"step", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "create_time", b"create_time", "deadline", b"deadline", "kind", b"kind", "run", b"run", "step", b"step", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -419,7 +435,8 @@ class Error(_message.Message):
     DETAILS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, TOOL_ERROR, TOOL_UNAVAILABLE, TIMEOUT, DENIED, REJECTED,
-    PAYLOAD_TOO_LARGE, FAN_OUT_LIMIT, OUTCOME_UNKNOWN, LOST_TOO_OFTEN, START_DEADLINE, or what `orchestrator.fail` said.
+    NOT_FOUND, CANCELLED, PAYLOAD_TOO_LARGE, FAN_OUT_LIMIT, OUTCOME_UNKNOWN, LOST_TOO_OFTEN, START_DEADLINE, or
+    what `orchestrator.fail` said.
     """
     message: _builtins.str
     """For people and models."""

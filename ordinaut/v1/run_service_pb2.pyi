@@ -143,7 +143,7 @@ class ListRunsRequest(_message.Message):
     """From the previous page."""
     filter: _builtins.str
     """AIP-160, over `task`, `owner`, `state`, `kind`, `trigger`, `backfill`, `claims`, `error.code`, `cancel_reason`,
-    `scheduled_time`, `create_time`, `start_time`, `end_time`.
+    `parent`, `scheduled_time`, `create_time`, `start_time`, `end_time`.
     """
     order_by: _builtins.str
     """`create_time desc` (when unset) or `create_time`."""

@@ -89,7 +89,7 @@ class Strand:
             return recorded.attempt + 1 if again else failure
         self.save(step, orjson.loads(recorded.output) if recorded.output else None)
         if step.kind is Kind.WAIT and recorded.tool:
-            heard(self, self.last)
+            heard(self, step.uses, self.last)
         stops = step.kind is Kind.STOP and recorded.state == SUCCEEDED and bool(recorded.tool)
         return Stopped(recorded.output) if stops else None
 
@@ -140,10 +140,10 @@ class Strand:
             return (yield from blocks.fork(self, step, step.branches, path))
         if step.pure:
             return self._pure(step, path)
-        if step.kind is Kind.WAIT:
-            return (yield from self._wait(step, path))
         if step.approval is not None and (refusal := (yield from self._gate(step, path))) is not None:
             return refusal
+        if step.kind is Kind.WAIT:
+            return (yield from self._wait(step, path))
         return (yield from self._attempts(step, path, attempt))
 
     def _gate(self, step: StepPlan, path: str) -> Attempt:

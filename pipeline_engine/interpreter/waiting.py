@@ -1,4 +1,4 @@
-"""Steps that wait, for a time, an event or an answer: asked for once, known in a later stay of the run.
+"""Steps that wait, for a time, an event, an answer or another run: asked for once, known in a later stay of the run.
 
 What was asked and what came of it stands in the journal only once there is a result. Until then `RunStart.waits` says
 what has been asked, so that nothing is rendered twice: `now` is another one after a wait.
@@ -14,11 +14,12 @@ from ordinaut.expressions import ExpressionError, compile_expression
 from ordinaut.expressions.times import format_moment, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
-from pipeline_engine.attempt import expression_failure, render_input
+from pipeline_engine.attempt import expression_failure
 from pipeline_engine.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.approval import outcome, subject_hash
 from pipeline_engine.interpreter.signals import Attempt
 from pipeline_engine.journal import FAILED, WAITING
+from pipeline_engine.language.children import RUN_TASK
 from pipeline_engine.language.moments import read_moment
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.schemas import schema_problems
@@ -53,8 +54,13 @@ def wait(strand: "Strand", step: StepPlan, path: str) -> Attempt:
     raise AssertionError("a run that waits goes on in another stay")
 
 
-def heard(strand: "Strand", output: dict[str, Any]) -> None:
-    """Notes what a line of steps has waited for: what came before it is no news to the line any more."""
+def heard(strand: "Strand", tool: str, output: Any) -> None:
+    """Notes what a line of steps has waited for: what came before it is no news to the line any more.
+
+    What happens while another run is waited for is news afterwards.
+    """
+    if tool == RUN_TASK:
+        return
     moment = read_moment(next(output[key] for key in MOMENTS if key in output))
     if moment is not None:
         strand.heard_us = (moment - EPOCH) // MICROSECOND + 1
@@ -70,13 +76,13 @@ def _result(strand: "Strand", step: StepPlan, entry: JournalEntry) -> Failure | 
     strand.record(entry)
     if entry.state == FAILED:
         return Failure.from_json(entry.error)
-    strand.save(step, orjson.loads(entry.output))
-    heard(strand, strand.last)
+    strand.save(step, orjson.loads(entry.output) if entry.output else None)
+    heard(strand, step.uses, strand.last)
     return None
 
 
 def _rendered(strand: "Strand", step: StepPlan, path: str) -> Wait | Failure:
-    found = render_input(step, strand.roots, strand.run.account)
+    found = strand.input_of(step, path)
     if isinstance(found, Failure):
         return found
     wish = Wait(path=path, tool=step.uses, input=found.body)
@@ -127,10 +133,15 @@ def _fill_approval(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
         raise _UnreadableError(f"answer_schema{pointer}", message)
 
 
+def _fill_child(wish: Wait, _given: dict[str, Any], _heard_us: int) -> None:
+    wish.kind = "CHILD"
+
+
 FILL: Mapping[str, Callable[[Wait, dict[str, Any], int], None]] = {
     TIMER: _fill_timer,
     EVENT: _fill_event,
     APPROVAL: _fill_approval,
+    RUN_TASK: _fill_child,
 }
 
 

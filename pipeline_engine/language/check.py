@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.children import awaits_child, check_child
 from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.inputs import check_input
@@ -14,7 +15,7 @@ from pipeline_engine.language.scope import Scope, is_bounded
 from pipeline_engine.tools.definition import UNSAFE
 from pipeline_engine.tools.lookup_check import lookup_problem
 
-LATER_TOOLS = frozenset({"run_task", "run_pipeline"})
+LATER_TOOLS = frozenset({"run_pipeline"})
 TIMER = "orchestrator.wait"
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
 APPROVAL = "orchestrator.request_approval"
@@ -145,8 +146,9 @@ class _Checker:
             self.taken[free] = step.place.field
 
     def _tool(self, step: Step) -> None:
-        if step.uses in WAITING:
+        if step.uses in WAITING or awaits_child(step):
             self._wait(step)
+        check_child(step, self.findings)
         tool = self.surroundings.tools.get(step.uses)
         if tool is not None:
             check_input(step.input, tool.get("input_schema"), step.place.key("with"), step.uses, self.findings)
@@ -167,9 +169,10 @@ class _Checker:
             self.findings.warn(where, f"{step.uses} is {UNSAFE} and has no lookup: {cost}")
 
     def _wait(self, step: Step) -> None:
-        """A wait is not tried again, and how long it takes stands in its input."""
+        """A wait is not tried again, and how long it takes stands in its input, or in what it waits for."""
         for key in [name for name, value in (("timeout", step.timeout), ("retry", step.retry)) if value is not None]:
-            message = f"`{key}` belongs to tools that are called; how long to wait stands in `with`"
+            where = "the run that it starts has its own" if awaits_child(step) else "how long to wait stands in `with`"
+            message = f"`{key}` belongs to tools that are called; {where}"
             self.findings.problem(step.place.key(key), message, fix=("Takes it away.", [step.place.key(key).remove()]))
 
     def _approval(self, step: Step, names: Names) -> None:

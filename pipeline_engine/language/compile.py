@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import Expression, ExpressionError, compile_expression
+from pipeline_engine.language.children import awaits_child
 from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import parse
@@ -73,7 +74,7 @@ class _Compiler:
         if not step.uses:
             return self._block(step)
         tool = self.tools.get(step.uses)
-        kind = Kind.DENIED if step.uses in self.denied else tool.kind if tool else Kind.UNKNOWN
+        kind = self._kind(step, tool)
         return self._use(step, tool, kind, self._template(step.input))
 
     def _use(self, step: Step, tool: Tool | None, kind: Kind, template: Template) -> StepPlan:
@@ -110,6 +111,13 @@ class _Compiler:
         retry = found.retry or DEFAULT_RETRY
         step = Step(id="lookup", place=Place(), uses=found.name, input=tool.lookup.arguments, retry=retry)
         return self._use(step, found, found.kind, compile_template(step.input))
+
+    def _kind(self, step: Step, tool: Tool | None) -> Kind:
+        if step.uses in self.denied:
+            return Kind.DENIED
+        if awaits_child(step):
+            return Kind.WAIT
+        return tool.kind if tool else Kind.UNKNOWN
 
     def _block(self, step: Step) -> StepPlan:
         """A step that holds steps instead of calling a tool."""

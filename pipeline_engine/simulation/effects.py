@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ordinaut.names import emitted_uid
+from ordinaut.names import child_key, emitted_uid
 from pipeline_engine.failure import TOOL_ERROR, Failure
 from pipeline_engine.requests import Output
 
@@ -18,6 +18,8 @@ class VirtualStores:
         match tool:
             case "orchestrator.emit":
                 return Output({"event": f"events/{emitted_uid(idempotency_key)}"})
+            case "orchestrator.run_task":
+                return Output({"run": f"runs/{child_key(idempotency_key)}"})
             case "orchestrator.get_state":
                 value, revision = self._entries.get(_name(given), (given.get("default"), 0))
                 return Output({"value": value, "revision": revision})

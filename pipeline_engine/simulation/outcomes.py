@@ -8,16 +8,19 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
+from pipeline_engine.interpreter import waiting
 from pipeline_engine.requests import Output
 from pipeline_engine.simulation.answers import outcome_of
 from pipeline_engine.simulation.clock import EPOCH
 
 Outcome = Output | Failure
-TIMER, EVENT, APPROVAL = "TIMER", "EVENT", "APPROVAL"
+TIMER, EVENT, APPROVAL, CHILD = "TIMER", "EVENT", "APPROVAL", "CHILD"
 
 
 def given(wish: Wait, value: Any, moment_us: int) -> Outcome:
     """What a mock stands for that ends a wait at a moment: what it does not say is added."""
+    if wish.kind == CHILD:
+        return Output(value)
     if not isinstance(value, dict):
         message = f"what ends a wait of {wish.tool} is an object"
         return Failure(VALIDATION_OUTPUT, message, step=wish.path, tool=wish.tool, attempt=1)
@@ -38,7 +41,7 @@ def expired(wish: Wait, deadline_us: int) -> Outcome:
 def recorded(entry: JournalEntry) -> Outcome:
     """What ended a wait, from the entry that a run made of it."""
     outcome = outcome_of(entry)
-    if isinstance(outcome, Failure) or "status" not in outcome.value:
+    if isinstance(outcome, Failure) or entry.tool != waiting.APPROVAL:
         return outcome
     answer = outcome.value
     asked = orjson.loads(entry.input).get("data") if entry.input else None

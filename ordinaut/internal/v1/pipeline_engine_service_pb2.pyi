@@ -352,6 +352,7 @@ class RunStart(_message.Message):
     WAITED_MS_FIELD_NUMBER: _builtins.int
     CREATED_US_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    PARAMS_SCHEMA_FIELD_NUMBER: _builtins.int
     handle: _builtins.int
     """Names the run on this stream; unique for each claim."""
     hash: _builtins.str
@@ -374,6 +375,8 @@ class RunStart(_message.Message):
     """When it was enqueued, in microseconds since 1970 UTC."""
     priority: _builtins.int
     """1 begins before 9, whatever came first."""
+    params_schema: _builtins.bytes
+    """Of a run that a step of another has started: what its params must fit, JSON Schema as JSON; empty: nothing."""
     @_builtins.property
     def journal(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalEntry]:
         """Every entry recorded so far, in order."""
@@ -400,10 +403,11 @@ class RunStart(_message.Message):
         waited_ms: _builtins.int = ...,
         created_us: _builtins.int = ...,
         priority: _builtins.int = ...,
+        params_schema: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_us", b"created_us", "event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "priority", b"priority", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_us", b"created_us", "event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "params_schema", b"params_schema", "priority", b"priority", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -708,10 +712,12 @@ class Wait(_message.Message):
     DEADLINE_US_FIELD_NUMBER: _builtins.int
     GUARDED_TOOL_FIELD_NUMBER: _builtins.int
     SUBJECT_HASH_FIELD_NUMBER: _builtins.int
+    PIPELINE_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """The step."""
     kind: _builtins.str
-    """TIMER, EVENT or APPROVAL; empty for one of `RunStart.waits`, which goes on as it is."""
+    """TIMER, EVENT, APPROVAL or CHILD; empty for one of `RunStart.waits`, which goes on as it is."""
     tool: _builtins.str
     """The tool's full name."""
     input: _builtins.bytes
@@ -734,6 +740,12 @@ class Wait(_message.Message):
     """
     subject_hash: _builtins.str
     """Of an APPROVAL: hex SHA-256 of the question's `data` as canonical JSON."""
+    pipeline: _builtins.bytes
+    """Of a CHILD without a task: the normalised document, as JSON."""
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a CHILD without a task: the tools that the document uses."""
+
     def __init__(
         self,
         *,
@@ -748,10 +760,12 @@ class Wait(_message.Message):
         deadline_us: _builtins.int | None = ...,
         guarded_tool: _builtins.str = ...,
         subject_hash: _builtins.str = ...,
+        pipeline: _builtins.bytes = ...,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "guarded_tool", b"guarded_tool", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "since_us", b"since_us", "subject_hash", b"subject_hash", "tool", b"tool", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "guarded_tool", b"guarded_tool", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "pipeline", b"pipeline", "since_us", b"since_us", "subject_hash", b"subject_hash", "tool", b"tool", "tools", b"tools", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_ms: _TypeAlias = _typing.Literal["deadline_ms"]  # noqa: Y015
     _WhichOneofArgType__deadline_ms: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms"]  # noqa: Y015

@@ -12,3 +12,8 @@ def test_a_waiting_run_says_for_what() -> None:
     first, last = lines(Run(name="runs/1", state=Run.WAITING, waits=[wait]))
     assert first.startswith("reply WAITING for order.done until 2026-12-24")
     assert last == "runs/1 WAITING"
+
+
+def test_a_run_that_waits_for_another_names_it() -> None:
+    wait = Wait(step="report", kind=Wait.CHILD, run="runs/2")
+    assert lines(Run(name="runs/1", state=Run.WAITING, waits=[wait]))[0] == "report WAITING for runs/2"

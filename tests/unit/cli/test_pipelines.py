@@ -25,6 +25,7 @@ steps:
     foreach: steps.agenda.events
     if: "length(steps.agenda.events) > 0"
     do: [{id: a, uses: weather.forecast}, {id: b, uses: mail.send}]
+  - {id: report, uses: orchestrator.run_task, with: {task: tasks/report, wait: true}}
   - {id: both, branches: {x: [{id: c, uses: a.c}], y: [{id: d, uses: a.d}]}}
 on_error:
   - {id: tell, uses: orchestrator.emit}
@@ -86,6 +87,7 @@ def test_graph_draws_steps_blocks_and_handlers(cli: Cli, gateway: Gateway, file:
     assert 'n1 -->|"length(steps.agenda.events) #gt; 0"| n3' in lines
     assert lines.count("end") == sum(line.startswith("subgraph") for line in lines) == 4
     assert "failed{{failed}}" in lines
+    assert "report<br/>orchestrator.run_task<br/>waits for tasks/report" in result.out
 
 
 def test_graph_draws_what_is_broken_too(cli: Cli, tmp_path: Path) -> None:

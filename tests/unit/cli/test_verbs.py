@@ -28,14 +28,15 @@ from tests.unit.cli.conftest import Answer, Cli, Gateway
 GONE = UnavailableError(ErrorReason.CALL_CANCELLED, "going away", retry_after=0.01)
 
 
-def test_runs_are_listed_by_task_and_state(cli: Cli, gateway: Gateway) -> None:
+def test_runs_are_listed_by_task_state_and_parent(cli: Cli, gateway: Gateway) -> None:
     error = Error(code="TIMEOUT", message="too slow")
     gateway.answers["ListRuns"] = ListRunsResponse(runs=[Run(name="runs/1", state=Run.FAILED, error=error)])
-    out = cli("run", "list", "--task", "brief", "--state", "failed", "--limit", "5").out
+    out = cli("run", "list", "--task", "brief", "--state", "failed", "--limit", "5", "--parent", "1").out
     assert "runs/1" in out
     assert "TIMEOUT: too slow" in out
     request = gateway.requests("ListRuns")[0]
     assert (request.task, list(request.states), request.page_size) == ("tasks/brief", [Run.FAILED], 5)
+    assert request.filter == 'parent = "runs/1"'
 
 
 def test_a_run_is_shown_and_cancelled(cli: Cli, gateway: Gateway) -> None:

@@ -205,7 +205,7 @@ SEVERAL: dict[str, Any] = {
 }
 HOPELESS: dict[str, Any] = {
     "empty": pipeline(),
-    "later_tool": pipeline(step("a", "orchestrator.run_task", input={"task": "x"})),
+    "later_tool": pipeline(step("a", "orchestrator.run_pipeline", input={"pipeline": []})),
     "two_actions": pipeline({"id": "a", "uses": SET, "do": [step("b")]}),
     "no_such_tool": pipeline(step("a", "zzz.qqq")),
     "reference_to_itself": pipeline(step("a", input={"x": "${steps.a}"})),

@@ -194,3 +194,21 @@ def test_computing_ends_when_nobody_waits_for_it() -> None:
     request = pb.SimulateRunRequest(definition=pb.Definition(pipeline=document, tools=TOOL_TEXTS))
     assert simulation.simulate(request).state == "SUCCEEDED"
     assert simulation.simulate(request, lambda: True).state == "RUNNING"
+
+
+def test_no_other_run_is_started_and_a_mock_says_what_one_would_give() -> None:
+    """Any value, also null; a run that nobody speaks for is waited for."""
+    given = {"task": "tasks/report"}
+    free = step("a", "orchestrator.run_task", input=given)
+    waits = step("w", "orchestrator.run_task", input={**given, "wait": True})
+    document = pipeline(free, waits, output=["${steps.a.run}", "${steps.w}"])
+    answer = simulated(document, mock("w", output=7, duration_ms=5000))
+    run, output = orjson.loads(answer.output)
+    assert (run.startswith("runs/"), output) == (True, 7)
+    assert answer.end_us - NOW_US == 5 * SECOND
+    again = simulated(document, recorded=[pb.Recorded(entry=entry, now_us=NOW_US) for entry in answer.steps])
+    assert orjson.loads(again.output) == [run, 7]
+    silent = simulated(document)
+    assert (silent.state, [wait.path for wait in silent.waits]) == ("WAITING", ["w"])
+    failed = simulated(document, mock("w", error={"code": "TOOL_ERROR", "message": "no"}))
+    assert (failed.state, orjson.loads(failed.error)["code"]) == ("FAILED", "TOOL_ERROR")

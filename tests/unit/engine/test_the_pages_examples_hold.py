@@ -58,6 +58,7 @@ def perform(entry: pb.JournalEntry) -> Any:
         "orchestrator.emit": {"event": "events/1"},
         "orchestrator.get_state": {"value": given.get("default"), "revision": 0},
         "orchestrator.put_state": {"revision": 1},
+        "orchestrator.run_task": {"run": "runs/child"},
     }
     return results[entry.tool]
 

@@ -28,6 +28,7 @@ from pipeline_engine.requests import (
 )
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
+CHILDREN = frozenset({"orchestrator.run_task"})
 NOW_US = 1_800_000_000_000_000
 
 
@@ -87,6 +88,7 @@ class World:
     deadlines: dict[str, int] = field(default_factory=dict)
     questions: dict[str, Wait] = field(default_factory=dict)
     reply: dict[str, Any] = field(default_factory=dict)
+    child: Callable[[dict[str, Any]], Any] = lambda given: given["params"]
     happens: Callable[[list[str]], str] = lambda paths: paths[0]
     now_us: int = NOW_US
     waited_ms: int = 0
@@ -106,8 +108,8 @@ class World:
             self.slept.append(ending.delay_ms / 1000)
             self.clock.seconds += ending.delay_ms / 1000
 
-    def _wait(self, ending: Suspended) -> None:
-        """Keeps what the run waits for; unless something is there already, one of it comes: the earliest."""
+    def _wait(self, ending: Suspended, *, comes: bool = True) -> None:
+        """Keeps what the run waits for; unless something is there already, one of it `comes`: the earliest."""
         named = {wait.path for wait in ending.waits}
         self.stays.append(sorted(named))
         self.waits = {path: entry for path, entry in self.waits.items() if path in named}
@@ -119,7 +121,7 @@ class World:
                 self.deadlines[wait.path] = left
                 if wait.kind == "APPROVAL":
                     self.questions[wait.path] = wait
-        if all(entry.state == "WAITING" for entry in self.waits.values()):
+        if comes and all(entry.state == "WAITING" for entry in self.waits.values()):
             self._happen(self.happens(sorted(self.waits, key=self.deadlines.__getitem__)))
 
     def _happen(self, path: str) -> None:
@@ -130,8 +132,13 @@ class World:
         self.waited_ms += passed_us // 1000
         self.now_us += passed_us
 
-    def _result(self, path: str, moment: str) -> dict[str, Any]:
-        """A timer's end, or the answer to a question: its first choice and the example of its schema, or `reply`."""
+    def _result(self, path: str, moment: str) -> Any:
+        """A timer's end, what `child` gives for its input, or the answer to a question.
+
+        That is its first choice and the example of its schema, or `reply`.
+        """
+        if self.waits[path].tool in CHILDREN:
+            return self.child(orjson.loads(self.waits[path].input))
         if path not in self.questions:
             return {"until": moment}
         asked = orjson.loads(self.questions[path].input)

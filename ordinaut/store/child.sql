@@ -1,0 +1,111 @@
+-- query known: The newest run of each step that has started one before, with how it ended; locked.
+WITH locked AS MATERIALIZED (
+  SELECT c.run, c.key FROM run_child AS c WHERE c.key = ANY(:keys::uuid[]) ORDER BY c.key, c.run FOR UPDATE
+)
+SELECT DISTINCT ON (key) key, run FROM locked ORDER BY key, run DESC;
+
+-- query states: How those of the runs have ended that have.
+SELECT id, state FROM run WHERE id = ANY(:runs::uuid[]);
+
+-- query targets: The tasks of these names, and how many live runs each has, counted up to a limit.
+SELECT t.project, t.name, t.uid, t.owner, t.version,
+  (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
+FROM (SELECT DISTINCT project, name FROM unnest(:projects::text[], :names::text[]) AS n (project, name)) AS named
+JOIN task AS t ON t.project = named.project AND t.name = named.name AND t.delete_time IS NULL;
+
+-- query counts: How many children some runs have had.
+SELECT parent, count(*) AS children FROM run_child WHERE parent = ANY(:parents::uuid[]) GROUP BY parent;
+
+-- query forget_refusals: What stood in the way of these children earlier is history: they are asked for again.
+DELETE FROM occurrence
+WHERE task = ANY(:tasks::uuid[]) AND key = ANY(:keys::text[]) AND run IS NULL;
+
+-- query enqueue: Children of locked runs; nothing of those that an overlap policy forbids but their ledger rows.
+WITH wanted AS (
+  SELECT w.*, new_id() AS run
+  FROM unnest(
+    :parents::uuid[], :paths::text[], :keys::uuid[], :tasks::uuid[], :versions::bigint[], :params::jsonb[],
+    :start_times::timestamptz[], :delays_ms::bigint[], :awaited::boolean[]) WITH ORDINALITY
+    AS w (parent, path, key, task, version, params, start_time, delay_ms, awaited, place)
+), fresh AS (
+  SELECT
+    w.run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner, 'CHILD' AS kind,
+    '' AS trigger, 'child:' || w.key AS key, 'child:' || w.key AS root, v.params || w.params AS params,
+    NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end, w.start_time,
+    greatest(w.start_time, clock.now) + v.start_deadline AS latest_start, v.priority,
+    coalesce(v.overlap, 'ALLOW') AS overlap, v.max_buffer, v.max_losses, v.run_timeout,
+    (p.depth + 1)::smallint AS depth, NULL::timestamptz AS instant, w.place, clock.now
+  FROM (SELECT clock_now() AS now) AS clock
+  CROSS JOIN LATERAL (
+    SELECT u.run, u.parent, u.key, u.task, u.version, u.params, u.place,
+      coalesce(u.start_time, clock.now + u.delay_ms * interval '1 millisecond') AS start_time
+    FROM wanted AS u) AS w
+  JOIN due_work AS p ON p.id = w.parent
+  JOIN task AS t ON t.uid = w.task
+  JOIN task_version AS v ON v.task = t.uid AND v.version = w.version
+),
+-- include due_work.enqueue
+, remembered AS (
+  INSERT INTO run_child (run, parent, path, key, awaited)
+  SELECT w.run, w.parent, w.path, w.key, w.awaited FROM wanted AS w WHERE w.run IN (SELECT id FROM queued)
+)
+SELECT wanted.key, queued.id AS run,
+-- include due_work.in_the_way
+FROM wanted
+JOIN fresh ON fresh.run = wanted.run
+LEFT JOIN queued ON queued.id = wanted.run;
+
+-- query adopt: Another run has come to the step that started this one.
+UPDATE run_child SET parent = :parent, path = :path, awaited = true WHERE run = :run;
+
+-- query new_id: The id of a run to be.
+SELECT new_id();
+
+-- query params_schemas: What the params of those runs must fit, of those whose task says so.
+SELECT d.id, v.params_schema::text AS params_schema
+FROM due_work AS d JOIN task_version AS v ON v.task = d.task AND v.version = d.task_version
+WHERE d.id = ANY(:runs::uuid[]) AND v.params_schema IS NOT NULL;
+
+-- query waiting: The runs that wait for some of these.
+SELECT DISTINCT parent FROM run_child WHERE run = ANY(:runs::uuid[]) AND awaited;
+
+-- query settle: Ends the waits of locked runs for children that have ended.
+WITH over AS (
+  UPDATE run_child AS c SET awaited = false
+  FROM run AS r
+  WHERE r.id = c.run AND c.run = ANY(:runs::uuid[]) AND c.awaited
+    AND c.parent = ANY(:parents::uuid[]) -- no other may have come to the step before this row was locked
+  RETURNING c.run, c.parent, c.path, r.state, r.output, r.error
+)
+UPDATE wait AS w SET
+  result = CASE WHEN over.state = 'SUCCEEDED' THEN over.output END,
+  error = CASE WHEN over.state <> 'SUCCEEDED' THEN jsonb_build_object(
+    'code', CASE over.state WHEN 'CANCELLED' THEN 'CANCELLED' ELSE 'TOOL_ERROR' END,
+    'message', concat_ws(': ', concat('runs/', over.run, ' ', lower(over.state)), left(over.error ->> 'message', 1000)),
+    'step', w.path, 'tool', w.tool, 'attempt', 1,
+    'details', jsonb_build_object('run', concat('runs/', over.run))
+      || CASE WHEN over.error IS NULL THEN '{}' ELSE jsonb_build_object('error', over.error) END) END,
+  resolve_time = clock_now()
+FROM over
+WHERE w.run = over.parent AND w.path = over.path AND w.resolve_time IS NULL
+RETURNING w.run;
+
+-- query ended: Children that have ended and whose steps still wait.
+SELECT c.run FROM run_child AS c JOIN run AS r ON r.id = c.run WHERE c.awaited LIMIT :batch;
+
+-- fragment given_up: Its step does not wait any more: the run has ended, or has given the wait up.
+c.awaited AND NOT EXISTS (SELECT FROM wait AS w WHERE w.run = c.parent AND w.path = c.path)
+
+-- query unwanted: Children that nobody waits for any more, locked.
+SELECT c.run FROM run_child AS c
+WHERE
+-- include given_up
+ORDER BY c.run
+LIMIT :batch
+FOR UPDATE SKIP LOCKED;
+
+-- query abandon: The same once they are locked: another run may have come to the step meanwhile.
+UPDATE run_child AS c SET awaited = false
+WHERE c.run = ANY(:runs::uuid[]) AND
+-- include given_up
+RETURNING c.run, c.parent;

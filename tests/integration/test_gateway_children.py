@@ -1,0 +1,147 @@
+"""Runs that steps start, as their callers see them: parents, rights, params, and what a parent waits for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest_asyncio
+from google.protobuf import json_format
+
+from ordinaut.store.hints import Hints
+from ordinaut.v1.run_pb2 import Run, Wait
+from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, ListRunsRequest, WatchRunRequest
+from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
+from scheduler.children import Children
+from tests.integration.gateway_system import GatewaySystem, a_task, finished, gateway_system, refusal, working
+
+REPORT = {
+    "pipeline": {
+        "steps": [{"id": "a", "uses": "orchestrator.set", "with": {"city": "${params.city}"}}],
+        "output": "${steps.a.city}",
+    },
+    "params": {"city": "Iasi"},
+    "params_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+
+
+@pytest_asyncio.fixture
+async def system(database_url: str) -> AsyncIterator[GatewaySystem]:
+    async with gateway_system(database_url) as started:
+        await started.admin.tasks.CreateTask(CreateTaskRequest(task_id="report", task=a_task(**REPORT)))
+        yield started
+
+
+@asynccontextmanager
+async def going_on(system: GatewaySystem, database_url: str) -> AsyncIterator[None]:
+    """A worker, and the scheduler's part that ends waits for runs."""
+    turn = Children(system.database, Hints(system.database)).turn
+
+    async def sweep() -> None:
+        while True:
+            await turn()
+            await asyncio.sleep(0.02)
+
+    async with working(system, database_url):
+        sweeping = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+
+
+def starting(step_id: str = "c", **given: Any) -> dict[str, Any]:
+    return {"id": step_id, "uses": "orchestrator.run_task", "with": {"task": "tasks/report", **given}}
+
+
+def inline(*steps: dict[str, Any], **rest: Any) -> CreateRunRequest:
+    return json_format.ParseDict({"pipeline": {"steps": steps, **rest}}, CreateRunRequest())
+
+
+async def children(system: GatewaySystem, parent: str) -> list[Run]:
+    listed = await system.admin.runs.ListRuns(ListRunsRequest(filter=f'parent = "{parent}"'))
+    return list(listed.runs)
+
+
+async def test_a_run_shows_its_parent_and_lists_find_children(system: GatewaySystem, database_url: str) -> None:
+    async with working(system, database_url):
+        run = await system.admin.runs.CreateRun(inline(starting(params={"city": "Cluj"}), output="${steps.c.run}"))
+        ended = await finished(system.admin, run.name)
+        child = await finished(system.admin, ended.output.string_value)
+    assert (child.kind, child.state, child.task, child.parent) == (Run.CHILD, Run.SUCCEEDED, "tasks/report", run.name)
+    assert child.output.string_value == "Cluj"
+    assert child.occurrence.startswith("child-")
+    assert [one.name for one in await children(system, run.name)] == [child.name]
+    assert await children(system, child.name) == []
+    others = await system.admin.runs.ListRuns(ListRunsRequest(filter=f'parent != "{run.name}" AND kind = INLINE'))
+    assert [one.name for one in others.runs] == [run.name]
+    for wrong in ("parent = 'tasks/report'", "parent = 'runs/x'", f"parent < '{run.name}'"):
+        refused = await refusal(system.admin.runs.ListRuns(ListRunsRequest(filter=wrong)))
+        assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["filter"])
+
+
+async def test_a_parent_waits_for_its_children_and_gets_their_outputs(system: GatewaySystem, database_url: str) -> None:
+    """Side by side, in the order of the elements."""
+    each = {**starting(params={"city": "${item}"}, wait=True), "foreach": ["Iasi", "Cluj", "Arad"]}
+    async with going_on(system, database_url):
+        run = await system.admin.runs.CreateRun(inline(each, output="${steps.c}"))
+        ended = await finished(system.admin, run.name)
+    assert ended.state == Run.SUCCEEDED
+    assert [city.string_value for city in ended.output.list_value.values] == ["Iasi", "Cluj", "Arad"]
+    assert len(await children(system, run.name)) == 3
+
+
+async def test_params_are_held_against_the_childs_schema_when_it_begins(
+    system: GatewaySystem, database_url: str
+) -> None:
+    async with going_on(system, database_url):
+        run = await system.admin.runs.CreateRun(inline(starting(params={"city": 7}, wait=True)))
+        ended = await finished(system.admin, run.name)
+    assert (ended.state, ended.error.code, ended.error.step) == (Run.FAILED, "TOOL_ERROR", "c")
+    inner = json_format.MessageToDict(ended.error.details)["error"]
+    assert (inner["code"], inner["pointer"]) == ("VALIDATION_INPUT", "/city")
+    [child] = await children(system, run.name)
+    assert (child.error.code, child.state) == ("VALIDATION_INPUT", Run.FAILED)
+
+
+async def test_cancelling_the_parent_cancels_what_it_waits_for(system: GatewaySystem, database_url: str) -> None:
+    async with going_on(system, database_url):
+        run = await system.admin.runs.CreateRun(inline(starting(delay="1h", wait=True)))
+        waiting = await until(system, run.name, Run.WAITING)
+        [child] = await children(system, run.name)
+        [seen] = waiting.waits
+        assert (seen.kind, seen.step, seen.run) == (Wait.CHILD, "c", child.name)
+        await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
+        ended = await finished(system.admin, child.name)
+    assert (ended.state, ended.cancel_reason) == (Run.CANCELLED, f"{run.name} does not wait for it any more")
+
+
+async def until(system: GatewaySystem, name: str, state: Run.State.ValueType) -> Run:
+    async with asyncio.timeout(10):
+        async for answer in system.admin.runs.WatchRun(WatchRunRequest(name=name)):
+            if answer.run.state == state:
+                found: Run = answer.run
+                return found
+    raise AssertionError("it ended")
+
+
+async def test_a_chain_of_runs_ends_after_eight_links(system: GatewaySystem, database_url: str) -> None:
+    """A task that starts itself."""
+    again = {"steps": [starting(task="again")]}
+    await system.admin.tasks.CreateTask(CreateTaskRequest(task_id="again", task=a_task(pipeline=again)))
+    async with working(system, database_url):
+        name = (await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/again"))).name
+        links = 0
+        while (run := await finished(system.admin, name)).state == Run.SUCCEEDED:
+            [child] = await children(system, name)
+            name, links = child.name, links + 1
+    assert (links, run.error.code) == (8, "DENIED")
+
+
+async def test_who_may_not_run_a_task_cannot_save_a_step_that_does(system: GatewaySystem) -> None:
+    agent = await system.agent("someone", "runs:write", "tasks:write:mail-*")
+    refused = await refusal(agent.runs.CreateRun(inline(starting())))
+    assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tasks:write:report"})
+    assert await agent.runs.CreateRun(inline(starting(task="mail-morning")))
+    assert await agent.runs.CreateRun(inline(starting(task="${params.x}")))

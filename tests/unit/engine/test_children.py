@@ -1,0 +1,159 @@
+"""Steps that start other runs: an effect, or a wait for their end, as the document says."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
+from pipeline_engine.failure import Failure
+from pipeline_engine.params import refusal
+from pipeline_engine.requests import Finished, Suspended
+from tests.unit.engine.pipelines import checked, pipeline, step
+from tests.unit.engine.world import NOW_US, World, error_of
+
+RUN_TASK = "orchestrator.run_task"
+EVENT = {"topic": "order.*", "timeout": "7d"}
+
+
+def child(name: str, **given: Any) -> dict[str, Any]:
+    return step(name, RUN_TASK, input={"task": "tasks/report", **given})
+
+
+def suspended(world: World) -> Suspended:
+    ending = world.segment()
+    assert isinstance(ending, Suspended)
+    return ending
+
+
+def end(world: World, path: str, output: Any = None, failure: Failure | None = None) -> None:
+    """The child of that step ends."""
+    entry = world.waits[path]
+    if failure is None:
+        entry.state, entry.output = "SUCCEEDED", b"" if output is None else orjson.dumps(output)
+    else:
+        entry.state, entry.error = "FAILED", failure.at(path, RUN_TASK, 1).to_json()
+
+
+def test_without_wait_it_is_an_effect() -> None:
+    """With the step's own key; what the worker answers is the output."""
+    asked: list[dict[str, Any]] = []
+
+    def perform(entry: JournalEntry) -> Any:
+        asked.append(orjson.loads(entry.input))
+        return {"run": "runs/c"}
+
+    steps = child("a", params={"city": "${params.city}"}), child("b", wait=False, delay="5m")
+    world = World(pipeline(*steps, output="${steps.a.run}"), perform=perform, params={"city": "Iasi"})
+    ending = world.run()
+    assert (ending.state, ending.output) == ("SUCCEEDED", b'"runs/c"')
+    assert world.effects == ["root/a", "root/b"]
+    assert asked[0] == {"task": "tasks/report", "params": {"city": "Iasi"}}
+
+
+def test_with_wait_the_run_leaves_and_goes_on_with_the_childs_output() -> None:
+    world = World(pipeline(child("a", wait=True), output="${steps.a.n}"))
+    ending = suspended(world)
+    [wait] = ending.waits
+    assert (wait.path, wait.kind, wait.tool) == ("a", "CHILD", RUN_TASK)
+    assert orjson.loads(wait.input) == {"task": "tasks/report", "wait": True}
+    world._wait(ending, comes=False)
+    end(world, "a", {"n": 7})
+    assert world.run().output == b"7"
+    assert world.states() == [("a", 1, "SUCCEEDED")]
+
+
+def test_a_child_without_output_gives_null() -> None:
+    world = World(pipeline(child("a", wait=True), output={"was": "${steps.a}"}))
+    world._wait(suspended(world), comes=False)
+    end(world, "a")
+    assert world.run().output == b'{"was":null}'
+
+
+def test_a_childs_failure_is_handled_like_any_other() -> None:
+    handler = [step("h", "orchestrator.set", input={"run": "${error.details.run}", "why": "${error.code}"})]
+    world = World(pipeline({**child("a", wait=True), "on_error": handler}, output="${steps.h}"))
+    world._wait(suspended(world), comes=False)
+    end(world, "a", failure=Failure("TOOL_ERROR", "runs/c failed", details={"run": "runs/c"}))
+    assert world.run().output == b'{"run":"runs/c","why":"TOOL_ERROR"}'
+
+
+def test_iterations_wait_for_their_children_side_by_side() -> None:
+    """As many as max_parallel; one that has ended makes room for the next."""
+    each = {**child("each", params={"n": "${item}"}, wait=True), "foreach": [1, 2, 3], "max_parallel": 2}
+    world = World(pipeline(each, output="${steps.each}"))
+    first = suspended(world)
+    assert [wait.path for wait in first.waits] == ["each[0]", "each[1]"]
+    world._wait(first, comes=False)
+    end(world, "each[1]", 2)
+    second = suspended(world)
+    assert [(wait.path, wait.kind) for wait in second.waits] == [("each[0]", ""), ("each[2]", "CHILD")]
+    world._wait(second, comes=False)
+    end(world, "each[0]", 1)
+    end(world, "each[2]", 3)
+    assert world.run().output == b"[1,2,3]"
+
+
+def test_what_happens_while_a_child_runs_is_news_afterwards() -> None:
+    """A child may publish what its parent waits for next."""
+    world = World(pipeline(child("a", wait=True), step("e", "orchestrator.wait_event", input=EVENT)))
+    world._wait(suspended(world), comes=False)
+    end(world, "a", {"until": "2030-01-01T00:00:00Z"})
+    assert suspended(world).waits[0].since_us == NOW_US - 5
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"task": "t", "wait": "${params.x}"}, "steps[0].with.wait"),
+        ({"task": "t", "delay": "soon"}, "steps[0].with.delay"),
+        ({"task": "t", "delay": "1s", "start_time": "${now}"}, "steps[0].with"),
+        ({"wait": True}, "steps[0].with"),
+        ("${params.x}", "steps[0].with"),
+    ],
+)
+def test_what_must_stand_in_the_document_is_asked_for(given: Any, field: str) -> None:
+    answer = checked(pipeline(step("a", RUN_TASK, input=given)))
+    assert [violation.field for violation in answer.violations] == [field]
+
+
+@pytest.mark.parametrize(("modifier", "value"), [("timeout", "5m"), ("retry", 3)])
+def test_a_step_that_waits_for_a_run_has_no_tries_of_its_own(modifier: str, value: Any) -> None:
+    assert [one.field for one in checked(pipeline({**child("a", wait=True), modifier: value})).violations] == [
+        f"steps[0].{modifier}"
+    ]
+    assert not checked(pipeline({**child("a"), modifier: value})).violations
+
+
+def test_a_run_that_is_waited_for_may_need_approval() -> None:
+    """It starts with exactly the input that was approved."""
+    asked = {**child("a", params={"at": "${now}"}, wait=True), "needs_approval": {"expires_in": "1d"}}
+    world = World(pipeline(asked, output="${steps.a.at}"))
+    question = suspended(world)
+    assert [(wait.path, wait.kind) for wait in question.waits] == [("a.approval", "APPROVAL")]
+    world._wait(question)
+    assert world.now_us > NOW_US
+    ending = suspended(world)
+    assert [(wait.path, wait.kind) for wait in ending.waits] == [("a", "CHILD")]
+    world._wait(ending)
+    assert world.run().output == b'"2027-01-15T08:00:00Z"'
+
+
+def test_an_effect_that_fails_is_an_error_of_its_step() -> None:
+    refused = Failure("NOT_FOUND", "there is no tasks/report")
+    ending = World(pipeline(child("a")), perform=lambda _entry: refused).run()
+    assert isinstance(ending, Finished)
+    assert error_of(ending)["code"] == "NOT_FOUND"
+
+
+def test_params_that_nobody_has_checked_are_checked_before_the_first_step() -> None:
+    """Once: what has begun goes on."""
+    schema = b'{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+    start = RunStart(params=b'{"n": "x"}', params_schema=schema)
+    refused = refusal(start)
+    assert refused is not None
+    assert (refused.code, refused.pointer) == ("VALIDATION_INPUT", "/n")
+    assert refusal(RunStart(params=b'{"n": 1}', params_schema=schema)) is None
+    assert refusal(RunStart(params=b'{"n": "x"}')) is None
+    start.journal.add(path="a")
+    assert refusal(start) is None

@@ -1,0 +1,193 @@
+"""Children: runs that steps start, in the transaction that journals the step or suspends its run.
+
+A step has one child, whoever comes to it: after a crash, by a retry of its run, from a backup. It is known by the
+step's idempotency key.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from ordinaut.expressions import ExpressionError
+from ordinaut.expressions.times import parse_duration, parse_moment
+from ordinaut.names import child_key, granted
+from ordinaut.store import child, retry
+from ordinaut.store.child import ChildColumns, Target, root_of
+from ordinaut.store.sql import Connection
+from worker.refusal import MAX_DEPTH, EffectError
+from worker.runs import HeldRun
+
+RUN_TASK = "orchestrator.run_task"
+RIGHT = "tasks:write"
+MAX_CHILDREN = 1000
+"""Of one run, whatever became of them."""
+MAX_LIVE_RUNS = 5000
+"""Of a task, when another run of it is asked for."""
+FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
+FIRST = datetime(1, 1, 2, tzinfo=UTC)
+LAST = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Birth:
+    """A child that a step asks for; then the run that it is, or why there is none. `key` is the step's own.
+
+    `awaited`: the step waits for its end.
+    """
+
+    run: HeldRun
+    path: str
+    key: str
+    tool: str
+    given: dict[str, Any]
+    awaited: bool = False
+    child: UUID | None = None
+    refused: EffectError | None = None
+
+    @property
+    def id(self) -> UUID:
+        """What the child is known by."""
+        return child_key(self.key)
+
+    @property
+    def task(self) -> tuple[str, str]:
+        """Project and name of the task that is to run."""
+        return self.run.project, str(self.given["task"]).removeprefix("tasks/")
+
+
+async def start(connection: Connection, births: Sequence[Birth]) -> None:
+    """Starts children of runs whose rows are locked, or finds those that were started before."""
+    known = await child.known(connection, [birth.id for birth in births])
+    ended = await child.states(connection, list(known.values()))
+    for birth in births:
+        if (before := known.get(birth.id)) is not None:
+            await _take_up(connection, birth, before, ended.get(before))
+    await _begin(connection, [birth for birth in births if birth.id not in known])
+
+
+async def _take_up(connection: Connection, birth: Birth, before: UUID, ended: str | None) -> None:
+    """The child of this step that there is already; one that has failed is retried where its end is waited for."""
+    birth.child = before
+    if not birth.awaited:
+        return
+    if ended in {"FAILED", "CANCELLED"}:
+        again = await retry.enqueue(
+            connection, retry_of=before, root=root_of(birth.id), run=await child.new_id(connection)
+        )
+        if again.run is None:
+            birth.refused = _gone(birth) if not again.task_exists else _overlap(birth, again.live_run)
+            return
+        birth.child = again.run
+    await child.adopt(connection, run=birth.child, parent=birth.run.id, path=birth.path)
+
+
+async def _begin(connection: Connection, births: Sequence[Birth]) -> None:
+    if not births:
+        return
+    found = await child.targets(connection, [birth.task for birth in births], MAX_LIVE_RUNS)
+    targets = {(target.project, target.name): target for target in found}
+    room = _Room(await child.counts(connection, [birth.run.id for birth in births]))
+    new, begun = ChildColumns(), []
+    for birth in births:
+        try:
+            target = _allowed(birth, targets.get(birth.task))
+            room.take(birth, target)
+            _add(new, birth, target)
+        except EffectError as refusal:
+            birth.refused = refusal
+        else:
+            begun.append(birth)
+    queued = await child.enqueue(connection, new) if begun else {}
+    for birth in begun:
+        birth.child = queued[birth.id].run
+        if birth.child is None:
+            birth.refused = _overlap(birth, queued[birth.id].live_run)
+
+
+class _Room:
+    """How many children each run, and how many live runs each task may still get."""
+
+    def __init__(self, counts: dict[UUID, int]) -> None:
+        self._children = counts
+        self._live: dict[UUID, int] = {}
+
+    def take(self, birth: Birth, target: Target) -> None:
+        """Counts one more.
+
+        Raises:
+            EffectError: that is one too many.
+        """
+        parent = birth.run.id
+        if self._children.get(parent, 0) >= MAX_CHILDREN:
+            raise EffectError(FAN_OUT_LIMIT, f"a run starts at most {MAX_CHILDREN} others", limit=MAX_CHILDREN)
+        live = self._live.setdefault(target.uid, target.live_runs)
+        if live >= MAX_LIVE_RUNS:
+            raise EffectError(FAN_OUT_LIMIT, f"tasks/{target.name} has {live} live runs", limit=MAX_LIVE_RUNS)
+        self._children[parent] = self._children.get(parent, 0) + 1
+        self._live[target.uid] = live + 1
+
+
+def _allowed(birth: Birth, target: Target | None) -> Target:
+    """The task, when the run's owner may see and run it.
+
+    Raises:
+        EffectError: NOT_FOUND or DENIED.
+    """
+    run = birth.run
+    if run.depth >= MAX_DEPTH:
+        raise EffectError("DENIED", f"{MAX_DEPTH} runs stand before this one: the chain ends here")
+    if target is None or ("admin" not in run.scopes and target.owner != run.owner):
+        raise _gone(birth)
+    if not granted(run.scopes, RIGHT, target.name):
+        raise EffectError("DENIED", f"the task's owner may not run tasks/{target.name}")
+    return target
+
+
+def _gone(birth: Birth) -> EffectError:
+    name = birth.task[1]
+    return EffectError("NOT_FOUND", f"there is no tasks/{name}", task=f"tasks/{name}")
+
+
+def _overlap(birth: Birth, live_run: UUID | None) -> EffectError:
+    live = {"live_run": f"runs/{live_run}"} if live_run else {}
+    message = f"tasks/{birth.task[1]} has a live run, and its overlap policy lets no other wait"
+    return EffectError("TOOL_ERROR", message, reason="OVERLAP", **live)
+
+
+def _add(new: ChildColumns, birth: Birth, target: Target) -> None:
+    start_time, delay = _start_of(birth.given)
+    new.parents.append(birth.run.id)
+    new.paths.append(birth.path)
+    new.keys.append(birth.id)
+    new.tasks.append(target.uid)
+    new.versions.append(target.version)
+    new.params.append(orjson.dumps(birth.given.get("params") or {}).decode())
+    new.start_times.append(start_time)
+    new.delays_ms.append(delay)
+    new.awaited.append(birth.awaited)
+
+
+def _start_of(given: dict[str, Any]) -> tuple[datetime | None, int | None]:
+    """A moment, or milliseconds from now.
+
+    Raises:
+        EffectError: it cannot be read.
+    """
+    if "delay" in given:
+        span = parse_duration(given["delay"].strip())
+        if span is None:
+            raise EffectError("VALIDATION_INPUT", f"`delay` is a duration such as 90s, not {given['delay'][:50]!r}")
+        return None, span // timedelta(milliseconds=1)
+    if "start_time" not in given:
+        return None, None
+    try:
+        moment = parse_moment(given["start_time"])
+    except ExpressionError as failure:
+        raise EffectError("VALIDATION_INPUT", f"`start_time`: {failure}") from None
+    if not FIRST <= moment < LAST:
+        raise EffectError("VALIDATION_INPUT", "`start_time` is a time before the year 9999")
+    return moment, None

@@ -61,7 +61,8 @@ class Transcoder:
             running = call(request, metadata=exchange.metadata, timeout=exchange.timeout)
             await Stream(running, exchange.receive, exchange.send, framing(exchange.headers)).serve()
             return
-        answer = await call(request, metadata=exchange.metadata, timeout=exchange.timeout)
+        running = call(request, metadata=exchange.metadata, timeout=exchange.timeout)
+        answer = await _while_wanted(running, exchange.receive)
         tag = etag(answer)
         headers = {"etag": tag} if tag else {}
         if tag and route.verb == "GET" and tag in conditions.if_none_match:
@@ -96,6 +97,30 @@ class _Exchange:
         if not SECONDS.fullmatch(shown) or not float(shown):
             raise InvalidArgumentError.of([Violation("X-Server-Timeout", "must be seconds, such as 90 or 0.5")])
         return float(shown)
+
+
+async def _while_wanted(running: Any, receive: Receive) -> Any:
+    """The answer of a call, which is cancelled when its caller hangs up.
+
+    Raises:
+        ClientGoneError: the caller did.
+    """
+    watch = asyncio.create_task(_until_gone(receive))
+    watch.add_done_callback(lambda _: running.cancel())
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if watch.done():
+            raise ClientGoneError from None
+        raise
+    finally:
+        watch.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Ends when the caller hangs up: the body has been read, so that nothing else can come."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _open(channel: grpc.aio.Channel, route: Route) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 
 from gateway.rest import body, server
 from tests.integration.conftest import fresh_database
@@ -116,3 +117,32 @@ async def test_what_grows_beyond_a_message(rest: RestSystem) -> None:
 
 def body_type(kind: str) -> dict[str, str]:
     return {"content-type": f"application/{kind}"}
+
+
+async def test_a_caller_who_hangs_up_is_not_worked_for(rest: RestSystem) -> None:
+    """The call behind a request ends with its connection: here one that would wait for a run that nobody executes."""
+    method = "/ordinaut.v1.ToolService/CallTool"
+
+    def cancelled() -> float:
+        labels = {"method": method, "code": "CANCELLED"}
+        return REGISTRY.get_sample_value("ordinaut_gateway_call_seconds_count", labels) or 0.0
+
+    before = cancelled()
+    _, writer = await asyncio.open_connection("127.0.0.1", rest.port)
+    call = head(rest, "content-length: 2").replace(b"/v1/events", b"/v1/tools/orchestrator.set:call") + b"{}"
+    writer.write(call)
+    await writer.drain()
+    async with asyncio.timeout(10):
+        while not (await rest.call("GET", "/v1/runs")).json.get("runs"):
+            pass
+    writer.close()
+    async with asyncio.timeout(10):
+        while cancelled() == before:
+            assert (await rest.call("GET", "/healthz")).status == 200
+
+
+async def test_a_type_without_a_body_is_no_body(rest: RestSystem) -> None:
+    """Clients that say what they would send are answered as those that do not."""
+    for verb, path, status in (("GET", "/v1/tasks", 200), ("DELETE", "/v1/tasks/nobody", 404)):
+        answer = await rest.call(verb, path, data=b"", headers=body_type("json"))
+        assert answer.status == status

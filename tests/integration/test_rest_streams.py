@@ -147,7 +147,8 @@ async def test_a_caller_sets_the_deadline(rest: RestSystem) -> None:
     headers = {"x-server-timeout": "1"}
     async with listening(rest, "/v1/events:watch?topic=silent.a", **headers) as answer:
         assert (await Listener(answer).line())["error"]["status"] == "DEADLINE_EXCEEDED"
-    late = await rest.call("GET", "/v1/tasks", headers={"x-server-timeout": "0.001"})
+    nobody_executes = "/v1/tools/orchestrator.set:call"
+    late = await rest.call("POST", nobody_executes, {}, headers={"x-server-timeout": "0.2"})
     assert (late.status, late.reason) == (504, "DEADLINE")
 
 

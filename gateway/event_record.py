@@ -26,9 +26,8 @@ def to_event(document: dict[str, Any], position: int = 0, publish_time: datetime
         message.publish_time.FromDatetime(publish_time)
     elif document.get("publish_time"):
         message.publish_time.FromJsonString(document["publish_time"])
-    data = document.get("data")
-    if data is not None:  # what a pipeline emits may be any JSON value; a Struct holds objects
-        fill_struct(message.data, data if isinstance(data, dict) else {"value": data})
+    if document.get("data") is not None:
+        fill_struct(message.data, document["data"])
     return message
 
 

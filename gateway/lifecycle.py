@@ -1,10 +1,8 @@
 """What happens to tasks, told as events under `ordinaut.task.`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from gateway.caller import Caller
-from gateway.ids import new_id
 from ordinaut.store import event
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
@@ -17,17 +15,8 @@ async def announce_task(connection: Connection, verb: str, record: TaskRecord, c
 
 async def announce_tasks(connection: Connection, verb: str, records: Sequence[TaskRecord], caller: Caller) -> None:
     """The same for some tasks of one project, as one row of the log; at most a thousand."""
-    await event.announce(connection, caller.project, [_told(verb, record, caller) for record in records])
-
-
-def _told(verb: str, record: TaskRecord, caller: Caller) -> dict[str, Any]:
-    return {
-        "uid": str(new_id()),
-        "topic": f"ordinaut.task.{verb}",
-        "source": f"tasks/{record.name}",
-        "subject": f"tasks/{record.name}",
-        "id": "",
-        "publisher": caller.name,
-        "depth": 0,
-        "data": {"task_uid": str(record.uid), "version": record.version, "owner": record.owner},
-    }
+    told = [
+        event.of_task(verb, record.uid, record.name, publisher=caller.name, version=record.version, owner=record.owner)
+        for record in records
+    ]
+    await event.announce(connection, caller.project, told)

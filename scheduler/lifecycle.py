@@ -1,8 +1,7 @@
 """What becomes of tasks without anybody asking, told to the log in the same transaction."""
 
 from collections.abc import Sequence
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from ordinaut.store import cursor, event
 from ordinaut.store.sql import Connection
@@ -20,7 +19,7 @@ async def complete(connection: Connection, tasks: Sequence[UUID]) -> int:
     """
     rows = await cursor.complete_tasks(connection, tasks)
     for row in rows:
-        await event.announce(connection, row["project"], [task_event("completed", row["uid"], row["name"])])
+        await event.announce(connection, row["project"], [event.of_task("completed", row["uid"], row["name"])])
     return len(rows)
 
 
@@ -29,7 +28,7 @@ async def set_aside(connection: Connection, task: UUID, reason: str) -> None:
     SET_ASIDE.inc()
     log.error("cursor_set_aside", task=str(task), failure=reason)
     for row in await cursor.set_aside(connection, task=task, reason=reason):
-        await event.announce(connection, row["project"], [task_event("paused", row["uid"], row["name"])])
+        await event.announce(connection, row["project"], [event.of_task("paused", row["uid"], row["name"])])
 
 
 async def pause(connection: Connection, task: UUID, reason: str) -> None:
@@ -38,19 +37,5 @@ async def pause(connection: Connection, task: UUID, reason: str) -> None:
     for row in await cursor.set_aside(connection, task=task, reason=reason):
         PAUSED.inc()
         log.warning("task_paused", task=row["name"], project=row["project"], reason=reason)
-        told = task_event("paused", row["uid"], row["name"], reason=reason)
+        told = event.of_task("paused", row["uid"], row["name"], reason=reason)
         await event.announce(connection, row["project"], [told])
-
-
-def task_event(what: str, uid: UUID, name: str, **facts: str) -> dict[str, Any]:
-    """An event of topic `ordinaut.task.<what>`, with `facts` in its data."""
-    return {
-        "uid": str(uuid4()),
-        "topic": f"ordinaut.task.{what}",
-        "source": f"tasks/{name}",
-        "subject": f"tasks/{name}",
-        "id": "",
-        "publisher": "",
-        "depth": 0,
-        "data": {"task_uid": str(uid), **facts},
-    }

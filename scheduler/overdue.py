@@ -5,7 +5,6 @@ from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
-from scheduler.lifecycle import task_event
 from scheduler.metrics import OVERDUE
 
 log = get_logger()
@@ -33,6 +32,6 @@ async def _tell(connection: Connection) -> int:
         if row["expected"]:
             OVERDUE.inc()
             log.warning("task_overdue", task=row["name"], project=row["project"], seconds=row["seconds"])
-            told = task_event("overdue", row["task"], row["name"], expect_success_every=f"{row['seconds']:g}s")
+            told = event.of_task("overdue", row["task"], row["name"], expect_success_every=f"{row['seconds']:g}s")
             await event.announce(connection, row["project"], [told])
     return len(rows)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from ordinaut.store.sql import Connection, Queries, Record
 
@@ -88,6 +88,21 @@ async def _claim_id(connection: Connection, project: str, new: NewEvent) -> UUID
         connection, project=project, source=new.source, event_id=new.event_id, uid=new.uid
     )
     return uid
+
+
+def of_task(what: str, uid: UUID, name: str, *, publisher: str = "", **facts: Any) -> dict[str, Any]:
+    """A new event of topic `ordinaut.task.{what}`, with `facts` in its data; without publisher it is the system's."""
+    new = NewEvent(
+        uid=uuid4(),
+        topic=f"ordinaut.task.{what}",
+        source=f"tasks/{name}",
+        subject=f"tasks/{name}",
+        event_id="",
+        data={"task_uid": str(uid), **facts},
+        publisher=publisher,
+        depth=0,
+    )
+    return new.document()
 
 
 async def announce(connection: Connection, project: str, events: Sequence[dict[str, Any]]) -> datetime:

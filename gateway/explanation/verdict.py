@@ -26,7 +26,7 @@ class Obstacle:
 def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
     """How the moment stands."""
     entry, around = facts.entry, facts.around
-    if entry is not None and entry.outcome not in {"ENQUEUED", "BUFFERED"}:
+    if entry is not None and entry.outcome not in {"ENQUEUED", "BUFFERED"} and entry.backfill is None:
         return Verdict.NOT_RUN
     if facts.run is not None:
         return _OF_RUN.get(facts.run.state, Verdict.ENDED)

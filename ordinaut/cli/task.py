@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from ordinaut.cli import backfill
 from ordinaut.cli.apply import Verbs, apply, without_output
 from ordinaut.cli.explanation import explain
 from ordinaut.cli.files import documents
@@ -22,6 +23,7 @@ from ordinaut.v1.schedule_pb2 import Trigger
 from ordinaut.v1.task_pb2 import Task
 
 app = typer.Typer(no_args_is_help=True, help="Tasks: define, start, pause, look at them.")
+app.add_typer(backfill.app, name="backfill")
 app.command("simulate")(simulate)
 app.command("explain")(explain)
 Name = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-task`.")]

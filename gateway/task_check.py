@@ -28,12 +28,13 @@ from gateway.values import timestamp, to_json, to_python
 from ordinaut.errors import OrdinautError, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.rpc.status import fix_of
 from ordinaut.store import tool
 from ordinaut.store.cursor import EventTriggerRow
 from ordinaut.store.database import Database
 from ordinaut.store.task import Definition
 from ordinaut.store.tool import NamedTools
-from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.error_pb2 import ErrorReason, Fix
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from ordinaut.v1.task_pb2 import Task
 
@@ -53,6 +54,7 @@ class CheckedTask:
     upcoming: list[Upcoming]
     explanation: str
     warnings: list[str]
+    fixes: list[Fix]
 
 
 class TaskCheck:
@@ -89,6 +91,7 @@ class TaskCheck:
             upcoming=list(timing.upcoming),
             explanation=timing.explanation,
             warnings=[*timing.warnings, *pipeline.warnings],
+            fixes=list(_fixes(pipeline)),
         )
 
     async def check_inline(self, task: Task, problems: Problems, *, project: str, rights: frozenset[str]) -> Definition:
@@ -174,6 +177,13 @@ def _pipeline_problems(answer: ValidatePipelineResponse, root: str) -> Iterator[
         yield from reroot([violation], root if beside else document)
     if not answer.violations and not answer.pipeline:
         yield Violation(document, "must hold at least one step", ErrorReason.INVALID_PIPELINE)
+
+
+def _fixes(answer: ValidatePipelineResponse) -> Iterator[Fix]:
+    """What would end warnings."""
+    for violation in reroot(answer.advice, "task.pipeline"):
+        if violation.repair is not None:
+            yield fix_of(violation.field, violation.repair)
 
 
 def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineResponse) -> Definition:

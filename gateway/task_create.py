@@ -94,6 +94,7 @@ class TaskCreate:
         answer.upcoming.extend(wish.checked.upcoming)
         answer.explanation = wish.checked.explanation
         answer.warnings.extend(wish.checked.warnings)
+        answer.fixes.extend(wish.checked.fixes)
         return answer
 
     async def _wish(self, request: CreateTaskRequest | ValidateTaskRequest, caller: Caller) -> _Wish:

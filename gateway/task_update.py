@@ -30,7 +30,7 @@ WHAT_THE_CLOCK_READS = (
     "triggers", "time_zone", "start_time", "end_time", "exclusions", "dst", "jitter", "max_occurrences",
 )  # fmt: skip
 # Computed anew for each answer: an unmasked update may send them back as they were read.
-FLEETING = frozenset({"version", "update_time", "upcoming", "explanation", "warnings"})
+FLEETING = frozenset({"version", "update_time", "upcoming", "explanation", "warnings", "fixes"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ def validate_pipeline(request: engine_pb2.ValidatePipelineRequest) -> engine_pb2
         answer.tools.extend(tools_of(document))
     answer.violations.extend(to_proto(findings.violations))
     answer.warnings.extend(findings.warnings)
+    answer.advice.extend(to_proto(findings.advice))
     return answer
 
 
@@ -69,7 +70,7 @@ def _params_schema(text: bytes, findings: Findings) -> Any:
         return None
     problems = schema_problems(schema)
     for where, message in problems:
-        findings.problem(_below(place, where), message, ErrorReason.INVALID_SCHEMA)
+        findings.problem(place.below(where), message, ErrorReason.INVALID_SCHEMA)
     return None if problems else schema
 
 
@@ -79,12 +80,7 @@ def _check_params(params: Any, schema: Any, findings: Findings) -> None:
         findings.problem(place, "an object is expected", ErrorReason.FIELD_INVALID)
     elif schema is not None and params is not None:
         for where, message in problems_of(schema, params):
-            findings.problem(_below(place, where), message, ErrorReason.FIELD_INVALID)
-
-
-def _below(place: Place, pointer: str) -> Place:
-    field = place.field + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in pointer.split("/")[1:])
-    return Place(field, place.pointer + pointer)
+            findings.problem(place.below(where), message, ErrorReason.FIELD_INVALID)
 
 
 def validate_tool(request: engine_pb2.ValidateToolRequest) -> engine_pb2.ValidateToolResponse:
@@ -101,7 +97,7 @@ def validate_value(request: engine_pb2.ValidateValueRequest) -> engine_pb2.Valid
     schema = _read(request.schema, Place("schema", ""), findings)
     value = _read(request.value, Place(), findings)
     for where, message in schema_problems(schema if schema is not None else True):
-        findings.problem(_below(Place("schema", ""), where), message, ErrorReason.INVALID_SCHEMA)
+        findings.problem(Place("schema", "").below(where), message, ErrorReason.INVALID_SCHEMA)
     if not findings.violations and schema is not None:
         for error in errors_of(schema, value):
             place = place_of(Place(), error.path)

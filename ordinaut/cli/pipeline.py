@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Iterable
 from importlib import resources
 from typing import Annotated, Any
 
@@ -12,10 +13,10 @@ from ordinaut.cli.graph import mermaid
 from ordinaut.cli.pages import first
 from ordinaut.cli.pipeline_run import run_once
 from ordinaut.cli.pipeline_simulation import simulate
-from ordinaut.cli.problem import show
+from ordinaut.cli.problem import in_words, show
 from ordinaut.cli.session import session_of
 from ordinaut.cli.tool_schema import with_tools
-from ordinaut.client import ApiError, Client
+from ordinaut.client import ApiError, Client, Fix
 from ordinaut.client.document import DocumentError, Problem, read, whole, written
 from ordinaut.client.failure import PatchError
 from ordinaut.v1.task_pb2 import Task
@@ -46,7 +47,7 @@ def lint(context: typer.Context, file: File) -> None:
                 accepted = await client.tasks.ValidateTask(read(repaired, ValidateTaskRequest()))
             except ApiError as error:
                 first = first or error
-                following = _repaired(repaired, error)
+                following = _repaired(repaired, error.fixes)
                 if error.code != INVALID or following == repaired:
                     break
                 repaired = following
@@ -60,8 +61,8 @@ def lint(context: typer.Context, file: File) -> None:
         if not session.as_json:
             typer.echo(_difference(request, repaired, file), nl=False)
         raise typer.Exit(1)
-    for warning in accepted.warnings if accepted is not None else ():
-        typer.echo(f"warning: {warning}", err=True)
+    if accepted is not None:
+        _advise(accepted, request, file)
     typer.echo(f"{file} is valid")
 
 
@@ -109,9 +110,19 @@ def _request(document: dict[str, Any], file: str) -> dict[str, Any]:
     return {"task": {**written(read(task, Task(), file)), "pipeline": document["pipeline"]}}
 
 
-def _repaired(request: dict[str, Any], error: ApiError) -> dict[str, Any]:
+def _advise(accepted: Task, request: dict[str, Any], file: str) -> None:
+    """Shows warnings, and what would end them."""
+    for warning in accepted.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    fixes = [Fix.of(fix) for fix in accepted.fixes]
+    for fix in fixes:
+        typer.echo(f"fix: {in_words(fix)}", err=True)
+    typer.echo(_difference(request, _repaired(request, fixes), file), nl=False)
+
+
+def _repaired(request: dict[str, Any], fixes: Iterable[Fix]) -> dict[str, Any]:
     """The request after every fix that fits."""
-    for fix in error.fixes:
+    for fix in fixes:
         try:
             request = whole(fix.apply(request))
         except PatchError:

@@ -36,6 +36,11 @@ class Fix:
     field: str
     operations: Sequence[Mapping[str, Any]]
 
+    @classmethod
+    def of(cls, fix: error_pb2.Fix) -> "Fix":
+        """The repair that a message tells."""
+        return cls(fix.explanation, fix.field, [written(operation) for operation in fix.operations])
+
     def apply(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """A repaired copy of the request's JSON (proto field names).
 
@@ -107,8 +112,7 @@ class ApiError(Exception):
         elif detail.Unpack(retry):
             self.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
         elif detail.Unpack(fix):
-            operations = [written(operation) for operation in fix.operations]
-            self.fixes = [*self.fixes, Fix(fix.explanation, fix.field, operations)]
+            self.fixes = [*self.fixes, Fix.of(fix)]
 
 
 def _place(fix: Fix) -> list[tuple[int, str]]:

@@ -32,7 +32,7 @@ def to_status(error: OrdinautError) -> status_pb2.Status:
     left = DETAILS_MAX_BYTES - sum(detail.ByteSize() for detail in details)
     for violation in told:
         if violation.repair is not None:
-            fix = _pack(_fix(violation.field, violation.repair))
+            fix = _pack(fix_of(violation.field, violation.repair))
             left -= fix.ByteSize()
             if left < 0:
                 break
@@ -85,7 +85,8 @@ def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadReques
     return error_details_pb2.BadRequest(field_violations=found)
 
 
-def _fix(field: str, repair: Repair) -> Fix:
+def fix_of(field: str, repair: Repair) -> Fix:
+    """A repair as callers get it."""
     operations = []
     for operation in repair.operations:
         struct = struct_pb2.Struct()

@@ -11,6 +11,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ordinaut.v1 import error_pb2 as _error_pb2
 from ordinaut.v1 import schedule_pb2 as _schedule_pb2
 import builtins as _builtins
 import sys
@@ -96,6 +97,7 @@ class Task(_message.Message):
     UPCOMING_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    FIXES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`tasks/{task}`."""
     uid: _builtins.str
@@ -156,6 +158,10 @@ class Task(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is accepted and probably not meant."""
 
+    @_builtins.property
+    def fixes(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.Fix]:
+        """What would end some of the warnings, as patches of the request; in the answers of ValidateTask."""
+
     def __init__(
         self,
         *,
@@ -179,10 +185,11 @@ class Task(_message.Message):
         upcoming: _abc.Iterable[_schedule_pb2.Upcoming] | None = ...,
         explanation: _builtins.str = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        fixes: _abc.Iterable[_error_pb2.Fix] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "display_name", b"display_name", "etag", b"etag", "explanation", b"explanation", "labels", b"labels", "name", b"name", "owner", b"owner", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "state", b"state", "state_reason", b"state_reason", "uid", b"uid", "upcoming", b"upcoming", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "display_name", b"display_name", "etag", b"etag", "explanation", b"explanation", "fixes", b"fixes", "labels", b"labels", "name", b"name", "owner", b"owner", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "state", b"state", "state_reason", b"state_reason", "uid", b"uid", "upcoming", b"upcoming", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

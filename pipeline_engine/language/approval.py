@@ -5,10 +5,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ordinaut.expressions.times import parse_duration
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings, Place
+from pipeline_engine.language.inputs import is_literal
 from pipeline_engine.language.keys import refuse_unknown_keys
+from pipeline_engine.language.references import Names, check_value
 from pipeline_engine.language.values import is_number
+from pipeline_engine.schemas import schema_problems
 
+APPROVAL = "orchestrator.request_approval"
+UNGUARDED = frozenset({APPROVAL, *(f"orchestrator.{word}" for word in ("set", "fail", "stop", "wait", "wait_event"))})
+"""What touches nothing, or asks by itself."""
+WEEK = "7d"
 APPROVAL_KEYS = ("message", "editable", "assignees", "expires_in", "allow_self")
 ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("question", "text", "prompt", "title"), "message"),
@@ -43,6 +52,39 @@ def problems_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, (fits, expected) in EXPECTED.items():
         if key in options and not fits(options[key]):
             yield key, f"{expected} is expected"
+
+
+def check_approval(step: Step, names: Names, findings: Findings) -> None:
+    """Notes what is wrong with a question of a step, or before it, and that it may never end."""
+    if step.needs_approval is not None:
+        _check_gate(step, step.needs_approval, names, findings)
+    elif step.uses == APPROVAL and isinstance(step.input, dict):
+        _check_question(step.input, step.place.key("with"), findings)
+
+
+def _check_gate(step: Step, options: Mapping[str, Any], names: Names, findings: Findings) -> None:
+    where = step.place.key("needs_approval")
+    check_value(dict(options), where, names, findings)
+    if step.uses in UNGUARDED:
+        fix = ("Takes it away.", [where.remove()])
+        findings.problem(where, f"{step.uses} does nothing that needs approval", fix=fix)
+    elif "expires_in" not in options:
+        _warn(where, where.key("expires_in").add(WEEK) if options else where.replace({"expires_in": WEEK}), findings)
+
+
+def _check_question(question: Mapping[str, Any], where: Place, findings: Findings) -> None:
+    if "expires_in" not in question:
+        _warn(where, where.key("expires_in").add(WEEK), findings)
+    schema = question.get("answer_schema")
+    if isinstance(schema, dict) and is_literal(schema):
+        for pointer, message in schema_problems(schema):
+            below = where.key("answer_schema").below(pointer)
+            findings.problem(below, message, ErrorReason.INVALID_SCHEMA)
+
+
+def _warn(where: Place, end: Mapping[str, Any], findings: Findings) -> None:
+    message = "an approval without `expires_in` may be waited for for ever"
+    findings.warn(where, message, (f"Lets it expire after `{WEEK}`.", [end]))
 
 
 def _sample(key: str, value: Any) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.approval import APPROVAL, check_approval
 from pipeline_engine.language.children import awaits_child, check_child
 from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings, Place, nearest
@@ -18,12 +19,7 @@ from pipeline_engine.tools.lookup_check import lookup_problem
 LATER_TOOLS = frozenset({"run_pipeline"})
 TIMER = "orchestrator.wait"
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
-APPROVAL = "orchestrator.request_approval"
 WAITING = frozenset({TIMER, "orchestrator.wait_event", APPROVAL})
-UNGUARDED = WAITING | ENDING | {"orchestrator.set"}
-
-
-NEVER_EXPIRES = "an approval without `expires_in` may be waited for for ever; such as `expires_in: 7d` ends that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +87,7 @@ class _Checker:
         if step.uses:
             check_value(step.input, step.place.key("with"), names, self.findings)
             self._tool(step)
-            self._approval(step, names)
+            check_approval(step, names, self.findings)
         self._block(step, scope)
         if step.handlers:
             self.sequence(step.handlers, around.seeing((*step.names, *step.inner_names)).handling())
@@ -174,19 +170,6 @@ class _Checker:
             where = "the run that it starts has its own" if awaits_child(step) else "how long to wait stands in `with`"
             message = f"`{key}` belongs to tools that are called; {where}"
             self.findings.problem(step.place.key(key), message, fix=("Takes it away.", [step.place.key(key).remove()]))
-
-    def _approval(self, step: Step, names: Names) -> None:
-        """What is asked before the step, and whether a question ends some time."""
-        where = step.place.key("needs_approval")
-        if step.needs_approval is not None:
-            check_value(dict(step.needs_approval), where, names, self.findings)
-            if step.uses in UNGUARDED:
-                fix = ("Takes it away.", [where.remove()])
-                self.findings.problem(where, f"{step.uses} does nothing that needs approval", fix=fix)
-            elif "expires_in" not in step.needs_approval:
-                self.findings.warn(where, NEVER_EXPIRES)
-        elif step.uses == APPROVAL and isinstance(step.input, dict) and "expires_in" not in step.input:
-            self.findings.warn(step.place.key("with"), NEVER_EXPIRES)
 
     def _unknown_tool(self, step: Step) -> None:
         where = step.place.key("uses")

@@ -29,6 +29,12 @@ class Place:
         """An element of the array here."""
         return Place(f"{self.field}[{index}]", f"{self.pointer}/{index}")
 
+    def below(self, pointer: str) -> "Place":
+        """What an RFC 6901 pointer leads to from here."""
+        parts = pointer.split("/")[1:]
+        field = self.field + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
+        return Place(field, self.pointer + pointer)
+
     def replace(self, value: Any) -> Operation:
         """The operation that puts another value here."""
         return {"op": "replace", "path": self.pointer, "value": value}
@@ -48,10 +54,14 @@ class Place:
 
 @dataclass(slots=True)
 class Findings:
-    """Problems and warnings, in the order of the document; at most 200 problems are kept."""
+    """Problems and warnings, in the order of the document; at most 200 of each are kept.
+
+    `advice` are those of the warnings that a fix would end.
+    """
 
     violations: list[Violation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    advice: list[Violation] = field(default_factory=list)
 
     def problem(
         self,
@@ -65,10 +75,12 @@ class Findings:
             repair = Repair(fix[0], fix[1]) if fix else None
             self.violations.append(Violation(place.field, printable(message), reason, repair))
 
-    def warn(self, place: Place, message: str) -> None:
+    def warn(self, place: Place, message: str, fix: tuple[str, Sequence[Operation]] | None = None) -> None:
         """Notes what is accepted and probably not meant."""
         if len(self.warnings) < MAX_VIOLATIONS:
             self.warnings.append(f"{place.field}: {message}")
+            if fix is not None:
+                self.advice.append(Violation(place.field, message, repair=Repair(fix[0], fix[1])))
 
 
 def nearest(name: str, candidates: Sequence[str], cutoff: float = 0.6) -> str | None:

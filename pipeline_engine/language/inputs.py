@@ -23,7 +23,7 @@ def check_input(value: Any, schema: Any, place: Place, tool: str, findings: Find
         return
     for error in errors:
         part = value_at(value, error.path)
-        if error.keyword not in STRUCTURAL and not _is_literal(part):
+        if error.keyword not in STRUCTURAL and not is_literal(part):
             continue
         where = place_of(place, error.path)
         findings.problem(
@@ -34,11 +34,12 @@ def check_input(value: Any, schema: Any, place: Place, tool: str, findings: Find
         )
 
 
-def _is_literal(value: Any) -> bool:
+def is_literal(value: Any) -> bool:
+    """Whether there is no template in a value."""
     if isinstance(value, str):
         return "${" not in value
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return all(_is_literal(part) for part in parts)
+    return all(is_literal(part) for part in parts)
 
 
 def value_at(value: Any, path: Sequence[str | int]) -> Any:

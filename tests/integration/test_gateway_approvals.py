@@ -13,9 +13,16 @@ from ordinaut.v1.approval_pb2 import Approval
 from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, GetApprovalRequest, ListApprovalsRequest
 from ordinaut.v1.event_service_pb2 import ListEventsRequest
 from ordinaut.v1.run_pb2 import Run, Wait
-from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, RetryRunRequest, WatchRunRequest
+from ordinaut.v1.run_service_pb2 import (
+    CancelRunRequest,
+    CreateRunRequest,
+    ReplayRunRequest,
+    RetryRunRequest,
+    WatchRunRequest,
+)
+from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from tests.integration.conftest import fresh_database
-from tests.integration.gateway_system import Caller, GatewaySystem, finished, gateway_system, refusal, working
+from tests.integration.gateway_system import Caller, GatewaySystem, a_task, finished, gateway_system, refusal, working
 from tests.unit.engine.pipelines import step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -257,6 +264,7 @@ async def test_what_was_approved_is_what_is_done(people: People) -> None:
     assert done["tell"] == edited
     assert done["tell.approval"]["data"] == shown
     assert ended.output.string_value > shown["data"]["at"], "nothing was rendered anew"
+    assert (await people.owner.runs.ReplayRun(ReplayRunRequest(name=run.name))).same
 
 
 async def test_a_run_taken_up_asks_only_for_what_was_refused(people: People) -> None:
@@ -276,6 +284,17 @@ async def test_a_run_taken_up_asks_only_for_what_was_refused(people: People) -> 
     waiting = await until_waiting(people.owner, again.name)
     await people.answered(Approval(name=waiting.waits[0].approval))
     assert (await finished(people.owner, again.name)).state == Run.SUCCEEDED
+
+
+async def test_a_question_without_end_is_warned_of(people: People) -> None:
+    """With what would end it, as a patch of the request."""
+    task = a_task(pipeline={"steps": [step("ask", "orchestrator.request_approval", input={"message": "?"})]})
+    checked = await people.system.admin.tasks.ValidateTask(ValidateTaskRequest(task=task))
+    [fix] = checked.fixes
+    assert (len(checked.warnings), fix.field) == (1, "task.pipeline.steps[0].with")
+    assert json_format.MessageToDict(fix.operations[0]) == {
+        "op": "add", "path": "/task/pipeline/steps/0/with/expires_in", "value": "7d"
+    }  # fmt: skip
 
 
 async def test_they_are_told_as_events(people: People) -> None:

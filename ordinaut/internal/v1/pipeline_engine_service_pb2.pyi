@@ -71,6 +71,7 @@ class ValidatePipelineResponse(_message.Message):
     PIPELINE_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
     pipeline: _builtins.bytes
     """The document normalised, as canonical JSON."""
     @_builtins.property
@@ -85,6 +86,10 @@ class ValidatePipelineResponse(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is accepted and probably not meant."""
 
+    @_builtins.property
+    def advice(self) -> _containers.RepeatedCompositeFieldContainer[_violation_pb2.Violation]:
+        """Those of the warnings that a fix would end, with it."""
+
     def __init__(
         self,
         *,
@@ -92,10 +97,11 @@ class ValidatePipelineResponse(_message.Message):
         pipeline: _builtins.bytes = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        advice: _abc.Iterable[_violation_pb2.Violation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pipeline", b"pipeline", "tools", b"tools", "violations", b"violations", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "pipeline", b"pipeline", "tools", b"tools", "violations", b"violations", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from google.protobuf.json_format import ParseDict
 
 from ordinaut.errors import InvalidArgumentError, Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.error_pb2 import Fix as ErrorFix
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import WatchRunResponse
 from ordinaut.v1.task_pb2 import RunPolicy, Task
@@ -68,6 +69,17 @@ def test_lint_says_that_all_is_well(cli: Cli, gateway: Gateway, file: str) -> No
     result = cli("pipeline", "lint", file)
     assert (result.exit_code, result.out) == (0, f"{file} is valid\n")
     assert "never runs" in result.err
+
+
+def test_lint_shows_what_would_end_a_warning(cli: Cli, gateway: Gateway, file: str) -> None:
+    """The document is valid all the same."""
+    fix = ErrorFix(explanation="Names it.", field="task.pipeline.steps[0]")
+    fix.operations.add().update({"op": "add", "path": "/task/pipeline/steps/0/name", "value": "Agenda"})
+    gateway.answers["ValidateTask"] = Task(warnings=["steps[0]: has no name"], fixes=[fix])
+    result = cli("pipeline", "lint", file)
+    assert result.exit_code == 0
+    assert "fix: Names it. (add /task/pipeline/steps/0/name" in result.err
+    assert '+      "name": "Agenda"' in result.out
 
 
 def test_lint_gives_up_when_repairs_lead_nowhere(cli: Cli, gateway: Gateway, file: str) -> None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import orjson
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from pipeline_engine.failure import Failure
 from pipeline_engine.requests import Call, Output, Suspended
 from tests.unit.engine.pipelines import checked, pipeline, step
+from tests.unit.engine.test_broken_documents_are_repaired import apply
 from tests.unit.engine.world import World, error_of, failing
 
 LIST = "calendar.list_events"
@@ -71,6 +73,12 @@ def test_the_answer_is_the_output(reply: dict[str, Any], expected: list[Any]) ->
 def test_a_schema_that_is_none_is_refused() -> None:
     error = error_of(World(pipeline(ask(answer_schema={"type": "strin"}))).run())
     assert (error["code"], error["pointer"]) == ("VALIDATION_INPUT", "/answer_schema/type")
+
+
+def test_a_schema_is_looked_at_before_any_run() -> None:
+    [violation] = checked(pipeline(ask(answer_schema={"properties": {"n": {"type": "strin"}}}))).violations
+    assert violation.field == "steps[0].with.answer_schema.properties.n.type"
+    assert not checked(pipeline(ask(answer_schema={"const": "${params.x}"}))).violations
 
 
 def test_what_is_called_is_what_was_shown() -> None:
@@ -195,5 +203,9 @@ def test_a_question_that_cannot_be_asked_fails_the_step(asked: dict[str, Any], p
 
 def test_an_approval_that_never_ends_is_warned_of() -> None:
     """And a literal expiry, or one that is rendered, is none of them."""
-    assert len(checked(pipeline(guarded())).warnings) == 1
+    for steps in ([guarded()], [guarded({"assignees": ["boss"]})], [step("ask", ASK, input={"message": "Sure?"})]):
+        answer = checked(pipeline(*steps))
+        assert (len(answer.warnings), len(answer.advice)) == (1, 1)
+        [operation] = MessageToDict(answer.advice[0].fix)["operations"]
+        assert not checked(apply(pipeline(*steps), [operation])).warnings
     assert not checked(pipeline(guarded({"expires_in": "${params.soon}"}))).warnings

@@ -144,7 +144,7 @@ class Dispatch:
 def _run_start(
     handle: int, row: Record, definition: str, journal: Sequence[JournalEntry], waits: Sequence[JournalEntry]
 ) -> RunStart:
-    return RunStart(
+    start = RunStart(
         handle=handle,
         hash=definition,
         root=row["root"],
@@ -153,12 +153,14 @@ def _run_start(
         run=described(row),
         now_us=(row["segment_time"] - EPOCH) // MICROSECOND,
         remaining_ms=max(1, round(row["remaining_seconds"] * 1000)),
-        journal=journal,
-        waits=waits,
         waited_ms=row["waited_ms"],
         created_us=(row["create_time"] - EPOCH) // MICROSECOND,
         priority=row["priority"],
     )
+    if journal or waits:  # setting an empty list costs as much as all the rest
+        start.journal.extend(journal)
+        start.waits.extend(waits)
+    return start
 
 
 def _has_begun(row: Record) -> bool:

@@ -23,6 +23,7 @@ from scheduler.triggers.problem import ScheduleError
 from scheduler.validation import compiled, validate
 
 MOST_OCCURRENCES = 200_000
+DEFAULT_BUFFER = 100
 NOBODY = UUID(int=0)  # stands for the uid of a task that does not exist yet
 
 
@@ -79,7 +80,8 @@ def scenario_of(request: SimulateRequest, schedule: Schedule) -> Scenario:
 
 def _rules(policy: RunPolicy) -> Rules:
     return Rules(
-        exclusive=policy.overlap.policy != Overlap.ALLOW,
+        overlap=Overlap.Policy.Name(policy.overlap.policy or Overlap.SKIP),
+        max_buffer=policy.overlap.max_buffer or DEFAULT_BUFFER,
         start_deadline=policy.start_deadline.ToTimedelta() if policy.HasField("start_deadline") else None,
         run_timeout=policy.run_timeout.ToTimedelta() if policy.HasField("run_timeout") else None,
         pause_after_failures=policy.pause_after_failures or None,

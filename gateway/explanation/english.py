@@ -35,6 +35,7 @@ OBSTACLES = {
     Hindrance.NO_WORKER: "no worker is alive",
     Hindrance.NO_ENGINE: "no pipeline engine answers",
     Hindrance.BUSY: "nothing is ahead of it; workers have no room for it yet",
+    Hindrance.TURN: "it waits for its turn behind {resource}",
     Hindrance.OTHER_SCHEDULE: "the task did not exist yet, or its schedule was another one",
 }
 REASONS: dict[str, str] = {}  # the ledger's own are English

@@ -35,6 +35,7 @@ OBSTACLES = {
     Hindrance.NO_WORKER: "niciun executant nu este activ",
     Hindrance.NO_ENGINE: "niciun motor de pipeline nu răspunde",
     Hindrance.BUSY: "nimic nu este înaintea ei; executanții nu au încă loc pentru ea",
+    Hindrance.TURN: "își așteaptă rândul după {resource}",
     Hindrance.OTHER_SCHEDULE: "sarcina nu exista încă sau avea alt program",
 }
 REASONS = {

@@ -83,6 +83,9 @@ def _of_what_waits(facts: Facts) -> Iterator[Obstacle]:
     if place is not None and place["state"] == "DELAYED":
         yield Obstacle(Kind.LATER_START, time=place["due_time"])
         return
+    if place is not None and place["state"] == "BLOCKED":
+        yield Obstacle(Kind.TURN, f"runs/{place['exclusive']}" if place["exclusive"] else "")
+        return
     if not facts.workers:
         yield Obstacle(Kind.NO_WORKER)
     if facts.health.get("engine") != SERVING:

@@ -297,9 +297,10 @@ async def oldest_unstarted(connection: Connection, task: UUID) -> UUID | None:
 
 
 async def place(connection: Connection, run: UUID, count_to: int) -> Record | None:
-    """Where a live run stands: (state, due_time, ready_time, ahead); None when it has left the queue.
+    """Where a live run stands: (state, due_time, ready_time, exclusive, ahead); None when it has left.
 
-    `ahead` are the claimable runs before it, counted up to `count_to`.
+    `exclusive` is the run of its task beside which no other may be live. `ahead` are the claimable runs before it,
+    counted up to `count_to`.
     """
     row: Record | None = await SQL.place.row(connection, run=run, count_to=count_to)
     return row

@@ -528,7 +528,7 @@ LIMIT 1;
 
 -- query place: Where a live run stands, and how many claimable ones are ahead of it, counted to a limit.
 SELECT
-  d.state, d.due_time, d.ready_time,
+  d.state, d.due_time, d.ready_time, (SELECT e.id FROM due_work AS e WHERE e.task = d.task AND e.exclusive) AS exclusive,
   (SELECT count(*) FROM (
     SELECT FROM due_work AS w
     WHERE w.state = 'READY' AND w.together IS NULL AND (w.priority, w.ready_time, w.id) < (d.priority, d.ready_time, d.id)

@@ -162,6 +162,8 @@ class Hindrance(_message.Message):
         """Nothing is ahead of it, and workers have no room for it yet."""
         OTHER_SCHEDULE: Hindrance._Kind.ValueType  # 10
         """The task did not exist yet, or its schedule was another one."""
+        TURN: Hindrance._Kind.ValueType  # 11
+        """Another run of the task has its turn first."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What it can be."""
@@ -188,6 +190,8 @@ class Hindrance(_message.Message):
     """Nothing is ahead of it, and workers have no room for it yet."""
     OTHER_SCHEDULE: Hindrance.Kind.ValueType  # 10
     """The task did not exist yet, or its schedule was another one."""
+    TURN: Hindrance.Kind.ValueType  # 11
+    """Another run of the task has its turn first."""
 
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int

@@ -1,4 +1,4 @@
-"""What a simulation finds: rows of the ledger that the task would have."""
+"""What a simulation finds: rows of the ledger that the task would have, and their runs."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,22 @@ from datetime import datetime, timedelta
 
 from scheduler.missed import Passed
 from scheduler.schedule import Instant
-from scheduler.simulation.live_runs import SimulatedRun
 from scheduler.simulation.scenario import Scenario
 
 _TICK = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class SimulatedRun:
+    """A run; `start` is None when it was cancelled before. `is_final`: neither end nor state change any more."""
+
+    start: datetime | None
+    end: datetime
+    state: str
+    is_final: bool = True
+
+
+@dataclass(slots=True)
 class Entry:
     """One row: `first` alone, or with its neighbours up to `last`, `count` of them; `time` is when it was written."""
 
@@ -25,11 +34,26 @@ class Entry:
     time: datetime
     run: SimulatedRun | None = None
 
+    @property
+    def is_final(self) -> bool:
+        """What becomes of it is known."""
+        return self.run.is_final if self.run else self.outcome != "BUFFERED"
+
 
 def entries_of(passed: Passed, now: datetime) -> Iterator[Entry]:
     """The rows of instants that passed without a run."""
     for outcome, reason, instants in passed.groups:
         yield Entry(instants[0], instants[-1].time, len(instants), outcome, reason, now)
+
+
+def once_final(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries in their order, each as soon as it and all before it are final."""
+    waiting: deque[Entry] = deque()
+    for entry in entries:
+        waiting.append(entry)
+        while waiting and waiting[0].is_final:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def with_skipped(entries: Iterable[Entry], scenario: Scenario) -> Iterator[Entry]:

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
-from ordinaut.v1.simulation_pb2 import SimulatedOccurrence, SimulatedRun, SimulationSummary
+from ordinaut.v1.simulation_pb2 import SimulatedOccurrence, SimulationSummary
 from ordinaut.v1.task_pb2 import Task
 from scheduler.jitter import fire_time
 from scheduler.simulation.entry import Entry, with_skipped
@@ -18,6 +18,7 @@ from scheduler.simulation.simulation import Simulation
 SLICE_SECONDS = 0.05
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES = dict(Occurrence.Outcome.items())
+_STATES = dict(Run.State.items())
 MOST_ENTRIES = 1000  # of one slice: a message of some hundred kilobytes
 
 
@@ -71,7 +72,7 @@ class Progress:
         self._outcomes[entry.outcome] += entry.count
         shown = _shown(entry, self._scenario)
         if entry.run is not None:
-            self._runs["SUCCEEDED" if entry.run.succeeds else "FAILED"] += 1
+            self._runs[entry.run.state] += 1
         return shown
 
 
@@ -92,9 +93,10 @@ def _shown(entry: Entry, scenario: Scenario) -> SimulatedOccurrence:
         create_time=due if entry.time == first.time else _stamp(entry.time),
     )
     if entry.run is not None:
-        state = Run.SUCCEEDED if entry.run.succeeds else Run.FAILED
-        begin = due if entry.run.start == first.time else _stamp(entry.run.start)
-        shown.run.CopyFrom(SimulatedRun(state=state, start_time=begin, end_time=_stamp(entry.run.end)))
+        shown.run.state = _STATES[entry.run.state]
+        shown.run.end_time.CopyFrom(_stamp(entry.run.end))
+        if entry.run.start is not None:
+            shown.run.start_time.CopyFrom(due if entry.run.start == first.time else _stamp(entry.run.start))
     return shown
 
 

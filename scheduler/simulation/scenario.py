@@ -21,7 +21,8 @@ class Span(NamedTuple):
 class Rules:
     """What the run policy of the task says; None where it is silent."""
 
-    exclusive: bool = True
+    overlap: str = "SKIP"
+    max_buffer: int = 0
     start_deadline: timedelta | None = None
     run_timeout: timedelta | None = None
     pause_after_failures: int | None = None

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from scheduler.health import count, why_paused
 from scheduler.missed import ALL
 from scheduler.simulation.cursor import Cursor
-from scheduler.simulation.entry import Entry, entries_of
+from scheduler.simulation.entry import Entry, entries_of, once_final
 from scheduler.simulation.live_runs import LiveRuns
 from scheduler.simulation.scenario import Scenario, Span, joined
 
@@ -41,19 +41,23 @@ class Simulation:
         self._unjudged: list[bool] = []
 
     def entries(self) -> Iterator[Entry]:
-        """Lets time pass until every instant of the window is decided.
+        """Lets time pass until it is known what becomes of every instant of the window.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
+        return once_final(self._decided())
+
+    def _decided(self) -> Iterator[Entry]:
         self._cursor.plan()
-        while not self._cursor.ended:
+        while not self._cursor.ended or self._runs.are_open:
             self.now = max(self.now, min(self._moments()))
-            self._unjudged += [run.succeeds for run in self._runs.ended(self.now)]
+            self._unjudged += [run.state == "SUCCEEDED" for run in self._runs.ended(self.now)]
             while self._changes and self._changes[-1][0] <= self.now:
                 yield from self._change(self._changes.pop()[1])
             if not self._away:
                 yield from self._judge()
+                self._runs.give_turns(self.now)
                 yield from self._work()
 
     def _moments(self) -> Iterator[datetime]:
@@ -62,9 +66,13 @@ class Simulation:
             yield self._changes[-1][0]
         if self._runs.next_end is not None:
             yield self._runs.next_end
+        if self._runs.next_deadline is not None and not self._away:
+            yield self._runs.next_deadline
+        if self._cursor.ended:
+            return
         if self.paused:
             yield self._last
-        elif self._cursor.fire_time is not None and not self._away and not self._waits:
+        elif self._cursor.fire_time is not None and not self._away:
             yield self._cursor.fire_time
 
     def _change(self, kind: int) -> Iterator[Entry]:
@@ -88,7 +96,7 @@ class Simulation:
         if self.paused:
             return
         coming = self._cursor.next
-        if coming is not None and coming.time <= self.now:
+        if coming is not None and coming.time <= self.now and not self._cursor.ended:
             yield self._fire()
         self._cursor.stop()
         self.paused, self.reason, self._failures = True, reason, 0
@@ -105,19 +113,12 @@ class Simulation:
             if not self._cursor.planned:
                 self._cursor.plan()
             due = self._cursor.fire_time
-            if due is None or due > self.now or self._cursor.ended or self._waits:
+            if due is None or due > self.now or self._cursor.ended:
                 return
             if due >= self.now - _IN_TIME:
                 yield self._fire()
             else:
                 yield from self._catch_up()
-
-    @property
-    def _waits(self) -> bool:
-        """What is late is caught up one run after the other."""
-        due = self._cursor.fire_time
-        is_late = due is not None and due < self.now - _IN_TIME
-        return is_late and self._catches_up_all and self._runs.excludes_others
 
     def _record_pause(self, until: datetime) -> Iterator[Entry]:
         self._paused_until = None
@@ -127,18 +128,21 @@ class Simulation:
             all_seen = passed.all_seen
             yield from entries_of(passed, self.now)
 
-    def _fire(self) -> Entry:
+    def _fire(self, *, in_turn: bool = False) -> Entry:
         instant, fire_time = self._cursor.take()
         if instant.excluded:
             return Entry(instant, instant.time, 1, "EXCLUDED", "its day is excluded", self.now)
-        admitted = self._runs.admit(self.now, fire_time)
-        return Entry(instant, instant.time, 1, admitted.outcome, admitted.reason, self.now, admitted.run)
+        entry = Entry(instant, instant.time, 1, "", "", self.now)
+        self._runs.admit(entry, fire_time, in_turn=in_turn)
+        if not self._away:
+            self._runs.give_turns(self.now)
+        return entry
 
     def _catch_up(self) -> Iterator[Entry]:
         passed = self._cursor.missed(self.now)
         yield from entries_of(passed, self.now)
         if passed.next is not None and not self._cursor.ended:
-            yield self._fire()
+            yield self._fire(in_turn=self._catches_up_all)
 
 
 def _changes(scenario: Scenario, within: Span) -> list[tuple[datetime, int]]:

@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store import cursor, task
-from ordinaut.store.hints import Hints
+from ordinaut.store import cursor, due_work, task
+from ordinaut.store.hints import TURN, Hints
 from scheduler.matcher import Matcher
 from scheduler.relay import Relay
 from scheduler.simulation.scenario import Span
 from scheduler.sweep import Sweep
+from scheduler.turns import Turns
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, NoStream
 
@@ -20,7 +21,11 @@ TICK = timedelta(microseconds=1)
 NEXT_FIRE = (
     "SELECT min(next_fire_time) FROM schedule_cursor WHERE next_fire_time > clock_now() AND next_fire_time < 'infinity'"
 )
-PENDING = "SELECT count(*) FROM schedule_cursor WHERE next_instant < $1"
+NEXT_DEADLINE = "SELECT min(latest_start) FROM due_work WHERE start_time IS NULL AND latest_start > clock_now()"
+PENDING = """
+SELECT EXISTS (SELECT FROM schedule_cursor WHERE next_instant < $1) OR EXISTS (SELECT FROM due_work)
+"""
+NOTHING_BEYOND = "UPDATE schedule_cursor SET next_fire_time = 'infinity' WHERE next_instant >= $1"
 LEDGER = """
 SELECT instant, coalesce(last_instant, instant) AS last, count, outcome, reason, create_time, run
 FROM occurrence WHERE task = $1 AND instant < $2 ORDER BY instant
@@ -35,7 +40,7 @@ class Worker:
     holder: UUID
     durations: Mapping[UUID, tuple[Sequence[timedelta], int]]
     started: dict[UUID, int] = field(default_factory=dict)
-    runs: dict[UUID, tuple[datetime, datetime, bool]] = field(default_factory=dict)
+    runs: dict[UUID, tuple[datetime | None, datetime, str]] = field(default_factory=dict)
     live: list[tuple[datetime, int, Any]] = field(default_factory=list)
 
     async def start(self) -> bool:
@@ -45,8 +50,8 @@ class Worker:
             durations, fail_every = self.durations[row["task"]]
             number = self.started[row["task"]] = self.started.get(row["task"], 0) + 1
             end = self.rig.now + durations[(number - 1) % len(durations)]
-            succeeds = not fail_every or number % fail_every != 0
-            self.runs[row["id"]] = (self.rig.now, end, succeeds)
+            state = "FAILED" if fail_every and number % fail_every == 0 else "SUCCEEDED"
+            self.runs[row["id"]] = (self.rig.now, end, state)
             heappush(self.live, (end, len(self.runs), row))
         return bool(claimed)
 
@@ -54,8 +59,18 @@ class Worker:
         """Ends what has taken its time."""
         while self.live and self.live[0][0] <= self.rig.now:
             row = heappop(self.live)[2]
-            state = "SUCCEEDED" if self.runs[row["id"]][2] else "FAILED"
-            assert await self.rig.complete(self.holder, row, state=state)
+            assert await self.rig.complete(self.holder, row, state=self.runs[row["id"]][2])
+
+    async def stop(self) -> None:
+        """Ends what is to be cancelled."""
+        async with self.rig.database.transaction() as connection:
+            wanted = set(await due_work.cancels(connection, self.holder))
+            rows = [live[2] for live in self.live if live[2]["id"] in wanted]
+            for row in rows:
+                await due_work.end_cancelled_mine(connection, self.holder, [row["id"]], [row["fence"]])
+                self.runs[row["id"]] = (self.runs[row["id"]][0], self.rig.now, "CANCELLED")
+        self.live = [live for live in self.live if live[2]["id"] not in wanted]
+        heapify(self.live)
 
 
 class Life:
@@ -71,6 +86,7 @@ class Life:
         self._clockwork = Clockwork(rig.database, rig.settings)
         self._relay = Relay(rig.database, NoStream(), self._hints)  # type: ignore[arg-type]
         self._sweep = Sweep(rig.database, self._hints)
+        self._turns = Turns(rig.database, self._hints)
 
     def pause(self, uid: UUID, spans: Sequence[Span]) -> None:
         """Has somebody pause and resume a task."""
@@ -78,7 +94,7 @@ class Life:
         self._pauses.sort()
 
     async def live(self) -> None:
-        """From now to the end of the window, and until what is due in it is decided."""
+        """From now to the end of the window, and until what was due in it is over."""
         await self._work()
         while self._rig.now < self._end or await self._rig.value(PENDING, self._end):
             moment = await self._next_moment()
@@ -95,7 +111,11 @@ class Life:
     async def rows(self, uid: UUID) -> list[tuple[Any, ...]]:
         """The ledger of a task with its runs, in the order of time."""
         rows = await self._rig.rows(LEDGER, uid, self._end)
-        return [(*tuple(row)[:-1], self._worker.runs.get(row["run"])) for row in rows]
+        never_started = await self._rig.rows(
+            "SELECT id, end_time FROM run WHERE task = $1 AND start_time IS NULL AND error IS NULL", uid
+        )
+        runs = self._worker.runs | {row["id"]: (None, row["end_time"], "CANCELLED") for row in never_started}
+        return [(*tuple(row)[:-1], runs.get(row["run"])) for row in rows]
 
     def _is_out(self) -> bool:
         return any(outage.start <= self._rig.now < outage.end for outage in self._outages)
@@ -106,8 +126,9 @@ class Life:
         moments += [pause[0] for pause in self._pauses[:1]]
         moments += [live[0] for live in self._worker.live[:1]]
         moments += [moment for moment in (last, self._end) if moment > now]
-        if not self._is_out() and (fire := await self._rig.value(NEXT_FIRE)):
-            moments.append(fire)
+        if not self._is_out():
+            found = [await self._rig.value(question) for question in (NEXT_FIRE, NEXT_DEADLINE)]
+            moments += [moment for moment in found if moment]
         return min(moments)
 
     async def _judge(self) -> None:
@@ -125,11 +146,24 @@ class Life:
         moved = True
         while moved:
             before = await self._rig.value("SELECT count(*) FROM occurrence")
+            started = await self._give_turns()
             await self._clockwork.once()
+            await self._rig.execute(NOTHING_BEYOND, self._end)
+            moved = started or before != await self._rig.value("SELECT count(*) FROM occurrence")
+
+    async def _give_turns(self) -> bool:
+        """Ends who waits too long or is overtaken, starts who is next; whether anybody did."""
+        started = False
+        for _ in range(3):
             while await self._sweep.turn():
                 pass
-            started = await self._worker.start()
-            moved = started or before != await self._rig.value("SELECT count(*) FROM occurrence")
+            self._hints.send(TURN)
+            self._turns._look_at = 0.0
+            while await self._turns.turn():
+                pass
+            await self._worker.stop()
+            started |= await self._worker.start()
+        return started
 
     async def _set_paused(self, uid: UUID, *, paused: bool) -> None:
         state = "PAUSED" if paused else "ACTIVE"

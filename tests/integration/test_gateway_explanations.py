@@ -145,6 +145,17 @@ async def test_overlap_names_the_run_that_was_live(town: Town) -> None:
     assert (await town.explain()).time.ToDatetime(UTC) == at(13), "what waits comes first"
 
 
+async def test_who_waits_for_its_turn_names_whom_it_waits_for(town: Town) -> None:
+    await town.task(run_policy={"overlap": {"policy": "BUFFER_ONE"}})
+    await town.turn(minutes=40)
+    live = (await town.explain(at(13))).run.name
+    await town.turn(hours=1)
+    answer = await town.explain(at(14))
+    assert (answer.verdict, kinds(answer)) == (Verdict.QUEUED, ["TURN"])
+    assert answer.hindrances[0].resource == live
+    assert f"waits for its turn behind {live}" in answer.explanation
+
+
 async def test_what_was_missed_tells_what_stands_for_it(town: Town) -> None:
     await town.task(run_policy={"start_deadline": "1800s"})
     await town.turn(hours=4, minutes=15)  # 16:45

@@ -1,7 +1,6 @@
 """Simulated ledgers are, row by row, what the live planner writes into a real database on a turned clock."""
 
 import random
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from scheduler.simulation.scenario import Rules, Scenario, Span
 from scheduler.simulation.simulation import Simulation
 from tests.integration.lived import TICK, Life, Worker
 from tests.integration.queue_rig import BEGINNING, Rig
+from tests.unit.time import outage_table
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 CATCH_UP: list[dict[str, Any]] = [
@@ -65,7 +65,8 @@ class Dice:
     def rules(self) -> Rules:
         choose = self._chance.choice
         return Rules(
-            exclusive=choose([True, True, False]),
+            overlap=choose(["SKIP", "SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER", "ALLOW"]),
+            max_buffer=choose([2, 5]),
             start_deadline=choose([None, None, 3 * SECOND, 5 * self._unit]),
             pause_after_failures=choose([None, None, 1, 3]),
         )
@@ -94,7 +95,7 @@ def simulated(scenario: Scenario) -> list[tuple[Any, ...]]:
     rows = [
         (
             entry.first.time, entry.last, entry.count, entry.outcome, entry.reason, entry.time,
-            entry.run and (entry.run.start, entry.run.end, entry.run.succeeds),
+            entry.run and (entry.run.start, entry.run.end, entry.run.state),
         )
         for entry in Simulation(scenario).entries()
     ]  # fmt: skip
@@ -104,13 +105,15 @@ def simulated(scenario: Scenario) -> list[tuple[Any, ...]]:
 async def a_task(rig: Rig, dice: Dice, outages: list[Span]) -> Scenario:
     """A task in the database, and the same as a scenario."""
     schedule, rules = dice.schedule(), dice.rules()
-    if schedule["catch_up"].get("policy") == "ALL":  # runs that wait for their turn are not simulated
-        rules = replace(rules, exclusive=False)
     uid = await rig.task(
         *schedule["triggers"],
         **{key: value for key, value in schedule.items() if key != "triggers"},
-        overlap=None if rules.exclusive else "ALLOW",
-        policy={"start_deadline": rules.start_deadline, "pause_after_failures": rules.pause_after_failures},
+        overlap=rules.overlap,
+        policy={
+            "max_buffer": rules.max_buffer if rules.overlap == "BUFFER_ALL" else None,
+            "start_deadline": rules.start_deadline,
+            "pause_after_failures": rules.pause_after_failures,
+        },
     )
     return Scenario(
         schedule=CompiledSchedule.compile(schedule),
@@ -138,6 +141,34 @@ async def test_a_simulation_is_what_happens(seed: str, rig: Rig) -> None:
     await life.live()
     for scenario in scenarios:
         assert simulated(scenario) == await life.rows(scenario.task), (seed, await told(rig, scenario.task))
+
+
+async def test_an_hour_without_schedulers_is_as_documented(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    """The ledgers of `docs/time.md`, one for each policy of catching up, lived through and printed."""
+    await rig.turn_clock(seconds=(outage_table.BEGIN - TICK - BEGINNING).total_seconds())
+    scenarios = []
+    for policy in outage_table.POLICIES.values():
+        document = outage_table.schedule(policy)
+        uid = await rig.task(*document.pop("triggers"), overlap=None, **document)
+        scenarios.append(outage_table.scenario(policy, uid))
+    durations = {scenario.task: (scenario.durations, 0) for scenario in scenarios}
+    worker = Worker(rig, await rig.lease(seconds=10**7), durations)
+    life = Life(rig, worker, outage_table.END, [outage_table.OUTAGE])
+    await life.live()
+    for name, scenario in zip(outage_table.POLICIES, scenarios, strict=True):
+        rows = await life.rows(scenario.task)
+        assert simulated(scenario) == rows
+        print_ledger(capsys, name, rows)
+
+
+def print_ledger(capsys: pytest.CaptureFixture[str], name: str, rows: list[tuple[Any, ...]]) -> None:
+    """For whoever watches: `pytest -k documented` shows what each policy made of the hour."""
+    with capsys.disabled():
+        print(f"\n{name}")
+        for first, last, count, outcome, reason, _, run in rows:
+            due = f"{first:%H:%M}" if count == 1 else f"{first:%H:%M} to {last:%H:%M}"
+            ran = f"{run[0]:%H:%M} to {run[1]:%H:%M}" if run else reason
+            print(f"  {due:<15}  {count:>2}  {outcome:<16}  {ran}")
 
 
 async def told(rig: Rig, task: UUID) -> Any:

@@ -9,6 +9,7 @@ import pytest
 
 from scheduler.missed import CatchUpPolicy
 from scheduler.schedule import CompiledSchedule
+from scheduler.simulation.entry import Entry
 from scheduler.simulation.scenario import Rules, Scenario, Span, joined
 from scheduler.simulation.simulation import Simulation
 
@@ -57,7 +58,7 @@ def test_the_window_begins_with_and_ends_before_its_edges() -> None:
     [
         ({}, [(2, "COALESCED", 3), *enqueued([5, 6])]),
         ({"policy": "NONE"}, [(2, "MISSED", 4), *enqueued([6])]),
-        ({"policy": "ALL", "max": 2}, [(2, "MISSED", 2), *enqueued([4, 5, 6])]),
+        ({"policy": "ALL", "max": 2}, [(2, "MISSED", 2), *enqueued([4]), (5, "BUFFERED", 1), *enqueued([6])]),
     ],
 )
 def test_an_outage_is_caught_up_by_the_policy(catch_up: Any, expected: list[Any]) -> None:
@@ -79,14 +80,47 @@ def test_runs_take_their_durations_in_turn_and_exclude_each_other() -> None:
     assert [outcome for _, outcome, _ in ledger(lived)] == [
         "ENQUEUED", "SKIPPED_OVERLAP", "ENQUEUED", "ENQUEUED", "SKIPPED_OVERLAP", "ENQUEUED",
     ]  # fmt: skip
-    beside = scenario(6, durations=[2 * MINUTE], rules=Rules(exclusive=False))
+    beside = scenario(6, durations=[2 * MINUTE], rules=Rules("ALLOW"))
     assert ledger(beside) == enqueued(range(6))
+
+
+def lived(*entries: Entry) -> list[tuple[str, float | None, float, str]]:
+    """Outcomes, and when in minutes the runs begin and end."""
+    return [
+        (entry.outcome, (run.start - NOON) / MINUTE if run.start else None, (run.end - NOON) / MINUTE, run.state)
+        for entry in entries
+        if (run := entry.run) is not None
+    ]
+
+
+def test_runs_wait_for_their_turn() -> None:
+    long = {"durations": [2 * MINUTE]}
+    one = [entry.outcome for entry in Simulation(scenario(5, rules=Rules("BUFFER_ONE"), **long)).entries()]
+    assert one == ["ENQUEUED", "BUFFERED", "BUFFERED", "SKIPPED_OVERLAP", "BUFFERED"]
+    every = Simulation(scenario(3, rules=Rules("BUFFER_ALL", max_buffer=9), **long)).entries()
+    assert lived(*every) == [
+        ("ENQUEUED", 0, 2, "SUCCEEDED"), ("BUFFERED", 2, 4, "SUCCEEDED"), ("BUFFERED", 4, 6, "SUCCEEDED"),
+    ]  # fmt: skip
+
+
+def test_who_waits_too_long_is_missed() -> None:
+    rules = Rules("BUFFER_ALL", max_buffer=9, start_deadline=MINUTE)
+    assert ledger(scenario(3, rules=rules, durations=[2.5 * MINUTE])) == [
+        *enqueued([0]), (1, "MISSED", 1), (2, "BUFFERED", 1),
+    ]  # fmt: skip
+
+
+def test_the_newest_cancels_the_others() -> None:
+    found = Simulation(scenario(3, rules=Rules("CANCEL_OTHER"), durations=[5 * MINUTE])).entries()
+    assert lived(*found) == [
+        ("ENQUEUED", 0, 1, "CANCELLED"), ("BUFFERED", 1, 2, "CANCELLED"), ("BUFFERED", 2, 7, "SUCCEEDED"),
+    ]  # fmt: skip
 
 
 def test_a_run_that_takes_too_long_fails() -> None:
     [entry] = Simulation(scenario(1, durations=[9 * MINUTE], rules=Rules(run_timeout=2 * MINUTE))).entries()
     assert entry.run is not None
-    assert (entry.run.end, entry.run.succeeds, entry.run.failure) == (at(2), False, "TIMEOUT")
+    assert (entry.run.end, entry.run.state) == (at(2), "FAILED")
 
 
 def test_failures_in_a_row_pause_the_task_for_good() -> None:

@@ -18,6 +18,7 @@ from scheduler.schedule import CompiledSchedule
 from scheduler.service import upcoming
 from scheduler.validation import compiled
 from tests.unit.time.dst_table import tables
+from tests.unit.time.outage_table import table
 from tests.unit.time.writing import NOW, accepted, check, problems, take
 
 DAILY = {"cron": "0 9 * * *"}
@@ -34,6 +35,7 @@ def test_the_tables_of_the_documentation_are_what_happens() -> None:
     """`docs/time.md` shows what the triggers do; `python -m tests.unit.time.dst_table` prints it anew."""
     text = (Path(__file__).parents[3] / "docs" / "time.md").read_text("utf-8")
     assert tables() in text
+    assert table() in text, "python -m tests.unit.time.outage_table prints it anew"
 
 
 def test_an_excluded_day_is_named_and_not_open() -> None:

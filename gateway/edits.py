@@ -1,8 +1,10 @@
 """What somebody changed in a JSON value, and whether that was theirs to change."""
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
+from gateway.wellformed import EXACT_INTEGER
 from ordinaut.errors import Repair, Violation
 
 Path = tuple[str | int, ...]
@@ -17,6 +19,16 @@ def refused_edits(before: Any, after: Any, editable: Sequence[str], field: str) 
         for path in _changes(before, after, ())
         if not any(_text(path)[: len(parts)] == parts for parts in allowed)
     ]
+
+
+def with_long_integers(before: Any, after: Any) -> Any:
+    """`after` with the integers that callers only get as decimal texts, where those texts are as they were."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return {key: with_long_integers(before.get(key), item) for key, item in after.items()}
+    if isinstance(before, list) and isinstance(after, list):
+        return [with_long_integers(*pair) for pair in zip_longest(before[: len(after)], after)]
+    long = isinstance(before, int) and abs(before) >= EXACT_INTEGER
+    return before if long and after == str(before) else after
 
 
 def _changes(before: Any, after: Any, path: Path) -> Iterator[Path]:

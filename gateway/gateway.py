@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.agents import Agents
 from gateway.approval_answer import ApprovalAnswer
+from gateway.approval_check import ApprovalCheck
 from gateway.approvals import Approvals
 from gateway.authentication import Authenticator
 from gateway.backfill_create import BackfillCreate
@@ -85,7 +86,9 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     simulation, replay = RunSimulation(database, check, engines), RunReplay(database, check, engines)
     servicers: dict[str, Any] = {
         "AgentService": Agents(database, pages),
-        "ApprovalService": Approvals(database, pages, ApprovalAnswer(database, hints, engines)),
+        "ApprovalService": Approvals(
+            database, pages, ApprovalAnswer(database, hints, ApprovalCheck(database, engines))
+        ),
         "EventService": Events(database, hints, pages, event_watch, authenticator),
         "RunService": Runs(database, hints, pages, inline, simulation, replay, run_watch, authenticator),
         "StateService": State(database, pages),

@@ -166,6 +166,34 @@ async def test_edits_stay_inside_of_what_is_editable(people: People) -> None:
     assert (await people.output(run))["data"] == edited
 
 
+@pytest.mark.parametrize(
+    ("given", "field", "reason"),
+    [
+        ({"choice": ""}, "choice", "FIELD_INVALID"),
+        ({"comment": "x" * 1001}, "comment", "TOO_LARGE"),
+        ({"comment": "\u202e"}, "comment", "FIELD_INVALID"),
+        ({"input": "x" * 300_000}, "input", "TOO_LARGE"),
+        ({"edited_input": {"a": 2}}, "edited_input.a", "FIELD_INVALID"),
+        ({"edited_input": "x" * 1_100_000}, "edited_input", "INVALID_REQUEST"),
+        ({"input": {"n": 2**53}}, "input.n", "INTEGER_PRECISION"),
+        ({"request_id": "x" * 65}, "request_id", "TOO_LARGE"),
+    ],
+)
+async def test_an_answer_that_cannot_be_one(people: People, given: dict[str, Any], field: str, reason: str) -> None:
+    _, approval = await people.asked(data={"a": 1})
+    refused = await refusal(people.boss.approvals.AnswerApproval(answer(approval, **{"choice": "approve", **given})))
+    assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", reason)
+    assert field in refused.fields
+
+
+async def test_too_late_is_too_late_before_anybody_has_noticed(people: People) -> None:
+    """No scheduler runs here: the database's clock alone decides."""
+    _, approval = await people.asked(expires_in="1ms")
+    refused = await refusal(people.boss.approvals.AnswerApproval(answer(approval)))
+    assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "APPROVAL_STATE")
+    assert refused.metadata["state"] == "EXPIRED"
+
+
 async def test_an_answer_for_another_subject_is_none(people: People) -> None:
     _, approval = await people.asked(data=1)
     _, other = await people.asked(data=2)

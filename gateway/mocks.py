@@ -19,7 +19,7 @@ from ordinaut.v1.run_pb2 import Error
 MOCKS_MAX = 1000
 ATTEMPTS_MAX = 101  # a step is retried a hundred times at most
 TIMES_MAX = 1_000_000
-STEP = re.compile(r"[a-z][a-z0-9_]*(\[(\*|\d+)\])?(\.[a-z][a-z0-9_]*(\[(\*|\d+)\])?)*")
+STEP = re.compile(r"[a-z][a-z0-9_]*(\[(\*|\d+)\])?(\.[a-z][a-z0-9_]*(\[(\*|\d+)\])?)*(\?(lookup|attempt-\d+))?")
 STEP_MAX = 1000
 CODE_MAX = 63
 

@@ -13,6 +13,7 @@ from gateway.resources import run_id
 from gateway.run_access import visible_run
 from gateway.simulated_run import definition_of, microseconds_of, simulated_run, start_of
 from gateway.task_check import TaskCheck
+from gateway.values import parse
 from ordinaut.errors import FailedPreconditionError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, Recorded
@@ -71,6 +72,8 @@ class RunReplay:
         problems.check()
         begun = replace(record, state="RUNNING", output=None, error=None, cancel_reason="", end_time=None)
         start = start_of(begun, past.run_timeout)
+        if record.error is None or parse(record.error)["code"] != "TIMEOUT":
+            start.remaining_ms = 0  # what came in time then does so now; the calls of the record wait for people too
         start.journal.extend(past.taken)
         answer = await self._engines.simulate_run(
             engine_pb2.SimulateRunRequest(

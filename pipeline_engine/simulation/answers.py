@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
-from pipeline_engine.failure import Failure, no_answer
+from pipeline_engine.failure import TOOL_UNAVAILABLE, Failure, no_answer
 from pipeline_engine.journal import FAILED, SUCCEEDED
 from pipeline_engine.requests import Call, Output, Perform
 from pipeline_engine.schemas import errors_of
@@ -28,6 +28,11 @@ class Answered:
     outcome: Output | Failure
     lasted_us: int = 0
     until_us: int | None = None
+
+
+LOST = Answered(Failure(TOOL_UNAVAILABLE, "no answer is recorded", unclear=True))
+"""An UNSAFE call of which somebody told later that it shall be repeated, and its lookup, which could not tell."""
+LOOKUP = "?lookup"
 
 
 class Answers:
@@ -82,6 +87,8 @@ class Answers:
         return Answered(given.failure or Output(given.output[0]), given.duration_us or 0)
 
     def _recorded(self, path: str, attempt: int) -> Answered | None:
+        if self._follow and (path.endswith(LOOKUP) or self._record.repeated(path, attempt)):
+            return LOST
         recorded = self._record.answered(path, attempt)
         if recorded is None:
             return None

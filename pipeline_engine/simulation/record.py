@@ -1,11 +1,20 @@
 """What a run that was executed got as answers, attempt by attempt."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
+from typing import Any
+
+import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
+from pipeline_engine.failure import OUTCOME_UNKNOWN
+from pipeline_engine.interpreter.outcome import REPEAT
 from pipeline_engine.interpreter.run import Beginnings
 from pipeline_engine.journal import RUNNING, SUCCEEDED
+
+QUESTION = re.compile(r"(?P<path>.*)\?attempt-(?P<attempt>\d+)")
+"""The path of the wait for a person who tells what became of an UNSAFE call."""
 
 
 class Record:
@@ -21,6 +30,24 @@ class Record:
         if found is None or not found.entry.tool or found.entry.state == RUNNING:
             return None
         return found if found.entry.state == SUCCEEDED or found.entry.input else None
+
+    def repeated(self, path: str, attempt: int) -> dict[str, Any] | None:
+        """The answer of a person who had an UNSAFE call repeated; it stands in the failure of the attempt."""
+        found = self._attempts.get((path, attempt))
+        error = orjson.loads(found.entry.error) if found is not None and found.entry.error else {}
+        details = error.get("details", {})
+        if error.get("code") != OUTCOME_UNKNOWN or details.get("choice") != REPEAT:
+            return None
+        return {**details, "comment": error["message"].partition(f"says `{REPEAT}`: ")[2]}
+
+    def verdict(self, question: str) -> tuple[int, dict[str, Any]] | None:
+        """When the run went on with such an answer, and the answer; `question` is the path of its wait."""
+        asked = QUESTION.fullmatch(question)
+        if asked is None:
+            return None
+        place = asked["path"], int(asked["attempt"])
+        answer = self.repeated(*place)
+        return None if answer is None else (self._attempts[place].now_us, answer)
 
     def beginnings(self) -> Beginnings:
         """When every attempt began."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from heapq import heappop, heappush
 
 import orjson
@@ -45,6 +46,8 @@ def simulate(request: SimulateRunRequest, stopped: Callable[[], bool] = lambda: 
     except PlanError as error:
         failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
         return SimulateRunResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)
+    if request.follow and not request.start.remaining_ms:
+        plan = replace(plan, timeout=None)
     return _Simulation(plan, request, stopped).run()
 
 

@@ -8,6 +8,7 @@ import orjson
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.failure import Failure
 from pipeline_engine.journal import FAILED, SUCCEEDED, WAITING
+from pipeline_engine.requests import Output
 from pipeline_engine.simulation import outcomes
 from pipeline_engine.simulation.clock import LAST_US
 from pipeline_engine.simulation.mocks import Mocks
@@ -88,6 +89,9 @@ class Waits:
 
         A timer at another time has another result.
         """
+        verdict = self._record.verdict(wish.path)
+        if verdict is not None and self._follow:
+            return verdict[0], Output(verdict[1])
         found = self._record.answered(wish.path, 1)
         if found is None or (wish.kind == TIMER and not self._follow):
             return None

@@ -8,6 +8,7 @@ import pytest_asyncio
 from google.protobuf import json_format
 
 from ordinaut.client import Client
+from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, GetApprovalRequest
 from ordinaut.v1.replay_pb2 import StepComparison
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import (
@@ -18,6 +19,7 @@ from ordinaut.v1.run_service_pb2 import (
     SimulateRunRequest,
 )
 from ordinaut.v1.task_service_pb2 import RunTaskRequest
+from ordinaut.v1.tool_pb2 import Tool
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, publish, run_task, until_waiting
 from tests.acceptance.tool_server import ToolServer
@@ -184,6 +186,58 @@ async def test_a_run_that_failed_and_its_retry_are_reproduced(client: Client, to
     replay = await replayed(client, retry)
     assert replay.same
     assert outcomes(replay) == {"TAKEN": ["first", "moment"], "SAME": ["second", "third"]}
+
+
+async def answer(client: Client, run: str, step: str, **fields: Any) -> None:
+    """Answers what a step of a run asks, once it does."""
+    waiting = await until_waiting(client, run, step)
+    request = {"name": waiting.waits[0].approval, **fields}
+    await client.approvals.AnswerApproval(json_format.ParseDict(request, AnswerApprovalRequest()))
+
+
+async def test_what_people_and_other_runs_said_is_said_again(client: Client, tool: ToolServer) -> None:
+    """Answers with edits, a gate before a step, rejections, children that are waited for and such that are not."""
+    await create_task(client, "child", {"version": 1, "steps": [work("born")], "output": "${steps.born}"})
+    asked = {"message": "Well?", "data": {"word": "a", "at": "${now}"}, "editable": ["/word"], "allow_self": True}
+    gate = {"message": "May it?", "editable": ["/step"], "allow_self": True, "expires_in": "1h"}
+    params = {"run": "${params.run}"}
+    steps = [
+        built_in("ask", "request_approval", **asked),
+        work("agreed", "${steps.ask.data.word} ${steps.ask.choice} ${now}", needs_approval=gate),
+        work("refused", needs_approval=gate, on_error="continue"),
+        built_in("child", "run_task", task="child", params=params, wait=True),
+        built_in("orphan", "run_task", task="child", params=params),
+        work("last", "${steps.child.done} ${steps.agreed.done}"),
+    ]
+    await create_task(client, "asking", {"version": 1, "steps": steps}, params={"run": "asking"})
+    name = await run_task(client, "asking")
+    run = await until_waiting(client, name, "ask")
+    subject = (await client.approvals.GetApproval(GetApprovalRequest(name=run.waits[0].approval))).subject.input
+    edited = {**json_format.MessageToDict(subject), "word": "b"}
+    await answer(client, name, "ask", choice="approve", edited_input=edited, comment="as said")
+    await answer(client, name, "agreed.approval", choice="approve")
+    await answer(client, name, "refused.approval", choice="reject", comment="no")
+    assert await ended(client, [name], 30) == {name: ["succeeded"]}
+    run = await get_run(client, name)
+    replay = await replayed(client, name)
+    assert outcomes(replay) == {"SAME": [step.path for step in run.steps]}
+    assert replay.same
+    simulated = await client.runs.SimulateRun(SimulateRunRequest(task="tasks/asking", recording=name))
+    assert [(step.path, step.state) for step in simulated.run.steps] == [(step.path, step.state) for step in run.steps]
+
+
+async def test_an_unsafe_call_that_somebody_had_repeated(client: Client, tool: ToolServer) -> None:
+    """The first answer was lost; what the person said is known from what became of the attempt."""
+    await tool.register(client, "replay.unsafe", effect=Tool.UNSAFE)
+    tool.refusals = {"once": [503]}
+    step = {**work("once"), "uses": "replay.unsafe"}
+    await create_task(client, "unsafe", {"version": 1, "steps": [step, work("then")]}, params={"run": "u"})
+    name = await run_task(client, "unsafe")
+    await answer(client, name, "once?attempt-1", choice="repeat", comment="it did not")
+    assert await ended(client, [name], 30) == {name: ["succeeded"]}
+    replay = await replayed(client, name)
+    assert outcomes(replay) == {"SAME": ["once", "once", "then"]}
+    assert replay.same
 
 
 async def test_a_cancelled_run_is_reproduced_as_far_as_it_came(client: Client) -> None:

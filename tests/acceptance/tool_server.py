@@ -44,10 +44,12 @@ class ToolServer:
         self.gate.set()
         await self._runner.cleanup()
 
-    async def register(self, client: Client, name: str = "work.step") -> None:
+    async def register(
+        self, client: Client, name: str = "work.step", effect: Tool.Effect.ValueType = Tool.IDEMPOTENT
+    ) -> None:
         tool = Tool(
             name=f"tools/{name}",
-            effect=Tool.IDEMPOTENT,
+            effect=effect,
             http=HttpTransport(url=f"http://127.0.0.1:{self.port}/step"),
         )
         await client.tools.CreateTool(CreateToolRequest(tool=tool))

@@ -798,7 +798,8 @@ class SimulateRunRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     follow: _builtins.bool
     """The run is the recorded one once more: its times are those of the record, and what neither mock nor record answers
-    is not answered. Otherwise times begin anew at `start`, and answers are made up.
+    is not answered; without `remaining_ms` the pipeline's own time limit does not hold either. Otherwise times begin
+    anew at `start`, and answers are made up.
     """
     seed: _builtins.int
     """Chooses among the values that can be made up."""

@@ -15,6 +15,7 @@ from ordinaut.client import Client
 from ordinaut.client.resume import Patience, repeated
 from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, ListApprovalsRequest
 from ordinaut.v1.run_pb2 import Run, StepRun
+from ordinaut.v1.run_service_pb2 import ReplayRunRequest
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, publish, run_task, until_waiting
 from tests.acceptance.tool_server import ToolServer
@@ -107,6 +108,8 @@ async def test_the_outcome_is_the_same(tmp_path: Path, moment: Literal["before",
             assert await ended(client, [name], END_SECONDS) == {name: ["succeeded"]}
             async with killer.turn:
                 assert_all_done(await get_run(client, name), tool)
+                replay = await client.runs.ReplayRun(ReplayRunRequest(name=name))
+                assert replay.same, replay.steps
             assert killer.met == CALLED | {"order", "approval"}
             print(f"{moment}: killed {', '.join(f'{victim} at {boundary}' for boundary, victim in killer.killed)}")
 

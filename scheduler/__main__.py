@@ -9,6 +9,7 @@ from ordinaut.store.database import Database
 from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, SCHEDULE, TURN, WAIT, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
+from scheduler.agenda import Agenda
 from scheduler.backfill import Backfill
 from scheduler.catch_up import CatchUp
 from scheduler.children import Children
@@ -30,6 +31,7 @@ from scheduler.zone_renewal import ZoneRenewal
 
 NEXT_LOOK_SECONDS = 0.002  # after cursors that another scheduler has locked
 NEXT_SWEEP_SECONDS = 0.01
+IN_CASE_SECONDS = 5.0  # the period of a duty that the agenda wakes when there is something to do
 
 
 async def compose(process: Process, settings: SchedulerSettings) -> None:
@@ -99,23 +101,27 @@ def duties(
         return more
 
     sweep_duty = Duty("sweep", sweep_turn, 0.25, asyncio.Event())
-    fire_duty = Duty("fire", fire_turn, 1.0, asyncio.Event())
-    plan_duty = Duty("plan", plan_turn, 0.5, hints.subscribe(SCHEDULE))
-    return [
+    fire_duty = Duty("fire", fire_turn, IN_CASE_SECONDS, asyncio.Event())
+    plan_duty = Duty("plan", plan_turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE))
+    on_agenda = [
         fire_duty,
         plan_duty,
-        Duty("catch_up", catch_up.turn, 1.0, asyncio.Event()),
+        Duty("catch_up", catch_up.turn, IN_CASE_SECONDS, asyncio.Event()),
+        Duty("rescue", Rescue(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
+        Duty("number", relay.number, IN_CASE_SECONDS, hints.subscribe(OUTBOX)),
+        Duty("relay", relay.send, IN_CASE_SECONDS, hints.subscribe(EVENTS)),
+        Duty("overdue", Overdue(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
+        Duty("deadline", Deadline(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
+        Duty("look_back", LookBack(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(WAIT)),
+    ]
+    return [
+        Duty("agenda", Agenda(database, on_agenda).turn, 0.25, asyncio.Event()),
+        *on_agenda,
         sweep_duty,
         Duty("turns", Turns(database, hints).turn, 0.25, hints.subscribe(RUN, TURN)),
         Duty("backfill", Backfill(database, hints).turn, 0.5, hints.subscribe(BACKFILL)),
-        Duty("rescue", Rescue(database, hints).turn, 0.5, asyncio.Event()),
-        Duty("number", relay.number, 0.25, hints.subscribe(OUTBOX)),
-        Duty("relay", relay.send, 0.25, hints.subscribe(EVENTS)),
         Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
-        Duty("overdue", Overdue(database, hints).turn, 1.0, asyncio.Event()),
-        Duty("deadline", Deadline(database, hints).turn, 0.25, asyncio.Event()),
         Duty("children", Children(database, hints).turn, 0.5, asyncio.Event()),
-        Duty("look_back", LookBack(database, hints).turn, 0.5, hints.subscribe(WAIT)),
         Duty("zone_renewal", ZoneRenewal(database, hints).turn, 5.0, asyncio.Event()),
         Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),
     ]

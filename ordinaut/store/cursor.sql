@@ -160,15 +160,17 @@ FROM before
 RETURNING before.zone_data;
 
 -- query may_catch_up: Where something is late and no other scheduler is catching up, locks the common pace; true when
--- less than a second of it is given out in advance.
-SELECT catch_up_time <= clock_now() + interval '1 second'
+-- less than a second of it is given out in advance. Two seconds never are: then this clock has been set back.
+SELECT catch_up_time <= clock_now() + interval '1 second' OR catch_up_time > clock_now() + interval '2 seconds'
 FROM installation
 WHERE EXISTS (SELECT FROM schedule_cursor WHERE next_fire_time < clock_now() - interval '5 seconds')
 FOR UPDATE SKIP LOCKED;
 
 -- query count_catch_up: Gives out the share of one run.
 UPDATE installation
-SET catch_up_time = greatest(catch_up_time, clock_now()) + :seconds::float8 * interval '1 second';
+SET catch_up_time = :seconds::float8 * interval '1 second'
+  + CASE WHEN catch_up_time BETWEEN clock_now() AND clock_now() + interval '2 seconds' THEN catch_up_time
+    ELSE clock_now() END;
 
 -- query late: One cursor that is more than five seconds late, locked.
 SELECT

@@ -28,17 +28,17 @@ class Clockwork:
     def __init__(self, database: Database, settings: StoreSettings, *, fire_batch: int = 1000) -> None:
         told = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
         made = duties(database, NoStream(), Hints(database), _NoAlarms(), told)  # type: ignore[arg-type]
-        self._turns = {duty.name: duty._turn for duty in made}
+        self.turns = {duty.name: duty._turn for duty in made}
 
     async def once(self) -> None:
         """Each duty until it has nothing left."""
         for name in ("catch_up", "fire", "plan"):
-            while await self._turns[name]():
+            while await self.turns[name]():
                 pass
 
     async def backfill(self) -> None:
         """Moves backfills on until none may enqueue."""
-        while await self._turns["backfill"]():
+        while await self.turns["backfill"]():
             pass
 
 

@@ -100,7 +100,15 @@ async def nemesis(schedulers: Schedulers, system: SystemUnderTest, random: Rando
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
-    connection = await asyncpg.connect(url)
+    """A connection, also to a server that is still recovering."""
+    async with asyncio.timeout(SETTLE_SECONDS):
+        while True:
+            try:
+                connection = await asyncpg.connect(url)
+            except (OSError, asyncpg.CannotConnectNowError):
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                break
     try:
         yield connection
     finally:

@@ -14,8 +14,8 @@ from pipeline_engine.attempt import Input, render_input
 from pipeline_engine.failure import OUTCOME_UNKNOWN, TOOL_UNAVAILABLE, VALIDATION_OUTPUT, Failure
 from pipeline_engine.interpreter.approval import subject_hash
 from pipeline_engine.interpreter.signals import Wish
-from pipeline_engine.interpreter.waiting import APPROVAL
 from pipeline_engine.journal import WAITING
+from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.requests import Call, Output, Sleep
 from pipeline_engine.retry import MAX_DELAY_IN_ENGINE_SECONDS, delay_seconds, is_repeated

@@ -19,6 +19,7 @@ from pipeline_engine.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.approval import outcome, subject_hash
 from pipeline_engine.interpreter.signals import Attempt
 from pipeline_engine.journal import FAILED, WAITING
+from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.children import RUN_TASK
 from pipeline_engine.language.moments import read_moment
 from pipeline_engine.language.plan import StepPlan
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 TIMER = "orchestrator.wait"
 EVENT = "orchestrator.wait_event"
-APPROVAL = "orchestrator.request_approval"
 MOMENTS = ("until", "publish_time", "time")
 """Where the outputs of these tools say when the wait was over."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
-from pipeline_engine.interpreter import waiting
+from pipeline_engine.language import approval
 from pipeline_engine.requests import Output
 from pipeline_engine.simulation.answers import outcome_of
 from pipeline_engine.simulation.clock import EPOCH
@@ -41,7 +41,7 @@ def expired(wish: Wait, deadline_us: int) -> Outcome:
 def recorded(entry: JournalEntry) -> Outcome:
     """What ended a wait, from the entry that a run made of it."""
     outcome = outcome_of(entry)
-    if isinstance(outcome, Failure) or entry.tool != waiting.APPROVAL:
+    if isinstance(outcome, Failure) or entry.tool != approval.APPROVAL:
         return outcome
     answer = outcome.value
     asked = orjson.loads(entry.input).get("data") if entry.input else None

@@ -11,7 +11,7 @@ from gateway.inline_run import InlineRun
 from gateway.resources import run_id
 from gateway.run_record import to_run
 from gateway.run_watch import RunWatch
-from gateway.tool_use import CALL, SYSTEM_TOOLS
+from gateway.tool_use import CALL, RUN_PIPELINE, SYSTEM_TOOLS
 from gateway.values import fill_struct, to_python
 from ordinaut.errors import InvalidArgumentError, NotFoundError, Violation
 from ordinaut.rpc.interceptor import Context
@@ -48,7 +48,7 @@ class ToolCall:
             if await tool.get(connection, caller.project, name) is None:
                 raise NotFoundError.of(request.name)
         wanted = CreateRunRequest(request_id=request.request_id)
-        step = {"id": STEP, "uses": name, "with": _literal(to_python(request.input))}
+        step = {"id": STEP, "uses": name, "with": _input(name, to_python(request.input))}
         fill_struct(wanted.pipeline, {"version": 1, "steps": [step], "output": f"${{steps.{STEP}}}"})
         try:
             queued = await self._inline.start(wanted, caller, asked=request)
@@ -62,6 +62,12 @@ class ToolCall:
             async for record in records:
                 latest = to_run(record)
         return latest
+
+
+def _input(tool: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What renders to the input: of a pipeline that is written in a step, nothing is rendered."""
+    kept = {"pipeline"} if tool == RUN_PIPELINE and not isinstance(given.get("pipeline"), str) else set()
+    return {key: value if key in kept else _literal(value) for key, value in given.items()}
 
 
 def _literal(value: Any) -> Any:

@@ -10,6 +10,7 @@ from ordinaut.names import granted
 from ordinaut.v1.error_pb2 import ErrorReason
 
 SYSTEM_TOOLS = "orchestrator."
+RUN_PIPELINE = "orchestrator.run_pipeline"
 CALL = "tools:call"
 # What the system's own tools do: the scope that it takes, and the input that names the resource.
 STORE_RIGHTS = {
@@ -17,6 +18,7 @@ STORE_RIGHTS = {
     "orchestrator.put_state": ("state:write", "namespace"),
     "orchestrator.get_state": ("state:read", "namespace"),
     "orchestrator.run_task": ("tasks:write", "task"),
+    RUN_PIPELINE: ("runs:write", ""),
 }
 
 
@@ -39,8 +41,11 @@ def tool_uses(document: Any, path: str = "") -> Iterator[ToolUse]:
         if isinstance(tool, str):
             yield ToolUse(f"{path}.uses" if path else "uses", tool, document.get("with"))
         for key, item in document.items():
+            below = f"{path}.{key}" if path else key
             if key != "with":
-                yield from tool_uses(item, f"{path}.{key}" if path else key)
+                yield from tool_uses(item, below)
+            elif tool == RUN_PIPELINE and isinstance(item, dict):
+                yield from tool_uses(item.get("pipeline"), f"{below}.pipeline")
 
 
 def callable_names(scopes: frozenset[str], names: list[str]) -> list[str]:

@@ -5,7 +5,6 @@ step's idempotency key.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,49 +13,21 @@ import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.times import parse_duration, parse_moment
-from ordinaut.names import child_key, granted
+from ordinaut.names import granted
 from ordinaut.store import child, retry
 from ordinaut.store.child import ChildColumns, Target, root_of
 from ordinaut.store.sql import Connection
+from worker.birth import Birth
 from worker.refusal import MAX_DEPTH, EffectError
-from worker.runs import HeldRun
+from worker.targets import MAX_LIVE_RUNS, targets_of
 
 RUN_TASK = "orchestrator.run_task"
-RIGHT = "tasks:write"
+RUN_A_TASK, RUN_A_DOCUMENT = "tasks:write", "runs:write"
 MAX_CHILDREN = 1000
 """Of one run, whatever became of them."""
-MAX_LIVE_RUNS = 5000
-"""Of a task, when another run of it is asked for."""
 FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class Birth:
-    """A child that a step asks for; then the run that it is, or why there is none. `key` is the step's own.
-
-    `awaited`: the step waits for its end.
-    """
-
-    run: HeldRun
-    path: str
-    key: str
-    tool: str
-    given: dict[str, Any]
-    awaited: bool = False
-    child: UUID | None = None
-    refused: EffectError | None = None
-
-    @property
-    def id(self) -> UUID:
-        """What the child is known by."""
-        return child_key(self.key)
-
-    @property
-    def task(self) -> tuple[str, str]:
-        """Project and name of the task that is to run."""
-        return self.run.project, str(self.given["task"]).removeprefix("tasks/")
 
 
 async def start(connection: Connection, births: Sequence[Birth]) -> None:
@@ -86,15 +57,15 @@ async def _take_up(connection: Connection, birth: Birth, before: UUID, ended: st
 
 
 async def _begin(connection: Connection, births: Sequence[Birth]) -> None:
+    births = [birth for birth in births if _is_permitted(birth)]
     if not births:
         return
-    found = await child.targets(connection, [birth.task for birth in births], MAX_LIVE_RUNS)
-    targets = {(target.project, target.name): target for target in found}
+    targets = await targets_of(connection, births)
     room = _Room(await child.counts(connection, [birth.run.id for birth in births]))
     new, begun = ChildColumns(), []
     for birth in births:
         try:
-            target = _allowed(birth, targets.get(birth.task))
+            target = _visible(birth, targets.get(birth.key))
             room.take(birth, target)
             _add(new, birth, target)
         except EffectError as refusal:
@@ -126,35 +97,44 @@ class _Room:
             raise EffectError(FAN_OUT_LIMIT, f"a run starts at most {MAX_CHILDREN} others", limit=MAX_CHILDREN)
         live = self._live.setdefault(target.uid, target.live_runs)
         if live >= MAX_LIVE_RUNS:
-            raise EffectError(FAN_OUT_LIMIT, f"tasks/{target.name} has {live} live runs", limit=MAX_LIVE_RUNS)
+            whose = f"tasks/{target.name} has" if target.name else f"{target.owner} has, without a task,"
+            raise EffectError(FAN_OUT_LIMIT, f"{whose} {live} live runs", limit=MAX_LIVE_RUNS)
         self._children[parent] = self._children.get(parent, 0) + 1
         self._live[target.uid] = live + 1
 
 
-def _allowed(birth: Birth, target: Target | None) -> Target:
-    """The task, when the run's owner may see and run it.
-
-    Raises:
-        EffectError: NOT_FOUND or DENIED.
-    """
+def _is_permitted(birth: Birth) -> bool:
+    """Whether the run's owner may start such runs, and the chain is not too long; else it is refused."""
     run = birth.run
     if run.depth >= MAX_DEPTH:
-        raise EffectError("DENIED", f"{MAX_DEPTH} runs stand before this one: the chain ends here")
-    if target is None or ("admin" not in run.scopes and target.owner != run.owner):
+        birth.refused = EffectError("DENIED", f"{MAX_DEPTH} runs stand before this one: the chain ends here")
+    elif birth.task and not granted(run.scopes, RUN_A_TASK, birth.task):
+        birth.refused = EffectError("DENIED", f"the task's owner may not run tasks/{birth.task}")
+    elif not birth.task and not granted(run.scopes, RUN_A_DOCUMENT):
+        birth.refused = EffectError("DENIED", "the task's owner may not run pipelines without a task")
+    return birth.refused is None
+
+
+def _visible(birth: Birth, target: Target | None) -> Target:
+    """What is to run, when the run's owner may see it.
+
+    Raises:
+        EffectError: NOT_FOUND, or why it is refused already.
+    """
+    if birth.refused is not None:
+        raise birth.refused
+    if target is None or ("admin" not in birth.run.scopes and target.owner != birth.run.owner):
         raise _gone(birth)
-    if not granted(run.scopes, RIGHT, target.name):
-        raise EffectError("DENIED", f"the task's owner may not run tasks/{target.name}")
     return target
 
 
 def _gone(birth: Birth) -> EffectError:
-    name = birth.task[1]
-    return EffectError("NOT_FOUND", f"there is no tasks/{name}", task=f"tasks/{name}")
+    return EffectError("NOT_FOUND", f"there is no tasks/{birth.task}", task=f"tasks/{birth.task}")
 
 
 def _overlap(birth: Birth, live_run: UUID | None) -> EffectError:
     live = {"live_run": f"runs/{live_run}"} if live_run else {}
-    message = f"tasks/{birth.task[1]} has a live run, and its overlap policy lets no other wait"
+    message = f"tasks/{birth.task} has a live run, and its overlap policy lets no other wait"
     return EffectError("TOOL_ERROR", message, reason="OVERLAP", **live)
 
 

@@ -13,6 +13,7 @@ from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SY
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
 from worker import children
+from worker.birth import Birth
 from worker.refusal import MAX_DEPTH, EffectError
 from worker.runs import HeldRun
 
@@ -149,7 +150,7 @@ def _conflict(deed: Deed) -> EffectError:
 
 
 async def _run_task(connection: Connection, deeds: Sequence[Deed]) -> None:
-    births = [children.Birth(deed.run, deed.step.path, deed.key, deed.step.tool, deed.given) for deed in deeds]
+    births = [Birth(deed.run, deed.step.path, deed.key, deed.step.tool, deed.given) for deed in deeds]
     await children.start(connection, births)
     for deed, birth in zip(deeds, births, strict=True):
         deed.outcome = birth.refused or {"run": f"runs/{birth.child}"}

@@ -10,7 +10,8 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
 from ordinaut.names import granted, idempotency_key
 from ordinaut.store import approval, child, due_work, wait
 from ordinaut.store.sql import Connection
-from worker.children import Birth, start
+from worker.birth import Birth
+from worker.children import start
 from worker.refusal import EffectError
 from worker.runs import HeldRun
 
@@ -56,6 +57,8 @@ async def _give_birth(connection: Connection, words: Sequence["LastWord"]) -> di
             tool=wish.tool,
             given=orjson.loads(wish.input),
             awaited=True,
+            pipeline=wish.pipeline.decode(),
+            tools=list(wish.tools),
         )
         for word in words
         for wish in word.waits

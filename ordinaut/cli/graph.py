@@ -79,6 +79,12 @@ def _steps(value: Any) -> list[Mapping[str, Any]]:
 def _blocks(step: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if _steps(step.get("do")):
         yield "", step["do"]
+    given = step.get("with")
+    if step.get("uses") == "orchestrator.run_pipeline" and isinstance(given, Mapping):
+        document = given.get("pipeline")
+        steps = document.get("steps") if isinstance(document, Mapping) else document
+        if _steps(steps):
+            yield "", steps
     branches = step.get("branches")
     if isinstance(branches, Mapping):
         yield from ((str(name), steps) for name, steps in branches.items())

@@ -6,7 +6,7 @@ wait locks the row of the waiting run first.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from ordinaut.store import due_work
@@ -27,6 +27,16 @@ class Target:
     owner: str
     version: int
     live_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Under which rules a run runs; `run_policy` is JSON, as far as documents without a task take it over."""
+
+    priority: int
+    max_losses: int
+    run_timeout: timedelta
+    run_policy: str
 
 
 @dataclass(slots=True)
@@ -62,6 +72,12 @@ async def targets(connection: Connection, names: Sequence[tuple[str, str]], coun
     projects, tasks = [project for project, _ in names], [name for _, name in names]
     rows = await SQL.targets.rows(connection, projects=projects, names=tasks, count_to=count_to)
     return [Target(**row) for row in rows]
+
+
+async def rules(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, Rules]:
+    """The rules of those live runs."""
+    rows = await SQL.rules.rows(connection, runs=list(runs))
+    return {row["id"]: Rules(*(row[name] for name in Rules.__slots__)) for row in rows}
 
 
 async def counts(connection: Connection, parents: Sequence[UUID]) -> dict[UUID, int]:

@@ -13,6 +13,13 @@ SELECT t.project, t.name, t.uid, t.owner, t.version,
 FROM (SELECT DISTINCT project, name FROM unnest(:projects::text[], :names::text[]) AS n (project, name)) AS named
 JOIN task AS t ON t.project = named.project AND t.name = named.name AND t.delete_time IS NULL;
 
+-- query rules: Under which rules some live runs run; of their policies what a document without a task takes over.
+SELECT d.id, d.priority, d.max_losses, d.run_timeout,
+  (CASE WHEN v.run_policy ? 'retry' THEN jsonb_build_object('retry', v.run_policy -> 'retry') ELSE '{}' END)::text
+    AS run_policy
+FROM due_work AS d JOIN task_version AS v ON v.task = d.task AND v.version = d.task_version
+WHERE d.id = ANY(:runs::uuid[]);
+
 -- query counts: How many children some runs have had.
 SELECT parent, count(*) AS children FROM run_child WHERE parent = ANY(:parents::uuid[]) GROUP BY parent;
 

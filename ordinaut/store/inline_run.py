@@ -38,6 +38,14 @@ async def enqueue(
     start_time: datetime | None,
 ) -> None:
     """Queues a run of `definition`, whose params and schedule are not looked at; inside a transaction."""
+    holder, version = await keep(connection, project=project, owner=owner, definition=definition)
+    await SQL.enqueue.value(
+        connection, holder=holder, version=version, run=run, params=params_json, start_time=start_time
+    )
+
+
+async def keep(connection: Connection, *, project: str, owner: str, definition: Definition) -> tuple[UUID, int]:
+    """Stores a document among those that `owner` runs without a task; the holder's uid and the document's version."""
     holder, version = holder_of(project, owner), _version(definition)
     await SQL.create_holder.run(connection, holder=holder, project=project, owner=owner)
     await SQL.create_version.run(
@@ -53,9 +61,7 @@ async def enqueue(
         run_timeout=definition.run_timeout,
         start_deadline=definition.start_deadline,
     )
-    await SQL.enqueue.value(
-        connection, holder=holder, version=version, run=run, params=params_json, start_time=start_time
-    )
+    return holder, version
 
 
 def _version(definition: Definition) -> int:

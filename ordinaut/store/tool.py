@@ -86,3 +86,8 @@ async def named(connection: Connection, project: str, names: Sequence[str]) -> N
     """What checking a pipeline that uses `names` needs."""
     row = await SQL.named.row(connection, project=project, names=list(names))
     return NamedTools(**row)
+
+
+async def missing(connection: Connection, project: str, names: Sequence[str]) -> list[str]:
+    """Those of the names that no tool has."""
+    return [row["name"] for row in await SQL.missing.rows(connection, project=project, names=list(names))]

@@ -43,3 +43,8 @@ SELECT
     WHERE project IN (:project, '_') AND name = ANY(:names::text[] || ARRAY(
       SELECT definition #>> '{lookup,uses}' FROM tool WHERE project = :project AND name = ANY(:names)))
   ) AS definitions;
+
+-- query missing: Names that neither a tool of the project nor one of the system has.
+SELECT n.name FROM unnest(:names::text[]) AS n (name)
+WHERE NOT EXISTS (SELECT FROM tool AS t WHERE t.project IN (:project, '_') AND t.name = n.name)
+ORDER BY n.name;

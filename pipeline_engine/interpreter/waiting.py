@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.expressions.bounds import measure
 from ordinaut.expressions.times import format_moment, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
@@ -20,7 +21,8 @@ from pipeline_engine.interpreter.approval import outcome, subject_hash
 from pipeline_engine.interpreter.signals import Attempt
 from pipeline_engine.journal import FAILED, WAITING
 from pipeline_engine.language.approval import APPROVAL
-from pipeline_engine.language.children import RUN_TASK
+from pipeline_engine.language.children import RUN_PIPELINE, RUN_TASK
+from pipeline_engine.language.computed import computed_document, normalised, tools_of
 from pipeline_engine.language.moments import read_moment
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.schemas import schema_problems
@@ -32,6 +34,8 @@ TIMER = "orchestrator.wait"
 EVENT = "orchestrator.wait_event"
 MOMENTS = ("until", "publish_time", "time")
 """Where the outputs of these tools say when the wait was over."""
+CHECK_FUEL = 30
+"""What each element of a document costs that is held against the language; about a microsecond each."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
@@ -59,7 +63,7 @@ def heard(strand: "Strand", tool: str, output: Any) -> None:
 
     What happens while another run is waited for is news afterwards.
     """
-    if tool == RUN_TASK:
+    if tool in (RUN_TASK, RUN_PIPELINE):
         return
     moment = read_moment(next(output[key] for key in MOMENTS if key in output))
     if moment is not None:
@@ -87,6 +91,8 @@ def _rendered(strand: "Strand", step: StepPlan, path: str) -> Wait | Failure:
         return found
     wish = Wait(path=path, tool=step.uses, input=found.body)
     try:
+        if step.uses == RUN_PIPELINE:
+            return _inner(strand, wish, found.value["pipeline"])
         FILL[step.uses](wish, found.value, strand.heard_us)
     except _UnreadableError as error:
         return Failure(VALIDATION_INPUT, error.message, pointer=f"/{error.key}")
@@ -131,6 +137,17 @@ def _fill_approval(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
         wish.deadline_ms = milliseconds(given, "expires_in")
     for pointer, message in schema_problems(given.get("answer_schema", True)):
         raise _UnreadableError(f"answer_schema{pointer}", message)
+
+
+def _inner(strand: "Strand", wish: Wait, value: Any) -> Wait | Failure:
+    """A run of the document that the step has got."""
+    strand.run.account.spend(CHECK_FUEL * measure(value)[1])
+    document = computed_document(value)
+    if isinstance(document, Failure):
+        return document
+    wish.kind, wish.pipeline = "CHILD", normalised(document)
+    wish.tools.extend(tools_of(document))
+    return wish
 
 
 def _fill_child(wish: Wait, _given: dict[str, Any], _heard_us: int) -> None:

@@ -6,17 +6,17 @@ from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import APPROVAL, check_approval
-from pipeline_engine.language.children import awaits_child, check_child
+from pipeline_engine.language.children import awaits_child, check_child, own_input, written_pipeline
 from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.inputs import check_input
 from pipeline_engine.language.moments import check_wait
+from pipeline_engine.language.parse import read_document
 from pipeline_engine.language.references import Names, check_condition, check_value
 from pipeline_engine.language.scope import Scope, is_bounded
 from pipeline_engine.tools.definition import UNSAFE
 from pipeline_engine.tools.lookup_check import lookup_problem
 
-LATER_TOOLS = frozenset({"run_pipeline"})
 TIMER = "orchestrator.wait"
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
 WAITING = frozenset({TIMER, "orchestrator.wait_event", APPROVAL})
@@ -85,12 +85,22 @@ class _Checker:
             scope = scope.looping(bounded=is_bounded(step.foreach))
             names = replace(names, in_loop=True)
         if step.uses:
-            check_value(step.input, step.place.key("with"), names, self.findings)
+            check_value(own_input(step), step.place.key("with"), names, self.findings)
             self._tool(step)
+            self._inner(step)
             check_approval(step, names, self.findings)
         self._block(step, scope)
         if step.handlers:
             self.sequence(step.handlers, around.seeing((*step.names, *step.inner_names)).handling())
+
+    def _inner(self, step: Step) -> None:
+        """The pipeline that the step runs, where it is written: a document of its own, with params of its own."""
+        written = written_pipeline(step)
+        if written is None:
+            return
+        document = read_document(written, step.place.key("with").key("pipeline"), self.findings)
+        if document is not None:
+            check(document, replace(self.surroundings, params=(), params_closed=False), self.findings)
 
     def _foreach(self, step: Step, names: Names, scope: Scope) -> None:
         place = step.place.key("foreach")
@@ -173,10 +183,7 @@ class _Checker:
 
     def _unknown_tool(self, step: Step) -> None:
         where = step.place.key("uses")
-        namespace, _, word = step.uses.rpartition(".")
-        if namespace == "orchestrator" and word in LATER_TOOLS:
-            self.findings.problem(where, f"{step.uses} is not in this version", ErrorReason.UNKNOWN_TOOL)
-            return
+        word = step.uses.rpartition(".")[2]
         same_word = [name for name in self.tool_names if name.rpartition(".")[2] == word]
         near = same_word[0] if len(same_word) == 1 else nearest(step.uses, self.tool_names)
         if near is None:

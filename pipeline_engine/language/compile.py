@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import Expression, ExpressionError, compile_expression
-from pipeline_engine.language.children import awaits_child
+from pipeline_engine.language.children import awaits_child, input_template
 from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import parse
@@ -75,7 +75,9 @@ class _Compiler:
             return self._block(step)
         tool = self.tools.get(step.uses)
         kind = self._kind(step, tool)
-        return self._use(step, tool, kind, self._template(step.input))
+        template = input_template(step)
+        self._note(template.expressions)
+        return self._use(step, tool, kind, template)
 
     def _use(self, step: Step, tool: Tool | None, kind: Kind, template: Template) -> StepPlan:
         """A step that calls a tool."""

@@ -20,20 +20,23 @@ MAX_PIPELINE_TIMEOUT_SECONDS = 30 * 86_400.0
 def parse(text: bytes, findings: Findings) -> Document | None:
     """Reads a document of at most 1 MiB; None when nothing of it can be used."""
     value = _read_json(text, findings)
-    if value is None:
-        return None
-    place, params = Place(), None
+    return None if value is None else read_document(value, Place(), findings)
+
+
+def read_document(value: Any, place: Place, findings: Findings) -> Document | None:
+    """Reads a document that is a part of another, or all there is; None when nothing of it can be used."""
+    params = None
     if isinstance(value, dict) and isinstance(value.get("payload"), dict) and "steps" not in value:
         value, place = value["payload"], place.key("payload")
         params = value.get("params")
-    if place.field and isinstance(value, dict) and "pipeline" in value:
-        value, place = value["pipeline"], place.key("pipeline")
+        if "pipeline" in value:
+            value, place = value["pipeline"], place.key("pipeline")
     if isinstance(value, list):
         return Document(place, read_steps(value, place, findings), params=params)
     if not isinstance(value, dict):
         findings.problem(place, "a pipeline is an object with `steps`, or a list of steps")
         return None
-    return _read_document(value, place, params, findings)
+    return _read_object(value, place, params, findings)
 
 
 def _read_json(text: bytes, findings: Findings) -> Any:
@@ -56,7 +59,7 @@ def _read_json(text: bytes, findings: Findings) -> Any:
     return value
 
 
-def _read_document(value: dict[str, Any], place: Place, params: Any, findings: Findings) -> Document:
+def _read_object(value: dict[str, Any], place: Place, params: Any, findings: Findings) -> Document:
     refuse_unknown_keys(value, ACCEPTED_DOCUMENT_KEYS, DOCUMENT_ALIASES, place, findings)
     _check_version(value, place, findings)
     steps: tuple[Step, ...] = ()

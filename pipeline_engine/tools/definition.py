@@ -40,6 +40,7 @@ BUILT_IN_KINDS: Mapping[str, Kind] = {
     "orchestrator.wait_event": Kind.WAIT,
     "orchestrator.request_approval": Kind.WAIT,
     "orchestrator.run_task": Kind.EFFECT,
+    "orchestrator.run_pipeline": Kind.WAIT,
 }
 PURE = frozenset({Kind.SET, Kind.FAIL, Kind.STOP, Kind.UNKNOWN, Kind.DENIED})
 """Calls that touch nothing: repeating them after a crash gives the same."""

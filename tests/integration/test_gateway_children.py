@@ -12,6 +12,7 @@ from ordinaut.store.hints import Hints
 from ordinaut.v1.run_pb2 import Run, Wait
 from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, ListRunsRequest, WatchRunRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
+from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
 from scheduler.children import Children
 from tests.integration.gateway_system import GatewaySystem, a_task, finished, gateway_system, refusal, working
 
@@ -137,6 +138,73 @@ async def test_a_chain_of_runs_ends_after_eight_links(system: GatewaySystem, dat
             [child] = await children(system, name)
             name, links = child.name, links + 1
     assert (links, run.error.code) == (8, "DENIED")
+
+
+def running(document: Any, **given: Any) -> dict[str, Any]:
+    return {"id": "p", "uses": "orchestrator.run_pipeline", "with": {"pipeline": document, **given}}
+
+
+INNER = {"steps": [{"id": "x", "uses": "orchestrator.set", "with": {"n": "${params.n}"}}], "output": "${steps.x.n}"}
+
+
+async def test_a_step_runs_a_pipeline_that_is_written_or_computed(system: GatewaySystem, database_url: str) -> None:
+    """As a run of its own, under the rules of its parent."""
+    plan = {"id": "plan", "uses": "orchestrator.set", "with": {"n": 7, "plan": "${params.plan}"}}
+    written = inline(running(INNER, params={"n": 3}), output="${steps.p}")
+    written.run_policy.priority = 2
+    computed = inline(plan, running("${steps.plan.plan}", params={"n": "${steps.plan.n}"}), output="${steps.p}")
+    json_format.ParseDict({"plan": INNER}, computed.params)
+    async with going_on(system, database_url):
+        runs = [await system.admin.runs.CreateRun(one) for one in (written, computed)]
+        ended = [await finished(system.admin, run.name) for run in runs]
+    assert [run.output.number_value for run in ended] == [3.0, 7.0]
+    [child] = await children(system, runs[0].name)
+    assert (child.kind, child.task, child.task_version, child.parent) == (Run.CHILD, "", 0, runs[0].name)
+    async with system.database.connection() as connection:
+        kept = await connection.fetch("SELECT priority FROM task_version WHERE pipeline ->> 'output' = '${steps.x.n}'")
+    assert sorted(row["priority"] for row in kept) == [2, 5]
+
+
+async def test_a_computed_pipeline_has_the_rights_of_its_parent(system: GatewaySystem, database_url: str) -> None:
+    """A tool that there is not is told before it runs, one that the owner may not call by the step that calls it."""
+    tool = {"tool_id": "mail.send", "tool": {"http": {"url": "http://example.com/"}}}
+    await system.admin.tools.CreateTool(json_format.ParseDict(tool, CreateToolRequest()))
+    agent = await system.agent("someone", "runs:write", "runs:read")
+    request = inline(running("${params.plan}"))
+    errors = []
+    async with going_on(system, database_url):
+        for uses in ("mail.sendd", "mail.send"):
+            json_format.ParseDict({"plan": [{"id": "x", "uses": uses}]}, request.params)
+            run = await agent.runs.CreateRun(request)
+            errors.append(json_format.MessageToDict((await finished(agent, run.name)).error))
+    assert (errors[0]["code"], errors[0]["details"]) == ("VALIDATION_INPUT", {"tools": ["mail.sendd"]})
+    assert (errors[1]["code"], errors[1]["details"]["error"]["code"]) == ("TOOL_ERROR", "DENIED")
+
+
+async def test_a_written_pipeline_is_checked_when_it_is_saved(system: GatewaySystem) -> None:
+    """Its tools are looked up and its owner's rights asked as if it were a part of the whole."""
+    tool = {"tool_id": "mail.send", "tool": {"http": {"url": "http://example.com/"}}}
+    await system.admin.tools.CreateTool(json_format.ParseDict(tool, CreateToolRequest()))
+    assert await system.admin.runs.CreateRun(inline(running([{"id": "x", "uses": "mail.send"}])))
+    refused = await refusal(system.admin.runs.CreateRun(inline(running([{"id": "x", "uses": "mail.sendd"}]))))
+    assert (refused.fields, refused.fixes) == (["pipeline.steps[0].with.pipeline[0].uses"], 1)
+    agent = await system.agent("someone", "runs:write")
+    refused = await refusal(agent.runs.CreateRun(inline(running([{"id": "x", "uses": "mail.send"}]))))
+    assert (refused.reason, refused.fields) == ("MISSING_SCOPE", ["pipeline.steps[0].with.pipeline[0].uses"])
+    caller = await system.agent("caller", "tools:call", "runs:read")
+    assert (await refusal(caller.tools.CallTool(call(INNER)))).code == "PERMISSION_DENIED"
+
+
+def call(document: Any) -> CallToolRequest:
+    given = {"pipeline": document, "params": {"n": "${params.n}"}}
+    return json_format.ParseDict({"name": "tools/orchestrator.run_pipeline", "input": given}, CallToolRequest())
+
+
+async def test_a_pipeline_is_called_as_a_tool(system: GatewaySystem, database_url: str) -> None:
+    """Its placeholders are its own; the params are what they are."""
+    async with going_on(system, database_url):
+        run = await system.admin.tools.CallTool(call(INNER))
+    assert (run.state, run.output.string_value) == (Run.SUCCEEDED, "${params.n}")
 
 
 async def test_who_may_not_run_a_task_cannot_save_a_step_that_does(system: GatewaySystem) -> None:

@@ -27,6 +27,7 @@ steps:
     if: "length(steps.agenda.events) > 0"
     do: [{id: a, uses: weather.forecast}, {id: b, uses: mail.send}]
   - {id: report, uses: orchestrator.run_task, with: {task: tasks/report, wait: true}}
+  - {id: inner, uses: orchestrator.run_pipeline, with: {pipeline: [{id: deep, uses: a.b}]}}
   - {id: both, branches: {x: [{id: c, uses: a.c}], y: [{id: d, uses: a.d}]}}
 on_error:
   - {id: tell, uses: orchestrator.emit}
@@ -97,7 +98,7 @@ def test_graph_draws_steps_blocks_and_handlers(cli: Cli, gateway: Gateway, file:
     assert 'n3["all<br/>for each of steps.agenda.events"]' in result.out
     assert "n1 -. on error .-> n2" in lines
     assert 'n1 -->|"length(steps.agenda.events) #gt; 0"| n3' in lines
-    assert lines.count("end") == sum(line.startswith("subgraph") for line in lines) == 4
+    assert lines.count("end") == sum(line.startswith("subgraph") for line in lines) == 5
     assert "failed{{failed}}" in lines
     assert "report<br/>orchestrator.run_task<br/>waits for tasks/report" in result.out
 

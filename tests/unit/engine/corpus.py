@@ -202,10 +202,11 @@ SEVERAL: dict[str, Any] = {
     "several_in_branches": pipeline(
         {"id": "both", "parallel": [{"id": "X", "uses": SET}, {"id": "Y", "uses": SET}], "retry": 2}
     ),
+    "computed_wait": pipeline(step("a", "orchestrator.run_task", input={"task": "x", "wait": "${params.x}"})),
 }
 HOPELESS: dict[str, Any] = {
     "empty": pipeline(),
-    "later_tool": pipeline(step("a", "orchestrator.run_pipeline", input={"pipeline": []})),
+    "inner_pipeline": pipeline(step("a", "orchestrator.run_pipeline", input={"pipeline": {"step": []}})),
     "two_actions": pipeline({"id": "a", "uses": SET, "do": [step("b")]}),
     "no_such_tool": pipeline(step("a", "zzz.qqq")),
     "reference_to_itself": pipeline(step("a", input={"x": "${steps.a}"})),

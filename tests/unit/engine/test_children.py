@@ -157,3 +157,63 @@ def test_params_that_nobody_has_checked_are_checked_before_the_first_step() -> N
     assert refusal(RunStart(params=b'{"n": "x"}')) is None
     start.journal.add(path="a")
     assert refusal(start) is None
+
+
+INNER = {"steps": [step("x", input={"n": "${params.n}"})], "output": "${steps.x.n}"}
+
+
+def inner(name: str, document: Any, **given: Any) -> dict[str, Any]:
+    return step(name, "orchestrator.run_pipeline", input={"pipeline": document, **given})
+
+
+def test_a_written_pipeline_keeps_its_placeholders() -> None:
+    """They are those of the run to be; the params are rendered here."""
+    world = World(pipeline(inner("a", INNER, params={"n": "${params.m}"}), output="${steps.a}"), params={"m": 7})
+    ending = suspended(world)
+    [wait] = ending.waits
+    assert (wait.kind, list(wait.tools)) == ("CHILD", ["orchestrator.set"])
+    assert orjson.loads(wait.pipeline)["output"] == "${steps.x.n}"
+    assert orjson.loads(wait.input) == {"pipeline": INNER, "params": {"n": 7}}
+    world._wait(ending, comes=False)
+    end(world, "a", 7)
+    assert world.run().output == b"7"
+
+
+def test_a_computed_pipeline_is_no_template_here() -> None:
+    """What an earlier step gave runs as it is; a bare list of steps is a pipeline too."""
+    for document in (INNER, INNER["steps"]):
+        world = World(pipeline(inner("a", "${params.plan}")), params={"plan": document})
+        [wait] = suspended(world).waits
+        assert orjson.loads(wait.pipeline)["steps"][0]["with"] == {"n": "${params.n}"}
+
+
+def test_a_computed_pipeline_that_is_wrong_fails_with_every_problem() -> None:
+    plan = {"steps": [step("x", input={"n": "${steps.y}"}), {"id": "z", "use": "a.b"}], "more": 1}
+    error = error_of(World(pipeline(inner("a", "${params.plan}")), params={"plan": plan}).run())
+    assert (error["code"], error["pointer"], error["step"]) == ("VALIDATION_INPUT", "/pipeline", "a")
+    assert {one["field"] for one in error["details"]["problems"]} >= {"more", "steps[0].with.n", "steps[1].use"}
+    for wrong in ("text", 7, None):
+        failed = World(pipeline(inner("a", "${params.plan}")), params={"plan": wrong}).run()
+        assert error_of(failed)["code"] == "VALIDATION_INPUT"
+
+
+def test_a_computed_pipeline_costs_what_checking_it_costs() -> None:
+    """No run keeps the engine from others by it."""
+    plan = {"steps": [step(f"x{n}", input={"n": [1] * 50}) for n in range(900)]}
+    error = error_of(World(pipeline(inner("a", "${params.plan}")), params={"plan": plan}).run())
+    assert error["code"] == "PAYLOAD_TOO_LARGE"
+
+
+def test_a_written_pipeline_is_checked_with_the_rest() -> None:
+    """At its place, with repairs, against tools and names of its own; also one inside of another."""
+    document = {"steps": [step("x", "orchestrator.sett"), step("y", input={"n": "${steps.outer}"})]}
+    found = checked(pipeline(step("outer"), inner("a", document)))
+    assert [(one.field, one.HasField("fix")) for one in found.violations] == [
+        ("steps[1].with.pipeline.steps[0].uses", True),
+        ("steps[1].with.pipeline.steps[1].with.n", False),
+    ]
+    assert found.violations[0].fix.operations[0]["path"] == "/steps/1/with/pipeline/steps/0/uses"
+    deep = checked(pipeline(inner("a", {"steps": [inner("b", [step("x", "no.tool")])]})))
+    assert [one.field for one in deep.violations] == ["steps[0].with.pipeline.steps[0].with.pipeline[0].uses"]
+    assert not checked(pipeline(inner("a", INNER), inner("b", "${params.plan}"))).violations
+    assert [one.field for one in checked(pipeline(inner("a", "text"))).violations] == ["steps[0].with.pipeline"]

@@ -62,7 +62,6 @@ def test_problems_of_a_wrapped_document_name_their_place_in_what_was_sent() -> N
         (pipeline(step("a", condition="x" * 5000)), "steps[0].if", "TOO_LARGE"),
         (pipeline(step("a", condition="(" * 300 + "a" + ")" * 300)), "steps[0].if", "TOO_LARGE"),
         (pipeline(step("a", condition="!" * 300 + "a")), "steps[0].if", "TOO_LARGE"),
-        (pipeline(step("a", "orchestrator.run_pipeline")), "steps[0].uses", "UNKNOWN_TOOL"),
         (pipeline(step("a", "zzz.qqq")), "steps[0].uses", "UNKNOWN_TOOL"),
         (pipeline(step("a", "orchestrator.emit", input={})), "steps[0].with", "TOOL_INPUT_INVALID"),
         (pipeline(step("a", needs_approval=True)), "steps[0].needs_approval", "INVALID_PIPELINE"),

@@ -28,7 +28,7 @@ from pipeline_engine.requests import (
 )
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
-CHILDREN = frozenset({"orchestrator.run_task"})
+CHILDREN = frozenset({"orchestrator.run_task", "orchestrator.run_pipeline"})
 NOW_US = 1_800_000_000_000_000
 
 

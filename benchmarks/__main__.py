@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import engine, latency, rest, schedules, startup, throughput, triggers
+from benchmarks import backfill, engine, latency, rest, schedules, startup, throughput, triggers
 from benchmarks.targets import Row
 
 RESULTS = Path(__file__).parent / "results"
@@ -28,6 +28,7 @@ PARTS: Mapping[str, Callable[[Path], Awaitable[list[Row]]]] = {
     "startup": startup.measure,
     "engine": engine.rows,
     "triggers": triggers.rows,
+    "backfill": backfill.rows,
     "schedules": schedules.rows,
 }
 

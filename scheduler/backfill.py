@@ -7,7 +7,9 @@ that each instant is dealt with once, whoever is killed when.
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from ordinaut.store import backfill
 from ordinaut.store.backfill import RunColumns
@@ -22,6 +24,7 @@ from scheduler.schedule import CompiledSchedule
 from scheduler.stretch import Due, Stretch, behind, newest_first, oldest_first
 
 log = get_logger()
+Place = tuple[UUID, datetime]  # a backfill and its position
 LEAST, MOST = 64, 1000  # instants that one turn looks at
 LOOK_AHEAD = 4  # for each run that may be queued: the others were run before
 
@@ -32,6 +35,7 @@ class Backfill:
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
+        self._ahead: tuple[Place, asyncio.Task[Stretch]] | None = None
 
     async def turn(self) -> bool:
         """One stretch of the backfill that has waited longest; True when there was one."""
@@ -40,7 +44,7 @@ class Backfill:
         if row is None:
             return False
         try:
-            stretch = await asyncio.to_thread(stretch_of, row)
+            stretch = await self._stretch(row)
             enqueued = await self._database.repeat(lambda connection: _enqueue(connection, row, stretch))
         except STORE_FAILURES:
             raise
@@ -52,11 +56,30 @@ class Backfill:
             self._hints.send(WORK, OUTBOX)
         return True
 
+    async def _stretch(self, row: Record) -> Stretch:
+        """What a backfill looks at next; while its runs are queued, what it would look at then is worked out."""
+        ahead, self._ahead = self._ahead, None
+        known = ahead is not None and ahead[0] == (row["uid"], row["position"])
+        stretch = await ahead[1] if ahead and known else await asyncio.to_thread(stretch_of, row)
+        if not stretch.whole and len(stretch.due) < row["parallelism"] - row["live"]:
+            position = behind(stretch.due[-1].instant.time, newest=row["newest_first"])
+            following = {**row, "position": position, "live": row["live"] + len(stretch.due)}
+            work = asyncio.create_task(asyncio.to_thread(stretch_of, following))
+            work.add_done_callback(_looked_at)
+            self._ahead = (row["uid"], position), work
+        return stretch
+
     async def _set_aside(self, row: Record, defect: Exception) -> None:
         log.error("backfill_set_aside", task=str(row["task"]), backfill=str(row["uid"]), failure=str(defect))
         async with self._database.transaction() as connection:
             reason = f"could not go on: {str(defect) or type(defect).__name__}"
             await backfill.set_aside(connection, backfill=row["uid"], reason=reason)
+
+
+def _looked_at(work: "asyncio.Task[Stretch]") -> None:
+    """What failed ahead of its turn fails again in its turn, and is told then."""
+    if not work.cancelled():
+        work.exception()
 
 
 def stretch_of(row: Any) -> Stretch:

@@ -112,10 +112,11 @@ LEFT JOIN LATERAL (
     SELECT r.run FROM family AS f JOIN run_retry AS r ON r.retry_of = f.run
   )
   SELECT
-    bool_and(r.id IS NOT NULL AND r.start_time IS NULL) AS never_started,
+    bool_and(r.state IS NOT NULL AND r.start_time IS NULL) AS never_started,
     (array_agg(r.state ORDER BY f.run DESC))[1] AS last_state
   FROM family AS f
-  LEFT JOIN run AS r ON r.id = f.run
+  -- The limit keeps the planner, who takes families for large, from reading all of history.
+  LEFT JOIN LATERAL (SELECT e.state, e.start_time FROM run AS e WHERE e.id = f.run LIMIT 1) AS r ON true
 ) AS fate ON o.run IS NOT NULL AND :reprocess <> 'ALL'
 ORDER BY a.place;
 
@@ -137,7 +138,7 @@ WITH wanted AS MATERIALIZED (
   JOIN backfill AS b ON b.uid = :backfill
   JOIN task AS t ON t.uid = b.task
   JOIN task_version AS v ON v.task = b.task AND v.version = b.task_version
-  LEFT JOIN occurrence AS o ON w.known AND o.task = b.task AND o.key = w.key
+  LEFT JOIN occurrence AS o ON o.task = b.task AND o.key = CASE WHEN w.known THEN w.key END
   CROSS JOIN (SELECT clock_now() AS now) AS clock
 ),
 -- include due_work.queue

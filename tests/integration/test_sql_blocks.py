@@ -1,11 +1,12 @@
 """Every statement of the store, as PostgreSQL sees it."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 
-from ordinaut.store import cursor, due_work, lease
+from ordinaut.store import backfill, cursor, due_work, lease
 from ordinaut.store.sql import FOLDER, Queries, Query
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, settle
@@ -97,3 +98,22 @@ async def test_what_is_asked_again_and_again_never_reads_the_whole_queue(rig: Ri
     for query in (*often, queue["seconds_to_promotion"], lease.SQL.forget_expired, lease.SQL.give_up):
         nodes = await _explained(rig, query, lease=holder, batch=200)
         assert not _reads_the_whole_queue(nodes), query.name
+
+
+async def test_a_backfill_reads_the_runs_that_it_asks_about_and_no_others(rig: Rig) -> None:
+    task, begin = await rig.task({"interval": "60s"}), rig.now
+    instants = [begin + minute * timedelta(minutes=1) for minute in range(100)]
+    holder = await rig.lease(10**7)
+    await rig.queue(3_000)
+    while claimed := await rig.claim(holder, 1000):
+        await rig.complete(holder, *claimed, state="FAILED")
+    await rig.execute(
+        "INSERT INTO occurrence (project, task, key, trigger, instant, outcome, run, create_time) "
+        "SELECT 'default', $1, 'k' || place, 't0', $2::timestamptz + place * interval '1 minute', 'ENQUEUED', id, $2 "
+        "FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM run LIMIT 100) AS ran", task, begin,
+    )  # fmt: skip
+    await rig.execute("ANALYZE run")
+    asked = {"task": task, "reprocess": "FAILED", "accounted": instants[-1], "instants": instants, "keys": ["x"] * 100}
+    nodes = await _explained(rig, backfill.SQL.examine, **asked)
+    indexes = {node["Index Name"] for node in nodes if str(node.get("Index Name")).startswith("run_2")}
+    assert 100 <= sum(_rows_read(nodes, index) for index in indexes) <= 200

@@ -5,6 +5,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from ordinaut.client import Client
 from ordinaut.client.resume import Patience, repeated
 from ordinaut.v1.agent_pb2 import Agent
@@ -16,13 +18,19 @@ from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, run_task, until_waiting
 from tests.acceptance.tool_server import ToolServer
 
-ASKED = {"message": "Do it?", "assignees": ["boss"], "expires_in": "10m"}
+ASKED = {"message": "Do it?", "assignees": ["boss"], "expires_in": "90d"}
+AHEAD = """
+CREATE OR REPLACE FUNCTION clock_now() RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+  RETURN clock_timestamp() + interval '{} days';
+END $$
+"""
 
 
 def pipeline() -> dict[str, Any]:
     """A question that nobody answers, and a call that waits to be approved."""
     call = {"id": "call", "uses": "work.step", "with": {"run": "${run.name}", "step": "at ${now}"}, "retry": 20}
-    ignored = {"id": "ignored", "uses": "orchestrator.request_approval", "with": {**ASKED, "expires_in": "10s"}}
+    ignored = {"id": "ignored", "uses": "orchestrator.request_approval", "with": {**ASKED, "expires_in": "30d"}}
     branches = {"one": [{**call, "needs_approval": ASKED}], "other": [ignored]}
     return {"version": 1, "steps": [{"id": "both", "branches": branches}], "output": "${steps.both.other.status}"}
 
@@ -33,6 +41,15 @@ async def boss_of(system: SystemUnderTest, client: Client) -> Client:
     await client.agents.CreateAgent(CreateAgentRequest(agent_id="boss", agent=Agent(scopes=scopes)))
     token = await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent="agents/boss"))
     return Client(system.said["grpc"], token.secret)
+
+
+async def move_clock(system: SystemUnderTest, days: int) -> None:
+    """Puts the database's clock ahead; to the workers their leases seem to have ended meanwhile."""
+    connection = await asyncpg.connect(system.said["database_url"])
+    try:
+        await connection.execute(AHEAD.format(days))
+    finally:
+        await connection.close()
 
 
 async def answer(boss: Client, approval: str, choice: str) -> Approval:
@@ -55,7 +72,11 @@ async def test_it_is_answered_whatever_was_killed(tmp_path: Path) -> None:
             assert {wait.kind for wait in run.waits} == {Wait.APPROVAL}
             for service in ("worker", "pipeline_engine", "scheduler", "gateway"):
                 await system.kill(service)
-            await until_waiting(client, name, "both.one.call.approval")  # the other one has expired meanwhile
+            await move_clock(system, days=29)
+            await system.kill("scheduler")
+            assert len(await pending(boss)) == 2
+            await move_clock(system, days=30)
+            await until_waiting(client, name, "both.one.call.approval")  # nobody has answered the other one
             [question] = await pending(boss)
             killing = asyncio.create_task(system.kill("gateway"))
             given = await answer(boss, question.name, "approve")

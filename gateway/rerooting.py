@@ -29,6 +29,11 @@ def join(root: str, field: str) -> str:
     return f"{root}{field}" if field.startswith("[") else f"{root}.{field}"
 
 
+def pointer_of(path: str) -> str:
+    """The JSON pointer to what stands at a path such as `steps[0].with`."""
+    return path and "/" + INDEX.sub(r"/\1", path).replace(".", "/").removeprefix("/")
+
+
 def _rerooted(violation: violation_pb2.Violation, root: str) -> Violation:
     fix = violation.fix if violation.HasField("fix") else None
     field = join(root, violation.field)
@@ -41,7 +46,7 @@ def _placed(violation: Violation, field: str, root: str) -> Violation:
 
 
 def _moved(repair: Repair, root: str) -> Repair:
-    prefix = root and "/" + INDEX.sub(r"/\1", root).replace(".", "/")
+    prefix = pointer_of(root)
     operations = [
         {key: prefix + str(value) if key in POINTERS else value for key, value in operation.items()}
         for operation in repair.operations

@@ -1,7 +1,7 @@
 """Checks a task before it is stored: fields here, the schedule by the scheduler, the pipeline by an engine."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from gateway.coming import decided
 from gateway.fields import DESCRIPTION_MAX, DISPLAY_NAME_MAX, Problems
 from gateway.peers import PREVIEW_SECONDS, Engines, Scheduler
-from gateway.rerooting import join, reroot
+from gateway.rerooting import join, reroot, under
 from gateway.run_policy import (
     DEFAULT_MAX_LOSSES,
     DEFAULT_PRIORITY,
@@ -23,6 +23,7 @@ from gateway.run_policy import (
     run_timeout_of,
     span_of,
 )
+from gateway.task_links import missing_tasks
 from gateway.tool_use import callable_names, require_rights, tool_uses
 from gateway.values import timestamp, to_json, to_python
 from ordinaut.errors import OrdinautError, Violation
@@ -66,9 +67,19 @@ class TaskCheck:
         self._engines = engines
 
     async def check(
-        self, task: Task, problems: Problems, *, project: str, rights: frozenset[str], stored: bool = False
+        self,
+        task: Task,
+        problems: Problems,
+        *,
+        project: str,
+        name: str,
+        owner: str,
+        rights: frozenset[str],
+        stored: bool = False,
     ) -> CheckedTask:
-        """Checks a task's definition; `rights` are its owner's scopes, `stored` says that its schedule is not new.
+        """Checks the definition of the task to be called `name`, which may be empty.
+
+        `rights` are its owner's scopes, `stored` says that its schedule is not new.
 
         Raises:
             InvalidArgumentError: with every problem, those in `problems` included.
@@ -83,6 +94,7 @@ class TaskCheck:
         problems.extend(_pipeline_problems(pipeline, "task"))
         problems.check()
         require_rights(rights, document, "task.pipeline")
+        lost = await missing_tasks(self._database, document, project=project, owner=owner, rights=rights, itself=name)
         return CheckedTask(
             definition=_definition(task, timing.schedule, pipeline),
             now=tools.now,
@@ -90,8 +102,8 @@ class TaskCheck:
             has_time_triggers=any(trigger.WhichOneof("kind") != "event" for trigger in timing.schedule.triggers),
             upcoming=list(timing.upcoming),
             explanation=timing.explanation,
-            warnings=[*timing.warnings, *pipeline.warnings],
-            fixes=list(_fixes(pipeline)),
+            warnings=[*timing.warnings, *pipeline.warnings, *(f"{one.field}: {one.message}" for one in lost)],
+            fixes=list(_fixes([*reroot(pipeline.advice, "task.pipeline"), *under("task.pipeline", lost)])),
         )
 
     async def check_inline(self, task: Task, problems: Problems, *, project: str, rights: frozenset[str]) -> Definition:
@@ -179,9 +191,9 @@ def _pipeline_problems(answer: ValidatePipelineResponse, root: str) -> Iterator[
         yield Violation(document, "must hold at least one step", ErrorReason.INVALID_PIPELINE)
 
 
-def _fixes(answer: ValidatePipelineResponse) -> Iterator[Fix]:
+def _fixes(advice: Iterable[Violation]) -> Iterator[Fix]:
     """What would end warnings."""
-    for violation in reroot(answer.advice, "task.pipeline"):
+    for violation in advice:
         if violation.repair is not None:
             yield fix_of(violation.field, violation.repair)
 

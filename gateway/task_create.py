@@ -104,7 +104,9 @@ class TaskCreate:
             caller.require(WRITE, name)
         problems.not_writable("task", request.task)
         check_description(problems, request.task)
-        checked = await self._check.check(request.task, problems, project=caller.project, rights=caller.scopes)
+        checked = await self._check.check(
+            request.task, problems, project=caller.project, name=name or "", owner=caller.name, rights=caller.scopes
+        )
         return _Wish(name, request.task, checked)
 
 

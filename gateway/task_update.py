@@ -88,7 +88,9 @@ class TaskUpdate:
             problems.check()
             return _Change(stored, wanted, None, new_version=False, new_schedule=False)
         kept = "schedule" not in touched
-        checked = await self._check.check(wanted, problems, project=caller.project, rights=rights, stored=kept)
+        checked = await self._check.check(
+            wanted, problems, project=caller.project, name=name, owner=stored.owner, rights=rights, stored=kept
+        )
         if kept:
             checked = replace(checked, definition=replace(checked.definition, schedule=stored.schedule))
         return _Change(

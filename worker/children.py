@@ -4,7 +4,7 @@ A step has one child, whoever comes to it: after a crash, by a retry of its run,
 step's idempotency key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ RUN_A_TASK, RUN_A_DOCUMENT = "tasks:write", "runs:write"
 MAX_CHILDREN = 1000
 """Of one run, whatever became of them."""
 FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
+OVERLAP = "OVERLAP"
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -62,10 +63,12 @@ async def _begin(connection: Connection, births: Sequence[Birth]) -> None:
         return
     targets = await targets_of(connection, births)
     room = _Room(await child.counts(connection, [birth.run.id for birth in births]))
+    lines = await _lines(connection, births, targets)
     new, begun = ChildColumns(), []
     for birth in births:
         try:
             target = _visible(birth, targets.get(birth.key))
+            _refuse_circle(birth, target, lines)
             room.take(birth, target)
             _add(new, birth, target)
         except EffectError as refusal:
@@ -77,6 +80,29 @@ async def _begin(connection: Connection, births: Sequence[Birth]) -> None:
         birth.child = queued[birth.id].run
         if birth.child is None:
             birth.refused = _overlap(birth, queued[birth.id].live_run)
+
+
+async def _lines(
+    connection: Connection, births: Sequence[Birth], targets: Mapping[str, Target]
+) -> dict[UUID, set[UUID]]:
+    """What may not be waited for, by the waiting run: asked for only where runs have to wait for their turn."""
+    suspects = {
+        birth.run.id
+        for birth in births
+        if birth.awaited and (target := targets.get(birth.key)) is not None and target.in_turn
+    }
+    return await child.lines(connection, list(suspects)) if suspects else {}
+
+
+def _refuse_circle(birth: Birth, target: Target, lines: Mapping[UUID, set[UUID]]) -> None:
+    """Lets a birth pass unless its child would wait for its turn until its parent has ended.
+
+    Raises:
+        EffectError: neither would ever end.
+    """
+    if target.in_turn and birth.awaited and target.uid in lines.get(birth.run.id, ()):
+        message = f"a run of tasks/{target.name} waits for this one, and would have to end before another begins"
+        raise EffectError("TOOL_ERROR", message, reason=OVERLAP)
 
 
 class _Room:
@@ -135,7 +161,7 @@ def _gone(birth: Birth) -> EffectError:
 def _overlap(birth: Birth, live_run: UUID | None) -> EffectError:
     live = {"live_run": f"runs/{live_run}"} if live_run else {}
     message = f"tasks/{birth.task} has a live run, and its overlap policy lets no other wait"
-    return EffectError("TOOL_ERROR", message, reason="OVERLAP", **live)
+    return EffectError("TOOL_ERROR", message, reason=OVERLAP, **live)
 
 
 def _add(new: ChildColumns, birth: Birth, target: Target) -> None:

@@ -4,6 +4,7 @@ A step that waits for its child has a wait and an `awaited` row here, both from 
 wait locks the row of the waiting run first.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,7 +20,10 @@ ROOT = "child:"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A task that a step may start: its present version, and its live runs counted up to a limit."""
+    """A task that a step may start: its present version, and its live runs counted up to a limit.
+
+    `in_turn`: a run of it waits until no other is live, also until one that waits itself has ended.
+    """
 
     project: str
     name: str
@@ -27,6 +31,7 @@ class Target:
     owner: str
     version: int
     live_runs: int
+    in_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,14 @@ async def counts(connection: Connection, parents: Sequence[UUID]) -> dict[UUID, 
     """How many children those runs have had, of those that have had any."""
     rows = await SQL.counts.rows(connection, parents=list(parents))
     return {row["parent"]: row["children"] for row in rows}
+
+
+async def lines(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, set[UUID]]:
+    """For each of those live runs the tasks of which no run can become live before it has ended."""
+    found: dict[UUID, set[UUID]] = defaultdict(set)
+    for row in await SQL.lines.rows(connection, runs=list(runs)):
+        found[row["origin"]].add(row["task"])
+    return found
 
 
 async def known(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, UUID]:

@@ -9,9 +9,20 @@ SELECT id, state FROM run WHERE id = ANY(:runs::uuid[]);
 
 -- query targets: The tasks of these names, and how many live runs each has, counted up to a limit.
 SELECT t.project, t.name, t.uid, t.owner, t.version,
+  v.overlap IN ('BUFFER_ONE', 'BUFFER_ALL') AND NOT v.ignore_waiting AS in_turn,
   (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
 FROM (SELECT DISTINCT project, name FROM unnest(:projects::text[], :names::text[]) AS n (project, name)) AS named
-JOIN task AS t ON t.project = named.project AND t.name = named.name AND t.delete_time IS NULL;
+JOIN task AS t ON t.project = named.project AND t.name = named.name AND t.delete_time IS NULL
+JOIN task_version AS v ON v.task = t.uid AND v.version = t.version;
+
+-- query lines: The tasks of which a run keeps others from being live until some runs go on: their own, or that of one
+-- which waits for them.
+WITH RECURSIVE line (origin, run) AS (
+  SELECT p.run, p.run FROM unnest(:runs::uuid[]) AS p (run)
+  UNION ALL
+  SELECT line.origin, c.parent FROM line JOIN run_child AS c ON c.run = line.run WHERE c.awaited
+)
+SELECT line.origin, d.task FROM line JOIN due_work AS d ON d.id = line.run WHERE d.exclusive;
 
 -- query rules: Under which rules some live runs run; of their policies what a document without a task takes over.
 SELECT d.id, d.priority, d.max_losses, d.run_timeout,

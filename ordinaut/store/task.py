@@ -1,5 +1,6 @@
 """Tasks and their immutable versions."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -144,6 +145,17 @@ async def find_uid(connection: Connection, *, project: str, name: str, owner: st
     """The uid behind a name."""
     uid: UUID | None = await SQL.find_uid.value(connection, project=project, name=name, owner=owner)
     return uid
+
+
+async def known_names(connection: Connection, *, project: str, owner: str | None, names: Sequence[str]) -> set[str]:
+    """Those of the names that tasks of `owner` have (None: whoever owns them)."""
+    rows = await SQL.known_names.rows(connection, project=project, owner=owner, names=list(names))
+    return {row["name"] for row in rows}
+
+
+async def some_names(connection: Connection, *, project: str, owner: str | None, size: int) -> list[str]:
+    """Names of tasks of `owner` (None: whoever owns them), at most `size`."""
+    return [row["name"] for row in await SQL.some_names.rows(connection, project=project, owner=owner, size=size)]
 
 
 async def update(

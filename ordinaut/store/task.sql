@@ -64,6 +64,17 @@ SELECT uid
 FROM task
 WHERE project = :project AND name = :name AND delete_time IS NULL AND (:owner::text IS NULL OR owner = :owner);
 
+-- query known_names: Those of some names that tasks have.
+SELECT name FROM task
+WHERE project = :project AND name = ANY(:names::text[]) AND delete_time IS NULL
+  AND (:owner::text IS NULL OR owner = :owner);
+
+-- query some_names: Names of tasks, to choose among.
+SELECT name FROM task
+WHERE project = :project AND delete_time IS NULL AND (:owner::text IS NULL OR owner = :owner)
+ORDER BY name
+LIMIT :size;
+
 -- query update: Stores what people see of a locked task; a new version and a new life where asked.
 UPDATE task
 SET

@@ -206,6 +206,35 @@ async def test_overlap_is_the_tasks_to_decide(family: Family) -> None:
     assert [row["outcome"] for row in outcomes] == ["ENQUEUED", "ENQUEUED"]
 
 
+async def test_a_child_that_waits_for_its_turn_is_waited_for(family: Family) -> None:
+    await family.rig.task(name="turns", overlap="BUFFER_ONE")
+    await family.do("first", task="turns")
+    assert await family.wait("a", task="turns") == "WAITING"
+    assert (await family.child("a"))["state"] == "BLOCKED"
+
+
+@pytest.mark.parametrize("between", [False, True])
+async def test_no_run_waits_for_one_that_waits_for_its_turn_behind_it(rig: Rig, between: bool) -> None:
+    """Its own task's, or that of one further up; without `wait` it may follow."""
+    turns = await rig.task(name="turns", overlap="BUFFER_ALL", policy={"max_buffer": 5})
+    await rig.task(name="between")
+    family = Family(rig)
+    family.lease = await rig.lease(36_000)
+    async with rig.database.transaction() as connection:
+        await due_work.enqueue_manual(
+            connection, task=turns, run=uuid4(), params_json="{}", priority=None, start_time=None
+        )
+    [family.row] = await rig.claim(family.lease)
+    if between:
+        await family.wait("b", task="between")
+        [family.row] = await rig.claim(family.lease)
+    assert await family.wait("a", task="turns") == "READY"
+    assert (await family.outcome("a"))["details"] == {"reason": "OVERLAP"}
+    [family.row] = await rig.claim(family.lease)
+    assert "run" in await family.do("free", task="turns")
+    assert (await family.child("free"))["state"] == "BLOCKED"
+
+
 async def test_a_run_has_so_many_children_and_no_more(family: Family) -> None:
     await family.rig.execute(
         "INSERT INTO run_child SELECT new_id(), $1, 'x', gen_random_uuid(), false FROM generate_series(1, $2)",

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from ordinaut.store.hints import Hints
 from ordinaut.v1.run_pb2 import Run, Wait
 from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, ListRunsRequest, WatchRunRequest
-from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
+from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest, ValidateTaskRequest
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
 from scheduler.children import Children
 from tests.integration.gateway_system import GatewaySystem, a_task, finished, gateway_system, refusal, working
@@ -213,3 +213,20 @@ async def test_who_may_not_run_a_task_cannot_save_a_step_that_does(system: Gatew
     assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tasks:write:report"})
     assert await agent.runs.CreateRun(inline(starting(task="mail-morning")))
     assert await agent.runs.CreateRun(inline(starting(task="${params.x}")))
+
+
+async def test_a_task_that_there_is_not_is_advised_against(system: GatewaySystem) -> None:
+    """It may come later: nothing is refused. Others' tasks are none, the task itself is one."""
+    agent = await system.agent("someone", "tasks:write", "tasks:read")
+    steps = [starting("a", task="tasks/reprot"), starting("b", task="self"), starting("c", task="${params.x}")]
+    wanted = ValidateTaskRequest(task_id="self", task=a_task(pipeline={"steps": steps}))
+    seen = await system.admin.tasks.ValidateTask(wanted)
+    assert list(seen.warnings) == ["steps[0].with.task: there is no tasks/reprot yet; did you mean tasks/report?"]
+    [fix] = seen.fixes
+    assert (fix.field, fix.operations[0]["path"], fix.operations[0]["value"]) == (
+        "task.pipeline.steps[0].with.task",
+        "/task/pipeline/steps/0/with/task",
+        "tasks/report",
+    )
+    blind = await agent.tasks.ValidateTask(wanted)
+    assert list(blind.warnings) == ["steps[0].with.task: there is no tasks/reprot yet"]

@@ -158,6 +158,19 @@ def test_effects_wait_for_agreement_too() -> None:
     assert performed == [{"topic": "t", "data": {"at": "2027-01-15T09:00:00Z"}}]
 
 
+def test_a_run_of_another_task_waits_for_agreement_and_then_for_its_end() -> None:
+    child = step(
+        "c", "orchestrator.run_task", input={"task": "tasks/x", "wait": True, "params": {}}, needs_approval=True
+    )
+    world = World(pipeline(child))
+    kinds = []
+    for _ in range(2):
+        ending = suspended(world)
+        kinds += [(wait.path, wait.kind) for wait in ending.waits]
+        world._wait(ending)
+    assert kinds == [("c.approval", "APPROVAL"), ("c", "CHILD")]
+
+
 @pytest.mark.parametrize("crash_at", range(4))
 def test_a_crash_around_the_call_asks_nobody_twice(crash_at: int) -> None:
     world = World(pipeline(step("set", input={"x": 1}), guarded(), step("z", LIST, input={"start": "x"})))

@@ -23,11 +23,15 @@ TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An outcome and how long it took, in microseconds; `until_us` is when it came, where a record says so."""
+    """An outcome and how long it took, in microseconds.
+
+    Where a record says so, `until_us` is when it came, and `place` tells what came before it.
+    """
 
     outcome: Output | Failure
     lasted_us: int = 0
     until_us: int | None = None
+    place: int | None = None
 
 
 LOST = Answered(Failure(TOOL_UNAVAILABLE, "no answer is recorded", unclear=True))
@@ -60,7 +64,7 @@ class Answers:
         if answered is None:
             return None
         if given is not None and given.duration_us is not None:
-            answered = replace(answered, lasted_us=given.duration_us, until_us=None)
+            answered = replace(answered, lasted_us=given.duration_us, until_us=None, place=None)
         timeout_us = round(request.timeout * 1_000_000)
         if answered.until_us is None and answered.lasted_us > timeout_us:
             return Answered(no_answer(request.timeout), timeout_us)
@@ -93,8 +97,9 @@ class Answers:
         if recorded is None:
             return None
         entry = recorded.entry
-        until_us = entry.end_us if self._follow else None
-        return Answered(outcome_of(entry), lasted_us(entry), until_us)
+        if not self._follow:
+            return Answered(outcome_of(entry), lasted_us(entry))
+        return Answered(outcome_of(entry), lasted_us(entry), entry.end_us, self._record.place(entry))
 
     def _made_up(self, path: str, attempt: int, tool: Tool | None) -> Output:
         """A value that fits the tool's output schema, if one is found."""

@@ -1,7 +1,7 @@
 """What a run that was executed got as answers, attempt by attempt."""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,6 +22,7 @@ class Record:
 
     def __init__(self, recorded: Iterable[Recorded]) -> None:
         self._attempts = {(one.entry.path, one.entry.attempt): one for one in recorded}
+        self._places = {place: number for number, place in enumerate(self._attempts)}
         self._stays = sorted({one.now_us for one in self._attempts.values()})
 
     def answered(self, path: str, attempt: int) -> Recorded | None:
@@ -53,10 +54,16 @@ class Record:
         """When every attempt began."""
         return {place: one.entry.start_us for place, one in self._attempts.items()}
 
-    def next_stay_us(self, moment_us: int) -> int:
-        """What `now` was in the first stay that began at that moment or later; the moment itself after the last."""
-        place = bisect_left(self._stays, moment_us)
-        return self._stays[place] if place < len(self._stays) else moment_us
+    def place(self, entry: JournalEntry) -> int:
+        """Where one of the attempts stands among all of them: journals keep the order in which answers came."""
+        return self._places[entry.path, entry.attempt]
+
+    def stay_us(self, ended_us: int, before_us: int, otherwise_us: int) -> int:
+        """What `now` was in the stay after the one `before_us`, which a wait began that was over at `ended_us`."""
+        if ended_us in self._stays:
+            return ended_us
+        place = bisect_right(self._stays, before_us)
+        return self._stays[place] if place < len(self._stays) else otherwise_us
 
 
 def lasted_us(entry: JournalEntry) -> int:

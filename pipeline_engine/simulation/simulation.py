@@ -70,7 +70,7 @@ class _Simulation:
         self._starts: Starts = {}
         self._taken = len(self._journal)
         self._bytes = 0
-        self._queue: list[tuple[int, int]] = []
+        self._queue: list[tuple[int, int, int]] = []
         self._coming: dict[int, Answer] = {}
         self._unanswered: dict[int, JournalEntry] = {}
 
@@ -157,7 +157,7 @@ class _Simulation:
 
     def _come_or_not(self, ask: int, answered: Answered | None, step: JournalEntry, answer: Answer) -> None:
         if answered is not None:
-            self._come(ask, self._end_us(answered), answer)
+            self._come(ask, self._end_us(answered), answer, answered.place)
             return
         missing = self._unanswered[ask] = JournalEntry()
         missing.CopyFrom(step)
@@ -168,14 +168,16 @@ class _Simulation:
         now_us = self._clock.now_us
         return now_us + answered.lasted_us if answered.until_us is None else max(now_us, answered.until_us)
 
-    def _come(self, ask: int, moment_us: int, answer: Answer) -> None:
+    def _come(self, ask: int, moment_us: int, answer: Answer, place: int | None = None) -> None:
+        """Lets an answer come at its moment; in a run that is followed in its place, and at once without one."""
         self._coming[ask] = answer
-        heappush(self._queue, (moment_us, ask))
+        turn = moment_us if not self._follow else -1 if place is None else place
+        heappush(self._queue, (turn, ask, moment_us))
 
     def _next(self) -> tuple[int, Answer]:
-        """What comes next, once it has come; of what comes at the same moment, what was asked for first."""
+        """What comes next, once it has come; of what comes at the same time, what was asked for first."""
         while self._queue:
-            moment_us, ask = heappop(self._queue)
+            _, ask, moment_us = heappop(self._queue)
             if ask in self._coming:
                 self._pass_to(moment_us)
                 return ask, self._coming.pop(ask)
@@ -184,14 +186,14 @@ class _Simulation:
     def _wait(self, woken_us: int) -> bool:
         """Lets time pass to the end of a wait, or to when the run wakes anyway; False: it waits for ever."""
         began_us = self._clock.now_us
-        moment_us = min(self._waits.next_us(), woken_us)
-        if moment_us == NEVER:
+        over_us = self._waits.next_us()
+        if min(over_us, woken_us) == NEVER:
             return False
-        self._pass_to(moment_us)
+        self._pass_to(min(over_us, woken_us))
         now_us = self._clock.now_us
         self._waits.end(now_us)
         self._waited_us += now_us - began_us
-        self._stay_us = self._record.next_stay_us(now_us) if self._follow else now_us
+        self._stay_us = self._record.stay_us(over_us, self._stay_us, now_us) if self._follow else now_us
         return True
 
     def _pass_to(self, moment_us: int) -> None:

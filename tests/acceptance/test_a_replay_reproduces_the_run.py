@@ -1,5 +1,6 @@
 """What really ran, executed once more on its journal, asks its tools for the same and comes to the same end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -238,6 +239,29 @@ async def test_an_unsafe_call_that_somebody_had_repeated(client: Client, tool: T
     replay = await replayed(client, name)
     assert outcomes(replay) == {"SAME": ["once", "once", "then"]}
     assert replay.same
+
+
+async def test_a_run_that_ran_out_of_time(client: Client, tool: ToolServer) -> None:
+    """Its time is over in the replay too, at the same step."""
+    steps = [work("before"), work("endless"), work("never")]
+    policy = {"run_timeout": "1s"}
+    await create_task(client, "late", {"version": 1, "steps": steps}, params={"run": "l"}, run_policy=policy)
+    over = asyncio.Event()
+
+    async def answer_too_late(_run: str, step: str) -> None:
+        if step == "endless":
+            await over.wait()
+
+    tool.before = answer_too_late
+    try:
+        name = await run_task(client, "late")
+        assert await ended(client, [name], 30) == {name: ["failed"]}
+    finally:
+        tool.before = None
+        over.set()
+    replay = await replayed(client, name)
+    assert (replay.same, replay.run.error.code, replay.run.error.step) == (True, "TIMEOUT", "endless")
+    assert outcomes(replay) == {"SAME": ["before", "endless"]}
 
 
 async def test_a_cancelled_run_is_reproduced_as_far_as_it_came(client: Client) -> None:

@@ -1,6 +1,6 @@
 """Drives a run as the engine and its worker do, without sockets; it can crash at any request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -75,6 +75,7 @@ class World:
     crash_before_answer: bool = False
     journal: list[JournalEntry] = field(default_factory=list)
     starts: Starts = field(default_factory=dict)
+    stay_of: dict[tuple[str, int], int] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
@@ -178,7 +179,7 @@ class World:
             self.most_at_once = max(self.most_at_once, sum(isinstance(request, Call) for _, request in asked))
             ask, request = asked.pop(self.choose(asked))
             turn = execution.answer(ask, self._serve(request))
-        merge(self.journal, self.starts, execution.ending.entries)
+        self._keep(execution.ending.entries)
         return execution.ending
 
     def _serve(self, request: Request) -> Answer:
@@ -193,7 +194,7 @@ class World:
 
     def _answer(self, request: Request) -> Answer:
         if isinstance(request, Commit):
-            merge(self.journal, self.starts, request.entries)
+            self._keep(request.entries)
             return None
         if isinstance(request, Perform):
             return self._perform(request)
@@ -208,16 +209,23 @@ class World:
         return None
 
     def _perform(self, request: Perform) -> JournalEntry:
-        merge(self.journal, self.starts, request.entries)
+        self._keep(request.entries)
         self.effects.append(request.idempotency_key)
         output = self.perform(request.step)
-        entry = JournalEntry(path=request.step.path, attempt=request.step.attempt, tool=request.step.tool)
+        step = request.step
+        entry = JournalEntry(path=step.path, attempt=step.attempt, tool=step.tool, input=step.input)
         if isinstance(output, Failure):
             entry.state, entry.error = "FAILED", output.to_json()
         else:
             entry.state, entry.output = "SUCCEEDED", orjson.dumps(output)
-        self.journal.append(entry)
+        self._keep([entry])
         return entry
+
+    def _keep(self, entries: Sequence[JournalEntry]) -> None:
+        """Makes entries durable; each is known by the stay that wrote it."""
+        merge(self.journal, self.starts, entries)
+        for entry in entries:
+            self.stay_of[entry.path, entry.attempt] = self.now_us
 
     def states(self) -> list[tuple[str, int, str]]:
         """Path, attempt and state of every recorded attempt."""

@@ -17,10 +17,10 @@ from gateway.resources import task_id
 from gateway.run_policy import YEAR_SECONDS, check_policy
 from gateway.schedule_preview import END, FIRST
 from gateway.task_record import to_task
-from gateway.values import moment_of, timestamp
+from gateway.values import duration, moment_of, timestamp
 from ordinaut.errors import NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import SimulateRequest
-from ordinaut.store import due_work, occurrence, task
+from ordinaut.store import due_work, occurrence, run, task
 from ordinaut.store.database import Database
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_service_pb2 import SimulateTaskRequest, SimulateTaskResponse
@@ -30,6 +30,8 @@ WINDOW_DEFAULT = timedelta(days=7)
 WINDOW_MAX = timedelta(days=366)
 DEFAULT_DURATION = Duration(seconds=1)
 LISTED_MAX = 1000
+LIVED_MAX = 100
+SHORTEST = timedelta(milliseconds=1)
 FAIL_EVERY_MAX = 1_000_000
 SKIPPED_MAX = 10_000
 
@@ -59,6 +61,8 @@ class TaskSimulation:
         question = _question(request, now)
         if name:
             await self._add_stored(question, caller, name)
+        if not question.run_durations:
+            question.run_durations.append(DEFAULT_DURATION)
         async with aclosing(self._scheduler.simulate(question)) as answers:
             async for answer in answers:
                 problems = Problems()
@@ -79,23 +83,26 @@ class TaskSimulation:
                 end=moment_of(question.end_time),
                 limit=SKIPPED_MAX,
             )
+            took = await run.durations(connection, record.uid, LIVED_MAX)
         stored = to_task(record)
         question.stored, question.task_uid = True, str(UUID(stored.uid))
         question.schedule.CopyFrom(stored.schedule)
         question.run_policy.CopyFrom(stored.run_policy)
         question.skipped.extend(map(timestamp, skipped))
+        if not question.run_durations:
+            question.run_durations.extend(duration(max(span, SHORTEST)) for span in took)
 
 
 def _question(request: SimulateTaskRequest, now: datetime) -> SimulateRequest:
-    """The request with its defaults, checked but for the schedule."""
+    """The request with the window it means, checked but for the schedule."""
     problems = Problems()
     if request.WhichOneof("of") is None:
         problems.add("task", "task or name is needed", ErrorReason.FIELD_REQUIRED)
     check_policy(problems, request.task.run_policy, "task.run_policy")
     problems.between("fail_every", request.fail_every, 0, FAIL_EVERY_MAX)
     problems.between("run_durations", len(request.run_durations), 0, LISTED_MAX)
-    for index, duration in enumerate(request.run_durations[:LISTED_MAX]):
-        problems.duration(f"run_durations[{index}]", duration, YEAR_SECONDS)
+    for index, span in enumerate(request.run_durations[:LISTED_MAX]):
+        problems.duration(f"run_durations[{index}]", span, YEAR_SECONDS)
     for field, intervals in (("outages", request.outages), ("pauses", request.pauses)):
         _check_intervals(problems, field, intervals)
     start, end = _window(problems, request, now)
@@ -105,7 +112,7 @@ def _question(request: SimulateTaskRequest, now: datetime) -> SimulateRequest:
         run_policy=request.task.run_policy,
         start_time=start,
         end_time=end,
-        run_durations=request.run_durations or [DEFAULT_DURATION],
+        run_durations=request.run_durations,
         fail_every=request.fail_every,
         outages=request.outages,
         pauses=request.pauses,

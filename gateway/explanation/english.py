@@ -38,4 +38,4 @@ OBSTACLES = {
     Hindrance.TURN: "it waits for its turn behind {resource}",
     Hindrance.OTHER_SCHEDULE: "the task did not exist yet, or its schedule was another one",
 }
-REASONS: dict[str, str] = {}  # the ledger's own are English
+REASONS: dict[str, str] = {}  # of the ledger, patterns and what they become; its own are English

@@ -39,8 +39,10 @@ OBSTACLES = {
     Hindrance.OTHER_SCHEDULE: "sarcina nu exista încă sau avea alt program",
 }
 REASONS = {
-    "missed ones are not caught up": "momentele ratate nu se recuperează",
-    "too late to be caught up": "este prea târziu pentru recuperare",
-    "its run had not started by the deadline": "rularea nu începuse până la termenul limită",
-    "it was skipped": "a fost sărit",
+    r"missed ones are not caught up": "momentele ratate nu se recuperează",
+    r"only the newest (\d+) are caught up": r"se recuperează numai cele mai noi \1",
+    r"too late to be caught up": "este prea târziu pentru recuperare",
+    r"its run had not started by the deadline": "rularea nu începuse până la termenul limită",
+    r"the task was (paused|completed|deleted) before it was caught up": "sarcina s-a oprit înainte de recuperare",
+    r"it was skipped": "a fost sărit",
 }

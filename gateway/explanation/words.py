@@ -1,5 +1,6 @@
 """What was found about a moment, put into words."""
 
+import re
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -102,7 +103,10 @@ class Words:
 
     def _reason(self) -> str:
         reason = self._facts.entry.reason if self._facts.entry else ""
-        return self._language.reasons.get(reason, reason)
+        for known, becomes in self._language.reasons.items():
+            if match := re.fullmatch(known, reason):
+                return match.expand(becomes)
+        return reason  # what people wrote stays as they wrote it
 
     def _successor(self) -> str:
         found = self._facts.successor

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -153,3 +153,8 @@ async def live_at(connection: Connection, task: UUID, moment: datetime) -> UUID 
     """A run of the task that was live at a moment, if one is known."""
     found: UUID | None = await SQL.live_at.value(connection, task=task, moment=moment)
     return found
+
+
+async def durations(connection: Connection, task: UUID, count: int) -> list[timedelta]:
+    """How long the newest `count` runs of a task took that were not cancelled, the oldest first."""
+    return [row["took"] for row in await SQL.durations.rows(connection, task=task, count=count)]

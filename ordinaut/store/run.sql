@@ -111,3 +111,11 @@ SELECT id FROM (
 ) AS live
 ORDER BY id
 LIMIT 1;
+
+-- query durations: How long the newest runs of a task took that ended by themselves, the oldest first.
+SELECT took FROM (
+  SELECT id, end_time - start_time AS took FROM run
+  WHERE task = :task AND start_time IS NOT NULL AND state <> 'CANCELLED'
+  ORDER BY id DESC
+  LIMIT :count) AS newest
+ORDER BY id;

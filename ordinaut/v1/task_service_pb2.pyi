@@ -308,7 +308,9 @@ class SimulateTaskRequest(_message.Message):
 
     @_builtins.property
     def run_durations(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
-        """How long runs take, in turn, again from the first after the last; at most 1000, one second when unset."""
+        """How long runs take, in turn, again from the first after the last; at most 1000. Unset: as the newest hundred runs
+        of an existing task did, else one second.
+        """
 
     @_builtins.property
     def outages(self) -> _containers.RepeatedCompositeFieldContainer[_interval_pb2.Interval]:

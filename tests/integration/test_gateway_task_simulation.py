@@ -23,6 +23,15 @@ from tests.integration.gateway_system import Caller, GatewaySystem, a_task, gate
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MINUTELY = {"triggers": [{"cron": "* * * * *"}], "time_zone": "UTC"}
+HISTORY = """
+INSERT INTO run (
+  id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, state, claims, losses,
+  depth, cancel_reason, create_time, start_time, end_time)
+SELECT
+  new_id(), 'default', $1, 'lived', 1, 'agents/admin', 'SCHEDULED', 't0', 'x' || place, 'r' || place, '{}', state, 1, 0,
+  0, '', clock_now(), CASE WHEN state <> 'CANCELLED' THEN clock_now() END, clock_now() + took * interval '1 second'
+FROM (VALUES (1, 'SUCCEEDED', 7), (2, 'CANCELLED', 99), (3, 'FAILED', 40)) AS r (place, state, took)
+"""
 DAY = {"start_time": "2026-03-01T00:00:00Z", "end_time": "2026-03-02T00:00:00Z"}
 
 
@@ -73,6 +82,21 @@ async def test_what_was_skipped_of_an_existing_task_is_skipped(system: GatewaySy
     assert [entry.outcome == Occurrence.SKIPPED for entry in found[:3]] == [False, True, False]
     assert sum(summary.outcomes.values()) == len(found) == 7
     assert summary.outcomes["SKIPPED"] == 1
+
+
+async def test_runs_of_an_existing_task_take_as_long_as_they_did(system: GatewaySystem) -> None:
+    """Unless the request says how long; what was cancelled or never started does not count."""
+    task = await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(schedule=MINUTELY), task_id="lived"))
+    async with system.database.connection() as connection:
+        await connection.execute(HISTORY, task.uid)
+    found, _ = await simulated(system.admin, name="tasks/lived", **DAY)
+    assert [took(entry) for entry in found[:3]] == [7, 40, 7]
+    found, _ = await simulated(system.admin, name="tasks/lived", **DAY, run_durations=["3s"])
+    assert [took(entry) for entry in found[:2]] == [3, 3]
+
+
+def took(entry: SimulatedOccurrence) -> int:
+    return int(entry.run.end_time.seconds - entry.run.start_time.seconds)
 
 
 async def test_a_year_of_every_second_ends_at_the_limit(system: GatewaySystem) -> None:

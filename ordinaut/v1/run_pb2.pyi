@@ -289,7 +289,7 @@ class StepRun(_message.Message):
     `a.approval`.
     """
     tool: _builtins.str
-    """The tool's full name; empty where iterations or branches are joined."""
+    """The tool's full name; empty where iterations or branches are joined, and for the list of a loop, `<path>.foreach`."""
     state: Global___StepRun.State.ValueType
     """How the attempt went."""
     attempt: _builtins.int

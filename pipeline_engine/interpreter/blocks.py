@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ordinaut.expressions import ExpressionError
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from pipeline_engine.attempt import expression_failure
 from pipeline_engine.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
 from pipeline_engine.interpreter.run import MAX_ITERATIONS
 from pipeline_engine.interpreter.signals import Attempt, Failed, Fork, Signal, Steps, Until
+from pipeline_engine.journal import SUCCEEDED
 from pipeline_engine.language.document import MAX_ITEMS
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.payload import MAX_BYTES, PayloadError, write
@@ -22,6 +24,10 @@ from pipeline_engine.requests import Sleep
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand
 
+LIST = ".foreach"
+"""Ends the path of the entry that keeps a loop's list."""
+UNSTEADY = frozenset({"now", "run", "step"})
+"""What has another value after a wait, or in a retry of the run."""
 KINDS = {dict: "an object", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 
 
@@ -70,7 +76,7 @@ def fork(strand: "Strand", step: StepPlan, branches: Mapping[str, Sequence[StepP
 def loop(strand: "Strand", step: StepPlan, path: str) -> Attempt:
     """Runs the step once for each element; the output is the list of the outputs, in the order of the elements."""
     start_us = strand.run.now_us()
-    elements = _elements(strand, step)
+    elements = _elements(strand, step, path)
     if isinstance(elements, Failure):
         return strand.record_failure(step, path, 1, start_us, b"", elements, repeated=False)
     outputs = _Outputs([None] * len(elements))
@@ -117,11 +123,12 @@ def _spread(strand: "Strand", step: StepPlan, path: str, outputs: _Outputs, wish
     return None
 
 
-def _elements(strand: "Strand", step: StepPlan) -> list[Any] | Failure:
+def _elements(strand: "Strand", step: StepPlan, path: str) -> list[Any] | Failure:
     if step.foreach is None:
         raise AssertionError("a loop has elements")
+    recorded = strand.run.journal.past.get(path + LIST)
     try:
-        found = step.foreach.render(strand.roots, strand.run.account)
+        found = orjson.loads(recorded.output) if recorded else step.foreach.render(strand.roots, strand.run.account)
     except ExpressionError as error:
         return expression_failure(error)
     if type(found) is not list:
@@ -131,4 +138,18 @@ def _elements(strand: "Strand", step: StepPlan) -> list[Any] | Failure:
         return Failure(FAN_OUT_LIMIT, f"a loop has at most {MAX_ITEMS} elements, and these are {len(found)}")
     if strand.run.iterations > MAX_ITERATIONS:
         return Failure(FAN_OUT_LIMIT, f"the loops of a run have at most {MAX_ITERATIONS} iterations together")
+    if recorded is None and any(UNSTEADY & expression.names for expression in step.foreach.expressions):
+        return _recorded(strand, path, found)
     return found
+
+
+def _recorded(strand: "Strand", path: str, elements: list[Any]) -> list[Any] | Failure:
+    """Has a list in the journal that would be another one later: what is begun goes on with it."""
+    try:
+        body = write(elements)
+    except PayloadError as error:
+        return Failure(PAYLOAD_TOO_LARGE if error.too_large else EXPRESSION, f"the elements: {error}")
+    now_us = strand.run.now_us()
+    entry = JournalEntry(path=path + LIST, attempt=1, state=SUCCEEDED, output=body, start_us=now_us, end_us=now_us)
+    strand.run.journal.add(entry, durable_first=False)
+    return elements

@@ -145,6 +145,20 @@ def test_conditions_and_blocks_that_were_begun_are_not_asked_again() -> None:
     assert world.states() == [("block.a", 1, "SUCCEEDED"), ("block.b", 1, "SUCCEEDED"), ("late", 1, "SKIPPED")]
 
 
+def test_a_loop_goes_on_over_the_list_that_it_began_with() -> None:
+    """After the wait `now` is another one, and so would the list be."""
+    loop = {
+        "id": "l", "foreach": ["${now}", "${plus_time(now, '1h')}"], "max_parallel": 1,
+        "do": [pause("p"), step("s", "orchestrator.set", input={"at": "${item}"})],
+    }  # fmt: skip
+    steady = {"id": "k", "foreach": [1], "do": [pause("q")]}
+    world = World(pipeline(loop, steady, output="${steps.l[*].at}"))
+    assert world.run().output == b'["2027-01-15T08:00:00Z","2027-01-15T09:00:00Z"]'
+    assert [path for path, _, _ in world.states()] == [
+        "l.foreach", "l[0].p", "l[0].s", "l[1].p", "l[1].s", "l", "k[0].q", "k",
+    ]  # fmt: skip
+
+
 def test_a_failed_wait_is_an_error_like_any_other() -> None:
     document = pipeline(step("a", "orchestrator.wait_event", input=EVENT, on_error="continue"), output="${steps.a}")
     world = World(document)

@@ -10,6 +10,7 @@ from uuid import UUID
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from gateway.assignees import doubtful_assignees
 from gateway.coming import decided
 from gateway.fields import DESCRIPTION_MAX, DISPLAY_NAME_MAX, Problems
 from gateway.peers import PREVIEW_SECONDS, Engines, Scheduler
@@ -95,6 +96,7 @@ class TaskCheck:
         problems.check()
         require_rights(rights, document, "task.pipeline")
         lost = await missing_tasks(self._database, document, project=project, owner=owner, rights=rights, itself=name)
+        lost += await doubtful_assignees(self._database, document, project=project, rights=rights)
         return CheckedTask(
             definition=_definition(task, timing.schedule, pipeline),
             now=tools.now,

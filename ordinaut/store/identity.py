@@ -109,6 +109,17 @@ async def get_agent(connection: Connection, project: str, name: str) -> AgentRec
     return AgentRecord(**row) if row else None
 
 
+async def scopes_of(connection: Connection, *, project: str, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Those of some agents that exist, and what they may do."""
+    rows = await SQL.scopes_of.rows(connection, project=project, names=list(names))
+    return {row["name"]: frozenset(row["scopes"]) for row in rows}
+
+
+async def some_names(connection: Connection, *, project: str, size: int) -> list[str]:
+    """Names of agents, at most `size`."""
+    return [row["name"] for row in await SQL.some_names.rows(connection, project=project, size=size)]
+
+
 async def lock_agent(connection: Connection, project: str, name: str) -> AgentRecord | None:
     """As `get_agent`, with the row locked until the transaction ends."""
     row = await SQL.lock_agent.row(connection, project=project, name=name)

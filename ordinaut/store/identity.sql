@@ -18,6 +18,12 @@ WHERE project = :project
 -- order
 LIMIT :size;
 
+-- query scopes_of: Those of some agents that exist, and what they may do.
+SELECT name, scopes FROM agent WHERE project = :project AND name = ANY(:names::text[]);
+
+-- query some_names: Names of agents, to choose among.
+SELECT name FROM agent WHERE project = :project ORDER BY name LIMIT :size;
+
 -- query lock_agent: The same, locked before a change.
 SELECT name, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name FOR UPDATE;
 

@@ -325,6 +325,26 @@ async def test_a_question_without_end_is_warned_of(people: People) -> None:
     }  # fmt: skip
 
 
+async def test_who_is_asked_and_cannot_answer_is_warned_of(people: People) -> None:
+    """A misspelt agent, with its repair; one without the right. The templates are left alone."""
+    await people.system.agent("mute", "runs:read")
+    question = {"message": "?", "expires_in": "1h", "assignees": ["bos", "agents/boss", "mute", "${params.x}"]}
+    asks = step("ask", "orchestrator.request_approval", input=question)
+    inner = {"id": "g", "do": [emitting(), asks]}
+    task = a_task(pipeline={"steps": [inner]})
+    checked = await people.system.admin.tasks.ValidateTask(ValidateTaskRequest(task=task))
+    where = "steps[0].do[1].with.assignees"
+    assert list(checked.warnings) == [
+        f"{where}[0]: there is no agents/bos yet; did you mean agents/boss?",
+        f"{where}[2]: agents/mute has no scope approvals:write: it cannot answer",
+    ]
+    [fix] = checked.fixes
+    assert fix.operations[0]["path"] == "/task/pipeline/steps/0/do/1/with/assignees/0"
+    blind = await people.system.agent("blind", "tasks:write", "events:publish")
+    checked = await blind.tasks.ValidateTask(ValidateTaskRequest(task=task))
+    assert list(checked.warnings) == [f"{where}[0]: there is no agents/bos yet"]
+
+
 async def test_they_are_told_as_events(people: People) -> None:
     """To whom it concerns, without what is asked."""
     run, approval = await people.asked(message="secret")

@@ -27,7 +27,7 @@ from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_service_pb2 import CreateBackfillRequest
 
-DEFAULT_PARALLELISM, MAX_PARALLELISM = 4, 10_000
+DEFAULT_PARALLELISM, MAX_PARALLELISM = 4, 1_000
 DEFAULT_PRIORITY = 9
 RUNNING_MAX = 10
 RUNNING_RETRY_SECONDS = 60.0

@@ -212,7 +212,7 @@ class Tasks(TaskServiceServicer):
 
     async def ResumeTask(self, request: ResumeTaskRequest, context: Context) -> Task:
         """Fires again from now on."""
-        return await self._set_state(request, "ACTIVE", "")
+        return await self._set_state(request, "ACTIVE", "", run_newest=request.run_newest)
 
     async def RunTask(self, request: RunTaskRequest, context: Context) -> Run:
         """Queues a run beside the schedule."""
@@ -250,7 +250,9 @@ class Tasks(TaskServiceServicer):
         """Has a backfill start nothing more."""
         return await self._backfills.cancel(request, current_caller())
 
-    async def _set_state(self, request: PauseTaskRequest | ResumeTaskRequest, state: str, reason: str) -> Task:
+    async def _set_state(
+        self, request: PauseTaskRequest | ResumeTaskRequest, state: str, reason: str, *, run_newest: bool = False
+    ) -> Task:
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
         mutation = Mutation(self._database, request, Task)
@@ -267,7 +269,7 @@ class Tasks(TaskServiceServicer):
                     ErrorReason.TASK_STATE, f"{request.name} is COMPLETED", {"state": record.state}
                 )
             if record.state != state:
-                record = await _change_state(connection, caller, record, state, reason)
+                record = await _change_state(connection, caller, record, state, reason, run_newest=run_newest)
             return to_task(record)
 
         answer = await mutation.once(work)
@@ -283,12 +285,12 @@ async def _locked(connection: Connection, caller: Caller, name: str) -> TaskReco
 
 
 async def _change_state(
-    connection: Connection, caller: Caller, record: TaskRecord, state: str, reason: str
+    connection: Connection, caller: Caller, record: TaskRecord, state: str, reason: str, *, run_newest: bool
 ) -> TaskRecord:
     changed = await task.set_state(connection, record.uid, state, reason)
     if state == "PAUSED":
         await cursor.pause(connection, record.uid)
     else:
-        await cursor.resume(connection, record.uid)
+        await cursor.resume(connection, record.uid, run_newest=run_newest)
     await announce_task(connection, "paused" if state == "PAUSED" else "resumed", changed, caller)
     return changed

@@ -84,7 +84,7 @@ def _looked_at(work: "asyncio.Task[Stretch]") -> None:
 
 def stretch_of(row: Any) -> Stretch:
     """The instants that a backfill looks at next; `row` is its own."""
-    schedule = CompiledSchedule.compile(json.loads(row["schedule"]))
+    schedule = CompiledSchedule.read(row["schedule"])
     limit = min(max((row["parallelism"] - row["live"]) * LOOK_AHEAD, LEAST), MOST)
     if not row["newest_first"]:
         return oldest_first(schedule, row["position"], row["until_time"], limit)

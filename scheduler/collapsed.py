@@ -1,7 +1,6 @@
 """Collapsed rows of the ledger: instants in them get rows of their own, the others stay together."""
 
 import asyncio
-import json
 from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,7 +44,7 @@ def parts_of(row: Any, chosen: Set[datetime]) -> list[Part]:
 
 def _members(row: Any) -> list[Instant]:
     """The instants that the row stands for, by the schedule that it was written under."""
-    steps = Steps(CompiledSchedule.compile(json.loads(row["schedule"])), row["apart"])
+    steps = Steps(CompiledSchedule.read(row["schedule"]), row["apart"])
     members = []
     instant, state = steps.next(row["instant"] - _TICK)
     while instant is not None and instant.time <= row["last_instant"]:

@@ -145,17 +145,35 @@ def missed(schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any) -> Passe
     return passed
 
 
-def passed_while_paused(steps: Steps, after: datetime, state: dict[str, Any] | None, until: datetime) -> Passed:
-    """The instants of a pause, up to the limit of one transaction."""
+def passed_while_paused(
+    steps: Steps, after: datetime, state: dict[str, Any] | None, until: datetime, *, but_newest: bool = False
+) -> Passed:
+    """The instants of a pause, up to the limit of one transaction.
+
+    `but_newest`: the newest that is not excluded is left to run, as `next`; so is the account of what follows it.
+    """
     passed = Passed(after)
+    held: list[Instant] = []  # the newest open one so far, and excluded ones behind it
     instant, passed.state = steps.next(after, state)
     while instant is not None and instant.time <= until:
         if passed.count >= INSTANTS_PER_TRANSACTION:
             passed.all_seen = False
-            break
-        passed.add("PAUSED", "the task was paused", instant)
+            return passed
+        if but_newest and not instant.excluded:
+            _record_paused(passed, held)
+            held = []
+        held.append(instant)
+        if not but_newest or held[0].excluded:
+            _record_paused(passed, held)
+            held = []
         instant, passed.state = steps.next(instant.time, passed.state)
+    passed.next = held[0] if held else None
     return passed
+
+
+def _record_paused(passed: Passed, instants: Iterable[Instant]) -> None:
+    for instant in instants:
+        passed.add("PAUSED", "the task was paused", instant)
 
 
 def _newest(

@@ -20,12 +20,17 @@ def add(
     schedule: CompiledSchedule,
     instant: Instant | None,
     state: dict[str, Any],
+    start: datetime | None = None,
 ) -> None:
-    """Appends what one cursor is to say next; None: it has ended. Without time triggers there is no state to keep."""
+    """Appends what one cursor is to say next; None: it has ended. Without time triggers there is no state to keep.
+
+    `start`: when a person wants it to start, instead of its own time with jitter.
+    """
     columns.tasks.append(task)
     columns.states.append((json.dumps(state) if state else "{}") if schedule.has_time_triggers else None)
     columns.instants.append(instant.time if instant else None)
-    columns.fire_times.append(fire_time(schedule, task, instant) if instant else None)
+    columns.fire_times.append(start or (fire_time(schedule, task, instant) if instant else None))
+    columns.snoozed.append(start is not None)
     columns.outcomes.append("EXCLUDED" if instant and instant.excluded else None)
     columns.keys.append(occurrence_key(generation, instant) if instant else None)
     columns.triggers.append(instant.trigger_id if instant else None)

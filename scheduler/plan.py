@@ -66,7 +66,8 @@ async def write(connection: Connection, planned: Planned) -> None:
     """Writes what was computed into the locked cursors."""
     for row, passed in planned.paused:
         await record(connection, row, passed)
-        await next_instant.move(connection, row, passed, None if passed.all_seen else row["paused_until"])
+        accounted = passed.all_seen and passed.next is None
+        await next_instant.move(connection, row, passed, None if accounted else row["paused_until"])
     await cursor.plan(connection, planned.columns)
     for task, reason in planned.failed:
         await set_aside(connection, task, f"could not be planned: {reason}")
@@ -98,12 +99,16 @@ def compute(rows: Sequence[Any]) -> Planned:
 def _compute_one(row: Any, planned: Planned) -> None:
     schedule = CompiledSchedule.read(row["schedule"])
     state, steps = kept_state(row), Steps(schedule, row["skipped"])
+    start = None
     if row["paused_until"] is not None:
-        passed = passed_while_paused(steps, row["last_instant"], state, row["paused_until"])
+        passed = passed_while_paused(
+            steps, row["last_instant"], state, row["paused_until"], but_newest=row["run_newest"]
+        )
         if passed.count:
             planned.paused.append((row, passed))
             return
+        start = row["now"] if passed.next else None
     instant, state = steps.next(row["last_instant"], state)
-    next_instant.add(planned.columns, row["task"], row["generation"], schedule, instant, state)
+    next_instant.add(planned.columns, row["task"], row["generation"], schedule, instant, state, start)
     if instant is None and schedule.has_time_triggers:
         planned.ended.append(row["task"])

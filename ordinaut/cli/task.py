@@ -107,9 +107,13 @@ def pause_task(
 
 
 @app.command("resume")
-def resume_task(context: typer.Context, name: Name) -> None:
+def resume_task(
+    context: typer.Context,
+    name: Name,
+    run_newest: Annotated[bool, typer.Option("--run-newest", help="Run what was due last meanwhile.")] = False,
+) -> None:
     """Fire again from now on."""
-    request = requests.ResumeTaskRequest(name=with_prefix("tasks", name))
+    request = requests.ResumeTaskRequest(name=with_prefix("tasks", name), run_newest=run_newest)
     _changed(context, lambda client: client.tasks.ResumeTask(request))
 
 

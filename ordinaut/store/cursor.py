@@ -25,7 +25,8 @@ class PlanColumns:
     """Computed next instants as the columns that `plan` takes; a row with `instants` None has ended.
 
     `fire_times` are the instants with their jitter. An instant with an outcome will be recorded with it and not run.
-    `zone_data` is the version that a row was computed with, None where no zone has a part in it.
+    `zone_data` is the version that a row was computed with, None where no zone has a part in it. What is `snoozed` has
+    its fire time from a person.
     """
 
     tasks: list[UUID] = field(default_factory=list)
@@ -38,6 +39,7 @@ class PlanColumns:
     ends: list[datetime | None] = field(default_factory=list)
     states: list[str | None] = field(default_factory=list)
     zone_data: list[str | None] = field(default_factory=list)
+    snoozed: list[bool] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -129,9 +131,9 @@ async def snooze(connection: Connection, task: UUID, moment: datetime) -> None:
     await SQL.snooze.run(connection, task=task, moment=moment)
 
 
-async def resume(connection: Connection, task: UUID) -> None:
-    """Goes on from now; what passed since the pause will be recorded as PAUSED."""
-    await SQL.resume.run(connection, task=task)
+async def resume(connection: Connection, task: UUID, *, run_newest: bool = False) -> None:
+    """Goes on from now; what passed since the pause will be recorded as PAUSED, the newest run where that is wanted."""
+    await SQL.resume.run(connection, task=task, run_newest=run_newest)
 
 
 async def remove(connection: Connection, task: UUID) -> None:
@@ -229,6 +231,7 @@ async def plan(connection: Connection, planned: PlanColumns) -> None:
         ends=planned.ends,
         states=planned.states,
         zone_data=planned.zone_data,
+        snoozed=planned.snoozed,
     )
 
 

@@ -47,8 +47,10 @@ UPDATE schedule_cursor
 SET next_fire_time = 'infinity', next_instant = NULL
 WHERE task = :task;
 
--- query resume: Fires again; what passed meanwhile is for catch-up to record.
-UPDATE schedule_cursor SET next_fire_time = NULL, paused_until = clock_now() WHERE task = :task;
+-- query resume: Fires again; what passed meanwhile is for planning to record, but for the newest where it is to run.
+UPDATE schedule_cursor
+SET next_fire_time = NULL, paused_until = clock_now(), run_newest = :run_newest
+WHERE task = :task;
 
 -- query remove: A deleted task never fires again.
 UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
@@ -123,7 +125,7 @@ WHERE next_fire_time >= clock_now() - interval '5 seconds' AND next_fire_time < 
 
 -- fragment to_compute: What is needed to compute a cursor's instants.
   c.task, t.project, c.generation, c.last_instant, c.trigger_state::text AS trigger_state, v.schedule::text AS schedule,
-  c.paused_until, c.snoozed, c.zone_data, clock_now() AS now,
+  c.paused_until, c.run_newest, c.snoozed, c.zone_data, clock_now() AS now,
   ARRAY(SELECT o.instant FROM occurrence AS o
     WHERE o.task = c.task AND o.instant > c.last_instant AND o.outcome = 'SKIPPED') AS skipped
 FROM schedule_cursor AS c
@@ -185,12 +187,13 @@ UPDATE schedule_cursor AS c
 SET
   next_instant = p.next_instant, next_fire_time = coalesce(p.next_fire_time, 'infinity'), next_key = p.next_key,
   next_outcome = p.next_outcome, next_trigger = p.next_trigger, next_params = p.next_params, interval_end = p.interval_end,
-  trigger_state = p.trigger_state, zone_data = p.zone_data, paused_until = NULL, snoozed = false
+  trigger_state = p.trigger_state, zone_data = p.zone_data, paused_until = NULL, snoozed = p.snoozed
 FROM unnest(
   :tasks::uuid[], :instants::timestamptz[], :fire_times::timestamptz[], :outcomes::text[], :keys::text[],
-  :triggers::text[], :params::jsonb[], :ends::timestamptz[], :states::jsonb[], :zone_data::text[])
+  :triggers::text[], :params::jsonb[], :ends::timestamptz[], :states::jsonb[], :zone_data::text[],
+  :snoozed::boolean[])
   AS p (task, next_instant, next_fire_time, next_outcome, next_key, next_trigger, next_params, interval_end,
-    trigger_state, zone_data)
+    trigger_state, zone_data, snoozed)
 WHERE c.task = p.task;
 
 -- query move: Catch-up has accounted for everything up to here.

@@ -138,7 +138,7 @@ class Backfill(_message.Message):
     reprocess: Global___Backfill.Reprocess.ValueType
     """NONE when unset."""
     parallelism: _builtins.int
-    """How many of its runs may be live at a time: 1 to 10 000; 4 when unset."""
+    """How many of its runs may be live at a time: 1 to 1000; 4 when unset."""
     priority: _builtins.int
     """Of its runs: 1 most urgent, 9 least and when unset."""
     state: Global___Backfill.State.ValueType

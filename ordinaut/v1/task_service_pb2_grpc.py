@@ -268,7 +268,8 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTask(self, request, context):
-        """Fires again from now on; what passed meanwhile is recorded as PAUSED. An active task stays active.
+        """Fires again from now on; what passed meanwhile is recorded as PAUSED, but for the newest where `run_newest` asks for
+        it. An active task stays active.
         Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -103,7 +103,8 @@ class TaskServiceStub:
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
     """
     ResumeTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ResumeTaskRequest, _task_pb2.Task]
-    """Fires again from now on; what passed meanwhile is recorded as PAUSED. An active task stays active.
+    """Fires again from now on; what passed meanwhile is recorded as PAUSED, but for the newest where `run_newest` asks for
+    it. An active task stays active.
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
     """
     SkipOccurrence: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.SkipOccurrenceRequest, _occurrence_pb2.Occurrence]
@@ -212,7 +213,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
     """
     ResumeTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ResumeTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
-    """Fires again from now on; what passed meanwhile is recorded as PAUSED. An active task stays active.
+    """Fires again from now on; what passed meanwhile is recorded as PAUSED, but for the newest where `run_newest` asks for
+    it. An active task stays active.
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
     """
     SkipOccurrence: _aio.UnaryUnaryMultiCallable[_task_service_pb2.SkipOccurrenceRequest, _occurrence_pb2.Occurrence]  # type: ignore[assignment]
@@ -402,7 +404,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ResumeTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_pb2.Task, _abc.Awaitable[_task_pb2.Task]]:
-        """Fires again from now on; what passed meanwhile is recorded as PAUSED. An active task stays active.
+        """Fires again from now on; what passed meanwhile is recorded as PAUSED, but for the newest where `run_newest` asks for
+        it. An active task stays active.
         Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
         """
 

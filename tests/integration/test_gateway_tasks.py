@@ -181,9 +181,10 @@ async def test_pausing_and_resuming_are_idempotent(system: GatewaySystem) -> Non
     other = ParseDict({"name": "tasks/one", "schedule": {"triggers": [{"interval": "60s"}]}}, Task())
     await system.admin.tasks.UpdateTask(UpdateTaskRequest(task=other))
     assert await value(system, "SELECT next_fire_time = 'infinity' FROM schedule_cursor")
-    resumed = await system.admin.tasks.ResumeTask(ResumeTaskRequest(name="tasks/one"))
+    resumed = await system.admin.tasks.ResumeTask(ResumeTaskRequest(name="tasks/one", run_newest=True))
     assert (resumed.state, resumed.state_reason) == (Task.ACTIVE, "")
-    assert await value(system, "SELECT next_fire_time IS NULL AND paused_until IS NOT NULL FROM schedule_cursor")
+    resuming = "SELECT next_fire_time IS NULL AND paused_until IS NOT NULL AND run_newest FROM schedule_cursor"
+    assert await value(system, resuming)
 
 
 async def test_run_lays_params_over_the_tasks_and_checks_them(system: GatewaySystem) -> None:

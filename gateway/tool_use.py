@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from gateway.rerooting import join
 from ordinaut.errors import PermissionDeniedError, Violation
-from ordinaut.names import granted
+from ordinaut.names import USE_SECRET, granted, secret_names
 from ordinaut.v1.error_pb2 import ErrorReason
 
 SYSTEM_TOOLS = "orchestrator."
@@ -54,12 +56,12 @@ def callable_names(scopes: frozenset[str], names: list[str]) -> list[str]:
 
 
 def require_rights(scopes: frozenset[str], document: Any, root: str) -> None:
-    """Lets a pipeline pass when its owner may call every tool that it uses.
+    """Lets a pipeline pass when its owner may call every tool and use every secret in it.
 
     Raises:
         PermissionDeniedError: MISSING_SCOPE, with a violation at each such step.
     """
-    missing = [(use, scope) for use in tool_uses(document) if (scope := _missing_scope(scopes, use)) is not None]
+    missing = [(use, scope) for use in tool_uses(document) for scope in _missing_scopes(scopes, use)]
     if missing:
         violations = [
             Violation(join(root, use.path), f"the owner lacks the scope {scope}", ErrorReason.MISSING_SCOPE)
@@ -69,6 +71,14 @@ def require_rights(scopes: frozenset[str], document: Any, root: str) -> None:
         raise PermissionDeniedError(
             ErrorReason.MISSING_SCOPE, f"the task's owner lacks the scope {scope}", {"scope": scope}, violations
         )
+
+
+def _missing_scopes(scopes: frozenset[str], use: ToolUse) -> Iterator[str]:
+    if (scope := _missing_scope(scopes, use)) is not None:
+        yield scope
+    for name in secret_names(orjson.dumps(use.arguments).decode()):
+        if not granted(scopes, USE_SECRET, name):
+            yield f"{USE_SECRET}:{name}"
 
 
 def _missing_scope(scopes: frozenset[str], use: ToolUse) -> str | None:

@@ -19,7 +19,7 @@ from gateway.tool_record import check_tool, to_definition, to_tool
 from gateway.tool_use import CALL, SYSTEM_TOOLS
 from ordinaut.errors import AbortedError, AlreadyExistsError, NotFoundError, PermissionDeniedError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateToolRequest
-from ordinaut.names import SYSTEM_PROJECT, split_name
+from ordinaut.names import SECRET, SYSTEM_PROJECT, USE_SECRET, split_name
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import tool
 from ordinaut.store.database import Database
@@ -151,6 +151,10 @@ class Tools(ToolServiceServicer):
         check_tool(problems, wanted, name, name_field)
         if wanted.lookup.uses:
             await self._check_lookup(problems, wanted.lookup.uses, caller)
+        scheme = wanted.http.auth.WhichOneof("scheme")
+        secret = getattr(wanted.http.auth, scheme).secret if scheme else ""
+        if SECRET.fullmatch(secret):  # what is none may be a value that stands in the wrong place: it is not repeated
+            caller.require(USE_SECRET, secret)
         definition = to_definition(wanted, name)
         answer = await self._engines.validate_tool(ValidateToolRequest(tool=definition.encode()))
         known = {problem.field for problem in problems.found}

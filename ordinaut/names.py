@@ -12,7 +12,7 @@ RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
 SCOPE = re.compile(
     r"admin|(tasks|runs|tools|agents|system|events|state|approvals):(read|write)(:[a-z0-9_.*/-]{1,128})?"
-    r"|tools:call(:[a-z0-9_.*-]{1,128})?|events:publish(:[a-z0-9_.*-]{1,128})?"
+    r"|tools:call(:[a-z0-9_.*-]{1,128})?|events:publish(:[a-z0-9_.*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"
 )
 TOPIC_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 MAX_TOPIC = 511
@@ -22,6 +22,10 @@ STATE_KEY = re.compile(r"[A-Za-z0-9_.:@-]+(/[A-Za-z0-9_.:@-]+)*")
 STATE_KEY_MAX = 512
 EMITTED = UUID("6f726469-6e61-5574-8000-6576656e7400")
 STARTED = UUID("6f726469-6e61-5574-8000-6368696c6400")
+SECRET = re.compile(r"[a-z][a-z0-9_]{0,62}")
+SECRET_REFERENCE = re.compile(rf"\$\{{\s*secrets\.({SECRET.pattern})\s*\}}")
+WRITTEN_REFERENCE = re.compile(rf"(?<!\$){SECRET_REFERENCE.pattern}")  # `$${` is how a template writes the characters
+USE_SECRET = "secrets:use"  # noqa: S105 - a scope
 SYSTEM_PROJECT = "_"
 SYSTEM_TOPIC = "ordinaut."
 
@@ -55,6 +59,11 @@ def topic_matcher(pattern: str) -> Callable[[str], bool]:
         return all(word in ("*", actual) for word, actual in zip(fixed, found, strict=False))
 
     return matches
+
+
+def secret_names(text: str) -> list[str]:
+    """The secrets that the templates of a text refer to as `${secrets.NAME}`, each once."""
+    return sorted(set(WRITTEN_REFERENCE.findall(text)))
 
 
 def split_name(name: str, collection: str) -> str | None:

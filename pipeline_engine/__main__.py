@@ -7,6 +7,7 @@ from ordinaut.rpc.service_process import Process, run
 from pipeline_engine.egress import Egress, parse_rules
 from pipeline_engine.plans import Plans
 from pipeline_engine.retry import fraction_of
+from pipeline_engine.secret_files import SecretFiles
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.session import Surroundings
 from pipeline_engine.settings import EngineSettings
@@ -21,7 +22,8 @@ def main() -> None:
 
     async def compose(process: Process) -> None:
         egress = Egress(parse_rules(settings.egress_allow), parse_rules(settings.egress_deny))
-        tools = HttpTools(egress, connections=settings.engine_connections)
+        secrets = SecretFiles(settings.secrets_dir)
+        tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get)
         process.stack.push_async_callback(tools.close)
         surroundings = Surroundings(Plans(), tools, ProcessClock(), fraction_of)
         service = PipelineEngineService(surroundings, settings.engine_credit)

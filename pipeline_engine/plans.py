@@ -35,6 +35,13 @@ class Plans:
 
 def _compiled(definition: Definition) -> Plan | PlanError:
     try:
-        return compile_plan(definition.pipeline, definition.tools, definition.denied_tools, definition.retry)
+        return compile_plan(
+            definition.pipeline,
+            definition.tools,
+            definition.denied_tools,
+            definition.retry,
+            project=definition.project,
+            secrets=definition.secrets,
+        )
     except PlanError as error:
         return error

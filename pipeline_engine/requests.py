@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.failure import Failure
+from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.definition import Tool
 
 Entries = Sequence[JournalEntry]
@@ -34,7 +35,7 @@ class Perform:
 class Call:
     """Call a tool over the network for an attempt of a step; answered with its output or a Failure.
 
-    `timeout` in seconds.
+    `timeout` in seconds. Where `secrets` are named, `input` and `body` hold references to them.
     """
 
     tool: Tool
@@ -44,6 +45,7 @@ class Call:
     timeout: float
     path: str
     attempt: int
+    secrets: SecretUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """What the pipeline engine can be told by its environment."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from ordinaut.settings import Settings
@@ -15,6 +17,8 @@ class EngineSettings(Settings):
     engine_connections: int = Field(512, ge=1, le=10_000, description="connections to tools at once")
     egress_allow: str = Field("", description="non-public addresses open to tools: `CIDR[:port|:first-last]`, commas")
     egress_deny: str = Field("", description="addresses closed to tools in any case, in the same form")
+
+    secrets_dir: Path | None = Field(None, description="folder of the secrets, each a file `<project>/<name>`")
 
     @field_validator("egress_allow", "egress_deny")
     @classmethod

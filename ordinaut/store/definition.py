@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition
-from ordinaut.names import granted
+from ordinaut.names import USE_SECRET, granted, secret_names
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
@@ -29,6 +29,8 @@ async def load(connection: Connection, *, project: str, owner: str, task: UUID, 
         tools=[tool.encode() for tool in row["tools"]],
         denied_tools=[name for name in row["tool_names"] if not _may_call(scopes, name)],
         retry=(row["retry"] or "").encode(),
+        project=project,
+        secrets=[name for name in secret_names(row["pipeline"]) if granted(scopes, USE_SECRET, name)],
     )
     message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
     return Loaded(message, scopes)

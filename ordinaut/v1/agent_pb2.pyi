@@ -38,7 +38,9 @@ class Agent(_message.Message):
     """Changes with every change; send it back to refuse a lost update."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it may do: `<noun>:<read|write>[:<glob>]`, `tools:call:<glob>`, `events:publish:<glob>`, `admin`."""
+        """What it may do: `<noun>:<read|write>[:<glob>]`, `tools:call:<glob>`, `events:publish:<glob>`,
+        `secrets:use:<glob>`, `admin`.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -236,6 +236,7 @@ class HttpTransport(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
+    AUTH_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """GET, POST, PUT, PATCH or DELETE; POST when empty."""
     url: _builtins.str
@@ -244,20 +245,131 @@ class HttpTransport(_message.Message):
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Sent with every call. Those that the transport sets itself are refused."""
 
+    @_builtins.property
+    def auth(self) -> Global___HttpAuth:
+        """How it knows who calls, by a secret of the project that the engine alone can read."""
+
     def __init__(
         self,
         *,
         method: _builtins.str = ...,
         url: _builtins.str = ...,
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        auth: Global___HttpAuth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers", "method", b"method", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "headers", b"headers", "method", b"method", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HttpTransport: _TypeAlias = HttpTransport  # noqa: Y015
+
+@_typing.final
+class HttpAuth(_message.Message):
+    """A secret that goes with every call. It is named here, never written: its value is a file of the pipeline engine's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Bearer(_message.Message):
+        """`Authorization: Bearer <secret>`."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SECRET_FIELD_NUMBER: _builtins.int
+        secret: _builtins.str
+        """The secret's name, `[a-z][a-z0-9_]*`."""
+        def __init__(
+            self,
+            *,
+            secret: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Basic(_message.Message):
+        """`Authorization: Basic …`."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        USER_FIELD_NUMBER: _builtins.int
+        SECRET_FIELD_NUMBER: _builtins.int
+        user: _builtins.str
+        """Printable ASCII without a colon."""
+        secret: _builtins.str
+        """The name of the secret that is the password."""
+        def __init__(
+            self,
+            *,
+            user: _builtins.str = ...,
+            secret: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret", "user", b"user"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Header(_message.Message):
+        """A header of the tool's own."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        SECRET_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """Such as `X-Api-Key`."""
+        secret: _builtins.str
+        """The name of the secret that is its value."""
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            secret: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "secret", b"secret"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    BEARER_FIELD_NUMBER: _builtins.int
+    BASIC_FIELD_NUMBER: _builtins.int
+    HEADER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bearer(self) -> Global___HttpAuth.Bearer:
+        """`Authorization: Bearer <secret>`."""
+
+    @_builtins.property
+    def basic(self) -> Global___HttpAuth.Basic:
+        """`Authorization: Basic …`."""
+
+    @_builtins.property
+    def header(self) -> Global___HttpAuth.Header:
+        """A header of the tool's own."""
+
+    def __init__(
+        self,
+        *,
+        bearer: Global___HttpAuth.Bearer | None = ...,
+        basic: Global___HttpAuth.Basic | None = ...,
+        header: Global___HttpAuth.Header | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basic", b"basic", "bearer", b"bearer", "header", b"header", "scheme", b"scheme"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basic", b"basic", "bearer", b"bearer", "header", b"header", "scheme", b"scheme"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_scheme: _TypeAlias = _typing.Literal["bearer", "basic", "header"]  # noqa: Y015
+    _WhichOneofArgType_scheme: _TypeAlias = _typing.Literal["scheme", b"scheme"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_scheme) -> _WhichOneofReturnType_scheme | None: ...
+
+Global___HttpAuth: _TypeAlias = HttpAuth  # noqa: Y015
 
 @_typing.final
 class OrchestratorTransport(_message.Message):

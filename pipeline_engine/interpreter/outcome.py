@@ -104,7 +104,8 @@ def _look_up(strand: "Strand", lookup: StepPlan, found: Input, path: str) -> Fin
     key = idempotency_key(strand.run.root, path)
     number = 1
     while (left := strand.run.remaining()) > 0:
-        answer = yield Call(lookup.tool, found.value, found.body, key, min(lookup.timeout, left), path, number)
+        timeout = min(lookup.timeout, left)
+        answer = yield Call(lookup.tool, found.value, found.body, key, timeout, path, number, lookup.secrets)
         verdict = answer if isinstance(answer, Failure) else read_verdict(answer.value)
         if not isinstance(verdict, Failure) or not is_repeated(verdict, lookup.retry, number):
             return verdict

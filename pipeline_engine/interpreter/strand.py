@@ -246,7 +246,7 @@ class Strand:
     def _call(self, step: StepPlan, path: str, tool: Tool, attempt: int, start_us: int, found: Input) -> Attempt:
         timeout = min(step.timeout, self.run.remaining())
         key = idempotency_key(self.run.root, path)
-        answer = yield Call(tool, found.value, found.body, key, timeout, path, attempt)
+        answer = yield Call(tool, found.value, found.body, key, timeout, path, attempt, step.secrets)
         return self.conclude(step, path, attempt, start_us, found.body, answer)
 
     def conclude(

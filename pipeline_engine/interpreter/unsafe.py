@@ -81,8 +81,9 @@ def _call(strand: "Strand", begun: Begun) -> Attempt:
     if tool is None:
         raise AssertionError("a step with effects has a tool")
     timeout = min(begun.step.timeout, strand.run.remaining())
-    key = idempotency_key(strand.run.root, begun.path)
-    answer: object = yield Call(tool, begun.input.value, begun.input.body, key, timeout, begun.path, begun.attempt)
+    key, found = idempotency_key(strand.run.root, begun.path), begun.input
+    call = Call(tool, found.value, found.body, key, timeout, begun.path, begun.attempt, begun.step.secrets)
+    answer: object = yield call
     harmless = tool.retry.codes if tool.retry else ()
     if isinstance(answer, Failure) and answer.unclear and answer.code not in harmless:
         verdict = yield from find_out(strand, begun, answer.message)

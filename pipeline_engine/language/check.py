@@ -14,7 +14,7 @@ from pipeline_engine.language.moments import check_wait
 from pipeline_engine.language.parse import read_document
 from pipeline_engine.language.references import Names, check_condition, check_value
 from pipeline_engine.language.scope import Scope, is_bounded
-from pipeline_engine.tools.definition import UNSAFE
+from pipeline_engine.tools.definition import BUILT_IN, UNSAFE
 from pipeline_engine.tools.lookup_check import lookup_problem
 
 TIMER = "orchestrator.wait"
@@ -85,7 +85,8 @@ class _Checker:
             scope = scope.looping(bounded=is_bounded(step.foreach))
             names = replace(names, in_loop=True)
         if step.uses:
-            check_value(own_input(step), step.place.key("with"), names, self.findings)
+            called = replace(names, with_secrets=not step.uses.startswith(BUILT_IN))
+            check_value(own_input(step), step.place.key("with"), called, self.findings)
             self._tool(step)
             self._inner(step)
             check_approval(step, names, self.findings)

@@ -13,6 +13,7 @@ from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import parse
 from pipeline_engine.language.plan import Plan, StepPlan
 from pipeline_engine.language.references import condition_expression
+from pipeline_engine.language.secret_places import SecretPlace, SecretUse, conceal
 from pipeline_engine.payload import PayloadError, write
 from pipeline_engine.schemas import Check, compile_schema, only_an_object
 from pipeline_engine.template import Template, compile_template
@@ -36,8 +37,16 @@ class PlanError(ValueError):
     """A stored definition cannot be executed: it was made for another version of the language."""
 
 
-def compile_plan(pipeline: bytes, tools: Sequence[bytes], denied: Sequence[str], retry: bytes) -> Plan:
-    """The plan of a definition, all of it JSON as in `ordinaut.internal.v1.Definition`.
+def compile_plan(
+    pipeline: bytes,
+    tools: Sequence[bytes],
+    denied: Sequence[str],
+    retry: bytes,
+    *,
+    project: str = "",
+    secrets: Sequence[str] = (),
+) -> Plan:
+    """The plan of a definition, all of it JSON or names as in `ordinaut.internal.v1.Definition`.
 
     Raises:
         PlanError: the document, an expression in it or a tool's schema cannot be used.
@@ -50,7 +59,8 @@ def compile_plan(pipeline: bytes, tools: Sequence[bytes], denied: Sequence[str],
     try:
         known = {tool.name: tool for tool in (read_tool(orjson.loads(text)) for text in tools)}
         default = read_proto_retry(orjson.loads(retry)) if retry else None
-        return _Compiler(known, frozenset(denied), default or DEFAULT_RETRY).plan(document)
+        compiler = _Compiler(known, frozenset(denied), default or DEFAULT_RETRY, project, frozenset(secrets))
+        return compiler.plan(document)
     except (ExpressionError, PayloadError, ValueError) as failure:
         raise PlanError(str(failure)) from failure
 
@@ -60,6 +70,8 @@ class _Compiler:
     tools: Mapping[str, Tool]
     denied: Set[str]
     default_retry: RetryRule
+    project: str
+    secrets: Set[str]
     roots: set[str] = field(default_factory=set)
     checks: dict[tuple[str, str], Check | None] = field(default_factory=dict)
 
@@ -75,11 +87,14 @@ class _Compiler:
             return self._block(step)
         tool = self.tools.get(step.uses)
         kind = self._kind(step, tool)
-        template = input_template(step)
+        value, places = conceal(step.input) if kind in CALLED else (None, ())
+        template = compile_template(value) if places else input_template(step)
         self._note(template.expressions)
-        return self._use(step, tool, kind, template)
+        return self._use(step, tool, kind, template, places)
 
-    def _use(self, step: Step, tool: Tool | None, kind: Kind, template: Template) -> StepPlan:
+    def _use(
+        self, step: Step, tool: Tool | None, kind: Kind, template: Template, places: tuple[SecretPlace, ...] = ()
+    ) -> StepPlan:
         """A step that calls a tool."""
         retry = step.retry or (tool.retry if tool else None) or self.default_retry
         return StepPlan(
@@ -103,7 +118,14 @@ class _Compiler:
             approval=self._approval(step),
             plain=step.foreach is None and kind is not Kind.WAIT and step.needs_approval is None,
             lookup=self._lookup(tool) if tool is not None and kind is Kind.UNSAFE else None,
+            secrets=self._secrets(tool, places),
         )
+
+    def _secrets(self, tool: Tool | None, places: tuple[SecretPlace, ...]) -> SecretUse | None:
+        if not places and (tool is None or tool.http is None or tool.http.auth is None):
+            return None
+        named = frozenset(name for place in places for name in place.names)
+        return SecretUse(self.project, places, named - self.secrets)
 
     def _lookup(self, tool: Tool) -> StepPlan | None:
         """The call that finds out; None where there is none that could."""

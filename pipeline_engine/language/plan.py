@@ -6,6 +6,7 @@ from typing import Any
 
 from ordinaut.expressions import Account
 from pipeline_engine.language.document import RetryRule
+from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.schemas import Check
 from pipeline_engine.template import Template
 from pipeline_engine.tools.definition import Kind, Tool
@@ -18,7 +19,8 @@ class StepPlan:
     `literal` is the input as JSON when no template is in it. `timeout` in seconds. `on_error` is `fail`, `continue` or
     `steps`; then `handlers` run. A step without a tool has a `body` or `branches`; `inner_names` are those of its steps
     that are names outside of it too. `foreach` gives the elements. `approval` is what is asked first. `plain`: it is
-    one call, and no more than that. `lookup` finds out whether a call of an UNSAFE tool has happened.
+    one call, and no more than that. `lookup` finds out whether a call of an UNSAFE tool has happened. `secrets` are
+    those that go with the call.
     """
 
     id: str
@@ -44,6 +46,7 @@ class StepPlan:
     approval: Template | None = None
     plain: bool = False
     lookup: "StepPlan | None" = None
+    secrets: SecretUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

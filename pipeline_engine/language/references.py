@@ -8,10 +8,12 @@ from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expr
 from ordinaut.expressions.tokens import tokenize
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.findings import Findings, Place, nearest
+from pipeline_engine.language.secret_places import secret_of
 from pipeline_engine.template import Placeholder, split
 
 ROOTS = ("params", "steps", "event", "run", "now")
-LATER_ROOTS = frozenset({"secrets"})
+SECRETS = "secrets"
+SECRETS_PLACE = "in the `with` of a tool that is called over the network"
 PLACES = {"step": "inside of a step", "error": "in `on_error` steps"}
 MEMBERS = {
     "run": ("name", "task", "kind", "trigger", "occurrence", "scheduled_time", "interval", "claims"),
@@ -31,7 +33,8 @@ Rewrite = Callable[[str], Any]
 class Names:
     """What an expression may refer to at its place.
 
-    `later` are names of steps that have not run yet, `inside` tells which step hides the names of its own.
+    `later` are names of steps that have not run yet, `inside` tells which step hides the names of its own,
+    `with_secrets` that secrets may stand here.
     """
 
     steps: Sequence[str]
@@ -42,6 +45,7 @@ class Names:
     in_handler: bool
     in_loop: bool
     in_step: bool
+    with_secrets: bool = False
 
     def roots(self) -> list[str]:
         """The root names."""
@@ -91,7 +95,7 @@ def _check_text(text: str, place: Place, names: Names, findings: Findings) -> No
         findings.problem(place, error.message, ErrorReason.TEMPLATE_SYNTAX)
         return
     for part in parts:
-        if isinstance(part, Placeholder):
+        if isinstance(part, Placeholder) and not (names.with_secrets and secret_of(part)):
             _check_expression(part.expression, place, names, findings, _inside(text, part), strict=True)
 
 
@@ -151,8 +155,8 @@ def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
 
 
 def _unknown_root(root: str, names: Names) -> _Problem:
-    if root in LATER_ROOTS:
-        return f"`{root}` is not in this version of the language", [root], None
+    if root == SECRETS:
+        return f"a secret stands alone, as `${{secrets.name}}`, {SECRETS_PLACE}", [root], None
     if root in PLACES:
         return f"`{root}` exists only {PLACES[root]}", [root], None
     if root in {"item", "index"}:

@@ -42,7 +42,14 @@ def simulate(request: SimulateRunRequest, stopped: Callable[[], bool] = lambda: 
     """The whole run, in at most 5 s; `stopped` is asked now and then whether nobody wants it any more."""
     definition = request.definition
     try:
-        plan = compile_plan(definition.pipeline, definition.tools, definition.denied_tools, definition.retry)
+        plan = compile_plan(
+            definition.pipeline,
+            definition.tools,
+            definition.denied_tools,
+            definition.retry,
+            project=definition.project,
+            secrets=definition.secrets,
+        )
     except PlanError as error:
         failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
         return SimulateRunResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)

@@ -49,12 +49,23 @@ CALLED = frozenset({Kind.HTTP, Kind.UNSAFE})
 
 
 @dataclass(frozen=True, slots=True)
+class HttpAuth:
+    """The secret, by name, that goes with every call in a header: as `bearer`, as `basic` of a user, or as it is."""
+
+    scheme: str
+    secret: str
+    header: str = "Authorization"
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpTarget:
     """Where an HTTP tool is; `headers` are sent with every call."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    auth: HttpAuth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,14 @@ def _lookup(value: object) -> Lookup | None:
 
 
 def _target(http: Mapping[str, Any]) -> HttpTarget:
-    return HttpTarget(http.get("method") or "POST", str(http.get("url", "")), dict(http.get("headers") or {}))
+    headers = dict(http.get("headers") or {})
+    return HttpTarget(http.get("method") or "POST", str(http.get("url", "")), headers, _auth(http.get("auth")))
+
+
+def _auth(auth: object) -> HttpAuth | None:
+    for scheme, given in auth.items() if isinstance(auth, dict) else ():
+        return HttpAuth(scheme, given["secret"], given.get("name", "Authorization"), given.get("user", ""))
+    return None
 
 
 def _seconds(text: object) -> float | None:

@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,22 +18,27 @@ from pipeline_engine.failure import (
     VALIDATION_OUTPUT,
     Failure,
 )
+from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.payload import MAX_BYTES, PayloadError, read
 from pipeline_engine.requests import Call, Output
+from pipeline_engine.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.definition import HttpTarget
+from pipeline_engine.tools.secret_use import Secrets, open_call
 from pipeline_engine.tools.sessions import Sessions
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 EXCERPT = 500
 """Characters of a refusal's body that go into the error."""
 MAX_QUERY = 16 * 1024
+NO_SECRETS = SecretFiles(None).get
 
 
 class HttpTools:
-    """The engine's HTTP client; create it inside the running loop, and `close` it."""
+    """The engine's HTTP client, with secrets by project and name; create it in the running loop, and `close` it."""
 
-    def __init__(self, egress: Egress, *, connections: int = 512) -> None:
+    def __init__(self, egress: Egress, *, connections: int = 512, secrets: Secrets = NO_SECRETS) -> None:
         self._egress = egress
+        self._secrets = secrets
         self._sessions = Sessions(egress, connections)
 
     async def close(self) -> None:
@@ -45,13 +50,35 @@ class HttpTools:
         target = request.tool.http
         if target is None:
             return Failure(TOOL_ERROR, f"{request.tool.name} has no transport that this engine speaks")
+        if request.secrets is not None:
+            return await self._call_with_secrets(target, request, request.secrets)
         try:
-            return await self._send(target, request)
+            return await self._send(target, request, {}, lambda text: text)
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             return failure_of(failure)
 
-    async def _send(self, target: HttpTarget, request: Call) -> Output | Failure:
-        headers = {**target.headers, "Idempotency-Key": request.idempotency_key}
+    async def _call_with_secrets(self, target: HttpTarget, request: Call, use: SecretUse) -> Output | Failure:
+        """The same with secrets in it, and nothing of them in what comes back."""
+        try:
+            opened = open_call(request, use, target.auth, self._secrets)
+        except SecretError as refused:
+            details = {"reason": "SECRET_UNAVAILABLE", "secret": refused.name}
+            return Failure(DENIED, f"{refused}, for {request.tool.name}", details=details)
+        except PayloadError as error:
+            return Failure(PAYLOAD_TOO_LARGE, f"the input with its secrets: {error}")
+        try:
+            outcome = await self._send(target, opened.call, opened.headers, opened.mask.body)
+        except (aiohttp.ClientError, OSError, ValueError) as failure:
+            outcome = failure_of(failure)
+        except Exception as defect:  # noqa: BLE001 - whose text and traceback could hold a secret
+            outcome = Failure(TOOL_ERROR, f"a defect of Ordinaut: {type(defect).__name__}", unclear=True)
+        return opened.mask.outcome(outcome)
+
+    async def _send(
+        self, target: HttpTarget, request: Call, more: Mapping[str, str], mask: Callable[[bytes], bytes]
+    ) -> Output | Failure:
+        """`more` are headers, `mask` is what the answer goes through before anything else sees it."""
+        headers = {**target.headers, **more, "Idempotency-Key": request.idempotency_key}
         url = URL(target.url, encoded=True)
         self._refuse_disguised(url)
         body: bytes | None = request.body
@@ -65,7 +92,7 @@ class HttpTools:
             text = await _read_limited(response)
             if isinstance(text, Failure):
                 return replace(text, unclear=not 300 <= response.status < 500)
-            return answer(response.status, response.headers, text)
+            return answer(response.status, response.headers, mask(text))
 
     def _refuse_disguised(self, url: URL) -> None:
         """Judges `127.1`, `2130706433` and `0177.0.0.1` as the addresses that they are to the operating system."""

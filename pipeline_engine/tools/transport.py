@@ -10,14 +10,14 @@ from ordinaut.expressions.times import parse_duration
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.schemas import schema_problems
+from pipeline_engine.tools.auth_check import auth_violations
 from pipeline_engine.tools.definition import BUILT_IN, METHODS
+from pipeline_engine.tools.headers import header_problem
 from pipeline_engine.tools.lookup_check import lookup_violations
 
 MAX_URL = 2048
 MAX_HEADERS = 32
-MAX_HEADER_VALUE = 4096
 MAX_TIMEOUT_SECONDS = 86_400.0
-HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 FORBIDDEN_IN_URL = (
     (re.compile(r"[\x00-\x20\x7f-\x9f\\]"), "a URL holds no spaces, control characters or backslashes"),
     (re.compile(r"#"), "a URL has no fragment"),
@@ -26,26 +26,6 @@ FORBIDDEN_IN_URL = (
 HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 REFUSED_PORTS = frozenset({22, 23, 25, 465, 587, 3306, 5432, 6379, 11211, 27017})
 """Ports of protocols that can be talked into something by an HTTP request."""
-RESERVED_HEADERS = frozenset(
-    {
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cookie",
-        "expect",
-        "host",
-        "idempotency-key",
-        "keep-alive",
-        "te",
-        "traceparent",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 
 
 def tool_violations(value: Any) -> list[Violation]:
@@ -98,6 +78,7 @@ def _transport(value: Mapping[str, Any]) -> Iterator[Violation]:
     if problem:
         yield Violation("http.url", problem, ErrorReason.INVALID_TRANSPORT)
     yield from _headers(http.get("headers") or {})
+    yield from auth_violations(http)
 
 
 def url_problem(url: object) -> str | None:
@@ -132,18 +113,6 @@ def _headers(headers: Any) -> Iterator[Violation]:
         yield Violation("http.headers", f"at most {MAX_HEADERS} headers are expected", ErrorReason.INVALID_TRANSPORT)
         return
     for name, text in headers.items():
-        problem = _header_problem(str(name), text)
+        problem = header_problem(str(name), text)
         if problem:
             yield Violation(f"http.headers.{str(name)[:128]}", problem, ErrorReason.INVALID_TRANSPORT)
-
-
-def _header_problem(name: str, text: object) -> str | None:
-    if not HEADER_NAME.fullmatch(name):
-        return "this is no name of a header"
-    if name.lower() in RESERVED_HEADERS or name.lower().startswith("proxy-"):
-        return "this header is set by the transport itself"
-    if not isinstance(text, str) or len(text) > MAX_HEADER_VALUE:
-        return f"a text of at most {MAX_HEADER_VALUE} characters is expected"
-    if not text.isascii() or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
-        return "a header holds printable ASCII only"
-    return None

@@ -308,12 +308,16 @@ class Definition(_message.Message):
     TOOLS_FIELD_NUMBER: _builtins.int
     DENIED_TOOLS_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
-    """Hex SHA-256 over pipeline, tools and denied_tools."""
+    """Hex SHA-256 over the other fields."""
     pipeline: _builtins.bytes
     """The normalised document, as JSON."""
     retry: _builtins.bytes
     """The task's default retry, `ordinaut.v1.Retry` as proto3 JSON; empty: none."""
+    project: _builtins.str
+    """Whose it is, and whose secrets."""
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Tool definitions, JSON objects: `ordinaut.v1.Tool` as proto3 JSON with proto field names, `name` without `tools/`."""
@@ -321,6 +325,10 @@ class Definition(_message.Message):
     @_builtins.property
     def denied_tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of tools that the task's owner may not call."""
+
+    @_builtins.property
+    def secrets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the secrets in the pipeline that the task's owner may use."""
 
     def __init__(
         self,
@@ -330,10 +338,12 @@ class Definition(_message.Message):
         tools: _abc.Iterable[_builtins.bytes] | None = ...,
         denied_tools: _abc.Iterable[_builtins.str] | None = ...,
         retry: _builtins.bytes = ...,
+        project: _builtins.str = ...,
+        secrets: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied_tools", b"denied_tools", "hash", b"hash", "pipeline", b"pipeline", "retry", b"retry", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied_tools", b"denied_tools", "hash", b"hash", "pipeline", b"pipeline", "project", b"project", "retry", b"retry", "secrets", b"secrets", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -126,3 +126,36 @@ def test_names_and_transport_are_needed() -> None:
 def test_lookups_are_checked(lookup: Any, effect: str | None, found: dict[str, str]) -> None:
     """Only UNSAFE tools have one; its templates see the call, and nothing of a run."""
     assert fields(lookup=lookup, effect=effect) == found
+
+
+@pytest.mark.parametrize(
+    ("auth", "found"),
+    [
+        ({"bearer": {"secret": "mail_key"}}, {}),
+        ({"basic": {"user": "ann", "secret": "mail_key"}}, {}),
+        ({"basic": {"secret": "mail_key"}}, {}),
+        ({"header": {"name": "X-Api-Key", "secret": "mail_key"}}, {}),
+        ({"header": {"name": "Authorization", "secret": "mail_key"}}, {}),
+        ({}, {"http.auth": "FIELD_REQUIRED"}),
+        ({"digest": {"secret": "x"}}, {"http.auth": "FIELD_REQUIRED"}),
+        ({"bearer": {}}, {"http.auth.bearer.secret": "NAME_INVALID"}),
+        ({"bearer": {"secret": "eyJhbGciOi.J9"}}, {"http.auth.bearer.secret": "NAME_INVALID"}),
+        ({"basic": {"user": "a:b", "secret": "x"}}, {"http.auth.basic.user": "INVALID_TRANSPORT"}),
+        ({"basic": {"user": "ä", "secret": "x"}}, {"http.auth.basic.user": "INVALID_TRANSPORT"}),
+        ({"header": {"secret": "x"}}, {"http.auth.header.name": "INVALID_TRANSPORT"}),
+        ({"header": {"name": "X A", "secret": "x"}}, {"http.auth.header.name": "INVALID_TRANSPORT"}),
+        ({"header": {"name": "Host", "secret": "x"}}, {"http.auth.header.name": "INVALID_TRANSPORT"}),
+        ({"header": {"name": "x-team", "secret": "x"}}, {"http.auth.header.name": "INVALID_TRANSPORT"}),
+    ],
+)
+def test_auth_is_checked(auth: dict[str, Any], found: dict[str, str]) -> None:
+    """A secret is named, not written, and its header is not one that is set otherwise."""
+    assert fields(http={"url": "http://host/", "headers": {"X-Team": "blue"}, "auth": auth}) == found
+
+
+def test_a_value_in_the_place_of_a_secrets_name_is_not_told() -> None:
+    """Errors are logged and shown."""
+    tool = {**CALENDAR, "http": {"url": "http://host/", "auth": {"bearer": {"secret": "CANARY-4711"}}}}
+    answer = validate_tool(pb.ValidateToolRequest(tool=orjson.dumps(tool)))
+    assert answer.violations
+    assert b"CANARY" not in answer.SerializeToString()

@@ -1,0 +1,210 @@
+"""Secrets go to the tool and nowhere else: what is rendered, recorded and told holds their names."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from ordinaut.names import secret_names
+from pipeline_engine.failure import Failure
+from pipeline_engine.language.compile import compile_plan
+from pipeline_engine.language.secret_places import SecretPlace, SecretUse, conceal
+from pipeline_engine.payload import PayloadError
+from pipeline_engine.requests import Call, Output
+from pipeline_engine.secret_files import SecretError, SecretFiles
+from pipeline_engine.tools.definition import HttpAuth, Kind, Tool
+from pipeline_engine.tools.mask import Mask
+from pipeline_engine.tools.secret_use import MAX_IN_ONE_TEXT, open_call
+from tests.unit.engine.pipelines import TOOL_TEXTS, checked, pipeline, step
+from tests.unit.engine.world import World
+
+LIST = "calendar.list_events"
+KEY, PASSWORD = "k3y-of-the-house", 'pa"ss/wörd +1'
+VALUES = {"mail_key": KEY, "password": PASSWORD}
+
+
+def problems(document: Any) -> list[tuple[str, str]]:
+    return [(found.field, found.message) for found in checked(document).violations]
+
+
+@pytest.mark.parametrize("text", ["${secrets.mail_key}", "${ secrets.mail_key }", "Token ${secrets.mail_key}: ${now}"])
+def test_secrets_stand_in_the_input_of_called_tools(text: str) -> None:
+    """As whole texts and inside of them, at any depth."""
+    assert problems(pipeline(step("a", "weather.forecast", input={"city": "x", "deep": [{"t": text}]}))) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pipeline(step("a", "orchestrator.put_state", input={"namespace": "n", "key": "k", "value": "${secrets.key}"})),
+        pipeline(step("a", input={"x": "${secrets.key}"})),
+        pipeline(step("a", LIST, input={"start": "x"}, condition="secrets.key == 'x'")),
+        pipeline(step("a", LIST, input={"start": "${item}"}, foreach="[secrets.key]")),
+        pipeline(step("a", LIST, input={"start": "${upper(secrets.key)}"})),
+        pipeline(step("a", LIST, input={"start": "${secrets}"})),
+        pipeline(step("a", LIST, input={"start": "${secrets.Key}"})),
+        pipeline(step("a", LIST, input={"start": "${secrets.a.b}"})),
+        pipeline(step("a", LIST, input={"start": "x"}), output="${secrets.key}"),
+        pipeline(step("a", LIST, input={"start": "x"}, needs_approval={"message": "${secrets.key}"})),
+    ],
+)
+def test_secrets_stand_nowhere_else(document: Any) -> None:
+    """Neither in what is kept nor in anything that is computed."""
+    [(_, message)] = problems(document)
+    assert message.startswith("a secret stands alone, as `${secrets.name}`")
+
+
+def test_what_is_recorded_names_the_secret() -> None:
+    """And what the tool is called with says where it belongs; data that looks like a reference is data."""
+    given = {"start": "${params.x}", "labels": ["${secrets.mail_key}", "to ${params.x} by ${secrets.mail_key}"]}
+    run = World(pipeline(step("a", LIST, input=given)), params={"x": "${secrets.other}"})
+    assert run.run().state == "SUCCEEDED"
+    marked = "${secrets.mail_key}"
+    value = {"start": "${secrets.other}", "labels": [marked, f"to ${{secrets.other}} by {marked}"]}
+    assert orjson.loads(run.journal[0].input) == run.calls[0].input == value
+    use = run.calls[0].secrets
+    assert use is not None
+    assert [place.path for place in use.places] == [("labels", 0), ("labels", 1)]
+    assert use.refused == {"mail_key"}, "nothing is granted by itself"
+
+
+def test_only_what_is_granted_is_used() -> None:
+    """The worker says which secrets the owner may use; a tool's own go with every call of it."""
+    document = orjson.dumps(pipeline(step("a", LIST, input={"start": "${secrets.mail_key} ${secrets.password}"})))
+    plan = compile_plan(document, TOOL_TEXTS, (), b"", project="p", secrets=["mail_key"])
+    place = SecretPlace(("start",), frozenset(VALUES))
+    assert plan.steps[0].secrets == SecretUse("p", (place,), frozenset({"password"}))
+    http = {"url": "http://h/", "auth": {"bearer": {"secret": "mail_key"}}}
+    tool = orjson.dumps({"name": "t", "http": http})
+    plan = compile_plan(orjson.dumps(pipeline(step("a", "t"))), [tool], (), b"", project="p")
+    assert plan.steps[0].secrets == SecretUse("p")
+
+
+def test_an_escaped_reference_is_text() -> None:
+    assert conceal({"a": "$${secrets.x}", "b": 1, "c": [None, "${now}"]}) == (
+        {"a": "$${secrets.x}", "b": 1, "c": [None, "${now}"]},
+        (),
+    )
+    assert secret_names("${secrets.b} ${secrets.a}${ secrets.a } ${secret.c} ${secrets.D} $${secrets.e}") == ["a", "b"]
+
+
+def call(value: Any) -> Call:
+    return Call(Tool("t", Kind.HTTP), value, orjson.dumps(value), "k", 1.0, "a", 1)
+
+
+def look(project: str, name: str) -> str:
+    if project != "p" or name not in VALUES:
+        raise SecretError(name, "does not exist")
+    return VALUES[name]
+
+
+def test_references_are_filled_where_they_were_written() -> None:
+    """Data elsewhere that looks like one stays, and a value is not looked into again."""
+    use = SecretUse("p", (SecretPlace(("a", 1), frozenset({"mail_key"})), SecretPlace(("gone",), frozenset(VALUES))))
+    opened = open_call(call({"a": ["${secrets.mail_key}", "x ${secrets.mail_key}"], "b": 1}), use, None, look)
+    assert opened.call.input == {"a": ["${secrets.mail_key}", f"x {KEY}"], "b": 1}
+    assert orjson.loads(opened.call.body) == opened.call.input
+    crafty = {"mail_key": "${secrets.password}"}
+    whole = SecretUse("p", (SecretPlace(("a",), frozenset({"mail_key", "password"})),))
+    told = open_call(call({"a": "${secrets.mail_key}"}), whole, None, lambda _p, name: {**VALUES, **crafty}[name])
+    assert told.call.input == {"a": "${secrets.password}"}
+
+
+def test_a_text_is_not_blown_up() -> None:
+    """Data may look like thousands of references."""
+    use = SecretUse("p", (SecretPlace(("a",), frozenset({"mail_key"})),))
+    opened = open_call(call({"a": "${secrets.mail_key}" * 500}), use, None, look)
+    assert opened.call.input["a"].count(KEY) == MAX_IN_ONE_TEXT
+    with pytest.raises(PayloadError):
+        open_call(call({"a": "${secrets.mail_key}", "b": "x" * 1024 * 1024}), use, None, look)
+
+
+@pytest.mark.parametrize(
+    ("auth", "headers"),
+    [
+        (HttpAuth("bearer", "mail_key"), {"Authorization": f"Bearer {KEY}"}),
+        (HttpAuth("basic", "password", user="ann"), {"Authorization": "Basic YW5uOnBhInNzL3fDtnJkICsx"}),
+        (HttpAuth("header", "mail_key", "X-Key"), {"X-Key": KEY}),
+    ],
+)
+def test_a_tool_says_how_it_is_called(auth: HttpAuth, headers: dict[str, str]) -> None:
+    opened = open_call(call({}), SecretUse("p"), auth, look)
+    assert opened.headers == headers
+    [sent] = headers.values()
+    masked = opened.mask.text(f"got {sent}")
+    assert masked.endswith(f"[secret {auth.secret}]")
+
+
+@pytest.mark.parametrize(
+    ("use", "auth", "words"),
+    [
+        (SecretUse("p", (SecretPlace(("a",), frozenset({"none"})),)), None, "the secret none does not exist"),
+        (SecretUse("other", (), frozenset()), HttpAuth("bearer", "mail_key"), "the secret mail_key does not exist"),
+        (SecretUse("p", (), frozenset({"mail_key"})), None, "the secret mail_key is not the task owner's to use"),
+        (SecretUse("p"), HttpAuth("bearer", "password"), "the secret password is not printable ASCII"),
+    ],
+)
+def test_what_cannot_be_used_is_said_without_its_value(use: SecretUse, auth: HttpAuth | None, words: str) -> None:
+    with pytest.raises(SecretError) as refused:
+        open_call(call({"a": "${secrets.none}"}), use, auth, look)
+    assert words in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+
+
+FORMS = [
+    PASSWORD,
+    orjson.dumps(PASSWORD).decode(),
+    'pa\\"ss/w\\u00f6rd +1',
+    "pa%22ss%2Fw%C3%B6rd+%2B1",
+    "cGEic3Mvd8O2cmQgKzE=",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_echo_is_masked(form: str) -> None:
+    """As it is, and as JSON, URLs and Basic authentication write it; in outputs, errors, keys and bytes."""
+    mask = Mask(VALUES)
+    assert "[secret password]" in mask.text(f"x{form}y")
+    assert b"[secret password]" in mask.body(b"\xff" + form.encode())
+    outcome = mask.outcome(Output({form: [form, 1, None, {"a": form}]}))
+    failure = mask.outcome(Failure("TOOL_ERROR", form, details={"body": form, "status": 500}))
+    for told in (outcome, failure):
+        assert form not in repr(told)
+    assert isinstance(failure, Failure)
+    assert failure.details["status"] == 500
+
+
+def test_files_are_read_anew_when_they_change(tmp_path: Path) -> None:
+    """A line end at the end is not part of a secret; projects do not see each other's."""
+    (tmp_path / "p").mkdir()
+    files = SecretFiles(tmp_path)
+    file = tmp_path / "p" / "mail_key"
+    for text in (f"{KEY}\n", f"{KEY}-new\r\n", f"  {KEY}"):
+        file.write_text(text, newline="")
+        assert files.get("p", "mail_key") == text.removesuffix("\n").removesuffix("\r")
+    for project, name in (("q", "mail_key"), ("p", "other"), ("p", "../p/mail_key"), ("..", "mail_key"), ("", "p")):
+        with pytest.raises(SecretError, match="does not exist"):
+            files.get(project, name)
+    file.unlink()
+    with pytest.raises(SecretError, match="does not exist"):
+        files.get("p", "mail_key")
+    with pytest.raises(SecretError, match="does not exist"):
+        SecretFiles(None).get("p", "mail_key")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"short", "fewer than 8"),
+        (b"", "fewer than 8"),
+        (b"x" * 5000, "more than 4096"),
+        (b"\xff" * 9, "UTF-8"),
+        (b"a\0" * 9, "NUL"),
+    ],
+)
+def test_files_that_are_no_secrets_are_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "mail_key").write_bytes(content)
+    with pytest.raises(SecretError, match=words):
+        SecretFiles(tmp_path).get("p", "mail_key")

@@ -19,9 +19,9 @@ PHRASES = {
     "EXCLUDED": "What was due at {moment} did not run, because its day is excluded.",
     "SKIPPED": "What is due at {moment} was taken away: {reason}.",
     "EXCLUDED_AHEAD": "It will not run, because its day is excluded.",
-    "BEFORE": "Before that it was due at {before}{outcome}.",
-    "AFTER": "It is due next at {after}.",
-    "THE_END": "The schedule has no later time.",
+    "BEFORE": "Before that the schedule says {before}{outcome}.",
+    "AFTER": "After that the schedule says {after}.",
+    "THE_END": "After that the schedule says nothing.",
     "STOOD_FOR": " (that of {successor}: {outcome})",
     "OUTCOME": " ({outcome})",
 }

@@ -19,9 +19,9 @@ PHRASES = {
     "EXCLUDED": "Ce era programat la {moment} nu a rulat, pentru că ziua este exclusă.",
     "SKIPPED": "Ce este programat la {moment} a fost anulat de cineva: {reason}.",
     "EXCLUDED_AHEAD": "Nu va rula, pentru că ziua este exclusă.",
-    "BEFORE": "Înainte de aceasta era programată la {before}{outcome}.",
-    "AFTER": "Urmează la {after}.",
-    "THE_END": "Programul nu mai are niciun moment după aceea.",
+    "BEFORE": "Înainte de aceasta programul spune {before}{outcome}.",
+    "AFTER": "După aceea programul spune {after}.",
+    "THE_END": "După aceea programul nu mai spune nimic.",
     "STOOD_FOR": " (cel din {successor}: {outcome})",
     "OUTCOME": " ({outcome})",
 }

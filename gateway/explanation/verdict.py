@@ -48,7 +48,9 @@ def obstacles(facts: Facts) -> list[Obstacle]:
             return list(_of_what_waits(facts))
         case Verdict.NOT_RUN if facts.live_run is not None:
             return [Obstacle(Kind.LIVE_RUN, f"runs/{facts.live_run}")]
-        case Verdict.NOTHING_DUE if facts.is_of_another_schedule and facts.around and facts.around.HasField("at"):
+        case Verdict.NOTHING_DUE if facts.moment < facts.task.create_time or (
+            facts.is_of_another_schedule and facts.around is not None and facts.around.HasField("at")
+        ):
             return [Obstacle(Kind.OTHER_SCHEDULE)]
     return []
 
@@ -84,7 +86,8 @@ def _of_what_waits(facts: Facts) -> Iterator[Obstacle]:
         yield Obstacle(Kind.LATER_START, time=place["due_time"])
         return
     if place is not None and place["state"] == "BLOCKED":
-        yield Obstacle(Kind.TURN, f"runs/{place['exclusive']}" if place["exclusive"] else "")
+        in_the_way = place["exclusive"]
+        yield Obstacle(Kind.TURN, f"runs/{in_the_way}") if in_the_way else Obstacle(Kind.CATCHING_UP)
         return
     if not facts.workers:
         yield Obstacle(Kind.NO_WORKER)

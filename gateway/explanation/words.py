@@ -91,7 +91,7 @@ class Words:
         found = []
         if around.excluded and how == Verdict.TO_COME:
             found.append(self._say("EXCLUDED_AHEAD"))
-        if how == Verdict.NOTHING_DUE and around.HasField("before"):
+        if how == Verdict.NOTHING_DUE and self._was_due_before():
             outcome = self._facts.previous.outcome if self._facts.previous else ""
             told = self._say("OUTCOME", outcome=outcome) if outcome else ""
             found.append(self._say("BEFORE", before=self._stamped(around.before_time), outcome=told))
@@ -100,6 +100,13 @@ class Words:
         elif around.HasField("at") or around.HasField("before"):
             found.append(self._say("THE_END"))
         return found
+
+    def _was_due_before(self) -> bool:
+        """Something else was, which concerned this task."""
+        around, previous = self._facts.around, self._facts.previous
+        if around is None or not around.HasField("before"):
+            return False
+        return previous is not None or moment_of(around.before_time) >= self._facts.task.create_time
 
     def _reason(self) -> str:
         reason = self._facts.entry.reason if self._facts.entry else ""

@@ -84,16 +84,18 @@ async def test_a_moment_that_is_none_names_its_neighbours(town: Town) -> None:
         "2026-03-02T15:00:00+02:00", "2026-03-02T16:00:00+02:00",
     )  # fmt: skip
     assert answer.explanation == (
-        "Nothing was due at 2026-03-02 15:15:00+02:00. Before that it was due at 2026-03-02 15:00:00+02:00 (ENQUEUED). "
-        "It is due next at 2026-03-02 16:00:00+02:00."
+        "Nothing was due at 2026-03-02 15:15:00+02:00. Before that the schedule says "
+        "2026-03-02 15:00:00+02:00 (ENQUEUED). After that the schedule says 2026-03-02 16:00:00+02:00."
     )
     assert "Nimic nu era programat" in (await town.explain(at(13.25), "ro")).explanation
 
 
 async def test_what_was_before_the_task_was_of_no_schedule(town: Town) -> None:
     await town.task()
-    answer = await town.explain(at(11))
-    assert (answer.verdict, kinds(answer)) == (Verdict.NOTHING_DUE, ["OTHER_SCHEDULE"])
+    for moment in (at(11), at(11.5)):
+        answer = await town.explain(moment)
+        assert (answer.verdict, kinds(answer)) == (Verdict.NOTHING_DUE, ["OTHER_SCHEDULE"])
+        assert "Before that" not in answer.explanation
 
 
 async def test_what_is_to_come_may_be_snoozed_or_skipped(town: Town) -> None:

@@ -67,7 +67,7 @@ def test_programs_get_each_answer_on_a_line(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"SimulateTask": ANSWERS}
     parts = [json.loads(line) for line in cli("--json", "task", "simulate", "mirror").out.splitlines()]
     assert parts[0]["occurrences"][1]["count"] == 3
-    assert parts[1]["summary"]["runs"] == {"FAILED": "1"}
+    assert parts[1]["summary"]["runs"] == {"FAILED": 1}
 
 
 def test_what_is_meant_must_be_clear(cli: Cli) -> None:

@@ -61,6 +61,8 @@ async def _scan(connection: Connection, one: Record, upto: int) -> Seen:
         after = await event.position_before(connection, one["project"], one["since"])
     rows = await event.read(connection, project=one["project"], after=after, batch=ROWS)
     for numbered in (numbered for row in rows for numbered in events_of(entry_of(row))):
+        if numbered.position <= after:  # it stands before, in the same row
+            continue
         if numbered.position > upto:
             return Seen(upto, done=True)
         after = numbered.position

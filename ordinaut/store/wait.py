@@ -25,6 +25,7 @@ class WaitColumns:
     topics: list[str] = field(default_factory=list)
     matches: list[str | None] = field(default_factory=list)
     sinces: list[int | None] = field(default_factory=list)
+    positions: list[int | None] = field(default_factory=list)
     deadlines_us: list[int | None] = field(default_factory=list)
     deadlines_ms: list[int | None] = field(default_factory=list)
     errors: list[str | None] = field(default_factory=list)
@@ -39,6 +40,7 @@ class WaitColumns:
         self.topics.append(wait.topic)
         self.matches.append(wait.match.decode() or None)
         self.sinces.append(wait.since_us or None)
+        self.positions.append(wait.after_position or None)
         self.deadlines_us.append(wait.deadline_us if wait.HasField("deadline_us") else None)
         self.deadlines_ms.append(wait.deadline_ms if wait.HasField("deadline_ms") else None)
         self.errors.append(error.decode() or None)
@@ -60,6 +62,7 @@ async def ask(
         topics=new.topics,
         matches=new.matches,
         sinces=new.sinces,
+        positions=new.positions,
         deadlines_us=new.deadlines_us,
         deadlines_ms=new.deadlines_ms,
         errors=new.errors,

@@ -12,18 +12,18 @@ WHERE w.run = ANY(:runs::uuid[])
 
 -- query ask: What locked runs wait for from now on; what they wait for already stays as it is.
 INSERT INTO wait (
-  run, path, project, kind, tool, input, topic, match, since, deadline, error, create_time, resolve_time)
+  run, path, project, kind, tool, input, topic, match, since, scan_position, deadline, error, create_time, resolve_time)
 SELECT
   a.run, a.path, d.project, a.kind, a.tool, a.input, a.topic, a.match,
-  timestamptz 'epoch' + a.since_us * interval '1 microsecond',
+  timestamptz 'epoch' + a.since_us * interval '1 microsecond', a.position, -- looking back begins there
   coalesce(
     timestamptz 'epoch' + a.deadline_us * interval '1 microsecond',
     clock.now + a.deadline_ms * interval '1 millisecond'),
   a.error, clock.now, CASE WHEN a.error IS NOT NULL THEN clock.now END
 FROM unnest(
     :runs::uuid[], :paths::text[], :kinds::text[], :tools::text[], :inputs::jsonb[], :topics::text[], :matches::jsonb[],
-    :sinces::bigint[], :deadlines_us::bigint[], :deadlines_ms::bigint[], :errors::jsonb[])
-  AS a (run, path, kind, tool, input, topic, match, since_us, deadline_us, deadline_ms, error)
+    :sinces::bigint[], :positions::bigint[], :deadlines_us::bigint[], :deadlines_ms::bigint[], :errors::jsonb[])
+  AS a (run, path, kind, tool, input, topic, match, since_us, position, deadline_us, deadline_ms, error)
 JOIN due_work AS d ON d.id = a.run
 CROSS JOIN (SELECT clock_now() AS now) AS clock
 ON CONFLICT (run, path) DO NOTHING;

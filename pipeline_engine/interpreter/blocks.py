@@ -51,7 +51,7 @@ def group(strand: "Strand", step: StepPlan, body: Sequence[StepPlan], path: str)
     """Runs the body in its order; its last output is the step's."""
     inner = strand.inside(f"{path}.")
     signal = yield from inner.sequence(body)
-    strand.mark, strand.heard_us = inner.mark, inner.heard_us
+    strand.mark, strand.heard = inner.mark, inner.heard
     if isinstance(signal, Failed):
         return signal.failure
     if signal is None:
@@ -88,7 +88,7 @@ def loop(strand: "Strand", step: StepPlan, path: str) -> Attempt:
             yield Until(strand.run.journal.added)
         steps = dict(strand.roots["steps"])
         inner = strand.inside("", steps=steps, item=elements[index], index=index)
-        inner.heard_us = strand.run.heard_us  # one after the other, each waits for an event of its own
+        inner.heard = strand.run.heard  # one after the other, each waits for an event of its own
         result = yield from inner.repeat(step, f"{path}[{index}]")
         return _settle(step, result, inner, outputs, index)
 
@@ -109,7 +109,7 @@ def _settle(
 def _spread(strand: "Strand", step: StepPlan, path: str, outputs: _Outputs, wish: Fork) -> Attempt:
     start_us = strand.run.now_us()
     signal = yield wish
-    strand.mark, strand.heard_us = strand.run.journal.last_mark, strand.run.heard_us
+    strand.mark, strand.heard = strand.run.journal.last_mark, strand.run.heard
     if isinstance(signal, Failed):
         return strand.record_failure(step, path, 1, start_us, b"", signal.failure, repeated=False)
     if signal is not None:

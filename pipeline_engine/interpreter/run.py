@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,6 +18,16 @@ MAX_ITERATIONS = 10_000
 """Of all loops of one run together."""
 Beginnings = Mapping[tuple[str, int], int]
 """When attempts began, by path and number, in microseconds since 1970 UTC."""
+
+
+class Heard(NamedTuple):
+    """What has been waited for last: when it was, and its place in the log if it was an event, else 0.
+
+    A time is one after which, inclusively, an event is news.
+    """
+
+    us: int
+    position: int = 0
 
 
 class Run:
@@ -36,7 +46,7 @@ class Run:
         "clock",
         "created_us",
         "fraction",
-        "heard_us",
+        "heard",
         "iterations",
         "journal",
         "plan",
@@ -56,7 +66,8 @@ class Run:
         self.clock = clock
         self.fraction = fraction
         self.root = start.root
-        self.created_us = self.heard_us = start.created_us
+        self.created_us = start.created_us
+        self.heard = Heard(start.created_us)
         self.journal = Journal(start.journal, start.waits)
         self.account = Account()
         self.approved: dict[str, Input] = {}

@@ -18,7 +18,7 @@ from pipeline_engine.attempt import Input, check_output, expression_failure, ren
 from pipeline_engine.failure import DENIED, TIMEOUT, TOOL_ERROR, Failure
 from pipeline_engine.interpreter import blocks, unsafe
 from pipeline_engine.interpreter.gate import ask
-from pipeline_engine.interpreter.run import Run
+from pipeline_engine.interpreter.run import Heard, Run
 from pipeline_engine.interpreter.signals import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
 from pipeline_engine.interpreter.waiting import heard, wait
 from pipeline_engine.journal import FAILED, RUNNING, SKIPPED, SUCCEEDED
@@ -31,11 +31,11 @@ from pipeline_engine.tools.definition import Kind, Tool
 class Strand:
     """One line of steps: `prefix` begins their paths, `mark` is the entry that must be durable before the next effect.
 
-    `last` is the output of the step that ended last. `heard_us` is the time after which an event is news: when the
+    `last` is the output of the step that ended last. `heard` is that after which an event is news: when the
     run was enqueued, or what the line has waited for last.
     """
 
-    __slots__ = ("heard_us", "last", "mark", "prefix", "roots", "run")
+    __slots__ = ("heard", "last", "mark", "prefix", "roots", "run")
 
     def __init__(self, run: Run, prefix: str, roots: dict[str, Any], mark: int = 0) -> None:
         self.run = run
@@ -43,12 +43,12 @@ class Strand:
         self.roots = roots
         self.mark = mark
         self.last: Any = None
-        self.heard_us = run.created_us
+        self.heard = Heard(run.created_us)
 
     def inside(self, prefix: str, **roots: Any) -> "Strand":
         """A strand below this one, which sees what this one sees and `roots`."""
         inner = Strand(self.run, prefix, {**self.roots, **roots}, self.mark)
-        inner.heard_us = self.heard_us
+        inner.heard = self.heard
         return inner
 
     def sequence(self, steps: Sequence[StepPlan]) -> Steps:
@@ -344,7 +344,7 @@ class Strand:
         """Runs handlers with `error` as a root name."""
         inner = self.inside(prefix, error=failure.to_dict())
         signal = yield from inner.sequence(steps)
-        self.mark, self.heard_us = inner.mark, inner.heard_us
+        self.mark, self.heard = inner.mark, inner.heard
         return signal
 
 

@@ -18,6 +18,7 @@ from ordinaut.names import TopicPatternError, topic_matcher
 from pipeline_engine.attempt import expression_failure
 from pipeline_engine.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.approval import outcome, subject_hash
+from pipeline_engine.interpreter.run import Heard
 from pipeline_engine.interpreter.signals import Attempt
 from pipeline_engine.journal import FAILED, WAITING
 from pipeline_engine.language.approval import APPROVAL
@@ -66,9 +67,11 @@ def heard(strand: "Strand", tool: str, output: Any) -> None:
     if tool in (RUN_TASK, RUN_PIPELINE):
         return
     moment = read_moment(next(output[key] for key in MOMENTS if key in output))
-    if moment is not None:
-        strand.heard_us = (moment - EPOCH) // MICROSECOND + 1
-        strand.run.heard_us = max(strand.run.heard_us, strand.heard_us)
+    if moment is None:
+        return
+    us, position = (moment - EPOCH) // MICROSECOND, output.get("position", 0) if tool == EVENT else 0
+    strand.heard = Heard(us, position) if position else Heard(us + 1)
+    strand.run.heard = max(strand.run.heard, strand.heard)
 
 
 def _result(strand: "Strand", step: StepPlan, entry: JournalEntry) -> Failure | None:
@@ -93,7 +96,7 @@ def _rendered(strand: "Strand", step: StepPlan, path: str) -> Wait | Failure:
     try:
         if step.uses == RUN_PIPELINE:
             return _inner(strand, wish, found.value["pipeline"])
-        FILL[step.uses](wish, found.value, strand.heard_us)
+        FILL[step.uses](wish, found.value, strand)
     except _UnreadableError as error:
         return Failure(VALIDATION_INPUT, error.message, pointer=f"/{error.key}")
     except ExpressionError as error:
@@ -108,7 +111,7 @@ class _UnreadableError(Exception):
         self.message = message
 
 
-def _fill_timer(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
+def _fill_timer(wish: Wait, given: dict[str, Any], _strand: "Strand") -> None:
     wish.kind = "TIMER"
     if "until" in given:
         wish.deadline_us = _moment_us(given, "until")
@@ -116,14 +119,19 @@ def _fill_timer(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
         wish.deadline_ms = milliseconds(given, "for")
 
 
-def _fill_event(wish: Wait, given: dict[str, Any], heard_us: int) -> None:
+def _fill_event(wish: Wait, given: dict[str, Any], strand: "Strand") -> None:
     try:
         topic_matcher(given["topic"])
     except TopicPatternError as error:
         raise _UnreadableError("topic", str(error)) from None
     wish.kind, wish.topic = "EVENT", given["topic"]
     wish.deadline_ms = milliseconds(given, "timeout")
-    wish.since_us = _moment_us(given, "since") if "since" in given else heard_us
+    if "since" in given:
+        wish.since_us = _moment_us(given, "since")
+    elif strand.heard.position:  # events that came together have one time
+        wish.since_us, wish.after_position = strand.run.created_us, strand.heard.position
+    else:
+        wish.since_us = strand.heard.us
     if "match" in given:
         match = given["match"]
         for expression in [match] if isinstance(match, str) else match:
@@ -131,7 +139,7 @@ def _fill_event(wish: Wait, given: dict[str, Any], heard_us: int) -> None:
         wish.match = orjson.dumps(match)
 
 
-def _fill_approval(wish: Wait, given: dict[str, Any], _heard_us: int) -> None:
+def _fill_approval(wish: Wait, given: dict[str, Any], _strand: "Strand") -> None:
     wish.kind, wish.subject_hash = "APPROVAL", subject_hash(given.get("data"))
     if "expires_in" in given:
         wish.deadline_ms = milliseconds(given, "expires_in")
@@ -150,11 +158,11 @@ def _inner(strand: "Strand", wish: Wait, value: Any) -> Wait | Failure:
     return wish
 
 
-def _fill_child(wish: Wait, _given: dict[str, Any], _heard_us: int) -> None:
+def _fill_child(wish: Wait, _given: dict[str, Any], _strand: "Strand") -> None:
     wish.kind = "CHILD"
 
 
-FILL: Mapping[str, Callable[[Wait, dict[str, Any], int], None]] = {
+FILL: Mapping[str, Callable[[Wait, dict[str, Any], "Strand"], None]] = {
     TIMER: _fill_timer,
     EVENT: _fill_event,
     APPROVAL: _fill_approval,

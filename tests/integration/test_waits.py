@@ -211,6 +211,22 @@ async def test_only_what_fits_ends_it(rig: Rig, duties: Duties) -> None:
     assert [await state(rig, one) for one in (text, pattern, late)] == ["READY", "READY", "READY"]
 
 
+async def test_two_events_of_one_batch_are_for_two_waits(rig: Rig, duties: Duties) -> None:
+    """They have one time; the second wait goes on behind the first one's place in the log."""
+    new = [NewEvent(uuid4(), "order.done", "test", "", "", {"n": n}, "agents/alice", 0).document() for n in range(2)]
+    waiting = await suspended(rig, for_event("first"))
+    async with rig.database.transaction() as connection:
+        await event.announce(connection, PROJECT, new)
+        await event.number(connection)
+    await duties.look_back()
+    await duties.match()
+    row, _ = await resumed(rig)
+    heard = (await outcome(rig, waiting))["first"]
+    await put_aside(rig, row, for_event("second", after_position=heard["position"]))
+    await duties.look_back()
+    assert (await outcome(rig, waiting))["second"]["data"] == {"n": 1}
+
+
 async def test_an_event_of_another_project_is_none(rig: Rig, duties: Duties) -> None:
     waiting = await suspended(rig, for_event())
     await duties.look_back()

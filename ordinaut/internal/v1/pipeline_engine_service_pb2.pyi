@@ -728,6 +728,7 @@ class Wait(_message.Message):
     DEADLINE_US_FIELD_NUMBER: _builtins.int
     GUARDED_TOOL_FIELD_NUMBER: _builtins.int
     SUBJECT_HASH_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
     PIPELINE_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     path: _builtins.str
@@ -756,6 +757,8 @@ class Wait(_message.Message):
     """
     subject_hash: _builtins.str
     """Of an APPROVAL: hex SHA-256 of the question's `data` as canonical JSON."""
+    after_position: _builtins.int
+    """Of an EVENT: only what stands behind this position of the log counts; 0: anything."""
     pipeline: _builtins.bytes
     """Of a CHILD without a task: the normalised document, as JSON."""
     @_builtins.property
@@ -776,12 +779,13 @@ class Wait(_message.Message):
         deadline_us: _builtins.int | None = ...,
         guarded_tool: _builtins.str = ...,
         subject_hash: _builtins.str = ...,
+        after_position: _builtins.int = ...,
         pipeline: _builtins.bytes = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "guarded_tool", b"guarded_tool", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "pipeline", b"pipeline", "since_us", b"since_us", "subject_hash", b"subject_hash", "tool", b"tool", "tools", b"tools", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "after_position", b"after_position", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "guarded_tool", b"guarded_tool", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "pipeline", b"pipeline", "since_us", b"since_us", "subject_hash", b"subject_hash", "tool", b"tool", "tools", b"tools", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_ms: _TypeAlias = _typing.Literal["deadline_ms"]  # noqa: Y015
     _WhichOneofArgType__deadline_ms: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms"]  # noqa: Y015

@@ -87,6 +87,23 @@ def test_no_event_is_taken_twice() -> None:
     assert world.run().state == "SUCCEEDED"
 
 
+def test_behind_an_event_only_later_ones_of_the_log_are_news() -> None:
+    """Events that were published together have one time, and each is for a wait of its own."""
+    event = step("e", "orchestrator.wait_event", input=EVENT)
+    world = World(pipeline(event, {**event, "id": "f"}, pause("p"), {**event, "id": "g"}))
+    world._wait(suspended(world), comes=False)
+    entry = world.waits["e"]
+    entry.state = "SUCCEEDED"
+    entry.output = b'{"position": 41, "publish_time": "2027-01-15T08:00:01Z"}'
+    second = suspended(world)
+    assert [(wait.after_position, wait.since_us) for wait in second.waits] == [(41, NOW_US - 5)]
+    world._wait(second)
+    world._wait(suspended(world))
+    third = suspended(world)
+    assert third.waits[0].after_position == 0
+    assert third.waits[0].since_us > NOW_US
+
+
 def test_branches_wait_together_and_go_on_one_by_one() -> None:
     left, right = [pause("a"), pause("b")], [pause("c"), step("d", LIST, input={"start": "x"})]
     world = World(pipeline(branches(left=left, right=right)))

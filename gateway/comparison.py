@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonpatch
 
 from gateway.values import fill_struct, parse
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, SimulateRunResponse
-from ordinaut.store.run import RunRecord
 from ordinaut.v1.replay_pb2 import StepComparison
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
@@ -18,6 +17,14 @@ FROM_OUTSIDE = frozenset({"LOST_TOO_OFTEN", "START_DEADLINE"})
 LARGE = 32 * 1024
 """Characters of JSON beyond which a difference is not looked for part by part."""
 Patch = list[dict[str, Any]]
+
+
+class End(NamedTuple):
+    """How a run has ended; output and error are JSON."""
+
+    state: str
+    output: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Comparison:
 
 
 def compare(
-    ended: RunRecord, taken: Sequence[JournalEntry], recorded: Sequence[JournalEntry], replay: SimulateRunResponse
+    ended: End, taken: Sequence[JournalEntry], recorded: Sequence[JournalEntry], replay: SimulateRunResponse
 ) -> Comparison:
     """The comparison; `taken` stood in the journal of both before they began."""
     end, difference = _end(ended, replay)
@@ -82,7 +89,7 @@ def _told(entry: JournalEntry, otherwise: StepComparison.Outcome.ValueType, patc
     return told
 
 
-def _end(ended: RunRecord, replay: SimulateRunResponse) -> tuple[StepComparison.Outcome.ValueType, Patch]:
+def _end(ended: End, replay: SimulateRunResponse) -> tuple[StepComparison.Outcome.ValueType, Patch]:
     before = _filled(state=ended.state, output=ended.output, error=ended.error)
     after = _filled(state=replay.state, output=replay.output.decode(), error=replay.error.decode())
     if replay.state not in ENDED and (

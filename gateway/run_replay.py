@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from gateway.caller import Caller
-from gateway.comparison import Comparison, compare, fill_patch
+from gateway.comparison import Comparison, End, compare, fill_patch
 from gateway.fields import Problems
 from gateway.mocks import check_mocks, to_engine
 from gateway.peers import Engines
@@ -84,7 +84,8 @@ class RunReplay:
                 follow=True,
             )
         )
-        compared = await asyncio.to_thread(compare, record, past.taken, [one.entry for one in past.recorded], answer)
+        end, recorded = End(record.state, record.output, record.error), [one.entry for one in past.recorded]
+        compared = await asyncio.to_thread(compare, end, past.taken, recorded, answer)
         return _told(compared, begun, answer)
 
     async def _checked(self, request: ReplayRunRequest, past: Past, problems: Problems) -> Definition:

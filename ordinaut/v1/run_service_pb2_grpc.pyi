@@ -69,6 +69,7 @@ class RunServiceStub:
     would be answered is said by mocks, else by a recorded run, else made up to fit the tool's output_schema. State
     entries are the run's own and empty at first; waits end with their mocks or deadlines, and cost no time. The same
     request gives the same answer where `start_time` is set.
+    Needs `tasks:read` for a task, `runs:read` for a recording.
     Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
     (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
     """
@@ -120,6 +121,7 @@ class RunServiceAsyncStub(RunServiceStub):
     would be answered is said by mocks, else by a recorded run, else made up to fit the tool's output_schema. State
     entries are the run's own and empty at first; waits end with their mocks or deadlines, and cost no time. The same
     request gives the same answer where `start_time` is set.
+    Needs `tasks:read` for a task, `runs:read` for a recording.
     Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
     (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
     """
@@ -210,6 +212,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         would be answered is said by mocks, else by a recorded run, else made up to fit the tool's output_schema. State
         entries are the run's own and empty at first; waits end with their mocks or deadlines, and cost no time. The same
         request gives the same answer where `start_time` is set.
+        Needs `tasks:read` for a task, `runs:read` for a recording.
         Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
         (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
         """

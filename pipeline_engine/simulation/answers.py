@@ -107,7 +107,7 @@ class Answers:
         schema = tool.output_schema if tool else None
         name = tool.name if tool else ""
         if schema is None:
-            self.warnings[f"{name} has no output_schema: {path} got {{}}; give it a mock"] = None
+            self.warnings[f"{name} has no output_schema: it answered {{}}; give it a mock"] = None
             return Output({})
         value: Any = None
         for number in range(TRIES):
@@ -116,7 +116,7 @@ class Answers:
             if not refused:
                 return Output(value)
         keywords = ", ".join(sorted({f"`{error.keyword}`" for error in refused}))
-        self.warnings[f"no value was found for {keywords} of {name}'s output_schema: give {path} a mock"] = None
+        self.warnings[f"no value was found for {keywords} of the output_schema of {name}: give it a mock"] = None
         return Output(value)
 
 

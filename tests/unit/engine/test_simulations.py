@@ -80,8 +80,8 @@ def test_what_nobody_says_is_made_up_to_fit() -> None:
     assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "VALIDATION_OUTPUT")
     assert list(answer.drawn) == ["a", "b", "c"]
     assert list(answer.warnings) == [
-        "b.c has no output_schema: b got {}; give it a mock",
-        "no value was found for `pattern` of o.d's output_schema: give c a mock",
+        "b.c has no output_schema: it answered {}; give it a mock",
+        "no value was found for `pattern` of the output_schema of o.d: give it a mock",
     ]
     assert simulated(document, tools=texts, seed=1) == answer
     assert simulated(document, tools=texts, seed=2) != answer

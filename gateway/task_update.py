@@ -119,13 +119,11 @@ async def _store(connection: Connection, *, caller: Caller, change: _Change) -> 
         raise _ChangedMeanwhileError
     checked = change.checked
     definition = checked.definition if checked and change.new_version else None
-    if checked and change.new_schedule:  # what is due under the old version fires with the old version
-        await cursor.fire_if_due(connection, locked.uid)
+    if checked and change.new_schedule:  # before there is a new version: what was due fires with the old one
+        await _replan(connection, locked, checked)
     record = await task.update(
         connection, locked.uid, description_of(change.wanted), definition, revive=change.new_schedule
     )
-    if checked and change.new_schedule:
-        await _replan(connection, record, checked)
     await announce_task(connection, "updated", record, caller)
     return to_task(record, checked.upcoming, checked.warnings, checked.explanation) if checked else to_task(record)
 
@@ -137,10 +135,8 @@ async def _replan(connection: Connection, record: TaskRecord, checked: CheckedTa
         task=record.uid,
         last_instant=checked.now,
         event_triggers=checked.event_triggers,
-        ends=not checked.has_time_triggers,
+        ends=not checked.has_time_triggers or record.state == "PAUSED",
     )
-    if record.state == "PAUSED":
-        await cursor.pause(connection, record.uid)
 
 
 def _differs(stored: TaskRecord, wanted: Definition, names: Sequence[str]) -> bool:

@@ -193,9 +193,8 @@ class Tasks(TaskServiceServicer):
         async def work(connection: Connection) -> Empty:
             record = await _locked(connection, caller, name)
             require_etag(request.etag, record.revision, request.name)
-            await cursor.fire_if_due(connection, record.uid)
-            await task.delete(connection, record.uid)
             await cursor.remove(connection, record.uid)
+            await task.delete(connection, record.uid)
             reason = f"{caller.name} deleted the task"
             await backfill.cancel(connection, record.uid, None, reason)
             await due_work.cancel_task(connection, task=record.uid, reason=reason)

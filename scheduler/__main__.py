@@ -10,6 +10,7 @@ from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, SCHEDULE, TURN, 
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
 from scheduler.agenda import Agenda
+from scheduler.arrears import Arrears
 from scheduler.backfill import Backfill
 from scheduler.catch_up import CatchUp
 from scheduler.children import Children
@@ -107,6 +108,8 @@ def duties(
         fire_duty,
         plan_duty,
         Duty("catch_up", catch_up.turn, IN_CASE_SECONDS, asyncio.Event()),
+        Duty("arrears", Arrears(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE)),
+        Duty("turns", Turns(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(RUN, TURN)),
         Duty("rescue", Rescue(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
         Duty("number", relay.number, IN_CASE_SECONDS, hints.subscribe(OUTBOX)),
         Duty("relay", relay.send, IN_CASE_SECONDS, hints.subscribe(EVENTS)),
@@ -118,7 +121,6 @@ def duties(
         Duty("agenda", Agenda(database, on_agenda).turn, 0.25, asyncio.Event()),
         *on_agenda,
         sweep_duty,
-        Duty("turns", Turns(database, hints).turn, 0.25, hints.subscribe(RUN, TURN)),
         Duty("backfill", Backfill(database, hints).turn, 0.5, hints.subscribe(BACKFILL)),
         Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
         Duty("children", Children(database, hints).turn, 0.5, asyncio.Event()),

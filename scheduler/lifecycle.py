@@ -32,8 +32,8 @@ async def set_aside(connection: Connection, task: UUID, reason: str) -> None:
 
 
 async def pause(connection: Connection, task: UUID, reason: str) -> None:
-    """Pauses an active task that is locked, after what is due has fired."""
-    await cursor.fire_if_due(connection, task, snoozed_too=False)
+    """Pauses an active task that is locked, after everything up to now is settled."""
+    await cursor.settle(connection, task, snoozed_too=False)
     for row in await cursor.set_aside(connection, task=task, reason=reason):
         PAUSED.inc()
         log.warning("task_paused", task=row["name"], project=row["project"], reason=reason)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from scheduler.jitter import fire_time
 from scheduler.schedule import CompiledSchedule, Instant, span
@@ -117,17 +116,21 @@ class Steps:
         return instant, state
 
 
-def missed(schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any) -> Passed:
+def missed(
+    schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any, has_passed: Callable[[Instant], bool] | None = None
+) -> Passed:
     """The oldest missed instants of a late cursor and what becomes of them, up to the first that is to run.
 
-    `row` is the cursor's. When there are too many for one transaction, those that could be among the newest are left.
+    `row` is the cursor's; what should have started by its `now` has passed, unless `has_passed` decides that. When
+    there are too many for one transaction, those that could be among the newest are left.
     """
     task, after, now = row["task"], row["last_instant"], row["now"]
+    has_passed = has_passed or (lambda instant: fire_time(schedule, task, instant) <= now)
     steps = Steps(schedule, row["skipped"])
-    newest, all_open_seen = _newest(steps, policy, task, after, now)
+    newest, all_open_seen = _newest(steps, policy, after, has_passed)
     passed = Passed(after)
     instant, passed.state = steps.next(after, kept_state(row))
-    while instant is not None and fire_time(schedule, task, instant) <= now:
+    while instant is not None and has_passed(instant):
         if passed.count >= INSTANTS_PER_TRANSACTION:
             passed.all_seen = False
             break
@@ -176,15 +179,41 @@ def _record_paused(passed: Passed, instants: Iterable[Instant]) -> None:
         passed.add("PAUSED", "the task was paused", instant)
 
 
+def left_behind(schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any) -> Passed:
+    """As `missed`, for a stretch of arrears.
+
+    What the policy would run is MISSED where an `obstacle` stands in its way.
+    """
+    steps, until = Steps(schedule, row["skipped"]), row["until_time"]
+    if row["paused"]:
+        return passed_while_paused(steps, row["last_instant"], None, until)
+    passed = missed(schedule, policy, row, lambda instant: instant.time <= until)
+    if row["obstacle"]:
+        return _given_up(passed, steps, until, f"the task was {row['obstacle']} before it was caught up")
+    return passed
+
+
+def _given_up(passed: Passed, steps: Steps, until: datetime, reason: str) -> Passed:
+    """With the instant that was to run and all behind it MISSED for that reason."""
+    instant, passed.next = passed.next, None
+    while instant is not None and instant.time <= until:
+        if passed.count >= INSTANTS_PER_TRANSACTION:
+            passed.all_seen = False
+            break
+        passed.add("MISSED", reason, instant)
+        instant, passed.state = steps.next(instant.time, passed.state)
+    return passed
+
+
 def _newest(
-    steps: Steps, policy: CatchUpPolicy, task: UUID, after: datetime, now: datetime
+    steps: Steps, policy: CatchUpPolicy, after: datetime, has_passed: Callable[[Instant], bool]
 ) -> tuple[datetime | None, bool]:
     """Where the newest `keep` begin among those that can be seen at once, and whether these are all."""
     most = INSTANTS_PER_TRANSACTION + policy.keep
     kept: deque[datetime] = deque(maxlen=policy.keep)
     instant, state = steps.next_open(after)
     for _ in range(most):
-        if instant is None or fire_time(steps.schedule, task, instant) > now:
+        if instant is None or not has_passed(instant):
             return (kept[0] if kept else None), True
         kept.append(instant.time)
         instant, state = steps.next_open(instant.time, state)

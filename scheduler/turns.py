@@ -10,7 +10,7 @@ from scheduler.metrics import OVERTAKEN, TURNS
 
 log = get_logger()
 BATCH = 500
-LOOK_SECONDS = 0.25  # the ends of runs are of no interest for so long after nobody was seen waiting
+LOOK_SECONDS = 0.2  # the ends of runs are of no interest for so long after nobody was seen waiting
 
 
 class Turns:

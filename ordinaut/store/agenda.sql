@@ -6,6 +6,8 @@ FROM (VALUES
     WHERE next_fire_time <= clock_now() AND next_fire_time >= clock_now() - interval '5 seconds')),
   ('plan', EXISTS (SELECT FROM schedule_cursor WHERE next_fire_time IS NULL)),
   ('catch_up', EXISTS (SELECT FROM schedule_cursor WHERE next_fire_time < clock_now() - interval '5 seconds')),
+  ('arrears', EXISTS (SELECT FROM arrears)),
+  ('turns', EXISTS (SELECT FROM due_work WHERE state = 'BLOCKED')),
   ('number', EXISTS (SELECT FROM outbox WHERE position IS NULL)),
   ('relay', EXISTS (SELECT FROM outbox WHERE position IS NOT NULL AND NOT sent)),
   ('deadline', EXISTS (SELECT FROM wait WHERE deadline <= clock_now() AND resolve_time IS NULL)),

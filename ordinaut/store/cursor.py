@@ -89,8 +89,11 @@ async def replan(
     event_triggers: Sequence[EventTriggerRow],
     ends: bool = False,
 ) -> int:
-    """The triggers or the zone changed: what is due fires first, then a new generation begins; returns it."""
-    await fire_if_due(connection, task)
+    """The triggers or the zone change: everything up to now is settled, then a new generation begins; returns it.
+
+    To be called before the task has its new version. `ends`: nothing fires by time, ever or while it is paused.
+    """
+    await settle(connection, task)
     generation: int = await SQL.replan.value(connection, task=task, last_instant=last_instant, ends=ends)
     await _put_event_triggers(connection, project, task, event_triggers)
     return generation
@@ -105,14 +108,20 @@ async def fire_if_due(connection: Connection, task: UUID, *, snoozed_too: bool =
         await fire_one(connection, task)
 
 
+async def settle(connection: Connection, task: UUID, *, snoozed_too: bool = True) -> None:
+    """Fires as `fire_if_due`, and leaves whatever else has passed to a scheduler as arrears."""
+    await fire_if_due(connection, task, snoozed_too=snoozed_too)
+    await SQL.leave_behind.run(connection, task=task)
+
+
 async def hold(connection: Connection, task: UUID) -> None:
     """Locks the cursor: until the transaction ends nobody writes what became of the task's instants."""
     await SQL.hold.row(connection, task=task)
 
 
 async def pause(connection: Connection, task: UUID) -> None:
-    """Fires what is due, then nothing until `resume`."""
-    await fire_if_due(connection, task, snoozed_too=False)
+    """Settles everything up to now, then fires nothing until `resume`."""
+    await settle(connection, task, snoozed_too=False)
     await SQL.pause.run(connection, task=task)
 
 
@@ -137,7 +146,8 @@ async def resume(connection: Connection, task: UUID, *, run_newest: bool = False
 
 
 async def remove(connection: Connection, task: UUID) -> None:
-    """Fires never again, by time or by event."""
+    """Settles everything up to now; the cursor fires never again, by time or by event."""
+    await settle(connection, task)
     await SQL.remove.run(connection, task=task)
     await SQL.drop_event_triggers.run(connection, task=task)
 

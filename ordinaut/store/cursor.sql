@@ -18,17 +18,43 @@ DELETE FROM event_trigger WHERE task = :task;
 -- query replan: The definition's triggers or zone changed: a new generation begins at the given moment.
 UPDATE schedule_cursor
 SET
-  generation = generation + 1, last_instant = :last_instant, next_instant = NULL, next_key = NULL, next_trigger = NULL,
+  generation = generation + 1, last_instant = greatest(last_instant, :last_instant), next_instant = NULL, next_key = NULL, next_trigger = NULL,
   next_params = NULL, interval_end = NULL, trigger_state = NULL,
   next_fire_time = CASE WHEN :ends::boolean THEN 'infinity'::timestamptz END
 WHERE task = :task
 RETURNING generation;
 
--- query lock: Locks the cursor before an edit. What is due is not to wait for its jitter, nor, if asked, a snooze.
-SELECT CASE WHEN snoozed AND NOT :snoozed_too::boolean THEN next_fire_time ELSE next_instant END <= clock_now() AS due
+-- query lock: Locks the cursor before an edit. What is due is not to wait for its jitter, nor, if asked, a snooze; what
+-- is late is catch-up's.
+SELECT
+  CASE WHEN snoozed AND NOT :snoozed_too::boolean THEN next_fire_time ELSE next_instant END <= clock_now()
+  AND next_fire_time >= clock_now() - interval '5 seconds' AS due
 FROM schedule_cursor
 WHERE task = :task
 FOR UPDATE;
+
+-- query leave_behind: What else a locked cursor has passed by now becomes arrears, as the present version has it.
+WITH stretch AS MATERIALIZED (
+  SELECT c.task, t.version, c.generation, s.after_time, s.until_time, coalesce(s.paused, false) AS paused
+  FROM (SELECT clock_now() AS now) AS clock, schedule_cursor AS c
+  JOIN task AS t ON t.uid = c.task
+  CROSS JOIN LATERAL (
+    VALUES
+      (c.last_instant, c.paused_until, true), -- it was resumed and has not been planned since
+      (coalesce(c.paused_until, c.last_instant), clock.now,
+        c.next_fire_time = 'infinity' OR c.snoozed AND c.next_fire_time > clock.now)
+  ) AS s (after_time, until_time, paused)
+  WHERE c.task = :task AND s.after_time < s.until_time
+    AND (c.next_fire_time IS NULL OR c.next_fire_time = 'infinity' OR c.next_instant <= clock.now)
+), left_behind AS (
+  INSERT INTO arrears (task, task_version, generation, after_time, until_time, paused) SELECT * FROM stretch
+)
+UPDATE schedule_cursor AS c
+SET
+  last_instant = behind.until_time, next_instant = NULL, paused_until = NULL, snoozed = false,
+  next_fire_time = CASE WHEN c.next_fire_time = 'infinity' THEN c.next_fire_time END
+FROM (SELECT max(until_time) AS until_time FROM stretch) AS behind
+WHERE c.task = :task AND behind.until_time IS NOT NULL;
 
 -- query hold: Locks the cursor, and with it the task's ledger as far as instants are concerned.
 SELECT task FROM schedule_cursor WHERE task = :task FOR UPDATE;
@@ -55,12 +81,8 @@ WHERE task = :task;
 -- query remove: A deleted task never fires again.
 UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
 
--- fragment fire_due: Turns the cursors in `due` into runs and ledger rows, and leaves them to be planned.
--- `due` has: task, next_instant, next_fire_time, next_key, next_outcome, next_trigger, next_params, interval_end,
--- generation, in_turn (it waits for its turn, whatever the overlap policy, unless runs may overlap), now.
-fresh AS (
-  SELECT
-    new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
+-- fragment due_run: The run of an instant in `due`, whose task is `t` and its version `v`.
+    new_id() AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner,
     'SCHEDULED' AS kind, due.next_trigger AS trigger, due.next_key AS key, t.uid || '/' || due.next_key AS root,
     CASE WHEN due.next_params IS NULL THEN v.params ELSE v.params || due.next_params END AS params,
     NULL::jsonb AS event, due.next_instant AS scheduled_time, due.interval_end, NULL::timestamptz AS start_time,
@@ -68,12 +90,22 @@ fresh AS (
     CASE WHEN due.in_turn AND v.overlap IS DISTINCT FROM 'ALLOW' THEN 'IN_TURN' ELSE coalesce(v.overlap, 'SKIP') END
       AS overlap,
     v.max_buffer, v.max_losses, v.run_timeout, 0::smallint AS depth, due.next_instant AS instant, 1 AS place, due.now
+
+-- fragment undecided: The ledger has no row for an instant in `due`.
+NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.key = due.next_key)
+AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.instant = due.next_instant)
+
+-- fragment fire_due: Turns the cursors in `due` into runs and ledger rows, and leaves them to be planned.
+-- `due` has: task, next_instant, next_fire_time, next_key, next_outcome, next_trigger, next_params, interval_end,
+-- generation, in_turn (it waits for its turn, whatever the overlap policy, unless runs may overlap), now.
+fresh AS (
+  SELECT
+-- include due_run
   FROM due
   JOIN task AS t ON t.uid = due.task
   JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
-  WHERE due.next_outcome IS NULL
-    AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.key = due.next_key)
-    AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.instant = due.next_instant)
+  WHERE due.next_outcome IS NULL AND
+-- include undecided
 ),
 -- include due_work.enqueue
 , unfired AS (

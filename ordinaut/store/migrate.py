@@ -15,8 +15,8 @@ from ordinaut.store.sql import Connection, Queries
 SQL = Queries(__file__)
 FOLDER = Path(__file__).parent / "migrations"
 BUILTIN_TOOLS = Path(__file__).parent / "builtin_tools.json"
-SCHEMA_VERSION = 13
-OLDEST_SERVED = 13
+SCHEMA_VERSION = 14
+OLDEST_SERVED = 14
 
 
 class SchemaVersionError(RuntimeError):

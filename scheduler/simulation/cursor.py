@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from scheduler.jitter import fire_time
-from scheduler.missed import Passed, Steps, missed, passed_while_paused
+from scheduler.missed import Passed, Steps, left_behind, missed, passed_while_paused
 from scheduler.schedule import Instant
 from scheduler.simulation.scenario import Scenario
 
@@ -19,6 +19,7 @@ class Cursor:
         self._steps = Steps(scenario.schedule, scenario.skipped)
         self._last_instant = last_instant
         self._state: dict[str, Any] = {}
+        self._behind: list[tuple[datetime, datetime, bool]] = []
         self.next: Instant | None = None
         self.fire_time: datetime | None = None
         self.planned = False
@@ -58,9 +59,34 @@ class Cursor:
         self._leave(instant.time, self._state)
         return instant, moment
 
-    def stop(self) -> None:
-        """Forgets the next instant; it is to be planned when the task goes on."""
-        self._leave(self._last_instant, self._state)
+    def start_of(self, instant: Instant) -> datetime:
+        """When it starts: its jitter later."""
+        return fire_time(self._scenario.schedule, self._scenario.task, instant)
+
+    def leave_behind(self, now: datetime, paused_until: datetime | None) -> None:
+        """Forgets the next instant; what has passed by now is for `passed_behind`, as `cursor.leave_behind` does it.
+
+        `paused_until`: it was resumed then, and its pause is not accounted for yet.
+        """
+        since = self._last_instant
+        if paused_until is not None:
+            self._behind.append((since, paused_until, True))
+            since = paused_until
+        if not self.planned or (self.next is not None and self.next.time <= now):
+            self._behind.append((since, now, False))
+            since = now
+        self._leave(since, self._state)
+
+    def passed_behind(self, now: datetime, obstacle: str | None) -> Passed | None:
+        """Takes what became of the oldest stretch left behind, up to an instant that still runs; None: of none."""
+        if not self._behind:
+            return None
+        after, until, paused = self._behind.pop(0)
+        row = {**self._row(now), "last_instant": after, "until_time": until, "paused": paused, "obstacle": obstacle}
+        passed = left_behind(self._scenario.schedule, self._scenario.catch_up, row)
+        if passed.next is not None or not passed.all_seen:
+            self._behind.insert(0, (passed.next.time if passed.next else passed.last_instant, until, paused))
+        return passed
 
     def _row(self, now: datetime) -> Mapping[str, Any]:
         return {
@@ -74,8 +100,7 @@ class Cursor:
 
     def _go_to(self, instant: Instant | None, state: dict[str, Any]) -> None:
         self.planned, self.next, self._state = True, instant, state
-        scenario = self._scenario
-        self.fire_time = fire_time(scenario.schedule, scenario.task, instant) if instant else None
+        self.fire_time = self.start_of(instant) if instant else None
 
     def _leave(self, last_instant: datetime, state: dict[str, Any]) -> None:
         self._last_instant, self._state = last_instant, state

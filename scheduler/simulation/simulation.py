@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from scheduler.health import count, why_paused
 from scheduler.missed import ALL
+from scheduler.schedule import Instant
 from scheduler.simulation.cursor import Cursor
 from scheduler.simulation.entry import Entry, entries_of, once_final
 from scheduler.simulation.live_runs import LiveRuns
@@ -92,17 +93,19 @@ class Simulation:
             yield from self._pause(why_paused(self._failures))
 
     def _pause(self, reason: str) -> Iterator[Entry]:
-        """What is due fires first, without waiting for its jitter."""
+        """What is due fires first, without waiting for its jitter, unless it is late already."""
         if self.paused:
             return
-        coming = self._cursor.next
-        if coming is not None and coming.time <= self.now and not self._cursor.ended:
+        coming, start = self._cursor.next, self._cursor.fire_time
+        if coming and start and coming.time <= self.now <= start + _IN_TIME and not self._cursor.ended:
             yield self._fire()
-        self._cursor.stop()
+        self._cursor.leave_behind(min(self.now, self._last), self._paused_until)
+        self._paused_until = None
         self.paused, self.reason, self._failures = True, reason, 0
 
     def _work(self) -> Iterator[Entry]:
         """Plans, fires and catches up until nothing is due."""
+        yield from self._settle_arrears()
         if self.paused:
             if self.now < self._last:
                 return
@@ -120,6 +123,14 @@ class Simulation:
             else:
                 yield from self._catch_up()
 
+    def _settle_arrears(self) -> Iterator[Entry]:
+        """What passed before a pause and was not accounted for by then."""
+        obstacle = "paused" if self.paused else None
+        while (passed := self._cursor.passed_behind(self.now, obstacle)) is not None:
+            yield from entries_of(passed, self.now)
+            if passed.next is not None:
+                yield self._admit(passed.next, self._cursor.start_of(passed.next), in_turn=self._catches_up_all)
+
     def _record_pause(self, until: datetime) -> Iterator[Entry]:
         self._paused_until = None
         all_seen = False
@@ -130,6 +141,9 @@ class Simulation:
 
     def _fire(self, *, in_turn: bool = False) -> Entry:
         instant, fire_time = self._cursor.take()
+        return self._admit(instant, fire_time, in_turn=in_turn)
+
+    def _admit(self, instant: Instant, fire_time: datetime, *, in_turn: bool) -> Entry:
         if instant.excluded:
             return Entry(instant, instant.time, 1, "EXCLUDED", "its day is excluded", self.now)
         entry = Entry(instant, instant.time, 1, "", "", self.now)

@@ -1,15 +1,18 @@
 """Overlap policies: random arrivals, ends, waits and cancels in a database, step by step beside a model without one."""
 
 import random
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from ordinaut.store import due_work, retry
+from ordinaut.store.hints import Hints
+from scheduler.sweep import Sweep
 from tests.integration.overlap_model import TaskModel
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import Clockwork, give_turns, settle
+from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, settle
 
 PERIOD_SECONDS = 10
 POLICIES = [None, "SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER", "ALLOW"]
@@ -163,3 +166,45 @@ async def test_the_queue_does_what_the_model_says(policy: str | None, rig: Rig) 
         async with rig.database.transaction() as connection:
             await due_work.cancel_task(connection, task=task, reason="the test is over")
             await connection.execute("UPDATE schedule_cursor SET next_fire_time = 'infinity'")
+
+
+async def test_a_turn_that_comes_too_late_is_missed_and_the_next_in_line_gets_it(rig: Rig) -> None:
+    """The start deadline counts for who waits; a row whose deadline has passed is in nobody's way."""
+    policy = {"max_buffer": BUFFER, "start_deadline": timedelta(seconds=15)}
+    task = await rig.task({"interval": f"{PERIOD_SECONDS}s"}, overlap="BUFFER_ALL", policy=policy)
+    clockwork, sweep = Clockwork(rig.database, rig.settings), Sweep(rig.database, Hints(rig.database))
+    holder, live = await rig.lease(seconds=1000), list[Any]()
+    await settle(rig, clockwork)
+    for _ in range(3):
+        await rig.turn_clock(seconds=PERIOD_SECONDS)
+        await settle(rig, clockwork)
+        await sweep.turn()
+        live = await rig.claim(holder) or live
+    await rig.turn_clock(seconds=PERIOD_SECONDS / 2)
+    await sweep.turn()
+    assert [outcome for _, outcome, _ in await ledger(rig, task)] == ["ENQUEUED", "MISSED", "BUFFERED"]
+    assert await rig.value("SELECT error ->> 'code' FROM run") == "START_DEADLINE"
+    await rig.complete(holder, *live)
+    await give_turns(rig)
+    [row] = await rig.claim(holder)
+    assert row["scheduled_time"] == BEGINNING + timedelta(seconds=3 * PERIOD_SECONDS)
+
+
+async def test_a_newcomer_that_cancels_others_ends_also_what_was_caught_up(rig: Rig) -> None:
+    """Missed moments that ALL runs do not cancel each other; the next one in time cancels them all."""
+    task = await rig.task(
+        {"interval": f"{PERIOD_SECONDS}s"}, overlap="CANCEL_OTHER", catch_up={"policy": "ALL", "max": 3}
+    )
+    clockwork = Clockwork(rig.database, rig.settings)
+    await settle(rig, clockwork)
+    await rig.turn_clock(seconds=6 * PERIOD_SECONDS + 6)
+    await settle(rig, clockwork)
+    await give_turns(rig)
+    assert await rig.value("SELECT count(*) FROM due_work") == 3
+    await rig.turn_clock(seconds=PERIOD_SECONDS - 6)
+    await settle(rig, clockwork)
+    await give_turns(rig)
+    [left] = await rig.rows("SELECT id, state, exclusive, scheduled_time FROM due_work WHERE task = $1", task)
+    assert (left["state"], left["exclusive"], left["scheduled_time"]) == ("READY", True, rig.now)
+    reasons = await rig.rows("SELECT DISTINCT state, cancel_reason FROM run")
+    assert [tuple(row) for row in reasons] == [("CANCELLED", f"runs/{left['id']} takes its place")]

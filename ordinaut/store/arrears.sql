@@ -1,0 +1,41 @@
+-- query oldest: The stretch that waits longest, locked, with what is needed to compute its instants. `obstacle` says why
+-- none of them may run any more; instants with a row in the ledger are decided.
+SELECT
+  a.id, a.task, t.project, a.task_version, a.generation, a.after_time AS last_instant, a.until_time, a.paused,
+  v.schedule::text AS schedule, NULL AS trigger_state, NULL::text AS zone_data, clock_now() AS now,
+  CASE
+    WHEN t.delete_time IS NOT NULL THEN 'deleted'
+    WHEN t.state <> 'ACTIVE' THEN lower(t.state)
+  END AS obstacle,
+  ARRAY(SELECT o.instant FROM occurrence AS o
+    WHERE o.task = a.task AND o.instant > a.after_time AND o.instant <= a.until_time) AS skipped
+FROM arrears AS a
+JOIN task AS t ON t.uid = a.task
+JOIN task_version AS v ON v.task = a.task AND v.version = a.task_version
+ORDER BY a.id
+LIMIT 1
+FOR UPDATE OF a SKIP LOCKED;
+
+-- query move: A stretch is accounted for up to here.
+UPDATE arrears SET after_time = :after_time WHERE id = :id;
+
+-- query settle: A stretch is accounted for.
+DELETE FROM arrears WHERE id = :id;
+
+-- query fire: An instant of a stretch runs after all, as the version had it that held.
+WITH due AS MATERIALIZED (
+  SELECT
+    :task::uuid AS task, :instant::timestamptz AS next_instant, :fire_time::timestamptz AS next_fire_time,
+    :key::text AS next_key, :trigger::text AS next_trigger, :params::jsonb AS next_params,
+    :interval_end::timestamptz AS interval_end, :in_turn::boolean AS in_turn, clock_now() AS now
+), fresh AS (
+  SELECT
+-- include cursor.due_run
+  FROM due
+  JOIN task AS t ON t.uid = due.task
+  JOIN task_version AS v ON v.task = t.uid AND v.version = :task_version
+  WHERE
+-- include cursor.undecided
+),
+-- include due_work.enqueue
+SELECT (SELECT count(*) FROM queued) AS queued, (SELECT count(*) FROM blocked) AS buffered;

@@ -29,7 +29,7 @@ from ordinaut.store.migrate import migrate
 
 ROUNDS = 3
 DUE = 10_000
-MANY = 40_000
+MANY = 20_000
 IDLE = 1_000_000
 IDLE_SECONDS = 20.0
 SETTLE_SECONDS = 3.0

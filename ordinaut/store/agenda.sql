@@ -6,8 +6,15 @@ FROM (VALUES
     WHERE next_fire_time <= clock_now() AND next_fire_time >= clock_now() - interval '5 seconds')),
   ('plan', EXISTS (SELECT FROM schedule_cursor WHERE next_fire_time IS NULL)),
   ('catch_up', EXISTS (SELECT FROM schedule_cursor WHERE next_fire_time < clock_now() - interval '5 seconds')),
+  -- Rows that are due before the next look: sweeping sets the alarm for them.
+  ('sweep', EXISTS (
+      SELECT FROM due_work WHERE state = 'DELAYED' AND due_time <= clock_now() + interval '250 milliseconds')
+    OR EXISTS (SELECT FROM due_work WHERE latest_start <= clock_now() AND start_time IS NULL)),
+  -- For these four it is enough to know that there is something to look after.
   ('arrears', EXISTS (SELECT FROM arrears)),
   ('turns', EXISTS (SELECT FROM due_work WHERE state = 'BLOCKED')),
+  ('backfill', EXISTS (SELECT FROM backfill WHERE state = 'RUNNING' AND position IS NOT NULL)),
+  ('children', EXISTS (SELECT FROM run_child WHERE awaited)),
   ('number', EXISTS (SELECT FROM outbox WHERE position IS NULL)),
   ('relay', EXISTS (SELECT FROM outbox WHERE position IS NOT NULL AND NOT sent)),
   ('deadline', EXISTS (SELECT FROM wait WHERE deadline <= clock_now() AND resolve_time IS NULL)),

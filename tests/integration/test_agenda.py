@@ -20,6 +20,9 @@ INSERT INTO wait (run, path, project, kind, tool, topic, deadline, scanned, crea
 VALUES (new_id(), 'a', 'default', $1, 'orchestrator.wait', 'mail.new', clock_now() + interval '1 minute', false,
   clock_now())
 """
+CHILD = """
+INSERT INTO run_child (run, parent, path, key, awaited) VALUES (new_id(), new_id(), 'a', new_id(), true)
+"""
 
 
 async def waiting(rig: Rig) -> set[str]:
@@ -67,6 +70,27 @@ async def test_rows_of_a_lost_worker_and_suspects_are_rescued(rig: Rig) -> None:
     assert await waiting(rig) == {"rescue"}
 
 
+async def test_delayed_runs_are_swept_when_their_time_is_near(rig: Rig) -> None:
+    await rig.queue(1, state="DELAYED", ready_in=10)
+    assert await waiting(rig) == set()
+    await rig.turn_clock(seconds=9.8)
+    assert await waiting(rig) == {"sweep"}
+    await rig.execute("UPDATE due_work SET state = 'READY', latest_start = clock_now() + interval '1 second'")
+    assert await waiting(rig) == set()
+    await rig.turn_clock(seconds=1)
+    assert await waiting(rig) == {"sweep"}
+
+
+async def test_who_waits_for_a_turn_or_a_child_is_looked_after(rig: Rig) -> None:
+    await rig.queue(1, state="BLOCKED")
+    assert await waiting(rig) == {"turns"}
+    await rig.execute("DELETE FROM due_work")
+    await rig.execute(CHILD)
+    assert await waiting(rig) == {"children"}
+    await rig.execute("UPDATE run_child SET awaited = false")
+    assert await waiting(rig) == set()
+
+
 async def test_a_lapse_is_told(rig: Rig) -> None:
     task = await rig.task()
     await rig.execute("INSERT INTO task_health (task, overdue_time) VALUES ($1, clock_now())", task)
@@ -78,7 +102,7 @@ async def test_what_it_names_is_woken(rig: Rig) -> None:
     told = SchedulerSettings(database_url=rig.settings.database_url)
     made = duties(rig.database, NoStream(), Hints(rig.database), None, told)  # type: ignore[arg-type]
     names = re.findall(r"\('(\w+)', EXISTS", agenda.SQL.look.text)
-    assert len(names) >= 9
+    assert len(names) >= 13
     assert set(names) <= {duty.name for duty in made}
     turned = asyncio.Event()
 

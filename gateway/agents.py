@@ -9,7 +9,7 @@ from gateway.caller import Caller, current_caller
 from gateway.fields import DISPLAY_NAME_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.ordering import parse_order
-from gateway.paging import Pages, fitting, page_size
+from gateway.paging import Pages, filled, page_size
 from gateway.requests import Mutation
 from gateway.resources import agent_id, token_ids
 from gateway.values import moment_of
@@ -18,7 +18,7 @@ from ordinaut.names import RESOURCE_ID, covers
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
-from ordinaut.store.identity import AgentRecord, NewToken
+from ordinaut.store.identity import AgentRecord, NewToken, TokenRecord
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
@@ -87,14 +87,14 @@ class Agents(AgentServiceServicer):
         """A page of the project's agents."""
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, identity.FIELDS)
-        selection = Selection(
-            identity.FIELDS,
-            order.beyond(self._pages.start(request, caller)),
-            parse_filter(request.filter, identity.FIELDS),
-        )
+        start, condition = self._pages.start(request, caller), parse_filter(request.filter, identity.FIELDS)
         async with self._database.connection() as connection:
-            records = await identity.list_agents(connection, project=caller.project, selection=selection, size=size)
-        page = fitting(records, size, to_agent, lambda record: caller.may(READ, record.name))
+
+            async def read(after: str, count: int) -> list[AgentRecord]:
+                selection = Selection(identity.FIELDS, order.beyond(after), condition)
+                return await identity.list_agents(connection, project=caller.project, selection=selection, size=count)
+
+            page = await filled(read, order.key, start, size, to_agent, lambda record: caller.may(READ, record.name))
         token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
         return ListAgentsResponse(agents=page.messages, next_page_token=token)
 
@@ -114,11 +114,18 @@ class Agents(AgentServiceServicer):
         """A page of an agent's tokens, without their secrets."""
         caller, name = current_caller(), agent_id(request.parent, "parent")
         caller.require(READ, name)
-        size, after = page_size(request.page_size), self._pages.start(request, caller)
+        size, start = page_size(request.page_size), self._pages.start(request, caller)
         async with self._database.connection() as connection:
             await existing_agent(connection, caller, name)
-            records = await identity.list_tokens(connection, project=caller.project, agent=name, after=after, size=size)
-        page = fitting(records, size, lambda record: to_token(name, record))
+
+            async def read(after: str, count: int) -> list[TokenRecord]:
+                return await identity.list_tokens(
+                    connection, project=caller.project, agent=name, after=after, size=count
+                )
+
+            page = await filled(
+                read, lambda record: record.public_id, start, size, lambda record: to_token(name, record)
+            )
         token = self._pages.token(request, caller, page.last.public_id) if page.last else ""
         return ListAgentTokensResponse(agent_tokens=page.messages, next_page_token=token)
 

@@ -7,8 +7,8 @@ from gateway.approval_answer import ApprovalAnswer
 from gateway.approval_record import to_approval
 from gateway.caller import AGENTS, Caller, current_caller
 from gateway.filters import parse_filter
-from gateway.ordering import parse_order
-from gateway.paging import Pages, fitting, page_size
+from gateway.ordering import IdOrdering, parse_order
+from gateway.paging import Pages, filled, page_size
 from gateway.requests import Mutation
 from gateway.resources import agent_id, approval_id, run_id
 from ordinaut.errors import NotFoundError
@@ -16,7 +16,7 @@ from ordinaut.rpc.interceptor import Context
 from ordinaut.store import approval
 from ordinaut.store.approval import ApprovalRecord
 from ordinaut.store.database import Database
-from ordinaut.store.selection import Order, Selection
+from ordinaut.store.selection import Selection
 from ordinaut.v1.approval_pb2 import Approval
 from ordinaut.v1.approval_service_pb2 import (
     AnswerApprovalRequest,
@@ -48,21 +48,28 @@ class Approvals(ApprovalServiceServicer):
     async def ListApprovals(self, request: ListApprovalsRequest, context: Context) -> ListApprovalsResponse:
         """A page of the approvals that the caller may see, the newest first."""
         caller, size = current_caller(), page_size(request.page_size)
-        selection = _selection(request, self._pages.start(request, caller))
+        order = IdOrdering(approval.ID, parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending)
+        start, condition = self._pages.start(request, caller), parse_filter(request.filter, approval.FIELDS)
         states = [Approval.State.Name(state) for state in request.states]
+        of_run, assignee = run_id(request.run, "run") if request.run else None, _assignee(request, caller)
         async with self._database.connection() as connection:
-            records = await approval.list_page(
-                connection,
-                project=caller.project,
-                agent=caller.owner_filter,
-                run=run_id(request.run, "run") if request.run else None,
-                assignee=_assignee(request, caller),
-                states=states or None,
-                selection=selection,
-                size=size,
+
+            async def read(after: str, count: int) -> list[ApprovalRecord]:
+                return await approval.list_page(
+                    connection,
+                    project=caller.project,
+                    agent=caller.owner_filter,
+                    run=of_run,
+                    assignee=assignee,
+                    states=states or None,
+                    selection=Selection(approval.FIELDS, order.beyond(after), condition),
+                    size=count,
+                )
+
+            page = await filled(
+                read, order.key, start, size, to_approval, lambda record: caller.may(READ, record.task_name)
             )
-        page = fitting(records, size, to_approval, lambda record: caller.may(READ, record.task_name))
-        token = self._pages.token(request, caller, str(page.last.id)) if page.last else ""
+        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
         return ListApprovalsResponse(approvals=page.messages, next_page_token=token)
 
     async def AnswerApproval(self, request: AnswerApprovalRequest, context: Context) -> Approval:
@@ -81,12 +88,6 @@ class Approvals(ApprovalServiceServicer):
             raise NotFoundError.of(f"approvals/{wanted}")
         caller.require(scope, record.task_name)
         return record
-
-
-def _selection(request: ListApprovalsRequest, start: str) -> Selection:
-    descending = parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending
-    order = Order([approval.ID], descending, [UUID(start)] if start else [])
-    return Selection(approval.FIELDS, order, parse_filter(request.filter, approval.FIELDS))
 
 
 def _assignee(request: ListApprovalsRequest, caller: Caller) -> str | None:

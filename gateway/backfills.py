@@ -5,7 +5,7 @@ from gateway.caller import Caller
 from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.ordering import parse_order
-from gateway.paging import Pages, fitting, page_size
+from gateway.paging import Pages, filled, page_size
 from gateway.requests import Mutation
 from gateway.resources import backfill_ids, task_id
 from ordinaut.errors import FailedPreconditionError, NotFoundError
@@ -57,14 +57,17 @@ class Backfills:
         name, size = task_id(request.parent, "parent"), page_size(request.page_size)
         caller.require(READ, name)
         order = parse_order(request.order_by, FIELDS, NEWEST_FIRST)
-        after = order.beyond(self._pages.start(request, caller))
-        selection = Selection(FIELDS, after, parse_filter(request.filter, FIELDS))
+        start, condition = self._pages.start(request, caller), parse_filter(request.filter, FIELDS)
         async with self._database.connection() as connection:
             uid = await task.find_uid(connection, project=caller.project, name=name, owner=caller.owner_filter)
             if uid is None:
                 raise NotFoundError.of(request.parent)
-            records = await backfill.list_page(connection, task=uid, selection=selection, size=size)
-        page = fitting(records, size, to_backfill)
+
+            async def read(after: str, count: int) -> list[BackfillRecord]:
+                selection = Selection(FIELDS, order.beyond(after), condition)
+                return await backfill.list_page(connection, task=uid, selection=selection, size=count)
+
+            page = await filled(read, order.key, start, size, to_backfill)
         token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
         return ListBackfillsResponse(backfills=page.messages, next_page_token=token)
 

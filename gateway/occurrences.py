@@ -3,7 +3,7 @@
 from gateway.caller import Caller
 from gateway.filters import parse_filter
 from gateway.ordering import TIE, parse_order
-from gateway.paging import Pages, fitting, page_size
+from gateway.paging import Pages, filled, page_size
 from gateway.resources import task_id
 from gateway.values import timestamp
 from ordinaut.errors import NotFoundError
@@ -36,14 +36,17 @@ class Occurrences:
         name, size = task_id(request.parent, "parent"), page_size(request.page_size)
         caller.require(READ, name)
         order = parse_order(request.order_by, {"time": FIELDS["time"], TIE: KEY}, NEWEST_FIRST)
-        after = order.beyond(self._pages.start(request, caller))
-        selection = Selection(FIELDS, after, parse_filter(request.filter, FIELDS))
+        start, condition = self._pages.start(request, caller), parse_filter(request.filter, FIELDS)
         async with self._database.connection() as connection:
             uid = await task.find_uid(connection, project=caller.project, name=name, owner=caller.owner_filter)
             if uid is None:
                 raise NotFoundError.of(request.parent)
-            records = await occurrence.list_page(connection, task=uid, selection=selection, size=size)
-        page = fitting(records, size, lambda record: to_occurrence(record, request.parent))
+
+            async def read(after: str, count: int) -> list[OccurrenceRecord]:
+                selection = Selection(FIELDS, order.beyond(after), condition)
+                return await occurrence.list_page(connection, task=uid, selection=selection, size=count)
+
+            page = await filled(read, order.key, start, size, lambda record: to_occurrence(record, request.parent))
         token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
         return ListOccurrencesResponse(occurrences=page.messages, next_page_token=token)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.store.selection import Field, Kind, Literal, Order
@@ -30,6 +31,22 @@ class Ordering:
     def key(self, record: Any) -> str:
         """The key of a row."""
         return "\n".join(_written(getattr(record, name)) for name in self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class IdOrdering:
+    """By an id that begins with the time of creation; it is the whole key."""
+
+    field: Field
+    descending: bool
+
+    def beyond(self, key: str) -> Order:
+        """The order of the rows after the one that `key` was made of; empty: of all."""
+        return Order([self.field], self.descending, [UUID(key)] if key else [])
+
+    def key(self, record: Any) -> str:
+        """The key of a row."""
+        return str(record.id)
 
 
 def parse_order(text: str, fields: Mapping[str, Field], default: str = TIE) -> Ordering:

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,6 +18,7 @@ DEFAULT_SIZE = 50
 MAX_SIZE = 1000
 MAX_BYTES = 3 * 1024 * 1024  # clients accept messages of four by default
 SIGNATURE_BYTES = 16
+FIRST_ROWS = 20
 Record = TypeVar("Record")
 Answer = TypeVar("Answer", bound=Message)
 
@@ -79,24 +80,43 @@ class Page(Generic[Record, Answer]):
     last: Record | None
 
 
-def fitting(
-    records: Sequence[Record], size: int, make: Callable[[Record], Answer], shows: Callable[[Record], bool] = _any
+async def filled(
+    read: Callable[[str, int], Awaitable[Sequence[Record]]],
+    key: Callable[[Record], str],
+    start: str,
+    size: int,
+    make: Callable[[Record], Answer],
+    shows: Callable[[Record], bool] = _any,
 ) -> Page[Record, Answer]:
-    """As much of a page as a client can receive.
+    """A page of at most `size` rows behind the key `start`, and of no more than a client can receive.
 
-    `records` are the next rows, at most `size`; a page holds at least one message however large that is.
+    `read` answers with so many of the rows behind a key. It is asked for a few first, then for as many as their weight
+    lets expect to fit, so that a page of large rows does not load a thousand of them. A page holds at least one message
+    however large that is.
     """
     messages: list[Answer] = []
-    left = MAX_BYTES
-    for index, record in enumerate(records):
-        if not shows(record):
-            continue
-        message = make(record)
-        left -= message.ByteSize()
-        if left < 0 and messages:
-            return Page(messages, records[index - 1])
-        messages.append(message)
-    return Page(messages, records[-1] if len(records) == size else None)
+    last: Record | None = None
+    seen, left, asked = 0, MAX_BYTES, min(size, FIRST_ROWS)
+    while asked:
+        records = await read(start, asked)
+        for record in records:
+            if shows(record):
+                message = make(record)
+                left -= message.ByteSize()
+                if left < 0 and messages:
+                    return Page(messages, last)
+                messages.append(message)
+            last = record
+        if last is None or len(records) < asked:
+            return Page(messages, None)
+        seen, start = seen + len(records), key(last)
+        asked = min(size - seen, _expected(seen, left))
+    return Page(messages, last)
+
+
+def _expected(seen: int, left: int) -> int:
+    """How many more rows fit into `left` bytes if they are like those that were seen, and one to find the end."""
+    return max(left, 0) * seen // max(MAX_BYTES - left, 1) + 1
 
 
 def page_size(wanted: int) -> int:

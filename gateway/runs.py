@@ -10,8 +10,8 @@ from gateway.caller import Caller, current_caller
 from gateway.fields import REASON_MAX, Problems
 from gateway.filters import parse_filter
 from gateway.inline_run import InlineRun
-from gateway.ordering import parse_order
-from gateway.paging import Pages, fitting, page_size
+from gateway.ordering import IdOrdering, parse_order
+from gateway.paging import Pages, filled, page_size
 from gateway.requests import Mutation
 from gateway.resources import run_id, task_id
 from gateway.run_access import visible_run
@@ -25,7 +25,8 @@ from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
-from ordinaut.store.selection import Order, Selection
+from ordinaut.store.run import RunRecord
+from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
@@ -88,20 +89,25 @@ class Runs(RunServiceServicer):
     async def ListRuns(self, request: ListRunsRequest, context: Context) -> ListRunsResponse:
         """A page of the runs that the caller may see, the newest first."""
         caller, size = current_caller(), page_size(request.page_size)
-        selection = _selection(request, self._pages.start(request, caller))
+        order = IdOrdering(run.ID, parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending)
+        start, condition = self._pages.start(request, caller), parse_filter(request.filter, run.FIELDS)
         states = [Run.State.Name(state) for state in request.states]
         async with self._database.connection() as connection:
-            records = await run.list_page(
-                connection,
-                project=caller.project,
-                owner=caller.owner_filter,
-                task=await _task_filter(connection, caller, request.task),
-                states=states or None,
-                selection=selection,
-                size=size,
-            )
-        page = fitting(records, size, to_run, lambda record: caller.may(READ, record.task_name))
-        token = self._pages.token(request, caller, str(page.last.id)) if page.last else ""
+            of_task = await _task_filter(connection, caller, request.task)
+
+            async def read(after: str, count: int) -> list[RunRecord]:
+                return await run.list_page(
+                    connection,
+                    project=caller.project,
+                    owner=caller.owner_filter,
+                    task=of_task,
+                    states=states or None,
+                    selection=Selection(run.FIELDS, order.beyond(after), condition),
+                    size=count,
+                )
+
+            page = await filled(read, order.key, start, size, to_run, lambda record: caller.may(READ, record.task_name))
+        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
         return ListRunsResponse(runs=page.messages, next_page_token=token)
 
     async def WatchRun(self, request: WatchRunRequest, context: Context) -> AsyncIterator[WatchRunResponse]:
@@ -162,12 +168,6 @@ class Runs(RunServiceServicer):
     async def ReplayRun(self, request: ReplayRunRequest, context: Context) -> ReplayRunResponse:
         """An ended run once more on its own journal."""
         return await self._replay.replay(request, current_caller())
-
-
-def _selection(request: ListRunsRequest, start: str) -> Selection:
-    descending = parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending
-    order = Order([run.ID], descending, [UUID(start)] if start else [])
-    return Selection(run.FIELDS, order, parse_filter(request.filter, run.FIELDS))
 
 
 async def _task_filter(connection: Connection, caller: Caller, name: str) -> UUID | None:

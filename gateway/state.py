@@ -5,7 +5,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from gateway.caller import Caller, current_caller
 from gateway.fields import Problems
-from gateway.paging import Pages, fitting, page_size
+from gateway.paging import Pages, filled, page_size
 from gateway.requests import Mutation
 from gateway.resources import state_ids, state_namespace
 from gateway.values import fill_value, parse, timestamp, to_json
@@ -92,12 +92,15 @@ class State(StateServiceServicer):
         caller, namespace = current_caller(), state_namespace(request.parent)
         caller.require(READ, namespace)
         size = page_size(request.page_size)
-        after = self._pages.start(request, caller)
+        start = self._pages.start(request, caller)
         async with self._database.connection() as connection:
-            records = await state_entry.list_page(
-                connection, project=caller.project, namespace=namespace, after=after, size=size
-            )
-        page = fitting(records, size, _to_entry)
+
+            async def read(after: str, count: int) -> list[StateRecord]:
+                return await state_entry.list_page(
+                    connection, project=caller.project, namespace=namespace, after=after, size=count
+                )
+
+            page = await filled(read, lambda record: record.key, start, size, _to_entry)
         token = self._pages.token(request, caller, page.last.key) if page.last else ""
         return ListStateEntriesResponse(entries=page.messages, next_page_token=token)
 

@@ -16,7 +16,7 @@ from gateway.lifecycle import announce_task
 from gateway.occurrence_skip import OccurrenceSkip
 from gateway.occurrences import Occurrences
 from gateway.ordering import parse_order
-from gateway.paging import Pages, fitting, page_size
+from gateway.paging import Pages, filled, page_size
 from gateway.requests import Mutation
 from gateway.resources import task_id
 from gateway.schedule_preview import SchedulePreview
@@ -155,14 +155,17 @@ class Tasks(TaskServiceServicer):
         """A page of the tasks that the caller may see."""
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, task.FIELDS)
-        selection = Selection(
-            task.FIELDS, order.beyond(self._pages.start(request, caller)), parse_filter(request.filter, task.FIELDS)
-        )
+        start, condition = self._pages.start(request, caller), parse_filter(request.filter, task.FIELDS)
         async with self._database.connection() as connection:
-            records = await task.list_page(
-                connection, project=caller.project, owner=caller.owner_filter, selection=selection, size=size
-            )
-        page = fitting(records, size, to_task, lambda record: caller.may(READ, record.name))
+
+            async def read(after: str, count: int) -> list[TaskRecord]:
+                selection = Selection(task.FIELDS, order.beyond(after), condition)
+                owner = caller.owner_filter
+                return await task.list_page(
+                    connection, project=caller.project, owner=owner, selection=selection, size=count
+                )
+
+            page = await filled(read, order.key, start, size, to_task, lambda record: caller.may(READ, record.name))
         token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
         return ListTasksResponse(tasks=page.messages, next_page_token=token)
 

@@ -8,7 +8,7 @@ from gateway.fields import Problems, output_only
 from gateway.filters import parse_filter
 from gateway.masks import apply, masked_paths
 from gateway.ordering import parse_order
-from gateway.paging import Pages, fitting, page_size
+from gateway.paging import Pages, filled, page_size
 from gateway.peers import Engines
 from gateway.requests import Mutation
 from gateway.rerooting import reroot
@@ -91,12 +91,14 @@ class Tools(ToolServiceServicer):
         """A page of the project's tools and the system's."""
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, tool.FIELDS)
-        selection = Selection(
-            tool.FIELDS, order.beyond(self._pages.start(request, caller)), parse_filter(request.filter, tool.FIELDS)
-        )
+        start, condition = self._pages.start(request, caller), parse_filter(request.filter, tool.FIELDS)
         async with self._database.connection() as connection:
-            records = await tool.list_page(connection, project=caller.project, selection=selection, size=size)
-        page = fitting(records, size, to_tool, lambda record: caller.may(READ, record.name))
+
+            async def read(after: str, count: int) -> list[ToolRecord]:
+                selection = Selection(tool.FIELDS, order.beyond(after), condition)
+                return await tool.list_page(connection, project=caller.project, selection=selection, size=count)
+
+            page = await filled(read, order.key, start, size, to_tool, lambda record: caller.may(READ, record.name))
         token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
         return ListToolsResponse(tools=page.messages, next_page_token=token)
 

@@ -4,39 +4,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import paging
-from gateway.paging import fitting
+from gateway.paging import filled
 from ordinaut.v1.task_pb2 import Task
 
-SIZES = st.lists(st.integers(0, 2 * paging.MAX_BYTES), max_size=30)
+SIZES = st.lists(st.integers(0, 2 * paging.MAX_BYTES), max_size=60)
 
 
-def weighing(size: int) -> Task:
-    return Task(description="x" * size)
-
-
-@given(SIZES, st.integers(1, 10), st.integers(2, 5))
-def test_pages_together_are_what_is_shown(sizes: list[int], page_size: int, hidden: int) -> None:
+@given(SIZES, st.integers(1, 50), st.integers(2, 5))
+async def test_pages_together_are_what_is_shown(sizes: list[int], page_size: int, hidden: int) -> None:
     """Each once and in order, whatever the rows weigh; no page but that of a single row is too large."""
     rows = [(number, size // 1000) for number, size in enumerate(sizes)]
+
+    async def read(after: str, count: int) -> list[tuple[int, int]]:
+        begin = int(after) + 1 if after else 0
+        return rows[begin : begin + count]
+
     limit, paging.MAX_BYTES = paging.MAX_BYTES, paging.MAX_BYTES // 1000
     try:
         seen: list[int] = []
-        rest = rows
+        start = ""
         while True:
-            here: list[int] = []
-
-            def make(row: tuple[int, int], into: list[int] = here) -> Task:
-                into.append(row[0])
-                return weighing(row[1])
-
-            page = fitting(rest[:page_size], page_size, make, lambda row: row[0] % hidden != 0)
-            shown = here[: len(page.messages)]
-            seen += shown
-            assert len(shown) <= 1 or sum(message.ByteSize() for message in page.messages) <= paging.MAX_BYTES
+            page = await filled(
+                read,
+                lambda row: str(row[0]),
+                start,
+                page_size,
+                lambda row: Task(version=row[0], description="x" * row[1]),
+                lambda row: row[0] % hidden != 0,
+            )
+            seen += [task.version for task in page.messages]
+            weight = sum(message.ByteSize() for message in page.messages)
+            assert len(page.messages) <= 1 or weight <= paging.MAX_BYTES
             if page.last is None:
                 break
-            assert page.last in rest
-            rest = rows[page.last[0] + 1 :]
+            start = str(page.last[0])
     finally:
         paging.MAX_BYTES = limit
     assert seen == [number for number, _ in rows if number % hidden]
+
+
+async def test_a_page_of_large_rows_reads_no_more_than_a_few_of_them() -> None:
+    asked: list[int] = []
+
+    async def read(after: str, count: int) -> list[int]:
+        asked.append(count)
+        begin = int(after or 0)
+        return list(range(begin + 1, begin + 1 + count))
+
+    large = await filled(read, str, "", 1000, lambda _: Task(description="x" * 1_000_000))
+    assert (len(large.messages), asked) == (3, [paging.FIRST_ROWS])
+    small = await filled(read, str, "", 1000, lambda _: Task(description="x"))
+    assert (len(small.messages), asked[1:]) == (1000, [paging.FIRST_ROWS, 1000 - paging.FIRST_ROWS])

@@ -25,7 +25,7 @@ def main() -> None:
         secrets = SecretFiles(settings.secrets_dir)
         tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get)
         process.stack.push_async_callback(tools.close)
-        surroundings = Surroundings(Plans(), tools, ProcessClock(), fraction_of)
+        surroundings = Surroundings(Plans(), tools, ProcessClock(), fraction_of, settings.run_outputs_max_bytes)
         service = PipelineEngineService(surroundings, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],

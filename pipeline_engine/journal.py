@@ -14,10 +14,10 @@ class Journal:
     """The entries of one run, counted from 1: `added` so far, `durable` of them, the last of a step with effects.
 
     `past` are those recorded earlier, `waits` what was asked for and is not recorded yet; `begun` are the paths of
-    steps that hold one of either.
+    steps that hold one of either. `kept_bytes` are those of all outputs together.
     """
 
-    __slots__ = ("_bytes", "_sent", "added", "begun", "durable", "last_mark", "past", "unsent", "waits")
+    __slots__ = ("_bytes", "_sent", "added", "begun", "durable", "kept_bytes", "last_mark", "past", "unsent", "waits")
 
     def __init__(self, recorded: Iterable[JournalEntry], waits: Iterable[JournalEntry] = ()) -> None:
         self.past = {entry.path: entry for entry in recorded}
@@ -27,12 +27,15 @@ class Journal:
         self.added = self.durable = self.last_mark = 0
         self._sent = 0
         self._bytes = 0
+        self.kept_bytes = sum(len(entry.output) for entry in self.past.values())
 
     def add(self, entry: JournalEntry, *, durable_first: bool) -> int:
         """Notes an entry and gives its number; `durable_first`: what comes after it with effects waits for it."""
         self.unsent.append(entry)
         self.added += 1
-        self._bytes += len(entry.input) + len(entry.output) + len(entry.error)
+        kept = len(entry.output)
+        self.kept_bytes += kept
+        self._bytes += len(entry.input) + kept + len(entry.error)
         if durable_first:
             self.last_mark = self.added
         return self.added

@@ -18,6 +18,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine import metrics
 from pipeline_engine.failure import TOOL_ERROR, VALIDATION_INPUT, Failure, no_answer
 from pipeline_engine.interpreter.execution import Execution, Turn
+from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.journal import FAILED
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.outbox import Outbox
@@ -44,12 +45,16 @@ SLICE_SECONDS = 0.003
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sessions of an engine share; `fraction` gives [0, 1) for a key."""
+    """What all sessions of an engine share; `fraction` gives [0, 1) for a key.
+
+    `outputs_max_bytes` is what one run may keep of its steps.
+    """
 
     plans: Plans
     tools: ToolPort
     clock: Clock
     fraction: Callable[[str], float]
+    outputs_max_bytes: int = OUTPUTS_MAX_BYTES
 
 
 @dataclass(slots=True, eq=False)
@@ -150,7 +155,10 @@ class Session:
             self.outbox.finish(start.handle, Finished((), FAILED, error=refused.to_json()))
             self._left(FAILED)
             return
-        live = LiveRun(start.handle, Execution(plan, start, shared.clock, shared.fraction))
+        live = LiveRun(
+            start.handle,
+            Execution(plan, start, shared.clock, shared.fraction, outputs_max_bytes=shared.outputs_max_bytes),
+        )
         self._runs[start.handle] = live
         self._advance(live, live.execution.begin)
 

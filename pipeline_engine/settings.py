@@ -15,6 +15,7 @@ class EngineSettings(Settings):
     engine_metrics_port: int = Field(9466, ge=0, le=65_535)
     engine_credit: int = Field(1000, ge=1, le=10_000, description="runs that one stream may have here at once")
     engine_connections: int = Field(512, ge=1, le=10_000, description="connections to tools at once")
+    run_outputs_max_bytes: int = Field(64 * 1024 * 1024, ge=1024 * 1024, description="of all steps of one run, as JSON")
     egress_allow: str = Field("", description="non-public addresses open to tools: `CIDR[:port|:first-last]`, commas")
     egress_deny: str = Field("", description="addresses closed to tools in any case, in the same form")
 

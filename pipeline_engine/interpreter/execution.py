@@ -12,7 +12,7 @@ from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from pipeline_engine.attempt import render
 from pipeline_engine.failure import Failure
-from pipeline_engine.interpreter.run import Beginnings, Run, roots_of
+from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES, Beginnings, Run, roots_of
 from pipeline_engine.interpreter.signals import Act, Expired, Failed, Fork, Signal, Steps, Stopped, Until, Wish
 from pipeline_engine.interpreter.strand import Strand
 from pipeline_engine.journal import FAILED, SUCCEEDED
@@ -67,9 +67,10 @@ class Execution:
         clock: Clock,
         fraction: Callable[[str], float],
         begun_us: Beginnings | None = None,
+        outputs_max_bytes: float = OUTPUTS_MAX_BYTES,
     ) -> None:
         self.ending: Ending | None = None
-        self._run = Run(plan, start, clock, fraction, begun_us)
+        self._run = Run(plan, start, clock, fraction, begun_us, outputs_max_bytes)
         self._root = Fiber(_script(self._run, roots_of(plan, start)))
         self._ready: list[tuple[Fiber, Answer | Signal]] = []
         self._asked: dict[int, Fiber] = {}

@@ -14,6 +14,8 @@ from pipeline_engine.attempt import Input
 from pipeline_engine.journal import Journal
 from pipeline_engine.language.plan import Plan
 
+OUTPUTS_MAX_BYTES = 64 * 1024 * 1024
+"""What a run keeps of its steps, where nobody says otherwise."""
 MAX_ITERATIONS = 10_000
 """Of all loops of one run together."""
 Beginnings = Mapping[tuple[str, int], int]
@@ -34,7 +36,7 @@ class Run:
     """The state of one run while it is in this engine; `fraction` gives [0, 1) for a key: the jitter of retries.
 
     A run that is replayed begins its attempts when they began (`begun_us`), as far as they are known. `approved`
-    are the inputs that somebody has agreed to, by path.
+    are the inputs that somebody has agreed to, by path. All outputs together have at most `outputs_max_bytes` as JSON.
     """
 
     __slots__ = (
@@ -49,6 +51,7 @@ class Run:
         "heard",
         "iterations",
         "journal",
+        "outputs_max_bytes",
         "plan",
         "root",
     )
@@ -60,8 +63,10 @@ class Run:
         clock: Clock,
         fraction: Callable[[str], float],
         begun_us: Beginnings | None = None,
+        outputs_max_bytes: float = OUTPUTS_MAX_BYTES,
     ) -> None:
         self.plan = plan
+        self.outputs_max_bytes = outputs_max_bytes
         self.begun_us = begun_us
         self.clock = clock
         self.fraction = fraction
@@ -85,8 +90,9 @@ class Run:
         return min(limit, now + self.plan.timeout - elapsed)
 
     def grant(self, seconds: float) -> None:
-        """Gives the run at least this long from now."""
+        """Gives the run at least this long from now, and whatever room it needs."""
         self._deadline = max(self._deadline, self.clock.monotonic() + seconds)
+        self.outputs_max_bytes = math.inf
 
     def remaining(self) -> float:
         """How many seconds the run may still take."""

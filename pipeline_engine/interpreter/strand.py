@@ -15,7 +15,7 @@ from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.attempt import Input, check_output, expression_failure, render_input
-from pipeline_engine.failure import DENIED, TIMEOUT, TOOL_ERROR, Failure
+from pipeline_engine.failure import DENIED, PAYLOAD_TOO_LARGE, TIMEOUT, TOOL_ERROR, Failure
 from pipeline_engine.interpreter import blocks, unsafe
 from pipeline_engine.interpreter.gate import ask
 from pipeline_engine.interpreter.run import Heard, Run
@@ -59,6 +59,8 @@ class Strand:
             if self.run.journal.is_large:
                 yield Until(self.run.journal.added)
             path = self.prefix + step.id
+            if self.run.journal.kept_bytes > self.run.outputs_max_bytes:
+                return Expired(_too_much(step, path))
             result: int | Failure | Signal | None = self._begin(step, path)
             if type(result) is int:
                 if not step.plain:
@@ -240,6 +242,7 @@ class Strand:
             raise TypeError("an effect is answered with its entry")
         if answer.state != SUCCEEDED:
             return Failure.from_json(answer.error).at(path, step.uses, attempt)
+        self.run.journal.kept_bytes += len(answer.output)
         self.save(step, orjson.loads(answer.output) if answer.output else None)
         return None
 
@@ -356,3 +359,7 @@ def _uncallable(step: StepPlan) -> Failure:
 
 def _run_timeout(step: StepPlan, path: str, attempt: int) -> Failure:
     return Failure(TIMEOUT, "the run has taken longer than it may", step=path, tool=step.uses, attempt=attempt)
+
+
+def _too_much(step: StepPlan, path: str) -> Failure:
+    return Failure(PAYLOAD_TOO_LARGE, "the outputs of the run are too large together", step=path, tool=step.uses)

@@ -39,6 +39,7 @@ CHECK_FUEL = 30
 """What each element of a document costs that is held against the language; about a microsecond each."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+MAX_POSITION = 2**63
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -69,8 +70,9 @@ def heard(strand: "Strand", tool: str, output: Any) -> None:
     moment = read_moment(next(output[key] for key in MOMENTS if key in output))
     if moment is None:
         return
-    us, position = (moment - EPOCH) // MICROSECOND, output.get("position", 0) if tool == EVENT else 0
-    strand.heard = Heard(us, position) if position else Heard(us + 1)
+    us, position = (moment - EPOCH) // MICROSECOND, output.get("position")
+    known = tool == EVENT and type(position) is int and 0 < position < MAX_POSITION  # a mock may say anything
+    strand.heard = Heard(us, position) if known else Heard(us + 1)
     strand.run.heard = max(strand.run.heard, strand.heard)
 
 

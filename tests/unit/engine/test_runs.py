@@ -257,3 +257,15 @@ def test_errors_can_always_be_stored(name: str) -> None:
         ending = World(pipeline(step("a", input={"x": text}))).run()
         assert error_of(ending)["code"] == "EXPRESSION"
         assert b"\\u0000" not in ending.error
+
+
+def test_a_run_keeps_so_much_of_its_steps_and_no_more() -> None:
+    """Whether in one stay or after a crash; the pipeline's own handlers still run."""
+    text = "x" * 400
+    steps = [step(name, input={"text": text}, on_error="continue") for name in ("a", "b", "c", "d")]
+    steps.insert(2, step("e", LIST, input={"start": "x"}))
+    handler = [step("h", input={"code": "${error.code}"})]
+    for crash_at in (None, 1):
+        world = World(pipeline(*steps, on_error=handler), outputs_max_bytes=1000, crash_at=crash_at)
+        assert error_of(world.run())["code"] == "PAYLOAD_TOO_LARGE"
+        assert [path for path, _, _ in world.states()] == ["a", "b", "e", "c", "on_error.h"]

@@ -11,6 +11,7 @@ from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from pipeline_engine.failure import TIMEOUT, Failure
 from pipeline_engine.interpreter.execution import Execution
+from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.journal import Starts, merge
 from pipeline_engine.language.compile import compile_plan
 from pipeline_engine.requests import (
@@ -71,6 +72,7 @@ class World:
     denied: tuple[str, ...] = ()
     retry: bytes = b""
     remaining_ms: int = 0
+    outputs_max_bytes: float = OUTPUTS_MAX_BYTES
     crash_at: int | None = None
     crash_before_answer: bool = False
     journal: list[JournalEntry] = field(default_factory=list)
@@ -171,7 +173,9 @@ class World:
             waits=list(self.waits.values()),
             waited_ms=self.waited_ms,
         )
-        execution = Execution(plan, start, self.clock, lambda _key: self.jitter)
+        execution = Execution(
+            plan, start, self.clock, lambda _key: self.jitter, outputs_max_bytes=self.outputs_max_bytes
+        )
         turn = execution.begin()
         asked: list[tuple[int, Request]] = []
         while execution.ending is None:

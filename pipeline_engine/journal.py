@@ -45,6 +45,10 @@ class Journal:
         """Whether the unsent entries have become too large to be kept back."""
         return self._bytes > FLUSH_BYTES
 
+    def withdraw(self, entry: JournalEntry) -> None:
+        """Takes an entry back, unless it is on its way already; the others keep their numbers."""
+        self.unsent = [kept for kept in self.unsent if kept is not entry]
+
     def take(self) -> list[JournalEntry]:
         """The unsent entries, which now are on their way."""
         entries, self.unsent = self.unsent, []

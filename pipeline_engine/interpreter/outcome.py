@@ -49,15 +49,8 @@ class NotHappened:
     """The call did not happen, and will not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """Somebody wants the call to be made again; `failure` is what this attempt is recorded with."""
-
-    failure: Failure
-
-
-Verdict = Output | NotHappened | Repeated | Failure
-"""The call gave this output; it did not happen; it is to be repeated; it cannot be told."""
+Verdict = Output | NotHappened | Failure
+"""The call gave this output; it did not happen; it cannot be told, though somebody may want it repeated."""
 Finding = Generator[Wish, Any, Verdict]
 
 
@@ -158,5 +151,9 @@ def _read_answer(asked: JournalEntry) -> Verdict:
     says = f"{agent} says `{choice}`" if agent else "nobody has told in time"
     comment = f": {answer['comment']}" if answer.get("comment") else ""
     details = {"approval": answer.get("approval"), **({"choice": choice, "agent": agent} if agent else {})}
-    failure = Failure(OUTCOME_UNKNOWN, f"the call may have happened; {says}{comment}", details=details)
-    return Repeated(failure) if choice == REPEAT else failure
+    return Failure(OUTCOME_UNKNOWN, f"the call may have happened; {says}{comment}", details=details)
+
+
+def is_answered_by_repeat(failure: Failure) -> bool:
+    """Whether somebody wants the call to be made again, whatever became of it."""
+    return failure.code == OUTCOME_UNKNOWN and failure.details.get("choice") == REPEAT

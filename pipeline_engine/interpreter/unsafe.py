@@ -13,7 +13,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.attempt import Input, check_output
 from pipeline_engine.failure import OUTCOME_UNKNOWN, Failure
-from pipeline_engine.interpreter.outcome import Begun, NotHappened, Repeated, find_out
+from pipeline_engine.interpreter.outcome import Begun, NotHappened, find_out, is_answered_by_repeat
 from pipeline_engine.interpreter.signals import Attempt, Until, Wish
 from pipeline_engine.journal import RUNNING
 from pipeline_engine.language.plan import StepPlan
@@ -50,10 +50,7 @@ def attempt(strand: "Strand", step: StepPlan, path: str, number: int, start_us: 
     verdict = yield from find_out(strand, begun, LOST)
     if isinstance(verdict, NotHappened):
         return (yield from _call(strand, begun))
-    if isinstance(verdict, Repeated):
-        _end(strand, begun, verdict.failure)
-        return (yield from _make(strand, replace(begun, attempt=number + 1, start_us=strand.run.now_us())))
-    return _end(strand, begun, verdict)
+    return (yield from _end(strand, begun, verdict))
 
 
 def _make(strand: "Strand", begun: Begun) -> Attempt:
@@ -73,7 +70,11 @@ def _begin(strand: "Strand", begun: Begun) -> Generator[Wish, Any, None]:
         end_us=begun.start_us,
     )
     strand.record(entry)
-    yield Until(strand.mark)
+    try:
+        yield Until(strand.mark)
+    except GeneratorExit:  # a sibling has failed: what was not said yet need not be said
+        strand.run.journal.withdraw(entry)
+        raise
 
 
 def _call(strand: "Strand", begun: Begun) -> Attempt:
@@ -88,16 +89,23 @@ def _call(strand: "Strand", begun: Begun) -> Attempt:
     if isinstance(answer, Failure) and answer.unclear and answer.code not in harmless:
         verdict = yield from find_out(strand, begun, answer.message)
         answer = _known(answer, happened=False) if isinstance(verdict, NotHappened) else verdict
-    failure = _end(strand, begun, answer)
-    if failure is not None and is_repeated(failure, begun.step.retry, begun.attempt):
+    return (yield from _end(strand, begun, answer))
+
+
+def _end(strand: "Strand", begun: Begun, answer: object) -> Attempt:
+    """Notes what came of the attempt; begins another one at once where somebody wants that."""
+    step, number = begun.step, begun.attempt
+    if isinstance(answer, Output) and isinstance(refused := check_output(step, answer.value), Failure):
+        answer = _known(refused, happened=True)
+    failure = strand.conclude(step, begun.path, number, begun.start_us, begun.input.body, answer)
+    if failure is None:
+        return None
+    if is_answered_by_repeat(failure):
+        start_us = strand.run.begins_us(begun.path, number + 1)
+        return (yield from _make(strand, replace(begun, attempt=number + 1, start_us=start_us)))
+    if is_repeated(failure, step.retry, number):
         yield Until(strand.run.journal.added)  # else a crash during the delay would leave this attempt unclear
     return failure
-
-
-def _end(strand: "Strand", begun: Begun, answer: object) -> Failure | None:
-    if isinstance(answer, Output) and isinstance(refused := check_output(begun.step, answer.value), Failure):
-        answer = _known(refused, happened=True)
-    return strand.conclude(begun.step, begun.path, begun.attempt, begun.start_us, begun.input.body, answer)
 
 
 def _known(failure: Failure, *, happened: bool) -> Failure:

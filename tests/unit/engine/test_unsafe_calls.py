@@ -9,11 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
+from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from pipeline_engine.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE, Failure
 from pipeline_engine.requests import Call, Commit, Output
 from tests.unit.engine.pipelines import TOOL_TEXTS, checked, pipeline, step
 from tests.unit.engine.simulated import mock, simulated, steps_of
-from tests.unit.engine.world import CrashedError, World, error_of
+from tests.unit.engine.world import NOW_US, CrashedError, World, error_of
 
 SEND, FIND = "mail.send", "mail.find"
 LOOKUP = {"uses": FIND, "arguments": {"key": "${idempotency_key}", "to": "${input.to}", "at": "${start_time}"}}
@@ -356,3 +357,36 @@ def test_what_was_approved_is_called_once() -> None:
     assert orjson.loads(run.run().output) == {"id": "told"}
     assert run.stays == [["send.approval"], ["send?attempt-1"]]
     assert (post.sent, run.calls[0].input) == (["root/send"], {"to": "2027-01-15T08:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    "reply", [{"choice": "happened", "input": {"id": "m"}}, {"choice": "repeat"}, {"choice": "fail"}]
+)
+def test_a_replay_gets_the_recorded_outcomes(reply: dict[str, Any]) -> None:
+    """Nobody is asked again: the same attempts with the same inputs, and the same end."""
+    document = pipeline({**PLAIN, "on_error": "continue"}, output="${steps.send}")
+    run = World(document, answer=Post(faults=[LOST]), tools=tools(lookup=None), params={"to": "ann"}, reply=reply)
+    ending = run.run()
+    recorded = [pb.Recorded(entry=entry, now_us=NOW_US) for entry in run.journal]
+    answer = simulated(document, tools=tools(lookup=None), params={"to": "ann"}, recorded=recorded, follow=True)
+    assert (steps_of(answer), answer.output) == (run.states(), ending.output)
+    assert [entry.input for entry in answer.steps] == [entry.input for entry in run.journal]
+
+
+def test_a_replay_stops_at_a_call_that_was_cut_off() -> None:
+    """What nobody knows is not answered."""
+    run = world(Post(), crash_at=1)
+    with pytest.raises(CrashedError):
+        run.segment()
+    recorded = [pb.Recorded(entry=entry, now_us=NOW_US) for entry in run.journal]
+    answer = simulated(run.document, tools=tools(), params={"to": "ann"}, recorded=recorded, follow=True)
+    assert (answer.state, steps_of(answer)) == ("RUNNING", [("send", 1, "RUNNING")])
+
+
+def test_a_call_that_a_failing_sibling_forestalls_is_not_recorded_as_begun() -> None:
+    """Its start was never durable, so that its request was never sent."""
+    fails = step("no", "orchestrator.fail", input={"code": "NO", "message": "m"})
+    run = world(post := Post(), {"id": "both", "branches": {"left": [PLAIN], "right": [fails]}})
+    run.document.pop("output")
+    assert error_of(run.run())["code"] == "NO"
+    assert (post.sent, run.states()) == ([], [("both.right.no", 1, "FAILED"), ("both", 1, "FAILED")])

@@ -1,6 +1,7 @@
 """Runs a scheduler: `python -m scheduler`."""
 
 import asyncio
+import sys
 
 from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
@@ -32,6 +33,8 @@ from scheduler.zone_renewal import ZoneRenewal
 
 NEXT_LOOK_SECONDS = 0.002  # after cursors that another scheduler has locked
 NEXT_SWEEP_SECONDS = 0.01
+# What computes in a thread gives way to the clock ten times sooner than Python would have it.
+SWITCH_SECONDS = 0.0005
 IN_CASE_SECONDS = 5.0  # the period of a duty that the agenda wakes when there is something to do
 
 
@@ -131,6 +134,7 @@ def duties(
 
 def main() -> None:
     """Reads the environment and runs until told to stop."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     settings = SchedulerSettings()
     run("scheduler", settings, settings.scheduler_metrics_port, lambda process: compose(process, settings))
 

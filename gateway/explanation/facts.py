@@ -11,7 +11,7 @@ from gateway.task_record import to_task
 from gateway.values import moment_of, timestamp
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.scheduler_service_pb2 import LocateMomentRequest, LocateMomentResponse
-from ordinaut.store import cursor, due_work, occurrence, run, system
+from ordinaut.store import arrears, cursor, due_work, occurrence, run, system
 from ordinaut.store.database import Database
 from ordinaut.store.occurrence import OccurrenceRecord
 from ordinaut.store.run import RunRecord
@@ -27,7 +27,8 @@ SOON = timedelta(seconds=1)  # what is due fires within milliseconds
 class Facts:
     """What the tables, the scheduler and the health of the others say.
 
-    `around` is None while the scheduler is away. `place` is where a live run stands in the queue.
+    `around` is None while the scheduler is away. `place` is where a live run stands in the queue. `left_behind`: a
+    pause or a change came before the moment was accounted for.
     """
 
     now: datetime
@@ -39,6 +40,7 @@ class Facts:
     successor: OccurrenceRecord | None = None
     run: RunRecord | None = None
     live_run: UUID | None = None
+    left_behind: bool = False
     place: Record | None = None
     around: LocateMomentResponse | None = None
     previous: OccurrenceRecord | None = None
@@ -55,7 +57,7 @@ class Facts:
     def is_of_another_schedule(self) -> bool:
         """The moment lies before what the present schedule is responsible for."""
         decided = self.cursor is not None and self.moment <= self.cursor["last_instant"]
-        return self.entry is None and (self.moment < self.task.create_time or decided)
+        return self.entry is None and not self.left_behind and (self.moment < self.task.create_time or decided)
 
 
 class Inquiry:
@@ -122,6 +124,7 @@ async def _follow(connection: Connection, facts: Facts) -> None:
     """From the entry to its run, and to what kept it from having one."""
     entry = facts.entry
     if entry is None:
+        facts.left_behind = await arrears.holds(connection, facts.task.uid, facts.moment)
         return
     if entry.run is not None:
         facts.run = await run.get(connection, entry.run, steps=False)

@@ -61,7 +61,7 @@ def _next(facts: Facts) -> datetime | None:
 
 
 def _of_what_is_late(facts: Facts) -> Iterator[Obstacle]:
-    if facts.task.state == "PAUSED":
+    if facts.task.state == "PAUSED" and not facts.left_behind:
         yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
         return
     start = facts.cursor["next_fire_time"] if facts.cursor and _next(facts) == facts.moment else None

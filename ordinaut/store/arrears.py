@@ -42,3 +42,9 @@ async def fire(
         in_turn=in_turn,
     )
     return row["queued"], row["buffered"]
+
+
+async def holds(connection: Connection, task: UUID, moment: datetime) -> bool:
+    """Whether a moment of a task was left behind, and nobody has accounted for it yet."""
+    found: bool = await SQL.holds.value(connection, task=task, moment=moment)
+    return found

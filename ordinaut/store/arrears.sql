@@ -39,3 +39,6 @@ WITH due AS MATERIALIZED (
 ),
 -- include due_work.enqueue
 SELECT (SELECT count(*) FROM queued) AS queued, (SELECT count(*) FROM blocked) AS buffered;
+
+-- query holds: Whether a moment of a task lies in a stretch that is not accounted for yet.
+SELECT EXISTS (SELECT FROM arrears WHERE task = :task AND after_time < :moment AND until_time >= :moment);

@@ -24,7 +24,10 @@ class SimulatedRun:
 
 @dataclass(slots=True)
 class Entry:
-    """One row: `first` alone, or with its neighbours up to `last`, `count` of them; `time` is when it was written."""
+    """One row: `first` alone, or with its neighbours up to `last`, `count` of them; `time` is when it was written.
+
+    Until it is final, what becomes of its run may change it.
+    """
 
     first: Instant
     last: datetime
@@ -44,16 +47,6 @@ def entries_of(passed: Passed, now: datetime) -> Iterator[Entry]:
     """The rows of instants that passed without a run."""
     for outcome, reason, instants in passed.groups:
         yield Entry(instants[0], instants[-1].time, len(instants), outcome, reason, now)
-
-
-def once_final(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries in their order, each as soon as it and all before it are final."""
-    waiting: deque[Entry] = deque()
-    for entry in entries:
-        waiting.append(entry)
-        while waiting and waiting[0].is_final:
-            yield waiting.popleft()
-    yield from waiting
 
 
 def with_skipped(entries: Iterable[Entry], scenario: Scenario) -> Iterator[Entry]:

@@ -49,7 +49,7 @@ class LiveRuns:
     @property
     def next_deadline(self) -> datetime | None:
         """When the first in line must have started."""
-        return min((waiting.deadline for waiting in self._line if waiting.deadline), default=None)
+        return self._line[0].deadline if self._line else None  # who came later may wait for longer
 
     @property
     def are_open(self) -> bool:
@@ -79,10 +79,9 @@ class LiveRuns:
 
     def give_turns(self, now: datetime) -> None:
         """What a scheduler does for those that wait: ends who waits too long or is overtaken, starts who is next."""
-        for waiting in [waiting for waiting in self._line if waiting.deadline and waiting.deadline <= now]:
-            self._line.remove(waiting)
-            _miss(waiting.entry)
-        if any(waiting.supersedes for waiting in self._line):
+        while (deadline := self.next_deadline) is not None and deadline <= now:
+            _miss(self._line.popleft().entry)
+        if self._rules.overlap == "CANCEL_OTHER":
             self._cancel_overtaken(now)
         if self._exclusive is None and self._line:
             self._start(self._line.popleft().entry, now)
@@ -103,7 +102,9 @@ class LiveRuns:
         return {"BUFFER_ONE": 1, "BUFFER_ALL": self._rules.max_buffer}.get(overlap, 0)
 
     def _cancel_overtaken(self, now: datetime) -> None:
-        newest = max(place for place, waiting in enumerate(self._line) if waiting.supersedes)
+        newest = max((place for place, waiting in enumerate(self._line) if waiting.supersedes), default=None)
+        if newest is None:
+            return
         for _ in range(newest):
             self._line.popleft().entry.run = SimulatedRun(None, now, "CANCELLED")
         if self._exclusive is not None:

@@ -1,7 +1,7 @@
 """A simulation under way: it is computed in slices, so that nobody who computes beside it has to wait."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -30,30 +30,43 @@ class Progress:
         self._limit = limit
         self._simulation = Simulation(scenario)
         self._entries = with_skipped(self._simulation.entries(), scenario)
+        self._waiting: deque[Entry] = deque()  # for a first one that is not final yet
         self._outcomes: Counter[str] = Counter()
         self._runs: Counter[str] = Counter()
         self._seen = 0
+        self._ended = False
         self._end = scenario.window.end
-        self.done = False
+
+    @property
+    def done(self) -> bool:
+        """There is nothing more to be found."""
+        return self._ended and not self._waiting
 
     def slice(self) -> list[SimulatedOccurrence]:
-        """What is found next; `done` tells whether that was all.
+        """What is found next, in the order of the ledger; `done` tells whether that was all.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
         found: list[SimulatedOccurrence] = []
         deadline = time.monotonic() + SLICE_SECONDS
-        while len(found) < MOST_ENTRIES and time.monotonic() < deadline:
-            entry = next(self._entries, None)
-            if entry is None:
-                self.done = True
-            elif self._seen >= self._limit:
-                self.done, self._end = True, entry.first.time
-            if self.done or entry is None:
-                break
-            found.append(self._counted(entry))
+        while len(found) < MOST_ENTRIES and not self.done and time.monotonic() < deadline:
+            if not self._ended:
+                self._go_on()
+            while self._waiting and len(found) < MOST_ENTRIES and (self._ended or self._waiting[0].is_final):
+                found.append(self._counted(self._waiting.popleft()))
         return found
+
+    def _go_on(self) -> None:
+        """One entry more, or the end."""
+        entry = next(self._entries, None)
+        if entry is None:
+            self._ended = True
+        elif self._seen >= self._limit:
+            self._ended, self._end = True, entry.first.time
+        else:
+            self._seen += entry.count
+            self._waiting.append(entry)
 
     def summary(self) -> SimulationSummary:
         """What it came to."""
@@ -68,7 +81,6 @@ class Progress:
         )
 
     def _counted(self, entry: Entry) -> SimulatedOccurrence:
-        self._seen += entry.count
         self._outcomes[entry.outcome] += entry.count
         shown = _shown(entry, self._scenario)
         if entry.run is not None:

@@ -11,7 +11,7 @@ from scheduler.health import count, why_paused
 from scheduler.missed import ALL
 from scheduler.schedule import Instant
 from scheduler.simulation.cursor import Cursor
-from scheduler.simulation.entry import Entry, entries_of, once_final
+from scheduler.simulation.entry import Entry, entries_of
 from scheduler.simulation.live_runs import LiveRuns
 from scheduler.simulation.scenario import Scenario, Span, joined
 
@@ -42,14 +42,11 @@ class Simulation:
         self._unjudged: list[bool] = []
 
     def entries(self) -> Iterator[Entry]:
-        """Lets time pass until it is known what becomes of every instant of the window.
+        """Lets time pass until it is known what becomes of every instant of the window; at the end all are final.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
-        return once_final(self._decided())
-
-    def _decided(self) -> Iterator[Entry]:
         self._cursor.plan()
         while not self._cursor.ended or self._runs.are_open:
             self.now = max(self.now, min(self._moments()))

@@ -195,6 +195,17 @@ async def test_a_pause_is_told_before_it_is_recorded(town: Town) -> None:
     assert kinds(await town.explain(at(15))) == ["TASK_PAUSED"]
 
 
+async def test_what_a_pause_leaves_behind_is_late_until_it_is_accounted_for(town: Town) -> None:
+    await town.task(schedule={**HOURLY, "catch_up": {"policy": "ALL", "max": 1}})
+    await town.rig.turn_clock(hours=2)
+    await town.system.admin.tasks.PauseTask(PauseTaskRequest(name="tasks/mirror"))
+    answer = await town.explain(at(13))
+    assert (answer.verdict, kinds(answer)) == (Verdict.LATE, ["CATCHING_UP"])
+    await town.settle()
+    assert "numai cele mai noi 1." in (await town.explain(at(13), "ro")).explanation
+    assert "was paused before it was caught up" in (await town.explain(at(14))).explanation
+
+
 async def test_excluded_days_are_no_surprise(town: Town) -> None:
     await town.task(schedule={**HOURLY, "exclusions": [{"date": "2026-03-03"}]})
     ahead = await town.explain(at(8, day=3))

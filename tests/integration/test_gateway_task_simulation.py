@@ -145,3 +145,18 @@ async def test_without_a_scheduler_nothing_is_simulated(postgres_url: str) -> No
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await simulated(system.admin, task={"schedule": MINUTELY})
         assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_line_that_does_not_move_holds_nobody_up() -> None:
+    """Thousands of occurrences behind a run of a hundred days: they come in the order of the ledger, in small parts."""
+    policy = {"overlap": {"policy": "BUFFER_ONE"}}
+    window = {"start_time": "2026-03-01T00:00:00Z", "end_time": "2026-03-11T00:00:00Z"}
+    asked = {"schedule": MINUTELY, "run_policy": policy, "run_durations": ["8640000s"], **window}
+    answers = Simulations(5000).answers(json_format.ParseDict(asked, SimulateRequest()))
+    parts = [answer.part.occurrences async for answer in answers]
+    assert max(map(len, parts)) <= 1000
+    found = [entry for part in parts for entry in part]
+    assert [entry.due_time.seconds for entry in found] == sorted(entry.due_time.seconds for entry in found)
+    outcomes = [Occurrence.Outcome.Name(entry.outcome) for entry in found]
+    assert outcomes == ["ENQUEUED", "BUFFERED", *["SKIPPED_OVERLAP"] * 4998]
+    assert not found[1].HasField("run"), "whether it starts was not looked at any more"

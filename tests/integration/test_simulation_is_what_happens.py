@@ -97,7 +97,7 @@ def simulated(scenario: Scenario) -> list[tuple[Any, ...]]:
             entry.first.time, entry.last, entry.count, entry.outcome, entry.reason, entry.time,
             entry.run and (entry.run.start, entry.run.end, entry.run.state),
         )
-        for entry in Simulation(scenario).entries()
+        for entry in list(Simulation(scenario).entries())
     ]  # fmt: skip
     return sorted(rows, key=lambda row: row[0])
 

@@ -42,7 +42,8 @@ def scenario(minutes: float, *, rules: Rules | None = None, catch_up: Any = None
 
 def ledger(lived: Scenario) -> list[tuple[float, str, int]]:
     """Minutes since noon, outcomes and counts."""
-    return [((entry.first.time - NOON) / MINUTE, entry.outcome, entry.count) for entry in Simulation(lived).entries()]
+    found = list(Simulation(lived).entries())
+    return [((entry.first.time - NOON) / MINUTE, entry.outcome, entry.count) for entry in found]
 
 
 def enqueued(minutes: Sequence[float]) -> list[tuple[float, str, int]]:
@@ -95,7 +96,7 @@ def lived(*entries: Entry) -> list[tuple[str, float | None, float, str]]:
 
 def test_runs_wait_for_their_turn() -> None:
     long = {"durations": [2 * MINUTE]}
-    one = [entry.outcome for entry in Simulation(scenario(5, rules=Rules("BUFFER_ONE"), **long)).entries()]
+    one = [outcome for _, outcome, _ in ledger(scenario(5, rules=Rules("BUFFER_ONE"), **long))]
     assert one == ["ENQUEUED", "BUFFERED", "BUFFERED", "SKIPPED_OVERLAP", "BUFFERED"]
     every = Simulation(scenario(3, rules=Rules("BUFFER_ALL", max_buffer=9), **long)).entries()
     assert lived(*every) == [
@@ -135,6 +136,20 @@ def test_people_pause_and_resume() -> None:
     assert ledger(scenario(6, pauses=[Span(at(1.5), at(3.5))])) == [
         *enqueued([0, 1]), (2, "PAUSED", 2), *enqueued([4, 5]),
     ]  # fmt: skip
+
+
+def test_what_a_pause_leaves_behind_is_accounted_for_all_the_same() -> None:
+    outage = Span(at(1.5), at(5.5))
+    resumed = scenario(6, outages=[outage], pauses=[Span(at(3.5), at(4.5))])
+    assert ledger(resumed) == [
+        *enqueued([0, 1]), (2, "COALESCED", 1), (3, "ENQUEUED", 1), (4, "PAUSED", 1), (5, "SKIPPED_OVERLAP", 1),
+    ]  # fmt: skip
+    found = list(Simulation(scenario(7, outages=[outage], pauses=[Span(at(3.5), at(6.5))])).entries())
+    assert [(entry.outcome, entry.reason) for entry in found[2:]] == [
+        ("COALESCED", "a later one had passed as well"),
+        ("MISSED", "the task was paused before it was caught up"),
+        ("PAUSED", "the task was paused"),
+    ]
 
 
 def test_what_starts_too_late_is_missed() -> None:

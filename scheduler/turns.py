@@ -1,5 +1,6 @@
 """Turns: where runs of a task may not overlap, those that wait become live one after the other."""
 
+import asyncio
 import time
 
 from ordinaut.store import overlap
@@ -11,22 +12,28 @@ from scheduler.metrics import OVERTAKEN, TURNS
 log = get_logger()
 BATCH = 500
 LOOK_SECONDS = 0.2  # the ends of runs are of no interest for so long after nobody was seen waiting
+SHARE = 4  # where many wait, a look costs: it is followed by a rest that is so many times as long
 
 
 class Turns:
-    """Gives turns. Runs end all the time, so that without anybody who waits it looks at no hint of that."""
+    """Gives turns. Runs end all the time: what hints of that may cost is bounded, most of all when nobody waits."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
         self._somebody_waits = hints.subscribe(TURN)
-        self._look_at = 0.0
+        self._rest_until = 0.0
+        self._lines = 0
 
     async def turn(self) -> bool:
         """One batch; True when there may be more to do at once."""
-        if time.monotonic() < self._look_at and not self._somebody_waits.is_set():
+        rest = self._rest_until - time.monotonic()
+        if rest > 0 and not self._lines and not self._somebody_waits.is_set():
             return False
+        if rest > 0 and self._lines:
+            await asyncio.sleep(rest)
         self._somebody_waits.clear()
+        begun = time.monotonic()
         try:
             turns = await self._database.repeat(
                 lambda connection: overlap.give_turns(connection, BATCH), one_statement=True
@@ -34,10 +41,11 @@ class Turns:
         except DATA_ERRORS as failure:  # a run that need not wait was faster: the next look sees it
             log.info("turn_taken", failure=str(failure))
             return True
-        self._look_at = 0.0 if turns.lines else time.monotonic() + LOOK_SECONDS
+        self._lines, now = turns.lines, time.monotonic()
+        self._rest_until = now + (min(SHARE * (now - begun), LOOK_SECONDS) if turns.lines else LOOK_SECONDS)
         if turns.given:
             TURNS.inc(turns.given)
-            self._hints.send(WORK, RUN)
+            self._hints.send(WORK)
         return turns.given >= BATCH or (turns.superseding and await self._cancel_overtaken())
 
     async def _cancel_overtaken(self) -> bool:

@@ -3,6 +3,7 @@
 from itertools import groupby
 from pathlib import Path
 
+from ordinaut.client import Client
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, run_task, working_steps
 from tests.acceptance.tool_server import ToolServer
@@ -18,6 +19,8 @@ async def test_one_run_after_the_other(tmp_path: Path) -> None:
         async with system.client() as client:
             await tool.register(client)
             await create_task(client, "work", working_steps(2), run_policy=policy)
+            await newest_wins(client, tool)
+            tool.calls.clear()
             names = [await run_task(client, "work") for _ in range(RUNS)]
             for service in KILLED:
                 await system.kill(service)
@@ -27,3 +30,16 @@ async def test_one_run_after_the_other(tmp_path: Path) -> None:
             assert await ended(client, names, 60) == {name: ["succeeded"] for name in names}
         assert [run for run, _ in groupby(run for run, _, _ in tool.calls)] == names
         assert await system.stop() == 0
+
+
+async def newest_wins(client: Client, tool: ToolServer) -> None:
+    """With CANCEL_OTHER a run that a worker holds ends for the newest one, and so do those between them."""
+    await create_task(client, "newest", working_steps(1), run_policy={"overlap": {"policy": "CANCEL_OTHER"}})
+    tool.gate.clear()
+    first = await run_task(client, "newest")
+    await tool.called.wait()
+    *others, newest = [await run_task(client, "newest") for _ in range(3)]
+    older = [first, *others]
+    assert await ended(client, older, 30) == {name: ["cancelled"] for name in older}
+    tool.gate.set()
+    assert await ended(client, [newest], 30) == {newest: ["succeeded"]}

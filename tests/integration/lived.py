@@ -158,7 +158,6 @@ class Life:
             while await self._sweep.turn():
                 pass
             self._hints.send(TURN)
-            self._turns._look_at = 0.0
             while await self._turns.turn():
                 pass
             await self._worker.stop()

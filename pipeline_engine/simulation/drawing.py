@@ -10,9 +10,13 @@ from typing import Any
 from uuid import UUID
 
 MAX_DEPTH = 12
-"""References may go round in circles: below this everything is as small as it can be."""
+"""References may go round in circles: below this everything is as small as it can be, and far below it is null."""
+MAX_PARTS = 1000
+"""Of one value: those that come after them are as small as they can be too, and much later ones are null."""
 MAX_LENGTH = 1000
 """Of a text or a list, whatever is asked for."""
+LARGEST = 2**52
+"""Beyond it multiples cannot be told apart any more."""
 SPREAD = 100
 """Of numbers that are bounded on one side at most."""
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbour", "iris", "juniper")
@@ -49,9 +53,13 @@ class _Drawing:
     def __init__(self, root: Any, chance: Random) -> None:
         self._root = root
         self._chance = chance
+        self._parts = 0
 
     def value(self, schema: Any, depth: int) -> Any:
         """One value; those that the schema names itself come first."""
+        self._parts += 1
+        if depth > 2 * MAX_DEPTH or self._parts > 2 * MAX_PARTS:
+            return None
         if not isinstance(schema, Mapping):
             return {}
         schema = self._composed(schema)
@@ -98,16 +106,19 @@ class _Drawing:
                 node = node.get(key) if isinstance(node, Mapping) else None
         return node
 
+    def _is_late(self, depth: int) -> bool:
+        return depth >= MAX_DEPTH or self._parts > MAX_PARTS
+
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         known = schema.get("properties") or {}
         required = list(schema.get("required") or ())
-        names = required if depth >= MAX_DEPTH else list(dict.fromkeys([*known, *required]))
+        names = required if self._is_late(depth) else list(dict.fromkeys([*known, *required]))
         return {name: self.value(known.get(name, schema.get("additionalProperties")), depth + 1) for name in names}
 
     def _array(self, schema: Schema, depth: int) -> list[Any]:
         first, items = schema.get("prefixItems") or [], schema.get("items", {})
         least, most = int(schema.get("minItems") or 0), int(schema.get("maxItems", MAX_LENGTH))
-        wanted = least if depth >= MAX_DEPTH else max(least, len(first), self._chance.randint(1, 3))
+        wanted = least if self._is_late(depth) else max(least, len(first), self._chance.randint(1, 3))
         count = min(wanted, most, len(first) if items is False else MAX_LENGTH)
         return [self.value(first[place] if place < len(first) else items, depth + 1) for place in range(count)]
 
@@ -120,17 +131,20 @@ class _Drawing:
 
     def _number(self, schema: Schema, *, whole: bool) -> float:
         """A multiple of `multipleOf` inside of the bounds; a quarter is fine enough for other numbers."""
-        step = schema.get("multipleOf") or (1 if whole else 0.25)
-        low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
-        high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
+        step: float = schema.get("multipleOf") or (1 if whole else 0.25)
+        low: float = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
+        high: float = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
         if math.isinf(low):
             low = min(0, high - SPREAD)
-        first, last = math.ceil(low / step), math.floor(min(high, low + SPREAD * step) / step)
+        high = min(high, low + SPREAD * step)
+        if max(abs(low), abs(high), step) / min(step, 1) > LARGEST:
+            return low
+        first, last = math.ceil(low / step), math.floor(high / step)
         first += first * step == schema.get("exclusiveMinimum")
         last -= last * step == schema.get("exclusiveMaximum")
         if first > last:
-            return float(low + (high - low) / 2)
-        found: float = self._chance.randint(first, last) * step
+            return low + (high - low) / 2
+        found = self._chance.randint(first, last) * step
         return int(found) if whole or found == int(found) else found
 
 

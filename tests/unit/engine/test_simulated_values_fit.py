@@ -1,11 +1,13 @@
 """Values are made up to fit a tool's own words, and always the same ones for a seed."""
 
+from random import Random
 from typing import Any
 
+import orjson
 import pytest
 
 from pipeline_engine.schemas import errors_of, schema_problems
-from pipeline_engine.simulation.drawing import draw
+from pipeline_engine.simulation.drawing import KINDS, draw
 
 NODE = {"$ref": "#/$defs/node"}
 SCHEMAS: list[Any] = [
@@ -62,5 +64,57 @@ def test_a_schema_that_asks_for_itself_ends() -> None:
     """A required part of its own kind has no finite value; drawing ends all the same."""
     endless = {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}}}
     assert not errors_of(endless, draw(endless, "1"))
+    needed = {"$ref": "#/$defs/a", "$defs": {"a": {"required": ["a"], "properties": {"a": {"$ref": "#/$defs/a"}}}}}
+    assert draw(needed, "1")["a"]["a"]
     circle = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
     assert draw(circle, "1") == {}
+
+
+def test_a_schema_that_asks_for_much_gets_little() -> None:
+    """However wide it is at every level."""
+    wide: Any = {"type": "integer"}
+    for _ in range(8):
+        wide = {"type": "array", "minItems": 1000, "items": wide}
+    tree = {"properties": {name: {"$ref": "#"} for name in "abcdefgh"}}
+    for schema in (wide, tree):
+        assert len(orjson.dumps(draw(schema, "1"))) < 1024 * 1024
+
+
+NUMBERS = (0, 1, -1, 0.5, -7.25, 10**6, 2**60, -(2**60), 1e308, -1e308, 1e-300)
+SIZES = (0, 1, 2, 7, 1000, 10**9)
+STEPS = (1, 3, 0.1, 2**60, 1e-300, 1e308)
+
+
+def any_schema(chance: Random, depth: int = 0) -> dict[str, Any]:
+    """Keywords as they come, contradictions included."""
+
+    def inner() -> Any:
+        return any_schema(chance, depth + 1) if depth < 3 and chance.random() < 0.9 else chance.choice([True, False])
+
+    made: dict[str, Any] = {
+        "type": chance.choice([*KINDS, ["null", "integer"]]),
+        **{key: chance.choice(NUMBERS) for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")},
+        "multipleOf": chance.choice(STEPS),
+        **{key: chance.choice(SIZES) for key in ("minLength", "maxLength", "minItems", "maxItems")},
+        "prefixItems": [inner()],
+        "items": inner(),
+        "properties": {name: inner() for name in chance.sample("abc", 2)},
+        "required": chance.sample("abcd", 2),
+        "additionalProperties": inner(),
+        "enum": [chance.randint(-9, 9)],
+        "format": chance.choice(FORMATS),
+        "anyOf": [inner(), inner()],
+        "allOf": [inner()],
+        "$ref": chance.choice(["#", "#/properties/a", "#/anyOf/0", "#/nowhere"]),
+    }
+    kept = chance.sample(list(made), chance.randint(0, 5))
+    return {key: made[key] for key in kept}
+
+
+def test_no_schema_makes_it_raise() -> None:
+    """Whatever comes out is JSON; whether it fits is told by the schema."""
+    chance = Random(7)
+    for number in range(300):
+        schema = any_schema(chance)
+        value = draw(schema, str(number))
+        assert orjson.loads(orjson.dumps(value)) == value, schema

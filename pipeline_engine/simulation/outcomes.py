@@ -8,6 +8,7 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
+from pipeline_engine.interpreter.waiting import MOMENTS
 from pipeline_engine.language import approval
 from pipeline_engine.requests import Output
 from pipeline_engine.simulation.answers import outcome_of
@@ -21,8 +22,8 @@ def given(wish: Wait, value: Any, moment_us: int) -> Outcome:
     """What a mock stands for that ends a wait at a moment: what it does not say is added."""
     if wish.kind == CHILD:
         return Output(value)
-    if not isinstance(value, dict):
-        message = f"what ends a wait of {wish.tool} is an object"
+    if not isinstance(value, dict) or not all(isinstance(value.get(key, ""), str) for key in MOMENTS):
+        message = f"what ends a wait of {wish.tool} is an object, in which {', '.join(MOMENTS)} are texts"
         return Failure(VALIDATION_OUTPUT, message, step=wish.path, tool=wish.tool, attempt=1)
     return Output({**UNSAID[wish.kind](wish, _written(moment_us)), **value})
 

@@ -14,6 +14,7 @@ from tests.unit.engine.world import NOW_US
 LIST = "calendar.list_events"
 WEATHER = "weather.forecast"
 SECOND = 1_000_000
+KEYS = ("publish_time", "time", "status", "choice", "edited_input", "agent", "comment", "revision", "until", "data")
 CITY = {"city": "Porto"}
 
 
@@ -132,6 +133,34 @@ def test_a_question_is_answered_by_a_mock_or_expires() -> None:
     assert came_to(rejected) == (["rejected", "reject", "x"], 0)
     assert came_to(mock("q", output={"edited_input": {"to": "y"}})) == (["approved", "approve", "y"], 0)
     assert came_to() == (["expired", None, "x"], 3600)
+
+
+VALUES: list[Any] = [None, 5, [], "?"]
+ODD = [None, True, 7, -0.5, "x", [], [1], {}, {"x": 1}, *({key: value} for key in KEYS for value in VALUES)]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_no_mock_is_too_odd(odd: Any) -> None:
+    """What a tool could not say is refused as its answer would be; nothing breaks."""
+    state = {"namespace": "n", "key": "k"}
+    steps = [
+        step("call", WEATHER, input=CITY),
+        step("emit", "orchestrator.emit", input={"topic": "a.b"}),
+        step("get", "orchestrator.get_state", input=state),
+        step("put", "orchestrator.put_state", input={**state, "value": 1}),
+        step("event", "orchestrator.wait_event", input={"topic": "a.*", "timeout": "1h"}),
+        step("ask", "orchestrator.request_approval", input={"message": "?", "expires_in": "1h"}),
+        step("gate", WEATHER, input=CITY, needs_approval={"message": "?", "expires_in": "1h"}),
+        step("child", "orchestrator.run_task", input={"task": "t", "wait": True}),
+        step("timer", "orchestrator.wait", input={"for": "1h"}),
+    ]
+    document = pipeline(*({**one, "on_error": "continue"} for one in steps))
+    names = [*(str(one["id"]) for one in steps), "gate.approval"]
+    answer = simulated(document, *(mock(name, output=odd) for name in names))
+    assert (answer.state, len({entry.path for entry in answer.steps}) >= len(steps)) == ("SUCCEEDED", True)
+    failure = {"code": "X", "details": {"odd": odd}, "message": str(odd)}
+    failed = simulated(document, *(mock(name, error=failure) for name in names))
+    assert failed.state == "SUCCEEDED"
 
 
 def test_what_never_comes_is_waited_for() -> None:

@@ -38,6 +38,7 @@ class Matcher:
     async def turn(self) -> bool:
         """Waits for events and matches one batch; always True: the waiting is done here."""
         entries = await self._wait()
+        hints: set[str] = set()
         async with self._database.transaction() as connection:
             locked = await event.lock_matcher(connection)
             if locked is None:
@@ -47,9 +48,11 @@ class Matcher:
             entries = await self._contiguous(connection, entries, locked)
             self._position = locked
             if entries:
-                await self._match(connection, entries)
+                hints = await self._match(connection, entries)
                 self._position = entries[-1].position + entries[-1].count - 1
                 await event.move_matcher(connection, self._position)
+        if hints:  # now, because who looks before the commit finds nothing
+            self._hints.send(*hints)
         return True
 
     async def _wait(self) -> list[Entry]:
@@ -79,7 +82,9 @@ class Matcher:
             return [streamed[uid_of(row)] for row in same]
         return [entry_of(row) for row in await event.read(connection, project=None, after=position, batch=BATCH)]
 
-    async def _match(self, connection: Connection, entries: Sequence[Entry]) -> None:
+    async def _match(self, connection: Connection, entries: Sequence[Entry]) -> set[str]:
+        """What follows from some events; what to hint at once it is committed."""
+        hints: set[str] = set()
         triggers = await event.triggers(connection, list({entry.project for entry in entries}))
         found = matches_of(entries, triggers)
         MATCHED.inc(sum(entry.count for entry in entries))
@@ -90,18 +95,19 @@ class Matcher:
             queued, buffered = queued + more[0], buffered + more[1]
         if queued:
             ENQUEUED.labels("event").inc(queued)
-            self._hints.send(WORK, OUTBOX, *([TURN] if buffered else []))
+            hints |= {WORK, OUTBOX, *([TURN] if buffered else [])}
         if await health.judge(connection, found.ended, faring):
-            self._hints.send(OUTBOX)
+            hints.add(OUTBOX)
         await complete(connection, list(found.ended))
         if found.backfilled and await backfill.settle(connection, found.backfilled):
-            self._hints.send(BACKFILL)
+            hints.add(BACKFILL)
         if woken := await end_waits(connection, entries):
             WAITS_ENDED.labels("event").inc(woken)
-            self._hints.send(WORK, RUN)
+            hints |= {WORK, RUN}
         if found.children and (woken := await child.settle(connection, found.children)):
             WAITS_ENDED.labels("child").inc(woken)
-            self._hints.send(WORK, RUN)
+            hints |= {WORK, RUN}
+        return hints
 
 
 async def _enqueue(connection: Connection, matches: Sequence[Match]) -> tuple[int, int]:

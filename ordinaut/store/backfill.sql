@@ -92,7 +92,7 @@ FOR UPDATE OF b;
 SELECT
   a.instant, o.key, coalesce(o.count, 0) > 1 AS collapsed,
   CASE
-    WHEN a.instant > :accounted::timestamptz THEN false -- the clock is about to fire it
+    WHEN a.instant > :accounted::timestamptz AND o.key IS NULL THEN false -- the clock is about to fire it
     WHEN o.key IS NULL OR o.count > 1 OR :reprocess::text = 'ALL' THEN true
     WHEN o.run IS NULL THEN o.outcome <> 'SKIPPED'
     ELSE coalesce(fate.never_started, false)

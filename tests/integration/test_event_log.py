@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,8 +14,10 @@ from redis.asyncio import Redis
 from ordinaut.settings import StreamSettings
 from ordinaut.store import event
 from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.database import Database
 from ordinaut.store.event import NewEvent
 from ordinaut.store.hints import Hints, wait_hint
+from ordinaut.store.sql import Connection
 from ordinaut.streams.event_stream import KEY, EventStream
 from scheduler import matcher as matcher_module
 from scheduler.matcher import Matcher
@@ -290,6 +293,32 @@ async def test_the_position_moves_with_the_runs_or_not_at_all(
     await rig.execute("UPDATE position SET value = 0 WHERE name = 'matcher'")  # even if it went back
     await log.match_all(log.matcher())
     assert await rig.value("SELECT count(*) FROM due_work") == 1
+
+
+class Transactions:
+    """A database that knows whether a transaction of its own is open."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.open = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self._database.transaction() as connection:
+            self.open = True
+            yield connection
+        self.open = False
+
+
+async def test_workers_are_hinted_at_what_is_committed(log: Log, rig: Rig) -> None:
+    """Who looks before would find nothing, and look again only by and by."""
+    await rig.task(event_triggers=waits_for("a"))
+    await log.publish("a")
+    await log.relay().number()
+    database, hinted = Transactions(rig.database), list[tuple[str, bool]]()
+    log.hints.send = lambda *topics: hinted.extend((topic, database.open) for topic in topics)  # type: ignore[method-assign]
+    await Matcher(database, NoStream(), log.hints).turn()  # type: ignore[arg-type]
+    assert set(hinted) == {("work", False), ("outbox", False)}
 
 
 async def test_a_task_sees_only_what_comes_after_it(log: Log, rig: Rig) -> None:

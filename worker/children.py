@@ -34,7 +34,7 @@ LAST = datetime(9999, 1, 1, tzinfo=UTC)
 async def start(connection: Connection, births: Sequence[Birth]) -> None:
     """Starts children of runs whose rows are locked, or finds those that were started before."""
     known = await child.known(connection, [birth.id for birth in births])
-    ended = await child.states(connection, list(known.values()))
+    ended = await child.states(connection, list(known.values())) if known else {}
     for birth in births:
         if (before := known.get(birth.id)) is not None:
             await _take_up(connection, birth, before, ended.get(before))
@@ -47,6 +47,8 @@ async def _take_up(connection: Connection, birth: Birth, before: UUID, ended: st
     if not birth.awaited:
         return
     if ended in {"FAILED", "CANCELLED"}:
+        if not _is_permitted(birth):
+            return
         again = await retry.enqueue(
             connection, retry_of=before, root=root_of(birth.id), run=await child.new_id(connection)
         )

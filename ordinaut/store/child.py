@@ -5,7 +5,7 @@ wait locks the row of the waiting run first.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -57,6 +57,11 @@ class ChildColumns:
     start_times: list[datetime | None] = field(default_factory=list)
     delays_ms: list[int | None] = field(default_factory=list)
     awaited: list[bool] = field(default_factory=list)
+
+    def without(self, keys: Container[UUID]) -> "ChildColumns":
+        """The same without the children of those keys."""
+        left = [place for place, key in enumerate(self.keys) if key not in keys]
+        return ChildColumns(*([getattr(self, name)[place] for place in left] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,16 @@ async def states(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, str
 
 async def enqueue(connection: Connection, new: ChildColumns) -> dict[UUID, Begun]:
     """Queues children of locked runs, whose keys are not known; what became of each, by key."""
-    await SQL.forget_refusals.run(connection, tasks=new.tasks, keys=[root_of(key) for key in new.keys])
+    begun = await _enqueue(connection, new)
+    if len(begun) < len(new.keys):  # something stood in the way of some of them before
+        again = new.without(begun)
+        await SQL.forget_refusals.run(connection, tasks=again.tasks, keys=[root_of(key) for key in again.keys])
+        begun |= await _enqueue(connection, again)
+    return begun
+
+
+async def _enqueue(connection: Connection, new: ChildColumns) -> dict[UUID, Begun]:
+    """Those of which the ledger knows nothing yet."""
     rows = await SQL.enqueue.rows(
         connection,
         parents=new.parents,

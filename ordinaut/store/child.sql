@@ -61,6 +61,7 @@ WITH wanted AS (
   JOIN due_work AS p ON p.id = w.parent
   JOIN task AS t ON t.uid = w.task
   JOIN task_version AS v ON v.task = t.uid AND v.version = w.version
+  WHERE NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = t.uid AND o.key = 'child:' || w.key)
 ),
 -- include due_work.enqueue
 , remembered AS (

@@ -40,11 +40,20 @@ GREETING = {"pipeline": {"steps": [HELLO]}}
 GREETINGS = [{"task": GREETING, "task_id": f"greet-{word}"} for word in ("ann", "bo")]
 DOORS = [{"event": {"topic": f"door.{what}"}} for what in ("opened", "closed")]
 LAST_FRIDAY = {"triggers": [{"rrule": "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0"}], "time_zone": "Europe/Berlin"}
+OUTAGE = {"start_time": "2026-11-02T07:00:00Z", "end_time": "2026-11-02T09:00:00Z"}
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "CreateTask": {"by the clock": BRIEFING, "by an event": ON_EVENT},
     "BatchCreateTasks": {"two": {"requests": GREETINGS}},
     "ValidateTask": {"by the clock": BRIEFING},
     "PreviewSchedule": {"last Friday": {"schedule": LAST_FRIDAY, "count": 3}},
+    "SimulateTask": {
+        "two hours without schedulers": {
+            "task": {"schedule": BRIEFING["schedule"]},
+            "start_time": "2026-11-01T00:00:00Z",
+            "run_durations": ["40s", "5m"],
+            "outages": [OUTAGE],
+        }
+    },
     "ExplainSchedule": {"last Friday": {"schedule": LAST_FRIDAY}},
     "CreateRun": {"at once": {**GREETING, "params": {"greeting": "hello"}}},
     "SimulateRun": {

@@ -12,6 +12,8 @@ PHRASES = {
     "QUEUED": "What was due at {moment} became {run}, which has waited in the queue since {since}.",
     "RUNNING": "What was due at {moment} became {run}, which is {state} and started at {start}.",
     "ENDED": "What was due at {moment} became {run}, which ended {state} at {end}{error}.",
+    "FORGOTTEN": "What was due at {moment} became {run}, which is not kept any more.",
+    "ITS_RUN": "Its run: {run} ({state}).",
     "SKIPPED_OVERLAP": "What was due at {moment} did not run, because a run of the task was live.",
     "COALESCED": "What was due at {moment} was missed, and so was a later one, which stands for it{successor}.",
     "MISSED": "What was due at {moment} was missed: {reason}.",

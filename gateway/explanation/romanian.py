@@ -12,6 +12,8 @@ PHRASES = {
     "QUEUED": "Ce era programat la {moment} a devenit {run}, care așteaptă la rând din {since}.",
     "RUNNING": "Ce era programat la {moment} a devenit {run}, care este {state} și a început la {start}.",
     "ENDED": "Ce era programat la {moment} a devenit {run}, care s-a încheiat {state} la {end}{error}.",
+    "FORGOTTEN": "Ce era programat la {moment} a devenit {run}, care nu se mai păstrează.",
+    "ITS_RUN": "Rularea sa: {run} ({state}).",
     "SKIPPED_OVERLAP": "Ce era programat la {moment} nu a rulat, pentru că o altă rulare a sarcinii era în curs.",
     "COALESCED": "Ce era programat la {moment} a fost ratat, ca și un moment ulterior, care îi ține locul{successor}.",
     "MISSED": "Ce era programat la {moment} a fost ratat: {reason}.",

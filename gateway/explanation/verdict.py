@@ -28,8 +28,8 @@ def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
     entry, around = facts.entry, facts.around
     if entry is not None and entry.outcome not in {"ENQUEUED", "BUFFERED"} and entry.backfill is None:
         return Verdict.NOT_RUN
-    if facts.run is not None:
-        return _OF_RUN.get(facts.run.state, Verdict.ENDED)
+    if entry is not None:
+        return _OF_RUN.get(facts.run.state, Verdict.ENDED) if facts.run else Verdict.ENDED
     if facts.moment > facts.now and around is not None and around.HasField("at"):
         return Verdict.TO_COME
     if facts.is_late or (around is None and facts.moment == _next(facts)):

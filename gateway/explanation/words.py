@@ -12,6 +12,7 @@ from gateway.explanation import english, romanian
 from gateway.explanation.facts import Facts
 from gateway.explanation.verdict import Obstacle, Verdict, verdict
 from gateway.values import moment_of
+from ordinaut.store.run import RunRecord
 from ordinaut.v1.explanation_pb2 import Hindrance
 
 
@@ -60,6 +61,8 @@ class Words:
         facts, how = self._facts, verdict(self._facts)
         if how == Verdict.NOT_RUN and facts.entry is not None:
             return self._say(facts.entry.outcome, reason=self._reason(), successor=self._successor())
+        if how == Verdict.ENDED and facts.run is None and facts.entry is not None:
+            return self._say("FORGOTTEN", run=f"runs/{facts.entry.run}")
         if how in _RUN and facts.run is not None:
             return self._say(
                 Verdict.Name(how),
@@ -68,7 +71,7 @@ class Words:
                 since=self._shown(facts.run.create_time),
                 start=self._shown(facts.run.start_time),
                 end=self._shown(facts.run.end_time),
-                error=_error(facts.run.error),
+                error=_why(facts.run),
             )
         if how == Verdict.LATE:
             return self._say("LATE", late=str(facts.now - facts.moment).partition(".")[0])
@@ -85,10 +88,12 @@ class Words:
         return "NOTHING_COMES" if facts.moment > facts.now else "NOTHING_DUE"
 
     def _around(self) -> list[str]:
-        around, how = self._facts.around, verdict(self._facts)
-        if around is None:
-            return []
+        around, how, run = self._facts.around, verdict(self._facts), self._facts.run
         found = []
+        if how == Verdict.NOT_RUN and run is not None:  # it was too late, or was made up for
+            found.append(self._say("ITS_RUN", run=f"runs/{run.id}", state=run.state))
+        if around is None:
+            return found
         if around.excluded and how == Verdict.TO_COME:
             found.append(self._say("EXCLUDED_AHEAD"))
         if how == Verdict.NOTHING_DUE and self._was_due_before():
@@ -131,10 +136,11 @@ class Words:
         return "" if moment is None else moment.astimezone(self._zone).isoformat(" ", "seconds")
 
 
-def _error(text: str | None) -> str:
-    if text is None:
-        return ""
-    error = orjson.loads(text)
+def _why(run: RunRecord) -> str:
+    """Why a run failed or was cancelled, in brackets; empty when it did neither."""
+    if run.error is None:
+        return f" ({run.cancel_reason})" if run.cancel_reason else ""
+    error = orjson.loads(run.error)
     return f" ({error.get('code', '')}: {error.get('message', '')})"
 
 

@@ -10,6 +10,7 @@ import pytest_asyncio
 from ordinaut.settings import StoreSettings
 from ordinaut.store import due_work
 from ordinaut.v1.explanation_pb2 import Hindrance, OccurrenceExplanation
+from ordinaut.v1.run_service_pb2 import CancelRunRequest
 from ordinaut.v1.task_service_pb2 import (
     CreateTaskRequest,
     ExplainOccurrenceRequest,
@@ -136,6 +137,14 @@ async def test_a_run_is_followed_from_the_queue_to_its_end(town: Town) -> None:
     assert f"became {answer.run.name}, which ended SUCCEEDED" in answer.explanation
 
 
+async def test_who_cancelled_a_run_is_told(town: Town) -> None:
+    await town.task()
+    await town.turn(minutes=40)
+    run = (await town.explain()).run.name
+    await town.system.admin.runs.CancelRun(CancelRunRequest(name=run, reason="the mirror fell"))
+    assert "CANCELLED at 2026-03-02 15:10:00+02:00 (the mirror fell)" in (await town.explain()).explanation
+
+
 async def test_overlap_names_the_run_that_was_live(town: Town) -> None:
     await town.task()
     await town.turn(minutes=40)
@@ -168,7 +177,12 @@ async def test_what_was_missed_tells_what_stands_for_it(town: Town) -> None:
         await due_work.end_unstarted(connection)
     missed = await town.explain()
     assert (missed.verdict, missed.time.ToDatetime(UTC)) == (Verdict.NOT_RUN, at(16))
-    assert "had not started by the deadline" in missed.explanation
+    assert f"had not started by the deadline. Its run: {missed.run.name} (CANCELLED)." in missed.explanation
+    await town.rig.execute("DELETE FROM run")
+    await town.rig.execute("UPDATE occurrence SET outcome = 'ENQUEUED'")
+    assert (await town.explain(at(16))).verdict == Verdict.ENDED
+    assert "is not kept any more" in (await town.explain(at(16))).explanation
+    await town.rig.execute("UPDATE occurrence SET outcome = 'MISSED'")
     assert "termenul limită" in (await town.explain(language="ro")).explanation
 
 

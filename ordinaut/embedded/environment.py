@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from ordinaut.embedded.ports import LOOPBACK, Port
@@ -74,13 +75,16 @@ class Layout:
         return self.of("gateway")[0].listen
 
 
-def shared_environment(layout: Layout, database_url: str, redis_url: str) -> dict[str, str]:
+def shared_environment(layout: Layout, folder: Path, database_url: str, redis_url: str) -> dict[str, str]:
     """What all services are told; what the user has set in this process's environment goes along.
+
+    Secrets are looked for in `folder`, unless the user says where they are.
 
     Tools on this machine may be called, Ordinaut's own ports not: a pipeline must not talk to the system's inside.
     """
     own = [layout.rest, *(port for replica in layout.replicas for port in (replica.listen, replica.metrics))]
     return {
+        "ORDINAUT_SECRETS_DIR": str(folder / "secrets"),
         **os.environ,
         "ORDINAUT_DATABASE_URL": database_url,
         "ORDINAUT_REDIS_URL": redis_url,

@@ -106,7 +106,7 @@ class System:
         self._keepers[name] = [keeper]
 
     async def _start_services(self) -> None:
-        shared = shared_environment(self._layout, self._postgres.url, self._valkey.url)
+        shared = shared_environment(self._layout, self._folder, self._postgres.url, self._valkey.url)
         services = [self._service(shared, replica) for replica in self._layout.replicas]
         for service in services:
             self._keepers.setdefault(service.name, []).append(Keeper(service.name, service))

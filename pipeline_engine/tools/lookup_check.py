@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
+
 from ordinaut.errors import Violation
 from ordinaut.expressions import ExpressionError
 from ordinaut.names import DOTTED
@@ -11,6 +13,7 @@ from pipeline_engine.language.findings import nearest
 from pipeline_engine.template import compile_template
 from pipeline_engine.tools.definition import BUILT_IN, READ, UNSAFE
 
+MAX_ARGUMENTS_BYTES = 64 * 1024
 ROOTS = ("input", "idempotency_key", "step", "start_time")
 """What the arguments of a lookup may refer to."""
 
@@ -41,6 +44,9 @@ def _uses(uses: object) -> Iterator[Violation]:
 def _arguments(arguments: object) -> Iterator[Violation]:
     if not isinstance(arguments, dict):
         yield Violation("lookup.arguments", "an object is expected")
+        return
+    if len(orjson.dumps(arguments)) > MAX_ARGUMENTS_BYTES:
+        yield Violation("lookup.arguments", f"may have {MAX_ARGUMENTS_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
         return
     try:
         template = compile_template(arguments)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_no_port_is_given_twice(layout: Layout) -> None:
 
 
 def test_everybody_knows_every_engine_and_nobody_else_gets_a_replicas_port(layout: Layout) -> None:
-    shared = shared_environment(layout, "postgresql://x", "unix://y")
+    shared = shared_environment(layout, Path("data"), "postgresql://x", "unix://y")
     first, second = layout.of("pipeline_engine")
     assert shared["ORDINAUT_ENGINE_ADDRESSES"] == f"{first.listen.address},{second.listen.address}"
     told = replica_environment(shared, layout, second)
@@ -37,7 +38,7 @@ def test_tools_reach_this_machine_but_none_of_ordinauts_own_ports(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDINAUT_EGRESS_ALLOW", "10.0.0.0/8")
-    shared = shared_environment(layout, "postgresql://x", "unix://y")
+    shared = shared_environment(layout, Path("data"), "postgresql://x", "unix://y")
     assert shared["ORDINAUT_EGRESS_ALLOW"] == "10.0.0.0/8,127.0.0.0/8,::1/128"
     denied = set(shared["ORDINAUT_EGRESS_DENY"].split(","))
     assert denied == {
@@ -46,8 +47,17 @@ def test_tools_reach_this_machine_but_none_of_ordinauts_own_ports(
     }
 
 
+def test_secrets_are_beside_the_data_unless_the_user_says_otherwise(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORDINAUT_SECRETS_DIR", raising=False)
+    assert shared_environment(layout, Path("data"), "a", "b")["ORDINAUT_SECRETS_DIR"] == "data/secrets"
+    monkeypatch.setenv("ORDINAUT_SECRETS_DIR", "/run/secrets")
+    assert shared_environment(layout, Path("data"), "a", "b")["ORDINAUT_SECRETS_DIR"] == "/run/secrets"
+
+
 def test_the_internal_token_is_new_each_time(layout: Layout) -> None:
-    tokens = {shared_environment(layout, "a", "b")["ORDINAUT_INTERNAL_TOKEN"] for _ in range(2)}
+    tokens = {shared_environment(layout, Path("data"), "a", "b")["ORDINAUT_INTERNAL_TOKEN"] for _ in range(2)}
     assert len(tokens) == 2
     assert min(map(len, tokens)) >= 32
 

@@ -120,6 +120,7 @@ def test_names_and_transport_are_needed() -> None:
         ),
         ({"uses": "mail.find", "arguments": {"a": "${now}"}}, "UNSAFE", {"lookup.arguments": "UNRESOLVED_REFERENCE"}),
         ({"uses": "mail.find", "arguments": {"a": "${"}}, "UNSAFE", {"lookup.arguments": "TEMPLATE_SYNTAX"}),
+        ({"uses": "mail.find", "arguments": {"a": "x" * 65_536}}, "UNSAFE", {"lookup.arguments": "TOO_LARGE"}),
         ([], "UNSAFE", {"lookup": "FIELD_INVALID"}),
     ],
 )

@@ -8,8 +8,8 @@ from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, run_task, working_steps
 from tests.acceptance.tool_server import ToolServer
 
-RUNS = 12
-KILLED = ("scheduler", "worker", "pipeline_engine", "scheduler", "gateway")
+RUNS = 8
+KILLED = ("scheduler", "worker", "pipeline_engine")
 
 
 async def test_one_run_after_the_other(tmp_path: Path) -> None:

@@ -54,6 +54,10 @@ SELECT run FROM backfill_run WHERE backfill = :backfill AND live ORDER BY run;
 -- query ledger_mark: Up to when a task's ledger is complete, and what its new keys begin with.
 SELECT task, generation, last_instant AS accounted FROM schedule_cursor WHERE task = :task;
 
+-- fragment not_in_arrears: No other account of the range's moments is to be given still.
+NOT EXISTS (
+  SELECT FROM arrears AS a WHERE a.task = b.task AND a.after_time < b.until_time AND a.until_time > b.after_time)
+
 -- query take_turn: The backfill that has waited longest among those that may enqueue, kept from others for two seconds.
 -- It gives way to the clock: nothing is taken from a task while its cursor is about to be fired, planned or, inside
 -- the range, caught up. It tops up once a quarter of its runs has ended, so that it need not look at each end.
@@ -66,6 +70,8 @@ WITH next AS MATERIALIZED (
     AND b.live * 4 <= b.parallelism * 3 AND t.state <> 'PAUSED'
     AND (c.next_fire_time > clock_now()
       OR c.next_fire_time < clock_now() - interval '5 seconds' AND c.last_instant >= b.until_time)
+    AND
+-- include not_in_arrears
   ORDER BY b.turn_time
   LIMIT 1
   FOR UPDATE OF b SKIP LOCKED
@@ -83,7 +89,8 @@ RETURNING
 SELECT b.live, c.last_instant AS accounted
 FROM backfill AS b
 JOIN schedule_cursor AS c ON c.task = b.task
-WHERE b.uid = :backfill AND b.position = :position AND b.state = 'RUNNING'
+WHERE b.uid = :backfill AND b.position = :position AND b.state = 'RUNNING' AND
+-- include not_in_arrears
 FOR UPDATE OF b;
 
 -- query examine: Which instants of a task are to be run, in the given order, each with its row of the ledger.

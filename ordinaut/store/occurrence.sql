@@ -35,16 +35,25 @@ ORDER BY o.instant
 LIMIT :limit;
 
 -- query collapsed: The rows that stand for several instants around a stretch, each with the schedule that these are of
--- (that of the task when the row was written), and with the instants inside that have rows of their own.
+-- and with the instants inside that have rows of their own. A row's key begins with the generation of its schedule,
+-- which rises with each version whose schedule differs in more than how it is caught up.
 SELECT o.key, o.instant, o.last_instant, o.outcome, v.schedule::text AS schedule,
   ARRAY(
     SELECT x.instant FROM occurrence AS x
     WHERE x.task = o.task AND x.instant > o.instant AND x.instant <= o.last_instant) AS apart
 FROM occurrence AS o
 CROSS JOIN LATERAL (
-  SELECT schedule FROM task_version AS w
-  WHERE w.task = o.task AND w.create_time <= o.create_time
-  ORDER BY w.version DESC
+  SELECT n.schedule
+  FROM (
+    SELECT d.schedule, count(*) FILTER (WHERE d.differs) OVER (ORDER BY d.version) AS generation
+    FROM (
+      SELECT w.version, w.schedule,
+        w.schedule - 'catch_up' IS DISTINCT FROM lag(w.schedule - 'catch_up') OVER (ORDER BY w.version) AS differs
+      FROM task_version AS w
+      WHERE w.task = o.task
+    ) AS d
+  ) AS n
+  WHERE n.generation = split_part(o.key, '/', 1)::bigint
   LIMIT 1
 ) AS v
 WHERE o.task = :task AND o.count > 1 AND o.instant <= :last::timestamptz AND o.last_instant >= :first::timestamptz

@@ -111,12 +111,19 @@ async def test_a_collapsed_row_is_split_around_what_runs(rig: Rig, clockwork: Cl
     assert {row["reason"] for row in rows[:4]} == {"a later one had passed as well"}
 
 
-async def test_rows_of_an_older_schedule_are_split_by_that_schedule(rig: Rig, clockwork: Clockwork) -> None:
+@pytest.mark.parametrize("accounted", [True, False])
+async def test_rows_of_an_older_schedule_are_split_by_that_schedule(
+    rig: Rig, clockwork: Clockwork, accounted: bool
+) -> None:
+    """Whether they were written before the schedule changed or afterwards."""
     task, holder = await rig.task({"interval": "60s"}), await rig.lease(10**7)
     await settle(rig, clockwork)
     await rig.turn_clock(minutes=10, seconds=10)
-    await settle(rig, clockwork)
+    if accounted:
+        await settle(rig, clockwork)
     await rig.turn_clock(seconds=1)
+    async with rig.database.transaction() as connection:
+        await cursor.settle(connection, task)
     await rig.execute(
         "INSERT INTO task_version SELECT task, 2, pipeline, tools, "
         "jsonb_set(schedule, '{triggers,0,interval}', '\"90s\"'), "
@@ -168,6 +175,25 @@ async def test_moments_that_nobody_has_accounted_for_yet_are_waited_for(rig: Rig
         *((number, "COALESCED", 1) for number in (1, 2)),
         (3, "ENQUEUED", 1),
     ]
+
+
+async def test_what_a_pause_left_behind_is_accounted_for_first(rig: Rig, clockwork: Clockwork) -> None:
+    task, holder = await minutely(rig, catch_up={"policy": "NONE"}), await rig.lease(10**7)
+    await settle(rig, clockwork)
+    await rig.turn_clock(minutes=5, seconds=30)
+    async with rig.database.transaction() as connection:
+        await cursor.pause(connection, task)
+        await cursor.resume(connection, task)
+    assert await rig.value("SELECT count(*) FROM arrears") == 1
+    await clockwork.turns["plan"]()
+    await begin(rig, task, minute(0), minute(3))
+    assert await run_out(rig, clockwork, holder) == []
+    await settle(rig, clockwork)
+    assert await rig.value("SELECT count(*) FROM arrears") == 0
+    before = await minutes(rig, task)
+    assert sum(count for _, _, count in before) == 5
+    assert len(await run_out(rig, clockwork, holder)) == (await look(rig, task)).enqueued > 0
+    assert sum(count for _, _, count in await minutes(rig, task)) == 5
 
 
 async def test_what_the_clock_is_about_to_fire_is_left_to_it(rig: Rig, clockwork: Clockwork) -> None:

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from ordinaut.settings import Settings
 from pipeline_engine.egress import parse_rules
+from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 
 
 class EngineSettings(Settings):
@@ -15,7 +16,9 @@ class EngineSettings(Settings):
     engine_metrics_port: int = Field(9466, ge=0, le=65_535)
     engine_credit: int = Field(1000, ge=1, le=10_000, description="runs that one stream may have here at once")
     engine_connections: int = Field(512, ge=1, le=10_000, description="connections to tools at once")
-    run_outputs_max_bytes: int = Field(64 * 1024 * 1024, ge=1024 * 1024, description="of all steps of one run, as JSON")
+    run_outputs_max_bytes: int = Field(
+        OUTPUTS_MAX_BYTES, ge=1024 * 1024, le=OUTPUTS_MAX_BYTES, description="of all steps of one run, as JSON"
+    )
     egress_allow: str = Field("", description="non-public addresses open to tools: `CIDR[:port|:first-last]`, commas")
     egress_deny: str = Field("", description="addresses closed to tools in any case, in the same form")
 

@@ -119,6 +119,9 @@ def _spread(strand: "Strand", step: StepPlan, path: str, outputs: _Outputs, wish
     except PayloadError as error:
         failure = Failure(PAYLOAD_TOO_LARGE, f"the outputs together: {error}")
         return strand.record_failure(step, path, 1, start_us, b"", failure, repeated=False)
+    room = strand.room_for(body)
+    if isinstance(room, Failure):
+        return strand.record_failure(step, path, 1, start_us, b"", room, repeated=False)
     strand.record_joined(step, path, start_us, body, outputs.values)
     return None
 

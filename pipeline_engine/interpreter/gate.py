@@ -14,7 +14,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.attempt import Input, expression_failure, render_input
 from pipeline_engine.failure import EXPRESSION, PAYLOAD_TOO_LARGE, REJECTED, VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.approval import APPROVED, outcome, subject_hash
-from pipeline_engine.interpreter.waiting import milliseconds
+from pipeline_engine.interpreter.waiting import milliseconds, too_much
 from pipeline_engine.journal import FAILED, SUCCEEDED, WAITING
 from pipeline_engine.language.approval import APPROVAL, problems_of
 from pipeline_engine.language.plan import StepPlan
@@ -34,6 +34,8 @@ def ask(strand: "Strand", step: StepPlan, path: str) -> Generator[Wait, Any, Inp
         if asked is None or asked.state == WAITING:
             start_us = strand.run.now_us()
             wish = _question(strand, step, place) if asked is None else Wait(path=place)
+            if not isinstance(wish, Failure) and not strand.run.may_ask(wish):
+                wish = too_much()
             if isinstance(wish, Failure):
                 return strand.record_failure(step, path, 1, start_us, b"", wish, repeated=False)
             yield wish

@@ -9,13 +9,15 @@ import orjson
 from ordinaut.clock import Clock
 from ordinaut.expressions import Account
 from ordinaut.expressions.times import moment_of_us
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
 from pipeline_engine.attempt import Input
 from pipeline_engine.journal import Journal
 from pipeline_engine.language.plan import Plan
 
-OUTPUTS_MAX_BYTES = 64 * 1024 * 1024
-"""What a run keeps of its steps, where nobody says otherwise."""
+OUTPUTS_MAX_BYTES = 32 * 1024 * 1024
+"""What a run keeps of its steps, where nobody says otherwise; half of what a message between processes may hold."""
+ASKED_MAX_BYTES = 8 * 1024 * 1024
+"""What a run may wait for at once."""
 MAX_ITERATIONS = 10_000
 """Of all loops of one run together."""
 Beginnings = Mapping[tuple[str, int], int]
@@ -36,7 +38,8 @@ class Run:
     """The state of one run while it is in this engine; `fraction` gives [0, 1) for a key: the jitter of retries.
 
     A run that is replayed begins its attempts when they began (`begun_us`), as far as they are known. `approved`
-    are the inputs that somebody has agreed to, by path. All outputs together have at most `outputs_max_bytes` as JSON.
+    are the inputs that somebody has agreed to, by path. All outputs together have at most `outputs_max_bytes` as JSON,
+    and what it waits for has `asked_bytes`.
     """
 
     __slots__ = (
@@ -44,6 +47,7 @@ class Run:
         "_wall_us",
         "account",
         "approved",
+        "asked_bytes",
         "begun_us",
         "clock",
         "created_us",
@@ -74,6 +78,7 @@ class Run:
         self.created_us = start.created_us
         self.heard = Heard(start.created_us)
         self.journal = Journal(start.journal, start.waits)
+        self.asked_bytes = sum(len(entry.input) for entry in start.waits)
         self.account = Account()
         self.approved: dict[str, Input] = {}
         self.iterations = 0
@@ -93,6 +98,11 @@ class Run:
         """Gives the run at least this long from now, and whatever room it needs."""
         self._deadline = max(self._deadline, self.clock.monotonic() + seconds)
         self.outputs_max_bytes = math.inf
+
+    def may_ask(self, wish: Wait) -> bool:
+        """Whether the run may wait for this beside what it waits for already; counts it."""
+        self.asked_bytes += wish.ByteSize()
+        return self.asked_bytes <= ASKED_MAX_BYTES
 
     def remaining(self) -> float:
         """How many seconds the run may still take."""

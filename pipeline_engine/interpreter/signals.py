@@ -24,7 +24,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The run has run out of time or of room, which no step handles."""
+    """The run has run out of time, which no step handles."""
 
     failure: Failure
 

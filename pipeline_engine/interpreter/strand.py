@@ -59,8 +59,6 @@ class Strand:
             if self.run.journal.is_large:
                 yield Until(self.run.journal.added)
             path = self.prefix + step.id
-            if self.run.journal.kept_bytes > self.run.outputs_max_bytes:
-                return Expired(_too_much(step, path))
             result: int | Failure | Signal | None = self._begin(step, path)
             if type(result) is int:
                 if not step.plain:
@@ -185,8 +183,17 @@ class Strand:
             output = orjson.dumps(found.value.get("output"))
             self.record_success(step, path, 1, start_us, found.body, output, found.value.get("output"))
             return Stopped(output)
-        self.record_success(step, path, 1, start_us, found.body, found.body, found.value)
+        room = self.room_for(found.body)
+        if isinstance(room, Failure):
+            return self.record_failure(step, path, 1, start_us, b"", room, repeated=False)
+        self.record_success(step, path, 1, start_us, found.body, room, found.value)
         return None
+
+    def room_for(self, output: bytes) -> bytes | Failure:
+        """An output as JSON, when the run may keep it beside what it keeps already."""
+        if self.run.journal.kept_bytes + len(output) <= self.run.outputs_max_bytes:
+            return output
+        return Failure(PAYLOAD_TOO_LARGE, "the outputs of the run are too large together")
 
     def _attempts(self, step: StepPlan, path: str, attempt: int) -> Attempt:
         """A step with effects, until it succeeds or is given up."""
@@ -236,6 +243,9 @@ class Strand:
         return (yield from self._call(step, path, step.tool, attempt, start_us, found))
 
     def _perform(self, step: StepPlan, path: str, attempt: int, start_us: int, found: Input) -> Attempt:
+        room = self.room_for(b"")
+        if isinstance(room, Failure):
+            return self.record_failure(step, path, attempt, start_us, found.body, room, repeated=False)
         entry = JournalEntry(path=path, attempt=attempt, tool=step.uses, input=found.body, start_us=start_us)
         answer = yield Act(entry, idempotency_key(self.run.root, path))
         if not isinstance(answer, JournalEntry):
@@ -258,6 +268,8 @@ class Strand:
         """Notes what a call gave; its failure, or None when the step is done."""
         if isinstance(answer, Output):
             output = check_output(step, answer.value)
+            if not isinstance(output, Failure):
+                output = self.room_for(output)
             if not isinstance(output, Failure):
                 self.record_success(step, path, attempt, start_us, body, output, answer.value)
                 return None
@@ -359,7 +371,3 @@ def _uncallable(step: StepPlan) -> Failure:
 
 def _run_timeout(step: StepPlan, path: str, attempt: int) -> Failure:
     return Failure(TIMEOUT, "the run has taken longer than it may", step=path, tool=step.uses, attempt=attempt)
-
-
-def _too_much(step: StepPlan, path: str) -> Failure:
-    return Failure(PAYLOAD_TOO_LARGE, "the outputs of the run are too large together", step=path, tool=step.uses)

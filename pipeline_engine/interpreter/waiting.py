@@ -16,7 +16,7 @@ from ordinaut.expressions.times import format_moment, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
 from pipeline_engine.attempt import expression_failure
-from pipeline_engine.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.approval import outcome, subject_hash
 from pipeline_engine.interpreter.run import Heard
 from pipeline_engine.interpreter.signals import Attempt
@@ -50,6 +50,8 @@ def wait(strand: "Strand", step: StepPlan, path: str) -> Attempt:
     if asked is None:
         start_us = strand.run.now_us()
         wish = _rendered(strand, step, path)
+        if not isinstance(wish, Failure) and not strand.run.may_ask(wish):
+            wish = too_much()
         if isinstance(wish, Failure):
             return strand.record_failure(step, path, 1, start_us, b"", wish, repeated=False)
         yield wish
@@ -58,6 +60,11 @@ def wait(strand: "Strand", step: StepPlan, path: str) -> Attempt:
     else:
         return _result(strand, step, asked)
     raise AssertionError("a run that waits goes on in another stay")
+
+
+def too_much() -> Failure:
+    """The run asks for more than it may wait for."""
+    return Failure(PAYLOAD_TOO_LARGE, "what the run waits for is too large together")
 
 
 def heard(strand: "Strand", tool: str, output: Any) -> None:

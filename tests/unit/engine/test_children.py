@@ -217,3 +217,13 @@ def test_a_written_pipeline_is_checked_with_the_rest() -> None:
     assert [one.field for one in deep.violations] == ["steps[0].with.pipeline.steps[0].with.pipeline[0].uses"]
     assert not checked(pipeline(inner("a", INNER), inner("b", "${params.plan}"))).violations
     assert [one.field for one in checked(pipeline(inner("a", "text"))).violations] == ["steps[0].with.pipeline"]
+
+
+def test_a_run_waits_for_so_much_at_once_and_no_more() -> None:
+    """What it waits for must fit into a message, with all that it has done."""
+    each = {**child("each", params={"text": "${item}"}, wait=True), "foreach": "params.texts", "on_error": "continue"}
+    world = World(pipeline(each), params={"texts": ["x" * 900_000] * 10})
+    ending = suspended(world)
+    assert len(ending.waits) == 9
+    assert [(entry.path, entry.state) for entry in ending.entries] == [("each[9]", "FAILED")]
+    assert b"PAYLOAD_TOO_LARGE" in ending.entries[0].error

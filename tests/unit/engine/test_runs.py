@@ -260,12 +260,30 @@ def test_errors_can_always_be_stored(name: str) -> None:
 
 
 def test_a_run_keeps_so_much_of_its_steps_and_no_more() -> None:
-    """Whether in one stay or after a crash; the pipeline's own handlers still run."""
+    """Whether in one stay or after a crash; what is too much is an error of its step."""
     text = "x" * 400
-    steps = [step(name, input={"text": text}, on_error="continue") for name in ("a", "b", "c", "d")]
-    steps.insert(2, step("e", LIST, input={"start": "x"}))
-    handler = [step("h", input={"code": "${error.code}"})]
+    steps = [step(name, input={"text": text}) for name in ("a", "b")]
+    steps += [step("e", LIST, input={"start": "x"}), step("c", input={"text": text}, on_error="continue")]
+    steps += [step("f", input={"code": "${steps.c.error.code}"}), step("d", input={"text": text})]
     for crash_at in (None, 1):
-        world = World(pipeline(*steps, on_error=handler), outputs_max_bytes=1000, crash_at=crash_at)
+        world = World(pipeline(*steps), outputs_max_bytes=1000, crash_at=crash_at)
         assert error_of(world.run())["code"] == "PAYLOAD_TOO_LARGE"
-        assert [path for path, _, _ in world.states()] == ["a", "b", "e", "c", "on_error.h"]
+        assert [(path, state) for path, _, state in world.states()] == [
+            ("a", "SUCCEEDED"), ("b", "SUCCEEDED"), ("e", "SUCCEEDED"), ("c", "FAILED"), ("f", "SUCCEEDED"),
+            ("d", "FAILED"),
+        ]  # fmt: skip
+
+
+def test_what_calls_effects_and_loops_give_is_counted_too() -> None:
+    large = {"text": "x" * 400}
+    called = World(
+        pipeline(step("a", LIST, input={"start": "x"})), outputs_max_bytes=300, answer=lambda _: Output(large)
+    )
+    assert error_of(called.run())["step"] == "a"
+    acts = [step(name, "orchestrator.get_state", input={"namespace": "n", "key": "k"}) for name in ("a", "b")]
+    performed = World(pipeline(*acts), outputs_max_bytes=300, perform=lambda _: large)
+    assert error_of(performed.run())["step"] == "b"
+    joined = World(
+        pipeline({"id": "l", "foreach": [1, 2], "uses": "orchestrator.set", "with": large}), outputs_max_bytes=1000
+    )
+    assert (error_of(joined.run())["step"], error_of(joined.run())["code"]) == ("l", "PAYLOAD_TOO_LARGE")

@@ -77,7 +77,8 @@ class ToolServiceServicer:
     """
 
     def CreateTool(self, request, context):
-        """Registers a tool after its schemas have been checked.
+        """Registers a tool after its schemas have been checked. Its caller must be allowed to call its lookup, and to use the
+        secret of its `auth`.
         Errors: INVALID_ARGUMENT (INVALID_SCHEMA, INVALID_TRANSPORT), ALREADY_EXISTS, PERMISSION_DENIED (RESERVED) for
         names under `orchestrator.`.
         """
@@ -111,7 +112,7 @@ class ToolServiceServicer:
 
     def CallTool(self, request, context):
         """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
-        rights. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
+        rights; also while the run waits for a person. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
         for it again.
         Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
         RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.

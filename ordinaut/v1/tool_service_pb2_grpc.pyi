@@ -39,7 +39,8 @@ class ToolServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ToolServiceAsyncStub: ...
     CreateTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.CreateToolRequest, _tool_pb2.Tool]
-    """Registers a tool after its schemas have been checked.
+    """Registers a tool after its schemas have been checked. Its caller must be allowed to call its lookup, and to use the
+    secret of its `auth`.
     Errors: INVALID_ARGUMENT (INVALID_SCHEMA, INVALID_TRANSPORT), ALREADY_EXISTS, PERMISSION_DENIED (RESERVED) for
     names under `orchestrator.`.
     """
@@ -57,7 +58,7 @@ class ToolServiceStub:
     """
     CallTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.CallToolRequest, _run_pb2.Run]
     """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
-    rights. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
+    rights; also while the run waits for a person. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
     for it again.
     Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
     RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
@@ -75,7 +76,8 @@ class ToolServiceAsyncStub(ToolServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.CreateToolRequest, _tool_pb2.Tool]  # type: ignore[assignment]
-    """Registers a tool after its schemas have been checked.
+    """Registers a tool after its schemas have been checked. Its caller must be allowed to call its lookup, and to use the
+    secret of its `auth`.
     Errors: INVALID_ARGUMENT (INVALID_SCHEMA, INVALID_TRANSPORT), ALREADY_EXISTS, PERMISSION_DENIED (RESERVED) for
     names under `orchestrator.`.
     """
@@ -93,7 +95,7 @@ class ToolServiceAsyncStub(ToolServiceStub):
     """
     CallTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.CallToolRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
-    rights. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
+    rights; also while the run waits for a person. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
     for it again.
     Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
     RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
@@ -114,7 +116,8 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_service_pb2.CreateToolRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_pb2.Tool, _abc.Awaitable[_tool_pb2.Tool]]:
-        """Registers a tool after its schemas have been checked.
+        """Registers a tool after its schemas have been checked. Its caller must be allowed to call its lookup, and to use the
+        secret of its `auth`.
         Errors: INVALID_ARGUMENT (INVALID_SCHEMA, INVALID_TRANSPORT), ALREADY_EXISTS, PERMISSION_DENIED (RESERVED) for
         names under `orchestrator.`.
         """
@@ -156,7 +159,7 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
         """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
-        rights. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
+        rights; also while the run waits for a person. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
         for it again.
         Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
         RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.

@@ -19,10 +19,13 @@ from worker.definitions import Definitions
 from worker.journal import Entries, Journal
 from worker.lease import Lease
 from worker.metrics import CLAIMED, DUE_TO_START, LOST
+from worker.refusal import EffectError
 from worker.runs import HeldRun, HeldRuns
 from worker.stream import EngineStream
 
 log = get_logger()
+RESULTS_MAX_BYTES = 16 * 1024 * 1024
+"""Of all waits of one run that have ended together."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -181,7 +184,20 @@ async def _waits(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, lis
     found: dict[UUID, list[JournalEntry]] = defaultdict(list)
     for row in await wait.asked(connection, runs) if runs else ():
         found[row["run"]].append(_entry(row))
+    for entries in found.values():
+        bound_results(entries)
     return found
+
+
+def bound_results(entries: Sequence[JournalEntry]) -> None:
+    """Has waits fail whose results would make the run too large to be sent: always the same ones."""
+    size = 0
+    for entry in sorted(entries, key=lambda one: one.path):
+        size += len(entry.output)
+        if size > RESULTS_MAX_BYTES and entry.output:
+            message = "what the run has waited for is too large together"
+            refused = EffectError("PAYLOAD_TOO_LARGE", message).to_json(entry.path, entry.tool, entry.attempt)
+            entry.state, entry.output, entry.error = "FAILED", b"", refused
 
 
 async def _params_schemas(connection: Connection, rows: Sequence[Record]) -> dict[UUID, bytes]:

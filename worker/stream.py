@@ -1,7 +1,8 @@
 """One stream to one engine: frames out, frames in, and what happens when it breaks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import grpc
 
@@ -21,12 +22,13 @@ from ordinaut.telemetry import get_logger
 log = get_logger()
 ISOLATED_KEY = "ordinaut-isolated"
 RECONNECT_SECONDS = 0.2
+FRAME_BYTES = 4 * 1024 * 1024
 
 
 class EngineStream:
     """Runs go out as long as the engine gives credit; `on_frame` and `on_lost` are told what comes of them.
 
-    What is sent during one turn of the event loop leaves as one frame.
+    What is sent during one turn of the event loop leaves as one frame, or as several where that would be too large.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class EngineStream:
         self._on_lost = on_lost
         self._known: set[str] = set()
         self._pending = WorkerFrame()
+        self._bytes = 0
+        self._full: deque[WorkerFrame] = deque()
         self._some = asyncio.Event()
 
     def start_run(self, definition: Definition, start: RunStart) -> None:
@@ -53,17 +57,26 @@ class EngineStream:
         if definition.hash not in self._known:
             self._known.add(definition.hash)
             self._pending.definitions.append(definition)
+            self._bytes += len(definition.pipeline) + sum(map(len, definition.tools))
         self._pending.starts.append(start)
-        self._some.set()
+        self._written(len(start.params) + len(start.event) + _weight(start.journal) + _weight(start.waits))
 
     def committed(self, handle: int, result: JournalEntry | None) -> None:
         """Tells the engine that what it waits for is durable."""
         self._pending.committed.append(StepCommitted(handle=handle, result=result))
-        self._some.set()
+        self._written(len(result.output) if result is not None else 0)
 
     def cancel(self, handles: Sequence[int]) -> None:
         """Stops runs in the engine."""
         self._pending.cancels.extend(RunCancel(handle=handle) for handle in handles)
+        self._some.set()
+
+    def _written(self, weight: int) -> None:
+        """Closes a frame that holds much: with its last message it stays far below gRPC's limit."""
+        self._bytes += weight
+        if self._bytes > FRAME_BYTES:
+            self._full.append(self._pending)
+            self._pending, self._bytes = WorkerFrame(), 0
         self._some.set()
 
     async def serve(self) -> None:
@@ -95,11 +108,18 @@ class EngineStream:
         while True:
             await self._some.wait()
             self._some.clear()
-            frame, self._pending = self._pending, WorkerFrame()
+            while self._full:
+                await call.write(self._full.popleft())
+            frame, self._pending, self._bytes = self._pending, WorkerFrame(), 0
             await call.write(frame)
 
     def _forget(self) -> None:
         self.credit = 0
         self._known.clear()
-        self._pending = WorkerFrame()
+        self._pending, self._bytes = WorkerFrame(), 0
+        self._full.clear()
         self._some.clear()
+
+
+def _weight(entries: Iterable[JournalEntry]) -> int:
+    return sum(len(entry.input) + len(entry.output) + len(entry.error) for entry in entries)

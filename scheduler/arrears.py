@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from ordinaut.store import arrears, cursor
-from ordinaut.store.database import Database
+from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
@@ -35,21 +35,30 @@ class Arrears:
             if row is None:
                 return False
             try:
-                passed, planned = await asyncio.to_thread(_computed, row)
+                async with connection.transaction():
+                    queued, buffered = await _account(connection, row)
+            except STORE_FAILURES:
+                raise
             except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the accounts of all others
                 log.error("arrears_given_up", task=str(row["task"]), failure=str(defect))
                 await arrears.settle(connection, row["id"])
                 return True
-            await record(connection, row, passed)
-            queued, buffered = await _fire(connection, row, planned)
-            if passed.next is None and passed.all_seen:
-                await arrears.settle(connection, row["id"])
-            else:
-                await arrears.move(connection, row["id"], passed.next.time if passed.next else passed.last_instant)
         if queued:
             ENQUEUED.labels("catch_up").inc(queued)
             self._hints.send(WORK, OUTBOX, *([TURN] if buffered else []))
         return True
+
+
+async def _account(connection: Connection, row: Any) -> tuple[int, int]:
+    """Moves a stretch on; how many runs came of that, and how many of these wait for their turn."""
+    passed, planned = await asyncio.to_thread(_computed, row)
+    await record(connection, row, passed)
+    queued = await _fire(connection, row, planned)
+    if passed.next is None and passed.all_seen:
+        await arrears.settle(connection, row["id"])
+    else:
+        await arrears.move(connection, row["id"], passed.next.time if passed.next else passed.last_instant)
+    return queued
 
 
 async def _fire(connection: Connection, row: Any, planned: cursor.PlanColumns) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from ordinaut.store import cursor
 from ordinaut.store.cursor import PlanColumns
 from ordinaut.store.sql import Connection, Queries, Record
 
@@ -10,8 +11,15 @@ SQL = Queries(__file__)
 
 
 async def oldest(connection: Connection) -> Record | None:
-    """Locks the stretch that waits longest and that nobody works on."""
-    row: Record | None = await SQL.oldest.row(connection)
+    """Locks the stretch that waits longest and that nobody works on, and the cursor of its task.
+
+    Whoever pauses or deletes the task has done so before, or has to wait.
+    """
+    found = await SQL.oldest.row(connection)
+    if found is None:
+        return None
+    await cursor.hold(connection, found["task"])
+    row: Record = await SQL.read.row(connection, id=found["id"])
     return row
 
 

@@ -1,5 +1,8 @@
--- query oldest: The stretch that waits longest, locked, with what is needed to compute its instants. `obstacle` says why
--- none of them may run any more; instants with a row in the ledger are decided.
+-- query oldest: The stretch that waits longest and that nobody works on, locked.
+SELECT id, task FROM arrears ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- query read: What is needed to compute the instants of a locked stretch. `obstacle` says why none of them may run any
+-- more; instants with a row in the ledger are decided.
 SELECT
   a.id, a.task, t.project, a.task_version, a.generation, a.after_time AS last_instant, a.until_time, a.paused,
   v.schedule::text AS schedule, NULL AS trigger_state, NULL::text AS zone_data, clock_now() AS now,
@@ -12,9 +15,7 @@ SELECT
 FROM arrears AS a
 JOIN task AS t ON t.uid = a.task
 JOIN task_version AS v ON v.task = a.task AND v.version = a.task_version
-ORDER BY a.id
-LIMIT 1
-FOR UPDATE OF a SKIP LOCKED;
+WHERE a.id = :id;
 
 -- query move: A stretch is accounted for up to here.
 UPDATE arrears SET after_time = :after_time WHERE id = :id;

@@ -18,8 +18,8 @@ DELETE FROM event_trigger WHERE task = :task;
 -- query replan: The definition's triggers or zone changed: a new generation begins at the given moment.
 UPDATE schedule_cursor
 SET
-  generation = generation + 1, last_instant = greatest(last_instant, :last_instant), next_instant = NULL, next_key = NULL, next_trigger = NULL,
-  next_params = NULL, interval_end = NULL, trigger_state = NULL,
+  generation = generation + 1, last_instant = greatest(last_instant, :last_instant), next_instant = NULL,
+  next_key = NULL, next_trigger = NULL, next_params = NULL, interval_end = NULL, trigger_state = NULL,
   next_fire_time = CASE WHEN :ends::boolean THEN 'infinity'::timestamptz END
 WHERE task = :task
 RETURNING generation;

@@ -1,5 +1,6 @@
 """Whoever changes, pauses or deletes a task while no scheduler lives: every moment before that has its outcome."""
 
+import asyncio
 import json
 import random
 from datetime import datetime, timedelta
@@ -101,6 +102,35 @@ async def test_what_stops_a_task_lets_nothing_start_any_more(what: str, rig: Rig
         ("MISSED", 6, "only the newest 4 are caught up"), ("MISSED", 4, reason)
     ]  # fmt: skip
     assert not await rig.value("SELECT count(*) FROM due_work")
+
+
+async def test_a_pause_that_commits_first_keeps_what_was_missed_from_starting(rig: Rig, clockwork: Clockwork) -> None:
+    """A scheduler that is about to run it waits for the pause, and then sees it."""
+    task = await late(rig, clockwork)
+    await change(rig, task, "120s")
+    async with rig.database.transaction() as connection:
+        await connection.execute("UPDATE task SET state = 'PAUSED' WHERE uid = $1", task)
+        await cursor.pause(connection, task)
+        work = asyncio.create_task(settle(rig, clockwork))
+        async with asyncio.timeout(10):
+            while not await rig.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0)
+    await work
+    assert await minutes(rig, task) == [(1, "COALESCED", 9), (10, "MISSED", 1)]
+    assert not await rig.value("SELECT count(*) FROM due_work")
+
+
+async def test_a_stretch_that_cannot_be_worked_on_does_not_stop_the_others(rig: Rig, clockwork: Clockwork) -> None:
+    sound, broken = await rig.task(EVERY_MINUTE), await late(rig, clockwork)
+    for task in (broken, sound):
+        await change(rig, task, "120s")
+    await rig.execute(
+        """UPDATE task_version SET schedule = '{"triggers": [{"cron": "broken"}]}' WHERE version = 1 AND task = $1""",
+        broken,
+    )
+    await settle(rig, clockwork)
+    assert not await ledger(rig, broken)
+    assert await minutes(rig, sound) == [(1, "COALESCED", 9), (10, "ENQUEUED", 1)]
 
 
 async def test_a_pause_is_told_apart_from_what_was_missed_before_it(rig: Rig, clockwork: Clockwork) -> None:

@@ -273,7 +273,7 @@ class Strand:
             if not isinstance(output, Failure):
                 self.record_success(step, path, attempt, start_us, body, output, answer.value)
                 return None
-            answer = output
+            answer = unsafe.known(output, happened=True) if step.kind is Kind.UNSAFE else output
         if not isinstance(answer, Failure):
             raise TypeError("a call is answered with an output or a failure")
         repeated = is_repeated(answer, step.retry, attempt) and self.run.remaining() > 0

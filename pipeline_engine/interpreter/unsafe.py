@@ -11,13 +11,13 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
-from pipeline_engine.attempt import Input, check_output
+from pipeline_engine.attempt import Input
 from pipeline_engine.failure import OUTCOME_UNKNOWN, Failure
 from pipeline_engine.interpreter.outcome import Begun, NotHappened, find_out, is_answered_by_repeat
 from pipeline_engine.interpreter.signals import Attempt, Until, Wish
 from pipeline_engine.journal import RUNNING
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.requests import Call, Output
+from pipeline_engine.requests import Call
 from pipeline_engine.retry import is_repeated
 from pipeline_engine.tools.definition import Kind
 
@@ -88,15 +88,13 @@ def _call(strand: "Strand", begun: Begun) -> Attempt:
     harmless = tool.retry.codes if tool.retry else ()
     if isinstance(answer, Failure) and answer.unclear and answer.code not in harmless:
         verdict = yield from find_out(strand, begun, answer.message)
-        answer = _known(answer, happened=False) if isinstance(verdict, NotHappened) else verdict
+        answer = known(answer, happened=False) if isinstance(verdict, NotHappened) else verdict
     return (yield from _end(strand, begun, answer))
 
 
 def _end(strand: "Strand", begun: Begun, answer: object) -> Attempt:
     """Notes what came of the attempt; begins another one at once where somebody wants that."""
     step, number = begun.step, begun.attempt
-    if isinstance(answer, Output) and isinstance(refused := check_output(step, answer.value), Failure):
-        answer = _known(refused, happened=True)
     failure = strand.conclude(step, begun.path, number, begun.start_us, begun.input.body, answer)
     if failure is None:
         return None
@@ -108,6 +106,6 @@ def _end(strand: "Strand", begun: Begun, answer: object) -> Attempt:
     return failure
 
 
-def _known(failure: Failure, *, happened: bool) -> Failure:
+def known(failure: Failure, *, happened: bool) -> Failure:
     """The failure of a call of which it is known whether it happened."""
     return replace(failure, unclear=False, details={**failure.details, "happened": happened})

@@ -147,6 +147,21 @@ async def test_a_retry_of_an_unknown_outcome_begins_with_the_lookup(system: Gate
     assert post.sent == [failed.steps[0].idempotency_key] * 2
 
 
+async def test_a_retry_of_an_output_that_was_refused_does_not_call_again(
+    system: GatewaySystem, database_url: str
+) -> None:
+    """The call happened; the lookup may have what fits."""
+    post = Post()
+    post.open.set()
+    async with tool_server(post.answer) as port, working(system, database_url):
+        await register(system, port, output_schema={"const": "found"})
+        failed = await finished(system.admin, await started(system))
+        assert (failed.error.code, failed.error.details["happened"]) == ("VALIDATION_OUTPUT", True)
+        again = await system.admin.runs.RetryRun(RetryRunRequest(name=failed.name))
+        ended = await finished(system.admin, again.name)
+    assert (ended.state, ended.output.string_value, len(post.sent)) == (Run.SUCCEEDED, "found", 1)
+
+
 @pytest.mark.parametrize(("choice", "output", "calls"), [("happened", "told", 1), ("repeat", "answered", 2)])
 async def test_a_person_tells_what_no_lookup_knows(
     system: GatewaySystem, database_url: str, choice: str, output: str, calls: int

@@ -243,6 +243,15 @@ def test_an_output_that_is_told_must_fit_the_tool() -> None:
     assert (error["code"], error["details"]) == ("VALIDATION_OUTPUT", {"happened": True})
 
 
+def test_an_output_for_which_there_is_no_room_happened() -> None:
+    """So that whoever takes the run up again does not call blindly."""
+    first = step("first", "calendar.list_events", input={"start": "x"})
+    run = world(post := Post(), first, PLAIN, outputs_max_bytes=20)
+    error = error_of(run.run())
+    assert (error["code"], error["step"], error["details"]) == ("PAYLOAD_TOO_LARGE", "send", {"happened": True})
+    assert post.sent == ["root/send"]
+
+
 @pytest.mark.parametrize(
     ("reply", "words"),
     [

@@ -209,6 +209,7 @@ class _Simulation:
         if time.monotonic() > self._deadline or self._stopped():
             raise CutError(f"the simulation stops after {MAX_SECONDS:g} s of computing")
         self._clock.move_to(moment_us)
+        time.sleep(0)  # the loop that executes live runs is let in between two steps
 
     def _keep(self, entries: Entries) -> None:
         merge(self._journal, self._starts, entries)

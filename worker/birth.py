@@ -37,4 +37,4 @@ class Birth:
     @property
     def task(self) -> str:
         """The name of the task that is to run; empty: it is a document."""
-        return "" if self.pipeline else str(self.given["task"]).removeprefix("tasks/")
+        return "" if self.pipeline else str(self.given.get("task", "")).removeprefix("tasks/")

@@ -15,7 +15,7 @@ from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.times import parse_duration, parse_moment
 from ordinaut.names import granted
 from ordinaut.store import child, retry
-from ordinaut.store.child import ChildColumns, Target, root_of
+from ordinaut.store.child import Begun, ChildColumns, Target, root_of
 from ordinaut.store.sql import Connection
 from worker.birth import Birth
 from worker.refusal import MAX_DEPTH, EffectError
@@ -29,6 +29,7 @@ FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
 OVERLAP = "OVERLAP"
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
+NOTHING = Begun(None, None)
 
 
 async def start(connection: Connection, births: Sequence[Birth]) -> None:
@@ -79,9 +80,10 @@ async def _begin(connection: Connection, births: Sequence[Birth]) -> None:
             begun.append(birth)
     queued = await child.enqueue(connection, new) if begun else {}
     for birth in begun:
-        birth.child = queued[birth.id].run
+        became = queued.get(birth.id, NOTHING)
+        birth.child = became.run
         if birth.child is None:
-            birth.refused = _overlap(birth, queued[birth.id].live_run)
+            birth.refused = _overlap(birth, became.live_run)
 
 
 async def _lines(

@@ -22,8 +22,9 @@ from pipeline_engine.interpreter.run import Heard
 from pipeline_engine.interpreter.signals import Attempt
 from pipeline_engine.journal import FAILED, WAITING
 from pipeline_engine.language.approval import APPROVAL
+from pipeline_engine.language.check import tools_of
 from pipeline_engine.language.children import RUN_PIPELINE, RUN_TASK
-from pipeline_engine.language.computed import computed_document, normalised, tools_of
+from pipeline_engine.language.computed import computed_document, normalised
 from pipeline_engine.language.moments import read_moment
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.schemas import schema_problems

@@ -33,9 +33,6 @@ def computed_document(value: Any) -> Document | Failure:
     )
 
 
-__all__ = ["computed_document", "normalised", "tools_of"]
-
-
 def normalised(document: Document) -> bytes:
     """As JSON, the same for the same document."""
     return orjson.dumps(document.to_json(), option=orjson.OPT_SORT_KEYS)

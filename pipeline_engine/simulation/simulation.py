@@ -121,7 +121,7 @@ class _Simulation:
                     self._serve(ask, request)
                 turn = execution.answer(*self._next())
         except CutError:
-            self._journal.extend(execution.close())
+            merge(self._journal, self._starts, execution.close())
             raise
         return execution.ending
 

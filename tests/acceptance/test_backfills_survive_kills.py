@@ -18,7 +18,7 @@ from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
-MOMENTS = 2_500
+MOMENTS = 1_500
 SCHEDULERS = 2
 DRAIN_SECONDS = 120.0
 LOOK_SECONDS = 0.1  # how often progress is read: nothing tells of it

@@ -17,8 +17,8 @@ SELECT count(*) FROM backfill WHERE task = :task AND state = 'RUNNING';
 
 -- fragment columns: What a backfill is read as.
 SELECT
-  b.uid, b.task, t.name AS task_name, b.id AS name, b.task_version, b.after_time, b.until_time, b.newest_first, b.reprocess,
-  b.parallelism, b.priority, b.params::text AS params,
+  b.uid, b.task, t.name AS task_name, b.id AS name, b.task_version, b.after_time, b.until_time, b.newest_first,
+  b.reprocess, b.parallelism, b.priority, b.params::text AS params,
   CASE WHEN b.state = 'RUNNING' AND t.state = 'PAUSED' THEN 'PAUSED' ELSE b.state END AS state, b.state_reason,
   b.total, b.enqueued, b.skipped, b.succeeded, b.failed, b.cancelled, b.create_time, b.end_time
 FROM backfill AS b
@@ -84,12 +84,13 @@ RETURNING
   b.uid, b.task, b.generation, b.after_time, b.until_time, b.newest_first, b.reprocess, b.parallelism, b.live,
   b.position, b.total, v.schedule::text AS schedule;
 
--- query lock: A backfill before it is moved on, unless it has moved or ended meanwhile; up to when its task's ledger is
--- complete. The cursor's lock keeps the ledger as it is.
+-- query lock: A backfill before it is moved on, unless it has moved, ended or been paused meanwhile; up to when its
+-- task's ledger is complete. The cursor's lock keeps the ledger as it is.
 SELECT b.live, c.last_instant AS accounted
 FROM backfill AS b
+JOIN task AS t ON t.uid = b.task
 JOIN schedule_cursor AS c ON c.task = b.task
-WHERE b.uid = :backfill AND b.position = :position AND b.state = 'RUNNING' AND
+WHERE b.uid = :backfill AND b.position = :position AND b.state = 'RUNNING' AND t.state <> 'PAUSED' AND
 -- include not_in_arrears
 FOR UPDATE OF b;
 

@@ -1,0 +1,81 @@
+"""Stretches of the past have every instant once, in either order; collapsed rows fall into fitting parts."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.collapsed import parts_of
+from scheduler.schedule import CompiledSchedule
+from scheduler.stretch import behind, newest_first, oldest_first
+
+BEGIN = datetime(2026, 3, 27, tzinfo=UTC)  # clocks change on the 29th
+SCHEDULES: list[dict[str, Any]] = [
+    {"triggers": [{"id": "t0", "cron": "*/17 * * * *"}]},
+    {"triggers": [{"id": "t0", "cron": "*/5 8 * * *"}, {"id": "t1", "cron": "0 * * * *"}]},
+    {"triggers": [{"id": "t0", "interval": "600s"}], "exclusions": [{"date": "2026-03-28"}]},
+    {"triggers": [{"id": "t0", "rrule": "DTSTART:20260327T000000\nRRULE:FREQ=SECONDLY;COUNT=300"}]},
+    {"triggers": [{"id": "t0", "cron": "0 0 1 1 *"}]},
+]
+SECONDS = st.integers(0, 4 * 86_400)
+ZONED = {"time_zone": "Europe/Chisinau", "start_time": BEGIN.isoformat()}
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(SCHEDULES), SECONDS, SECONDS, st.integers(1, 40), st.integers(1, 10**6))
+def test_either_order_has_every_instant_once(
+    schedule: dict[str, Any], one: int, two: int, limit: int, width: int
+) -> None:
+    plan = CompiledSchedule.compile({**schedule, **ZONED})
+    after, until = (BEGIN + timedelta(seconds=second) for second in sorted([one, two]))
+    expected = oldest_first(plan, after, until, 10**6)
+    assert expected.whole
+    rising, position = [], after
+    while True:
+        stretch = oldest_first(plan, position, until, limit)
+        assert len(stretch.due) <= limit
+        rising += stretch.due
+        if stretch.whole:
+            break
+        position = behind(stretch.due[-1].instant.time, newest=False)
+    falling, position = [], until
+    while True:
+        stretch = newest_first(plan, after, position, limit, timedelta(seconds=width))
+        assert len(stretch.due) <= limit
+        falling += stretch.due
+        if stretch.whole:
+            break
+        position = behind(stretch.due[-1].instant.time, newest=True)
+    assert rising == expected.due
+    assert falling == expected.due[::-1]
+    assert all(due.following is None or due.following > due.instant.time for due in rising)
+
+
+@given(st.integers(2, 30), st.sets(st.integers(-3, 35)))
+def test_parts_of_a_collapsed_row_are_its_instants(count: int, chosen: set[int]) -> None:
+    def minute(number: int) -> datetime:
+        return BEGIN + number * timedelta(minutes=1)
+
+    row = {
+        "key": "3/interval:20260327T000000Z",
+        "instant": minute(0),
+        "last_instant": minute(count - 1),
+        "outcome": "COALESCED",
+        "schedule": '{"triggers": [{"id": "t0", "interval": "60s"}], "start_time": "2026-03-26T00:00:00Z"}',
+        "apart": [],
+    }
+    parts = parts_of(row, {minute(number) for number in chosen})
+    inside = {minute(number) for number in chosen if 0 <= number < count}
+    assert bool(parts) == bool(inside)
+    covered = [minute for part in parts for minute in _minutes(part.first, part.last)]
+    assert covered == ([minute(number) for number in range(count)] if inside else [])
+    assert all(part.count == len(_minutes(part.first, part.last)) for part in parts)
+    assert {part.first for part in parts if part.first in inside and part.count == 1} == inside
+    assert [part.key for part in parts] == [f"3/interval:{part.first:%Y%m%dT%H%M%SZ}" for part in parts]
+    assert all(one.first in inside or other.first in inside for one, other in pairwise(parts))
+
+
+def _minutes(first: datetime, last: datetime) -> list[datetime]:
+    return [first + number * timedelta(minutes=1) for number in range((last - first) // timedelta(minutes=1) + 1)]

@@ -1,6 +1,6 @@
 """Pages end before they are too large, and never stand still."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import paging
@@ -10,6 +10,7 @@ from ordinaut.v1.task_pb2 import Task
 SIZES = st.lists(st.integers(0, 2 * paging.MAX_BYTES), max_size=60)
 
 
+@settings(deadline=None)
 @given(SIZES, st.integers(1, 50), st.integers(2, 5))
 async def test_pages_together_are_what_is_shown(sizes: list[int], page_size: int, hidden: int) -> None:
     """Each once and in order, whatever the rows weigh; no page but that of a single row is too large."""

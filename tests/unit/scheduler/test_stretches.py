@@ -23,7 +23,7 @@ SECONDS = st.integers(0, 4 * 86_400)
 ZONED = {"time_zone": "Europe/Chisinau", "start_time": BEGIN.isoformat()}
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)  # the machine may be busy
 @given(st.sampled_from(SCHEDULES), SECONDS, SECONDS, st.integers(1, 40), st.integers(1, 10**6))
 def test_either_order_has_every_instant_once(
     schedule: dict[str, Any], one: int, two: int, limit: int, width: int
@@ -53,6 +53,7 @@ def test_either_order_has_every_instant_once(
     assert all(due.following is None or due.following > due.instant.time for due in rising)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 30), st.sets(st.integers(-3, 35)))
 def test_parts_of_a_collapsed_row_are_its_instants(count: int, chosen: set[int]) -> None:
     def minute(number: int) -> datetime:

@@ -63,6 +63,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "RunTask": {"as it is": {}, "with parameters": {"params": {"city": "Porto"}, "priority": 1}},
     "PauseTask": {"with a reason": {"reason": "the mail server moves"}},
     "ResumeTask": {"as it is": {}},
+    "ReplayRun": {"as it was": {}, "as its task is now": {"present_version": True}},
     "CancelRun": {"with a reason": {"reason": "started by mistake"}},
     "PublishEvent": {"a fact": {"topic": "user.created", "id": "u-17", "data": {"id": "17", "plan": "pro"}}},
     "BatchPublishEvents": {"two": {"requests": DOORS}},

@@ -86,7 +86,10 @@ def duties(
         return more
 
     async def plan_turn() -> bool:
+        """Plans, two batches at once where there are many: one computes while the other is read or written."""
         more = await plan.turn()
+        if more:
+            more = any(await asyncio.gather(plan.turn(), plan.turn()))
         if not more:
             await set_alarm()
         return more

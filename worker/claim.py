@@ -21,6 +21,7 @@ RECONCILE_SECONDS = 1.0
 FULL_PROBE_SECONDS = 1.0
 REFILL_SECONDS = 0.005
 REFILL_CREDIT = 50
+URGENT_BATCH = 50
 
 
 class Claimer:
@@ -52,6 +53,7 @@ class Claimer:
         self._wake = hints.subscribe(WORK, CANCEL)
         self._cancel = hints.subscribe(CANCEL)
         self._low_water: dict[int, datetime] = {}
+        self._crowded = 0  # the least urgent class of a full batch; 0: there is no backlog
         self._full_probe_at = 0.0
         self._reconcile_at = 0.0
         self.draining = False
@@ -82,11 +84,21 @@ class Claimer:
                 await self._reconcile(connection)
             if self.draining or wanted <= 0 or not self._lease.good():
                 return False
+            wanted -= await self._claim_urgent(connection, min(wanted, URGENT_BATCH)) if self._crowded > 1 else 0
+            if wanted <= 0:
+                return True
             rows = await due_work.claim(connection, self._lease.id, self._marks(), wanted)
             self._note(rows, wanted)
             if rows:
                 await self._dispatch.start(connection, rows, self._streams)
         return len(rows) == wanted
+
+    async def _claim_urgent(self, connection: Connection, wanted: int) -> int:
+        """Sends ahead what is more urgent than the backlog: a large batch takes long to be claimed and to be sent."""
+        rows = await due_work.claim(connection, self._lease.id, self._low_water, wanted, before=self._crowded)
+        if rows:
+            await self._dispatch.start(connection, rows, self._streams)
+        return len(rows)
 
     def _marks(self) -> dict[int, datetime]:
         if time.monotonic() >= self._full_probe_at:
@@ -96,9 +108,11 @@ class Claimer:
 
     def _note(self, rows: Sequence[Record], wanted: int) -> None:
         """Rows below the last claimed one are dead; a claim that came back short is repeated without marks."""
+        self._crowded = 0
         if len(rows) < wanted:
             self._low_water.clear()
             return
+        self._crowded = max(row["priority"] for row in rows)
         for row in rows:
             priority, ready = row["priority"], row["ready_time"]
             if ready > self._low_water.get(priority, due_work.LOWEST):

@@ -97,13 +97,16 @@ async def enqueue_for_events(
     return row["queued"], row["buffered"]
 
 
-async def claim(connection: Connection, lease: UUID, hints: dict[int, datetime], batch: int) -> list[Record]:
+async def claim(
+    connection: Connection, lease: UUID, hints: dict[int, datetime], batch: int, *, before: int = CLASSES[-1] + 1
+) -> list[Record]:
     """Leases up to `batch` READY rows, most urgent first; none when the lease is over.
 
-    `hints` are the low-water marks by class: rows below are not looked at.
+    `hints` are the low-water marks by class: rows below are not looked at. Only classes `before` one are.
     """
-    marks = [hints.get(priority, LOWEST) for priority in CLASSES]
-    return await SQL.claim.rows(connection, lease=lease, classes=list(CLASSES), hints=marks, batch=batch)
+    classes = [priority for priority in CLASSES if priority < before]
+    marks = [hints.get(priority, LOWEST) for priority in classes]
+    return await SQL.claim.rows(connection, lease=lease, classes=classes, hints=marks, batch=batch)
 
 
 async def claim_suspects(connection: Connection, lease: UUID) -> list[Record]:

@@ -141,6 +141,16 @@ async def test_hints_only_skip_what_is_below_them(rig: Rig) -> None:
         assert row["id"] == first
 
 
+async def test_what_is_more_urgent_than_a_backlog_is_claimed_apart(rig: Rig) -> None:
+    await rig.queue(5)
+    [urgent] = await rig.queue(1, priority=1)
+    async with rig.database.connection() as connection:
+        [row] = await due_work.claim(connection, await rig.lease(), {}, 10, before=5)
+        assert row["id"] == urgent
+        assert not await due_work.claim(connection, await rig.lease(), {}, 10, before=5)
+        assert len(await due_work.claim(connection, await rig.lease(), {}, 10)) == 5
+
+
 async def test_a_lease_that_a_row_names_is_kept(rig: Rig) -> None:
     await rig.queue(1)
     holder, idle = await rig.lease(seconds=10), await rig.lease(seconds=10)

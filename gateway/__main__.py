@@ -1,7 +1,7 @@
 """The gateway process: `python -m gateway`."""
 
-from gateway.gateway import open_gateway
-from gateway.rest.face import rest_face
+from gateway.rest.serve import rest_face
+from gateway.server import open_gateway
 from gateway.settings import GatewaySettings
 from ordinaut.rpc.service_process import Process, run
 

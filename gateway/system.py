@@ -3,8 +3,8 @@
 
 from importlib.metadata import version
 
-from gateway.components import Components
-from gateway.values import duration, timestamp
+from gateway.api.json_values import duration, timestamp
+from gateway.health import Components
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work, system
 from ordinaut.store.database import Database

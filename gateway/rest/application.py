@@ -6,14 +6,14 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from gateway.components import POSTGRES, SERVING, Components
-from gateway.rest.answer import Send
-from gateway.rest.api_pages import PIPELINE_SCHEMA, pages
-from gateway.rest.body import Receive
-from gateway.rest.edge import Application, Edge
-from gateway.rest.refusal import HttpRefusalError, refusal
-from gateway.rest.routes import method_not_allowed
-from gateway.rest.transcoder import Transcoder
+from gateway.health import POSTGRES, SERVING, Components
+from gateway.rest.errors import HttpRefusalError, refusal
+from gateway.rest.pages.api_pages import PIPELINE_SCHEMA, pages
+from gateway.rest.request_limits import Application, Edge
+from gateway.rest.transcoding.answer import Send
+from gateway.rest.transcoding.body import Receive
+from gateway.rest.transcoding.routes import method_not_allowed
+from gateway.rest.transcoding.transcoder import Transcoder
 from ordinaut.errors import NotFoundError
 from ordinaut.v1.error_pb2 import ErrorReason
 

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.rest.edge import Application
+from gateway.rest.request_limits import Application
 
 STOP_SECONDS = 5.0
 HEAD_SECONDS = 10.0

@@ -14,7 +14,7 @@ from tests.acceptance.composed import FILES, MANAGED, PROGRAMS, ROOT, SECRETS, c
 
 OURS = ("gateway", "scheduler", "worker", "pipeline-engine-1", "pipeline-engine-2")
 SETTINGS = ("gateway", "scheduler", "worker", "pipeline_engine")
-METRICS = ("gateway.calls", "scheduler.metrics", "worker.metrics", "pipeline_engine.metrics")
+METRICS = ("gateway.api.calls", "scheduler.metrics", "worker.metrics", "pipeline_engine.metrics")
 
 
 def read(path: str) -> Any:

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
-from gateway.gateway import Gateway, open_gateway
+from gateway.server import Gateway, open_gateway
 from gateway.settings import GatewaySettings
 from ordinaut.clock import ProcessClock
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import add_PipelineEngineServiceServicer_to_server

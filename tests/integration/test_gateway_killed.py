@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest_asyncio
 
-from gateway.ids import new_id
+from gateway.api.resource_names import new_id
 from ordinaut.client import Client
 from ordinaut.store import event, identity
 from ordinaut.store.database import Database

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway import authentication
+from gateway.api import authentication
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (
     CreateAgentRequest,
@@ -128,7 +128,7 @@ async def test_a_stream_ends_when_its_token_does(system: GatewaySystem, monkeypa
     """Also when nothing happens on it."""
     monkeypatch.setattr(authentication, "CACHE_SECONDS", 0.0)
     monkeypatch.setattr(authentication, "RECHECK_SECONDS", 0.0)
-    monkeypatch.setattr("gateway.event_watch.VIGIL_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.events.watch.VIGIL_SECONDS", 0.05)
     token = await system.admin.agents.CreateAgentToken(CreateAgentTokenRequest(parent="agents/admin"))
     stream = system.caller(token.secret).events.WatchEvents(WatchEventsRequest())
     ending = asyncio.create_task(refusal(stream))

@@ -129,8 +129,8 @@ async def test_a_slow_watcher_misses_nothing_and_holds_nothing(
     system: GatewaySystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process keeps the newest rows only; who is behind them reads the log."""
-    monkeypatch.setattr("gateway.event_watch.KEPT_ROWS", 3)
-    monkeypatch.setattr("gateway.event_watch.BATCH", 4)
+    monkeypatch.setattr("gateway.events.watch.KEPT_ROWS", 3)
+    monkeypatch.setattr("gateway.events.watch.BATCH", 4)
     slow = aiter(system.admin.events.WatchEvents(WatchEventsRequest(after_position=0)))
     quick = aiter(system.admin.events.WatchEvents(WatchEventsRequest(after_position=0)))
     for index in range(30):

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from gateway.rest import body, server
+from gateway.rest import server
+from gateway.rest.transcoding import body
 from tests.integration.conftest import fresh_database
 from tests.integration.rest_system import RestSystem, rest_system
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor
 
-from gateway.rest.routes import routes_of
+from gateway.rest.transcoding.routes import routes_of
 from gateway.services import DESCRIPTORS
 from ordinaut.v1.run_service_pb2 import GetRunRequest
 from ordinaut.v1.state_service_pb2 import GetStateEntryRequest

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from gateway.rest.openapi.examples import EXAMPLES
 from gateway.rest.openapi.paths import readable
-from gateway.rest.routes import Route, RouteTable
+from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.services import DESCRIPTORS
 from tests.integration.conftest import fresh_database
 from tests.integration.rest_system import TASK, Answer, RestSystem, rest_system

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from gateway import event_watch
+from gateway.events import watch
 from tests.integration.conftest import fresh_database
 from tests.integration.rest_system import TASK, RestSystem, rest_system
 from tests.integration.test_gateway_watch import number
@@ -130,7 +130,7 @@ async def test_a_stream_that_cannot_begin(rest: RestSystem, path: str, status: i
 
 async def test_nobody_listens_any_more(rest: RestSystem) -> None:
     """A caller who hangs up ends the call behind the stream."""
-    watchers = event_watch.WATCHERS._value
+    watchers = watch.WATCHERS._value
     before = watchers.get()
     await publish(rest, "gone.a")
     async with listening(rest, "/v1/events:watch?after_position=0&topic=gone.a") as answer:

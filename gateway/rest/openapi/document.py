@@ -9,7 +9,7 @@ from gateway.rest.openapi.errors import RESPONSE, SCHEMAS
 from gateway.rest.openapi.operations import operation, tag_of
 from gateway.rest.openapi.paths import readable
 from gateway.rest.openapi.schemas import Schemas
-from gateway.rest.routes import Route
+from gateway.rest.transcoding.routes import Route
 
 ABOUT = """\
 Time, state and discipline for AI agents: say **what** should happen, **when**, and **under which rules**.

@@ -6,9 +6,9 @@ from typing import Any
 
 from google.rpc.code_pb2 import Code
 
+from gateway.rest.errors import HTTP_STATUS
 from gateway.rest.openapi.comments import comments
 from gateway.rest.openapi.schemas import enumeration
-from gateway.rest.refusal import HTTP_STATUS
 from ordinaut.v1.error_pb2 import ErrorReason
 
 CODE = re.compile(r"\b(" + "|".join(Code.keys()) + r")\b(?: \(([A-Z_, ]+)\))?")

@@ -11,9 +11,9 @@ from gateway.rest.openapi.errors import error_responses
 from gateway.rest.openapi.examples import EXAMPLES
 from gateway.rest.openapi.paths import readable
 from gateway.rest.openapi.schemas import INTEGER, Schema, Schemas, behaviors
-from gateway.rest.query import TEXT_FORMS
-from gateway.rest.routes import WHOLE, Route
-from gateway.rest.streaming import EVENTS, LINES, RESUMES_AFTER
+from gateway.rest.transcoding.query import TEXT_FORMS
+from gateway.rest.transcoding.routes import WHOLE, Route
+from gateway.rest.transcoding.streaming import EVENTS, LINES, RESUMES_AFTER
 from ordinaut.v1.options_pb2 import scope as scope_option
 
 JSON_AND_YAML = ("application/json", "application/yaml")

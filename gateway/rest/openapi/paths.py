@@ -5,7 +5,7 @@ from functools import cache
 from google.api import resource_pb2
 from google.protobuf.descriptor import Descriptor
 
-from gateway.rest.path_template import VARIABLE, PathTemplate
+from gateway.rest.transcoding.path_template import VARIABLE, PathTemplate
 from gateway.services import DESCRIPTORS
 
 STARS = ("*", "**")

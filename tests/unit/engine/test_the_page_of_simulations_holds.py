@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from ruamel.yaml import YAML
 
-from gateway.mocks import to_engine
+from gateway.runs.mocks import to_engine
 from ordinaut.documents.reading import fill
 from ordinaut.v1.mock_pb2 import Mock
 from tests.unit.engine.simulated import simulated, steps_of

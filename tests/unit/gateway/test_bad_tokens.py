@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from gateway import bad_tokens
-from gateway.bad_tokens import BadTokens
+from gateway.api import token_throttle
+from gateway.api.token_throttle import BadTokens
 from ordinaut.errors import ResourceExhaustedError, UnauthenticatedError
 
 
@@ -23,26 +23,26 @@ def kinds(tokens: BadTokens, source: str, count: int) -> list[type]:
 
 def test_an_address_has_a_budget_that_comes_back(clock: list[float]) -> None:
     tokens = BadTokens()
-    burst = int(bad_tokens.BURST)
+    burst = int(token_throttle.BURST)
     answers = [tokens.refusal("10.0.0.1") for _ in range(burst + 1)]
     assert {type(answer) for answer in answers[:burst]} == {UnauthenticatedError}
     assert isinstance(answers[burst], ResourceExhaustedError)
     assert answers[burst].retry_after
-    clock[0] += 2 / bad_tokens.REFILL_PER_SECOND
+    clock[0] += 2 / token_throttle.REFILL_PER_SECOND
     assert kinds(tokens, "10.0.0.1", 3) == [UnauthenticatedError, UnauthenticatedError, ResourceExhaustedError]
 
 
 def test_addresses_do_not_pay_for_each_other(clock: list[float]) -> None:
     tokens = BadTokens()
-    kinds(tokens, "10.0.0.1", int(bad_tokens.BURST) + 1)
+    kinds(tokens, "10.0.0.1", int(token_throttle.BURST) + 1)
     assert kinds(tokens, "10.0.0.2", 1) == [UnauthenticatedError]
     assert kinds(tokens, "[::1]", 1) == [UnauthenticatedError]
 
 
 def test_only_so_many_addresses_are_remembered(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were seen last."""
-    monkeypatch.setattr(bad_tokens, "SOURCES_MAX", 2)
-    monkeypatch.setattr(bad_tokens, "BURST", 1.0)
+    monkeypatch.setattr(token_throttle, "SOURCES_MAX", 2)
+    monkeypatch.setattr(token_throttle, "BURST", 1.0)
     tokens = BadTokens()
     for number in range(3):
         kinds(tokens, f"10.0.0.{number}", 1)

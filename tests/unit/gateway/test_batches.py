@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.batches import AT_ONCE, BATCH_MAX, Batch
+from gateway.api.batches import AT_ONCE, BATCH_MAX, Batch
 from ordinaut.errors import InvalidArgumentError, PermissionDeniedError, Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway import calls
-from gateway.calls import counted, registration
+from gateway.api import calls
+from gateway.api.calls import counted, registration
 from ordinaut.errors import InvalidArgumentError, NotFoundError
 from ordinaut.v1 import run_service_pb2
 from ordinaut.v1.run_service_pb2 import GetRunRequest, WatchRunRequest, WatchRunResponse

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from gateway.comparison import LARGE, Comparison, End, compare
+from gateway.runs.compare import LARGE, Comparison, End, compare
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, SimulateRunResponse
 from ordinaut.v1.replay_pb2 import StepComparison
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edits import refused_edits, with_long_integers
+from gateway.approvals.edits import refused_edits, with_long_integers
 
 BEFORE = {"to": "all", "text": {"subject": "Hi", "body": "…"}, "copies": [1, 2], "a/b": {"~": 1}, "no": None}
 KEYS = st.sampled_from(["a", "b", "x/y", "~"])

@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from gateway.fields import LABELS_MAX, Problems, output_only
+from gateway.api.violations import LABELS_MAX, Problems, output_only
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.v1.agent_pb2 import Agent
 from ordinaut.v1.task_pb2 import Task

@@ -9,9 +9,9 @@ from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.event_filter import event_filter
-from gateway.filters import parse_filter
-from gateway.ordering import parse_order
+from gateway.api.filters import parse_filter
+from gateway.api.ordering import parse_order
+from gateway.events.filter import event_filter
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.store import identity, occurrence, run, task, tool
 from ordinaut.store.selection import EVERYTHING, Comparison, Every, Not, Order, Selection, Some

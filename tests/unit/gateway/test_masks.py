@@ -5,8 +5,8 @@ from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fields import Problems
-from gateway.masks import apply, masked_paths, writable_fields
+from gateway.api.field_masks import apply, masked_paths, writable_fields
+from gateway.api.violations import Problems
 from ordinaut.v1.task_pb2 import Task
 
 WRITABLE = [

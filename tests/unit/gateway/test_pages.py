@@ -3,11 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import paging
-from gateway.paging import filled
+from gateway.api import pagination
+from gateway.api.pagination import filled
 from ordinaut.v1.task_pb2 import Task
 
-SIZES = st.lists(st.integers(0, 2 * paging.MAX_BYTES), max_size=60)
+SIZES = st.lists(st.integers(0, 2 * pagination.MAX_BYTES), max_size=60)
 
 
 @settings(deadline=None)
@@ -20,7 +20,7 @@ async def test_pages_together_are_what_is_shown(sizes: list[int], page_size: int
         begin = int(after) + 1 if after else 0
         return rows[begin : begin + count]
 
-    limit, paging.MAX_BYTES = paging.MAX_BYTES, paging.MAX_BYTES // 1000
+    limit, pagination.MAX_BYTES = pagination.MAX_BYTES, pagination.MAX_BYTES // 1000
     try:
         seen: list[int] = []
         start = ""
@@ -35,12 +35,12 @@ async def test_pages_together_are_what_is_shown(sizes: list[int], page_size: int
             )
             seen += [task.version for task in page.messages]
             weight = sum(message.ByteSize() for message in page.messages)
-            assert len(page.messages) <= 1 or weight <= paging.MAX_BYTES
+            assert len(page.messages) <= 1 or weight <= pagination.MAX_BYTES
             if page.last is None:
                 break
             start = str(page.last[0])
     finally:
-        paging.MAX_BYTES = limit
+        pagination.MAX_BYTES = limit
     assert seen == [number for number, _ in rows if number % hidden]
 
 
@@ -53,6 +53,6 @@ async def test_a_page_of_large_rows_reads_no_more_than_a_few_of_them() -> None:
         return list(range(begin + 1, begin + 1 + count))
 
     large = await filled(read, str, "", 1000, lambda _: Task(description="x" * 1_000_000))
-    assert (len(large.messages), asked) == (3, [paging.FIRST_ROWS])
+    assert (len(large.messages), asked) == (3, [pagination.FIRST_ROWS])
     small = await filled(read, str, "", 1000, lambda _: Task(description="x"))
-    assert (len(small.messages), asked[1:]) == (1000, [paging.FIRST_ROWS, 1000 - paging.FIRST_ROWS])
+    assert (len(small.messages), asked[1:]) == (1000, [pagination.FIRST_ROWS, 1000 - pagination.FIRST_ROWS])

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import ids, resources
-from gateway.caller import Caller
-from gateway.paging import Pages, page_size
-from gateway.rerooting import reroot
-from gateway.tool_use import callable_names, require_rights, tool_uses
-from gateway.topics import matcher
+from gateway.api import resource_names
+from gateway.api.caller import Caller
+from gateway.api.pagination import Pages, page_size
+from gateway.api.resource_names import topic_pattern
+from gateway.api.violations import reroot
+from gateway.definitions.references import callable_names, require_rights, tool_uses
 from ordinaut.errors import InvalidArgumentError, PermissionDeniedError
 from ordinaut.internal.v1.violation_pb2 import Violation
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -24,12 +24,12 @@ ADMIN = Caller("default", "admin", frozenset({"admin"}))
 
 def test_names_are_read() -> None:
     """Each in its documented form."""
-    assert resources.task_id("tasks/a-1") == "a-1"
-    assert resources.task_id(f"tasks/{UID}") == UID
-    assert resources.run_id(f"runs/{UID}") == UUID(UID)
-    assert resources.tool_id("tools/a.b_c") == "a.b_c"
-    assert resources.token_ids("agents/a/tokens/0123456789abcdef") == ("a", "0123456789abcdef")
-    assert resources.state_ids("state/n/a/b") == ("n", "a/b")
+    assert resource_names.task_id("tasks/a-1") == "a-1"
+    assert resource_names.task_id(f"tasks/{UID}") == UID
+    assert resource_names.run_id(f"runs/{UID}") == UUID(UID)
+    assert resource_names.tool_id("tools/a.b_c") == "a.b_c"
+    assert resource_names.token_ids("agents/a/tokens/0123456789abcdef") == ("a", "0123456789abcdef")
+    assert resource_names.state_ids("state/n/a/b") == ("n", "a/b")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_names_are_read() -> None:
 def test_names_of_another_form_are_refused(name: str) -> None:
     """NAME_INVALID at the field, whatever is tried."""
     with pytest.raises(InvalidArgumentError) as refused:
-        resources.task_id(name)
+        resource_names.task_id(name)
     assert refused.value.reason == ErrorReason.NAME_INVALID
     assert refused.value.violations[0].field == "name"
 
@@ -62,14 +62,14 @@ def test_names_of_another_form_are_refused(name: str) -> None:
 )
 def test_topics_match_word_by_word(pattern: str, topic: str, fits: bool) -> None:
     """`*` is one word, a final `>` one or more."""
-    assert matcher(pattern)(topic) is fits
+    assert topic_pattern(pattern)(topic) is fits
 
 
 @pytest.mark.parametrize("pattern", ["a.>.b", "a*", "A", "a..b", ".", "(a+)+$", "a b", "ü", "a." * 9 + "a"])
 def test_other_patterns_are_refused(pattern: str) -> None:
     """No regular expression of a caller is ever compiled."""
     with pytest.raises(InvalidArgumentError) as refused:
-        matcher(pattern)
+        topic_pattern(pattern)
     assert refused.value.reason == ErrorReason.INVALID_TOPIC
 
 
@@ -159,7 +159,7 @@ def test_rights_are_asked_for_each_tool_and_store() -> None:
 
 def test_ids_are_uuids_of_version_7_in_order() -> None:
     """By the millisecond."""
-    made = [ids.new_id() for _ in range(100)]
+    made = [resource_names.new_id() for _ in range(100)]
     assert {uid.version for uid in made} == {7}
     assert {uid.variant for uid in made} == {"specified in RFC 4122"}
     assert len(set(made)) == 100

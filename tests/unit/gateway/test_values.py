@@ -8,8 +8,8 @@ from google.protobuf.struct_pb2 import Struct, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.values import ANSWER_DEPTH, fill_struct, fill_value, parse, to_json, to_python
-from gateway.wellformed import EXACT_INTEGER
+from gateway.api.json_values import ANSWER_DEPTH, fill_struct, fill_value, parse, to_json, to_python
+from gateway.api.message_checks import EXACT_INTEGER
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 EXACT = st.integers(1 - EXACT_INTEGER, EXACT_INTEGER - 1)

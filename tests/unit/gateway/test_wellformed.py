@@ -6,8 +6,8 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
-from gateway.values import fill_struct
-from gateway.wellformed import MAX_DEPTH, require_wellformed
+from gateway.api.json_values import fill_struct
+from gateway.api.message_checks import MAX_DEPTH, require_wellformed
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.state_service_pb2 import PutStateEntryRequest

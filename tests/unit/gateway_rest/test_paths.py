@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.rest.errors import HttpRefusalError
 from gateway.rest.openapi.paths import readable
-from gateway.rest.path_template import PathTemplate
-from gateway.rest.refusal import HttpRefusalError
-from gateway.rest.routes import RouteTable
+from gateway.rest.transcoding.path_template import PathTemplate
+from gateway.rest.transcoding.routes import RouteTable
 from gateway.services import DESCRIPTORS
 from ordinaut.errors import InvalidArgumentError
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rest.assembly import assemble
-from gateway.rest.body import Body
-from gateway.rest.headers import Headers
-from gateway.rest.json_text import read_json
-from gateway.rest.preconditions import Preconditions
-from gateway.rest.routes import Route, RouteTable
+from gateway.rest.transcoding.assembly import assemble
+from gateway.rest.transcoding.body import Body
+from gateway.rest.transcoding.headers import Headers
+from gateway.rest.transcoding.json_text import read_json
+from gateway.rest.transcoding.preconditions import Preconditions
+from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.services import DESCRIPTORS
 from ordinaut.errors import InvalidArgumentError
 

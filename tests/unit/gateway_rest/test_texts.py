@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rest.json_text import MAX_DEPTH, depth, read_json
-from gateway.rest.yaml_text import read_yaml
+from gateway.rest.transcoding.json_text import MAX_DEPTH, depth, read_json
+from gateway.rest.transcoding.yaml_text import read_yaml
 from ordinaut.documents.flaw import Flaw
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.v1.error_pb2 import ErrorReason

@@ -1,0 +1,70 @@
+"""Stored agents and tokens as the messages that callers see, and who may deal with whom."""
+
+import hashlib
+from collections.abc import Sequence
+
+import orjson
+
+from gateway.api.caller import Caller, missing_scope
+from gateway.api.json_values import timestamp
+from ordinaut.errors import NotFoundError
+from ordinaut.names import covers
+from ordinaut.store import identity
+from ordinaut.store.identity import AgentRecord, TokenRecord
+from ordinaut.store.sql import Connection
+from ordinaut.v1.agent_pb2 import Agent, AgentToken
+
+
+def to_agent(record: AgentRecord) -> Agent:
+    """The message."""
+    return Agent(
+        name=f"agents/{record.name}",
+        display_name=record.display_name,
+        scopes=record.scopes,
+        create_time=timestamp(record.create_time),
+        etag=agent_etag(record),
+    )
+
+
+def agent_etag(record: AgentRecord) -> str:
+    """What stands for everything about an agent that can change."""
+    content = orjson.dumps([record.display_name, record.scopes])
+    return f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+
+
+def to_token(agent: str, record: TokenRecord, secret: str = "") -> AgentToken:
+    """The message, with its secret where it has just been made."""
+    message = AgentToken(
+        name=f"agents/{agent}/tokens/{record.public_id}",
+        scopes=record.scopes,
+        create_time=timestamp(record.create_time),
+        secret=secret,
+    )
+    if record.expire_time is not None:
+        message.expire_time.FromDatetime(record.expire_time)
+    if record.revoke_time is not None:
+        message.revoke_time.FromDatetime(record.revoke_time)
+    return message
+
+
+async def existing_agent(connection: Connection, caller: Caller, name: str) -> AgentRecord:
+    """An agent of the caller's project.
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    agent = await identity.get_agent(connection, caller.project, name)
+    if agent is None:
+        raise NotFoundError.of(f"agents/{name}")
+    return agent
+
+
+def require_cover(caller: Caller, scopes: Sequence[str]) -> None:
+    """Lets a caller pass who has all of these rights.
+
+    Raises:
+        PermissionDeniedError: MISSING_SCOPE, naming the first that they lack.
+    """
+    for scope in scopes:
+        if not covers(caller.scopes, scope):
+            raise missing_scope(scope)

@@ -1,0 +1,80 @@
+"""The rules of a task's runs: their bounds, and what stands for what is unset."""
+
+from datetime import timedelta
+from typing import Literal
+
+from gateway.api.violations import Problems
+from ordinaut.v1.task_pb2 import Overlap, Retry, RunPolicy
+
+DEFAULT_PRIORITY = 5
+DEFAULT_MAX_LOSSES = 3
+DEFAULT_RUN_TIMEOUT = timedelta(days=1)
+YEAR_SECONDS = 366 * 24 * 3600
+RETRIES_MAX = 100
+LOSSES_MAX = 100
+FACTOR_MAX = 100
+CODES_MAX = 50
+CODE_LENGTH_MAX = 63
+FAILURES_MAX = 1000
+SHORTEST_LAPSE_MS = 1000
+BUFFER_MAX = 1000
+DEFAULT_BUFFER = 100
+
+
+def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
+    """Adds what is out of bounds; 0 stands for unset."""
+    problems.between(f"{field}.priority", policy.priority, 0, 9)
+    problems.between(f"{field}.max_losses", policy.max_losses, 0, LOSSES_MAX)
+    problems.between(f"{field}.pause_after_failures", policy.pause_after_failures, 0, FAILURES_MAX)
+    for name in ("run_timeout", "start_deadline", "expect_success_every"):
+        if policy.HasField(name):
+            problems.duration(f"{field}.{name}", getattr(policy, name), YEAR_SECONDS)
+    if policy.HasField("expect_success_every") and 0 < policy.expect_success_every.ToMilliseconds() < SHORTEST_LAPSE_MS:
+        problems.add(f"{field}.expect_success_every", "must be at least one second")
+    if policy.HasField("retry"):
+        check_retry(problems, policy.retry, f"{field}.retry")
+    if policy.HasField("overlap"):
+        _check_overlap(problems, policy.overlap, f"{field}.overlap")
+
+
+def _check_overlap(problems: Problems, overlap: Overlap, field: str) -> None:
+    problems.between(f"{field}.max_buffer", overlap.max_buffer, 0, BUFFER_MAX)
+    if overlap.max_buffer and overlap.policy != Overlap.BUFFER_ALL:
+        problems.add(f"{field}.max_buffer", "has a meaning with BUFFER_ALL only")
+    if overlap.ignore_waiting and overlap.policy == Overlap.ALLOW:
+        problems.add(f"{field}.ignore_waiting", "has no meaning with ALLOW")
+
+
+def check_retry(problems: Problems, retry: Retry, field: str) -> None:
+    """Adds what is out of bounds in a retry rule of a task or a tool."""
+    problems.between(f"{field}.max", retry.max, 0, RETRIES_MAX)
+    if retry.factor:
+        problems.between(f"{field}.factor", retry.factor, 1, FACTOR_MAX)
+    for name in ("delay", "max_delay"):
+        if retry.HasField(name):
+            problems.duration(f"{field}.{name}", getattr(retry, name), YEAR_SECONDS)
+    problems.between(f"{field}.codes", len(retry.codes), 0, CODES_MAX)
+    for index, code in enumerate(retry.codes):
+        problems.text(f"{field}.codes[{index}]", code, CODE_LENGTH_MAX)
+
+
+def overlap_of(policy: RunPolicy) -> str | None:
+    """The name of the policy, or None: by the kind of trigger."""
+    chosen = policy.overlap.policy
+    return None if chosen == Overlap.POLICY_UNSPECIFIED else Overlap.Policy.Name(chosen)
+
+
+def max_buffer_of(policy: RunPolicy) -> int | None:
+    """How many runs may wait for their turn; None where that is not for the caller to say."""
+    return policy.overlap.max_buffer or DEFAULT_BUFFER if policy.overlap.policy == Overlap.BUFFER_ALL else None
+
+
+def span_of(policy: RunPolicy, name: Literal["start_deadline", "expect_success_every"]) -> timedelta | None:
+    """The duration in a field, None where it is unset."""
+    found: timedelta | None = getattr(policy, name).ToTimedelta() if policy.HasField(name) else None
+    return found
+
+
+def run_timeout_of(policy: RunPolicy) -> timedelta:
+    """How long a run may take."""
+    return policy.run_timeout.ToTimedelta() if policy.HasField("run_timeout") else DEFAULT_RUN_TIMEOUT

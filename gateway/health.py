@@ -1,0 +1,40 @@
+"""What this gateway can reach."""
+
+import asyncio
+from collections.abc import Mapping
+
+from gateway.clients import Engines, Scheduler
+from ordinaut.errors import OrdinautError
+from ordinaut.store import system
+from ordinaut.store.database import Database
+from ordinaut.v1.error_pb2 import ErrorReason
+
+SERVING = "SERVING"
+POSTGRES = "postgres"
+STORE_SECONDS = 2.0
+
+
+class Components:
+    """Asks each part for its health."""
+
+    def __init__(self, database: Database, scheduler: Scheduler, engines: Engines) -> None:
+        self._database = database
+        self._scheduler = scheduler
+        self._engines = engines
+
+    async def health(self) -> Mapping[str, str]:
+        """`SERVING`, or why not, by name: postgres, scheduler, engine. Takes two seconds at most."""
+        postgres, scheduler, engine = await asyncio.gather(
+            self._postgres(), self._scheduler.health(), self._engines.health()
+        )
+        return {POSTGRES: postgres, "scheduler": scheduler, "engine": engine}
+
+    async def _postgres(self) -> str:
+        try:
+            async with asyncio.timeout(STORE_SECONDS), self._database.connection() as connection:
+                await system.ping(connection)
+        except TimeoutError:
+            return "TIMEOUT"
+        except OrdinautError as failure:
+            return ErrorReason.Name(failure.reason)
+        return SERVING

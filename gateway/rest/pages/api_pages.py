@@ -1,0 +1,84 @@
+"""The API pages: everything they need comes from this process, so they work without a network."""
+
+from collections.abc import Awaitable, Callable
+from functools import cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import orjson
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, Response
+
+from gateway.rest.openapi.document import openapi
+from gateway.rest.transcoding.routes import RouteTable
+
+OWN = ("docs.css", "docs.js", "icon.svg")
+SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")  # Swagger UI, as fastapi-offline packs it
+PIPELINE_SCHEMA = "/v1/pipeline.schema.json"
+HOUR = "public, max-age=3600"
+# Swagger UI writes styles into elements and shows images that it carries in itself; nothing comes from elsewhere.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def pages(table: RouteTable) -> APIRouter:
+    """`/openapi.json`, `/docs` to read it and try it, and the schema of the pipeline language."""
+    router = APIRouter(include_in_schema=False)
+
+    @cache
+    def document() -> bytes:
+        return orjson.dumps(openapi(table.routes))
+
+    @cache
+    def schema() -> bytes:
+        return files("ordinaut").joinpath("pipeline.schema.json").read_bytes()
+
+    @router.get("/openapi.json")
+    async def contract() -> Response:
+        return Response(document(), media_type="application/json")
+
+    @router.get(PIPELINE_SCHEMA)
+    async def language() -> Response:
+        """The pipeline language as JSON Schema, for editors and models."""
+        return Response(schema(), media_type="application/schema+json", headers={"cache-control": HOUR})
+
+    @router.get("/docs")
+    async def docs() -> FileResponse:
+        return FileResponse(_own("docs.html"), headers={"content-security-policy": POLICY})
+
+    for name, path in assets().items():
+        router.get(f"/docs/{name}")(_file(path))
+    return router
+
+
+def assets() -> dict[str, Path]:
+    """What the page loads, by name.
+
+    Raises:
+        RuntimeError: fastapi-offline is not installed as this version expects it.
+    """
+    found = {name: _own(name) for name in OWN} | {name: _swagger(name) for name in SWAGGER}
+    if missing := [str(path) for path in found.values() if not path.is_file()]:
+        raise RuntimeError(f"these files of the API page are missing: {', '.join(missing)}")
+    return found
+
+
+def _file(path: Path) -> Callable[[], Awaitable[FileResponse]]:
+    async def serve() -> FileResponse:
+        return FileResponse(path, headers={"cache-control": HOUR})
+
+    return serve
+
+
+def _own(name: str) -> Path:
+    return Path(str(files("gateway.rest.pages") / name))
+
+
+def _swagger(name: str) -> Path:
+    spec = find_spec("fastapi_offline")  # only its files are wanted
+    if spec is None or spec.origin is None:
+        raise RuntimeError("fastapi-offline is not installed")
+    return Path(spec.origin).parent / "static" / name

@@ -1,0 +1,91 @@
+"""The routes of the contract: what `google.api.http` says about each method of the public services."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.rest.errors import HttpRefusalError
+from gateway.rest.transcoding.path_template import PathTemplate
+from ordinaut.errors import NotFoundError, UnimplementedError
+from ordinaut.v1.error_pb2 import ErrorReason
+
+WHOLE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One HTTP method on one path; `body` is a field, `*` for the whole request, or empty for no body."""
+
+    verb: str
+    template: PathTemplate
+    body: str
+    method: MethodDescriptor
+
+    @property
+    def path(self) -> str:
+        """Of the gRPC method: `/package.Service/Method`."""
+        service: ServiceDescriptor = self.method.containing_service
+        return f"/{service.full_name}/{self.method.name}"
+
+    @property
+    def request(self) -> Descriptor:
+        """The request's type."""
+        return self.method.input_type
+
+    @property
+    def request_class(self) -> type[Message]:
+        """Makes requests."""
+        return GetMessageClass(self.method.input_type)
+
+    @property
+    def response_class(self) -> type[Message]:
+        """Reads answers."""
+        return GetMessageClass(self.method.output_type)
+
+
+class RouteTable:
+    """Finds the route of a request."""
+
+    def __init__(self, services: Iterable[ServiceDescriptor]) -> None:
+        self.routes = sorted(
+            (route for service in services for method in service.methods for route in routes_of(method)),
+            key=lambda route: route.template.rank,
+        )
+
+    def find(self, verb: str, raw_path: str) -> tuple[Route, dict[str, str]]:
+        """The route of an undecoded path, with the values of its variables.
+
+        Raises:
+            HttpRefusalError: 404 METHOD_UNKNOWN, 405 METHOD_NOT_ALLOWED.
+            InvalidArgumentError: the path is not UTF-8 in percent-encoding.
+        """
+        allowed = []
+        for route in self.routes:
+            if match := route.template.match(raw_path):
+                if route.verb == verb:
+                    return route, route.template.values(match)
+                allowed.append(route.verb)
+        if allowed:
+            raise method_not_allowed(verb, allowed)
+        raise HttpRefusalError(404, NotFoundError(ErrorReason.METHOD_UNKNOWN, "there is no such path; see /docs"))
+
+
+def method_not_allowed(verb: str, allowed: Iterable[str]) -> HttpRefusalError:
+    """405, with the methods that there are."""
+    names = ", ".join(sorted(set(allowed)))
+    error = UnimplementedError(ErrorReason.METHOD_NOT_ALLOWED, f"{verb} is not possible here; possible: {names}")
+    return HttpRefusalError(405, error, {"allow": names})
+
+
+def routes_of(method: MethodDescriptor) -> Iterator[Route]:
+    """The routes of one method; additional bindings included."""
+    rule: Any = method.GetOptions().Extensions[annotations_pb2.http]
+    for binding in (rule, *rule.additional_bindings):
+        verb = binding.WhichOneof("pattern")
+        if verb:
+            yield Route(verb.upper(), PathTemplate.parse(getattr(binding, verb)), binding.body, method)

@@ -1,0 +1,95 @@
+"""A run, live or ended, as the message that callers see."""
+
+from typing import Any
+
+from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
+from gateway.events.conversion import to_event
+from ordinaut.names import idempotency_key, occurrence_id
+from ordinaut.store.run import RunRecord
+from ordinaut.v1.run_pb2 import Error, Run, StepRun, Wait
+
+
+def to_run(record: RunRecord) -> Run:
+    """The message, with steps when the record has them."""
+    message = Run(
+        name=f"runs/{record.id}",
+        task=f"tasks/{record.task_name}" if record.task_name else "",
+        task_version=record.task_version if record.task_name else 0,
+        kind=Run.Kind.Value(record.kind),
+        trigger=record.trigger,
+        occurrence=occurrence_id(record.occurrence, record.scheduled_time),
+        state=Run.State.Value(record.state),
+        claims=record.claims,
+        cancel_reason=record.cancel_reason,
+        create_time=timestamp(record.create_time),
+    )
+    if record.retry_of is not None:
+        message.retry_of = f"runs/{record.retry_of}"
+    if record.backfill is not None:
+        message.backfill = record.backfill
+    if record.parent is not None:
+        message.parent = f"runs/{record.parent}"
+    _fill_times(message, record)
+    fill_struct(message.params, parse(record.params))
+    if record.event is not None:
+        message.event.CopyFrom(to_event(parse(record.event)))
+    if record.output is not None:
+        fill_value(message.output, parse(record.output))
+    if record.error is not None:
+        fill_error(message.error, parse(record.error))
+    if record.waits is not None:
+        message.waits.extend(map(_wait, parse(record.waits)))
+    if record.steps is not None:
+        message.steps.extend(_step(record.root, step) for step in parse(record.steps))
+    return message
+
+
+def fill_error(message: Error, error: dict[str, Any]) -> None:
+    """Puts a recorded error into an empty message."""
+    for name in ("code", "message", "step", "pointer", "tool", "attempt", "retryable"):
+        if error.get(name):
+            setattr(message, name, error[name])
+    if error.get("details"):
+        fill_struct(message.details, error["details"])
+
+
+def _fill_times(message: Run, record: RunRecord) -> None:
+    if record.scheduled_time is not None:
+        message.scheduled_time.FromDatetime(record.scheduled_time)
+        message.interval.start_time.FromDatetime(record.scheduled_time)
+        if record.interval_end is not None:
+            message.interval.end_time.FromDatetime(record.interval_end)
+    if record.start_time is not None:
+        message.start_time.FromDatetime(record.start_time)
+    if record.end_time is not None:
+        message.end_time.FromDatetime(record.end_time)
+
+
+def _wait(wait: dict[str, Any]) -> Wait:
+    message = Wait(step=wait["step"], kind=Wait.Kind.Value(wait["kind"]), topic=wait["topic"])
+    message.create_time.FromJsonString(wait["create_time"])
+    if wait["run"] is not None:
+        message.run = f"runs/{wait['run']}"
+    if wait["deadline"] is not None:
+        message.deadline.FromJsonString(wait["deadline"])
+    message.approval = wait["approval"] or ""
+    return message
+
+
+def _step(root: str, step: dict[str, Any]) -> StepRun:
+    message = StepRun(
+        path=step["path"],
+        tool=step["tool"],
+        state=StepRun.State.Value(step["state"]),
+        attempt=step["attempt"],
+        idempotency_key=idempotency_key(root, step["path"]),
+    )
+    message.start_time.FromJsonString(step["start_time"])
+    if message.state != StepRun.RUNNING:
+        message.end_time.FromJsonString(step["end_time"])
+    for name in ("input", "output"):
+        if step[name] is not None:
+            fill_value(getattr(message, name), step[name])
+    if step["error"] is not None:
+        fill_error(message.error, step["error"])
+    return message

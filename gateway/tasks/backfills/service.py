@@ -1,0 +1,114 @@
+"""Backfills as resources under their task, private as it is: looked at and cancelled."""
+
+from gateway.api.caller import Caller
+from gateway.api.filters import parse_filter
+from gateway.api.idempotency import Mutation
+from gateway.api.ordering import parse_order
+from gateway.api.pagination import Pages, filled, page_size
+from gateway.api.resource_names import backfill_ids, task_id
+from gateway.api.violations import REASON_MAX, Problems
+from gateway.tasks.backfills.conversion import to_backfill
+from ordinaut.errors import FailedPreconditionError, NotFoundError
+from ordinaut.store import backfill, due_work, task
+from ordinaut.store.backfill import FIELDS, BackfillRecord
+from ordinaut.store.database import Database
+from ordinaut.store.hints import CANCEL, OUTBOX, RUN, Hints
+from ordinaut.store.selection import Selection
+from ordinaut.store.sql import Connection
+from ordinaut.v1.backfill_pb2 import Backfill
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.task_service_pb2 import (
+    CancelBackfillRequest,
+    GetBackfillRequest,
+    ListBackfillsRequest,
+    ListBackfillsResponse,
+)
+
+READ, WRITE = "tasks:read", "tasks:write"
+NEWEST_FIRST = "create_time desc"
+
+
+class Backfills:
+    """GetBackfill, ListBackfills and CancelBackfill."""
+
+    def __init__(self, database: Database, hints: Hints, pages: Pages) -> None:
+        self._database = database
+        self._hints = hints
+        self._pages = pages
+
+    async def get(self, request: GetBackfillRequest, caller: Caller) -> Backfill:
+        """One backfill with its progress.
+
+        Raises:
+            NotFoundError: there is no such backfill that the caller may see.
+        """
+        name, own_id = backfill_ids(request.name)
+        caller.require(READ, name)
+        async with self._database.connection() as connection:
+            return to_backfill(await _found(connection, caller, name, own_id))
+
+    async def list_page(self, request: ListBackfillsRequest, caller: Caller) -> ListBackfillsResponse:
+        """A page of a task's backfills, the newest first unless it is asked for otherwise.
+
+        Raises:
+            InvalidArgumentError: name, filter, order or page token cannot be read.
+            NotFoundError: there is no such task that the caller may see.
+        """
+        name, size = task_id(request.parent, "parent"), page_size(request.page_size)
+        caller.require(READ, name)
+        order = parse_order(request.order_by, FIELDS, NEWEST_FIRST)
+        start, condition = self._pages.start(request, caller), parse_filter(request.filter, FIELDS)
+        async with self._database.connection() as connection:
+            uid = await task.find_uid(connection, project=caller.project, name=name, owner=caller.owner_filter)
+            if uid is None:
+                raise NotFoundError.of(request.parent)
+
+            async def read(after: str, count: int) -> list[BackfillRecord]:
+                selection = Selection(FIELDS, order.beyond(after), condition)
+                return await backfill.list_page(connection, task=uid, selection=selection, size=count)
+
+            page = await filled(read, order.key, start, size, to_backfill)
+        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+        return ListBackfillsResponse(backfills=page.messages, next_page_token=token)
+
+    async def cancel(self, request: CancelBackfillRequest, caller: Caller) -> Backfill:
+        """Has it start nothing more, and cancels its live runs where that is asked for.
+
+        Raises:
+            NotFoundError: there is no such backfill that the caller may see.
+            FailedPreconditionError: BACKFILL_STATE: it is COMPLETED.
+        """
+        name, own_id = backfill_ids(request.name)
+        caller.require(WRITE, name)
+        mutation = Mutation(self._database, request, Backfill)
+        if (answer := await mutation.earlier()) is not None:
+            return answer
+        problems = Problems()
+        problems.text("reason", request.reason, REASON_MAX)
+        problems.check()
+        reason = request.reason or f"{caller.name} cancelled it"
+
+        async def work(connection: Connection) -> Backfill:
+            before = await _found(connection, caller, name, own_id)
+            await backfill.cancel(connection, before.task, own_id, reason)
+            after = await _found(connection, caller, name, own_id)
+            if after.state == "COMPLETED":
+                raise FailedPreconditionError(
+                    ErrorReason.BACKFILL_STATE, f"{request.name} is COMPLETED", {"state": after.state}
+                )
+            if request.cancel_runs:
+                live = await backfill.live_runs(connection, after.uid)
+                await due_work.cancel_runs(connection, runs=live, reason=reason)
+            return to_backfill(after)
+
+        answer = await mutation.once(work)
+        self._hints.send(CANCEL, RUN, OUTBOX)
+        return answer
+
+
+async def _found(connection: Connection, caller: Caller, name: str, own_id: str) -> BackfillRecord:
+    uid = await task.find_uid(connection, project=caller.project, name=name, owner=caller.owner_filter)
+    record = await backfill.get(connection, uid, own_id) if uid else None
+    if record is None:
+        raise NotFoundError.of(f"tasks/{name}/backfills/{own_id}")
+    return record

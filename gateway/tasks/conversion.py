@@ -1,0 +1,68 @@
+"""A stored task as the message that callers see, and its etag."""
+
+from collections.abc import Sequence
+
+import orjson
+from google.protobuf import json_format
+
+from gateway.api.json_values import fill_struct, parse, timestamp
+from ordinaut.errors import AbortedError
+from ordinaut.store.task import Description, TaskRecord
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.schedule_pb2 import Upcoming
+from ordinaut.v1.task_pb2 import Task
+
+
+def to_task(
+    record: TaskRecord, upcoming: Sequence[Upcoming] = (), warnings: Sequence[str] = (), explanation: str = ""
+) -> Task:
+    """The message."""
+    task = Task(
+        name=f"tasks/{record.name}",
+        uid=str(record.uid),
+        display_name=record.display_name,
+        description=record.description,
+        labels=parse(record.labels),
+        owner=record.owner,
+        state=Task.State.Value(record.state),
+        state_reason=record.state_reason,
+        version=record.version,
+        etag=etag_of(record.revision),
+        create_time=timestamp(record.create_time),
+        update_time=timestamp(record.update_time),
+        upcoming=upcoming,
+        explanation=explanation,
+        warnings=warnings,
+    )
+    json_format.Parse(record.schedule, task.schedule)
+    json_format.Parse(record.run_policy, task.run_policy)
+    fill_struct(task.pipeline, parse(record.pipeline))
+    fill_struct(task.params, parse(record.params))
+    if record.params_schema is not None:
+        fill_struct(task.params_schema, parse(record.params_schema))
+    return task
+
+
+def etag_of(revision: int) -> str:
+    """What stands for a revision in answers."""
+    return f'"{revision}"'
+
+
+def require_etag(shown: str, revision: int, name: str) -> None:
+    """Lets a change pass that was made to the present revision, or that shows no etag.
+
+    Raises:
+        AbortedError: ETAG_MISMATCH.
+    """
+    if shown and shown != etag_of(revision):
+        raise AbortedError(
+            ErrorReason.ETAG_MISMATCH,
+            f"{name} has changed since; read it again and repeat the change",
+            {"resource": name, "etag": etag_of(revision)},
+        )
+
+
+def description_of(task: Task) -> Description:
+    """What people see of it, as it is stored."""
+    labels = orjson.dumps(dict(task.labels), option=orjson.OPT_SORT_KEYS).decode()
+    return Description(display_name=task.display_name, description=task.description, labels=labels)

@@ -1,0 +1,135 @@
+"""What is known of one moment of a task, and the reading of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from gateway.api.json_values import moment_of, timestamp
+from gateway.clients import Scheduler
+from gateway.health import Components
+from gateway.tasks.conversion import to_task
+from ordinaut.errors import UnavailableError
+from ordinaut.internal.v1.scheduler_service_pb2 import LocateMomentRequest, LocateMomentResponse
+from ordinaut.store import arrears, cursor, due_work, occurrence, run, system
+from ordinaut.store.database import Database
+from ordinaut.store.occurrence import OccurrenceRecord
+from ordinaut.store.run import RunRecord
+from ordinaut.store.sql import Connection, Record
+from ordinaut.store.task import TaskRecord
+from ordinaut.v1.schedule_pb2 import Schedule
+
+AHEAD_MAX = 10_000
+SOON = timedelta(seconds=1)  # what is due fires within milliseconds
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the tables, the scheduler and the health of the others say.
+
+    `around` is None while the scheduler is away. `place` is where a live run stands in the queue. `left_behind`: a
+    pause or a change came before the moment was accounted for.
+    """
+
+    now: datetime
+    moment: datetime
+    task: TaskRecord
+    schedule: Schedule
+    cursor: Record | None
+    entry: OccurrenceRecord | None = None
+    successor: OccurrenceRecord | None = None
+    run: RunRecord | None = None
+    live_run: UUID | None = None
+    left_behind: bool = False
+    place: Record | None = None
+    around: LocateMomentResponse | None = None
+    previous: OccurrenceRecord | None = None
+    health: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 0
+
+    @property
+    def is_late(self) -> bool:
+        """The moment was due, and nothing has become of it."""
+        scheduled = self.around is not None and self.around.HasField("at") and not self.is_of_another_schedule
+        return scheduled and self.entry is None and self.moment <= self.now
+
+    @property
+    def is_of_another_schedule(self) -> bool:
+        """The moment lies before what the present schedule is responsible for."""
+        decided = self.cursor is not None and self.moment <= self.cursor["last_instant"]
+        return self.entry is None and not self.left_behind and (self.moment < self.task.create_time or decided)
+
+
+class Inquiry:
+    """Gathers facts."""
+
+    def __init__(self, database: Database, scheduler: Scheduler, components: Components) -> None:
+        self._database = database
+        self._scheduler = scheduler
+        self._components = components
+
+    async def about(self, record: TaskRecord, moment: datetime | None) -> Facts:
+        """What is known of a moment; of what is late or waits, else of the newest that was due, when none is given."""
+        async with self._database.connection() as connection:
+            now = await due_work.database_now(connection)
+            seen = await cursor.coming(connection, record.uid)
+            facts = Facts(now, moment or now, record, to_task(record).schedule, seen)
+            if moment is None:
+                await _choose(connection, facts)
+            else:
+                facts.entry = await occurrence.covering(connection, record.uid, moment)
+            await _follow(connection, facts)
+        await self._locate(facts)
+        if facts.is_late or (facts.run is not None and facts.run.state == "QUEUED"):
+            await self._look_around(facts)
+        return facts
+
+    async def _locate(self, facts: Facts) -> None:
+        question = LocateMomentRequest(
+            schedule=facts.schedule, time=timestamp(facts.moment), task_uid=str(facts.task.uid)
+        )
+        try:
+            facts.around = await self._scheduler.locate(question)
+        except UnavailableError:
+            return
+        if facts.entry is None and facts.around.HasField("before"):
+            before = moment_of(facts.around.before_time)
+            async with self._database.connection() as connection:
+                facts.previous = await occurrence.covering(connection, facts.task.uid, before)
+
+    async def _look_around(self, facts: Facts) -> None:
+        facts.health = await self._components.health()
+        async with self._database.connection() as connection:
+            facts.workers = len(await system.workers(connection))
+
+
+async def _choose(connection: Connection, facts: Facts) -> None:
+    """What is late, else the oldest run that has not started, else the newest entry, else what comes next."""
+    seen = facts.cursor
+    if seen is not None and seen["next_instant"] and not seen["decided"] and seen["next_fire_time"] < facts.now - SOON:
+        facts.moment = seen["next_instant"]
+        return
+    waiting = await due_work.oldest_unstarted(connection, facts.task.uid)
+    if waiting is not None:
+        facts.entry = await occurrence.of_run(connection, facts.task.uid, waiting)
+    if facts.entry is None:
+        facts.entry = await occurrence.newest(connection, facts.task.uid, facts.now)
+    if facts.entry is not None:
+        facts.moment = facts.entry.last_instant or facts.entry.time
+    elif seen is not None and seen["next_instant"]:
+        facts.moment = seen["next_instant"]
+
+
+async def _follow(connection: Connection, facts: Facts) -> None:
+    """From the entry to its run, and to what kept it from having one."""
+    entry = facts.entry
+    if entry is None:
+        facts.left_behind = await arrears.holds(connection, facts.task.uid, facts.moment)
+        return
+    if entry.run is not None:
+        facts.run = await run.get(connection, entry.run, steps=False)
+        facts.place = await due_work.place(connection, entry.run, AHEAD_MAX)
+    if entry.outcome == "SKIPPED_OVERLAP":
+        facts.live_run = await run.live_at(connection, facts.task.uid, entry.create_time)
+    if entry.outcome == "COALESCED":
+        facts.successor = await occurrence.following(connection, facts.task.uid, entry.last_instant or entry.time)

@@ -1,0 +1,99 @@
+"""From the facts about a moment to how it stands and what is in its way. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.tasks.occurrences.explanation.facts import Facts
+from ordinaut.v1.explanation_pb2 import Hindrance, OccurrenceExplanation
+
+SERVING = "SERVING"
+Kind = Hindrance.Kind
+Verdict = OccurrenceExplanation.Verdict
+_OF_RUN = {"QUEUED": Verdict.QUEUED, "RUNNING": Verdict.RUNNING, "WAITING": Verdict.RUNNING}
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """One thing in the way; `number` counts where there is something to count."""
+
+    kind: Hindrance.Kind.ValueType
+    resource: str = ""
+    time: datetime | None = None
+    number: int = 0
+
+
+def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
+    """How the moment stands."""
+    entry, around = facts.entry, facts.around
+    if entry is not None and entry.outcome not in {"ENQUEUED", "BUFFERED"} and entry.backfill is None:
+        return Verdict.NOT_RUN
+    if entry is not None:
+        return _OF_RUN.get(facts.run.state, Verdict.ENDED) if facts.run else Verdict.ENDED
+    if facts.moment > facts.now and around is not None and around.HasField("at"):
+        return Verdict.TO_COME
+    if facts.is_late or (around is None and facts.moment == _next(facts)):
+        return Verdict.LATE if facts.moment <= facts.now else Verdict.TO_COME
+    return Verdict.NOTHING_DUE
+
+
+def obstacles(facts: Facts) -> list[Obstacle]:
+    """What is or was in its way, the most important first."""
+    match verdict(facts):
+        case Verdict.LATE:
+            return list(_of_what_is_late(facts))
+        case Verdict.TO_COME:
+            return list(_of_what_comes(facts))
+        case Verdict.QUEUED:
+            return list(_of_what_waits(facts))
+        case Verdict.NOT_RUN if facts.live_run is not None:
+            return [Obstacle(Kind.LIVE_RUN, f"runs/{facts.live_run}")]
+        case Verdict.NOTHING_DUE if facts.moment < facts.task.create_time or (
+            facts.is_of_another_schedule and facts.around is not None and facts.around.HasField("at")
+        ):
+            return [Obstacle(Kind.OTHER_SCHEDULE)]
+    return []
+
+
+def _next(facts: Facts) -> datetime | None:
+    found: datetime | None = facts.cursor["next_instant"] if facts.cursor else None
+    return found
+
+
+def _of_what_is_late(facts: Facts) -> Iterator[Obstacle]:
+    if facts.task.state == "PAUSED" and not facts.left_behind:
+        yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
+        return
+    start = facts.cursor["next_fire_time"] if facts.cursor and _next(facts) == facts.moment else None
+    if start is not None and start > facts.now:
+        yield Obstacle(Kind.LATER_START, time=start)
+    elif facts.health.get("scheduler") != SERVING:
+        yield Obstacle(Kind.NO_SCHEDULER)
+    else:
+        yield Obstacle(Kind.CATCHING_UP)
+
+
+def _of_what_comes(facts: Facts) -> Iterator[Obstacle]:
+    if facts.task.state == "PAUSED":
+        yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
+    if _next(facts) == facts.moment and facts.cursor is not None and facts.cursor["next_fire_time"] > facts.moment:
+        yield Obstacle(Kind.LATER_START, time=facts.cursor["next_fire_time"])
+
+
+def _of_what_waits(facts: Facts) -> Iterator[Obstacle]:
+    place = facts.place
+    if place is not None and place["state"] == "DELAYED":
+        yield Obstacle(Kind.LATER_START, time=place["due_time"])
+        return
+    if place is not None and place["state"] == "BLOCKED":
+        in_the_way = place["exclusive"]
+        yield Obstacle(Kind.TURN, f"runs/{in_the_way}") if in_the_way else Obstacle(Kind.CATCHING_UP)
+        return
+    if not facts.workers:
+        yield Obstacle(Kind.NO_WORKER)
+    if facts.health.get("engine") != SERVING:
+        yield Obstacle(Kind.NO_ENGINE)
+    if place is not None and place["ahead"]:
+        yield Obstacle(Kind.QUEUE, number=place["ahead"])
+    elif facts.workers and facts.health.get("engine") == SERVING:
+        yield Obstacle(Kind.BUSY)

@@ -1,0 +1,57 @@
+"""A stored tool as the message that callers see, and back."""
+
+import orjson
+from google.protobuf import json_format
+
+from gateway.api.json_values import fill_struct, parse
+from gateway.api.violations import DESCRIPTION_MAX, Problems
+from gateway.definitions.run_policy import YEAR_SECONDS, check_retry
+from gateway.tasks.conversion import etag_of
+from ordinaut.names import DOTTED
+from ordinaut.store.tool import ToolRecord
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.tool_pb2 import Tool
+
+SCHEMAS = ("input_schema", "output_schema")
+NOT_STORED = ("name", "owner", "etag", "create_time", "update_time")
+TOOL_ID_MAX = 200
+
+
+def to_tool(record: ToolRecord) -> Tool:
+    """The message."""
+    definition = parse(record.definition)
+    schemas = {name: definition.pop(name) for name in SCHEMAS if name in definition}
+    tool = Tool()
+    json_format.ParseDict(definition, tool)
+    for name, schema in schemas.items():
+        fill_struct(getattr(tool, name), schema)
+    tool.name = f"tools/{record.name}"
+    tool.owner = record.owner
+    tool.etag = etag_of(record.revision)
+    tool.create_time.FromDatetime(record.create_time)
+    tool.update_time.FromDatetime(record.update_time)
+    return tool
+
+
+def to_definition(tool: Tool, name: str) -> str:
+    """What is stored: proto3 JSON with proto field names, `name` without `tools/`."""
+    kept = Tool()
+    kept.CopyFrom(tool)
+    for field in NOT_STORED:
+        kept.ClearField(field)  # type: ignore[arg-type]  # all are fields of Tool
+    definition = json_format.MessageToDict(kept, preserving_proto_field_name=True)
+    return orjson.dumps({"name": name, **definition}).decode()
+
+
+def check_tool(problems: Problems, tool: Tool, name: str, field: str) -> None:
+    """Adds what is wrong with a tool, apart from what an engine knows about schemas and transports."""
+    if not DOTTED.fullmatch(name) or len(name) > TOOL_ID_MAX:
+        form = "words of `[a-z][a-z0-9_-]*` joined by dots, such as `weather.forecast`"
+        problems.add(field, f"must be {form}", ErrorReason.NAME_INVALID)
+    problems.text("tool.description", tool.description, DESCRIPTION_MAX, lines=True)
+    if tool.timeouts.HasField("run"):
+        problems.duration("tool.timeouts.run", tool.timeouts.run, YEAR_SECONDS)
+    if tool.HasField("retry"):
+        check_retry(problems, tool.retry, "tool.retry")
+    if tool.WhichOneof("transport") is None:
+        problems.add("tool", "needs a transport: set `http`", ErrorReason.FIELD_REQUIRED)

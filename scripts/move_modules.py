@@ -114,7 +114,7 @@ class Imports:
             if leaf != alias.name and alias.asname is None:
                 self.renamed[alias.name] = leaf
             groups.setdefault(package, []).append(ast.alias(leaf, alias.asname))
-        if list(groups) == [node.module]:
+        if not any(f"{node.module}.{alias.name}" in self.moved for alias in node.names) and source == node.module:
             return None
         groups.pop(self.own, None)
         kept = [ast.unparse(ast.ImportFrom(module, names, 0)) for module, names in groups.items()]

@@ -10,11 +10,11 @@ from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import CANCEL, RUN, WORK, Hints, wait_hint
 from ordinaut.store.sql import Connection, Record
 from ordinaut.telemetry import get_logger
-from worker.dispatch import Dispatch
+from worker.engine.dispatch import Dispatch
+from worker.engine.stream import EngineStream
+from worker.held_runs import HeldRuns
 from worker.lease import Lease
-from worker.runs import HeldRuns
 from worker.settings import WorkerSettings
-from worker.stream import EngineStream
 
 log = get_logger()
 RECONCILE_SECONDS = 1.0

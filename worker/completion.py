@@ -14,9 +14,9 @@ from ordinaut.store.hints import OUTBOX, RUN, WAIT, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from worker.group_commit import GroupCommit
+from worker.held_runs import HeldRun, HeldRuns
 from worker.lease import Lease
 from worker.metrics import DELAYED, DROPPED, ENDED, SUSPENDED
-from worker.runs import HeldRun, HeldRuns
 from worker.suspension import suspend
 
 log = get_logger()

@@ -10,13 +10,13 @@ from ordinaut.store.database import OUTCOME_UNKNOWN, REPEATABLE, Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
-from worker.children import RUN_TASK
 from worker.completion import Completion, LastWord
-from worker.effects import perform
+from worker.effects.apply import perform
+from worker.effects.child_runs import RUN_TASK
 from worker.group_commit import GroupCommit
+from worker.held_runs import HeldRun, HeldRuns
 from worker.lease import Lease
 from worker.metrics import DROPPED
-from worker.runs import HeldRun, HeldRuns
 
 log = get_logger()
 LINGER_SECONDS = 0.002

@@ -10,10 +10,10 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
 from ordinaut.names import granted, idempotency_key
 from ordinaut.store import approval, child, due_work, wait
 from ordinaut.store.sql import Connection
-from worker.birth import Birth
-from worker.children import start
-from worker.refusal import EffectError
-from worker.runs import HeldRun
+from worker.effects.child_request import Birth
+from worker.effects.child_runs import start
+from worker.effects.errors import EffectError
+from worker.held_runs import HeldRun
 
 if TYPE_CHECKING:
     from worker.completion import LastWord

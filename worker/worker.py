@@ -12,13 +12,13 @@ from ordinaut.store.hints import WORK, Hints
 from ordinaut.telemetry import get_logger
 from worker.claim import Claimer
 from worker.completion import Completion
-from worker.dispatch import Dispatch
+from worker.engine.dispatch import Dispatch
+from worker.engine.quarantine import Suspects
+from worker.engine.stream import EngineStream
+from worker.held_runs import HeldRuns
 from worker.journal import Journal
 from worker.lease import Lease
-from worker.runs import HeldRuns
 from worker.settings import WorkerSettings
-from worker.stream import EngineStream
-from worker.suspects import Suspects
 
 log = get_logger()
 

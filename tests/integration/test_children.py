@@ -16,11 +16,11 @@ from scheduler.children import Children
 from scheduler.matcher import Matcher
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
-from worker.children import MAX_CHILDREN, RUN_TASK
 from worker.completion import SUSPEND, LastWord
-from worker.effects import perform
-from worker.refusal import MAX_DEPTH
-from worker.runs import HeldRun
+from worker.effects.apply import perform
+from worker.effects.child_runs import MAX_CHILDREN, RUN_TASK
+from worker.effects.errors import MAX_DEPTH
+from worker.held_runs import HeldRun
 from worker.suspension import suspend
 
 ADMIN = frozenset({"admin"})

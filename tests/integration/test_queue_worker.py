@@ -13,9 +13,9 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, RunFin
 from ordinaut.store import due_work
 from ordinaut.store.database import Database
 from tests.integration.queue_rig import Rig
-from worker.definitions import Definitions
+from worker.engine.definitions import Definitions
+from worker.engine.stream import EngineStream
 from worker.settings import WorkerSettings
-from worker.stream import EngineStream
 from worker.worker import Worker
 
 DEADLINE = 10.0

@@ -18,7 +18,7 @@ from scheduler.matcher import Matcher
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
 from worker.completion import SUSPEND, LastWord
-from worker.runs import HeldRun
+from worker.held_runs import HeldRun
 from worker.suspension import suspend
 
 US = 1_000_000

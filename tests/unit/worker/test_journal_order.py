@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from worker.completion import LastWord
+from worker.held_runs import HeldRun, HeldRuns
 from worker.journal import Entries, Journal
-from worker.runs import HeldRun, HeldRuns
 
 
 class Surroundings:

@@ -8,8 +8,8 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, RunStart, WorkerFrame
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES
-from worker.dispatch import RESULTS_MAX_BYTES, bound_results
-from worker.stream import EngineStream
+from worker.engine.dispatch import RESULTS_MAX_BYTES, bound_results
+from worker.engine.stream import EngineStream
 
 MIB = 1024 * 1024
 

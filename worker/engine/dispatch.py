@@ -15,13 +15,13 @@ from ordinaut.store.run import described
 from ordinaut.store.sql import Connection, Record
 from ordinaut.telemetry import get_logger
 from worker.completion import DELAY, SUSPEND, Completion, LastWord
-from worker.definitions import Definitions
+from worker.effects.errors import EffectError
+from worker.engine.definitions import Definitions
+from worker.engine.stream import EngineStream
+from worker.held_runs import HeldRun, HeldRuns
 from worker.journal import Entries, Journal
 from worker.lease import Lease
 from worker.metrics import CLAIMED, DUE_TO_START, LOST
-from worker.refusal import EffectError
-from worker.runs import HeldRun, HeldRuns
-from worker.stream import EngineStream
 
 log = get_logger()
 RESULTS_MAX_BYTES = 16 * 1024 * 1024

@@ -17,9 +17,9 @@ from ordinaut.names import granted
 from ordinaut.store import child, retry
 from ordinaut.store.child import Begun, ChildColumns, Target, root_of
 from ordinaut.store.sql import Connection
-from worker.birth import Birth
-from worker.refusal import MAX_DEPTH, EffectError
-from worker.targets import MAX_LIVE_RUNS, targets_of
+from worker.effects.child_request import Birth
+from worker.effects.child_targets import MAX_LIVE_RUNS, targets_of
+from worker.effects.errors import MAX_DEPTH, EffectError
 
 RUN_TASK = "orchestrator.run_task"
 RUN_A_TASK, RUN_A_DOCUMENT = "tasks:write", "runs:write"

@@ -11,10 +11,10 @@ from ordinaut.store import due_work
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import WORK, Hints, wait_hint
 from ordinaut.telemetry import get_logger
-from worker.dispatch import Dispatch
+from worker.engine.dispatch import Dispatch
+from worker.engine.stream import EngineStream
+from worker.held_runs import HeldRuns
 from worker.lease import Lease
-from worker.runs import HeldRuns
-from worker.stream import EngineStream
 
 log = get_logger()
 LOOK_SECONDS = 0.5

@@ -12,10 +12,10 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntr
 from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SYSTEM_TOPIC, emitted_uid, granted
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
-from worker import children
-from worker.birth import Birth
-from worker.refusal import MAX_DEPTH, EffectError
-from worker.runs import HeldRun
+from worker.effects import child_runs
+from worker.effects.child_request import Birth
+from worker.effects.errors import MAX_DEPTH, EffectError
+from worker.held_runs import HeldRun
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ def _conflict(deed: Deed) -> EffectError:
 
 async def _run_task(connection: Connection, deeds: Sequence[Deed]) -> None:
     births = [Birth(deed.run, deed.step.path, deed.key, deed.step.tool, deed.given) for deed in deeds]
-    await children.start(connection, births)
+    await child_runs.start(connection, births)
     for deed, birth in zip(deeds, births, strict=True):
         deed.outcome = birth.refused or {"run": f"runs/{birth.child}"}
 

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.names import child_key
-from worker.refusal import EffectError
-from worker.runs import HeldRun
+from worker.effects.errors import EffectError
+from worker.held_runs import HeldRun
 
 
 @dataclass(slots=True)

@@ -4,14 +4,14 @@ from ordinaut.clock import ProcessClock
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import add_PipelineEngineServiceServicer_to_server
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
-from pipeline_engine.egress import Egress, parse_rules
-from pipeline_engine.plans import Plans
-from pipeline_engine.retry import fraction_of
-from pipeline_engine.secret_files import SecretFiles
+from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.service import PipelineEngineService
-from pipeline_engine.session import Surroundings
 from pipeline_engine.settings import EngineSettings
+from pipeline_engine.stream.compiled_definitions import Plans
+from pipeline_engine.stream.session import Surroundings
+from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
+from pipeline_engine.tools.secret_files import SecretFiles
 
 SERVICE = "ordinaut.internal.v1.PipelineEngineService"
 

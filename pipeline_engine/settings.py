@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from ordinaut.settings import Settings
-from pipeline_engine.egress import parse_rules
 from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
+from pipeline_engine.tools.egress import parse_rules
 
 
 class EngineSettings(Settings):

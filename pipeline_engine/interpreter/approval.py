@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from pipeline_engine.failure import PAYLOAD_TOO_LARGE, Failure
-from pipeline_engine.payload import PayloadError, write
+from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, Failure
+from pipeline_engine.data.payload import PayloadError, write
 
 APPROVED = "approved"
 

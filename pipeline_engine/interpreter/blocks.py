@@ -11,15 +11,15 @@ import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
-from pipeline_engine.attempt import expression_failure
-from pipeline_engine.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
+from pipeline_engine.data.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
+from pipeline_engine.data.payload import MAX_BYTES, PayloadError, write
+from pipeline_engine.interpreter.journal import SUCCEEDED
+from pipeline_engine.interpreter.requests import Sleep
 from pipeline_engine.interpreter.run import MAX_ITERATIONS
 from pipeline_engine.interpreter.signals import Attempt, Failed, Fork, Signal, Steps, Until
-from pipeline_engine.journal import SUCCEEDED
+from pipeline_engine.interpreter.step_values import expression_failure
 from pipeline_engine.language.document import MAX_ITEMS
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.payload import MAX_BYTES, PayloadError, write
-from pipeline_engine.requests import Sleep
 
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand

@@ -10,8 +10,8 @@ from ordinaut.clock import Clock
 from ordinaut.expressions import Account
 from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
-from pipeline_engine.attempt import Input
-from pipeline_engine.journal import Journal
+from pipeline_engine.interpreter.journal import Journal
+from pipeline_engine.interpreter.step_values import Input
 from pipeline_engine.language.plan import Plan
 
 OUTPUTS_MAX_BYTES = 32 * 1024 * 1024

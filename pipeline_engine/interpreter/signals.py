@@ -4,8 +4,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from pipeline_engine.failure import Failure
-from pipeline_engine.requests import Answer, Call, Sleep
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Answer, Call, Sleep
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,17 @@ from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
-from pipeline_engine.attempt import Input, check_output, expression_failure, render_input
-from pipeline_engine.failure import DENIED, PAYLOAD_TOO_LARGE, TIMEOUT, TOOL_ERROR, Failure
-from pipeline_engine.interpreter import blocks, unsafe
-from pipeline_engine.interpreter.gate import ask
+from pipeline_engine.data.failure import DENIED, PAYLOAD_TOO_LARGE, TIMEOUT, TOOL_ERROR, Failure
+from pipeline_engine.interpreter import blocks, unsafe_calls
+from pipeline_engine.interpreter.approval_gate import ask
+from pipeline_engine.interpreter.journal import FAILED, RUNNING, SKIPPED, SUCCEEDED
+from pipeline_engine.interpreter.requests import Call, Output, Sleep
+from pipeline_engine.interpreter.retry import delay_seconds, is_repeated
 from pipeline_engine.interpreter.run import Heard, Run
 from pipeline_engine.interpreter.signals import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
-from pipeline_engine.interpreter.waiting import heard, wait
-from pipeline_engine.journal import FAILED, RUNNING, SKIPPED, SUCCEEDED
+from pipeline_engine.interpreter.step_values import Input, check_output, expression_failure, render_input
+from pipeline_engine.interpreter.waits import heard, wait
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.requests import Call, Output, Sleep
-from pipeline_engine.retry import delay_seconds, is_repeated
 from pipeline_engine.tools.definition import Kind, Tool
 
 
@@ -82,7 +82,7 @@ class Strand:
 
     def _recall(self, step: StepPlan, recorded: JournalEntry, *, repeated: bool) -> int | Failure | Stopped | None:
         if recorded.state == RUNNING:
-            return unsafe.recall(self, step, recorded)
+            return unsafe_calls.recall(self, step, recorded)
         if recorded.state == FAILED:
             failure = Failure.from_json(recorded.error)
             again = repeated and is_repeated(failure, step.retry, recorded.attempt)
@@ -232,7 +232,7 @@ class Strand:
     def _attempt(self, step: StepPlan, path: str, attempt: int) -> Attempt:
         start_us = self._enter(step, path, attempt)
         if step.kind is Kind.UNSAFE:
-            return (yield from unsafe.attempt(self, step, path, attempt, start_us))
+            return (yield from unsafe_calls.attempt(self, step, path, attempt, start_us))
         found = self.input_of(step, path)
         if isinstance(found, Failure):
             return self.record_failure(step, path, attempt, start_us, b"", found, repeated=False)
@@ -273,7 +273,7 @@ class Strand:
             if not isinstance(output, Failure):
                 self.record_success(step, path, attempt, start_us, body, output, answer.value)
                 return None
-            answer = unsafe.known(output, happened=True) if step.kind is Kind.UNSAFE else output
+            answer = unsafe_calls.known(output, happened=True) if step.kind is Kind.UNSAFE else output
         if not isinstance(answer, Failure):
             raise TypeError("a call is answered with an output or a failure")
         repeated = is_repeated(answer, step.retry, attempt) and self.run.remaining() > 0

@@ -6,13 +6,13 @@ from typing import Any
 
 from ordinaut.expressions.times import parse_duration
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.inputs import is_literal
 from pipeline_engine.language.keys import refuse_unknown_keys
 from pipeline_engine.language.references import Names, check_value
 from pipeline_engine.language.values import is_number
-from pipeline_engine.schemas import schema_problems
 
 APPROVAL = "orchestrator.request_approval"
 UNGUARDED = frozenset({APPROVAL, *(f"orchestrator.{word}" for word in ("set", "fail", "stop", "wait", "wait_event"))})

@@ -3,9 +3,9 @@
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.template import Template, compile_template
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings
-from pipeline_engine.template import Template, compile_template
 
 RUN_TASK = "orchestrator.run_task"
 RUN_PIPELINE = "orchestrator.run_pipeline"

@@ -7,6 +7,9 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import Expression, ExpressionError, compile_expression
+from pipeline_engine.data.payload import PayloadError, write
+from pipeline_engine.data.schemas import Check, compile_schema, only_an_object
+from pipeline_engine.data.template import Template, compile_template
 from pipeline_engine.language.children import awaits_child, input_template
 from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
@@ -14,9 +17,6 @@ from pipeline_engine.language.parse import parse
 from pipeline_engine.language.plan import Plan, StepPlan
 from pipeline_engine.language.references import condition_expression
 from pipeline_engine.language.secret_places import SecretPlace, SecretUse, conceal
-from pipeline_engine.payload import PayloadError, write
-from pipeline_engine.schemas import Check, compile_schema, only_an_object
-from pipeline_engine.template import Template, compile_template
 from pipeline_engine.tools.definition import (
     CALLED,
     DEFAULT_TIMEOUT_SECONDS,

@@ -7,7 +7,7 @@ from typing import Any
 
 from ordinaut.errors import Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.failure import printable
+from pipeline_engine.data.failure import printable
 
 MAX_VIOLATIONS = 200
 Operation = Mapping[str, Any]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.schemas import Error, accepts_everything, errors_of
 from pipeline_engine.language.findings import Findings, Operation, Place, nearest
-from pipeline_engine.schemas import Error, accepts_everything, errors_of
 
 STRUCTURAL = frozenset({"required", "additionalProperties", "unevaluatedProperties", "minProperties", "maxProperties"})
 """Keywords that look at an object's keys, not at its values."""

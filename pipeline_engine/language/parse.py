@@ -7,12 +7,12 @@ import orjson
 
 from ordinaut.expressions.bounds import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.payload import MAX_BYTES, depth, holds_nul
 from pipeline_engine.language.document import VERSION, Document, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.keys import ACCEPTED_DOCUMENT_KEYS, DOCUMENT_ALIASES, refuse_unknown_keys
 from pipeline_engine.language.steps import is_step, read_steps
 from pipeline_engine.language.values import is_number, read_timeout
-from pipeline_engine.payload import MAX_BYTES, depth, holds_nul
 
 MAX_PIPELINE_TIMEOUT_SECONDS = 30 * 86_400.0
 

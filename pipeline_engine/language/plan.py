@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ordinaut.expressions import Account
+from pipeline_engine.data.schemas import Check
+from pipeline_engine.data.template import Template
 from pipeline_engine.language.document import RetryRule
 from pipeline_engine.language.secret_places import SecretUse
-from pipeline_engine.schemas import Check
-from pipeline_engine.template import Template
 from pipeline_engine.tools.definition import Kind, Tool
 
 

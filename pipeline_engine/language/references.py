@@ -7,9 +7,9 @@ from typing import Any
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
 from ordinaut.expressions.tokens import tokenize
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.template import Placeholder, split
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.secret_places import secret_of
-from pipeline_engine.template import Placeholder, split
 
 ROOTS = ("params", "steps", "event", "run", "now")
 SECRETS = "secrets"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ordinaut.names import SECRET_REFERENCE
-from pipeline_engine.template import Placeholder, split
+from pipeline_engine.data.template import Placeholder, split
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ordinaut.expressions.times import parse_duration
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE
+from pipeline_engine.data.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE
 from pipeline_engine.language.document import RetryRule, written_seconds
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.keys import refuse_unknown_keys

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
-from pipeline_engine.failure import TOOL_UNAVAILABLE, Failure, no_answer
-from pipeline_engine.journal import FAILED, SUCCEEDED
-from pipeline_engine.requests import Call, Output, Perform
-from pipeline_engine.schemas import Check, compile_schema, errors_of
+from pipeline_engine.data.failure import TOOL_UNAVAILABLE, Failure, no_answer
+from pipeline_engine.data.schemas import Check, compile_schema, errors_of
+from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
+from pipeline_engine.interpreter.requests import Call, Output, Perform
 from pipeline_engine.simulation.drawing import draw
 from pipeline_engine.simulation.effects import VirtualStores
 from pipeline_engine.simulation.mocks import Given, Mocks

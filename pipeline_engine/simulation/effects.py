@@ -3,8 +3,8 @@
 from typing import Any
 
 from ordinaut.names import child_key, emitted_uid
-from pipeline_engine.failure import TOOL_ERROR, Failure
-from pipeline_engine.requests import Output
+from pipeline_engine.data.failure import TOOL_ERROR, Failure
+from pipeline_engine.interpreter.requests import Output
 
 
 class VirtualStores:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
-from pipeline_engine.failure import TIMEOUT, TOOL_UNAVAILABLE, Failure
+from pipeline_engine.data.failure import TIMEOUT, TOOL_UNAVAILABLE, Failure
 
 ANY_INDEX = re.escape("[*]")
 INDEX = r"\[\d+\]"

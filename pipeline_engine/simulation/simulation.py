@@ -13,13 +13,24 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     SimulateRunRequest,
     SimulateRunResponse,
 )
-from pipeline_engine.failure import VALIDATION_INPUT, Failure
-from pipeline_engine.interpreter.execution import Execution
-from pipeline_engine.journal import FAILED, RUNNING, WAITING, Starts, merge
+from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.interpreter.executor import Execution
+from pipeline_engine.interpreter.journal import FAILED, RUNNING, WAITING, Starts, merge
+from pipeline_engine.interpreter.requests import (
+    Answer,
+    Call,
+    Commit,
+    Delayed,
+    Ending,
+    Entries,
+    Finished,
+    Perform,
+    Request,
+    Sleep,
+)
+from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.plan import Plan
-from pipeline_engine.requests import Answer, Call, Commit, Delayed, Ending, Entries, Finished, Perform, Request, Sleep
-from pipeline_engine.retry import fraction_of
 from pipeline_engine.simulation.answers import Answered, Answers, completed
 from pipeline_engine.simulation.clock import LAST_US, VirtualClock
 from pipeline_engine.simulation.mocks import Mocks

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from pipeline_engine.failure import Failure
-from pipeline_engine.journal import FAILED, SUCCEEDED, WAITING
-from pipeline_engine.requests import Output
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED, WAITING
+from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.simulation import outcomes
 from pipeline_engine.simulation.clock import LAST_US
 from pipeline_engine.simulation.mocks import Mocks

@@ -9,8 +9,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from pipeline_engine.egress import Egress, EgressDeniedError
-from pipeline_engine.failure import (
+from pipeline_engine.data.failure import (
     DENIED,
     PAYLOAD_TOO_LARGE,
     TOOL_ERROR,
@@ -18,11 +17,12 @@ from pipeline_engine.failure import (
     VALIDATION_OUTPUT,
     Failure,
 )
+from pipeline_engine.data.payload import MAX_BYTES, PayloadError, read
+from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.language.secret_places import SecretUse
-from pipeline_engine.payload import MAX_BYTES, PayloadError, read
-from pipeline_engine.requests import Call, Output
-from pipeline_engine.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.definition import HttpTarget
+from pipeline_engine.tools.egress import Egress, EgressDeniedError
+from pipeline_engine.tools.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.secret_use import Secrets, open_call
 from pipeline_engine.tools.sessions import Sessions
 

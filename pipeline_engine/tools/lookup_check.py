@@ -9,8 +9,8 @@ from ordinaut.errors import Violation
 from ordinaut.expressions import ExpressionError
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.template import compile_template
 from pipeline_engine.language.findings import nearest
-from pipeline_engine.template import compile_template
 from pipeline_engine.tools.definition import BUILT_IN, READ, UNSAFE
 
 MAX_ARGUMENTS_BYTES = 64 * 1024

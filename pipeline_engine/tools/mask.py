@@ -11,8 +11,8 @@ from urllib.parse import quote, quote_plus
 
 from yarl import URL
 
-from pipeline_engine.failure import Failure
-from pipeline_engine.requests import Output
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Output
 
 
 class Mask:

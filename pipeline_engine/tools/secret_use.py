@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ordinaut.names import SECRET_REFERENCE
+from pipeline_engine.data.payload import write
+from pipeline_engine.interpreter.requests import Call
 from pipeline_engine.language.secret_places import SecretPlace, SecretUse
-from pipeline_engine.payload import write
-from pipeline_engine.requests import Call
-from pipeline_engine.secret_files import SecretError
 from pipeline_engine.tools.definition import HttpAuth
 from pipeline_engine.tools.mask import Mask
+from pipeline_engine.tools.secret_files import SecretError
 
 MAX_IN_ONE_TEXT = 100
 """References that are filled in one text; what a pipeline writes, not what its data may look like."""

@@ -9,9 +9,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from pipeline_engine.egress import Egress, EgressDeniedError
-from pipeline_engine.requests import Call
+from pipeline_engine.interpreter.requests import Call
 from pipeline_engine.tools.definition import Kind
+from pipeline_engine.tools.egress import Egress, EgressDeniedError
 
 MAX_CONNECT_SECONDS = 10.0
 CONNECT_SHARE = 0.8

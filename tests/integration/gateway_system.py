@@ -36,10 +36,10 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
-from pipeline_engine.egress import Egress, parse_rules
-from pipeline_engine.plans import Plans
 from pipeline_engine.service import PipelineEngineService
-from pipeline_engine.session import Surroundings
+from pipeline_engine.stream.compiled_definitions import Plans
+from pipeline_engine.stream.session import Surroundings
+from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from scheduler.service import SchedulerService
 from worker.settings import WorkerSettings

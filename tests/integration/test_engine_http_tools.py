@@ -9,10 +9,10 @@ import orjson
 import pytest
 from aiohttp import web
 
-from pipeline_engine.egress import Egress, parse_rules
-from pipeline_engine.failure import Failure
-from pipeline_engine.requests import Call, Output
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.tools.definition import read_tool
+from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from tests.integration.engine_rig import Handler, http_tool, tool_server
 

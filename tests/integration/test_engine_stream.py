@@ -10,8 +10,8 @@ from aiohttp import web
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.rpc.channel import internal_metadata
-from pipeline_engine.failure import Failure
-from pipeline_engine.requests import Call, Output
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Call, Output
 from tests.integration.engine_rig import TOKEN, Worker, definition, engine, http_tool, start, tool_server
 from tests.unit.engine.pipelines import pipeline, step
 

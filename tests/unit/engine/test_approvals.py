@@ -7,8 +7,8 @@ import orjson
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from pipeline_engine.failure import Failure
-from pipeline_engine.requests import Call, Output, Suspended
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Call, Output, Suspended
 from tests.unit.engine.pipelines import checked, pipeline, step
 from tests.unit.engine.test_broken_documents_are_repaired import apply
 from tests.unit.engine.world import World, error_of, failing

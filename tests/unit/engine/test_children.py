@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
-from pipeline_engine.failure import Failure
-from pipeline_engine.params import refusal
-from pipeline_engine.requests import Finished, Suspended
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Finished, Suspended
+from pipeline_engine.stream.params import refusal
 from tests.unit.engine.pipelines import checked, pipeline, step
 from tests.unit.engine.world import NOW_US, World, error_of
 

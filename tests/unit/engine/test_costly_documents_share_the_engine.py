@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from ordinaut.expressions import bounds
-from pipeline_engine.requests import Request, Sleep
+from pipeline_engine.interpreter.requests import Request, Sleep
 from tests.unit.engine.pipelines import pipeline, step
 from tests.unit.engine.world import World
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_engine.requests import Call, Output
+from pipeline_engine.interpreter.requests import Call, Output
 from tests.unit.engine.pipelines import pipeline, step
 from tests.unit.engine.world import World, failing
 

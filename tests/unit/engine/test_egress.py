@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline_engine.egress import Egress, EgressDeniedError, parse_rules
+from pipeline_engine.tools.egress import Egress, EgressDeniedError, parse_rules
 
 CLOSED = [
     *("127.0.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "168.63.129.16"),

@@ -16,11 +16,11 @@ import orjson
 import pytest
 
 from ordinaut.expressions import Account, ExpressionError, compile_expression
-from pipeline_engine.language.check import Surroundings, check
+from pipeline_engine.data.template import compile_template
 from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import parse
-from pipeline_engine.template import compile_template
+from pipeline_engine.validation.pipeline import Surroundings, check
 from tests.unit.engine.corpus import BROKEN, VALID
 from tests.unit.engine.pipelines import TOOL_TEXTS, TOOLS
 

@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from ordinaut.names import idempotency_key
-from pipeline_engine.failure import TIMEOUT, Failure
-from pipeline_engine.requests import Call, Output
+from pipeline_engine.data.failure import TIMEOUT, Failure
+from pipeline_engine.interpreter.requests import Call, Output
 from tests.unit.engine.pipelines import pipeline, step
 from tests.unit.engine.world import World, error_of, failing
 

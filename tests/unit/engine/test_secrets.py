@@ -7,14 +7,14 @@ import orjson
 import pytest
 
 from ordinaut.names import secret_names
-from pipeline_engine.failure import Failure
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.data.payload import PayloadError
+from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.language.compile import compile_plan
 from pipeline_engine.language.secret_places import SecretPlace, SecretUse, conceal
-from pipeline_engine.payload import PayloadError
-from pipeline_engine.requests import Call, Output
-from pipeline_engine.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.definition import HttpAuth, Kind, Tool
 from pipeline_engine.tools.mask import Mask
+from pipeline_engine.tools.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.secret_use import MAX_IN_ONE_TEXT, open_call
 from tests.unit.engine.pipelines import TOOL_TEXTS, checked, pipeline, step
 from tests.unit.engine.world import World

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline_engine.schemas import errors_of, schema_problems
+from pipeline_engine.data.schemas import errors_of, schema_problems
 from pipeline_engine.simulation.drawing import KINDS, draw
 
 NODE = {"$ref": "#/$defs/node"}

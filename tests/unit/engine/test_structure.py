@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline_engine.failure import Failure
-from pipeline_engine.requests import Call, Output, Request
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Call, Output, Request
 from tests.unit.engine.pipelines import pipeline, step
 from tests.unit.engine.world import World, error_of
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordinaut.expressions import Account, ExpressionError, Kind
-from pipeline_engine.payload import PayloadError, read, write
-from pipeline_engine.template import compile_template
+from pipeline_engine.data.payload import PayloadError, read, write
+from pipeline_engine.data.template import compile_template
 
 ROOTS: dict[str, Any] = {"params": {"n": 1, "t": True, "o": {"a": [1]}, "z": None, "s": "text", "again": "${params.n}"}}
 

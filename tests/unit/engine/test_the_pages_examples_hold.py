@@ -9,10 +9,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
-from pipeline_engine.failure import Failure
-from pipeline_engine.requests import Call, Output
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.tools.definition import BUILT_IN_KINDS
-from pipeline_engine.validation import validate_pipeline
+from pipeline_engine.validation.checks import validate_pipeline
 from tests.unit.engine.pipelines import BUILT_IN
 from tests.unit.engine.test_schema_of_the_language import VALIDATOR
 from tests.unit.engine.world import World

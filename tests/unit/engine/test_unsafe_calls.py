@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
-from pipeline_engine.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE, Failure
-from pipeline_engine.requests import Call, Commit, Output
+from pipeline_engine.data.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE, Failure
+from pipeline_engine.interpreter.requests import Call, Commit, Output
 from tests.unit.engine.pipelines import TOOL_TEXTS, checked, pipeline, step
 from tests.unit.engine.simulated import mock, simulated, steps_of
 from tests.unit.engine.world import NOW_US, CrashedError, World, error_of

@@ -3,7 +3,7 @@
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
-from pipeline_engine.starts import Starts
+from pipeline_engine.stream.start_queue import Starts
 
 
 def waiting(*priorities: int) -> Starts:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline_engine.failure import Failure
-from pipeline_engine.requests import Call, Finished, Output, Suspended
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Call, Finished, Output, Suspended
 from tests.unit.engine.pipelines import checked, pipeline, step
 from tests.unit.engine.world import NOW_US, World, error_of, failing
 

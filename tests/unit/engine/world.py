@@ -9,12 +9,10 @@ import orjson
 
 from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
-from pipeline_engine.failure import TIMEOUT, Failure
-from pipeline_engine.interpreter.execution import Execution
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
-from pipeline_engine.journal import Starts, merge
-from pipeline_engine.language.compile import compile_plan
-from pipeline_engine.requests import (
+from pipeline_engine.data.failure import TIMEOUT, Failure
+from pipeline_engine.interpreter.executor import Execution
+from pipeline_engine.interpreter.journal import Starts, merge
+from pipeline_engine.interpreter.requests import (
     Answer,
     Call,
     Commit,
@@ -27,6 +25,8 @@ from pipeline_engine.requests import (
     Sleep,
     Suspended,
 )
+from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
+from pipeline_engine.language.compile import compile_plan
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
 CHILDREN = frozenset({"orchestrator.run_task", "orchestrator.run_pipeline"})

@@ -16,9 +16,9 @@ from examples.morning_briefing.mail_agent import offer as mail_offer
 from examples.morning_briefing.maildir import OnceOnlyMaildir
 from examples.morning_briefing.tasks import create_request, load
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest
-from pipeline_engine.language.check import Surroundings, check
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import parse
+from pipeline_engine.validation.pipeline import Surroundings, check
 
 BUILT_IN = Path(ordinaut.store.__file__).with_name("builtin_tools.json")
 

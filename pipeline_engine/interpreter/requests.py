@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from pipeline_engine.failure import Failure
+from pipeline_engine.data.failure import Failure
 from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.definition import Tool
 

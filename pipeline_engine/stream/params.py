@@ -5,8 +5,8 @@ from functools import lru_cache
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
-from pipeline_engine.failure import VALIDATION_INPUT, Failure
-from pipeline_engine.schemas import Check, compile_schema
+from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.data.schemas import Check, compile_schema
 
 SCHEMAS = 256
 

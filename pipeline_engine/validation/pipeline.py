@@ -10,12 +10,12 @@ from pipeline_engine.language.children import awaits_child, check_child, own_inp
 from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.inputs import check_input
-from pipeline_engine.language.moments import check_wait
 from pipeline_engine.language.parse import read_document
 from pipeline_engine.language.references import Names, check_condition, check_value
-from pipeline_engine.language.scope import Scope, is_bounded
+from pipeline_engine.language.wait_times import check_wait
 from pipeline_engine.tools.definition import BUILT_IN, UNSAFE
 from pipeline_engine.tools.lookup_check import lookup_problem
+from pipeline_engine.validation.scope import Scope, is_bounded
 
 TIMER = "orchestrator.wait"
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})

@@ -6,10 +6,10 @@ from typing import Any
 
 from ordinaut.expressions import Account, ExpressionError, Kind
 from ordinaut.expressions.bounds import measure
-from pipeline_engine.failure import EXPRESSION, PAYLOAD_TOO_LARGE, VALIDATION_INPUT, VALIDATION_OUTPUT, Failure
+from pipeline_engine.data.failure import EXPRESSION, PAYLOAD_TOO_LARGE, VALIDATION_INPUT, VALIDATION_OUTPUT, Failure
+from pipeline_engine.data.payload import PayloadError, write
+from pipeline_engine.data.template import Template
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.payload import PayloadError, write
-from pipeline_engine.template import Template
 
 FEW_EXPRESSIONS = 8
 """So many values of 1 MiB each may be written before their size is known; with more, it is measured first."""

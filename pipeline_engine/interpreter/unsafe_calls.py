@@ -11,14 +11,14 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
-from pipeline_engine.attempt import Input
-from pipeline_engine.failure import OUTCOME_UNKNOWN, Failure
-from pipeline_engine.interpreter.outcome import Begun, NotHappened, find_out, is_answered_by_repeat
+from pipeline_engine.data.failure import OUTCOME_UNKNOWN, Failure
+from pipeline_engine.interpreter.journal import RUNNING
+from pipeline_engine.interpreter.requests import Call
+from pipeline_engine.interpreter.retry import is_repeated
 from pipeline_engine.interpreter.signals import Attempt, Until, Wish
-from pipeline_engine.journal import RUNNING
+from pipeline_engine.interpreter.step_values import Input
+from pipeline_engine.interpreter.unknown_outcome import Begun, NotHappened, find_out, is_answered_by_repeat
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.requests import Call
-from pipeline_engine.retry import is_repeated
 from pipeline_engine.tools.definition import Kind
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from ordinaut.errors import Violation
 from ordinaut.expressions.times import parse_duration
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.schemas import schema_problems
+from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.tools.auth_check import auth_violations
 from pipeline_engine.tools.definition import BUILT_IN, METHODS
 from pipeline_engine.tools.headers import header_problem

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
-from pipeline_engine.failure import (
+from pipeline_engine.data.failure import (
     DENIED,
     EXPRESSION,
     OUTCOME_UNKNOWN,

@@ -4,11 +4,11 @@ from typing import Any
 
 import orjson
 
-from pipeline_engine.failure import VALIDATION_INPUT, Failure
-from pipeline_engine.language.check import Surroundings, check, tools_of
+from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.language.document import Document
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import read_document
+from pipeline_engine.validation.pipeline import Surroundings, check, tools_of
 
 MAX_TOLD = 20
 """Problems that the failure lists."""

@@ -10,13 +10,13 @@ from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1 import violation_pb2
 from ordinaut.v1 import error_pb2
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.language.check import Surroundings, check, tools_of
+from pipeline_engine.data.payload import PayloadError, read
+from pipeline_engine.data.schemas import errors_of, problems_of, schema_problems
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.inputs import place_of, repair, value_at
 from pipeline_engine.language.parse import parse
-from pipeline_engine.payload import PayloadError, read
-from pipeline_engine.schemas import errors_of, problems_of, schema_problems
-from pipeline_engine.tools.transport import tool_violations
+from pipeline_engine.tools.registration import tool_violations
+from pipeline_engine.validation.pipeline import Surroundings, check, tools_of
 
 
 def validate_pipeline(request: engine_pb2.ValidatePipelineRequest) -> engine_pb2.ValidatePipelineResponse:

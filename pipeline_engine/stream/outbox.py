@@ -14,8 +14,8 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     StepFinished,
 )
 from pipeline_engine import metrics
-from pipeline_engine.journal import RUNNING
-from pipeline_engine.requests import Commit, Delayed, Entries, Finished, Perform, Suspended
+from pipeline_engine.interpreter.journal import RUNNING
+from pipeline_engine.interpreter.requests import Commit, Delayed, Entries, Finished, Perform, Suspended
 
 FRAME_BYTES = 4 * 1024 * 1024
 """A frame that holds this much is closed; with its last message it stays far below gRPC's limit."""

@@ -10,15 +10,15 @@ import orjson
 from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import idempotency_key
-from pipeline_engine.attempt import Input, render_input
-from pipeline_engine.failure import OUTCOME_UNKNOWN, TOOL_UNAVAILABLE, VALIDATION_OUTPUT, Failure
+from pipeline_engine.data.failure import OUTCOME_UNKNOWN, TOOL_UNAVAILABLE, VALIDATION_OUTPUT, Failure
 from pipeline_engine.interpreter.approval import subject_hash
+from pipeline_engine.interpreter.journal import WAITING
+from pipeline_engine.interpreter.requests import Call, Output, Sleep
+from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS, delay_seconds, is_repeated
 from pipeline_engine.interpreter.signals import Wish
-from pipeline_engine.journal import WAITING
+from pipeline_engine.interpreter.step_values import Input, render_input
 from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.requests import Call, Output, Sleep
-from pipeline_engine.retry import MAX_DELAY_IN_ENGINE_SECONDS, delay_seconds, is_repeated
 
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand

@@ -15,19 +15,19 @@ from ordinaut.expressions.bounds import measure
 from ordinaut.expressions.times import format_moment, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
-from pipeline_engine.attempt import expression_failure
-from pipeline_engine.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
+from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
+from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.interpreter.approval import outcome, subject_hash
+from pipeline_engine.interpreter.journal import FAILED, WAITING
 from pipeline_engine.interpreter.run import Heard
 from pipeline_engine.interpreter.signals import Attempt
-from pipeline_engine.journal import FAILED, WAITING
+from pipeline_engine.interpreter.step_values import expression_failure
 from pipeline_engine.language.approval import APPROVAL
-from pipeline_engine.language.check import tools_of
 from pipeline_engine.language.children import RUN_PIPELINE, RUN_TASK
-from pipeline_engine.language.computed import computed_document, normalised
-from pipeline_engine.language.moments import read_moment
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.schemas import schema_problems
+from pipeline_engine.language.wait_times import read_moment
+from pipeline_engine.validation.computed_pipeline import computed_document, normalised
+from pipeline_engine.validation.pipeline import tools_of
 
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand

@@ -11,14 +11,14 @@ import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from pipeline_engine.attempt import Input, expression_failure, render_input
-from pipeline_engine.failure import EXPRESSION, PAYLOAD_TOO_LARGE, REJECTED, VALIDATION_INPUT, Failure
+from pipeline_engine.data.failure import EXPRESSION, PAYLOAD_TOO_LARGE, REJECTED, VALIDATION_INPUT, Failure
+from pipeline_engine.data.payload import PayloadError, write
 from pipeline_engine.interpreter.approval import APPROVED, outcome, subject_hash
-from pipeline_engine.interpreter.waiting import milliseconds, too_much
-from pipeline_engine.journal import FAILED, SUCCEEDED, WAITING
+from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED, WAITING
+from pipeline_engine.interpreter.step_values import Input, expression_failure, render_input
+from pipeline_engine.interpreter.waits import milliseconds, too_much
 from pipeline_engine.language.approval import APPROVAL, problems_of
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.payload import PayloadError, write
 
 if TYPE_CHECKING:
     from pipeline_engine.interpreter.strand import Strand

@@ -16,15 +16,10 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine import metrics
-from pipeline_engine.failure import TOOL_ERROR, VALIDATION_INPUT, Failure, no_answer
-from pipeline_engine.interpreter.execution import Execution, Turn
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
-from pipeline_engine.journal import FAILED
-from pipeline_engine.language.compile import PlanError
-from pipeline_engine.outbox import Outbox
-from pipeline_engine.params import refusal
-from pipeline_engine.plans import Plans
-from pipeline_engine.requests import (
+from pipeline_engine.data.failure import TOOL_ERROR, VALIDATION_INPUT, Failure, no_answer
+from pipeline_engine.interpreter.executor import Execution, Turn
+from pipeline_engine.interpreter.journal import FAILED
+from pipeline_engine.interpreter.requests import (
     Answer,
     Call,
     Commit,
@@ -36,7 +31,12 @@ from pipeline_engine.requests import (
     Suspended,
     ToolPort,
 )
-from pipeline_engine.starts import Starts
+from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
+from pipeline_engine.language.compile import PlanError
+from pipeline_engine.stream.compiled_definitions import Plans
+from pipeline_engine.stream.outbox import Outbox
+from pipeline_engine.stream.params import refusal
+from pipeline_engine.stream.start_queue import Starts
 
 log = get_logger()
 SLICE_SECONDS = 0.003

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli import agent, approval, database, event, pipeline, problem, run, schedule, state, status, task, tool
+from ordinaut.cli import problem
+from ordinaut.cli.commands import agent, approval, database, event, run, schedule, state, status, tool
+from ordinaut.cli.commands.pipelines import pipeline
+from ordinaut.cli.commands.tasks import task
+from ordinaut.cli.commands.up import up
 from ordinaut.cli.session import Session
-from ordinaut.cli.up import up
 from ordinaut.client import ApiError
 from ordinaut.client.client import DEFAULT_ADDRESS
 from ordinaut.client.document import DocumentError

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import typer
 
-from ordinaut.cli.live import follow
 from ordinaut.cli.output import print_json
+from ordinaut.cli.run_display import follow
 from ordinaut.cli.session import Session
 from ordinaut.client import Client
 from ordinaut.v1.run_pb2 import Run

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ordinaut.cli.live import lines
+from ordinaut.cli.run_display import lines
 from ordinaut.v1.run_pb2 import Run, Wait
 
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 import typer
 from google.protobuf.json_format import MessageToDict
 
+from ordinaut.cli.commands.pipelines.inline import run_of
 from ordinaut.cli.files import one_document
-from ordinaut.cli.inline import run_of
-from ordinaut.cli.live import in_short, waits_in_short
 from ordinaut.cli.mocks import MockFile, Outputs, given
 from ordinaut.cli.output import lasted, moment, print_json, print_table
 from ordinaut.cli.parameters import filled, json_value, pairs
+from ordinaut.cli.run_display import in_short, waits_in_short
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client.document import whole
 from ordinaut.v1.run_pb2 import Run, StepRun

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ordinaut.cli.commands.pipelines.inline import run_of
 from ordinaut.cli.files import one_document
-from ordinaut.cli.inline import run_of
 from ordinaut.cli.parameters import filled, json_value, pairs
 from ordinaut.cli.session import session_of
 from ordinaut.cli.started import show_started

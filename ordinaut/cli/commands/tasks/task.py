@@ -5,15 +5,15 @@ from typing import Annotated, Any
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from ordinaut.cli import backfill
 from ordinaut.cli.apply import Verbs, apply, without_output
-from ordinaut.cli.explanation import explain
+from ordinaut.cli.commands.tasks import backfill
+from ordinaut.cli.commands.tasks.explain import explain
+from ordinaut.cli.commands.tasks.simulate import simulate
 from ordinaut.cli.files import documents
 from ordinaut.cli.output import moment, print_details, print_json, print_table
 from ordinaut.cli.pages import first
 from ordinaut.cli.parameters import filled, pairs
 from ordinaut.cli.session import session_of, with_prefix
-from ordinaut.cli.simulation import simulate
 from ordinaut.cli.started import show_started
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read

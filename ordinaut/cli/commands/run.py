@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ordinaut.cli.live import follow, in_short, picture
+from ordinaut.cli.commands.run_replay import replay
 from ordinaut.cli.output import lasted, moment, print_details, print_json, print_table
 from ordinaut.cli.pages import first
-from ordinaut.cli.replay import replay
+from ordinaut.cli.run_display import follow, in_short, picture
 from ordinaut.cli.session import interactive, session_of, with_prefix
 from ordinaut.cli.started import show_started
 from ordinaut.client import Client

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ordinaut.cli.commands.pipelines.graph import mermaid
+from ordinaut.cli.commands.pipelines.run import run_once
+from ordinaut.cli.commands.pipelines.simulate import simulate
+from ordinaut.cli.commands.pipelines.tool_schema import with_tools
 from ordinaut.cli.files import one_document
-from ordinaut.cli.graph import mermaid
 from ordinaut.cli.pages import first
-from ordinaut.cli.pipeline_run import run_once
-from ordinaut.cli.pipeline_simulation import simulate
 from ordinaut.cli.problem import in_words, show
 from ordinaut.cli.session import session_of
-from ordinaut.cli.tool_schema import with_tools
 from ordinaut.client import ApiError, Client, Fix
 from ordinaut.client.document import DocumentError, Problem, read, whole, written
 from ordinaut.client.failure import PatchError

@@ -17,7 +17,7 @@ from ordinaut.store.database import Database
 from ordinaut.store.hints import Hints
 from ordinaut.store.migrate import migrate
 from ordinaut.store.task import Definition, Description
-from scheduler.backfill import Backfill
+from scheduler.firing.backfill import Backfill
 
 ROUNDS = 5
 PARALLELISM = 10_000

@@ -26,7 +26,7 @@ from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.embedded.valkey import EmbeddedValkey
 from ordinaut.store import due_work, lease
 from ordinaut.store.migrate import migrate
-from scheduler.triggers.zone import ZONE_DATA_VERSION
+from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 
 ROUNDS = 3
 DUE = 10_000

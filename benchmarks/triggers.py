@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.targets import Row
-from scheduler.schedule import CompiledSchedule
+from scheduler.schedules.schedule import CompiledSchedule
 
 ROUNDS = 2_000
 ZONE = "Europe/Chisinau"

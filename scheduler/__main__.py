@@ -10,26 +10,26 @@ from ordinaut.store.database import Database
 from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, SCHEDULE, TURN, WAIT, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
-from scheduler.agenda import Agenda
-from scheduler.arrears import Arrears
-from scheduler.backfill import Backfill
-from scheduler.catch_up import CatchUp
-from scheduler.children import Children
-from scheduler.deadline import Deadline
-from scheduler.duty import Clockwork, Duty
-from scheduler.fire import Fire
-from scheduler.housekeeping import Housekeeping
-from scheduler.look_back import LookBack
-from scheduler.matcher import Matcher
-from scheduler.overdue import Overdue
-from scheduler.plan import Plan
-from scheduler.relay import Relay
-from scheduler.rescue import Rescue
+from scheduler.events.backlog_scan import LookBack
+from scheduler.events.matcher import Matcher
+from scheduler.events.relay import Relay
+from scheduler.firing.backfill import Backfill
+from scheduler.firing.catch_up import CatchUp
+from scheduler.firing.fire import Fire
+from scheduler.firing.plan import Plan
+from scheduler.firing.unsettled_ranges import Arrears
+from scheduler.firing.zone_upgrade import ZoneRenewal
+from scheduler.loops.pending_work import Agenda
+from scheduler.loops.periodic import Clockwork, Duty
+from scheduler.maintenance.child_runs import Children
+from scheduler.maintenance.expire_waits import Deadline
+from scheduler.maintenance.overdue import Overdue
+from scheduler.maintenance.promote import Sweep
+from scheduler.maintenance.release_blocked import Turns
+from scheduler.maintenance.rescue import Rescue
+from scheduler.maintenance.retention import Housekeeping
 from scheduler.service import SchedulerService
 from scheduler.settings import SchedulerSettings
-from scheduler.sweep import Sweep
-from scheduler.turns import Turns
-from scheduler.zone_renewal import ZoneRenewal
 
 NEXT_LOOK_SECONDS = 0.002  # after cursors that another scheduler has locked
 NEXT_SWEEP_SECONDS = 0.01

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
-from scheduler.triggers.zone import ZONE_DATA_VERSION
+from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 
 FIRED = Counter("ordinaut_cursors_fired", "Cursors that were fired")
 ENQUEUED = Counter("ordinaut_runs_enqueued", "Runs that schedules or events have queued", ["by"])

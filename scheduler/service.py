@@ -23,16 +23,16 @@ from ordinaut.internal.v1.scheduler_service_pb2 import (
 )
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
-from scheduler import locate
-from scheduler.schedule import CompiledSchedule, Instant
-from scheduler.simulate import Simulations
-from scheduler.stretch import oldest_first
-from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
+from scheduler.description.sentence import DEFAULT, LANGUAGES, sentence
+from scheduler.firing.time_range import oldest_first
+from scheduler.schedules import nearby_instants
+from scheduler.schedules.nearby_instants import runs_per_year
+from scheduler.schedules.schedule import CompiledSchedule, Instant
+from scheduler.schedules.upcoming import shown
+from scheduler.simulation.simulate import Simulations
+from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
-from scheduler.upcoming import shown
-from scheduler.validation import compiled, validate
-from scheduler.wording.sentence import DEFAULT, LANGUAGES, sentence
-from scheduler.yearly import runs_per_year
+from scheduler.validation.schedule import compiled, validate
 
 MAX_COUNT = 1000
 MAX_INSTANTS = 10_000
@@ -139,12 +139,12 @@ def _located(request: LocateMomentRequest, moment: datetime) -> LocateMomentResp
     plan, task = compiled(request.schedule), UUID(request.task_uid)
     answer = LocateMomentResponse()
     with suppress(ScheduleError):
-        if (at := locate.at(plan, moment)) is not None:
+        if (at := nearby_instants.at(plan, moment)) is not None:
             answer.at.CopyFrom(shown(at, plan, task))
             answer.excluded = at.excluded
         if (after := plan.next(moment)[0]) is not None:
             answer.after.CopyFrom(shown(after, plan, task))
-        if (before := locate.before(plan, moment)) is not None:
+        if (before := nearby_instants.before(plan, moment)) is not None:
             answer.before.CopyFrom(shown(before, plan, task))
             answer.before_time.FromDatetime(before.time)
     return answer

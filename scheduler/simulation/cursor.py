@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from scheduler.jitter import fire_time
-from scheduler.missed import Passed, Steps, left_behind, missed, passed_while_paused
-from scheduler.schedule import Instant
+from scheduler.firing.missed_instants import Passed, Steps, left_behind, missed, passed_while_paused
+from scheduler.schedules.jitter import fire_time
+from scheduler.schedules.schedule import Instant
 from scheduler.simulation.scenario import Scenario
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scheduler.missed import Passed
-from scheduler.schedule import Instant
+from scheduler.firing.missed_instants import Passed
+from scheduler.schedules.schedule import Instant
 from scheduler.simulation.scenario import Scenario
 
 _TICK = timedelta(microseconds=1)

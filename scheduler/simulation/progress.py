@@ -10,7 +10,7 @@ from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.simulation_pb2 import SimulatedOccurrence, SimulationSummary
 from ordinaut.v1.task_pb2 import Task
-from scheduler.jitter import fire_time
+from scheduler.schedules.jitter import fire_time
 from scheduler.simulation.entry import Entry, with_skipped
 from scheduler.simulation.scenario import Scenario
 from scheduler.simulation.simulation import Simulation

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from scheduler.missed import CatchUpPolicy
-from scheduler.schedule import CompiledSchedule
+from scheduler.firing.missed_instants import CatchUpPolicy
+from scheduler.schedules.schedule import CompiledSchedule
 
 
 class Span(NamedTuple):

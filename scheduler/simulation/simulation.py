@@ -7,9 +7,9 @@ due. At one moment they happen in this order.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from scheduler.health import count, why_paused
-from scheduler.missed import ALL
-from scheduler.schedule import Instant
+from scheduler.events.task_health import count, why_paused
+from scheduler.firing.missed_instants import ALL
+from scheduler.schedules.schedule import Instant
 from scheduler.simulation.cursor import Cursor
 from scheduler.simulation.entry import Entry, entries_of
 from scheduler.simulation.live_runs import LiveRuns

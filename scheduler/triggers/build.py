@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 from google.protobuf.duration_pb2 import Duration
 
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler.triggers.clock_change import BY_KIND, Dst
-from scheduler.triggers.cron import CronTrigger
+from scheduler.triggers.cron.trigger import CronTrigger
 from scheduler.triggers.event import EventTrigger
 from scheduler.triggers.interval import IntervalTrigger
+from scheduler.triggers.localtime.clock_change import BY_KIND, Dst
 from scheduler.triggers.once import OnceTrigger
 from scheduler.triggers.problem import ScheduleError
-from scheduler.triggers.rrule import RRuleTrigger
+from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import TimeTrigger
 
 KINDS = ("cron", "rrule", "interval", "once", "event")

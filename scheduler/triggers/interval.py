@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler.triggers.days import LAST_YEAR
+from scheduler.triggers.localtime.days import LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 

@@ -6,12 +6,12 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler.triggers.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
-from scheduler.triggers.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.interval import whole_second
+from scheduler.triggers.localtime.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
+from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
+from scheduler.triggers.localtime.zone import resolve
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
-from scheduler.triggers.zone import resolve
 
 _FORM = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?",

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from ordinaut.store import backfill
 from ordinaut.store.backfill import BackfillRecord, Wish
-from scheduler.schedule import CompiledSchedule
+from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, open_instants
 

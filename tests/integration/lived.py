@@ -9,11 +9,11 @@ from uuid import UUID
 
 from ordinaut.store import cursor, due_work, task
 from ordinaut.store.hints import TURN, Hints
-from scheduler.matcher import Matcher
-from scheduler.relay import Relay
+from scheduler.events.matcher import Matcher
+from scheduler.events.relay import Relay
+from scheduler.maintenance.promote import Sweep
+from scheduler.maintenance.release_blocked import Turns
 from scheduler.simulation.scenario import Span
-from scheduler.sweep import Sweep
-from scheduler.turns import Turns
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, NoStream
 

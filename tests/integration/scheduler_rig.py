@@ -11,9 +11,9 @@ from ordinaut.settings import StoreSettings
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import Hints
 from scheduler.__main__ import duties
-from scheduler.schedule import CompiledSchedule
+from scheduler.maintenance.release_blocked import Turns
+from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.settings import SchedulerSettings
-from scheduler.turns import Turns
 from tests.integration.queue_rig import Rig
 
 SETTLE_SECONDS = 30.0

@@ -8,8 +8,8 @@ import pytest
 from ordinaut.store import agenda
 from ordinaut.store.hints import Hints
 from scheduler.__main__ import duties
-from scheduler.agenda import Agenda
-from scheduler.duty import Duty
+from scheduler.loops.pending_work import Agenda
+from scheduler.loops.periodic import Duty
 from scheduler.settings import SchedulerSettings
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, NoStream, settle

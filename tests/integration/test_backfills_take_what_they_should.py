@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from ordinaut.store import cursor, due_work, retry
-from scheduler.schedule import CompiledSchedule
+from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.backfill_rig import begin, look, run_out
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, instants, open_instants, settle

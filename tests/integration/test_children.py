@@ -12,8 +12,8 @@ import pytest
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry, Wait
 from ordinaut.store import due_work, event, retry, run
 from ordinaut.store.hints import Hints
-from scheduler.children import Children
-from scheduler.matcher import Matcher
+from scheduler.events.matcher import Matcher
+from scheduler.maintenance.child_runs import Children
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
 from worker.completion import SUSPEND, LastWord

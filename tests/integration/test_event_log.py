@@ -19,9 +19,9 @@ from ordinaut.store.event import NewEvent
 from ordinaut.store.hints import Hints, wait_hint
 from ordinaut.store.sql import Connection
 from ordinaut.streams.event_stream import KEY, EventStream
-from scheduler import matcher as matcher_module
-from scheduler.matcher import Matcher
-from scheduler.relay import Relay
+from scheduler.events import matcher as matcher_module
+from scheduler.events.matcher import Matcher
+from scheduler.events.relay import Relay
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import NoStream
 

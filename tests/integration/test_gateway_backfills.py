@@ -22,8 +22,8 @@ from ordinaut.v1.task_service_pb2 import (
     PauseTaskRequest,
     UpdateTaskRequest,
 )
-from scheduler.backfill import Backfill as Duty
-from scheduler.plan import Plan
+from scheduler.firing.backfill import Backfill as Duty
+from scheduler.firing.plan import Plan
 from tests.integration.conftest import fresh_database
 from tests.integration.gateway_system import GatewaySystem, Refusal, a_task, gateway_system, refusal
 

@@ -13,7 +13,7 @@ from ordinaut.v1.run_pb2 import Run, Wait
 from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, ListRunsRequest, WatchRunRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest, ValidateTaskRequest
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
-from scheduler.children import Children
+from scheduler.maintenance.child_runs import Children
 from tests.integration.gateway_system import GatewaySystem, a_task, finished, gateway_system, refusal, working
 
 REPORT = {

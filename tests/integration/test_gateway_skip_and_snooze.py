@@ -18,7 +18,7 @@ from ordinaut.v1.task_service_pb2 import (
     SkipOccurrenceRequest,
     SnoozeTaskRequest,
 )
-from scheduler.plan import Plan
+from scheduler.firing.plan import Plan
 from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system, refusal
 
 NAME = "tasks/daily"

@@ -17,7 +17,7 @@ from ordinaut.v1.simulation_pb2 import SimulatedOccurrence, SimulationSummary
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, SimulateTaskRequest, SkipOccurrenceRequest
 from scheduler.metrics import SIMULATIONS
-from scheduler.simulate import Simulations
+from scheduler.simulation.simulate import Simulations
 from tests.integration.conftest import fresh_database
 from tests.integration.gateway_system import Caller, GatewaySystem, a_task, gateway_system
 

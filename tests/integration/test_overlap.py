@@ -9,7 +9,7 @@ import pytest
 
 from ordinaut.store import due_work, retry
 from ordinaut.store.hints import Hints
-from scheduler.sweep import Sweep
+from scheduler.maintenance.promote import Sweep
 from tests.integration.overlap_model import TaskModel
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, settle

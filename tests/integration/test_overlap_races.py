@@ -14,7 +14,7 @@ import pytest
 from ordinaut.store import due_work
 from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import Hints
-from scheduler.turns import Turns
+from scheduler.maintenance.release_blocked import Turns
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, schedulers, settle
 

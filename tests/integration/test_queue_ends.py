@@ -8,8 +8,8 @@ import pytest
 
 from ordinaut.store import due_work
 from ordinaut.store.hints import Hints
-from scheduler.rescue import Rescue
-from scheduler.sweep import Sweep
+from scheduler.maintenance.promote import Sweep
+from scheduler.maintenance.rescue import Rescue
 from tests.integration.queue_rig import Rig
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from ordinaut.store import due_work, task
 from ordinaut.store.hints import Hints
-from scheduler.health import count
-from scheduler.matcher import Matcher
-from scheduler.overdue import Overdue
-from scheduler.relay import Relay
-from scheduler.sweep import Sweep
+from scheduler.events.matcher import Matcher
+from scheduler.events.relay import Relay
+from scheduler.events.task_health import count
+from scheduler.maintenance.overdue import Overdue
+from scheduler.maintenance.promote import Sweep
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, NoStream, ledger, settle
 

@@ -9,10 +9,10 @@ import pytest
 
 from ordinaut.store import cursor, event
 from ordinaut.store.hints import Hints
-from scheduler.housekeeping import Housekeeping
-from scheduler.matcher import Matcher
-from scheduler.relay import Relay
-from scheduler.schedule import CompiledSchedule
+from scheduler.events.matcher import Matcher
+from scheduler.events.relay import Relay
+from scheduler.maintenance.retention import Housekeeping
+from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, NoStream, instants, ledger, settle
 from tests.integration.test_scheduler_fire import EVERY_MINUTE, every

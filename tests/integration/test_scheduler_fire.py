@@ -13,7 +13,7 @@ import pytest
 from ordinaut.store import cursor, due_work
 from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import Hints
-from scheduler.fire import Fire
+from scheduler.firing.fire import Fire
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, instants, ledger, schedulers, settle
 

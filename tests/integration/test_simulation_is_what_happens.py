@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.missed import CatchUpPolicy
-from scheduler.schedule import CompiledSchedule
+from scheduler.firing.missed_instants import CatchUpPolicy
+from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.simulation.scenario import Rules, Scenario, Span
 from scheduler.simulation.simulation import Simulation
 from tests.integration.lived import TICK, Life, Worker

@@ -8,7 +8,7 @@ import pytest
 
 from ordinaut.store import cursor
 from ordinaut.store.hints import Hints
-from scheduler.catch_up import CatchUp
+from scheduler.firing.catch_up import CatchUp
 from scheduler.metrics import UNFIRED
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, settle

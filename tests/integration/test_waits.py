@@ -12,9 +12,9 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.store import due_work, event, run, wait
 from ordinaut.store.event import NewEvent
 from ordinaut.store.hints import Hints
-from scheduler.deadline import Deadline
-from scheduler.look_back import LookBack
-from scheduler.matcher import Matcher
+from scheduler.events.backlog_scan import LookBack
+from scheduler.events.matcher import Matcher
+from scheduler.maintenance.expire_waits import Deadline
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
 from worker.completion import SUSPEND, LastWord

@@ -16,8 +16,8 @@ import pytest
 
 from ordinaut.store import cursor
 from ordinaut.store.hints import Hints
-from scheduler.triggers.zone import ZONE_DATA_VERSION
-from scheduler.zone_renewal import ZoneRenewal
+from scheduler.firing.zone_upgrade import ZoneRenewal
+from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, ledger, settle
 from tests.integration.zone_data import LATER, changed_zone_data

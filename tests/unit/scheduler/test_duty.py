@@ -8,8 +8,8 @@ import pytest
 
 from ordinaut.errors import UnavailableError
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler import duty as module
-from scheduler.duty import Clockwork, Duty
+from scheduler.loops import periodic as module
+from scheduler.loops.periodic import Clockwork, Duty
 
 DEADLINE = 5.0
 NEVER = 1000.0

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from ordinaut.streams.event_stream import Entry
-from scheduler.matching import MAX_DEPTH, End, Found, matches_of
+from scheduler.events.match import MAX_DEPTH, End, Found, matches_of
 
 
 def entry(*topics: str, position: int = 1, project: str = "p", depth: int = 0, data: Any = None) -> Entry:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.missed import CatchUpPolicy
-from scheduler.schedule import CompiledSchedule
+from scheduler.firing.missed_instants import CatchUpPolicy
+from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.simulation.entry import Entry
 from scheduler.simulation.scenario import Rules, Scenario, Span, joined
 from scheduler.simulation.simulation import Simulation

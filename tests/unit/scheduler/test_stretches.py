@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.collapsed import parts_of
-from scheduler.schedule import CompiledSchedule
-from scheduler.stretch import behind, newest_first, oldest_first
+from scheduler.firing.merged_rows import parts_of
+from scheduler.firing.time_range import behind, newest_first, oldest_first
+from scheduler.schedules.schedule import CompiledSchedule
 
 BEGIN = datetime(2026, 3, 27, tzinfo=UTC)  # clocks change on the 29th
 SCHEDULES: list[dict[str, Any]] = [

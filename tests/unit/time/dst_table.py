@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from scheduler.validation import compiled
+from scheduler.validation.schedule import compiled
 from tests.unit.time.writing import check, take
 
 ZONE = "America/New_York"

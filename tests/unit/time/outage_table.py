@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from scheduler.missed import CatchUpPolicy
-from scheduler.schedule import CompiledSchedule
+from scheduler.firing.missed_instants import CatchUpPolicy
+from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.simulation.entry import Entry
 from scheduler.simulation.scenario import Rules, Scenario, Span
 from scheduler.simulation.simulation import Simulation

@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
-from scheduler.triggers.clock_change import BY_KIND, Dst
-from scheduler.triggers.cron import CronTrigger
-from scheduler.triggers.rrule import RRuleTrigger
+from scheduler.triggers.cron.trigger import CronTrigger
+from scheduler.triggers.localtime.clock_change import BY_KIND, Dst
+from scheduler.triggers.localtime.zone import zone
+from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import TimeTrigger
-from scheduler.triggers.zone import zone
 from tests.unit.time.oracle import MINUTE, WEEKDAYS, CronOracle, Places, RuleOracle, changes, wall
 
 INSTANTS = int(os.environ.get("ORDINAUT_ORACLE_INSTANTS", "1000"))

@@ -5,10 +5,10 @@ from functools import lru_cache
 
 import pytest
 
-from scheduler.triggers.cron import CronTrigger
-from scheduler.triggers.rrule import RRuleTrigger
+from scheduler.triggers.cron.trigger import CronTrigger
+from scheduler.triggers.localtime.zone import Resolution, jump, local_time, resolve, zone
+from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import TimeTrigger
-from scheduler.triggers.zone import Resolution, jump, local_time, resolve, zone
 
 MINUTE = timedelta(minutes=1)
 AROUND = timedelta(hours=27)

@@ -7,8 +7,8 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scheduler.schedule import CompiledSchedule, Instant
-from scheduler.validation import validate
+from scheduler.schedules.schedule import CompiledSchedule, Instant
+from scheduler.validation.schedule import validate
 from tests.unit.time.writing import schedule_of, take
 
 ZONES = ("UTC", "America/New_York", "Europe/Chisinau", "Australia/Lord_Howe", "Africa/Casablanca", "Antarctica/Troll")

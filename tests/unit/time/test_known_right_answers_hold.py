@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION, zone
 from scheduler.triggers.problem import ScheduleError
-from scheduler.triggers.zone import ZONE_DATA_VERSION, zone
-from scheduler.validation import validate
+from scheduler.validation.schedule import validate
 from tests.unit.time.writing import accepted, schedule_of, take
 
 CASES: list[dict[str, Any]] = json.loads(

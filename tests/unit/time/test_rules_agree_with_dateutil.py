@@ -12,8 +12,8 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.triggers.calendar_rule import CalendarRule
-from scheduler.triggers.recurrence import WEEKDAYS, parse_rule
+from scheduler.triggers.rrule.calendar_rule import CalendarRule
+from scheduler.triggers.rrule.parse import WEEKDAYS, parse_rule
 
 FIRST, LAST = datetime.fromisoformat("1997-01-01"), datetime.fromisoformat("2030-12-31")
 STARTS = st.datetimes(FIRST, LAST).map(lambda start: start.replace(microsecond=0))

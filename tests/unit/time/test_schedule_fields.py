@@ -13,10 +13,10 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.jitter import fire_time
-from scheduler.schedule import CompiledSchedule
+from scheduler.schedules.jitter import fire_time
+from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.service import upcoming
-from scheduler.validation import compiled
+from scheduler.validation.schedule import compiled
 from tests.unit.time.dst_table import tables
 from tests.unit.time.outage_table import table
 from tests.unit.time.writing import NOW, accepted, check, problems, take

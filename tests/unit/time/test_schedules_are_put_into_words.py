@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from scheduler.validation import compiled
-from scheduler.wording.sentence import LANGUAGES, sentence
-from scheduler.yearly import runs_per_year
+from scheduler.description.sentence import LANGUAGES, sentence
+from scheduler.schedules.nearby_instants import runs_per_year
+from scheduler.validation.schedule import compiled
 from tests.unit.time.writing import NOW, check, schedule_of
 
 WORDS = [

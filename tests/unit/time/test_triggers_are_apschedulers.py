@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.triggers.base import BaseTrigger
 
-from scheduler.schedule import CompiledSchedule
-from scheduler.triggers.cron import CronTrigger
+from scheduler.schedules.schedule import CompiledSchedule
+from scheduler.schedules.union import UnionTrigger
+from scheduler.triggers.cron.trigger import CronTrigger
 from scheduler.triggers.event import EventTrigger
 from scheduler.triggers.interval import IntervalTrigger
-from scheduler.triggers.union import UnionTrigger
-from scheduler.triggers.zone import zone
+from scheduler.triggers.localtime.zone import zone
 from tests.unit.time.writing import accepted
 
 NINE = datetime(2026, 5, 1, 9, tzinfo=UTC)

@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule
-from scheduler.validation import validate
+from scheduler.validation.schedule import validate
 from tests.unit.time.writing import NOW, accepted, check, problems, schedule_of, take
 
 IN_TOKYO = "DTSTART;TZID=Asia/Tokyo:20260601T090000\nRRULE:FREQ=DAILY"

@@ -7,8 +7,8 @@ from google.protobuf.json_format import ParseDict
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule
-from scheduler.schedule import CompiledSchedule, Instant
-from scheduler.validation import Checked, compiled, validate
+from scheduler.schedules.schedule import CompiledSchedule, Instant
+from scheduler.validation.schedule import Checked, compiled, validate
 
 NOW = datetime.fromisoformat("2026-05-01T10:00:00Z")
 

@@ -1,0 +1,84 @@
+"""A whole schedule in one sentence."""
+
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ordinaut.v1.schedule_pb2 import Schedule, Trigger
+from scheduler.description.cron_words import cron_words
+from scheduler.description.english import English
+from scheduler.description.language import Language
+from scheduler.description.romanian import Romanian
+from scheduler.description.rule_words import rule_words
+from scheduler.triggers.once import parse_once
+
+LANGUAGES: dict[str, Language] = {language.code: language for language in (English(), Romanian())}
+DEFAULT = English.code
+_UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+_SHORT_UNITS = (("h", 3600), ("min", 60), ("s", 1))
+
+
+def sentence(schedule: Schedule, now: datetime, code: str = DEFAULT) -> str:
+    """When a completed schedule runs, in that language.
+
+    Raises:
+        ScheduleError: a trigger cannot be read.
+    """
+    language = LANGUAGES[code]
+    if not schedule.triggers:
+        return language.runs(language.never())
+    parts = [language.listed([_trigger(trigger, language) for trigger in schedule.triggers])]
+    if schedule.time_zone and any(_is_local(trigger) for trigger in schedule.triggers):
+        parts.append(language.in_zone(schedule.time_zone))
+    parts += _limits(schedule, now, language)
+    return language.runs(", ".join(parts))
+
+
+def _trigger(trigger: Trigger, language: Language) -> str:
+    match trigger.WhichOneof("kind"):
+        case "cron":
+            return cron_words(trigger.cron, language)
+        case "rrule":
+            return rule_words(trigger.rrule, language)
+        case "interval":
+            unit, seconds = next(entry for entry in _UNITS if trigger.interval.seconds % entry[1] == 0)
+            return language.every(unit, trigger.interval.seconds // seconds)
+        case "once":
+            moment = parse_once(trigger.once)
+            return language.once(moment.isoformat(sep=" ", timespec="minutes"))
+    return language.on_event(trigger.event.topic, conditional=bool(trigger.event.when))
+
+
+def _is_local(trigger: Trigger) -> bool:
+    kind = trigger.WhichOneof("kind")
+    return kind in ("cron", "rrule") or (kind == "once" and parse_once(trigger.once).tzinfo is None)
+
+
+def _limits(schedule: Schedule, now: datetime, language: Language) -> list[str]:
+    found = []
+    if schedule.HasField("start_time") and _time(schedule.start_time) > now + timedelta(days=1):
+        found.append(language.since(_shown(schedule.start_time)))
+    if schedule.HasField("end_time"):
+        found.append(language.until(_shown(schedule.end_time)))
+    if schedule.max_occurrences:
+        found.append(language.times(schedule.max_occurrences))
+    if schedule.exclusions:
+        days = [exclusion.date for exclusion in schedule.exclusions if exclusion.date]
+        rules = [rule_words(entry.rrule, language, with_clock=False) for entry in schedule.exclusions if entry.rrule]
+        found.append(language.without(days, rules))
+    if schedule.HasField("jitter") and schedule.jitter.seconds:
+        found.append(language.later(_span(schedule.jitter.seconds)))
+    return found
+
+
+def _span(seconds: int) -> str:
+    number, unit = next((seconds // size, unit) for unit, size in _SHORT_UNITS if seconds % size == 0)
+    return f"{number} {unit}"
+
+
+def _time(moment: Timestamp) -> datetime:
+    return moment.ToDatetime(UTC)
+
+
+def _shown(moment: Timestamp) -> str:
+    return f"{_time(moment):%Y-%m-%d %H:%M} UTC"

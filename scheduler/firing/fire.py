@@ -1,0 +1,43 @@
+"""Fire: cursors that are due become occurrences and runs, a thousand in one statement."""
+
+from ordinaut.store import cursor
+from ordinaut.store.database import Database
+from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
+from scheduler.firing.bisect import halving
+from scheduler.maintenance.task_lifecycle import set_aside
+from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED, UNFIRED
+
+
+class Fire:
+    """Fires what is due and knows when the next cursor will be."""
+
+    def __init__(self, database: Database, hints: Hints, batch: int) -> None:
+        self._database = database
+        self._hints = hints
+        self._batch = batch
+
+    async def turn(self) -> bool:
+        """Fires one batch; True when it was full."""
+        fired = await halving(self._batch, self._fire, self._set_aside)
+        if fired.moved:
+            FIRED.inc(fired.moved)
+            ENQUEUED.labels("schedule").inc(fired.queued)
+            UNFIRED.labels("EXCLUDED").inc(fired.excluded)
+            self._hints.send(WORK, OUTBOX, *([TURN] if fired.buffered else []))
+        return fired.moved >= self._batch
+
+    async def seconds_to_next(self) -> float | None:
+        """How long until the earliest cursor is due."""
+        async with self._database.connection() as connection:
+            seconds = await cursor.seconds_to_next(connection)
+        FIRE_LAG.set(max(0.0, -(seconds or 0.0)))
+        return seconds
+
+    async def _fire(self, batch: int) -> cursor.Fired:
+        return await self._database.repeat(lambda connection: cursor.fire(connection, batch), one_statement=True)
+
+    async def _set_aside(self, failure: BaseException) -> cursor.Fired:
+        async with self._database.transaction() as connection:
+            if task := await cursor.first_due(connection):
+                await set_aside(connection, task, f"could not be fired: {failure}")
+        return cursor.Fired(self._batch)

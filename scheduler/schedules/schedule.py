@@ -1,0 +1,251 @@
+"""A stored schedule, compiled: its next instants, and the events it waits for.
+
+Works on the stored JSON form of `ordinaut.v1.Schedule` (proto field names), which validation has completed: every
+trigger has an id, every rrule its DTSTART, every interval a start_time.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from google.protobuf.duration_pb2 import Duration
+
+from scheduler.schedules.exclusions import Exclusions
+from scheduler.schedules.union import UnionTrigger
+from scheduler.triggers.build import build
+from scheduler.triggers.event import EventTrigger
+from scheduler.triggers.localtime.clock_change import Dst
+from scheduler.triggers.localtime.firings import END
+from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION, local_time, zone
+from scheduler.triggers.problem import too_costly
+from scheduler.triggers.rrule.count_end import CountEnd
+from scheduler.triggers.rrule.trigger import RRuleTrigger
+from scheduler.triggers.trigger import BEGINNING, Firing, TimeTrigger, stamp
+
+_TICK = timedelta(microseconds=1)
+_UTC = "UTC"
+_LIMIT = "max_occurrences"  # no trigger has such an id: they have no underscore
+_MAX_EXCLUDED_DAYS = 400
+_MOST_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One due moment of a schedule.
+
+    `key_nominal` is `kind:nominal` and does not move with zone data: `cron:20261025T033000`, with `~2` on the second
+    pass of a repeated hour; `interval:20261025T003000Z`. `adjusted` tells that a clock change moved it from there. An
+    `excluded` one is due to be recorded, not to run.
+    """
+
+    time: datetime
+    key_nominal: str
+    trigger_id: str
+    params: Mapping[str, Any] | None
+    where: ZoneInfo
+    adjusted: bool
+    excluded: bool = False
+
+    @property
+    def nominal_local(self) -> str:
+        """The local time that the rule says, in the form of ISO 8601."""
+        nominal = self.key_nominal.partition(":")[2]
+        if nominal.endswith("Z"):
+            return local_time(self.time, self.where).isoformat()
+        return datetime.fromisoformat(nominal.removesuffix("~2")).isoformat()
+
+    @property
+    def occurrence_id(self) -> str:
+        """The public id of the occurrence: its UTC time."""
+        return stamp(self.time)
+
+
+class EventSubscription(NamedTuple):
+    """An event trigger: which topics it is for, and the expression (or an empty text) that the event must meet."""
+
+    id: str
+    topic: str
+    when: str
+    params: Mapping[str, Any] | None
+
+
+class CompiledSchedule:
+    """The triggers of a schedule, ready to answer; pure, and shared between callers."""
+
+    __slots__ = (
+        "_counted", "_end", "_exclusions", "_found", "_limit", "_start", "_time_ids", "_time_params", "_union",
+        "event_triggers", "jitter", "zone", "zone_data",
+    )  # fmt: skip
+
+    def __init__(self, schedule: Mapping[str, Any]) -> None:
+        name = schedule.get("time_zone") or ""
+        self.zone: ZoneInfo = zone(name or _UTC)
+        self.zone_data = ZONE_DATA_VERSION if _names_a_zone(schedule) else None
+        self._start = _time(schedule.get("start_time"), BEGINNING + _TICK)
+        self._end = _time(schedule.get("end_time"), datetime.max.replace(tzinfo=UTC))
+        self.jitter = span(schedule.get("jitter")) or timedelta()
+        self._exclusions = Exclusions(schedule.get("exclusions", ()), self.zone)
+        self.event_triggers: list[EventSubscription] = []
+        timed = []
+        for trigger in schedule.get("triggers", ()):
+            built = build(trigger, self.zone if name else None, self._start, Dst.of(schedule))
+            if isinstance(built, EventTrigger):
+                self.event_triggers.append(_subscription(trigger))
+            else:
+                timed.append((trigger, built))
+        self._union = UnionTrigger([built for _, built in timed])
+        self._time_ids = [str(trigger["id"]) for trigger, _ in timed]
+        self._time_params: list[Mapping[str, Any] | None] = [trigger.get("params") for trigger, _ in timed]
+        most = int(schedule.get("max_occurrences", 0))
+        self._limit = CountEnd(most, json.dumps(schedule, sort_keys=True), self._nth) if most else None
+        self._counted = tuple(self._count_ends())
+        self._found: dict[datetime, Instant | None] = {}
+
+    @staticmethod
+    def compile(schedule: Mapping[str, Any]) -> "CompiledSchedule":
+        """The compiled form; equal schedules share one.
+
+        Raises:
+            ScheduleError: a trigger cannot be read.
+        """
+        return CompiledSchedule.read(json.dumps(schedule, sort_keys=True, separators=(",", ":")))
+
+    @staticmethod
+    def read(text: str) -> "CompiledSchedule":
+        """The same from the text of a stored schedule; equal texts share one.
+
+        Raises:
+            ScheduleError: a trigger cannot be read; for a stored schedule only when zone data lost its zone.
+        """
+        return _compiled(text)
+
+    @property
+    def has_time_triggers(self) -> bool:
+        """Some trigger fires by time."""
+        return bool(self._union.triggers)
+
+    def next(
+        self, after: datetime | None, state: Mapping[str, Any] | None = None
+    ) -> tuple[Instant | None, dict[str, Any]]:
+        """The first instant strictly after `after` (None: the very first), excluded ones among them.
+
+        It lies in [start_time, end_time), with less than max_occurrences before it.
+        `state` is what an earlier call returned, or None; it makes the answer cheaper, never different.
+
+        Raises:
+            ScheduleError: SCHEDULE_TOO_COSTLY.
+        """
+        self._recall(state or {})
+        return self._limited(self._first(after)), self._kept()
+
+    def next_open(
+        self, after: datetime | None, state: Mapping[str, Any] | None = None
+    ) -> tuple[Instant | None, dict[str, Any]]:
+        """As `next`, without the excluded ones.
+
+        Raises:
+            ScheduleError: SCHEDULE_TOO_COSTLY, also when too many days in a row are excluded.
+        """
+        self._recall(state or {})
+        return self._limited(self._first_open(after)), self._kept()
+
+    def _first(self, after: datetime | None) -> Instant | None:
+        """What was found last is kept: who plans asks for the instant, the one behind it, and later for these again."""
+        since = max(after or BEGINNING, self._start - _TICK)
+        try:
+            return self._found[since]
+        except KeyError:
+            found = self._search(since)
+        if len(self._found) >= _MOST_KEPT:
+            self._found.clear()
+        self._found[since] = found
+        return found
+
+    def _search(self, since: datetime) -> Instant | None:
+        found = self._union.first(since) if since < self._end else None
+        return None if found is None or found[1].time >= self._end else self._instant(*found)
+
+    def _first_open(self, after: datetime | None) -> Instant | None:
+        """The exclusions take whole days away: behind each the search goes on."""
+        for _ in range(_MAX_EXCLUDED_DAYS):
+            found = self._first(after)
+            if found is None or not found.excluded:
+                return found
+            after = self._exclusions.end_of_day(found.time)
+        raise too_costly(f"the exclusions take away more than {_MAX_EXCLUDED_DAYS} days in a row")
+
+    def _limited(self, instant: Instant | None) -> Instant | None:
+        return None if instant and self._limit and instant.time > self._limit.last else instant
+
+    def _nth(self, count: int) -> datetime:
+        """The instant of the count-th occurrence that is not excluded, or the end of time."""
+        found: datetime | None = None
+        for _ in range(count):
+            instant = self._first_open(found)
+            if instant is None:
+                return END
+            found = instant.time
+        return found or END
+
+    def _instant(self, place: int, firing: Firing) -> Instant:
+        trigger: TimeTrigger = self._union.triggers[place]
+        return Instant(
+            time=firing.time,
+            key_nominal=f"{trigger.kind}:{firing.nominal}",
+            trigger_id=self._time_ids[place],
+            params=self._time_params[place],
+            where=self.zone,
+            adjusted=firing.adjusted,
+            excluded=self._exclusions.excludes(firing.time),
+        )
+
+    def _recall(self, state: Mapping[str, Any]) -> None:
+        for name, end in self._counted:
+            end.recall(state.get(name))
+
+    def _kept(self) -> dict[str, Any]:
+        """Where each COUNT ends, and max_occurrences."""
+        return {name: end.kept for name, end in self._counted}
+
+    def _count_ends(self) -> Iterator[tuple[str, CountEnd]]:
+        for trigger_id, trigger in zip(self._time_ids, self._union.triggers, strict=True):
+            if isinstance(trigger, RRuleTrigger) and trigger.count_end:
+                yield trigger_id, trigger.count_end
+        if self._limit:
+            yield _LIMIT, self._limit
+
+
+@lru_cache(maxsize=16_384)  # some 3 KB each
+def _compiled(text: str) -> CompiledSchedule:
+    return CompiledSchedule(json.loads(text))
+
+
+def span(text: str | None) -> timedelta | None:
+    """A duration in its JSON form, such as `90s`; None where there is none."""
+    if not text:
+        return None
+    duration = Duration()
+    duration.FromJsonString(text)
+    return duration.ToTimedelta()
+
+
+def _names_a_zone(schedule: Mapping[str, Any]) -> bool:
+    """Whether zone data may have a part in its instants."""
+    if schedule.get("time_zone") not in (None, "", _UTC):
+        return True
+    return any(
+        "TZID" in part.get("rrule", "") for name in ("triggers", "exclusions") for part in schedule.get(name, ())
+    )
+
+
+def _subscription(trigger: Mapping[str, Any]) -> EventSubscription:
+    event = trigger["event"]
+    return EventSubscription(str(trigger["id"]), event["topic"], event.get("when", ""), trigger.get("params"))
+
+
+def _time(text: str | None, default: datetime) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else default

@@ -1,0 +1,150 @@
+"""Reads the text of an rrule trigger: an RRULE value, or the lines DTSTART, RRULE, RDATE, EXDATE.
+
+Source: RFC 5545 §3.1 (content lines), §3.8.2.4, §3.8.5.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
+
+from ordinaut.v1.error_pb2 import ErrorReason
+from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
+from scheduler.triggers.localtime.zone import zone
+from scheduler.triggers.problem import ScheduleError
+from scheduler.triggers.rrule.parse import Rule, invalid_rrule, parse_date_time, parse_rule
+from scheduler.triggers.trigger import stamp
+
+MAX_TEXT = 65_536
+MAX_DATES = 1_000
+_FOLD = re.compile(r"\r?\n[ \t]")
+_PROPERTIES = ("DTSTART", "RRULE", "RDATE", "EXDATE")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDate:
+    """One RDATE or EXDATE: naive in `where`, or in the schedule's zone when that is None; aware when written in UTC."""
+
+    at: date | datetime
+    where: str | None
+
+
+@dataclass(slots=True)
+class CalendarText:
+    """The parts of the text. `zone_name` is the one that DTSTART itself names; `start` is local to it."""
+
+    rule: Rule | None = None
+    start: datetime | None = None
+    zone_name: str | None = None
+    added: list[ListedDate] = field(default_factory=list)
+    excluded: list[ListedDate] = field(default_factory=list)
+
+
+def parse_calendar_text(text: str) -> CalendarText:
+    """The parts of an rrule trigger's text.
+
+    Raises:
+        ScheduleError: INVALID_RRULE or UNKNOWN_TIMEZONE.
+    """
+    if len(text) > MAX_TEXT:
+        raise invalid_rrule(f"the rule has {len(text)} characters; at most {MAX_TEXT}")
+    found = CalendarText()
+    for name, params, value in _lines(text):
+        _READERS[name](found, params, value)
+    if found.rule is None and not (found.start and found.added):
+        raise invalid_rrule("RRULE is missing; for a single time use `once`")
+    return found
+
+
+def with_start(text: str, start: datetime, where: ZoneInfo) -> str:
+    """The text with its DTSTART line written in; `start` is naive local time in whole seconds."""
+    line = f"DTSTART:{stamp(start)}Z" if where.key == "UTC" else f"DTSTART;TZID={where.key}:{stamp(start)}"
+    lines = [f"{name}{params}:{value}" for name, params, value in _raw_lines(text)]
+    return "\n".join([line, *lines])
+
+
+def _raw_lines(text: str) -> Iterator[tuple[str, str, str]]:
+    for line in _FOLD.sub("", text.strip()).splitlines():
+        if not line.strip():
+            continue
+        head, colon, value = line.strip().partition(":")
+        if not colon:
+            head, value = "RRULE", line.strip()
+        name, semicolon, params = head.partition(";")
+        yield name.strip().upper(), semicolon + params, value.strip()
+
+
+def _lines(text: str) -> Iterator[tuple[str, dict[str, str], str]]:
+    seen: set[str] = set()
+    for name, raw, value in _raw_lines(text):
+        if name not in _PROPERTIES:
+            raise invalid_rrule(f'"{name[:40]}" is not accepted here; expected {", ".join(_PROPERTIES)}')
+        if name in seen and name in ("DTSTART", "RRULE"):
+            raise invalid_rrule(f"{name} stands twice")
+        seen.add(name)
+        yield name, _params(name, raw), value
+
+
+def _params(name: str, raw: str) -> dict[str, str]:
+    params: dict[str, str] = {}
+    for param in raw.split(";")[1:]:
+        key, equals, value = param.partition("=")
+        key = key.strip().upper()
+        if not equals or key not in ("TZID", "VALUE") or name == "RRULE" or key in params:
+            raise invalid_rrule(f'"{param[:40]}" is not a parameter of {name}')
+        params[key] = value.strip().strip('"')
+    if params.get("VALUE", "DATE-TIME").upper() not in ("DATE", "DATE-TIME"):
+        raise invalid_rrule(f"VALUE of {name} is DATE or DATE-TIME")
+    return params
+
+
+def _read_rule(found: CalendarText, _params: dict[str, str], value: str) -> None:
+    found.rule = parse_rule(value)
+
+
+def _read_start(found: CalendarText, params: dict[str, str], value: str) -> None:
+    start = _moment("DTSTART", value, params)
+    if not isinstance(start, datetime):
+        start = datetime.combine(start, time())
+    if start.tzinfo is not None:
+        found.zone_name = "UTC"
+    elif "TZID" in params:
+        found.zone_name = zone(params["TZID"]).key
+    found.start = start.replace(tzinfo=None)
+
+
+def _moment(name: str, value: str, params: dict[str, str]) -> date | datetime:
+    moment = parse_date_time(value)
+    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+        raise invalid_rrule(f"{name} lies in {moment.year}; expected {FIRST_YEAR} to {LAST_YEAR - 1}")
+    if isinstance(moment, datetime) and moment.tzinfo is not None and "TZID" in params:
+        raise ScheduleError(
+            ErrorReason.TIMEZONE_CONFLICT, f"{name} is written in UTC (Z) and names the zone {params['TZID'][:64]}"
+        )
+    return moment
+
+
+def _listed(name: str, params: dict[str, str], value: str) -> list[ListedDate]:
+    where = zone(params["TZID"]).key if "TZID" in params else None
+    return [ListedDate(_moment(name, text.strip(), params), where) for text in value.split(",")]
+
+
+def _read_added(found: CalendarText, params: dict[str, str], value: str) -> None:
+    found.added.extend(_listed("RDATE", params, value))
+    _check_number("RDATE", found.added)
+    if any(not isinstance(listed.at, datetime) for listed in found.added):
+        raise invalid_rrule("an RDATE needs a time of day, such as 20260131T090000")
+
+
+def _read_excluded(found: CalendarText, params: dict[str, str], value: str) -> None:
+    found.excluded.extend(_listed("EXDATE", params, value))
+    _check_number("EXDATE", found.excluded)
+
+
+def _check_number(name: str, listed: list[ListedDate]) -> None:
+    if len(listed) > MAX_DATES:
+        raise invalid_rrule(f"{len(listed)} {name} values; at most {MAX_DATES}")
+
+
+_READERS = {"DTSTART": _read_start, "RRULE": _read_rule, "RDATE": _read_added, "EXDATE": _read_excluded}

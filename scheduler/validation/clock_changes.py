@@ -1,0 +1,102 @@
+"""What the clock changes of the coming year do to a schedule, in sentences."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from ordinaut.v1.schedule_pb2 import Schedule
+from scheduler.schedules.schedule import CompiledSchedule, Instant
+from scheduler.triggers.localtime.zone import local_time, resolve, zone
+
+_DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+_AROUND = timedelta(hours=3)
+_DAYS_AHEAD = 366
+_MOST = 8  # of denser schedules nobody asks where one occurrence went
+
+
+def coming_changes(schedule: Schedule, plan: CompiledSchedule, since: datetime) -> Iterator[str]:
+    """One sentence for each change that moves an occurrence or repeats its time; of each kind the first.
+
+    Raises:
+        ScheduleError: SCHEDULE_TOO_COSTLY.
+    """
+    seen: set[str] = set()
+    for change, shift in _changes(plan.zone.key, since.toordinal()):
+        for kind, text in (*_moved(plan, change), *_drifting(schedule, plan, change, shift)):
+            if kind not in seen:
+                seen.add(kind)
+                yield text
+
+
+@lru_cache(maxsize=1024)
+def _changes(name: str, day: int) -> tuple[tuple[datetime, timedelta], ...]:
+    """When clocks are set in the year that begins on that day (UTC), and by how much."""
+    where = zone(name)
+    midnights = [datetime.combine(date.fromordinal(day + number), time(), UTC) for number in range(_DAYS_AHEAD)]
+    offsets = [_offset(where, midnight) for midnight in midnights]
+    return tuple(
+        (_found(where, midnight, before), after - before)
+        for midnight, before, after in zip(midnights, offsets, offsets[1:], strict=False)
+        if before != after
+    )
+
+
+def _found(where: ZoneInfo, low: datetime, before: timedelta) -> datetime:
+    """The change in the day behind `low`, until which clocks show `before`."""
+    high = low + _DAY
+    while high - low > _SECOND:
+        middle = low + (high - low) // 2
+        if _offset(where, middle) == before:
+            low = middle
+        else:
+            high = middle
+    return high.replace(microsecond=0)
+
+
+def _offset(where: ZoneInfo, instant: datetime) -> timedelta:
+    return local_time(instant, where).replace(fold=0) - instant.replace(tzinfo=None)
+
+
+def _moved(plan: CompiledSchedule, change: datetime) -> Iterator[tuple[str, str]]:
+    instants = list(_instants(plan, change))
+    if len(instants) > _MOST:
+        return
+    for instant in instants:
+        shown = local_time(instant.time, plan.zone)
+        day, nominal = instant.nominal_local.split("T")
+        if instant.adjusted:
+            yield "gap", f"on {day} clocks skip {nominal[:5]}: it runs at {shown:%H:%M}"
+        elif instant.key_nominal.startswith(("cron:", "rrule:")) and not _repeats(instants, instant):
+            found = resolve(shown.replace(fold=0), plan.zone)
+            if found.repeated and not instant.key_nominal.endswith("Z"):
+                place = "second" if shown.fold else "first"
+                yield "overlap", f"on {day} clocks show {nominal[:5]} twice: it runs at the {place}"
+
+
+def _repeats(instants: list[Instant], instant: Instant) -> bool:
+    """The other pass is an occurrence as well."""
+    key = instant.key_nominal.removesuffix("~2")
+    return sum(other.key_nominal.removesuffix("~2") == key for other in instants) > 1
+
+
+def _instants(plan: CompiledSchedule, change: datetime) -> Iterator[Instant]:
+    instant, state = plan.next_open(change - _AROUND)
+    for _ in range(_MOST + 1):
+        if instant is None or instant.time > change + _AROUND:
+            return
+        yield instant
+        instant, state = plan.next_open(instant.time, state)
+
+
+def _drifting(
+    schedule: Schedule, plan: CompiledSchedule, change: datetime, shift: timedelta
+) -> Iterator[tuple[str, str]]:
+    """Intervals count elapsed time: their local times move with the clock."""
+    day = local_time(change, plan.zone).date()
+    for index, trigger in enumerate(schedule.triggers):
+        length = trigger.interval.seconds
+        if trigger.WhichOneof("kind") == "interval" and int(shift.total_seconds()) % length:
+            by = "an hour" if abs(shift) == timedelta(hours=1) else str(abs(shift))
+            yield f"interval {index}", f"triggers[{index}]: its local time moves by {by} on {day}"

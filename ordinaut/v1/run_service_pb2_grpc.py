@@ -6,7 +6,7 @@ import warnings
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import run_service_pb2 as ordinaut_dot_v1_dot_run__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -26,7 +26,7 @@ if _version_not_supported:
     )
 
 
-class RunServiceStub:
+class RunServiceStub(object):
     """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
@@ -79,7 +79,7 @@ class RunServiceStub:
                 _registered_method=True)
 
 
-class RunServiceServicer:
+class RunServiceServicer(object):
     """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
@@ -211,7 +211,7 @@ def add_RunServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class RunService:
+class RunService(object):
     """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """

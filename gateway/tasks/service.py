@@ -76,6 +76,7 @@ from ordinaut.v1.task_service_pb2_grpc import TaskServiceServicer
 
 WRITE = "tasks:write"
 READ = "tasks:read"
+START = "tasks:run"
 
 
 class Tasks(TaskServiceServicer):
@@ -220,7 +221,7 @@ class Tasks(TaskServiceServicer):
     async def RunTask(self, request: RunTaskRequest, context: Context) -> Run:
         """Queues a run beside the schedule."""
         caller, name = current_caller(), task_id(request.name)
-        caller.require(WRITE, name)
+        caller.require(START, name)
         return await self._start.start(request, caller, name)
 
     async def SkipOccurrence(self, request: SkipOccurrenceRequest, context: Context) -> Occurrence:

@@ -28,7 +28,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ordinaut/v1/mock.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x15ordinaut/v1/run.proto\"\x9d\x02\n\x04Mock\x12\x18\n\x04step\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x04step\x12\x18\n\x04tool\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04tool\x12 \n\x08\x61ttempts\x18\x03 \x03(\x05\x42\x04\xe2\x41\x01\x01R\x08\x61ttempts\x12\x1a\n\x05times\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x05times\x12\x30\n\x06output\x18\x05 \x01(\x0b\x32\x16.google.protobuf.ValueH\x00R\x06output\x12*\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.ordinaut.v1.ErrorH\x00R\x05\x65rror\x12;\n\x08\x64uration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x08\x64urationB\x08\n\x06\x61nswerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ordinaut/v1/mock.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x15ordinaut/v1/run.proto\"\xa0\x02\n\x04Mock\x12\x18\n\x04step\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x04step\x12\x18\n\x04tool\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04tool\x12 \n\x08\x61ttempts\x18\x03 \x03(\x05\x42\x04\xe2\x41\x01\x01R\x08\x61ttempts\x12\x1a\n\x05times\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x05times\x12\x30\n\x06output\x18\x05 \x01(\x0b\x32\x16.google.protobuf.ValueH\x00R\x06output\x12-\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x15.ordinaut.v1.RunErrorH\x00R\x05\x65rror\x12;\n\x08\x64uration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x08\x64urationB\x08\n\x06\x61nswerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,5 +46,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MOCK'].fields_by_name['duration']._loaded_options = None
   _globals['_MOCK'].fields_by_name['duration']._serialized_options = b'\342A\001\001'
   _globals['_MOCK']._serialized_start=158
-  _globals['_MOCK']._serialized_end=443
+  _globals['_MOCK']._serialized_end=446
 # @@protoc_insertion_point(module_scope)

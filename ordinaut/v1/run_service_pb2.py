@@ -34,9 +34,10 @@ from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 from ordinaut.v1 import replay_pb2 as ordinaut_dot_v1_dot_replay__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
+from ordinaut.v1 import view_pb2 as ordinaut_dot_v1_dot_view__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dordinaut/v1/run_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agoogle/type/interval.proto\x1a\x17ordinaut/v1/event.proto\x1a\x16ordinaut/v1/mock.proto\x1a\x19ordinaut/v1/options.proto\x1a\x18ordinaut/v1/replay.proto\x1a\x15ordinaut/v1/run.proto\x1a\x16ordinaut/v1/task.proto\"\xa7\x02\n\x10\x43reateRunRequest\x12\x39\n\x08pipeline\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02R\x08pipeline\x12\x35\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12;\n\nrun_policy\x18\x03 \x01(\x0b\x32\x16.ordinaut.v1.RunPolicyB\x04\xe2\x41\x01\x01R\trunPolicy\x12?\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12#\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"Y\n\rGetRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12.\n\x04view\x18\x02 \x01(\x0e\x32\x14.ordinaut.v1.RunViewB\x04\xe2\x41\x01\x01R\x04view\"\xe8\x01\n\x0fListRunsRequest\x12\x18\n\x04task\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x04task\x12\x34\n\x06states\x18\x02 \x03(\x0e\x32\x16.ordinaut.v1.Run.StateB\x04\xe2\x41\x01\x01R\x06states\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"`\n\x10ListRunsResponse\x12$\n\x04runs\x18\x01 \x03(\x0b\x32\x10.ordinaut.v1.RunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n\x0fWatchRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"6\n\x10WatchRunResponse\x12\"\n\x03run\x18\x01 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\"o\n\x10\x43\x61ncelRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"P\n\x0fRetryRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\xf4\x03\n\x12SimulateRunRequest\x12\x39\n\x08pipeline\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x08pipeline\x12\x18\n\x04task\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04task\x12\x35\n\x06params\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12.\n\x05\x65vent\x18\x04 \x01(\x0b\x32\x12.ordinaut.v1.EventB\x04\xe2\x41\x01\x01R\x05\x65vent\x12\x37\n\x08interval\x18\x05 \x01(\x0b\x32\x15.google.type.IntervalB\x04\xe2\x41\x01\x01R\x08interval\x12;\n\nrun_policy\x18\x06 \x01(\x0b\x32\x16.ordinaut.v1.RunPolicyB\x04\xe2\x41\x01\x01R\trunPolicy\x12-\n\x05mocks\x18\x07 \x03(\x0b\x32\x11.ordinaut.v1.MockB\x04\xe2\x41\x01\x01R\x05mocks\x12\"\n\trecording\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01R\trecording\x12\x18\n\x04seed\x18\t \x01(\x05\x42\x04\xe2\x41\x01\x01R\x04seed\x12?\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\"k\n\x13SimulateRunResponse\x12\"\n\x03run\x18\x01 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\x12\x14\n\x05\x64rawn\x18\x02 \x03(\tR\x05\x64rawn\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"\xc5\x01\n\x10ReplayRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x39\n\x08pipeline\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x08pipeline\x12-\n\x0fpresent_version\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0epresentVersion\x12-\n\x05mocks\x18\x04 \x03(\x0b\x32\x11.ordinaut.v1.MockB\x04\xe2\x41\x01\x01R\x05mocks\"\x91\x02\n\x11ReplayRunResponse\x12\x12\n\x04same\x18\x01 \x01(\x08R\x04same\x12\x31\n\x05steps\x18\x02 \x03(\x0b\x32\x1b.ordinaut.v1.StepComparisonR\x05steps\x12\x35\n\x03\x65nd\x18\x03 \x01(\x0e\x32#.ordinaut.v1.StepComparison.OutcomeR\x03\x65nd\x12>\n\x0e\x65nd_difference\x18\x04 \x03(\x0b\x32\x17.google.protobuf.StructR\rendDifference\x12\"\n\x03run\x18\x05 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\x12\x1a\n\x08warnings\x18\x06 \x03(\tR\x08warnings*8\n\x07RunView\x12\x18\n\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\x32\xd2\x07\n\nRunService\x12q\n\tCreateRun\x12\x1d.ordinaut.v1.CreateRunRequest\x1a\x10.ordinaut.v1.Run\"3\xda\x41\x0fpipeline,params\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\r\"\x08/v1/runs:\x01*\x12\x65\n\x06GetRun\x12\x1a.ordinaut.v1.GetRunRequest\x1a\x10.ordinaut.v1.Run\"-\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/{name=runs/*}\x12\x66\n\x08ListRuns\x12\x1c.ordinaut.v1.ListRunsRequest\x1a\x1d.ordinaut.v1.ListRunsResponse\"\x1d\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12~\n\x08WatchRun\x12\x1c.ordinaut.v1.WatchRunRequest\x1a\x1d.ordinaut.v1.WatchRunResponse\"3\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=runs/*}:watch0\x01\x12v\n\tCancelRun\x12\x1d.ordinaut.v1.CancelRunRequest\x1a\x10.ordinaut.v1.Run\"8\xda\x41\x04name\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=runs/*}:cancel:\x01*\x12s\n\x08RetryRun\x12\x1c.ordinaut.v1.RetryRunRequest\x1a\x10.ordinaut.v1.Run\"7\xda\x41\x04name\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/{name=runs/*}:retry:\x01*\x12\x8e\x01\n\x0bSimulateRun\x12\x1f.ordinaut.v1.SimulateRunRequest\x1a .ordinaut.v1.SimulateRunResponse\"<\xda\x41\x0fpipeline,params\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x16\"\x11/v1/runs:simulate:\x01*\x12\x83\x01\n\tReplayRun\x12\x1d.ordinaut.v1.ReplayRunRequest\x1a\x1e.ordinaut.v1.ReplayRunResponse\"7\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=runs/*}:replay:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dordinaut/v1/run_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agoogle/type/interval.proto\x1a\x17ordinaut/v1/event.proto\x1a\x16ordinaut/v1/mock.proto\x1a\x19ordinaut/v1/options.proto\x1a\x18ordinaut/v1/replay.proto\x1a\x15ordinaut/v1/run.proto\x1a\x16ordinaut/v1/task.proto\x1a\x16ordinaut/v1/view.proto\"\xa7\x02\n\x10\x43reateRunRequest\x12\x39\n\x08pipeline\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02R\x08pipeline\x12\x35\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12;\n\nrun_policy\x18\x03 \x01(\x0b\x32\x16.ordinaut.v1.RunPolicyB\x04\xe2\x41\x01\x01R\trunPolicy\x12?\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\x12#\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"V\n\rGetRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12+\n\x04view\x18\x02 \x01(\x0e\x32\x11.ordinaut.v1.ViewB\x04\xe2\x41\x01\x01R\x04view\"\xa8\x01\n\x13ListRunStepsRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12+\n\x04view\x18\x04 \x01(\x0e\x32\x11.ordinaut.v1.ViewB\x04\xe2\x41\x01\x01R\x04view\"j\n\x14ListRunStepsResponse\x12*\n\x05steps\x18\x01 \x03(\x0b\x32\x14.ordinaut.v1.StepRunR\x05steps\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe8\x01\n\x0fListRunsRequest\x12\x18\n\x04task\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01R\x04task\x12\x34\n\x06states\x18\x02 \x03(\x0e\x32\x16.ordinaut.v1.Run.StateB\x04\xe2\x41\x01\x01R\x06states\x12!\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"`\n\x10ListRunsResponse\x12$\n\x04runs\x18\x01 \x03(\x0b\x32\x10.ordinaut.v1.RunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"X\n\x0fWatchRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12+\n\x04view\x18\x02 \x01(\x0e\x32\x11.ordinaut.v1.ViewB\x04\xe2\x41\x01\x01R\x04view\"b\n\x10WatchRunResponse\x12\"\n\x03run\x18\x01 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\x12*\n\x05steps\x18\x02 \x03(\x0b\x32\x14.ordinaut.v1.StepRunR\x05steps\"o\n\x10\x43\x61ncelRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"P\n\x0fRetryRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\xf4\x03\n\x12SimulateRunRequest\x12\x39\n\x08pipeline\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x08pipeline\x12\x18\n\x04task\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04task\x12\x35\n\x06params\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x06params\x12.\n\x05\x65vent\x18\x04 \x01(\x0b\x32\x12.ordinaut.v1.EventB\x04\xe2\x41\x01\x01R\x05\x65vent\x12\x37\n\x08interval\x18\x05 \x01(\x0b\x32\x15.google.type.IntervalB\x04\xe2\x41\x01\x01R\x08interval\x12;\n\nrun_policy\x18\x06 \x01(\x0b\x32\x16.ordinaut.v1.RunPolicyB\x04\xe2\x41\x01\x01R\trunPolicy\x12-\n\x05mocks\x18\x07 \x03(\x0b\x32\x11.ordinaut.v1.MockB\x04\xe2\x41\x01\x01R\x05mocks\x12\"\n\trecording\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01R\trecording\x12\x18\n\x04seed\x18\t \x01(\x05\x42\x04\xe2\x41\x01\x01R\x04seed\x12?\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\tstartTime\"k\n\x13SimulateRunResponse\x12\"\n\x03run\x18\x01 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\x12\x14\n\x05\x64rawn\x18\x02 \x03(\tR\x05\x64rawn\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"\xc5\x01\n\x10ReplayRunRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x39\n\x08pipeline\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x08pipeline\x12-\n\x0fpresent_version\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0epresentVersion\x12-\n\x05mocks\x18\x04 \x03(\x0b\x32\x11.ordinaut.v1.MockB\x04\xe2\x41\x01\x01R\x05mocks\"\x91\x02\n\x11ReplayRunResponse\x12\x12\n\x04same\x18\x01 \x01(\x08R\x04same\x12\x31\n\x05steps\x18\x02 \x03(\x0b\x32\x1b.ordinaut.v1.StepComparisonR\x05steps\x12\x35\n\x03\x65nd\x18\x03 \x01(\x0e\x32#.ordinaut.v1.StepComparison.OutcomeR\x03\x65nd\x12>\n\x0e\x65nd_difference\x18\x04 \x03(\x0b\x32\x17.google.protobuf.StructR\rendDifference\x12\"\n\x03run\x18\x05 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\x12\x1a\n\x08warnings\x18\x06 \x03(\tR\x08warnings2\xe1\x08\n\nRunService\x12q\n\tCreateRun\x12\x1d.ordinaut.v1.CreateRunRequest\x1a\x10.ordinaut.v1.Run\"3\xda\x41\x0fpipeline,params\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\r\"\x08/v1/runs:\x01*\x12\x65\n\x06GetRun\x12\x1a.ordinaut.v1.GetRunRequest\x1a\x10.ordinaut.v1.Run\"-\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/{name=runs/*}\x12\x8c\x01\n\x0cListRunSteps\x12 .ordinaut.v1.ListRunStepsRequest\x1a!.ordinaut.v1.ListRunStepsResponse\"7\xda\x41\x06parent\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{parent=runs/*}/steps\x12\x66\n\x08ListRuns\x12\x1c.ordinaut.v1.ListRunsRequest\x1a\x1d.ordinaut.v1.ListRunsResponse\"\x1d\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12~\n\x08WatchRun\x12\x1c.ordinaut.v1.WatchRunRequest\x1a\x1d.ordinaut.v1.WatchRunResponse\"3\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=runs/*}:watch0\x01\x12v\n\tCancelRun\x12\x1d.ordinaut.v1.CancelRunRequest\x1a\x10.ordinaut.v1.Run\"8\xda\x41\x04name\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=runs/*}:cancel:\x01*\x12s\n\x08RetryRun\x12\x1c.ordinaut.v1.RetryRunRequest\x1a\x10.ordinaut.v1.Run\"7\xda\x41\x04name\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/{name=runs/*}:retry:\x01*\x12\x8e\x01\n\x0bSimulateRun\x12\x1f.ordinaut.v1.SimulateRunRequest\x1a .ordinaut.v1.SimulateRunResponse\"<\xda\x41\x0fpipeline,params\x8a\xb5\x18\nruns:write\x82\xd3\xe4\x93\x02\x16\"\x11/v1/runs:simulate:\x01*\x12\x83\x01\n\tReplayRun\x12\x1d.ordinaut.v1.ReplayRunRequest\x1a\x1e.ordinaut.v1.ReplayRunResponse\"7\xda\x41\x04name\x8a\xb5\x18\truns:read\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=runs/*}:replay:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,6 +58,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRUNREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_GETRUNREQUEST'].fields_by_name['view']._loaded_options = None
   _globals['_GETRUNREQUEST'].fields_by_name['view']._serialized_options = b'\342A\001\001'
+  _globals['_LISTRUNSTEPSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTRUNSTEPSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
+  _globals['_LISTRUNSTEPSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTRUNSTEPSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTRUNSTEPSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTRUNSTEPSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTRUNSTEPSREQUEST'].fields_by_name['view']._loaded_options = None
+  _globals['_LISTRUNSTEPSREQUEST'].fields_by_name['view']._serialized_options = b'\342A\001\001'
   _globals['_LISTRUNSREQUEST'].fields_by_name['task']._loaded_options = None
   _globals['_LISTRUNSREQUEST'].fields_by_name['task']._serialized_options = b'\342A\001\001'
   _globals['_LISTRUNSREQUEST'].fields_by_name['states']._loaded_options = None
@@ -71,6 +80,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRUNSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_WATCHRUNREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_WATCHRUNREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_WATCHRUNREQUEST'].fields_by_name['view']._loaded_options = None
+  _globals['_WATCHRUNREQUEST'].fields_by_name['view']._serialized_options = b'\342A\001\001'
   _globals['_CANCELRUNREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CANCELRUNREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_CANCELRUNREQUEST'].fields_by_name['reason']._loaded_options = None
@@ -113,6 +124,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['CreateRun']._serialized_options = b'\332A\017pipeline,params\212\265\030\nruns:write\202\323\344\223\002\r\"\010/v1/runs:\001*'
   _globals['_RUNSERVICE'].methods_by_name['GetRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['GetRun']._serialized_options = b'\332A\004name\212\265\030\truns:read\202\323\344\223\002\023\022\021/v1/{name=runs/*}'
+  _globals['_RUNSERVICE'].methods_by_name['ListRunSteps']._loaded_options = None
+  _globals['_RUNSERVICE'].methods_by_name['ListRunSteps']._serialized_options = b'\332A\006parent\212\265\030\truns:read\202\323\344\223\002\033\022\031/v1/{parent=runs/*}/steps'
   _globals['_RUNSERVICE'].methods_by_name['ListRuns']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['ListRuns']._serialized_options = b'\212\265\030\truns:read\202\323\344\223\002\n\022\010/v1/runs'
   _globals['_RUNSERVICE'].methods_by_name['WatchRun']._loaded_options = None
@@ -125,32 +138,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['SimulateRun']._serialized_options = b'\332A\017pipeline,params\212\265\030\nruns:write\202\323\344\223\002\026\"\021/v1/runs:simulate:\001*'
   _globals['_RUNSERVICE'].methods_by_name['ReplayRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['ReplayRun']._serialized_options = b'\332A\004name\212\265\030\truns:read\202\323\344\223\002\035\"\030/v1/{name=runs/*}:replay:\001*'
-  _globals['_RUNVIEW']._serialized_start=2480
-  _globals['_RUNVIEW']._serialized_end=2536
-  _globals['_CREATERUNREQUEST']._serialized_start=375
-  _globals['_CREATERUNREQUEST']._serialized_end=670
-  _globals['_GETRUNREQUEST']._serialized_start=672
-  _globals['_GETRUNREQUEST']._serialized_end=761
-  _globals['_LISTRUNSREQUEST']._serialized_start=764
-  _globals['_LISTRUNSREQUEST']._serialized_end=996
-  _globals['_LISTRUNSRESPONSE']._serialized_start=998
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1094
-  _globals['_WATCHRUNREQUEST']._serialized_start=1096
-  _globals['_WATCHRUNREQUEST']._serialized_end=1139
-  _globals['_WATCHRUNRESPONSE']._serialized_start=1141
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1195
-  _globals['_CANCELRUNREQUEST']._serialized_start=1197
-  _globals['_CANCELRUNREQUEST']._serialized_end=1308
-  _globals['_RETRYRUNREQUEST']._serialized_start=1310
-  _globals['_RETRYRUNREQUEST']._serialized_end=1390
-  _globals['_SIMULATERUNREQUEST']._serialized_start=1393
-  _globals['_SIMULATERUNREQUEST']._serialized_end=1893
-  _globals['_SIMULATERUNRESPONSE']._serialized_start=1895
-  _globals['_SIMULATERUNRESPONSE']._serialized_end=2002
-  _globals['_REPLAYRUNREQUEST']._serialized_start=2005
-  _globals['_REPLAYRUNREQUEST']._serialized_end=2202
-  _globals['_REPLAYRUNRESPONSE']._serialized_start=2205
-  _globals['_REPLAYRUNRESPONSE']._serialized_end=2478
-  _globals['_RUNSERVICE']._serialized_start=2539
-  _globals['_RUNSERVICE']._serialized_end=3517
+  _globals['_CREATERUNREQUEST']._serialized_start=399
+  _globals['_CREATERUNREQUEST']._serialized_end=694
+  _globals['_GETRUNREQUEST']._serialized_start=696
+  _globals['_GETRUNREQUEST']._serialized_end=782
+  _globals['_LISTRUNSTEPSREQUEST']._serialized_start=785
+  _globals['_LISTRUNSTEPSREQUEST']._serialized_end=953
+  _globals['_LISTRUNSTEPSRESPONSE']._serialized_start=955
+  _globals['_LISTRUNSTEPSRESPONSE']._serialized_end=1061
+  _globals['_LISTRUNSREQUEST']._serialized_start=1064
+  _globals['_LISTRUNSREQUEST']._serialized_end=1296
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1298
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1394
+  _globals['_WATCHRUNREQUEST']._serialized_start=1396
+  _globals['_WATCHRUNREQUEST']._serialized_end=1484
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1486
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1584
+  _globals['_CANCELRUNREQUEST']._serialized_start=1586
+  _globals['_CANCELRUNREQUEST']._serialized_end=1697
+  _globals['_RETRYRUNREQUEST']._serialized_start=1699
+  _globals['_RETRYRUNREQUEST']._serialized_end=1779
+  _globals['_SIMULATERUNREQUEST']._serialized_start=1782
+  _globals['_SIMULATERUNREQUEST']._serialized_end=2282
+  _globals['_SIMULATERUNRESPONSE']._serialized_start=2284
+  _globals['_SIMULATERUNRESPONSE']._serialized_end=2391
+  _globals['_REPLAYRUNREQUEST']._serialized_start=2394
+  _globals['_REPLAYRUNREQUEST']._serialized_end=2591
+  _globals['_REPLAYRUNRESPONSE']._serialized_start=2594
+  _globals['_REPLAYRUNRESPONSE']._serialized_end=2867
+  _globals['_RUNSERVICE']._serialized_start=2870
+  _globals['_RUNSERVICE']._serialized_end=3991
 # @@protoc_insertion_point(module_scope)

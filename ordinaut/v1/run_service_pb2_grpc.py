@@ -47,6 +47,11 @@ class RunServiceStub(object):
                 request_serializer=ordinaut_dot_v1_dot_run__service__pb2.GetRunRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_run__pb2.Run.FromString,
                 _registered_method=True)
+        self.ListRunSteps = channel.unary_unary(
+                '/ordinaut.v1.RunService/ListRunSteps',
+                request_serializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsResponse.FromString,
+                _registered_method=True)
         self.ListRuns = channel.unary_unary(
                 '/ordinaut.v1.RunService/ListRuns',
                 request_serializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunsRequest.SerializeToString,
@@ -101,8 +106,16 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRunSteps(self, request, context):
+        """Lists the recorded attempts of a run's steps in the order in which they were recorded, then the steps that wait.
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRuns(self, request, context):
-        """Lists runs, the newest first, without steps.
+        """Lists runs, the newest first, in view BASIC.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND for an unknown task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -172,6 +185,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.GetRun,
                     request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.GetRunRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_run__pb2.Run.SerializeToString,
+            ),
+            'ListRunSteps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRunSteps,
+                    request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsResponse.SerializeToString,
             ),
             'ListRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRuns,
@@ -260,6 +278,33 @@ class RunService(object):
             '/ordinaut.v1.RunService/GetRun',
             ordinaut_dot_v1_dot_run__service__pb2.GetRunRequest.SerializeToString,
             ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRunSteps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.RunService/ListRunSteps',
+            ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsRequest.SerializeToString,
+            ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsResponse.FromString,
             options,
             channel_credentials,
             insecure,

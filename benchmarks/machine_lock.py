@@ -44,7 +44,7 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT, 0o666)
-        os.fchmod(descriptor, 0o666)  # other users of the machine take the same lock, whatever this umask is
+        os.fchmod(descriptor, 0o666)  # other users of the machine take the same lock, with any umask
         return descriptor
 
 

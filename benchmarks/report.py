@@ -21,9 +21,9 @@ STYLES = {"goal": "green", "required": "yellow", "missed": "bold red", "": ""}
 
 
 def load_text(load: Load) -> str:
-    """The load of a part on one line."""
+    """The load average before and after a part, and the load of other processes during it."""
     others = "unknown" if load.others is None else f"{load.others:.2f}"
-    return f"load average {load.before:.2f} before, {load.after:.2f} after; other processes {others}"
+    return f"load {load.before:.2f} before, {load.after:.2f} after, {others} others"
 
 
 def table(results: Iterable[PartResult]) -> Table:
@@ -33,7 +33,7 @@ def table(results: Iterable[PartResult]) -> Table:
         report.add_column(column, justify="left" if column in {"figure", "reached"} else "right")
     for result in results:
         report.add_section()
-        report.add_row(f"[bold]{result.name}[/] {load_text(result.load)}")
+        report.add_row(f"[bold]{result.name}[/]: {load_text(result.load)}")
         for row in result.rows:
             report.add_row(*_cells(row, result.load.reportable))
         if result.failure is not None:

@@ -126,7 +126,7 @@ def test_figures_measured_on_a_busy_machine_are_marked(
     output = capsys.readouterr()
     assert ("not reportable" in output.out) is not reportable
     for stream in output:
-        assert f"load average 4.00 before, 5.00 after; other processes {load:.2f}" in stream
+        assert f"load 4.00 before, 5.00 after, {load:.2f} others" in stream
         assert f"{os.cpu_count()} cores" in stream
 
 

@@ -67,7 +67,7 @@ async def test_a_busy_process_outside_the_tree_is_other_load(
     sampler = await LoadSampler.start(idle_process, sample_seconds=0.01)
     load = await sampler.stop()
     assert load.others is not None
-    assert load.others >= 1, busy_process.pid
+    assert load.others > 1, busy_process.pid  # the sampler is outside this tree too, and counts as 1
 
 
 async def test_the_load_is_unknown_if_sampling_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,8 +140,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The call took longer than its deadline."""
     CALL_CANCELLED: _ErrorReason.ValueType  # 56
     """The caller went away."""
-    DEFECT: _ErrorReason.ValueType  # 57
-    """A defect of Ordinaut; the metadata carries the id to look for in the log."""
+    INTERNAL_ERROR: _ErrorReason.ValueType  # 57
+    """An internal error; the metadata holds the id under which the log has the details."""
     AGENT_OWNS_TASKS: _ErrorReason.ValueType  # 58
     """The agent still owns tasks; the metadata tells how many."""
     RUN_STATE: _ErrorReason.ValueType  # 59
@@ -286,8 +286,8 @@ DEADLINE: ErrorReason.ValueType  # 55
 """The call took longer than its deadline."""
 CALL_CANCELLED: ErrorReason.ValueType  # 56
 """The caller went away."""
-DEFECT: ErrorReason.ValueType  # 57
-"""A defect of Ordinaut; the metadata carries the id to look for in the log."""
+INTERNAL_ERROR: ErrorReason.ValueType  # 57
+"""An internal error; the metadata holds the id under which the log has the details."""
 AGENT_OWNS_TASKS: ErrorReason.ValueType  # 58
 """The agent still owns tasks; the metadata tells how many."""
 RUN_STATE: ErrorReason.ValueType  # 59

@@ -39,7 +39,7 @@ class OccurrenceExplanation(_message.Message):
         """Never sent."""
         NOTHING_DUE: OccurrenceExplanation._Verdict.ValueType  # 1
         """The schedule has no such moment."""
-        TO_COME: OccurrenceExplanation._Verdict.ValueType  # 2
+        UPCOMING: OccurrenceExplanation._Verdict.ValueType  # 2
         """It lies ahead."""
         LATE: OccurrenceExplanation._Verdict.ValueType  # 3
         """It was due, and nothing has become of it yet."""
@@ -59,7 +59,7 @@ class OccurrenceExplanation(_message.Message):
     """Never sent."""
     NOTHING_DUE: OccurrenceExplanation.Verdict.ValueType  # 1
     """The schedule has no such moment."""
-    TO_COME: OccurrenceExplanation.Verdict.ValueType  # 2
+    UPCOMING: OccurrenceExplanation.Verdict.ValueType  # 2
     """It lies ahead."""
     LATE: OccurrenceExplanation.Verdict.ValueType  # 3
     """It was due, and nothing has become of it yet."""
@@ -162,7 +162,7 @@ class Hindrance(_message.Message):
         """Nothing is ahead of it, and workers have no room for it yet."""
         OTHER_SCHEDULE: Hindrance._Kind.ValueType  # 10
         """The task did not exist yet, or its schedule was another one."""
-        TURN: Hindrance._Kind.ValueType  # 11
+        BUFFERED_RUN: Hindrance._Kind.ValueType  # 11
         """Another run of the task has its turn first."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
@@ -190,7 +190,7 @@ class Hindrance(_message.Message):
     """Nothing is ahead of it, and workers have no room for it yet."""
     OTHER_SCHEDULE: Hindrance.Kind.ValueType  # 10
     """The task did not exist yet, or its schedule was another one."""
-    TURN: Hindrance.Kind.ValueType  # 11
+    BUFFERED_RUN: Hindrance.Kind.ValueType  # 11
     """Another run of the task has its turn first."""
 
     KIND_FIELD_NUMBER: _builtins.int

@@ -44,7 +44,7 @@ class StepComparison(_message.Message):
         """Reached by the replay, and not recorded: mocks answered it, or nobody had to."""
         UNANSWERED: StepComparison._Outcome.ValueType  # 5
         """Reached by the replay, and nothing tells what came of it; `difference` shows its input."""
-        TAKEN: StepComparison._Outcome.ValueType  # 6
+        COPIED: StepComparison._Outcome.ValueType  # 6
         """Taken over from the run that this one retries, by both."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
@@ -62,7 +62,7 @@ class StepComparison(_message.Message):
     """Reached by the replay, and not recorded: mocks answered it, or nobody had to."""
     UNANSWERED: StepComparison.Outcome.ValueType  # 5
     """Reached by the replay, and nothing tells what came of it; `difference` shows its input."""
-    TAKEN: StepComparison.Outcome.ValueType  # 6
+    COPIED: StepComparison.Outcome.ValueType  # 6
     """Taken over from the run that this one retries, by both."""
 
     PATH_FIELD_NUMBER: _builtins.int

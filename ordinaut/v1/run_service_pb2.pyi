@@ -428,7 +428,7 @@ class SimulateRunResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_FIELD_NUMBER: _builtins.int
-    DRAWN_FIELD_NUMBER: _builtins.int
+    GENERATED_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def run(self) -> _run_pb2.Run:
@@ -437,7 +437,7 @@ class SimulateRunResponse(_message.Message):
         """
 
     @_builtins.property
-    def drawn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+    def generated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Paths of the steps whose outputs were made up."""
 
     @_builtins.property
@@ -448,12 +448,12 @@ class SimulateRunResponse(_message.Message):
         self,
         *,
         run: _run_pb2.Run | None = ...,
-        drawn: _abc.Iterable[_builtins.str] | None = ...,
+        generated: _abc.Iterable[_builtins.str] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drawn", b"drawn", "run", b"run", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generated", b"generated", "run", b"run", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

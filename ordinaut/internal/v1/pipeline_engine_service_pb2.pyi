@@ -942,7 +942,7 @@ class SimulateRunResponse(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     UNANSWERED_FIELD_NUMBER: _builtins.int
-    DRAWN_FIELD_NUMBER: _builtins.int
+    GENERATED_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     END_US_FIELD_NUMBER: _builtins.int
     CLAIMS_FIELD_NUMBER: _builtins.int
@@ -966,7 +966,7 @@ class SimulateRunResponse(_message.Message):
         """Attempts that nothing answered, in state RUNNING, and waits that nothing ended, in state WAITING."""
 
     @_builtins.property
-    def drawn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+    def generated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Paths of the steps whose outputs were made up."""
 
     @_builtins.property
@@ -985,7 +985,7 @@ class SimulateRunResponse(_message.Message):
         error: _builtins.bytes = ...,
         steps: _abc.Iterable[Global___JournalEntry] | None = ...,
         unanswered: _abc.Iterable[Global___JournalEntry] | None = ...,
-        drawn: _abc.Iterable[_builtins.str] | None = ...,
+        generated: _abc.Iterable[_builtins.str] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         end_us: _builtins.int = ...,
         claims: _builtins.int = ...,
@@ -993,7 +993,7 @@ class SimulateRunResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claims", b"claims", "drawn", b"drawn", "end_us", b"end_us", "error", b"error", "output", b"output", "state", b"state", "steps", b"steps", "unanswered", b"unanswered", "waits", b"waits", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claims", b"claims", "end_us", b"end_us", "error", b"error", "generated", b"generated", "output", b"output", "state", b"state", "steps", b"steps", "unanswered", b"unanswered", "waits", b"waits", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

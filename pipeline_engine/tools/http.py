@@ -71,7 +71,7 @@ class HttpTools:
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             outcome = failure_of(failure)
         except Exception as defect:  # noqa: BLE001 - whose text and traceback could hold a secret
-            outcome = Failure(TOOL_ERROR, f"a defect of Ordinaut: {type(defect).__name__}", unclear=True)
+            outcome = Failure(TOOL_ERROR, f"internal error: {type(defect).__name__}", unclear=True)
         return opened.mask.outcome(outcome)
 
     async def _send(

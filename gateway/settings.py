@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from ordinaut.limits import MAX_LIVE_RUNS
 from ordinaut.settings import StoreSettings
 
 
@@ -15,7 +16,9 @@ class GatewaySettings(StoreSettings):
     engine_addresses: str = Field("127.0.0.1:50053", description="comma list; asked in turn")
 
     live_runs_max: int = Field(
-        5_000, ge=1, description="how many live runs of one task, or of one agent without a task, callers can pile up"
+        MAX_LIVE_RUNS,
+        ge=1,
+        description="live runs of one task, or of one agent without a task",
     )
 
     @property

@@ -1,8 +1,13 @@
 """Time as an argument: what the processes measure by, so that tests and simulations can turn it."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Origin of every instant that is transmitted as microseconds."""
+TICK = timedelta(microseconds=1)
+"""Resolution of every stored instant."""
 
 
 class Clock(Protocol):

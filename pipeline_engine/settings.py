@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from ordinaut.settings import Settings
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.tools.egress import parse_rules
 
 
@@ -17,7 +17,10 @@ class EngineSettings(Settings):
     engine_credit: int = Field(1000, ge=1, le=10_000, description="runs that one stream may have here at once")
     engine_connections: int = Field(512, ge=1, le=10_000, description="connections to tools at once")
     run_outputs_max_bytes: int = Field(
-        OUTPUTS_MAX_BYTES, ge=1024 * 1024, le=OUTPUTS_MAX_BYTES, description="of all steps of one run, as JSON"
+        MAX_STEP_OUTPUTS_BYTES,
+        ge=1024 * 1024,
+        le=MAX_STEP_OUTPUTS_BYTES,
+        description="of all steps of one run, as JSON",
     )
     egress_allow: str = Field("", description="non-public addresses open to tools: `CIDR[:port|:first-last]`, commas")
     egress_deny: str = Field("", description="addresses closed to tools in any case, in the same form")

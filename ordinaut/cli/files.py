@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ordinaut.client.document import DocumentError, Problem
+from ordinaut.limits import MAX_DOCUMENT_BYTES
 
-MAX_BYTES = 1024 * 1024
 STDIN = "-"
 
 
@@ -19,8 +19,8 @@ def documents(path: str) -> list[dict[str, Any]]:
     Raises:
         DocumentError: it is not YAML or JSON, too large, uses an alias, or a document is no object.
     """
-    data = sys.stdin.buffer.read(MAX_BYTES + 1) if path == STDIN else Path(path).read_bytes()
-    if len(data) > MAX_BYTES:
+    data = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1) if path == STDIN else Path(path).read_bytes()
+    if len(data) > MAX_DOCUMENT_BYTES:
         raise DocumentError([Problem(path, "is larger than 1 MiB")])
     try:
         text = data.decode("utf-8-sig")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-PAGE_MAX = 1000
+from ordinaut.limits import MAX_PAGE_SIZE
 
 
 async def first(limit: int, page: Callable[[int, str], Awaitable[tuple[list[Any], str]]]) -> list[Any]:
@@ -11,7 +11,7 @@ async def first(limit: int, page: Callable[[int, str], Awaitable[tuple[list[Any]
     found: list[Any] = []
     token = ""
     while len(found) < limit:
-        elements, token = await page(min(limit - len(found), PAGE_MAX), token)
+        elements, token = await page(min(limit - len(found), MAX_PAGE_SIZE), token)
         found.extend(elements)
         if not token:
             break

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ordinaut.documents.flaw import Flaw
-from ordinaut.documents.scalars import EXACT_INTEGER, SURROGATE, kind_of
+from ordinaut.documents.scalars import SURROGATE, kind_of
+from ordinaut.limits import EXACT_INTEGER, MAX_MESSAGE_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
 FREE_JSON = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
-MESSAGES_MAX = 99  # readers of protobuf refuse messages nested deeper; an object takes three, a list two
 Found = tuple[list[str | int], Flaw]
 
 
@@ -31,7 +31,7 @@ def fill_free(value: Any, message: Any, depth: int) -> Iterator[Found]:
 
 
 def _value(value: Any, message: Any, depth: int, steps: list[str | int]) -> Iterator[Found]:
-    if depth > MESSAGES_MAX:
+    if depth > MAX_MESSAGE_DEPTH:
         yield steps, Flaw(ErrorReason.JSON_TOO_DEEP, "JSON is nested too deep to be sent")
         return
     match value:

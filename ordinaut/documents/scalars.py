@@ -15,11 +15,11 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from ordinaut.documents.flaw import Flaw
+from ordinaut.limits import EXACT_INTEGER
 from ordinaut.v1.error_pb2 import ErrorReason
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 DIGITS = re.compile(r"-?[0-9]{1,20}")
-EXACT_INTEGER = 2**53  # from here on a JSON number may lose digits
 FLOAT_MAX = 3.4028234663852886e38
 
 

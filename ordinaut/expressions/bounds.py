@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ordinaut.expressions.errors import ExpressionError, Kind
+from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 
 MAX_LENGTH = 4096
 """Characters of one expression."""
@@ -12,9 +13,6 @@ MAX_NODES = 500
 MAX_DEPTH = 48
 MAX_FUEL = 200_000
 """What one evaluation may cost: an element costs one for each part of the expression that looks at it."""
-MAX_OUTPUT = 1024 * 1024
-"""Characters that a result may have, roughly, as JSON."""
-MAX_JSON_DEPTH = 64
 SCALARS = frozenset({str, int, float, bool, type(None)})
 CHARACTERS_A_FUEL = 64
 MAX_RUN_FUEL = 10_000_000
@@ -105,7 +103,7 @@ class Scope:
         """
         if type(value) in SCALARS:
             size = len(value) if type(value) is str else 1
-            if size > MAX_OUTPUT:
+            if size > MAX_JSON_BYTES:
                 raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
             self.spend(size // CHARACTERS_A_FUEL + 1)
         else:
@@ -138,7 +136,7 @@ def measure(value: Any) -> tuple[int, int]:
                 size += 4
                 if kind is float and not math.isfinite(item):
                     raise ExpressionError(Kind.VALUE, "a number is not finite")
-            if size > MAX_OUTPUT:
+            if size > MAX_JSON_BYTES:
                 raise ExpressionError(Kind.LIMIT, "the value is larger than 1 MiB")
         count += len(layer)
         depth += bool(below)

@@ -13,8 +13,9 @@ from jmespath import functions
 from jmespath.functions import signature
 
 from ordinaut.expressions import times
-from ordinaut.expressions.bounds import MAX_OUTPUT, Scope
+from ordinaut.expressions.bounds import Scope
 from ordinaut.expressions.errors import ExpressionError, Kind
+from ordinaut.limits import MAX_JSON_BYTES
 
 FREE = frozenset({"length", "type", "not_null", "default", "to_array"})
 """Functions that cost the same whatever they get."""
@@ -97,7 +98,7 @@ class PureFunctions(functions.Functions):
     def _func_replace(self, text: str, old: str, new: str) -> str:
         if not old:
             raise ExpressionError(Kind.VALUE, "replace: the text to replace is empty")
-        if len(text) + text.count(old) * len(new) > MAX_OUTPUT:
+        if len(text) + text.count(old) * len(new) > MAX_JSON_BYTES:
             raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
         return text.replace(old, new)
 
@@ -155,7 +156,7 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
         if isinstance(failure, ExpressionError):
             raise
         raise ExpressionError(Kind.VALUE, f"{name}(): {failure}"[:300]) from None
-    if type(result) is str and len(result) > MAX_OUTPUT:
+    if type(result) is str and len(result) > MAX_JSON_BYTES:
         raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
     if type(result) is list:
         scope.spend(len(result))

@@ -5,11 +5,12 @@ from typing import Any
 
 import grpc
 
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, INTERNAL_TOKEN_KEY, KEEPALIVE_MS
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.rpc.server import INTERNAL_TOKEN_KEY, KEEPALIVE_MS
 
 OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.max_receive_message_length", INTERNAL_MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", INTERNAL_MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_INTERNAL_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_INTERNAL_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),

@@ -9,12 +9,11 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from ordinaut.errors import PermissionDeniedError
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.interceptor import Context, ErrorInterceptor, Guard
 from ordinaut.rpc.reflection import add_reflection
 from ordinaut.v1.error_pb2 import ErrorReason
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-INTERNAL_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 KEEPALIVE_MS = 10_000  # how often idle internal channels ping; a server allows twice as many, or it hangs up
 INTERNAL_TOKEN_KEY = "ordinaut-internal-token"  # noqa: S105 - the name of a header
 OPEN_METHODS = ("/grpc.health.", "/grpc.reflection.")
@@ -38,7 +37,7 @@ class Server:
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", max_message_bytes),
-                ("grpc.max_send_message_length", INTERNAL_MAX_MESSAGE_BYTES),  # clients have limits of their own
+                ("grpc.max_send_message_length", MAX_INTERNAL_MESSAGE_BYTES),  # clients have limits of their own
                 ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
                 ("grpc.keepalive_permit_without_calls", 1),
             ],

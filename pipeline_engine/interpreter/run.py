@@ -10,12 +10,11 @@ from ordinaut.clock import Clock
 from ordinaut.expressions import Account
 from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.interpreter.journal import Journal
 from pipeline_engine.interpreter.step_values import Input
 from pipeline_engine.language.plan import Plan
 
-OUTPUTS_MAX_BYTES = 32 * 1024 * 1024
-"""What a run keeps of its steps, where nobody says otherwise; half of what a message between processes may hold."""
 ASKED_MAX_BYTES = 8 * 1024 * 1024
 """What a run may wait for at once."""
 MAX_ITERATIONS = 10_000
@@ -67,7 +66,7 @@ class Run:
         clock: Clock,
         fraction: Callable[[str], float],
         begun_us: Beginnings | None = None,
-        outputs_max_bytes: float = OUTPUTS_MAX_BYTES,
+        outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
     ) -> None:
         self.plan = plan
         self.outputs_max_bytes = outputs_max_bytes

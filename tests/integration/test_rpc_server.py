@@ -5,12 +5,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Server, internal_guard
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.rpc.server import Server, internal_guard
 
 
 async def test_health_can_be_watched_and_changes_are_told() -> None:
     """The health service writes its answers to the context; the interceptor lets such handlers be."""
-    server = Server([], internal_guard("secret"), max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES)
+    server = Server([], internal_guard("secret"), max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES)
     port = await server.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -11,9 +11,9 @@ from typing import Any
 
 from ordinaut.documents.flaw import Flaw
 from ordinaut.errors import InvalidArgumentError
+from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
-MAX_DEPTH = 64
 INTEGER_DIGITS_MAX = 20  # more than any integer of 64 bits has
 TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -26,8 +26,8 @@ def read_json(data: bytes) -> Any:
     Raises:
         InvalidArgumentError: MALFORMED_JSON, INVALID_UNICODE, JSON_TOO_DEEP.
     """
-    if depth(data) > MAX_DEPTH:
-        raise InvalidArgumentError(ErrorReason.JSON_TOO_DEEP, f"JSON may be nested {MAX_DEPTH} levels deep")
+    if depth(data) > MAX_JSON_DEPTH:
+        raise InvalidArgumentError(ErrorReason.JSON_TOO_DEEP, f"JSON may be nested {MAX_JSON_DEPTH} levels deep")
     try:
         return _DECODER.decode(utf8(data))
     except json.JSONDecodeError as failure:

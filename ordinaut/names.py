@@ -15,16 +15,16 @@ SCOPE = re.compile(
     r"|tools:call(:[a-z0-9_.*-]{1,128})?|events:publish(:[a-z0-9_.*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"
 )
 TOPIC_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
-MAX_TOPIC = 511
+MAX_TOPIC_LENGTH = 511
 MAX_TOPIC_WORDS = 8
 STATE_NAMESPACE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 STATE_KEY = re.compile(r"[A-Za-z0-9_.:@-]+(/[A-Za-z0-9_.:@-]+)*")
 STATE_KEY_MAX = 512
-EMITTED = UUID("6f726469-6e61-5574-8000-6576656e7400")
-STARTED = UUID("6f726469-6e61-5574-8000-6368696c6400")
+EVENT_NAMESPACE = UUID("6f726469-6e61-5574-8000-6576656e7400")
+CHILD_NAMESPACE = UUID("6f726469-6e61-5574-8000-6368696c6400")
 SECRET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SECRET_REFERENCE = re.compile(rf"\$\{{\s*secrets\.({SECRET.pattern})\s*\}}")
-WRITTEN_REFERENCE = re.compile(rf"(?<!\$){SECRET_REFERENCE.pattern}")  # `$${` is how a template writes the characters
+UNESCAPED_REFERENCE = re.compile(rf"(?<!\$){SECRET_REFERENCE.pattern}")  # `$${` is how a template writes the characters
 USE_SECRET = "secrets:use"  # noqa: S105 - a scope
 SYSTEM_PROJECT = "_"
 SYSTEM_TOPIC = "ordinaut."
@@ -44,8 +44,8 @@ def topic_matcher(pattern: str) -> Callable[[str], bool]:
         TopicPatternError: the pattern is not of that form.
     """
     words = pattern.split(".")
-    if len(pattern) > MAX_TOPIC or len(words) > MAX_TOPIC_WORDS:
-        raise TopicPatternError(f"at most {MAX_TOPIC_WORDS} words and {MAX_TOPIC} characters")
+    if len(pattern) > MAX_TOPIC_LENGTH or len(words) > MAX_TOPIC_WORDS:
+        raise TopicPatternError(f"at most {MAX_TOPIC_WORDS} words and {MAX_TOPIC_LENGTH} characters")
     open_end = words[-1] == ">"
     fixed = tuple(words[:-1] if open_end else words)
     for word in fixed:
@@ -63,7 +63,7 @@ def topic_matcher(pattern: str) -> Callable[[str], bool]:
 
 def secret_names(text: str) -> list[str]:
     """The secrets that the templates of a text refer to as `${secrets.NAME}`, each once."""
-    return sorted(set(WRITTEN_REFERENCE.findall(text)))
+    return sorted(set(UNESCAPED_REFERENCE.findall(text)))
 
 
 def split_name(name: str, collection: str) -> str | None:
@@ -116,9 +116,9 @@ def idempotency_key(root: str, path: str) -> str:
 
 def emitted_uid(idempotency_key: str) -> UUID:
     """The uid of the event that the step with this key emits: the same after a crash."""
-    return uuid5(EMITTED, idempotency_key)
+    return uuid5(EVENT_NAMESPACE, idempotency_key)
 
 
 def child_key(idempotency_key: str) -> UUID:
     """What the run is known by that the step with this key starts: the same after a crash, and for a retry."""
-    return uuid5(STARTED, idempotency_key)
+    return uuid5(CHILD_NAMESPACE, idempotency_key)

@@ -11,7 +11,7 @@ from astral.geocoder import database, lookup
 from astral.sun import sunrise, sunset
 
 from examples.morning_briefing.agent import add_options, serve
-from examples.morning_briefing.tool_server import Call, Offer, RefusedError
+from examples.morning_briefing.tool_server import Call, Offer, RejectedError
 
 CITIES = database()
 LUNATION = 28.0  # astral counts a phase from 0 (new) to 28
@@ -74,9 +74,9 @@ def _place(city: str) -> LocationInfo:
     try:
         found = lookup(city, CITIES)
     except KeyError as unknown:
-        raise RefusedError(f"{city!r} is not in the almanac") from unknown
+        raise RejectedError(f"{city!r} is not in the almanac") from unknown
     if not isinstance(found, LocationInfo):
-        raise RefusedError(f"{city!r} is a region, not a city")
+        raise RejectedError(f"{city!r} is a region, not a city")
     return found
 
 
@@ -84,7 +84,7 @@ def _day(text: str, zone: tzinfo) -> date:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as unreadable:
-        raise RefusedError(f"{text!r} is neither a date nor a moment") from unreadable
+        raise RejectedError(f"{text!r} is neither a date nor a moment") from unreadable
     return moment.astimezone(zone).date() if moment.tzinfo else moment.date()
 
 

@@ -11,7 +11,7 @@ import recurring_ical_events
 from icalendar import Calendar, Event
 
 from examples.morning_briefing.agent import add_options, serve
-from examples.morning_briefing.tool_server import Call, Offer, RefusedError
+from examples.morning_briefing.tool_server import Call, Offer, RejectedError
 
 DEFAULT_FILE = Path(__file__).with_name("calendar.ics")
 DEFAULT_ZONE = "UTC"
@@ -59,10 +59,10 @@ class Agenda:
     def list_events(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
         """What overlaps [start, end), ordered by start; a day begins at midnight of the calendar's own zone."""
         window = start.astimezone(self._zone), end.astimezone(self._zone)
-        found = sorted(self._events.between(*window), key=lambda event: self._moment(event.start))
+        found = sorted(self._events.between(*window), key=lambda event: self._instant(event.start))
         return [self._as_json(event) for event in found]
 
-    def _moment(self, value: date) -> datetime:
+    def _instant(self, value: date) -> datetime:
         """An event's edge as a moment: dates and floating times are read in the calendar's zone."""
         if not isinstance(value, datetime):
             value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - the zone follows
@@ -71,11 +71,11 @@ class Agenda:
     def _as_json(self, event: Event) -> dict[str, Any]:
         all_day = not isinstance(event.start, datetime)
         title, location = str(event.get("SUMMARY", "")), str(event.get("LOCATION", ""))
-        when = "all day" if all_day else f"{self._moment(event.start).astimezone(self._zone):%H:%M}"
+        when = "all day" if all_day else f"{self._instant(event.start).astimezone(self._zone):%H:%M}"
         return {
             "title": title,
-            "start": event.start.isoformat() if all_day else self._moment(event.start).isoformat(),
-            "end": event.end.isoformat() if all_day else self._moment(event.end).isoformat(),
+            "start": event.start.isoformat() if all_day else self._instant(event.start).isoformat(),
+            "end": event.end.isoformat() if all_day else self._instant(event.end).isoformat(),
             "all_day": all_day,
             "location": location,
             "line": f"{when:>7}  {title}" + (f" ({location})" if location else ""),
@@ -88,21 +88,21 @@ def list_events(agenda: Agenda, call: Call) -> Mapping[str, Any]:
     Raises:
         RefusedError: the window is unreadable, empty or longer than a year.
     """
-    start, end = _moment(call.input["start"]), _moment(call.input["end"])
+    start, end = _instant(call.input["start"]), _instant(call.input["end"])
     if not start < end:
-        raise RefusedError("end must come after start")
+        raise RejectedError("end must come after start")
     if (end - start).days > MAX_WINDOW_DAYS:
-        raise RefusedError(f"the window is longer than {MAX_WINDOW_DAYS} days")
+        raise RejectedError(f"the window is longer than {MAX_WINDOW_DAYS} days")
     return {"events": agenda.list_events(start, end)}
 
 
-def _moment(text: str) -> datetime:
+def _instant(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as unreadable:
-        raise RefusedError(f"{text!r} is not an RFC 3339 time") from unreadable
+        raise RejectedError(f"{text!r} is not an RFC 3339 time") from unreadable
     if moment.tzinfo is None:
-        raise RefusedError(f"{text!r} has no offset")
+        raise RejectedError(f"{text!r} has no offset")
     return moment
 
 

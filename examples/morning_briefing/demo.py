@@ -9,9 +9,9 @@ import asyncio
 import signal
 import sys
 
-from examples.morning_briefing import aftermath, outage, repair
-from examples.morning_briefing.narrator import BrokenPromiseError, Narrator
-from examples.morning_briefing.stage import Stage, raised
+from examples.morning_briefing import checks, outage, repair
+from examples.morning_briefing.reporter import CheckFailedError, Reporter
+from examples.morning_briefing.stage import Stage, running_stage
 from ordinaut.client import ApiError
 
 STORY_SECONDS = 180.0
@@ -19,54 +19,54 @@ STORY_SECONDS = 180.0
 
 def main() -> None:
     """Tells the story and exits."""
-    narrator = Narrator()
+    reporter = Reporter()
     try:
-        asyncio.run(_live(narrator))
+        asyncio.run(_run(reporter))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        narrator.tell("interrupted; everything has stopped")
+        reporter.info("interrupted; everything has stopped")
         sys.exit(130)
     except TimeoutError:
-        narrator.fail(f"the story did not end within {STORY_SECONDS:.0f} s")
+        reporter.fail(f"the story did not end within {STORY_SECONDS:.0f} s")
         sys.exit(1)
-    except (BrokenPromiseError, ApiError) as failure:
-        narrator.fail(str(failure))
+    except (CheckFailedError, ApiError) as failure:
+        reporter.fail(str(failure))
         sys.exit(1)
 
 
-async def _live(narrator: Narrator) -> None:
+async def _run(reporter: Reporter) -> None:
     story = asyncio.current_task()
     if story is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)
-    narrator.chapter("PostgreSQL, Valkey, four services and three agents start")
-    async with raised() as stage:
-        narrator.tell(f"ready: gRPC on {stage.system['grpc']}, health checks on {stage.system['rest']}")
+    reporter.section("PostgreSQL, Valkey, four services and three agents start")
+    async with running_stage() as stage:
+        reporter.info(f"ready: gRPC on {stage.system['grpc']}, health checks on {stage.system['rest']}")
         async with asyncio.timeout(STORY_SECONDS):
-            await _tell(stage, narrator)
-        if narrator.has_audience:
-            await _serve_on(stage, narrator)
-    narrator.tell("everything has stopped")
+            await _run_scenes(stage, reporter)
+        if reporter.is_terminal:
+            await _keep_serving(stage, reporter)
+    reporter.info("everything has stopped")
 
 
-async def _tell(stage: Stage, narrator: Narrator) -> None:
+async def _run_scenes(stage: Stage, reporter: Reporter) -> None:
     """The whole story.
 
     Raises:
         BrokenPromiseError: a promise was not kept.
     """
-    follower = await repair.create(stage, narrator, "follow_up")
-    briefing = await repair.create_broken(stage, narrator)
-    first = await outage.survive(stage, narrator, briefing.name)
-    following = await aftermath.keep_time(stage, narrator, briefing.name, first)
-    await aftermath.follow_up(stage, narrator, follower.name, [first, *following])
-    aftermath.show_signs(stage, narrator)
+    follower = await repair.create(stage, reporter, "follow_up")
+    briefing = await repair.create_broken(stage, reporter)
+    first = await outage.survive(stage, reporter, briefing.name)
+    following = await checks.keep_time(stage, reporter, briefing.name, first)
+    await checks.follow_up(stage, reporter, follower.name, [first, *following])
+    checks.show_signs(stage, reporter)
 
 
-async def _serve_on(stage: Stage, narrator: Narrator) -> None:
-    narrator.chapter("The briefing goes on every ten seconds; Ctrl-C ends it")
-    narrator.tell("in another terminal, in this folder, after `. .venv/bin/activate`:")
-    narrator.detail(f"export ORDINAUT_ADDRESS={stage.system['grpc']} ORDINAUT_TOKEN={stage.system['token']}")
-    narrator.detail("ordinaut run list")
-    narrator.detail("ordinaut event watch")
+async def _keep_serving(stage: Stage, reporter: Reporter) -> None:
+    reporter.section("The briefing goes on every ten seconds; Ctrl-C ends it")
+    reporter.info("in another terminal, in this folder, after `. .venv/bin/activate`:")
+    reporter.detail(f"export ORDINAUT_ADDRESS={stage.system['grpc']} ORDINAUT_TOKEN={stage.system['token']}")
+    reporter.detail("ordinaut run list")
+    reporter.detail("ordinaut event watch")
     enough = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, enough.set)

@@ -8,7 +8,7 @@ from typing import Any
 
 from examples.morning_briefing.agent import add_options, serve
 from examples.morning_briefing.maildir import KeyReusedError, OnceOnlyMaildir
-from examples.morning_briefing.tool_server import Call, Offer, RefusedError
+from examples.morning_briefing.tool_server import Call, Offer, RejectedError
 
 INPUT_SCHEMA = {
     "type": "object",
@@ -39,9 +39,9 @@ def send(box: OnceOnlyMaildir, call: Call) -> Mapping[str, Any]:
     try:
         return box.send(call.key or str(uuid.uuid4()), call.input)
     except KeyReusedError as reused:
-        raise RefusedError(f"the key {call.key!r} was used for another message") from reused
+        raise RejectedError(f"the key {call.key!r} was used for another message") from reused
     except ValueError as malformed:
-        raise RefusedError(str(malformed)) from malformed
+        raise RejectedError(str(malformed)) from malformed
 
 
 def offer(box: OnceOnlyMaildir) -> Offer:

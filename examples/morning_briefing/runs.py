@@ -39,15 +39,15 @@ def root(run: Run) -> str:
 
 def described(step: StepRun) -> str:
     """The step in one line."""
-    took = (_moment(step.end_time) - _moment(step.start_time)).total_seconds() * 1000
+    took = (_instant(step.end_time) - _instant(step.start_time)).total_seconds() * 1000
     tool = f" {step.tool}" if step.tool else ""
     return f"{step.path}:{tool} {StepRun.State.Name(step.state).lower()} ({took:.0f} ms)"
 
 
 def lag_ms(run: Run) -> float:
     """How long after its scheduled time a worker took the run first."""
-    return (_moment(run.start_time) - _moment(run.scheduled_time)).total_seconds() * 1000
+    return (_instant(run.start_time) - _instant(run.scheduled_time)).total_seconds() * 1000
 
 
-def _moment(time: Timestamp) -> datetime:
+def _instant(time: Timestamp) -> datetime:
     return time.ToDatetime(tzinfo=UTC)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.morning_briefing.maildir import KEY_HEADER, POLICY
-from examples.morning_briefing.narrator import BrokenPromiseError
+from examples.morning_briefing.reporter import CheckFailedError
 from ordinaut.client import Client
 from ordinaut.embedded.process import ChildProcess
 from ordinaut.v1.agent_pb2 import Agent
@@ -72,7 +72,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def raised() -> AsyncIterator[Stage]:
+async def running_stage() -> AsyncIterator[Stage]:
     """Starts everything in a temporary folder, and stops and removes it all at the end.
 
     Raises:
@@ -136,4 +136,4 @@ async def _ready(process: ChildProcess, folder: Path, name: str) -> dict[str, An
         return dict(json.loads(line))
     except (TimeoutError, ValueError):
         said = (folder / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
-        raise BrokenPromiseError(f"{name} starts; it said: {' | '.join(said)}") from None
+        raise CheckFailedError(f"{name} starts; it said: {' | '.join(said)}") from None

@@ -15,7 +15,7 @@ MAX_BODY_BYTES = 1024 * 1024
 KEY_HEADER = "Idempotency-Key"
 
 
-class RefusedError(Exception):
+class RejectedError(Exception):
     """The tool understood the call and will not do it; repeating the call gives the same answer."""
 
 
@@ -77,7 +77,7 @@ def respond(offer: Offer, log: CallLog, body: bytes, key: str) -> tuple[int, Map
         call = Call(_checked(offer, body), key)
         log.received(offer.name, call)
         return 200, offer.answer(call)
-    except RefusedError as refused:
+    except RejectedError as refused:
         return 400, {"error": str(refused)}
 
 
@@ -85,10 +85,10 @@ def _checked(offer: Offer, body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except ValueError as unreadable:
-        raise RefusedError("the body is not JSON") from unreadable
+        raise RejectedError("the body is not JSON") from unreadable
     problems = [
         f"{error.json_path}: {error.message}" for error in Draft202012Validator(offer.input_schema).iter_errors(value)
     ]
     if problems:
-        raise RefusedError("; ".join(problems))
+        raise RejectedError("; ".join(problems))
     return dict(value)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli import problem
+from ordinaut.cli import errors
 from ordinaut.cli.commands import agent, approval, database, event, run, schedule, state, status, tool
 from ordinaut.cli.commands.pipelines import pipeline
 from ordinaut.cli.commands.tasks import task
@@ -59,9 +59,9 @@ def main() -> None:
     try:
         app(arguments)
     except ApiError as error:
-        problem.show(error, as_json="--json" in arguments or os.environ.get("ORDINAUT_JSON") in {"1", "true"})
+        errors.show(error, as_json="--json" in arguments or os.environ.get("ORDINAUT_JSON") in {"1", "true"})
     except DocumentError as error:
-        problem.show_document(error)
+        errors.show_document(error)
     except ModuleNotFoundError as error:
         sys.stderr.write(f"ordinaut: {error}; this command needs the server: pip install ordinaut-server\n")
     except (OrdinautError, OSError, RuntimeError) as error:

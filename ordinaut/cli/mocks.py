@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.files import one_document
-from ordinaut.cli.parameters import filled
+from ordinaut.cli.parameters import parse_message
 from ordinaut.v1.mock_pb2 import Mock
 
-Outputs = Annotated[
+MockOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--mock",
@@ -21,7 +21,7 @@ Outputs = Annotated[
 MockFile = Annotated[str, typer.Option("--mocks", help="YAML or JSON {mocks: […]}, with errors and durations.")]
 
 
-def given(outputs: Sequence[str] | None, file: str) -> list[Mock]:
+def read_mocks(outputs: Sequence[str] | None, file: str) -> list[Mock]:
     """All mocks of a command, those of the file last.
 
     Raises:
@@ -32,14 +32,14 @@ def given(outputs: Sequence[str] | None, file: str) -> list[Mock]:
     listed = one_document(file).get("mocks") if file else []
     if not isinstance(listed, list):
         raise typer.BadParameter(f"{file} must hold a list under `mocks`")
-    return found + [filled(mock, Mock(), f"mocks[{place}]") for place, mock in enumerate(listed)]
+    return found + [parse_message(mock, Mock(), f"mocks[{place}]") for place, mock in enumerate(listed)]
 
 
 def _output(text: str) -> Mock:
     step, equals, value = text.partition("=")
     if not equals or not step:
         raise typer.BadParameter(f"{text!r} is not of the form step=JSON or step=FILE")
-    return filled({"step": step, "output": _value(value)}, Mock(), step)
+    return parse_message({"step": step, "output": _value(value)}, Mock(), step)
 
 
 def _value(text: str) -> Any:

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ordinaut.cli.session import interactive
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 
-UNLIMITED = 10_000  # columns of what is no terminal: lines for grep, not for eyes
-COLOURS = {
+PIPE_WIDTH = 10_000  # columns of what is no terminal: lines for grep, not for eyes
+STATE_STYLES = {
     "ACTIVE": "green",
     "PAUSED": "yellow",
     "QUEUED": "cyan",
@@ -36,19 +36,19 @@ COLOURS = {
 
 def print_json(document: Mapping[str, Any] | Message) -> None:
     """One JSON document on one line: a single answer, or an element of a stream."""
-    plain = written(document) if isinstance(document, Message) else document
+    plain = to_document(document) if isinstance(document, Message) else document
     typer.echo(json.dumps(plain, ensure_ascii=False))
 
 
 def print_details(message: Message) -> None:
     """A message as readable JSON, for a person who asked for one thing."""
-    Console(soft_wrap=True).print_json(json.dumps(written(message)), indent=2)
+    Console(soft_wrap=True).print_json(json.dumps(to_document(message)), indent=2)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
     """Rows under their columns; `empty` when there are none."""
     table = table_of(columns, rows)
-    console = Console(width=None if interactive() else UNLIMITED)
+    console = Console(width=None if interactive() else PIPE_WIDTH)
     if table.row_count:
         console.print(table)
     else:
@@ -60,7 +60,7 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
     The first column is the one that people copy: it is never cut.
     """
-    cells = [[Text(cell, style=COLOURS.get(cell, "")) for cell in row] for row in rows]
+    cells = [[Text(cell, style=STATE_STYLES.get(cell, "")) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         longest = max((row[place].cell_len for row in cells), default=0)
@@ -70,14 +70,14 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def moment(stamp: Timestamp) -> str:
+def local_time(stamp: Timestamp) -> str:
     """Local date and time to the second; empty when unset."""
     if not stamp.seconds and not stamp.nanos:
         return ""
     return stamp.ToDatetime(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def lasted(start: Timestamp, end: Timestamp) -> str:
+def elapsed(start: Timestamp, end: Timestamp) -> str:
     """Seconds between two moments; up to now while there is no end; empty before the start."""
     if not start.seconds:
         return ""

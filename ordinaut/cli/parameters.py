@@ -12,7 +12,7 @@ from ordinaut.client.document import DocumentError, read
 Target = TypeVar("Target", bound=Message)
 
 
-def pairs(given: Sequence[str]) -> dict[str, Any]:
+def parse_pairs(given: Sequence[str]) -> dict[str, Any]:
     """`k=v` texts as an object; a value that is JSON is that JSON, everything else is a text.
 
     Raises:
@@ -27,7 +27,7 @@ def pairs(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def json_value(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """A JSON value.
 
     Raises:
@@ -39,7 +39,7 @@ def json_value(text: str) -> Any:
         raise typer.BadParameter(f"not JSON: {failure}") from None
 
 
-def filled(document: Mapping[str, Any], message: Target, path: str) -> Target:
+def parse_message(document: Mapping[str, Any], message: Target, path: str) -> Target:
     """The message that a document from the command line describes.
 
     Raises:

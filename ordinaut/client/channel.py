@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from ordinaut.client.failure import ApiError
+from ordinaut.client.errors import ApiError
 
 DEADLINE_SECONDS = 30.0
 Metadata = Sequence[tuple[str, str]]

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf import json_format
 
 from ordinaut.client.channel import Methods, open_channel
-from ordinaut.client.resume import Patience, repeated, resumed
+from ordinaut.client.retry import RetryPolicy, resuming_stream, with_retries
 from ordinaut.v1 import agent_service_pb2_grpc as agents_grpc
 from ordinaut.v1 import approval_service_pb2_grpc as approvals_grpc
 from ordinaut.v1 import event_service_pb2_grpc as events_grpc
@@ -94,7 +94,7 @@ class Client:
         source: str = "",
         subject: str = "",
         event_id: str = "",
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
     ) -> Event:
         """Publishes an event once, however often the connection breaks meanwhile.
 
@@ -104,10 +104,10 @@ class Client:
         event = Event(topic=topic, source=source, subject=subject, id=event_id)
         json_format.ParseDict(dict(data or {}), event.data)
         request = PublishEventRequest(event=event, request_id=str(uuid.uuid4()))
-        return await repeated(lambda: self.events.PublishEvent(request), patience or Patience())
+        return await with_retries(lambda: self.events.PublishEvent(request), retry or RetryPolicy())
 
     async def watch_events(
-        self, topic: str = "", *, after_position: int | None = None, patience: Patience | None = None
+        self, topic: str = "", *, after_position: int | None = None, retry: RetryPolicy | None = None
     ) -> AsyncIterator[Event]:
         """Events as they come, each once, also over broken connections: it goes on after the last one seen.
 
@@ -125,17 +125,19 @@ class Client:
                 request.after_position = position
             return self.events.WatchEvents(request)
 
-        async for answer in resumed(again, patience or Patience()):
+        async for answer in resuming_stream(again, retry or RetryPolicy()):
             position = answer.event.position
             yield answer.event
 
-    async def watch_run(self, name: str, *, patience: Patience | None = None) -> AsyncIterator[Run]:
+    async def watch_run(self, name: str, *, retry: RetryPolicy | None = None) -> AsyncIterator[Run]:
         """The run now and after each change until it has ended, also over broken connections.
 
         Raises:
             ApiError: it was refused, or nothing answered within the patience.
         """
-        async for answer in resumed(lambda: self.runs.WatchRun(WatchRunRequest(name=name)), patience or Patience()):
+        async for answer in resuming_stream(
+            lambda: self.runs.WatchRun(WatchRunRequest(name=name)), retry or RetryPolicy()
+        ):
             yield answer.run
             if answer.run.state in ENDED:
                 return

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from ordinaut.documents.reading import fill
-from ordinaut.documents.writing import whole, written
+from ordinaut.documents.writing import to_document, with_integers
 
-__all__ = ["DocumentError", "Problem", "read", "whole", "written"]
+__all__ = ["DocumentError", "Problem", "read", "to_document", "with_integers"]
 Target = TypeVar("Target", bound=Message)
 
 

@@ -27,5 +27,5 @@ def proto_duration(text: str) -> str | None:
         return None
     milliseconds = sum((Decimal(number) * UNIT_MS[unit] for number, unit in parts), Decimal(0))
     seconds = round(milliseconds / 1000, 9)
-    whole = f"{seconds:f}".rstrip("0").rstrip(".") if seconds % 1 else f"{seconds:.0f}"
-    return f"{'-' if text.startswith('-') and seconds else ''}{whole}s"
+    with_integers = f"{seconds:f}".rstrip("0").rstrip(".") if seconds % 1 else f"{seconds:.0f}"
+    return f"{'-' if text.startswith('-') and seconds else ''}{with_integers}s"

@@ -9,8 +9,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from ordinaut.documents.durations import proto_duration
-from ordinaut.documents.flaw import Flaw
 from ordinaut.documents.free_json import FREE_JSON, fill_free
+from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.documents.scalars import kind_of, scalar
 from ordinaut.errors import Violation
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -55,8 +55,8 @@ class _Reader:
 
     def message(self, value: Any, message: Any, path: str, depth: int) -> None:
         name = message.DESCRIPTOR.full_name
-        if isinstance(value, Flaw):
-            self._flawed(path, value)
+        if isinstance(value, InvalidValue):
+            self._add_invalid(path, value)
         elif name in FREE_JSON:
             self._free(value, message, path, depth)
         elif name in WRAPPERS:
@@ -109,8 +109,8 @@ class _Reader:
             setattr(message, field.name, read)
 
     def _list(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int) -> None:
-        if isinstance(value, Flaw):
-            self._flawed(path, value)
+        if isinstance(value, InvalidValue):
+            self._add_invalid(path, value)
             return
         if not isinstance(value, list):
             self._add(path, f"must be a list, not {kind_of(value)}")
@@ -124,8 +124,8 @@ class _Reader:
                 items.append(read)
 
     def _map(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int) -> None:
-        if isinstance(value, Flaw):
-            self._flawed(path, value)
+        if isinstance(value, InvalidValue):
+            self._add_invalid(path, value)
             return
         if not isinstance(value, Mapping):
             self._add(path, f"must be an object, not {kind_of(value)}")
@@ -145,14 +145,14 @@ class _Reader:
 
     def _scalar(self, value: Any, field: FieldDescriptor, path: str) -> Any:
         read = scalar(value, field)
-        if isinstance(read, Flaw):
-            self._flawed(path, read)
+        if isinstance(read, InvalidValue):
+            self._add_invalid(path, read)
             return None
         return read
 
     def _free(self, value: Any, message: Any, path: str, depth: int) -> None:
-        for steps, flaw in fill_free(value, message, depth):
-            self._flawed(_deeper(path, steps), flaw)
+        for steps, invalid in fill_free(value, message, depth):
+            self._add_invalid(_deeper(path, steps), invalid)
 
     def _well_known(self, value: Any, message: Any, path: str) -> None:
         form, example, read = _TEXTS[message.DESCRIPTOR.full_name]
@@ -164,8 +164,8 @@ class _Reader:
             shown = repr(value[:40]) if isinstance(value, str) else kind_of(value)
             self._add(path, f"{shown} is not {form}: write {example}")
 
-    def _flawed(self, path: str, flaw: Flaw) -> None:
-        self._add(path, flaw.message, flaw.reason)
+    def _add_invalid(self, path: str, invalid: InvalidValue) -> None:
+        self._add(path, invalid.message, invalid.reason)
 
     def _add(self, path: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
         self.found.append(Violation(path, message, reason))

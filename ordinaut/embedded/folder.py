@@ -19,7 +19,7 @@ class FolderInUseError(RuntimeError):
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Makes the folder (0700) if needed and owns it while this process lives, whatever ends it.
 
     Raises:

@@ -13,8 +13,8 @@ from typing import Self
 from urllib.parse import quote
 
 from ordinaut.embedded.binaries import postgres_programs
-from ordinaut.embedded.child import NOBODY
-from ordinaut.embedded.folder import end_processes_in, owned, socket_folder
+from ordinaut.embedded.folder import end_processes_in, locked, socket_folder
+from ordinaut.embedded.launcher import NOBODY
 from ordinaut.embedded.process import ChildProcess, Identity, command
 from ordinaut.embedded.unprivileged import identity_for_postgres, prepare
 
@@ -97,7 +97,7 @@ class EmbeddedPostgres:
             ServerStartError: the server did not become ready.
         """
         with ExitStack() as stack:
-            stack.enter_context(owned(self._folder))
+            stack.enter_context(locked(self._folder))
             self._sockets = stack.enter_context(socket_folder(self._folder))
             if self._choose_identity:
                 self._identity = await identity_for_postgres()
@@ -142,12 +142,12 @@ class EmbeddedPostgres:
             await self._process.stop(signal.SIGINT, STOP_SECONDS)
 
     async def _ready(self, process: ChildProcess) -> None:
-        while not self._says_ready(process.pid):
+        while not self._is_ready(process.pid):
             if not process.running:
                 raise ServerStartError(f"PostgreSQL did not start: {last_lines(self._log)}")
             await asyncio.sleep(POLL_SECONDS)  # the file is all it tells others
 
-    def _says_ready(self, pid: int) -> bool:
+    def _is_ready(self, pid: int) -> bool:
         lines = self._postmaster_file()
         return len(lines) > STATUS_LINE and lines[0].strip() == str(pid) and lines[STATUS_LINE].strip() == "ready"
 
@@ -177,9 +177,9 @@ class EmbeddedPostgres:
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        said, _ = await process.communicate(text)
+        output, _ = await process.communicate(text)
         if process.returncode != 0:
-            raise ServerStartError(f"{program} failed: {said.decode(errors='replace').strip()[-2000:]}")
+            raise ServerStartError(f"{program} failed: {output.decode(errors='replace').strip()[-2000:]}")
 
 
 def last_lines(log: Path, count: int = 5) -> str:

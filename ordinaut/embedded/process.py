@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
-from ordinaut.embedded import child
+from ordinaut.embedded import launcher
 
 Identity = Literal["same", "namespace", "nobody"]
 
@@ -27,7 +27,7 @@ def command(argv: Sequence[str], death_signal: signal.Signals, identity: Identit
         raise RuntimeError("embedded servers need Linux: only its kernel ends children with their parent")
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start embedded servers from the main thread: they end with the thread that started them")
-    return [sys.executable, "-I", "-S", child.__file__, death_signal.name, str(os.getpid()), identity, *argv]
+    return [sys.executable, "-I", "-S", launcher.__file__, death_signal.name, str(os.getpid()), identity, *argv]
 
 
 class ChildProcess:

@@ -91,7 +91,7 @@ class Service:
         )
         try:
             async for line in reader:
-                if _says_ready(line):
+                if _is_ready(line):
                     ready.set()
         finally:
             transport.close()
@@ -103,7 +103,7 @@ def _opened(log: Path) -> BinaryIO:
     return log.open("ab")
 
 
-def _says_ready(line: bytes) -> bool:
+def _is_ready(line: bytes) -> bool:
     try:
         said = json.loads(line)
     except ValueError:

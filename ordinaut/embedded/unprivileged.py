@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from ordinaut.embedded.child import NOBODY
+from ordinaut.embedded.launcher import NOBODY
 from ordinaut.embedded.process import Identity, command
 
 

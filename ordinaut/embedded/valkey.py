@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from ordinaut.embedded.binaries import valkey_program
-from ordinaut.embedded.folder import end_processes_in, owned, socket_folder
+from ordinaut.embedded.folder import end_processes_in, locked, socket_folder
 from ordinaut.embedded.postgres import ServerStartError, last_lines
 from ordinaut.embedded.process import ChildProcess
 
@@ -50,7 +50,7 @@ class EmbeddedValkey:
             ServerStartError: the server did not become ready.
         """
         with ExitStack() as stack:
-            stack.enter_context(owned(self._folder))
+            stack.enter_context(locked(self._folder))
             self._sockets = stack.enter_context(socket_folder(self._folder))
             await self.launch()
             self._stack = stack.pop_all()

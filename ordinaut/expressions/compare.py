@@ -31,7 +31,7 @@ def ordered(ordering: Callable[[Any, Any], Any], one: Any, other: Any) -> bool |
         return bool(ordering(one, other))
     if type(one) is str and type(other) is str:
         try:
-            return bool(ordering(times.parse_moment(one), times.parse_moment(other)))
+            return bool(ordering(times.parse_timestamp(one), times.parse_timestamp(other)))
         except ExpressionError:
             return bool(ordering(one, other))
     return None

@@ -49,17 +49,17 @@ class PureFunctions(functions.Functions):
     def _func_format_time(self, moment: str, form: str, zone: str) -> str:
         if len(form) > 256:
             raise ExpressionError(Kind.LIMIT, "a time format has at most 256 characters")
-        return times.parse_moment(moment).astimezone(times.zone(zone)).strftime(form)
+        return times.parse_timestamp(moment).astimezone(times.zone(zone)).strftime(form)
 
     @signature(TEXT, TEXT)
     def _func_start_of_day(self, moment: str, zone: str) -> str:
         place = times.zone(zone)
-        day = times.parse_moment(moment).astimezone(place).date()
-        return times.format_moment(_first_moment(datetime.combine(day, time.min), place))
+        day = times.parse_timestamp(moment).astimezone(place).date()
+        return times.format_timestamp(_start_of_day(datetime.combine(day, time.min), place))
 
     @signature(TEXT, TEXT)
     def _func_age(self, moment: str, until: str) -> float:
-        return (times.parse_moment(until) - times.parse_moment(moment)).total_seconds()
+        return (times.parse_timestamp(until) - times.parse_timestamp(moment)).total_seconds()
 
     @signature(NUMBER, NUMBER)
     def _func_add(self, left: float, right: float) -> float:
@@ -172,6 +172,6 @@ def _number(value: float) -> float:
     return value
 
 
-def _first_moment(wall: datetime, place: zoneinfo.ZoneInfo) -> datetime:
+def _start_of_day(wall: datetime, place: zoneinfo.ZoneInfo) -> datetime:
     """The first moment of the day: where clocks jump over midnight, the moment of the jump."""
     return wall.replace(tzinfo=place).astimezone(UTC)

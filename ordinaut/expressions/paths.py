@@ -61,7 +61,7 @@ def strict_path(path: tuple[Key, ...]) -> Callable[[Mapping[str, Any]], Any]:
 
 def missing(path: Sequence[Key], place: int, value: Any) -> ExpressionError:
     """The error of a path that ends at `place`: says what is there and how to allow it."""
-    whole, parent = written(path), written(path[:place]) or "the roots"
+    whole, parent = path_text(path), path_text(path[:place]) or "the roots"
     if value is None:
         there = f"{parent} is null"
     elif type(value) is dict:
@@ -74,7 +74,7 @@ def missing(path: Sequence[Key], place: int, value: Any) -> ExpressionError:
     return ExpressionError(Kind.MISSING, f"{whole} does not exist: {there[:300]}; default({whole}, …) allows that")
 
 
-def written(path: Sequence[Key]) -> str:
+def path_text(path: Sequence[Key]) -> str:
     """A path as it is written."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")

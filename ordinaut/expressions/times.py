@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ordinaut.expressions.errors import ExpressionError, Kind
 
 MAX_DURATION = timedelta(days=36_600)
-MAX_MOMENT = 64
+MAX_TIMESTAMP_LENGTH = 64
 """Characters of a text that may be a time."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
@@ -35,29 +35,29 @@ def _bounded(seconds: float) -> timedelta | None:
     return timedelta(seconds=seconds) if seconds <= MAX_DURATION.total_seconds() else None
 
 
-def parse_moment(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """An RFC 3339 moment, aware.
 
     Raises:
         ExpressionError: it is not one, or has no offset.
     """
     try:
-        moment = datetime.fromisoformat(text if len(text) <= MAX_MOMENT else "")
+        time = datetime.fromisoformat(text if len(text) <= MAX_TIMESTAMP_LENGTH else "")
     except ValueError:
         raise ExpressionError(Kind.VALUE, f"{text[:64]!r} is not an RFC 3339 time") from None
-    if moment.tzinfo is None:
+    if time.tzinfo is None:
         raise ExpressionError(Kind.VALUE, f"{text[:64]!r} has no offset: add `Z` or `+01:00`")
-    return moment
+    return time
 
 
-def format_moment(moment: datetime) -> str:
+def format_timestamp(time: datetime) -> str:
     """RFC 3339 in UTC with `Z`; a fraction only where there is one."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def moment_of_us(microseconds: int) -> str:
+def timestamp_of_us(microseconds: int) -> str:
     """The RFC 3339 text of microseconds since 1970 UTC."""
-    return format_moment(datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds))
+    return format_timestamp(datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds))
 
 
 def shifted(text: str, span: str, sign: int) -> str:
@@ -70,7 +70,7 @@ def shifted(text: str, span: str, sign: int) -> str:
     if duration is None:
         raise ExpressionError(Kind.VALUE, f"{span[:64]!r} is not a duration such as 90s, 1h30m or PT1H")
     try:
-        return format_moment(parse_moment(text).astimezone(UTC) + sign * duration)
+        return format_timestamp(parse_timestamp(text).astimezone(UTC) + sign * duration)
     except OverflowError:
         raise ExpressionError(Kind.VALUE, "the time lies outside of the years 1 to 9999") from None
 

@@ -8,7 +8,7 @@ import orjson
 
 from ordinaut.clock import Clock
 from ordinaut.expressions import Account
-from ordinaut.expressions.times import moment_of_us
+from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.interpreter.journal import Journal
@@ -127,5 +127,5 @@ def roots_of(plan: Plan, start: RunStart) -> dict[str, Any]:
     if "run" in plan.roots:
         roots["run"] = orjson.loads(start.run) if start.run else {}
     if "now" in plan.roots:
-        roots["now"] = moment_of_us(start.now_us)
+        roots["now"] = timestamp_of_us(start.now_us)
     return roots

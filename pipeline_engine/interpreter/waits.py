@@ -13,7 +13,7 @@ import orjson
 from ordinaut.clock import EPOCH, TICK
 from ordinaut.expressions import ExpressionError, compile_expression
 from ordinaut.expressions.bounds import measure
-from ordinaut.expressions.times import format_moment, parse_duration
+from ordinaut.expressions.times import format_timestamp, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
@@ -182,7 +182,7 @@ FILL: Mapping[str, Callable[[Wait, dict[str, Any], "Strand"], None]] = {
 def _moment_us(given: dict[str, Any], key: str) -> int:
     moment = read_moment(given[key])
     if moment is None or not FIRST <= moment < LAST:
-        raise _UnreadableError(key, f"an RFC 3339 time before {format_moment(LAST)} is expected")
+        raise _UnreadableError(key, f"an RFC 3339 time before {format_timestamp(LAST)} is expected")
     return (moment - EPOCH) // TICK
 
 

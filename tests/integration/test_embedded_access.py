@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ordinaut.embedded.access import TokenLostError, new_project, prepare_database
+from ordinaut.embedded.database import TokenLostError, new_project, prepare_database
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.errors import AlreadyExistsError
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from ordinaut.embedded.child import NOBODY
 from ordinaut.embedded.folder import FolderInUseError, processes_in
+from ordinaut.embedded.launcher import NOBODY
 from ordinaut.embedded.postgres import EmbeddedPostgres, ServerStartError
 
 ENDS_WITHIN = 10.0

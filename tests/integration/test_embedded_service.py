@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ordinaut.embedded.keeper import Keeper, delay
 from ordinaut.embedded.postgres import ServerStartError
 from ordinaut.embedded.service import Service
+from ordinaut.embedded.supervisor import Supervisor, restart_delay
 
 WITHIN = 10.0
 SERVICE = """
@@ -99,14 +99,14 @@ async def test_one_that_does_not_start_tells_why(tmp_path: Path, environment: di
 async def test_a_killed_one_comes_back_at_once(service: Counted) -> None:
     await service.launch()
     first = await service.launches.get()
-    keeper = Keeper("sample", service)
-    keeper.watch()
+    supervisor = Supervisor("sample", service)
+    supervisor.watch()
     os.kill(first, signal.SIGKILL)
     async with asyncio.timeout(WITHIN):
         second = await service.launches.get()
-    assert keeper.pid == second != first
+    assert supervisor.pid == second != first
     os.kill(second, 0)
-    await keeper.stop()
+    await supervisor.stop()
     await ended(second)
 
 
@@ -122,5 +122,5 @@ async def test_it_ends_with_a_killed_owner(tmp_path: Path, environment: dict[str
 
 
 def test_who_dies_young_again_and_again_waits_longer_up_to_a_bound() -> None:
-    assert [delay(deaths) for deaths in (1, 2, 3, 4)] == [0.0, 0.2, 0.4, 0.8]
-    assert delay(1_000) == 5.0
+    assert [restart_delay(deaths) for deaths in (1, 2, 3, 4)] == [0.0, 0.2, 0.4, 0.8]
+    assert restart_delay(1_000) == 5.0

@@ -15,9 +15,9 @@ import pytest
 
 from ordinaut.client import Client
 from ordinaut.client.document import read
-from ordinaut.client.resume import Patience, repeated
+from ordinaut.client.retry import RetryPolicy, with_retries
 from ordinaut.embedded import system
-from ordinaut.embedded.folder import owned, processes_in
+from ordinaut.embedded.folder import locked, processes_in
 from ordinaut.v1.agent_service_pb2 import WhoAmIRequest
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
@@ -125,9 +125,9 @@ async def run_once(client: Client) -> Run:
     """Creates and runs a task as soon as everything answers."""
     steps = [{"id": "tell", "uses": "orchestrator.emit", "with": {"topic": "demo.done", "data": {}}}]
     create = read({"task": {"pipeline": {"steps": steps}}, "task_id": "demo"}, CreateTaskRequest(request_id="create"))
-    await repeated(lambda: client.tasks.CreateTask(create), Patience())
+    await with_retries(lambda: client.tasks.CreateTask(create), RetryPolicy())
     start = RunTaskRequest(name="tasks/demo", request_id="run")
-    run = await repeated(lambda: client.tasks.RunTask(start), Patience())
+    run = await with_retries(lambda: client.tasks.RunTask(start), RetryPolicy())
     async for seen in client.watch_run(run.name):
         run = seen
     return run
@@ -164,5 +164,5 @@ async def test_a_start_that_is_given_up_leaves_nothing(tmp_path: Path, monkeypat
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert processes_in(tmp_path / "postgres" / "cluster") == processes_in(tmp_path / "valkey") == []
-    with owned(tmp_path):
+    with locked(tmp_path):
         pass

@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 
 from ordinaut.expressions import ExpressionError
-from ordinaut.expressions.times import parse_duration, parse_moment
+from ordinaut.expressions.times import parse_duration, parse_timestamp
 from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
 from ordinaut.names import granted
 from ordinaut.store import child, retry
@@ -196,7 +196,7 @@ def _start_of(given: dict[str, Any]) -> tuple[datetime | None, int | None]:
     if "start_time" not in given:
         return None, None
     try:
-        moment = parse_moment(given["start_time"])
+        moment = parse_timestamp(given["start_time"])
     except ExpressionError as failure:
         raise EffectError("VALIDATION_INPUT", f"`start_time`: {failure}") from None
     if not FIRST <= moment < LAST:

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 import jsonpatch
 import typer
 
-from ordinaut.cli.output import moment, print_details, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.parameters import filled, json_value, pairs
+from ordinaut.cli.output import local_time, print_details, print_json, print_table
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.v1 import approval_service_pb2 as requests
 from ordinaut.v1.approval_pb2 import Approval
 
@@ -42,7 +42,7 @@ def list_approvals(
             answer = await client.approvals.ListApprovals(wanted)
             return list(answer.approvals), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     approvals = session.call(work)
     if session.as_json:
@@ -75,15 +75,15 @@ def answer_approval(
     session = session_of(context)
     answer: dict[str, Any] = {"name": with_prefix("approvals", name), "choice": choice, "comment": comment}
     if value:
-        answer["input"] = json_value(value)
-    edits = pairs(edit or [])
+        answer["input"] = parse_json(value)
+    edits = parse_pairs(edit or [])
 
     async def work(client: Client) -> Approval:
         asked = await client.approvals.GetApproval(requests.GetApprovalRequest(name=answer["name"]))
         answer["subject_hash"] = asked.subject.hash
         if edits:
-            answer["edited_input"] = _edited(written(asked.subject).get("input"), edits)
-        return await client.approvals.AnswerApproval(filled(answer, requests.AnswerApprovalRequest(), ""))
+            answer["edited_input"] = _edited(to_document(asked.subject).get("input"), edits)
+        return await client.approvals.AnswerApproval(parse_message(answer, requests.AnswerApprovalRequest(), ""))
 
     answered = session.call(work)
     print_json(answered) if session.as_json else typer.echo(f"{answered.name} {Approval.State.Name(answered.state)}")
@@ -106,5 +106,5 @@ def _row(approval: Approval) -> tuple[str, ...]:
         ", ".join(approval.choices),
         approval.step,
         approval.task or approval.run,
-        moment(approval.expire_time),
+        local_time(approval.expire_time),
     )

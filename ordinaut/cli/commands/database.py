@@ -28,7 +28,7 @@ def group() -> None:
 @project.command("create")
 def create_project(context: typer.Context, name: Annotated[str, typer.Argument(help="The project's name.")]) -> None:
     """Make a project in the database of ORDINAUT_DATABASE_URL and print its admin token, which is shown this once."""
-    from ordinaut.embedded.access import new_project  # noqa: PLC0415 - as above
+    from ordinaut.embedded.database import new_project  # noqa: PLC0415 - as above
 
     token = asyncio.run(new_project(_database_url(), name))
     print_json({"project": name, "token": token}) if session_of(context).as_json else typer.echo(token)

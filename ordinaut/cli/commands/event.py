@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli.output import moment, print_json
-from ordinaut.cli.parameters import filled, json_value
+from ordinaut.cli.output import local_time, print_json
+from ordinaut.cli.parameters import parse_json, parse_message
 from ordinaut.cli.session import session_of
 from ordinaut.client import Client
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.v1.event_pb2 import Event
 
 app = typer.Typer(no_args_is_help=True, help="Events: publish them, watch them come.")
@@ -28,8 +28,8 @@ def publish(
 ) -> None:
     """Publish an event, once, however often the connection breaks."""
     session = session_of(context)
-    fact = json_value(data)
-    filled({"topic": topic, "data": fact}, Event(), "event")
+    fact = parse_json(data)
+    parse_message({"topic": topic, "data": fact}, Event(), "event")
 
     async def work(client: Client) -> Event:
         return await client.publish(topic, fact, source=source, subject=subject, event_id=event_id)
@@ -61,5 +61,5 @@ def watch(
 
 
 def _line(event: Event) -> str:
-    data = json.dumps(written(event).get("data", {}), ensure_ascii=False)
-    return f"{event.position} {moment(event.publish_time)} {event.topic} {event.publisher} {data}"
+    data = json.dumps(to_document(event).get("data", {}), ensure_ascii=False)
+    return f"{event.position} {local_time(event.publish_time)} {event.topic} {event.publisher} {data}"

@@ -5,11 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.commands.run_replay import replay
-from ordinaut.cli.output import lasted, moment, print_details, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.run_display import follow, in_short, picture
+from ordinaut.cli.output import elapsed, local_time, print_details, print_json, print_table
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.run_display import error_summary, follow, render, show_started
 from ordinaut.cli.session import interactive, session_of, with_prefix
-from ordinaut.cli.started import show_started
 from ordinaut.client import Client
 from ordinaut.v1 import run_service_pb2 as requests
 from ordinaut.v1.run_pb2 import Run
@@ -40,7 +39,7 @@ def list_runs(
             answer = await client.runs.ListRuns(request)
             return list(answer.runs), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     runs = session.call(work)
     if session.as_json:
@@ -61,7 +60,7 @@ def get_run(context: typer.Context, name: Name) -> None:
     if interactive():
         from rich.console import Console  # noqa: PLC0415 - only here
 
-        Console().print(picture(run))
+        Console().print(render(run))
     print_details(run)
 
 
@@ -111,7 +110,7 @@ def _row(run: Run) -> tuple[str, ...]:
         run.task,
         Run.State.Name(run.state),
         Run.Kind.Name(run.kind),
-        moment(run.create_time),
-        lasted(run.start_time, run.end_time),
-        in_short(run.error),
+        local_time(run.create_time),
+        elapsed(run.start_time, run.end_time),
+        error_summary(run.error),
     )

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.files import documents
-from ordinaut.cli.output import moment, print_json, print_table
-from ordinaut.cli.parameters import filled
+from ordinaut.cli.output import local_time, print_json, print_table
+from ordinaut.cli.parameters import parse_message
 from ordinaut.cli.session import session_of
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
@@ -38,7 +38,7 @@ def preview(
     request = requests.PreviewScheduleRequest(schedule=_schedule(file, _triggers(cron, rrule, every, once), zone))
     request.count = count
     if after:
-        request.MergeFrom(filled({"after_time": after}, requests.PreviewScheduleRequest(), ""))
+        request.MergeFrom(parse_message({"after_time": after}, requests.PreviewScheduleRequest(), ""))
     answer = session.call(lambda client: client.tasks.PreviewSchedule(request))
     if session.as_json:
         print_json(answer)
@@ -91,12 +91,12 @@ def _schedule(file: str, triggers: list[dict[str, Any]], zone: str) -> Schedule:
         document["triggers"] = triggers
     if zone:
         document["time_zone"] = zone
-    return filled(document, Schedule(), "schedule")
+    return parse_message(document, Schedule(), "schedule")
 
 
 def _row(coming: Upcoming) -> tuple[str, ...]:
     jitter = str(coming.jitter.ToTimedelta()) if coming.HasField("jitter") else ""
-    return coming.id, coming.local_time or moment(coming.fire_time), jitter, coming.note
+    return coming.id, coming.local_time or local_time(coming.fire_time), jitter, coming.note
 
 
 def _warn(warnings: Any) -> None:

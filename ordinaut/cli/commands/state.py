@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ordinaut.cli.output import moment, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.parameters import filled, json_value
+from ordinaut.cli.output import local_time, print_json, print_table
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.parameters import parse_json, parse_message
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.v1 import state_service_pb2 as requests
 from ordinaut.v1.state_pb2 import StateEntry
 
@@ -40,10 +40,10 @@ def put_entry(
 ) -> None:
     """Write one value."""
     session = session_of(context)
-    document: dict[str, Any] = {"entry": {"name": with_prefix("state", name), "value": json_value(value)}}
+    document: dict[str, Any] = {"entry": {"name": with_prefix("state", name), "value": parse_json(value)}}
     if revision is not None:
         document["revision"] = revision
-    request = filled(document, requests.PutStateEntryRequest(), "")
+    request = parse_message(document, requests.PutStateEntryRequest(), "")
     entry = session.call(lambda client: client.state.PutStateEntry(request))
     print_json(entry) if session.as_json else typer.echo(f"{entry.name} revision {entry.revision}")
 
@@ -64,7 +64,7 @@ def list_entries(
             answer = await client.state.ListStateEntries(request)
             return list(answer.entries), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     entries = session.call(work)
     if session.as_json:
@@ -74,10 +74,10 @@ def list_entries(
 
 
 def _value(entry: StateEntry) -> str:
-    return json.dumps(written(entry).get("value"), ensure_ascii=False)
+    return json.dumps(to_document(entry).get("value"), ensure_ascii=False)
 
 
 def _row(entry: StateEntry) -> tuple[str, ...]:
     value = _value(entry)
     shown = value if len(value) <= SHORT else value[: SHORT - 1] + "…"
-    return entry.name, str(entry.revision), moment(entry.update_time), shown
+    return entry.name, str(entry.revision), local_time(entry.update_time), shown

@@ -8,7 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from ordinaut.cli.apply import Verbs, apply, without_output
 from ordinaut.cli.files import documents
 from ordinaut.cli.output import print_details, print_json, print_table
-from ordinaut.cli.pages import first
+from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
@@ -50,7 +50,7 @@ def list_tools(
             answer = await client.tools.ListTools(requests.ListToolsRequest(page_size=size, page_token=token))
             return list(answer.tools), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     tools = session.call(work)
     if session.as_json:

@@ -37,10 +37,10 @@ def up(
 
     configure_logging("up", "pretty" if interactive() else "json", "info" if verbose else "warning")
     plan = Plan(data_dir, grpc_port, rest_port, workers, engines, verbose)
-    asyncio.run(_live(plan, as_json=session_of(context).as_json))
+    asyncio.run(_run_system(plan, as_json=session_of(context).as_json))
 
 
-async def _live(plan: "Plan", *, as_json: bool) -> None:
+async def _run_system(plan: "Plan", *, as_json: bool) -> None:
     from ordinaut.embedded.system import System  # noqa: PLC0415
 
     system = System(plan)

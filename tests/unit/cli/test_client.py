@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ordinaut.cli.__main__ import globals_first
 from ordinaut.client import ApiError, Fix
-from ordinaut.client.failure import PatchError
-from ordinaut.client.resume import Patience
+from ordinaut.client.errors import PatchError
+from ordinaut.client.retry import RetryPolicy
 from ordinaut.documents.durations import proto_duration
 
 REQUEST = {"task": {"steps": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "a/b": 1, "m~n": 2}}
@@ -104,8 +104,8 @@ def test_the_protos_own_form_keeps_its_value(seconds: int, nanos: int) -> None:
 
 @given(tries=st.integers(0, 10_000))
 def test_pauses_grow_to_a_bound_and_respect_the_server(tries: int) -> None:
-    patience = Patience()
-    assert 0 < patience.pause(tries, None) <= patience.longest_pause
+    patience = RetryPolicy()
+    assert 0 < patience.pause(tries, None) <= patience.max_delay
     assert patience.pause(tries, 30.0) == 30.0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ordinaut.expressions.times import moment_of_us
+from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.data.failure import TIMEOUT, Failure
@@ -129,7 +129,7 @@ class World:
 
     def _happen(self, path: str) -> None:
         entry, end_us = self.waits[path], self.deadlines[path]
-        entry.state, entry.output = "SUCCEEDED", orjson.dumps(self._result(path, moment_of_us(end_us)))
+        entry.state, entry.output = "SUCCEEDED", orjson.dumps(self._result(path, timestamp_of_us(end_us)))
         passed_us = max(0, end_us - self.now_us)
         self.clock.seconds += passed_us / 1_000_000
         self.waited_ms += passed_us // 1000

@@ -3,7 +3,7 @@
 import pytest
 
 from examples.morning_briefing.almanac_agent import moon_name, today
-from examples.morning_briefing.tool_server import Call, RefusedError
+from examples.morning_briefing.tool_server import Call, RejectedError
 
 
 def test_a_known_day_has_its_known_sun_and_moon() -> None:
@@ -36,5 +36,5 @@ def test_phases_have_their_names(phase: float, name: str) -> None:
     ],
 )
 def test_what_cannot_be_looked_up_is_refused(given: dict[str, str], problem: str) -> None:
-    with pytest.raises(RefusedError, match=problem):
+    with pytest.raises(RejectedError, match=problem):
         today(Call(given, ""))

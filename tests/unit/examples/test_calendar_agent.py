@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from examples.morning_briefing.calendar_agent import DEFAULT_FILE, Agenda, offer
-from examples.morning_briefing.tool_server import Call, RefusedError
+from examples.morning_briefing.tool_server import Call, RejectedError
 
 AGENDA = Agenda(DEFAULT_FILE.read_bytes())
 
@@ -57,5 +57,5 @@ def test_the_last_day_of_every_month_is_found() -> None:
     ],
 )
 def test_a_window_that_means_nothing_is_refused(start: str, end: str, problem: str) -> None:
-    with pytest.raises(RefusedError, match=problem):
+    with pytest.raises(RejectedError, match=problem):
         offer(AGENDA).answer(Call({"start": start, "end": end}, ""))

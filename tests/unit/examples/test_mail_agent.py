@@ -7,7 +7,7 @@ import pytest
 
 from examples.morning_briefing.mail_agent import offer
 from examples.morning_briefing.maildir import KEY_HEADER, POLICY, OnceOnlyMaildir
-from examples.morning_briefing.tool_server import Call, RefusedError
+from examples.morning_briefing.tool_server import Call, RejectedError
 
 MAIL = {"to": "ana@example.org", "subject": "Trei evenimente, azi: știri", "text": "Bună dimineața!\n"}
 KEY = "0199aaaa-0000-7000-8000-000000000000/1/rrule:20261124T070000/mail"
@@ -73,11 +73,11 @@ def test_calls_without_a_key_are_messages_of_their_own(tmp_path: Path) -> None:
 def test_a_key_stands_for_one_message_only(tmp_path: Path) -> None:
     tool = offer(OnceOnlyMaildir(tmp_path))
     tool.answer(Call(MAIL, KEY))
-    with pytest.raises(RefusedError, match="another message"):
+    with pytest.raises(RejectedError, match="another message"):
         tool.answer(Call({**MAIL, "subject": "Another"}, KEY))
 
 
 def test_a_header_cannot_be_smuggled_in(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(RejectedError):
         offer(OnceOnlyMaildir(tmp_path)).answer(Call({**MAIL, "subject": "Hello\nBcc: all@example.org"}, KEY))
     assert messages(tmp_path) == []

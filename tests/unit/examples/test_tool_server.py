@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from examples.morning_briefing.registration import as_tool
-from examples.morning_briefing.tool_server import Call, CallLog, Offer, RefusedError, respond
+from examples.morning_briefing.tool_server import Call, CallLog, Offer, RejectedError, respond
 from ordinaut.v1.tool_pb2 import Tool
 
 SCHEMA = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
@@ -15,7 +15,7 @@ SCHEMA = {"type": "object", "properties": {"word": {"type": "string"}}, "require
 
 def shout(call: Call) -> dict[str, str]:
     if call.input["word"] == "whisper":
-        raise RefusedError("not that")
+        raise RejectedError("not that")
     return {"word": str(call.input["word"]).upper()}
 
 

@@ -12,13 +12,13 @@ from ordinaut.cli.commands.pipelines.graph import mermaid
 from ordinaut.cli.commands.pipelines.run import run_once
 from ordinaut.cli.commands.pipelines.simulate import simulate
 from ordinaut.cli.commands.pipelines.tool_schema import with_tools
+from ordinaut.cli.errors import fix_text, show
 from ordinaut.cli.files import one_document
-from ordinaut.cli.pages import first
-from ordinaut.cli.problem import in_words, show
+from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of
 from ordinaut.client import ApiError, Client, Fix
-from ordinaut.client.document import DocumentError, Problem, read, whole, written
-from ordinaut.client.failure import PatchError
+from ordinaut.client.document import DocumentError, Problem, read, to_document, with_integers
+from ordinaut.client.errors import PatchError
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from ordinaut.v1.tool_pb2 import Tool
@@ -62,7 +62,7 @@ def lint(context: typer.Context, file: File) -> None:
             typer.echo(_difference(request, repaired, file), nl=False)
         raise typer.Exit(1)
     if accepted is not None:
-        _advise(accepted, request, file)
+        _print_warnings(accepted, request, file)
     typer.echo(f"{file} is valid")
 
 
@@ -92,7 +92,7 @@ async def _all_tools(client: Client) -> list[dict[str, Any]]:
         answer = await client.tools.ListTools(ListToolsRequest(page_size=size, page_token=token))
         return list(answer.tools), answer.next_page_token
 
-    return [written(tool) for tool in await first(MAX_TOOLS, page)]
+    return [to_document(tool) for tool in await collect(MAX_TOOLS, page)]
 
 
 def _pipeline(document: dict[str, Any], file: str) -> dict[str, Any]:
@@ -107,16 +107,16 @@ def _request(document: dict[str, Any], file: str) -> dict[str, Any]:
     if "pipeline" not in document:
         return {"task": {"pipeline": document}}
     task = {key: value for key, value in document.items() if key != "name"}
-    return {"task": {**written(read(task, Task(), file)), "pipeline": document["pipeline"]}}
+    return {"task": {**to_document(read(task, Task(), file)), "pipeline": document["pipeline"]}}
 
 
-def _advise(accepted: Task, request: dict[str, Any], file: str) -> None:
+def _print_warnings(accepted: Task, request: dict[str, Any], file: str) -> None:
     """Shows warnings, and what would end them."""
     for warning in accepted.warnings:
         typer.echo(f"warning: {warning}", err=True)
     fixes = [Fix.of(fix) for fix in accepted.fixes]
     for fix in fixes:
-        typer.echo(f"fix: {in_words(fix)}", err=True)
+        typer.echo(f"fix: {fix_text(fix)}", err=True)
     typer.echo(_difference(request, _repaired(request, fixes), file), nl=False)
 
 
@@ -124,7 +124,7 @@ def _repaired(request: dict[str, Any], fixes: Iterable[Fix]) -> dict[str, Any]:
     """The request after every fix that fits."""
     for fix in fixes:
         try:
-            request = whole(fix.apply(request))
+            request = with_integers(fix.apply(request))
         except PatchError:
             continue  # another fix has moved what this one repairs; the next round sees it anew
     return request

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ordinaut.cli.commands.pipelines.inline import run_of
+from ordinaut.cli.commands.pipelines.run_request import run_request
 from ordinaut.cli.files import one_document
-from ordinaut.cli.parameters import filled, json_value, pairs
+from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
+from ordinaut.cli.run_display import show_started
 from ordinaut.cli.session import session_of
-from ordinaut.cli.started import show_started
 from ordinaut.v1.run_service_pb2 import CreateRunRequest
 
 RULES = ("retry", "run_timeout", "priority", "start_deadline", "max_losses")
@@ -25,16 +25,16 @@ def run_once(
 ) -> None:
     """Execute a pipeline once, with the caller's rights, and follow it to its end; exit 1 unless it succeeds."""
     session = session_of(context)
-    asked: dict[str, Any] = run_of(one_document(file), file, RULES)
-    asked["params"] = {**asked.get("params", {}), **_object(params), **pairs(param or [])}
+    asked: dict[str, Any] = run_request(one_document(file), file, RULES)
+    asked["params"] = {**asked.get("params", {}), **_object(params), **parse_pairs(param or [])}
     if start:
         asked["start_time"] = start
-    request = filled(asked, CreateRunRequest(), "")
+    request = parse_message(asked, CreateRunRequest(), "")
     show_started(session, lambda client: client.runs.CreateRun(request), watch=not detach)
 
 
 def _object(text: str) -> dict[str, Any]:
-    found = json_value(text) if text else {}
+    found = parse_json(text) if text else {}
     if not isinstance(found, dict):
         raise typer.BadParameter("--params is a JSON object")
     return found

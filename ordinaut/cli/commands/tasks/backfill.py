@@ -8,12 +8,12 @@ import typer
 from rich.live import Live
 from rich.progress import Progress
 
-from ordinaut.cli.output import moment, print_details, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.parameters import filled, pairs
+from ordinaut.cli.output import local_time, print_details, print_json, print_table
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.parameters import parse_message, parse_pairs
 from ordinaut.cli.session import Session, interactive, session_of, with_prefix
 from ordinaut.client import Client
-from ordinaut.client.resume import Patience, repeated
+from ordinaut.client.retry import RetryPolicy, with_retries
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.backfill_pb2 import Backfill
 
@@ -22,7 +22,7 @@ Task = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-t
 Name = Annotated[str, typer.Argument(help="The backfill: `my-task/backfills/march`, with or without `tasks/`.")]
 COLUMNS = ("BACKFILL", "STATE", "AFTER", "UNTIL", "REPROCESS", "DONE", "FAILED")
 ENDED = frozenset({Backfill.COMPLETED, Backfill.CANCELLED})
-LOOK_SECONDS = 0.5  # how often progress is asked for
+POLL_SECONDS = 0.5  # how often progress is asked for
 
 
 @app.command("start")
@@ -49,19 +49,19 @@ def start(
         "parallelism": parallelism,
         "priority": priority,
         **({"until_time": until} if until else {}),
-        **({"params": pairs(param)} if param else {}),
+        **({"params": parse_pairs(param)} if param else {}),
     }
     document = {"parent": with_prefix("tasks", task), "backfill": asked, "backfill_id": own_id}
-    request = filled({**document, "validate_only": dry_run}, requests.CreateBackfillRequest(), "")
+    request = parse_message({**document, "validate_only": dry_run}, requests.CreateBackfillRequest(), "")
     begun: Backfill = session.call(lambda client: client.tasks.CreateBackfill(request))
     if watch and not dry_run:
         _watch(session, begun.name)
     elif session.as_json:
         print_json(begun)
     elif dry_run:
-        _foretell(begun)
+        _print_dry_run(begun)
     else:
-        typer.echo(f"{begun.name} {_in_short(begun)}")
+        typer.echo(f"{begun.name} {_progress(begun)}")
 
 
 @app.command("list")
@@ -77,7 +77,7 @@ def list_backfills(
             answer = await client.tasks.ListBackfills(request)
             return list(answer.backfills), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     found = session.call(work)
     if session.as_json:
@@ -112,7 +112,7 @@ def cancel_backfill(
     session = session_of(context)
     request = requests.CancelBackfillRequest(name=with_prefix("tasks", name), cancel_runs=runs, reason=reason)
     stopped = session.call(lambda client: client.tasks.CancelBackfill(request))
-    print_json(stopped) if session.as_json else typer.echo(f"{stopped.name} {_in_short(stopped)}")
+    print_json(stopped) if session.as_json else typer.echo(f"{stopped.name} {_progress(stopped)}")
 
 
 def _watch(session: Session, name: str) -> None:
@@ -128,10 +128,10 @@ async def _follow(client: Client, name: str, *, as_json: bool) -> Backfill:
         bar = bars.add_task(name)
         with Live(bars, refresh_per_second=10):
             async for last in _changes(client, name):
-                bars.update(bar, total=last.total, completed=_done(last), description=f"{name} {_in_short(last)}")
+                bars.update(bar, total=last.total, completed=_done(last), description=f"{name} {_progress(last)}")
         return last
     async for last in _changes(client, name):
-        print_json(last) if as_json else typer.echo(f"{name} {_in_short(last)}")
+        print_json(last) if as_json else typer.echo(f"{name} {_progress(last)}")
     return last
 
 
@@ -139,39 +139,39 @@ async def _changes(client: Client, name: str) -> AsyncIterator[Backfill]:
     """The backfill now and whenever its progress differs, until it and its runs have ended."""
     request, last = requests.GetBackfillRequest(name=name), None
     while True:
-        found = await repeated(lambda: client.tasks.GetBackfill(request), Patience())
+        found = await with_retries(lambda: client.tasks.GetBackfill(request), RetryPolicy())
         if found != last:
             yield found
         if found.state in ENDED and _done(found) == found.enqueued + found.skipped:
             return
         last = found
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _done(found: Backfill) -> int:
     return found.succeeded + found.failed + found.cancelled + found.skipped
 
 
-def _in_short(found: Backfill) -> str:
+def _progress(found: Backfill) -> str:
     counted = {"succeeded": found.succeeded, "failed": found.failed, "cancelled": found.cancelled}
-    told = "".join(f", {count} {what}" for what, count in {**counted, "skipped": found.skipped}.items() if count)
-    return f"{Backfill.State.Name(found.state)} {_done(found)}/{found.total}{told}"
+    backfill = "".join(f", {count} {what}" for what, count in {**counted, "skipped": found.skipped}.items() if count)
+    return f"{Backfill.State.Name(found.state)} {_done(found)}/{found.total}{backfill}"
 
 
-def _foretell(told: Backfill) -> None:
-    typer.echo(f"{told.enqueued} of {told.total} would run, {told.skipped} would not")
-    for due in told.first_due_times:
-        typer.echo(f"  {moment(due)}")
-    if told.enqueued > len(told.first_due_times):
-        typer.echo(f"  and {told.enqueued - len(told.first_due_times)} more")
+def _print_dry_run(backfill: Backfill) -> None:
+    typer.echo(f"{backfill.enqueued} of {backfill.total} would run, {backfill.skipped} would not")
+    for due in backfill.first_due_times:
+        typer.echo(f"  {local_time(due)}")
+    if backfill.enqueued > len(backfill.first_due_times):
+        typer.echo(f"  and {backfill.enqueued - len(backfill.first_due_times)} more")
 
 
 def _row(found: Backfill) -> tuple[str, ...]:
     return (
         found.name,
         Backfill.State.Name(found.state),
-        moment(found.after_time),
-        moment(found.until_time),
+        local_time(found.after_time),
+        local_time(found.until_time),
         Backfill.Reprocess.Name(found.reprocess),
         f"{_done(found)}/{found.total}",
         str(found.failed),

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ordinaut.cli.output import print_json
-from ordinaut.cli.parameters import filled
+from ordinaut.cli.parameters import parse_message
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
 from ordinaut.v1.task_service_pb2 import ExplainOccurrenceRequest
@@ -20,7 +20,7 @@ def explain(
     """Say why the task ran at a moment, or did not, and what is in its way."""
     session = session_of(context)
     asked = {"name": with_prefix("tasks", name), "language": language, **({"time": at} if at else {})}
-    request = filled(asked, ExplainOccurrenceRequest(), "")
+    request = parse_message(asked, ExplainOccurrenceRequest(), "")
     found = session.call(lambda client: client.tasks.ExplainOccurrence(request))
     if session.as_json:
         print_json(found)

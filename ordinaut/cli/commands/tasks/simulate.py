@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.files import documents
-from ordinaut.cli.output import moment, print_json, print_table
-from ordinaut.cli.parameters import filled
+from ordinaut.cli.output import local_time, print_json, print_table
+from ordinaut.cli.parameters import parse_message
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
 from ordinaut.v1.occurrence_pb2 import Occurrence
@@ -18,7 +18,7 @@ from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import SimulateTaskRequest
 
 COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN STARTS", "RUN ENDS", "STATE", "REASON")
-SECONDS = 300.0  # a year of a dense schedule takes a while
+TIMEOUT_SECONDS = 300.0  # a year of a dense schedule takes a while
 
 
 def simulate(
@@ -41,18 +41,18 @@ def simulate(
         **_of(name, file), "start_time": start, "end_time": end, "run_durations": duration, "fail_every": fail_every,
         "outages": [_interval(text) for text in outage or ()], "pauses": [_interval(text) for text in pause or ()],
     }  # fmt: skip
-    request = filled({key: value for key, value in asked.items() if value}, SimulateTaskRequest(), "")
+    request = parse_message({key: value for key, value in asked.items() if value}, SimulateTaskRequest(), "")
 
     async def work(client: Client) -> None:
         shown: list[SimulatedOccurrence] = []
         summary = SimulationSummary()
-        async for answer in client.tasks.SimulateTask(request, timeout=SECONDS):
+        async for answer in client.tasks.SimulateTask(request, timeout=TIMEOUT_SECONDS):
             if session.as_json:
                 print_json(answer)
             shown.extend(islice(answer.occurrences, limit - len(shown)))
             summary = answer.summary
         if not session.as_json:
-            _tell(shown, summary)
+            _print_summary(shown, summary)
 
     session.call(work)
 
@@ -73,7 +73,7 @@ def _interval(text: str) -> dict[str, str]:
     return {"start_time": start, "end_time": end}
 
 
-def _tell(shown: list[SimulatedOccurrence], summary: SimulationSummary) -> None:
+def _print_summary(shown: list[SimulatedOccurrence], summary: SimulationSummary) -> None:
     print_table(COLUMNS, map(_row, shown), "no occurrences")
     hidden = sum(summary.outcomes.values()) - sum(entry.count for entry in shown)
     if hidden:
@@ -82,7 +82,7 @@ def _tell(shown: list[SimulatedOccurrence], summary: SimulationSummary) -> None:
     if summary.state == Task.PAUSED:
         typer.echo(f"the task would be PAUSED: {summary.state_reason}")
     if summary.truncated:
-        typer.echo(f"only up to {moment(summary.end_time)}: no more occurrences are simulated at once")
+        typer.echo(f"only up to {local_time(summary.end_time)}: no more occurrences are simulated at once")
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -90,17 +90,17 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _row(entry: SimulatedOccurrence) -> tuple[str, ...]:
-    due = moment(entry.due_time)
+    due = local_time(entry.due_time)
     if entry.count > 1:
-        due += f" to {moment(entry.last_due_time)}"
+        due += f" to {local_time(entry.last_due_time)}"
     run = entry.run
     state = Run.State.Name(run.state) if entry.HasField("run") else ""
     return (
         due,
         Occurrence.Outcome.Name(entry.outcome),
         str(entry.count),
-        moment(run.start_time),
-        moment(run.end_time),
+        local_time(run.start_time),
+        local_time(run.end_time),
         state,
         entry.reason,
     )

@@ -10,11 +10,11 @@ from ordinaut.cli.commands.tasks import backfill
 from ordinaut.cli.commands.tasks.explain import explain
 from ordinaut.cli.commands.tasks.simulate import simulate
 from ordinaut.cli.files import documents
-from ordinaut.cli.output import moment, print_details, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.parameters import filled, pairs
+from ordinaut.cli.output import local_time, print_details, print_json, print_table
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.parameters import parse_message, parse_pairs
+from ordinaut.cli.run_display import show_started
 from ordinaut.cli.session import session_of, with_prefix
-from ordinaut.cli.started import show_started
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import task_service_pb2 as requests
@@ -46,7 +46,7 @@ def apply_files(
             if session.as_json:
                 print_json(applied)
             else:
-                _tell(applied, outcome)
+                _print_task(applied, outcome)
 
     session.call(work)
 
@@ -63,7 +63,7 @@ def list_tasks(
             answer = await client.tasks.ListTasks(requests.ListTasksRequest(page_size=size, page_token=token))
             return list(answer.tasks), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     tasks = session.call(work)
     if session.as_json:
@@ -92,8 +92,8 @@ def run_task(
     session = session_of(context)
     document: dict[str, Any] = {"name": with_prefix("tasks", name)}
     if param:
-        document["params"] = pairs(param)
-    request = filled(document, requests.RunTaskRequest(), "")
+        document["params"] = parse_pairs(param)
+    request = parse_message(document, requests.RunTaskRequest(), "")
     show_started(session, lambda client: client.tasks.RunTask(request), watch=watch)
 
 
@@ -103,7 +103,7 @@ def pause_task(
 ) -> None:
     """Stop firing until resumed."""
     request = requests.PauseTaskRequest(name=with_prefix("tasks", name), reason=reason)
-    _changed(context, lambda client: client.tasks.PauseTask(request))
+    _print_state(context, lambda client: client.tasks.PauseTask(request))
 
 
 @app.command("resume")
@@ -114,7 +114,7 @@ def resume_task(
 ) -> None:
     """Fire again from now on."""
     request = requests.ResumeTaskRequest(name=with_prefix("tasks", name), run_newest=run_newest)
-    _changed(context, lambda client: client.tasks.ResumeTask(request))
+    _print_state(context, lambda client: client.tasks.ResumeTask(request))
 
 
 @app.command("skip")
@@ -143,9 +143,9 @@ def snooze_task(
         raise typer.BadParameter("give either --for or --until")
     session = session_of(context)
     chosen = {"delay": delay} if delay else {"until_time": until}
-    request = filled({"name": with_prefix("tasks", name), **chosen}, requests.SnoozeTaskRequest(), "")
+    request = parse_message({"name": with_prefix("tasks", name), **chosen}, requests.SnoozeTaskRequest(), "")
     task: Task = session.call(lambda client: client.tasks.SnoozeTask(request))
-    print_json(task) if session.as_json else _tell(task, "snoozed")
+    print_json(task) if session.as_json else _print_task(task, "snoozed")
 
 
 @app.command("occurrences")
@@ -168,7 +168,7 @@ def list_occurrences(
             answer = await client.tasks.ListOccurrences(request)
             return list(answer.occurrences), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     found = session.call(work)
     if session.as_json:
@@ -186,7 +186,7 @@ def delete_task(context: typer.Context, name: Name) -> None:
     print_json({}) if session.as_json else typer.echo(f"{request.name} deleted")
 
 
-def _changed(context: typer.Context, work: Any) -> None:
+def _print_state(context: typer.Context, work: Any) -> None:
     session = session_of(context)
     task: Task = session.call(work)
     print_json(task) if session.as_json else typer.echo(f"{task.name} {Task.State.Name(task.state)}")
@@ -216,9 +216,9 @@ def _row(task: Task) -> tuple[str, ...]:
 
 
 def _occurrence(entry: Occurrence) -> tuple[str, ...]:
-    due = moment(entry.due_time if entry.HasField("due_time") else entry.create_time)
+    due = local_time(entry.due_time if entry.HasField("due_time") else entry.create_time)
     if entry.count > 1:
-        due += f" to {moment(entry.last_due_time)}"
+        due += f" to {local_time(entry.last_due_time)}"
     return due, Occurrence.Outcome.Name(entry.outcome), str(entry.count), entry.run, entry.reason
 
 
@@ -229,12 +229,12 @@ def _when(trigger: Trigger) -> str:
     return f"{kind} {trigger.event.topic if kind == 'event' else getattr(trigger, kind, '')}"
 
 
-def _tell(task: Task, outcome: str) -> None:
+def _print_task(task: Task, outcome: str) -> None:
     typer.echo(f"{task.name} {outcome}")
     if task.explanation:
         typer.echo(f"  {task.explanation}")
     for coming in task.upcoming:
         note = f" ({coming.note})" if coming.note else ""
-        typer.echo(f"  next {coming.local_time or moment(coming.fire_time)}{note}")
+        typer.echo(f"  next {coming.local_time or local_time(coming.fire_time)}{note}")
     for warning in task.warnings:
         typer.echo(f"  warning: {warning}", err=True)

@@ -12,11 +12,11 @@ POLL_SECONDS = 0.02
 Found = TypeVar("Found")
 
 
-class BrokenPromiseError(Exception):
+class CheckFailedError(Exception):
     """What Ordinaut promises did not happen; the message is the promise."""
 
 
-class Narrator:
+class Reporter:
     """Speaks on standard output: in colours on a terminal, in plain lines otherwise."""
 
     def __init__(self) -> None:
@@ -24,15 +24,15 @@ class Narrator:
         self._began = time.monotonic()
 
     @property
-    def has_audience(self) -> bool:
+    def is_terminal(self) -> bool:
         """Whether somebody sits at a terminal."""
         return self._console.is_terminal
 
-    def chapter(self, title: str) -> None:
+    def section(self, title: str) -> None:
         """Begins a new part of the story."""
         self._console.print(f"\n[bold cyan]{escape(title)}[/]")
 
-    def tell(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Says what happens now."""
         self._line("white", " ", text)
 
@@ -40,15 +40,15 @@ class Narrator:
         """Shows something that belongs to the line before."""
         self._console.print(f"            [dim]{escape(text)}[/]")
 
-    def expect(self, kept: bool, promise: str) -> None:
+    def expect(self, passed: bool, description: str) -> None:
         """Says the promise when it is kept.
 
         Raises:
             BrokenPromiseError: it is not.
         """
-        if not kept:
-            raise BrokenPromiseError(promise)
-        self._line("green", "✓", promise)
+        if not passed:
+            raise CheckFailedError(description)
+        self._line("green", "✓", description)
 
     def fail(self, text: str) -> None:
         """Says why the story ends here."""
@@ -59,7 +59,7 @@ class Narrator:
         self._console.print(f"[dim]{elapsed:7.2f} s[/] [{style}]{mark} {escape(text)}[/]")
 
 
-async def until(look: Callable[[], Awaitable[Found | None]], within: float, promise: str) -> Found:
+async def until(look: Callable[[], Awaitable[Found | None]], within: float, description: str) -> Found:
     """Looks again and again until there is something: for what gives no signal.
 
     Raises:
@@ -73,4 +73,4 @@ async def until(look: Callable[[], Awaitable[Found | None]], within: float, prom
                     return found
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
-        raise BrokenPromiseError(f"{promise} (not within {within:.0f} s)") from None
+        raise CheckFailedError(f"{description} (not within {within:.0f} s)") from None

@@ -6,7 +6,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
+class InvalidValue:
     """Takes the place of a value, so that the reader can say where it stands."""
 
     reason: ErrorReason.ValueType

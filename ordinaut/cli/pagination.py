@@ -6,7 +6,7 @@ from typing import Any
 from ordinaut.limits import MAX_PAGE_SIZE
 
 
-async def first(limit: int, page: Callable[[int, str], Awaitable[tuple[list[Any], str]]]) -> list[Any]:
+async def collect(limit: int, page: Callable[[int, str], Awaitable[tuple[list[Any], str]]]) -> list[Any]:
     """The first `limit` elements; `page` takes size and token and answers with elements and the next token."""
     found: list[Any] = []
     token = ""

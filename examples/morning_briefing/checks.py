@@ -4,7 +4,7 @@ import urllib.request
 from collections.abc import Iterable
 
 from examples.morning_briefing import runs
-from examples.morning_briefing.narrator import Narrator, until
+from examples.morning_briefing.reporter import Reporter, until
 from examples.morning_briefing.stage import Stage
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.state_service_pb2 import GetStateEntryRequest
@@ -16,20 +16,20 @@ HTTP_SECONDS = 5.0
 METRIC = "ordinaut_"
 
 
-async def keep_time(stage: Stage, narrator: Narrator, task: str, after: Run) -> list[Run]:
+async def keep_time(stage: Stage, reporter: Reporter, task: str, after: Run) -> list[Run]:
     """Waits for the next two scheduled runs and checks that they began on time.
 
     Raises:
         BrokenPromiseError: they did not.
     """
-    narrator.chapter("The schedule goes on")
-    second = await _next_punctual(stage, narrator, task, after)
-    return [second, await _next_punctual(stage, narrator, task, second)]
+    reporter.section("The schedule goes on")
+    second = await _next_punctual(stage, reporter, task, after)
+    return [second, await _next_punctual(stage, reporter, task, second)]
 
 
-async def _next_punctual(stage: Stage, narrator: Narrator, task: str, last: Run) -> Run:
+async def _next_punctual(stage: Stage, reporter: Reporter, task: str, last: Run) -> Run:
     run = await until(lambda: _next_ended(stage, task, last), NEXT_RUN_SECONDS, "the next briefing runs")
-    _verify_punctual(stage, narrator, run)
+    _verify_punctual(stage, reporter, run)
     return run
 
 
@@ -38,20 +38,20 @@ async def _next_ended(stage: Stage, task: str, last: Run) -> Run | None:
     return await runs.get(stage.owner, later[0].name) if later and later[0].state in runs.ENDED else None
 
 
-def _verify_punctual(stage: Stage, narrator: Narrator, run: Run) -> None:
+def _verify_punctual(stage: Stage, reporter: Reporter, run: Run) -> None:
     lag = runs.lag_ms(run)
-    narrator.expect(run.state == Run.State.SUCCEEDED, f"the briefing of {run.scheduled_time.ToJsonString()} was sent")
-    narrator.expect(0 <= lag < LAG_MAX_MS, f"it began {lag:.1f} ms after its time")
-    narrator.expect(len(stage.mails(runs.root(run))) == 1, "there is one mail for it")
+    reporter.expect(run.state == Run.State.SUCCEEDED, f"the briefing of {run.scheduled_time.ToJsonString()} was sent")
+    reporter.expect(0 <= lag < LAG_MAX_MS, f"it began {lag:.1f} ms after its time")
+    reporter.expect(len(stage.mails(runs.root(run))) == 1, "there is one mail for it")
 
 
-async def follow_up(stage: Stage, narrator: Narrator, task: str, briefings: list[Run]) -> None:
+async def follow_up(stage: Stage, reporter: Reporter, task: str, briefings: list[Run]) -> None:
     """Checks that each briefing's event has started the other task exactly once.
 
     Raises:
         BrokenPromiseError: it has not.
     """
-    narrator.chapter("The other task has followed")
+    reporter.section("The other task has followed")
     wanted = [run.occurrence for run in briefings]
 
     async def all_followed() -> list[Run] | None:
@@ -60,33 +60,33 @@ async def follow_up(stage: Stage, narrator: Narrator, task: str, briefings: list
         return ended if set(wanted) <= set(_occurrences(ended)) else None
 
     followers = await until(all_followed, FOLLOW_UP_SECONDS, "every briefing.sent event starts the follow-up")
-    narrator.expect(all(run.state == Run.State.SUCCEEDED for run in followers), "every follow-up has succeeded")
+    reporter.expect(all(run.state == Run.State.SUCCEEDED for run in followers), "every follow-up has succeeded")
     once = all(list(_occurrences(followers)).count(occurrence) == 1 for occurrence in wanted)
-    narrator.expect(once, f"one follow-up for each of {len(wanted)} briefing.sent events")
+    reporter.expect(once, f"one follow-up for each of {len(wanted)} briefing.sent events")
     entry = await stage.owner.state.GetStateEntry(GetStateEntryRequest(name="state/briefing/counter"))
     count = int(entry.value.number_value)
-    narrator.expect(count >= len(wanted), f"state/briefing/counter is {count}, at revision {entry.revision}")
+    reporter.expect(count >= len(wanted), f"state/briefing/counter is {count}, at revision {entry.revision}")
 
 
 def _occurrences(followers: Iterable[Run]) -> Iterable[str]:
     return [str(run.event.data["occurrence"]) for run in followers]
 
 
-def show_signs(stage: Stage, narrator: Narrator) -> None:
+def show_signs(stage: Stage, reporter: Reporter) -> None:
     """Shows where to look, after having looked there.
 
     Raises:
         BrokenPromiseError: there is nothing to see.
     """
-    narrator.chapter("Where to look")
+    reporter.section("Where to look")
     ready = _fetch(f"{stage.system['rest']}/readyz")
-    narrator.expect(bool(ready), f"{stage.system['rest']}/readyz answers {ready.strip()}")
+    reporter.expect(bool(ready), f"{stage.system['rest']}/readyz answers {ready.strip()}")
     for service, urls in stage.system["metrics"].items():
         shown = [line for line in _fetch(urls[0]).splitlines() if line.startswith(METRIC)]
-        narrator.expect(bool(shown), f"{urls[0]} ({service}), for instance {shown[0] if shown else ''}")
-    narrator.tell(f"the mails are in {stage.maildir}/new; one of them:")
+        reporter.expect(bool(shown), f"{urls[0]} ({service}), for instance {shown[0] if shown else ''}")
+    reporter.info(f"the mails are in {stage.maildir}/new; one of them:")
     for line in stage.mails("")[0].get_content().splitlines():
-        narrator.detail(line)
+        reporter.detail(line)
 
 
 def _fetch(url: str) -> str:

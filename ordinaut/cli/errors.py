@@ -25,7 +25,7 @@ def show(error: ApiError, *, as_json: bool) -> None:
         console.print(Text.assemble("  ", (violation.field, "bold"), f": {violation.message}"))
         for fix in error.fixes:
             if fix.field == violation.field:
-                console.print(Text.assemble("    ", ("fix: ", "green"), in_words(fix)))
+                console.print(Text.assemble("    ", ("fix: ", "green"), fix_text(fix)))
     if error.code == "UNAVAILABLE" and not error.reason:
         console.print("  is `ordinaut up` running, and is ORDINAUT_ADDRESS right?", style="dim")
 
@@ -38,7 +38,7 @@ def show_document(error: DocumentError) -> None:
         console.print(Text.assemble("  ", (problem.path, "bold"), f": {problem.message}"))
 
 
-def in_words(fix: Fix) -> str:
+def fix_text(fix: Fix) -> str:
     """What a fix does, as a sentence and its operations."""
     operations = ", ".join(_operation(operation) for operation in fix.operations)
     return f"{fix.explanation} ({operations})" if fix.explanation else operations

@@ -13,7 +13,7 @@ DELAY_SECONDS = 0.2
 DELAY_MAX_SECONDS = 5.0
 
 
-class Mortal(Protocol):
+class RestartableServer(Protocol):
     """A server process that can be launched again after its death."""
 
     @property
@@ -34,15 +34,15 @@ class Mortal(Protocol):
         ...
 
 
-def delay(deaths: int) -> float:
+def restart_delay(exits: int) -> float:
     """Seconds to wait before the launch after so many deaths in a row without a healthy life between them."""
-    return 0.0 if deaths <= 1 else min(DELAY_SECONDS * 2.0 ** min(deaths - 2, 16), DELAY_MAX_SECONDS)
+    return 0.0 if exits <= 1 else min(DELAY_SECONDS * 2.0 ** min(exits - 2, 16), DELAY_MAX_SECONDS)
 
 
-class Keeper:
+class Supervisor:
     """Watches one launched server until `stop`."""
 
-    def __init__(self, name: str, server: Mortal) -> None:
+    def __init__(self, name: str, server: RestartableServer) -> None:
         self.name = name
         self._server = server
         self._watching: asyncio.Task[None] | None = None
@@ -66,13 +66,13 @@ class Keeper:
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        deaths = 0
+        exits = 0
         while True:
-            born = loop.time()
+            started = loop.time()
             code = await self._server.wait()
-            deaths = 1 if loop.time() - born >= HEALTHY_SECONDS else deaths + 1
-            log.warning("died", server=self.name, code=code, deaths=deaths)
-            await asyncio.sleep(delay(deaths))
+            exits = 1 if loop.time() - started >= HEALTHY_SECONDS else exits + 1
+            log.warning("died", server=self.name, code=code, exits=exits)
+            await asyncio.sleep(restart_delay(exits))
             await self._launch()
 
     async def _launch(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 
-def run_of(document: dict[str, Any], file: str, rules: Collection[str]) -> dict[str, Any]:
+def run_request(document: dict[str, Any], file: str, rules: Collection[str]) -> dict[str, Any]:
     """`{pipeline, params, run_policy}`: of a task what a run of it has, anything else is a pipeline.
 
     `rules` are the fields of a task's `run_policy` that mean something to such a run.

@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 from jsonpatch import JsonPatch, JsonPatchException
 from jsonpointer import JsonPointer, JsonPointerException
 
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.rpc.status import DETAILS_KEY
 from ordinaut.v1 import error_pb2
 
@@ -39,7 +39,7 @@ class Fix:
     @classmethod
     def of(cls, fix: error_pb2.Fix) -> "Fix":
         """The repair that a message tells."""
-        return cls(fix.explanation, fix.field, [written(operation) for operation in fix.operations])
+        return cls(fix.explanation, fix.field, [to_document(operation) for operation in fix.operations])
 
     def apply(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """A repaired copy of the request's JSON (proto field names).
@@ -100,9 +100,9 @@ class ApiError(Exception):
         except DecodeError:  # not ours
             return
         for detail in status.details:
-            self._read_one(detail)
+            self._read_detail(detail)
 
-    def _read_one(self, detail: Any) -> None:
+    def _read_detail(self, detail: Any) -> None:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         retry, fix = error_details_pb2.RetryInfo(), error_pb2.Fix()
         if detail.Unpack(info):

@@ -7,31 +7,31 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ordinaut.client.failure import ApiError
+from ordinaut.client.errors import ApiError
 
 Answer = TypeVar("Answer")
 WORTH_REPEATING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to try without any answer, and how long to pause between tries, in seconds."""
 
     give_up_after: float = 60.0
-    first_pause: float = 0.1
-    longest_pause: float = 5.0
+    initial_delay: float = 0.1
+    max_delay: float = 5.0
 
     def pause(self, tries: int, asked: float | None) -> float:
         """Before the next try: doubled each time, spread by half, and at least what the server asked for."""
-        planned = min(self.first_pause * 2.0 ** min(tries, 16), self.longest_pause)
+        planned = min(self.initial_delay * 2.0 ** min(tries, 16), self.max_delay)
         return max(planned * random.uniform(0.5, 1.0), asked or 0.0)  # noqa: S311 - spreads reconnects
 
 
 class _Trial:
     """Counts the tries since the last answer."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
         self._loop = asyncio.get_running_loop()
         self.answered()
 
@@ -42,19 +42,19 @@ class _Trial:
     async def pause_after(self, failure: ApiError) -> None:
         """Raises the failure when it is final or the patience is over."""
         silent = self._loop.time() - self._silent_since
-        if failure.code not in WORTH_REPEATING or silent >= self._patience.give_up_after:
+        if failure.code not in WORTH_REPEATING or silent >= self._policy.give_up_after:
             raise failure
-        await asyncio.sleep(self._patience.pause(self._tries, failure.retry_after))
+        await asyncio.sleep(self._policy.pause(self._tries, failure.retry_after))
         self._tries += 1
 
 
-async def repeated(call: Callable[[], Awaitable[Answer]], patience: Patience) -> Answer:
+async def with_retries(call: Callable[[], Awaitable[Answer]], policy: RetryPolicy) -> Answer:
     """The answer of a call that may safely be made again.
 
     Raises:
         ApiError: it was refused, or nothing answered within the patience.
     """
-    trial = _Trial(patience)
+    trial = _Trial(policy)
     while True:
         try:
             return await call()
@@ -62,7 +62,7 @@ async def repeated(call: Callable[[], Awaitable[Answer]], patience: Patience) ->
             await trial.pause_after(failure)
 
 
-async def resumed(begin: Callable[[], Any], patience: Patience) -> AsyncIterator[Any]:
+async def resuming_stream(begin: Callable[[], Any], policy: RetryPolicy) -> AsyncIterator[Any]:
     """One stream out of many: `begin` is called again whenever the stream breaks, and must know where to go on.
 
     A stream that ends without an error is begun again too: a server that stops ends its streams.
@@ -70,7 +70,7 @@ async def resumed(begin: Callable[[], Any], patience: Patience) -> AsyncIterator
     Raises:
         ApiError: it was refused, or nothing answered within the patience.
     """
-    trial = _Trial(patience)
+    trial = _Trial(policy)
     while True:
         try:
             async with aclosing(begin()) as stream:

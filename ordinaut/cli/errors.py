@@ -19,8 +19,8 @@ def show(error: ApiError, *, as_json: bool) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     title = f"{error.code} {error.reason}".strip()
     count = len(error.violations)
-    told = f"{count} problem{'s' if count > 1 else ''}" if count else error.message  # the message repeats them
-    console.print(Text.assemble((title, "bold red"), f": {told}"))
+    summary = f"{count} problem{'s' if count > 1 else ''}" if count else error.message  # the message repeats them
+    console.print(Text.assemble((title, "bold red"), f": {summary}"))
     for violation in error.violations:
         console.print(Text.assemble("  ", (violation.field, "bold"), f": {violation.message}"))
         for fix in error.fixes:

@@ -35,10 +35,10 @@ def one_document(path: str) -> dict[str, Any]:
     Raises:
         DocumentError: as `documents`, and when there is another number of them.
     """
-    found = documents(path)
-    if len(found) != 1:
-        raise DocumentError([Problem(path, f"one document is expected, and there are {len(found)}")])
-    return found[0]
+    contents = documents(path)
+    if len(contents) != 1:
+        raise DocumentError([Problem(path, f"one document is expected, and there are {len(contents)}")])
+    return contents[0]
 
 
 def _objects(text: str, path: str) -> Iterator[dict[str, Any]]:

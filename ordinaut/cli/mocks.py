@@ -28,11 +28,11 @@ def read_mocks(outputs: Sequence[str] | None, file: str) -> list[Mock]:
         typer.BadParameter: one is not of the form.
         DocumentError: a file cannot be read.
     """
-    found = [_output(text) for text in outputs or ()]
+    mocks = [_output(text) for text in outputs or ()]
     listed = one_document(file).get("mocks") if file else []
     if not isinstance(listed, list):
         raise typer.BadParameter(f"{file} must hold a list under `mocks`")
-    return found + [parse_message(mock, Mock(), f"mocks[{place}]") for place, mock in enumerate(listed)]
+    return mocks + [parse_message(mock, Mock(), f"mocks[{place}]") for place, mock in enumerate(listed)]
 
 
 def _output(text: str) -> Mock:

@@ -8,11 +8,11 @@ from ordinaut.limits import MAX_PAGE_SIZE
 
 async def collect(limit: int, page: Callable[[int, str], Awaitable[tuple[list[Any], str]]]) -> list[Any]:
     """The first `limit` elements; `page` takes size and token and answers with elements and the next token."""
-    found: list[Any] = []
+    elements: list[Any] = []
     token = ""
-    while len(found) < limit:
-        elements, token = await page(min(limit - len(found), MAX_PAGE_SIZE), token)
-        found.extend(elements)
+    while len(elements) < limit:
+        batch, token = await page(min(limit - len(elements), MAX_PAGE_SIZE), token)
+        elements.extend(batch)
         if not token:
             break
-    return found[:limit]
+    return elements[:limit]

@@ -12,19 +12,19 @@ from ordinaut.client.document import DocumentError, read
 Target = TypeVar("Target", bound=Message)
 
 
-def parse_pairs(given: Sequence[str]) -> dict[str, Any]:
+def parse_pairs(texts: Sequence[str]) -> dict[str, Any]:
     """`k=v` texts as an object; a value that is JSON is that JSON, everything else is a text.
 
     Raises:
         typer.BadParameter: a text has no `=`.
     """
-    found: dict[str, Any] = {}
-    for text in given:
+    values: dict[str, Any] = {}
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise typer.BadParameter(f"{text!r} is not of the form key=value")
-        found[key] = _json_or_text(value)
-    return found
+        values[key] = _json_or_text(value)
+    return values
 
 
 def parse_json(text: str) -> Any:

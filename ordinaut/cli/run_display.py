@@ -47,11 +47,11 @@ async def _table(runs: AsyncIterator[Run]) -> Run:
 
 async def _lines(runs: AsyncIterator[Run]) -> Run:
     run = Run()
-    shown: set[str] = set()
+    printed: set[str] = set()
     async for run in runs:
         for line in lines(run):
-            if line not in shown:
-                shown.add(line)
+            if line not in printed:
+                printed.add(line)
                 typer.echo(line)
     return run
 
@@ -80,13 +80,13 @@ def render(run: Run) -> Group:
 
 def lines(run: Run) -> list[str]:
     """What is known about the run so far: a line for each finished step, then the run's own state."""
-    found = [
+    steps = [
         f"{step.path} {StepRun.State.Name(step.state)} try {step.attempt} {elapsed(step.start_time, step.end_time)}"
         + (f" {error_summary(step.error)}" if step.error.code else "")
         for step in run.steps
     ]
     error = f" {error_summary(run.error)}" if run.error.code else ""
-    return [*found, *map(wait_summary, run.waits), f"{run.name} {Run.State.Name(run.state)}{error}"]
+    return [*steps, *map(wait_summary, run.waits), f"{run.name} {Run.State.Name(run.state)}{error}"]
 
 
 def wait_summary(wait: Wait) -> str:

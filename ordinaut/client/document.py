@@ -37,7 +37,7 @@ def read(document: Mapping[str, Any], message: Target, path: str = "") -> Target
     Raises:
         DocumentError: with every problem.
     """
-    found = fill(document, message, path)
-    if found:
-        raise DocumentError([Problem(violation.field or "document", violation.message) for violation in found])
+    violations = fill(document, message, path)
+    if violations:
+        raise DocumentError([Problem(violation.field or "document", violation.message) for violation in violations])
     return message

@@ -21,10 +21,10 @@ class RetryPolicy:
     initial_delay: float = 0.1
     max_delay: float = 5.0
 
-    def pause(self, tries: int, asked: float | None) -> float:
+    def pause(self, tries: int, retry_after: float | None) -> float:
         """Before the next try: doubled each time, spread by half, and at least what the server asked for."""
         planned = min(self.initial_delay * 2.0 ** min(tries, 16), self.max_delay)
-        return max(planned * random.uniform(0.5, 1.0), asked or 0.0)  # noqa: S311 - spreads reconnects
+        return max(planned * random.uniform(0.5, 1.0), retry_after or 0.0)  # noqa: S311 - spreads reconnects
 
 
 class _Trial:

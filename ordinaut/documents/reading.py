@@ -32,7 +32,7 @@ def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
     """
     reader = _Reader()
     reader.message(document, message, path, 1)
-    return reader.found[:PROBLEMS_MAX]
+    return reader.violations[:PROBLEMS_MAX]
 
 
 def key_path(path: str, key: str) -> str:
@@ -51,7 +51,7 @@ class _Reader:
     """`depth` counts the messages around a value: a reader of protobuf refuses a hundred."""
 
     def __init__(self) -> None:
-        self.found: list[Violation] = []
+        self.violations: list[Violation] = []
 
     def message(self, value: Any, message: Any, path: str, depth: int) -> None:
         name = message.DESCRIPTOR.full_name
@@ -69,28 +69,36 @@ class _Reader:
             self._add(path, f"must be an object, not {kind_of(value)}")
 
     def _fields(self, document: Mapping[Any, Any], message: Any, path: str, depth: int) -> None:
-        seen: dict[str, str] = {}
+        spellings: dict[str, str] = {}
         for key, value in document.items():
             here = key_path(path, str(key))
             field = find_field(message.DESCRIPTOR, str(key))
             if field is None:
                 self._add(here, _unknown(message.DESCRIPTOR, str(key)), ErrorReason.UNKNOWN_FIELD)
-            elif field.name in seen:
-                self._add(here, f"stands beside {seen[field.name]}, its other spelling", ErrorReason.DUPLICATE_KEY)
+            elif field.name in spellings:
+                self._add(here, f"stands beside {spellings[field.name]}, its other spelling", ErrorReason.DUPLICATE_KEY)
             else:
-                seen[field.name] = str(key)
-                self._field(value, message, field, here, depth, seen)
+                spellings[field.name] = str(key)
+                self._field(value, message, field, here, depth, spellings)
 
     def _field(
-        self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, seen: Mapping[str, str]
+        self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, spellings: Mapping[str, str]
     ) -> None:
         entry = field.message_type
         if value is None and not (entry is not None and entry.full_name == "google.protobuf.Value"):
             return  # null says: unset
         choice = field.containing_oneof
-        others = [other.name for other in choice.fields if other.name in seen and other is not field] if choice else []
-        if others:
-            self._add(path, f"cannot stand beside {others[0]}: they are alternatives")
+        alternatives = (
+            [
+                alternative.name
+                for alternative in choice.fields
+                if alternative.name in spellings and alternative is not field
+            ]
+            if choice
+            else []
+        )
+        if alternatives:
+            self._add(path, f"cannot stand beside {alternatives[0]}: they are alternatives")
         elif entry is not None and entry.GetOptions().map_entry:
             self._map(value, message, field, path, depth)
         elif field.is_repeated:
@@ -161,14 +169,14 @@ class _Reader:
                 raise ValueError
             read(message, value)
         except (ValueError, OverflowError):
-            shown = repr(value[:40]) if isinstance(value, str) else kind_of(value)
-            self._add(path, f"{shown} is not {form}: write {example}")
+            received = repr(value[:40]) if isinstance(value, str) else kind_of(value)
+            self._add(path, f"{received} is not {form}: write {example}")
 
     def _add_invalid(self, path: str, invalid: InvalidValue) -> None:
         self._add(path, invalid.message, invalid.reason)
 
     def _add(self, path: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
-        self.found.append(Violation(path, message, reason))
+        self.violations.append(Violation(path, message, reason))
 
 
 def _deeper(path: str, steps: list[str | int]) -> str:
@@ -196,7 +204,7 @@ def _read_timestamp(message: Any, text: str) -> None:
 def _read_mask(message: Any, text: str) -> None:
     """Both spellings; the JSON form joins the paths with commas."""
     paths = [path.strip() for path in text.split(",")] if text else []
-    message.paths.extend(CAPITAL.sub(lambda found: f"_{found[0].lower()}", path) for path in paths)
+    message.paths.extend(CAPITAL.sub(lambda match: f"_{match[0].lower()}", path) for path in paths)
 
 
 _TEXTS: Mapping[str, tuple[str, str, Any]] = {

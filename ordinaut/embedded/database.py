@@ -27,10 +27,10 @@ async def prepare_database(database_url: str, folder: Path) -> str:
         TokenLostError: somebody removed the file; the database keeps only a hash.
     """
     await migrate(database_url)
-    kept = folder / TOKEN_FILE
-    if not kept.exists():
-        await _create(database_url, kept)
-    return kept.read_text().strip()
+    token_file = folder / TOKEN_FILE
+    if not token_file.exists():
+        await _create(database_url, token_file)
+    return token_file.read_text().strip()
 
 
 async def new_project(database_url: str, name: str) -> str:
@@ -50,9 +50,9 @@ async def new_project(database_url: str, name: str) -> str:
         await database.close()
 
 
-async def _create(database_url: str, kept: Path) -> None:
+async def _create(database_url: str, token_file: Path) -> None:
     """Writes the token beside its place before the commit, and moves it there after: a crash between loses nothing."""
-    pending = kept.with_suffix(".new")
+    pending = token_file.with_suffix(".new")
     database = await Database.open(StoreSettings(database_url=database_url))
     try:
         async with database.transaction() as connection:
@@ -60,11 +60,11 @@ async def _create(database_url: str, kept: Path) -> None:
     except AlreadyExistsError:
         if not pending.exists():
             raise TokenLostError(
-                f"{kept} is gone and cannot be made again; `ordinaut project create NAME` makes another project"
+                f"{token_file} is gone and cannot be made again; `ordinaut project create NAME` makes another project"
             ) from None
     finally:
         await database.close()
-    pending.rename(kept)
+    pending.rename(token_file)
 
 
 def _write_private(path: Path, token: str) -> None:

@@ -46,8 +46,8 @@ class Layout:
             PortTakenError: a port that was asked for is in use.
         """
 
-        def reserve(wanted: int | None, default: int) -> Port:
-            port = Port.prefer(default) if wanted is None else Port.take(wanted)
+        def reserve(number: int | None, default: int) -> Port:
+            port = Port.prefer(default) if number is None else Port.take(number)
             stack.callback(port.close)
             return port
 
@@ -58,12 +58,12 @@ class Layout:
         rest_port = reserve(rest, REST_PORT)
         scheduler = replica("scheduler", 1, reserve(None, SCHEDULER_PORT))
         many = [("pipeline_engine", ENGINE_PORT, engines), ("worker", WORKER_PORT, workers)]
-        others = [
+        replicas = [
             replica(service, number, reserve(None, port if number == 1 else 0))
             for service, port, count in many
             for number in range(1, count + 1)
         ]
-        return cls([gateway, scheduler, *others], rest_port)
+        return cls([gateway, scheduler, *replicas], rest_port)
 
     def of(self, service: str) -> list[Replica]:
         """The replicas of one service."""

@@ -49,10 +49,10 @@ def socket_folder(folder: Path) -> Iterator[Path]:
     """
     link = folder / SOCKETS
     _remove_linked(link)
-    made = Path(tempfile.mkdtemp(prefix="ordinaut-", dir=_short_temporary_folder()))
-    link.symlink_to(made)
+    directory = Path(tempfile.mkdtemp(prefix="ordinaut-", dir=_short_temporary_folder()))
+    link.symlink_to(directory)
     try:
-        yield made
+        yield directory
     finally:
         _remove_linked(link)
 
@@ -72,14 +72,14 @@ def _remove_linked(link: Path) -> None:
 
 def processes_in(folder: Path) -> list[int]:
     """Who works in the folder: both servers make it their working directory, so a reused pid cannot deceive."""
-    found = []
-    wanted = str(folder.resolve())
+    pids = []
+    target = str(folder.resolve())
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):  # it has ended, or is another user's
-                if str((entry / "cwd").readlink()) == wanted:
-                    found.append(int(entry.name))
-    return found
+                if str((entry / "cwd").readlink()) == target:
+                    pids.append(int(entry.name))
+    return pids
 
 
 async def end_processes_in(folder: Path, number: signal.Signals, within: float, leader: int | None = None) -> None:

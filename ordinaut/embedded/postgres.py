@@ -165,12 +165,12 @@ class EmbeddedPostgres:
         """Makes the cluster with its database; what an interrupted attempt left is thrown away."""
         if self._cluster.exists():
             return
-        made = self._folder / "cluster.new"
-        shutil.rmtree(made, ignore_errors=True)
-        await self._run("initdb", "--no-locale", "-E", "UTF8", "-U", USER, "-A", "trust", "-D", str(made))
+        incomplete = self._folder / "cluster.new"
+        shutil.rmtree(incomplete, ignore_errors=True)
+        await self._run("initdb", "--no-locale", "-E", "UTF8", "-U", USER, "-A", "trust", "-D", str(incomplete))
         statement = f"CREATE DATABASE {DATABASE}".encode()
-        await self._run("postgres", "--single", "-D", str(made), "postgres", text=statement)
-        made.rename(self._cluster)
+        await self._run("postgres", "--single", "-D", str(incomplete), "postgres", text=statement)
+        incomplete.rename(self._cluster)
 
     async def _run(self, program: str, *arguments: str, text: bytes = b"") -> None:
         argv = command([str(self._programs / program), *arguments], signal.SIGKILL, self._identity)

@@ -72,12 +72,12 @@ class Service:
             return ChildProcess(argv, signal.SIGTERM, environment=self._environment, stdout=subprocess.PIPE, stderr=log)
 
     async def _until(self, ready: asyncio.Event, process: ChildProcess) -> None:
-        said = asyncio.create_task(ready.wait())
+        became_ready = asyncio.create_task(ready.wait())
         ended = asyncio.create_task(process.wait())
         try:
-            await asyncio.wait({said, ended}, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({became_ready, ended}, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            said.cancel()
+            became_ready.cancel()
             ended.cancel()
         if not ready.is_set():
             reason = last_lines(self._log) if self._log else "see above"
@@ -105,7 +105,7 @@ def _opened(log: Path) -> BinaryIO:
 
 def _is_ready(line: bytes) -> bool:
     try:
-        said = json.loads(line)
+        announcement = json.loads(line)
     except ValueError:
         return False
-    return isinstance(said, dict) and said.get("ready") is True
+    return isinstance(announcement, dict) and announcement.get("ready") is True

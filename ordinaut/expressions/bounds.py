@@ -14,23 +14,23 @@ MAX_DEPTH = 48
 MAX_FUEL = 200_000
 """What one evaluation may cost: an element costs one for each part of the expression that looks at it."""
 SCALARS = frozenset({str, int, float, bool, type(None)})
-CHARACTERS_A_FUEL = 64
+CHARACTERS_PER_FUEL = 64
 MAX_RUN_FUEL = 10_000_000
 """What all expressions of one run may cost together while an engine holds it."""
-MAX_TURN_FUEL = 250_000
+MAX_STEP_FUEL = 250_000
 """What they may cost until the engine can turn to other runs."""
-TIRED_FUEL = 50_000
+YIELD_FUEL = 50_000
 """After so much it should."""
 
 
 class Account:
     """What the expressions of one run have cost together."""
 
-    __slots__ = ("left", "turn")
+    __slots__ = ("remaining", "since_yield")
 
     def __init__(self) -> None:
-        self.left = MAX_RUN_FUEL
-        self.turn = 0
+        self.remaining = MAX_RUN_FUEL
+        self.since_yield = 0
 
     def spend(self, fuel: int) -> None:
         """Pays for one evaluation.
@@ -38,10 +38,10 @@ class Account:
         Raises:
             ExpressionError: the run has become too costly, or has taken too long without a pause.
         """
-        self.left -= fuel
-        self.turn += fuel
-        if self.left < 0 or self.turn > MAX_TURN_FUEL:
-            what = "run" if self.left < 0 else "step"
+        self.remaining -= fuel
+        self.since_yield += fuel
+        if self.remaining < 0 or self.since_yield > MAX_STEP_FUEL:
+            what = "run" if self.remaining < 0 else "step"
             raise ExpressionError(Kind.LIMIT, f"the expressions of this {what} do too much work together")
 
     def spend_on_text(self, characters: int) -> None:
@@ -50,16 +50,16 @@ class Account:
         Raises:
             ExpressionError: as `spend`.
         """
-        self.spend(characters // CHARACTERS_A_FUEL + 1)
+        self.spend(characters // CHARACTERS_PER_FUEL + 1)
 
     @property
-    def tired(self) -> bool:
+    def should_yield(self) -> bool:
         """Whether other runs should get their turn."""
-        return self.turn > TIRED_FUEL
+        return self.since_yield > YIELD_FUEL
 
-    def rest(self) -> None:
+    def yielded(self) -> None:
         """Others have had their turn."""
-        self.turn = 0
+        self.since_yield = 0
 
 
 class Scope:
@@ -91,11 +91,11 @@ class Scope:
         """
         kind = type(value)
         if kind is str:
-            self.spend(len(value) // CHARACTERS_A_FUEL + 1)
+            self.spend(len(value) // CHARACTERS_PER_FUEL + 1)
         else:
             self.spend(len(value) + 1 if kind is list or kind is dict else 1)
 
-    def weigh(self, value: Any) -> None:
+    def spend_deeply(self, value: Any) -> None:
         """Pays for a value in full depth, before something walks it.
 
         Raises:
@@ -105,7 +105,7 @@ class Scope:
             size = len(value) if type(value) is str else 1
             if size > MAX_JSON_BYTES:
                 raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
-            self.spend(size // CHARACTERS_A_FUEL + 1)
+            self.spend(size // CHARACTERS_PER_FUEL + 1)
         else:
             self.spend(measure(value)[1])
 

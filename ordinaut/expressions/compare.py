@@ -20,18 +20,18 @@ def truthy(value: Any) -> bool:
     return value is not None and value is not False and value not in ("", [], {})
 
 
-def equal(one: Any, other: Any) -> bool:
+def equal(first: Any, second: Any) -> bool:
     """JSON's equality: a boolean is no number."""
-    return bool(one == other) and (type(one) is bool) == (type(other) is bool)
+    return bool(first == second) and (type(first) is bool) == (type(second) is bool)
 
 
-def ordered(ordering: Callable[[Any, Any], Any], one: Any, other: Any) -> bool | None:
+def ordered(ordering: Callable[[Any, Any], Any], first: Any, second: Any) -> bool | None:
     """The order of two numbers or texts, of texts that are times as moments; null for anything else."""
-    if type(one) in {int, float} and type(other) in {int, float}:
-        return bool(ordering(one, other))
-    if type(one) is str and type(other) is str:
+    if type(first) in {int, float} and type(second) in {int, float}:
+        return bool(ordering(first, second))
+    if type(first) is str and type(second) is str:
         try:
-            return bool(ordering(times.parse_timestamp(one), times.parse_timestamp(other)))
+            return bool(ordering(times.parse_timestamp(first), times.parse_timestamp(second)))
         except ExpressionError:
-            return bool(ordering(one, other))
+            return bool(ordering(first, second))
     return None

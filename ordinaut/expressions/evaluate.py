@@ -154,8 +154,8 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
         scope.spend(len(elements) * parts)
         if condition is not None:
             elements = [element for element in elements if truthy(condition(element, scope))]
-        found = (right(element, scope) for element in elements)
-        return [value for value in found if value is not None]
+        results = (right(element, scope) for element in elements)
+        return [value for value in results if value is not None]
 
     return evaluate
 
@@ -232,26 +232,26 @@ def _comparison(compiler: Compiler, node: Node, _head: bool, nested: bool, _stri
     if node["value"] in ORDERINGS:
         ordering = ORDERINGS[node["value"]]
         return _ordering(ordering, left, right)
-    wanted = node["value"] == "eq"
+    expected = node["value"] == "eq"
 
     def evaluate(current: Any, scope: Scope) -> Any:
-        one, other = left(current, scope), right(current, scope)
-        if type(one) not in SCALARS and type(other) not in SCALARS:
-            scope.weigh(one)
-            scope.weigh(other)
-        elif type(one) is str:
-            scope.spend_on(one)
-        return equal(one, other) is wanted
+        first, second = left(current, scope), right(current, scope)
+        if type(first) not in SCALARS and type(second) not in SCALARS:
+            scope.spend_deeply(first)
+            scope.spend_deeply(second)
+        elif type(first) is str:
+            scope.spend_on(first)
+        return equal(first, second) is expected
 
     return evaluate
 
 
 def _ordering(ordering: Callable[[Any, Any], Any], left: Evaluate, right: Evaluate) -> Evaluate:
     def evaluate(current: Any, scope: Scope) -> Any:
-        one, other = left(current, scope), right(current, scope)
-        if type(one) is str:
-            scope.spend_on(one)
-        return ordered(ordering, one, other)
+        first, second = left(current, scope), right(current, scope)
+        if type(first) is str:
+            scope.spend_on(first)
+        return ordered(ordering, first, second)
 
     return evaluate
 

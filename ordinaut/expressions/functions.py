@@ -147,7 +147,7 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
         elif name in SHALLOW:
             scope.spend_on(argument)
         else:
-            scope.weigh(argument)
+            scope.spend_deeply(argument)
     try:
         result = FUNCTIONS.call_function(name, arguments)
     except jmespath.exceptions.JMESPathError as failure:

@@ -78,8 +78,8 @@ def internal_guard(token: str) -> Guard:
     async def guard(_method: str, context: Context) -> None:
         if not token:
             return
-        shown = dict(context.invocation_metadata() or ()).get(INTERNAL_TOKEN_KEY, "")
-        if not hmac.compare_digest(str(shown), token):
+        token_received = dict(context.invocation_metadata() or ()).get(INTERNAL_TOKEN_KEY, "")
+        if not hmac.compare_digest(str(token_received), token):
             raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, "only Ordinaut's own processes may call this")
 
     return guard

@@ -25,16 +25,16 @@ def to_status(error: OrdinautError) -> status_pb2.Status:
     Where not all violations fit, ErrorInfo tells in `violations_omitted` how many are left out; where not all fixes
     do, those of the first violations are told.
     """
-    told = _fitting(error.violations)
-    details = [_pack(_info(error, len(error.violations) - len(told)))]
-    if told:
-        details.append(_pack(_bad_request(told)))
-    left = DETAILS_MAX_BYTES - sum(detail.ByteSize() for detail in details)
-    for violation in told:
+    included = _fitting(error.violations)
+    details = [_pack(_info(error, len(error.violations) - len(included)))]
+    if included:
+        details.append(_pack(_bad_request(included)))
+    remaining = DETAILS_MAX_BYTES - sum(detail.ByteSize() for detail in details)
+    for violation in included:
         if violation.repair is not None:
             fix = _pack(fix_of(violation.field, violation.repair))
-            left -= fix.ByteSize()
-            if left < 0:
+            remaining -= fix.ByteSize()
+            if remaining < 0:
                 break
             details.append(fix)
     if error.retry_after is not None:
@@ -54,14 +54,14 @@ def violation_of(field: str, message: str, reason: ErrorReason.ValueType, fix: F
 
 
 def _fitting(violations: Sequence[Violation]) -> list[Violation]:
-    told, left = [], VIOLATIONS_MAX_BYTES
+    included, remaining = [], VIOLATIONS_MAX_BYTES
     for violation in violations:
         short = replace(violation, field=_cut(violation.field, TEXT_MAX), message=_cut(violation.message, TEXT_MAX))
-        left -= _bad_request([short]).ByteSize()
-        if left < 0:
+        remaining -= _bad_request([short]).ByteSize()
+        if remaining < 0:
             break
-        told.append(short)
-    return told
+        included.append(short)
+    return included
 
 
 def _cut(text: str, longest: int) -> str:
@@ -76,13 +76,13 @@ def _info(error: OrdinautError, omitted: int) -> error_details_pb2.ErrorInfo:
 
 
 def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
-    found = [
+    field_violations = [
         error_details_pb2.BadRequest.FieldViolation(
             field=v.field, description=v.message, reason=ErrorReason.Name(v.reason)
         )
         for v in violations
     ]
-    return error_details_pb2.BadRequest(field_violations=found)
+    return error_details_pb2.BadRequest(field_violations=field_violations)
 
 
 def fix_of(field: str, repair: Repair) -> Fix:

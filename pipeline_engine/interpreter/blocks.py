@@ -83,7 +83,7 @@ def loop(strand: "Strand", step: StepPlan, path: str) -> Attempt:
     outputs = _Outputs([None] * len(elements))
 
     def iteration(index: int) -> Steps:
-        if strand.run.account.tired:
+        if strand.run.account.should_yield:
             yield Sleep(0.0)
         if strand.run.journal.is_large:
             yield Until(strand.run.journal.added)

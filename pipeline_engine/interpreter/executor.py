@@ -119,7 +119,7 @@ class Execution:
 
     def _go_on(self, fiber: Fiber, answer: Answer) -> Turn:
         self._turn = turn = Turn()
-        self._run.account.rest()
+        self._run.account.yielded()
         self._advance(fiber, answer)
         while self._ready:
             self._advance(*self._ready.pop(0))

@@ -54,7 +54,7 @@ class Strand:
     def sequence(self, steps: Sequence[StepPlan]) -> Steps:
         """Runs steps in order; gives what ended them early, None when all are done."""
         for step in steps:
-            if self.run.account.tired:
+            if self.run.account.should_yield:
                 yield Sleep(0.0)
             if self.run.journal.is_large:
                 yield Until(self.run.journal.added)

@@ -33,8 +33,8 @@ def create_agent(
 
     async def work(client: Client) -> AgentToken:
         agent = Agent(display_name=display_name, scopes=scope)
-        made = await client.agents.CreateAgent(CreateAgentRequest(agent=agent, agent_id=name.partition("/")[2]))
-        return await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent=made.name))
+        agent = await client.agents.CreateAgent(CreateAgentRequest(agent=agent, agent_id=name.partition("/")[2]))
+        return await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent=agent.name))
 
     token = session.call(work)
     print_json({"agent": name, "token": token.secret}) if session.as_json else typer.echo(token.secret)

@@ -30,7 +30,7 @@ def list_approvals(
 ) -> None:
     """List what waits for an answer, the newest first."""
     session = session_of(context)
-    wanted = requests.ListApprovalsRequest(
+    request = requests.ListApprovalsRequest(
         run=with_prefix("runs", run) if run else "",
         assignee="me" if mine else "",
         states=[] if every else [Approval.PENDING],
@@ -38,8 +38,8 @@ def list_approvals(
 
     async def work(client: Client) -> list[Approval]:
         async def page(size: int, token: str) -> tuple[list[Any], str]:
-            wanted.page_size, wanted.page_token = size, token
-            answer = await client.approvals.ListApprovals(wanted)
+            request.page_size, request.page_token = size, token
+            answer = await client.approvals.ListApprovals(request)
             return list(answer.approvals), answer.next_page_token
 
         return await collect(limit, page)
@@ -56,8 +56,8 @@ def show_approval(context: typer.Context, name: Name) -> None:
     """Show one question with what it is about."""
     session = session_of(context)
     request = requests.GetApprovalRequest(name=with_prefix("approvals", name))
-    found = session.call(lambda client: client.approvals.GetApproval(request))
-    print_json(found) if session.as_json else print_details(found)
+    approval = session.call(lambda client: client.approvals.GetApproval(request))
+    print_json(approval) if session.as_json else print_details(approval)
 
 
 @app.command("answer")
@@ -79,14 +79,14 @@ def answer_approval(
     edits = parse_pairs(edit or [])
 
     async def work(client: Client) -> Approval:
-        asked = await client.approvals.GetApproval(requests.GetApprovalRequest(name=answer["name"]))
-        answer["subject_hash"] = asked.subject.hash
+        current = await client.approvals.GetApproval(requests.GetApprovalRequest(name=answer["name"]))
+        answer["subject_hash"] = current.subject.hash
         if edits:
-            answer["edited_input"] = _edited(to_document(asked.subject).get("input"), edits)
+            answer["edited_input"] = _edited(to_document(current.subject).get("input"), edits)
         return await client.approvals.AnswerApproval(parse_message(answer, requests.AnswerApprovalRequest(), ""))
 
-    answered = session.call(work)
-    print_json(answered) if session.as_json else typer.echo(f"{answered.name} {Approval.State.Name(answered.state)}")
+    updated = session.call(work)
+    print_json(updated) if session.as_json else typer.echo(f"{updated.name} {Approval.State.Name(updated.state)}")
 
 
 def _edited(before: Any, edits: dict[str, Any]) -> Any:

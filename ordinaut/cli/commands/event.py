@@ -49,11 +49,11 @@ def watch(
     session = session_of(context)
 
     async def work(client: Client) -> None:
-        seen = 0
+        received = 0
         async for event in client.watch_events(topic, after_position=after):
             print_json(event) if session.as_json else typer.echo(_line(event))
-            seen += 1
-            if count and seen >= count:
+            received += 1
+            if count and received >= count:
                 return
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):

@@ -100,8 +100,8 @@ def _state(name: str) -> Run.State.ValueType:
     try:
         return Run.State.Value(name.upper())
     except ValueError:
-        known = ", ".join(key for key in Run.State.keys() if key != "STATE_UNSPECIFIED")  # noqa: SIM118 - no dict
-        raise typer.BadParameter(f"{name!r} is none of {known}") from None
+        states = ", ".join(key for key in Run.State.keys() if key != "STATE_UNSPECIFIED")  # noqa: SIM118 - no dict
+        raise typer.BadParameter(f"{name!r} is none of {states}") from None
 
 
 def _row(run: Run) -> tuple[str, ...]:

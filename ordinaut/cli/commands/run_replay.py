@@ -31,11 +31,11 @@ def replay(
 ) -> None:
     """Execute an ended run once more on its journal, and compare. Exit code 1: something is not the same."""
     session = session_of(context)
-    asked = {"name": with_prefix("runs", name), "present_version": present_version}
+    fields = {"name": with_prefix("runs", name), "present_version": present_version}
     if pipeline:
         document = one_document(pipeline)
-        asked["pipeline"] = document.get("pipeline", document)
-    request = parse_message(asked, ReplayRunRequest(), "")
+        fields["pipeline"] = document.get("pipeline", document)
+    request = parse_message(fields, ReplayRunRequest(), "")
     request.mocks.extend(read_mocks(mock, mocks))
     answer = session.call(lambda client: client.runs.ReplayRun(request))
     if session.as_json:

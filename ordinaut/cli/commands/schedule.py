@@ -75,17 +75,17 @@ def explain(
 def _triggers(
     cron: list[str] | None, rrule: list[str] | None, every: list[str] | None, once: list[str] | None
 ) -> list[dict[str, Any]]:
-    given = {"cron": cron, "rrule": rrule, "interval": every, "once": once}
-    return [{kind: text} for kind, texts in given.items() for text in texts or ()]
+    options = {"cron": cron, "rrule": rrule, "interval": every, "once": once}
+    return [{kind: text} for kind, texts in options.items() for text in texts or ()]
 
 
 def _schedule(file: str, triggers: list[dict[str, Any]], zone: str) -> Schedule:
     """The schedule of the options, or of the file, whose triggers and zone the options replace."""
     document: dict[str, Any] = {}
     if file:
-        [document, *others] = documents(file)
-        if others:
-            raise typer.BadParameter(f"{file} holds {len(others) + 1} documents; one is needed")
+        [document, *rest] = documents(file)
+        if rest:
+            raise typer.BadParameter(f"{file} holds {len(rest) + 1} documents; one is needed")
         document = dict(document.get("schedule", document))
     if triggers:
         document["triggers"] = triggers

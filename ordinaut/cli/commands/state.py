@@ -79,5 +79,5 @@ def _value(entry: StateEntry) -> str:
 
 def _row(entry: StateEntry) -> tuple[str, ...]:
     value = _value(entry)
-    shown = value if len(value) <= SHORT else value[: SHORT - 1] + "…"
-    return entry.name, str(entry.revision), local_time(entry.update_time), shown
+    text = value if len(value) <= SHORT else value[: SHORT - 1] + "…"
+    return entry.name, str(entry.revision), local_time(entry.update_time), text

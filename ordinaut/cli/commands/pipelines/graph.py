@@ -62,10 +62,10 @@ class _Drawing:
             self.sequence(handlers, [], indent)
             self.lines.append(f"{indent}{node} -. on error .-> {first}")
 
-    def link(self, one: str, other: str, indent: str, condition: str = "") -> None:
+    def link(self, source: str, target: str, indent: str, condition: str = "") -> None:
         """An arrow, with its condition."""
         arrow = f'-->|"{_escaped(condition)}"|' if condition else "-->"
-        self.lines.append(f"{indent}{one} {arrow} {other}")
+        self.lines.append(f"{indent}{source} {arrow} {target}")
 
     def _node(self) -> str:
         self._count += 1
@@ -79,9 +79,9 @@ def _steps(value: Any) -> list[Mapping[str, Any]]:
 def _blocks(step: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if _steps(step.get("do")):
         yield "", step["do"]
-    given = step.get("with")
-    if step.get("uses") == "orchestrator.run_pipeline" and isinstance(given, Mapping):
-        document = given.get("pipeline")
+    arguments = step.get("with")
+    if step.get("uses") == "orchestrator.run_pipeline" and isinstance(arguments, Mapping):
+        document = arguments.get("pipeline")
         steps = document.get("steps") if isinstance(document, Mapping) else document
         if _steps(steps):
             yield "", steps
@@ -104,11 +104,11 @@ def _label(step: Mapping[str, Any]) -> str:
 
 def _started(step: Mapping[str, Any]) -> Iterator[str]:
     """The task that a step runs, and whether the step waits for it."""
-    given = step.get("with")
-    if step["uses"] == "orchestrator.run_task" and isinstance(given, Mapping) and given.get("task"):
-        yield f"{'waits for' if given.get('wait') is True else 'starts'} {given['task']}"
+    arguments = step.get("with")
+    if step["uses"] == "orchestrator.run_task" and isinstance(arguments, Mapping) and arguments.get("task"):
+        yield f"{'waits for' if arguments.get('wait') is True else 'starts'} {arguments['task']}"
 
 
 def _escaped(text: str) -> str:
-    shown = text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
-    return "".join(ESCAPES.get(character, character) for character in shown)
+    visible = text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
+    return "".join(ESCAPES.get(character, character) for character in visible)

@@ -139,5 +139,5 @@ def _difference(before: dict[str, Any], after: dict[str, Any], file: str) -> str
 
 def _lines(request: dict[str, Any]) -> list[str]:
     task = request["task"]
-    shown = task["pipeline"] if task.keys() == {"pipeline"} else task
-    return json.dumps(shown, indent=2, ensure_ascii=False).splitlines(keepends=True)
+    content = task["pipeline"] if task.keys() == {"pipeline"} else task
+    return json.dumps(content, indent=2, ensure_ascii=False).splitlines(keepends=True)

@@ -25,16 +25,16 @@ def run_once(
 ) -> None:
     """Execute a pipeline once, with the caller's rights, and follow it to its end; exit 1 unless it succeeds."""
     session = session_of(context)
-    asked: dict[str, Any] = run_request(one_document(file), file, RULES)
-    asked["params"] = {**asked.get("params", {}), **_object(params), **parse_pairs(param or [])}
+    fields: dict[str, Any] = run_request(one_document(file), file, RULES)
+    fields["params"] = {**fields.get("params", {}), **_object(params), **parse_pairs(param or [])}
     if start:
-        asked["start_time"] = start
-    request = parse_message(asked, CreateRunRequest(), "")
+        fields["start_time"] = start
+    request = parse_message(fields, CreateRunRequest(), "")
     show_started(session, lambda client: client.runs.CreateRun(request), watch=not detach)
 
 
 def _object(text: str) -> dict[str, Any]:
-    found = parse_json(text) if text else {}
-    if not isinstance(found, dict):
+    value = parse_json(text) if text else {}
+    if not isinstance(value, dict):
         raise typer.BadParameter("--params is a JSON object")
-    return found
+    return value

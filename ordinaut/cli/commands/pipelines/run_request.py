@@ -19,5 +19,5 @@ def run_request(document: dict[str, Any], file: str, rules: Collection[str]) -> 
     pipeline, params, policy = (document.get(key, {}) for key in ("pipeline", "params", "run_policy"))
     if not isinstance(params, dict) or not isinstance(policy, dict):
         raise typer.BadParameter(f"{file}: `params` and `run_policy` are objects")
-    kept = {key: policy[key] for key in rules if key in policy}
-    return {"pipeline": pipeline, "params": params, **({"run_policy": kept} if kept else {})}
+    run_policy = {key: policy[key] for key in rules if key in policy}
+    return {"pipeline": pipeline, "params": params, **({"run_policy": run_policy} if run_policy else {})}

@@ -40,18 +40,18 @@ def simulate(
     if bool(file) == bool(task):
         raise typer.BadParameter("give either a file or --task")
     session = session_of(context)
-    asked: dict[str, Any] = (
+    fields: dict[str, Any] = (
         {"task": with_prefix("tasks", task)} if task else run_request(one_document(file), file, RULES)
     )
-    asked["params"] = {**asked.get("params", {}), **parse_pairs(param or [])}
-    asked["seed"] = seed
+    fields["params"] = {**fields.get("params", {}), **parse_pairs(param or [])}
+    fields["seed"] = seed
     if event:
-        asked["event"] = parse_json(event)
+        fields["event"] = parse_json(event)
     if recording:
-        asked["recording"] = with_prefix("runs", recording)
+        fields["recording"] = with_prefix("runs", recording)
     if start:
-        asked["start_time"] = start
-    request = parse_message(asked, SimulateRunRequest(), "")
+        fields["start_time"] = start
+    request = parse_message(fields, SimulateRunRequest(), "")
     request.mocks.extend(read_mocks(mock, mocks))
     answer = session.call(lambda client: client.runs.SimulateRun(request))
     if session.as_json:

@@ -17,22 +17,22 @@ def with_tools(schema: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) ->
 
     The input of a tool whose schema refers to parts of itself is left open.
     """
-    known: dict[str, Any] = copy.deepcopy(dict(schema))
-    step = known["$defs"]["step"]
+    extended: dict[str, Any] = copy.deepcopy(dict(schema))
+    step = extended["$defs"]["step"]
     choices = []
     for tool in tools:
         name = str(tool.get("name", "")).removeprefix("tools/")
         choices.append({"const": name, "description": tool.get("description", "")})
-        given = tool.get("input_schema")
-        if isinstance(given, Mapping) and given and not _refers(given):
-            step.setdefault("allOf", []).append(_rule(name, given))
+        input_schema = tool.get("input_schema")
+        if isinstance(input_schema, Mapping) and input_schema and not _refers(input_schema):
+            step.setdefault("allOf", []).append(_rule(name, input_schema))
     step["properties"]["uses"] = {"description": step["properties"]["uses"]["description"], "oneOf": choices}
-    return known
+    return extended
 
 
-def _rule(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    then: dict[str, Any] = {"properties": {"with": {"anyOf": [_relaxed(given), TEMPLATE]}}}
-    if given.get("required"):
+def _rule(name: str, input_schema: Mapping[str, Any]) -> dict[str, Any]:
+    then: dict[str, Any] = {"properties": {"with": {"anyOf": [_relaxed(input_schema), TEMPLATE]}}}
+    if input_schema.get("required"):
         then["required"] = ["with"]
     return {"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": then}
 

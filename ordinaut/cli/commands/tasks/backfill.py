@@ -42,7 +42,7 @@ def start(
 ) -> None:
     """Run what was due in a stretch of time that has passed."""
     session = session_of(context)
-    asked: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "after_time": after,
         "order": "NEWEST_FIRST" if newest_first else "OLDEST_FIRST",
         "reprocess": reprocess.upper(),
@@ -51,17 +51,17 @@ def start(
         **({"until_time": until} if until else {}),
         **({"params": parse_pairs(param)} if param else {}),
     }
-    document = {"parent": with_prefix("tasks", task), "backfill": asked, "backfill_id": own_id}
+    document = {"parent": with_prefix("tasks", task), "backfill": fields, "backfill_id": own_id}
     request = parse_message({**document, "validate_only": dry_run}, requests.CreateBackfillRequest(), "")
-    begun: Backfill = session.call(lambda client: client.tasks.CreateBackfill(request))
+    created: Backfill = session.call(lambda client: client.tasks.CreateBackfill(request))
     if watch and not dry_run:
-        _watch(session, begun.name)
+        _watch(session, created.name)
     elif session.as_json:
-        print_json(begun)
+        print_json(created)
     elif dry_run:
-        _print_dry_run(begun)
+        _print_dry_run(created)
     else:
-        typer.echo(f"{begun.name} {_progress(begun)}")
+        typer.echo(f"{created.name} {_progress(created)}")
 
 
 @app.command("list")
@@ -79,11 +79,11 @@ def list_backfills(
 
         return await collect(limit, page)
 
-    found = session.call(work)
+    backfills = session.call(work)
     if session.as_json:
-        print_json(requests.ListBackfillsResponse(backfills=found))
+        print_json(requests.ListBackfillsResponse(backfills=backfills))
     else:
-        print_table(COLUMNS, map(_row, found), "no backfills")
+        print_table(COLUMNS, map(_row, backfills), "no backfills")
 
 
 @app.command("get")
@@ -91,8 +91,8 @@ def get_backfill(context: typer.Context, name: Name) -> None:
     """Show one backfill with its progress."""
     session = session_of(context)
     request = requests.GetBackfillRequest(name=with_prefix("tasks", name))
-    found = session.call(lambda client: client.tasks.GetBackfill(request))
-    (print_json if session.as_json else print_details)(found)
+    backfill = session.call(lambda client: client.tasks.GetBackfill(request))
+    (print_json if session.as_json else print_details)(backfill)
 
 
 @app.command("watch")
@@ -139,23 +139,24 @@ async def _changes(client: Client, name: str) -> AsyncIterator[Backfill]:
     """The backfill now and whenever its progress differs, until it and its runs have ended."""
     request, last = requests.GetBackfillRequest(name=name), None
     while True:
-        found = await with_retries(lambda: client.tasks.GetBackfill(request), RetryPolicy())
-        if found != last:
-            yield found
-        if found.state in ENDED and _done(found) == found.enqueued + found.skipped:
+        backfill = await with_retries(lambda: client.tasks.GetBackfill(request), RetryPolicy())
+        if backfill != last:
+            yield backfill
+        if backfill.state in ENDED and _done(backfill) == backfill.enqueued + backfill.skipped:
             return
-        last = found
+        last = backfill
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _done(found: Backfill) -> int:
-    return found.succeeded + found.failed + found.cancelled + found.skipped
+def _done(backfill: Backfill) -> int:
+    return backfill.succeeded + backfill.failed + backfill.cancelled + backfill.skipped
 
 
-def _progress(found: Backfill) -> str:
-    counted = {"succeeded": found.succeeded, "failed": found.failed, "cancelled": found.cancelled}
-    backfill = "".join(f", {count} {what}" for what, count in {**counted, "skipped": found.skipped}.items() if count)
-    return f"{Backfill.State.Name(found.state)} {_done(found)}/{found.total}{backfill}"
+def _progress(backfill: Backfill) -> str:
+    counted = {"succeeded": backfill.succeeded, "failed": backfill.failed, "cancelled": backfill.cancelled}
+    counted["skipped"] = backfill.skipped
+    details = "".join(f", {count} {name}" for name, count in counted.items() if count)
+    return f"{Backfill.State.Name(backfill.state)} {_done(backfill)}/{backfill.total}{details}"
 
 
 def _print_dry_run(backfill: Backfill) -> None:
@@ -166,13 +167,13 @@ def _print_dry_run(backfill: Backfill) -> None:
         typer.echo(f"  and {backfill.enqueued - len(backfill.first_due_times)} more")
 
 
-def _row(found: Backfill) -> tuple[str, ...]:
+def _row(backfill: Backfill) -> tuple[str, ...]:
     return (
-        found.name,
-        Backfill.State.Name(found.state),
-        local_time(found.after_time),
-        local_time(found.until_time),
-        Backfill.Reprocess.Name(found.reprocess),
-        f"{_done(found)}/{found.total}",
-        str(found.failed),
+        backfill.name,
+        Backfill.State.Name(backfill.state),
+        local_time(backfill.after_time),
+        local_time(backfill.until_time),
+        Backfill.Reprocess.Name(backfill.reprocess),
+        f"{_done(backfill)}/{backfill.total}",
+        str(backfill.failed),
     )

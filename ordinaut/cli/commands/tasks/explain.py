@@ -19,10 +19,10 @@ def explain(
 ) -> None:
     """Say why the task ran at a moment, or did not, and what is in its way."""
     session = session_of(context)
-    asked = {"name": with_prefix("tasks", name), "language": language, **({"time": at} if at else {})}
-    request = parse_message(asked, ExplainOccurrenceRequest(), "")
-    found = session.call(lambda client: client.tasks.ExplainOccurrence(request))
+    fields = {"name": with_prefix("tasks", name), "language": language, **({"time": at} if at else {})}
+    request = parse_message(fields, ExplainOccurrenceRequest(), "")
+    explanation = session.call(lambda client: client.tasks.ExplainOccurrence(request))
     if session.as_json:
-        print_json(found)
+        print_json(explanation)
     else:
-        typer.echo(f"{OccurrenceExplanation.Verdict.Name(found.verdict)}: {found.explanation}")
+        typer.echo(f"{OccurrenceExplanation.Verdict.Name(explanation.verdict)}: {explanation.explanation}")

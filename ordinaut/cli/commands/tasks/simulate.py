@@ -37,22 +37,22 @@ def simulate(
     if bool(name) == bool(file):
         raise typer.BadParameter("give either a task's name or --file")
     session = session_of(context)
-    asked: dict[str, Any] = {
+    fields: dict[str, Any] = {
         **_of(name, file), "start_time": start, "end_time": end, "run_durations": duration, "fail_every": fail_every,
         "outages": [_interval(text) for text in outage or ()], "pauses": [_interval(text) for text in pause or ()],
     }  # fmt: skip
-    request = parse_message({key: value for key, value in asked.items() if value}, SimulateTaskRequest(), "")
+    request = parse_message({key: value for key, value in fields.items() if value}, SimulateTaskRequest(), "")
 
     async def work(client: Client) -> None:
-        shown: list[SimulatedOccurrence] = []
+        rows: list[SimulatedOccurrence] = []
         summary = SimulationSummary()
         async for answer in client.tasks.SimulateTask(request, timeout=TIMEOUT_SECONDS):
             if session.as_json:
                 print_json(answer)
-            shown.extend(islice(answer.occurrences, limit - len(shown)))
+            rows.extend(islice(answer.occurrences, limit - len(rows)))
             summary = answer.summary
         if not session.as_json:
-            _print_summary(shown, summary)
+            _print_summary(rows, summary)
 
     session.call(work)
 
@@ -60,9 +60,9 @@ def simulate(
 def _of(name: str, file: str) -> dict[str, Any]:
     if name:
         return {"name": with_prefix("tasks", name)}
-    [document, *others] = documents(file)
-    if others:
-        raise typer.BadParameter(f"{file} holds {len(others) + 1} documents; one is needed")
+    [document, *rest] = documents(file)
+    if rest:
+        raise typer.BadParameter(f"{file} holds {len(rest) + 1} documents; one is needed")
     return {"task": document}
 
 
@@ -73,9 +73,9 @@ def _interval(text: str) -> dict[str, str]:
     return {"start_time": start, "end_time": end}
 
 
-def _print_summary(shown: list[SimulatedOccurrence], summary: SimulationSummary) -> None:
-    print_table(COLUMNS, map(_row, shown), "no occurrences")
-    hidden = sum(summary.outcomes.values()) - sum(entry.count for entry in shown)
+def _print_summary(rows: list[SimulatedOccurrence], summary: SimulationSummary) -> None:
+    print_table(COLUMNS, map(_row, rows), "no occurrences")
+    hidden = sum(summary.outcomes.values()) - sum(entry.count for entry in rows)
     if hidden:
         typer.echo(f"… and {hidden} more")
     typer.echo(f"{_counts(summary.outcomes) or 'nothing is due'}; runs: {_counts(summary.runs) or 'none'}")

@@ -170,11 +170,11 @@ def list_occurrences(
 
         return await collect(limit, page)
 
-    found = session.call(work)
+    occurrences = session.call(work)
     if session.as_json:
-        print_json(requests.ListOccurrencesResponse(occurrences=found))
+        print_json(requests.ListOccurrencesResponse(occurrences=occurrences))
     else:
-        print_table(OCCURRENCE_COLUMNS, map(_occurrence, found), "no occurrences")
+        print_table(OCCURRENCE_COLUMNS, map(_occurrence, occurrences), "no occurrences")
 
 
 @app.command("delete")

@@ -1,4 +1,4 @@
-"""Free JSON as `google.protobuf.Struct`, `Value` and `ListValue`."""
+"""Converts arbitrary JSON to `google.protobuf.Struct`, `Value` and `ListValue`."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ Invalid = tuple[list[str | int], InvalidValue]
 
 
 def fill_free(value: Any, message: Any, depth: int) -> Iterator[Invalid]:
-    """Fills an empty message with a JSON value and yields what cannot be kept, with the steps that lead there.
+    """Fills an empty message from a JSON value; yields each value that cannot be represented, with its path.
 
-    `depth` is how many messages stand around the value, `message` included.
+    `depth` is the number of nested messages up to and including `message`.
     """
     match message.DESCRIPTOR.name:
         case "Struct" if isinstance(value, Mapping):
@@ -27,12 +27,12 @@ def fill_free(value: Any, message: Any, depth: int) -> Iterator[Invalid]:
             yield from _value(value, message, depth, [])
         case kind:
             expected = "an object" if kind == "Struct" else "a list"
-            yield [], InvalidValue(ErrorReason.FIELD_INVALID, f"must be {expected}, not {kind_of(value)}")
+            yield [], InvalidValue(ErrorReason.FIELD_INVALID, f"must be {expected} (got {kind_of(value)})")
 
 
 def _value(value: Any, message: Any, depth: int, steps: list[str | int]) -> Iterator[Invalid]:
     if depth > MAX_MESSAGE_DEPTH:
-        yield steps, InvalidValue(ErrorReason.JSON_TOO_DEEP, "JSON is nested too deep to be sent")
+        yield steps, InvalidValue(ErrorReason.JSON_TOO_DEEP, "JSON is nested too deeply for a protobuf message")
         return
     match value:
         case None:
@@ -52,7 +52,7 @@ def _value(value: Any, message: Any, depth: int, steps: list[str | int]) -> Iter
         case InvalidValue():
             yield steps, value
         case _:
-            yield steps, InvalidValue(ErrorReason.FIELD_INVALID, f"must be a JSON value, not {kind_of(value)}")
+            yield steps, InvalidValue(ErrorReason.FIELD_INVALID, f"must be a JSON value (got {kind_of(value)})")
 
 
 def _object(value: Mapping[Any, Any], message: Any, depth: int, steps: list[str | int]) -> Iterator[Invalid]:
@@ -60,7 +60,7 @@ def _object(value: Mapping[Any, Any], message: Any, depth: int, steps: list[str 
     for key, item in value.items():
         here = [*steps, str(key)]
         if not isinstance(key, str):
-            yield here, InvalidValue(ErrorReason.FIELD_INVALID, f"the key {key!r} must be a text: put it in quotes")
+            yield here, InvalidValue(ErrorReason.FIELD_INVALID, f"key {key!r} must be a string: put it in quotes")
         elif SURROGATE.search(key):
             yield from _text(key, steps)
         else:
@@ -79,7 +79,9 @@ def _number(value: float, message: Any, steps: list[str | int]) -> Iterator[Inva
     elif abs(value) >= EXACT_INTEGER:
         yield (
             steps,
-            InvalidValue(ErrorReason.INTEGER_PRECISION, "an integer this large loses digits in JSON: put it in quotes"),
+            InvalidValue(
+                ErrorReason.INTEGER_PRECISION, "integers from 2^53 on lose digits as JSON numbers: put it in quotes"
+            ),
         )
     else:
         message.number_value = value
@@ -87,4 +89,4 @@ def _number(value: float, message: Any, steps: list[str | int]) -> Iterator[Inva
 
 def _text(value: str, steps: list[str | int]) -> Iterator[Invalid]:
     if SURROGATE.search(value):
-        yield steps, InvalidValue(ErrorReason.INVALID_UNICODE, "must not hold a lone surrogate")
+        yield steps, InvalidValue(ErrorReason.INVALID_UNICODE, "must not contain a lone surrogate")

@@ -1,4 +1,4 @@
-"""What stands in a document where its text could not be read for a value."""
+"""A placeholder for a value that the parser of a document could not read."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 @dataclass(frozen=True, slots=True)
 class InvalidValue:
-    """Takes the place of a value, so that the reader can say where it stands."""
+    """Replaces an unreadable value in the parsed document, so that the converter reports it with its path."""
 
     reason: ErrorReason.ValueType
     message: str

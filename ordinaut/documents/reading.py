@@ -1,4 +1,4 @@
-"""Proto3-JSON documents as messages: every problem at once, each with its path; nothing is rounded or dropped."""
+"""Converts proto3 JSON documents to messages. All problems are reported, each with its path; nothing is rounded."""
 
 import re
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ WRAPPERS = frozenset(
 
 
 def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
-    """Fills an empty `message` from a document in either spelling of the field names; answers with the problems.
+    """Fills an empty `message` from a document and returns the problems, at most 100.
 
-    `path` is where the document stands in the request. Of a message with problems the content is undefined. At most a
-    hundred problems are told. Keys of maps are texts.
+    Field names are accepted in both spellings, `snake_case` and `camelCase`. `path` is the path of the document in
+    the request. If there are problems, the content of `message` is undefined.
     """
     reader = _Reader()
     reader.message(document, message, path, 1)
@@ -36,19 +36,19 @@ def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
 
 
 def key_path(path: str, key: str) -> str:
-    """The path of `key` inside `path`; keys that are no words are quoted."""
+    """The path of `key` inside `path`; a key that is not an identifier is quoted."""
     if not PLAIN_KEY.fullmatch(key):
         return f"{path}[{key!r}]"
     return f"{path}.{key}" if path else key
 
 
 def find_field(descriptor: Descriptor, key: str) -> FieldDescriptor | None:
-    """The field of that name, as the proto or as JSON spells it."""
+    """The field with this name, in the spelling of the proto or of JSON."""
     return descriptor.fields_by_name.get(key) or descriptor.fields_by_camelcase_name.get(key)
 
 
 class _Reader:
-    """`depth` counts the messages around a value: a reader of protobuf refuses a hundred."""
+    """Collects violations while it fills messages; `depth` counts nested messages, because parsers refuse 100."""
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
@@ -66,7 +66,7 @@ class _Reader:
         elif isinstance(value, Mapping):
             self._fields(value, message, path, depth)
         else:
-            self._add(path, f"must be an object, not {kind_of(value)}")
+            self._add(path, f"must be an object (got {kind_of(value)})")
 
     def _fields(self, document: Mapping[Any, Any], message: Any, path: str, depth: int) -> None:
         spellings: dict[str, str] = {}
@@ -76,7 +76,11 @@ class _Reader:
             if field is None:
                 self._add(here, _unknown(message.DESCRIPTOR, str(key)), ErrorReason.UNKNOWN_FIELD)
             elif field.name in spellings:
-                self._add(here, f"stands beside {spellings[field.name]}, its other spelling", ErrorReason.DUPLICATE_KEY)
+                self._add(
+                    here,
+                    f"duplicates {spellings[field.name]}, another spelling of the same field",
+                    ErrorReason.DUPLICATE_KEY,
+                )
             else:
                 spellings[field.name] = str(key)
                 self._field(value, message, field, here, depth, spellings)
@@ -86,19 +90,12 @@ class _Reader:
     ) -> None:
         entry = field.message_type
         if value is None and not (entry is not None and entry.full_name == "google.protobuf.Value"):
-            return  # null says: unset
+            return  # JSON null leaves the field unset
         choice = field.containing_oneof
-        alternatives = (
-            [
-                alternative.name
-                for alternative in choice.fields
-                if alternative.name in spellings and alternative is not field
-            ]
-            if choice
-            else []
-        )
+        members = choice.fields if choice else ()
+        alternatives = [member.name for member in members if member.name in spellings and member is not field]
         if alternatives:
-            self._add(path, f"cannot stand beside {alternatives[0]}: they are alternatives")
+            self._add(path, f"cannot be combined with {alternatives[0]}: only one of them may be set")
         elif entry is not None and entry.GetOptions().map_entry:
             self._map(value, message, field, path, depth)
         elif field.is_repeated:
@@ -121,7 +118,7 @@ class _Reader:
             self._add_invalid(path, value)
             return
         if not isinstance(value, list):
-            self._add(path, f"must be a list, not {kind_of(value)}")
+            self._add(path, f"must be a list (got {kind_of(value)})")
             return
         items = getattr(message, field.name)
         for index, item in enumerate(value):
@@ -136,7 +133,7 @@ class _Reader:
             self._add_invalid(path, value)
             return
         if not isinstance(value, Mapping):
-            self._add(path, f"must be an object, not {kind_of(value)}")
+            self._add(path, f"must be an object (got {kind_of(value)})")
             return
         entry: Any = field.message_type
         names, values = (entry.fields_by_name[part] for part in ("key", "value"))
@@ -170,7 +167,7 @@ class _Reader:
             read(message, value)
         except (ValueError, OverflowError):
             received = repr(value[:40]) if isinstance(value, str) else kind_of(value)
-            self._add(path, f"{received} is not {form}: write {example}")
+            self._add(path, f"must be {form} such as {example} (got {received})")
 
     def _add_invalid(self, path: str, invalid: InvalidValue) -> None:
         self._add(path, invalid.message, invalid.reason)
@@ -187,7 +184,7 @@ def _deeper(path: str, steps: list[str | int]) -> str:
 
 def _unknown(descriptor: Descriptor, key: str) -> str:
     close = get_close_matches(key, [field.name for field in descriptor.fields], n=1)
-    return f"there is no such field{f'; did you mean {close[0]}?' if close else ''}"
+    return f"unknown field{f'; did you mean {close[0]}?' if close else ''}"
 
 
 def _read_duration(message: Any, text: str) -> None:
@@ -202,13 +199,13 @@ def _read_timestamp(message: Any, text: str) -> None:
 
 
 def _read_mask(message: Any, text: str) -> None:
-    """Both spellings; the JSON form joins the paths with commas."""
+    """Reads comma-separated paths, in either spelling of the field names."""
     paths = [path.strip() for path in text.split(",")] if text else []
     message.paths.extend(CAPITAL.sub(lambda match: f"_{match[0].lower()}", path) for path in paths)
 
 
 _TEXTS: Mapping[str, tuple[str, str, Any]] = {
     "google.protobuf.Duration": ("a duration", "90s, 5m, 1h30m, 7d or PT1H", _read_duration),
-    "google.protobuf.Timestamp": ("a moment", "2026-01-31T08:00:00Z", _read_timestamp),
-    "google.protobuf.FieldMask": ("a field mask", "field names joined by commas", _read_mask),
+    "google.protobuf.Timestamp": ("a timestamp", "2026-01-31T08:00:00Z", _read_timestamp),
+    "google.protobuf.FieldMask": ("a field mask", "name,schedule", _read_mask),
 }

@@ -1,4 +1,8 @@
-"""Limits on what an expression may cost and produce."""
+"""Limits on the cost and the result of expressions.
+
+Cost is counted in fuel, which is deterministic, unlike time: the same expression on the same data fails or succeeds on
+every machine, so that a replay gives the same result.
+"""
 
 import math
 from collections.abc import Mapping
@@ -10,21 +14,28 @@ from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 MAX_LENGTH = 4096
 """Characters of one expression."""
 MAX_NODES = 500
+"""Nodes of one syntax tree."""
 MAX_DEPTH = 48
+"""Nesting of one syntax tree; far below the recursion limit of the parser."""
 MAX_FUEL = 200_000
-"""What one evaluation may cost: an element costs one for each part of the expression that looks at it."""
+"""Fuel of one evaluation: an element costs 1 for each node of the expression that is evaluated on it."""
 SCALARS = frozenset({str, int, float, bool, type(None)})
 CHARACTERS_PER_FUEL = 64
 MAX_RUN_FUEL = 10_000_000
-"""What all expressions of one run may cost together while an engine holds it."""
+"""Fuel of all expressions of one run while one engine holds it."""
 MAX_STEP_FUEL = 250_000
-"""What they may cost until the engine can turn to other runs."""
+"""Fuel that a run may use between two yields to the event loop, hence in one step."""
 YIELD_FUEL = 50_000
-"""After so much it should."""
+"""Fuel after which a run should yield to the event loop, so that other runs continue."""
 
 
 class Account:
-    """What the expressions of one run have cost together."""
+    """The fuel that the expressions of one run have used.
+
+    MAX_FUEL limits a single evaluation, but a run makes many of them. The account limits their sum, and signals when
+    the interpreter should yield. An evaluation cannot be interrupted, therefore MAX_STEP_FUEL, the hard limit between
+    two yields, exceeds YIELD_FUEL, the soft one, by a full evaluation.
+    """
 
     __slots__ = ("remaining", "since_yield")
 
@@ -33,19 +44,19 @@ class Account:
         self.since_yield = 0
 
     def spend(self, fuel: int) -> None:
-        """Pays for one evaluation.
+        """Charges the cost of one evaluation.
 
         Raises:
-            ExpressionError: the run has become too costly, or has taken too long without a pause.
+            ExpressionError: the run exceeds MAX_RUN_FUEL, or MAX_STEP_FUEL without a yield.
         """
         self.remaining -= fuel
         self.since_yield += fuel
         if self.remaining < 0 or self.since_yield > MAX_STEP_FUEL:
-            what = "run" if self.remaining < 0 else "step"
-            raise ExpressionError(Kind.LIMIT, f"the expressions of this {what} do too much work together")
+            scope, limit = ("run", MAX_RUN_FUEL) if self.remaining < 0 else ("step", MAX_STEP_FUEL)
+            raise ExpressionError(Kind.LIMIT, f"the expressions of this {scope} exceed {limit} element visits")
 
     def spend_on_text(self, characters: int) -> None:
-        """Pays for making a text.
+        """Charges the cost of building a string.
 
         Raises:
             ExpressionError: as `spend`.
@@ -54,16 +65,16 @@ class Account:
 
     @property
     def should_yield(self) -> bool:
-        """Whether other runs should get their turn."""
+        """Whether the interpreter should yield to other runs."""
         return self.since_yield > YIELD_FUEL
 
     def yielded(self) -> None:
-        """Others have had their turn."""
+        """Records that the interpreter has yielded."""
         self.since_yield = 0
 
 
 class Scope:
-    """One evaluation: what the root names are, and how much it may still cost."""
+    """One evaluation: its root names and its remaining fuel."""
 
     __slots__ = ("fuel", "roots")
 
@@ -72,22 +83,22 @@ class Scope:
         self.fuel = MAX_FUEL
 
     def spend(self, elements: int) -> None:
-        """Pays for touching so many values.
+        """Charges 1 for each of `elements` values.
 
         Raises:
-            ExpressionError: the evaluation has become too costly.
+            ExpressionError: the evaluation exceeds MAX_FUEL.
         """
         self.fuel -= elements
         if self.fuel < 0:
             raise ExpressionError(
-                Kind.LIMIT, "the expression does too much work: too many elements, or too much done to each"
+                Kind.LIMIT, f"the expression exceeds {MAX_FUEL} element visits: use fewer elements or do less with each"
             )
 
     def spend_on(self, value: Any) -> None:
-        """Pays for copying or comparing a value without looking into its parts.
+        """Charges for a shallow copy or comparison of a value.
 
         Raises:
-            ExpressionError: the evaluation has become too costly.
+            ExpressionError: the evaluation exceeds MAX_FUEL.
         """
         kind = type(value)
         if kind is str:
@@ -96,28 +107,29 @@ class Scope:
             self.spend(len(value) + 1 if kind is list or kind is dict else 1)
 
     def spend_deeply(self, value: Any) -> None:
-        """Pays for a value in full depth, before something walks it.
+        """Charges for a value with all nested values, before a function traverses it.
 
         Raises:
-            ExpressionError: it is larger than 1 MiB, too costly, too deep or not finite.
+            ExpressionError: the value exceeds 1 MiB, the fuel or the nesting limit, or contains a non-finite number.
         """
         if type(value) in SCALARS:
             size = len(value) if type(value) is str else 1
             if size > MAX_JSON_BYTES:
-                raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+                raise ExpressionError(Kind.LIMIT, "the string exceeds 1 MiB")
             self.spend(size // CHARACTERS_PER_FUEL + 1)
         else:
             self.spend(measure(value)[1])
 
 
 def measure(value: Any) -> tuple[int, int]:
-    """About how many characters a JSON value has and of how many elements it is made.
-
-    Shared parts count each time, so that a value that multiplies when written is found before it is written.
+    """Returns the approximate number of characters of a JSON value and its number of elements.
 
     Raises:
-        ExpressionError: more than 1 MiB, deeper than 64 levels, or a number is not finite.
+        ExpressionError: the value exceeds 1 MiB or 64 levels, or contains a non-finite number.
     """
+    # Values share parts: `[x, x]` holds one x in memory and writes it twice, and ten nested multi-selects of that kind
+    # turn 1 KB in memory into 1 MB of JSON. Shared parts are therefore counted at each place, and the walk is
+    # breadth-first with a check after each element, so that it stops soon after the limit and needs no recursion.
     size = count = depth = 0
     layer: list[Any] = [value]
     while layer:
@@ -135,12 +147,12 @@ def measure(value: Any) -> tuple[int, int]:
             else:
                 size += 4
                 if kind is float and not math.isfinite(item):
-                    raise ExpressionError(Kind.VALUE, "a number is not finite")
+                    raise ExpressionError(Kind.VALUE, "numbers must be finite")
             if size > MAX_JSON_BYTES:
-                raise ExpressionError(Kind.LIMIT, "the value is larger than 1 MiB")
+                raise ExpressionError(Kind.LIMIT, "the value exceeds 1 MiB of JSON")
         count += len(layer)
         depth += bool(below)
         if depth > MAX_JSON_DEPTH:
-            raise ExpressionError(Kind.LIMIT, f"the value is nested deeper than {MAX_JSON_DEPTH} levels")
+            raise ExpressionError(Kind.LIMIT, f"the value must be nested at most {MAX_JSON_DEPTH} levels deep")
         layer = below
     return size, count

@@ -1,4 +1,4 @@
-"""A thin typed client for asyncio: `async with Client(address, token) as client: await client.tasks.GetTask(…)`."""
+"""A typed asyncio client: `async with Client(address, token) as client: await client.tasks.GetTask(…)`."""
 
 from ordinaut.client.client import Client
 from ordinaut.client.errors import ApiError, Fix, Violation

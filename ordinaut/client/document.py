@@ -1,4 +1,4 @@
-"""Documents that people write (YAML, JSON) as messages, with an exception that tells every problem at once."""
+"""Converts documents (parsed YAML or JSON) to messages; an exception lists all problems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ Target = TypeVar("Target", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that cannot be read: `path` leads to it, `message` says what is expected."""
+    """One problem of a document: the path of the value, and a message with the expected form."""
 
     path: str
     message: str
 
 
 class DocumentError(ValueError):
-    """A document is not of its message's type."""
+    """A document does not match its message type."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(f"{problem.path}: {problem.message}" for problem in problems))
@@ -30,12 +30,12 @@ class DocumentError(ValueError):
 
 
 def read(document: Mapping[str, Any], message: Target, path: str = "") -> Target:
-    """Fills `message` from a proto3-JSON document, in either spelling of the field names, and returns it.
+    """Fills `message` from a proto3 JSON document and returns it; field names may be snake_case or camelCase.
 
-    `path` is where the document stands in the request, for the problems' paths.
+    `path` is the path of the document in the request; the paths of problems start with it.
 
     Raises:
-        DocumentError: with every problem.
+        DocumentError: lists all problems.
     """
     violations = fill(document, message, path)
     if violations:

@@ -1,4 +1,4 @@
-"""Channels between Ordinaut's own processes: the internal token on every call, keepalive, errors as our own."""
+"""gRPC channels between the services, with keepalive and the internal token."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,10 +22,10 @@ OPTIONS: Sequence[tuple[str, Any]] = (
 
 
 def internal_channel(address: str) -> grpc.aio.Channel:
-    """A channel to another of Ordinaut's processes; create it inside the running event loop."""
+    """Opens a channel to another service; must be called inside the running event loop."""
     return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 
 def internal_metadata(token: str) -> tuple[tuple[str, str], ...]:
-    """What an internal call shows."""
+    """The metadata of an internal call."""
     return ((INTERNAL_TOKEN_KEY, token),) if token else ()

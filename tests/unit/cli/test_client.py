@@ -105,8 +105,8 @@ def test_the_protos_own_form_keeps_its_value(seconds: int, nanos: int) -> None:
 @given(tries=st.integers(0, 10_000))
 def test_pauses_grow_to_a_bound_and_respect_the_server(tries: int) -> None:
     patience = RetryPolicy()
-    assert 0 < patience.pause(tries, None) <= patience.max_delay
-    assert patience.pause(tries, 30.0) == 30.0
+    assert 0 < patience.delay(tries, None) <= patience.max_delay
+    assert patience.delay(tries, 30.0) == 30.0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The database made ready, and the admin token of its first project in a file."""
+"""Migrates the embedded database, creates projects, and stores the admin token of the first project in a file."""
 
 import os
 from pathlib import Path
@@ -14,17 +14,17 @@ TOKEN_FILE = "admin.token"  # noqa: S105 - the name of a file
 
 
 class TokenLostError(RuntimeError):
-    """The project exists, and the file with its admin token does not."""
+    """The project exists, but the file with its admin token is missing."""
 
 
 async def prepare_database(database_url: str, folder: Path) -> str:
-    """Migrates, and the first time creates the project and writes its admin token to `admin.token` (0600).
+    """Migrates the database; on first use creates the project and writes its admin token to `admin.token` (0600).
 
     Returns:
         The admin token.
 
     Raises:
-        TokenLostError: somebody removed the file; the database keeps only a hash.
+        TokenLostError: the file was removed; the database stores only a hash.
     """
     await migrate(database_url)
     token_file = folder / TOKEN_FILE
@@ -34,13 +34,13 @@ async def prepare_database(database_url: str, folder: Path) -> str:
 
 
 async def new_project(database_url: str, name: str) -> str:
-    """Creates a project with an agent that may do everything in it.
+    """Creates a project with an admin agent.
 
     Returns:
-        Its token, which is kept nowhere.
+        The token of the agent, which is not stored.
 
     Raises:
-        AlreadyExistsError: the name is taken.
+        AlreadyExistsError: a project with this name exists.
     """
     database = await Database.open(StoreSettings(database_url=database_url))
     try:
@@ -51,7 +51,7 @@ async def new_project(database_url: str, name: str) -> str:
 
 
 async def _create(database_url: str, token_file: Path) -> None:
-    """Writes the token beside its place before the commit, and moves it there after: a crash between loses nothing."""
+    """Writes the token to a temporary file before the commit and renames it after, so that a crash does not lose it."""
     pending = token_file.with_suffix(".new")
     database = await Database.open(StoreSettings(database_url=database_url))
     try:
@@ -60,7 +60,7 @@ async def _create(database_url: str, token_file: Path) -> None:
     except AlreadyExistsError:
         if not pending.exists():
             raise TokenLostError(
-                f"{token_file} is gone and cannot be made again; `ordinaut project create NAME` makes another project"
+                f"{token_file} is missing and cannot be restored; create another project: `ordinaut project create NAME`"
             ) from None
     finally:
         await database.close()

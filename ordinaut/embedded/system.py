@@ -1,4 +1,4 @@
-"""The whole of Ordinaut on one machine: two stores and four services, started, kept alive and stopped in order."""
+"""A complete system on one machine: starts, supervises and stops two stores and four services."""
 
 import asyncio
 import importlib
@@ -17,14 +17,16 @@ from ordinaut.embedded.service import Service
 from ordinaut.embedded.supervisor import RestartableServer, Supervisor
 from ordinaut.embedded.valkey import EmbeddedValkey
 
-STOP_ORDER = ("worker", "pipeline_engine", "scheduler", "gateway")  # who takes work first, who answers last
+STOP_ORDER = ("worker", "pipeline_engine", "scheduler", "gateway")  # consumers of work first, the public API last
 GRACE_SECONDS = 10.0
-DATABASE_MODULE = "ordinaut.embedded.database"  # loads the database driver: meanwhile PostgreSQL starts
+DATABASE_MODULE = (
+    "ordinaut.embedded.database"  # imported in a thread while PostgreSQL starts, because it loads the database driver
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: ports are taken exactly (0: any free one), unless None: then the defaults where they are free."""
+    """What to run. A port selects exactly that port, 0 any free one, None the default port if it is free."""
 
     data_dir: Path
     grpc_port: int | None = None
@@ -35,7 +37,7 @@ class Plan:
 
 
 class System:
-    """`async with System(plan) as system:` — everything is ready inside and stopped after."""
+    """`async with System(plan) as system:` starts everything, and stops it on exit."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -49,12 +51,12 @@ class System:
         self._valkey = EmbeddedValkey(self._folder / "valkey", log=self._logs / "valkey.log")
 
     async def __aenter__(self) -> Self:
-        """Starts everything; what has started is stopped again when something fails.
+        """Starts everything; if a part fails, stops those that have started.
 
         Raises:
             FolderInUseError: another process uses the data folder.
-            PortTakenError: a port that was asked for is in use.
-            ServerStartError: something did not become ready.
+            PortTakenError: a selected port is in use.
+            ServerStartError: a store or service did not become ready.
         """
         async with AsyncExitStack() as stack:
             stack.enter_context(locked(self._folder))
@@ -75,7 +77,7 @@ class System:
         await self._stack.aclose()
 
     def describe(self) -> dict[str, Any]:
-        """Where everything is, as `ordinaut up --json` prints it. It holds the admin token."""
+        """Addresses, paths and pids, as printed by `ordinaut up --json`. Contains the admin token."""
         return {
             "grpc": self._layout.grpc.address,
             "rest": f"http://{self._layout.rest.address}",
@@ -134,7 +136,7 @@ async def _prepare_database(url: str, folder: Path) -> str:
 
 
 async def _run_concurrently(*work: Coroutine[Any, Any, Any]) -> None:
-    """All at once; the first failure cancels the others and is raised as it is."""
+    """Runs all concurrently; the first failure cancels the others and is raised without a group."""
     try:
         async with asyncio.TaskGroup() as group:
             for task in work:

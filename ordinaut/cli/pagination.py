@@ -1,4 +1,4 @@
-"""Whole lists out of pages."""
+"""Reads lists page by page."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,7 +7,7 @@ from ordinaut.limits import MAX_PAGE_SIZE
 
 
 async def collect(limit: int, page: Callable[[int, str], Awaitable[tuple[list[Any], str]]]) -> list[Any]:
-    """The first `limit` elements; `page` takes size and token and answers with elements and the next token."""
+    """The first `limit` elements; `page` takes a page size and token, and returns elements and the next token."""
     elements: list[Any] = []
     token = ""
     while len(elements) < limit:

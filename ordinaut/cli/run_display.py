@@ -1,4 +1,4 @@
-"""A run as it happens: a table that changes in a terminal, a line per change elsewhere."""
+"""Displays runs: a live table in a terminal, one line per change otherwise."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -16,13 +16,13 @@ COLUMNS = ("STEP", "STATE", "TRY", "TOOK", "TOOL", "")
 
 
 async def follow(client: Client, name: str, *, as_json: bool) -> Run:
-    """Shows a run until it has ended.
+    """Displays a run until it has ended.
 
     Returns:
-        The run as it ended.
+        The ended run.
 
     Raises:
-        ApiError: there is no such run, or nothing answered for a minute.
+        ApiError: the run does not exist, or the gateway has not answered for a minute.
     """
     runs = client.watch_run(name)
     if as_json:
@@ -57,7 +57,7 @@ async def _lines(runs: AsyncIterator[Run]) -> Run:
 
 
 def render(run: Run) -> Group:
-    """The run as it is now, for a terminal."""
+    """The current state of the run, for a terminal."""
     state = Run.State.Name(run.state)
     title = Text.assemble((run.name, "bold"), "  ", (state, STATE_STYLES.get(state, "")), "  ")
     title.append(elapsed(run.start_time, run.end_time), "dim")
@@ -75,11 +75,11 @@ def render(run: Run) -> Group:
     parts: list[object] = [title, table_of(COLUMNS, rows), *(Text(wait_summary(wait), "dim") for wait in run.waits)]
     if run.error.code:
         parts.append(Text(error_summary(run.error), "red"))
-    return Group(*parts)  # type: ignore[arg-type]  # all of them can be rendered
+    return Group(*parts)  # type: ignore[arg-type]  # all of them are renderable
 
 
 def lines(run: Run) -> list[str]:
-    """What is known about the run so far: a line for each finished step, then the run's own state."""
+    """One line for each recorded step and wait, then one for the state of the run."""
     steps = [
         f"{step.path} {StepRun.State.Name(step.state)} try {step.attempt} {elapsed(step.start_time, step.end_time)}"
         + (f" {error_summary(step.error)}" if step.error.code else "")
@@ -90,7 +90,7 @@ def lines(run: Run) -> list[str]:
 
 
 def wait_summary(wait: Wait) -> str:
-    """What a step waits for, in one line."""
+    """One line about a waiting step: what it waits for, and until when."""
     what = wait.topic or wait.approval or wait.run
     reason = f" for {what}" if what else ""
     end = f" until {local_time(wait.deadline)}" if wait.HasField("deadline") else ""
@@ -98,15 +98,15 @@ def wait_summary(wait: Wait) -> str:
 
 
 def error_summary(error: Error) -> str:
-    """An error in one line; empty when there is none."""
+    """Code and message of an error; empty if there is no error."""
     return f"{error.code}: {error.message}" if error.code else ""
 
 
 def show_started(session: Session, start: Callable[[Client], Awaitable[Run]], *, watch: bool) -> None:
-    """Starts a run and prints it; with `watch` until its end.
+    """Starts a run and prints its name; with `watch`, displays it until it has ended.
 
     Raises:
-        typer.Exit: 1: it was watched and did not succeed.
+        typer.Exit: 1 if the watched run did not succeed.
     """
 
     async def work(client: Client) -> Run:

@@ -60,7 +60,7 @@ async def _create(database_url: str, token_file: Path) -> None:
     except AlreadyExistsError:
         if not pending.exists():
             raise TokenLostError(
-                f"{token_file} is missing and cannot be restored; create another project: `ordinaut project create NAME`"
+                f"{token_file} is missing and cannot be restored; create a new project: `ordinaut project create NAME`"
             ) from None
     finally:
         await database.close()

@@ -1,11 +1,11 @@
-"""`ordinaut approval`: the questions that runs wait on."""
+"""`ordinaut approval`: lists and answers approvals."""
 
 from typing import Annotated, Any
 
 import jsonpatch
 import typer
 
-from ordinaut.cli.output import local_time, print_details, print_json, print_table
+from ordinaut.cli.output import local_time, print_details, print_json, print_table, shorten
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
 from ordinaut.cli.session import session_of, with_prefix
@@ -14,21 +14,20 @@ from ordinaut.client.document import to_document
 from ordinaut.v1 import approval_service_pb2 as requests
 from ordinaut.v1.approval_pb2 import Approval
 
-app = typer.Typer(no_args_is_help=True, help="Approvals: the questions that runs wait on, and their answers.")
-Name = Annotated[str, typer.Argument(help="The approval, as its id or `approvals/…`.")]
+app = typer.Typer(no_args_is_help=True, help="List and answer approvals, the questions on which runs wait.")
+Name = Annotated[str, typer.Argument(help="Approval id or `approvals/ID`.")]
 COLUMNS = ("APPROVAL", "STATE", "QUESTION", "CHOICES", "STEP", "TASK", "EXPIRES")
-SHORT = 60  # characters of a question in a table
 
 
 @app.command("list")
 def list_approvals(
     context: typer.Context,
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that you are asked to answer.")] = False,
-    run: Annotated[str, typer.Option(help="Only of this run.")] = "",
-    every: Annotated[bool, typer.Option("--all", help="Also those that are not pending any more.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    mine: Annotated[bool, typer.Option("--mine", help="Only approvals assigned to the caller.")] = False,
+    run: Annotated[str, typer.Option(help="Only approvals of this run.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Include approvals that are no longer pending.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 50,
 ) -> None:
-    """List what waits for an answer, the newest first."""
+    """List pending approvals, newest first."""
     session = session_of(context)
     request = requests.ListApprovalsRequest(
         run=with_prefix("runs", run) if run else "",
@@ -53,7 +52,7 @@ def list_approvals(
 
 @app.command("show")
 def show_approval(context: typer.Context, name: Name) -> None:
-    """Show one question with what it is about."""
+    """Print one approval with its subject."""
     session = session_of(context)
     request = requests.GetApprovalRequest(name=with_prefix("approvals", name))
     approval = session.call(lambda client: client.approvals.GetApproval(request))
@@ -64,14 +63,15 @@ def show_approval(context: typer.Context, name: Name) -> None:
 def answer_approval(
     context: typer.Context,
     name: Name,
-    choice: Annotated[str, typer.Argument(help="One of its choices, such as `approve` or `reject`.")],
-    value: Annotated[str, typer.Option("--input", help="What else it asks for, any JSON.")] = "",
+    choice: Annotated[str, typer.Argument(help="One of the choices, such as `approve` or `reject`.")],
+    value: Annotated[str, typer.Option("--input", help="Additional input, as JSON.")] = "",
     edit: Annotated[
-        list[str] | None, typer.Option(help="Changes a part: `/text=Hello`, a JSON pointer and a value; repeatable.")
+        list[str] | None,
+        typer.Option(help="Change of the subject: JSON pointer and value, such as `/text=Hello`. Repeatable."),
     ] = None,
-    comment: Annotated[str, typer.Option(help="For people.")] = "",
+    comment: Annotated[str, typer.Option(help="Comment, stored with the answer.")] = "",
 ) -> None:
-    """Answer a question about what it is about right now."""
+    """Answer an approval with its current subject."""
     session = session_of(context)
     answer: dict[str, Any] = {"name": with_prefix("approvals", name), "choice": choice, "comment": comment}
     if value:
@@ -98,11 +98,10 @@ def _edited(before: Any, edits: dict[str, Any]) -> Any:
 
 
 def _row(approval: Approval) -> tuple[str, ...]:
-    question = approval.message if len(approval.message) <= SHORT else approval.message[: SHORT - 1] + "…"
     return (
         approval.name,
         Approval.State.Name(approval.state),
-        question,
+        shorten(approval.message),
         ", ".join(approval.choices),
         approval.step,
         approval.task or approval.run,

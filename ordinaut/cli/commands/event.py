@@ -1,4 +1,4 @@
-"""`ordinaut event`: facts that agents and tasks can react to."""
+"""`ordinaut event`: publishes and watches events."""
 
 import asyncio
 import json
@@ -14,25 +14,25 @@ from ordinaut.client import Client
 from ordinaut.client.document import to_document
 from ordinaut.v1.event_pb2 import Event
 
-app = typer.Typer(no_args_is_help=True, help="Events: publish them, watch them come.")
+app = typer.Typer(no_args_is_help=True, help="Publish and watch events.")
 
 
 @app.command("publish")
 def publish(
     context: typer.Context,
-    topic: Annotated[str, typer.Argument(help="Words joined by dots, such as `mail.received`.")],
-    data: Annotated[str, typer.Option(help="The fact, a JSON object.")] = "{}",
-    source: Annotated[str, typer.Option(help="Where it happened.")] = "",
-    subject: Annotated[str, typer.Option(help="What it is about.")] = "",
-    event_id: Annotated[str, typer.Option("--id", help="Your own id: accepted once for a source.")] = "",
+    topic: Annotated[str, typer.Argument(help="Topic: words joined by dots, such as `mail.received`.")],
+    data: Annotated[str, typer.Option(help="Event data, a JSON object.")] = "{}",
+    source: Annotated[str, typer.Option(help="Origin of the event.")] = "",
+    subject: Annotated[str, typer.Option(help="Subject of the event.")] = "",
+    event_id: Annotated[str, typer.Option("--id", help="Event id; a repeated id of the same source is ignored.")] = "",
 ) -> None:
-    """Publish an event, once, however often the connection breaks."""
+    """Publish an event exactly once; retries until the gateway answers."""
     session = session_of(context)
-    fact = parse_json(data)
-    parse_message({"topic": topic, "data": fact}, Event(), "event")
+    payload = parse_json(data)
+    parse_message({"topic": topic, "data": payload}, Event(), "event")
 
     async def work(client: Client) -> Event:
-        return await client.publish(topic, fact, source=source, subject=subject, event_id=event_id)
+        return await client.publish(topic, payload, source=source, subject=subject, event_id=event_id)
 
     event = session.call(work)
     print_json(event) if session.as_json else typer.echo(event.name)
@@ -41,11 +41,15 @@ def publish(
 @app.command("watch")
 def watch(
     context: typer.Context,
-    topic: Annotated[str, typer.Argument(help="A topic or pattern: `mail.*`, `orders.>`; empty: all.")] = "",
-    after: Annotated[int | None, typer.Option(help="Begin after this position; 0: from the oldest kept.")] = None,
-    count: Annotated[int, typer.Option(min=0, help="End after so many; 0: with Ctrl-C.")] = 0,
+    topic: Annotated[
+        str, typer.Argument(help="Topic or pattern such as `mail.*` or `orders.>` (default: all topics).")
+    ] = "",
+    after: Annotated[
+        int | None, typer.Option(help="Start after this position; 0: oldest retained event (default: new events).")
+    ] = None,
+    count: Annotated[int, typer.Option(min=0, help="Exit after this number of events; 0: run until Ctrl-C.")] = 0,
 ) -> None:
-    """Show events as they come, over broken connections too."""
+    """Print events as they are published; reconnects automatically."""
     session = session_of(context)
 
     async def work(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""`ordinaut run`: single executions of pipelines."""
+"""`ordinaut run`: inspects and controls runs."""
 
 from typing import Annotated, Any
 
@@ -13,21 +13,21 @@ from ordinaut.client import Client
 from ordinaut.v1 import run_service_pb2 as requests
 from ordinaut.v1.run_pb2 import Run
 
-app = typer.Typer(no_args_is_help=True, help="Runs: look at them, follow them, cancel them, retry them, replay them.")
+app = typer.Typer(no_args_is_help=True, help="List, watch, cancel, retry and replay runs.")
 app.command("replay")(replay)
-Name = Annotated[str, typer.Argument(help="The run, as its id or `runs/…`.")]
+Name = Annotated[str, typer.Argument(help="Run id or `runs/ID`.")]
 COLUMNS = ("RUN", "TASK", "STATE", "KIND", "CREATED", "TOOK", "ERROR")
 
 
 @app.command("list")
 def list_runs(
     context: typer.Context,
-    task: Annotated[str, typer.Option(help="Only of this task.")] = "",
-    state: Annotated[list[str] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
-    parent: Annotated[str, typer.Option(help="Only those that steps of this run have started.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    task: Annotated[str, typer.Option(help="Only runs of this task.")] = "",
+    state: Annotated[list[str] | None, typer.Option(help="Only runs in this state. Repeatable.")] = None,
+    parent: Annotated[str, typer.Option(help="Only runs started by steps of this run.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 50,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     session = session_of(context)
     states = [_state(name) for name in state or []]
 
@@ -50,7 +50,7 @@ def list_runs(
 
 @app.command("get")
 def get_run(context: typer.Context, name: Name) -> None:
-    """Show one run with all its steps."""
+    """Print one run with all its steps."""
     session = session_of(context)
     request = requests.GetRunRequest(name=with_prefix("runs", name), view=requests.FULL)
     run = session.call(lambda client: client.runs.GetRun(request))
@@ -58,7 +58,7 @@ def get_run(context: typer.Context, name: Name) -> None:
         print_json(run)
         return
     if interactive():
-        from rich.console import Console  # noqa: PLC0415 - only here
+        from rich.console import Console  # noqa: PLC0415 - used only here
 
         Console().print(render(run))
     print_details(run)
@@ -66,7 +66,7 @@ def get_run(context: typer.Context, name: Name) -> None:
 
 @app.command("watch")
 def watch_run(context: typer.Context, name: Name) -> None:
-    """Follow a run to its end; exit 1 unless it succeeds."""
+    """Display a run until it has ended. Exit code 1 if it does not succeed."""
     session = session_of(context)
     run = session.call(lambda client: follow(client, with_prefix("runs", name), as_json=session.as_json))
     if run.state != Run.SUCCEEDED:
@@ -75,9 +75,9 @@ def watch_run(context: typer.Context, name: Name) -> None:
 
 @app.command("cancel")
 def cancel_run(
-    context: typer.Context, name: Name, reason: Annotated[str, typer.Option(help="Kept with the run.")] = ""
+    context: typer.Context, name: Name, reason: Annotated[str, typer.Option(help="Reason, stored with the run.")] = ""
 ) -> None:
-    """End a run, or ask its worker to."""
+    """Cancel a run."""
     session = session_of(context)
     request = requests.CancelRunRequest(name=with_prefix("runs", name), reason=reason)
     run = session.call(lambda client: client.runs.CancelRun(request))
@@ -88,9 +88,11 @@ def cancel_run(
 def retry_run(
     context: typer.Context,
     name: Name,
-    watch: Annotated[bool, typer.Option(help="Follow the new run to its end; exit 1 unless it succeeds.")] = False,
+    watch: Annotated[
+        bool, typer.Option(help="Display the new run until it has ended; exit code 1 if it does not succeed.")
+    ] = False,
 ) -> None:
-    """Take up a run that failed or was cancelled, behind the steps that it had finished: a new run."""
+    """Start a new run that resumes a failed or cancelled run after its last completed step."""
     session = session_of(context)
     request = requests.RetryRunRequest(name=with_prefix("runs", name))
     show_started(session, lambda client: client.runs.RetryRun(request), watch=watch)
@@ -100,8 +102,8 @@ def _state(name: str) -> Run.State.ValueType:
     try:
         return Run.State.Value(name.upper())
     except ValueError:
-        states = ", ".join(key for key in Run.State.keys() if key != "STATE_UNSPECIFIED")  # noqa: SIM118 - no dict
-        raise typer.BadParameter(f"{name!r} is none of {states}") from None
+        states = ", ".join(key for key in Run.State.keys() if key != "STATE_UNSPECIFIED")  # noqa: SIM118 - not a dict
+        raise typer.BadParameter(f"must be one of {states} (got {name!r})") from None
 
 
 def _row(run: Run) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`ordinaut run replay`: an ended run held against its journal."""
+"""`ordinaut run replay`: executes a finished run again on its journal."""
 
 import json
 from collections.abc import Iterable
@@ -21,15 +21,17 @@ COLUMNS = ("STEP", "TRY", "OUTCOME", "DIFFERENCE")
 
 def replay(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The run, as its id or `runs/…`.")],
-    pipeline: Annotated[str, typer.Option(help="YAML or JSON with another pipeline or task; - is stdin.")] = "",
+    name: Annotated[str, typer.Argument(help="Run id or `runs/ID`.")],
+    pipeline: Annotated[
+        str, typer.Option(help="File with another pipeline or task, YAML or JSON (-: standard input).")
+    ] = "",
     present_version: Annotated[
-        bool, typer.Option("--present-version", help="With the version that the task has now.")
+        bool, typer.Option("--present-version", help="Use the current version of the task.")
     ] = False,
     mock: MockOptions = None,
     mocks: MockFile = "",
 ) -> None:
-    """Execute an ended run once more on its journal, and compare. Exit code 1: something is not the same."""
+    """Execute a finished run again on its journal and compare the results. Exit code 1 if they differ."""
     session = session_of(context)
     fields = {"name": with_prefix("runs", name), "present_version": present_version}
     if pipeline:
@@ -41,7 +43,7 @@ def replay(
     if session.as_json:
         print_json(answer)
     else:
-        print_table(COLUMNS, map(_row, answer.steps), "no step")
+        print_table(COLUMNS, map(_row, answer.steps), "no steps")
         end = StepComparison.Outcome.Name(answer.end)
         typer.echo(f"end {end} {patch_text(answer.end_difference)}".rstrip())
         for warning in answer.warnings:
@@ -51,7 +53,7 @@ def replay(
 
 
 def patch_text(operations: Iterable[Struct]) -> str:
-    """A JSON Patch in one line: `/input/city = "Faro"`."""
+    """A JSON Patch in one line, such as `/input/city = "Faro"`."""
     return "; ".join(map(_operation, operations))
 
 
@@ -59,9 +61,9 @@ def _operation(operation: Struct) -> str:
     plain = to_document(operation)
     match plain["op"]:
         case "remove":
-            return f"{plain['path']} is gone"
+            return f"{plain['path']} was removed"
         case "move":
-            return f"{plain['from']} is now {plain['path']}"
+            return f"{plain['from']} moved to {plain['path']}"
     return f"{plain['path']} = {json.dumps(plain.get('value'), ensure_ascii=False)}"
 
 

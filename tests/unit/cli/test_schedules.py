@@ -40,7 +40,7 @@ def test_an_explanation_in_another_language(cli: Cli, gateway: Gateway, tmp_path
     file.write_text("name: tasks/a\nschedule:\n  triggers: [{cron: '@daily'}]\n  time_zone: UTC\n")
     gateway.answers["ExplainSchedule"] = ExplainScheduleResponse(explanation="Rulează.", runs_per_year=365)
     said = cli("schedule", "explain", "-f", str(file), "--zone", "Europe/Bucharest", "--language", "ro")
-    assert said.out == "Rulează.\n  365 runs in the coming year\n"
+    assert said.out == "Rulează.\n  365 runs in the next year\n"
     [request] = gateway.requests("ExplainSchedule")
     assert (request.language, request.schedule.time_zone) == ("ro", "Europe/Bucharest")
     assert request.schedule.triggers[0].cron == "@daily"

@@ -47,7 +47,7 @@ def test_a_pipeline_is_simulated_on_mocks(cli: Cli, gateway: Gateway, tmp_path: 
     assert '{"city": "Porto"}' in result.out
     assert "TIMEOUT: slow" in result.out
     assert result.out.splitlines()[-1].startswith("FAILED at")
-    assert result.err.splitlines() == ["made up: w", "warning: mocks[1] was never used"]
+    assert result.err.splitlines() == ["generated: w", "warning: mocks[1] was never used"]
     request = json_format.MessageToDict(gateway.requests("SimulateRun")[0], preserving_proto_field_name=True)
     assert request == {
         "pipeline": {"steps": [STEP]},
@@ -96,7 +96,7 @@ def test_a_replay_shows_what_is_not_the_same(cli: Cli, gateway: Gateway, tmp_pat
     pipeline = written(tmp_path, "pipeline.json", {"steps": [STEP]})
     result = cli("run", "replay", "1", "--pipeline", pipeline, "--mock", "a=1")
     assert (result.exit_code, result.err) == (1, "warning: mocks[0] was never used\n")
-    assert '/input/city = "Faro"; /output is gone' in result.out
+    assert '/input/city = "Faro"; /output was removed' in result.out
     assert result.out.splitlines()[-1] == "end SAME"
     assert cli("run", "replay", "runs/1", "--present-version").exit_code == 0
     other, present = gateway.requests("ReplayRun")

@@ -69,14 +69,14 @@ def test_applying_the_same_again_says_that_nothing_changed(cli: Cli, gateway: Ga
     [
         ("a: &x [1]\nb: *x\n", "alias"),
         ("- 1\n", "must be an object"),
-        ("a: [", "not YAML"),
+        ("a: [", "must be YAML 1.2 or JSON"),
         ("name: a\nname: b\n", "duplicate key"),
-        ("!!python/object:os.x {}\n", "not YAML"),
+        ("!!python/object:os.x {}\n", "must be YAML 1.2 or JSON"),
         ("name: a\nschedul: {}\n", "task.schedul: unknown field; did you mean schedule?"),
         ("name: a\nrun_policy: {run_timeout: soon}\n", "task.run_policy.run_timeout: must be a duration such as 90s"),
         ("name: a\npipeline: {n: 9007199254740993}\n", "task.pipeline.n: integers from 2^53 on"),
         ("name: a\npipeline: {1: 2}\n", "key 1 must be a string"),
-        ("pipeline: {}\n", "task.name: is needed"),
+        ("pipeline: {}\n", "task.name: is required"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_where_and_asks_nothing(

@@ -171,7 +171,7 @@ def test_whoami_and_status(cli: Cli, gateway: Gateway) -> None:
     assert cli("whoami").out == "agents/admin in project default: admin\n"
     out = cli("status").out
     assert "SERVING" in out
-    assert "h:1 holds 2" in out
+    assert "h:1, 2 leased runs" in out
     assert json.loads(cli("status", "--json").out)["due_work"] == {"READY": "3"}
 
 

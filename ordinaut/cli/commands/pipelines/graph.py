@@ -1,4 +1,4 @@
-"""A pipeline as a Mermaid flowchart."""
+"""Draws pipelines as Mermaid flowcharts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ MAX_LABEL = 60
 
 
 def mermaid(pipeline: Mapping[str, Any]) -> str:
-    """The flowchart of a document, which need not be valid: what cannot be drawn is left out."""
+    """The flowchart of a pipeline document; invalid parts of the document are omitted."""
     drawing = _Drawing()
     drawing.lines.append("flowchart TD")
     ends = drawing.sequence(_steps(pipeline.get("steps")), ["start"], "    ")
@@ -23,14 +23,14 @@ def mermaid(pipeline: Mapping[str, Any]) -> str:
 
 
 class _Drawing:
-    """Lines of a flowchart; every step gets a node `n1`, `n2` …, every block a subgraph."""
+    """Builds the lines of a flowchart: a step is a node `n1`, `n2`, …; a block is a subgraph."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self._count = 0
 
     def sequence(self, steps: Sequence[Mapping[str, Any]], before: list[str], indent: str) -> list[str]:
-        """Draws steps behind the nodes `before`; gives the nodes that come last."""
+        """Draws steps after the nodes `before`; returns the last nodes."""
         for step in steps:
             node = self._node()
             blocks = list(_blocks(step))
@@ -63,7 +63,7 @@ class _Drawing:
             self.lines.append(f"{indent}{node} -. on error .-> {first}")
 
     def link(self, source: str, target: str, indent: str, condition: str = "") -> None:
-        """An arrow, with its condition."""
+        """Draws an arrow, labelled with its condition."""
         arrow = f'-->|"{_escaped(condition)}"|' if condition else "-->"
         self.lines.append(f"{indent}{source} {arrow} {target}")
 
@@ -103,7 +103,7 @@ def _label(step: Mapping[str, Any]) -> str:
 
 
 def _started(step: Mapping[str, Any]) -> Iterator[str]:
-    """The task that a step runs, and whether the step waits for it."""
+    """A label with the task that a step starts, and whether the step waits for it."""
     arguments = step.get("with")
     if step["uses"] == "orchestrator.run_task" and isinstance(arguments, Mapping) and arguments.get("task"):
         yield f"{'waits for' if arguments.get('wait') is True else 'starts'} {arguments['task']}"

@@ -1,4 +1,4 @@
-"""`ordinaut pipeline`: what a pipeline document says, before it is anybody's task."""
+"""`ordinaut pipeline`: works on pipeline documents without creating tasks."""
 
 import difflib
 import json
@@ -24,36 +24,36 @@ from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import ListToolsRequest
 
-app = typer.Typer(no_args_is_help=True, help="Pipelines: check, draw, try and run them; their JSON Schema.")
+app = typer.Typer(no_args_is_help=True, help="Check, draw, simulate and run pipelines; print their JSON Schema.")
 app.command("run")(run_once)
 app.command("simulate")(simulate)
-File = Annotated[str, typer.Argument(help="YAML or JSON with one pipeline or task; - is stdin.")]
+File = Annotated[str, typer.Argument(help="File with one pipeline or task, YAML or JSON (-: standard input).")]
 MAX_ROUNDS = 6
-"""One repair may show the next problem."""
+"""Rounds of repairs, because a repair can reveal further problems."""
 INVALID = "INVALID_ARGUMENT"
 MAX_TOOLS = 1000
 
 
 @app.command("lint")
 def lint(context: typer.Context, file: File) -> None:
-    """Check a pipeline on the server, and show what would repair it as a diff. Exit code 1: something is wrong."""
+    """Validate a pipeline on the server and print repairs as a diff. Exit code 1 if it is invalid."""
     session = session_of(context)
     request = _request(one_document(file), file)
 
     async def work(client: Client) -> tuple[Task | None, ApiError | None, dict[str, Any]]:
-        accepted, first, repaired = None, None, request
+        accepted, first_error, repaired = None, None, request
         for _ in range(MAX_ROUNDS):
             try:
                 accepted = await client.tasks.ValidateTask(read(repaired, ValidateTaskRequest()))
             except ApiError as error:
-                first = first or error
+                first_error = first_error or error
                 following = _repaired(repaired, error.fixes)
                 if error.code != INVALID or following == repaired:
                     break
                 repaired = following
             else:
                 break
-        return accepted, first, repaired
+        return accepted, first_error, repaired
 
     accepted, error, repaired = session.call(work)
     if error is not None:
@@ -68,16 +68,18 @@ def lint(context: typer.Context, file: File) -> None:
 
 @app.command("graph")
 def graph(file: File) -> None:
-    """Draw a pipeline as a Mermaid flowchart. Nothing is asked of a server."""
+    """Print a pipeline as a Mermaid flowchart; needs no server."""
     typer.echo(mermaid(_pipeline(one_document(file), file)), nl=False)
 
 
 @app.command("schema")
 def schema(
     context: typer.Context,
-    tools: Annotated[bool, typer.Option("--tools", help="With the project's tools and their inputs.")] = False,
+    tools: Annotated[
+        bool, typer.Option("--tools", help="Include the tools of the project and their input schemas.")
+    ] = False,
 ) -> None:
-    """Print the JSON Schema of the language, for editors and models."""
+    """Print the JSON Schema of pipelines, for editors and language models."""
     text = resources.files("ordinaut").joinpath("pipeline.schema.json").read_text()
     if tools:
         registered = session_of(context).call(_all_tools)
@@ -86,7 +88,7 @@ def schema(
 
 
 async def _all_tools(client: Client) -> list[dict[str, Any]]:
-    """The tools that the caller sees, as JSON."""
+    """The tools visible to the caller, as JSON."""
 
     async def page(size: int, token: str) -> tuple[list[Tool], str]:
         answer = await client.tools.ListTools(ListToolsRequest(page_size=size, page_token=token))
@@ -98,12 +100,14 @@ async def _all_tools(client: Client) -> list[dict[str, Any]]:
 def _pipeline(document: dict[str, Any], file: str) -> dict[str, Any]:
     pipeline = document.get("pipeline", document)
     if not isinstance(pipeline, dict):
-        raise DocumentError([Problem(file, "a pipeline is an object with `steps`")])
+        raise DocumentError(
+            [Problem(file, f"a pipeline must be an object with `steps` (got {type(pipeline).__name__})")]
+        )
     return pipeline
 
 
 def _request(document: dict[str, Any], file: str) -> dict[str, Any]:
-    """The request that checks it: a task stays a task, anything else is a task's pipeline."""
+    """The validation request for a task document, or for a pipeline in an otherwise empty task."""
     if "pipeline" not in document:
         return {"task": {"pipeline": document}}
     task = {key: value for key, value in document.items() if key != "name"}
@@ -111,7 +115,7 @@ def _request(document: dict[str, Any], file: str) -> dict[str, Any]:
 
 
 def _print_warnings(accepted: Task, request: dict[str, Any], file: str) -> None:
-    """Shows warnings, and what would end them."""
+    """Prints warnings and their fixes."""
     for warning in accepted.warnings:
         typer.echo(f"warning: {warning}", err=True)
     fixes = [Fix.of(fix) for fix in accepted.fixes]
@@ -121,12 +125,12 @@ def _print_warnings(accepted: Task, request: dict[str, Any], file: str) -> None:
 
 
 def _repaired(request: dict[str, Any], fixes: Iterable[Fix]) -> dict[str, Any]:
-    """The request after every fix that fits."""
+    """The request with all applicable fixes."""
     for fix in fixes:
         try:
             request = with_integers(fix.apply(request))
         except PatchError:
-            continue  # another fix has moved what this one repairs; the next round sees it anew
+            continue  # another fix has moved its target; the next round reports it again
     return request
 
 

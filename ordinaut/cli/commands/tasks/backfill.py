@@ -1,4 +1,4 @@
-"""`ordinaut task backfill`: a stretch of a task's past is run, or run again."""
+"""`ordinaut task backfill`: runs the occurrences of a past time range."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,30 +17,39 @@ from ordinaut.client.retry import RetryPolicy, with_retries
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.backfill_pb2 import Backfill
 
-app = typer.Typer(no_args_is_help=True, help="Backfills: run a stretch of a task's past, look at it, stop it.")
-Task = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-task`.")]
-Name = Annotated[str, typer.Argument(help="The backfill: `my-task/backfills/march`, with or without `tasks/`.")]
+app = typer.Typer(no_args_is_help=True, help="Run the occurrences of a past time range; inspect and cancel backfills.")
+Task = Annotated[str, typer.Argument(help="Task: `my-task` or `tasks/my-task`.")]
+Name = Annotated[str, typer.Argument(help="Backfill: `my-task/backfills/ID` or `tasks/my-task/backfills/ID`.")]
 COLUMNS = ("BACKFILL", "STATE", "AFTER", "UNTIL", "REPROCESS", "DONE", "FAILED")
 ENDED = frozenset({Backfill.COMPLETED, Backfill.CANCELLED})
-POLL_SECONDS = 0.5  # how often progress is asked for
+POLL_SECONDS = 0.5  # between two progress requests
 
 
 @app.command("start")
 def start(
     context: typer.Context,
     task: Task,
-    after: Annotated[str, typer.Option(help="Moments after this one (RFC 3339).")],
-    until: Annotated[str, typer.Option(help="Moments up to this one, itself included; now when left out.")] = "",
-    own_id: Annotated[str, typer.Option("--id", help="A name of one's choice: march.")] = "",
-    newest_first: Annotated[bool, typer.Option("--newest-first", help="From the end to the beginning.")] = False,
-    reprocess: Annotated[str, typer.Option(help="NONE: what never ran; FAILED: also what failed; ALL.")] = "NONE",
-    parallelism: Annotated[int, typer.Option(min=1, help="So many live runs at a time.")] = 4,
-    priority: Annotated[int, typer.Option(min=1, max=9, help="1 most urgent, 9 least.")] = 9,
-    param: Annotated[list[str] | None, typer.Option(help="key=value over the task's params; JSON or text.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would run, and store nothing.")] = False,
-    watch: Annotated[bool, typer.Option(help="Follow it to its end; exit 1 unless every run succeeds.")] = False,
+    after: Annotated[str, typer.Option(help="Start of the time range, exclusive (RFC 3339).")],
+    until: Annotated[str, typer.Option(help="End of the time range, inclusive, RFC 3339 (default: now).")] = "",
+    own_id: Annotated[str, typer.Option("--id", help="Backfill id (default: generated).")] = "",
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="Run the newest occurrences first.")] = False,
+    reprocess: Annotated[
+        str, typer.Option(help="NONE: only occurrences without a run; FAILED: also failed ones; ALL: all.")
+    ] = "NONE",
+    parallelism: Annotated[int, typer.Option(min=1, help="Maximum number of live runs.")] = 4,
+    priority: Annotated[int, typer.Option(min=1, max=9, help="Priority of the runs: 1 (most urgent) to 9.")] = 9,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="Parameter key=value that overrides the task; the value is JSON or text. Repeatable."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the occurrences that would run; create nothing.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option(help="Display the progress until the end; exit code 1 if a run does not succeed.")
+    ] = False,
 ) -> None:
-    """Run what was due in a stretch of time that has passed."""
+    """Run the occurrences that were due in a past time range."""
     session = session_of(context)
     fields: dict[str, Any] = {
         "after_time": after,
@@ -66,9 +75,11 @@ def start(
 
 @app.command("list")
 def list_backfills(
-    context: typer.Context, task: Task, limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50
+    context: typer.Context,
+    task: Task,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 50,
 ) -> None:
-    """List a task's backfills, the newest first."""
+    """List the backfills of a task, newest first."""
     session = session_of(context)
 
     async def work(client: Client) -> list[Backfill]:
@@ -88,7 +99,7 @@ def list_backfills(
 
 @app.command("get")
 def get_backfill(context: typer.Context, name: Name) -> None:
-    """Show one backfill with its progress."""
+    """Print one backfill with its progress."""
     session = session_of(context)
     request = requests.GetBackfillRequest(name=with_prefix("tasks", name))
     backfill = session.call(lambda client: client.tasks.GetBackfill(request))
@@ -97,7 +108,7 @@ def get_backfill(context: typer.Context, name: Name) -> None:
 
 @app.command("watch")
 def watch_backfill(context: typer.Context, name: Name) -> None:
-    """Follow a backfill to its end; exit 1 unless every run succeeds."""
+    """Display the progress of a backfill until it has ended. Exit code 1 if a run does not succeed."""
     _watch(session_of(context), with_prefix("tasks", name))
 
 
@@ -105,10 +116,10 @@ def watch_backfill(context: typer.Context, name: Name) -> None:
 def cancel_backfill(
     context: typer.Context,
     name: Name,
-    runs: Annotated[bool, typer.Option("--runs", help="Cancel its live runs as well.")] = False,
-    reason: Annotated[str, typer.Option(help="Kept with the backfill.")] = "",
+    runs: Annotated[bool, typer.Option("--runs", help="Also cancel its live runs.")] = False,
+    reason: Annotated[str, typer.Option(help="Reason, stored with the backfill.")] = "",
 ) -> None:
-    """Start nothing more; live runs go on unless told otherwise."""
+    """Cancel a backfill; its live runs continue unless --runs is set."""
     session = session_of(context)
     request = requests.CancelBackfillRequest(name=with_prefix("tasks", name), cancel_runs=runs, reason=reason)
     stopped = session.call(lambda client: client.tasks.CancelBackfill(request))
@@ -136,7 +147,7 @@ async def _follow(client: Client, name: str, *, as_json: bool) -> Backfill:
 
 
 async def _changes(client: Client, name: str) -> AsyncIterator[Backfill]:
-    """The backfill now and whenever its progress differs, until it and its runs have ended."""
+    """Yields the backfill now and after each change, until it and its runs have ended."""
     request, last = requests.GetBackfillRequest(name=name), None
     while True:
         backfill = await with_retries(lambda: client.tasks.GetBackfill(request), RetryPolicy())

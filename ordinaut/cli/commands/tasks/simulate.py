@@ -1,4 +1,4 @@
-"""`ordinaut task simulate`: what would become of a task's moments."""
+"""`ordinaut task simulate`: simulates the occurrences of a task."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -18,24 +18,32 @@ from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import SimulateTaskRequest
 
 COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN STARTS", "RUN ENDS", "STATE", "REASON")
-TIMEOUT_SECONDS = 300.0  # a year of a dense schedule takes a while
+TIMEOUT_SECONDS = 300.0  # a year of a dense schedule takes minutes
 
 
 def simulate(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="An existing task.")] = "",
-    file: Annotated[str, typer.Option("--file", "-f", help="YAML or JSON with a task; - is stdin.")] = "",
-    start: Annotated[str, typer.Option("--from", help="Where the window begins (RFC 3339); now.")] = "",
-    end: Annotated[str, typer.Option("--to", help="Where it ends; a week later.")] = "",
-    duration: Annotated[list[str] | None, typer.Option(help="How long runs take, in turn: 30s, 5m.")] = None,
-    fail_every: Annotated[int, typer.Option(min=0, help="Every so many runs one fails.")] = 0,
-    outage: Annotated[list[str] | None, typer.Option(help="When no scheduler lives: START/END.")] = None,
-    pause: Annotated[list[str] | None, typer.Option(help="When the task is paused: START/END.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Show at most so many rows; all are counted.")] = 50,
+    name: Annotated[str, typer.Argument(help="Existing task.")] = "",
+    file: Annotated[str, typer.Option("--file", "-f", help="File with a task, YAML or JSON (-: standard input).")] = "",
+    start: Annotated[str, typer.Option("--from", help="Start of the simulated period, RFC 3339 (default: now).")] = "",
+    end: Annotated[
+        str, typer.Option("--to", help="End of the simulated period, RFC 3339 (default: a week after the start).")
+    ] = "",
+    duration: Annotated[
+        list[str] | None, typer.Option(help="Duration of runs (e.g. 30s, 5m). Repeatable: used in rotation.")
+    ] = None,
+    fail_every: Annotated[int, typer.Option(min=0, help="Make every Nth run fail; 0: none.")] = 0,
+    outage: Annotated[
+        list[str] | None, typer.Option(help="Period without a scheduler: START/END (RFC 3339). Repeatable.")
+    ] = None,
+    pause: Annotated[
+        list[str] | None, typer.Option(help="Period in which the task is paused: START/END (RFC 3339). Repeatable.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of rows; the totals include all occurrences.")] = 50,
 ) -> None:
-    """Let a task live through a window of time that takes no time."""
+    """Simulate the occurrences and runs of a task in a period of time."""
     if bool(name) == bool(file):
-        raise typer.BadParameter("give either a task's name or --file")
+        raise typer.BadParameter("exactly one of NAME and --file is required")
     session = session_of(context)
     fields: dict[str, Any] = {
         **_of(name, file), "start_time": start, "end_time": end, "run_durations": duration, "fail_every": fail_every,
@@ -62,14 +70,14 @@ def _of(name: str, file: str) -> dict[str, Any]:
         return {"name": with_prefix("tasks", name)}
     [document, *rest] = documents(file)
     if rest:
-        raise typer.BadParameter(f"{file} holds {len(rest) + 1} documents; one is needed")
+        raise typer.BadParameter(f"{file} must contain exactly one document (got {len(rest) + 1})")
     return {"task": document}
 
 
 def _interval(text: str) -> dict[str, str]:
     start, slash, end = text.partition("/")
     if not slash:
-        raise typer.BadParameter(f"{text!r} is not of the form START/END")
+        raise typer.BadParameter(f"must have the form START/END (got {text!r})")
     return {"start_time": start, "end_time": end}
 
 
@@ -78,11 +86,11 @@ def _print_summary(rows: list[SimulatedOccurrence], summary: SimulationSummary) 
     hidden = sum(summary.outcomes.values()) - sum(entry.count for entry in rows)
     if hidden:
         typer.echo(f"… and {hidden} more")
-    typer.echo(f"{_counts(summary.outcomes) or 'nothing is due'}; runs: {_counts(summary.runs) or 'none'}")
+    typer.echo(f"{_counts(summary.outcomes) or 'no occurrences'}; runs: {_counts(summary.runs) or 'none'}")
     if summary.state == Task.PAUSED:
         typer.echo(f"the task would be PAUSED: {summary.state_reason}")
     if summary.truncated:
-        typer.echo(f"only up to {local_time(summary.end_time)}: no more occurrences are simulated at once")
+        typer.echo(f"simulated up to {local_time(summary.end_time)}: the maximum number of occurrences is reached")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""After the power cut: the schedule is kept, the other task has followed, and everything can be seen."""
+"""Checks after the kills: punctual runs, the follow-up task, and the observable state of the system."""
 
 import urllib.request
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ METRIC = "ordinaut_"
 
 
 async def keep_time(stage: Stage, reporter: Reporter, task: str, after: Run) -> list[Run]:
-    """Waits for the next two scheduled runs and checks that they began on time.
+    """Waits for the next two scheduled runs and checks that they started on time.
 
     Raises:
-        BrokenPromiseError: they did not.
+        CheckFailedError: a run is late or failed.
     """
-    reporter.section("The schedule goes on")
+    reporter.section("The schedule continues")
     second = await _next_punctual(stage, reporter, task, after)
     return [second, await _next_punctual(stage, reporter, task, second)]
 
@@ -41,31 +41,30 @@ async def _next_ended(stage: Stage, task: str, last: Run) -> Run | None:
 def _verify_punctual(stage: Stage, reporter: Reporter, run: Run) -> None:
     lag = runs.lag_ms(run)
     reporter.expect(run.state == Run.State.SUCCEEDED, f"the briefing of {run.scheduled_time.ToJsonString()} was sent")
-    reporter.expect(0 <= lag < LAG_MAX_MS, f"it began {lag:.1f} ms after its time")
-    reporter.expect(len(stage.mails(runs.root(run))) == 1, "there is one mail for it")
+    reporter.expect(0 <= lag < LAG_MAX_MS, f"it started {lag:.1f} ms after its scheduled time")
+    reporter.expect(len(stage.mails(runs.root(run))) == 1, "exactly one mail was delivered for it")
 
 
 async def follow_up(stage: Stage, reporter: Reporter, task: str, briefings: list[Run]) -> None:
-    """Checks that each briefing's event has started the other task exactly once.
+    """Checks that the event of each briefing has started the follow-up task exactly once.
 
     Raises:
-        BrokenPromiseError: it has not.
+        CheckFailedError: a follow-up is missing, duplicated or failed.
     """
-    reporter.section("The other task has followed")
-    wanted = [run.occurrence for run in briefings]
+    reporter.section("The follow-up task has run")
+    expected = [run.occurrence for run in briefings]
 
     async def all_followed() -> list[Run] | None:
-        found = await runs.of_task(stage.owner, task)
-        ended = [run for run in found if run.state in runs.ENDED]
-        return ended if set(wanted) <= set(_occurrences(ended)) else None
+        ended = [run for run in await runs.of_task(stage.owner, task) if run.state in runs.ENDED]
+        return ended if set(expected) <= set(_occurrences(ended)) else None
 
     followers = await until(all_followed, FOLLOW_UP_SECONDS, "every briefing.sent event starts the follow-up")
     reporter.expect(all(run.state == Run.State.SUCCEEDED for run in followers), "every follow-up has succeeded")
-    once = all(list(_occurrences(followers)).count(occurrence) == 1 for occurrence in wanted)
-    reporter.expect(once, f"one follow-up for each of {len(wanted)} briefing.sent events")
+    once = all(list(_occurrences(followers)).count(occurrence) == 1 for occurrence in expected)
+    reporter.expect(once, f"one follow-up for each of {len(expected)} briefing.sent events")
     entry = await stage.owner.state.GetStateEntry(GetStateEntryRequest(name="state/briefing/counter"))
     count = int(entry.value.number_value)
-    reporter.expect(count >= len(wanted), f"state/briefing/counter is {count}, at revision {entry.revision}")
+    reporter.expect(count >= len(expected), f"state/briefing/counter is {count}, at revision {entry.revision}")
 
 
 def _occurrences(followers: Iterable[Run]) -> Iterable[str]:
@@ -73,22 +72,22 @@ def _occurrences(followers: Iterable[Run]) -> Iterable[str]:
 
 
 def show_signs(stage: Stage, reporter: Reporter) -> None:
-    """Shows where to look, after having looked there.
+    """Checks readiness, metrics and mails, and prints where to find them.
 
     Raises:
-        BrokenPromiseError: there is nothing to see.
+        CheckFailedError: one of them is missing.
     """
     reporter.section("Where to look")
     ready = _fetch(f"{stage.system['rest']}/readyz")
     reporter.expect(bool(ready), f"{stage.system['rest']}/readyz answers {ready.strip()}")
     for service, urls in stage.system["metrics"].items():
-        shown = [line for line in _fetch(urls[0]).splitlines() if line.startswith(METRIC)]
-        reporter.expect(bool(shown), f"{urls[0]} ({service}), for instance {shown[0] if shown else ''}")
+        lines = [line for line in _fetch(urls[0]).splitlines() if line.startswith(METRIC)]
+        reporter.expect(bool(lines), f"{urls[0]} ({service}), for example {lines[0] if lines else ''}")
     reporter.info(f"the mails are in {stage.maildir}/new; one of them:")
     for line in stage.mails("")[0].get_content().splitlines():
         reporter.detail(line)
 
 
 def _fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=HTTP_SECONDS) as answer:  # noqa: S310 - our own loopback address
+    with urllib.request.urlopen(url, timeout=HTTP_SECONDS) as answer:  # noqa: S310 - a loopback address
         return str(answer.read().decode())

@@ -1,8 +1,7 @@
-"""The morning briefing, told as a story of about a minute: `python -m examples.morning_briefing.demo`.
+"""The morning briefing demo, which takes about a minute: `python -m examples.morning_briefing.demo`.
 
-It starts Ordinaut and three agents, shows a broken task being repaired, kills processes in the middle of a run, and
-checks every promise on the way. It ends with 0 when all were kept and with 1 when one was not; at a terminal it goes on
-serving until Ctrl-C.
+It starts Ordinaut and three agents, repairs an invalid task, kills processes during a run, and checks the results. The
+exit code is 0 if all checks pass, else 1. In a terminal it continues to serve until Ctrl-C.
 """
 
 import asyncio
@@ -14,11 +13,11 @@ from examples.morning_briefing.reporter import CheckFailedError, Reporter
 from examples.morning_briefing.stage import Stage, running_stage
 from ordinaut.client import ApiError
 
-STORY_SECONDS = 180.0
+DEMO_SECONDS = 180.0
 
 
 def main() -> None:
-    """Tells the story and exits."""
+    """Runs the demo and exits."""
     reporter = Reporter()
     try:
         asyncio.run(_run(reporter))
@@ -26,7 +25,7 @@ def main() -> None:
         reporter.info("interrupted; everything has stopped")
         sys.exit(130)
     except TimeoutError:
-        reporter.fail(f"the story did not end within {STORY_SECONDS:.0f} s")
+        reporter.fail(f"the demo did not finish within {DEMO_SECONDS:.0f} s")
         sys.exit(1)
     except (CheckFailedError, ApiError) as failure:
         reporter.fail(str(failure))
@@ -34,13 +33,13 @@ def main() -> None:
 
 
 async def _run(reporter: Reporter) -> None:
-    story = asyncio.current_task()
-    if story is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)
-    reporter.section("PostgreSQL, Valkey, four services and three agents start")
+    demo = asyncio.current_task()
+    if demo is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, demo.cancel)
+    reporter.section("Starting PostgreSQL, Valkey, four services and three agents")
     async with running_stage() as stage:
         reporter.info(f"ready: gRPC on {stage.system['grpc']}, health checks on {stage.system['rest']}")
-        async with asyncio.timeout(STORY_SECONDS):
+        async with asyncio.timeout(DEMO_SECONDS):
             await _run_scenes(stage, reporter)
         if reporter.is_terminal:
             await _keep_serving(stage, reporter)
@@ -48,10 +47,10 @@ async def _run(reporter: Reporter) -> None:
 
 
 async def _run_scenes(stage: Stage, reporter: Reporter) -> None:
-    """The whole story.
+    """Runs all scenes in order.
 
     Raises:
-        BrokenPromiseError: a promise was not kept.
+        CheckFailedError: a check failed.
     """
     follower = await repair.create(stage, reporter, "follow_up")
     briefing = await repair.create_broken(stage, reporter)
@@ -62,15 +61,15 @@ async def _run_scenes(stage: Stage, reporter: Reporter) -> None:
 
 
 async def _keep_serving(stage: Stage, reporter: Reporter) -> None:
-    reporter.section("The briefing goes on every ten seconds; Ctrl-C ends it")
+    reporter.section("The briefing continues every ten seconds; press Ctrl-C to stop")
     reporter.info("in another terminal, in this folder, after `. .venv/bin/activate`:")
     reporter.detail(f"export ORDINAUT_ADDRESS={stage.system['grpc']} ORDINAUT_TOKEN={stage.system['token']}")
     reporter.detail("ordinaut run list")
     reporter.detail("ordinaut event watch")
-    enough = asyncio.Event()
+    stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, enough.set)
-    await enough.wait()
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await stopping.wait()
 
 
 if __name__ == "__main__":

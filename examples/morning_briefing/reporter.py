@@ -1,4 +1,4 @@
-"""Tells the story line by line, with the time since it began, and stops it where a promise is broken."""
+"""Prints the progress of the demo with elapsed times, and stops it when a check fails."""
 
 import asyncio
 import time
@@ -9,68 +9,68 @@ from rich.console import Console
 from rich.markup import escape
 
 POLL_SECONDS = 0.02
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class CheckFailedError(Exception):
-    """What Ordinaut promises did not happen; the message is the promise."""
+    """A check failed; the message is its expected result."""
 
 
 class Reporter:
-    """Speaks on standard output: in colours on a terminal, in plain lines otherwise."""
+    """Prints to standard output, in colour if it is a terminal."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
-        self._began = time.monotonic()
+        self._started = time.monotonic()
 
     @property
     def is_terminal(self) -> bool:
-        """Whether somebody sits at a terminal."""
+        """Whether standard output is a terminal."""
         return self._console.is_terminal
 
     def section(self, title: str) -> None:
-        """Begins a new part of the story."""
+        """Prints the title of a section."""
         self._console.print(f"\n[bold cyan]{escape(title)}[/]")
 
     def info(self, text: str) -> None:
-        """Says what happens now."""
+        """Prints what happens."""
         self._line("white", " ", text)
 
     def detail(self, text: str) -> None:
-        """Shows something that belongs to the line before."""
+        """Prints a detail of the previous line."""
         self._console.print(f"            [dim]{escape(text)}[/]")
 
     def expect(self, passed: bool, description: str) -> None:
-        """Says the promise when it is kept.
+        """Prints the description of a check that passed.
 
         Raises:
-            BrokenPromiseError: it is not.
+            CheckFailedError: the check failed.
         """
         if not passed:
             raise CheckFailedError(description)
         self._line("green", "✓", description)
 
     def fail(self, text: str) -> None:
-        """Says why the story ends here."""
+        """Prints why the demo stops."""
         self._line("bold red", "✗", text)
 
     def _line(self, style: str, mark: str, text: str) -> None:
-        elapsed = time.monotonic() - self._began
+        elapsed = time.monotonic() - self._started
         self._console.print(f"[dim]{elapsed:7.2f} s[/] [{style}]{mark} {escape(text)}[/]")
 
 
-async def until(look: Callable[[], Awaitable[Found | None]], within: float, description: str) -> Found:
-    """Looks again and again until there is something: for what gives no signal.
+async def until(look: Callable[[], Awaitable[Result | None]], within: float, description: str) -> Result:
+    """Polls `look` until it returns a result, for conditions without a notification.
 
     Raises:
-        BrokenPromiseError: there is nothing within so many seconds.
+        CheckFailedError: there is no result after `within` seconds.
     """
     try:
         async with asyncio.timeout(within):
             while True:
-                found = await look()
-                if found is not None:
-                    return found
+                result = await look()
+                if result is not None:
+                    return result
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         raise CheckFailedError(f"{description} (not within {within:.0f} s)") from None

@@ -50,10 +50,10 @@ def test_the_last_day_of_every_month_is_found() -> None:
 @pytest.mark.parametrize(
     ("start", "end", "problem"),
     [
-        ("soon", "2026-11-24T00:00:00Z", "not an RFC 3339 time"),
-        ("2026-11-23T00:00:00", "2026-11-24T00:00:00Z", "no offset"),
+        ("soon", "2026-11-24T00:00:00Z", "must be an RFC 3339 timestamp"),
+        ("2026-11-23T00:00:00", "2026-11-24T00:00:00Z", "must have an offset"),
         ("2026-11-24T00:00:00Z", "2026-11-24T00:00:00Z", "after start"),
-        ("2020-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "longer than"),
+        ("2020-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "at most 366 days"),
     ],
 )
 def test_a_window_that_means_nothing_is_refused(start: str, end: str, problem: str) -> None:

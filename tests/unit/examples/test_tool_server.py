@@ -33,7 +33,7 @@ def test_a_call_is_served_and_logged_with_its_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"hey", "not JSON"),
+        (b"hey", "must be JSON"),
         (b"[]", "not of type 'object'"),
         (b"{}", "'word' is a required property"),
         (b'{"word": 7}', "$.word: 7 is not of type 'string'"),

@@ -25,3 +25,11 @@ MAX_INTERNAL_MESSAGE_BYTES = 64 * 1024 * 1024  # bytes of one message between se
 MAX_STEP_OUTPUTS_BYTES = MAX_INTERNAL_MESSAGE_BYTES // 2  # JSON bytes of all step outputs of one run
 FRAME_BYTES = 4 * 1024 * 1024  # bytes after which a frame between worker and engine is sent
 MAX_PAGE_SIZE = 1000  # elements of one page of a list
+
+# Default ports
+GRPC_PORT = 50051  # public gRPC API
+REST_PORT = 8080  # public REST API
+SCHEDULER_PORT = 50052
+ENGINE_PORT = 50053
+WORKER_PORT = 50054
+METRICS_PORTS = {"gateway": 9464, "scheduler": 9465, "pipeline_engine": 9466, "worker": 9467}

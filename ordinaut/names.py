@@ -121,9 +121,9 @@ def covers(holder: frozenset[str], scope: str) -> bool:
     if needed in holder or len(parts) < 3:
         return needed in holder
     return any(
-        fnmatchcase(parts[2], held.split(":", 2)[2])
-        for held in holder
-        if held.startswith(needed + ":") and held.count(":") == 2
+        fnmatchcase(parts[2], candidate.split(":", 2)[2])
+        for candidate in holder
+        if candidate.startswith(needed + ":") and candidate.count(":") == 2
     )
 
 

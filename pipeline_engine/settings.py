@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
+from ordinaut.limits import ENGINE_PORT, MAX_STEP_OUTPUTS_BYTES, METRICS_PORTS
 from ordinaut.settings import Settings
 from pipeline_engine.tools.egress import parse_rules
 
@@ -12,8 +12,8 @@ from pipeline_engine.tools.egress import parse_rules
 class EngineSettings(Settings):
     """Settings of `python -m pipeline_engine`."""
 
-    engine_listen: str = "127.0.0.1:50053"
-    engine_metrics_port: int = Field(9466, ge=0, le=65_535)
+    engine_listen: str = f"127.0.0.1:{ENGINE_PORT}"
+    engine_metrics_port: int = Field(METRICS_PORTS["pipeline_engine"], ge=0, le=65_535)
     engine_credit: int = Field(1000, ge=1, le=10_000, description="runs that one stream may have here at once")
     engine_connections: int = Field(512, ge=1, le=10_000, description="connections to tools at once")
     run_outputs_max_bytes: int = Field(

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from ordinaut.client.channel import Methods, open_channel
 from ordinaut.client.retry import RetryPolicy, resuming_stream, with_retries
+from ordinaut.limits import GRPC_PORT
 from ordinaut.v1 import agent_service_pb2_grpc as agents_grpc
 from ordinaut.v1 import approval_service_pb2_grpc as approvals_grpc
 from ordinaut.v1 import event_service_pb2_grpc as events_grpc
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # these classes exist only in the type stubs
     from ordinaut.v1.task_service_pb2_grpc import TaskServiceAsyncStub
     from ordinaut.v1.tool_service_pb2_grpc import ToolServiceAsyncStub
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_ADDRESS = f"127.0.0.1:{GRPC_PORT}"
 ENDED = frozenset({Run.SUCCEEDED, Run.FAILED, Run.CANCELLED})
 
 

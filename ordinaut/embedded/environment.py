@@ -9,13 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from ordinaut.embedded.ports import LOOPBACK, Port
+from ordinaut.limits import ENGINE_PORT, GRPC_PORT, METRICS_PORTS, REST_PORT, SCHEDULER_PORT, WORKER_PORT
 
-GRPC_PORT = 50051
-REST_PORT = 8080
-SCHEDULER_PORT = 50052
-ENGINE_PORT = 50053
-WORKER_PORT = 50054
-METRICS_PORTS = {"gateway": 9464, "scheduler": 9465, "pipeline_engine": 9466, "worker": 9467}
 PREFIX = {"gateway": "GATEWAY", "scheduler": "SCHEDULER", "pipeline_engine": "ENGINE", "worker": "WORKER"}
 
 

@@ -74,6 +74,9 @@ class Compiler:
 
 
 def _inner_first(name: str, walk: Callable[[Any], Any]) -> Evaluate:
+    # JMESPath resolves every name in the current value, so that a filter could not refer to anything outside the
+    # element. Here a name falls back to the roots, but only if the element is not an object with that key: a key of
+    # the element always takes precedence, also when its value is null.
     def evaluate(current: Any, scope: Scope) -> Any:
         if (type(current) is dict and name in current) or name not in scope.roots:
             return walk(current)

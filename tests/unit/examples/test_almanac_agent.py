@@ -1,4 +1,4 @@
-"""The almanac agent computes what printed almanacs say."""
+"""The almanac agent agrees with printed almanacs."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_a_known_day_has_its_known_sun_and_moon() -> None:
     }
 
 
-def test_a_moment_means_the_day_that_the_city_has_then() -> None:
+def test_a_timestamp_selects_the_local_date_of_the_city() -> None:
     assert today(Call({"city": "Tokyo", "date": "2026-11-24T20:00:00Z"}, ""))["date"] == "2026-11-25"
 
 
@@ -35,6 +35,6 @@ def test_phases_have_their_names(phase: float, name: str) -> None:
         ({"city": "Bucharest", "date": "tomorrow"}, "must be a date or a timestamp"),
     ],
 )
-def test_what_cannot_be_looked_up_is_refused(given: dict[str, str], problem: str) -> None:
+def test_unknown_input_is_rejected(given: dict[str, str], problem: str) -> None:
     with pytest.raises(RejectedError, match=problem):
         today(Call(given, ""))

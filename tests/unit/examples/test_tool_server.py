@@ -1,4 +1,4 @@
-"""Calls are logged as they arrive, checked, and answered in JSON."""
+"""Calls are logged, validated, and answered in JSON."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_call_is_served_and_logged_with_its_key(tmp_path: Path) -> None:
         (b'{"word": "whisper"}', "not that"),
     ],
 )
-def test_what_the_tool_cannot_take_is_a_400_that_says_why(body: bytes, problem: str) -> None:
+def test_invalid_input_is_a_400_with_the_reason(body: bytes, problem: str) -> None:
     status, answer = respond(OFFER, CallLog(None), body, "")
     assert status == 400
     assert problem in answer["error"]

@@ -1,7 +1,7 @@
 """Limits and defaults on which several processes must agree. A limit of one process is defined in that process."""
 
 # Runs
-MAX_CHAIN_DEPTH = 8  # runs of one chain: each is started by an event or a step of the one before
+MAX_CHAIN_DEPTH = 8  # runs that may precede a run in a chain in which events or steps of runs start other runs
 MAX_LIVE_RUNS = 5_000  # live runs of one task, or of one agent's runs without a task
 MAX_RETRIES = 100  # automatic retries of one step or of one run; the first attempt is not counted
 MAX_ERROR_CODE_LENGTH = 63  # characters of an error code
@@ -10,7 +10,7 @@ DEFAULT_OVERLAP_BUFFER = 100  # runs that wait for the current one under overlap
 # Schedules
 FIRST_YEAR = 1970  # of any instant of a schedule
 LAST_YEAR = 2200
-MAX_UPCOMING = 1000  # future occurrences in one answer
+MAX_UPCOMING = 1000  # future occurrences in one response
 
 # JSON values: event data, state, step outputs, results of templates and expressions
 MAX_JSON_BYTES = 1024 * 1024  # bytes of one value

@@ -43,7 +43,7 @@ def one_document(path: str) -> dict[str, Any]:
 
 def _objects(text: str, path: str) -> Iterator[dict[str, Any]]:
     for document in _json_or_yaml(text, path):
-        if document is None:  # the empty document after a trailing `---`
+        if document is None:  # an empty document after a trailing `---`
             continue
         if not isinstance(document, dict):
             raise DocumentError([Problem(path, f"a document must be an object (got {type(document).__name__})")])

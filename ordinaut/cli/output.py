@@ -47,7 +47,7 @@ def print_details(message: Message) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
-    """Prints a table, or the text `empty` if it has no rows."""
+    """Prints a table, or the text `empty` instead of a table without rows."""
     table = table_of(columns, rows)
     console = Console(width=None if interactive() else PIPE_WIDTH)
     if table.row_count:
@@ -84,7 +84,7 @@ def local_time(stamp: Timestamp) -> str:
 
 
 def elapsed(start: Timestamp, end: Timestamp) -> str:
-    """Seconds from start to end, or to now if there is no end; empty before the start."""
+    """Seconds from start to end, or to now if the end is unset; empty before the start."""
     if not start.seconds:
         return ""
     until = end.ToDatetime(UTC) if end.seconds else datetime.now(UTC)

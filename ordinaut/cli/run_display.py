@@ -98,7 +98,7 @@ def wait_summary(wait: Wait) -> str:
 
 
 def error_summary(error: Error) -> str:
-    """Code and message of an error; empty if there is no error."""
+    """Code and message of an error; empty if unset."""
     return f"{error.code}: {error.message}" if error.code else ""
 
 

@@ -50,8 +50,8 @@ class ServerStartError(RuntimeError):
 class EmbeddedPostgres:
     """`async with EmbeddedPostgres(folder) as pg: pg.url`.
 
-    Created on first use, kept between uses, recovered after a crash; used by one process at a time. The server has no
-    TCP listener and no password: access to its private socket folder gives superuser rights. `settings` overrides
+    Created on first use, kept between uses, recovered after a crash; used by one process at a time. The server does not
+    listen on TCP and needs no password: access to its private socket folder gives superuser rights. `settings` overrides
     settings of the server; `log` is its log file (default: `server.log` in the folder).
     """
 

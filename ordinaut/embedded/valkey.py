@@ -21,8 +21,8 @@ POLL_SECONDS = 0.01
 class EmbeddedValkey:
     """`async with EmbeddedValkey(folder) as valkey: valkey.url`.
 
-    It writes an append-only file, evicts nothing and has no TCP listener; used by one process at a time. `log` is its
-    log file (default: `server.log` in the folder).
+    It writes an append-only file, evicts nothing and does not listen on TCP. One process may use it at a time; `log` is
+    its log file (default: `server.log` in the folder).
     """
 
     def __init__(self, data_dir: Path | str, *, log: Path | None = None) -> None:

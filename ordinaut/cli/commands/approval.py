@@ -24,7 +24,7 @@ def list_approvals(
     context: typer.Context,
     mine: Annotated[bool, typer.Option("--mine", help="Only approvals assigned to the caller.")] = False,
     run: Annotated[str, typer.Option(help="Only approvals of this run.")] = "",
-    every: Annotated[bool, typer.Option("--all", help="Include approvals that are no longer pending.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Include approvals in any state.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 50,
 ) -> None:
     """List pending approvals, newest first."""

@@ -24,12 +24,13 @@ async def get(client: Client, name: str) -> Run:
 
 
 async def new_steps(client: Client, name: str) -> AsyncIterator[StepRun]:
-    """Yields each recorded attempt of each step once, until the run has ended."""
-    count = 0
+    """Yields each recorded attempt of each step once, when it has ended, until the run has ended."""
+    yielded: set[tuple[str, int]] = set()
     async for run in client.watch_run(name):
-        for step in run.steps[count:]:
-            yield step
-        count = len(run.steps)
+        for step in run.steps:
+            if step.HasField("end_time") and (step.path, step.attempt) not in yielded:
+                yielded.add((step.path, step.attempt))
+                yield step
 
 
 def root(run: Run) -> str:

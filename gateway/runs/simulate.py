@@ -82,7 +82,9 @@ class RunSimulation:
                 seed=request.seed,
             )
         )
-        return SimulateRunResponse(run=simulated_run(begun, answer), drawn=answer.drawn, warnings=answer.warnings)
+        return SimulateRunResponse(
+            run=simulated_run(begun, answer), generated=answer.generated, warnings=answer.warnings
+        )
 
     async def _recorded(self, request: SimulateRunRequest, caller: Caller) -> list[Recorded]:
         if not request.recording:
@@ -135,6 +137,7 @@ class RunSimulation:
             task_name=record.name if record else "",
             task_version=record.version if record else 0,
             owner=subject.owner,
+            labels=record.labels if record else "{}",
             kind=_kind(request),
             trigger="",
             occurrence=f"run:{id_}",
@@ -147,11 +150,13 @@ class RunSimulation:
             output=None,
             error=None,
             claims=1,
+            losses=0,
             cancel_reason="",
             create_time=began,
             start_time=began,
             end_time=None,
             retry_of=None,
+            retries=None,
             backfill=None,
             parent=None,
             waits=None,

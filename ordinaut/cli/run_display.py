@@ -10,7 +10,7 @@ from rich.text import Text
 from ordinaut.cli.output import STATE_STYLES, elapsed, local_time, print_json, table_of
 from ordinaut.cli.session import Session, interactive
 from ordinaut.client import Client
-from ordinaut.v1.run_pb2 import Error, Run, StepRun, Wait
+from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
 
 COLUMNS = ("STEP", "STATE", "TRY", "TOOK", "TOOL", "")
 
@@ -84,6 +84,7 @@ def lines(run: Run) -> list[str]:
         f"{step.path} {StepRun.State.Name(step.state)} try {step.attempt} {elapsed(step.start_time, step.end_time)}"
         + (f" {error_summary(step.error)}" if step.error.code else "")
         for step in run.steps
+        if step.state != StepRun.WAITING
     ]
     error = f" {error_summary(run.error)}" if run.error.code else ""
     return [*steps, *map(wait_summary, run.waits), f"{run.name} {Run.State.Name(run.state)}{error}"]
@@ -97,7 +98,7 @@ def wait_summary(wait: Wait) -> str:
     return f"{wait.step} WAITING{reason}{end}"
 
 
-def error_summary(error: Error) -> str:
+def error_summary(error: RunError) -> str:
     """Code and message of an error; empty if unset."""
     return f"{error.code}: {error.message}" if error.code else ""
 

@@ -22,7 +22,7 @@ from ordinaut.v1 import task_service_pb2_grpc as tasks_grpc
 from ordinaut.v1 import tool_service_pb2_grpc as tools_grpc
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import PublishEventRequest, WatchEventsRequest
-from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import WatchRunRequest
 
 if TYPE_CHECKING:  # these classes exist only in the type stubs
@@ -131,14 +131,22 @@ class Client:
             yield answer.event
 
     async def watch_run(self, name: str, *, retry: RetryPolicy | None = None) -> AsyncIterator[Run]:
-        """Yields the run now and after each change until it has ended; resumes after a broken connection.
+        """Yields the run with all its steps, now and after each change until it has ended.
+
+        The steps have no input and output; `runs.GetRun` returns them. Resumes after a broken connection.
 
         Raises:
             ApiError: the gateway rejected the call, or did not answer within the retry policy.
         """
-        async for answer in resuming_stream(
-            lambda: self.runs.WatchRun(WatchRunRequest(name=name)), retry or RetryPolicy()
-        ):
+        steps: dict[tuple[str, int], StepRun] = {}
+
+        def open_stream() -> Any:
+            steps.clear()  # the first response of each stream contains all steps
+            return self.runs.WatchRun(WatchRunRequest(name=name))
+
+        async for answer in resuming_stream(open_stream, retry or RetryPolicy()):
+            steps.update(((step.path, step.attempt), step) for step in answer.steps)
+            answer.run.steps.extend(steps.values())
             yield answer.run
             if answer.run.state in ENDED:
                 return

@@ -51,8 +51,8 @@ class EmbeddedPostgres:
     """`async with EmbeddedPostgres(folder) as pg: pg.url`.
 
     Created on first use, kept between uses, recovered after a crash; used by one process at a time. The server does not
-    listen on TCP and needs no password: access to its private socket folder gives superuser rights. `settings` overrides
-    settings of the server; `log` is its log file (default: `server.log` in the folder).
+    listen on TCP and needs no password: access to its private socket folder gives superuser rights. `settings`
+    overrides settings of the server; `log` is its log file (default: `server.log` in the folder).
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class Supervisor:
             started = loop.time()
             code = await self._server.wait()
             exits = 1 if loop.time() - started >= HEALTHY_SECONDS else exits + 1
-            log.warning("died", server=self.name, code=code, deaths=exits)
+            log.warning("process_died", server=self.name, code=code, deaths=exits)
             await asyncio.sleep(restart_delay(exits))
             await self._launch()
 
@@ -79,6 +79,6 @@ class Supervisor:
         try:
             await self._server.launch()
         except (ServerStartError, OSError, TimeoutError) as failure:
-            log.error("not_relaunched", server=self.name, failure=str(failure))
+            log.error("process_not_restarted", server=self.name, failure=str(failure))
         else:
-            log.info("relaunched", server=self.name, pid=self.pid)
+            log.info("process_restarted", server=self.name, pid=self.pid)

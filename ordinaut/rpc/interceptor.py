@@ -134,6 +134,6 @@ def _public(method: str, failure: BaseException) -> OrdinautError:
         return DeadlineExceededError(ErrorReason.DEADLINE, "the deadline of the call has expired")
     if isinstance(failure, asyncio.CancelledError):
         return UnavailableError(ErrorReason.CALL_CANCELLED, "the call was cancelled", retry_after=1.0)
-    defect = secrets.token_hex(8)
-    log.error("defect", method=method, defect=defect, exc_info=failure)
-    return InternalError(ErrorReason.DEFECT, f"internal error (id {defect})", {"defect": defect})
+    error_id = secrets.token_hex(8)
+    log.error("internal_error", method=method, error_id=error_id, exc_info=failure)
+    return InternalError(ErrorReason.INTERNAL_ERROR, f"internal error (id {error_id})", {"error_id": error_id})

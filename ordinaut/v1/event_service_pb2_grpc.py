@@ -6,7 +6,7 @@ import warnings
 from ordinaut.v1 import event_pb2 as ordinaut_dot_v1_dot_event__pb2
 from ordinaut.v1 import event_service_pb2 as ordinaut_dot_v1_dot_event__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -26,8 +26,8 @@ if _version_not_supported:
     )
 
 
-class EventServiceStub:
-    """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
+class EventServiceStub(object):
+    """Publishes and reads events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
 
@@ -59,13 +59,13 @@ class EventServiceStub:
                 _registered_method=True)
 
 
-class EventServiceServicer:
-    """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
+class EventServiceServicer(object):
+    """Publishes and reads events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
 
     def PublishEvent(self, request, context):
-        """Appends an event. The answer has no position: the log numbers it a moment later.
+        """Appends an event. The response has no position: the log numbers the event shortly afterwards.
         Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -73,7 +73,7 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchPublishEvents(self, request, context):
-        """Appends many events, or none when anything is wrong with one of them; the answers have the order of the requests.
+        """Appends several events, or none if any of them is invalid. The response has the order of the requests.
         Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -89,7 +89,7 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Sends events as they come, from a position on.
+        """Streams events from a position on.
         Errors: INVALID_ARGUMENT (INVALID_TOPIC), OUT_OF_RANGE (POSITION_OUT_OF_RANGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -127,8 +127,8 @@ def add_EventServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class EventService:
-    """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
+class EventService(object):
+    """Publishes and reads events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
 

@@ -7,7 +7,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from ordinaut.v1 import state_pb2 as ordinaut_dot_v1_dot_state__pb2
 from ordinaut.v1 import state_service_pb2 as ordinaut_dot_v1_dot_state__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -27,8 +27,8 @@ if _version_not_supported:
     )
 
 
-class StateServiceStub:
-    """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
+class StateServiceStub(object):
+    """Reads and writes state entries, which are shared in the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
@@ -60,8 +60,8 @@ class StateServiceStub:
                 _registered_method=True)
 
 
-class StateServiceServicer:
-    """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
+class StateServiceServicer(object):
+    """Reads and writes state entries, which are shared in the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
@@ -74,7 +74,7 @@ class StateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutStateEntry(self, request, context):
-        """Writes one entry; with a revision, only when the stored one is equal (0: only when there is none).
+        """Writes one entry. With a revision, only if the stored entry has that revision; 0 means that there is none.
         Errors: INVALID_ARGUMENT, ABORTED (REVISION_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -128,8 +128,8 @@ def add_StateServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class StateService:
-    """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
+class StateService(object):
+    """Reads and writes state entries, which are shared in the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 

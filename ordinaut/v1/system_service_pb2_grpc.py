@@ -5,7 +5,7 @@ import warnings
 
 from ordinaut.v1 import system_service_pb2 as ordinaut_dot_v1_dot_system__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,9 +25,9 @@ if _version_not_supported:
     )
 
 
-class SystemServiceStub:
-    """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE.
+class SystemServiceStub(object):
+    """Reports the status of the installation. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE)
+    and UNAVAILABLE.
     """
 
     def __init__(self, channel):
@@ -48,20 +48,20 @@ class SystemServiceStub:
                 _registered_method=True)
 
 
-class SystemServiceServicer:
-    """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE.
+class SystemServiceServicer(object):
+    """Reports the status of the installation. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE)
+    and UNAVAILABLE.
     """
 
     def GetStatus(self, request, context):
-        """Tells what is queued, what is late and what can be reached.
+        """Returns queue depths, delays and the health of the components.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkers(self, request, context):
-        """Lists the worker processes with a lease.
+        """Lists the worker processes with a live lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,9 +88,9 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class SystemService:
-    """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE.
+class SystemService(object):
+    """Reports the status of the installation. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE)
+    and UNAVAILABLE.
     """
 
     @staticmethod

@@ -22,15 +22,19 @@ def written_seconds(seconds: float) -> str:
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
+DEFAULT_JITTER = 0.5
+"""Retries are then delayed by between half of the delay and all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """How often and when a failed attempt is repeated; delays in seconds, None where nothing is said."""
+    """How often and when a failed attempt is repeated: delays in seconds; `jitter` is the random share of a delay."""
 
     max: int
     delay: float = 1.0
     factor: float = 2.0
     max_delay: float = 3600.0
-    jitter: bool = True
+    jitter: float = DEFAULT_JITTER
     codes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ordinaut.expressions.times import parse_duration
 from ordinaut.limits import MAX_RETRIES
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE
-from pipeline_engine.language.document import RetryRule, written_seconds
+from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule, written_seconds
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.keys import refuse_unknown_keys
 
@@ -71,7 +71,7 @@ def read_retry(value: Any, place: Place, findings: Findings) -> RetryRule | None
     if "factor" in value:
         known["factor"] = _factor(value["factor"], place.key("factor"), findings)
     if "jitter" in value:
-        known["jitter"] = _flag(value["jitter"], place.key("jitter"), findings)
+        known["jitter"] = _share(value["jitter"], place.key("jitter"), findings)
     if "codes" in value:
         known["codes"] = _codes(value["codes"], place.key("codes"), findings)
     return RetryRule(**{"max": 2, **{key: item for key, item in known.items() if item is not None}})
@@ -84,10 +84,12 @@ def _factor(value: Any, place: Place, findings: Findings) -> float | None:
     return None
 
 
-def _flag(value: Any, place: Place, findings: Findings) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    findings.problem(place, "true or false is expected")
+def _share(value: Any, place: Place, findings: Findings) -> float | None:
+    if is_number(value) and 0 <= value <= 1:
+        return float(value)
+    fix = ("Writes the default.", [place.replace(DEFAULT_JITTER)]) if value is True else None
+    fix = ("Writes 0: no jitter.", [place.replace(0)]) if value is False else fix
+    findings.problem(place, "a number from 0 to 1 is expected", fix=fix)
     return None
 
 

@@ -241,7 +241,7 @@ class _Simulation:
         if state in {WAITING, RUNNING}:
             answer.unanswered.extend(wait.entry for wait in self._waits.open())
             answer.waits.extend(wait.wish for wait in self._waits.open())
-        answer.drawn.extend(dict.fromkeys(self._answers.drawn))
+        answer.generated.extend(dict.fromkeys(self._answers.drawn))
         answer.warnings.extend(self._answers.warnings)
         answer.warnings.extend(f"mocks[{place}] was never used" for place in self._mocks.unused())
         return answer

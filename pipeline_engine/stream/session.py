@@ -258,5 +258,5 @@ class Session:
 def _defect(live: LiveRun) -> Failure:
     """What a run gets to see of an exception that nobody expected; the log has the rest."""
     defect = secrets.token_hex(8)
-    log.exception("defect", defect=defect, handle=live.handle)
-    return Failure(TOOL_ERROR, f"a defect of Ordinaut; its id is {defect}")
+    log.exception("internal_error", error_id=defect, handle=live.handle)
+    return Failure(TOOL_ERROR, f"internal error (id {defect})")

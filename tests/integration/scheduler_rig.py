@@ -18,7 +18,7 @@ from tests.integration.queue_rig import Rig
 
 SETTLE_SECONDS = 30.0
 UNSETTLED = """
-SELECT (SELECT count(*) FROM arrears)
+SELECT (SELECT count(*) FROM unsettled_range)
   + (SELECT count(*) FROM schedule_cursor WHERE next_fire_time IS NULL OR next_fire_time <= clock_now())
 """
 
@@ -33,7 +33,7 @@ class Clockwork:
 
     async def once(self) -> None:
         """Each duty until it has nothing left."""
-        for name in ("catch_up", "arrears", "fire", "plan"):
+        for name in ("catch_up", "unsettled_ranges", "fire", "plan"):
             while await self.turns[name]():
                 pass
 

@@ -22,7 +22,13 @@ def group() -> None:
 def create_agent(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Agent id: lower-case letters, digits and hyphens.")],
-    scope: Annotated[list[str], typer.Option(help="Scope such as tasks:write or tools:call:mail.*. Repeatable.")],
+    scope: Annotated[
+        list[str],
+        typer.Option(
+            help="Scope such as tasks:write (define tasks), tasks:run:report-* (start them), tools:call:mail.* or"
+            " admin; tasks:write does not include tasks:run. Repeatable."
+        ),
+    ],
     display_name: Annotated[str, typer.Option(help="Human-readable name.")] = "",
 ) -> None:
     """Create an agent and print its token, which cannot be displayed again."""

@@ -12,6 +12,7 @@ from ordinaut.cli.session import interactive, session_of, with_prefix
 from ordinaut.client import Client
 from ordinaut.v1 import run_service_pb2 as requests
 from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.view_pb2 import FULL
 
 app = typer.Typer(no_args_is_help=True, help="List, watch, cancel, retry and replay runs.")
 app.command("replay")(replay)
@@ -52,7 +53,7 @@ def list_runs(
 def get_run(context: typer.Context, name: Name) -> None:
     """Print one run with all its steps."""
     session = session_of(context)
-    request = requests.GetRunRequest(name=with_prefix("runs", name), view=requests.FULL)
+    request = requests.GetRunRequest(name=with_prefix("runs", name), view=FULL)
     run = session.call(lambda client: client.runs.GetRun(request))
     if session.as_json:
         print_json(run)

@@ -5,7 +5,7 @@ import warnings
 
 from ordinaut.internal.v1 import worker_service_pb2 as ordinaut_dot_internal_dot_v1_dot_worker__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,8 +25,8 @@ if _version_not_supported:
     )
 
 
-class WorkerServiceStub:
-    """Serves only Ordinaut's own processes.
+class WorkerServiceStub(object):
+    """Controls a worker. It serves only Ordinaut's own processes.
     """
 
     def __init__(self, channel):
@@ -42,12 +42,13 @@ class WorkerServiceStub:
                 _registered_method=True)
 
 
-class WorkerServiceServicer:
-    """Serves only Ordinaut's own processes.
+class WorkerServiceServicer(object):
+    """Controls a worker. It serves only Ordinaut's own processes.
     """
 
     def Drain(self, request, context):
-        """Takes no new runs, waits for those in flight up to the grace time, releases the rest uncounted, and answers.
+        """Claims no new runs, waits for the live ones up to the grace period, releases the rest without counting a loss, and
+        returns.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -69,8 +70,8 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class WorkerService:
-    """Serves only Ordinaut's own processes.
+class WorkerService(object):
+    """Controls a worker. It serves only Ordinaut's own processes.
     """
 
     @staticmethod

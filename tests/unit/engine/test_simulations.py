@@ -21,7 +21,7 @@ CITY = {"city": "Porto"}
 def test_time_passes_without_being_waited_for() -> None:
     """Waits, delays of retries and slow tools move the clock that `now` is read from."""
     document = pipeline(
-        step("a", LIST, input={"start": "${now}"}, retry={"max": 1, "delay": "1h", "jitter": False}),
+        step("a", LIST, input={"start": "${now}"}, retry={"max": 1, "delay": "1h", "jitter": 0}),
         step("b", "orchestrator.wait", input={"for": "7d"}),
         step("c", LIST, input={"start": "${now}"}),
     )
@@ -47,7 +47,7 @@ def test_the_first_mock_that_fits_and_is_not_used_up_answers() -> None:
     answer = simulated(pipeline(loop), *mocks)
     assert output_of(answer, "l") == ["some", "one", "any"]
     assert list(answer.warnings) == ["mocks[3] was never used"]
-    assert not answer.drawn
+    assert not answer.generated
 
 
 def test_an_answer_that_takes_too_long_is_a_timeout() -> None:
@@ -79,7 +79,7 @@ def test_what_nobody_says_is_made_up_to_fit() -> None:
     assert isinstance(output_of(answer, "a")["n"], int)
     assert output_of(answer, "b") == {}
     assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "VALIDATION_OUTPUT")
-    assert list(answer.drawn) == ["a", "b", "c"]
+    assert list(answer.generated) == ["a", "b", "c"]
     assert list(answer.warnings) == [
         "b.c has no output_schema: it answered {}; give it a mock",
         "no value was found for `pattern` of the output_schema of o.d: give it a mock",
@@ -179,7 +179,11 @@ def test_branches_share_the_time_and_what_fails_first_ends_the_others() -> None:
         mock("both.two.f", error={"code": "TOOL_ERROR", "message": "no"}, duration_ms=1000),
     ]
     answer = simulated(document, *mocks)
-    assert steps_of(answer) == [("both.two.f", 1, "FAILED"), ("both", 1, "FAILED")]
+    assert steps_of(answer) == [
+        ("both.two.f", 1, "FAILED"),
+        ("both.one.s", 1, "CANCELLED"),
+        ("both", 1, "FAILED"),
+    ]
     assert answer.end_us - NOW_US == SECOND
 
 

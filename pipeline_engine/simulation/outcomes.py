@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
+from ordinaut.clock import EPOCH
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
 from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.interpreter.waits import MOMENTS
 from pipeline_engine.language import approval
 from pipeline_engine.simulation.answers import outcome_of
-from pipeline_engine.simulation.clock import EPOCH
 
 Outcome = Output | Failure
 TIMER, EVENT, APPROVAL, CHILD = "TIMER", "EVENT", "APPROVAL", "CHILD"

@@ -67,8 +67,8 @@ async def begin(database: Database, uid: UUID, place: int) -> None:
 
 async def until_idle(database: Database) -> None:
     """One scheduler's part."""
-    duty = Backfill(database, Hints(database))
-    while await duty.turn():
+    loop = Backfill(database, Hints(database))
+    while await loop.run_once():
         pass
 
 

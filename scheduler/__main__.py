@@ -10,24 +10,24 @@ from ordinaut.store.database import Database
 from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, SCHEDULE, TURN, WAIT, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
-from scheduler.events.backlog_scan import LookBack
+from scheduler.events.backlog_scan import BacklogScan
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
 from scheduler.firing.backfill import Backfill
 from scheduler.firing.catch_up import CatchUp
 from scheduler.firing.fire import Fire
 from scheduler.firing.plan import Plan
-from scheduler.firing.unsettled_ranges import Arrears
-from scheduler.firing.zone_upgrade import ZoneRenewal
-from scheduler.loops.pending_work import Agenda
-from scheduler.loops.periodic import Clockwork, Duty
-from scheduler.maintenance.child_runs import Children
-from scheduler.maintenance.expire_waits import Deadline
-from scheduler.maintenance.overdue import Overdue
-from scheduler.maintenance.promote import Sweep
-from scheduler.maintenance.release_blocked import Turns
+from scheduler.firing.unsettled_ranges import UnsettledRanges
+from scheduler.firing.zone_upgrade import ZoneUpgrade
+from scheduler.loops.pending_work import PendingWork
+from scheduler.loops.periodic import LoopClock, PeriodicLoop
+from scheduler.maintenance.child_runs import ChildRuns
+from scheduler.maintenance.expire_waits import ExpireWaits
+from scheduler.maintenance.overdue_tasks import OverdueTasks
+from scheduler.maintenance.promote import Promote
+from scheduler.maintenance.release_blocked import ReleaseBlocked
 from scheduler.maintenance.rescue import Rescue
-from scheduler.maintenance.retention import Housekeeping
+from scheduler.maintenance.retention import Retention
 from scheduler.service import SchedulerService
 from scheduler.settings import SchedulerSettings
 
@@ -58,80 +58,80 @@ async def compose(process: Process, settings: SchedulerSettings) -> None:
     )
     process.ports["grpc"] = await server.start(settings.scheduler_listen)
     process.stack.push_async_callback(server.stop, 1.0)
-    clockwork = Clockwork()
+    clock = LoopClock()
     process.watch(asyncio.create_task(hints.serve()))
-    for duty in duties(database, stream, hints, clockwork, settings):
-        clockwork.every_period(duty)
-        process.watch(asyncio.create_task(duty.serve(), name=duty.name))
-    clockwork.start()
-    process.stack.callback(clockwork.stop)
+    for loop in periodic_loops(database, stream, hints, clock, settings):
+        clock.every_period(loop)
+        process.watch(asyncio.create_task(loop.serve(), name=loop.name))
+    clock.start()
+    process.stack.callback(clock.stop)
 
 
-def duties(
-    database: Database, stream: EventStream, hints: Hints, clockwork: Clockwork, settings: SchedulerSettings
-) -> list[Duty]:
+def periodic_loops(
+    database: Database, stream: EventStream, hints: Hints, clock: LoopClock, settings: SchedulerSettings
+) -> list[PeriodicLoop]:
     """Everything that a scheduler does, each with its period in seconds and what wakes it earlier."""
     fire = Fire(database, hints, settings.fire_batch)
     plan = Plan(database, hints, settings.plan_batch)
-    sweep = Sweep(database, hints)
+    sweep = Promote(database, hints)
     relay = Relay(database, stream, hints)
     catch_up = CatchUp(database, hints, settings.catch_up_per_second)
 
     async def fire_turn() -> bool:
         """Fires; when all is fired, has it planned and sets the alarm for the next instant."""
-        more = await fire.turn()
+        more = await fire.run_once()
         if not more:
-            plan_duty.wake()
+            plan_loop.wake()
             await set_alarm()
         return more
 
     async def plan_turn() -> bool:
         """Plans, two batches at once where there are many: one computes while the other is read or written."""
-        more = await plan.turn()
+        more = await plan.run_once()
         if more:
-            more = any(await asyncio.gather(plan.turn(), plan.turn()))
+            more = any(await asyncio.gather(plan.run_once(), plan.run_once()))
         if not more:
             await set_alarm()
         return more
 
     async def set_alarm() -> None:
         seconds = await fire.seconds_to_next()
-        if seconds is not None and seconds < fire_duty.period_seconds * 2:
-            clockwork.alarm(fire_duty, max(seconds, NEXT_LOOK_SECONDS))
+        if seconds is not None and seconds < fire_loop.period_seconds * 2:
+            clock.alarm(fire_loop, max(seconds, NEXT_LOOK_SECONDS))
 
     async def sweep_turn() -> bool:
         """Promotes, and sets the alarm for a row that is due before the next turn."""
-        more = await sweep.turn()
+        more = await sweep.run_once()
         seconds = await sweep.seconds_to_next()
-        if seconds is not None and seconds < sweep_duty.period_seconds:
-            clockwork.alarm(sweep_duty, max(seconds, NEXT_SWEEP_SECONDS))
+        if seconds is not None and seconds < promote_loop.period_seconds:
+            clock.alarm(promote_loop, max(seconds, NEXT_SWEEP_SECONDS))
         return more
 
-    sweep_duty = Duty("sweep", sweep_turn, IN_CASE_SECONDS, asyncio.Event())
-    fire_duty = Duty("fire", fire_turn, IN_CASE_SECONDS, asyncio.Event())
-    plan_duty = Duty("plan", plan_turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE))
-    on_agenda = [
-        fire_duty,
-        plan_duty,
-        Duty("catch_up", catch_up.turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("arrears", Arrears(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE)),
-        sweep_duty,
-        Duty("turns", Turns(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(RUN, TURN)),
-        Duty("backfill", Backfill(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(BACKFILL)),
-        Duty("rescue", Rescue(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("number", relay.number, IN_CASE_SECONDS, hints.subscribe(OUTBOX)),
-        Duty("relay", relay.send, IN_CASE_SECONDS, hints.subscribe(EVENTS)),
-        Duty("overdue", Overdue(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("deadline", Deadline(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("children", Children(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("look_back", LookBack(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(WAIT)),
+    promote_loop = PeriodicLoop("sweep", sweep_turn, IN_CASE_SECONDS, asyncio.Event())
+    fire_loop = PeriodicLoop("fire", fire_turn, IN_CASE_SECONDS, asyncio.Event())
+    plan_loop = PeriodicLoop("plan", plan_turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE))
+    woken_loops = [
+        fire_loop,
+        plan_loop,
+        PeriodicLoop("catch_up", catch_up.run_once, IN_CASE_SECONDS, asyncio.Event()),
+        PeriodicLoop("arrears", UnsettledRanges(database, hints).run_once, IN_CASE_SECONDS, hints.subscribe(SCHEDULE)),
+        promote_loop,
+        PeriodicLoop("turns", ReleaseBlocked(database, hints).run_once, IN_CASE_SECONDS, hints.subscribe(RUN, TURN)),
+        PeriodicLoop("backfill", Backfill(database, hints).run_once, IN_CASE_SECONDS, hints.subscribe(BACKFILL)),
+        PeriodicLoop("rescue", Rescue(database, hints).run_once, IN_CASE_SECONDS, asyncio.Event()),
+        PeriodicLoop("number", relay.number, IN_CASE_SECONDS, hints.subscribe(OUTBOX)),
+        PeriodicLoop("relay", relay.send, IN_CASE_SECONDS, hints.subscribe(EVENTS)),
+        PeriodicLoop("overdue", OverdueTasks(database, hints).run_once, IN_CASE_SECONDS, asyncio.Event()),
+        PeriodicLoop("deadline", ExpireWaits(database, hints).run_once, IN_CASE_SECONDS, asyncio.Event()),
+        PeriodicLoop("children", ChildRuns(database, hints).run_once, IN_CASE_SECONDS, asyncio.Event()),
+        PeriodicLoop("look_back", BacklogScan(database, hints).run_once, IN_CASE_SECONDS, hints.subscribe(WAIT)),
     ]
     return [
-        Duty("agenda", Agenda(database, on_agenda).turn, 0.25, asyncio.Event()),
-        *on_agenda,
-        Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
-        Duty("zone_renewal", ZoneRenewal(database, hints).turn, 5.0, asyncio.Event()),
-        Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),
+        PeriodicLoop("agenda", PendingWork(database, woken_loops).run_once, 0.25, asyncio.Event()),
+        *woken_loops,
+        PeriodicLoop("match", Matcher(database, stream, hints).run_once, 1.0, asyncio.Event()),
+        PeriodicLoop("zone_renewal", ZoneUpgrade(database, hints).run_once, 5.0, asyncio.Event()),
+        PeriodicLoop("housekeeping", Retention(database).run_once, 3600.0, asyncio.Event()),
     ]
 
 

@@ -28,7 +28,7 @@ CHAINS_STOPPED = Counter("ordinaut_event_chains_stopped", "Triggered runs refuse
 FIRE_LAG = Gauge("ordinaut_fire_lag_seconds", "How far the earliest cursor is behind")
 OUTBOX_AGE = Gauge("ordinaut_outbox_age_seconds", "Age of the oldest event that waits to be numbered or sent")
 SIMULATIONS = Gauge("ordinaut_simulations_under_way", "Simulations that somebody listens to")
-DUTY = Histogram("ordinaut_duty_seconds", "One turn of a duty", ["duty"])
+LOOP_SECONDS = Histogram("ordinaut_duty_seconds", "One turn of a duty", ["duty"])
 ZONE_DATA = Info("ordinaut_zone_data", "The zone data that instants are computed with")
 ZONE_DATA.info({"tzdata": version("tzdata"), "iana": ZONE_DATA_VERSION})
 MOVED = Counter("ordinaut_cursors_moved_by_zone_data", "Coming occurrences that newer zone data moved")

@@ -28,14 +28,14 @@ class Seen:
     found: str | None = None
 
 
-class LookBack:
+class BacklogScan:
     """Holds new waits against the log, each over at most `ROWS` rows of it a turn."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Looks at the oldest waits; True when there may be more to look at."""
         more, ended = await self._database.repeat(_look)
         if ended:

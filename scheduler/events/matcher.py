@@ -35,7 +35,7 @@ class Matcher:
         self._ahead = False
         self._behind = False
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Waits for events and matches one batch; always True: the waiting is done here."""
         entries = await self._wait()
         hints: set[str] = set()

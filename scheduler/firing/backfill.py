@@ -37,7 +37,7 @@ class Backfill:
         self._hints = hints
         self._ahead: tuple[Place, asyncio.Task[Stretch]] | None = None
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """One stretch of the backfill that has waited longest; True when there was one."""
         async with self._database.connection() as connection:
             row = await backfill.take_turn(connection)

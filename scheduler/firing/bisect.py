@@ -8,11 +8,11 @@ from ordinaut.store.database import DATA_ERRORS
 Result = TypeVar("Result")
 
 
-async def halving(
+async def bisect(
     batch: int, work: Callable[[int], Awaitable[Result]], alone: Callable[[BaseException], Awaitable[Result]]
 ) -> Result:
     """`work` on up to `batch` rows, on half as many while their values are refused; `alone` is for a batch of one."""
     try:
         return await work(batch)
     except DATA_ERRORS as failure:
-        return await (halving(batch // 2, work, alone) if batch > 1 else alone(failure))
+        return await (bisect(batch // 2, work, alone) if batch > 1 else alone(failure))

@@ -30,7 +30,7 @@ class CatchUp:
         self._hints = hints
         self._per_second = per_second
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Moves one late cursor; True when there was one and another may follow at once."""
         async with self._database.transaction() as connection:
             if not await cursor.may_catch_up(connection):

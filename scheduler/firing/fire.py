@@ -3,7 +3,7 @@
 from ordinaut.store import cursor
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
-from scheduler.firing.bisect import halving
+from scheduler.firing.bisect import bisect
 from scheduler.maintenance.task_lifecycle import set_aside
 from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED, UNFIRED
 
@@ -16,9 +16,9 @@ class Fire:
         self._hints = hints
         self._batch = batch
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Fires one batch; True when it was full."""
-        fired = await halving(self._batch, self._fire, self._set_aside)
+        fired = await bisect(self._batch, self._fire, self._set_aside)
         if fired.moved:
             FIRED.inc(fired.moved)
             ENQUEUED.labels("schedule").inc(fired.queued)

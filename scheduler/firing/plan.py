@@ -12,7 +12,7 @@ from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, Hints
 from ordinaut.store.sql import Connection, Record
 from scheduler.firing import next_instant
-from scheduler.firing.bisect import halving
+from scheduler.firing.bisect import bisect
 from scheduler.firing.catch_up import record
 from scheduler.firing.missed_instants import Passed, Steps, kept_state, passed_while_paused
 from scheduler.maintenance.task_lifecycle import complete, set_aside
@@ -40,9 +40,9 @@ class Plan:
         self._hints = hints
         self._batch = batch
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Plans one batch; True when there was any."""
-        return await halving(self._batch, self._plan, self._set_aside)
+        return await bisect(self._batch, self._plan, self._set_aside)
 
     async def _plan(self, batch: int) -> bool:
         async with self._database.transaction() as connection:

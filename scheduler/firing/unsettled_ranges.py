@@ -7,7 +7,7 @@ import asyncio
 import json
 from typing import Any
 
-from ordinaut.store import arrears, cursor
+from ordinaut.store import unsettled_range, cursor
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
 from ordinaut.store.sql import Connection
@@ -21,17 +21,17 @@ from scheduler.schedules.schedule import CompiledSchedule
 log = get_logger()
 
 
-class Arrears:
+class UnsettledRanges:
     """Enters in the ledger what became of the instants of stretches that were left behind."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Works on the oldest stretch; True when there was one."""
         async with self._database.transaction() as connection:
-            row = await arrears.oldest(connection)
+            row = await unsettled_range.oldest(connection)
             if row is None:
                 return False
             try:
@@ -41,7 +41,7 @@ class Arrears:
                 raise
             except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the accounts of all others
                 log.error("arrears_given_up", task=str(row["task"]), failure=str(defect))
-                await arrears.settle(connection, row["id"])
+                await unsettled_range.settle(connection, row["id"])
                 return True
         if queued:
             ENQUEUED.labels("catch_up").inc(queued)
@@ -55,9 +55,9 @@ async def _account(connection: Connection, row: Any) -> tuple[int, int]:
     await record(connection, row, passed)
     queued = await _fire(connection, row, planned)
     if passed.next is None and passed.all_seen:
-        await arrears.settle(connection, row["id"])
+        await unsettled_range.settle(connection, row["id"])
     else:
-        await arrears.move(connection, row["id"], passed.next.time if passed.next else passed.last_instant)
+        await unsettled_range.move(connection, row["id"], passed.next.time if passed.next else passed.last_instant)
     return queued
 
 
@@ -65,7 +65,7 @@ async def _fire(connection: Connection, row: Any, planned: cursor.PlanColumns) -
     if not planned.instants:
         return 0, 0
     in_turn = CatchUpPolicy.of(json.loads(row["schedule"])).name == ALL
-    return await arrears.fire(
+    return await unsettled_range.fire(
         connection, task=row["task"], version=row["task_version"], planned=planned, in_turn=in_turn
     )
 

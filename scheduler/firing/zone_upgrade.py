@@ -14,7 +14,7 @@ from ordinaut.store.database import Database
 from ordinaut.store.hints import Hints
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
-from scheduler.firing.bisect import halving
+from scheduler.firing.bisect import bisect
 from scheduler.firing.plan import Planned, compute, conclude, write
 from scheduler.maintenance.task_lifecycle import set_aside
 from scheduler.metrics import MOVED
@@ -25,7 +25,7 @@ BATCH = 200
 MOST_DECIDED = 10  # occurrences of one task in a row that new data would put into the future once more
 
 
-class ZoneRenewal:
+class ZoneUpgrade:
     """Looks for cursors that were planned with older zone data than this process has."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
@@ -33,11 +33,11 @@ class ZoneRenewal:
         self._hints = hints
         self._noted = False
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Renews one batch; True when there was any."""
         if not self._noted:
             await self._note()
-        return await halving(BATCH, self._renew, self._set_aside)
+        return await bisect(BATCH, self._renew, self._set_aside)
 
     async def _note(self) -> None:
         """Keeps this version if it is the newest, and says how it differs from what was used last."""

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterable
 
-from ordinaut.store import agenda
+from ordinaut.store import pending_work
 from ordinaut.store.database import Database
-from scheduler.loops.periodic import Duty
+from scheduler.loops.periodic import PeriodicLoop
 
 
-class Agenda:
+class PendingWork:
     """Wakes the duties that have something to do; hints wake most of them before it does."""
 
-    def __init__(self, database: Database, duties: Iterable[Duty]) -> None:
+    def __init__(self, database: Database, periodic_loops: Iterable[PeriodicLoop]) -> None:
         self._database = database
-        self._duties = {duty.name: duty for duty in duties}
+        self._loops = {loop.name: loop for loop in periodic_loops}
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """One look."""
         async with self._database.connection() as connection:
-            waiting = await agenda.look(connection)
+            waiting = await pending_work.look(connection)
         for name in waiting:
-            self._duties[name].wake()
+            self._loops[name].wake()
         return False

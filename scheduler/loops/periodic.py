@@ -16,22 +16,22 @@ from apscheduler.triggers.interval import IntervalTrigger
 from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import wait_hint
 from ordinaut.telemetry import get_logger
-from scheduler.metrics import DUTY
+from scheduler.metrics import LOOP_SECONDS
 
 log = get_logger()
 PATIENCE = 4
 FAILURE_SECONDS = 0.5
 
 
-class Duty:
-    """`turn` does one batch and tells whether there is more; it is called again at once then."""
+class PeriodicLoop:
+    """`run_once` does one batch and tells whether there is more; it is called again at once then."""
 
     def __init__(
-        self, name: str, turn: Callable[[], Awaitable[bool]], period_seconds: float, wake: asyncio.Event
+        self, name: str, run_once: Callable[[], Awaitable[bool]], period_seconds: float, wake: asyncio.Event
     ) -> None:
         self.name = name
         self.period_seconds = period_seconds
-        self._turn = turn
+        self._run_once = run_once
         self._wake = wake
 
     def wake(self) -> None:
@@ -42,17 +42,17 @@ class Duty:
         """Does its duty until cancelled; a store that is away is waited for."""
         while True:
             try:
-                with DUTY.labels(self.name).time():
-                    more = await self._turn()
+                with LOOP_SECONDS.labels(self.name).time():
+                    more = await self._run_once()
             except STORE_FAILURES as failure:
-                log.warning("duty_interrupted", duty=self.name, failure=str(failure) or type(failure).__name__)
+                log.warning("duty_interrupted", loop=self.name, failure=str(failure) or type(failure).__name__)
                 more = False
                 await asyncio.sleep(FAILURE_SECONDS)
             if not more:
                 await wait_hint(self._wake, self.period_seconds * PATIENCE)
 
 
-class Clockwork:
+class LoopClock:
     """APScheduler as the clock: it wakes each duty in its period, and one duty at a given moment."""
 
     def __init__(self) -> None:
@@ -68,22 +68,22 @@ class Clockwork:
         """Ticks no more."""
         self._scheduler.shutdown(wait=False)
 
-    def every_period(self, duty: Duty) -> None:
+    def every_period(self, loop: PeriodicLoop) -> None:
         """Wakes a duty in its period."""
         self._scheduler.add_job(
-            _woken(duty), IntervalTrigger(seconds=duty.period_seconds, timezone=UTC), id=f"every-{duty.name}"
+            _woken(loop), IntervalTrigger(seconds=loop.period_seconds, timezone=UTC), id=f"every-{loop.name}"
         )
 
-    def alarm(self, duty: Duty, in_seconds: float) -> None:
+    def alarm(self, loop: PeriodicLoop, in_seconds: float) -> None:
         """Wakes a duty once, after so many seconds; a later alarm of the same duty replaces it."""
         moment = datetime.now(UTC) + timedelta(seconds=max(in_seconds, 0))
         self._scheduler.add_job(
-            _woken(duty), DateTrigger(moment, timezone=UTC), id=f"alarm-{duty.name}", replace_existing=True
+            _woken(loop), DateTrigger(moment, timezone=UTC), id=f"alarm-{loop.name}", replace_existing=True
         )
 
 
-def _woken(duty: Duty) -> Callable[[], Awaitable[None]]:
+def _woken(loop: PeriodicLoop) -> Callable[[], Awaitable[None]]:
     async def wake() -> None:  # a coroutine runs on the loop, a plain function would go to a thread
-        duty.wake()
+        loop.wake()
 
     return wake

@@ -12,14 +12,14 @@ from scheduler.metrics import WAITS_ENDED
 BATCH = 200
 
 
-class Children:
+class ChildRuns:
     """Ends waits for runs that have ended, and cancels runs whose steps have given them up."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """One batch of each kind; True when there may be more."""
         settled = await self._database.repeat(_settle)
         if settled:

@@ -9,14 +9,14 @@ from scheduler.metrics import WAITS_ENDED
 BATCH = 500
 
 
-class Deadline:
+class ExpireWaits:
     """Ends waits whose time has come."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Ends one batch; True when it was full."""
         ended = await self._database.repeat(_expire)
         if ended:

@@ -8,14 +8,14 @@ from scheduler.metrics import PROMOTED, UNFIRED
 BATCH = 1000
 
 
-class Sweep:
+class Promote:
     """Promotes delayed rows, and ends rows that have not started by their deadline."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """One batch of each kind; True when there may be more."""
         late = await self._database.repeat(due_work.end_unstarted, one_statement=True)
         if late:

@@ -15,7 +15,7 @@ LOOK_SECONDS = 0.2  # the ends of runs are of no interest for so long after nobo
 SHARE = 4  # where many wait, a look costs: it is followed by a rest that is so many times as long
 
 
-class Turns:
+class ReleaseBlocked:
     """Gives turns. Runs end all the time: what hints of that may cost is bounded, most of all when nobody waits."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
@@ -25,7 +25,7 @@ class Turns:
         self._rest_until = 0.0
         self._lines = 0
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """One batch; True when there may be more to do at once."""
         rest = self._rest_until - time.monotonic()
         if rest > 0 and not self._lines and not self._somebody_waits.is_set():

@@ -17,7 +17,7 @@ class Rescue:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """One batch of each kind; True when there may be more."""
         rescued = await self._database.repeat(lambda connection: due_work.rescue(connection, BATCH), one_statement=True)
         ended = await self._database.repeat(due_work.end_unclaimed, one_statement=True)

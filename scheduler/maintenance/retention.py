@@ -9,13 +9,13 @@ FORGET_BATCH = 10_000
 ENDED_BATCH = 10_000
 
 
-class Housekeeping:
+class Retention:
     """Does what is due once an hour."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Everything once; True when more answers may be too old."""
         async with self._database.transaction() as connection:
             await history.ensure_partitions(connection, WEEKS_AHEAD)

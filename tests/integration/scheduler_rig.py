@@ -10,8 +10,8 @@ from uuid import UUID
 from ordinaut.settings import StoreSettings
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import Hints
-from scheduler.__main__ import duties
-from scheduler.maintenance.release_blocked import Turns
+from scheduler.__main__ import periodic_loops
+from scheduler.maintenance.release_blocked import ReleaseBlocked
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.settings import SchedulerSettings
 from tests.integration.queue_rig import Rig
@@ -28,8 +28,8 @@ class Clockwork:
 
     def __init__(self, database: Database, settings: StoreSettings, *, fire_batch: int = 1000) -> None:
         told = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
-        made = duties(database, NoStream(), Hints(database), _NoAlarms(), told)  # type: ignore[arg-type]
-        self.turns = {duty.name: duty._turn for duty in made}
+        made = periodic_loops(database, NoStream(), Hints(database), _NoAlarms(), told)  # type: ignore[arg-type]
+        self.turns = {loop.name: loop._run_once for loop in made}
 
     async def once(self) -> None:
         """Each duty until it has nothing left."""
@@ -94,8 +94,8 @@ async def settle(rig: Rig, *clockworks: Clockwork, lives: Callable[[], float | N
 
 async def give_turns(rig: Rig) -> None:
     """Has a scheduler give the turns of runs that wait for them, until no more are to be had."""
-    turns = Turns(rig.database, Hints(rig.database))
-    while await turns.turn():
+    turns = ReleaseBlocked(rig.database, Hints(rig.database))
+    while await turns.run_once():
         pass
 
 

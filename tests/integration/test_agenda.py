@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from ordinaut.store import agenda
+from ordinaut.store import pending_work
 from ordinaut.store.hints import Hints
-from scheduler.__main__ import duties
-from scheduler.loops.pending_work import Agenda
-from scheduler.loops.periodic import Duty
+from scheduler.__main__ import periodic_loops
+from scheduler.loops.pending_work import PendingWork
+from scheduler.loops.periodic import PeriodicLoop
 from scheduler.settings import SchedulerSettings
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, NoStream, settle
@@ -27,7 +27,7 @@ INSERT INTO run_child (run, parent, path, key, awaited) VALUES (new_id(), new_id
 
 async def waiting(rig: Rig) -> set[str]:
     async with rig.database.connection() as connection:
-        return await agenda.look(connection)
+        return await pending_work.look(connection)
 
 
 async def test_a_schedule_is_planned_fired_or_caught_up(rig: Rig) -> None:
@@ -100,27 +100,27 @@ async def test_a_lapse_is_told(rig: Rig) -> None:
 async def test_what_it_names_is_woken(rig: Rig) -> None:
     """Every name that the statement can yield is a duty's, and that duty is woken by it."""
     told = SchedulerSettings(database_url=rig.settings.database_url)
-    made = duties(rig.database, NoStream(), Hints(rig.database), None, told)  # type: ignore[arg-type]
-    names = re.findall(r"\('(\w+)', EXISTS", agenda.SQL.look.text)
+    made = periodic_loops(rig.database, NoStream(), Hints(rig.database), None, told)  # type: ignore[arg-type]
+    names = re.findall(r"\('(\w+)', EXISTS", pending_work.SQL.look.text)
     assert len(names) >= 13
-    assert set(names) <= {duty.name for duty in made}
+    assert set(names) <= {loop.name for loop in made}
     turned = asyncio.Event()
 
-    async def turn() -> bool:
+    async def run_once() -> bool:
         turned.set()
         return False
 
-    duty = Duty("rescue", turn, 1000.0, asyncio.Event())
-    task = asyncio.create_task(duty.serve())
+    loop = PeriodicLoop("rescue", run_once, 1000.0, asyncio.Event())
+    task = asyncio.create_task(loop.serve())
     await turned.wait()
     turned.clear()
     holder = await rig.lease(seconds=30)
     await rig.queue(1)
     await rig.claim(holder)
-    await Agenda(rig.database, [duty]).turn()
+    await PendingWork(rig.database, [loop]).run_once()
     assert not turned.is_set()
     await rig.turn_clock(seconds=31)
-    await Agenda(rig.database, [duty]).turn()
+    await PendingWork(rig.database, [loop]).run_once()
     async with asyncio.timeout(5):
         await turned.wait()
     task.cancel()

@@ -79,7 +79,7 @@ class Log:
             while await self.rig.value(
                 "SELECT m.value < e.value FROM position m, position e WHERE m.name = 'matcher' AND e.name = 'events'"
             ):
-                await asyncio.gather(*(matcher.turn() for matcher in matchers))
+                await asyncio.gather(*(matcher.run_once() for matcher in matchers))
 
     async def triggered(self, task: UUID) -> list[str]:
         """Uids of the events that made runs of a task."""
@@ -180,7 +180,7 @@ async def test_whatever_happens_to_the_stream_every_event_makes_its_run_once(har
     async def matching() -> None:
         matcher = log.matcher()
         while not stop.is_set():
-            await matcher.turn()
+            await matcher.run_once()
 
     working = [asyncio.create_task(part()) for part in (harming, relaying, matching, matching)]
     for _ in range(5):
@@ -210,7 +210,7 @@ async def test_a_redis_that_hangs_does_not_hold_up_the_matcher(
     monkeypatch.setattr("ordinaut.streams.event_stream.SILENCE_SECONDS", 0.1)
     task = await rig.task(event_triggers=waits_for("a"))
     matcher = log.matcher()
-    await matcher.turn()
+    await matcher.run_once()
     await log.redis.client_pause(3_000)
     published = await log.publish("a")
     await log.relay().number()
@@ -229,8 +229,8 @@ async def test_a_stream_that_is_ahead_of_the_log_is_deleted_and_starts_nothing(l
     # PostgreSQL is restored from a backup that was taken before: the same ids and positions come once more.
     await rig.execute("TRUNCATE outbox RESTART IDENTITY")
     await rig.execute("UPDATE position SET value = 0")
-    await matcher.turn()
-    await matcher.turn()
+    await matcher.run_once()
+    await matcher.run_once()
     assert await log.triggered(task) == []
     await rig.turn_clock(minutes=1)
     published = await log.publish("a")
@@ -254,7 +254,7 @@ async def test_a_foreign_stream_is_no_reason_to_spin(log: Log, monkeypatch: pyte
     monkeypatch.setattr(matcher_module, "wait_hint", counting)
     matcher = log.matcher()
     for _ in range(9):
-        await matcher.turn()
+        await matcher.run_once()
     assert waited >= 4
 
 
@@ -286,7 +286,7 @@ async def test_the_position_moves_with_the_runs_or_not_at_all(
     with monkeypatch.context() as patched:
         patched.setattr(event, "move_matcher", crash)
         with pytest.raises(RuntimeError):
-            await log.matcher().turn()
+            await log.matcher().run_once()
     assert await log.triggered(task) == []
     await log.match_all(log.matcher(), log.matcher())
     assert await log.triggered(task) == published
@@ -317,7 +317,7 @@ async def test_workers_are_hinted_at_what_is_committed(log: Log, rig: Rig) -> No
     await log.relay().number()
     database, hinted = Transactions(rig.database), list[tuple[str, bool]]()
     log.hints.send = lambda *topics: hinted.extend((topic, database.open) for topic in topics)  # type: ignore[method-assign]
-    await Matcher(database, NoStream(), log.hints).turn()  # type: ignore[arg-type]
+    await Matcher(database, NoStream(), log.hints).run_once()  # type: ignore[arg-type]
     assert set(hinted) == {("work", False), ("outbox", False)}
 
 

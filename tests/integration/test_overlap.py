@@ -9,7 +9,7 @@ import pytest
 
 from ordinaut.store import due_work, retry
 from ordinaut.store.hints import Hints
-from scheduler.maintenance.promote import Sweep
+from scheduler.maintenance.promote import Promote
 from tests.integration.overlap_model import TaskModel
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, settle
@@ -172,16 +172,16 @@ async def test_a_turn_that_comes_too_late_is_missed_and_the_next_in_line_gets_it
     """The start deadline counts for who waits; a row whose deadline has passed is in nobody's way."""
     policy = {"max_buffer": BUFFER, "start_deadline": timedelta(seconds=15)}
     task = await rig.task({"interval": f"{PERIOD_SECONDS}s"}, overlap="BUFFER_ALL", policy=policy)
-    clockwork, sweep = Clockwork(rig.database, rig.settings), Sweep(rig.database, Hints(rig.database))
+    clockwork, sweep = Clockwork(rig.database, rig.settings), Promote(rig.database, Hints(rig.database))
     holder, live = await rig.lease(seconds=1000), list[Any]()
     await settle(rig, clockwork)
     for _ in range(3):
         await rig.turn_clock(seconds=PERIOD_SECONDS)
         await settle(rig, clockwork)
-        await sweep.turn()
+        await sweep.run_once()
         live = await rig.claim(holder) or live
     await rig.turn_clock(seconds=PERIOD_SECONDS / 2)
-    await sweep.turn()
+    await sweep.run_once()
     assert [outcome for _, outcome, _ in await ledger(rig, task)] == ["ENQUEUED", "MISSED", "BUFFERED"]
     assert await rig.value("SELECT error ->> 'code' FROM run") == "START_DEADLINE"
     await rig.complete(holder, *live)

@@ -14,7 +14,7 @@ import pytest
 from ordinaut.store import due_work
 from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import Hints
-from scheduler.maintenance.release_blocked import Turns
+from scheduler.maintenance.release_blocked import ReleaseBlocked
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, schedulers, settle
 
@@ -83,11 +83,11 @@ async def test_turns_keep_the_order_whatever_dies(rig: Rig) -> None:
     started: list[datetime] = []
     holder = await rig.lease(seconds=10**6)
     async with asyncio.timeout(60), schedulers(rig, 2) as both, nemesis(rig, chance):
-        turns = [Turns(rig.database, Hints(rig.database)) for _ in both]
+        turns = [ReleaseBlocked(rig.database, Hints(rig.database)) for _ in both]
         while len(started) < 40:
             await in_spite(lambda: rig.turn_clock(seconds=chance.choice([0, 1, 2, 9])))
             await in_spite(lambda: settle(rig, *both))
-            await asyncio.gather(*(in_spite(each.turn) for each in turns for _ in range(2)))
+            await asyncio.gather(*(in_spite(each.run_once) for each in turns for _ in range(2)))
             await in_spite(lambda: work_off(rig, holder, started))
     await rig.execute("UPDATE schedule_cursor SET next_fire_time = 'infinity'")
     while await rig.value("SELECT count(*) FROM due_work"):

@@ -11,7 +11,7 @@ from ordinaut.store import cursor, event
 from ordinaut.store.hints import Hints
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
-from scheduler.maintenance.retention import Housekeeping
+from scheduler.maintenance.retention import Retention
 from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, NoStream, instants, ledger, settle
@@ -87,7 +87,7 @@ async def _match_all(rig: Rig) -> None:
     async with rig.database.connection() as connection:
         last = await event.last_position(connection)
     while await rig.value("SELECT value FROM position WHERE name = 'matcher'") < last:
-        await matcher.turn()
+        await matcher.run_once()
 
 
 async def test_days_of_downtime_are_accounted_for_to_the_second(rig: Rig) -> None:
@@ -225,5 +225,5 @@ async def test_an_end_that_nobody_recorded_is_found_by_housekeeping(rig: Rig) ->
     await rig.turn_clock(minutes=1)
     await settle(rig, clockwork)
     await rig.execute("DELETE FROM due_work WHERE task = $1", ended)
-    assert not await Housekeeping(rig.database).turn()
+    assert not await Retention(rig.database).run_once()
     assert [(await _state(rig, task))[0] for task in (ended, running, waiting)] == ["COMPLETED", "ACTIVE", "ACTIVE"]

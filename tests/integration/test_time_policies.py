@@ -131,7 +131,7 @@ async def test_schedulers_share_one_pace_of_catching_up(rig: Rig) -> None:
 
     async def started() -> int:
         async def work(catch_up: CatchUp) -> None:
-            while await catch_up.turn():
+            while await catch_up.run_once():
                 pass
 
         await asyncio.gather(*map(work, both))

@@ -16,7 +16,7 @@ import pytest
 
 from ordinaut.store import cursor
 from ordinaut.store.hints import Hints
-from scheduler.firing.zone_upgrade import ZoneRenewal
+from scheduler.firing.zone_upgrade import ZoneUpgrade
 from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import Clockwork, ledger, settle
@@ -139,16 +139,16 @@ async def test_schedulers_of_two_versions_do_not_fight(
     task = await rig.task({"cron": "0 * * * *"}, {"cron": "30 20 * * *"})
     slow = await rig.task({"cron": "0 20 * * *"})
     await settle(rig, clockwork)
-    older = ZoneRenewal(rig.database, Hints(rig.database))
+    older = ZoneUpgrade(rig.database, Hints(rig.database))
     async with newer_scheduler(rig, tmp_path, redis_url) as log:
         await renewed(rig)
         kept = await coming(rig, slow)
-        assert not await older.turn(), "what newer data have planned is not planned by older ones"
+        assert not await older.run_once(), "what newer data have planned is not planned by older ones"
         for _ in range(3):
             await rig.turn_clock(hours=1)
             await settle(rig, clockwork)  # the older one may fire and plan as well
             await renewed(rig)
-            assert not await older.turn()
+            assert not await older.run_once()
         assert await coming(rig, slow) == kept == (at(17), at(17), 1)
         written = log.read_text()
     assert "Traceback" not in written

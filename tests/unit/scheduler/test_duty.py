@@ -9,7 +9,7 @@ import pytest
 from ordinaut.errors import UnavailableError
 from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.loops import periodic as module
-from scheduler.loops.periodic import Clockwork, Duty
+from scheduler.loops.periodic import LoopClock, PeriodicLoop
 
 DEADLINE = 5.0
 NEVER = 1000.0
@@ -24,7 +24,7 @@ class Turns:
         self.broken = broken
         self.changed = asyncio.Event()
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """One turn."""
         self.done += 1
         self.changed.set()
@@ -41,11 +41,11 @@ class Turns:
 
 
 @asynccontextmanager
-async def serving(turns: Turns, period: float = NEVER) -> AsyncIterator[Duty]:
-    duty = Duty("test", turns.turn, period, asyncio.Event())
-    task = asyncio.create_task(duty.serve())
+async def serving(turns: Turns, period: float = NEVER) -> AsyncIterator[PeriodicLoop]:
+    loop = PeriodicLoop("test", turns.run_once, period, asyncio.Event())
+    task = asyncio.create_task(loop.serve())
     try:
-        yield duty
+        yield loop
         assert not task.done()
     finally:
         task.cancel()
@@ -54,27 +54,27 @@ async def serving(turns: Turns, period: float = NEVER) -> AsyncIterator[Duty]:
 
 async def test_a_duty_goes_on_while_there_is_more_and_then_waits_to_be_woken() -> None:
     turns = Turns(more=3)
-    async with serving(turns) as duty:
+    async with serving(turns) as loop:
         await turns.reach(4)
         assert turns.done == 4
-        duty.wake()
+        loop.wake()
         await turns.reach(5)
 
 
 async def test_a_wake_during_a_turn_is_not_lost() -> None:
     turns = Turns()
-    async with serving(turns) as duty:
-        duty.wake()
+    async with serving(turns) as loop:
+        loop.wake()
         await turns.reach(2)
 
 
 async def test_a_store_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FAILURE_SECONDS", 0.001)
     turns = Turns(broken=3)
-    async with serving(turns) as duty:
+    async with serving(turns) as loop:
         for count in range(1, 4):
             await turns.reach(count)
-            duty.wake()
+            loop.wake()
         await turns.reach(4)
 
 
@@ -86,17 +86,17 @@ async def test_a_clock_that_forgets_a_duty_does_not_stop_it() -> None:
 
 async def test_the_clockwork_wakes_in_the_period_and_at_the_alarm() -> None:
     turns = Turns()
-    clockwork = Clockwork()
-    async with serving(turns) as duty:
+    clock = LoopClock()
+    async with serving(turns) as loop:
         await turns.reach(1)
-        clockwork.start()
-        clockwork.alarm(duty, NEVER)
-        clockwork.alarm(duty, 0.01)  # replaces the other
+        clock.start()
+        clock.alarm(loop, NEVER)
+        clock.alarm(loop, 0.01)  # replaces the other
         await turns.reach(2)
-        frequent = Duty("frequent", turns.turn, 0.05, asyncio.Event())
-        clockwork.every_period(frequent)
+        frequent = PeriodicLoop("frequent", turns.run_once, 0.05, asyncio.Event())
+        clock.every_period(frequent)
         task = asyncio.create_task(frequent.serve())
         await turns.reach(5)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        clockwork.stop()
+        clock.stop()

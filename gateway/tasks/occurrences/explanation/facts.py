@@ -11,7 +11,7 @@ from gateway.health import Components
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.scheduler_service_pb2 import LocateMomentRequest, LocateMomentResponse
-from ordinaut.store import arrears, cursor, due_work, occurrence, run, system
+from ordinaut.store import unsettled_range, cursor, due_work, occurrence, run, system
 from ordinaut.store.database import Database
 from ordinaut.store.occurrence import OccurrenceRecord
 from ordinaut.store.run import RunRecord
@@ -124,7 +124,7 @@ async def _follow(connection: Connection, facts: Facts) -> None:
     """From the entry to its run, and to what kept it from having one."""
     entry = facts.entry
     if entry is None:
-        facts.left_behind = await arrears.holds(connection, facts.task.uid, facts.moment)
+        facts.left_behind = await unsettled_range.holds(connection, facts.task.uid, facts.moment)
         return
     if entry.run is not None:
         facts.run = await run.get(connection, entry.run, steps=False)

@@ -11,14 +11,14 @@ log = get_logger()
 BATCH = 100
 
 
-class Overdue:
+class OverdueTasks:
     """Looks for lapses."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Tells of one batch; True when it was full."""
         found = await self._database.repeat(_tell)
         if found:

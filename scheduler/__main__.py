@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
 from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
@@ -19,6 +20,7 @@ from scheduler.firing.fire import Fire
 from scheduler.firing.plan import Plan
 from scheduler.firing.unsettled_ranges import UnsettledRanges
 from scheduler.firing.zone_upgrade import ZoneUpgrade
+from scheduler.loops.firing import FALLBACK_SECONDS, FiringLoops
 from scheduler.loops.pending_work import PendingWork
 from scheduler.loops.periodic import LoopClock, PeriodicLoop
 from scheduler.maintenance.child_runs import ChildRuns
@@ -31,15 +33,12 @@ from scheduler.maintenance.retention import Retention
 from scheduler.service import SchedulerService
 from scheduler.settings import SchedulerSettings
 
-NEXT_LOOK_SECONDS = 0.002  # after cursors that another scheduler has locked
-NEXT_SWEEP_SECONDS = 0.01
-# What computes in a thread gives way to the clock ten times sooner than Python would have it.
+# Computing threads yield the interpreter to the event loop ten times sooner than by Python's default of 5 ms.
 SWITCH_SECONDS = 0.0005
-IN_CASE_SECONDS = 5.0  # the period of a duty that the agenda wakes when there is something to do
 
 
 async def compose(process: Process, settings: SchedulerSettings) -> None:
-    """Puts the scheduler together; what is entered last is left first."""
+    """Starts the parts of the scheduler; they are stopped in reverse order."""
     database = await Database.open(settings)
     process.stack.push_async_callback(database.close)
     async with database.connection() as connection:
@@ -70,73 +69,49 @@ async def compose(process: Process, settings: SchedulerSettings) -> None:
 def periodic_loops(
     database: Database, stream: EventStream, hints: Hints, clock: LoopClock, settings: SchedulerSettings
 ) -> list[PeriodicLoop]:
-    """Everything that a scheduler does, each with its period in seconds and what wakes it earlier."""
-    fire = Fire(database, hints, settings.fire_batch)
-    plan = Plan(database, hints, settings.plan_batch)
-    sweep = Promote(database, hints)
+    """Every loop of a scheduler."""
+    firing = FiringLoops(
+        Fire(database, hints, settings.fire_batch),
+        Plan(database, hints, settings.plan_batch),
+        Promote(database, hints),
+        clock,
+        hints,
+    )
     relay = Relay(database, stream, hints)
     catch_up = CatchUp(database, hints, settings.catch_up_per_second)
 
-    async def fire_turn() -> bool:
-        """Fires; when all is fired, has it planned and sets the alarm for the next instant."""
-        more = await fire.run_once()
-        if not more:
-            plan_loop.wake()
-            await set_alarm()
-        return more
+    def loop(
+        name: str, run_once: Callable[[], Awaitable[bool]], *topics: str, period: float = FALLBACK_SECONDS
+    ) -> PeriodicLoop:
+        return PeriodicLoop(name, run_once, period, hints.subscribe(*topics))
 
-    async def plan_turn() -> bool:
-        """Plans, two batches at once where there are many: one computes while the other is read or written."""
-        more = await plan.run_once()
-        if more:
-            more = any(await asyncio.gather(plan.run_once(), plan.run_once()))
-        if not more:
-            await set_alarm()
-        return more
-
-    async def set_alarm() -> None:
-        seconds = await fire.seconds_to_next()
-        if seconds is not None and seconds < fire_loop.period_seconds * 2:
-            clock.alarm(fire_loop, max(seconds, NEXT_LOOK_SECONDS))
-
-    async def sweep_turn() -> bool:
-        """Promotes, and sets the alarm for a row that is due before the next turn."""
-        more = await sweep.run_once()
-        seconds = await sweep.seconds_to_next()
-        if seconds is not None and seconds < promote_loop.period_seconds:
-            clock.alarm(promote_loop, max(seconds, NEXT_SWEEP_SECONDS))
-        return more
-
-    promote_loop = PeriodicLoop("sweep", sweep_turn, IN_CASE_SECONDS, asyncio.Event())
-    fire_loop = PeriodicLoop("fire", fire_turn, IN_CASE_SECONDS, asyncio.Event())
-    plan_loop = PeriodicLoop("plan", plan_turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE))
-    woken_loops = [
-        fire_loop,
-        plan_loop,
-        PeriodicLoop("catch_up", catch_up.run_once, IN_CASE_SECONDS, asyncio.Event()),
-        PeriodicLoop("arrears", UnsettledRanges(database, hints).run_once, IN_CASE_SECONDS, hints.subscribe(SCHEDULE)),
-        promote_loop,
-        PeriodicLoop("turns", ReleaseBlocked(database, hints).run_once, IN_CASE_SECONDS, hints.subscribe(RUN, TURN)),
-        PeriodicLoop("backfill", Backfill(database, hints).run_once, IN_CASE_SECONDS, hints.subscribe(BACKFILL)),
-        PeriodicLoop("rescue", Rescue(database, hints).run_once, IN_CASE_SECONDS, asyncio.Event()),
-        PeriodicLoop("number", relay.number, IN_CASE_SECONDS, hints.subscribe(OUTBOX)),
-        PeriodicLoop("relay", relay.send, IN_CASE_SECONDS, hints.subscribe(EVENTS)),
-        PeriodicLoop("overdue", OverdueTasks(database, hints).run_once, IN_CASE_SECONDS, asyncio.Event()),
-        PeriodicLoop("deadline", ExpireWaits(database, hints).run_once, IN_CASE_SECONDS, asyncio.Event()),
-        PeriodicLoop("children", ChildRuns(database, hints).run_once, IN_CASE_SECONDS, asyncio.Event()),
-        PeriodicLoop("look_back", BacklogScan(database, hints).run_once, IN_CASE_SECONDS, hints.subscribe(WAIT)),
+    by_pending_work = [
+        firing.fire,
+        firing.plan,
+        firing.promote,
+        loop("catch_up", catch_up.run_once),
+        loop("unsettled_ranges", UnsettledRanges(database, hints).run_once, SCHEDULE),
+        loop("release_blocked", ReleaseBlocked(database, hints).run_once, RUN, TURN),
+        loop("backfill", Backfill(database, hints).run_once, BACKFILL),
+        loop("rescue", Rescue(database, hints).run_once),
+        loop("number_events", relay.number, OUTBOX),
+        loop("send_events", relay.send, EVENTS),
+        loop("overdue_tasks", OverdueTasks(database, hints).run_once),
+        loop("expire_waits", ExpireWaits(database, hints).run_once),
+        loop("child_runs", ChildRuns(database, hints).run_once),
+        loop("backlog_scan", BacklogScan(database, hints).run_once, WAIT),
     ]
     return [
-        PeriodicLoop("agenda", PendingWork(database, woken_loops).run_once, 0.25, asyncio.Event()),
-        *woken_loops,
-        PeriodicLoop("match", Matcher(database, stream, hints).run_once, 1.0, asyncio.Event()),
-        PeriodicLoop("zone_renewal", ZoneUpgrade(database, hints).run_once, 5.0, asyncio.Event()),
-        PeriodicLoop("housekeeping", Retention(database).run_once, 3600.0, asyncio.Event()),
+        loop("pending_work", PendingWork(database, by_pending_work).run_once, period=0.25),
+        *by_pending_work,
+        loop("matcher", Matcher(database, stream, hints).run_once, period=1.0),
+        loop("zone_upgrade", ZoneUpgrade(database, hints).run_once, period=5.0),
+        loop("retention", Retention(database).run_once, period=3600.0),
     ]
 
 
 def main() -> None:
-    """Reads the environment and runs until told to stop."""
+    """Reads the environment and runs until stopped."""
     sys.setswitchinterval(SWITCH_SECONDS)
     settings = SchedulerSettings()
     run("scheduler", settings, settings.scheduler_metrics_port, lambda process: compose(process, settings))

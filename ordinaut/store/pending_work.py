@@ -1,10 +1,10 @@
-"""What there is to do for a scheduler, seen in one look at all the tables that tell."""
+"""Which loops of the scheduler have work, found by one query over all the tables that can tell."""
 
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 
 
-async def look(connection: Connection) -> set[str]:
-    """The names of the duties that have something to do, some of them perhaps in vain: others may hold it locked."""
-    return {row["duty"] for row in await SQL.look.rows(connection)}
+async def loops_with_work(connection: Connection) -> set[str]:
+    """The names of the loops that have work; it may turn out to be locked by another scheduler."""
+    return {row["loop"] for row in await SQL.loops_with_work.rows(connection)}

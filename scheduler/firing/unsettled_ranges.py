@@ -7,7 +7,7 @@ import asyncio
 import json
 from typing import Any
 
-from ordinaut.store import unsettled_range, cursor
+from ordinaut.store import cursor, unsettled_range
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
 from ordinaut.store.sql import Connection

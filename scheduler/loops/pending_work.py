@@ -1,4 +1,4 @@
-"""The agenda: one look at what there is to do, four times a second, instead of a look by each duty."""
+"""The query for pending work: four times a second, instead of a query by each loop."""
 
 from collections.abc import Iterable
 
@@ -8,16 +8,16 @@ from scheduler.loops.periodic import PeriodicLoop
 
 
 class PendingWork:
-    """Wakes the duties that have something to do; hints wake most of them before it does."""
+    """Wakes the loops that have work; most of them are woken earlier, by a hint."""
 
-    def __init__(self, database: Database, periodic_loops: Iterable[PeriodicLoop]) -> None:
+    def __init__(self, database: Database, loops: Iterable[PeriodicLoop]) -> None:
         self._database = database
-        self._loops = {loop.name: loop for loop in periodic_loops}
+        self._loops = {loop.name: loop for loop in loops}
 
     async def run_once(self) -> bool:
-        """One look."""
+        """Queries once and wakes the loops; always False."""
         async with self._database.connection() as connection:
-            waiting = await pending_work.look(connection)
-        for name in waiting:
+            names = await pending_work.loops_with_work(connection)
+        for name in names:
             self._loops[name].wake()
         return False

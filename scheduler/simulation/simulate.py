@@ -32,7 +32,7 @@ class Simulations:
 
     def __init__(self, most_occurrences: int = MOST_OCCURRENCES) -> None:
         self._most_occurrences = most_occurrences
-        self._run_once = asyncio.Lock()
+        self._slice_lock = asyncio.Lock()
 
     async def answers(self, request: SimulateRequest) -> AsyncGenerator[SimulateResponse, None]:
         """What is found, slice by slice, then the summary; nothing more is computed once nobody listens."""
@@ -42,7 +42,7 @@ class Simulations:
                     yield answer
 
     async def _found(self, request: SimulateRequest) -> AsyncGenerator[SimulateResponse, None]:
-        async with self._run_once:
+        async with self._slice_lock:
             checked = await asyncio.to_thread(
                 validate, request.schedule, _time(request.start_time), request.stored, _time(request.start_time)
             )
@@ -52,7 +52,7 @@ class Simulations:
         progress = Progress(scenario_of(request, checked.schedule), self._most_occurrences)
         try:
             while not progress.done:
-                async with self._run_once:
+                async with self._slice_lock:
                     found = await asyncio.to_thread(progress.slice)
                 if found:
                     yield SimulateResponse(part=SimulateTaskResponse(occurrences=found))

@@ -27,19 +27,19 @@ class Clockwork:
     """One scheduler's part in time: it catches up, fires and plans when told to."""
 
     def __init__(self, database: Database, settings: StoreSettings, *, fire_batch: int = 1000) -> None:
-        told = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
-        made = periodic_loops(database, NoStream(), Hints(database), _NoAlarms(), told)  # type: ignore[arg-type]
-        self.turns = {loop.name: loop._run_once for loop in made}
+        scheduler_settings = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
+        made = periodic_loops(database, NoStream(), Hints(database), _NoAlarms(), scheduler_settings)  # type: ignore[arg-type]
+        self.loops = {loop.name: loop.run_once for loop in made}
 
     async def once(self) -> None:
         """Each duty until it has nothing left."""
-        for name in ("catch_up", "arrears", "fire", "plan"):
-            while await self.turns[name]():
+        for name in ("catch_up", "unsettled_ranges", "fire", "plan"):
+            while await self.loops[name]():
                 pass
 
     async def backfill(self) -> None:
         """Moves backfills on until none may enqueue."""
-        while await self.turns["backfill"]():
+        while await self.loops["backfill"]():
             pass
 
 

@@ -27,7 +27,7 @@ INSERT INTO run_child (run, parent, path, key, awaited) VALUES (new_id(), new_id
 
 async def waiting(rig: Rig) -> set[str]:
     async with rig.database.connection() as connection:
-        return await pending_work.look(connection)
+        return await pending_work.loops_with_work(connection)
 
 
 async def test_a_schedule_is_planned_fired_or_caught_up(rig: Rig) -> None:
@@ -44,19 +44,19 @@ async def test_a_schedule_is_planned_fired_or_caught_up(rig: Rig) -> None:
 
 async def test_the_log_is_numbered_and_then_sent(rig: Rig) -> None:
     await rig.execute(OUTBOX)
-    assert await waiting(rig) == {"number"}
+    assert await waiting(rig) == {"number_events"}
     await rig.execute("UPDATE outbox SET position = 1")
-    assert await waiting(rig) == {"relay"}
+    assert await waiting(rig) == {"send_events"}
     await rig.execute("UPDATE outbox SET sent = true")
     assert await waiting(rig) == set()
 
 
-@pytest.mark.parametrize(("kind", "now"), [("TIMER", set()), ("EVENT", {"look_back"})])
+@pytest.mark.parametrize(("kind", "now"), [("TIMER", set()), ("EVENT", {"backlog_scan"})])
 async def test_waits_are_looked_back_for_and_end(kind: str, now: set[str], rig: Rig) -> None:
     await rig.execute(WAIT, kind)
     assert await waiting(rig) == now
     await rig.turn_clock(minutes=1)
-    assert await waiting(rig) == {*now, "deadline"}
+    assert await waiting(rig) == {*now, "expire_waits"}
 
 
 async def test_rows_of_a_lost_worker_and_suspects_are_rescued(rig: Rig) -> None:
@@ -74,19 +74,19 @@ async def test_delayed_runs_are_swept_when_their_time_is_near(rig: Rig) -> None:
     await rig.queue(1, state="DELAYED", ready_in=10)
     assert await waiting(rig) == set()
     await rig.turn_clock(seconds=9.8)
-    assert await waiting(rig) == {"sweep"}
+    assert await waiting(rig) == {"promote"}
     await rig.execute("UPDATE due_work SET state = 'READY', latest_start = clock_now() + interval '1 second'")
     assert await waiting(rig) == set()
     await rig.turn_clock(seconds=1)
-    assert await waiting(rig) == {"sweep"}
+    assert await waiting(rig) == {"promote"}
 
 
 async def test_who_waits_for_a_turn_or_a_child_is_looked_after(rig: Rig) -> None:
     await rig.queue(1, state="BLOCKED")
-    assert await waiting(rig) == {"turns"}
+    assert await waiting(rig) == {"release_blocked"}
     await rig.execute("DELETE FROM due_work")
     await rig.execute(CHILD)
-    assert await waiting(rig) == {"children"}
+    assert await waiting(rig) == {"child_runs"}
     await rig.execute("UPDATE run_child SET awaited = false")
     assert await waiting(rig) == set()
 
@@ -94,14 +94,14 @@ async def test_who_waits_for_a_turn_or_a_child_is_looked_after(rig: Rig) -> None
 async def test_a_lapse_is_told(rig: Rig) -> None:
     task = await rig.task()
     await rig.execute("INSERT INTO task_health (task, overdue_time) VALUES ($1, clock_now())", task)
-    assert await waiting(rig) == {"overdue"}
+    assert await waiting(rig) == {"overdue_tasks"}
 
 
 async def test_what_it_names_is_woken(rig: Rig) -> None:
     """Every name that the statement can yield is a duty's, and that duty is woken by it."""
     told = SchedulerSettings(database_url=rig.settings.database_url)
     made = periodic_loops(rig.database, NoStream(), Hints(rig.database), None, told)  # type: ignore[arg-type]
-    names = re.findall(r"\('(\w+)', EXISTS", pending_work.SQL.look.text)
+    names = re.findall(r"\('(\w+)', EXISTS", pending_work.SQL.loops_with_work.text)
     assert len(names) >= 13
     assert set(names) <= {loop.name for loop in made}
     turned = asyncio.Event()

@@ -185,7 +185,7 @@ async def test_what_a_pause_left_behind_is_accounted_for_first(rig: Rig, clockwo
         await cursor.pause(connection, task)
         await cursor.resume(connection, task)
     assert await rig.value("SELECT count(*) FROM arrears") == 1
-    await clockwork.turns["plan"]()
+    await clockwork.loops["plan"]()
     await begin(rig, task, minute(0), minute(3))
     assert await run_out(rig, clockwork, holder) == []
     await settle(rig, clockwork)

@@ -78,8 +78,8 @@ async def test_leases_that_a_jump_ends_are_taken_over_and_the_first_worker_chang
     held = await rig.claim(first)
     await rig.turn_clock(seconds=HOUR)
     assert await rig.complete(first, held[0]) == set(), "its lease is over, by the only clock that counts"
-    turns = Clockwork(rig.database, rig.settings).turns
-    await turns["rescue"]()
+    loops = Clockwork(rig.database, rig.settings).loops
+    await loops["rescue"]()
     await rig.execute("UPDATE due_work SET together = NULL")  # they may go together again
     second = await rig.lease(seconds=30)
     taken = await rig.claim(second)

@@ -78,7 +78,7 @@ async def test_one_that_waits_too_long_to_be_fired_still_runs(rig: Rig, clockwor
     await rig.turn_clock(minutes=2, seconds=30)
     async with rig.database.transaction() as connection:
         await cursor.resume(connection, task, run_newest=True)
-    while await clockwork.turns["plan"]():
+    while await clockwork.loops["plan"]():
         pass
     await rig.turn_clock(seconds=20)
     await settle(rig, clockwork)

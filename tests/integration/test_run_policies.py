@@ -21,7 +21,7 @@ EVERY_MINUTE = {"interval": "60s"}
 HOUR = timedelta(hours=1)
 
 
-class Duties:
+class Loops:
     """A scheduler's duties behind the clock, done when told to; the lease is long."""
 
     def __init__(self, rig: Rig) -> None:
@@ -44,8 +44,8 @@ class Duties:
 
 
 @pytest.fixture
-def periodic_loops(rig: Rig) -> Duties:
-    return Duties(rig)
+def loops(rig: Rig) -> Loops:
+    return Loops(rig)
 
 
 async def end_one(rig: Rig, state: str) -> None:
@@ -74,17 +74,17 @@ async def set_state(rig: Rig, uid: UUID, state: str) -> None:
         await task.set_state(connection, uid, state, "")
 
 
-async def test_a_run_that_nobody_starts_in_time_ends_and_its_occurrence_was_missed(rig: Rig, periodic_loops: Duties) -> None:
+async def test_a_run_that_nobody_starts_in_time_ends_and_its_occurrence_was_missed(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(EVERY_MINUTE, policy={"start_deadline": timedelta(seconds=30)})
-    await periodic_loops.settle()
+    await loops.settle()
     await rig.turn_clock(minutes=1)
-    await periodic_loops.settle()
+    await loops.settle()
     due = rig.now
     await rig.turn_clock(seconds=29)
-    await periodic_loops.settle()
+    await loops.settle()
     assert await ledger(rig, uid) == [(due, "ENQUEUED", 1)]
     await rig.turn_clock(seconds=1)
-    await periodic_loops.settle()
+    await loops.settle()
     assert await ledger(rig, uid) == [(due, "MISSED", 1)]
     [row] = await rig.rows("SELECT state, error ->> 'code' AS code, cancel_reason, start_time FROM run")
     assert (row["state"], row["code"], row["start_time"]) == ("CANCELLED", "START_DEADLINE", None)
@@ -92,75 +92,75 @@ async def test_a_run_that_nobody_starts_in_time_ends_and_its_occurrence_was_miss
     assert len(await told(rig, "ordinaut.run.cancelled")) == 1
 
 
-async def test_a_claim_after_the_deadline_gets_nothing_before_any_sweep(rig: Rig, periodic_loops: Duties) -> None:
+async def test_a_claim_after_the_deadline_gets_nothing_before_any_sweep(rig: Rig, loops: Loops) -> None:
     await rig.task(EVERY_MINUTE, policy={"start_deadline": timedelta(seconds=30)})
     await rig.task(EVERY_MINUTE)
-    await periodic_loops.settle()
+    await loops.settle()
     await rig.turn_clock(minutes=1)
-    await periodic_loops.settle()
+    await loops.settle()
     await rig.turn_clock(seconds=30)
     assert len(await rig.claim(await rig.lease())) == 1
 
 
-async def test_a_run_that_has_started_in_time_may_be_tried_again_later(rig: Rig, periodic_loops: Duties) -> None:
+async def test_a_run_that_has_started_in_time_may_be_tried_again_later(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(EVERY_MINUTE, overlap=None, policy={"start_deadline": timedelta(seconds=30)})
-    await periodic_loops.settle()
+    await loops.settle()
     await rig.turn_clock(minutes=1)
-    await periodic_loops.settle()
+    await loops.settle()
     holder = await rig.lease(seconds=10**6)
     [row] = await rig.claim(holder)
     async with rig.database.transaction() as connection:
         assert await due_work.delay(connection, holder, [row["id"]], [row["fence"]], [45_000])
     await rig.turn_clock(seconds=45)
-    await periodic_loops.settle()
+    await loops.settle()
     assert len(await rig.claim(holder)) == 1
     assert [outcome for _, outcome, _ in await ledger(rig, uid)] == ["ENQUEUED"]
 
 
-async def test_the_deadline_of_a_missed_moment_counts_from_when_it_was_due(rig: Rig, periodic_loops: Duties) -> None:
+async def test_the_deadline_of_a_missed_moment_counts_from_when_it_was_due(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(EVERY_MINUTE, policy={"start_deadline": timedelta(seconds=30)})
-    await periodic_loops.settle()
+    await loops.settle()
     await rig.turn_clock(minutes=10, seconds=31)
-    await periodic_loops.settle()
+    await loops.settle()
     assert [(outcome, times) for _, outcome, times in await ledger(rig, uid)] == [("COALESCED", 9), ("MISSED", 1)]
     assert not await rig.value("SELECT count(*) FROM due_work")
 
 
-async def test_failures_in_a_row_pause_the_task_and_a_success_between_them_does_not(rig: Rig, periodic_loops: Duties) -> None:
+async def test_failures_in_a_row_pause_the_task_and_a_success_between_them_does_not(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(EVERY_MINUTE, policy={"pause_after_failures": 2})
-    await periodic_loops.settle()
+    await loops.settle()
     for state in ("FAILED", "SUCCEEDED", "FAILED", "FAILED"):
         assert (await state_of(rig, uid))[0] == "ACTIVE"
         await rig.turn_clock(minutes=1)
-        await periodic_loops.settle()
+        await loops.settle()
         await end_one(rig, state)
-        await periodic_loops.settle()
+        await loops.settle()
     assert await state_of(rig, uid) == ("PAUSED", "2 runs in a row failed")
     assert await told(rig, "ordinaut.task.paused") == [{"task_uid": str(uid), "reason": "2 runs in a row failed"}]
     await rig.turn_clock(minutes=5)
-    await periodic_loops.settle()
+    await loops.settle()
     assert not await rig.value("SELECT count(*) FROM due_work")
 
 
-async def test_resuming_counts_anew(rig: Rig, periodic_loops: Duties) -> None:
+async def test_resuming_counts_anew(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(policy={"pause_after_failures": 2})
     for _ in range(2):
         for round_ in range(2):
             assert (await state_of(rig, uid))[0] == "ACTIVE", round_
             await rig.queue(1, of=uid)
             await end_one(rig, "FAILED")
-            await periodic_loops.settle()
+            await loops.settle()
         assert (await state_of(rig, uid))[0] == "PAUSED"
         await set_state(rig, uid, "ACTIVE")
 
 
-async def test_a_batch_of_ends_is_judged_once_and_in_order(rig: Rig, periodic_loops: Duties) -> None:
+async def test_a_batch_of_ends_is_judged_once_and_in_order(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(policy={"pause_after_failures": 3})
     for _ in range(5):
         await rig.queue(1, of=uid)
         await end_one(rig, "FAILED")
-    await periodic_loops.settle()
-    await periodic_loops.settle()
+    await loops.settle()
+    await loops.settle()
     assert await state_of(rig, uid) == ("PAUSED", "3 runs in a row failed")
     assert len(await told(rig, "ordinaut.task.paused")) == 1
 
@@ -181,32 +181,32 @@ def test_counting(before: int, outcomes: list[bool], limit: int | None, expected
 
 
 async def test_a_task_that_has_not_succeeded_for_too_long_is_told_of_once_for_each_lapse(
-    rig: Rig, periodic_loops: Duties
+    rig: Rig, loops: Loops
 ) -> None:
     uid = await rig.task(policy={"expect_success_every": HOUR})
     lapses = "ordinaut.task.overdue"
     await rig.turn_clock(minutes=50)
     await rig.queue(1, of=uid)
     await end_one(rig, "SUCCEEDED")
-    await periodic_loops.settle()
+    await loops.settle()
     await rig.turn_clock(minutes=50)
     await rig.queue(1, of=uid)
     await end_one(rig, "FAILED")
-    await periodic_loops.settle()
+    await loops.settle()
     assert not await told(rig, lapses)
     await rig.turn_clock(minutes=10)
     for _ in range(2):
-        await periodic_loops.settle()
+        await loops.settle()
         await rig.turn_clock(hours=2)
     assert await told(rig, lapses) == [{"task_uid": str(uid), "expect_success_every": "3600s"}]
     await rig.queue(1, of=uid)
     await end_one(rig, "SUCCEEDED")
-    await periodic_loops.settle()
+    await loops.settle()
     await rig.turn_clock(minutes=59)
-    await periodic_loops.settle()
+    await loops.settle()
     assert len(await told(rig, lapses)) == 1
     await rig.turn_clock(minutes=1)
-    await periodic_loops.settle()
+    await loops.settle()
     assert len(await told(rig, lapses)) == 2
 
 
@@ -220,15 +220,15 @@ async def test_a_success_that_the_matcher_has_not_seen_yet_counts(rig: Rig) -> N
     assert not await told(rig, "ordinaut.task.overdue")
 
 
-async def test_nobody_waits_for_a_paused_task_and_resuming_waits_anew(rig: Rig, periodic_loops: Duties) -> None:
+async def test_nobody_waits_for_a_paused_task_and_resuming_waits_anew(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(policy={"expect_success_every": HOUR})
     await set_state(rig, uid, "PAUSED")
     await rig.turn_clock(hours=3)
-    await periodic_loops.settle()
+    await loops.settle()
     await set_state(rig, uid, "ACTIVE")
     await rig.turn_clock(minutes=59)
-    await periodic_loops.settle()
+    await loops.settle()
     assert not await told(rig, "ordinaut.task.overdue")
     await rig.turn_clock(minutes=1)
-    await periodic_loops.settle()
+    await loops.settle()
     assert len(await told(rig, "ordinaut.task.overdue")) == 1

@@ -11,7 +11,7 @@ from gateway.health import Components
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.scheduler_service_pb2 import LocateMomentRequest, LocateMomentResponse
-from ordinaut.store import unsettled_range, cursor, due_work, occurrence, run, system
+from ordinaut.store import cursor, due_work, occurrence, run, system, unsettled_range
 from ordinaut.store.database import Database
 from ordinaut.store.occurrence import OccurrenceRecord
 from ordinaut.store.run import RunRecord

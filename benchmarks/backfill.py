@@ -12,7 +12,7 @@ from benchmarks.targets import Row
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.settings import StoreSettings
 from ordinaut.store import backfill, cursor, identity, task
-from ordinaut.store.backfill import Wish
+from ordinaut.store.backfill import NewBackfill
 from ordinaut.store.database import Database
 from ordinaut.store.hints import Hints
 from ordinaut.store.migrate import migrate
@@ -56,7 +56,7 @@ async def create_task(database: Database) -> UUID:
 async def begin(database: Database, uid: UUID, place: int) -> None:
     """A backfill of PARALLELISM minutes that no other one has."""
     after = BEGIN + place * PARALLELISM * MINUTE
-    wish = Wish(
+    wish = NewBackfill(
         id=f"b{place}", after_time=after, until_time=after + PARALLELISM * MINUTE, newest_first=False,
         reprocess="NONE", parallelism=PARALLELISM, priority=9, params="{}", total=PARALLELISM,
     )  # fmt: skip

@@ -131,7 +131,7 @@ def _listed(request: ListInstantsRequest, after: datetime, until: datetime) -> L
         return response
     response.instants_us.extend((due.instant.time - EPOCH) // MICROSECOND for due in found.due)
     response.keys.extend(due.instant.key_nominal for due in found.due)
-    response.more = not found.whole
+    response.more = not found.complete
     return response
 
 

@@ -1,42 +1,63 @@
-"""Arrears: stretches of time that a task's cursor left behind before everything in them was accounted for."""
+"""Unsettled ranges: time ranges of a task before a change, a pause or a deletion whose instants have no outcome yet."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from ordinaut.store import cursor
-from ordinaut.store.cursor import PlanColumns
-from ordinaut.store.sql import Connection, Queries, Record
+from ordinaut.store.cursor import Fired, PlanColumns
+from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 
 
-async def oldest(connection: Connection) -> Record | None:
-    """Locks the stretch that waits longest and that nobody works on, and the cursor of its task.
+@dataclass(frozen=True, slots=True)
+class UnsettledRange:
+    """The instants of a task in (after_time, until_time], by the version and generation of that time.
 
-    Whoever pauses or deletes the task has done so before, or has to wait.
+    `paused`: the task was paused then. `obstacle` says why none of them may run (`deleted`, or the task's state in
+    lower case), None when the task is active. `skipped` are the instants that have a ledger row already. `schedule` is
+    JSON text, `now` the database's time.
     """
-    found = await SQL.oldest.row(connection)
-    if found is None:
+
+    id: int
+    task: UUID
+    project: str
+    task_version: int
+    generation: int
+    after_time: datetime
+    until_time: datetime
+    paused: bool
+    schedule: str
+    now: datetime
+    obstacle: str | None
+    skipped: list[datetime]
+
+
+async def oldest(connection: Connection) -> UnsettledRange | None:
+    """Locks the oldest range that no other scheduler has locked, and the cursor of its task.
+
+    The cursor's lock orders this with a pause or a deletion of the task: each waits for the other.
+    """
+    locked = await SQL.oldest.row(connection)
+    if locked is None:
         return None
-    await cursor.hold(connection, found["task"])
-    row: Record = await SQL.read.row(connection, id=found["id"])
-    return row
+    await cursor.lock(connection, locked["task"])
+    return UnsettledRange(*await SQL.read.row(connection, id=locked["id"]))
 
 
-async def move(connection: Connection, stretch: int, after: datetime) -> None:
-    """A locked stretch is accounted for up to `after`."""
-    await SQL.move.run(connection, id=stretch, after_time=after)
+async def move(connection: Connection, range_id: int, after: datetime) -> None:
+    """Marks a locked range as settled up to `after`."""
+    await SQL.move.run(connection, id=range_id, after_time=after)
 
 
-async def settle(connection: Connection, stretch: int) -> None:
-    """A locked stretch is accounted for."""
-    await SQL.settle.run(connection, id=stretch)
+async def settle(connection: Connection, range_id: int) -> None:
+    """Removes a locked range: all of it is settled."""
+    await SQL.settle.run(connection, id=range_id)
 
 
-async def fire(
-    connection: Connection, *, task: UUID, version: int, planned: PlanColumns, in_turn: bool
-) -> tuple[int, int]:
-    """Queues the run of the one instant in `planned`; how many were queued, and how many wait for their turn."""
+async def fire(connection: Connection, *, task: UUID, version: int, planned: PlanColumns, always_buffer: bool) -> Fired:
+    """Queues the run of the only instant in `planned`, with that version of the task; moves no cursor."""
     row = await SQL.fire.row(
         connection,
         task=task,
@@ -46,13 +67,12 @@ async def fire(
         key=planned.keys[0],
         trigger=planned.triggers[0],
         params=planned.params[0],
-        interval_end=planned.ends[0],
-        in_turn=in_turn,
+        interval_end=planned.interval_ends[0],
+        always_buffer=always_buffer,
     )
-    return row["queued"], row["buffered"]
+    return Fired(moved=0, **row)
 
 
-async def holds(connection: Connection, task: UUID, moment: datetime) -> bool:
-    """Whether a moment of a task was left behind, and nobody has accounted for it yet."""
-    found: bool = await SQL.holds.value(connection, task=task, moment=moment)
-    return found
+async def contains(connection: Connection, task: UUID, instant: datetime) -> bool:
+    """Whether an instant of a task lies in a range that is not settled yet."""
+    return bool(await SQL.contains.value(connection, task=task, instant=instant))

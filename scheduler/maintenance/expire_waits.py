@@ -1,4 +1,4 @@
-"""Deadlines: timers end, waits for events that did not come fail, questions that nobody has answered expire."""
+"""Ends waits at their deadline: timers succeed, waits for events fail, unanswered approvals expire."""
 
 from ordinaut.store import approval, wait
 from ordinaut.store.database import Database
@@ -10,7 +10,7 @@ BATCH = 500
 
 
 class ExpireWaits:
-    """Ends waits whose time has come."""
+    """Ends waits whose deadline has passed."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
@@ -26,6 +26,6 @@ class ExpireWaits:
 
 
 async def _expire(connection: Connection) -> int:
-    rows = await wait.expire(connection, BATCH)
-    await approval.expire(connection, [(row["run"], row["path"]) for row in rows if row["kind"] == wait.APPROVAL])
-    return len(rows)
+    expired = await wait.expire(connection, BATCH)
+    await approval.expire(connection, [(ended.run, ended.path) for ended in expired if ended.kind == wait.APPROVAL])
+    return len(expired)

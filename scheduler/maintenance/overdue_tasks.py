@@ -1,4 +1,4 @@
-"""Overdue: the dead man's switch. A task that has not succeeded for too long is told of, once for each lapse."""
+"""Overdue tasks (the dead man's switch): an event for each task that has not succeeded for too long, once per lapse."""
 
 from ordinaut.store import event, task_health
 from ordinaut.store.database import Database
@@ -12,26 +12,26 @@ BATCH = 100
 
 
 class OverdueTasks:
-    """Looks for lapses."""
+    """Publishes an event for each overdue task."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
     async def run_once(self) -> bool:
-        """Tells of one batch; True when it was full."""
-        found = await self._database.repeat(_tell)
-        if found:
+        """Publishes one batch; True when it was full."""
+        count = await self._database.repeat(_announce)
+        if count:
             self._hints.send(OUTBOX)
-        return found >= BATCH
+        return count >= BATCH
 
 
-async def _tell(connection: Connection) -> int:
-    rows = await task_health.tell_overdue(connection, BATCH)
-    for row in rows:
-        if row["expected"]:
+async def _announce(connection: Connection) -> int:
+    tasks = await task_health.take_overdue(connection, BATCH)
+    for task in tasks:
+        if task.expected:
             OVERDUE.inc()
-            log.warning("task_overdue", task=row["name"], project=row["project"], seconds=row["seconds"])
-            told = event.of_task("overdue", row["task"], row["name"], expect_success_every=f"{row['seconds']:g}s")
-            await event.announce(connection, row["project"], [told])
-    return len(rows)
+            log.warning("task_overdue", task=task.name, project=task.project, seconds=task.seconds)
+            overdue = event.of_task("overdue", task.task, task.name, expect_success_every=f"{task.seconds:g}s")
+            await event.announce(connection, task.project, [overdue])
+    return len(tasks)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.store import backfill
-from ordinaut.store.backfill import BackfillRecord, Wish
+from ordinaut.store.backfill import BackfillRecord, NewBackfill
 from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import Clockwork, open_instants
@@ -22,7 +22,7 @@ async def begin(
         "newest_first": False, "reprocess": "NONE", "parallelism": 100, "priority": 9, "params": "{}", **fields,
     }  # fmt: skip
     total = len(open_instants(schedule, after, until))
-    wish = Wish(id=name, after_time=after, until_time=until, total=total, **given)
+    wish = NewBackfill(id=name, after_time=after, until_time=until, total=total, **given)
     async with rig.database.transaction() as connection:
         made = await backfill.create(connection, task, wish)
     assert made is not None

@@ -235,5 +235,5 @@ async def test_one_that_cannot_be_worked_on_stops_alone(rig: Rig, clockwork: Clo
     await rig.execute('UPDATE task_version SET schedule = \'{"triggers": [{"cron": 5}]}\' WHERE task = $1', broken)
     assert len(await run_out(rig, clockwork, holder)) == 3
     assert (await look(rig, broken)).state == "CANCELLED"
-    assert (await look(rig, broken)).state_reason.startswith("could not go on: ")
+    assert (await look(rig, broken)).state_reason.startswith("could not be processed: ")
     assert (await look(rig, fine)).state == "COMPLETED"

@@ -311,7 +311,7 @@ async def test_the_parents_end_ends_the_children_that_it_waits_for(family: Famil
         pass
     ended = await family.rig.rows("SELECT id, state, cancel_reason FROM run ORDER BY id")
     assert [row["state"] for row in ended] == ["CANCELLED"] * 3
-    assert ended[1]["cancel_reason"] == f"runs/{family.row['id']} does not wait for it any more"
+    assert ended[1]["cancel_reason"] == f"runs/{family.row['id']} no longer waits for it"
     assert await family.child("free") is not None
     assert await family.rig.value("SELECT count(*) FROM run_child WHERE awaited") == 0
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from ordinaut.settings import StreamSettings
 from ordinaut.store import event
-from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
 from ordinaut.store.event import NewEvent
 from ordinaut.store.hints import Hints, wait_hint
@@ -98,8 +98,8 @@ async def log(rig: Rig, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Asyn
     await made.stream.close()
 
 
-def waits_for(topic: str, when: str = "") -> list[EventTriggerRow]:
-    return [{"trigger": "t0", "topic": topic, "condition": when, "params": None}]
+def waits_for(topic: str, when: str = "") -> list[NewEventTrigger]:
+    return [NewEventTrigger("t0", topic, when, None)]
 
 
 async def test_positions_follow_the_commits_not_the_ids(log: Log, rig: Rig) -> None:
@@ -110,8 +110,8 @@ async def test_positions_follow_the_commits_not_the_ids(log: Log, rig: Rig) -> N
     await log.relay().number()
     async with rig.database.connection() as connection:
         rows = await event.read(connection, project=None, after=0, batch=10)
-    assert [row["position"] for row in rows] == [1, 2]
-    assert "first to begin" in rows[1]["events"]
+    assert [row.position for row in rows] == [1, 2]
+    assert "first to begin" in rows[1].events
 
 
 async def test_relays_at_once_number_every_row_once_and_the_stream_is_the_log(log: Log) -> None:

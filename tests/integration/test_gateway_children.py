@@ -115,7 +115,7 @@ async def test_cancelling_the_parent_cancels_what_it_waits_for(system: GatewaySy
         assert (seen.kind, seen.step, seen.run) == (Wait.CHILD, "c", child.name)
         await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
         ended = await finished(system.admin, child.name)
-    assert (ended.state, ended.cancel_reason) == (Run.CANCELLED, f"{run.name} does not wait for it any more")
+    assert (ended.state, ended.cancel_reason) == (Run.CANCELLED, f"{run.name} no longer waits for it")
 
 
 async def until(system: GatewaySystem, name: str, state: Run.State.ValueType) -> Run:

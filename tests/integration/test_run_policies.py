@@ -11,7 +11,7 @@ from ordinaut.store import due_work, task
 from ordinaut.store.hints import Hints
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
-from scheduler.events.task_health import count
+from scheduler.events.task_health import count_failures
 from scheduler.maintenance.overdue_tasks import OverdueTasks
 from scheduler.maintenance.promote import Promote
 from tests.integration.queue_rig import Rig
@@ -177,7 +177,7 @@ async def test_a_batch_of_ends_is_judged_once_and_in_order(rig: Rig, loops: Loop
     ],
 )
 def test_counting(before: int, outcomes: list[bool], limit: int | None, expected: tuple[int, bool]) -> None:
-    assert count(before, outcomes, limit) == expected
+    assert count_failures(before, outcomes, limit) == expected
 
 
 async def test_a_task_that_has_not_succeeded_for_too_long_is_told_of_once_for_each_lapse(

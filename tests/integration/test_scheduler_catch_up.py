@@ -147,8 +147,8 @@ async def test_a_long_pause_of_a_fast_schedule_is_recorded_whole(rig: Rig) -> No
 
 @pytest.mark.parametrize("topic", ["", "mail.*"])
 async def test_a_task_that_waits_for_no_time_is_not_completed_by_a_pause(topic: str, rig: Rig) -> None:
-    waits: list[cursor.EventTriggerRow] = [{"trigger": "t0", "topic": topic, "condition": "", "params": None}]
-    task = await rig.task(event_triggers=waits if topic else [])
+    triggers = [cursor.NewEventTrigger("t0", topic, "", None)] if topic else []
+    task = await rig.task(event_triggers=triggers)
     clockwork = Clockwork(rig.database, rig.settings)
     await _pause(rig, task)
     await _resume(rig, task)

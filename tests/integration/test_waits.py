@@ -87,7 +87,7 @@ async def resumed(rig: Rig) -> tuple[Any, dict[str, str]]:
     """The claimed row, and what the engine is told of its waits."""
     [row] = await rig.claim(await rig.lease(3600))
     async with rig.database.connection() as connection:
-        return row, {entry["path"]: entry["state"] for entry in await wait.asked(connection, [row["id"]])}
+        return row, {entry.path: entry.state for entry in await wait.journaled(connection, [row["id"]])}
 
 
 class Loops:
@@ -95,7 +95,7 @@ class Loops:
 
     def __init__(self, rig: Rig) -> None:
         hints = Hints(rig.database)
-        self.deadline = ExpireWaits(rig.database, hints).run_once
+        self.expire_waits = ExpireWaits(rig.database, hints).run_once
         self.look_back = BacklogScan(rig.database, hints).run_once
         self._matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
 
@@ -116,10 +116,10 @@ async def test_a_timer_of_thirty_days_ends_in_thirty_days(rig: Rig, loops: Loops
     row = await rig.row(waiting)
     assert (row["state"], row["lease_owner"], row["segment_time"]) == ("WAITING", None, None)
     await rig.turn_clock(days=29, hours=23)
-    assert not await loops.deadline()
+    assert not await loops.expire_waits()
     assert await state(rig, waiting) == "WAITING"
     await rig.turn_clock(hours=1)
-    await loops.deadline()
+    await loops.expire_waits()
     assert await outcome(rig, waiting) == {"a": {"until": "2026-04-01T12:00:00.000000Z"}}
     row, told = await resumed(rig)
     assert told == {"a": "SUCCEEDED"}
@@ -133,10 +133,10 @@ async def test_a_timer_of_thirty_days_ends_in_thirty_days(rig: Rig, loops: Loops
 async def test_until_is_read_on_the_databases_clock(rig: Rig, loops: Loops) -> None:
     waiting = await suspended(rig, timer(deadline_us=BEGINNING_US + 10 * US))
     await rig.turn_clock(seconds=9)
-    await loops.deadline()
+    await loops.expire_waits()
     assert await state(rig, waiting) == "WAITING"
     await rig.turn_clock(seconds=1)
-    await loops.deadline()
+    await loops.expire_waits()
     assert await state(rig, waiting) == "READY"
 
 
@@ -250,7 +250,7 @@ async def test_a_wait_for_an_event_times_out(rig: Rig, loops: Loops) -> None:
     await rig.turn_clock(seconds=60)
     await publish(rig, "order.other")
     await loops.match()
-    await loops.deadline()
+    await loops.expire_waits()
     assert await state(rig, waiting) == "READY"
     error = (await outcome(rig, waiting))["a"]
     assert (error["code"], error["step"], error["tool"]) == ("TIMEOUT", "a", "orchestrator.wait_event")
@@ -264,11 +264,11 @@ async def test_a_deadline_does_not_overtake_an_event_that_came_in_time(rig: Rig,
     await rig.turn_clock(seconds=59)
     await publish(rig, number=False)
     await rig.turn_clock(days=3)
-    await loops.deadline()
+    await loops.expire_waits()
     assert [await state(rig, one) for one in (first, second)] == ["WAITING", "WAITING"]
     async with rig.database.transaction() as connection:
         await event.number(connection)
-    await loops.deadline()
+    await loops.expire_waits()
     assert [await state(rig, one) for one in (first, second)] == ["WAITING", "WAITING"]
     await loops.look_back()
     await loops.match()
@@ -281,7 +281,7 @@ async def test_an_event_after_the_deadline_does_not_count(rig: Rig, loops: Loops
     await rig.turn_clock(seconds=61)
     await publish(rig)
     await loops.match()
-    await loops.deadline()
+    await loops.expire_waits()
     assert (await outcome(rig, waiting))["a"]["code"] == "TIMEOUT"
 
 
@@ -292,7 +292,7 @@ async def test_the_first_result_stays(rig: Rig, loops: Loops) -> None:
         await publish(rig, order=order)
         await loops.match()
     await rig.turn_clock(days=8)
-    await loops.deadline()
+    await loops.expire_waits()
     assert (await outcome(rig, waiting))["a"]["data"] == {"order": 1}
 
 
@@ -300,7 +300,7 @@ async def test_branches_wait_for_several_things_and_keep_what_is_open(rig: Rig, 
     """The second stay names what is still open; what it does not name is given up."""
     waiting = await suspended(rig, timer("x", deadline_ms=1000), timer("y", deadline_ms=5000), for_event("z"))
     await rig.turn_clock(seconds=1)
-    await loops.deadline()
+    await loops.expire_waits()
     row, told = await resumed(rig)
     assert told == {"x": "SUCCEEDED", "y": "WAITING", "z": "WAITING"}
     await put_aside(rig, row, Wait(path="y"))
@@ -312,10 +312,10 @@ async def test_branches_wait_for_several_things_and_keep_what_is_open(rig: Rig, 
 async def test_a_result_that_comes_while_the_run_works_is_not_lost(rig: Rig, loops: Loops) -> None:
     waiting = await suspended(rig, timer("x", deadline_ms=1000), timer("y", deadline_ms=5000))
     await rig.turn_clock(seconds=1)
-    await loops.deadline()
+    await loops.expire_waits()
     row, _ = await resumed(rig)
     await rig.turn_clock(seconds=4)
-    await loops.deadline()
+    await loops.expire_waits()
     assert await state(rig, waiting) == "LEASED"
     assert await put_aside(rig, row, Wait(path="y")) == {waiting: "READY"}
     _, told = await resumed(rig)
@@ -326,7 +326,7 @@ async def test_a_delay_beside_a_wait_wakes_the_run_each_time(rig: Rig, loops: Lo
     waiting = await suspended(rig, for_event("z"), wake_ms=10_000)
     for _ in range(2):
         await rig.turn_clock(seconds=10)
-        await loops.deadline()
+        await loops.expire_waits()
         row, told = await resumed(rig)
         assert told == {"z": "WAITING"}
         assert await put_aside(rig, row, Wait(path="z"), wake_ms=10_000) == {waiting: "WAITING"}
@@ -374,7 +374,7 @@ async def test_a_cancel_that_meets_a_suspension_is_not_lost(rig: Rig) -> None:
 async def test_the_end_of_a_run_takes_its_waits_along(rig: Rig, loops: Loops) -> None:
     await suspended(rig, timer("x", deadline_ms=1000), timer("y", deadline_ms=5000))
     await rig.turn_clock(seconds=1)
-    await loops.deadline()
+    await loops.expire_waits()
     holder = await rig.lease(3600)
     [row] = await rig.claim(holder)
     assert await rig.complete(holder, row) == {row["id"]}

@@ -8,7 +8,7 @@ from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 
 FIRED = Counter("ordinaut_cursors_fired", "Cursors that were fired")
 ENQUEUED = Counter("ordinaut_runs_enqueued", "Runs that schedules or events have queued", ["by"])
-PLANNED = Counter("ordinaut_cursors_planned", "Cursors whose next instant was computed")
+PLANNED = Counter("ordinaut_cursors_planned", "Next instants of cursors that were computed")
 UNFIRED = Counter("ordinaut_occurrences_unfired", "Occurrences recorded without a run", ["outcome"])
 SET_ASIDE = Counter("ordinaut_cursors_set_aside", "Tasks paused because their schedule could not be evaluated")
 OVERDUE = Counter("ordinaut_tasks_overdue", "Lapses: tasks that had not succeeded for as long as their policy allows")

@@ -171,7 +171,7 @@ async def cancel(connection: Connection, task: UUID, name: str | None, reason: s
 
 
 async def live_runs(connection: Connection, backfill: UUID) -> list[UUID]:
-    """The runs of a backfill whose end is not counted yet."""
+    """The runs of a backfill that are not counted as ended yet."""
     return [row["run"] for row in await SQL.live_runs.rows(connection, backfill=backfill)]
 
 

@@ -48,7 +48,7 @@ FROM running
 WHERE b.uid = running.uid
 RETURNING b.uid;
 
--- query live_runs: Runs of a backfill whose end is not counted yet.
+-- query live_runs: Runs of a backfill that are not counted as ended yet.
 SELECT run FROM backfill_run WHERE backfill = :backfill AND live ORDER BY run;
 
 -- query ledger_mark: Up to when a task's ledger is complete, and the generation of its new keys.

@@ -23,11 +23,11 @@ class NewEventTrigger:
 
 @dataclass(frozen=True, slots=True)
 class PendingCursor:
-    """A cursor whose instants are to be computed.
+    """A cursor with instants to compute.
 
     Instants up to `last_instant` are settled. `next_instant` is the planned one, if any. `trigger_state` (JSON text)
     and `zone_data` are from the last computation. `paused_until` is when the task was resumed, while its pause is still
-    to be recorded; `run_newest` says that the newest instant of the pause is to run. `schedule` is JSON text, `skipped`
+    to be recorded; `run_newest`: the newest instant of the pause is to run. `schedule` is JSON text, `skipped`
     the instants that a caller skipped ahead, `now` the database's time.
     """
 
@@ -109,7 +109,7 @@ class UnfiredColumns:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """Counts of cursors moved, runs queued, runs buffered behind a live one, and instants recorded as EXCLUDED."""
+    """Counts of cursors moved, runs queued, runs buffered, and instants recorded as EXCLUDED."""
 
     moved: int
     queued: int = 0
@@ -207,7 +207,7 @@ async def fire(connection: Connection, batch: int) -> Fired:
 
 
 async def fire_one(connection: Connection, task: UUID, *, always_buffer: bool = False) -> Fired:
-    """Fires the locked cursor of one task; `always_buffer`: any policy but ALLOW buffers it behind a live run."""
+    """Fires the locked cursor of one task; `always_buffer`: if a run is live, any policy but ALLOW buffers it."""
     return Fired(**await SQL.fire_one.row(connection, task=task, always_buffer=always_buffer))
 
 
@@ -235,22 +235,22 @@ async def first_unplanned(connection: Connection) -> UUID | None:
 
 
 async def tasks_with_ended_schedule(connection: Connection, batch: int) -> list[UUID]:
-    """Up to `batch` active tasks whose schedule has ended."""
+    """Up to `batch` active tasks with an ended schedule."""
     return [row["task"] for row in await SQL.tasks_with_ended_schedule.rows(connection, batch=batch)]
 
 
 async def unplanned(connection: Connection, batch: int) -> list[PendingCursor]:
-    """Locks up to `batch` cursors whose next instant is to be computed."""
+    """Locks up to `batch` cursors without a next instant."""
     return [PendingCursor(*row) for row in await SQL.unplanned.rows(connection, batch=batch)]
 
 
 async def outdated(connection: Connection, zone_data: str, batch: int) -> list[PendingCursor]:
-    """Locks up to `batch` cursors whose next instant was computed with older zone data."""
+    """Locks up to `batch` cursors that were planned with older zone data."""
     return [PendingCursor(*row) for row in await SQL.outdated.rows(connection, zone_data=zone_data, batch=batch)]
 
 
 async def tasks_with_recorded(connection: Connection, tasks: Sequence[UUID], keys: Sequence[str | None]) -> set[UUID]:
-    """Those of the tasks whose occurrence of that key is in the ledger already."""
+    """Those of the tasks with an occurrence of that key in the ledger."""
     return {row["task"] for row in await SQL.tasks_with_recorded.rows(connection, tasks=list(tasks), keys=list(keys))}
 
 

@@ -83,7 +83,7 @@ WHERE task = :task;
 -- query remove: A deleted task never fires again.
 UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
 
--- fragment due_run: The run of an instant in `due`, whose task is `t` and its version `v`.
+-- fragment due_run: The run of an instant in `due`; `t` is its task and `v` the version.
     new_id() AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner,
     'SCHEDULED' AS kind, due.next_trigger AS trigger, due.next_key AS key, t.uid || '/' || due.next_key AS root,
     CASE WHEN due.next_params IS NULL THEN v.params ELSE v.params || due.next_params END AS params,
@@ -95,7 +95,7 @@ UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHER
     END AS overlap,
     v.max_buffer, v.max_losses, v.run_timeout, 0::smallint AS depth, due.next_instant AS instant, 1 AS place, due.now
 
--- fragment unrecorded: The ledger has no row for an instant in `due`.
+-- fragment unrecorded: An instant in `due` is not in the ledger.
 NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.key = due.next_key)
 AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.instant = due.next_instant)
 
@@ -106,7 +106,7 @@ AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.instan
 -- between a decision and its write, and a thousand cursors cost one round trip. The check of the ledger makes firing
 -- idempotent: an instant that was skipped, or that fired under older zone data, moves the cursor and creates nothing.
 -- `due` has: task, next_instant, next_fire_time, next_key, next_outcome, next_trigger, next_params, interval_end,
--- generation, always_buffer (behind a live run it is buffered under any overlap policy but ALLOW), now.
+-- generation, always_buffer (any overlap policy but ALLOW buffers it if a run is live), now.
 fresh AS (
   SELECT
 -- include due_run
@@ -263,7 +263,7 @@ RETURNING uid, project, name;
 -- query first_unplanned: The cursor that a batch of one would plan.
 SELECT task FROM schedule_cursor WHERE next_fire_time IS NULL ORDER BY task LIMIT 1 FOR UPDATE SKIP LOCKED;
 
--- query tasks_with_ended_schedule: Active tasks whose schedule has ended; normally each waits for its last run.
+-- query tasks_with_ended_schedule: Active tasks with an ended schedule; normally each waits for its last run.
 SELECT c.task
 FROM schedule_cursor AS c
 JOIN task AS t ON t.uid = c.task
@@ -278,7 +278,7 @@ FROM unnest(
   :outcomes::text[], :reasons::text[]) AS o (key, trigger, instant, last_instant, count, outcome, reason)
 ON CONFLICT DO NOTHING;
 
--- query complete_tasks: Completes tasks whose schedule has ended, which have no event trigger and no live run.
+-- query complete_tasks: Completes tasks with an ended schedule, without event triggers and live runs.
 UPDATE task AS t
 SET state = 'COMPLETED', state_reason = 'the schedule has ended', update_time = clock_now(), revision = t.revision + 1
 FROM schedule_cursor AS c

@@ -49,7 +49,7 @@ async def list_page(connection: Connection, *, task: UUID, selection: Selection,
 async def skip(
     connection: Connection, *, task: UUID, instant: datetime, nominal: str, trigger: str, reason: str
 ) -> OccurrenceRecord | None:
-    """Skips a future instant of a task whose cursor is locked; None when it is not in the future.
+    """Skips a future instant of a task with a locked cursor; None when it is not in the future.
 
     `nominal` is its key without the generation. Returns the ledger row of the instant, which may have another outcome
     than SKIPPED if it was there before.
@@ -74,7 +74,7 @@ async def skipped_within(
 
 @dataclass(frozen=True, slots=True)
 class MergedRow:
-    """A ledger row that stands for several instants, from `instant` to `last_instant`.
+    """A ledger row of several merged instants, from `instant` to `last_instant`.
 
     `schedule` (JSON text) is the one that the instants belong to; `separate` are the instants between them that have
     rows of their own.

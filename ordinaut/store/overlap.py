@@ -32,7 +32,7 @@ class Superseded:
 
 
 async def release_blocked(connection: Connection, batch: int) -> Released:
-    """Makes the oldest buffered run claimable in up to `batch` tasks that have no exclusive run.
+    """Makes the oldest buffered run claimable in up to `batch` tasks without an exclusive run.
 
     Raises:
         IntegrityConstraintViolationError: a run that needed no buffering became exclusive at the same time; repeat.

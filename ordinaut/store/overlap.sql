@@ -1,5 +1,5 @@
 -- query release_blocked: In tasks without an exclusive run, makes the oldest buffered run exclusive and READY; returns
--- the columns of Released. A task whose buffered runs include one that supersedes older ones is left until those are
+-- the columns of Released. A task with a buffered run that supersedes older ones is left until those are
 -- cancelled. The recursive part skips from task to task through the index on BLOCKED rows, so that a task with a
 -- thousand buffered runs costs one index lookup and not a thousand.
 WITH RECURSIVE blocked (task) AS (

@@ -1,4 +1,4 @@
-"""Health of the tasks whose run policy monitors it: consecutive failures, and when the next success is due."""
+"""Health of the tasks with a run policy that monitors it: consecutive failures, and when the next success is due."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class HealthColumns:
 
 
 async def put(connection: Connection, task: UUID, *, reset: bool) -> None:
-    """Starts, continues or stops monitoring a locked task, as its current version says; `reset`: counts from zero."""
+    """Starts, continues or stops monitoring a locked task, by its current version; `reset`: counts from zero."""
     await SQL.put.run(connection, task=task, reset=reset)
 
 

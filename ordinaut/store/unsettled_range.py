@@ -1,4 +1,4 @@
-"""Unsettled ranges: time ranges of a task before a change, a pause or a deletion whose instants have no outcome yet."""
+"""Unsettled ranges: time ranges of a task before a change, a pause or a deletion that are not in the ledger yet."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ SQL = Queries(__file__)
 class UnsettledRange:
     """The instants of a task in (after_time, until_time], by the version and generation of that time.
 
-    `paused`: the task was paused then. `obstacle` says why none of them may run (`deleted`, or the task's state in
+    `paused`: the task was paused then. `obstacle` is the reason why they may not run (`deleted`, or the task's state in
     lower case), None when the task is active. `skipped` are the instants that have a ledger row already. `schedule` is
     JSON text, `now` the database's time.
     """

@@ -16,7 +16,7 @@ APPROVAL = "APPROVAL"
 
 @dataclass(frozen=True, slots=True)
 class OpenWait:
-    """A wait for an event that has no result yet.
+    """A wait for an event, without a result so far.
 
     It takes events of the topic pattern `topic` from `since` to `deadline` which meet `match` (JSON text, None: any).
     `scan_position` is up to where the event log has been scanned for it, None before the first scan.
@@ -43,7 +43,7 @@ class ExpiredWait:
 
 @dataclass(frozen=True, slots=True)
 class JournaledWait:
-    """A wait in the form of a journal entry; its state is WAITING while it has no result. JSON is text."""
+    """A wait in the form of a journal entry; its state is WAITING until it has a result. JSON is text."""
 
     run: UUID
     path: str
@@ -128,7 +128,7 @@ async def open_for(connection: Connection, projects: Sequence[str], topics: Sequ
 
 
 async def unscanned(connection: Connection, batch: int) -> list[OpenWait]:
-    """The oldest waits whose scan of the event log is not complete."""
+    """The oldest waits for which the event log is not completely scanned."""
     return [OpenWait(*row) for row in await SQL.unscanned.rows(connection, batch=batch)]
 
 
@@ -151,7 +151,7 @@ async def resolve(connection: Connection, results: Sequence[tuple[UUID, str, str
 
 
 async def expire(connection: Connection, batch: int) -> list[ExpiredWait]:
-    """Ends waits whose deadline has passed, at most `batch`, and wakes their runs.
+    """Ends waits past their deadline, at most `batch`, and wakes their runs.
 
     The approvals among them are to be closed in the same transaction.
     """

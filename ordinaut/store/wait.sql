@@ -53,7 +53,7 @@ UNION ALL
 SELECT EXISTS (
   SELECT FROM wait WHERE kind = 'EVENT' AND resolve_time IS NULL AND project = ANY(:projects::text[]));
 
--- query unscanned: Waits whose scan of the event log is not complete, the oldest first.
+-- query unscanned: Waits for which the event log is not completely scanned, the oldest first.
 -- include event_wait
   AND NOT scanned
 ORDER BY create_time
@@ -70,7 +70,7 @@ FROM unnest(:runs::uuid[], :paths::text[], :results::jsonb[]) AS r (run, path, r
 WHERE w.run = r.run AND w.path = r.path AND w.resolve_time IS NULL
 RETURNING w.run;
 
--- fragment over: Open waits whose deadline has passed, once every event published in time has been matched against
+-- fragment over: Open waits past their deadline, once every event published in time has been matched against
 -- them. Without that condition a wait could fail although its event is in the log and only the matcher is late. The
 -- creation time of the oldest unmatched event decides. It is among the first thousand: positions rise with creation
 -- times, except for the length of a transaction.

@@ -1,9 +1,9 @@
 """The matcher: events become runs. Its position moves in the transaction that queues those runs.
 
-One process matches at a time, in the order of positions, and without a gap: the position says that every event up to it
-has been matched. Numbered rows have consecutive positions, and numbering gives them only to committed rows, so a row
-that has no position yet is not skipped: it gets a higher position than every numbered one, and will be read after them.
-The matcher therefore never moves past an unnumbered row, and no long transaction can make it miss an event.
+One process matches at a time, in the order of positions, and without a gap: every event up to the position has been
+matched. Numbered rows have consecutive positions, and numbering gives them only to committed rows, so a row without a
+position is not skipped: it gets a higher position than every numbered one, and will be read after them. The matcher
+therefore never moves past an unnumbered row, and no long transaction can make it miss an event.
 
 The Redis stream is only a faster copy. Before its entries are used, they are compared with the log's rows after the
 position: a missing entry or one of another database (after a restore) differs, and then the log itself is read.
@@ -120,7 +120,7 @@ class Matcher:
 
 
 async def _enqueue(connection: Connection, matches: Sequence[Match]) -> tuple[int, int]:
-    """Queues runs; returns how many, and how many of them were buffered behind a live run.
+    """Queues runs; returns how many, and how many of them were buffered because a run was live.
 
     A batch that PostgreSQL rejects is bisected, and a single rejected run is left out.
     """

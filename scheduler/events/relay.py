@@ -1,6 +1,6 @@
 """The relay: numbers committed rows of the event log, and sends numbered rows to the Redis stream.
 
-Numbering is a step of its own because neither ids nor commit times give readers a safe order (see event.sql). Sending
+Numbering is a separate step because neither ids nor commit times give readers a safe order (see event.sql). Sending
 always starts at the lowest unsent position and appends with that position as the stream's id, which Redis accepts only
 in ascending order. So any scheduler may relay at any time: two that send the same rows produce one copy, and rows that
 a crashed relay left unsent are sent before any later ones.

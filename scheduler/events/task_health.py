@@ -1,4 +1,4 @@
-"""Task health: the effect of ended runs on tasks whose run policy monitors failures or overdue successes."""
+"""Task health: the effect of ended runs on tasks with a run policy that monitors failures or overdue successes."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID

@@ -135,7 +135,7 @@ def _first_selected(examined: Sequence[ExaminedInstant], limit: int) -> tuple[li
 async def _columns(
     connection: Connection, running: RunningBackfill, chosen: Sequence[tuple[DueInstant, ExaminedInstant]]
 ) -> RunColumns:
-    """The runs to queue, after each instant in a merged row has been given a row of its own."""
+    """The runs to queue, after merged rows have been split around them."""
     inside_merged = [due.instant.time for due, examined in chosen if examined.key is None or examined.merged]
     split_keys = await split_around(connection, running.task, inside_merged) if inside_merged else {}
     columns = RunColumns()

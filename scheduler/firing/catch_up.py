@@ -1,7 +1,7 @@
 """Catch-up: instants that passed while nothing could fire them run or are recorded, one cursor at a time.
 
-A cursor that is more than five seconds late is not fired as it stands: its policy may prefer a later instant, or none.
-One transaction settles at most a thousand instants, moves the cursor behind them, and fires at most one; so a crash
+A cursor that is more than five seconds late does not simply fire: its policy may select a later instant, or none. One
+transaction settles at most a thousand instants, moves the cursor past them and fires at most one, so that a crash
 repeats nothing and an outage of months does not hold a lock for minutes.
 """
 
@@ -61,7 +61,7 @@ class CatchUp:
         return True
 
     async def _move_to_next(self, connection: Connection, late: PendingCursor) -> bool:
-        """Records the instants that will not run, and moves the cursor to the one that will; False if there is none."""
+        """Records the instants that will not run, and moves the cursor to the one that will; True if one will."""
         try:
             missed, columns = await asyncio.to_thread(_compute, late)
         except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the catch-up of all others
@@ -76,7 +76,7 @@ class CatchUp:
 
 
 def _always_buffer(late: PendingCursor) -> bool:
-    """Whether missed runs are buffered behind each other whatever the overlap policy is."""
+    """Whether missed runs are buffered under any overlap policy but ALLOW."""
     return not late.snoozed and CatchUpPolicy.of(json.loads(late.schedule)).name == ALL
 
 

@@ -1,9 +1,9 @@
 """Merged ledger rows: neighbouring instants with the same outcome and reason, stored as one row.
 
-An outage of a year under a minutely schedule is half a million instants that did not run; as rows of their own they
-would cost more than all runs of the task. Catch-up and resume therefore merge them into one row with the first instant,
-the last one and a count. Nothing is lost by that: the instants are computed again from the schedule version of the row,
-and a row is split when a backfill runs one of its instants, which then needs a row that can name its run.
+An outage of a year under a minutely schedule is half a million instants that did not run; as separate rows they would
+cost more than all runs of the task. Catch-up and resume therefore merge them into one row with the first instant, the
+last one and a count. Nothing is lost by that: the instants are computed again from the schedule version of the row, and
+a row is split when a backfill runs one of its instants, which then needs a row that can name its run.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def record(connection: Connection, project: str, task: UUID, generation: i
 
 
 async def split_around(connection: Connection, task: UUID, chosen: Sequence[datetime]) -> dict[datetime, str]:
-    """Gives instants rows of their own in place of the merged rows that contain them; returns their keys.
+    """Splits merged rows so that each of the instants has a separate row; returns the keys of those rows.
 
     Instants which no merged row contains are not in the result. The task's cursor must be locked.
     """

@@ -1,7 +1,7 @@
 """Outcomes of instants that passed while nothing could fire them: an outage, a pause, or a change of the task.
 
 Each search takes at most a thousand instants, so that a transaction stays short however long the outage was. The result
-says whether it is complete; if not, the next transaction continues after its `last_instant`.
+is marked if it is incomplete; then the next transaction continues after its `last_instant`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Plan: computes the next instant of cursors that have none, off the event loop."""
+"""Plan: computes the next instant of cursors without one, off the event loop."""
 
 import asyncio
 import time
@@ -78,7 +78,7 @@ async def write(connection: Connection, planned: Planned) -> None:
 
 
 async def conclude(database: Database, hints: Hints, planned: Planned) -> None:
-    """Completes the tasks whose schedule has ended; to be called after the commit."""
+    """Completes the tasks of ended schedules; to be called after the commit."""
     if planned.ended:
         async with database.transaction() as connection:
             await complete(connection, planned.ended)

@@ -74,7 +74,7 @@ class ZoneUpgrade:
 
 
 async def _compute(connection: Connection, outdated: Sequence[PendingCursor]) -> Planned:
-    """The next instants of the cursors whose keys are not in the ledger."""
+    """The next instants of the cursors, skipping those with keys in the ledger."""
     pending = {row.task: row for row in outdated}
     for _ in range(MAX_RECORDED_IN_A_ROW):
         planned = await asyncio.to_thread(compute, list(pending.values()))

@@ -10,7 +10,7 @@ BATCH = 500
 
 
 class ExpireWaits:
-    """Ends waits whose deadline has passed."""
+    """Ends waits past their deadline."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database

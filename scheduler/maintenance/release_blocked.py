@@ -20,7 +20,7 @@ class ReleaseBlocked:
 
     Every end of a run is a hint to look for a buffered one, and there may be thousands of ends a second. Their cost is
     bounded: no run is buffered most of the time, and then a query follows the last one after 200 ms at the earliest,
-    unless a hint says that a run was buffered; otherwise the loop spends at most a fifth of its time in queries.
+    unless a hint reports a buffered run; otherwise the loop spends at most a fifth of its time in queries.
     """
 
     def __init__(self, database: Database, hints: Hints) -> None:

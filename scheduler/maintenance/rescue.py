@@ -1,4 +1,4 @@
-"""Rescue: rows of workers whose lease has expired return to the queue; runs that were lost too often end."""
+"""Rescue: rows of workers with an expired lease return to the queue; runs that were lost too often end."""
 
 from ordinaut.store import due_work, lease
 from ordinaut.store.database import Database

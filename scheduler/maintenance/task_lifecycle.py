@@ -24,7 +24,7 @@ async def complete(connection: Connection, tasks: Sequence[UUID]) -> int:
 
 
 async def set_aside(connection: Connection, task: UUID, reason: str) -> None:
-    """Pauses a task whose schedule cannot be evaluated, so that it does not block the others."""
+    """Pauses a task if its schedule cannot be evaluated, so that it does not block the others."""
     SET_ASIDE.inc()
     log.error("cursor_set_aside", task=str(task), failure=reason)
     for paused in await cursor.pause_task(connection, task=task, reason=reason):

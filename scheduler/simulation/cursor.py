@@ -23,7 +23,7 @@ class _UnsettledRange(NamedTuple):
 
 
 class Cursor:
-    """The position in a schedule. `fire_time` is when `next` starts; None: there is none, or it is not planned yet."""
+    """The position in a schedule. `fire_time` is when `next` starts; None without `next`, or before it is planned."""
 
     def __init__(self, scenario: Scenario, last_instant: datetime) -> None:
         self._scenario = scenario
@@ -37,7 +37,7 @@ class Cursor:
 
     @property
     def ended(self) -> bool:
-        """Whether the window has no further instant."""
+        """Whether the instants of the window are exhausted."""
         return self.planned and (self.next is None or self.next.time >= self._scenario.window.end)
 
     def plan(self) -> None:
@@ -69,11 +69,11 @@ class Cursor:
         """Settles the next instant; returns it with its start time. Afterwards the cursor is to be planned.
 
         Raises:
-            LookupError: there is none.
+            LookupError: the cursor is not planned or has ended.
         """
         instant, start = self.next, self.fire_time
         if instant is None or start is None:
-            raise LookupError("the cursor has no next instant")
+            raise LookupError("the cursor is not planned or has ended")
         self._settle(instant.time, self._state)
         return instant, start
 
@@ -96,7 +96,7 @@ class Cursor:
         self._settle(since, self._state)
 
     def take_unsettled(self, now: datetime, obstacle: str | None) -> MissedInstants | None:
-        """Settles the oldest unsettled range up to an instant that still runs; None if there is no range."""
+        """Settles the oldest unsettled range up to an instant that still runs; None without a range."""
         if not self._unsettled:
             return None
         after, until, paused = self._unsettled.pop(0)

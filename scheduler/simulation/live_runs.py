@@ -59,7 +59,7 @@ class LiveRuns:
     def admit(self, entry: Entry, fire_time: datetime, *, always_buffer: bool) -> None:
         """Decides the outcome of an occurrence that fires at `entry.time` and was due at `fire_time`.
 
-        `always_buffer`: it was missed, and is buffered behind a live run under any overlap policy but ALLOW.
+        `always_buffer`: it was missed, and is buffered under any overlap policy but ALLOW if a run is live.
         """
         now, overlap = entry.time, self._rules.overlap
         if always_buffer and overlap != "ALLOW":

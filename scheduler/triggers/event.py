@@ -27,6 +27,6 @@ class EventTrigger(TimeTrigger):
             raise ScheduleError(ErrorReason.INVALID_TOPIC, text) from error
 
     def after(self, instant: datetime) -> Firing | None:
-        """Always None: an event trigger has no instants."""
+        """Always None: events are not instants."""
         del instant
         return None

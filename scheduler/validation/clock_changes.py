@@ -13,7 +13,7 @@ _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _AROUND = timedelta(hours=3)
 _DAYS_AHEAD = 366
-_MAX_INSTANTS = 8  # a denser schedule has no warnings about single occurrences
+_MAX_INSTANTS = 8  # denser schedules get no warnings about single occurrences
 
 
 def coming_changes(schedule: Schedule, plan: CompiledSchedule, since: datetime) -> Iterator[str]:

@@ -10,7 +10,7 @@ ALL_SIXTY = tuple(range(60))
 
 @dataclass(frozen=True, slots=True)
 class ClockGrid:
-    """All times whose hour, minute and second are in these sorted, non-empty tuples."""
+    """All times with hour, minute and second in these sorted, non-empty tuples."""
 
     hours: tuple[int, ...]
     minutes: tuple[int, ...]

@@ -43,7 +43,7 @@ class DaySets:
         self._plain_weekdays = frozenset(day.number for day in rule.weekdays if not day.nth)
 
     def accepts(self, day: date) -> bool:
-        """Whether the BY parts accept the day (FREQ=DAILY and shorter, where BYDAY has no ordinals)."""
+        """Whether the BY parts accept the day (FREQ=DAILY and shorter, where BYDAY is without ordinals)."""
         rule = self._rule
         if rule.months and day.month not in rule.months:
             return False
@@ -76,7 +76,7 @@ class DaySets:
         return tuple(sorted(day for day in days if day.month in self.months))
 
     def _yearly_sets(self) -> Iterator[Callable[[int], Iterator[date]]]:
-        """The sets whose intersection is the year's days; a completed rule has at least one."""
+        """The sets that are intersected to the year's days; a completed rule has at least one."""
         rule = self._rule
         if rule.year_days:
             yield self._year_days

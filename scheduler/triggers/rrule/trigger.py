@@ -96,7 +96,7 @@ class RRuleTrigger(TimeTrigger):
         return [firing for entry in listed for firing in self._listed(entry)]
 
     def _listed(self, entry: ListedDate) -> list[Firing]:
-        """The firings of one RDATE or EXDATE; a whole day has no firing."""
+        """The firings of one RDATE or EXDATE; a whole day yields nothing."""
         at = entry.at
         if not isinstance(at, datetime):
             return []

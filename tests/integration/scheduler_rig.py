@@ -1,4 +1,4 @@
-"""Schedulers without processes: their duties, driven by the test, and what the ledger should say."""
+"""Schedulers without processes: their loops, driven by the test, and the expected ledger."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +24,7 @@ SELECT (SELECT count(*) FROM arrears)
 
 
 class Clockwork:
-    """One scheduler's part in time: it catches up, fires and plans when told to."""
+    """One scheduler's loops for time triggers, run when the test calls them."""
 
     def __init__(self, database: Database, settings: StoreSettings, *, fire_batch: int = 1000) -> None:
         scheduler_settings = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
@@ -32,7 +32,7 @@ class Clockwork:
         self.loops = {loop.name: loop.run_once for loop in made}
 
     async def once(self) -> None:
-        """Each duty until it has nothing left."""
+        """Runs each loop until it has no work left."""
         for name in ("catch_up", "unsettled_ranges", "fire", "plan"):
             while await self.loops[name]():
                 pass
@@ -85,7 +85,7 @@ async def settle(rig: Rig, *clockworks: Clockwork, lives: Callable[[], float | N
             async with asyncio.timeout(lives()):
                 await clockwork.once()
         except STORE_FAILURES:
-            await asyncio.sleep(0)  # as a duty would: it comes again
+            await asyncio.sleep(0)  # as a loop does: it retries
 
     async with asyncio.timeout(SETTLE_SECONDS):
         while await rig.value(UNSETTLED):

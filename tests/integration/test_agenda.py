@@ -1,4 +1,4 @@
-"""The agenda names each duty that has something to do, and no other."""
+"""The query for pending work names each loop that has work, and no other."""
 
 import asyncio
 import re
@@ -52,14 +52,14 @@ async def test_the_log_is_numbered_and_then_sent(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("kind", "now"), [("TIMER", set()), ("EVENT", {"backlog_scan"})])
-async def test_waits_are_looked_back_for_and_end(kind: str, now: set[str], rig: Rig) -> None:
+async def test_waits_are_scanned_and_expire(kind: str, now: set[str], rig: Rig) -> None:
     await rig.execute(WAIT, kind)
     assert await waiting(rig) == now
     await rig.turn_clock(minutes=1)
     assert await waiting(rig) == {*now, "expire_waits"}
 
 
-async def test_rows_of_a_lost_worker_and_suspects_are_rescued(rig: Rig) -> None:
+async def test_rows_of_a_lost_worker_and_quarantined_rows_are_rescued(rig: Rig) -> None:
     holder = await rig.lease(seconds=30)
     await rig.queue(1)
     assert len(await rig.claim(holder)) == 1
@@ -70,7 +70,7 @@ async def test_rows_of_a_lost_worker_and_suspects_are_rescued(rig: Rig) -> None:
     assert await waiting(rig) == {"rescue"}
 
 
-async def test_delayed_runs_are_swept_when_their_time_is_near(rig: Rig) -> None:
+async def test_delayed_runs_are_promoted_when_they_are_nearly_due(rig: Rig) -> None:
     await rig.queue(1, state="DELAYED", ready_in=10)
     assert await waiting(rig) == set()
     await rig.turn_clock(seconds=9.8)
@@ -81,7 +81,7 @@ async def test_delayed_runs_are_swept_when_their_time_is_near(rig: Rig) -> None:
     assert await waiting(rig) == {"promote"}
 
 
-async def test_who_waits_for_a_turn_or_a_child_is_looked_after(rig: Rig) -> None:
+async def test_buffered_runs_and_awaited_children_are_pending_work(rig: Rig) -> None:
     await rig.queue(1, state="BLOCKED")
     assert await waiting(rig) == {"release_blocked"}
     await rig.execute("DELETE FROM due_work")
@@ -91,37 +91,37 @@ async def test_who_waits_for_a_turn_or_a_child_is_looked_after(rig: Rig) -> None
     assert await waiting(rig) == set()
 
 
-async def test_a_lapse_is_told(rig: Rig) -> None:
+async def test_an_overdue_task_is_pending_work(rig: Rig) -> None:
     task = await rig.task()
     await rig.execute("INSERT INTO task_health (task, overdue_time) VALUES ($1, clock_now())", task)
     assert await waiting(rig) == {"overdue_tasks"}
 
 
-async def test_what_it_names_is_woken(rig: Rig) -> None:
-    """Every name that the statement can yield is a duty's, and that duty is woken by it."""
-    told = SchedulerSettings(database_url=rig.settings.database_url)
-    made = periodic_loops(rig.database, NoStream(), Hints(rig.database), None, told)  # type: ignore[arg-type]
+async def test_the_loops_it_names_are_woken(rig: Rig) -> None:
+    """Every name that the statement can yield is that of a loop, which is woken by it."""
+    settings = SchedulerSettings(database_url=rig.settings.database_url)
+    made = periodic_loops(rig.database, NoStream(), Hints(rig.database), None, settings)  # type: ignore[arg-type]
     names = re.findall(r"\('(\w+)', EXISTS", pending_work.SQL.loops_with_work.text)
     assert len(names) >= 13
     assert set(names) <= {loop.name for loop in made}
-    turned = asyncio.Event()
+    ran = asyncio.Event()
 
     async def run_once() -> bool:
-        turned.set()
+        ran.set()
         return False
 
     loop = PeriodicLoop("rescue", run_once, 1000.0, asyncio.Event())
     task = asyncio.create_task(loop.serve())
-    await turned.wait()
-    turned.clear()
+    await ran.wait()
+    ran.clear()
     holder = await rig.lease(seconds=30)
     await rig.queue(1)
     await rig.claim(holder)
     await PendingWork(rig.database, [loop]).run_once()
-    assert not turned.is_set()
+    assert not ran.is_set()
     await rig.turn_clock(seconds=31)
     await PendingWork(rig.database, [loop]).run_once()
     async with asyncio.timeout(5):
-        await turned.wait()
+        await ran.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

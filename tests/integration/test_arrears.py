@@ -63,7 +63,7 @@ async def late(rig: Rig, clockwork: Clockwork, **schedule: Any) -> UUID:
     return task
 
 
-async def test_a_change_catches_up_by_the_old_rules_with_the_old_version(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_change_catches_up_by_the_old_policy_with_the_old_version(rig: Rig, clockwork: Clockwork) -> None:
     task = await late(rig, clockwork)
     await change(rig, task, "120s")
     await settle(rig, clockwork)
@@ -74,7 +74,7 @@ async def test_a_change_catches_up_by_the_old_rules_with_the_old_version(rig: Ri
     assert tuple(run) == (1, "1/interval:20260302T121000Z", BEGINNING + 10 * MINUTE)
 
 
-async def test_a_change_lets_all_run_that_the_policy_wants(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_change_runs_every_instant_that_the_policy_keeps(rig: Rig, clockwork: Clockwork) -> None:
     task = await late(rig, clockwork, catch_up={"policy": "ALL", "max": 3})
     await change(rig, task, "120s")
     await settle(rig, clockwork)
@@ -84,7 +84,7 @@ async def test_a_change_lets_all_run_that_the_policy_wants(rig: Rig, clockwork: 
 
 
 @pytest.mark.parametrize("what", ["paused", "deleted"])
-async def test_what_stops_a_task_lets_nothing_start_any_more(what: str, rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_pause_or_a_deletion_starts_no_unsettled_instant(what: str, rig: Rig, clockwork: Clockwork) -> None:
     latest, every = await late(rig, clockwork), await rig.task(EVERY_MINUTE, start_time=BEGINNING.isoformat())
     await rig.execute("UPDATE schedule_cursor SET last_instant = $2 WHERE task = $1", every, BEGINNING)
     await rig.execute(
@@ -120,7 +120,7 @@ async def test_a_pause_that_commits_first_keeps_what_was_missed_from_starting(ri
     assert not await rig.value("SELECT count(*) FROM due_work")
 
 
-async def test_a_stretch_that_cannot_be_worked_on_does_not_stop_the_others(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_range_that_cannot_be_settled_does_not_block_the_others(rig: Rig, clockwork: Clockwork) -> None:
     sound, broken = await rig.task(EVERY_MINUTE), await late(rig, clockwork)
     for task in (broken, sound):
         await change(rig, task, "120s")
@@ -133,7 +133,7 @@ async def test_a_stretch_that_cannot_be_worked_on_does_not_stop_the_others(rig: 
     assert await minutes(rig, sound) == [(1, "COALESCED", 9), (10, "ENQUEUED", 1)]
 
 
-async def test_a_pause_is_told_apart_from_what_was_missed_before_it(rig: Rig, clockwork: Clockwork) -> None:
+async def test_paused_instants_are_distinguished_from_missed_ones(rig: Rig, clockwork: Clockwork) -> None:
     task = await late(rig, clockwork)
     await set_paused(rig, task, paused=True)
     await settle(rig, clockwork)
@@ -143,7 +143,7 @@ async def test_a_pause_is_told_apart_from_what_was_missed_before_it(rig: Rig, cl
     assert await minutes(rig, task) == [(1, "COALESCED", 9), (10, "MISSED", 1), (11, "PAUSED", 3)]
 
 
-async def test_what_passed_in_a_pause_is_recorded_when_the_schedule_is_changed_in_it(
+async def test_instants_of_a_pause_are_recorded_when_the_schedule_changes_during_it(
     rig: Rig, clockwork: Clockwork
 ) -> None:
     task = await rig.task(EVERY_MINUTE)
@@ -160,7 +160,7 @@ async def test_what_passed_in_a_pause_is_recorded_when_the_schedule_is_changed_i
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_every_moment_of_every_generation_has_one_outcome(seed: int, rig: Rig) -> None:
+async def test_every_instant_of_every_generation_has_one_outcome(seed: int, rig: Rig) -> None:
     """Changes, pauses, deletions and outages at random, two schedulers that die with their work."""
     chance = random.Random(seed)
     policy = chance.choice([{}, {"policy": "ALL", "max": 5}, {"policy": "NONE"}])

@@ -32,7 +32,7 @@ async def minutes(rig: Rig, task: UUID) -> list[tuple[int, str, int]]:
     return [((instant - BEGINNING) // MINUTE, outcome, count) for instant, outcome, count in await ledger(rig, task)]
 
 
-async def test_moments_from_before_the_task_run_once_and_get_their_rows(rig: Rig, clockwork: Clockwork) -> None:
+async def test_instants_before_the_creation_of_the_task_run_once_and_get_rows(rig: Rig, clockwork: Clockwork) -> None:
     task, holder = await minutely(rig), await rig.lease(10**7)
     await settle(rig, clockwork)
     made = await begin(rig, task, minute(-5), minute(-2), params='{"again": true}')
@@ -73,7 +73,7 @@ async def test_no_more_runs_are_live_than_it_allows(rig: Rig, clockwork: Clockwo
     assert max(live) == 5
 
 
-async def test_what_is_run_again_has_other_keys_each_time(rig: Rig, clockwork: Clockwork) -> None:
+async def test_reprocessed_runs_have_new_keys_each_time(rig: Rig, clockwork: Clockwork) -> None:
     task, holder = await minutely(rig), await rig.lease(10**7)
     await settle(rig, clockwork)
     await rig.turn_clock(minutes=1)
@@ -90,7 +90,7 @@ async def test_what_is_run_again_has_other_keys_each_time(rig: Rig, clockwork: C
     assert latest == await rig.value("SELECT id FROM run WHERE root = $1", f"{base}0100!2")
 
 
-async def test_a_collapsed_row_is_split_around_what_runs(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_merged_row_is_split_around_the_instants_that_run(rig: Rig, clockwork: Clockwork) -> None:
     task, holder = await minutely(rig), await rig.lease(10**7)
     await settle(rig, clockwork)
     await rig.turn_clock(minutes=10, seconds=10)
@@ -161,7 +161,7 @@ async def test_a_paused_task_pauses_its_backfills(rig: Rig, clockwork: Clockwork
     assert len(await run_out(rig, clockwork, holder)) == 5
 
 
-async def test_moments_that_nobody_has_accounted_for_yet_are_waited_for(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_backfill_waits_for_instants_that_are_not_settled_yet(rig: Rig, clockwork: Clockwork) -> None:
     task, holder = await minutely(rig), await rig.lease(10**7)
     await settle(rig, clockwork)
     await rig.turn_clock(minutes=3, seconds=30)
@@ -177,7 +177,7 @@ async def test_moments_that_nobody_has_accounted_for_yet_are_waited_for(rig: Rig
     ]
 
 
-async def test_what_a_pause_left_behind_is_accounted_for_first(rig: Rig, clockwork: Clockwork) -> None:
+async def test_unsettled_ranges_are_settled_before_a_backfill(rig: Rig, clockwork: Clockwork) -> None:
     task, holder = await minutely(rig, catch_up={"policy": "NONE"}), await rig.lease(10**7)
     await settle(rig, clockwork)
     await rig.turn_clock(minutes=5, seconds=30)
@@ -196,7 +196,7 @@ async def test_what_a_pause_left_behind_is_accounted_for_first(rig: Rig, clockwo
     assert sum(count for _, _, count in await minutes(rig, task)) == 5
 
 
-async def test_what_the_clock_is_about_to_fire_is_left_to_it(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_due_cursor_has_precedence_over_a_backfill(rig: Rig, clockwork: Clockwork) -> None:
     task, holder = await minutely(rig), await rig.lease(10**7)
     await settle(rig, clockwork)
     async with rig.database.transaction() as connection:
@@ -211,7 +211,9 @@ async def test_what_the_clock_is_about_to_fire_is_left_to_it(rig: Rig, clockwork
     assert await minutes(rig, task) == [(0, "ENQUEUED", 1), (1, "ENQUEUED", 1)]
 
 
-async def test_a_cancelled_one_enqueues_nothing_more_and_counts_what_still_ends(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_cancelled_backfill_enqueues_nothing_and_counts_runs_that_end_later(
+    rig: Rig, clockwork: Clockwork
+) -> None:
     task, holder = await minutely(rig), await rig.lease(10**7)
     await settle(rig, clockwork)
     await begin(rig, task, minute(-50), minute(0), parallelism=4)
@@ -227,7 +229,7 @@ async def test_a_cancelled_one_enqueues_nothing_more_and_counts_what_still_ends(
     assert (done.state, done.state_reason, done.enqueued, done.succeeded) == ("CANCELLED", "enough", 4, 4)
 
 
-async def test_one_that_cannot_be_worked_on_stops_alone(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_backfill_that_cannot_be_processed_does_not_stop_the_others(rig: Rig, clockwork: Clockwork) -> None:
     broken, fine, holder = await minutely(rig), await minutely(rig), await rig.lease(10**7)
     await settle(rig, clockwork)
     await begin(rig, broken, minute(-3), minute(0))

@@ -110,7 +110,7 @@ async def assert_accounted(rig: Rig, task: UUID) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_what_runs_is_what_should(seed: int, rig: Rig) -> None:
+async def test_the_backfill_runs_the_expected_instants(seed: int, rig: Rig) -> None:
     chance = random.Random(seed)
     clockwork, holder = Clockwork(rig.database, rig.settings), await rig.lease(10**7)
     before = BEGINNING - timedelta(hours=HOURS_BEFORE)

@@ -168,7 +168,7 @@ async def test_the_queue_does_what_the_model_says(policy: str | None, rig: Rig) 
             await connection.execute("UPDATE schedule_cursor SET next_fire_time = 'infinity'")
 
 
-async def test_a_turn_that_comes_too_late_is_missed_and_the_next_in_line_gets_it(rig: Rig) -> None:
+async def test_a_buffered_run_past_its_deadline_is_missed_and_the_next_one_starts(rig: Rig) -> None:
     """The start deadline counts for who waits; a row whose deadline has passed is in nobody's way."""
     policy = {"max_buffer": BUFFER, "start_deadline": timedelta(seconds=15)}
     task = await rig.task({"interval": f"{PERIOD_SECONDS}s"}, overlap="BUFFER_ALL", policy=policy)
@@ -190,7 +190,7 @@ async def test_a_turn_that_comes_too_late_is_missed_and_the_next_in_line_gets_it
     assert row["scheduled_time"] == BEGINNING + timedelta(seconds=3 * PERIOD_SECONDS)
 
 
-async def test_a_newcomer_that_cancels_others_ends_also_what_was_caught_up(rig: Rig) -> None:
+async def test_a_superseding_run_also_cancels_caught_up_runs(rig: Rig) -> None:
     """Missed moments that ALL runs do not cancel each other; the next one in time cancels them all."""
     task = await rig.task(
         {"interval": f"{PERIOD_SECONDS}s"}, overlap="CANCEL_OTHER", catch_up={"policy": "ALL", "max": 3}

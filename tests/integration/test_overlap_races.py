@@ -36,7 +36,7 @@ async def ask(rig: Rig, task: UUID, run: UUID) -> bool:
     return True
 
 
-async def test_of_many_that_ask_at_once_as_many_wait_as_may(rig: Rig) -> None:
+async def test_the_buffer_limit_holds_under_concurrency(rig: Rig) -> None:
     """Among them the schedule itself; whoever has no place leaves a row that says so, or is told."""
     task = await rig.task(EVERY_SECOND, overlap="BUFFER_ALL", policy={"max_buffer": 5})
     clockwork = Clockwork(rig.database, rig.settings)
@@ -58,7 +58,7 @@ async def ledger_of_time(rig: Rig, task: UUID) -> list[tuple[datetime, str, int]
 
 
 @pytest.mark.parametrize("policy", ["SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER"])
-async def test_who_comes_before_the_next_turn_is_given_does_not_jump_the_queue(policy: str, rig: Rig) -> None:
+async def test_a_new_run_does_not_overtake_a_buffered_one(policy: str, rig: Rig) -> None:
     """A run has ended, and another waits: the newcomer is behind it, or refused, also by a policy without a buffer."""
     task = await rig.task(EVERY_SECOND, overlap="BUFFER_ONE")
     first, second, third = [await rig.value("SELECT new_id()") for _ in range(3)]
@@ -76,7 +76,7 @@ async def test_who_comes_before_the_next_turn_is_given_does_not_jump_the_queue(p
     assert await rig.value("SELECT id FROM due_work WHERE exclusive") == (third if policy == "CANCEL_OTHER" else second)
 
 
-async def test_turns_keep_the_order_whatever_dies(rig: Rig) -> None:
+async def test_buffered_runs_keep_their_order_when_connections_die(rig: Rig) -> None:
     """Two schedulers fire, catch up and give turns, and lose their connections: one run after the other, none lost."""
     chance = random.Random(7)
     task = await rig.task(EVERY_SECOND, overlap="BUFFER_ALL", policy={"max_buffer": 1000}, catch_up={"policy": "ALL"})

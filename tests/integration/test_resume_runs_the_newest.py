@@ -61,7 +61,7 @@ async def test_excluded_days_are_not_the_newest(rig: Rig, clockwork: Clockwork) 
 
 
 @pytest.mark.parametrize(("pause_minutes", "run_newest"), [(0.5, True), (3.5, False)])
-async def test_without_a_moment_or_a_wish_nothing_runs(
+async def test_nothing_runs_without_an_instant_or_the_option(
     rig: Rig, clockwork: Clockwork, pause_minutes: float, run_newest: bool
 ) -> None:
     task = await rig.task({"interval": "60s"})
@@ -70,7 +70,7 @@ async def test_without_a_moment_or_a_wish_nothing_runs(
     assert await rig.value("SELECT next_fire_time > clock_now() FROM schedule_cursor")
 
 
-async def test_one_that_waits_too_long_to_be_fired_still_runs(rig: Rig, clockwork: Clockwork) -> None:
+async def test_the_newest_instant_runs_even_when_it_is_fired_late(rig: Rig, clockwork: Clockwork) -> None:
     task = await rig.task({"interval": "60s"}, catch_up={"policy": "NONE"})
     await settle(rig, clockwork)
     async with rig.database.transaction() as connection:

@@ -74,7 +74,7 @@ async def set_state(rig: Rig, uid: UUID, state: str) -> None:
         await task.set_state(connection, uid, state, "")
 
 
-async def test_a_run_that_nobody_starts_in_time_ends_and_its_occurrence_was_missed(rig: Rig, loops: Loops) -> None:
+async def test_a_run_not_started_by_its_deadline_ends_and_its_occurrence_is_missed(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(EVERY_MINUTE, policy={"start_deadline": timedelta(seconds=30)})
     await loops.settle()
     await rig.turn_clock(minutes=1)
@@ -92,7 +92,7 @@ async def test_a_run_that_nobody_starts_in_time_ends_and_its_occurrence_was_miss
     assert len(await told(rig, "ordinaut.run.cancelled")) == 1
 
 
-async def test_a_claim_after_the_deadline_gets_nothing_before_any_sweep(rig: Rig, loops: Loops) -> None:
+async def test_a_claim_after_the_deadline_gets_nothing_even_before_promotion(rig: Rig, loops: Loops) -> None:
     await rig.task(EVERY_MINUTE, policy={"start_deadline": timedelta(seconds=30)})
     await rig.task(EVERY_MINUTE)
     await loops.settle()
@@ -102,7 +102,7 @@ async def test_a_claim_after_the_deadline_gets_nothing_before_any_sweep(rig: Rig
     assert len(await rig.claim(await rig.lease())) == 1
 
 
-async def test_a_run_that_has_started_in_time_may_be_tried_again_later(rig: Rig, loops: Loops) -> None:
+async def test_a_run_that_started_in_time_may_be_retried_later(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(EVERY_MINUTE, overlap=None, policy={"start_deadline": timedelta(seconds=30)})
     await loops.settle()
     await rig.turn_clock(minutes=1)
@@ -117,7 +117,7 @@ async def test_a_run_that_has_started_in_time_may_be_tried_again_later(rig: Rig,
     assert [outcome for _, outcome, _ in await ledger(rig, uid)] == ["ENQUEUED"]
 
 
-async def test_the_deadline_of_a_missed_moment_counts_from_when_it_was_due(rig: Rig, loops: Loops) -> None:
+async def test_the_start_deadline_of_a_missed_instant_counts_from_its_due_time(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(EVERY_MINUTE, policy={"start_deadline": timedelta(seconds=30)})
     await loops.settle()
     await rig.turn_clock(minutes=10, seconds=31)
@@ -142,7 +142,7 @@ async def test_failures_in_a_row_pause_the_task_and_a_success_between_them_does_
     assert not await rig.value("SELECT count(*) FROM due_work")
 
 
-async def test_resuming_counts_anew(rig: Rig, loops: Loops) -> None:
+async def test_resuming_resets_the_count(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(policy={"pause_after_failures": 2})
     for _ in range(2):
         for round_ in range(2):
@@ -154,7 +154,7 @@ async def test_resuming_counts_anew(rig: Rig, loops: Loops) -> None:
         await set_state(rig, uid, "ACTIVE")
 
 
-async def test_a_batch_of_ends_is_judged_once_and_in_order(rig: Rig, loops: Loops) -> None:
+async def test_a_batch_of_ends_is_counted_once_and_in_order(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(policy={"pause_after_failures": 3})
     for _ in range(5):
         await rig.queue(1, of=uid)
@@ -180,9 +180,7 @@ def test_counting(before: int, outcomes: list[bool], limit: int | None, expected
     assert count_failures(before, outcomes, limit) == expected
 
 
-async def test_a_task_that_has_not_succeeded_for_too_long_is_told_of_once_for_each_lapse(
-    rig: Rig, loops: Loops
-) -> None:
+async def test_an_overdue_task_is_announced_once_per_lapse(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(policy={"expect_success_every": HOUR})
     lapses = "ordinaut.task.overdue"
     await rig.turn_clock(minutes=50)
@@ -210,7 +208,7 @@ async def test_a_task_that_has_not_succeeded_for_too_long_is_told_of_once_for_ea
     assert len(await told(rig, lapses)) == 2
 
 
-async def test_a_success_that_the_matcher_has_not_seen_yet_counts(rig: Rig) -> None:
+async def test_a_success_that_is_not_matched_yet_counts(rig: Rig) -> None:
     uid = await rig.task(policy={"expect_success_every": HOUR})
     await rig.turn_clock(minutes=59)
     await rig.queue(1, of=uid)
@@ -220,7 +218,7 @@ async def test_a_success_that_the_matcher_has_not_seen_yet_counts(rig: Rig) -> N
     assert not await told(rig, "ordinaut.task.overdue")
 
 
-async def test_nobody_waits_for_a_paused_task_and_resuming_waits_anew(rig: Rig, loops: Loops) -> None:
+async def test_a_paused_task_is_not_overdue_and_resuming_restarts_the_period(rig: Rig, loops: Loops) -> None:
     uid = await rig.task(policy={"expect_success_every": HOUR})
     await set_state(rig, uid, "PAUSED")
     await rig.turn_clock(hours=3)

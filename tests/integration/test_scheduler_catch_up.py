@@ -35,7 +35,7 @@ async def _resume(rig: Rig, task: UUID) -> None:
         await cursor.resume(connection, task)
 
 
-async def test_after_an_hour_the_newest_runs_and_the_others_stand_in_one_row(rig: Rig) -> None:
+async def test_after_an_hour_the_newest_runs_and_the_others_are_merged_into_one_row(rig: Rig) -> None:
     task = await rig.task(EVERY_MINUTE)
     clockwork = Clockwork(rig.database, rig.settings)
     await settle(rig, clockwork)
@@ -90,7 +90,7 @@ async def _match_all(rig: Rig) -> None:
         await matcher.run_once()
 
 
-async def test_days_of_downtime_are_accounted_for_to_the_second(rig: Rig) -> None:
+async def test_days_of_downtime_are_recorded_to_the_second(rig: Rig) -> None:
     task = await rig.task(every(20))
     clockwork = Clockwork(rig.database, rig.settings)
     await settle(rig, clockwork)
@@ -114,7 +114,7 @@ async def test_lateness_never_makes_two_runs_of_one_instant(seconds: float, rig:
     assert await ledger(rig, task) == [(instant, "ENQUEUED", 1)]
 
 
-async def test_a_pause_is_recorded_in_one_row_and_firing_goes_on_after_it(rig: Rig) -> None:
+async def test_a_pause_is_recorded_in_one_row_and_firing_continues_after_it(rig: Rig) -> None:
     task = await rig.task(EVERY_MINUTE)
     clockwork = Clockwork(rig.database, rig.settings)
     await settle(rig, clockwork)
@@ -146,7 +146,7 @@ async def test_a_long_pause_of_a_fast_schedule_is_recorded_whole(rig: Rig) -> No
 
 
 @pytest.mark.parametrize("topic", ["", "mail.*"])
-async def test_a_task_that_waits_for_no_time_is_not_completed_by_a_pause(topic: str, rig: Rig) -> None:
+async def test_a_task_without_time_triggers_is_not_completed_by_a_pause(topic: str, rig: Rig) -> None:
     triggers = [cursor.NewEventTrigger("t0", topic, "", None)] if topic else []
     task = await rig.task(event_triggers=triggers)
     clockwork = Clockwork(rig.database, rig.settings)
@@ -169,7 +169,7 @@ async def test_a_schedule_that_has_ended_during_a_pause_completes_its_task(rig: 
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_a_schedule_that_defeats_the_planner_stops_its_own_task_alone(
+async def test_a_schedule_that_cannot_be_planned_pauses_only_its_task(
     late: bool, rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guilty, good = await rig.task({"interval": "60s", "params": {"guilty": True}}), await rig.task(EVERY_MINUTE)
@@ -206,7 +206,7 @@ async def test_a_clock_that_jumps_back_fires_nothing_twice(rig: Rig) -> None:
     assert await ledger(rig, task) == [(BEGINNING + timedelta(seconds=10 * n), "ENQUEUED", 1) for n in range(1, 10)]
 
 
-async def test_a_plan_that_postgres_refuses_is_set_aside_alone(rig: Rig) -> None:
+async def test_only_the_plan_that_postgres_rejects_is_set_aside(rig: Rig) -> None:
     tasks = [await rig.task(EVERY_MINUTE) for _ in range(5)]
     guilty = await rig.task({"id": "refused", "cron": "* * * * *"})
     tasks += [await rig.task(EVERY_MINUTE) for _ in range(5)]
@@ -217,7 +217,7 @@ async def test_a_plan_that_postgres_refuses_is_set_aside_alone(rig: Rig) -> None
     assert {row["task"] for row in planned} == set(tasks)
 
 
-async def test_an_end_that_nobody_recorded_is_found_by_housekeeping(rig: Rig) -> None:
+async def test_an_unrecorded_end_is_found_by_retention(rig: Rig) -> None:
     once = {"once": (BEGINNING + MINUTE).isoformat()}
     ended, running, waiting = await rig.task(once), await rig.task(once), await rig.task(EVERY_MINUTE)
     clockwork = Clockwork(rig.database, rig.settings)

@@ -86,7 +86,7 @@ async def test_one_instant_of_two_triggers_is_one_occurrence_with_the_params_of_
     assert await rig.rows("SELECT trigger, params::text FROM due_work") == [("t0", '{"who": "first"}')]
 
 
-async def test_overlap_is_decided_by_the_index_however_many_ask_at_once(rig: Rig) -> None:
+async def test_overlap_is_decided_by_the_index_under_concurrency(rig: Rig) -> None:
     task = await rig.task(every(1), overlap="SKIP")
     run_ids = [await rig.value("SELECT new_id()") for _ in range(20)]
 
@@ -109,7 +109,7 @@ class _RefusedError(Exception):
     """Takes the refused occurrence back, as the gateway does."""
 
 
-async def test_an_instant_that_meets_a_live_run_is_recorded_and_the_next_one_after_it_runs(rig: Rig) -> None:
+async def test_an_instant_during_a_live_run_is_recorded_and_the_next_one_runs(rig: Rig) -> None:
     task = await rig.task(every(2), overlap=None)  # the default of time triggers
     clockwork = Clockwork(rig.database, rig.settings)
     await settle(rig, clockwork)
@@ -142,7 +142,7 @@ async def test_a_cursor_that_cannot_be_fired_is_set_aside_and_the_others_fire(ri
     assert "could not be fired" in reason
 
 
-async def test_what_is_due_fires_before_a_pause_an_edit_or_a_deletion(rig: Rig) -> None:
+async def test_a_due_instant_fires_before_a_pause_an_edit_or_a_deletion(rig: Rig) -> None:
     clockwork = Clockwork(rig.database, rig.settings)
     tasks = [await rig.task(EVERY_MINUTE) for _ in range(3)]
     await settle(rig, clockwork)
@@ -165,7 +165,7 @@ async def test_what_is_due_fires_before_a_pause_an_edit_or_a_deletion(rig: Rig) 
     assert [row["key"][:2] for row in keys] == ["1/", "2/", "2/"]
 
 
-async def test_the_earliest_cursor_tells_how_long_to_sleep(rig: Rig) -> None:
+async def test_the_earliest_cursor_determines_the_alarm(rig: Rig) -> None:
     await rig.task(every(20))
     await settle(rig, Clockwork(rig.database, rig.settings))
     fire = Fire(rig.database, Hints(rig.database), 1000)
@@ -178,7 +178,7 @@ async def test_the_earliest_cursor_tells_how_long_to_sleep(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("code", ["53100", "57014", "40001", "40P01", "55P03", "25006"])
-async def test_what_the_server_refuses_for_a_while_fires_once_afterwards(code: str, rig: Rig) -> None:
+async def test_an_instant_rejected_temporarily_fires_once_afterwards(code: str, rig: Rig) -> None:
     task = await rig.task(every(1))
     clockwork = Clockwork(rig.database, rig.settings)
     await settle(rig, clockwork)

@@ -54,7 +54,7 @@ async def test_a_skipped_occurrence_does_not_run_and_the_others_do(rig: Rig, clo
     assert keys[0]["key"] == "1/interval:20260302T120100Z"
 
 
-async def test_what_has_fired_or_passed_cannot_be_skipped(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_fired_or_past_instant_cannot_be_skipped(rig: Rig, clockwork: Clockwork) -> None:
     task = await rig.task(EVERY_MINUTE)
     await settle(rig, clockwork)
     await rig.turn_clock(minutes=1)
@@ -62,7 +62,7 @@ async def test_what_has_fired_or_passed_cannot_be_skipped(rig: Rig, clockwork: C
     assert await skip(rig, task, rig.now - timedelta(seconds=30)) is None
 
 
-async def test_catch_up_leaves_skipped_moments_alone(rig: Rig, clockwork: Clockwork) -> None:
+async def test_catch_up_does_not_run_skipped_instants(rig: Rig, clockwork: Clockwork) -> None:
     task = await rig.task(EVERY_MINUTE)
     await settle(rig, clockwork)
     for minute in (1, 4, 10):
@@ -78,7 +78,7 @@ async def test_catch_up_leaves_skipped_moments_alone(rig: Rig, clockwork: Clockw
     ]
 
 
-async def test_a_pause_does_not_swallow_what_was_skipped(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_pause_does_not_record_skipped_instants(rig: Rig, clockwork: Clockwork) -> None:
     task = await rig.task(EVERY_MINUTE)
     await settle(rig, clockwork)
     await skip(rig, task, BEGINNING + MINUTE)

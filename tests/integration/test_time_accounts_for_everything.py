@@ -62,7 +62,7 @@ async def assert_accounted(rig: Rig, task: UUID) -> set[str]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_every_due_moment_has_one_outcome(seed: int, rig: Rig) -> None:
+async def test_every_due_instant_has_one_outcome(seed: int, rig: Rig) -> None:
     chance = random.Random(seed)
     tasks = [
         await rig.task(

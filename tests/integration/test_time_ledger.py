@@ -66,7 +66,7 @@ async def pages(caller: Caller, size: int, **fields: Any) -> list[Occurrence]:
             return found
 
 
-async def test_no_moment_of_an_outage_is_unaccounted_for(system: GatewaySystem, database_url: str) -> None:
+async def test_every_instant_of_an_outage_has_an_outcome(system: GatewaySystem, database_url: str) -> None:
     """What ran leads to its run, what was missed stands in one entry with its reason."""
     await created(
         system, "one", triggers=[{"interval": "600s"}], catch_up={"policy": "ALL", "max": 3, "window": "3000s"}
@@ -93,7 +93,7 @@ async def test_no_moment_of_an_outage_is_unaccounted_for(system: GatewaySystem, 
     assert asked.name == f"tasks/one/occurrences/{run.occurrence}"
 
 
-async def test_pages_hold_everything_once_in_order(system: GatewaySystem) -> None:
+async def test_pages_contain_every_row_once_in_order(system: GatewaySystem) -> None:
     """Whatever the size and the direction, also where moments are equal and some have no instant."""
     task = await created(system, "one")
     async with system.database.connection() as connection:
@@ -124,7 +124,7 @@ async def test_filters_by_outcome_and_time(system: GatewaySystem) -> None:
     assert late
 
 
-async def test_what_cannot_be_asked(system: GatewaySystem) -> None:
+async def test_invalid_requests(system: GatewaySystem) -> None:
     """Others' tasks do not exist; wrong filters, orders and tokens are told apart."""
     await created(system, "one")
     stranger = await system.agent("stranger", "tasks:read")

@@ -23,7 +23,7 @@ async def runs(rig: Rig, task: UUID) -> list[datetime]:
     return [row["scheduled_time"] for row in found]
 
 
-async def test_excluded_moments_are_recorded_in_time_and_never_run(rig: Rig) -> None:
+async def test_excluded_instants_are_recorded_in_time_and_never_run(rig: Rig) -> None:
     """One row each as they pass, beside the runs of the other days."""
     task = await rig.task({"cron": "0 */8 * * *"}, exclusions=[{"date": "2026-03-03"}], time_zone="UTC")
     clockwork = Clockwork(rig.database, rig.settings)
@@ -43,7 +43,7 @@ async def test_excluded_moments_are_recorded_in_time_and_never_run(rig: Rig) -> 
     assert UNFIRED.labels("EXCLUDED")._value.get() - before == 3
 
 
-async def test_missed_moments_of_excluded_days_say_excluded(rig: Rig) -> None:
+async def test_missed_instants_of_excluded_days_are_excluded(rig: Rig) -> None:
     """Catch-up tells them apart, and neither coalesces into nor runs an excluded one."""
     task = await rig.task({"cron": "0 * * * *"}, exclusions=[{"date": "2026-03-03"}], time_zone="UTC")
     clockwork = Clockwork(rig.database, rig.settings)
@@ -60,7 +60,7 @@ async def test_missed_moments_of_excluded_days_say_excluded(rig: Rig) -> None:
     ]
 
 
-async def test_all_runs_missed_moments_one_after_the_other(rig: Rig) -> None:
+async def test_all_runs_missed_instants_one_after_the_other(rig: Rig) -> None:
     """They wait for their turns, and so no moment is skipped for overlap."""
     task = await rig.task(EVERY_MINUTE, overlap=None, catch_up={"policy": "ALL", "max": 3})
     clockwork, holder = Clockwork(rig.database, rig.settings), await rig.lease(seconds=3600)
@@ -81,7 +81,7 @@ async def test_all_runs_missed_moments_one_after_the_other(rig: Rig) -> None:
     assert await rig.value("SELECT next_instant FROM schedule_cursor") == BEGINNING + 11 * MINUTE
 
 
-async def test_all_beside_each_other_when_overlap_is_allowed(rig: Rig) -> None:
+async def test_all_runs_missed_instants_concurrently_when_overlap_is_allowed(rig: Rig) -> None:
     """Nothing to wait for; a window cuts what is too late."""
     task = await rig.task(EVERY_MINUTE, catch_up={"policy": "ALL", "window": "240s"})
     clockwork = Clockwork(rig.database, rig.settings)
@@ -92,7 +92,7 @@ async def test_all_beside_each_other_when_overlap_is_allowed(rig: Rig) -> None:
     assert (await ledger(rig, task))[0] == (BEGINNING + MINUTE, "MISSED", 5)
 
 
-async def test_none_runs_nothing_that_was_missed(rig: Rig) -> None:
+async def test_none_runs_no_missed_instant(rig: Rig) -> None:
     """All of it is recorded, in as many transactions as it takes, and the schedule goes on."""
     task = await rig.task({"interval": "1s"}, catch_up={"policy": "NONE"})
     clockwork = Clockwork(rig.database, rig.settings)
@@ -120,7 +120,7 @@ async def test_a_pause_records_excluded_days_as_such(rig: Rig) -> None:
     assert outcomes == [("PAUSED", 1), ("EXCLUDED", 4), ("PAUSED", 2)]
 
 
-async def test_schedulers_share_one_pace_of_catching_up(rig: Rig) -> None:
+async def test_schedulers_share_one_rate_of_catch_up(rig: Rig) -> None:
     """After an outage at most so many missed runs a second are started, however many schedulers there are."""
     for _ in range(25):
         await rig.task(EVERY_MINUTE)
@@ -158,7 +158,7 @@ async def test_max_occurrences_ends_the_schedule(rig: Rig) -> None:
     assert await rig.value("SELECT next_fire_time = 'infinity' FROM schedule_cursor WHERE task = $1", task)
 
 
-async def test_jitter_moves_the_start_and_nothing_else(rig: Rig) -> None:
+async def test_jitter_changes_only_the_start(rig: Rig) -> None:
     """The cursor fires later, the run says when it was due, and an edit meanwhile loses nothing."""
     tasks = [await rig.task({"cron": "0 * * * *"}, jitter="1200s", time_zone="UTC") for _ in range(12)]
     clockwork = Clockwork(rig.database, rig.settings)
@@ -181,7 +181,7 @@ async def test_jitter_moves_the_start_and_nothing_else(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("policy", ["LATEST", "ALL"])
-async def test_a_moment_that_waits_for_its_jitter_is_not_missed(rig: Rig, policy: str) -> None:
+async def test_an_instant_delayed_by_its_jitter_is_not_missed(rig: Rig, policy: str) -> None:
     """Only what should have started is late."""
     task = await rig.task({"cron": "0 * * * *"}, jitter="3600s", catch_up={"policy": policy}, time_zone="UTC")
     clockwork = Clockwork(rig.database, rig.settings)

@@ -161,7 +161,7 @@ async def test_an_event_ends_the_wait_whenever_it_comes(rig: Rig, loops: Loops, 
     assert await rig.value("SELECT count(*) FROM due_work") == 1
 
 
-async def test_no_event_slips_through_while_waits_are_stored(rig: Rig) -> None:
+async def test_no_event_is_lost_while_waits_are_stored(rig: Rig) -> None:
     """Suspensions, publications, numbering, matching and looking back at once, by two schedulers."""
     both = [Loops(rig), Loops(rig)]
     count = 12
@@ -191,7 +191,7 @@ async def test_no_event_slips_through_while_waits_are_stored(rig: Rig) -> None:
     assert {row["run"]: row["n"] for row in numbers} == {row["id"]: place for place, row in enumerate(rows)}
 
 
-async def test_only_what_fits_ends_it(rig: Rig, loops: Loops) -> None:
+async def test_only_a_matching_event_ends_a_wait(rig: Rig, loops: Loops) -> None:
     """Topic, condition, and not before `since`."""
     text = await suspended(rig, for_event(match="data.total > `10`"))
     pattern = await suspended(rig, for_event(topic="order.*", match={"data.total": 10, "topic": "order.done"}))
@@ -227,7 +227,7 @@ async def test_two_events_of_one_batch_are_for_two_waits(rig: Rig, loops: Loops)
     assert (await outcome(rig, waiting))["second"]["data"] == {"n": 1}
 
 
-async def test_an_event_of_another_project_is_none(rig: Rig, loops: Loops) -> None:
+async def test_an_event_of_another_project_does_not_match(rig: Rig, loops: Loops) -> None:
     waiting = await suspended(rig, for_event())
     await loops.look_back()
     new = NewEvent(uuid4(), "order.done", "test", "", "", {}, "agents/eve", 0)
@@ -238,7 +238,7 @@ async def test_an_event_of_another_project_is_none(rig: Rig, loops: Loops) -> No
     assert await state(rig, waiting) == "WAITING"
 
 
-async def test_who_may_not_read_events_is_denied(rig: Rig) -> None:
+async def test_a_wait_without_the_read_scope_is_denied(rig: Rig) -> None:
     waiting = await suspended(rig, for_event(), scopes=frozenset({"events:read:mail.*"}))
     assert await state(rig, waiting) == "READY"
     assert (await outcome(rig, waiting))["a"]["code"] == "DENIED"
@@ -296,7 +296,7 @@ async def test_the_first_result_stays(rig: Rig, loops: Loops) -> None:
     assert (await outcome(rig, waiting))["a"]["data"] == {"order": 1}
 
 
-async def test_branches_wait_for_several_things_and_keep_what_is_open(rig: Rig, loops: Loops) -> None:
+async def test_branches_wait_for_several_results_and_keep_open_waits(rig: Rig, loops: Loops) -> None:
     """The second stay names what is still open; what it does not name is given up."""
     waiting = await suspended(rig, timer("x", deadline_ms=1000), timer("y", deadline_ms=5000), for_event("z"))
     await rig.turn_clock(seconds=1)
@@ -371,7 +371,7 @@ async def test_a_cancel_that_meets_a_suspension_is_not_lost(rig: Rig) -> None:
     assert await rig.value("SELECT count(*) FROM wait") == 0
 
 
-async def test_the_end_of_a_run_takes_its_waits_along(rig: Rig, loops: Loops) -> None:
+async def test_the_end_of_a_run_deletes_its_waits(rig: Rig, loops: Loops) -> None:
     await suspended(rig, timer("x", deadline_ms=1000), timer("y", deadline_ms=5000))
     await rig.turn_clock(seconds=1)
     await loops.expire_waits()
@@ -394,7 +394,7 @@ async def test_callers_see_what_a_run_waits_for(rig: Rig) -> None:
     assert (lifecycle["topic"], lifecycle["source"]) == ("ordinaut.run.waiting", f"runs/{waiting}")
 
 
-async def test_a_long_log_is_looked_through_in_parts(rig: Rig, loops: Loops) -> None:
+async def test_a_long_log_is_scanned_in_parts(rig: Rig, loops: Loops) -> None:
     """And an event far back is found."""
     await publish(rig, order=1)
     for _ in range(150):

@@ -86,7 +86,7 @@ def clockwork(rig: Rig) -> Clockwork:
     return Clockwork(rig.database, rig.settings)
 
 
-async def test_what_is_to_come_moves_and_what_no_zone_decides_stays(
+async def test_future_instants_move_unless_they_are_independent_of_zones(
     rig: Rig, clockwork: Clockwork, tmp_path: Path, redis_url: str
 ) -> None:
     await rig.turn_clock(hours=-2)
@@ -122,7 +122,7 @@ async def test_what_is_to_come_moves_and_what_no_zone_decides_stays(
     assert await rig.value("SELECT zone_data FROM installation") == LATER
 
 
-async def test_what_has_fired_does_not_fire_again_where_new_data_put_it_into_the_future(
+async def test_a_fired_occurrence_does_not_fire_again_when_new_data_move_it_into_the_future(
     rig: Rig, clockwork: Clockwork, tmp_path: Path, redis_url: str
 ) -> None:
     task = await rig.task({"cron": "15 15 * * *"})
@@ -133,7 +133,7 @@ async def test_what_has_fired_does_not_fire_again_where_new_data_put_it_into_the
     assert (await coming(rig, task))[0] == at(12, day=3) + HOUR / 4, "the next day's, because this day's has its row"
 
 
-async def test_schedulers_of_two_versions_do_not_fight(
+async def test_schedulers_with_different_zone_data_do_not_overwrite_each_other(
     rig: Rig, clockwork: Clockwork, tmp_path: Path, redis_url: str
 ) -> None:
     task = await rig.task({"cron": "0 * * * *"}, {"cron": "30 20 * * *"})

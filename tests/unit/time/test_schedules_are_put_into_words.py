@@ -79,7 +79,7 @@ def test_words(trigger: dict[str, Any], english: str, romanian: str | None) -> N
         assert sentence(found, NOW, "ro") == f"Rulează {romanian}, după ora din {ZONE}."
 
 
-def test_seconds_that_come_from_the_creation_are_said() -> None:
+def test_seconds_taken_from_the_creation_time_give_a_warning() -> None:
     """A rule without DTSTART takes them from there, which few expect."""
     rule = {"rrule": "FREQ=DAILY;BYHOUR=9;BYMINUTE=0"}
     found = check(rule, now=NOW + timedelta(seconds=33), time_zone="UTC")
@@ -126,7 +126,7 @@ def test_coming_clock_changes(trigger: dict[str, str], warning: str) -> None:
 
 
 @pytest.mark.parametrize("trigger", [{"cron": "0 9 * * *"}, {"cron": "*/30 * * * *"}, {"interval": "3600s"}])
-def test_what_no_change_touches(trigger: dict[str, str]) -> None:
+def test_schedules_that_no_clock_change_affects(trigger: dict[str, str]) -> None:
     """No noise about times that stay what they are."""
     assert not check(trigger, time_zone="Europe/Bucharest").warnings
 

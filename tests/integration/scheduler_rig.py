@@ -23,7 +23,7 @@ SELECT (SELECT count(*) FROM arrears)
 """
 
 
-class Clockwork:
+class LoopRunner:
     """One scheduler's loops for time triggers, run when the test calls them."""
 
     def __init__(self, database: Database, settings: StoreSettings, *, fire_batch: int = 1000) -> None:
@@ -64,35 +64,35 @@ class _NoAlarms:
 
 
 @asynccontextmanager
-async def schedulers(rig: Rig, count: int, *, fire_batch: int = 1000) -> AsyncIterator[list[Clockwork]]:
+async def schedulers(rig: Rig, count: int, *, fire_batch: int = 1000) -> AsyncIterator[list[LoopRunner]]:
     """Some schedulers, each with connections of its own."""
     pools = [await Database.open(rig.settings) for _ in range(count)]
     try:
-        yield [Clockwork(pool, rig.settings, fire_batch=fire_batch) for pool in pools]
+        yield [LoopRunner(pool, rig.settings, fire_batch=fire_batch) for pool in pools]
     finally:
         for pool in pools:
             await pool.close()
 
 
-async def settle(rig: Rig, *clockworks: Clockwork, lives: Callable[[], float | None] = lambda: None) -> None:
+async def settle(rig: Rig, *runners: LoopRunner, lives: Callable[[], float | None] = lambda: None) -> None:
     """Has the schedulers work at once until nothing is due and nothing unplanned.
 
     `lives` says after how many seconds one is killed in the middle of whatever it does.
     """
 
-    async def work(clockwork: Clockwork) -> None:
+    async def work(runner: LoopRunner) -> None:
         try:
             async with asyncio.timeout(lives()):
-                await clockwork.once()
+                await runner.once()
         except STORE_FAILURES:
             await asyncio.sleep(0)  # as a loop does: it retries
 
     async with asyncio.timeout(SETTLE_SECONDS):
         while await rig.value(UNSETTLED):
-            await asyncio.gather(*(work(clockwork) for clockwork in clockworks))
+            await asyncio.gather(*(work(runner) for runner in runners))
 
 
-async def give_turns(rig: Rig) -> None:
+async def release_blocked(rig: Rig) -> None:
     """Has a scheduler give the turns of runs that wait for them, until no more are to be had."""
     turns = ReleaseBlocked(rig.database, Hints(rig.database))
     while await turns.run_once():

@@ -12,7 +12,7 @@ from scheduler.loops.pending_work import PendingWork
 from scheduler.loops.periodic import PeriodicLoop
 from scheduler.settings import SchedulerSettings
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, NoStream, settle
+from tests.integration.scheduler_rig import LoopRunner, NoStream, settle
 
 OUTBOX = "INSERT INTO outbox (project, events, count, create_time) VALUES ('default', '[]', 1, clock_now())"
 WAIT = """
@@ -34,7 +34,7 @@ async def test_a_schedule_is_planned_fired_or_caught_up(rig: Rig) -> None:
     assert await waiting(rig) == set()
     await rig.task({"cron": "* * * * *"})
     assert await waiting(rig) == {"plan"}
-    await settle(rig, Clockwork(rig.database, rig.settings))
+    await settle(rig, LoopRunner(rig.database, rig.settings))
     assert await waiting(rig) == set()
     await rig.turn_clock(minutes=1)
     assert await waiting(rig) == {"fire"}

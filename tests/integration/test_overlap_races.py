@@ -16,7 +16,7 @@ from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import Hints
 from scheduler.maintenance.release_blocked import ReleaseBlocked
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, schedulers, settle
+from tests.integration.scheduler_rig import LoopRunner, ledger, release_blocked, schedulers, settle
 
 EVERY_SECOND = {"interval": "1s"}
 MANY = 15
@@ -39,12 +39,12 @@ async def ask(rig: Rig, task: UUID, run: UUID) -> bool:
 async def test_the_buffer_limit_holds_under_concurrency(rig: Rig) -> None:
     """Among them the schedule itself; whoever has no place leaves a row that says so, or is told."""
     task = await rig.task(EVERY_SECOND, overlap="BUFFER_ALL", policy={"max_buffer": 5})
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(seconds=1)
     runs = [await rig.value("SELECT new_id()") for _ in range(MANY)]
     asked = [asyncio.create_task(ask(rig, task, run)) for run in runs]
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(answer) for answer in answers} <= {bool, _RefusedError}
     states = await rig.rows("SELECT state, count(*) AS runs FROM due_work GROUP BY state ORDER BY state")
@@ -72,7 +72,7 @@ async def test_a_new_run_does_not_overtake_a_buffered_one(policy: str, rig: Rig)
             await ask(rig, task, third)
     else:
         assert await ask(rig, task, third)
-    await give_turns(rig)
+    await release_blocked(rig)
     assert await rig.value("SELECT id FROM due_work WHERE exclusive") == (third if policy == "CANCEL_OTHER" else second)
 
 
@@ -91,7 +91,7 @@ async def test_buffered_runs_keep_their_order_when_connections_die(rig: Rig) -> 
             await in_spite(lambda: work_off(rig, holder, started))
     await rig.execute("UPDATE schedule_cursor SET next_fire_time = 'infinity'")
     while await rig.value("SELECT count(*) FROM due_work"):
-        await give_turns(rig)
+        await release_blocked(rig)
         await work_off(rig, holder, started)
     assert started == sorted(set(started))
     rows = await ledger(rig, task)

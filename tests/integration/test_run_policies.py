@@ -15,27 +15,27 @@ from scheduler.events.task_health import count_failures
 from scheduler.maintenance.overdue_tasks import OverdueTasks
 from scheduler.maintenance.promote import Promote
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, NoStream, ledger, settle
+from tests.integration.scheduler_rig import LoopRunner, NoStream, ledger, settle
 
 EVERY_MINUTE = {"interval": "60s"}
 HOUR = timedelta(hours=1)
 
 
 class Loops:
-    """A scheduler's duties behind the clock, done when told to; the lease is long."""
+    """A scheduler's loops other than those for time triggers, run on demand; the lease is long."""
 
     def __init__(self, rig: Rig) -> None:
         hints = Hints(rig.database)
         self._rig = rig
-        self._clockwork = Clockwork(rig.database, rig.settings)
+        self._clockwork = LoopRunner(rig.database, rig.settings)
         self._relay = Relay(rig.database, NoStream(), hints)  # type: ignore[arg-type]
         self._matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
-        self._sweep, self._overdue = Promote(rig.database, hints), OverdueTasks(rig.database, hints)
+        self._promote, self._overdue = Promote(rig.database, hints), OverdueTasks(rig.database, hints)
 
     async def settle(self) -> None:
         """Everything that is due by now."""
         await settle(self._rig, self._clockwork)
-        await self._sweep.run_once()
+        await self._promote.run_once()
         await self._relay.number()
         last = "SELECT (SELECT value FROM position WHERE name = 'events') - value FROM position WHERE name = 'matcher'"
         while await self._rig.value(last):

@@ -22,7 +22,7 @@ from ordinaut.store import (
 )
 from ordinaut.store.sql import FOLDER, Queries, Query
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, settle
+from tests.integration.scheduler_rig import LoopRunner, settle
 
 FILES = sorted(FOLDER.glob("*.sql"))
 
@@ -113,7 +113,7 @@ def _reads_the_whole_queue(nodes: list[dict[str, Any]]) -> bool:
 async def test_a_batch_that_fires_reads_its_own_rows_and_compares_none_with_each_other(rig: Rig) -> None:
     for _ in range(60):
         await rig.task({"cron": "* * * * *"})
-    await settle(rig, Clockwork(rig.database, rig.settings))
+    await settle(rig, LoopRunner(rig.database, rig.settings))
     await rig.turn_clock(minutes=1)
     nodes = await _explained(rig, cursor.SQL.fire, batch=20)
     assert _rows_read(nodes, "cursor_due") == 20

@@ -17,7 +17,7 @@ from ordinaut.v1.task_service_pb2 import (
     RunTaskRequest,
 )
 from tests.integration.gateway_system import Caller, GatewaySystem, a_task, gateway_system, refusal
-from tests.integration.scheduler_rig import Clockwork
+from tests.integration.scheduler_rig import LoopRunner
 
 LATER = """
 CREATE OR REPLACE FUNCTION clock_now() RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
@@ -72,12 +72,12 @@ async def test_every_instant_of_an_outage_has_an_outcome(system: GatewaySystem, 
         system, "one", triggers=[{"interval": "600s"}], catch_up={"policy": "ALL", "max": 3, "window": "3000s"}
     )
     manual = await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))
-    clockwork = Clockwork(system.database, StoreSettings(database_url=database_url))
-    await clockwork.once()
+    runner = LoopRunner(system.database, StoreSettings(database_url=database_url))
+    await runner.once()
     async with system.database.connection() as connection:
         await connection.execute(LATER)
     for _ in range(10):
-        await clockwork.once()
+        await runner.once()
         async with system.database.connection() as connection:  # each run ends at once
             await connection.execute("DELETE FROM due_work WHERE kind = 'SCHEDULED'")
     found = (await page(system.admin)).occurrences

@@ -46,7 +46,7 @@ class BacklogScan:
         """Scans for the oldest waits; True when there may be more to scan."""
         may_have_more, ended = await self._database.repeat(_scan_batch)
         if ended:
-            WAITS_ENDED.labels("look_back").inc(ended)
+            WAITS_ENDED.labels("backlog_scan").inc(ended)
             self._hints.send(WORK, RUN)
         return may_have_more
 

@@ -96,7 +96,7 @@ class Loops:
     def __init__(self, rig: Rig) -> None:
         hints = Hints(rig.database)
         self.expire_waits = ExpireWaits(rig.database, hints).run_once
-        self.look_back = BacklogScan(rig.database, hints).run_once
+        self.backlog_scan = BacklogScan(rig.database, hints).run_once
         self._matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
 
     async def match(self) -> None:
@@ -151,7 +151,7 @@ async def test_an_event_ends_the_wait_whenever_it_comes(rig: Rig, loops: Loops, 
         await publish(rig, order=7)
         await loops.match()
         assert await state(rig, waiting) == "WAITING", "what is not scanned is left to the look-back"
-    await loops.look_back()
+    await loops.backlog_scan()
     if when == "after":
         await publish(rig, order=7)
         await loops.match()
@@ -171,7 +171,7 @@ async def test_no_event_is_lost_while_waits_are_stored(rig: Rig) -> None:
 
     async def work(loops: Loops) -> None:
         while not done.is_set():
-            await loops.look_back()
+            await loops.backlog_scan()
             await loops.match()
 
     async def one(place: int, row: Any) -> None:
@@ -199,7 +199,7 @@ async def test_only_a_matching_event_ends_a_wait(rig: Rig, loops: Loops) -> None
     await publish(rig, "order.lost", total=10)
     await publish(rig, total=9)
     await publish(rig, total="x")
-    for run_once in (loops.look_back, loops.match):
+    for run_once in (loops.backlog_scan, loops.match):
         await run_once()
     assert [await state(rig, one) for one in (text, pattern, late)] == ["WAITING"] * 3
     await publish(rig, total=10)
@@ -218,18 +218,18 @@ async def test_two_events_of_one_batch_are_for_two_waits(rig: Rig, loops: Loops)
     async with rig.database.transaction() as connection:
         await event.announce(connection, PROJECT, new)
         await event.number(connection)
-    await loops.look_back()
+    await loops.backlog_scan()
     await loops.match()
     row, _ = await resumed(rig)
     heard = (await outcome(rig, waiting))["first"]
     await put_aside(rig, row, for_event("second", after_position=heard["position"]))
-    await loops.look_back()
+    await loops.backlog_scan()
     assert (await outcome(rig, waiting))["second"]["data"] == {"n": 1}
 
 
 async def test_an_event_of_another_project_does_not_match(rig: Rig, loops: Loops) -> None:
     waiting = await suspended(rig, for_event())
-    await loops.look_back()
+    await loops.backlog_scan()
     new = NewEvent(uuid4(), "order.done", "test", "", "", {}, "agents/eve", 0)
     async with rig.database.transaction() as connection:
         await event.publish(connection, "other", new)
@@ -246,7 +246,7 @@ async def test_a_wait_without_the_read_scope_is_denied(rig: Rig) -> None:
 
 async def test_a_wait_for_an_event_times_out(rig: Rig, loops: Loops) -> None:
     waiting = await suspended(rig, for_event(deadline_ms=60_000))
-    await loops.look_back()
+    await loops.backlog_scan()
     await rig.turn_clock(seconds=60)
     await publish(rig, "order.other")
     await loops.match()
@@ -259,7 +259,7 @@ async def test_a_wait_for_an_event_times_out(rig: Rig, loops: Loops) -> None:
 async def test_a_deadline_does_not_overtake_an_event_that_came_in_time(rig: Rig, loops: Loops) -> None:
     """Schedulers were away: the deadline waits until what came before it has been matched."""
     first = await suspended(rig, for_event(deadline_ms=60_000))
-    await loops.look_back()
+    await loops.backlog_scan()
     second = await suspended(rig, for_event(deadline_ms=60_000))
     await rig.turn_clock(seconds=59)
     await publish(rig, number=False)
@@ -270,14 +270,14 @@ async def test_a_deadline_does_not_overtake_an_event_that_came_in_time(rig: Rig,
         await event.number(connection)
     await loops.expire_waits()
     assert [await state(rig, one) for one in (first, second)] == ["WAITING", "WAITING"]
-    await loops.look_back()
+    await loops.backlog_scan()
     await loops.match()
     assert [(await outcome(rig, one))["a"]["topic"] for one in (first, second)] == ["order.done"] * 2
 
 
 async def test_an_event_after_the_deadline_does_not_count(rig: Rig, loops: Loops) -> None:
     waiting = await suspended(rig, for_event(deadline_ms=60_000))
-    await loops.look_back()
+    await loops.backlog_scan()
     await rig.turn_clock(seconds=61)
     await publish(rig)
     await loops.match()
@@ -287,7 +287,7 @@ async def test_an_event_after_the_deadline_does_not_count(rig: Rig, loops: Loops
 
 async def test_the_first_result_stays(rig: Rig, loops: Loops) -> None:
     waiting = await suspended(rig, for_event())
-    await loops.look_back()
+    await loops.backlog_scan()
     for order in (1, 2):
         await publish(rig, order=order)
         await loops.match()
@@ -405,7 +405,7 @@ async def test_a_long_log_is_scanned_in_parts(rig: Rig, loops: Loops) -> None:
     far = await suspended(rig, for_event())
     near = await suspended(rig, for_event(topic="order.never"))
     turns = 1
-    while await loops.look_back():
+    while await loops.backlog_scan():
         turns += 1
     assert turns > 1
     assert [await state(rig, one) for one in (far, near)] == ["READY", "WAITING"]

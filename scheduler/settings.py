@@ -1,4 +1,4 @@
-"""What a scheduler can be told by its environment."""
+"""Settings of a scheduler, read from the environment."""
 
 from pydantic import Field
 

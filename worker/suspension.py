@@ -40,7 +40,7 @@ async def suspend(connection: Connection, lease: UUID, words: Sequence["LastWord
         if word.delay_ms:
             new.add(word.run.id, Wait(kind=wait.DELAY, deadline_ms=word.delay_ms))
     await due_work.record_steps(connection, steps)
-    await wait.ask(connection, list(mine), named, new)
+    await wait.put(connection, list(mine), named, new)
     await approval.request(connection, questions)
     if births:  # a child that was started before may have ended already
         await child.settle(connection, [birth.child for birth in births.values() if birth.child is not None])

@@ -40,8 +40,9 @@ class Decided:
 async def decided(connection: Connection, task: UUID) -> Decided:
     """What was decided about the coming occurrences of a task."""
     skipped = await occurrence.skipped_ahead(connection, task)
-    row = await cursor.coming(connection, task)
-    is_snoozed = row is not None and row["snoozed"] and row["next_instant"] and row["next_fire_time"]
-    snoozed = (row["next_instant"], row["next_fire_time"]) if is_snoozed else None
-    now = row["now"] if row else await due_work.database_now(connection)
+    following = await cursor.upcoming(connection, task)
+    snoozed = None
+    if following and following.snoozed and following.next_instant and following.next_fire_time:
+        snoozed = (following.next_instant, following.next_fire_time)
+    now = following.now if following else await due_work.database_now(connection)
     return Decided(now, frozenset(occurrence_id("", instant) for instant in skipped), snoozed)

@@ -30,7 +30,7 @@ from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, 
 from ordinaut.limits import MAX_UPCOMING
 from ordinaut.rpc.status import fix_of
 from ordinaut.store import tool
-from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
 from ordinaut.store.task import Definition
 from ordinaut.store.tool import NamedTools
@@ -48,7 +48,7 @@ class CheckedTask:
 
     definition: Definition
     now: datetime
-    event_triggers: list[EventTriggerRow]
+    event_triggers: list[NewEventTrigger]
     has_time_triggers: bool
     upcoming: list[Upcoming]
     explanation: str
@@ -218,10 +218,10 @@ def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineRespon
     )
 
 
-def _event_triggers(schedule: Schedule) -> Iterator[EventTriggerRow]:
+def _event_triggers(schedule: Schedule) -> Iterator[NewEventTrigger]:
     for trigger in schedule.triggers:
         if trigger.WhichOneof("kind") == "event":
             params = to_json(trigger.params) if trigger.HasField("params") else None
-            yield EventTriggerRow(
+            yield NewEventTrigger(
                 trigger=trigger.id, topic=trigger.event.topic, condition=trigger.event.when, params=params
             )

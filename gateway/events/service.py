@@ -30,8 +30,9 @@ from ordinaut.names import DOTTED, SYSTEM_TOPIC
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import event
 from ordinaut.store.database import Database
+from ordinaut.store.event import LogEntry
 from ordinaut.store.hints import OUTBOX, Hints
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import (
@@ -63,7 +64,7 @@ class _EventPage:
         self._size = size
         self._left = MAX_BYTES
 
-    def take(self, rows: Sequence[Record], shows: Callable[[Event], bool]) -> None:
+    def take(self, rows: Sequence[LogEntry], shows: Callable[[Event], bool]) -> None:
         """Looks at the events of the next rows of the log."""
         for candidate in chain.from_iterable(map(events_of, rows)):
             if candidate.position <= self.after:

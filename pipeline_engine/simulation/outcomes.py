@@ -35,7 +35,7 @@ def expired(wish: Wait, deadline_us: int) -> Outcome:
             return Output(_timer(wish, _written(deadline_us)))
         case "APPROVAL":
             return Output({"status": "expired", "approval": None, "time": _written(deadline_us)})
-    message = f"no event that fits came on {wish.topic} in time"
+    message = f"no matching event was published on {wish.topic} before the deadline"
     return Failure(TIMEOUT, message, step=wish.path, tool=wish.tool, attempt=1)
 
 

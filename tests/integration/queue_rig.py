@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from ordinaut.settings import StoreSettings
 from ordinaut.store import cursor, due_work, lease, task
-from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
 from ordinaut.store.task import Definition, Description
 
@@ -98,7 +98,7 @@ class Rig:
         *triggers: dict[str, Any],
         name: str | None = None,
         overlap: str | None = "ALLOW",
-        event_triggers: Sequence[EventTriggerRow] = (),
+        event_triggers: Sequence[NewEventTrigger] = (),
         policy: dict[str, Any] | None = None,
         **schedule: Any,
     ) -> UUID:

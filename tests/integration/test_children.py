@@ -14,7 +14,7 @@ from ordinaut.limits import MAX_CHAIN_DEPTH
 from ordinaut.store import due_work, event, retry, run
 from ordinaut.store.hints import Hints
 from scheduler.events.matcher import Matcher
-from scheduler.maintenance.child_runs import Children
+from scheduler.maintenance.child_runs import ChildRuns
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
 from worker.completion import SUSPEND, LastWord
@@ -41,7 +41,7 @@ class Family:
         self.row: Any = None
         self.lease = uuid4()
         hints = Hints(rig.database)
-        self.sweep = Children(rig.database, hints).turn
+        self.sweep = ChildRuns(rig.database, hints).run_once
         self._matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
 
     async def born(self, **queued: Any) -> "Family":
@@ -55,7 +55,7 @@ class Family:
             await event.number(connection)
         for _ in range(2):
             self._matcher._position = None
-            await self._matcher.turn()
+            await self._matcher.run_once()
 
     async def do(self, path: str = "a", *, scopes: frozenset[str] = ADMIN, **given: Any) -> dict[str, Any]:
         """Performs one `run_task` without waiting; its output or error."""
@@ -311,7 +311,7 @@ async def test_the_parents_end_ends_the_children_that_it_waits_for(family: Famil
         pass
     ended = await family.rig.rows("SELECT id, state, cancel_reason FROM run ORDER BY id")
     assert [row["state"] for row in ended] == ["CANCELLED"] * 3
-    assert ended[1]["cancel_reason"] == f"runs/{family.row['id']} does not wait for it any more"
+    assert ended[1]["cancel_reason"] == f"runs/{family.row['id']} no longer waits for it"
     assert await family.child("free") is not None
     assert await family.rig.value("SELECT count(*) FROM run_child WHERE awaited") == 0
 

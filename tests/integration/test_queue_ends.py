@@ -8,7 +8,7 @@ import pytest
 
 from ordinaut.store import due_work
 from ordinaut.store.hints import Hints
-from scheduler.maintenance.promote import Sweep
+from scheduler.maintenance.promote import Promote
 from scheduler.maintenance.rescue import Rescue
 from tests.integration.queue_rig import Rig
 
@@ -25,7 +25,7 @@ async def _suspects(rig: Rig, holder: UUID) -> list[Any]:
 
 async def _rescue(rig: Rig) -> None:
     rescue = Rescue(rig.database, Hints(rig.database))
-    while await rescue.turn():
+    while await rescue.run_once():
         pass
 
 
@@ -93,28 +93,28 @@ async def test_a_delayed_run_is_claimable_at_its_time_and_not_before(rig: Rig) -
     [row] = await rig.claim(holder)
     async with rig.database.connection() as connection:
         assert await due_work.delay(connection, holder, [run], [row["fence"]], [10_000]) == {run}
-    sweep = Sweep(rig.database, Hints(rig.database))
+    promote = Promote(rig.database, Hints(rig.database))
     await rig.turn_clock(seconds=9.999)
-    await sweep.turn()
-    assert await sweep.seconds_to_next() == pytest.approx(0.001)
+    await promote.run_once()
+    assert await promote.seconds_to_next() == pytest.approx(0.001)
     assert await rig.claim(holder) == []
     await rig.turn_clock(seconds=0.001)
-    await sweep.turn()
+    await promote.run_once()
     [again] = await rig.claim(holder)
     assert (again["id"], again["fence"]) == (run, row["fence"] + 1)
 
 
-async def test_a_poison_batch_of_promotions_is_taken_in_turns_by_two_sweeps(rig: Rig) -> None:
+async def test_a_batch_of_promotions_is_shared_by_two_schedulers(rig: Rig) -> None:
     await rig.queue(2500, state="DELAYED", ready_in=1)
     await rig.turn_clock(seconds=2)
 
-    async def sweep_all() -> None:
-        sweep = Sweep(rig.database, Hints(rig.database))
-        while await sweep.turn():
+    async def promote_all() -> None:
+        promote = Promote(rig.database, Hints(rig.database))
+        while await promote.run_once():
             pass
 
-    await asyncio.gather(sweep_all(), sweep_all())
-    await sweep_all()
+    await asyncio.gather(promote_all(), promote_all())
+    await promote_all()
     assert await rig.value("SELECT count(*) FROM due_work WHERE state = 'READY'") == 2500
 
 

@@ -1,15 +1,28 @@
 """Every statement of the store, as PostgreSQL sees it."""
 
 import json
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 
-from ordinaut.store import backfill, cursor, due_work, lease
+from ordinaut.store import (
+    backfill,
+    cursor,
+    due_work,
+    event,
+    lease,
+    occurrence,
+    overlap,
+    task_health,
+    unsettled_range,
+    wait,
+)
 from ordinaut.store.sql import FOLDER, Queries, Query
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, settle
+from tests.integration.scheduler_rig import LoopRunner, settle
 
 FILES = sorted(FOLDER.glob("*.sql"))
 
@@ -24,6 +37,46 @@ async def test_every_block_of_every_file_prepares(rig: Rig) -> None:
                 except asyncpg.PostgresError as problem:
                     refused[query.name] = str(problem)
     assert refused == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "row_type"),
+    [
+        (cursor.SQL.unplanned, cursor.PendingCursor),
+        (cursor.SQL.outdated, cursor.PendingCursor),
+        (cursor.SQL.late, cursor.PendingCursor),
+        (cursor.SQL.pause_task, cursor.TaskName),
+        (cursor.SQL.complete_tasks, cursor.TaskName),
+        (unsettled_range.SQL.read, unsettled_range.UnsettledRange),
+        (occurrence.SQL.merged, occurrence.MergedRow),
+        (backfill.SQL.claim, backfill.RunningBackfill),
+        (backfill.SQL.lock, backfill.LockedBackfill),
+        (backfill.SQL.examine, backfill.ExaminedInstant),
+        (overlap.SQL.release_blocked, overlap.Released),
+        (wait.SQL.open, wait.OpenWait),
+        (wait.SQL.unscanned, wait.OpenWait),
+        (wait.SQL.journaled, wait.JournaledWait),
+        (wait.SQL.expire, wait.ExpiredWait),
+        (event.SQL.read, event.LogEntry),
+        (event.SQL.following, event.EntryMark),
+        (event.SQL.triggers, event.EventTrigger),
+        (task_health.SQL.lock, task_health.TaskHealth),
+        (task_health.SQL.take_overdue, task_health.OverdueTask),
+    ],
+    ids=lambda value: value.name if isinstance(value, Query) else value.__name__,
+)
+async def test_columns_are_in_the_order_of_the_fields_they_fill(query: Query, row_type: type, rig: Rig) -> None:
+    """The store builds these rows by position."""
+    assert await _columns(rig, query) == [field.name for field in fields(row_type)]
+
+
+async def test_unsent_rows_have_the_columns_of_an_entry_and_an_age(rig: Rig) -> None:
+    assert await _columns(rig, event.SQL.unsent) == [*(field.name for field in fields(event.LogEntry)), "age"]
+
+
+async def _columns(rig: Rig, query: Query) -> list[str]:
+    async with rig.database.connection() as connection:
+        return [column.name for column in (await connection.prepare(query.text)).get_attributes()]
 
 
 async def _explained(rig: Rig, query: Query, **arguments: Any) -> list[dict[str, Any]]:
@@ -60,7 +113,7 @@ def _reads_the_whole_queue(nodes: list[dict[str, Any]]) -> bool:
 async def test_a_batch_that_fires_reads_its_own_rows_and_compares_none_with_each_other(rig: Rig) -> None:
     for _ in range(60):
         await rig.task({"cron": "* * * * *"})
-    await settle(rig, Clockwork(rig.database, rig.settings))
+    await settle(rig, LoopRunner(rig.database, rig.settings))
     await rig.turn_clock(minutes=1)
     nodes = await _explained(rig, cursor.SQL.fire, batch=20)
     assert _rows_read(nodes, "cursor_due") == 20
@@ -113,7 +166,13 @@ async def test_a_backfill_reads_the_runs_that_it_asks_about_and_no_others(rig: R
         "FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM run LIMIT 100) AS ran", task, begin,
     )  # fmt: skip
     await rig.execute("ANALYZE run")
-    asked = {"task": task, "reprocess": "FAILED", "accounted": instants[-1], "instants": instants, "keys": ["x"] * 100}
+    asked = {
+        "task": task,
+        "reprocess": "FAILED",
+        "settled_until": instants[-1],
+        "instants": instants,
+        "keys": ["x"] * 100,
+    }
     nodes = await _explained(rig, backfill.SQL.examine, **asked)
     indexes = {node["Index Name"] for node in nodes if str(node.get("Index Name")).startswith("run_2")}
     assert 100 <= sum(_rows_read(nodes, index) for index in indexes) <= 200

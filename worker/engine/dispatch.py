@@ -13,6 +13,7 @@ from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.definition import Loaded
 from ordinaut.store.run import described
 from ordinaut.store.sql import Connection, Record
+from ordinaut.store.wait import JournaledWait
 from ordinaut.telemetry import get_logger
 from worker.completion import DELAY, SUSPEND, Completion, LastWord
 from worker.effects.errors import EffectError
@@ -180,8 +181,8 @@ async def _journals(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, 
 
 async def _waits(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, list[JournalEntry]]:
     found: dict[UUID, list[JournalEntry]] = defaultdict(list)
-    for row in await wait.asked(connection, runs) if runs else ():
-        found[row["run"]].append(_entry(row))
+    for stored in await wait.journaled(connection, runs) if runs else ():
+        found[stored.run].append(_wait_entry(stored))
     for entries in found.values():
         bound_results(entries)
     return found
@@ -205,10 +206,24 @@ async def _params_schemas(connection: Connection, rows: Sequence[Record]) -> dic
     return {run: schema.encode() for run, schema in found.items()}
 
 
+def _wait_entry(stored: JournaledWait) -> JournalEntry:
+    return JournalEntry(
+        path=stored.path,
+        attempt=1,
+        state=stored.state,
+        tool=stored.tool,
+        input=(stored.input or "").encode(),
+        output=(stored.output or "").encode(),
+        error=(stored.error or "").encode(),
+        start_us=stored.start_us,
+        end_us=stored.end_us,
+    )
+
+
 def _entry(row: Any) -> JournalEntry:
     return JournalEntry(
         path=row["path"],
-        attempt=row.get("attempt", 1),
+        attempt=row["attempt"],
         state=row["state"],
         tool=row["tool"],
         input=(row["input"] or "").encode(),

@@ -73,9 +73,9 @@ async def wanted(connection: Connection, task: UUID, reprocess: str, due: DueMom
             connection,
             task=task,
             reprocess=reprocess,
-            accounted=mark.accounted,
+            settled_until=mark.settled_until,
             instants=due.instants[start : start + PAGE],
             keys=[f"{mark.generation}/{nominal}" for nominal in due.keys[start : start + PAGE]],
         )
-        found += [record["instant"] for record in examined if record["wanted"]]
+        found += [record.instant for record in examined if record.selected]
     return found

@@ -11,9 +11,7 @@ ENQUEUED = Counter("ordinaut_runs_enqueued", "Runs that schedules or events have
 PLANNED = Counter("ordinaut_cursors_planned", "Next instants of cursors that were computed")
 UNFIRED = Counter("ordinaut_occurrences_unfired", "Occurrences recorded without a run", ["outcome"])
 SET_ASIDE = Counter("ordinaut_cursors_set_aside", "Tasks paused because their schedule could not be evaluated")
-OVERDUE = Counter(
-    "ordinaut_tasks_overdue", "Lapses: tasks without a success for as long as their policy allows"
-)
+OVERDUE = Counter("ordinaut_tasks_overdue", "Lapses: tasks without a success for as long as their policy allows")
 PAUSED = Counter("ordinaut_tasks_paused_after_failures", "Tasks paused because too many runs in a row failed")
 RELEASED = Counter("ordinaut_turns_given", "Buffered runs that became claimable")
 SUPERSEDED = Counter("ordinaut_runs_overtaken", "Runs cancelled because a newer one of their task takes their place")

@@ -7,7 +7,7 @@ from ordinaut.rpc.service_process import Process, run
 from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.settings import EngineSettings
-from pipeline_engine.stream.compiled_definitions import Plans
+from pipeline_engine.stream.plan_cache import Plans
 from pipeline_engine.stream.session import Surroundings
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools

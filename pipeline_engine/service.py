@@ -11,7 +11,7 @@ from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1 import pipeline_engine_service_pb2_grpc as engine_grpc
 from pipeline_engine.simulation.simulation import simulate
 from pipeline_engine.stream.session import Session, Surroundings
-from pipeline_engine.validation.checks import validate_pipeline, validate_tool, validate_value
+from pipeline_engine.validation.validate import validate_pipeline, validate_tool, validate_value
 
 ISOLATED_KEY = "ordinaut-isolated"
 """Metadata of a stream that carries runs suspected of taking engines down."""

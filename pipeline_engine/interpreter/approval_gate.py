@@ -11,9 +11,9 @@ import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
+from pipeline_engine.data.approval_answer import APPROVED, outcome, subject_hash
 from pipeline_engine.data.failure import EXPRESSION, PAYLOAD_TOO_LARGE, REJECTED, VALIDATION_INPUT, Failure
 from pipeline_engine.data.payload import PayloadError, write
-from pipeline_engine.interpreter.approval import APPROVED, outcome, subject_hash
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED, WAITING
 from pipeline_engine.interpreter.step_values import Input, expression_failure, render_input
 from pipeline_engine.interpreter.waits import milliseconds, too_much

@@ -10,8 +10,8 @@ import orjson
 from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import idempotency_key
+from pipeline_engine.data.approval_answer import subject_hash
 from pipeline_engine.data.failure import OUTCOME_UNKNOWN, TOOL_UNAVAILABLE, VALIDATION_OUTPUT, Failure
-from pipeline_engine.interpreter.approval import subject_hash
 from pipeline_engine.interpreter.journal import WAITING
 from pipeline_engine.interpreter.requests import Call, Output, Sleep
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS, delay_seconds, is_repeated

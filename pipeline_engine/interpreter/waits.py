@@ -15,9 +15,9 @@ from ordinaut.expressions.bounds import measure
 from ordinaut.expressions.times import format_moment, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
+from pipeline_engine.data.approval_answer import outcome, subject_hash
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import schema_problems
-from pipeline_engine.interpreter.approval import outcome, subject_hash
 from pipeline_engine.interpreter.journal import FAILED, WAITING
 from pipeline_engine.interpreter.run import Heard
 from pipeline_engine.interpreter.signals import Attempt

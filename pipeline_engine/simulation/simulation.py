@@ -31,10 +31,10 @@ from pipeline_engine.interpreter.requests import (
 from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.plan import Plan
-from pipeline_engine.simulation.answers import Answered, Answers, completed
 from pipeline_engine.simulation.clock import LAST_US, VirtualClock
 from pipeline_engine.simulation.mocks import Mocks
-from pipeline_engine.simulation.record import Record
+from pipeline_engine.simulation.recorded_run import Record
+from pipeline_engine.simulation.responder import Answered, Answers, completed
 from pipeline_engine.simulation.waits import NEVER, Waits
 from pipeline_engine.tools.definition import read_tool
 

@@ -9,11 +9,11 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED, WAITING
 from pipeline_engine.interpreter.requests import Output
-from pipeline_engine.simulation import outcomes
+from pipeline_engine.simulation import wait_results
 from pipeline_engine.simulation.clock import LAST_US
 from pipeline_engine.simulation.mocks import Mocks
-from pipeline_engine.simulation.outcomes import TIMER, Outcome
-from pipeline_engine.simulation.record import Record, lasted_us
+from pipeline_engine.simulation.recorded_run import Record, lasted_us
+from pipeline_engine.simulation.wait_results import TIMER, Outcome
 
 NEVER = 2**62
 
@@ -68,7 +68,7 @@ class Waits:
         deadline_us = _deadline_us(wish, now_us)
         end_us, outcome = self._mocked(wish, now_us) or self._recorded(wish, now_us) or (NEVER, None)
         if end_us > deadline_us and not self._past(wish, outcome):
-            end_us, outcome = max(deadline_us, now_us), outcomes.expired(wish, deadline_us)
+            end_us, outcome = max(deadline_us, now_us), wait_results.expired(wish, deadline_us)
         return OpenWait(_dated(wish, deadline_us), entry, end_us, outcome)
 
     def _past(self, wish: Wait, outcome: Outcome | None) -> bool:
@@ -82,7 +82,7 @@ class Waits:
         end_us = now_us + (given.duration_us or 0)
         if given.failure is not None:
             return end_us, given.failure.at(wish.path, wish.tool, 1)
-        return (end_us, outcomes.given(wish, given.output[0], end_us)) if given.output else None
+        return (end_us, wait_results.given(wish, given.output[0], end_us)) if given.output else None
 
     def _recorded(self, wish: Wait, now_us: int) -> tuple[int, Outcome] | None:
         """The recorded result; with `follow` it was seen when the run went on, which is what `now` was then.
@@ -96,7 +96,7 @@ class Waits:
         if found is None or (wish.kind == TIMER and not self._follow):
             return None
         end_us = found.now_us if self._follow else now_us + lasted_us(found.entry)
-        return end_us, outcomes.recorded(found.entry)
+        return end_us, wait_results.recorded(found.entry)
 
 
 def _deadline_us(wish: Wait, now_us: int) -> int:

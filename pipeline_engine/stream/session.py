@@ -33,9 +33,9 @@ from pipeline_engine.interpreter.requests import (
 )
 from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.language.compile import PlanError
-from pipeline_engine.stream.compiled_definitions import Plans
-from pipeline_engine.stream.outbox import Outbox
+from pipeline_engine.stream.frame_writer import Outbox
 from pipeline_engine.stream.params import refusal
+from pipeline_engine.stream.plan_cache import Plans
 from pipeline_engine.stream.start_queue import Starts
 
 log = get_logger()

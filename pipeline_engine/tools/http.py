@@ -22,9 +22,9 @@ from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.definition import HttpTarget
 from pipeline_engine.tools.egress import Egress, EgressDeniedError
+from pipeline_engine.tools.http_sessions import Sessions
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.secret_use import Secrets, open_call
-from pipeline_engine.tools.sessions import Sessions
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 EXCERPT = 500

@@ -20,7 +20,7 @@ from ordinaut.rpc.channel import internal_channel, internal_metadata
 from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
 from pipeline_engine.interpreter.requests import ToolPort
 from pipeline_engine.service import ISOLATED_KEY, PipelineEngineService
-from pipeline_engine.stream.compiled_definitions import Plans
+from pipeline_engine.stream.plan_cache import Plans
 from pipeline_engine.stream.session import Surroundings
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools

@@ -37,7 +37,7 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
 from pipeline_engine.service import PipelineEngineService
-from pipeline_engine.stream.compiled_definitions import Plans
+from pipeline_engine.stream.plan_cache import Plans
 from pipeline_engine.stream.session import Surroundings
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools

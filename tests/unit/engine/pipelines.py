@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
-from pipeline_engine.validation.checks import validate_pipeline
+from pipeline_engine.validation.validate import validate_pipeline
 
 BUILT_IN: list[dict[str, Any]] = orjson.loads(
     resources.files("ordinaut.store").joinpath("builtin_tools.json").read_bytes()

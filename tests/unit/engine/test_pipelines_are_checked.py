@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.validation.checks import validate_pipeline, validate_tool, validate_value
+from pipeline_engine.validation.validate import validate_pipeline, validate_tool, validate_value
 from tests.unit.engine.pipelines import checked, pipeline, step
 
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from pipeline_engine.data.schemas import errors_of, schema_problems
-from pipeline_engine.simulation.drawing import KINDS, draw
+from pipeline_engine.simulation.value_generator import KINDS, draw
 
 NODE = {"$ref": "#/$defs/node"}
 SCHEMAS: list[Any] = [

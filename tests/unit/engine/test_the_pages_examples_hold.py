@@ -12,7 +12,7 @@ from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.tools.definition import BUILT_IN_KINDS
-from pipeline_engine.validation.checks import validate_pipeline
+from pipeline_engine.validation.validate import validate_pipeline
 from tests.unit.engine.pipelines import BUILT_IN
 from tests.unit.engine.test_schema_of_the_language import VALIDATOR
 from tests.unit.engine.world import World
@@ -82,7 +82,7 @@ def test_the_page_names_every_built_in_tool_and_code() -> None:
     """So that nobody has to read the code."""
     page = (DOCS / "pipeline.md").read_text()
     assert [name for name in BUILT_IN_KINDS if f"`{name}" not in page] == []
-    source = (Path(__file__).parents[3] / "pipeline_engine/failure.py").read_text()
+    source = (Path(__file__).parents[3] / "pipeline_engine/data/failure.py").read_text()
     codes = re.findall(r'^([A-Z_]+) = "\1"$', source, re.MULTILINE)
     assert len(codes) >= 9
     assert [code for code in codes if code not in page] == []

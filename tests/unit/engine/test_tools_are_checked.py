@@ -7,7 +7,7 @@ import pytest
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.validation.checks import validate_tool
+from pipeline_engine.validation.validate import validate_tool
 from tests.unit.engine.pipelines import CALENDAR, TOOLS
 
 

@@ -11,8 +11,8 @@ from pipeline_engine.data.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
 from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.interpreter.waits import MOMENTS
 from pipeline_engine.language import approval
-from pipeline_engine.simulation.answers import outcome_of
 from pipeline_engine.simulation.clock import EPOCH
+from pipeline_engine.simulation.responder import outcome_of
 
 Outcome = Output | Failure
 TIMER, EVENT, APPROVAL, CHILD = "TIMER", "EVENT", "APPROVAL", "CHILD"

@@ -10,10 +10,10 @@ from pipeline_engine.data.failure import TOOL_UNAVAILABLE, Failure, no_answer
 from pipeline_engine.data.schemas import Check, compile_schema, errors_of
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
 from pipeline_engine.interpreter.requests import Call, Output, Perform
-from pipeline_engine.simulation.drawing import draw
-from pipeline_engine.simulation.effects import VirtualStores
 from pipeline_engine.simulation.mocks import Given, Mocks
-from pipeline_engine.simulation.record import Record, lasted_us
+from pipeline_engine.simulation.recorded_run import Record, lasted_us
+from pipeline_engine.simulation.value_generator import draw
+from pipeline_engine.simulation.virtual_stores import VirtualStores
 from pipeline_engine.tools.definition import Tool
 
 TRIES = 20

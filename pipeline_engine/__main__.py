@@ -7,7 +7,7 @@ from ordinaut.rpc.service_process import Process, run
 from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.settings import EngineSettings
-from pipeline_engine.stream.plan_cache import Plans
+from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.session import Surroundings
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
@@ -25,7 +25,7 @@ def main() -> None:
         secrets = SecretFiles(settings.secrets_dir)
         tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get)
         process.stack.push_async_callback(tools.close)
-        surroundings = Surroundings(Plans(), tools, ProcessClock(), fraction_of, settings.run_outputs_max_bytes)
+        surroundings = Surroundings(PlanCache(), tools, ProcessClock(), fraction_of, settings.run_outputs_max_bytes)
         service = PipelineEngineService(surroundings, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],

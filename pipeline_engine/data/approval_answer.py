@@ -1,4 +1,4 @@
-"""Questions to people and agents: what an answer is for, and what a step that asked makes of it."""
+"""Answers to approvals: the hash that binds an answer to its question, and the output that a step makes of it."""
 
 import hashlib
 from typing import Any
@@ -12,24 +12,24 @@ APPROVED = "approved"
 
 
 def subject_hash(data: Any) -> str:
-    """Hex SHA-256 of a value as canonical JSON: keys in order, no spaces."""
+    """Returns the hex SHA-256 of a value as canonical JSON: sorted keys, no spaces."""
     return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def outcome(question: bytes, result: bytes) -> tuple[dict[str, Any], bytes] | Failure:
-    """What a question came to, and the same as JSON; `data` is what was asked about, as the answer has changed it."""
-    asked, given = orjson.loads(question), orjson.loads(result)
+def approval_output(question: bytes, answer: bytes) -> tuple[dict[str, Any], bytes] | Failure:
+    """Returns the output of an answered approval, and the same as JSON; `data` includes the edits of the answer."""
+    asked, answered = orjson.loads(question), orjson.loads(answer)
     value = {
-        "status": given["status"],
-        "choice": given.get("choice"),
-        "input": given.get("input"),
-        "data": given["edited_input"] if "edited_input" in given else asked.get("data"),
-        "agent": given.get("agent"),
-        "comment": given.get("comment", ""),
-        "approval": given.get("approval"),
-        "time": given["time"],
+        "status": answered["status"],
+        "choice": answered.get("choice"),
+        "input": answered.get("input"),
+        "data": answered["edited_input"] if "edited_input" in answered else asked.get("data"),
+        "agent": answered.get("agent"),
+        "comment": answered.get("comment", ""),
+        "approval": answered.get("approval"),
+        "time": answered["time"],
     }
     try:
         return value, write(value)
     except PayloadError as error:
-        return Failure(PAYLOAD_TOO_LARGE, f"the answer: {error}")
+        return Failure(PAYLOAD_TOO_LARGE, f"the answer to the approval: {error}")

@@ -11,7 +11,7 @@ import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from pipeline_engine.data.approval_answer import APPROVED, outcome, subject_hash
+from pipeline_engine.data.approval_answer import APPROVED, approval_output, subject_hash
 from pipeline_engine.data.failure import EXPRESSION, PAYLOAD_TOO_LARGE, REJECTED, VALIDATION_INPUT, Failure
 from pipeline_engine.data.payload import PayloadError, write
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED, WAITING
@@ -75,7 +75,7 @@ def _settled(step: StepPlan, path: str, asked: JournalEntry) -> JournalEntry:
     entry.CopyFrom(asked)
     if asked.state == FAILED:
         return entry
-    found = outcome(asked.input, asked.output)
+    found = approval_output(asked.input, asked.output)
     if isinstance(found, Failure):
         failure = found
     else:

@@ -86,7 +86,7 @@ def _call(strand: "Strand", begun: Begun) -> Attempt:
     call = Call(tool, found.value, found.body, key, timeout, begun.path, begun.attempt, begun.step.secrets)
     answer: object = yield call
     harmless = tool.retry.codes if tool.retry else ()
-    if isinstance(answer, Failure) and answer.unclear and answer.code not in harmless:
+    if isinstance(answer, Failure) and answer.may_have_happened and answer.code not in harmless:
         verdict = yield from find_out(strand, begun, answer.message)
         answer = known(answer, happened=False) if isinstance(verdict, NotHappened) else verdict
     return (yield from _end(strand, begun, answer))
@@ -108,4 +108,4 @@ def _end(strand: "Strand", begun: Begun, answer: object) -> Attempt:
 
 def known(failure: Failure, *, happened: bool) -> Failure:
     """The failure of a call of which it is known whether it happened."""
-    return replace(failure, unclear=False, details={**failure.details, "happened": happened})
+    return replace(failure, may_have_happened=False, details={**failure.details, "happened": happened})

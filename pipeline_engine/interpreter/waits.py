@@ -15,7 +15,7 @@ from ordinaut.expressions.bounds import measure
 from ordinaut.expressions.times import format_moment, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
-from pipeline_engine.data.approval_answer import outcome, subject_hash
+from pipeline_engine.data.approval_answer import approval_output, subject_hash
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.interpreter.journal import FAILED, WAITING
@@ -25,7 +25,7 @@ from pipeline_engine.interpreter.step_values import expression_failure
 from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.children import RUN_PIPELINE, RUN_TASK
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.language.wait_times import read_moment
+from pipeline_engine.language.wait_times import read_instant
 from pipeline_engine.validation.computed_pipeline import computed_document, normalised
 from pipeline_engine.validation.pipeline import tools_of
 
@@ -75,7 +75,7 @@ def heard(strand: "Strand", tool: str, output: Any) -> None:
     """
     if tool in (RUN_TASK, RUN_PIPELINE):
         return
-    moment = read_moment(next(output[key] for key in MOMENTS if key in output))
+    moment = read_instant(next(output[key] for key in MOMENTS if key in output))
     if moment is None:
         return
     us, position = (moment - EPOCH) // MICROSECOND, output.get("position")
@@ -86,7 +86,7 @@ def heard(strand: "Strand", tool: str, output: Any) -> None:
 
 def _result(strand: "Strand", step: StepPlan, entry: JournalEntry) -> Failure | None:
     if entry.tool == APPROVAL and entry.state != FAILED:
-        found = outcome(entry.input, entry.output)
+        found = approval_output(entry.input, entry.output)
         if isinstance(found, Failure):
             return strand.record_failure(step, entry.path, 1, entry.start_us, entry.input, found, repeated=False)
         entry.output = found[1]
@@ -181,7 +181,7 @@ FILL: Mapping[str, Callable[[Wait, dict[str, Any], "Strand"], None]] = {
 
 
 def _moment_us(given: dict[str, Any], key: str) -> int:
-    moment = read_moment(given[key])
+    moment = read_instant(given[key])
     if moment is None or not FIRST <= moment < LAST:
         raise _UnreadableError(key, f"an RFC 3339 time before {format_moment(LAST)} is expected")
     return (moment - EPOCH) // MICROSECOND

@@ -74,5 +74,5 @@ def _failure(text: bytes) -> Failure:
         pointer=values.get("pointer", ""),
         retryable=values.get("retryable", values["code"] in RETRYABLE),
         details=values.get("details", {}),
-        unclear=values["code"] == TIMEOUT,
+        may_have_happened=values["code"] == TIMEOUT,
     )

@@ -17,7 +17,7 @@ QUESTION = re.compile(r"(?P<path>.*)\?attempt-(?P<attempt>\d+)")
 """The path of the wait for a person who tells what became of an UNSAFE call."""
 
 
-class Record:
+class RecordedRun:
     """The attempts of one run; its stays in an engine are known by what `now` was in them."""
 
     def __init__(self, recorded: Iterable[Recorded]) -> None:

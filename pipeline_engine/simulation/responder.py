@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
-from pipeline_engine.data.failure import TOOL_UNAVAILABLE, Failure, no_answer
+from pipeline_engine.data.failure import TOOL_UNAVAILABLE, Failure, timed_out
 from pipeline_engine.data.schemas import Check, compile_schema, errors_of
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
 from pipeline_engine.interpreter.requests import Call, Output, Perform
 from pipeline_engine.simulation.mocks import Given, Mocks
-from pipeline_engine.simulation.recorded_run import Record, lasted_us
-from pipeline_engine.simulation.value_generator import draw
+from pipeline_engine.simulation.recorded_run import RecordedRun, lasted_us
+from pipeline_engine.simulation.value_generator import generate
 from pipeline_engine.simulation.virtual_stores import VirtualStores
 from pipeline_engine.tools.definition import Tool
 
@@ -21,7 +21,7 @@ TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class TimedOutcome:
     """An outcome and how long it took, in microseconds.
 
     Where a record says so, `until_us` is when it came, and `place` tells what came before it.
@@ -33,18 +33,20 @@ class Answered:
     place: int | None = None
 
 
-LOST = Answered(Failure(TOOL_UNAVAILABLE, "no answer is recorded", unclear=True))
+LOST = TimedOutcome(Failure(TOOL_UNAVAILABLE, "no answer is recorded", may_have_happened=True))
 """An UNSAFE call of which somebody told later that it shall be repeated, and its lookup, which could not tell."""
 LOOKUP = "?lookup"
 
 
-class Answers:
+class Responder:
     """The answers of one simulation; `drawn` are the paths that got made-up ones, `warnings` what is wrong with them.
 
     With `follow` nothing is made up: what neither mock nor record answers is not answered.
     """
 
-    def __init__(self, mocks: Mocks, record: Record, tools: Mapping[str, Tool], *, seed: int, follow: bool) -> None:
+    def __init__(
+        self, mocks: Mocks, record: RecordedRun, tools: Mapping[str, Tool], *, seed: int, follow: bool
+    ) -> None:
         self.drawn: list[str] = []
         self.warnings: dict[str, None] = {}
         self._mocks = mocks
@@ -55,22 +57,22 @@ class Answers:
         self._seed = seed
         self._follow = follow
 
-    def call(self, request: Call) -> Answered | None:
+    def call(self, request: Call) -> TimedOutcome | None:
         """What a tool answers within the time it has."""
         given = self._mocks.take(request.path, request.tool.name, request.attempt)
         answered = self._given(given) or self._recorded(request.path, request.attempt)
         if answered is None and not self._follow:
-            answered = Answered(self._made_up(request.path, request.attempt, request.tool))
+            answered = TimedOutcome(self._made_up(request.path, request.attempt, request.tool))
         if answered is None:
             return None
         if given is not None and given.duration_us is not None:
             answered = replace(answered, lasted_us=given.duration_us, until_us=None, place=None)
         timeout_us = round(request.timeout * 1_000_000)
         if answered.until_us is None and answered.lasted_us > timeout_us:
-            return Answered(no_answer(request.timeout), timeout_us)
+            return TimedOutcome(timed_out(request.timeout), timeout_us)
         return answered
 
-    def perform(self, request: Perform) -> Answered | None:
+    def perform(self, request: Perform) -> TimedOutcome | None:
         """What a step on Ordinaut's own stores comes to."""
         step = request.step
         arguments = orjson.loads(step.input)
@@ -83,14 +85,14 @@ class Answers:
         if self._follow:
             return None
         outcome = self._stores.perform(step.tool, arguments, request.idempotency_key)
-        return Answered(outcome or self._made_up(step.path, step.attempt, self._tools.get(step.tool)))
+        return TimedOutcome(outcome or self._made_up(step.path, step.attempt, self._tools.get(step.tool)))
 
-    def _given(self, given: Given | None) -> Answered | None:
+    def _given(self, given: Given | None) -> TimedOutcome | None:
         if given is None or not (given.output or given.failure):
             return None
-        return Answered(given.failure or Output(given.output[0]), given.duration_us or 0)
+        return TimedOutcome(given.failure or Output(given.output[0]), given.duration_us or 0)
 
-    def _recorded(self, path: str, attempt: int) -> Answered | None:
+    def _recorded(self, path: str, attempt: int) -> TimedOutcome | None:
         if self._follow and (path.endswith(LOOKUP) or self._record.repeated(path, attempt)):
             return LOST
         recorded = self._record.answered(path, attempt)
@@ -98,8 +100,8 @@ class Answers:
             return None
         entry = recorded.entry
         if not self._follow:
-            return Answered(outcome_of(entry), lasted_us(entry))
-        return Answered(outcome_of(entry), lasted_us(entry), entry.end_us, self._record.place(entry))
+            return TimedOutcome(outcome_of(entry), lasted_us(entry))
+        return TimedOutcome(outcome_of(entry), lasted_us(entry), entry.end_us, self._record.place(entry))
 
     def _made_up(self, path: str, attempt: int, tool: Tool | None) -> Output:
         """A value that fits the tool's output schema, if one is found."""
@@ -113,7 +115,7 @@ class Answers:
             self._checks[name] = compile_schema(schema)
         check, value = self._checks[name], None
         for number in range(TRIES):
-            value = draw(schema, f"{self._seed}/{path}#{attempt}~{number}")
+            value = generate(schema, f"{self._seed}/{path}#{attempt}~{number}")
             if check is None or check(value) is None:
                 return Output(value)
         keywords = ", ".join(sorted({f"`{error.keyword}`" for error in errors_of(schema, value)}))
@@ -128,7 +130,7 @@ def outcome_of(entry: JournalEntry) -> Output | Failure:
     return Output(orjson.loads(entry.output) if entry.output else None)
 
 
-def completed(step: JournalEntry, answered: Answered, end_us: int) -> JournalEntry:
+def completed(step: JournalEntry, answered: TimedOutcome, end_us: int) -> JournalEntry:
     """An effect's entry with its outcome."""
     done = JournalEntry()
     done.CopyFrom(step)

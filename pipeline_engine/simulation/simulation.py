@@ -33,8 +33,8 @@ from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.plan import Plan
 from pipeline_engine.simulation.clock import LAST_US, VirtualClock
 from pipeline_engine.simulation.mocks import Mocks
-from pipeline_engine.simulation.recorded_run import Record
-from pipeline_engine.simulation.responder import Answered, Answers, completed
+from pipeline_engine.simulation.recorded_run import RecordedRun
+from pipeline_engine.simulation.responder import Responder, TimedOutcome, completed
 from pipeline_engine.simulation.waits import NEVER, Waits
 from pipeline_engine.tools.definition import read_tool
 
@@ -76,9 +76,9 @@ class _Simulation:
         self._follow = request.follow
         self._stopped = stopped
         self._deadline = time.monotonic() + MAX_SECONDS
-        self._mocks, self._record = Mocks(request.mocks), Record(request.recorded)
+        self._mocks, self._record = Mocks(request.mocks), RecordedRun(request.recorded)
         tools = {tool.name: tool for tool in (read_tool(orjson.loads(text)) for text in request.definition.tools)}
-        self._answers = Answers(self._mocks, self._record, tools, seed=request.seed, follow=request.follow)
+        self._answers = Responder(self._mocks, self._record, tools, seed=request.seed, follow=request.follow)
         self._waits = Waits(self._mocks, self._record, follow=request.follow)
         self._clock = VirtualClock(request.start.now_us)
         self._stay_us = request.start.now_us
@@ -173,7 +173,7 @@ class _Simulation:
                     self._keep([entry])
                 self._come_or_not(ask, answered, request.step, entry)
 
-    def _come_or_not(self, ask: int, answered: Answered | None, step: JournalEntry, answer: Answer) -> None:
+    def _come_or_not(self, ask: int, answered: TimedOutcome | None, step: JournalEntry, answer: Answer) -> None:
         if answered is not None:
             self._come(ask, self._end_us(answered), answer, answered.place)
             return
@@ -182,7 +182,7 @@ class _Simulation:
         missing.state, missing.start_us = RUNNING, missing.start_us or self._clock.now_us
         missing.end_us = missing.start_us
 
-    def _end_us(self, answered: Answered) -> int:
+    def _end_us(self, answered: TimedOutcome) -> int:
         now_us = self._clock.now_us
         return now_us + answered.lasted_us if answered.until_us is None else max(now_us, answered.until_us)
 

@@ -44,7 +44,7 @@ COMPOSED = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
 Schema = Mapping[str, Any]
 
 
-def draw(schema: Any, seed: str) -> Any:
+def generate(schema: Any, seed: str) -> Any:
     """A value for the schema, the same for the same seed; whether it fits is for the caller to check."""
     return _Drawing(schema, Random(seed)).value(schema, 0)  # noqa: S311 - made-up data, no secret
 

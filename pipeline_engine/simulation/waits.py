@@ -12,7 +12,7 @@ from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.simulation import wait_results
 from pipeline_engine.simulation.clock import LAST_US
 from pipeline_engine.simulation.mocks import Mocks
-from pipeline_engine.simulation.recorded_run import Record, lasted_us
+from pipeline_engine.simulation.recorded_run import RecordedRun, lasted_us
 from pipeline_engine.simulation.wait_results import TIMER, Outcome
 
 NEVER = 2**62
@@ -31,7 +31,7 @@ class OpenWait:
 class Waits:
     """The open waits of one simulated run, and those that are over and not in its journal yet."""
 
-    def __init__(self, mocks: Mocks, record: Record, *, follow: bool) -> None:
+    def __init__(self, mocks: Mocks, record: RecordedRun, *, follow: bool) -> None:
         self._mocks = mocks
         self._record = record
         self._follow = follow

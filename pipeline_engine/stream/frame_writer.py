@@ -21,7 +21,7 @@ FRAME_BYTES = 4 * 1024 * 1024
 """A frame that holds this much is closed; with its last message it stays far below gRPC's limit."""
 
 
-class Outbox:
+class FrameWriter:
     """Frames on their way; one writer takes them from `frames`."""
 
     def __init__(self) -> None:

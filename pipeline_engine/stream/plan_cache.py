@@ -7,7 +7,7 @@ from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.plan import Plan
 
 
-class Plans:
+class PlanCache:
     """At most `capacity` plans; the one that was longest unused makes room. What cannot be compiled is kept too."""
 
     def __init__(self, capacity: int = 2000) -> None:

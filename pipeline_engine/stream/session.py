@@ -16,7 +16,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine import metrics
-from pipeline_engine.data.failure import TOOL_ERROR, VALIDATION_INPUT, Failure, no_answer
+from pipeline_engine.data.failure import TOOL_ERROR, VALIDATION_INPUT, Failure, timed_out
 from pipeline_engine.interpreter.executor import Execution, Turn
 from pipeline_engine.interpreter.journal import FAILED
 from pipeline_engine.interpreter.requests import (
@@ -33,9 +33,9 @@ from pipeline_engine.interpreter.requests import (
 )
 from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.language.compile import PlanError
-from pipeline_engine.stream.frame_writer import Outbox
+from pipeline_engine.stream.frame_writer import FrameWriter
 from pipeline_engine.stream.params import refusal
-from pipeline_engine.stream.plan_cache import Plans
+from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.start_queue import Starts
 
 log = get_logger()
@@ -50,7 +50,7 @@ class Surroundings:
     `outputs_max_bytes` is what one run may keep of its steps.
     """
 
-    plans: Plans
+    plans: PlanCache
     tools: ToolPort
     clock: Clock
     fraction: Callable[[str], float]
@@ -71,7 +71,7 @@ class Session:
     """Drives the runs of one stream; `outbox` carries what they have to say."""
 
     def __init__(self, surroundings: Surroundings) -> None:
-        self.outbox = Outbox()
+        self.outbox = FrameWriter()
         self.ended = asyncio.Event()
         self._surroundings = surroundings
         self._definitions: dict[str, Definition] = {}
@@ -201,9 +201,9 @@ class Session:
             async with asyncio.timeout(request.timeout):
                 answer = await self._surroundings.tools.call(request)
         except TimeoutError:
-            answer = no_answer(request.timeout)
+            answer = timed_out(request.timeout)
         except Exception:  # noqa: BLE001 - one run's defect must not end the others
-            answer = replace(_defect(live), unclear=True)
+            answer = replace(_defect(live), may_have_happened=True)
         outcome = answer.code if isinstance(answer, Failure) else "OK"
         metrics.TOOLS.labels(outcome).observe(self._loop.time() - began)
         self._answer(live, ask, answer)

@@ -1,4 +1,4 @@
-"""The engine's connections to tools: kept ones, and for calls of UNSAFE tools one each."""
+"""The engine's HTTP connections to tools: a shared pool, and a new connection for each call of an UNSAFE tool."""
 
 import socket
 from collections.abc import Mapping
@@ -15,13 +15,18 @@ from pipeline_engine.tools.egress import Egress, EgressDeniedError
 
 MAX_CONNECT_SECONDS = 10.0
 CONNECT_SHARE = 0.8
-"""Of a call's time, that connecting may take: what then fails was never sent, which a timeout of the whole hides."""
+"""Share of a call's timeout that connecting may take. A failed connect proves that the request was never sent; if the
+timeout of the whole call expired first, this would be unknown."""
 Context = Any
-"""What aiohttp's `request` gives: an asynchronous context with the response."""
+"""An asynchronous context manager for the response, as aiohttp's `request` returns it."""
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves names; one closed address among the answers closes the name, so that rebinding gains nothing."""
+    """Resolves names and rejects a name if any of its addresses is denied.
+
+    A name with a public and a private address would otherwise reach the private one on a retry. This check gives an
+    early and clear error; the decision that counts is made on the connected address in `Egress.socket`.
+    """
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
@@ -30,52 +35,53 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a name.
+        """Returns the addresses of a name.
 
         Raises:
-            EgressDeniedError: one of them is closed.
+            EgressDeniedError: one of them is denied.
         """
-        found = await self._inner.resolve(host, port, family)
-        for answer in found:
-            if not self._egress.permits(answer["host"], port):
-                raise EgressDeniedError(f"{host} is {answer['host']}, which is closed to tools")
-        return found
+        addresses = await self._inner.resolve(host, port, family)
+        for address in addresses:
+            if not self._egress.permits(address["host"], port):
+                raise EgressDeniedError(f"{host} resolves to {address['host']}, which the egress policy denies")
+        return addresses
 
     async def close(self) -> None:
-        """Gives back what the resolver holds."""
+        """Closes the inner resolver."""
         await self._inner.close()
 
 
-class Sessions:
-    """Two HTTP clients behind the egress guard; create it inside the running loop, and `close` it."""
+class HttpSessions:
+    """Two HTTP clients that apply the egress guard; create it inside the running event loop, and `close` it."""
 
     def __init__(self, egress: Egress, connections: int) -> None:
         self._egress = egress
         self._connections = connections
-        self._kept = self._session(force_close=False)
-        self._fresh: aiohttp.ClientSession | None = None
+        self._pooled = self._session(force_close=False)
+        self._unpooled: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self._kept.close()
-        if self._fresh is not None:
-            await self._fresh.close()
+        await self._pooled.close()
+        if self._unpooled is not None:
+            await self._unpooled.close()
 
     def request(self, call: Call, method: str, url: URL, body: bytes | None, headers: Mapping[str, str]) -> Context:
-        """One request for a call; redirects are not followed.
+        """Sends one request of a call; redirects are not followed.
 
-        An UNSAFE one has a connection of its own: on a kept one, which a server may close at any moment, it would
-        often be unclear whether it was heard.
+        A call of an UNSAFE tool uses a new connection. A server may close a pooled connection at any time, and a
+        request that was written at that time may or may not have been processed. On a new connection only a failure
+        after the request was sent leaves the outcome unknown.
         """
         if call.tool.kind is not Kind.UNSAFE:
-            return self._kept.request(method, url, data=body, headers=headers, allow_redirects=False)
-        if self._fresh is None:
-            self._fresh = self._session(force_close=True, middlewares=(once,))
+            return self._pooled.request(method, url, data=body, headers=headers, allow_redirects=False)
+        if self._unpooled is None:
+            self._unpooled = self._session(force_close=True, middlewares=(send_once,))
         connect = min(MAX_CONNECT_SECONDS, CONNECT_SHARE * call.timeout)
         limit = aiohttp.ClientTimeout(total=None, connect=connect)
-        return self._fresh.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=limit)
+        return self._unpooled.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=limit)
 
-    def _session(self, *, force_close: bool, **more: Any) -> aiohttp.ClientSession:
+    def _session(self, *, force_close: bool, **options: Any) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=self._connections,
             resolver=GuardedResolver(self._egress),
@@ -90,16 +96,19 @@ class Sessions:
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None),
             headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ordinaut"},
-            **more,
+            **options,
         )
 
 
-class BrokenOffError(aiohttp.ClientError):
-    """The connection ended while the request was under way."""
+class ConnectionLostError(aiohttp.ClientError):
+    """The connection was lost while the request was in flight."""
 
 
-async def once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keeps aiohttp from repeating a GET, PUT or DELETE whose connection ended.
+async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Prevents aiohttp from repeating a GET, PUT or DELETE after a lost connection.
+
+    aiohttp retries idempotent methods by itself when the connection is closed. An UNSAFE tool may use such a method
+    without being idempotent, so the error is converted into one that aiohttp does not retry.
 
     Raises:
         BrokenOffError: it did.
@@ -109,4 +118,4 @@ async def once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) 
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as failure:
-        raise BrokenOffError(str(failure)) from failure
+        raise ConnectionLostError(str(failure)) from failure

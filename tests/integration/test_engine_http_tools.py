@@ -188,7 +188,7 @@ async def test_an_unsafe_request_is_sent_once(method: str) -> None:
     async with tool_server(break_off) as port:
         found = await call(port, effect="UNSAFE", method=method)
     assert isinstance(found, Failure)
-    assert (found.code, found.retryable, found.unclear, heard) == ("TOOL_UNAVAILABLE", True, True, [method])
+    assert (found.code, found.retryable, found.may_have_happened, heard) == ("TOOL_UNAVAILABLE", True, True, [method])
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,12 @@ async def test_an_unsafe_request_is_sent_once(method: str) -> None:
         ({"body": b"{", "content_type": "application/json"}, True),
     ],
 )
-async def test_an_answer_tells_whether_the_outcome_is_clear(response: dict[str, Any], unclear: bool) -> None:
+async def test_an_answer_tells_whether_the_outcome_is_clear(response: dict[str, Any], may_have_happened: bool) -> None:
     """A refusal is; a server that fails may have acted before, and what it says may be unreadable."""
     async with tool_server(answering(**response)) as port:
         found = await call(port, effect="UNSAFE")
     assert isinstance(found, Failure)
-    assert found.unclear == unclear
+    assert found.may_have_happened == may_have_happened
 
 
 async def test_what_was_never_sent_is_clear() -> None:
@@ -226,5 +226,5 @@ async def test_what_was_never_sent_is_clear() -> None:
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         late = await call(listener.getsockname()[1], effect="UNSAFE", seconds=0.3)
-    codes = [(found.code, found.unclear) for found in (refused, denied, late) if isinstance(found, Failure)]
+    codes = [(found.code, found.may_have_happened) for found in (refused, denied, late) if isinstance(found, Failure)]
     assert codes == [("TOOL_UNAVAILABLE", False), ("DENIED", False), ("TOOL_UNAVAILABLE", False)]

@@ -20,7 +20,8 @@ from pipeline_engine.data.template import compile_template
 from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import parse
-from pipeline_engine.validation.pipeline import Surroundings, check
+from pipeline_engine.validation.context import ValidationContext
+from pipeline_engine.validation.pipeline import check
 from tests.unit.engine.corpus import BROKEN, VALID
 from tests.unit.engine.pipelines import TOOL_TEXTS, TOOLS
 
@@ -55,7 +56,7 @@ ROOTS: dict[str, Any] = {
     "now": "2026-11-23T10:00:00Z",
     "item": {"a": [1, 2, 3]},
 }
-SURROUNDINGS = Surroundings({tool["name"]: tool for tool in TOOLS}, [tool["name"] for tool in TOOLS])
+SURROUNDINGS = ValidationContext({tool["name"]: tool for tool in TOOLS}, [tool["name"] for tool in TOOLS])
 
 
 class HangError(Exception):

@@ -15,7 +15,7 @@ from pipeline_engine.language.secret_places import SecretPlace, SecretUse, conce
 from pipeline_engine.tools.definition import HttpAuth, Kind, Tool
 from pipeline_engine.tools.mask import Mask
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
-from pipeline_engine.tools.secret_use import MAX_IN_ONE_TEXT, open_call
+from pipeline_engine.tools.secret_use import MAX_IN_ONE_TEXT, fill_secrets
 from tests.unit.engine.pipelines import TOOL_TEXTS, checked, pipeline, step
 from tests.unit.engine.world import World
 
@@ -52,7 +52,7 @@ def test_secrets_stand_in_the_input_of_called_tools(text: str) -> None:
 def test_secrets_stand_nowhere_else(document: Any) -> None:
     """Neither in what is kept nor in anything that is computed."""
     [(_, message)] = problems(document)
-    assert message.startswith("a secret stands alone, as `${secrets.name}`")
+    assert message.startswith("a secret can only be referenced as a whole, `${secrets.NAME}`")
 
 
 def test_what_is_recorded_names_the_secret() -> None:
@@ -102,22 +102,22 @@ def look(project: str, name: str) -> str:
 def test_references_are_filled_where_they_were_written() -> None:
     """Data elsewhere that looks like one stays, and a value is not looked into again."""
     use = SecretUse("p", (SecretPlace(("a", 1), frozenset({"mail_key"})), SecretPlace(("gone",), frozenset(VALUES))))
-    opened = open_call(call({"a": ["${secrets.mail_key}", "x ${secrets.mail_key}"], "b": 1}), use, None, look)
+    opened = fill_secrets(call({"a": ["${secrets.mail_key}", "x ${secrets.mail_key}"], "b": 1}), use, None, look)
     assert opened.call.input == {"a": ["${secrets.mail_key}", f"x {KEY}"], "b": 1}
     assert orjson.loads(opened.call.body) == opened.call.input
     crafty = {"mail_key": "${secrets.password}"}
     whole = SecretUse("p", (SecretPlace(("a",), frozenset({"mail_key", "password"})),))
-    told = open_call(call({"a": "${secrets.mail_key}"}), whole, None, lambda _p, name: {**VALUES, **crafty}[name])
+    told = fill_secrets(call({"a": "${secrets.mail_key}"}), whole, None, lambda _p, name: {**VALUES, **crafty}[name])
     assert told.call.input == {"a": "${secrets.password}"}
 
 
 def test_a_text_is_not_blown_up() -> None:
     """Data may look like thousands of references."""
     use = SecretUse("p", (SecretPlace(("a",), frozenset({"mail_key"})),))
-    opened = open_call(call({"a": "${secrets.mail_key}" * 500}), use, None, look)
+    opened = fill_secrets(call({"a": "${secrets.mail_key}" * 500}), use, None, look)
     assert opened.call.input["a"].count(KEY) == MAX_IN_ONE_TEXT
     with pytest.raises(PayloadError):
-        open_call(call({"a": "${secrets.mail_key}", "b": "x" * 1024 * 1024}), use, None, look)
+        fill_secrets(call({"a": "${secrets.mail_key}", "b": "x" * 1024 * 1024}), use, None, look)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_text_is_not_blown_up() -> None:
     ],
 )
 def test_a_tool_says_how_it_is_called(auth: HttpAuth, headers: dict[str, str]) -> None:
-    opened = open_call(call({}), SecretUse("p"), auth, look)
+    opened = fill_secrets(call({}), SecretUse("p"), auth, look)
     assert opened.headers == headers
     [sent] = headers.values()
     masked = opened.mask.text(f"got {sent}")
@@ -141,13 +141,13 @@ def test_a_tool_says_how_it_is_called(auth: HttpAuth, headers: dict[str, str]) -
     [
         (SecretUse("p", (SecretPlace(("a",), frozenset({"none"})),)), None, "the secret none does not exist"),
         (SecretUse("other", (), frozenset()), HttpAuth("bearer", "mail_key"), "the secret mail_key does not exist"),
-        (SecretUse("p", (), frozenset({"mail_key"})), None, "the secret mail_key is not the task owner's to use"),
-        (SecretUse("p"), HttpAuth("bearer", "password"), "the secret password is not printable ASCII"),
+        (SecretUse("p", (), frozenset({"mail_key"})), None, "the secret mail_key may not be used by the task's owner"),
+        (SecretUse("p"), HttpAuth("bearer", "password"), "the secret password must be printable ASCII"),
     ],
 )
 def test_what_cannot_be_used_is_said_without_its_value(use: SecretUse, auth: HttpAuth | None, words: str) -> None:
     with pytest.raises(SecretError) as refused:
-        open_call(call({"a": "${secrets.none}"}), use, auth, look)
+        fill_secrets(call({"a": "${secrets.none}"}), use, auth, look)
     assert words in str(refused.value)
     assert PASSWORD not in str(refused.value)
 
@@ -196,9 +196,9 @@ def test_files_are_read_anew_when_they_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"short", "fewer than 8"),
-        (b"", "fewer than 8"),
-        (b"x" * 5000, "more than 4096"),
+        (b"short", "at least 8 characters"),
+        (b"", "at least 8 characters"),
+        (b"x" * 5000, "at most 4096 bytes"),
         (b"\xff" * 9, "UTF-8"),
         (b"a\0" * 9, "NUL"),
     ],

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from pipeline_engine.data.schemas import errors_of, schema_problems
-from pipeline_engine.simulation.value_generator import KINDS, draw
+from pipeline_engine.simulation.value_generator import KINDS, generate
 
 NODE = {"$ref": "#/$defs/node"}
 SCHEMAS: list[Any] = [
@@ -43,31 +43,31 @@ def test_a_value_fits_its_schema(schema: Any) -> None:
     """With every seed; the schemas are ones that can be registered."""
     assert not schema_problems(schema)
     for seed in range(30):
-        value = draw(schema, str(seed))
+        value = generate(schema, str(seed))
         assert not errors_of(schema, value), value
 
 
 def test_formats_are_honoured() -> None:
     """As far as the checker knows them; others are words."""
     for name in FORMATS:
-        assert not errors_of({"type": "string", "format": name}, draw({"format": name}, "1"))
+        assert not errors_of({"type": "string", "format": name}, generate({"format": name}, "1"))
 
 
 def test_the_seed_decides() -> None:
     """Equal seeds give equal values, others do not all."""
     schema = {"type": "array", "items": {"type": "integer"}, "minItems": 3}
-    assert draw(schema, "1") == draw(schema, "1")
-    assert len({str(draw(schema, str(seed))) for seed in range(10)}) > 1
+    assert generate(schema, "1") == generate(schema, "1")
+    assert len({str(generate(schema, str(seed))) for seed in range(10)}) > 1
 
 
 def test_a_schema_that_asks_for_itself_ends() -> None:
     """A required part of its own kind has no finite value; drawing ends all the same."""
     endless = {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}}}
-    assert not errors_of(endless, draw(endless, "1"))
+    assert not errors_of(endless, generate(endless, "1"))
     needed = {"$ref": "#/$defs/a", "$defs": {"a": {"required": ["a"], "properties": {"a": {"$ref": "#/$defs/a"}}}}}
-    assert draw(needed, "1")["a"]["a"]
+    assert generate(needed, "1")["a"]["a"]
     circle = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
-    assert draw(circle, "1") == {}
+    assert generate(circle, "1") == {}
 
 
 def test_a_schema_that_asks_for_much_gets_little() -> None:
@@ -77,7 +77,7 @@ def test_a_schema_that_asks_for_much_gets_little() -> None:
         wide = {"type": "array", "minItems": 1000, "items": wide}
     tree = {"properties": {name: {"$ref": "#"} for name in "abcdefgh"}}
     for schema in (wide, tree):
-        assert len(orjson.dumps(draw(schema, "1"))) < 1024 * 1024
+        assert len(orjson.dumps(generate(schema, "1"))) < 1024 * 1024
 
 
 NUMBERS = (0, 1, -1, 0.5, -7.25, 10**6, 2**60, -(2**60), 1e308, -1e308, 1e-300)
@@ -116,5 +116,5 @@ def test_no_schema_makes_it_raise() -> None:
     chance = Random(7)
     for number in range(300):
         schema = any_schema(chance)
-        value = draw(schema, str(number))
+        value = generate(schema, str(number))
         assert orjson.loads(orjson.dumps(value)) == value, schema

@@ -18,7 +18,7 @@ from tests.unit.engine.world import NOW_US, CrashedError, World, error_of
 
 SEND, FIND = "mail.send", "mail.find"
 LOOKUP = {"uses": FIND, "arguments": {"key": "${idempotency_key}", "to": "${input.to}", "at": "${start_time}"}}
-LOST = Failure(TOOL_UNAVAILABLE, "the connection broke", retryable=True, unclear=True)
+LOST = Failure(TOOL_UNAVAILABLE, "the connection broke", retryable=True, may_have_happened=True)
 UNSENT = Failure(TOOL_UNAVAILABLE, "no connection", retryable=True)
 PLAIN = step("send", SEND, input={"to": "${params.to}"})
 
@@ -175,7 +175,7 @@ def test_a_refusal_is_no_unknown_outcome() -> None:
 
 def test_a_tool_may_say_that_a_timeout_is_harmless() -> None:
     """Its own retry names the code; a step's does not suffice."""
-    timeout = Failure(TIMEOUT, "no answer", retryable=True, unclear=True)
+    timeout = Failure(TIMEOUT, "no answer", retryable=True, may_have_happened=True)
     post = Post(faults=[timeout], acts=[False, True])
     run = world(post, made_of=tools(lookup=None, retry={"max": 1, "codes": [TIMEOUT]}))
     assert run.run().state == "SUCCEEDED"
@@ -314,7 +314,7 @@ def test_a_tool_that_has_become_uncallable_leaves_the_outcome_unknown() -> None:
 
 def test_a_run_without_time_left_asks_nobody() -> None:
     """The attempt is recorded as unknown, and the run ends with its own timeout."""
-    timeout = Failure(TIMEOUT, "no answer", retryable=True, unclear=True)
+    timeout = Failure(TIMEOUT, "no answer", retryable=True, may_have_happened=True)
     post = Post(faults=[timeout])
     run = world(post, remaining_ms=1000)
     assert error_of(run.run())["code"] == TIMEOUT
@@ -334,7 +334,9 @@ def test_a_pipeline_is_checked_against_the_lookups_of_its_tools() -> None:
     problems, _ = said(tools()[:-1])
     assert problems == ["mail.send cannot be used: its lookup mail.find does not exist"]
     writing = [*tools()[:-1], orjson.dumps({"name": FIND, "http": {"url": "http://x.example/"}})]
-    assert said(writing)[0] == ["mail.send cannot be used: its lookup mail.find is not READ"]
+    assert said(writing)[0] == [
+        "mail.send cannot be used: its lookup mail.find must have the effect READ (got IDEMPOTENT)"
+    ]
     assert "has no lookup" in said(tools(lookup=None))[1][0]
 
 

@@ -111,7 +111,7 @@ async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerT
     without being idempotent, so the error is converted into one that aiohttp does not retry.
 
     Raises:
-        BrokenOffError: it did.
+        ConnectionLostError: the connection was lost.
     """
     try:
         return await send(request)

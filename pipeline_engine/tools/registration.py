@@ -46,9 +46,8 @@ def _name(value: Mapping[str, Any]) -> Iterator[Violation]:
             ErrorReason.NAME_INVALID,
         )
     elif name.startswith(BUILT_IN) and "orchestrator" not in value:
-        yield Violation(
-            "name", f"names that begin with `{BUILT_IN}` are reserved for built-in tools", ErrorReason.RESERVED
-        )
+        message = f"names that begin with `{BUILT_IN}` are reserved for built-in tools"
+        yield Violation("name", message, ErrorReason.RESERVED)
 
 
 def _schemas(value: Mapping[str, Any]) -> Iterator[Violation]:

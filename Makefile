@@ -4,6 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=
 READY := $(VENV)/.ready
+# the generator of protos/ is older than the packages of $(VENV), and conflicts with them
+GENERATOR := $(VENV)-protos
+GENERATOR_READY := $(GENERATOR)/.ready
+PROTOS := GENERATOR=$(GENERATOR) $(RUN) sh scripts/protos.sh
+PIN := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test check format protos lock bench wheels clean
@@ -17,6 +22,11 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(GENERATOR_READY): scripts/generator-requirements.lock
+	$(PYTHON) -m venv $(GENERATOR)
+	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 setup: $(READY) ## make the virtual environment with everything pinned
 
 demo: $(READY) ## run the morning briefing on embedded servers and tell its story
@@ -28,25 +38,25 @@ up: $(READY) ## start the whole system on this machine; data stays in .ordinaut/
 test: $(READY) ## run every test on real servers
 	@$(RUN) python -m pytest
 
-check: $(READY) ## formatting, lint, types, import rules, SQL, protos
+check: $(READY) $(GENERATOR_READY) ## formatting, lint, types, import rules, SQL, protos
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 	@$(RUN) lint-imports --no-cache
 	@$(RUN) python -m ordinaut.store.check
-	@$(RUN) sh scripts/protos.sh check
+	@$(PROTOS) check
 
-format: $(READY) ## format code and protos
+format: $(READY) $(GENERATOR_READY) ## format code and protos
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
-	@$(RUN) sh scripts/protos.sh format
+	@$(PROTOS) format
 
-protos: $(READY) ## generate ordinaut/v1 and ordinaut/internal/v1 from protos/
-	@$(RUN) sh scripts/protos.sh generate .
+protos: $(READY) $(GENERATOR_READY) ## generate ordinaut/v1 and ordinaut/internal/v1 from protos/
+	@$(PROTOS) generate .
 
-lock: $(READY) ## choose versions anew and pin them in requirements.lock
-	@$(RUN) uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \
-	  --custom-compile-command 'make lock' pyproject.toml deploy/build-requirements.in -o requirements.lock
+lock: $(READY) ## choose versions anew and pin them in requirements.lock and scripts/generator-requirements.lock
+	@$(RUN) $(PIN) --all-extras --group dev pyproject.toml deploy/build-requirements.in -o requirements.lock
+	@$(RUN) $(PIN) scripts/generator-requirements.in -o scripts/generator-requirements.lock
 
 bench: $(READY) ## measure the hot path beside pgbench on this machine
 	@$(RUN) python -m benchmarks
@@ -56,4 +66,4 @@ wheels: $(READY) ## build the wheels `ordinaut` and `ordinaut-server` into dist/
 	@$(RUN) python -m build --quiet --no-isolation --wheel --outdir dist deploy/server
 
 clean: ## remove what was built here, not .ordinaut/
-	rm -rf $(VENV) build dist protos/third_party .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(GENERATOR) build dist protos/third_party .mypy_cache .pytest_cache .ruff_cache .hypothesis

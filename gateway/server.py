@@ -32,6 +32,7 @@ from gateway.tasks.occurrences.skip import OccurrenceSkip
 from gateway.tasks.preview import SchedulePreview
 from gateway.tasks.service import Tasks
 from gateway.tasks.simulate import TaskSimulation
+from gateway.token_uses import TokenUses
 from gateway.tools.call import ToolCall
 from gateway.tools.service import Tools
 from ordinaut.rpc.server import MAX_MESSAGE_BYTES, Server
@@ -76,7 +77,8 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     engines = Engines(settings.engines, settings.internal_token)
     process.stack.push_async_callback(engines.close)
     hints = Hints(database)
-    authenticator = Authenticator(database, method_scopes(DESCRIPTORS))
+    uses = TokenUses(database)
+    authenticator = Authenticator(database, method_scopes(DESCRIPTORS), uses)
     components = Components(database, scheduler, engines)
     run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
     check = TaskCheck(database, scheduler, engines)
@@ -106,7 +108,8 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         ),
         "ToolService": Tools(database, pages, engines, ToolCall(database, inline, run_watch, authenticator)),
     }
-    for name, work in (("hints", hints), ("run_watch", run_watch), ("event_watch", event_watch)):
+    loops: dict[str, Any] = {"hints": hints, "run_watch": run_watch, "event_watch": event_watch, "token_uses": uses}
+    for name, work in loops.items():
         process.watch(asyncio.create_task(work.serve(), name=name))
     registrations = [registration(servicers[name], service, add) for name, (service, add) in PUBLIC.items()]
     server = Server(registrations, counted(authenticator.guard), max_message_bytes=MAX_MESSAGE_BYTES)

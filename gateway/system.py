@@ -18,7 +18,7 @@ from ordinaut.v1.system_service_pb2 import (
 )
 from ordinaut.v1.system_service_pb2_grpc import SystemServiceServicer
 
-STATES = ("READY", "LEASED", "DELAYED", "WAITING")
+STATES = ("READY", "LEASED", "DELAYED", "BLOCKED", "WAITING")
 
 
 class System(SystemServiceServicer):
@@ -44,6 +44,7 @@ class System(SystemServiceServicer):
             outbox_backlog=status.outbox_backlog,
             last_position=status.last_position,
             components=components,
+            workers=status.workers,
         )
         if "READY" in depths:
             answer.oldest_ready_age.CopyFrom(duration(depths["READY"]["oldest"]))

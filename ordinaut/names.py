@@ -12,7 +12,8 @@ RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
 SCOPE = re.compile(
     r"admin|(tasks|runs|tools|agents|system|events|state|approvals):(read|write)(:[a-z0-9_.*/-]{1,128})?"
-    r"|tools:call(:[a-z0-9_.*-]{1,128})?|events:publish(:[a-z0-9_.*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"
+    r"|tasks:run(:[a-z0-9*-]{1,128})?|tools:call(:[a-z0-9_.*-]{1,128})?"
+    r"|events:publish(:[a-z0-9_.*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"
 )
 TOPIC_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 MAX_TOPIC = 511

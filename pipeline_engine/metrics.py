@@ -7,5 +7,5 @@ RUNS = Counter("ordinaut_engine_runs", "Runs that left this engine.", ["state"])
 LIVE = Gauge("ordinaut_engine_live_runs", "Runs that are in this engine now.")
 STEPS = Histogram("ordinaut_engine_step_seconds", "One attempt of a step.", ["state"], buckets=BUCKETS)
 TOOLS = Histogram("ordinaut_engine_tool_seconds", "One call over the network.", ["outcome"], buckets=BUCKETS)
-STEP_STATES = {state: STEPS.labels(state) for state in ("SUCCEEDED", "FAILED", "SKIPPED")}
+STEP_STATES = {state: STEPS.labels(state) for state in ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELLED")}
 RUN_STATES = {state: RUNS.labels(state) for state in ("SUCCEEDED", "FAILED", "DELAYED", "WAITING", "CANCELLED")}

@@ -1,6 +1,14 @@
 #!/bin/sh
-# The contract's tool chain: protos.sh generate DIR | check | format. Runs inside the project's virtual environment.
+# The contract's tool chain: protos.sh generate DIR | check | format. buf comes from the project's virtual environment;
+# protoc, its plugins and the google/api sources from the environment $GENERATOR, which make prepares.
 set -eu
+
+GENERATOR=${GENERATOR:-.venv-protos}
+[ -x "$GENERATOR/bin/python" ] || {
+  echo "protos.sh: there is no generator in $GENERATOR: run 'make protos'" >&2
+  exit 2
+}
+PATH="$PWD/$GENERATOR/bin:$PATH"
 
 # buf needs the google/api sources beside ours; the wheel of googleapis-common-protos carries them.
 third_party() {

@@ -24,12 +24,13 @@ async def get(client: Client, name: str) -> Run:
 
 
 async def new_steps(client: Client, name: str) -> AsyncIterator[StepRun]:
-    """Each recorded attempt of each step, once, as it comes, until the run has ended."""
-    shown = 0
+    """Each attempt of each step, once, when it ends, until the run has ended."""
+    seen: set[tuple[str, int]] = set()
     async for run in client.watch_run(name):
-        for step in run.steps[shown:]:
-            yield step
-        shown = len(run.steps)
+        for step in run.steps:
+            if step.HasField("end_time") and (step.path, step.attempt) not in seen:
+                seen.add((step.path, step.attempt))
+                yield step
 
 
 def root(run: Run) -> str:

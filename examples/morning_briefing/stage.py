@@ -29,6 +29,7 @@ TOOL_SCOPES = ("tools:read", "tools:write")
 OWNER_SCOPES = (
     "tasks:read",
     "tasks:write",
+    "tasks:run",
     "runs:read",
     "tools:read",
     "tools:call:*",

@@ -19,6 +19,7 @@ def to_agent(record: AgentRecord) -> Agent:
     """The message."""
     return Agent(
         name=f"agents/{record.name}",
+        uid=str(record.uid),
         display_name=record.display_name,
         scopes=record.scopes,
         create_time=timestamp(record.create_time),
@@ -39,11 +40,14 @@ def to_token(agent: str, record: TokenRecord, secret: str = "") -> AgentToken:
         scopes=record.scopes,
         create_time=timestamp(record.create_time),
         secret=secret,
+        issuer=record.issuer,
     )
     if record.expire_time is not None:
         message.expire_time.FromDatetime(record.expire_time)
     if record.revoke_time is not None:
         message.revoke_time.FromDatetime(record.revoke_time)
+    if record.last_use_time is not None:
+        message.last_use_time.FromDatetime(record.last_use_time)
     return message
 
 

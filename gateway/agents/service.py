@@ -205,6 +205,7 @@ async def _issue(
         token=token,
         scopes=wanted.scopes,
         expire_time=moment_of(wanted.expire_time) if wanted.HasField("expire_time") else None,
+        issuer=caller.token_name,
     )
     if record is None:
         raise InvalidArgumentError.of([Violation("agent_token.expire_time", "must lie in the future")])

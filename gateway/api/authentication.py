@@ -16,6 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from gateway.api.caller import CALLER, Caller, missing_scope
 from gateway.api.client_address import source_of
 from gateway.api.token_throttle import BadTokens
+from gateway.token_uses import TokenUses
 from ordinaut.names import covers, granted
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
@@ -40,8 +41,9 @@ class _Known:
 class Authenticator:
     """The guard of the public server: finds the caller and checks the method's scope."""
 
-    def __init__(self, database: Database, scopes: Mapping[str, str]) -> None:
+    def __init__(self, database: Database, scopes: Mapping[str, str], uses: TokenUses) -> None:
         self._database = database
+        self._uses = uses
         self._scopes = scopes
         self._known: dict[str, _Known] = {}
         self._bad_tokens = BadTokens()
@@ -77,6 +79,7 @@ class Authenticator:
             known = await self._look_up(public_id)
         if not hmac.compare_digest(shown, known.secret_hash if known else NO_HASH) or known is None:
             raise self._bad_tokens.refusal(source_of(context))
+        self._uses.note(public_id)
         return known.caller
 
     def vigil(self, context: Context) -> Callable[[], Awaitable[None]]:
@@ -99,7 +102,7 @@ class Authenticator:
             self._known.pop(public_id, None)
             return None
         left = CACHE_SECONDS if credential.seconds_left is None else min(CACHE_SECONDS, credential.seconds_left)
-        known = _Known(_caller(credential), credential.secret_hash, asked + left)
+        known = _Known(_caller(public_id, credential), credential.secret_hash, asked + left)
         self._remember(public_id, known)
         return known
 
@@ -110,11 +113,11 @@ class Authenticator:
             self._known.pop(next(iter(self._known)))
 
 
-def _caller(credential: identity.Credential) -> Caller:
+def _caller(public_id: str, credential: identity.Credential) -> Caller:
     rights = frozenset(credential.agent_scopes)
     if credential.token_scopes:  # an agent that has lost a scope takes it from its tokens too
         rights = frozenset(scope for scope in credential.token_scopes if covers(rights, scope))
-    return Caller(credential.project, credential.agent, rights)
+    return Caller(credential.project, credential.agent, rights, public_id)
 
 
 def _shown_token(context: Context) -> tuple[str, str] | None:

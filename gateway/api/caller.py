@@ -12,16 +12,22 @@ AGENTS = "agents/"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The agent behind a call's token, with the rights of that token."""
+    """The agent behind a call's token, with the rights of that token; `token` is its public id."""
 
     project: str
     agent: str
     scopes: frozenset[str]
+    token: str = ""
 
     @property
     def name(self) -> str:
         """The agent's resource name: what `owner` and `publisher` say."""
         return AGENTS + self.agent
+
+    @property
+    def token_name(self) -> str:
+        """The token's resource name."""
+        return f"{self.name}/tokens/{self.token}"
 
     @property
     def is_admin(self) -> bool:

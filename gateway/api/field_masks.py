@@ -1,4 +1,4 @@
-"""Field masks. Source: AIP-134, AIP-161."""
+"""What an update changes and of which revision: field masks and etags. Source: AIP-134, AIP-154, AIP-161."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,6 +7,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from gateway.api.violations import Problems, is_set, output_only
+from ordinaut.errors import AbortedError
 from ordinaut.v1.error_pb2 import ErrorReason
 
 EVERYTHING = "*"
@@ -83,3 +84,22 @@ def _is_writable(resource: Message, path: str, writable: Sequence[str]) -> bool:
             return False
         descriptor = inner.fields_by_name[name]
     return True
+
+
+def etag_of(revision: int) -> str:
+    """What stands for a revision in answers."""
+    return f'"{revision}"'
+
+
+def require_etag(shown: str, revision: int, name: str) -> None:
+    """Lets a change pass that was made to the present revision, or that shows no etag.
+
+    Raises:
+        AbortedError: ETAG_MISMATCH.
+    """
+    if shown and shown != etag_of(revision):
+        raise AbortedError(
+            ErrorReason.ETAG_MISMATCH,
+            f"{name} has changed since; read it again and repeat the change",
+            {"resource": name, "etag": etag_of(revision)},
+        )

@@ -22,7 +22,7 @@ STORE_RIGHTS = {
     "orchestrator.emit": ("events:publish", "topic"),
     "orchestrator.put_state": ("state:write", "namespace"),
     "orchestrator.get_state": ("state:read", "namespace"),
-    "orchestrator.run_task": ("tasks:write", "task"),
+    "orchestrator.run_task": ("tasks:run", "task"),
     RUN_PIPELINE: ("runs:write", ""),
 }
 RUN_TASK = "orchestrator.run_task"

@@ -50,6 +50,8 @@ def check_retry(problems: Problems, retry: Retry, field: str) -> None:
     problems.between(f"{field}.max", retry.max, 0, RETRIES_MAX)
     if retry.factor:
         problems.between(f"{field}.factor", retry.factor, 1, FACTOR_MAX)
+    if retry.HasField("jitter"):
+        problems.between(f"{field}.jitter", retry.jitter, 0, 1)
     for name in ("delay", "max_delay"):
         if retry.HasField(name):
             problems.duration(f"{field}.{name}", getattr(retry, name), YEAR_SECONDS)

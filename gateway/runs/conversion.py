@@ -6,25 +6,32 @@ from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
 from gateway.events.conversion import to_event
 from ordinaut.names import idempotency_key, occurrence_id
 from ordinaut.store.run import RunRecord
-from ordinaut.v1.run_pb2 import Error, Run, StepRun, Wait
+from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
+
+UNENDED = frozenset({StepRun.RUNNING, StepRun.WAITING})
 
 
 def to_run(record: RunRecord) -> Run:
-    """The message, with steps when the record has them."""
+    """The message: in view BASIC, or FULL when the record has steps."""
     message = Run(
         name=f"runs/{record.id}",
         task=f"tasks/{record.task_name}" if record.task_name else "",
+        task_uid=str(record.task) if record.task_name else "",
         task_version=record.task_version if record.task_name else 0,
+        owner=record.owner,
+        labels=parse(record.labels),
         kind=Run.Kind.Value(record.kind),
         trigger=record.trigger,
         occurrence=occurrence_id(record.occurrence, record.scheduled_time),
         state=Run.State.Value(record.state),
         claims=record.claims,
+        losses=record.losses,
         cancel_reason=record.cancel_reason,
         create_time=timestamp(record.create_time),
     )
     if record.retry_of is not None:
         message.retry_of = f"runs/{record.retry_of}"
+    message.retries.extend(f"runs/{retry}" for retry in record.retries or ())
     if record.backfill is not None:
         message.backfill = record.backfill
     if record.parent is not None:
@@ -40,11 +47,16 @@ def to_run(record: RunRecord) -> Run:
     if record.waits is not None:
         message.waits.extend(map(_wait, parse(record.waits)))
     if record.steps is not None:
-        message.steps.extend(_step(record.root, step) for step in parse(record.steps))
+        message.steps.extend(to_steps(record))
     return message
 
 
-def fill_error(message: Error, error: dict[str, Any]) -> None:
+def to_steps(record: RunRecord) -> list[StepRun]:
+    """The steps of a record that has them."""
+    return [to_step(record.root, step) for step in parse(record.steps or "[]")]
+
+
+def fill_error(message: RunError, error: dict[str, Any]) -> None:
     """Puts a recorded error into an empty message."""
     for name in ("code", "message", "step", "pointer", "tool", "attempt", "retryable"):
         if error.get(name):
@@ -76,7 +88,8 @@ def _wait(wait: dict[str, Any]) -> Wait:
     return message
 
 
-def _step(root: str, step: dict[str, Any]) -> StepRun:
+def to_step(root: str, step: dict[str, Any]) -> StepRun:
+    """A step of a run with that root, as the store has it."""
     message = StepRun(
         path=step["path"],
         tool=step["tool"],
@@ -85,7 +98,7 @@ def _step(root: str, step: dict[str, Any]) -> StepRun:
         idempotency_key=idempotency_key(root, step["path"]),
     )
     message.start_time.FromJsonString(step["start_time"])
-    if message.state != StepRun.RUNNING:
+    if message.state not in UNENDED:
         message.end_time.FromJsonString(step["end_time"])
     for name in ("input", "output"):
         if step[name] is not None:

@@ -14,7 +14,7 @@ from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.mock_pb2 import Mock
-from ordinaut.v1.run_pb2 import Error
+from ordinaut.v1.run_pb2 import RunError
 
 MOCKS_MAX = 1000
 ATTEMPTS_MAX = 101  # a step is retried a hundred times at most
@@ -65,7 +65,7 @@ def _check(problems: Problems, mock: Mock, field: str) -> None:
         problems.add(f"{field}.duration", "must be between 0 and a year")
 
 
-def _error(error: Error) -> dict[str, Any]:
+def _error(error: RunError) -> dict[str, Any]:
     """As the journal has it; what is unset is not in it."""
     found: dict[str, Any] = json_format.MessageToDict(error, preserving_proto_field_name=True)
     return {key: found[key] for key in ("code", "message", "pointer", "retryable", "details") if key in found}

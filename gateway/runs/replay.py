@@ -70,7 +70,7 @@ class RunReplay:
         if request.HasField("pipeline"):
             message = await self._checked(request, past, problems)
         problems.check()
-        begun = replace(record, state="RUNNING", output=None, error=None, cancel_reason="", end_time=None)
+        begun = replace(record, state="RUNNING", retries=None, output=None, error=None, cancel_reason="", end_time=None)
         start = start_of(begun, past.run_timeout)
         if record.error is None or parse(record.error)["code"] != "TIMEOUT":
             start.remaining_ms = 0  # what came in time then does so now; the calls of the record wait for people too

@@ -33,7 +33,7 @@ async def retry_run(connection: Connection, ended: RunRecord) -> Run:
         raise FailedPreconditionError(
             ErrorReason.OVERLAP, f"a live run stands in the way of {name}", {"live_run": live}
         )
-    record = await run.get(connection, queued.run, steps=True)
+    record = await run.get(connection, queued.run, steps=False)
     if record is None:
         raise NotFoundError.of(f"runs/{queued.run}")
     return to_run(record)

@@ -9,34 +9,38 @@ from gateway.api.authentication import Authenticator
 from gateway.api.caller import Caller, current_caller
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
+from gateway.api.json_values import parse
 from gateway.api.ordering import IdOrdering, parse_order
 from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import REASON_MAX, Problems
+from gateway.run_changes import Changes
 from gateway.runs.access import visible_run
-from gateway.runs.conversion import to_run
+from gateway.runs.conversion import to_run, to_step
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
 from gateway.runs.retry import retry_run
 from gateway.runs.simulate import RunSimulation
 from gateway.runs.watch import RunWatch
+from gateway.step_keys import read_step_key, write_step_key
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
-from ordinaut.store.run import RunRecord
+from ordinaut.store.run import RunRecord, StepRecord
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
-from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import (
-    BASIC,
     CancelRunRequest,
     CreateRunRequest,
     GetRunRequest,
     ListRunsRequest,
     ListRunsResponse,
+    ListRunStepsRequest,
+    ListRunStepsResponse,
     ReplayRunRequest,
     ReplayRunResponse,
     RetryRunRequest,
@@ -46,9 +50,11 @@ from ordinaut.v1.run_service_pb2 import (
     WatchRunResponse,
 )
 from ordinaut.v1.run_service_pb2_grpc import RunServiceServicer
+from ordinaut.v1.view_pb2 import BASIC, FULL
 
 READ = "runs:read"
 WRITE = "runs:write"
+RUN_TASK = "tasks:run"
 NEWEST_FIRST = "create_time desc"
 ORDERS = {"create_time": run.ID}  # a run's id begins with its time
 
@@ -86,6 +92,25 @@ class Runs(RunServiceServicer):
         async with self._database.connection() as connection:
             return to_run(await visible_run(connection, caller, wanted, READ, steps=request.view != BASIC))
 
+    async def ListRunSteps(self, request: ListRunStepsRequest, context: Context) -> ListRunStepsResponse:
+        """A page of a run's steps, in the order in which they were recorded."""
+        caller, wanted = current_caller(), run_id(request.parent, "parent")
+        size, start = page_size(request.page_size), self._pages.start(request, caller)
+        payloads = request.view != BASIC
+        async with self._database.connection() as connection:
+            record = await visible_run(connection, caller, wanted, READ, steps=False)
+
+            async def read(after: str, count: int) -> list[StepRecord]:
+                key = read_step_key(after)
+                return await run.steps_page(connection, wanted, after=key, payloads=payloads, size=count)
+
+            def make(step: StepRecord) -> StepRun:
+                return to_step(record.root, parse(step.step))
+
+            page = await filled(read, write_step_key, start, size, make)
+        token = self._pages.token(request, caller, write_step_key(page.last)) if page.last else ""
+        return ListRunStepsResponse(steps=page.messages, next_page_token=token)
+
     async def ListRuns(self, request: ListRunsRequest, context: Context) -> ListRunsResponse:
         """A page of the runs that the caller may see, the newest first."""
         caller, size = current_caller(), page_size(request.page_size)
@@ -111,16 +136,15 @@ class Runs(RunServiceServicer):
         return ListRunsResponse(runs=page.messages, next_page_token=token)
 
     async def WatchRun(self, request: WatchRunRequest, context: Context) -> AsyncIterator[WatchRunResponse]:
-        """The whole run at once and after every change, until it has ended."""
+        """The run with its steps, and after every change the run with the changed ones, until it has ended."""
         caller, wanted = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
             await visible_run(connection, caller, wanted, READ, steps=False)
-        last = b""
-        async with aclosing(self._watch.watch(wanted, self._authenticator.vigil(context))) as records:
+        changes, payloads = Changes(payloads=request.view == FULL), request.view == FULL
+        vigil = self._authenticator.vigil(context)
+        async with aclosing(self._watch.watch(wanted, vigil, payloads=payloads)) as records:
             async for record in records:
-                message = WatchRunResponse(run=to_run(record))
-                if (sent := message.SerializeToString(deterministic=True)) != last:
-                    last = sent
+                if (message := changes.of(record)) is not None:
                     yield message
 
     async def CancelRun(self, request: CancelRunRequest, context: Context) -> Run:
@@ -141,7 +165,7 @@ class Runs(RunServiceServicer):
                 raise FailedPreconditionError(
                     ErrorReason.RUN_FINISHED, f"{request.name} has ended already", {"state": ended.state}
                 )
-            return to_run(await visible_run(connection, caller, wanted, WRITE, steps=True))
+            return to_run(await visible_run(connection, caller, wanted, WRITE, steps=False))
 
         answer = await mutation.once(work)
         self._hints.send(CANCEL, RUN, OUTBOX)
@@ -155,7 +179,10 @@ class Runs(RunServiceServicer):
             return answer
 
         async def work(connection: Connection) -> Run:
-            return await retry_run(connection, await visible_run(connection, caller, wanted, WRITE, steps=False))
+            ended = await visible_run(connection, caller, wanted, WRITE, steps=False)
+            if ended.task_name:
+                caller.require(RUN_TASK, ended.task_name)
+            return await retry_run(connection, ended)
 
         answer = await mutation.once(work)
         self._hints.send(WORK, OUTBOX, RUN)

@@ -27,6 +27,7 @@ class _Watcher:
     """Holds the newest record only: a slow consumer skips what lies between and costs no memory."""
 
     run: UUID
+    payloads: bool = False
     mark: str = ""
     latest: RunRecord | None = None
     gone: bool = False
@@ -42,14 +43,18 @@ class RunWatch:
         self._watchers: dict[UUID, set[_Watcher]] = defaultdict(set)
         self._stopping = False
 
-    async def watch(self, run_id: UUID, vigil: Callable[[], Awaitable[None]]) -> AsyncGenerator[RunRecord, None]:
-        """The run as it is, then after each change, until it has ended; `vigil` is awaited all along.
+    async def watch(
+        self, run_id: UUID, vigil: Callable[[], Awaitable[None]], *, payloads: bool = False
+    ) -> AsyncGenerator[RunRecord, None]:
+        """The run with its steps, then again after each change, until it has ended; `vigil` is awaited all along.
+
+        `payloads`: the steps have their inputs and outputs; without it they may have them.
 
         Raises:
             NotFoundError: there is no such run, or not any more.
             UnavailableError: the process stops.
         """
-        watcher = _Watcher(run_id)
+        watcher = _Watcher(run_id, payloads)
         self._watchers[run_id].add(watcher)
         WATCHERS.inc()
         self._wake.set()
@@ -93,7 +98,8 @@ class RunWatch:
         async with self._database.connection() as connection:
             marks = await run.marks(connection, watched)
             stale = [run_id for run_id in watched if self._is_stale(run_id, marks.get(run_id))]
-            records = await run.get_many(connection, stale, steps=True) if stale else []
+            payloads = any(watcher.payloads for run_id in stale for watcher in self._watchers.get(run_id, ()))
+            records = await run.get_many(connection, stale, steps=True, payloads=payloads) if stale else []
         found = {record.id: record for record in records}
         for run_id in stale:
             self._tell(run_id, marks.get(run_id), found.get(run_id))

@@ -1,14 +1,13 @@
-"""A stored task as the message that callers see, and its etag."""
+"""Converts a stored task to the message that callers see."""
 
 from collections.abc import Sequence
 
 import orjson
 from google.protobuf import json_format
 
+from gateway.api.field_masks import etag_of
 from gateway.api.json_values import fill_struct, parse, timestamp
-from ordinaut.errors import AbortedError
 from ordinaut.store.task import Description, TaskRecord
-from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Upcoming
 from ordinaut.v1.task_pb2 import Task
 
@@ -41,25 +40,6 @@ def to_task(
     if record.params_schema is not None:
         fill_struct(task.params_schema, parse(record.params_schema))
     return task
-
-
-def etag_of(revision: int) -> str:
-    """What stands for a revision in answers."""
-    return f'"{revision}"'
-
-
-def require_etag(shown: str, revision: int, name: str) -> None:
-    """Lets a change pass that was made to the present revision, or that shows no etag.
-
-    Raises:
-        AbortedError: ETAG_MISMATCH.
-    """
-    if shown and shown != etag_of(revision):
-        raise AbortedError(
-            ErrorReason.ETAG_MISMATCH,
-            f"{name} has changed since; read it again and repeat the change",
-            {"resource": name, "etag": etag_of(revision)},
-        )
 
 
 def description_of(task: Task) -> Description:

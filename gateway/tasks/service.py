@@ -7,6 +7,7 @@ from contextlib import aclosing
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.api.caller import Caller, current_caller
+from gateway.api.field_masks import require_etag
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.ordering import parse_order
@@ -17,7 +18,7 @@ from gateway.definitions.validation import TaskCheck
 from gateway.runs.run_task import TaskRun
 from gateway.tasks.backfills.create import BackfillCreate
 from gateway.tasks.backfills.service import Backfills
-from gateway.tasks.conversion import require_etag, to_task
+from gateway.tasks.conversion import to_task
 from gateway.tasks.create import TaskCreate
 from gateway.tasks.lifecycle_events import announce_task
 from gateway.tasks.occurrences.explanation.explain import Explanation
@@ -75,6 +76,7 @@ from ordinaut.v1.task_service_pb2_grpc import TaskServiceServicer
 
 WRITE = "tasks:write"
 READ = "tasks:read"
+START = "tasks:run"
 
 
 class Tasks(TaskServiceServicer):
@@ -219,7 +221,7 @@ class Tasks(TaskServiceServicer):
     async def RunTask(self, request: RunTaskRequest, context: Context) -> Run:
         """Queues a run beside the schedule."""
         caller, name = current_caller(), task_id(request.name)
-        caller.require(WRITE, name)
+        caller.require(START, name)
         return await self._start.start(request, caller, name)
 
     async def SkipOccurrence(self, request: SkipOccurrenceRequest, context: Context) -> Occurrence:

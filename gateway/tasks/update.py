@@ -7,12 +7,12 @@ from functools import partial
 from google.protobuf.message import Message
 
 from gateway.api.caller import Caller
-from gateway.api.field_masks import apply, masked_paths
+from gateway.api.field_masks import apply, masked_paths, require_etag
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import parse
 from gateway.api.violations import Problems, output_only
 from gateway.definitions.validation import CheckedTask, TaskCheck, check_description
-from gateway.tasks.conversion import description_of, require_etag, to_task
+from gateway.tasks.conversion import description_of, to_task
 from gateway.tasks.lifecycle_events import announce_task
 from ordinaut.errors import AbortedError, NotFoundError
 from ordinaut.store import cursor, identity, task

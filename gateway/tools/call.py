@@ -36,7 +36,7 @@ class ToolCall:
         self._authenticator = authenticator
 
     async def call(self, request: CallToolRequest, caller: Caller, name: str, context: Context) -> Run:
-        """The run once it has ended, however it has.
+        """The run in view BASIC once it has ended, however it has.
 
         Raises:
             NotFoundError: there is no such tool.
@@ -60,7 +60,7 @@ class ToolCall:
         latest = queued
         async with aclosing(self._watch.watch(run_id(queued.name), self._authenticator.vigil(context))) as records:
             async for record in records:
-                latest = to_run(record)
+                latest = to_run(replace(record, steps=None))
         return latest
 
 

@@ -3,10 +3,10 @@
 import orjson
 from google.protobuf import json_format
 
+from gateway.api.field_masks import etag_of
 from gateway.api.json_values import fill_struct, parse
 from gateway.api.violations import DESCRIPTION_MAX, Problems
 from gateway.definitions.run_policy import YEAR_SECONDS, check_retry
-from gateway.tasks.conversion import etag_of
 from ordinaut.names import DOTTED
 from ordinaut.store.tool import ToolRecord
 from ordinaut.v1.error_pb2 import ErrorReason

@@ -4,7 +4,7 @@
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.api.caller import Caller, current_caller, missing_scope
-from gateway.api.field_masks import apply, masked_paths
+from gateway.api.field_masks import apply, masked_paths, require_etag
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.ordering import parse_order
@@ -13,7 +13,6 @@ from gateway.api.resource_names import tool_id
 from gateway.api.violations import Problems, output_only, reroot
 from gateway.clients import Engines
 from gateway.definitions.references import CALL, SYSTEM_TOOLS
-from gateway.tasks.conversion import require_etag
 from gateway.tools.call import ToolCall
 from gateway.tools.conversion import check_tool, to_definition, to_tool
 from ordinaut.errors import AbortedError, AlreadyExistsError, NotFoundError, PermissionDeniedError

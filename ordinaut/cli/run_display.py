@@ -10,7 +10,7 @@ from rich.text import Text
 from ordinaut.cli.output import COLOURS, lasted, moment, print_json, table_of
 from ordinaut.cli.session import interactive
 from ordinaut.client import Client
-from ordinaut.v1.run_pb2 import Error, Run, StepRun, Wait
+from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
 
 COLUMNS = ("STEP", "STATE", "TRY", "TOOK", "TOOL", "")
 
@@ -79,11 +79,12 @@ def picture(run: Run) -> Group:
 
 
 def lines(run: Run) -> list[str]:
-    """What is known about the run so far: a line for each finished step, then the run's own state."""
+    """What is known about the run so far: a line for each finished step and each wait, then the run's own state."""
     found = [
         f"{step.path} {StepRun.State.Name(step.state)} try {step.attempt} {lasted(step.start_time, step.end_time)}"
         + (f" {in_short(step.error)}" if step.error.code else "")
         for step in run.steps
+        if step.state != StepRun.WAITING
     ]
     error = f" {in_short(run.error)}" if run.error.code else ""
     return [*found, *map(waits_in_short, run.waits), f"{run.name} {Run.State.Name(run.state)}{error}"]
@@ -97,6 +98,6 @@ def waits_in_short(wait: Wait) -> str:
     return f"{wait.step} WAITING{reason}{end}"
 
 
-def in_short(error: Error) -> str:
+def in_short(error: RunError) -> str:
     """An error in one line; empty when there is none."""
     return f"{error.code}: {error.message}" if error.code else ""

@@ -21,7 +21,7 @@ from ordinaut.v1 import task_service_pb2_grpc as tasks_grpc
 from ordinaut.v1 import tool_service_pb2_grpc as tools_grpc
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import PublishEventRequest, WatchEventsRequest
-from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import WatchRunRequest
 
 if TYPE_CHECKING:  # these exist for type checkers alone
@@ -130,12 +130,22 @@ class Client:
             yield answer.event
 
     async def watch_run(self, name: str, *, patience: Patience | None = None) -> AsyncIterator[Run]:
-        """The run now and after each change until it has ended, also over broken connections.
+        """The run with all its steps, now and after each change until it has ended, also over broken connections.
+
+        The steps have no input and output: `runs.GetRun` has them.
 
         Raises:
             ApiError: it was refused, or nothing answered within the patience.
         """
-        async for answer in resumed(lambda: self.runs.WatchRun(WatchRunRequest(name=name)), patience or Patience()):
+        steps: dict[tuple[str, int], StepRun] = {}
+
+        def again() -> Any:
+            steps.clear()  # the first answer of each stream has all of them
+            return self.runs.WatchRun(WatchRunRequest(name=name))
+
+        async for answer in resumed(again, patience or Patience()):
+            steps.update(((step.path, step.attempt), step) for step in answer.steps)
+            answer.run.steps.extend(steps.values())
             yield answer.run
             if answer.run.state in ENDED:
                 return

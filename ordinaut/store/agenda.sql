@@ -11,7 +11,7 @@ FROM (VALUES
       SELECT FROM due_work WHERE state = 'DELAYED' AND due_time <= clock_now() + interval '250 milliseconds')
     OR EXISTS (SELECT FROM due_work WHERE latest_start <= clock_now() AND start_time IS NULL)),
   -- For these four it is enough to know that there is something to look after.
-  ('arrears', EXISTS (SELECT FROM arrears)),
+  ('arrears', EXISTS (SELECT FROM unsettled_range)),
   ('turns', EXISTS (SELECT FROM due_work WHERE state = 'BLOCKED')),
   ('backfill', EXISTS (SELECT FROM backfill WHERE state = 'RUNNING' AND position IS NOT NULL)),
   ('children', EXISTS (SELECT FROM run_child WHERE awaited)),
@@ -25,6 +25,6 @@ FROM (VALUES
         SELECT FROM due_work AS d WHERE d.state = 'LEASED' AND d.lease_owner = l.id))
     OR EXISTS (
       SELECT FROM due_work
-      WHERE state = 'READY' AND together IS NOT NULL AND (losses >= max_losses OR cancel_requested)))
+      WHERE state = 'READY' AND isolation_size IS NOT NULL AND (losses >= max_losses OR cancel_requested)))
 ) AS a (duty, waits)
 WHERE a.waits;

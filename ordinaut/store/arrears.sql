@@ -1,5 +1,5 @@
 -- query oldest: The stretch that waits longest and that nobody works on, locked.
-SELECT id, task FROM arrears ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED;
+SELECT id, task FROM unsettled_range ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- query read: What is needed to compute the instants of a locked stretch. `obstacle` says why none of them may run any
 -- more; instants with a row in the ledger are decided.
@@ -12,16 +12,16 @@ SELECT
   END AS obstacle,
   ARRAY(SELECT o.instant FROM occurrence AS o
     WHERE o.task = a.task AND o.instant > a.after_time AND o.instant <= a.until_time) AS skipped
-FROM arrears AS a
+FROM unsettled_range AS a
 JOIN task AS t ON t.uid = a.task
 JOIN task_version AS v ON v.task = a.task AND v.version = a.task_version
 WHERE a.id = :id;
 
 -- query move: A stretch is accounted for up to here.
-UPDATE arrears SET after_time = :after_time WHERE id = :id;
+UPDATE unsettled_range SET after_time = :after_time WHERE id = :id;
 
 -- query settle: A stretch is accounted for.
-DELETE FROM arrears WHERE id = :id;
+DELETE FROM unsettled_range WHERE id = :id;
 
 -- query fire: An instant of a stretch runs after all, as the version had it that held.
 WITH due AS MATERIALIZED (
@@ -42,4 +42,4 @@ WITH due AS MATERIALIZED (
 SELECT (SELECT count(*) FROM queued) AS queued, (SELECT count(*) FROM blocked) AS buffered;
 
 -- query holds: Whether a moment of a task lies in a stretch that is not accounted for yet.
-SELECT EXISTS (SELECT FROM arrears WHERE task = :task AND after_time < :moment AND until_time >= :moment);
+SELECT EXISTS (SELECT FROM unsettled_range WHERE task = :task AND after_time < :moment AND until_time >= :moment);

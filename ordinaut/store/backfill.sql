@@ -1,7 +1,7 @@
 -- query create: A backfill of a locked task's present version; nothing when the id is taken.
 INSERT INTO backfill (
   uid, task, id, task_version, generation, after_time, until_time, newest_first, reprocess, parallelism, priority,
-  params, state, position, turn_time, total, create_time)
+  params, state, position, next_look_time, total, create_time)
 SELECT
   fresh.uid, t.uid, coalesce(:id::text, fresh.uid::text), t.version, c.generation, :after_time::timestamptz,
   :until_time::timestamptz, :newest_first::boolean, :reprocess, :parallelism, :priority, :params::jsonb, 'RUNNING',
@@ -54,9 +54,9 @@ SELECT run FROM backfill_run WHERE backfill = :backfill AND live ORDER BY run;
 -- query ledger_mark: Up to when a task's ledger is complete, and what its new keys begin with.
 SELECT task, generation, last_instant AS accounted FROM schedule_cursor WHERE task = :task;
 
--- fragment not_in_arrears: No other account of the range's moments is to be given still.
+-- fragment all_settled: No other account of the range's moments is to be given still.
 NOT EXISTS (
-  SELECT FROM arrears AS a WHERE a.task = b.task AND a.after_time < b.until_time AND a.until_time > b.after_time)
+  SELECT FROM unsettled_range AS a WHERE a.task = b.task AND a.after_time < b.until_time AND a.until_time > b.after_time)
 
 -- query take_turn: The backfill that has waited longest among those that may enqueue, kept from others for two seconds.
 -- It gives way to the clock: nothing is taken from a task while its cursor is about to be fired, planned or, inside
@@ -66,18 +66,18 @@ WITH next AS MATERIALIZED (
   FROM backfill AS b
   JOIN task AS t ON t.uid = b.task
   JOIN schedule_cursor AS c ON c.task = b.task
-  WHERE b.state = 'RUNNING' AND b.position IS NOT NULL AND b.turn_time <= clock_now()
+  WHERE b.state = 'RUNNING' AND b.position IS NOT NULL AND b.next_look_time <= clock_now()
     AND b.live * 4 <= b.parallelism * 3 AND t.state <> 'PAUSED'
     AND (c.next_fire_time > clock_now()
       OR c.next_fire_time < clock_now() - interval '5 seconds' AND c.last_instant >= b.until_time)
     AND
--- include not_in_arrears
-  ORDER BY b.turn_time
+-- include all_settled
+  ORDER BY b.next_look_time
   LIMIT 1
   FOR UPDATE OF b SKIP LOCKED
 )
 UPDATE backfill AS b
-SET turn_time = clock_now() + interval '2 seconds'
+SET next_look_time = clock_now() + interval '2 seconds'
 FROM next, task_version AS v
 WHERE b.uid = next.uid AND v.task = b.task AND v.version = b.task_version
 RETURNING
@@ -91,7 +91,7 @@ FROM backfill AS b
 JOIN task AS t ON t.uid = b.task
 JOIN schedule_cursor AS c ON c.task = b.task
 WHERE b.uid = :backfill AND b.position = :position AND b.state = 'RUNNING' AND t.state <> 'PAUSED' AND
--- include not_in_arrears
+-- include all_settled
 FOR UPDATE OF b;
 
 -- query examine: Which instants of a task are to be run, in the given order, each with its row of the ledger.
@@ -136,7 +136,7 @@ WITH wanted AS MATERIALIZED (
     :interval_ends::timestamptz[]) AS w (instant, key, known, trigger, params, interval_end)
 ), fresh AS (
   SELECT
-    w.run, t.project, b.task, t.name AS task_name, b.task_version, t.owner, 'BACKFILL' AS kind, w.trigger, w.key,
+    w.run, t.project, b.task, t.name AS task_name, b.task_version, t.owner, t.labels, 'BACKFILL' AS kind, w.trigger, w.key,
     b.task || '/' || w.key || CASE WHEN o.run IS NULL THEN '' ELSE '!' || (o.reprocessed + 1) END AS root,
     v.params || coalesce(w.params, '{}') || b.params AS params, NULL::jsonb AS event, w.instant AS scheduled_time,
     w.interval_end, NULL::timestamptz AS start_time, NULL::timestamptz AS latest_start, b.priority,
@@ -168,7 +168,7 @@ SELECT count(*) FROM enqueued;
 UPDATE backfill
 SET
   position = :position::timestamptz, enqueued = enqueued + :enqueued, skipped = skipped + :skipped,
-  live = live + :enqueued, turn_time = clock_now(),
+  live = live + :enqueued, next_look_time = clock_now(),
   total = CASE WHEN :position IS NULL THEN enqueued + :enqueued + skipped + :skipped ELSE total END,
   state = CASE WHEN :position IS NULL AND live + :enqueued = 0 THEN 'COMPLETED' ELSE state END,
   end_time = CASE WHEN :position IS NULL AND live + :enqueued = 0 THEN clock_now() END

@@ -47,7 +47,7 @@ WITH wanted AS (
     AS w (parent, path, key, task, version, params, start_time, delay_ms, awaited, place)
 ), fresh AS (
   SELECT
-    w.run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner, 'CHILD' AS kind,
+    w.run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner, t.labels, 'CHILD' AS kind,
     '' AS trigger, 'child:' || w.key AS key, 'child:' || w.key AS root, v.params || w.params AS params,
     NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end, w.start_time,
     greatest(w.start_time, clock.now) + v.start_deadline AS latest_start, v.priority,

@@ -47,7 +47,7 @@ WITH stretch AS MATERIALIZED (
   WHERE c.task = :task AND s.after_time < s.until_time
     AND (c.next_fire_time IS NULL OR c.next_fire_time = 'infinity' OR c.next_instant <= clock.now)
 ), left_behind AS (
-  INSERT INTO arrears (task, task_version, generation, after_time, until_time, paused) SELECT * FROM stretch
+  INSERT INTO unsettled_range (task, task_version, generation, after_time, until_time, paused) SELECT * FROM stretch
 )
 UPDATE schedule_cursor AS c
 SET
@@ -82,7 +82,7 @@ WHERE task = :task;
 UPDATE schedule_cursor SET next_fire_time = 'infinity', next_instant = NULL WHERE task = :task;
 
 -- fragment due_run: The run of an instant in `due`, whose task is `t` and its version `v`.
-    new_id() AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner,
+    new_id() AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner, t.labels,
     'SCHEDULED' AS kind, due.next_trigger AS trigger, due.next_key AS key, t.uid || '/' || due.next_key AS root,
     CASE WHEN due.next_params IS NULL THEN v.params ELSE v.params || due.next_params END AS params,
     NULL::jsonb AS event, due.next_instant AS scheduled_time, due.interval_end, NULL::timestamptz AS start_time,

@@ -109,14 +109,14 @@ async def claim(
     return await SQL.claim.rows(connection, lease=lease, classes=classes, hints=marks, batch=batch)
 
 
-async def claim_suspects(connection: Connection, lease: UUID) -> list[Record]:
+async def claim_quarantined(connection: Connection, lease: UUID) -> list[Record]:
     """Leases the oldest group of runs that may share a stream with nothing else; at most 64."""
-    return await SQL.claim_suspects.rows(connection, lease=lease)
+    return await SQL.claim_quarantined.rows(connection, lease=lease)
 
 
-async def has_suspects(connection: Connection) -> bool:
+async def has_quarantined(connection: Connection) -> bool:
     """Whether any run waits for a stream of its own."""
-    return bool(await SQL.has_suspects.value(connection))
+    return bool(await SQL.has_quarantined.value(connection))
 
 
 async def journal_of(connection: Connection, runs: Sequence[UUID]) -> list[Record]:

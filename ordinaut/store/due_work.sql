@@ -27,7 +27,7 @@ SELECT clock_now();
 
 -- fragment queue: Runs and their `queued` events from `fresh`, without the ledger. `queued` are those that are live;
 -- of these `enqueued` may run, and `blocked` wait for their turn.
--- `fresh` has: run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
+-- `fresh` has: run, project, task, task_name, task_version, owner, labels, kind, trigger, key, root, params, event,
 -- scheduled_time, interval_end, start_time, latest_start, priority, overlap, max_buffer, max_losses, run_timeout,
 -- depth, place (in its task, among several), now.
 placed AS (
@@ -91,11 +91,11 @@ placed AS (
 )
 
 -- fragment queued_columns: What a new row says of its run.
-    id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event,
+    id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
     scheduled_time, interval_end, latest_start, priority, max_losses, run_timeout, depth, create_time,
 
 -- fragment queued_values: The same as `placed` has it.
-    run, project, task, task_name, task_version, owner, kind, trigger, key, root, params, event,
+    run, project, task, task_name, task_version, owner, labels, kind, trigger, key, root, params, event,
     scheduled_time, interval_end, latest_start, priority, max_losses, run_timeout, depth, now,
 
 -- fragment in_the_way: The run of a task that keeps another from being live: the one whose turn it is, or is next.
@@ -108,11 +108,12 @@ coalesce(
 -- and end_state, output, error, reason, now.
 history AS (
   INSERT INTO run (
-    id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
-    interval_end, state, output, error, claims, losses, depth, cancel_reason, create_time, start_time, end_time)
+    id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
+    scheduled_time, interval_end, state, output, error, claims, losses, depth, cancel_reason, create_time, start_time,
+    end_time)
   SELECT
-    id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
-    interval_end, end_state, output, error, claims, losses, depth, reason, create_time, start_time, now
+    id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
+    scheduled_time, interval_end, end_state, output, error, claims, losses, depth, reason, create_time, start_time, now
   FROM gone
   ON CONFLICT (id) DO NOTHING -- what has ended stays as it ended, and its row leaves the queue all the same
 ),
@@ -136,8 +137,9 @@ history AS (
 -- query enqueue_manual: A run that somebody asks for, beside the schedule.
 WITH fresh AS (
   SELECT
-    :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
-    'MANUAL' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, t.uid || '/run:' || :run::uuid AS root, :params::jsonb AS params,
+    :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner, t.labels,
+    'MANUAL' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, t.uid || '/run:' || :run::uuid AS root,
+    :params::jsonb AS params,
     NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
     :start_time::timestamptz AS start_time, greatest(:start_time, clock.now) + v.start_deadline AS latest_start,
     coalesce(:priority::smallint, v.priority) AS priority, coalesce(v.overlap, 'ALLOW') AS overlap, v.max_buffer,
@@ -163,7 +165,7 @@ WITH matched AS (
   ORDER BY task, uid, place
 ), fresh AS (
   SELECT
-    new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner,
+    new_id() AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner, t.labels,
     'EVENT' AS kind, m.trigger, 'event:' || m.uid AS key,
     t.uid || '/event:' || m.uid AS root, v.params || coalesce(m.params, '{}') AS params, m.event,
     NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end, NULL::timestamptz AS start_time,
@@ -196,7 +198,7 @@ WHERE d.ctid = ANY (ARRAY(SELECT picked.place FROM picked))
 RETURNING
   d.id, d.fence, d.claims, d.project, d.task, d.task_name, d.task_version, d.owner, d.kind, d.trigger, d.occurrence,
   d.root, d.params::text AS params, d.event::text AS event, d.scheduled_time, d.interval_end, d.priority, d.ready_time,
-  d.together, d.depth, d.create_time, d.segment_time, d.cancel_requested,
+  d.isolation_size, d.depth, d.create_time, d.segment_time, d.cancel_requested,
   extract(epoch FROM d.start_time + d.run_timeout + d.waited - clock.now)::float8 AS remaining_seconds,
   (extract(epoch FROM d.waited) * 1000)::bigint AS waited_ms,
   extract(epoch FROM clock.now - d.due_time)::float8 AS late_seconds,
@@ -211,7 +213,7 @@ WITH
   CROSS JOIN LATERAL (
     SELECT w.ctid AS place
     FROM due_work AS w
-    WHERE w.state = 'READY' AND w.together IS NULL AND w.priority = class.priority AND w.ready_time >= class.hint
+    WHERE w.state = 'READY' AND w.isolation_size IS NULL AND w.priority = class.priority AND w.ready_time >= class.hint
       AND (w.latest_start IS NULL OR w.latest_start > clock.now OR w.start_time IS NOT NULL)
     ORDER BY w.ready_time, w.id
     LIMIT :batch
@@ -221,29 +223,29 @@ WITH
 )
 -- include leased
 
--- query claim_suspects: The smallest group of runs that must share their stream with nothing else.
+-- query claim_quarantined: The smallest group of runs that must share their stream with nothing else.
 WITH
 -- include licence
 , oldest AS (
-  SELECT w.together FROM clock, due_work AS w
-  WHERE w.state = 'READY' AND w.together IS NOT NULL AND w.losses < w.max_losses AND NOT w.cancel_requested
+  SELECT w.isolation_size FROM clock, due_work AS w
+  WHERE w.state = 'READY' AND w.isolation_size IS NOT NULL AND w.losses < w.max_losses AND NOT w.cancel_requested
   ORDER BY w.ready_time, w.id
   LIMIT 1
 ), picked AS MATERIALIZED (
   SELECT w.ctid AS place
   FROM due_work AS w
-  WHERE w.state = 'READY' AND w.together = (SELECT together FROM oldest) AND w.losses < w.max_losses
+  WHERE w.state = 'READY' AND w.isolation_size = (SELECT isolation_size FROM oldest) AND w.losses < w.max_losses
     AND NOT w.cancel_requested
   ORDER BY w.ready_time, w.id
-  LIMIT (SELECT together FROM oldest)
+  LIMIT (SELECT isolation_size FROM oldest)
   FOR UPDATE SKIP LOCKED
 )
 -- include leased
 
--- query has_suspects: Whether any run is to be claimed on a stream of its own.
+-- query has_quarantined: Whether any run is to be claimed on a stream of its own.
 SELECT EXISTS (
   SELECT FROM due_work
-  WHERE state = 'READY' AND together IS NOT NULL AND losses < max_losses AND NOT cancel_requested);
+  WHERE state = 'READY' AND isolation_size IS NOT NULL AND losses < max_losses AND NOT cancel_requested);
 
 -- query journal_of: What claimed runs have recorded already; the input of calls alone that were begun.
 SELECT run, path, attempt, seq, state, tool, CASE WHEN state = 'RUNNING' THEN input::text END AS input,
@@ -315,8 +317,8 @@ gone AS (
 -- include end
 SELECT id FROM gone;
 
--- fragment unclaimable_if_cancelled: A row given back that was to be cancelled waits among the suspects for its end.
-  together = CASE WHEN d.cancel_requested THEN coalesce(d.together, 64) ELSE d.together END
+-- fragment unclaimable_if_cancelled: A row given back that was to be cancelled is quarantined until it is ended.
+  isolation_size = CASE WHEN d.cancel_requested THEN coalesce(d.isolation_size, 64) ELSE d.isolation_size END
 
 -- query delay: Gives a run back until its next try; its slot is free meanwhile.
 UPDATE due_work AS d
@@ -382,8 +384,12 @@ RETURNING d.id;
 
 -- fragment loss: The columns of a row whose engine or worker was lost; each loss narrows whom it may run beside.
   state = 'READY', lease_owner = NULL, ready_time = clock.now,
-  losses = d.losses + (d.together IS NOT DISTINCT FROM 1)::int,
-  together = CASE WHEN d.together IS NULL THEN 64 WHEN d.together > 16 THEN 16 WHEN d.together > 4 THEN 4 ELSE 1 END
+  losses = d.losses + (d.isolation_size IS NOT DISTINCT FROM 1)::int,
+  isolation_size = CASE
+    WHEN d.isolation_size IS NULL THEN 64
+    WHEN d.isolation_size > 16 THEN 16
+    WHEN d.isolation_size > 4 THEN 4
+    ELSE 1 END
 
 -- query lose: Gives back the rows of an engine that went away.
 UPDATE due_work AS d
@@ -410,10 +416,24 @@ FROM orphan, clock
 WHERE d.id = orphan.id
 RETURNING d.id;
 
+-- fragment cut_off: The waits of runs that are cancelled become CANCELLED steps. A step that has an entry keeps it.
+cut_off AS (
+  INSERT INTO step_run (run, path, attempt, seq, state, tool, input, segment_time, start_time, end_time)
+  SELECT
+    w.run, w.path, 1,
+    row_number() OVER (PARTITION BY w.run ORDER BY w.create_time, w.path)
+      + (SELECT coalesce(max(s.seq), -1) FROM step_run AS s WHERE s.run = w.run),
+    'CANCELLED', w.tool, w.input, coalesce(g.segment_time, w.create_time), w.create_time, g.now
+  FROM gone AS g
+  JOIN wait AS w ON w.run = g.id
+  WHERE g.end_state = 'CANCELLED' AND w.kind <> 'DELAY'
+  ON CONFLICT (run, path, attempt) DO NOTHING
+),
+
 -- query end_unclaimed: Ends READY rows that were lost too often, and those that are to be cancelled.
 WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
   SELECT w.id FROM due_work AS w
-  WHERE w.state = 'READY' AND w.together IS NOT NULL AND (w.losses >= w.max_losses OR w.cancel_requested)
+  WHERE w.state = 'READY' AND w.isolation_size IS NOT NULL AND (w.losses >= w.max_losses OR w.cancel_requested)
   ORDER BY w.id
   LIMIT :batch
   FOR UPDATE SKIP LOCKED
@@ -429,6 +449,7 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
       'message', format('its engine or worker was lost %s times while the run was alone', d.losses)) END AS error,
     d.cancel_reason AS reason, clock.now
 ),
+-- include cut_off
 -- include end
 SELECT id FROM gone;
 
@@ -485,6 +506,7 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
   RETURNING d.*, 'CANCELLED' AS end_state, NULL::jsonb AS output, NULL::jsonb AS error, :reason::text AS reason,
     clock.now
 ),
+-- include cut_off
 -- include end
 SELECT id FROM gone;
 
@@ -497,6 +519,7 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), gone AS (
   RETURNING d.*, 'CANCELLED' AS end_state, NULL::jsonb AS output, NULL::jsonb AS error, d.cancel_reason AS reason,
     clock.now
 ),
+-- include cut_off
 -- include end
 SELECT id FROM gone;
 
@@ -531,7 +554,8 @@ SELECT
   d.state, d.due_time, d.ready_time, (SELECT e.id FROM due_work AS e WHERE e.task = d.task AND e.exclusive) AS exclusive,
   (SELECT count(*) FROM (
     SELECT FROM due_work AS w
-    WHERE w.state = 'READY' AND w.together IS NULL AND (w.priority, w.ready_time, w.id) < (d.priority, d.ready_time, d.id)
+    WHERE w.state = 'READY' AND w.isolation_size IS NULL
+      AND (w.priority, w.ready_time, w.id) < (d.priority, d.ready_time, d.id)
     LIMIT :count_to) AS before) AS ahead
 FROM due_work AS d
 WHERE d.id = :run;

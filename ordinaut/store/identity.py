@@ -2,9 +2,10 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from ordinaut.errors import AlreadyExistsError
 from ordinaut.store.selection import Field, Kind, Selection
@@ -27,6 +28,7 @@ class AgentRecord:
     """An agent as it is stored."""
 
     name: str
+    uid: UUID
     display_name: str
     scopes: list[str]
     create_time: datetime
@@ -41,6 +43,8 @@ class TokenRecord:
     create_time: datetime
     expire_time: datetime | None
     revoke_time: datetime | None
+    issuer: str
+    last_use_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +179,12 @@ async def create_token(
     token: NewToken,
     scopes: Sequence[str],
     expire_time: datetime | None,
+    issuer: str = "",
 ) -> TokenRecord | None:
-    """Stores a token of an existing agent; None when `expire_time` has passed already."""
+    """Stores a token of an existing agent; None when `expire_time` has passed already.
+
+    `issuer` is the resource name of the token that asks for it; empty for none.
+    """
     row = await SQL.create_token.row(
         connection,
         project=project,
@@ -185,6 +193,7 @@ async def create_token(
         secret_hash=token.secret_hash,
         scopes=list(scopes),
         expire_time=expire_time,
+        issuer=issuer,
     )
     return TokenRecord(**row) if row else None
 
@@ -199,6 +208,11 @@ async def find_credential(connection: Connection, public_id: str) -> Credential 
     """What a token with this public id must match; None when none is valid now."""
     row = await SQL.token.row(connection, public_id=public_id)
     return Credential(**row) if row else None
+
+
+async def note_uses(connection: Connection, public_ids: Collection[str]) -> None:
+    """Stores that these tokens are in use now, at most once a minute for each."""
+    await SQL.note_uses.run(connection, public_ids=list(public_ids))
 
 
 async def page_token_key(connection: Connection) -> bytes:

@@ -5,13 +5,13 @@ INSERT INTO project (name) VALUES (:name) ON CONFLICT DO NOTHING RETURNING name;
 INSERT INTO agent (project, name, display_name, scopes, create_time)
 VALUES (:project, :name, :display_name, :scopes, clock_now())
 ON CONFLICT DO NOTHING
-RETURNING name, display_name, scopes, create_time;
+RETURNING name, uid, display_name, scopes, create_time;
 
 -- query get_agent: One agent.
-SELECT name, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name;
+SELECT name, uid, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name;
 
 -- query list_agents: A page of a project's agents.
-SELECT name, display_name, scopes, create_time
+SELECT name, uid, display_name, scopes, create_time
 FROM agent
 WHERE project = :project
 -- filter
@@ -25,12 +25,12 @@ SELECT name, scopes FROM agent WHERE project = :project AND name = ANY(:names::t
 SELECT name FROM agent WHERE project = :project ORDER BY name LIMIT :size;
 
 -- query lock_agent: The same, locked before a change.
-SELECT name, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name FOR UPDATE;
+SELECT name, uid, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name FOR UPDATE;
 
 -- query update_agent: Stores a changed agent.
 UPDATE agent SET display_name = :display_name, scopes = :scopes
 WHERE project = :project AND name = :name
-RETURNING name, display_name, scopes, create_time;
+RETURNING name, uid, display_name, scopes, create_time;
 
 -- query delete_tokens: Ends all of an agent's tokens for good.
 DELETE FROM agent_token WHERE project = :project AND agent = :agent;
@@ -45,7 +45,7 @@ SELECT count(*) FROM task WHERE project = :project AND owner = 'agents/' || :nam
 UPDATE project SET revision = revision + 1 WHERE name = :project;
 
 -- query list_tokens: A page of an agent's tokens.
-SELECT public_id, scopes, create_time, expire_time, revoke_time
+SELECT public_id, scopes, create_time, expire_time, revoke_time, issuer, last_use_time
 FROM agent_token
 WHERE project = :project AND agent = :agent AND public_id > :after
 ORDER BY public_id
@@ -55,10 +55,10 @@ LIMIT :size;
 SELECT scopes FROM agent WHERE project = :project AND name = :name;
 
 -- query create_token: A new token; nothing when it would have expired already.
-INSERT INTO agent_token (public_id, project, agent, secret_hash, scopes, create_time, expire_time)
-SELECT :public_id, :project, :agent, :secret_hash, :scopes, clock_now(), :expire_time
+INSERT INTO agent_token (public_id, project, agent, secret_hash, scopes, issuer, create_time, expire_time)
+SELECT :public_id, :project, :agent, :secret_hash, :scopes, :issuer, clock_now(), :expire_time
 WHERE :expire_time::timestamptz IS NULL OR :expire_time > clock_now()
-RETURNING public_id, scopes, create_time, expire_time, revoke_time;
+RETURNING public_id, scopes, create_time, expire_time, revoke_time, issuer, last_use_time;
 
 -- query revoke_token: Ends a token; a revoked one stays as it was revoked.
 UPDATE agent_token SET revoke_time = coalesce(revoke_time, clock_now())
@@ -73,6 +73,17 @@ FROM agent_token AS t
 JOIN agent AS a ON a.project = t.project AND a.name = t.agent
 WHERE t.public_id = :public_id AND t.revoke_time IS NULL
   AND (t.expire_time IS NULL OR t.expire_time > clock_now());
+
+-- query note_uses: When some tokens were used, at most once a minute for each; rows that another gateway updates are skipped.
+WITH used AS (
+  SELECT t.public_id, clock.now
+  FROM agent_token AS t
+  CROSS JOIN (SELECT clock_now() AS now) AS clock
+  WHERE t.public_id = ANY(:public_ids::text[])
+    AND (t.last_use_time IS NULL OR t.last_use_time <= clock.now - interval '1 minute')
+  FOR UPDATE OF t SKIP LOCKED
+)
+UPDATE agent_token AS t SET last_use_time = used.now FROM used WHERE t.public_id = used.public_id;
 
 -- query page_token_key: What this installation signs its page tokens with.
 SELECT page_token_key FROM installation;

@@ -22,7 +22,7 @@ ON CONFLICT (task, version) DO NOTHING;
 -- query enqueue: A run of a document.
 WITH fresh AS (
   SELECT
-    :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner,
+    :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, v.version AS task_version, t.owner, t.labels,
     'INLINE' AS kind, '' AS trigger, 'run:' || :run::uuid AS key, 'run:' || :run::uuid AS root, :params::jsonb AS params,
     NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
     :start_time::timestamptz AS start_time, greatest(:start_time, clock.now) + v.start_deadline AS latest_start, v.priority, 'ALLOW' AS overlap, NULL::int AS max_buffer,

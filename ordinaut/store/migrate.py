@@ -15,8 +15,8 @@ from ordinaut.store.sql import Connection, Queries
 SQL = Queries(__file__)
 FOLDER = Path(__file__).parent / "migrations"
 BUILTIN_TOOLS = Path(__file__).parent / "builtin_tools.json"
-SCHEMA_VERSION = 14
-OLDEST_SERVED = 14
+SCHEMA_VERSION = 1
+OLDEST_SERVED = 1
 
 
 class SchemaVersionError(RuntimeError):

@@ -7,7 +7,7 @@ SELECT id FROM due_work WHERE root = :root;
 -- query enqueue: The same version with the same inputs and keys once more, unless its task is gone.
 WITH fresh AS (
   SELECT
-    :run::uuid AS run, r.project, r.task, r.task_name, r.task_version, r.owner, 'RETRY' AS kind, r.trigger,
+    :run::uuid AS run, r.project, r.task, r.task_name, r.task_version, r.owner, r.labels, 'RETRY' AS kind, r.trigger,
     'run:' || :run::uuid AS key, r.root, r.params, r.event, r.scheduled_time, r.interval_end,
     NULL::timestamptz AS start_time, clock.now + v.start_deadline AS latest_start, v.priority,
     coalesce(v.overlap, 'ALLOW') AS overlap, v.max_buffer, v.max_losses, v.run_timeout, r.depth,

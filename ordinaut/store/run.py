@@ -20,11 +20,14 @@ KINDS = frozenset({"SCHEDULED", "EVENT", "MANUAL", "BACKFILL", "CHILD", "INLINE"
 FIELDS = {
     "task": Field("'tasks/' || task_name"),
     "owner": Field("owner"),
+    "task_uid": Field("CASE WHEN task_name <> '' THEN task::text END"),
+    "labels": Field("labels", Kind.MAP),
     "state": Field("state", choices=STATES),
     "kind": Field("kind", choices=KINDS),
     "trigger": Field("trigger"),
     "backfill": Field("backfill_of(id)"),
     "claims": Field("claims", Kind.NUMBER),
+    "losses": Field("losses", Kind.NUMBER),
     "error.code": Field("error ->> 'code'"),
     "cancel_reason": Field("cancel_reason"),
     "parent": Field("id", Kind.ID, members="SELECT c.run FROM run_child AS c WHERE c.parent"),
@@ -38,7 +41,7 @@ ID = Field("id", Kind.ID, sort="id")  # its order is that of create_time
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run; `state` is a value of `Run.State`; `params`, `event`, `output`, `error` and `steps` are JSON texts.
+    """A run; `state` is a value of `Run.State`; `labels`, `params`, `event`, `output`, `error`, `steps` are JSON texts.
 
     `steps` is an array of `{path, attempt, state, tool, input, output, error, start_time, end_time}`, or None when
     there are none or they were not asked for. `waits` is one of `{step, kind, topic, deadline, create_time, approval,
@@ -51,6 +54,7 @@ class RunRecord:
     task_name: str
     task_version: int
     owner: str
+    labels: str
     kind: str
     trigger: str
     occurrence: str
@@ -63,11 +67,13 @@ class RunRecord:
     output: str | None
     error: str | None
     claims: int
+    losses: int
     cancel_reason: str
     create_time: datetime
     start_time: datetime | None
     end_time: datetime | None
     retry_of: UUID | None
+    retries: Sequence[UUID] | None
     backfill: str | None
     parent: UUID | None
     waits: str | None
@@ -90,15 +96,45 @@ def described(row: Any) -> bytes:
     return orjson.dumps(facts, option=orjson.OPT_UTC_Z)
 
 
-async def get_many(connection: Connection, ids: Sequence[UUID], *, steps: bool) -> list[RunRecord]:
-    """Those of the runs that exist, in no order."""
-    return [RunRecord(**row) for row in await SQL.get.rows(connection, ids=list(ids), steps=steps)]
+@dataclass(frozen=True, slots=True)
+class StepKey:
+    """The place of a step in the order of its run's steps; the default comes before the first one."""
+
+    seq: int = -1
+    path: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step of a run: `step` is JSON, as in `RunRecord.steps`."""
+
+    key: StepKey
+    step: str
+
+
+async def get_many(
+    connection: Connection, ids: Sequence[UUID], *, steps: bool, payloads: bool = True
+) -> list[RunRecord]:
+    """Those of the runs that exist, in no order; `payloads`: with the inputs and outputs of the steps."""
+    rows = await SQL.get.rows(connection, ids=list(ids), steps=steps, payloads=payloads)
+    return [RunRecord(**row) for row in rows]
 
 
 async def get(connection: Connection, run: UUID, *, steps: bool) -> RunRecord | None:
     """One run, live or ended."""
     found = await get_many(connection, [run], steps=steps)
     return found[0] if found else None
+
+
+async def steps_page(
+    connection: Connection, run: UUID, *, after: StepKey, payloads: bool, size: int
+) -> list[StepRecord]:
+    """At most `size` steps of a run behind a key; `payloads`: with their inputs and outputs."""
+    rows = await SQL.steps.rows(
+        connection, run=run, seq=after.seq, path=after.path, attempt=after.attempt, payloads=payloads, size=size
+    )
+    return [StepRecord(StepKey(row["seq"], row["path"], row["attempt"]), row["step"]) for row in rows]
 
 
 async def recorded(connection: Connection, run: UUID) -> list[Recorded]:

@@ -1,23 +1,31 @@
 -- fragment live: Runs in the queue, in the shape of ended ones.
 SELECT
-  id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
-  interval_end, CASE WHEN state = 'WAITING' THEN 'WAITING' WHEN state = 'LEASED' OR start_time IS NOT NULL THEN 'RUNNING' ELSE 'QUEUED' END AS state,
-  NULL::jsonb AS output, NULL::jsonb AS error, claims, cancel_reason, create_time, start_time,
+  id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
+  scheduled_time, interval_end,
+  CASE
+    WHEN state = 'WAITING' THEN 'WAITING'
+    WHEN state = 'LEASED' OR start_time IS NOT NULL THEN 'RUNNING'
+    ELSE 'QUEUED'
+  END AS state,
+  NULL::jsonb AS output, NULL::jsonb AS error, claims, losses, cancel_reason, create_time, start_time,
   NULL::timestamptz AS end_time
 FROM due_work
 
 -- fragment ended: Runs that have ended.
 SELECT
-  id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params, event, scheduled_time,
-  interval_end, state, output, error, claims, cancel_reason, create_time, start_time, end_time
+  id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
+  scheduled_time, interval_end, state, output, error, claims, losses, cancel_reason, create_time, start_time, end_time
 FROM run
 
 -- fragment columns: JSON as text; everything else as it is.
 SELECT
-  r.id, r.project, r.task, r.task_name, r.task_version, r.owner, r.kind, r.trigger, r.occurrence, r.root,
+  r.id, r.project, r.task, r.task_name, r.task_version, r.owner, r.labels::text AS labels, r.kind, r.trigger, r.occurrence, r.root,
   r.params::text AS params, r.event::text AS event, r.scheduled_time, r.interval_end, r.state,
-  r.output::text AS output, r.error::text AS error, r.claims, r.cancel_reason, r.create_time, r.start_time, r.end_time,
+  r.output::text AS output, r.error::text AS error, r.claims, r.losses, r.cancel_reason, r.create_time, r.start_time,
+  r.end_time,
   CASE WHEN r.kind = 'RETRY' THEN (SELECT x.retry_of FROM run_retry AS x WHERE x.run = r.id) END AS retry_of,
+  CASE WHEN r.state IN ('FAILED', 'CANCELLED')
+    THEN ARRAY(SELECT x.run FROM run_retry AS x WHERE x.retry_of = r.id ORDER BY x.run) END AS retries,
   CASE WHEN r.kind = 'BACKFILL' THEN backfill_of(r.id) END AS backfill,
   CASE WHEN r.kind IN ('CHILD', 'RETRY') THEN (SELECT c.parent FROM run_child AS c WHERE c.run = r.id) END AS parent,
   CASE WHEN r.state IN ('RUNNING', 'WAITING') THEN (
@@ -33,14 +41,32 @@ SELECT
     WHERE w.run = r.id AND w.resolve_time IS NULL AND w.kind <> 'DELAY'
   )::text END AS waits,
 
--- query get: Runs by id, live or ended, with their steps where asked; in one statement, so that none slips through.
+-- fragment attempts: The recorded attempts of the run `r`, then its steps that wait and have no entry in the journal yet.
+SELECT s.seq, s.path, s.attempt, s.state, s.tool, s.input, s.output, s.error, s.start_time, s.end_time
+FROM step_run AS s
+WHERE s.run = r.id
+UNION ALL
+SELECT 2147483647, w.path, 1, 'WAITING', w.tool, w.input, NULL, NULL, w.create_time, w.create_time
+FROM wait AS w
+WHERE w.run = r.id AND w.kind <> 'DELAY' AND NOT EXISTS (
+  SELECT FROM step_run AS s WHERE s.run = w.run AND s.path = w.path AND s.attempt = 1)
+
+-- fragment step: One step as JSON, with input and output where asked for.
+json_build_object(
+  'path', s.path, 'attempt', s.attempt, 'state', s.state, 'tool', s.tool,
+  'input', CASE WHEN :payloads::boolean THEN s.input END, 'output', CASE WHEN :payloads THEN s.output END,
+  'error', s.error, 'start_time', s.start_time, 'end_time', s.end_time)
+
+-- query get: Runs by id, live or ended, with their steps where asked for, and the inputs and outputs of the steps where
+-- asked for; in one statement, because a run may end between two.
 -- include columns
   CASE WHEN :steps::boolean THEN (
-    SELECT json_agg(json_build_object(
-      'path', s.path, 'attempt', s.attempt, 'state', s.state, 'tool', s.tool, 'input', s.input, 'output', s.output,
-      'error', s.error, 'start_time', s.start_time, 'end_time', s.end_time) ORDER BY s.seq, s.path, s.attempt)
-    FROM step_run AS s
-    WHERE s.run = r.id
+    SELECT json_agg(
+-- include step
+      ORDER BY s.seq, s.path, s.attempt)
+    FROM (
+-- include attempts
+    ) AS s
   )::text END AS steps
 FROM (
   (
@@ -53,6 +79,18 @@ FROM (
     WHERE id = ANY(:ids::uuid[])
   )
 ) AS r;
+
+-- query steps: A page of a run's steps behind a key; `step` is an entry of the array that `get` answers with.
+SELECT s.seq, s.path, s.attempt, (
+-- include step
+)::text AS step
+FROM (SELECT :run::uuid AS id) AS r
+CROSS JOIN LATERAL (
+-- include attempts
+) AS s
+WHERE (s.seq, s.path, s.attempt) > (:seq::int, :path::text, :attempt::int)
+ORDER BY s.seq, s.path, s.attempt
+LIMIT :size;
 
 -- query recorded: Every attempt of a run, in order; times are microseconds since 1970.
 SELECT

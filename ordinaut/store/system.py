@@ -18,6 +18,7 @@ class StatusRecord:
     fire_lag: timedelta
     outbox_backlog: int
     last_position: int
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ SELECT
   (SELECT coalesce(greatest(clock_now() - min(next_fire_time), interval '0'), interval '0')
     FROM schedule_cursor WHERE next_fire_time <= clock_now()) AS fire_lag,
   (SELECT coalesce(sum(count), 0)::bigint FROM outbox WHERE position IS NULL) AS outbox_backlog,
-  (SELECT value FROM position WHERE name = 'events') AS last_position;
+  (SELECT value FROM position WHERE name = 'events') AS last_position,
+  (SELECT count(*) FROM lease WHERE expire_time > clock_now()) AS workers;
 
 -- query workers: Worker processes with a live lease, and how many runs each holds.
 SELECT

@@ -30,16 +30,19 @@ class Agent(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`agents/{agent}`."""
     display_name: _builtins.str
     """For people."""
     etag: _builtins.str
     """Changes with every change; send it back to refuse a lost update."""
+    uid: _builtins.str
+    """UUIDv7 that no other agent has ever had."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it may do: `<noun>:<read|write>[:<glob>]`, `tools:call:<glob>`, `events:publish:<glob>`,
-        `secrets:use:<glob>`, `admin`.
+        """What it may do: `<noun>:<read|write>[:<glob>]`, `tasks:run:<glob>`, `tools:call:<glob>`,
+        `events:publish:<glob>`, `secrets:use:<glob>`, `admin`.
         """
 
     @_builtins.property
@@ -54,10 +57,11 @@ class Agent(_message.Message):
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        uid: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "scopes", b"scopes", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -75,10 +79,14 @@ class AgentToken(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    LAST_USE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`agents/{agent}/tokens/{token}`."""
     secret: _builtins.str
     """`ord_<public id>_<secret>`: only in the answer that makes it."""
+    issuer: _builtins.str
+    """`agents/{agent}/tokens/{token}` of the token that created this one; empty for one that was made in the database."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """A subset of the agent's scopes; empty: all of them."""
@@ -95,6 +103,10 @@ class AgentToken(_message.Message):
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """Since when it is not valid any more."""
 
+    @_builtins.property
+    def last_use_time(self) -> _timestamp_pb2.Timestamp:
+        """When the token was last used, to the minute; unset for one that never was."""
+
     def __init__(
         self,
         *,
@@ -104,10 +116,12 @@ class AgentToken(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         secret: _builtins.str = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        issuer: _builtins.str = ...,
+        last_use_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "name", b"name", "revoke_time", b"revoke_time", "scopes", b"scopes", "secret", b"secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "issuer", b"issuer", "last_use_time", b"last_use_time", "name", b"name", "revoke_time", b"revoke_time", "scopes", b"scopes", "secret", b"secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

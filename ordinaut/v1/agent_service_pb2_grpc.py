@@ -7,7 +7,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from ordinaut.v1 import agent_pb2 as ordinaut_dot_v1_dot_agent__pb2
 from ordinaut.v1 import agent_service_pb2 as ordinaut_dot_v1_dot_agent__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -27,7 +27,7 @@ if _version_not_supported:
     )
 
 
-class AgentServiceStub:
+class AgentServiceStub(object):
     """Manages who may call. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
@@ -84,7 +84,7 @@ class AgentServiceStub:
                 _registered_method=True)
 
 
-class AgentServiceServicer:
+class AgentServiceServicer(object):
     """Manages who may call. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
@@ -217,7 +217,7 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class AgentService:
+class AgentService(object):
     """Manages who may call. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 

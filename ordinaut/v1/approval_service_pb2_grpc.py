@@ -6,7 +6,7 @@ import warnings
 from ordinaut.v1 import approval_pb2 as ordinaut_dot_v1_dot_approval__pb2
 from ordinaut.v1 import approval_service_pb2 as ordinaut_dot_v1_dot_approval__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -26,7 +26,7 @@ if _version_not_supported:
     )
 
 
-class ApprovalServiceStub:
+class ApprovalServiceStub(object):
     """Shows the questions that runs wait on, and answers them. An approval is seen by the owner of its run, its assignees
     and admins. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; what a caller
     may not see is NOT_FOUND.
@@ -55,7 +55,7 @@ class ApprovalServiceStub:
                 _registered_method=True)
 
 
-class ApprovalServiceServicer:
+class ApprovalServiceServicer(object):
     """Shows the questions that runs wait on, and answers them. An approval is seen by the owner of its run, its assignees
     and admins. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; what a caller
     may not see is NOT_FOUND.
@@ -114,7 +114,7 @@ def add_ApprovalServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ApprovalService:
+class ApprovalService(object):
     """Shows the questions that runs wait on, and answers them. An approval is seen by the owner of its run, its assignees
     and admins. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; what a caller
     may not see is NOT_FOUND.

@@ -6,7 +6,7 @@ import warnings
 from ordinaut.v1 import event_pb2 as ordinaut_dot_v1_dot_event__pb2
 from ordinaut.v1 import event_service_pb2 as ordinaut_dot_v1_dot_event__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -26,7 +26,7 @@ if _version_not_supported:
     )
 
 
-class EventServiceStub:
+class EventServiceStub(object):
     """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
@@ -59,7 +59,7 @@ class EventServiceStub:
                 _registered_method=True)
 
 
-class EventServiceServicer:
+class EventServiceServicer(object):
     """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
@@ -127,7 +127,7 @@ def add_EventServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class EventService:
+class EventService(object):
     """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """

@@ -54,7 +54,7 @@ class Mock(_message.Message):
         """
 
     @_builtins.property
-    def error(self) -> _run_pb2.Error:
+    def error(self) -> _run_pb2.RunError:
         """The failure: `code` is needed. It is retryable if it says so, and with the codes TOOL_UNAVAILABLE and TIMEOUT."""
 
     @_builtins.property
@@ -71,7 +71,7 @@ class Mock(_message.Message):
         attempts: _abc.Iterable[_builtins.int] | None = ...,
         times: _builtins.int = ...,
         output: _struct_pb2.Value | None = ...,
-        error: _run_pb2.Error | None = ...,
+        error: _run_pb2.RunError | None = ...,
         duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "duration", b"duration", "error", b"error", "output", b"output"]  # noqa: Y015

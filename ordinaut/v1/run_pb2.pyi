@@ -111,6 +111,26 @@ class Run(_message.Message):
     CANCELLED: Run.State.ValueType  # 6
     """Ended by a caller, or with its task."""
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
     TASK_VERSION_FIELD_NUMBER: _builtins.int
@@ -134,6 +154,11 @@ class Run(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     CANCEL_REASON_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    LOSSES_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
+    TASK_UID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`runs/{run}`, a UUIDv7."""
     task: _builtins.str
@@ -158,6 +183,12 @@ class Run(_message.Message):
     """Who or what cancelled it."""
     parent: _builtins.str
     """`runs/{run}` whose step started this one."""
+    owner: _builtins.str
+    """`agents/{agent}` whose rights the run has: the owner of its task, or the agent that created a run without one."""
+    losses: _builtins.int
+    """How often its engine or worker was lost while no other run was on its stream. At `max_losses` the run fails."""
+    task_uid: _builtins.str
+    """Uid of the task; empty for runs without a task. It stays the same when a deleted task's name is used again."""
     @_builtins.property
     def scheduled_time(self) -> _timestamp_pb2.Timestamp:
         """The instant that the schedule names; unset for runs without a schedule."""
@@ -179,12 +210,12 @@ class Run(_message.Message):
         """What the pipeline's `output` gave."""
 
     @_builtins.property
-    def error(self) -> Global___Error:
+    def error(self) -> Global___RunError:
         """Why it failed."""
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepRun]:
-        """Every recorded attempt of every step, in order; only in view FULL."""
+        """Every recorded attempt of every step, in order, and the steps that wait. Only in view FULL."""
 
     @_builtins.property
     def waits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Wait]:
@@ -202,6 +233,14 @@ class Run(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
 
+    @_builtins.property
+    def retries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`runs/{run}` that retried this one, the oldest first."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels of the task when the run was enqueued; a retry has those of the run that it retries."""
+
     def __init__(
         self,
         *,
@@ -217,7 +256,7 @@ class Run(_message.Message):
         params: _struct_pb2.Struct | None = ...,
         event: _event_pb2.Event | None = ...,
         output: _struct_pb2.Value | None = ...,
-        error: Global___Error | None = ...,
+        error: Global___RunError | None = ...,
         steps: _abc.Iterable[Global___StepRun] | None = ...,
         retry_of: _builtins.str = ...,
         backfill: _builtins.str = ...,
@@ -228,10 +267,15 @@ class Run(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         cancel_reason: _builtins.str = ...,
         parent: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        losses: _builtins.int = ...,
+        retries: _abc.Iterable[_builtins.str] | None = ...,
+        task_uid: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "output", b"output", "params", b"params", "scheduled_time", b"scheduled_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "name", b"name", "occurrence", b"occurrence", "output", b"output", "params", b"params", "parent", b"parent", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "labels", b"labels", "losses", b"losses", "name", b"name", "occurrence", b"occurrence", "output", b"output", "owner", b"owner", "params", b"params", "parent", b"parent", "retries", b"retries", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_uid", b"task_uid", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -259,6 +303,10 @@ class StepRun(_message.Message):
         """Its error is saved."""
         SKIPPED: StepRun._State.ValueType  # 4
         """Its condition was false."""
+        CANCELLED: StepRun._State.ValueType  # 5
+        """Cut off before it ended: by the failure of a sibling, or because the run was cancelled."""
+        WAITING: StepRun._State.ValueType  # 6
+        """Waits for a time, an event, an answer or another run; no worker is held."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """How the attempt went."""
@@ -273,6 +321,10 @@ class StepRun(_message.Message):
     """Its error is saved."""
     SKIPPED: StepRun.State.ValueType  # 4
     """Its condition was false."""
+    CANCELLED: StepRun.State.ValueType  # 5
+    """Cut off before it ended: by the failure of a sibling, or because the run was cancelled."""
+    WAITING: StepRun.State.ValueType  # 6
+    """Waits for a time, an event, an answer or another run; no worker is held."""
 
     PATH_FIELD_NUMBER: _builtins.int
     TOOL_FIELD_NUMBER: _builtins.int
@@ -305,7 +357,7 @@ class StepRun(_message.Message):
         """What it answered."""
 
     @_builtins.property
-    def error(self) -> Global___Error:
+    def error(self) -> Global___RunError:
         """Why the attempt failed."""
 
     @_builtins.property
@@ -326,7 +378,7 @@ class StepRun(_message.Message):
         idempotency_key: _builtins.str = ...,
         input: _struct_pb2.Value | None = ...,
         output: _struct_pb2.Value | None = ...,
-        error: Global___Error | None = ...,
+        error: Global___RunError | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
@@ -420,7 +472,7 @@ class Wait(_message.Message):
 Global___Wait: _TypeAlias = Wait  # noqa: Y015
 
 @_typing.final
-class Error(_message.Message):
+class RunError(_message.Message):
     """Why a step or run failed."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -472,4 +524,4 @@ class Error(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Error: _TypeAlias = Error  # noqa: Y015
+Global___RunError: _TypeAlias = RunError  # noqa: Y015

@@ -9,13 +9,13 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import interval_pb2 as _interval_pb2
 from ordinaut.v1 import event_pb2 as _event_pb2
 from ordinaut.v1 import mock_pb2 as _mock_pb2
 from ordinaut.v1 import replay_pb2 as _replay_pb2
 from ordinaut.v1 import run_pb2 as _run_pb2
 from ordinaut.v1 import task_pb2 as _task_pb2
+from ordinaut.v1 import view_pb2 as _view_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -26,30 +26,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _RunView:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _RunViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunView.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    RUN_VIEW_UNSPECIFIED: _RunView.ValueType  # 0
-    """FULL for one run, BASIC for a list."""
-    BASIC: _RunView.ValueType  # 1
-    """Without steps."""
-    FULL: _RunView.ValueType  # 2
-    """Everything."""
-
-class RunView(_RunView, metaclass=_RunViewEnumTypeWrapper):
-    """How much of a run is sent."""
-
-RUN_VIEW_UNSPECIFIED: RunView.ValueType  # 0
-"""FULL for one run, BASIC for a list."""
-BASIC: RunView.ValueType  # 1
-"""Without steps."""
-FULL: RunView.ValueType  # 2
-"""Everything."""
-Global___RunView: _TypeAlias = RunView  # noqa: Y015
 
 @_typing.final
 class CreateRunRequest(_message.Message):
@@ -107,13 +83,13 @@ class GetRunRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`runs/{run}`."""
-    view: Global___RunView.ValueType
+    view: _view_pb2.View.ValueType
     """FULL when unset."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        view: Global___RunView.ValueType = ...,
+        view: _view_pb2.View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -122,6 +98,68 @@ class GetRunRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRunRequest: _TypeAlias = GetRunRequest  # noqa: Y015
+
+@_typing.final
+class ListRunStepsRequest(_message.Message):
+    """Asks for a page of a run's steps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`runs/{run}`."""
+    page_size: _builtins.int
+    """At most 1000; 50 when unset."""
+    page_token: _builtins.str
+    """From the previous page."""
+    view: _view_pb2.View.ValueType
+    """FULL when unset."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        view: _view_pb2.View.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunStepsRequest: _TypeAlias = ListRunStepsRequest  # noqa: Y015
+
+@_typing.final
+class ListRunStepsResponse(_message.Message):
+    """A page of a run's steps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.StepRun]:
+        """In the order in which they were recorded; those that wait come last."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[_run_pb2.StepRun] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunStepsResponse: _TypeAlias = ListRunStepsResponse  # noqa: Y015
 
 @_typing.final
 class ListRunsRequest(_message.Message):
@@ -143,7 +181,7 @@ class ListRunsRequest(_message.Message):
     """From the previous page."""
     filter: _builtins.str
     """AIP-160, over `task`, `owner`, `state`, `kind`, `trigger`, `backfill`, `claims`, `error.code`, `cancel_reason`,
-    `parent`, `scheduled_time`, `create_time`, `start_time`, `end_time`.
+    `parent`, `task_uid`, `labels.<key>`, `losses`, `scheduled_time`, `create_time`, `start_time`, `end_time`.
     """
     order_by: _builtins.str
     """`create_time desc` (when unset) or `create_time`."""
@@ -204,16 +242,20 @@ class WatchRunRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`runs/{run}`."""
+    view: _view_pb2.View.ValueType
+    """View of the changed steps; BASIC when unset."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        view: _view_pb2.View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -221,23 +263,31 @@ Global___WatchRunRequest: _TypeAlias = WatchRunRequest  # noqa: Y015
 
 @_typing.final
 class WatchRunResponse(_message.Message):
-    """The run as it is now."""
+    """The run as it is now, and what has changed about its steps."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def run(self) -> _run_pb2.Run:
-        """Everything."""
+        """The run in view BASIC."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.StepRun]:
+        """In the first answer of a stream all steps; in each later one those that are new or have changed since the answer
+        before it. A step replaces the one with the same `path` and `attempt`.
+        """
 
     def __init__(
         self,
         *,
         run: _run_pb2.Run | None = ...,
+        steps: _abc.Iterable[_run_pb2.StepRun] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

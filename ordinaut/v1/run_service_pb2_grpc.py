@@ -6,7 +6,7 @@ import warnings
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import run_service_pb2 as ordinaut_dot_v1_dot_run__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -26,7 +26,7 @@ if _version_not_supported:
     )
 
 
-class RunServiceStub:
+class RunServiceStub(object):
     """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
@@ -46,6 +46,11 @@ class RunServiceStub:
                 '/ordinaut.v1.RunService/GetRun',
                 request_serializer=ordinaut_dot_v1_dot_run__service__pb2.GetRunRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+                _registered_method=True)
+        self.ListRunSteps = channel.unary_unary(
+                '/ordinaut.v1.RunService/ListRunSteps',
+                request_serializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsResponse.FromString,
                 _registered_method=True)
         self.ListRuns = channel.unary_unary(
                 '/ordinaut.v1.RunService/ListRuns',
@@ -79,7 +84,7 @@ class RunServiceStub:
                 _registered_method=True)
 
 
-class RunServiceServicer:
+class RunServiceServicer(object):
     """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
@@ -101,8 +106,16 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRunSteps(self, request, context):
+        """Lists the recorded attempts of a run's steps in the order in which they were recorded, then the steps that wait.
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRuns(self, request, context):
-        """Lists runs, the newest first, without steps.
+        """Lists runs, the newest first, in view BASIC.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND for an unknown task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -173,6 +186,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.GetRunRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_run__pb2.Run.SerializeToString,
             ),
+            'ListRunSteps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRunSteps,
+                    request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsResponse.SerializeToString,
+            ),
             'ListRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRuns,
                     request_deserializer=ordinaut_dot_v1_dot_run__service__pb2.ListRunsRequest.FromString,
@@ -211,7 +229,7 @@ def add_RunServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class RunService:
+class RunService(object):
     """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
     what a caller may not see is NOT_FOUND.
     """
@@ -260,6 +278,33 @@ class RunService:
             '/ordinaut.v1.RunService/GetRun',
             ordinaut_dot_v1_dot_run__service__pb2.GetRunRequest.SerializeToString,
             ordinaut_dot_v1_dot_run__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRunSteps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.RunService/ListRunSteps',
+            ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsRequest.SerializeToString,
+            ordinaut_dot_v1_dot_run__service__pb2.ListRunStepsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,8 +45,12 @@ class RunServiceStub:
     """Reads one run.
     Errors: NOT_FOUND.
     """
+    ListRunSteps: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunStepsRequest, _run_service_pb2.ListRunStepsResponse]
+    """Lists the recorded attempts of a run's steps in the order in which they were recorded, then the steps that wait.
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
+    """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
-    """Lists runs, the newest first, without steps.
+    """Lists runs, the newest first, in view BASIC.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND for an unknown task.
     """
     WatchRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchRunRequest, _run_service_pb2.WatchRunResponse]
@@ -97,8 +101,12 @@ class RunServiceAsyncStub(RunServiceStub):
     """Reads one run.
     Errors: NOT_FOUND.
     """
+    ListRunSteps: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunStepsRequest, _run_service_pb2.ListRunStepsResponse]  # type: ignore[assignment]
+    """Lists the recorded attempts of a run's steps in the order in which they were recorded, then the steps that wait.
+    Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
+    """
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """Lists runs, the newest first, without steps.
+    """Lists runs, the newest first, in view BASIC.
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND for an unknown task.
     """
     WatchRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchRunRequest, _run_service_pb2.WatchRunResponse]  # type: ignore[assignment]
@@ -160,12 +168,22 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListRunSteps(
+        self,
+        request: _run_service_pb2.ListRunStepsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ListRunStepsResponse, _abc.Awaitable[_run_service_pb2.ListRunStepsResponse]]:
+        """Lists the recorded attempts of a run's steps in the order in which they were recorded, then the steps that wait.
+        Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
     def ListRuns(
         self,
         request: _run_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
-        """Lists runs, the newest first, without steps.
+        """Lists runs, the newest first, in view BASIC.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND for an unknown task.
         """
 

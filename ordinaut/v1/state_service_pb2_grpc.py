@@ -7,7 +7,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from ordinaut.v1 import state_pb2 as ordinaut_dot_v1_dot_state__pb2
 from ordinaut.v1 import state_service_pb2 as ordinaut_dot_v1_dot_state__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -27,7 +27,7 @@ if _version_not_supported:
     )
 
 
-class StateServiceStub:
+class StateServiceStub(object):
     """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
@@ -60,7 +60,7 @@ class StateServiceStub:
                 _registered_method=True)
 
 
-class StateServiceServicer:
+class StateServiceServicer(object):
     """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
@@ -128,7 +128,7 @@ def add_StateServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class StateService:
+class StateService(object):
     """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """

@@ -93,6 +93,7 @@ class GetStatusResponse(_message.Message):
     OUTBOX_BACKLOG_FIELD_NUMBER: _builtins.int
     LAST_POSITION_FIELD_NUMBER: _builtins.int
     COMPONENTS_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Ordinaut's version."""
     schema_version: _builtins.int
@@ -101,13 +102,15 @@ class GetStatusResponse(_message.Message):
     """Events that the log has not numbered yet."""
     last_position: _builtins.int
     """The last numbered event."""
+    workers: _builtins.int
+    """Number of worker processes with a live lease."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """The database's clock, which decides what is due."""
 
     @_builtins.property
     def due_work(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Runs by state of their queue row: READY, LEASED, DELAYED, WAITING."""
+        """Runs by state of their queue row: READY, LEASED, DELAYED, BLOCKED, WAITING."""
 
     @_builtins.property
     def oldest_ready_age(self) -> _duration_pb2.Duration:
@@ -133,10 +136,11 @@ class GetStatusResponse(_message.Message):
         outbox_backlog: _builtins.int = ...,
         last_position: _builtins.int = ...,
         components: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        workers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fire_lag", b"fire_lag", "oldest_ready_age", b"oldest_ready_age", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "due_work", b"due_work", "fire_lag", b"fire_lag", "last_position", b"last_position", "oldest_ready_age", b"oldest_ready_age", "outbox_backlog", b"outbox_backlog", "schema_version", b"schema_version", "time", b"time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "due_work", b"due_work", "fire_lag", b"fire_lag", "last_position", b"last_position", "oldest_ready_age", b"oldest_ready_age", "outbox_backlog", b"outbox_backlog", "schema_version", b"schema_version", "time", b"time", "version", b"version", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

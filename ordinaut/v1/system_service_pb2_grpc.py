@@ -5,7 +5,7 @@ import warnings
 
 from ordinaut.v1 import system_service_pb2 as ordinaut_dot_v1_dot_system__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class SystemServiceStub:
+class SystemServiceStub(object):
     """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
@@ -48,7 +48,7 @@ class SystemServiceStub:
                 _registered_method=True)
 
 
-class SystemServiceServicer:
+class SystemServiceServicer(object):
     """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
@@ -88,7 +88,7 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class SystemService:
+class SystemService(object):
     """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """

@@ -339,10 +339,15 @@ class Retry(_message.Message):
     FACTOR_FIELD_NUMBER: _builtins.int
     MAX_DELAY_FIELD_NUMBER: _builtins.int
     CODES_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
     max: _builtins.int
     """Retries after the first try; 2 when the whole message is unset."""
     factor: _builtins.float
     """Multiplies the delay each time; 2 when unset."""
+    jitter: _builtins.float
+    """Share of the delay that is random, from 0 to 1; 0.5 when unset. The delay is multiplied by 1 - jitter * r, where r
+    in [0, 1) is computed from the idempotency key and the attempt: 0.5 gives between half of the delay and all of it.
+    """
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
         """Before the first retry; 1 s when unset."""
@@ -363,11 +368,14 @@ class Retry(_message.Message):
         factor: _builtins.float = ...,
         max_delay: _duration_pb2.Duration | None = ...,
         codes: _abc.Iterable[_builtins.str] | None = ...,
+        jitter: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "max_delay", b"max_delay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "delay", b"delay", "jitter", b"jitter", "max_delay", b"max_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "delay", b"delay", "factor", b"factor", "max", b"max", "max_delay", b"max_delay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "codes", b"codes", "delay", b"delay", "factor", b"factor", "jitter", b"jitter", "max", b"max", "max_delay", b"max_delay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__jitter: _TypeAlias = _typing.Literal["jitter"]  # noqa: Y015
+    _WhichOneofArgType__jitter: _TypeAlias = _typing.Literal["_jitter", b"_jitter"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__jitter) -> _WhichOneofReturnType__jitter | None: ...
 
 Global___Retry: _TypeAlias = Retry  # noqa: Y015

@@ -11,7 +11,7 @@ from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
 from ordinaut.v1 import task_service_pb2 as ordinaut_dot_v1_dot_task__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -31,7 +31,7 @@ if _version_not_supported:
     )
 
 
-class TaskServiceStub:
+class TaskServiceStub(object):
     """Defines, changes and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE; what a caller may not see is NOT_FOUND.
     """
@@ -149,7 +149,7 @@ class TaskServiceStub:
                 _registered_method=True)
 
 
-class TaskServiceServicer:
+class TaskServiceServicer(object):
     """Defines, changes and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE; what a caller may not see is NOT_FOUND.
     """
@@ -456,7 +456,7 @@ def add_TaskServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class TaskService:
+class TaskService(object):
     """Defines, changes and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE; what a caller may not see is NOT_FOUND.
     """

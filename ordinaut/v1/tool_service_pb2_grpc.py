@@ -8,7 +8,7 @@ from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import tool_pb2 as ordinaut_dot_v1_dot_tool__pb2
 from ordinaut.v1 import tool_service_pb2 as ordinaut_dot_v1_dot_tool__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -28,7 +28,7 @@ if _version_not_supported:
     )
 
 
-class ToolServiceStub:
+class ToolServiceStub(object):
     """Registers tools. They are shared inside the project; only their owner and admins change them. Every method may
     answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
@@ -71,7 +71,7 @@ class ToolServiceStub:
                 _registered_method=True)
 
 
-class ToolServiceServicer:
+class ToolServiceServicer(object):
     """Registers tools. They are shared inside the project; only their owner and admins change them. Every method may
     answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
@@ -170,7 +170,7 @@ def add_ToolServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ToolService:
+class ToolService(object):
     """Registers tools. They are shared inside the project; only their owner and admins change them. Every method may
     answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """

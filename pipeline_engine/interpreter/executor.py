@@ -11,9 +11,11 @@ from typing import Any
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.cut_off import cut_off
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
 from pipeline_engine.interpreter.requests import (
     Answer,
+    Call,
     Commit,
     Delayed,
     Ending,
@@ -49,10 +51,10 @@ class Turn:
 class Fiber:
     """A strand under way: its fork while it waits for others, the number of its ask while it waits for the outside.
 
-    `wait` is what it waits for beyond this stay, asked for at the monotonic time `asked`.
+    `wait` is what it waits for beyond this stay, `call` the call that it waits for, since the monotonic time `asked`.
     """
 
-    __slots__ = ("ask", "asked", "children", "fork", "generator", "gone", "parent", "started", "wait", "wakes")
+    __slots__ = ("ask", "asked", "call", "children", "fork", "generator", "gone", "parent", "started", "wait", "wakes")
 
     def __init__(self, generator: Generator[Wish, Any, Any], parent: "Fiber | None" = None) -> None:
         self.generator = generator
@@ -63,6 +65,7 @@ class Fiber:
         self.ask = 0
         self.wakes: float | None = None
         self.wait: Wait | None = None
+        self.call: Call | None = None
         self.asked = 0.0
         self.gone = False
 
@@ -134,6 +137,7 @@ class Execution:
     def _advance(self, fiber: Fiber, answer: Answer | Signal) -> None:
         if fiber.gone:
             return
+        fiber.call = None
         try:
             wish = fiber.generator.send(answer)
         except StopIteration as stop:
@@ -153,6 +157,8 @@ class Execution:
             if type(wish) is Sleep:
                 fiber.wakes = self._run.clock.monotonic() + wish.seconds
                 self._sleeping += 1
+            elif type(wish) is Call:
+                fiber.call, fiber.asked = wish, self._run.clock.monotonic()
             self._ask(fiber, wish)
 
     def _ask(self, fiber: Fiber, request: Request) -> None:
@@ -188,10 +194,20 @@ class Execution:
             self._spawn(parent, parent.fork)
             return
         for child in tuple(parent.children or ()):
+            self._cut_off(child)
             self._cancel(child)
         parent.children = None
         parent.fork = None
         self._ready.append((parent, result))
+
+    def _cut_off(self, fiber: Fiber) -> None:
+        """Records the started steps of a strand, and of all below it, as CANCELLED."""
+        for child in fiber.children or ():
+            self._cut_off(child)
+        left = all(ask != fiber.ask for ask, _ in self._turn.asks)  # a call that has not left yet is never made
+        entry = cut_off(self._run, fiber.wait, fiber.call if left else None, fiber.asked)
+        if entry is not None:
+            self._run.journal.add(entry, durable_first=False)
 
     def _cancel(self, fiber: Fiber) -> None:
         """Ends a strand and all below; a write of it that is on its way lands all the same."""

@@ -8,19 +8,20 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 FLUSH_BYTES = 256 * 1024
 INSIDE = re.compile(r"[.\[]")
 SUCCEEDED, FAILED, SKIPPED, WAITING, RUNNING = "SUCCEEDED", "FAILED", "SKIPPED", "WAITING", "RUNNING"
+CANCELLED = "CANCELLED"
 
 
 class Journal:
     """The entries of one run, counted from 1: `added` so far, `durable` of them, the last of a step with effects.
 
-    `past` are those recorded earlier, `waits` what was asked for and is not recorded yet; `begun` are the paths of
-    steps that hold one of either. `kept_bytes` are those of all outputs together.
+    `past` are those recorded earlier, without what was cut off; `waits` what was asked for and is not recorded yet;
+    `begun` are the paths of steps that hold one of either. `kept_bytes` are those of all outputs together.
     """
 
     __slots__ = ("_bytes", "_sent", "added", "begun", "durable", "kept_bytes", "last_mark", "past", "unsent", "waits")
 
     def __init__(self, recorded: Iterable[JournalEntry], waits: Iterable[JournalEntry] = ()) -> None:
-        self.past = {entry.path: entry for entry in recorded}
+        self.past = {entry.path: entry for entry in recorded if entry.state != CANCELLED}
         self.waits = {entry.path: entry for entry in waits}
         self.begun = {around for path in (*self.past, *self.waits) for around in _around(path)}
         self.unsent: list[JournalEntry] = []

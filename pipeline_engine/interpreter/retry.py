@@ -34,7 +34,14 @@ def fraction_of(key: str) -> float:
 
 
 def delay_seconds(rule: RetryRule, attempt: int, key: str, fraction: Callable[[str], float] = fraction_of) -> float:
-    """How long to wait after the failed `attempt` of the call with that key; `fraction` makes the full jitter."""
+    """Seconds to wait after the failed `attempt` of the call with that key.
+
+    The exponential delay is multiplied by `1 - jitter * r`; `fraction` gives r in [0, 1) for the key and the attempt.
+
+    >>> rule = RetryRule(max=5, delay=10.0, factor=2.0, max_delay=15.0, jitter=0.5)
+    >>> [delay_seconds(rule, attempt, "key", lambda _: 0.5) for attempt in (1, 2, 3)]
+    [7.5, 11.25, 11.25]
+    """
     exponent = min(attempt - 1, 64)
     longest = min(rule.delay * rule.factor**exponent, rule.max_delay)
-    return longest * fraction(f"{key}#{attempt}") if rule.jitter else longest
+    return longest * (1 - rule.jitter * fraction(f"{key}#{attempt}"))

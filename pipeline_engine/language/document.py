@@ -26,15 +26,22 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
+DEFAULT_JITTER = 0.5
+"""The default: a retry is delayed by between half of the delay and all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """When a failed attempt is retried: at most `max` times, after delays in seconds; empty `codes` are the default."""
+    """When a failed attempt is retried: at most `max` times, after delays in seconds.
+
+    `jitter` is the random share of a delay, from 0 to 1. Empty `codes` stand for the default error codes.
+    """
 
     max: int
     delay: float = 1.0
     factor: float = 2.0
     max_delay: float = 3600.0
-    jitter: bool = True
+    jitter: float = DEFAULT_JITTER
     codes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ordinaut.expressions.times import parse_duration
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import quoted
 from pipeline_engine.data.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE
-from pipeline_engine.language.document import RetryRule, format_seconds
+from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule, format_seconds
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.keys import refuse_unknown_keys
 
@@ -74,7 +74,7 @@ def read_retry(value: Any, place: Place, findings: Findings) -> RetryRule | None
     if "factor" in value:
         fields["factor"] = _factor(value["factor"], place.key("factor"), findings)
     if "jitter" in value:
-        fields["jitter"] = _flag(value["jitter"], place.key("jitter"), findings)
+        fields["jitter"] = _jitter(value["jitter"], place.key("jitter"), findings)
     if "codes" in value:
         fields["codes"] = _codes(value["codes"], place.key("codes"), findings)
     return RetryRule(**{"max": 2, **{key: item for key, item in fields.items() if item is not None}})
@@ -87,10 +87,12 @@ def _factor(value: Any, place: Place, findings: Findings) -> float | None:
     return None
 
 
-def _flag(value: Any, place: Place, findings: Findings) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    findings.problem(place, f"must be true or false (got {quoted(value)})")
+def _jitter(value: Any, place: Place, findings: Findings) -> float | None:
+    if is_number(value) and 0 <= value <= 1:
+        return float(value)
+    fix = ("Sets the default.", [place.replace(DEFAULT_JITTER)]) if value is True else None
+    fix = ("Sets 0, which disables jitter.", [place.replace(0)]) if value is False else fix
+    findings.problem(place, f"`jitter` must be a number from 0 to 1 (got {quoted(value)})", fix=fix)
     return None
 
 

@@ -9,12 +9,15 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
 from pipeline_engine.data.failure import OUTCOME_UNKNOWN
-from pipeline_engine.interpreter.journal import RUNNING, SUCCEEDED
+from pipeline_engine.interpreter.journal import CANCELLED, RUNNING, SUCCEEDED
 from pipeline_engine.interpreter.run import Beginnings
 from pipeline_engine.interpreter.unknown_outcome import REPEAT
 
 QUESTION = re.compile(r"(?P<path>.*)\?attempt-(?P<attempt>\d+)")
 """The path of the wait for a person who tells what became of an UNSAFE call."""
+
+
+UNANSWERED = frozenset({RUNNING, CANCELLED})
 
 
 class RecordedRun:
@@ -28,7 +31,7 @@ class RecordedRun:
     def answered(self, path: str, attempt: int) -> Recorded | None:
         """The attempt, when something outside of the engine has answered it."""
         found = self._attempts.get((path, attempt))
-        if found is None or not found.entry.tool or found.entry.state == RUNNING:
+        if found is None or not found.entry.tool or found.entry.state in UNANSWERED:
             return None
         return found if found.entry.state == SUCCEEDED or found.entry.input else None
 

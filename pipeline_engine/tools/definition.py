@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from ordinaut.expressions.times import parse_duration
-from pipeline_engine.language.document import RetryRule
+from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -144,4 +144,5 @@ def read_proto_retry(value: object) -> RetryRule | None:
         factor=float(value.get("factor") or 2.0),
         max_delay=_seconds(value.get("max_delay")) or 3600.0,
         codes=tuple(value.get("codes") or ()),
+        jitter=float(value.get("jitter", DEFAULT_JITTER)),
     )

@@ -34,7 +34,7 @@ from ordinaut.v1.agent_pb2 import Agent
 from ordinaut.v1.agent_service_pb2 import CreateAgentRequest, CreateAgentTokenRequest
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
-from ordinaut.v1.run_service_pb2 import WatchRunRequest
+from ordinaut.v1.run_service_pb2 import GetRunRequest, WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.stream.plan_cache import PlanCache
@@ -157,11 +157,11 @@ async def working(system: GatewaySystem, database_url: str) -> AsyncIterator[Non
 
 
 async def finished(caller: Caller, name: str) -> Run:
-    """The run once it has ended."""
-    last = Run()
-    async for answer in caller.runs.WatchRun(WatchRunRequest(name=name)):
-        last = answer.run
-    return last
+    """The run in view FULL once it has ended."""
+    async for _ in caller.runs.WatchRun(WatchRunRequest(name=name)):
+        pass
+    run: Run = await caller.runs.GetRun(GetRunRequest(name=name))
+    return run
 
 
 async def _serve(stack: AsyncExitStack, registration: Registration) -> tuple[Server, int]:

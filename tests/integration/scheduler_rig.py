@@ -18,7 +18,7 @@ from tests.integration.queue_rig import Rig
 
 SETTLE_SECONDS = 30.0
 UNSETTLED = """
-SELECT (SELECT count(*) FROM arrears)
+SELECT (SELECT count(*) FROM unsettled_range)
   + (SELECT count(*) FROM schedule_cursor WHERE next_fire_time IS NULL OR next_fire_time <= clock_now())
 """
 

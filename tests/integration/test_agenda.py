@@ -66,7 +66,9 @@ async def test_rows_of_a_lost_worker_and_suspects_are_rescued(rig: Rig) -> None:
     assert await waiting(rig) == set()
     await rig.turn_clock(seconds=31)
     assert await waiting(rig) == {"rescue"}
-    await rig.execute("UPDATE due_work SET state = 'READY', lease_owner = NULL, together = 1, losses = max_losses")
+    await rig.execute(
+        "UPDATE due_work SET state = 'READY', lease_owner = NULL, isolation_size = 1, losses = max_losses"
+    )
     assert await waiting(rig) == {"rescue"}
 
 

@@ -184,12 +184,12 @@ async def test_what_a_pause_left_behind_is_accounted_for_first(rig: Rig, clockwo
     async with rig.database.transaction() as connection:
         await cursor.pause(connection, task)
         await cursor.resume(connection, task)
-    assert await rig.value("SELECT count(*) FROM arrears") == 1
+    assert await rig.value("SELECT count(*) FROM unsettled_range") == 1
     await clockwork.turns["plan"]()
     await begin(rig, task, minute(0), minute(3))
     assert await run_out(rig, clockwork, holder) == []
     await settle(rig, clockwork)
-    assert await rig.value("SELECT count(*) FROM arrears") == 0
+    assert await rig.value("SELECT count(*) FROM unsettled_range") == 0
     before = await minutes(rig, task)
     assert sum(count for _, _, count in before) == 5
     assert len(await run_out(rig, clockwork, holder)) == (await look(rig, task)).enqueued > 0

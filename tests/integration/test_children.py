@@ -173,14 +173,14 @@ async def test_it_starts_later_where_asked(family: Family, given: dict[str, Any]
         ({"task": "report", "start_time": "0001-01-01T00:00:00+14:00"}, "VALIDATION_INPUT"),
         ({"task": "report", "start_time": "2026-03-02"}, "VALIDATION_INPUT"),
         ({"task": "report", "wait": True}, "VALIDATION_INPUT"),
-        ({"task": "report", "scopes": frozenset({"tasks:write:other"})}, "DENIED"),
+        ({"task": "report", "scopes": frozenset({"tasks:run:other"})}, "DENIED"),
         ({"task": "report", "depth": MAX_DEPTH}, "DENIED"),
     ],
 )
 async def test_what_cannot_be_started_is_an_error_of_the_step(family: Family, given: dict[str, Any], code: str) -> None:
     await family.rig.task(name="bobs")
     await family.rig.execute("UPDATE task SET owner = 'agents/bob' WHERE name = 'bobs'")
-    scopes = given.pop("scopes", frozenset({"tasks:write"}))
+    scopes = given.pop("scopes", frozenset({"tasks:run"}))
     [error] = await family.do_all(["a"], scopes=scopes, **given)
     assert (error["code"], error["step"], error["tool"]) == (code, "a", RUN_TASK)
     assert await family.child() is None
@@ -188,7 +188,7 @@ async def test_what_cannot_be_started_is_an_error_of_the_step(family: Family, gi
 
 async def test_who_runs_a_task_of_others_is_an_admin(family: Family) -> None:
     await family.rig.execute("UPDATE task SET owner = 'agents/bob' WHERE name = 'report'")
-    assert (await family.do(task="report", scopes=frozenset({"tasks:write"})))["code"] == "NOT_FOUND"
+    assert (await family.do(task="report", scopes=frozenset({"tasks:run"})))["code"] == "NOT_FOUND"
     assert "run" in await family.do(task="report")
     assert (await family.child())["owner"] == "agents/bob"
 

@@ -131,7 +131,7 @@ async def test_long_delays_leave_the_engine() -> None:
     async def handle(_request: web.Request) -> web.Response:
         return web.Response(status=503)
 
-    document = pipeline(step("a", "t.x", retry={"max": 1, "delay": "1h", "jitter": False}))
+    document = pipeline(step("a", "t.x", retry={"max": 1, "delay": "1h", "jitter": 0}))
     async with tool_server(handle) as port, engine() as running, Worker(running) as worker:
         await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
         await worker.until(lambda w: 1 in w.delayed)

@@ -208,16 +208,16 @@ async def test_a_pipeline_is_called_as_a_tool(system: GatewaySystem, database_ur
 
 
 async def test_who_may_not_run_a_task_cannot_save_a_step_that_does(system: GatewaySystem) -> None:
-    agent = await system.agent("someone", "runs:write", "tasks:write:mail-*")
+    agent = await system.agent("someone", "runs:write", "tasks:run:mail-*")
     refused = await refusal(agent.runs.CreateRun(inline(starting())))
-    assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tasks:write:report"})
+    assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tasks:run:report"})
     assert await agent.runs.CreateRun(inline(starting(task="mail-morning")))
     assert await agent.runs.CreateRun(inline(starting(task="${params.x}")))
 
 
 async def test_a_task_that_there_is_not_is_advised_against(system: GatewaySystem) -> None:
     """It may come later: nothing is refused. Others' tasks are none, the task itself is one."""
-    agent = await system.agent("someone", "tasks:write", "tasks:read")
+    agent = await system.agent("someone", "tasks:write", "tasks:run", "tasks:read")
     steps = [starting("a", task="tasks/reprot"), starting("b", task="self"), starting("c", task="${params.x}")]
     wanted = ValidateTaskRequest(task_id="self", task=a_task(pipeline={"steps": steps}))
     seen = await system.admin.tasks.ValidateTask(wanted)

@@ -68,6 +68,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "ListBackfills": {"parent": "tasks/theirs"},
     "CancelBackfill": {"name": "tasks/theirs/backfills/again"},
     "GetRun": {"name": "RUN"},
+    "ListRunSteps": {"parent": "RUN"},
     "WatchRun": {"name": "RUN"},
     "CancelRun": {"name": "RUN"},
     "RetryRun": {"name": "RUN"},
@@ -103,6 +104,7 @@ PRIVATE = {
     "ListBackfills",
     "CancelBackfill",
     "GetRun",
+    "ListRunSteps",
     "WatchRun",
     "CancelRun",
     "RetryRun",
@@ -161,7 +163,7 @@ async def outcome(started: Any) -> str:
 async def theirs(system: GatewaySystem) -> str:
     """Resources of the agent `owner`; the name of a run."""
     everything = [f"{noun}:{verb}" for noun in ("tasks", "runs", "tools", "state") for verb in ("read", "write")]
-    owner = await system.agent("owner", *everything)
+    owner = await system.agent("owner", "tasks:run", *everything)
     await owner.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="theirs"))
     tool = ParseDict({"tool_id": "their.tool", "tool": TOOL}, CreateToolRequest())
     await owner.tools.CreateTool(tool)
@@ -228,7 +230,8 @@ async def test_another_owners_tasks_and_runs_do_not_exist(system: GatewaySystem)
     """The answer is the one for a name that nobody has."""
     run = await theirs(system)
     nouns = ("tasks", "runs", "approvals")
-    other = await system.agent("other", *(f"{noun}:{verb}" for noun in nouns for verb in ("read", "write")))
+    scopes = [f"{noun}:{verb}" for noun in nouns for verb in ("read", "write")]
+    other = await system.agent("other", "tasks:run", *scopes)
     for method in METHODS:
         if method.name in PRIVATE:
             refused = await refusal(call(system, other, method, run))

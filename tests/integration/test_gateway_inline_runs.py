@@ -13,6 +13,7 @@ from ordinaut.v1.run_service_pb2 import (
     CreateRunRequest,
     GetRunRequest,
     ListRunsRequest,
+    ListRunStepsRequest,
 )
 from ordinaut.v1.task_service_pb2 import ListTasksRequest
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
@@ -129,7 +130,9 @@ async def test_a_tool_is_called_with_what_is_sent_and_nothing_else(system: Gatew
         request = call("orchestrator.set", given, request_id="one")
         run = await system.admin.tools.CallTool(request)
         assert (await system.admin.tools.CallTool(request)).name == run.name
-    assert (run.state, run.kind, [step.path for step in run.steps]) == (Run.SUCCEEDED, Run.INLINE, ["call"])
+        steps = (await system.admin.runs.ListRunSteps(ListRunStepsRequest(parent=run.name))).steps
+    assert (run.state, run.kind, list(run.steps)) == (Run.SUCCEEDED, Run.INLINE, [])
+    assert [step.path for step in steps] == ["call"]
     assert json_format.MessageToDict(run.output) == given
 
 

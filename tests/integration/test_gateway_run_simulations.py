@@ -52,6 +52,7 @@ async def test_a_document_is_executed_on_mocks(system: GatewaySystem) -> None:
     assert run == {
         "name": f"runs/{name}",
         "kind": "INLINE",
+        "owner": "agents/admin",
         "occurrence": f"run-{name}",
         "state": "SUCCEEDED",
         "params": {"city": "Faro"},

@@ -8,7 +8,7 @@ import pytest_asyncio
 from google.protobuf import json_format
 
 from ordinaut.v1.run_pb2 import Run
-from ordinaut.v1.run_service_pb2 import CreateRunRequest
+from ordinaut.v1.run_service_pb2 import CreateRunRequest, GetRunRequest
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest, UpdateToolRequest
 from tests.integration.gateway_system import GatewaySystem, finished, gateway_system, refusal, working
@@ -61,6 +61,7 @@ async def test_a_call_with_a_secrets_reference_is_text(system: GatewaySystem, da
             {"name": "tools/open", "input": {"k": "${secrets.mail_key}"}}, CallToolRequest()
         )
         run = await agent.tools.CallTool(request)
+        run = await agent.runs.GetRun(GetRunRequest(name=run.name))
     assert json_format.MessageToDict(run.steps[0].input) == {"k": "${secrets.mail_key}"}
     assert run.error.details["reason"] == "EGRESS_DENIED", "no secret was looked for"
 

@@ -21,6 +21,7 @@ from ordinaut.v1.run_service_pb2 import (
 )
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import CreateToolRequest, GetToolRequest, UpdateToolRequest
+from ordinaut.v1.view_pb2 import FULL
 from tests.integration.engine_rig import tool_server
 from tests.integration.gateway_system import GatewaySystem, finished, gateway_system, refusal, working
 
@@ -207,7 +208,7 @@ async def register(system: GatewaySystem, port: int, **fields: Any) -> None:
 
 async def beginning(system: GatewaySystem, name: str) -> StepRun:
     """The run's first step as soon as a watch shows it."""
-    async for answer in system.admin.runs.WatchRun(WatchRunRequest(name=name)):
-        if answer.run.steps:
-            return StepRun.FromString(answer.run.steps[0].SerializeToString())
+    async for answer in system.admin.runs.WatchRun(WatchRunRequest(name=name, view=FULL)):
+        if answer.steps:
+            return StepRun.FromString(answer.steps[0].SerializeToString())
     raise AssertionError("the run has ended")

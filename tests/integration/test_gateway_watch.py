@@ -15,6 +15,7 @@ from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import ListEventsRequest, PublishEventRequest, WatchEventsRequest
 from ordinaut.v1.run_service_pb2 import CancelRunRequest, WatchRunRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
+from ordinaut.v1.view_pb2 import BASIC, FULL, VIEW_UNSPECIFIED
 from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system, refusal
 
 
@@ -141,10 +142,11 @@ async def test_a_slow_watcher_misses_nothing_and_holds_nothing(
 
 
 async def test_a_run_is_watched_until_it_has_ended(system: GatewaySystem) -> None:
-    """The first answer is the run as it is; each change follows; the stream ends by itself."""
+    """The first answer is the run as it is; each change follows, with the changed steps; the stream ends by itself."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     run = await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))
-    streams = [aiter(system.admin.runs.WatchRun(WatchRunRequest(name=run.name))) for _ in range(3)]
+    views = [VIEW_UNSPECIFIED, BASIC, FULL]
+    streams = [aiter(system.admin.runs.WatchRun(WatchRunRequest(name=run.name, view=view))) for view in views]
     for stream in streams:
         assert (await take(stream, 1))[0].run == run
     await start(system, run.name)
@@ -152,16 +154,24 @@ async def test_a_run_is_watched_until_it_has_ended(system: GatewaySystem) -> Non
         running = (await take(stream, 1))[0].run
         assert (running.state, running.claims) == (running.RUNNING, 1)
     await record_step(system, run.name)
-    for stream in streams:
-        step = (await take(stream, 1))[0].run.steps[0]
-        assert (step.path, step.state, step.output.number_value) == ("a", step.SUCCEEDED, 1)
+    for stream, view in zip(streams, views, strict=True):
+        answer = (await take(stream, 1))[0]
+        step = answer.steps[0]
+        assert (step.path, step.state, step.HasField("input"), step.output.number_value) == (
+            "a",
+            step.SUCCEEDED,
+            view == FULL,
+            1 if view == FULL else 0,
+        )
         assert step.idempotency_key.endswith(f"/run:{run.name[5:]}/a")
+        assert not answer.run.steps
     await release(system, run.name)
     await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
     for stream in streams:
         async with asyncio.timeout(10):
-            states = [answer.run.state async for answer in stream]
-        assert states[-1] == run.CANCELLED
+            answers = [answer async for answer in stream]
+        assert answers[-1].run.state == run.CANCELLED
+        assert not any(answer.steps for answer in answers)
 
 
 async def test_the_cancel_of_a_leased_run_is_its_workers_task(system: GatewaySystem) -> None:

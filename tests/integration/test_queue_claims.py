@@ -97,7 +97,7 @@ async def test_a_superseded_worker_changes_nothing_of_its_successor(rig: Rig) ->
     async with rig.database.connection() as connection:
         assert await due_work.rescue(connection, 10) == 1
     async with rig.database.connection() as connection:
-        [new] = await due_work.claim_suspects(connection, await rig.lease())
+        [new] = await due_work.claim_quarantined(connection, await rig.lease())
     assert new["fence"] == old["fence"] + 1
     async with rig.database.connection() as connection:
         assert await due_work.release(connection, zombie, [run], [old["fence"]]) == 0

@@ -20,7 +20,7 @@ async def _lose(rig: Rig, rows: list[Any], holder: UUID) -> None:
 
 async def _suspects(rig: Rig, holder: UUID) -> list[Any]:
     async with rig.database.connection() as connection:
-        return await due_work.claim_suspects(connection, holder)
+        return await due_work.claim_quarantined(connection, holder)
 
 
 async def _rescue(rig: Rig) -> None:
@@ -42,7 +42,7 @@ async def test_each_loss_narrows_the_group_until_the_run_is_alone(rig: Rig) -> N
     for _ in range(4):
         group = await _suspects(rig, holder)
         sizes.append(len(group))
-        assert len({row["together"] for row in group}) == 1
+        assert len({row["isolation_size"] for row in group}) == 1
         await _lose(rig, group, holder)
         await rig.execute("DELETE FROM due_work WHERE id <> ALL($1::uuid[])", [row["id"] for row in group])
         await rig.turn_clock(seconds=1)
@@ -84,7 +84,7 @@ async def test_rescue_takes_back_what_dead_workers_held_and_nothing_else(rig: Ri
     states = dict(await rig.rows("SELECT id, state FROM due_work"))
     assert {run for run, state in states.items() if state == "READY"} == {row["id"] for row in lost}
     assert {run for run, state in states.items() if state == "LEASED"} == {row["id"] for row in kept}
-    assert await rig.value("SELECT count(*) FROM due_work WHERE together = 64") == 450
+    assert await rig.value("SELECT count(*) FROM due_work WHERE isolation_size = 64") == 450
 
 
 async def test_a_delayed_run_is_claimable_at_its_time_and_not_before(rig: Rig) -> None:

@@ -154,13 +154,13 @@ async def test_draining_leaves_no_row_under_the_lease_not_even_one_that_is_just_
         assert await draining == (0, 5)
     assert dict(await rig.rows("SELECT state, count(*) FROM due_work GROUP BY state")) == {"READY": 5}
     assert await rig.value("SELECT count(*) FROM lease") == 0
-    assert await rig.value("SELECT count(*) FROM due_work WHERE together IS NOT NULL") == 0
+    assert await rig.value("SELECT count(*) FROM due_work WHERE isolation_size IS NOT NULL") == 0
 
 
 async def test_suspects_that_are_just_being_claimed_are_not_taken_for_strangers(
     rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await rig.execute("UPDATE due_work SET together = 64")
+    await rig.execute("UPDATE due_work SET isolation_size = 64")
     monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.0)
     reconciled = asyncio.Event()
     looks = 0

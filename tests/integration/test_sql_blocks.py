@@ -94,7 +94,7 @@ async def test_what_is_asked_again_and_again_never_reads_the_whole_queue(rig: Ri
     await rig.queue(20_000)
     await rig.execute("ANALYZE due_work")
     queue = due_work.SQL.queries
-    often = [queue[name] for name in ("rescue", "held", "cancels", "promote", "end_unclaimed", "has_suspects")]
+    often = [queue[name] for name in ("rescue", "held", "cancels", "promote", "end_unclaimed", "has_quarantined")]
     for query in (*often, queue["seconds_to_promotion"], lease.SQL.forget_expired, lease.SQL.give_up):
         nodes = await _explained(rig, query, lease=holder, batch=200)
         assert not _reads_the_whole_queue(nodes), query.name

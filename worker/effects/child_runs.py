@@ -22,7 +22,7 @@ from worker.effects.child_targets import MAX_LIVE_RUNS, targets_of
 from worker.effects.errors import MAX_DEPTH, EffectError
 
 RUN_TASK = "orchestrator.run_task"
-RUN_A_TASK, RUN_A_DOCUMENT = "tasks:write", "runs:write"
+RUN_A_TASK, RUN_A_DOCUMENT = "tasks:run", "runs:write"
 MAX_CHILDREN = 1000
 """Of one run, whatever became of them."""
 FAN_OUT_LIMIT = "FAN_OUT_LIMIT"

@@ -70,7 +70,7 @@ class Suspects:
         if not self._lease.good():
             return False
         async with self._database.connection() as connection:
-            return await due_work.has_suspects(connection)
+            return await due_work.has_quarantined(connection)
 
     async def _execute_group(self) -> bool:
         """Claims one group and waits until each of its runs has left; False when no engine took it."""
@@ -82,7 +82,7 @@ class Suspects:
             async with self._claiming, self._database.connection() as connection:
                 if self.draining:
                     return False
-                rows = await due_work.claim_suspects(connection, self._lease.id)
+                rows = await due_work.claim_quarantined(connection, self._lease.id)
                 await self._dispatch.start(connection, rows, [stream])
             await self._until(lambda: not self._runs.on(stream), None)
             return bool(rows)

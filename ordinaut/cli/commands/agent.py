@@ -23,7 +23,8 @@ def create_agent(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens.")],
     scope: Annotated[
-        list[str], typer.Option(help="A right, such as tasks:write or tools:call:mail.*; may be repeated.")
+        list[str],
+        typer.Option(help="A right, such as tasks:write, tasks:run:report-* or tools:call:mail.*; may be repeated."),
     ],
     display_name: Annotated[str, typer.Option(help="For people.")] = "",
 ) -> None:

@@ -13,6 +13,7 @@ from ordinaut.cli.started import show_started
 from ordinaut.client import Client
 from ordinaut.v1 import run_service_pb2 as requests
 from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.view_pb2 import FULL
 
 app = typer.Typer(no_args_is_help=True, help="Runs: look at them, follow them, cancel them, retry them, replay them.")
 app.command("replay")(replay)
@@ -53,7 +54,7 @@ def list_runs(
 def get_run(context: typer.Context, name: Name) -> None:
     """Show one run with all its steps."""
     session = session_of(context)
-    request = requests.GetRunRequest(name=with_prefix("runs", name), view=requests.FULL)
+    request = requests.GetRunRequest(name=with_prefix("runs", name), view=FULL)
     run = session.call(lambda client: client.runs.GetRun(request))
     if session.as_json:
         print_json(run)

@@ -5,7 +5,7 @@ import warnings
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as ordinaut_dot_internal_dot_v1_dot_pipeline__engine__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class PipelineEngineServiceStub:
+class PipelineEngineServiceStub(object):
     """Knows the pipeline language and executes it; has no database. Serves only Ordinaut's own processes.
     """
 
@@ -62,7 +62,7 @@ class PipelineEngineServiceStub:
                 _registered_method=True)
 
 
-class PipelineEngineServiceServicer:
+class PipelineEngineServiceServicer(object):
     """Knows the pipeline language and executes it; has no database. Serves only Ordinaut's own processes.
     """
 
@@ -137,7 +137,7 @@ def add_PipelineEngineServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class PipelineEngineService:
+class PipelineEngineService(object):
     """Knows the pipeline language and executes it; has no database. Serves only Ordinaut's own processes.
     """
 

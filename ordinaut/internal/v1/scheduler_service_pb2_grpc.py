@@ -5,7 +5,7 @@ import warnings
 
 from ordinaut.internal.v1 import scheduler_service_pb2 as ordinaut_dot_internal_dot_v1_dot_scheduler__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class SchedulerServiceStub:
+class SchedulerServiceStub(object):
     """Knows about time; serves only Ordinaut's own processes.
     """
 
@@ -57,7 +57,7 @@ class SchedulerServiceStub:
                 _registered_method=True)
 
 
-class SchedulerServiceServicer:
+class SchedulerServiceServicer(object):
     """Knows about time; serves only Ordinaut's own processes.
     """
 
@@ -121,7 +121,7 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class SchedulerService:
+class SchedulerService(object):
     """Knows about time; serves only Ordinaut's own processes.
     """
 

@@ -1,15 +1,17 @@
--- The first schema: identity, definitions, the clock's cursors, the queue, history, events, state.
+-- The whole schema: identity, definitions, schedule cursors, the queue, history, events, approvals, state.
 --
 -- Enum texts equal the protos' values; times are timestamptz; ids are UUIDv7; `project` is in every unique key that a
--- caller can see. Payload columns are stored out of line, because a queue row is rewritten at each claim.
+-- caller can see. Payload columns are stored out of line, because a queue row is rewritten at each claim. The comment
+-- after an index names the statements (file.query) that need it.
 
--- Every decision about time asks this. STABLE, because a volatile call is never an index condition; tests replace it.
+-- Every decision about time reads this clock. STABLE, because a volatile call is never an index condition; tests
+-- replace it.
 CREATE FUNCTION clock_now() RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
   RETURN clock_timestamp();
 END $$;
 
--- UUIDv7: PostgreSQL 18 has it, 16 and 17 get their own. Source: RFC 9562 section 5.7.
+-- UUIDv7: built in from PostgreSQL 18; 16 and 17 get this implementation. Source: RFC 9562 section 5.7.
 DO $$
 BEGIN
   IF to_regprocedure('pg_catalog.uuidv7()') IS NOT NULL THEN
@@ -27,7 +29,7 @@ BEGIN
   END IF;
 END $$;
 
--- The smallest UUIDv7 of a moment: where a partition by time begins.
+-- The smallest UUIDv7 of a time: the lower bound of a partition by time.
 CREATE FUNCTION first_id(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
   SELECT rpad(lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0'), 32, '0')::uuid
 $$;
@@ -39,16 +41,20 @@ CREATE TABLE project (
 );
 INSERT INTO project (name) VALUES ('_');
 
--- One row: secrets and marks of this installation.
+-- One row: secrets and counters of this installation.
 CREATE TABLE installation (
   singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
-  page_token_key bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
+  page_token_key bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()),
+  -- All schedulers share one rate of catch-up: its runs are allotted up to here.
+  catch_up_time timestamptz NOT NULL DEFAULT '-infinity',
+  zone_data text NOT NULL DEFAULT '' -- newest IANA version that a scheduler has had, such as 2026f
 );
 INSERT INTO installation DEFAULT VALUES;
 
 CREATE TABLE agent (
   project text NOT NULL REFERENCES project,
   name text NOT NULL,
+  uid uuid NOT NULL DEFAULT new_id(),
   display_name text NOT NULL DEFAULT '',
   scopes text[] NOT NULL,
   create_time timestamptz NOT NULL,
@@ -64,6 +70,8 @@ CREATE TABLE agent_token (
   create_time timestamptz NOT NULL,
   expire_time timestamptz,
   revoke_time timestamptz,
+  issuer text NOT NULL DEFAULT '', -- resource name of the token that created it; empty: created in the database
+  last_use_time timestamptz, -- to the minute
   FOREIGN KEY (project, agent) REFERENCES agent
 );
 
@@ -85,7 +93,7 @@ CREATE TABLE task (
 );
 CREATE UNIQUE INDEX task_name ON task (project, name) WHERE delete_time IS NULL; -- task.get, task.list
 
--- Immutable: a run pins the version that it began with.
+-- Immutable: a run pins the version that it started with.
 CREATE TABLE task_version (
   task uuid NOT NULL REFERENCES task,
   version bigint NOT NULL,
@@ -95,15 +103,21 @@ CREATE TABLE task_version (
   run_policy jsonb NOT NULL,
   params jsonb NOT NULL,
   params_schema jsonb,
-  overlap text CHECK (overlap IN ('SKIP', 'ALLOW')), -- NULL: by kind
+  overlap text
+    CHECK (overlap IN ('SKIP', 'BUFFER_ONE', 'BUFFER_ALL', 'CANCEL_OTHER', 'ALLOW')), -- NULL: by kind of trigger
+  max_buffer int, -- of BUFFER_ALL: the number of runs that may be BLOCKED
+  ignore_waiting boolean NOT NULL DEFAULT false, -- a run that has waited does not count as live
   priority smallint NOT NULL CHECK (priority BETWEEN 1 AND 9),
   max_losses smallint NOT NULL,
   run_timeout interval NOT NULL,
+  start_deadline interval, -- NULL: none
+  pause_after_failures smallint, -- NULL: never
+  expect_success_every interval, -- NULL: not monitored
   create_time timestamptz NOT NULL,
   PRIMARY KEY (task, version)
 );
 
--- One per task: the look-ahead. next_fire_time NULL: to be planned; infinity: ended, paused or event-only.
+-- One per task: its next occurrence. next_fire_time NULL: to be planned; infinity: ended, paused or event-only.
 CREATE TABLE schedule_cursor (
   task uuid PRIMARY KEY REFERENCES task,
   generation int NOT NULL,
@@ -113,12 +127,38 @@ CREATE TABLE schedule_cursor (
   next_key text,
   next_trigger text,
   next_params jsonb,
+  next_outcome text CHECK (next_outcome IN ('EXCLUDED')), -- outcome of the next instant; NULL: it runs
   interval_end timestamptz,
   trigger_state jsonb,
-  paused_until timestamptz -- instants up to here passed while paused and are recorded so
+  paused_until timestamptz, -- instants up to here are recorded as PAUSED
+  run_newest boolean NOT NULL DEFAULT false, -- the newest of the instants up to paused_until runs
+  snoozed boolean NOT NULL DEFAULT false, -- next_fire_time was chosen by SnoozeTask; planning clears it
+  zone_data text DEFAULT '' -- version that next_instant was computed with; NULL: no zone is involved, empty: unknown
 ) WITH (fillfactor = 80);
 CREATE INDEX cursor_due ON schedule_cursor (next_fire_time); -- cursor.fire, cursor.earliest, cursor.late
 CREATE INDEX cursor_unplanned ON schedule_cursor (task) WHERE next_fire_time IS NULL; -- cursor.unplanned
+CREATE INDEX cursor_zone_data ON schedule_cursor (zone_data)
+  WHERE next_instant IS NOT NULL AND zone_data IS NOT NULL AND NOT snoozed; -- cursor.outdated
+
+-- Time ranges that a cursor has passed before every instant in them was recorded: the task was changed, paused or
+-- deleted while no scheduler could fire it. A scheduler records the outcome of these instants later.
+CREATE TABLE unsettled_range (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- arrears.oldest
+  task uuid NOT NULL REFERENCES task,
+  task_version bigint NOT NULL, -- the version whose schedule applies
+  generation int NOT NULL,
+  after_time timestamptz NOT NULL, -- exclusive
+  until_time timestamptz NOT NULL, -- inclusive
+  paused boolean NOT NULL -- the task was paused during the whole range
+);
+
+-- Success and failure of tasks whose policy asks for it.
+CREATE TABLE task_health (
+  task uuid PRIMARY KEY REFERENCES task,
+  failures int NOT NULL DEFAULT 0, -- consecutive failed runs
+  overdue_time timestamptz NOT NULL -- reported as overdue without a success by then; infinity: never
+);
+CREATE INDEX task_health_overdue ON task_health (overdue_time); -- task_health.tell_overdue
 
 CREATE TABLE event_trigger (
   project text NOT NULL,
@@ -132,25 +172,28 @@ CREATE TABLE event_trigger (
 );
 CREATE INDEX event_trigger_project ON event_trigger (project); -- event.triggers
 
--- The ledger: one row per due moment, whatever became of it.
+-- One row per due instant, with its outcome.
 CREATE TABLE occurrence (
   project text NOT NULL,
   task uuid NOT NULL,
   key text NOT NULL,
   trigger text NOT NULL,
   instant timestamptz, -- NULL for events and manual runs
-  last_instant timestamptz, -- of a collapsed row
+  last_instant timestamptz, -- of a merged row
   count int NOT NULL DEFAULT 1,
-  outcome text NOT NULL
-    CHECK (outcome IN ('ENQUEUED', 'SKIPPED_OVERLAP', 'COALESCED', 'MISSED', 'PAUSED')),
+  outcome text NOT NULL CHECK (outcome IN (
+    'ENQUEUED', 'BUFFERED', 'SKIPPED_OVERLAP', 'COALESCED', 'MISSED', 'PAUSED', 'EXCLUDED', 'SKIPPED')),
   reason text NOT NULL DEFAULT '',
   run uuid,
+  reprocessed int NOT NULL DEFAULT 0, -- how often a backfill has run it again: makes the idempotency keys differ
   create_time timestamptz NOT NULL,
   PRIMARY KEY (task, key)
 );
 CREATE UNIQUE INDEX occurrence_instant ON occurrence (task, instant) WHERE instant IS NOT NULL; -- cursor.fire
+CREATE INDEX occurrence_time ON occurrence (task, coalesce(instant, create_time), key); -- occurrence.list
+CREATE INDEX occurrence_collapsed ON occurrence (task, instant) WHERE count > 1; -- occurrence.collapsed
 
--- One row per worker process: its time-bounded right to its rows.
+-- One row per worker process.
 CREATE TABLE lease (
   id uuid PRIMARY KEY,
   host text NOT NULL,
@@ -160,7 +203,8 @@ CREATE TABLE lease (
   draining boolean NOT NULL DEFAULT false
 );
 
--- One live run: READY, LEASED or DELAYED; gone when the run ends.
+-- One live run; the row is deleted when the run ends. BLOCKED: buffered by the overlap policy, in the order of
+-- ready_time; a transaction that adds a BLOCKED row holds the lock of the task's cursor. WAITING: see `wait`.
 CREATE TABLE due_work (
   id uuid PRIMARY KEY,
   project text NOT NULL,
@@ -174,37 +218,56 @@ CREATE TABLE due_work (
   root text NOT NULL,
   params jsonb NOT NULL,
   event jsonb,
+  labels jsonb NOT NULL DEFAULT '{}', -- of the task when the run was enqueued
   scheduled_time timestamptz,
   interval_end timestamptz,
-  state text NOT NULL CHECK (state IN ('READY', 'LEASED', 'DELAYED')),
-  due_time timestamptz NOT NULL,
+  state text NOT NULL CHECK (state IN ('READY', 'LEASED', 'DELAYED', 'WAITING', 'BLOCKED')),
+  due_time timestamptz NOT NULL, -- while WAITING: when the wait began
+  latest_start timestamptz, -- a run that has not started by then ends
   ready_time timestamptz NOT NULL,
   priority smallint NOT NULL,
   exclusive boolean NOT NULL,
-  together smallint, -- NULL: may share a stream with any; else at most so many on a stream of their own
+  supersedes boolean NOT NULL DEFAULT false, -- BLOCKED until the older runs of its task have been cancelled
+  isolation_size smallint, -- quarantine: the maximum number of runs on its stream; NULL: any
   lease_owner uuid,
   fence bigint NOT NULL DEFAULT 0,
   claims int NOT NULL DEFAULT 0,
-  losses int NOT NULL DEFAULT 0, -- while alone
+  losses int NOT NULL DEFAULT 0, -- with isolation_size 1
   max_losses smallint NOT NULL,
   run_timeout interval NOT NULL,
   depth smallint NOT NULL,
-  segment_time timestamptz, -- what `now` is
+  segment_time timestamptz, -- the value of `now`
+  waited interval NOT NULL DEFAULT '0', -- time spent WAITING, which does not count towards run_timeout
   start_time timestamptz,
   cancel_requested boolean NOT NULL DEFAULT false,
   cancel_reason text NOT NULL DEFAULT '',
   create_time timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
-ALTER TABLE due_work ALTER params SET STORAGE EXTERNAL, ALTER event SET STORAGE EXTERNAL;
+ALTER TABLE due_work
+  ALTER params SET STORAGE EXTERNAL, ALTER event SET STORAGE EXTERNAL, ALTER labels SET STORAGE EXTERNAL;
 CREATE INDEX due_work_claim ON due_work (priority, ready_time, id)
-  WHERE state = 'READY' AND together IS NULL; -- due_work.claim
-CREATE INDEX due_work_suspects ON due_work (together, ready_time, id)
-  WHERE state = 'READY' AND together IS NOT NULL; -- due_work.claim_suspects
+  WHERE state = 'READY' AND isolation_size IS NULL; -- due_work.claim
+CREATE INDEX due_work_quarantine ON due_work (isolation_size, ready_time, id)
+  WHERE state = 'READY' AND isolation_size IS NOT NULL; -- due_work.claim_quarantined
 CREATE INDEX due_work_leased ON due_work (lease_owner) WHERE state = 'LEASED'; -- due_work.rescue, due_work.held
 CREATE INDEX due_work_delayed ON due_work (due_time) WHERE state = 'DELAYED'; -- due_work.promote
-CREATE UNIQUE INDEX due_work_exclusive ON due_work (task) WHERE exclusive; -- overlap is this index, not a decision
+CREATE INDEX due_work_latest_start ON due_work (latest_start)
+  WHERE latest_start IS NOT NULL AND start_time IS NULL; -- due_work.end_unstarted
+CREATE UNIQUE INDEX due_work_exclusive ON due_work (task) WHERE exclusive; -- enforces the overlap policy
 CREATE UNIQUE INDEX due_work_root ON due_work (root); -- one live run for one idempotency root
 CREATE INDEX due_work_task ON due_work (task, id); -- run.list, due_work.cancel_task
+CREATE INDEX due_work_blocked ON due_work (task, ready_time, id)
+  WHERE state = 'BLOCKED'; -- overlap.release_blocked, blocked_runs
+CREATE INDEX due_work_superseding ON due_work (task, ready_time, id)
+  WHERE state = 'BLOCKED' AND supersedes; -- overlap.release_blocked, overlap.superseded
+
+-- The number of BLOCKED runs of a task, with its cursor locked, so that no other is added concurrently. VOLATILE: the
+-- count is then taken after the lock was acquired and includes what its last holder has committed.
+CREATE FUNCTION blocked_runs(wanted uuid) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  PERFORM FROM schedule_cursor WHERE task = wanted FOR UPDATE;
+  RETURN (SELECT count(*) FROM due_work WHERE task = wanted AND state = 'BLOCKED');
+END $$;
 
 -- One ended run.
 CREATE TABLE run (
@@ -220,6 +283,7 @@ CREATE TABLE run (
   root text NOT NULL,
   params jsonb NOT NULL,
   event jsonb,
+  labels jsonb NOT NULL DEFAULT '{}', -- of the task when the run was enqueued
   scheduled_time timestamptz,
   interval_end timestamptz,
   state text NOT NULL CHECK (state IN ('SUCCEEDED', 'FAILED', 'CANCELLED')),
@@ -238,13 +302,82 @@ CREATE TABLE run_default PARTITION OF run DEFAULT;
 CREATE INDEX run_task ON run (task, id); -- run.list of a task
 CREATE INDEX run_project ON run (project, id); -- run.list of a project
 
--- One attempt of one step: record and journal in one.
+-- The run that a retry repeats, the parent of a child, the backfill of a run: separate tables, so that the queue and the
+-- history carry no columns for the runs without them.
+CREATE TABLE run_retry (
+  run uuid PRIMARY KEY, -- the new run; run.get, run.list
+  retry_of uuid NOT NULL
+);
+CREATE INDEX run_retry_of ON run_retry (retry_of); -- backfill.examine, run.get
+
+CREATE TABLE run_child (
+  run uuid PRIMARY KEY, -- the child; run.get, run.list
+  parent uuid NOT NULL,
+  path text NOT NULL, -- of the parent's step
+  key uuid NOT NULL, -- of the step's idempotency key: the same key gets the same child
+  awaited boolean NOT NULL -- the step waits for its end
+);
+CREATE INDEX run_child_key ON run_child (key, run); -- child.known
+CREATE INDEX run_child_parent ON run_child (parent, run); -- run.list, child.counts
+CREATE INDEX run_child_awaited ON run_child (parent, path) WHERE awaited; -- child.ended, child.unwanted
+
+-- Backfills: time ranges of a task's past that are run, or run again.
+CREATE TABLE backfill (
+  uid uuid PRIMARY KEY,
+  task uuid NOT NULL REFERENCES task,
+  id text NOT NULL,
+  task_version bigint NOT NULL, -- pinned: its schedule and pipeline apply to the whole backfill
+  generation int NOT NULL, -- of the keys of occurrences that have no row yet
+  after_time timestamptz NOT NULL, -- exclusive
+  until_time timestamptz NOT NULL, -- inclusive
+  newest_first boolean NOT NULL,
+  reprocess text NOT NULL CHECK (reprocess IN ('NONE', 'FAILED', 'ALL')),
+  parallelism int NOT NULL,
+  priority smallint NOT NULL CHECK (priority BETWEEN 1 AND 9),
+  params jsonb NOT NULL,
+  state text NOT NULL CHECK (state IN ('RUNNING', 'COMPLETED', 'CANCELLED')),
+  state_reason text NOT NULL DEFAULT '',
+  -- Instants after it are to be examined; newest first: instants up to it. NULL: none are left.
+  position timestamptz,
+  next_look_time timestamptz NOT NULL, -- the smallest is next; one in the future is being worked on
+  total int NOT NULL, -- of instants; each becomes enqueued or skipped
+  enqueued int NOT NULL DEFAULT 0,
+  skipped int NOT NULL DEFAULT 0,
+  live int NOT NULL DEFAULT 0, -- of the enqueued, those whose end is not counted yet
+  succeeded int NOT NULL DEFAULT 0,
+  failed int NOT NULL DEFAULT 0,
+  cancelled int NOT NULL DEFAULT 0,
+  create_time timestamptz NOT NULL,
+  end_time timestamptz,
+  UNIQUE (task, id) -- backfill.get, backfill.list
+);
+CREATE INDEX backfill_next_look ON backfill (next_look_time)
+  WHERE state = 'RUNNING' AND position IS NOT NULL; -- backfill.take_next
+
+CREATE TABLE backfill_run (
+  run uuid PRIMARY KEY,
+  backfill uuid NOT NULL,
+  live boolean NOT NULL DEFAULT true
+);
+CREATE INDEX backfill_run_live ON backfill_run (backfill) WHERE live; -- backfill.live_runs
+
+-- The resource name of the backfill that a run belongs to; NULL: none.
+CREATE FUNCTION backfill_of(of_run uuid) RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
+  SELECT concat('tasks/', t.name, '/backfills/', b.id)
+  FROM backfill_run AS x
+  JOIN backfill AS b ON b.uid = x.backfill
+  JOIN task AS t ON t.uid = b.task
+  WHERE x.run = of_run
+$$;
+
+-- One attempt of one step: record and journal in one. RUNNING: the call of an UNSAFE tool, recorded before it is made;
+-- the entry of its end replaces it.
 CREATE TABLE step_run (
   run uuid NOT NULL,
   path text NOT NULL,
   attempt int NOT NULL,
   seq int NOT NULL,
-  state text NOT NULL CHECK (state IN ('SUCCEEDED', 'FAILED', 'SKIPPED')),
+  state text NOT NULL CHECK (state IN ('RUNNING', 'SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED')),
   tool text NOT NULL,
   input jsonb,
   output jsonb,
@@ -256,7 +389,7 @@ CREATE TABLE step_run (
 ) PARTITION BY RANGE (run);
 CREATE TABLE step_run_default PARTITION OF step_run DEFAULT;
 
--- Weekly partitions of history, from this week to `weeks` ahead; what lies outside goes to the default ones.
+-- Weekly partitions of history, from this week to `weeks` ahead; other ids are in the default partitions.
 CREATE FUNCTION ensure_partitions(weeks int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   week timestamptz := date_trunc('week', clock_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
@@ -286,7 +419,7 @@ CREATE TABLE tool (
   PRIMARY KEY (project, name)
 );
 
--- (source, id) of published events, once for ever.
+-- (source, id) of published events, unique for ever.
 CREATE TABLE event (
   project text NOT NULL,
   source text NOT NULL,
@@ -295,12 +428,12 @@ CREATE TABLE event (
   PRIMARY KEY (project, source, id)
 );
 
--- The event log. A row is one published event or one batch of lifecycle events, `count` positions from `position` on.
+-- The event log. A row is one published event or one batch of lifecycle events: `count` positions from `position`.
 CREATE TABLE outbox (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   project text NOT NULL,
-  -- [{uid, topic, source, subject, id, data, publisher, depth}], never searched by its inside: json, which keeps the
-  -- text, costs a quarter of jsonb where lifecycle events are put together.
+  -- [{uid, topic, source, subject, id, data, publisher, depth}]. Never searched by content: json, which keeps the text,
+  -- costs a quarter of jsonb where lifecycle events are built.
   events json NOT NULL,
   count int NOT NULL,
   position bigint,
@@ -319,7 +452,98 @@ CREATE TABLE position (
 );
 INSERT INTO position (name, value) VALUES ('events', 0), ('matcher', 0);
 
--- Deleted entries stay as tombstones, so that no revision is used twice for one name.
+-- One thing that a step of a live run waits for; kept until its result is in the journal, or the run has ended.
+CREATE TABLE wait (
+  run uuid NOT NULL,
+  path text NOT NULL, -- empty for a DELAY: the next attempt of a step while others wait
+  project text NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('TIMER', 'EVENT', 'DELAY', 'APPROVAL', 'CHILD')),
+  tool text NOT NULL,
+  input jsonb,
+  topic text NOT NULL,
+  pattern boolean NOT NULL GENERATED ALWAYS AS (topic ~ '[*>]') STORED,
+  match jsonb,
+  since timestamptz,
+  deadline timestamptz,
+  scanned boolean NOT NULL DEFAULT false, -- events from before it was known have been searched
+  scan_position bigint, -- how far the search has come
+  result jsonb,
+  error jsonb,
+  create_time timestamptz NOT NULL,
+  resolve_time timestamptz, -- NULL: open
+  PRIMARY KEY (run, path)
+);
+CREATE INDEX wait_deadline ON wait (deadline) WHERE resolve_time IS NULL; -- wait.due
+CREATE INDEX wait_topic ON wait (project, topic)
+  WHERE kind = 'EVENT' AND resolve_time IS NULL AND NOT pattern; -- wait.open
+CREATE INDEX wait_pattern ON wait (project)
+  WHERE kind = 'EVENT' AND resolve_time IS NULL AND pattern; -- wait.open
+CREATE INDEX wait_unscanned ON wait (create_time)
+  WHERE kind = 'EVENT' AND resolve_time IS NULL AND NOT scanned; -- wait.unscanned
+
+-- Questions that runs wait on, and their answers; kept when the run has ended. The run's owner, the assignees and
+-- admins see and answer them.
+CREATE TABLE approval (
+  id uuid PRIMARY KEY,
+  project text NOT NULL,
+  run uuid NOT NULL,
+  step text NOT NULL, -- the path of the wait
+  task uuid NOT NULL,
+  task_name text NOT NULL,
+  owner text NOT NULL,
+  depth smallint NOT NULL,
+  tool text NOT NULL, -- empty: it guards no call
+  hash text NOT NULL,
+  message text NOT NULL,
+  data jsonb, -- what is decided on
+  choices text[] NOT NULL,
+  answer_schema jsonb,
+  editable text[] NOT NULL,
+  assignees text[] NOT NULL,
+  allow_self boolean NOT NULL,
+  expire_time timestamptz,
+  state text NOT NULL CHECK (state IN ('PENDING', 'APPROVED', 'REJECTED', 'EXPIRED', 'CANCELLED')),
+  choice text,
+  input jsonb,
+  edited_input jsonb,
+  agent text,
+  comment text NOT NULL DEFAULT '',
+  create_time timestamptz NOT NULL,
+  end_time timestamptz
+);
+CREATE UNIQUE INDEX approval_open ON approval (run, step) WHERE state = 'PENDING'; -- approval.expire, run.get
+CREATE INDEX approval_project ON approval (project, id); -- approval.list
+CREATE INDEX approval_pending ON approval (project, id) WHERE state = 'PENDING'; -- approval.list of pending ones
+CREATE INDEX approval_run ON approval (run, id); -- approval.list of a run
+
+-- A wait is deleted when its run ends or no longer needs it; an approval that is pending then is cancelled. A trigger,
+-- so that the end of a run without approvals costs nothing.
+CREATE FUNCTION cancel_approval() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  WITH cancelled AS (
+    UPDATE approval AS a SET state = 'CANCELLED', end_time = clock_now()
+    WHERE a.run = OLD.run AND a.step = OLD.path AND a.state = 'PENDING'
+    RETURNING a AS told
+  )
+  INSERT INTO outbox (project, events, count, create_time)
+  SELECT (told).project, json_build_array(approval_event(told, 'cancelled')), 1, (told).end_time FROM cancelled;
+  RETURN NULL;
+END $$;
+
+-- The lifecycle event of an approval. It leaves out the question: events are shared in the project, approvals are not.
+CREATE FUNCTION approval_event(a approval, verb text) RETURNS json LANGUAGE sql STABLE AS $$
+  SELECT json_build_object(
+    'uid', concat(a.id, '-', verb), 'topic', concat('ordinaut.approval.', verb), 'source', concat('runs/', a.run),
+    'subject', concat('approvals/', a.id), 'id', '', 'publisher', coalesce(a.agent, ''), 'depth', a.depth,
+    'data', json_build_object(
+      'state', a.state, 'task', CASE WHEN a.task_name <> '' THEN concat('tasks/', a.task_name) ELSE '' END,
+      'task_uid', a.task, 'step', a.step, 'owner', a.owner, 'assignees', a.assignees, 'expire_time', a.expire_time))
+$$;
+
+CREATE TRIGGER wait_gone AFTER DELETE ON wait
+  FOR EACH ROW WHEN (OLD.kind = 'APPROVAL' AND OLD.resolve_time IS NULL) EXECUTE FUNCTION cancel_approval();
+
+-- Deleted entries stay as tombstones, so that no revision is used twice for a name.
 CREATE TABLE state_entry (
   project text NOT NULL REFERENCES project,
   namespace text NOT NULL,
@@ -331,7 +555,7 @@ CREATE TABLE state_entry (
   PRIMARY KEY (project, namespace, key)
 );
 
--- Answers of mutating calls with a request_id, for 24 hours.
+-- Responses of mutating calls with a request_id, kept for 24 hours.
 CREATE TABLE request_log (
   project text NOT NULL,
   agent text NOT NULL,

@@ -138,8 +138,8 @@ def test_run_and_watch_ends_with_the_run(cli: Cli, gateway: Gateway, state: Run.
     gateway.answers["RunTask"] = Run(name="runs/1")
     gateway.answers["WatchRun"] = [
         _watched(Run(name="runs/1", state=Run.QUEUED)),
-        _watched(Run(name="runs/1", state=Run.RUNNING, steps=[step])),
-        _watched(Run(name="runs/1", state=state, steps=[step])),
+        _watched(Run(name="runs/1", state=Run.RUNNING), step),
+        _watched(Run(name="runs/1", state=state)),
     ]
     result = cli("task", "run", "brief", "--watch")
     assert result.exit_code == code
@@ -161,8 +161,8 @@ def test_pause_resume_and_delete_name_the_task(cli: Cli, gateway: Gateway) -> No
     assert {request.name for _, request in gateway.asked} == {"tasks/a"}
 
 
-def _watched(run: Run) -> WatchRunResponse:
-    return WatchRunResponse(run=run)
+def _watched(run: Run, *steps: StepRun) -> WatchRunResponse:
+    return WatchRunResponse(run=run, steps=steps)
 
 
 def test_an_occurrence_is_skipped_and_the_next_one_snoozed(cli: Cli, gateway: Gateway) -> None:

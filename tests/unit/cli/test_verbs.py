@@ -15,7 +15,7 @@ from ordinaut.v1.approval_service_pb2 import ListApprovalsRequest, ListApprovals
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import WatchEventsResponse
-from ordinaut.v1.run_pb2 import Error, Run, StepRun
+from ordinaut.v1.run_pb2 import Run, RunError, StepRun
 from ordinaut.v1.run_service_pb2 import ListRunsResponse, WatchRunResponse
 from ordinaut.v1.state_pb2 import StateEntry
 from ordinaut.v1.state_service_pb2 import ListStateEntriesResponse
@@ -29,7 +29,7 @@ GONE = UnavailableError(ErrorReason.CALL_CANCELLED, "going away", retry_after=0.
 
 
 def test_runs_are_listed_by_task_state_and_parent(cli: Cli, gateway: Gateway) -> None:
-    error = Error(code="TIMEOUT", message="too slow")
+    error = RunError(code="TIMEOUT", message="too slow")
     gateway.answers["ListRuns"] = ListRunsResponse(runs=[Run(name="runs/1", state=Run.FAILED, error=error)])
     out = cli("run", "list", "--task", "brief", "--state", "failed", "--limit", "5", "--parent", "1").out
     assert "runs/1" in out
@@ -55,10 +55,10 @@ def test_a_failed_run_is_taken_up(cli: Cli, gateway: Gateway) -> None:
 
 
 def test_a_watched_run_goes_on_after_a_broken_stream(cli: Cli, gateway: Gateway) -> None:
-    step = StepRun(path="a", state=StepRun.FAILED, attempt=2, error=Error(code="TIMEOUT", message="slow"))
-    failed = Run(name="runs/1", state=Run.FAILED, steps=[step], error=Error(code="TIMEOUT", message="slow"))
+    step = StepRun(path="a", state=StepRun.FAILED, attempt=2, error=RunError(code="TIMEOUT", message="slow"))
+    failed = Run(name="runs/1", state=Run.FAILED, error=RunError(code="TIMEOUT", message="slow"))
     running: Answer = [WatchRunResponse(run=Run(name="runs/1", state=Run.RUNNING)), GONE]
-    gateway.queue["WatchRun"] = [running, [WatchRunResponse(run=failed)]]
+    gateway.queue["WatchRun"] = [running, [WatchRunResponse(run=failed, steps=[step])]]
     result = cli("run", "watch", "1")
     assert result.exit_code == 1
     assert result.out.splitlines() == [

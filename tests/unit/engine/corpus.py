@@ -234,7 +234,7 @@ VALID: dict[str, Any] = {
     "older_modifiers": pipeline(step("a", timeout_seconds=5, max_retries=2)),
     "retry_number": pipeline(step("a", retry=0)),
     "retry_rule": pipeline(
-        step("a", retry={"max": 3, "delay": "1s", "factor": 1.5, "max_delay": "1m", "jitter": False, "codes": ["X_1"]})
+        step("a", retry={"max": 3, "delay": "1s", "factor": 1.5, "max_delay": "1m", "jitter": 0, "codes": ["X_1"]})
     ),
     "handlers": pipeline(
         step("a", on_error=[step("h", input={"e": "${error.code}"})]), on_error=[step("z", input={"e": "${error}"})]

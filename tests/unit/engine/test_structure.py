@@ -204,7 +204,7 @@ def test_retries_belong_to_iterations() -> None:
 
 def test_a_run_leaves_the_engine_only_when_every_strand_waits_for_long() -> None:
     """Until the first of them may go on; the others wait for what is left of their delay."""
-    retry = {"max": 1, "delay": "10m", "jitter": False}
+    retry = {"max": 1, "delay": "10m", "jitter": 0}
     tried: set[str] = set()
 
     def once_down(call: Call) -> Output | Failure:

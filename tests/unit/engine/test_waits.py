@@ -139,14 +139,14 @@ def test_a_branch_that_works_keeps_the_run_and_the_rest_of_the_wait_counts() -> 
 
 
 def test_a_long_delay_beside_a_wait_wakes_the_run() -> None:
-    retry = {"max": 1, "delay": "10m", "jitter": False}
+    retry = {"max": 1, "delay": "10m", "jitter": 0}
     work = [step("b", LIST, input={"start": "x"}, retry=retry)]
     world = World(pipeline(branches(left=[pause("a")], right=work)), answer=failing(1))
     assert suspended(world).wake_ms == 10 * MINUTE_MS
 
 
 def test_a_short_delay_beside_a_wait_keeps_the_run() -> None:
-    retry = {"max": 1, "delay": "4s", "jitter": False}
+    retry = {"max": 1, "delay": "4s", "jitter": 0}
     work = [step("b", LIST, input={"start": "x"}, retry=retry)]
     world = World(pipeline(branches(left=[pause("a")], right=work)), answer=failing(1))
     assert suspended(world).wake_ms == 0

@@ -83,7 +83,7 @@ class World:
     slept: list[float] = field(default_factory=list)
     requests: int = 0
     clock: TurnedClock = field(default_factory=TurnedClock)
-    jitter: float = 1.0
+    jitter: float = 0.0
     choose: Callable[[list[tuple[int, Request]]], int] = awake_first
     most_at_once: int = 0
     waits: dict[str, JournalEntry] = field(default_factory=dict)

@@ -11,7 +11,6 @@ from typing import Any
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from pipeline_engine.data.failure import Failure
-from pipeline_engine.interpreter.cut_off import cut_off
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
 from pipeline_engine.interpreter.requests import (
     Answer,
@@ -27,9 +26,10 @@ from pipeline_engine.interpreter.requests import (
 )
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS
 from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES, Beginnings, Run, roots_of
-from pipeline_engine.interpreter.signals import Act, Expired, Failed, Fork, Signal, Steps, Stopped, Until, Wish
+from pipeline_engine.interpreter.scheduled_strand import cut_off
 from pipeline_engine.interpreter.step_values import render
 from pipeline_engine.interpreter.strand import Strand
+from pipeline_engine.interpreter.strand_protocol import Act, Expired, Failed, Fork, Signal, Steps, Stopped, Until, Wish
 from pipeline_engine.language.plan import Plan
 
 HANDLER_SECONDS = 60.0

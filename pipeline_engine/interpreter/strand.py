@@ -15,15 +15,15 @@ from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import DENIED, PAYLOAD_TOO_LARGE, TIMEOUT, TOOL_ERROR, Failure
-from pipeline_engine.interpreter import blocks, unsafe_calls
-from pipeline_engine.interpreter.approval_gate import ask
+from pipeline_engine.interpreter.flow import blocks, unsafe_calls
+from pipeline_engine.interpreter.flow.approval_gate import ask
+from pipeline_engine.interpreter.flow.waits import heard, wait
 from pipeline_engine.interpreter.journal import FAILED, RUNNING, SKIPPED, SUCCEEDED
 from pipeline_engine.interpreter.requests import Call, Output, Sleep
 from pipeline_engine.interpreter.retry import delay_seconds, is_repeated
 from pipeline_engine.interpreter.run import Heard, Run
-from pipeline_engine.interpreter.signals import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
 from pipeline_engine.interpreter.step_values import Input, check_output, expression_failure, render_input
-from pipeline_engine.interpreter.waits import heard, wait
+from pipeline_engine.interpreter.strand_protocol import Act, Attempt, Expired, Failed, Signal, Steps, Stopped, Until
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.tools.definition import Kind, Tool
 

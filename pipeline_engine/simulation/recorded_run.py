@@ -9,9 +9,9 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
 from pipeline_engine.data.failure import OUTCOME_UNKNOWN
+from pipeline_engine.interpreter.flow.unknown_outcome import REPEAT
 from pipeline_engine.interpreter.journal import CANCELLED, RUNNING, SUCCEEDED
 from pipeline_engine.interpreter.run import Beginnings
-from pipeline_engine.interpreter.unknown_outcome import REPEAT
 
 QUESTION = re.compile(r"(?P<path>.*)\?attempt-(?P<attempt>\d+)")
 """The path of the wait for a person who tells what became of an UNSAFE call."""

@@ -8,8 +8,8 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
+from pipeline_engine.interpreter.flow.waits import MOMENTS
 from pipeline_engine.interpreter.requests import Output
-from pipeline_engine.interpreter.waits import MOMENTS
 from pipeline_engine.language import approval
 from pipeline_engine.simulation.clock import EPOCH
 from pipeline_engine.simulation.responder import outcome_of

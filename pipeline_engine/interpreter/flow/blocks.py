@@ -16,8 +16,8 @@ from pipeline_engine.data.payload import MAX_BYTES, PayloadError, write
 from pipeline_engine.interpreter.journal import SUCCEEDED
 from pipeline_engine.interpreter.requests import Sleep
 from pipeline_engine.interpreter.run import MAX_ITERATIONS
-from pipeline_engine.interpreter.signals import Attempt, Failed, Fork, Signal, Steps, Until
 from pipeline_engine.interpreter.step_values import expression_failure
+from pipeline_engine.interpreter.strand_protocol import Attempt, Failed, Fork, Signal, Steps, Until
 from pipeline_engine.language.document import MAX_ITEMS
 from pipeline_engine.language.plan import StepPlan
 

@@ -15,8 +15,8 @@ from pipeline_engine.data.failure import OUTCOME_UNKNOWN, TOOL_UNAVAILABLE, VALI
 from pipeline_engine.interpreter.journal import WAITING
 from pipeline_engine.interpreter.requests import Call, Output, Sleep
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS, delay_seconds, is_repeated
-from pipeline_engine.interpreter.signals import Wish
 from pipeline_engine.interpreter.step_values import Input, render_input
+from pipeline_engine.interpreter.strand_protocol import Wish
 from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.plan import StepPlan
 

@@ -14,9 +14,9 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.approval_answer import APPROVED, approval_output, subject_hash
 from pipeline_engine.data.failure import EXPRESSION, PAYLOAD_TOO_LARGE, REJECTED, VALIDATION_INPUT, Failure
 from pipeline_engine.data.payload import PayloadError, write
+from pipeline_engine.interpreter.flow.waits import milliseconds, too_much
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED, WAITING
 from pipeline_engine.interpreter.step_values import Input, expression_failure, render_input
-from pipeline_engine.interpreter.waits import milliseconds, too_much
 from pipeline_engine.language.approval import APPROVAL, problems_of
 from pipeline_engine.language.plan import StepPlan
 

@@ -12,12 +12,12 @@ import orjson
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import OUTCOME_UNKNOWN, Failure
+from pipeline_engine.interpreter.flow.unknown_outcome import Begun, NotHappened, find_out, is_answered_by_repeat
 from pipeline_engine.interpreter.journal import RUNNING
 from pipeline_engine.interpreter.requests import Call
 from pipeline_engine.interpreter.retry import is_repeated
-from pipeline_engine.interpreter.signals import Attempt, Until, Wish
 from pipeline_engine.interpreter.step_values import Input
-from pipeline_engine.interpreter.unknown_outcome import Begun, NotHappened, find_out, is_answered_by_repeat
+from pipeline_engine.interpreter.strand_protocol import Attempt, Until, Wish
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.tools.definition import Kind
 

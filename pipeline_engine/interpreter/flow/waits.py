@@ -20,8 +20,8 @@ from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Fa
 from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.interpreter.journal import FAILED, WAITING
 from pipeline_engine.interpreter.run import Heard
-from pipeline_engine.interpreter.signals import Attempt
 from pipeline_engine.interpreter.step_values import expression_failure
+from pipeline_engine.interpreter.strand_protocol import Attempt
 from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.children import RUN_PIPELINE, RUN_TASK
 from pipeline_engine.language.plan import StepPlan

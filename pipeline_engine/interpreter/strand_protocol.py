@@ -1,63 +1,56 @@
-"""What a strand asks of the execution around it, and how it can end early."""
+"""The protocol between strands and the executor: what a strand yields, and how it can end early."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
 from pipeline_engine.data.failure import Failure
-from pipeline_engine.interpreter.requests import Answer, Call, Sleep
+from pipeline_engine.interpreter.requests import Call, Effect, Response, Sleep
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """`orchestrator.stop` was reached; the output is JSON."""
+    """`orchestrator.stop` was executed; the output is JSON."""
 
     output: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A step has failed and nothing around it has handled that yet."""
+    """A step has failed, and no `on_error` around it has handled the failure yet."""
 
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The run has run out of time, which no step handles."""
+    """The run has exceeded its timeout; no `on_error` of a step handles this."""
 
     failure: Failure
 
 
-Signal = Stopped | Failed | Expired
+Exit = Stopped | Failed | Expired
+"""The reason why a line of steps ends before its last step."""
 
 
 @dataclass(frozen=True, slots=True)
-class Until:
-    """Go on once the entry of that number is durable."""
+class AwaitDurable:
+    """Resume when the journal entry with this number is durable."""
 
-    mark: int
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Have the worker perform `step`; answered with the recorded entry."""
-
-    step: JournalEntry
-    idempotency_key: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Run so many strands, at most `at_most` at once; answered with None, or with the signal that ended one early."""
+    """Run `count` strands, at most `max_parallel` at once; the response is None, or the Exit that ended one early."""
 
     count: int
-    at_most: int
-    make: "Callable[[int], Steps]"
+    max_parallel: int
+    start: "Callable[[int], StepsFlow]"
 
 
-Wish = Until | Act | Fork | Call | Sleep | Wait
-Steps = Generator[Wish, "Answer | Signal", Signal | None]
-"""A strand: it says what it needs, and at its end None or what ended it early. A Wait is never answered."""
-Attempt = Generator[Wish, "Answer | Signal", Failure | Signal | None]
-"""A part of a strand that may fail."""
+StrandRequest = AwaitDurable | Effect | Fork | Call | Sleep | Wait
+StepsFlow = Generator[StrandRequest, "Response | Exit", Exit | None]
+"""A line of steps: yields requests and returns None or an Exit. A Wait has no response: it ends the segment."""
+StepFlow = Generator[StrandRequest, "Response | Exit", Failure | Exit | None]
+"""One step, which may also fail."""

@@ -1,4 +1,4 @@
-"""What a run that was executed got as answers, attempt by attempt."""
+"""The responses that a recorded run received, by attempt."""
 
 import re
 from bisect import bisect_right
@@ -9,66 +9,68 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
 from pipeline_engine.data.failure import OUTCOME_UNKNOWN
-from pipeline_engine.interpreter.flow.unknown_outcome import REPEAT
+from pipeline_engine.interpreter.flow.unknown_outcome import REPEAT, comment_of
 from pipeline_engine.interpreter.journal import CANCELLED, RUNNING, SUCCEEDED
-from pipeline_engine.interpreter.run import Beginnings
+from pipeline_engine.interpreter.run import StartTimes
 
 QUESTION = re.compile(r"(?P<path>.*)\?attempt-(?P<attempt>\d+)")
-"""The path of the wait for a person who tells what became of an UNSAFE call."""
-
-
-UNANSWERED = frozenset({RUNNING, CANCELLED})
+"""The path of the wait in which a person decides about an UNSAFE call."""
+WITHOUT_RESPONSE = frozenset({RUNNING, CANCELLED})
 
 
 class RecordedRun:
-    """The attempts of one run; its stays in an engine are known by what `now` was in them."""
+    """The attempts of one run. Each of its segments is identified by the value of `now` in it."""
 
-    def __init__(self, recorded: Iterable[Recorded]) -> None:
-        self._attempts = {(one.entry.path, one.entry.attempt): one for one in recorded}
-        self._places = {place: number for number, place in enumerate(self._attempts)}
-        self._stays = sorted({one.now_us for one in self._attempts.values()})
+    def __init__(self, attempts: Iterable[Recorded]) -> None:
+        self._attempts = {(attempt.entry.path, attempt.entry.attempt): attempt for attempt in attempts}
+        self._positions = {key: position for position, key in enumerate(self._attempts)}
+        self._segments = sorted({attempt.now_us for attempt in self._attempts.values()})
 
-    def answered(self, path: str, attempt: int) -> Recorded | None:
-        """The attempt, when something outside of the engine has answered it."""
-        found = self._attempts.get((path, attempt))
-        if found is None or not found.entry.tool or found.entry.state in UNANSWERED:
+    def response(self, path: str, number: int) -> Recorded | None:
+        """Returns an attempt that received a response from outside the engine, or None."""
+        attempt = self._attempts.get((path, number))
+        if attempt is None or not attempt.entry.tool or attempt.entry.state in WITHOUT_RESPONSE:
             return None
-        return found if found.entry.state == SUCCEEDED or found.entry.input else None
+        return attempt if attempt.entry.state == SUCCEEDED or attempt.entry.input else None
 
-    def repeated(self, path: str, attempt: int) -> dict[str, Any] | None:
-        """The answer of a person who had an UNSAFE call repeated; it stands in the failure of the attempt."""
-        found = self._attempts.get((path, attempt))
-        error = orjson.loads(found.entry.error) if found is not None and found.entry.error else {}
+    def repeat_decision(self, path: str, number: int) -> dict[str, Any] | None:
+        """Returns the answer of a person who had an UNSAFE call repeated; the failed attempt contains it."""
+        attempt = self._attempts.get((path, number))
+        error = orjson.loads(attempt.entry.error) if attempt is not None and attempt.entry.error else {}
         details = error.get("details", {})
         if error.get("code") != OUTCOME_UNKNOWN or details.get("choice") != REPEAT:
             return None
-        return {**details, "comment": error["message"].partition(f"says `{REPEAT}`: ")[2]}
+        return {**details, "comment": comment_of(error["message"])}
 
-    def verdict(self, question: str) -> tuple[int, dict[str, Any]] | None:
-        """When the run went on with such an answer, and the answer; `question` is the path of its wait."""
-        asked = QUESTION.fullmatch(question)
-        if asked is None:
+    def repeat_answer(self, question: str) -> tuple[int, dict[str, Any]] | None:
+        """Returns such an answer by the path of its wait, and the `now` of the segment that resumed with it."""
+        match = QUESTION.fullmatch(question)
+        if match is None:
             return None
-        place = asked["path"], int(asked["attempt"])
-        answer = self.repeated(*place)
-        return None if answer is None else (self._attempts[place].now_us, answer)
+        key = match["path"], int(match["attempt"])
+        answer = self.repeat_decision(*key)
+        return None if answer is None else (self._attempts[key].now_us, answer)
 
-    def beginnings(self) -> Beginnings:
-        """When every attempt began."""
-        return {place: one.entry.start_us for place, one in self._attempts.items()}
+    def start_times(self) -> StartTimes:
+        """Returns the start times of all attempts."""
+        return {key: attempt.entry.start_us for key, attempt in self._attempts.items()}
 
-    def place(self, entry: JournalEntry) -> int:
-        """Where one of the attempts stands among all of them: journals keep the order in which answers came."""
-        return self._places[entry.path, entry.attempt]
+    def position(self, entry: JournalEntry) -> int:
+        """Returns the position of an attempt in the journal, which keeps the order in which responses arrived."""
+        return self._positions[entry.path, entry.attempt]
 
-    def stay_us(self, ended_us: int, before_us: int, otherwise_us: int) -> int:
-        """What `now` was in the stay after the one `before_us`, which a wait began that was over at `ended_us`."""
-        if ended_us in self._stays:
+    def segment_now_us(self, ended_us: int, previous_us: int, default_us: int) -> int:
+        """Returns `now` of the segment that starts after a wait that ended at `ended_us`.
+
+        `previous_us` is `now` of the segment before it. A wait's result is seen when the run resumes, so the recorded
+        time is usually that of a segment; otherwise the next recorded segment is used.
+        """
+        if ended_us in self._segments:
             return ended_us
-        place = bisect_right(self._stays, before_us)
-        return self._stays[place] if place < len(self._stays) else otherwise_us
+        index = bisect_right(self._segments, previous_us)
+        return self._segments[index] if index < len(self._segments) else default_us
 
 
-def lasted_us(entry: JournalEntry) -> int:
-    """How long an attempt took."""
+def duration_us(entry: JournalEntry) -> int:
+    """Returns the duration of an attempt."""
     return max(0, entry.end_us - entry.start_us)

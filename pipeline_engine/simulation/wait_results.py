@@ -1,4 +1,4 @@
-"""What ends a wait, kind by kind, in the form in which the store keeps it until the run goes on."""
+"""The results of simulated waits, by kind, in the form in which the store keeps them until the run resumes."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
+from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
-from pipeline_engine.interpreter.flow.waits import MOMENTS
+from pipeline_engine.interpreter.flow.waits import END_TIME_KEYS
 from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.language import approval
 from pipeline_engine.simulation.clock import EPOCH
@@ -18,66 +19,67 @@ Outcome = Output | Failure
 TIMER, EVENT, APPROVAL, CHILD = "TIMER", "EVENT", "APPROVAL", "CHILD"
 
 
-def given(wish: Wait, value: Any, moment_us: int) -> Outcome:
-    """What a mock stands for that ends a wait at a moment: what it does not say is added."""
-    if wish.kind == CHILD:
+def mocked_result(wait: Wait, value: Any, end_us: int) -> Outcome:
+    """Returns the result of a wait that a mock ends; missing fields get defaults."""
+    if wait.kind == CHILD:
         return Output(value)
-    if not isinstance(value, dict) or not all(isinstance(value.get(key, ""), str) for key in MOMENTS):
-        message = f"what ends a wait of {wish.tool} is an object, in which {', '.join(MOMENTS)} are texts"
-        return Failure(VALIDATION_OUTPUT, message, step=wish.path, tool=wish.tool, attempt=1)
-    return Output({**UNSAID[wish.kind](wish, _written(moment_us)), **value})
+    if not isinstance(value, dict) or not all(isinstance(value.get(key, ""), str) for key in END_TIME_KEYS):
+        expected = f"an object in which {', '.join(END_TIME_KEYS)} are strings"
+        message = f"the mocked output of {wait.tool} must be {expected} (got {kind_of(value)})"
+        return Failure(VALIDATION_OUTPUT, message, step=wait.path, tool=wait.tool, attempt=1)
+    return Output({**DEFAULTS[wait.kind](wait, _timestamp(end_us)), **value})
 
 
-def expired(wish: Wait, deadline_us: int) -> Outcome:
-    """What becomes of a wait whose deadline has passed."""
-    match wish.kind:
+def expired_result(wait: Wait, deadline_us: int) -> Outcome:
+    """Returns the result of a wait whose deadline has passed."""
+    match wait.kind:
         case "TIMER":
-            return Output(_timer(wish, _written(deadline_us)))
+            return Output(_timer(wait, _timestamp(deadline_us)))
         case "APPROVAL":
-            return Output({"status": "expired", "approval": None, "time": _written(deadline_us)})
-    message = f"no event that fits came on {wish.topic} in time"
-    return Failure(TIMEOUT, message, step=wish.path, tool=wish.tool, attempt=1)
+            return Output({"status": "expired", "approval": None, "time": _timestamp(deadline_us)})
+    message = f"no matching event was published on {wait.topic} before the timeout"
+    return Failure(TIMEOUT, message, step=wait.path, tool=wait.tool, attempt=1)
 
 
-def recorded(entry: JournalEntry) -> Outcome:
-    """What ended a wait, from the entry that a run made of it."""
+def recorded_result(entry: JournalEntry) -> Outcome:
+    """Returns the result of a wait from the entry that a run recorded for it."""
     outcome = outcome_of(entry)
     if isinstance(outcome, Failure) or entry.tool != approval.APPROVAL:
         return outcome
     answer = outcome.value
-    asked = orjson.loads(entry.input).get("data") if entry.input else None
-    edited = {"edited_input": answer["data"]} if answer.get("data") != asked else {}
+    data = orjson.loads(entry.input).get("data") if entry.input else None
+    edited = {"edited_input": answer["data"]} if answer.get("data") != data else {}
     return Output({**answer, **edited})
 
 
-def _timer(_wish: Wait, moment: str) -> dict[str, Any]:
-    return {"until": moment}
+def _timer(_wait: Wait, time: str) -> dict[str, Any]:
+    return {"until": time}
 
 
-def _event(wish: Wait, moment: str) -> dict[str, Any]:
+def _event(wait: Wait, time: str) -> dict[str, Any]:
     return {
-        "name": f"events/{wish.path}",
+        "name": f"events/{wait.path}",
         "position": 0,
-        "topic": wish.topic,
+        "topic": wait.topic,
         "source": "",
         "subject": "",
         "id": "",
         "data": {},
-        "publish_time": moment,
+        "publish_time": time,
         "publisher": "",
         "depth": 0,
     }
 
 
-def _answer(wish: Wait, moment: str) -> dict[str, Any]:
-    """An approval, by the first of the choices."""
-    choices = orjson.loads(wish.input).get("choices") or ["approve"]
-    return {"status": "approved", "choice": choices[0], "agent": None, "approval": None, "time": moment}
+def _answer(wait: Wait, time: str) -> dict[str, Any]:
+    """Returns an approval by the first of the choices."""
+    choices = orjson.loads(wait.input).get("choices") or ["approve"]
+    return {"status": "approved", "choice": choices[0], "agent": None, "approval": None, "time": time}
 
 
-UNSAID: Mapping[str, Callable[[Wait, str], dict[str, Any]]] = {TIMER: _timer, EVENT: _event, APPROVAL: _answer}
+DEFAULTS: Mapping[str, Callable[[Wait, str], dict[str, Any]]] = {TIMER: _timer, EVENT: _event, APPROVAL: _answer}
 
 
-def _written(moment_us: int) -> str:
-    """A moment as the store writes it."""
-    return (EPOCH + timedelta(microseconds=moment_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _timestamp(time_us: int) -> str:
+    """Formats a time as the store does."""
+    return (EPOCH + timedelta(microseconds=time_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

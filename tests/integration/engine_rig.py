@@ -21,7 +21,7 @@ from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server
 from pipeline_engine.interpreter.requests import ToolPort
 from pipeline_engine.service import ISOLATED_KEY, PipelineEngineService
 from pipeline_engine.stream.plan_cache import PlanCache
-from pipeline_engine.stream.session import Surroundings
+from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from tests.unit.engine.pipelines import TOOL_TEXTS
@@ -46,7 +46,7 @@ async def engine(
     """Starts an engine on a free port."""
     tools = HttpTools(Egress(parse_rules(allow)))
     service = PipelineEngineService(
-        Surroundings(PlanCache(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01), credit
+        EngineContext(PlanCache(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01), credit
     )
     server = Server(
         [

@@ -192,7 +192,7 @@ async def test_an_unsafe_request_is_sent_once(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "unclear"),
+    ("response", "may_have_happened"),
     [
         ({"status": 400}, False),
         ({"status": 429}, False),

@@ -1,12 +1,13 @@
-"""Steps that wait, for a time, an event, an answer or another run: asked for once, known in a later stay of the run.
+"""Steps that wait for a time, an event, an approval or a child run.
 
-What was asked and what came of it stands in the journal only once there is a result. Until then `RunStart.waits` says
-what has been asked, so that nothing is rendered twice: `now` is another one after a wait.
+A wait is requested once and ends the segment. The wait and its result enter the journal only when there is a result.
+Until then `RunStart.waits` contains the rendered wait, so that a run that resumes for another reason does not render it
+again: `now` differs in each segment, and a deadline would move.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -16,12 +17,14 @@ from ordinaut.expressions.times import format_moment, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
 from pipeline_engine.data.approval_answer import approval_output, subject_hash
+from pipeline_engine.data.describe import quoted
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.interpreter.journal import FAILED, WAITING
-from pipeline_engine.interpreter.run import Heard
-from pipeline_engine.interpreter.step_values import expression_failure
-from pipeline_engine.interpreter.strand_protocol import Attempt
+from pipeline_engine.interpreter.run import WAITS_MAX_BYTES, EventWatermark
+from pipeline_engine.interpreter.step_values import Input, expression_failure
+from pipeline_engine.interpreter.strand import Attempt, Strand
+from pipeline_engine.interpreter.strand_protocol import StepFlow
 from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.children import RUN_PIPELINE, RUN_TASK
 from pipeline_engine.language.plan import StepPlan
@@ -29,15 +32,12 @@ from pipeline_engine.language.wait_times import read_instant
 from pipeline_engine.validation.computed_pipeline import computed_document, normalised
 from pipeline_engine.validation.pipeline import tools_of
 
-if TYPE_CHECKING:
-    from pipeline_engine.interpreter.strand import Strand
-
 TIMER = "orchestrator.wait"
 EVENT = "orchestrator.wait_event"
-MOMENTS = ("until", "publish_time", "time")
-"""Where the outputs of these tools say when the wait was over."""
+END_TIME_KEYS = ("until", "publish_time", "time")
+"""The keys of the outputs of these tools that contain the time at which the wait ended."""
 CHECK_FUEL = 30
-"""What each element of a document costs that is held against the language; about a microsecond each."""
+"""Cost of validating one element of a computed pipeline; a unit is about a microsecond."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MAX_POSITION = 2**63
@@ -45,134 +45,128 @@ FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def wait(strand: "Strand", step: StepPlan, path: str) -> Attempt:
-    """Asks to wait, or goes on with what came of it."""
-    asked = strand.run.journal.waits.get(path)
-    if asked is None:
+def run_wait(strand: Strand, step: StepPlan, path: str) -> StepFlow:
+    """Requests a wait, or continues with its result."""
+    if (expired := strand.expired(step, path, 1)) is not None:
+        return expired
+    strand.begin(step, path, 1)
+    requested = strand.run.journal.waits.get(path)
+    if requested is None:
         start_us = strand.run.now_us()
-        wish = _rendered(strand, step, path)
-        if not isinstance(wish, Failure) and not strand.run.may_ask(wish):
-            wish = too_much()
-        if isinstance(wish, Failure):
-            return strand.record_failure(step, path, 1, start_us, b"", wish, repeated=False)
-        yield wish
-    elif asked.state == WAITING:
+        wait = _render(strand, step, path)
+        if not isinstance(wait, Failure) and not strand.run.reserve_wait(wait):
+            wait = waits_too_large()
+        if isinstance(wait, Failure):
+            return strand.record_failure(Attempt(step, path, 1, start_us), wait)
+        yield wait
+    elif requested.state == WAITING:
         yield Wait(path=path)
     else:
-        return _result(strand, step, asked)
-    raise AssertionError("a run that waits goes on in another stay")
+        return _result(strand, step, requested)
+    raise AssertionError("a suspended run resumes in another segment")
 
 
-def too_much() -> Failure:
-    """The run asks for more than it may wait for."""
-    return Failure(PAYLOAD_TOO_LARGE, "what the run waits for is too large together")
+def waits_too_large() -> Failure:
+    """Returns the failure of a run whose open waits together exceed their limit."""
+    return Failure(PAYLOAD_TOO_LARGE, f"all open waits of a run must be at most {WAITS_MAX_BYTES} bytes together")
 
 
-def heard(strand: "Strand", tool: str, output: Any) -> None:
-    """Notes what a line of steps has waited for: what came before it is no news to the line any more.
+def advance_watermark(strand: Strand, tool: str, output: Any) -> None:
+    """Moves the strand's event watermark to the end of a wait: earlier events are not new to it any more.
 
-    What happens while another run is waited for is news afterwards.
+    A child run does not move it: an event that arrives during the child run is still new afterwards.
     """
     if tool in (RUN_TASK, RUN_PIPELINE):
         return
-    moment = read_instant(next(output[key] for key in MOMENTS if key in output))
-    if moment is None:
+    end_time = read_instant(next(output[key] for key in END_TIME_KEYS if key in output))
+    if end_time is None:
         return
-    us, position = (moment - EPOCH) // MICROSECOND, output.get("position")
-    known = tool == EVENT and type(position) is int and 0 < position < MAX_POSITION  # a mock may say anything
-    strand.heard = Heard(us, position) if known else Heard(us + 1)
-    strand.run.heard = max(strand.run.heard, strand.heard)
+    us, position = (end_time - EPOCH) // MICROSECOND, output.get("position")
+    # A mock may contain any position.
+    has_position = tool == EVENT and type(position) is int and 0 < position < MAX_POSITION
+    strand.event_watermark = EventWatermark(us, position) if has_position else EventWatermark(us + 1)
+    strand.run.event_watermark = max(strand.run.event_watermark, strand.event_watermark)
 
 
-def _result(strand: "Strand", step: StepPlan, entry: JournalEntry) -> Failure | None:
+def _result(strand: Strand, step: StepPlan, entry: JournalEntry) -> Failure | None:
     if entry.tool == APPROVAL and entry.state != FAILED:
-        found = approval_output(entry.input, entry.output)
-        if isinstance(found, Failure):
-            return strand.record_failure(step, entry.path, 1, entry.start_us, entry.input, found, repeated=False)
-        entry.output = found[1]
+        answer = approval_output(entry.input, entry.output)
+        if isinstance(answer, Failure):
+            attempt = Attempt(step, entry.path, 1, entry.start_us, Input(orjson.loads(entry.input), entry.input))
+            return strand.record_failure(attempt, answer)
+        entry.output = answer[1]
     strand.record(entry)
     if entry.state == FAILED:
         return Failure.from_json(entry.error)
     strand.save(step, orjson.loads(entry.output) if entry.output else None)
-    heard(strand, step.uses, strand.last)
+    advance_watermark(strand, step.uses, strand.last_output)
     return None
 
 
-def _rendered(strand: "Strand", step: StepPlan, path: str) -> Wait | Failure:
-    found = strand.input_of(step, path)
-    if isinstance(found, Failure):
-        return found
-    wish = Wait(path=path, tool=step.uses, input=found.body)
+def _render(strand: Strand, step: StepPlan, path: str) -> Wait | Failure:
+    rendered = strand.input_of(step, path)
+    if isinstance(rendered, Failure):
+        return rendered
+    wait = Wait(path=path, tool=step.uses, input=rendered.body)
     try:
         if step.uses == RUN_PIPELINE:
-            return _inner(strand, wish, found.value["pipeline"])
-        FILL[step.uses](wish, found.value, strand)
-    except _UnreadableError as error:
+            return _computed_child(strand, wait, rendered.value["pipeline"])
+        FILL[step.uses](wait, rendered.value, strand)
+    except _ArgumentError as error:
         return Failure(VALIDATION_INPUT, error.message, pointer=f"/{error.key}")
     except ExpressionError as error:
         return expression_failure(error)
-    return wish
+    return wait
 
 
-class _UnreadableError(Exception):
+class _ArgumentError(Exception):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
         self.key = key
         self.message = message
 
 
-def _fill_timer(wish: Wait, given: dict[str, Any], _strand: "Strand") -> None:
-    wish.kind = "TIMER"
-    if "until" in given:
-        wish.deadline_us = _moment_us(given, "until")
+def _fill_timer(wait: Wait, arguments: dict[str, Any], _strand: Strand) -> None:
+    wait.kind = "TIMER"
+    if "until" in arguments:
+        wait.deadline_us = _instant_us(arguments, "until")
     else:
-        wish.deadline_ms = milliseconds(given, "for")
+        wait.deadline_ms = milliseconds(arguments, "for")
 
 
-def _fill_event(wish: Wait, given: dict[str, Any], strand: "Strand") -> None:
+def _fill_event(wait: Wait, arguments: dict[str, Any], strand: Strand) -> None:
     try:
-        topic_matcher(given["topic"])
+        topic_matcher(arguments["topic"])
     except TopicPatternError as error:
-        raise _UnreadableError("topic", str(error)) from None
-    wish.kind, wish.topic = "EVENT", given["topic"]
-    wish.deadline_ms = milliseconds(given, "timeout")
-    if "since" in given:
-        wish.since_us = _moment_us(given, "since")
-    elif strand.heard.position:  # events that came together have one time
-        wish.since_us, wish.after_position = strand.run.created_us, strand.heard.position
+        raise _ArgumentError("topic", str(error)) from None
+    wait.kind, wait.topic = "EVENT", arguments["topic"]
+    wait.deadline_ms = milliseconds(arguments, "timeout")
+    if "since" in arguments:
+        wait.since_us = _instant_us(arguments, "since")
+    elif strand.event_watermark.position:  # events of one batch have the same time, so the position decides
+        wait.since_us, wait.after_position = strand.run.created_us, strand.event_watermark.position
     else:
-        wish.since_us = strand.heard.us
-    if "match" in given:
-        match = given["match"]
+        wait.since_us = strand.event_watermark.us
+    if "match" in arguments:
+        match = arguments["match"]
         for expression in [match] if isinstance(match, str) else match:
             compile_expression(expression)
-        wish.match = orjson.dumps(match)
+        wait.match = orjson.dumps(match)
 
 
-def _fill_approval(wish: Wait, given: dict[str, Any], _strand: "Strand") -> None:
-    wish.kind, wish.subject_hash = "APPROVAL", subject_hash(given.get("data"))
-    if "expires_in" in given:
-        wish.deadline_ms = milliseconds(given, "expires_in")
-    for pointer, message in schema_problems(given.get("answer_schema", True)):
-        raise _UnreadableError(f"answer_schema{pointer}", message)
+def _fill_approval(wait: Wait, arguments: dict[str, Any], _strand: Strand) -> None:
+    wait.kind, wait.subject_hash = "APPROVAL", subject_hash(arguments.get("data"))
+    if "expires_in" in arguments:
+        wait.deadline_ms = milliseconds(arguments, "expires_in")
+    for pointer, message in schema_problems(arguments.get("answer_schema", True)):
+        raise _ArgumentError(f"answer_schema{pointer}", message)
 
 
-def _inner(strand: "Strand", wish: Wait, value: Any) -> Wait | Failure:
-    """A run of the document that the step has got."""
-    strand.run.account.spend(CHECK_FUEL * measure(value)[1])
-    document = computed_document(value)
-    if isinstance(document, Failure):
-        return document
-    wish.kind, wish.pipeline = "CHILD", normalised(document)
-    wish.tools.extend(tools_of(document))
-    return wish
+def _fill_child(wait: Wait, _arguments: dict[str, Any], _strand: Strand) -> None:
+    wait.kind = "CHILD"
 
 
-def _fill_child(wish: Wait, _given: dict[str, Any], _strand: "Strand") -> None:
-    wish.kind = "CHILD"
-
-
-FILL: Mapping[str, Callable[[Wait, dict[str, Any], "Strand"], None]] = {
+FILL: Mapping[str, Callable[[Wait, dict[str, Any], Strand], None]] = {
     TIMER: _fill_timer,
     EVENT: _fill_event,
     APPROVAL: _fill_approval,
@@ -180,16 +174,28 @@ FILL: Mapping[str, Callable[[Wait, dict[str, Any], "Strand"], None]] = {
 }
 
 
-def _moment_us(given: dict[str, Any], key: str) -> int:
-    moment = read_instant(given[key])
-    if moment is None or not FIRST <= moment < LAST:
-        raise _UnreadableError(key, f"an RFC 3339 time before {format_moment(LAST)} is expected")
-    return (moment - EPOCH) // MICROSECOND
+def _computed_child(strand: Strand, wait: Wait, value: Any) -> Wait | Failure:
+    """Returns the wait for a child run of a pipeline that the step has received; its validation is charged."""
+    strand.run.account.spend(CHECK_FUEL * measure(value)[1])
+    document = computed_document(value)
+    if isinstance(document, Failure):
+        return document
+    wait.kind, wait.pipeline = "CHILD", normalised(document)
+    wait.tools.extend(tools_of(document))
+    return wait
 
 
-def milliseconds(given: dict[str, Any], key: str) -> int:
-    """The duration under a key, at least 1 ms."""
-    span = parse_duration(given[key].strip())
+def _instant_us(arguments: dict[str, Any], key: str) -> int:
+    instant = read_instant(arguments[key])
+    if instant is None or not FIRST <= instant < LAST:
+        expected = f"must be an RFC 3339 time before {format_moment(LAST)}"
+        raise _ArgumentError(key, f"`{key}` {expected} (got {quoted(arguments[key])})")
+    return (instant - EPOCH) // MICROSECOND
+
+
+def milliseconds(arguments: dict[str, Any], key: str) -> int:
+    """Returns the duration under a key in milliseconds, at least 1."""
+    span = parse_duration(arguments[key].strip())
     if span is None:
-        raise _UnreadableError(key, "a duration such as `90s` is expected")
+        raise _ArgumentError(key, f"`{key}` must be a duration such as `90s` (got {quoted(arguments[key])})")
     return max(1, span // timedelta(milliseconds=1))

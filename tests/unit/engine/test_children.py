@@ -8,7 +8,7 @@ import pytest
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.requests import Finished, Suspended
-from pipeline_engine.stream.params import refusal
+from pipeline_engine.stream.run_start import params_failure
 from tests.unit.engine.pipelines import checked, pipeline, step
 from tests.unit.engine.world import NOW_US, World, error_of
 
@@ -150,13 +150,13 @@ def test_params_that_nobody_has_checked_are_checked_before_the_first_step() -> N
     """Once: what has begun goes on."""
     schema = b'{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
     start = RunStart(params=b'{"n": "x"}', params_schema=schema)
-    refused = refusal(start)
+    refused = params_failure(start)
     assert refused is not None
     assert (refused.code, refused.pointer) == ("VALIDATION_INPUT", "/n")
-    assert refusal(RunStart(params=b'{"n": 1}', params_schema=schema)) is None
-    assert refusal(RunStart(params=b'{"n": "x"}')) is None
+    assert params_failure(RunStart(params=b'{"n": 1}', params_schema=schema)) is None
+    assert params_failure(RunStart(params=b'{"n": "x"}')) is None
     start.journal.add(path="a")
-    assert refusal(start) is None
+    assert params_failure(start) is None
 
 
 INNER = {"steps": [step("x", input={"n": "${params.n}"})], "output": "${steps.x.n}"}

@@ -211,7 +211,7 @@ def test_time_limits() -> None:
     )
     world = World(document, answer=slow, remaining_ms=5000)
     error = error_of(world.run())
-    assert (error["code"], error["message"]) == ("TIMEOUT", "the run has taken longer than it may")
+    assert (error["code"], error["message"]) == ("TIMEOUT", "the run has exceeded its timeout")
     assert world.calls[0].timeout == 5.0
     assert world.calls[1].body == b'{"start":"TIMEOUT"}'
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
-from pipeline_engine.simulation import simulation
+from pipeline_engine.simulation import simulation, trace
 from tests.unit.engine.pipelines import BUILT_IN, TOOL_TEXTS, pipeline, step
 from tests.unit.engine.simulated import mock, output_of, simulated, steps_of
 from tests.unit.engine.world import NOW_US
@@ -46,7 +46,7 @@ def test_the_first_mock_that_fits_and_is_not_used_up_answers() -> None:
     ]
     answer = simulated(pipeline(loop), *mocks)
     assert output_of(answer, "l") == ["some", "one", "any"]
-    assert list(answer.warnings) == ["mocks[3] was never used"]
+    assert list(answer.warnings) == ["mocks[3] was not used"]
     assert not answer.drawn
 
 
@@ -81,8 +81,8 @@ def test_what_nobody_says_is_made_up_to_fit() -> None:
     assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "VALIDATION_OUTPUT")
     assert list(answer.drawn) == ["a", "b", "c"]
     assert list(answer.warnings) == [
-        "b.c has no output_schema: it answered {}; give it a mock",
-        "no value was found for `pattern` of the output_schema of o.d: give it a mock",
+        "b.c does not define an output_schema, so its output is {}; add a mock for it",
+        "no generated value matches `pattern` of the output_schema of o.d; add a mock for it",
     ]
     assert simulated(document, tools=texts, seed=1) == answer
     assert simulated(document, tools=texts, seed=2) != answer
@@ -205,7 +205,7 @@ def test_a_run_has_its_time_and_no_more() -> None:
 )
 def test_a_simulation_has_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, value: Any, says: str) -> None:
     """It stops there, tells why, and keeps what it has seen."""
-    monkeypatch.setattr(simulation, bound, value)
+    monkeypatch.setattr(simulation if bound == "MAX_SECONDS" else trace, bound, value)
     steps = [step(f"s{number}", WEATHER, input=CITY) for number in range(20)]
     answer = simulated(pipeline(*steps), mock(tool=WEATHER, output="x" * 30))
     assert answer.state == "RUNNING"

@@ -255,8 +255,8 @@ def test_an_output_for_which_there_is_no_room_happened() -> None:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        ({"choice": "fail", "comment": "no trace"}, "agents/boss says `fail`: no trace"),
-        ({"status": "expired", "choice": None, "agent": None}, "nobody has told in time"),
+        ({"choice": "fail", "comment": "no trace"}, "agents/boss chose `fail`: no trace"),
+        ({"status": "expired", "choice": None, "agent": None}, "the question was not answered in time"),
     ],
 )
 def test_what_nobody_can_tell_stays_unknown(reply: dict[str, Any], words: str) -> None:

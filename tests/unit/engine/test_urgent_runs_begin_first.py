@@ -3,18 +3,18 @@
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
-from pipeline_engine.stream.start_queue import Starts
+from pipeline_engine.stream.start_queue import StartQueue
 
 
-def waiting(*priorities: int) -> Starts:
+def waiting(*priorities: int) -> StartQueue:
     """Runs with these priorities, sent in this order; their handles count from 1."""
-    starts = Starts()
+    starts = StartQueue()
     for handle, priority in enumerate(priorities, 1):
         starts.add(RunStart(handle=handle, priority=priority))
     return starts
 
 
-def taken(starts: Starts) -> list[int]:
+def taken(starts: StartQueue) -> list[int]:
     found = []
     while starts:
         found.append(starts.take().handle)
@@ -34,8 +34,8 @@ def test_one_that_comes_later_overtakes_what_has_not_begun() -> None:
 
 def test_what_is_dropped_never_begins() -> None:
     starts = waiting(5, 5, 5)
-    assert starts.drop(2)
-    assert not starts.drop(2)
+    assert starts.remove(2)
+    assert not starts.remove(2)
     assert 2 not in starts
     assert taken(starts) == [1, 3]
 

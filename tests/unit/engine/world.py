@@ -11,17 +11,17 @@ from ordinaut.expressions.times import moment_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from pipeline_engine.data.failure import TIMEOUT, Failure
 from pipeline_engine.interpreter.executor import Execution
-from pipeline_engine.interpreter.journal import Starts, merge
+from pipeline_engine.interpreter.journal import OpenStarts, merge
 from pipeline_engine.interpreter.requests import (
-    Answer,
     Call,
     Commit,
     Delayed,
+    Effect,
     Ending,
     Finished,
     Output,
-    Perform,
     Request,
+    Response,
     Sleep,
     Suspended,
 )
@@ -76,7 +76,7 @@ class World:
     crash_at: int | None = None
     crash_before_answer: bool = False
     journal: list[JournalEntry] = field(default_factory=list)
-    starts: Starts = field(default_factory=dict)
+    starts: OpenStarts = field(default_factory=dict)
     stay_of: dict[tuple[str, int], int] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
@@ -176,17 +176,17 @@ class World:
         execution = Execution(
             plan, start, self.clock, lambda _key: self.jitter, outputs_max_bytes=self.outputs_max_bytes
         )
-        turn = execution.begin()
+        progress = execution.start()
         asked: list[tuple[int, Request]] = []
         while execution.ending is None:
-            asked = [(ask, request) for ask, request in [*asked, *turn.asks] if ask not in turn.dropped]
+            asked = [(ask, request) for ask, request in [*asked, *progress.requests] if ask not in progress.cancelled]
             self.most_at_once = max(self.most_at_once, sum(isinstance(request, Call) for _, request in asked))
             ask, request = asked.pop(self.choose(asked))
-            turn = execution.answer(ask, self._serve(request))
+            progress = execution.respond(ask, self._serve(request))
         self._keep(execution.ending.entries)
         return execution.ending
 
-    def _serve(self, request: Request) -> Answer:
+    def _serve(self, request: Request) -> Response:
         crashes = self.requests == self.crash_at
         self.requests += 1
         if crashes and self.crash_before_answer:
@@ -196,11 +196,11 @@ class World:
             raise CrashedError
         return answer
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Response:
         if isinstance(request, Commit):
             self._keep(request.entries)
             return None
-        if isinstance(request, Perform):
+        if isinstance(request, Effect):
             return self._perform(request)
         if isinstance(request, Call):
             self.calls.append(request)
@@ -212,7 +212,7 @@ class World:
         self.clock.seconds += request.seconds
         return None
 
-    def _perform(self, request: Perform) -> JournalEntry:
+    def _perform(self, request: Effect) -> JournalEntry:
         self._keep(request.entries)
         self.effects.append(request.idempotency_key)
         output = self.perform(request.step)

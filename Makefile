@@ -58,7 +58,7 @@ lock: $(READY) ## choose versions anew and pin them in requirements.lock and scr
 	@$(RUN) $(PIN) --all-extras --group dev pyproject.toml deploy/build-requirements.in -o requirements.lock
 	@$(RUN) $(PIN) scripts/generator-requirements.in -o scripts/generator-requirements.lock
 
-bench: $(READY) ## measure the hot path beside pgbench on this machine
+bench: $(READY) ## measure throughput, latency and cost (benchmarks/README.md)
 	@$(RUN) python -m benchmarks
 
 wheels: $(READY) ## build the wheels `ordinaut` and `ordinaut-server` into dist/

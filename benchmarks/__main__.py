@@ -1,96 +1,102 @@
-"""`python -m benchmarks [PART ...]`: measures, holds it against the targets, prints a table, keeps it as JSON."""
+"""Measures parts of Ordinaut, compares the figures with their targets, prints a table and writes JSON.
+
+Exit codes: 0 all parts complete, 1 a part failed (with --strict also a missed target or a figure that is not
+reportable), 2 wrong arguments or another benchmark is running.
+"""
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import sys
-import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import backfill, engine, latency, rest, schedules, startup, throughput, triggers
-from benchmarks.targets import Row
+from benchmarks import (
+    backfill,
+    engine,
+    idle_schedules,
+    latency,
+    rest,
+    schedules,
+    startup,
+    throughput,
+    triggers,
+)
+from benchmarks.machine_lock import BenchmarkRunningError, lock_path, machine_lock
+from benchmarks.report import ResultFile, load_text, table
+from benchmarks.runner import Part, PartResult, run_parts
 
 RESULTS = Path(__file__).parent / "results"
-STYLES = {"aim": "green", "must": "yellow", "missed": "bold red", "": ""}
-PARTS: Mapping[str, Callable[[Path], Awaitable[list[Row]]]] = {
+LIMIT_SECONDS = 1800.0
+PARTS: Mapping[str, Part] = {
     "throughput": throughput.rows,
-    "latency": latency.measure,
-    "rest": rest.measure,
-    "startup": startup.measure,
+    "latency": latency.rows,
+    "rest": rest.rows,
+    "startup": startup.rows,
     "engine": engine.rows,
     "triggers": triggers.rows,
     "backfill": backfill.rows,
     "schedules": schedules.rows,
+    "idle-schedules": idle_schedules.rows,
 }
 
 
-async def measure(parts: Sequence[str]) -> dict[str, list[Row]]:
-    """The figures of each part, one part after the other: they would disturb each other."""
-    found = {}
-    for part in parts:
-        sys.stderr.write(f"measuring {part} …\n")
-        with tempfile.TemporaryDirectory() as folder:
-            found[part] = await PARTS[part](Path(folder))
-    return found
+def arguments() -> argparse.Namespace:
+    """The checked command line: `parts`, `strict`, `wait`, `limit`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"default: all of {', '.join(PARTS)}")
+    parser.add_argument("--strict", action="store_true", help="fail on missed targets and figures not reportable")
+    parser.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="wait for a running benchmark to end")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=LIMIT_SECONDS,
+        metavar="SECONDS",
+        help="time limit of a part (default %(default)g)",
+    )
+    options = parser.parse_args()
+    if unknown := sorted(set(options.parts) - set(PARTS)):
+        parser.error(f"unknown part {', '.join(unknown)}; supported parts: {', '.join(PARTS)}")
+    return options
 
 
-def table(found: Mapping[str, Sequence[Row]]) -> Table:
-    """The figures for people."""
-    shown = Table(title="Ordinaut on this machine")
-    for column in ("what", "figure", "must", "aim", "reached"):
-        shown.add_column(column, justify="left" if column in {"what", "reached"} else "right")
-    for part, rows in found.items():
-        shown.add_section()
-        shown.add_row(f"[bold]{part}")
-        for row in rows:
-            bound = ">=" if row.rises else "<="
-            targets = [f"{bound} {target:g}" if target is not None else "" for target in (row.must, row.aim)]
-            verdict = f"[{STYLES[row.verdict]}]{row.verdict}" if row.verdict else ""
-            shown.add_row(f"  {row.what}", f"{row.value:,.2f} {row.unit}", *targets, verdict)
-    return shown
+async def measure(parts: Mapping[str, Part], limit_seconds: float, file: ResultFile, results: list[PartResult]) -> None:
+    """Appends to `results` and to the file as parts end, so that an interrupt keeps what is complete."""
+    sys.stderr.write(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f}\n")
+    async for result in run_parts(parts, limit_seconds):
+        results.append(result)
+        file.write(results)
+        outcome = "complete" if result.failure is None else f"failed: {result.failure}"
+        sys.stderr.write(f"{result.name}: {outcome}; {load_text(result.load)}\n")
 
 
-def kept(found: Mapping[str, Sequence[Row]]) -> Path:
-    """Writes the figures to a file of their own and tells where."""
-    now = datetime.now(UTC)
-    document = {
-        "time": now.isoformat(),
-        "version": version("ordinaut"),
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
-        "load_before": LOAD,
-        "parts": {part: [{**asdict(row), "verdict": row.verdict} for row in rows] for part, rows in found.items()},
-    }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    return path
+def run(options: argparse.Namespace) -> int:
+    """Measures and prints; returns the exit code."""
+    parts = {name: PARTS[name] for name in options.parts or PARTS}
+    file, results = ResultFile(RESULTS), list[PartResult]()
+    try:
+        asyncio.run(measure(parts, options.limit, file, results))
+    finally:
+        Console(width=120 if not sys.stdout.isatty() else None).print(table(results))
+        print(f"written to {file.path}" if results else "no part has ended: nothing written")
+    if options.strict:
+        return int(not all(result.passed for result in results))
+    return int(any(result.failure is not None for result in results))
 
 
 def main() -> None:
-    """Measures what the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(PARTS)}")
-    parser.add_argument("--strict", action="store_true", help="exit code 1 when a figure misses what it must be")
-    given = parser.parse_args()
-    parts = given.parts or list(PARTS)
-    if unknown := sorted(set(parts) - set(PARTS)):
-        parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
-    found = asyncio.run(measure(parts))
-    Console(width=120 if not sys.stdout.isatty() else None).print(table(found))
-    print(f"kept in {kept(found)}; load of this machine before: {LOAD:.1f}")
-    sys.exit(given.strict and any(row.verdict == "missed" for rows in found.values() for row in rows))
+    """Runs the command line while holding the lock of this machine."""
+    options = arguments()
+    try:
+        with machine_lock(lock_path(), options.wait):
+            code = run(options)
+    except BenchmarkRunningError as error:
+        sys.stderr.write(f"{error}; try again later, or use --wait SECONDS\n")
+        code = 2
+    sys.exit(code)
 
-
-LOAD = os.getloadavg()[0]
 
 if __name__ == "__main__":
     main()

@@ -1,9 +1,10 @@
-"""How fast a backfill turns the past into queue rows: `python -m benchmarks backfill`."""
+"""Rows per second that a backfill adds to the queue."""
 
 import asyncio
 import json
 import statistics
 import time
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -21,8 +22,8 @@ from scheduler.firing.backfill import Backfill
 
 ROUNDS = 5
 PARALLELISM = 10_000
-TOGETHER = 2  # backfills at the same time, each with its scheduler
-BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
+CONCURRENT = 2  # backfills at the same time, each with a scheduler
+FIRST_INSTANT = datetime(2025, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 DEFINITION = Definition(
     pipeline='{"version": 1, "steps": [{"id": "a", "uses": "orchestrator.set", "with": {}}]}',
@@ -39,65 +40,70 @@ DEFINITION = Definition(
 
 
 async def create_task(database: Database) -> UUID:
-    """A task that is due every minute, also in the past."""
+    """A task that is due every minute, also before its creation."""
     async with database.transaction() as connection:
-        made = await task.create(
+        created = await task.create(
             connection, project="default", name=None, owner="agents/admin",
             description=Description("", "", "{}"), definition=DEFINITION,
         )  # fmt: skip
-        if made is None:
-            raise RuntimeError("no task was made")
+        if created is None:
+            raise RuntimeError("the task was not created")
         await cursor.create(
-            connection, project="default", task=made.uid, last_instant=datetime.now(UTC), event_triggers=[], ends=True
+            connection,
+            project="default",
+            task=created.uid,
+            last_instant=datetime.now(UTC),
+            event_triggers=[],
+            ends=True,
         )
-    return made.uid
+    return created.uid
 
 
-async def begin(database: Database, uid: UUID, place: int) -> None:
-    """A backfill of PARALLELISM minutes that no other one has."""
-    after = BEGIN + place * PARALLELISM * MINUTE
-    wish = Wish(
-        id=f"b{place}", after_time=after, until_time=after + PARALLELISM * MINUTE, newest_first=False,
+async def create_backfill(database: Database, uid: UUID, number: int) -> None:
+    """A backfill of PARALLELISM minutes; backfills of different numbers do not overlap."""
+    after = FIRST_INSTANT + number * PARALLELISM * MINUTE
+    request = Wish(
+        id=f"b{number}", after_time=after, until_time=after + PARALLELISM * MINUTE, newest_first=False,
         reprocess="NONE", parallelism=PARALLELISM, priority=9, params="{}", total=PARALLELISM,
     )  # fmt: skip
     async with database.transaction() as connection:
-        if await backfill.create(connection, uid, wish) is None:
-            raise RuntimeError("no backfill was made")
+        if await backfill.create(connection, uid, request) is None:
+            raise RuntimeError("the backfill was not created")
 
 
-async def until_idle(database: Database) -> None:
-    """One scheduler's part."""
-    duty = Backfill(database, Hints(database))
-    while await duty.turn():
+async def run_scheduler(database: Database) -> None:
+    """Does what one scheduler does until no backfill has instants to queue."""
+    loop = Backfill(database, Hints(database))
+    while await loop.turn():
         pass
 
 
-async def rate(database: Database, uids: list[UUID], place: int) -> float:
-    """Queue rows a second, with as many schedulers as tasks."""
+async def rate(database: Database, uids: list[UUID], number: int) -> float:
+    """Queue rows per second of one backfill per task, with one scheduler each."""
     for uid in uids:
-        await begin(database, uid, place)
-    began = time.monotonic()
-    await asyncio.gather(*(until_idle(database) for _ in uids))
-    return PARALLELISM * len(uids) / (time.monotonic() - began)
+        await create_backfill(database, uid, number)
+    start = time.monotonic()
+    await asyncio.gather(*(run_scheduler(database) for _ in uids))
+    return PARALLELISM * len(uids) / (time.monotonic() - start)
 
 
-async def rows(folder: Path) -> list[Row]:
-    """The medians of one backfill, and of several at once."""
+async def rows(folder: Path) -> AsyncGenerator[Row, None]:
+    """Medians of one backfill, then of several at once."""
     async with EmbeddedPostgres(folder / "postgres") as postgres:
         await migrate(postgres.url)
         database = await Database.open(StoreSettings(database_url=postgres.url))
         try:
             async with database.connection() as connection:
                 await identity.create_project(connection, "default")
-            uids = [await create_task(database) for _ in range(TOGETHER)]
-            cpu = time.process_time()
-            alone = [await rate(database, uids[:1], place) for place in range(ROUNDS)]
-            cpu = (time.process_time() - cpu) / (PARALLELISM * ROUNDS) * 1e6
-            together = [await rate(database, uids, place) for place in range(ROUNDS, 2 * ROUNDS)]
+            uids = [await create_task(database) for _ in range(CONCURRENT)]
+            before = time.process_time()
+            rates = [await rate(database, uids[:1], number) for number in range(ROUNDS)]
+            cpu = (time.process_time() - before) / (PARALLELISM * ROUNDS) * 1e6
+            yield Row(
+                "rows queued, one backfill", statistics.median(rates), "rows/s", 40_000, 90_000, higher_is_better=True
+            )
+            yield Row("CPU of the scheduler per row", cpu, "µs")
+            rates = [await rate(database, uids, number) for number in range(ROUNDS, 2 * ROUNDS)]
+            yield Row(f"rows queued, {CONCURRENT} backfills at once", statistics.median(rates), "rows/s")
         finally:
             await database.close()
-    return [
-        Row("rows queued by a backfill", statistics.median(alone), "rows/s", 40_000, 90_000, rises=True),
-        Row(f"the same, {TOGETHER} at once", statistics.median(together), "rows/s"),
-        Row("CPU of a row in the scheduler", cpu, "µs"),
-    ]

@@ -1,6 +1,6 @@
 """CPU of the pipeline engine per run, over the real stream; journal entries are acknowledged at once.
 
-`python -m benchmarks.engine` starts an engine process, feeds it, and reads the engine's own CPU time.
+Starts an engine process, sends it runs as a worker without a database would, and reads its CPU time.
 """
 
 import asyncio
@@ -8,7 +8,8 @@ import json
 import os
 import statistics
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import orjson
 
 from benchmarks.targets import Row
+from benchmarks.usage import cpu_seconds
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import PipelineEngineServiceStub
 from ordinaut.rpc.channel import internal_channel
@@ -31,29 +33,29 @@ EFFECT = {"uses": "orchestrator.get_state", "with": {"namespace": "bench", "key"
 
 
 def definition(name: str, step: Mapping[str, object], steps: int) -> pb.Definition:
-    """A pipeline of equal steps."""
+    """A pipeline with `steps` equal steps."""
     document = {"version": 1, "steps": [{"id": f"s{number}", **step} for number in range(steps)]}
     return pb.Definition(hash=name, pipeline=orjson.dumps(document), tools=BUILT_IN)
 
 
 class Feeder:
-    """A worker without a database."""
+    """A worker without a database: starts `runs` runs of one definition and commits what they send."""
 
     def __init__(self, plan: pb.Definition, runs: int) -> None:
-        self.left = runs
-        self.to_start = runs
+        self.unfinished = runs
+        self._to_start = runs
         self._handle = 0
         self._frames: asyncio.Queue[pb.WorkerFrame | None] = asyncio.Queue()
         self._frames.put_nowait(pb.WorkerFrame(definitions=[plan]))
         self._hash = plan.hash
 
     async def frames(self) -> AsyncIterator[pb.WorkerFrame]:
-        """What the worker says."""
+        """The worker's half of the stream; ends after the last run."""
         while (frame := await self._frames.get()) is not None:
             yield frame
 
     def answer(self, frame: pb.EngineFrame) -> None:
-        """Commits everything and starts as many runs as there is credit for."""
+        """Commits everything in the frame and starts as many runs as the engine gives credit for."""
         reply = pb.WorkerFrame()
         for finished in frame.finished:
             reply.committed.add(handle=finished.handle)
@@ -62,9 +64,9 @@ class Feeder:
                 path=effect.step.path, attempt=1, state="SUCCEEDED", output=b'{"value":1,"revision":1}'
             )
             reply.committed.append(pb.StepCommitted(handle=effect.handle, result=result))
-        self.left -= len(frame.runs)
-        starting = min(frame.credit, self.to_start)
-        self.to_start -= starting
+        self.unfinished -= len(frame.runs)
+        starting = min(frame.credit, self._to_start)
+        self._to_start -= starting
         for _ in range(starting):
             self._handle += 1
             reply.starts.add(
@@ -76,66 +78,55 @@ class Feeder:
                 now_us=1_800_000_000_000_000,
                 remaining_ms=86_400_000,
             )
-        self._frames.put_nowait(reply if self.left else None)
+        self._frames.put_nowait(reply if self.unfinished else None)
 
 
-def cpu_seconds(pid: int) -> float:
-    """What a process has used so far, of Linux's own account."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def measure(stub: Any, engine: int, plan: pb.Definition, runs: int) -> float:
-    """The engine's CPU time of one run in µs."""
+async def measure(stub: Any, engine_pid: int, plan: pb.Definition, runs: int) -> float:
+    """CPU µs of the engine per run."""
     feeder = Feeder(plan, runs)
-    before = cpu_seconds(engine)
+    before = cpu_seconds(engine_pid)
     async for frame in stub.Execute(feeder.frames()):
         feeder.answer(frame)
-        if not feeder.left:
+        if not feeder.unfinished:
             break
-    return (cpu_seconds(engine) - before) / runs * 1_000_000
+    return (cpu_seconds(engine_pid) - before) / runs * 1e6
 
 
-async def rows(_folder: Path | None = None) -> list[Row]:
-    """Medians of what a run costs the engine, by kind of pipeline."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "pipeline_engine"),
-        cwd=Path(__file__).parent.parent,
-        env={
-            **os.environ,
-            "ORDINAUT_ENGINE_LISTEN": "127.0.0.1:0",
-            "ORDINAUT_ENGINE_METRICS_PORT": "0",
-            "ORDINAUT_LOG_LEVEL": "warning",
-        },
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        if process.stdout is None:
-            raise RuntimeError("the engine has no standard output")
-        port = json.loads(await process.stdout.readline())["ports"]["grpc"]
-        async with internal_channel(f"127.0.0.1:{port}") as channel:
-            return await medians(PipelineEngineServiceStub(channel), process.pid)
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def medians(stub: Any, engine: int) -> list[Row]:
-    """One figure for each kind of pipeline."""
+async def rows(_folder: Path) -> AsyncGenerator[Row, None]:
+    """The median CPU time per run for each kind of pipeline."""
     cases = [
         ("one step, set", definition("set-1", SET, 1), RUNS),
         ("five steps, set", definition("set-5", SET, 5), RUNS),
         ("one step, journaled first", definition("effect-1", EFFECT, 1), RUNS),
         ("five steps, each journaled first", definition("effect-5", EFFECT, 5), RUNS // 4),
     ]
-    found = []
-    for name, plan, runs in cases:
-        spent = [await measure(stub, engine, plan, runs) for _ in range(ROUNDS)]
-        found.append(Row(f"CPU of the engine for a run: {name}", statistics.median(spent), "µs"))
-    return found
+    async with engine_process() as (address, pid), internal_channel(address) as channel:
+        stub = PipelineEngineServiceStub(channel)
+        for name, plan, runs in cases:
+            samples = [await measure(stub, pid, plan, runs) for _ in range(ROUNDS)]
+            yield Row(f"CPU of the engine per run, {name}", statistics.median(samples), "µs")
 
 
-if __name__ == "__main__":
-    for row in asyncio.run(rows()):
-        print(f"{row.what:70} {row.value:7.1f} {row.unit}")
+@asynccontextmanager
+async def engine_process() -> AsyncIterator[tuple[str, int]]:
+    """The gRPC address and the pid of a running engine; stopped at the end."""
+    environment = {
+        **os.environ,
+        "ORDINAUT_ENGINE_LISTEN": "127.0.0.1:0",
+        "ORDINAUT_ENGINE_METRICS_PORT": "0",
+        "ORDINAUT_LOG_LEVEL": "warning",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pipeline_engine"),
+        cwd=Path(__file__).parent.parent,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        if process.stdout is None or not (line := await process.stdout.readline()):
+            raise RuntimeError("the engine ended before it was ready")
+        yield f"127.0.0.1:{json.loads(line)['ports']['grpc']}", process.pid
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()

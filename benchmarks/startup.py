@@ -1,10 +1,12 @@
-"""From nothing to ready, and what an idle system takes: `ordinaut up` in an empty folder, as a process of its own."""
+"""Cold start, memory and idle CPU of `ordinaut up` in an empty folder, run as a separate process."""
 
 import asyncio
 import json
 import statistics
 import sys
 import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,46 +19,43 @@ IDLE_SECONDS = 5.0
 SERVICES = ("gateway", "scheduler", "worker", "pipeline_engine")
 
 
-async def measure(folder: Path) -> list[Row]:
-    """Medians of the rounds; memory and CPU time of the last."""
-    starts = []
-    memory: dict[str, float] = {}
-    busy = 0.0
-    for number in range(ROUNDS):
-        began = time.monotonic()
-        process = await _up(folder / f"round-{number}")
-        try:
-            said = await _said(process)
-            starts.append(time.monotonic() - began)
-            if number == ROUNDS - 1:
-                await asyncio.sleep(SETTLE_SECONDS)
-                memory = {name: max(map(resident_mib, said["pids"][name])) for name in SERVICES}
-                busy = await _busy([pid for name in SERVICES for pid in said["pids"][name]])
-        finally:
-            process.terminate()
-            await process.wait()
-    return [
-        Row("cold `ordinaut up` to ready", statistics.median(starts), "s", 6, 3),
-        *(Row(f"memory of an idle {name}", mib, "MiB", 90, 60) for name, mib in memory.items()),
-        Row("CPU of the idle services", busy * 100, "%"),
-    ]
+async def rows(folder: Path) -> AsyncGenerator[Row, None]:
+    """The median start time; memory and CPU time of one more start."""
+    starts = [await _start_seconds(folder / f"round-{number}") for number in range(ROUNDS)]
+    yield Row("cold `ordinaut up` to ready, p50", statistics.median(starts), "s", 6, 3)
+    async with _ordinaut_up(folder / "idle") as description:
+        await asyncio.sleep(SETTLE_SECONDS)
+        for name in SERVICES:
+            memory = max(map(resident_mib, description["pids"][name]))
+            yield Row(f"memory of an idle {name}", memory, "MiB", 90, 60)
+        share = await _cpu_share([pid for name in SERVICES for pid in description["pids"][name]])
+        yield Row("CPU of the idle services", share * 100, "%")
 
 
-async def _up(folder: Path) -> asyncio.subprocess.Process:
+async def _start_seconds(folder: Path) -> float:
+    start = time.monotonic()
+    async with _ordinaut_up(folder):
+        return time.monotonic() - start
+
+
+@asynccontextmanager
+async def _ordinaut_up(folder: Path) -> AsyncIterator[dict[str, Any]]:
+    """A ready system and its description as `ordinaut up --json` prints it; stopped at the end."""
     ports = ("--grpc-port", "0", "--rest-port", "0")
     command = (sys.executable, "-m", "ordinaut.cli", "up", "--json", "--data-dir", str(folder), *ports)
-    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        if process.stdout is None or not (line := await process.stdout.readline()):
+            raise RuntimeError("`ordinaut up` ended before it was ready")
+        yield json.loads(line)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
-async def _said(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    if process.stdout is None:
-        raise RuntimeError("ordinaut up has no standard output")
-    said: dict[str, Any] = json.loads(await process.stdout.readline())
-    return said
-
-
-async def _busy(pids: list[int]) -> float:
-    """The share of one CPU that these take while nothing is to be done."""
+async def _cpu_share(pids: list[int]) -> float:
+    """CPU time of these processes over IDLE_SECONDS, as a fraction of one core."""
     before = sum(map(cpu_seconds, pids))
     await asyncio.sleep(IDLE_SECONDS)
     return (sum(map(cpu_seconds, pids)) - before) / IDLE_SECONDS

@@ -1,30 +1,33 @@
-"""One measured figure beside what it must be and what we aim at."""
+"""A measured figure and the targets that it is compared with."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["aim", "must", "missed", ""]
+Verdict = Literal["goal", "required", "missed", ""]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A figure; without `must` it is only told. Smaller is better, unless `rises`."""
+    """One line of the report: `value` in `unit` (empty for a ratio).
 
-    what: str
+    A figure has both targets or neither. Lower values are better unless `higher_is_better`.
+    """
+
+    name: str
     value: float
     unit: str
-    must: float | None = None
-    aim: float | None = None
-    rises: bool = False
+    required: float | None = None
+    goal: float | None = None
+    higher_is_better: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """Which of the two it reaches."""
-        if self.must is None or self.aim is None:
+        """The better of the two targets that the value reaches; empty for a figure without targets."""
+        if self.required is None or self.goal is None:
             return ""
-        if self._reaches(self.aim):
-            return "aim"
-        return "must" if self._reaches(self.must) else "missed"
+        if self._reaches(self.goal):
+            return "goal"
+        return "required" if self._reaches(self.required) else "missed"
 
     def _reaches(self, target: float) -> bool:
-        return self.value >= target if self.rises else self.value <= target
+        return self.value >= target if self.higher_is_better else self.value <= target

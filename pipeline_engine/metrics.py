@@ -1,11 +1,13 @@
-"""What the engine tells Prometheus; every label is bounded."""
+"""Metrics of the engine; every label is bounded."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-RUNS = Counter("ordinaut_engine_runs", "Runs that left this engine.", ["state"])
-LIVE = Gauge("ordinaut_engine_live_runs", "Runs that are in this engine now.")
-STEPS = Histogram("ordinaut_engine_step_seconds", "One attempt of a step.", ["state"], buckets=BUCKETS)
-TOOLS = Histogram("ordinaut_engine_tool_seconds", "One call over the network.", ["outcome"], buckets=BUCKETS)
+RUNS = Counter("ordinaut_engine_runs", "Runs that left this engine", ["state"])
+LIVE = Gauge("ordinaut_engine_live_runs", "Runs in this engine")
+STEPS = Histogram("ordinaut_engine_step_seconds", "Duration of one attempt of a step", ["state"], buckets=BUCKETS)
+TOOLS = Histogram(
+    "ordinaut_engine_tool_seconds", "Duration of one call of a tool over the network", ["outcome"], buckets=BUCKETS
+)
 STEP_STATES = {state: STEPS.labels(state) for state in ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELLED")}
 RUN_STATES = {state: RUNS.labels(state) for state in ("SUCCEEDED", "FAILED", "DELAYED", "WAITING", "CANCELLED")}

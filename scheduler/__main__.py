@@ -107,29 +107,29 @@ def duties(
             clockwork.alarm(sweep_duty, max(seconds, NEXT_SWEEP_SECONDS))
         return more
 
-    sweep_duty = Duty("sweep", sweep_turn, IN_CASE_SECONDS, asyncio.Event())
+    sweep_duty = Duty("promote", sweep_turn, IN_CASE_SECONDS, asyncio.Event())
     fire_duty = Duty("fire", fire_turn, IN_CASE_SECONDS, asyncio.Event())
     plan_duty = Duty("plan", plan_turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE))
     on_agenda = [
         fire_duty,
         plan_duty,
         Duty("catch_up", catch_up.turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("arrears", Arrears(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE)),
+        Duty("unsettled_ranges", Arrears(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(SCHEDULE)),
         sweep_duty,
-        Duty("turns", Turns(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(RUN, TURN)),
+        Duty("release_blocked", Turns(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(RUN, TURN)),
         Duty("backfill", Backfill(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(BACKFILL)),
         Duty("rescue", Rescue(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("number", relay.number, IN_CASE_SECONDS, hints.subscribe(OUTBOX)),
-        Duty("relay", relay.send, IN_CASE_SECONDS, hints.subscribe(EVENTS)),
+        Duty("number_events", relay.number, IN_CASE_SECONDS, hints.subscribe(OUTBOX)),
+        Duty("relay_events", relay.send, IN_CASE_SECONDS, hints.subscribe(EVENTS)),
         Duty("overdue", Overdue(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("deadline", Deadline(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("children", Children(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
-        Duty("look_back", LookBack(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(WAIT)),
+        Duty("expire_waits", Deadline(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
+        Duty("child_runs", Children(database, hints).turn, IN_CASE_SECONDS, asyncio.Event()),
+        Duty("backlog_scan", LookBack(database, hints).turn, IN_CASE_SECONDS, hints.subscribe(WAIT)),
     ]
     return [
-        Duty("agenda", Agenda(database, on_agenda).turn, 0.25, asyncio.Event()),
+        Duty("pending_work", Agenda(database, on_agenda).turn, 0.25, asyncio.Event()),
         *on_agenda,
-        Duty("match", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
+        Duty("match_events", Matcher(database, stream, hints).turn, 1.0, asyncio.Event()),
         Duty("zone_renewal", ZoneRenewal(database, hints).turn, 5.0, asyncio.Event()),
         Duty("housekeeping", Housekeeping(database).turn, 3600.0, asyncio.Event()),
     ]

@@ -136,7 +136,7 @@ class Claimer:
         if strangers:
             ids, fences = [row["id"] for row in strangers], [row["fence"] for row in strangers]
             released = await due_work.release(connection, lease, ids, fences)
-            log.warning("released_strangers", runs=released)
+            log.warning("unheld_rows_released", runs=released)
         await self._stop(connection, [row for row in rows if row["cancel_requested"]])
 
     async def _stop(self, connection: Connection, rows: Sequence[Record]) -> None:
@@ -149,4 +149,4 @@ class Claimer:
         ended = await due_work.end_cancelled_mine(connection, self._lease.id, ids, fences)
         self._runs.drop(held)
         self._hints.send(RUN)
-        log.info("cancelled", runs=len(ended))
+        log.info("runs_cancelled", runs=len(ended))

@@ -87,7 +87,7 @@ class Completion:
             else:
                 self._account(batch, done)
         else:
-            log.warning("lease_lost", what="completion", runs=len(batch))
+            log.warning("lease_lost", stage="completion", runs=len(batch))
             DROPPED.labels("completion").inc(len(batch))
         self._runs.drop(word.run for word in batch)
 
@@ -99,11 +99,11 @@ class Completion:
             return
         for word in batch:
             if word.run.id not in done:
-                log.warning("lease_lost", what="completion", run=str(word.run.id), fence=word.run.fence)
+                log.warning("lease_lost", stage="completion", run=str(word.run.id), fence=word.run.fence)
                 DROPPED.labels("completion").inc()
 
     def _refuse(self, word: LastWord, failure: Exception) -> None:
-        log.warning("completion_refused", run=str(word.run.id), failure=str(failure))
+        log.warning("completion_rejected", run=str(word.run.id), failure=str(failure))
         if word.refused_before:  # nothing of the run is left that could be at fault: the lease's end is its next chance
             log.error("run_cannot_end", run=str(word.run.id), failure=str(failure))
             return

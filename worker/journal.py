@@ -56,7 +56,7 @@ class Journal:
         if not batch:
             return
         if not self._lease.good():
-            log.warning("lease_lost", what="journal", runs=len(batch))
+            log.warning("lease_lost", stage="journal", runs=len(batch))
             DROPPED.labels("journal").inc(len(batch))
             self._abandon(batch)
             return
@@ -75,7 +75,7 @@ class Journal:
         run = entries.run
         run.writing = False
         if run.id not in results:
-            log.warning("lease_lost", what="journal", run=str(run.id), fence=run.fence)
+            log.warning("lease_lost", stage="journal", run=str(run.id), fence=run.fence)
             DROPPED.labels("journal").inc()
             self._abandon([entries])
             return
@@ -94,7 +94,7 @@ class Journal:
 
     def _refuse(self, entries: Entries, failure: Exception) -> None:
         run = entries.run
-        log.warning("journal_refused", run=str(run.id), failure=str(failure))
+        log.warning("journal_rejected", run=str(run.id), failure=str(failure))
         run.stream.cancel([run.handle])
         run.writing = False
         run.queued.clear()

@@ -92,7 +92,7 @@ class Worker:
         try:
             await self._lease.give_up()
         except STORE_FAILURES as failure:
-            log.warning("lease_runs_out", failure=str(failure))
+            log.warning("lease_not_released", failure=str(failure))
 
     async def _drain(self) -> tuple[int, int]:
         self._claimer.draining = self._suspects.draining = True
@@ -107,7 +107,7 @@ class Worker:
                     began = len(self._runs)
                 await self._runs.empty.wait()
         except TimeoutError:
-            log.warning("grace_is_over", runs=len(self._runs))
+            log.warning("grace_period_exceeded", runs=len(self._runs))
         released = await self._release_rest()
         return max(began - released, 0), released
 
@@ -132,7 +132,7 @@ class Worker:
     async def _fence(self, lease: UUID) -> None:
         """The lease is over: nothing that was begun under it counts any more."""
         left = self._runs.all()
-        log.warning("fenced", lease=str(lease), runs=len(left))
+        log.warning("lease_fenced", lease=str(lease), runs=len(left))
         for run in left:
             run.stream.cancel([run.handle])
         self._runs.drop(left)

@@ -102,7 +102,7 @@ class TaskCheck:
             upcoming=list(timing.upcoming),
             explanation=timing.explanation,
             warnings=[*timing.warnings, *pipeline.warnings, *(f"{one.field}: {one.message}" for one in lost)],
-            fixes=list(_fixes([*reroot(pipeline.advice, "task.pipeline"), *under("task.pipeline", lost)])),
+            fixes=list(_fixes([*reroot(pipeline.warning_fixes, "task.pipeline"), *under("task.pipeline", lost)])),
         )
 
     async def check_inline(self, task: Task, problems: Problems, *, project: str, rights: frozenset[str]) -> Definition:

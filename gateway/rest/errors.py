@@ -104,8 +104,8 @@ def _status(failure: BaseException) -> status_pb2.Status:
     if isinstance(failure, OrdinautError):
         return to_status(failure)
     defect = secrets.token_hex(8)
-    log.error("defect", defect=defect, exc_info=failure)
-    return to_status(InternalError(ErrorReason.DEFECT, f"a defect of Ordinaut; its id is {defect}", {"defect": defect}))
+    log.error("internal_error", error_id=defect, exc_info=failure)
+    return to_status(InternalError(ErrorReason.INTERNAL_ERROR, f"internal error (id {defect})", {"error_id": defect}))
 
 
 def _carried(failure: grpc.aio.AioRpcError) -> status_pb2.Status:

@@ -38,7 +38,7 @@ class Comparison:
     @property
     def same(self) -> bool:
         """Whether nothing differs; where the record breaks off, the replay may go on to where it lacks an answer."""
-        fine = {StepComparison.SAME, StepComparison.TAKEN}
+        fine = {StepComparison.SAME, StepComparison.COPIED}
         if self.end == StepComparison.NOT_REACHED:
             fine |= {StepComparison.ADDED, StepComparison.UNANSWERED}
         elif self.end != StepComparison.SAME:
@@ -62,7 +62,7 @@ def fill_patch(operations: Any, patch: Patch) -> None:
 
 def _taken(entries: Sequence[JournalEntry]) -> Iterator[StepComparison]:
     for entry in entries:
-        yield StepComparison(path=entry.path, attempt=entry.attempt, outcome=StepComparison.TAKEN)
+        yield StepComparison(path=entry.path, attempt=entry.attempt, outcome=StepComparison.COPIED)
 
 
 def _steps(recorded: Sequence[JournalEntry], replay: SimulateRunResponse) -> Iterator[StepComparison]:

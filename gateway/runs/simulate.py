@@ -82,7 +82,9 @@ class RunSimulation:
                 seed=request.seed,
             )
         )
-        return SimulateRunResponse(run=simulated_run(begun, answer), drawn=answer.drawn, warnings=answer.warnings)
+        return SimulateRunResponse(
+            run=simulated_run(begun, answer), generated=answer.generated, warnings=answer.warnings
+        )
 
     async def _recorded(self, request: SimulateRunRequest, caller: Caller) -> list[Recorded]:
         if not request.recording:

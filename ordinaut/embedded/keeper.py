@@ -71,7 +71,7 @@ class Keeper:
             born = loop.time()
             code = await self._server.wait()
             deaths = 1 if loop.time() - born >= HEALTHY_SECONDS else deaths + 1
-            log.warning("died", server=self.name, code=code, deaths=deaths)
+            log.warning("process_died", server=self.name, code=code, deaths=deaths)
             await asyncio.sleep(delay(deaths))
             await self._launch()
 
@@ -79,6 +79,6 @@ class Keeper:
         try:
             await self._server.launch()
         except (ServerStartError, OSError, TimeoutError) as failure:
-            log.error("not_relaunched", server=self.name, failure=str(failure))
+            log.error("process_not_restarted", server=self.name, failure=str(failure))
         else:
-            log.info("relaunched", server=self.name, pid=self.pid)
+            log.info("process_restarted", server=self.name, pid=self.pid)

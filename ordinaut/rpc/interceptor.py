@@ -133,5 +133,5 @@ def _public(method: str, failure: BaseException) -> OrdinautError:
     if isinstance(failure, asyncio.CancelledError):
         return UnavailableError(ErrorReason.CALL_CANCELLED, "the call was cancelled", retry_after=1.0)
     defect = secrets.token_hex(8)
-    log.error("defect", method=method, defect=defect, exc_info=failure)
-    return InternalError(ErrorReason.DEFECT, f"a defect of Ordinaut; its id is {defect}", {"defect": defect})
+    log.error("internal_error", method=method, error_id=defect, exc_info=failure)
+    return InternalError(ErrorReason.INTERNAL_ERROR, f"internal error (id {defect})", {"error_id": defect})

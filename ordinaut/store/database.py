@@ -116,7 +116,7 @@ class Database:
             except REPEATABLE:
                 if attempt == REPEATS - 1:
                     raise
-                log.info("batch_repeated", attempt=attempt + 1)
+                log.info("transaction_retried", attempt=attempt + 1)
             except OUTCOME_UNKNOWN as failure:
                 await self._forget(failure)
                 raise

@@ -28,7 +28,7 @@ from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import schedule_pb2 as ordinaut_dot_v1_dot_schedule__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dordinaut/v1/explanation.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cordinaut/v1/occurrence.proto\x1a\x15ordinaut/v1/run.proto\x1a\x1aordinaut/v1/schedule.proto\"\x9d\x04\n\x15OccurrenceExplanation\x12 \n\x0b\x65xplanation\x18\x01 \x01(\tR\x0b\x65xplanation\x12\x44\n\x07verdict\x18\x02 \x01(\x0e\x32*.ordinaut.v1.OccurrenceExplanation.VerdictR\x07verdict\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x37\n\noccurrence\x18\x04 \x01(\x0b\x32\x17.ordinaut.v1.OccurrenceR\noccurrence\x12\"\n\x03run\x18\x05 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\x12\x36\n\nhindrances\x18\x06 \x03(\x0b\x32\x16.ordinaut.v1.HindranceR\nhindrances\x12-\n\x06\x62\x65\x66ore\x18\x07 \x01(\x0b\x32\x15.ordinaut.v1.UpcomingR\x06\x62\x65\x66ore\x12+\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x15.ordinaut.v1.UpcomingR\x05\x61\x66ter\"{\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bNOTHING_DUE\x10\x01\x12\x0b\n\x07TO_COME\x10\x02\x12\x08\n\x04LATE\x10\x03\x12\x0b\n\x07NOT_RUN\x10\x04\x12\n\n\x06QUEUED\x10\x05\x12\x0b\n\x07RUNNING\x10\x06\x12\t\n\x05\x45NDED\x10\x07\"\xe5\x02\n\tHindrance\x12/\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.ordinaut.v1.Hindrance.KindR\x04kind\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1a\n\x08resource\x18\x03 \x01(\tR\x08resource\x12.\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\"\xc0\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cNO_SCHEDULER\x10\x01\x12\x0f\n\x0b\x43\x41TCHING_UP\x10\x02\x12\x0f\n\x0bTASK_PAUSED\x10\x03\x12\x0c\n\x08LIVE_RUN\x10\x04\x12\x0f\n\x0bLATER_START\x10\x05\x12\t\n\x05QUEUE\x10\x06\x12\r\n\tNO_WORKER\x10\x07\x12\r\n\tNO_ENGINE\x10\x08\x12\x08\n\x04\x42USY\x10\t\x12\x12\n\x0eOTHER_SCHEDULE\x10\n\x12\x08\n\x04TURN\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dordinaut/v1/explanation.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cordinaut/v1/occurrence.proto\x1a\x15ordinaut/v1/run.proto\x1a\x1aordinaut/v1/schedule.proto\"\x9e\x04\n\x15OccurrenceExplanation\x12 \n\x0b\x65xplanation\x18\x01 \x01(\tR\x0b\x65xplanation\x12\x44\n\x07verdict\x18\x02 \x01(\x0e\x32*.ordinaut.v1.OccurrenceExplanation.VerdictR\x07verdict\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x37\n\noccurrence\x18\x04 \x01(\x0b\x32\x17.ordinaut.v1.OccurrenceR\noccurrence\x12\"\n\x03run\x18\x05 \x01(\x0b\x32\x10.ordinaut.v1.RunR\x03run\x12\x36\n\nhindrances\x18\x06 \x03(\x0b\x32\x16.ordinaut.v1.HindranceR\nhindrances\x12-\n\x06\x62\x65\x66ore\x18\x07 \x01(\x0b\x32\x15.ordinaut.v1.UpcomingR\x06\x62\x65\x66ore\x12+\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x15.ordinaut.v1.UpcomingR\x05\x61\x66ter\"|\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bNOTHING_DUE\x10\x01\x12\x0c\n\x08UPCOMING\x10\x02\x12\x08\n\x04LATE\x10\x03\x12\x0b\n\x07NOT_RUN\x10\x04\x12\n\n\x06QUEUED\x10\x05\x12\x0b\n\x07RUNNING\x10\x06\x12\t\n\x05\x45NDED\x10\x07\"\xed\x02\n\tHindrance\x12/\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.ordinaut.v1.Hindrance.KindR\x04kind\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1a\n\x08resource\x18\x03 \x01(\tR\x08resource\x12.\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\"\xc8\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cNO_SCHEDULER\x10\x01\x12\x0f\n\x0b\x43\x41TCHING_UP\x10\x02\x12\x0f\n\x0bTASK_PAUSED\x10\x03\x12\x0c\n\x08LIVE_RUN\x10\x04\x12\x0f\n\x0bLATER_START\x10\x05\x12\t\n\x05QUEUE\x10\x06\x12\r\n\tNO_WORKER\x10\x07\x12\r\n\tNO_ENGINE\x10\x08\x12\x08\n\x04\x42USY\x10\t\x12\x12\n\x0eOTHER_SCHEDULE\x10\n\x12\x10\n\x0c\x42UFFERED_RUN\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ordinaut.v1.explanation_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OCCURRENCEEXPLANATION']._serialized_start=161
-  _globals['_OCCURRENCEEXPLANATION']._serialized_end=702
+  _globals['_OCCURRENCEEXPLANATION']._serialized_end=703
   _globals['_OCCURRENCEEXPLANATION_VERDICT']._serialized_start=579
-  _globals['_OCCURRENCEEXPLANATION_VERDICT']._serialized_end=702
-  _globals['_HINDRANCE']._serialized_start=705
-  _globals['_HINDRANCE']._serialized_end=1062
-  _globals['_HINDRANCE_KIND']._serialized_start=870
-  _globals['_HINDRANCE_KIND']._serialized_end=1062
+  _globals['_OCCURRENCEEXPLANATION_VERDICT']._serialized_end=703
+  _globals['_HINDRANCE']._serialized_start=706
+  _globals['_HINDRANCE']._serialized_end=1071
+  _globals['_HINDRANCE_KIND']._serialized_start=871
+  _globals['_HINDRANCE_KIND']._serialized_end=1071
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18ordinaut/v1/replay.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xaa\x02\n\x0eStepComparison\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\x12=\n\x07outcome\x18\x03 \x01(\x0e\x32#.ordinaut.v1.StepComparison.OutcomeR\x07outcome\x12\x37\n\ndifference\x18\x04 \x03(\x0b\x32\x17.google.protobuf.StructR\ndifference\"r\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x08\n\x04SAME\x10\x01\x12\r\n\tDIFFERENT\x10\x02\x12\x0f\n\x0bNOT_REACHED\x10\x03\x12\t\n\x05\x41\x44\x44\x45\x44\x10\x04\x12\x0e\n\nUNANSWERED\x10\x05\x12\t\n\x05TAKEN\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18ordinaut/v1/replay.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xab\x02\n\x0eStepComparison\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\x12=\n\x07outcome\x18\x03 \x01(\x0e\x32#.ordinaut.v1.StepComparison.OutcomeR\x07outcome\x12\x37\n\ndifference\x18\x04 \x03(\x0b\x32\x17.google.protobuf.StructR\ndifference\"s\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x08\n\x04SAME\x10\x01\x12\r\n\tDIFFERENT\x10\x02\x12\x0f\n\x0bNOT_REACHED\x10\x03\x12\t\n\x05\x41\x44\x44\x45\x44\x10\x04\x12\x0e\n\nUNANSWERED\x10\x05\x12\n\n\x06\x43OPIED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ordinaut.v1.replay_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STEPCOMPARISON']._serialized_start=72
-  _globals['_STEPCOMPARISON']._serialized_end=370
+  _globals['_STEPCOMPARISON']._serialized_end=371
   _globals['_STEPCOMPARISON_OUTCOME']._serialized_start=256
-  _globals['_STEPCOMPARISON_OUTCOME']._serialized_end=370
+  _globals['_STEPCOMPARISON_OUTCOME']._serialized_end=371
 # @@protoc_insertion_point(module_scope)

@@ -56,12 +56,12 @@ class Place:
 class Findings:
     """Problems and warnings in document order, at most 200 of each.
 
-    `fixable_warnings` are the warnings that have a fix.
+    `warning_fixes` are the warnings that have a fix.
     """
 
     violations: list[Violation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    fixable_warnings: list[Violation] = field(default_factory=list)
+    warning_fixes: list[Violation] = field(default_factory=list)
 
     def problem(
         self,
@@ -80,7 +80,7 @@ class Findings:
         if len(self.warnings) < MAX_VIOLATIONS:
             self.warnings.append(f"{place.field}: {message}")
             if fix is not None:
-                self.fixable_warnings.append(Violation(place.field, message, repair=Repair(fix[0], fix[1])))
+                self.warning_fixes.append(Violation(place.field, message, repair=Repair(fix[0], fix[1])))
 
 
 def nearest(name: str, candidates: Sequence[str], cutoff: float = 0.6) -> str | None:

@@ -216,7 +216,7 @@ class _Simulation:
         if state in {WAITING, RUNNING}:
             response.unanswered.extend(wait.entry for wait in self._waits.open())
             response.waits.extend(wait.wait for wait in self._waits.open())
-        response.drawn.extend(dict.fromkeys(self._responder.generated))
+        response.generated.extend(dict.fromkeys(self._responder.generated))
         response.warnings.extend(self._responder.warnings)
         response.warnings.extend(f"mocks[{position}] was not used" for position in self._mocks.unused())
         return response

@@ -36,7 +36,7 @@ def validate_pipeline(request: engine_pb2.ValidatePipelineRequest) -> engine_pb2
         answer.tools.extend(tools_of(document))
     answer.violations.extend(to_proto(findings.violations))
     answer.warnings.extend(findings.warnings)
-    answer.advice.extend(to_proto(findings.fixable_warnings))
+    answer.warning_fixes.extend(to_proto(findings.warning_fixes))
     return answer
 
 

@@ -39,7 +39,7 @@ class LookBack:
         """Looks at the oldest waits; True when there may be more to look at."""
         more, ended = await self._database.repeat(_look)
         if ended:
-            WAITS_ENDED.labels("look_back").inc(ended)
+            WAITS_ENDED.labels("backlog_scan").inc(ended)
             self._hints.send(WORK, RUN)
         return more
 

@@ -50,7 +50,7 @@ async def resolve(connection: Connection, results: Sequence[Result]) -> int:
     except DATA_ERRORS as failure:
         if len(results) == 1:
             MATCH_REFUSED.inc()
-            log.error("wait_result_refused", run=str(results[0][0]), failure=str(failure))
+            log.error("wait_result_rejected", run=str(results[0][0]), failure=str(failure))
             return 0
     middle = len(results) // 2
     return await resolve(connection, results[:middle]) + await resolve(connection, results[middle:])

@@ -121,7 +121,7 @@ async def _enqueue(connection: Connection, matches: Sequence[Match]) -> tuple[in
     except DATA_ERRORS as failure:
         if len(matches) == 1:
             MATCH_REFUSED.inc()
-            log.error("match_refused", task=str(matches[0].task), uid=matches[0].uid, failure=str(failure))
+            log.error("event_match_rejected", task=str(matches[0].task), uid=matches[0].uid, failure=str(failure))
             return 0, 0
     middle = len(matches) // 2
     first, second = [await _enqueue(connection, half) for half in (matches[:middle], matches[middle:])]

@@ -70,7 +70,7 @@ class Backfill:
         return stretch
 
     async def _set_aside(self, row: Record, defect: Exception) -> None:
-        log.error("backfill_set_aside", task=str(row["task"]), backfill=str(row["uid"]), failure=str(defect))
+        log.error("backfill_cancelled_on_error", task=str(row["task"]), backfill=str(row["uid"]), failure=str(defect))
         async with self._database.transaction() as connection:
             reason = f"could not go on: {str(defect) or type(defect).__name__}"
             await backfill.set_aside(connection, backfill=row["uid"], reason=reason)

@@ -40,7 +40,7 @@ class Arrears:
             except STORE_FAILURES:
                 raise
             except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the accounts of all others
-                log.error("arrears_given_up", task=str(row["task"]), failure=str(defect))
+                log.error("unsettled_range_dropped", task=str(row["task"]), failure=str(defect))
                 await arrears.settle(connection, row["id"])
                 return True
         if queued:

@@ -88,4 +88,4 @@ def _tell(rows: Sequence[Any], planned: Planned) -> None:
     for task, instant in zip(planned.columns.tasks, planned.columns.instants, strict=True):
         if instant != before[task]:
             MOVED.inc()
-            log.info("moved_by_zone_data", task=str(task), old=str(before[task]), new=str(instant))
+            log.info("occurrences_moved_by_zone_data", task=str(task), old=str(before[task]), new=str(instant))

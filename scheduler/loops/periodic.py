@@ -45,7 +45,7 @@ class Duty:
                 with DUTY.labels(self.name).time():
                     more = await self._turn()
             except STORE_FAILURES as failure:
-                log.warning("duty_interrupted", duty=self.name, failure=str(failure) or type(failure).__name__)
+                log.warning("loop_interrupted", loop=self.name, failure=str(failure) or type(failure).__name__)
                 more = False
                 await asyncio.sleep(FAILURE_SECONDS)
             if not more:

@@ -39,7 +39,7 @@ class Turns:
                 lambda connection: overlap.give_turns(connection, BATCH), one_statement=True
             )
         except DATA_ERRORS as failure:  # a run that need not wait was faster: the next look sees it
-            log.info("turn_taken", failure=str(failure))
+            log.info("blocked_release_conflict", failure=str(failure))
             return True
         self._lines, now = turns.lines, time.monotonic()
         self._rest_until = now + (min(SHARE * (now - begun), LOOK_SECONDS) if turns.lines else LOOK_SECONDS)

@@ -23,11 +23,11 @@ class Rescue:
         ended = await self._database.repeat(due_work.end_unclaimed, one_statement=True)
         if rescued:
             RESCUED.inc(rescued)
-            log.warning("rescued", runs=rescued)
+            log.warning("runs_rescued", runs=rescued)
             self._hints.send(WORK)
         if ended:
             LOST_TOO_OFTEN.inc(ended)
-            log.error("suspects_ended", runs=ended)
+            log.error("quarantined_runs_ended", runs=ended)
             self._hints.send(RUN, OUTBOX)
         await self._database.repeat(lease.forget_expired, one_statement=True)
         return rescued >= BATCH

@@ -26,7 +26,7 @@ async def complete(connection: Connection, tasks: Sequence[UUID]) -> int:
 async def set_aside(connection: Connection, task: UUID, reason: str) -> None:
     """Pauses a task whose schedule cannot be worked on, so that no other has to wait for it."""
     SET_ASIDE.inc()
-    log.error("cursor_set_aside", task=str(task), failure=reason)
+    log.error("task_paused_on_schedule_error", task=str(task), failure=reason)
     for row in await cursor.set_aside(connection, task=task, reason=reason):
         await event.announce(connection, row["project"], [event.of_task("paused", row["uid"], row["name"])])
 

@@ -139,7 +139,7 @@ async def test_a_simulation_on_the_recording_takes_the_same_way(client: Client, 
     request.start_time.FromJsonString("2031-01-01T00:00:00Z")
     answer = await client.runs.SimulateRun(request)
     assert asked(answer.run) == asked(executed)
-    assert not answer.drawn
+    assert not answer.generated
     assert answer.run.end_time.ToJsonString().startswith("2031-01-01T00:0")
 
 
@@ -186,7 +186,7 @@ async def test_a_run_that_failed_and_its_retry_are_reproduced(client: Client, to
     await ended(client, [retry], 30)
     replay = await replayed(client, retry)
     assert replay.same
-    assert outcomes(replay) == {"TAKEN": ["first", "moment"], "SAME": ["second", "third"]}
+    assert outcomes(replay) == {"COPIED": ["first", "moment"], "SAME": ["second", "third"]}
 
 
 async def answer(client: Client, run: str, step: str, **fields: Any) -> None:

@@ -1,20 +1,26 @@
-"""The two wheels work where there is no source tree: the client without any server, the servers with all their data."""
+"""The two wheels work where there is no source tree: the client alone, the servers with all their data."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.acceptance.system import SystemUnderTest
+
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).parent / "uv"
 BUILD_SECONDS = 300
 COMMAND_SECONDS = 60
+PINNED = ("-c", ROOT / "requirements.lock")
+# The wheel's dependencies are named as requirements too: lowest-direct chooses the oldest versions of those only.
+OLDEST = ("--resolution", "lowest-direct", "-r", ROOT / "pyproject.toml")
+NEWEST = ("--resolution", "highest")
 SERVERS = ("asyncpg", "redis", "fastapi", "aiohttp", "apscheduler")
 SERVICES = ("gateway", "scheduler", "worker", "pipeline_engine")
 TASK = """
@@ -28,6 +34,32 @@ pipeline:
     - id: tell
       uses: orchestrator.emit
       with: {topic: heart.beat, data: {time: "${now}"}}
+"""
+
+CALLS = """
+import asyncio
+from google.protobuf.json_format import ParseDict
+from ordinaut.client import ApiError, Client
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.system_service_pb2 import GetStatusRequest
+from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.task_service_pb2 import CreateTaskRequest, GetTaskRequest, RunTaskRequest
+
+STEP = {"id": "keep", "uses": "orchestrator.put_state", "with": {"namespace": "floor", "key": "x", "value": [1, "é"]}}
+
+async def main():
+    async with Client.from_env() as client:
+        assert (await client.system.GetStatus(GetStatusRequest())).version
+        task = ParseDict({"pipeline": {"version": 1, "steps": [STEP]}}, Task())
+        name = (await client.tasks.CreateTask(CreateTaskRequest(task=task))).name
+        run = await client.tasks.RunTask(RunTaskRequest(name=name))
+        states = [Run.State.Name(seen.state) async for seen in client.watch_run(run.name)]
+        try:
+            await client.tasks.GetTask(GetTaskRequest(name="tasks/absent"))
+        except ApiError as error:
+            print(states[-1], error.code)
+
+asyncio.run(main())
 """
 
 
@@ -53,12 +85,12 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def environment_with(folder: Path, *requirements: str) -> Path:
-    """The `bin` of a fresh virtual environment that holds these, with the versions of requirements.lock."""
+def environment_with(folder: Path, *requirements: str, versions: Sequence[str | Path] = PINNED) -> Path:
+    """The `bin` of a fresh virtual environment that holds these; `versions` are the options that choose among them."""
     done(UV, "venv", "--quiet", "--python", sys.executable, folder / "venv", cwd=folder)
     programs = folder / "venv/bin"
-    install = (UV, "pip", "install", "--quiet", "--python", programs / "python", "-c", ROOT / "requirements.lock")
-    done(*install, *requirements, cwd=folder, seconds=BUILD_SECONDS)
+    install = (UV, "pip", "install", "--quiet", "--python", programs / "python")
+    done(*install, *versions, *requirements, cwd=folder, seconds=BUILD_SECONDS)
     return programs
 
 
@@ -100,6 +132,20 @@ def test_an_agent_needs_only_the_client(wheels: Path, tmp_path: Path) -> None:
     look = "import sys; from importlib.util import find_spec; print([m for m in sys.argv[1:] if find_spec(m)])"
     absent = (*SERVERS, *SERVICES, "ordinaut.internal")
     assert done(programs / "python", "-c", look, *absent, cwd=tmp_path).strip() == "[]"
+
+
+@pytest.mark.parametrize("versions", [OLDEST, NEWEST], ids=["oldest", "newest"])
+async def test_the_client_works_with_every_version_it_allows(
+    versions: Sequence[str | Path], wheels: Path, shared_system: SystemUnderTest, tmp_path: Path
+) -> None:
+    programs = environment_with(tmp_path, wheel(wheels, "ordinaut"), versions=versions)
+    said = shared_system.said
+    caller = {"PYTHONWARNINGS": "error", "ORDINAUT_ADDRESS": said["grpc"], "ORDINAUT_TOKEN": said["token"]}
+    assert done(programs / "python", "-c", CALLS, cwd=tmp_path, **caller) == "SUCCEEDED NOT_FOUND\n"
+    assert "in project" in done(programs / "ordinaut", "whoami", cwd=tmp_path, **caller)
+    (tmp_path / "heartbeat.yaml").write_text(TASK)
+    done(programs / "ordinaut", "task", "apply", "-f", "heartbeat.yaml", cwd=tmp_path, **caller)
+    assert "SCHEDULE" in done(programs / "ordinaut", "task", "list", cwd=tmp_path, **caller)
 
 
 def test_the_client_says_what_a_server_command_needs(wheels: Path, tmp_path: Path) -> None:

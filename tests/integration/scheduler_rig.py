@@ -33,7 +33,7 @@ class Clockwork:
 
     async def once(self) -> None:
         """Each duty until it has nothing left."""
-        for name in ("catch_up", "arrears", "fire", "plan"):
+        for name in ("catch_up", "unsettled_ranges", "fire", "plan"):
             while await self.turns[name]():
                 pass
 

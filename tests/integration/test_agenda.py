@@ -44,19 +44,19 @@ async def test_a_schedule_is_planned_fired_or_caught_up(rig: Rig) -> None:
 
 async def test_the_log_is_numbered_and_then_sent(rig: Rig) -> None:
     await rig.execute(OUTBOX)
-    assert await waiting(rig) == {"number"}
+    assert await waiting(rig) == {"number_events"}
     await rig.execute("UPDATE outbox SET position = 1")
-    assert await waiting(rig) == {"relay"}
+    assert await waiting(rig) == {"relay_events"}
     await rig.execute("UPDATE outbox SET sent = true")
     assert await waiting(rig) == set()
 
 
-@pytest.mark.parametrize(("kind", "now"), [("TIMER", set()), ("EVENT", {"look_back"})])
+@pytest.mark.parametrize(("kind", "now"), [("TIMER", set()), ("EVENT", {"backlog_scan"})])
 async def test_waits_are_looked_back_for_and_end(kind: str, now: set[str], rig: Rig) -> None:
     await rig.execute(WAIT, kind)
     assert await waiting(rig) == now
     await rig.turn_clock(minutes=1)
-    assert await waiting(rig) == {*now, "deadline"}
+    assert await waiting(rig) == {*now, "expire_waits"}
 
 
 async def test_rows_of_a_lost_worker_and_suspects_are_rescued(rig: Rig) -> None:
@@ -76,19 +76,19 @@ async def test_delayed_runs_are_swept_when_their_time_is_near(rig: Rig) -> None:
     await rig.queue(1, state="DELAYED", ready_in=10)
     assert await waiting(rig) == set()
     await rig.turn_clock(seconds=9.8)
-    assert await waiting(rig) == {"sweep"}
+    assert await waiting(rig) == {"promote"}
     await rig.execute("UPDATE due_work SET state = 'READY', latest_start = clock_now() + interval '1 second'")
     assert await waiting(rig) == set()
     await rig.turn_clock(seconds=1)
-    assert await waiting(rig) == {"sweep"}
+    assert await waiting(rig) == {"promote"}
 
 
 async def test_who_waits_for_a_turn_or_a_child_is_looked_after(rig: Rig) -> None:
     await rig.queue(1, state="BLOCKED")
-    assert await waiting(rig) == {"turns"}
+    assert await waiting(rig) == {"release_blocked"}
     await rig.execute("DELETE FROM due_work")
     await rig.execute(CHILD)
-    assert await waiting(rig) == {"children"}
+    assert await waiting(rig) == {"child_runs"}
     await rig.execute("UPDATE run_child SET awaited = false")
     assert await waiting(rig) == set()
 

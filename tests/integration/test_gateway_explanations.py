@@ -101,7 +101,7 @@ async def test_what_was_before_the_task_was_of_no_schedule(town: Town) -> None:
 
 async def test_what_is_to_come_may_be_snoozed_or_skipped(town: Town) -> None:
     await town.task()
-    assert (await town.explain(at(13))).verdict == Verdict.TO_COME
+    assert (await town.explain(at(13))).verdict == Verdict.UPCOMING
     assert (await town.explain()).time.ToDatetime(UTC) == at(13)
     snooze = SnoozeTaskRequest(name="tasks/mirror")
     snooze.delay.FromTimedelta(timedelta(minutes=10))
@@ -162,7 +162,7 @@ async def test_who_waits_for_its_turn_names_whom_it_waits_for(town: Town) -> Non
     live = (await town.explain(at(13))).run.name
     await town.turn(hours=1)
     answer = await town.explain(at(14))
-    assert (answer.verdict, kinds(answer)) == (Verdict.QUEUED, ["TURN"])
+    assert (answer.verdict, kinds(answer)) == (Verdict.QUEUED, ["BUFFERED_RUN"])
     assert answer.hindrances[0].resource == live
     assert f"waits for its turn behind {live}" in answer.explanation
 
@@ -223,7 +223,7 @@ async def test_what_a_pause_leaves_behind_is_late_until_it_is_accounted_for(town
 async def test_excluded_days_are_no_surprise(town: Town) -> None:
     await town.task(schedule={**HOURLY, "exclusions": [{"date": "2026-03-03"}]})
     ahead = await town.explain(at(8, day=3))
-    assert (ahead.verdict, "its day is excluded" in ahead.explanation) == (Verdict.TO_COME, True)
+    assert (ahead.verdict, "its day is excluded" in ahead.explanation) == (Verdict.UPCOMING, True)
     await town.turn(hours=20)
     past = await town.explain(at(8, day=3))
     assert (past.verdict, "its day is excluded" in past.explanation) == (Verdict.NOT_RUN, True)

@@ -75,7 +75,7 @@ async def test_a_document_is_executed_on_mocks(system: GatewaySystem) -> None:
             }
         ],
     }
-    assert [*answer.drawn, *answer.warnings] == []
+    assert [*answer.generated, *answer.warnings] == []
     assert (await refusal(system.admin.runs.GetRun(GetRunRequest(name=answer.run.name)))).code == "NOT_FOUND"
     assert not (await system.admin.runs.ListRuns(ListRunsRequest())).runs
 
@@ -86,7 +86,7 @@ async def test_a_task_is_simulated_as_it_is_now(system: GatewaySystem) -> None:
     assert (answer.run.kind, answer.run.task, answer.run.task_version) == (Run.MANUAL, "tasks/warm", 1)
     assert answer.run.steps[0].input.struct_value["city"] == "Porto"
     assert answer.run.output.number_value >= 5
-    assert list(answer.drawn) == ["w"]
+    assert list(answer.generated) == ["w"]
     assert await simulated(system, task="tasks/warm", seed=5) == answer
     failing = [{"tool": "weather.forecast", "error": {"code": "TOOL_UNAVAILABLE", "message": "down"}}]
     failed = (await simulated(system, task="tasks/warm", mocks=failing)).run

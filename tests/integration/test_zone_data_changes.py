@@ -77,7 +77,9 @@ def at(hour: int, day: int = 2) -> datetime:
 def moved(log: Path) -> dict[str, tuple[str, str]]:
     """What the log tells of cursors that were moved: from where to where."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return {line["task"]: (line["old"], line["new"]) for line in lines if line["event"] == "moved_by_zone_data"}
+    return {
+        line["task"]: (line["old"], line["new"]) for line in lines if line["event"] == "occurrences_moved_by_zone_data"
+    }
 
 
 @pytest.fixture

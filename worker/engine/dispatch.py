@@ -111,7 +111,7 @@ class Dispatch:
         except STORE_FAILURES as failure:
             log.warning("engine_loss_not_recorded", runs=len(lost), failure=str(failure))
         else:
-            log.warning("engine_lost_runs", engine=stream.address, runs=given_back)
+            log.warning("engine_runs_returned", engine=stream.address, runs=given_back)
         finally:
             self._runs.drop(lost)
 

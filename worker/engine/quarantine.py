@@ -61,7 +61,7 @@ class Suspects:
             try:
                 busy = await self._lease_is_good_and_some_wait() and await self._execute_group()
             except STORE_FAILURES as failure:
-                log.warning("suspects_failed", failure=str(failure))
+                log.warning("quarantine_interrupted", failure=str(failure))
                 busy = False
             if not busy:
                 await wait_hint(self._hint, LOOK_SECONDS)

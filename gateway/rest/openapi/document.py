@@ -47,7 +47,7 @@ PARAMETERS = {
 
 def openapi(routes: Iterable[Route]) -> dict[str, Any]:
     """The whole document."""
-    schemas = Schemas()
+    schemas = Schemas(SCHEMAS)
     paths: dict[str, dict[str, Any]] = {}
     tags: dict[str, str] = {}
     for route in sorted(routes, key=_order):

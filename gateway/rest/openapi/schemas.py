@@ -1,6 +1,6 @@
 """Messages as JSON Schema (2020-12, as OpenAPI 3.1 has it): what the reader takes and the writer gives."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from google.api import field_behavior_pb2
@@ -41,16 +41,22 @@ SCALARS: Mapping[int, Schema] = {
 
 
 class Schemas:
-    """Collects the schema of every message that is referred to, under `components/schemas`."""
+    """Collects the schema of every message that is referred to, under `components/schemas`.
 
-    def __init__(self) -> None:
+    Names that the document gives to other schemas are `reserved`: a message of that name is an error.
+    """
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
         self.components: dict[str, Schema] = {}
+        self._owners = {name: name for name in reserved}
 
     def message(self, descriptor: Descriptor) -> Schema:
         """A reference to the schema of a message, which is made when it is new."""
         if descriptor.full_name in WELL_KNOWN:
             return dict(WELL_KNOWN[descriptor.full_name])
         name = component_name(descriptor)
+        if self._owners.setdefault(name, descriptor.full_name) != descriptor.full_name:
+            raise ValueError(f"{descriptor.full_name} and {self._owners[name]} are both called {name} in OpenAPI")
         if name not in self.components:
             self.components[name] = {}  # before its fields, which may refer to it
             self.components[name] = self.object(descriptor)

@@ -24,7 +24,10 @@ def create_agent(
     name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens.")],
     scope: Annotated[
         list[str],
-        typer.Option(help="A right, such as tasks:write, tasks:run:report-* or tools:call:mail.*; may be repeated."),
+        typer.Option(
+            help="A scope, such as tasks:write (define tasks), tasks:run:report-* (start them), tools:call:mail.* or"
+            " admin; may be repeated. tasks:write does not include tasks:run."
+        ),
     ],
     display_name: Annotated[str, typer.Option(help="For people.")] = "",
 ) -> None:

@@ -1,24 +1,24 @@
-"""A figure is judged by its targets, and the quantiles are values that were measured."""
+"""Verdicts of figures against their targets, and quantiles of samples."""
 
 import pytest
 
-from benchmarks.latency import quantile, rows
+from benchmarks.latency import percentiles, quantile
 from benchmarks.targets import Row
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"), [(2.9, "aim"), (3.0, "aim"), (3.1, "must"), (5.0, "must"), (5.1, "missed")]
+    ("value", "verdict"), [(2.9, "goal"), (3.0, "goal"), (3.1, "required"), (5.0, "required"), (5.1, "missed")]
 )
-def test_smaller_is_better(value: float, verdict: str) -> None:
-    assert Row("x", value, "ms", must=5, aim=3).verdict == verdict
+def test_lower_is_better_by_default(value: float, verdict: str) -> None:
+    assert Row("x", value, "ms", required=5, goal=3).verdict == verdict
 
 
-@pytest.mark.parametrize(("value", "verdict"), [(0.5, "aim"), (0.4, "aim"), (0.39, "must"), (0.19, "missed")])
-def test_where_more_is_better_too(value: float, verdict: str) -> None:
-    assert Row("x", value, "", must=0.2, aim=0.4, rises=True).verdict == verdict
+@pytest.mark.parametrize(("value", "verdict"), [(0.5, "goal"), (0.4, "goal"), (0.39, "required"), (0.19, "missed")])
+def test_higher_is_better_where_declared(value: float, verdict: str) -> None:
+    assert Row("x", value, "", required=0.2, goal=0.4, higher_is_better=True).verdict == verdict
 
 
-def test_what_has_no_target_is_only_told() -> None:
+def test_a_figure_without_targets_has_no_verdict() -> None:
     assert Row("x", 1.0, "runs/s").verdict == ""
 
 
@@ -28,7 +28,7 @@ def test_quantiles_are_values_of_the_sample() -> None:
     assert quantile([7.0], 0.99) == 7.0
 
 
-def test_rows_hold_each_quantile_against_its_own_targets() -> None:
-    median, worst = rows("x", [9.0, 1.0, 1.0], (5, 15), (3, 8))
-    assert (median.value, median.verdict) == (1.0, "aim")
-    assert (worst.value, worst.verdict) == (9.0, "must")
+def test_each_percentile_has_its_own_targets() -> None:
+    median, worst = percentiles("x", [9.0, 1.0, 1.0], (5, 15), (3, 8))
+    assert (median.value, median.verdict) == (1.0, "goal")
+    assert (worst.value, worst.verdict) == (9.0, "required")

@@ -20,7 +20,7 @@ SIMULATED = json_format.ParseDict(
             ],
             "error": {"code": "TIMEOUT", "message": "slow"},
         },
-        "drawn": ["w"],
+        "generated": ["w"],
         "warnings": ["mocks[1] was never used"],
     },
     SimulateRunResponse(),

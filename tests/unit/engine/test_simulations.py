@@ -47,7 +47,7 @@ def test_the_first_mock_that_fits_and_is_not_used_up_answers() -> None:
     answer = simulated(pipeline(loop), *mocks)
     assert output_of(answer, "l") == ["some", "one", "any"]
     assert list(answer.warnings) == ["mocks[3] was not used"]
-    assert not answer.drawn
+    assert not answer.generated
 
 
 def test_an_answer_that_takes_too_long_is_a_timeout() -> None:
@@ -79,7 +79,7 @@ def test_what_nobody_says_is_made_up_to_fit() -> None:
     assert isinstance(output_of(answer, "a")["n"], int)
     assert output_of(answer, "b") == {}
     assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "VALIDATION_OUTPUT")
-    assert list(answer.drawn) == ["a", "b", "c"]
+    assert list(answer.generated) == ["a", "b", "c"]
     assert list(answer.warnings) == [
         "b.c does not define an output_schema, so its output is {}; add a mock for it",
         "no generated value matches `pattern` of the output_schema of o.d; add a mock for it",

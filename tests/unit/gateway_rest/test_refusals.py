@@ -82,7 +82,7 @@ def test_who_is_not_known_is_told_how_to_be() -> None:
         (grpc.StatusCode.DEADLINE_EXCEEDED, 504, "DEADLINE"),
         (grpc.StatusCode.UNAVAILABLE, 503, "CALL_CANCELLED"),
         (grpc.StatusCode.CANCELLED, 503, "CALL_CANCELLED"),
-        (grpc.StatusCode.UNKNOWN, 500, "DEFECT"),
+        (grpc.StatusCode.UNKNOWN, 500, "INTERNAL_ERROR"),
     ],
 )
 def test_what_grpc_says_by_itself(code: grpc.StatusCode, status: int, reason: str) -> None:
@@ -95,7 +95,7 @@ def test_what_grpc_says_by_itself(code: grpc.StatusCode, status: int, reason: st
 def test_a_defect_has_a_number_and_no_words() -> None:
     answer = refusal(KeyError("secret words"))
     assert answer.status == 500
-    assert told(answer.body)["details"][0]["metadata"]["defect"] in told(answer.body)["message"]
+    assert told(answer.body)["details"][0]["metadata"]["error_id"] in told(answer.body)["message"]
     assert b"secret words" not in answer.body
 
 

@@ -7,7 +7,7 @@ PHRASES = {
     "NOTHING_COMES": "Nothing is due at {moment}.",
     "NO_TIMES": "The schedule has no times; events or people start the task.",
     "UNKNOWN": "What the schedule says of {moment} cannot be told, because no scheduler answers.",
-    "TO_COME": "The task is due at {moment}.",
+    "UPCOMING": "The task is due at {moment}.",
     "LATE": "The task was due at {moment}; that is late by {late}.",
     "QUEUED": "What was due at {moment} became {run}, which has waited in the queue since {since}.",
     "RUNNING": "What was due at {moment} became {run}, which is {state} and started at {start}.",
@@ -37,7 +37,7 @@ OBSTACLES = {
     Hindrance.NO_WORKER: "no worker is alive",
     Hindrance.NO_ENGINE: "no pipeline engine answers",
     Hindrance.BUSY: "nothing is ahead of it; workers have no room for it yet",
-    Hindrance.TURN: "it waits for its turn behind {resource}",
+    Hindrance.BUFFERED_RUN: "it waits for its turn behind {resource}",
     Hindrance.OTHER_SCHEDULE: "the task did not exist yet, or its schedule was another one",
 }
 REASONS: dict[str, str] = {}  # of the ledger, patterns and what they become; its own are English

@@ -7,7 +7,7 @@ PHRASES = {
     "NOTHING_COMES": "Nimic nu este programat la {moment}.",
     "NO_TIMES": "Programul nu are ore; sarcina este pornită de evenimente sau de oameni.",
     "UNKNOWN": "Ce spune programul despre {moment} nu se poate afla, pentru că niciun planificator nu răspunde.",
-    "TO_COME": "Sarcina este programată la {moment}.",
+    "UPCOMING": "Sarcina este programată la {moment}.",
     "LATE": "Sarcina era programată la {moment}; întârzie cu {late}.",
     "QUEUED": "Ce era programat la {moment} a devenit {run}, care așteaptă la rând din {since}.",
     "RUNNING": "Ce era programat la {moment} a devenit {run}, care este {state} și a început la {start}.",
@@ -37,7 +37,7 @@ OBSTACLES = {
     Hindrance.NO_WORKER: "niciun executant nu este activ",
     Hindrance.NO_ENGINE: "niciun motor de pipeline nu răspunde",
     Hindrance.BUSY: "nimic nu este înaintea ei; executanții nu au încă loc pentru ea",
-    Hindrance.TURN: "își așteaptă rândul după {resource}",
+    Hindrance.BUFFERED_RUN: "își așteaptă rândul după {resource}",
     Hindrance.OTHER_SCHEDULE: "sarcina nu exista încă sau avea alt program",
 }
 REASONS = {

@@ -31,9 +31,9 @@ def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
     if entry is not None:
         return _OF_RUN.get(facts.run.state, Verdict.ENDED) if facts.run else Verdict.ENDED
     if facts.moment > facts.now and around is not None and around.HasField("at"):
-        return Verdict.TO_COME
+        return Verdict.UPCOMING
     if facts.is_late or (around is None and facts.moment == _next(facts)):
-        return Verdict.LATE if facts.moment <= facts.now else Verdict.TO_COME
+        return Verdict.LATE if facts.moment <= facts.now else Verdict.UPCOMING
     return Verdict.NOTHING_DUE
 
 
@@ -42,7 +42,7 @@ def obstacles(facts: Facts) -> list[Obstacle]:
     match verdict(facts):
         case Verdict.LATE:
             return list(_of_what_is_late(facts))
-        case Verdict.TO_COME:
+        case Verdict.UPCOMING:
             return list(_of_what_comes(facts))
         case Verdict.QUEUED:
             return list(_of_what_waits(facts))
@@ -87,7 +87,7 @@ def _of_what_waits(facts: Facts) -> Iterator[Obstacle]:
         return
     if place is not None and place["state"] == "BLOCKED":
         in_the_way = place["exclusive"]
-        yield Obstacle(Kind.TURN, f"runs/{in_the_way}") if in_the_way else Obstacle(Kind.CATCHING_UP)
+        yield Obstacle(Kind.BUFFERED_RUN, f"runs/{in_the_way}") if in_the_way else Obstacle(Kind.CATCHING_UP)
         return
     if not facts.workers:
         yield Obstacle(Kind.NO_WORKER)

@@ -94,7 +94,7 @@ class Words:
             found.append(self._say("ITS_RUN", run=f"runs/{run.id}", state=run.state))
         if around is None:
             return found
-        if around.excluded and how == Verdict.TO_COME:
+        if around.excluded and how == Verdict.UPCOMING:
             found.append(self._say("EXCLUDED_AHEAD"))
         if how == Verdict.NOTHING_DUE and self._was_due_before():
             outcome = self._facts.previous.outcome if self._facts.previous else ""

@@ -56,7 +56,7 @@ def simulate(
         print_json(answer)
     else:
         print_table(COLUMNS, map(_row, answer.run.steps), "no step")
-        _tell(answer.run, list(answer.drawn), list(answer.warnings))
+        _tell(answer.run, list(answer.generated), list(answer.warnings))
     if answer.run.state != Run.SUCCEEDED:
         raise typer.Exit(1)
 

@@ -1,0 +1,104 @@
+"""Steps that end because something else in their run has are recorded as CANCELLED."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Call, Output, Request
+from tests.unit.engine.pipelines import TOOL_TEXTS, pipeline, step
+from tests.unit.engine.world import World
+
+WEATHER = "weather.forecast"
+CANCELLED = "CANCELLED"
+MAIL = orjson.dumps({"name": "mail.send", "effect": "UNSAFE", "http": {"method": "POST", "url": "http://127.0.0.1:1/"}})
+
+
+def unless(city: str) -> Callable[[Call], Output | Failure]:
+    """Knows every city but one."""
+    return lambda call: Failure("NO_CITY", "no") if call.input["city"] == city else Output({"events": []})
+
+
+def answers_first(path: str) -> Callable[[list[tuple[int, Request]]], int]:
+    """The call of that path is answered before every other call, and after every write."""
+
+    def choose(asked: list[tuple[int, Request]]) -> int:
+        paths = [request.path if isinstance(request, Call) else "" for _, request in asked]
+        return paths.index("") if "" in paths else paths.index(path)
+
+    return choose
+
+
+def weather(step_id: str, city: str, **more: Any) -> dict[str, Any]:
+    return step(step_id, WEATHER, input={"city": city}, **more)
+
+
+def test_calls_under_way_are_cancelled_when_a_sibling_fails() -> None:
+    """With the input of the call, and the moment at which it ended; then comes the failure of the whole."""
+    document = pipeline(
+        {"id": "both", "branches": {"one": [weather("a", "Rome")], "two": [weather("b", "X")]}},
+        output="${steps}",
+    )
+    world = World(document, answer=unless("X"), choose=answers_first("both.two.b"))
+    assert world.run().state == "FAILED"
+    assert world.states() == [("both.two.b", 1, "FAILED"), ("both.one.a", 1, CANCELLED), ("both", 1, "FAILED")]
+    entry = world.journal[1]
+    assert (entry.tool, orjson.loads(entry.input), entry.output, entry.error) == (WEATHER, {"city": "Rome"}, b"", b"")
+    assert entry.start_us <= entry.end_us
+
+
+def test_iterations_that_have_not_begun_have_no_entry() -> None:
+    cities = ["Rome", "X", "Bern"]
+    loop = step("f", WEATHER, input={"city": "${item}"}, foreach=cities, max_parallel=2)
+    world = World(pipeline(loop), answer=unless("X"), choose=answers_first("f[1]"))
+    world.run()
+    assert world.states() == [("f[1]", 1, "FAILED"), ("f[0]", 1, CANCELLED), ("f", 1, "FAILED")]
+
+
+def test_a_step_that_waits_is_cancelled_in_the_stay_in_which_a_sibling_fails() -> None:
+    """Whether it was asked for in an earlier stay of the run or in this one."""
+    timer = {"id": "late", "uses": "orchestrator.wait", "with": {"for": "1h"}}
+    soon = {"id": "soon", "uses": "orchestrator.wait", "with": {"for": "1m"}}
+    document = pipeline({"id": "both", "branches": {"one": [timer], "two": [soon, weather("b", "X")]}})
+    world = World(document, answer=unless("X"))
+    assert world.run().state == "FAILED"
+    assert ("both.one.late", 1, CANCELLED) in world.states()
+    entry = next(entry for entry in world.journal if entry.path == "both.one.late")
+    assert (entry.tool, orjson.loads(entry.input)) == ("orchestrator.wait", {"for": "1h"})
+    assert world.stays == [["both.one.late", "both.two.soon"]]
+
+
+def test_waiting_alone_cancels_nothing() -> None:
+    timer = {"id": "late", "uses": "orchestrator.wait", "with": {"for": "1h"}}
+    soon = {"id": "soon", "uses": "orchestrator.wait", "with": {"for": "1m"}}
+    world = World(pipeline({"id": "both", "branches": {"one": [timer], "two": [soon]}}))
+    assert world.run().state == "SUCCEEDED"
+    assert CANCELLED not in {state for _, _, state in world.states()}
+
+
+def test_a_failure_that_is_handled_lets_the_run_continue_without_what_was_cut_off() -> None:
+    """Also after a crash: entries of cut-off steps are not taken for finished ones."""
+    both = {
+        "id": "both",
+        "branches": {"one": [weather("a", "Rome")], "two": [weather("b", "X")]},
+        "on_error": [step("note", "orchestrator.set", input={"code": "${error.code}"})],
+    }
+    timer = {"id": "later", "uses": "orchestrator.wait", "with": {"for": "1h"}}
+    world = World(
+        pipeline(both, timer, output="${steps.note.code}"), answer=unless("X"), choose=answers_first("both.two.b")
+    )
+    ending = world.run()
+    assert (ending.state, orjson.loads(ending.output)) == ("SUCCEEDED", "NO_CITY")
+    assert [call.path for call in world.calls] == ["both.two.b"]
+    assert ("both.one.a", 1, CANCELLED) in world.states()
+
+
+def test_a_call_of_an_unsafe_tool_keeps_the_entry_of_its_start() -> None:
+    """Nobody knows whether it happened: a retry of the run begins by finding out."""
+    document = pipeline(
+        {"id": "both", "branches": {"one": [step("s", "mail.send", input={"to": "ann"})], "two": [weather("b", "X")]}}
+    )
+    world = World(document, answer=unless("X"), tools=[*TOOL_TEXTS, MAIL], choose=answers_first("both.two.b"))
+    assert world.run().state == "FAILED"
+    assert world.states() == [("both.one.s", 1, "RUNNING"), ("both.two.b", 1, "FAILED"), ("both", 1, "FAILED")]

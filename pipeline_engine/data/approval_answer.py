@@ -18,16 +18,16 @@ def subject_hash(data: Any) -> str:
 
 def approval_output(question: bytes, answer: bytes) -> tuple[dict[str, Any], bytes] | Failure:
     """Returns the output of an answered approval, and the same as JSON; `data` includes the edits of the answer."""
-    asked, answered = orjson.loads(question), orjson.loads(answer)
+    request, reply = orjson.loads(question), orjson.loads(answer)
     value = {
-        "status": answered["status"],
-        "choice": answered.get("choice"),
-        "input": answered.get("input"),
-        "data": answered["edited_input"] if "edited_input" in answered else asked.get("data"),
-        "agent": answered.get("agent"),
-        "comment": answered.get("comment", ""),
-        "approval": answered.get("approval"),
-        "time": answered["time"],
+        "status": reply["status"],
+        "choice": reply.get("choice"),
+        "input": reply.get("input"),
+        "data": reply["edited_input"] if "edited_input" in reply else request.get("data"),
+        "agent": reply.get("agent"),
+        "comment": reply.get("comment", ""),
+        "approval": reply.get("approval"),
+        "time": reply["time"],
     }
     try:
         return value, write(value)

@@ -1,8 +1,8 @@
 """Executes one run: a pure state machine that advances strands and returns the requests that are to be performed.
 
-One write of a run is in flight at a time. The worker applies each write to the run's row in a transaction of its own;
-with two in flight, a suspension could overtake the entries that precede it, and the next engine would resume from a
-journal with a hole. Entries that become due meanwhile go with the next write.
+One write of a run is in flight at a time. The worker applies each write in a separate transaction; with two in flight,
+a suspension could overtake the entries that precede it, and the next engine would resume from a journal with a hole.
+Entries that are added until the write is durable go with the next one.
 
 No request leaves the executor before every strand has advanced as far as it can. A failure of one strand cancels its
 siblings in the same pass, so a call that the failure makes superfluous is never sent, and a resumed run, which takes

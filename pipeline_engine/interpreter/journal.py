@@ -61,7 +61,7 @@ class Journal:
 
     def withdraw(self, entry: JournalEntry) -> None:
         """Removes an entry unless it was already sent; the other entries keep their numbers."""
-        self.unsent = [other for other in self.unsent if other is not entry]
+        self.unsent = [unsent for unsent in self.unsent if unsent is not entry]
 
     def take_unsent(self) -> list[JournalEntry]:
         """Returns the unsent entries and counts them as sent."""
@@ -79,7 +79,14 @@ OpenStarts = dict[tuple[str, int], int]
 
 
 def merge(journal: list[JournalEntry], starts: OpenStarts, entries: Iterable[JournalEntry]) -> None:
-    """Adds entries as the store does: the end of a call replaces its start."""
+    """Adds entries as the store does: the end of a call replaces its start.
+
+    >>> journal, starts = [], {}
+    >>> merge(journal, starts, [JournalEntry(path="a", attempt=1, state=RUNNING)])
+    >>> merge(journal, starts, [JournalEntry(path="a", attempt=1, state=SUCCEEDED)])
+    >>> [entry.state for entry in journal], starts
+    (['SUCCEEDED'], {})
+    """
     for entry in entries:
         position = starts.pop((entry.path, entry.attempt), len(journal))
         journal[position : position + 1] = [entry]
@@ -88,5 +95,9 @@ def merge(journal: list[JournalEntry], starts: OpenStarts, entries: Iterable[Jou
 
 
 def _containers(path: str) -> Iterator[str]:
-    """Yields the paths of the steps that contain a step: `loop[3].b` is inside `loop` and `loop[3]`."""
+    """Yields the paths of the steps that contain a step.
+
+    >>> list(_containers("loop[3].b"))
+    ['loop', 'loop[3]']
+    """
     return (path[: match.start()] for match in CONTAINER_END.finditer(path))

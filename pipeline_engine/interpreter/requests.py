@@ -18,7 +18,7 @@ Entries = Sequence[JournalEntry]
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Make the entries durable; the response is None."""
+    """Make the entries durable; the response is `None`."""
 
     entries: Entries
 
@@ -54,7 +54,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Respond with None after `seconds`."""
+    """Respond with `None` after `seconds`."""
 
     seconds: float
 

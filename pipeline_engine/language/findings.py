@@ -47,9 +47,9 @@ class Place:
         """Returns the operation that removes the value."""
         return {"op": "remove", "path": self.pointer}
 
-    def move_from(self, other: "Place") -> Operation:
-        """Returns the operation that moves the value of `other` to this place."""
-        return {"op": "move", "from": other.pointer, "path": self.pointer}
+    def move_from(self, source: "Place") -> Operation:
+        """Returns the operation that moves the value of `source` to this place."""
+        return {"op": "move", "from": source.pointer, "path": self.pointer}
 
 
 @dataclass(slots=True)

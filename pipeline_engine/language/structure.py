@@ -20,8 +20,8 @@ def actions_of(value: Mapping[str, Any]) -> list[str]:
 
 def refuse_several_actions(value: Mapping[str, Any], place: Place, findings: Findings) -> None:
     """Reports each action after the first."""
-    first, *others = actions_of(value) or [""]
-    for key in others:
+    first, *surplus = actions_of(value) or [""]
+    for key in surplus:
         findings.problem(place.key(key), f"a step must have one action, but this one also has `{first}`")
 
 

@@ -1,4 +1,4 @@
-"""Drives a run as the engine and its worker do, without sockets; it can crash at any request."""
+"""Drives a run like an engine and its worker, without sockets; it can crash at any request."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -34,11 +34,11 @@ NOW_US = 1_800_000_000_000_000
 
 
 class CrashedError(Exception):
-    """The engine is gone."""
+    """The simulated crash of the engine."""
 
 
-class TurnedClock:
-    """A clock that only moves when it is told to."""
+class ManualClock:
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -55,14 +55,14 @@ def succeed(_call: Call) -> Output | Failure:
 
 
 def awake_first(asked: list[tuple[int, Request]]) -> int:
-    """What is answered next: the first ask that is no sleep, else the shortest sleep."""
+    """Chooses the next response: to the first request that is not a sleep, else to the shortest sleep."""
     seconds = [request.seconds if isinstance(request, Sleep) else -1.0 for _, request in asked]
     return seconds.index(min(seconds))
 
 
 @dataclass
 class World:
-    """One run: what is durable, what was called, and where the engine crashes."""
+    """One run: its durable entries, its calls, and the request at which the engine crashes."""
 
     document: Any
     answer: Callable[[Call], Output | Failure] = succeed
@@ -82,7 +82,7 @@ class World:
     effects: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
     requests: int = 0
-    clock: TurnedClock = field(default_factory=TurnedClock)
+    clock: ManualClock = field(default_factory=ManualClock)
     jitter: float = 0.0
     choose: Callable[[list[tuple[int, Request]]], int] = awake_first
     most_at_once: int = 0
@@ -237,7 +237,7 @@ class World:
 
 
 def failing(times: int, code: str = "TOOL_UNAVAILABLE", **more: Any) -> Callable[[Call], Output | Failure]:
-    """A tool that fails so often and then answers."""
+    """Returns a tool that fails `times` times and then answers."""
     left = [times]
 
     def answer(_call: Call) -> Output | Failure:
@@ -248,7 +248,7 @@ def failing(times: int, code: str = "TOOL_UNAVAILABLE", **more: Any) -> Callable
 
 
 def error_of(ending: Finished) -> dict[str, Any]:
-    """The error of a failed run."""
+    """Returns the error of a failed run."""
     assert ending.state == "FAILED"
     error: dict[str, Any] = orjson.loads(ending.error)
     return error

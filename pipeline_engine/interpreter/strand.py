@@ -21,9 +21,13 @@ from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.tools.definition import Kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
-    """One attempt of a step: its number from 1, its start in microseconds since 1970 UTC, and its rendered input."""
+    """One attempt of a step: its number from 1, its start in microseconds since 1970 UTC, and its input.
+
+    The input is set when it is rendered. The class is not frozen because one is created on each step's path, and a
+    frozen one takes several times as long.
+    """
 
     step: StepPlan
     path: str

@@ -1,7 +1,5 @@
 """The attempts of a step: pure steps once, steps with effects until they succeed or their retries are used up."""
 
-from dataclasses import replace
-
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
@@ -26,18 +24,19 @@ def run_pure(strand: Strand, step: StepPlan, path: str) -> Failure | Stopped | N
     rendered = render_input(step, strand.roots, strand.run.account)
     if isinstance(rendered, Failure):
         return strand.record_failure(attempt, rendered)
-    value = rendered.value
+    attempt.input, value = rendered, rendered.value
     if step.kind is Kind.FAIL:
         failure = Failure(value["code"], value["message"], details=value.get("details") or {})
-        return strand.record_failure(replace(attempt, input=rendered), failure)
+        return strand.record_failure(attempt, failure)
     if step.kind is Kind.STOP:
         output = orjson.dumps(value.get("output"))
-        strand.record_success(replace(attempt, input=rendered), output, value.get("output"))
+        strand.record_success(attempt, output, value.get("output"))
         return Stopped(output)
     limited = strand.limited(rendered.body)
     if isinstance(limited, Failure):
+        attempt.input = None
         return strand.record_failure(attempt, limited)
-    strand.record_success(replace(attempt, input=rendered), limited, value)
+    strand.record_success(attempt, limited, value)
     return None
 
 
@@ -99,7 +98,7 @@ def _run_attempt(strand: Strand, attempt: Attempt) -> StepFlow:
     rendered = strand.input_of(step, attempt.path)
     if isinstance(rendered, Failure):
         return strand.record_failure(attempt, rendered)
-    attempt = replace(attempt, input=rendered)
+    attempt.input = rendered
     if step.kind is Kind.EFFECT:
         return (yield from _apply_effect(strand, attempt))
     if step.tool is None:

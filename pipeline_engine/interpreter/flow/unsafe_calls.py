@@ -43,7 +43,8 @@ def run_unsafe(strand: Strand, attempt: Attempt) -> StepFlow:
         rendered = strand.input_of(attempt.step, attempt.path)
         if isinstance(rendered, Failure):
             return strand.record_failure(attempt, rendered)
-        return (yield from _start_and_call(strand, replace(attempt, input=rendered)))
+        attempt.input = rendered
+        return (yield from _start_and_call(strand, attempt))
     started = _recorded(attempt.step, entry)
     verdict = yield from determine_outcome(strand, started, LOST)
     if isinstance(verdict, NotHappened):

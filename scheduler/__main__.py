@@ -4,7 +4,8 @@ import asyncio
 import sys
 
 from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
 from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, SCHEDULE, TURN, WAIT, Hints
@@ -54,7 +55,7 @@ async def compose(process: Process, settings: SchedulerSettings) -> None:
             )
         ],
         internal_guard(settings.internal_token),
-        max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES,
+        max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
     )
     process.ports["grpc"] = await server.start(settings.scheduler_listen)
     process.stack.push_async_callback(server.stop, 1.0)

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ordinaut.clock import EPOCH, TICK
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.internal.v1 import scheduler_service_pb2_grpc
 from ordinaut.internal.v1.scheduler_service_pb2 import (
@@ -21,6 +22,7 @@ from ordinaut.internal.v1.scheduler_service_pb2 import (
     ValidateScheduleRequest,
     ValidateScheduleResponse,
 )
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR, MAX_UPCOMING
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from scheduler.description.sentence import DEFAULT, LANGUAGES, sentence
@@ -30,14 +32,10 @@ from scheduler.schedules.nearby_instants import runs_per_year
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 from scheduler.schedules.upcoming import shown
 from scheduler.simulation.simulate import Simulations
-from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.validation.schedule import compiled, validate
 
-MAX_COUNT = 1000
 MAX_INSTANTS = 10_000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
@@ -60,8 +58,8 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
             raise _invalid("now", "the database's time is needed")
         now = _moment(request.now, "now")
         after = _moment(request.after_time, "after_time") if request.HasField("after_time") else now
-        if not 0 <= request.count <= MAX_COUNT:
-            raise _invalid("count", f"count is 0 to {MAX_COUNT}")
+        if not 0 <= request.count <= MAX_UPCOMING:
+            raise _invalid("count", f"count is 0 to {MAX_UPCOMING}")
         if (request.language or DEFAULT) not in LANGUAGES:
             raise _invalid("language", f"expected one of {', '.join(LANGUAGES)}")
         return await asyncio.to_thread(_answer, request, now, after)
@@ -129,7 +127,7 @@ def _listed(request: ListInstantsRequest, after: datetime, until: datetime) -> L
     except ScheduleError as error:
         response.violations.add(field="triggers", message=error.message, reason=error.reason)
         return response
-    response.instants_us.extend((due.instant.time - EPOCH) // MICROSECOND for due in found.due)
+    response.instants_us.extend((due.instant.time - EPOCH) // TICK for due in found.due)
     response.keys.extend(due.instant.key_nominal for due in found.due)
     response.more = not found.whole
     return response

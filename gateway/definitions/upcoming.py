@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
+from ordinaut.clock import TICK
 from ordinaut.names import occurrence_id
 from ordinaut.store import cursor, due_work, occurrence
 from ordinaut.store.sql import Connection
 from ordinaut.v1.schedule_pb2 import Upcoming
-
-TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from gateway.definitions.upcoming import decided
 from ordinaut.errors import OrdinautError, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.limits import MAX_UPCOMING
 from ordinaut.rpc.status import fix_of
 from ordinaut.store import tool
 from ordinaut.store.cursor import EventTriggerRow
@@ -38,7 +39,6 @@ from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from ordinaut.v1.task_pb2 import Task
 
 UPCOMING = 5
-ASKED_MAX = 1000
 BESIDE_THE_PIPELINE = ("params", "params_schema")  # what an engine reports with paths that begin at the task
 
 
@@ -131,7 +131,7 @@ class TaskCheck:
         )
         request.after_time.FromDatetime(people.since)
         if task.state == Task.ACTIVE:
-            request.count = min(UPCOMING + len(people.skipped), ASKED_MAX)
+            request.count = min(UPCOMING + len(people.skipped), MAX_UPCOMING)
         try:
             answer = await self._scheduler.validate(request, seconds=PREVIEW_SECONDS)
         except OrdinautError:

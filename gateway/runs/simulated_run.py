@@ -1,12 +1,13 @@
 """How an engine is told of a run to simulate, and what it says, as the message that callers see."""
 
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 
 from gateway.runs.conversion import to_run
+from ordinaut.clock import EPOCH, TICK
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     Definition,
     JournalEntry,
@@ -19,7 +20,6 @@ from ordinaut.store.run import RunRecord, described
 from ordinaut.store.sql import Connection
 from ordinaut.v1.run_pb2 import Run
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
 
 
@@ -69,7 +69,7 @@ def moment_of_us(microseconds: int) -> datetime:
 
 def microseconds_of(moment: datetime) -> int:
     """How many microseconds have passed since 1970 began."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // TICK
 
 
 def _step(entry: JournalEntry) -> dict[str, Any]:

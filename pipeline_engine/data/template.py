@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import Account, Expression, ExpressionError, Kind, compile_expression
+from ordinaut.limits import MAX_JSON_BYTES
 
-MAX_OUTPUT_BYTES = 1024 * 1024
 Roots = Mapping[str, Any]
 Render = Callable[[Roots, Account], Any]
 """Renders a value from the root names; its cost is charged to the run's account."""
@@ -87,7 +87,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def compile_template(value: Any) -> Template:
-    """Compiles a JSON value whose strings may contain placeholders; keys are literal.
+    """Compiles a JSON value with placeholders in its strings; keys are literal.
 
     >>> template = compile_template({"to": "${params.city}", "text": "${params.n} events in ${params.city}"})
     >>> template.render({"params": {"city": "Porto", "n": 2}}, Account())
@@ -171,7 +171,7 @@ def _text(text: str, expressions: list[Expression]) -> Render | None:
             words.append(word)
             size += len(word)
             account.spend_on_text(len(word))
-            if size > MAX_OUTPUT_BYTES:
+            if size > MAX_JSON_BYTES:
                 raise ExpressionError(Kind.LIMIT, "a rendered text must be at most 1 MiB")
         return "".join(words)
 

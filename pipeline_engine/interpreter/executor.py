@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.interpreter.flow.steps import run_script
 from pipeline_engine.interpreter.requests import (
     Call,
@@ -28,7 +29,7 @@ from pipeline_engine.interpreter.requests import (
     Suspended,
 )
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES, Run, StartTimes, roots_of
+from pipeline_engine.interpreter.run import Run, StartTimes, roots_of
 from pipeline_engine.interpreter.scheduled_strand import ScheduledStrand
 from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Fork
 from pipeline_engine.language.plan import Plan
@@ -60,7 +61,7 @@ class Execution:
         clock: Clock,
         fraction: Callable[[str], float],
         start_times: StartTimes | None = None,
-        outputs_max_bytes: float = OUTPUTS_MAX_BYTES,
+        outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
     ) -> None:
         self.ending: Ending | None = None
         self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes)
@@ -101,7 +102,7 @@ class Execution:
 
     def _run_pass(self, strand: ScheduledStrand, response: Response) -> Progress:
         self._progress = progress = Progress()
-        self._run.account.rest()
+        self._run.account.yielded()
         self._advance(strand, response)
         while self._ready:
             self._advance(*self._ready.pop(0))

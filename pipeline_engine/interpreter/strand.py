@@ -7,7 +7,7 @@ and record the results here.
 from dataclasses import dataclass
 from typing import Any
 
-from ordinaut.expressions.times import moment_of_us
+from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, TIMEOUT, Failure
@@ -81,7 +81,7 @@ class Strand:
                 "id": step.id,
                 "path": path,
                 "attempt": number,
-                "start_time": moment_of_us(start_us),
+                "start_time": timestamp_of_us(start_us),
                 "idempotency_key": idempotency_key(self.run.root, path),
             }
         return Attempt(step, path, number, start_us)

@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from ordinaut.expressions.bounds import MAX_JSON_DEPTH
+from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
-from pipeline_engine.data.payload import MAX_BYTES, depth, holds_nul
+from pipeline_engine.data.payload import depth, holds_nul
 from pipeline_engine.language.document import VERSION, Document, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.keys import ACCEPTED_DOCUMENT_KEYS, DOCUMENT_ALIASES, refuse_unknown_keys
@@ -42,7 +42,7 @@ def read_document(value: Any, place: Place, findings: Findings) -> Document | No
 
 
 def _read_json(text: bytes, findings: Findings) -> Any:
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_JSON_BYTES:
         findings.problem(Place(), f"a pipeline must be at most 1 MiB (got {len(text)} bytes)", ErrorReason.TOO_LARGE)
         return None
     try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ordinaut.limits import MAX_RETRIES
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.language.approval import read_needs_approval
@@ -19,7 +20,6 @@ from pipeline_engine.language.structure import (
     refuse_what_needs_a_tool,
 )
 from pipeline_engine.language.values import (
-    MAX_RETRIES,
     read_integer,
     read_name,
     read_retry,

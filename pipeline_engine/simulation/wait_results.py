@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
+from ordinaut.clock import EPOCH
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
 from pipeline_engine.interpreter.flow.waits import END_TIME_KEYS
 from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.language import approval
-from pipeline_engine.simulation.clock import EPOCH
 from pipeline_engine.simulation.responder import outcome_of
 
 Outcome = Output | Failure
@@ -31,7 +31,7 @@ def mocked_result(wait: Wait, value: Any, end_us: int) -> Outcome:
 
 
 def expired_result(wait: Wait, deadline_us: int) -> Outcome:
-    """Returns the result of a wait whose deadline has passed."""
+    """Returns the result of a wait after its deadline."""
     match wait.kind:
         case "TIMER":
             return Output(_timer(wait, _timestamp(deadline_us)))

@@ -47,7 +47,7 @@ class SimulatedWaits:
         return min((wait.end_us for wait in self._waits.values()), default=NEVER)
 
     def end_due(self, now_us: int) -> None:
-        """Ends the waits whose time has come."""
+        """Ends the waits that are due."""
         for wait in self._waits.values():
             if wait.end_us <= now_us and wait.outcome is not None:
                 _complete(wait.entry, wait.outcome, wait.end_us)

@@ -5,12 +5,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
+from ordinaut.limits import FRAME_BYTES
 from pipeline_engine import metrics
 from pipeline_engine.interpreter.journal import RUNNING
 from pipeline_engine.interpreter.requests import Commit, Delayed, Effect, Entries, Finished, Suspended
-
-FRAME_BYTES = 4 * 1024 * 1024
-"""A frame is closed above this size; with its last message it is still far below gRPC's limit."""
 
 
 class FrameWriter:

@@ -8,11 +8,11 @@ import orjson
 
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, RunStart
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import Check, compile_schema
 from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.requests import ToolPort
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.stream.plan_cache import PlanCache
 
@@ -30,7 +30,7 @@ class EngineContext:
     tools: ToolPort
     clock: Clock
     fraction: Callable[[str], float]
-    outputs_max_bytes: int = OUTPUTS_MAX_BYTES
+    outputs_max_bytes: int = MAX_STEP_OUTPUTS_BYTES
 
 
 def prepare(start: RunStart, definition: Definition, context: EngineContext) -> Execution | Failure:

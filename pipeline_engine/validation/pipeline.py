@@ -86,7 +86,7 @@ class _Checker:
         check_approval(step, names, self.findings)
 
     def _check_literal_pipeline(self, step: Step) -> None:
-        """Checks a literal pipeline of a child run as a separate document, whose params are unknown here."""
+        """Checks a literal pipeline of a child run as a separate document; its params are unknown here."""
         pipeline = literal_pipeline(step)
         if pipeline is None:
             return

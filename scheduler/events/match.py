@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 
 from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.limits import MAX_CHAIN_DEPTH
 from ordinaut.names import topic_matcher
 from ordinaut.store import event
 from ordinaut.store.sql import Record
@@ -18,7 +19,6 @@ from ordinaut.telemetry import get_logger
 from scheduler.metrics import CHAINS_STOPPED, CONDITION_FAILED
 
 log = get_logger()
-MAX_DEPTH = 8
 ENDED_TOPICS = {f"ordinaut.run.{state.lower()}": state for state in ("SUCCEEDED", "FAILED", "CANCELLED")}
 AWAITED_KINDS = frozenset({"CHILD", "RETRY"})
 
@@ -149,7 +149,7 @@ def _match(numbered: Numbered, trigger: Record) -> Match | None:
     if not _holds(trigger, document):
         return None
     depth = numbered.body["depth"] + 1
-    if depth > MAX_DEPTH:
+    if depth > MAX_CHAIN_DEPTH:
         CHAINS_STOPPED.inc()
         log.warning("event_chain_stopped", task=str(trigger["task"]), topic=numbered.body["topic"], depth=depth)
         return None

@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence, Set
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ordinaut.clock import TICK
 from ordinaut.store import occurrence
 from ordinaut.store.occurrence import Part
 from ordinaut.store.sql import Connection
 from scheduler.firing.missed_instants import Steps
 from scheduler.firing.next_instant import occurrence_key
 from scheduler.schedules.schedule import CompiledSchedule, Instant
-
-_TICK = timedelta(microseconds=1)
 
 
 async def split_around(connection: Connection, task: UUID, chosen: Sequence[datetime]) -> dict[datetime, str]:
@@ -46,7 +45,7 @@ def _members(row: Any) -> list[Instant]:
     """The instants that the row stands for, by the schedule that it was written under."""
     steps = Steps(CompiledSchedule.read(row["schedule"]), row["apart"])
     members = []
-    instant, state = steps.next(row["instant"] - _TICK)
+    instant, state = steps.next(row["instant"] - TICK)
     while instant is not None and instant.time <= row["last_instant"]:
         if instant.excluded == (row["outcome"] == "EXCLUDED"):
             members.append(instant)

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from ordinaut.clock import TICK
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 
-_TICK = timedelta(microseconds=1)
 _OVERFULL = 4  # so many times the limit may be looked at to find the newest ones
 
 
@@ -49,7 +49,7 @@ def newest_first(schedule: CompiledSchedule, after: datetime, until: datetime, l
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    width = max(width, _TICK)
+    width = max(width, TICK)
     while True:
         begin = max(after, until - min(width, until - after))
         found = oldest_first(schedule, begin, until, limit * _OVERFULL)
@@ -64,4 +64,4 @@ def newest_first(schedule: CompiledSchedule, after: datetime, until: datetime, l
 
 def behind(instant: datetime, *, newest: bool) -> datetime:
     """The position that has everything up to `instant` dealt with: the bound of what is still to be looked at."""
-    return instant - _TICK if newest else instant
+    return instant - TICK if newest else instant

@@ -5,12 +5,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
 from scheduler.triggers.localtime.firings import END
 from scheduler.triggers.localtime.zone import jump, local_time, resolve
 from scheduler.triggers.rrule.trigger import RRuleTrigger
 
 _DAY = timedelta(days=1)
-_TICK = timedelta(microseconds=1)
 
 
 class Exclusions:
@@ -38,7 +38,7 @@ class Exclusions:
 
     def end_of_day(self, instant: datetime) -> datetime:
         """The last microsecond of the instant's local day."""
-        return _midnight(local_time(instant, self._zone).date() + _DAY, self._zone) - _TICK
+        return _midnight(local_time(instant, self._zone).date() + _DAY, self._zone) - TICK
 
 
 class _ExcludingRule:
@@ -57,7 +57,7 @@ class _ExcludingRule:
 
     def names(self, day: date) -> bool:
         """The rule has a time on that local day."""
-        begin = _midnight(day, self._zone) - _TICK
+        begin = _midnight(day, self._zone) - TICK
         known = self._known
         if known is None or not known[0] <= begin < known[1]:
             firing = self._trigger.after(begin)

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from ordinaut.clock import TICK
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 from scheduler.triggers.trigger import BEGINNING
 
-_TICK = timedelta(microseconds=1)
 # How far back the instant before is looked for, step by step: what is dense is found near.
 _LOOKS = (
     timedelta(minutes=2), timedelta(hours=2), timedelta(days=2), timedelta(days=40), timedelta(days=800),
@@ -20,7 +20,7 @@ def at(plan: CompiledSchedule, moment: datetime) -> Instant | None:
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    found, _ = plan.next(moment - _TICK)
+    found, _ = plan.next(moment - TICK)
     return found if found is not None and found.time == moment else None
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from google.protobuf.duration_pb2 import Duration
 
+from ordinaut.clock import TICK
 from scheduler.schedules.exclusions import Exclusions
 from scheduler.schedules.union import UnionTrigger
 from scheduler.triggers.build import build
@@ -26,7 +27,6 @@ from scheduler.triggers.rrule.count_end import CountEnd
 from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import BEGINNING, Firing, TimeTrigger, stamp
 
-_TICK = timedelta(microseconds=1)
 _UTC = "UTC"
 _LIMIT = "max_occurrences"  # no trigger has such an id: they have no underscore
 _MAX_EXCLUDED_DAYS = 400
@@ -85,7 +85,7 @@ class CompiledSchedule:
         name = schedule.get("time_zone") or ""
         self.zone: ZoneInfo = zone(name or _UTC)
         self.zone_data = ZONE_DATA_VERSION if _names_a_zone(schedule) else None
-        self._start = _time(schedule.get("start_time"), BEGINNING + _TICK)
+        self._start = _time(schedule.get("start_time"), BEGINNING + TICK)
         self._end = _time(schedule.get("end_time"), datetime.max.replace(tzinfo=UTC))
         self.jitter = span(schedule.get("jitter")) or timedelta()
         self._exclusions = Exclusions(schedule.get("exclusions", ()), self.zone)
@@ -155,7 +155,7 @@ class CompiledSchedule:
 
     def _first(self, after: datetime | None) -> Instant | None:
         """What was found last is kept: who plans asks for the instant, the one behind it, and later for these again."""
-        since = max(after or BEGINNING, self._start - _TICK)
+        since = max(after or BEGINNING, self._start - TICK)
         try:
             return self._found[since]
         except KeyError:

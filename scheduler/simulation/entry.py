@@ -3,13 +3,12 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from ordinaut.clock import TICK
 from scheduler.firing.missed_instants import Passed
 from scheduler.schedules.schedule import Instant
 from scheduler.simulation.scenario import Scenario
-
-_TICK = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -61,6 +60,6 @@ def with_skipped(entries: Iterable[Entry], scenario: Scenario) -> Iterator[Entry
 
 def _skipped(scenario: Scenario) -> Iterator[Entry]:
     for moment in sorted(scenario.skipped):
-        instant, _ = scenario.schedule.next(moment - _TICK)
+        instant, _ = scenario.schedule.next(moment - TICK)
         if instant is not None and instant.time == moment:
             yield Entry(instant, moment, 1, "SKIPPED", "", scenario.window.start)

@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter, deque
-from datetime import UTC, datetime
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ordinaut.clock import EPOCH
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.simulation_pb2 import SimulatedOccurrence, SimulationSummary
@@ -16,7 +17,6 @@ from scheduler.simulation.scenario import Scenario
 from scheduler.simulation.simulation import Simulation
 
 SLICE_SECONDS = 0.05
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES = dict(Occurrence.Outcome.items())
 _STATES = dict(Run.State.items())
 MOST_ENTRIES = 1000  # of one slice: a message of some hundred kilobytes
@@ -114,5 +114,5 @@ def _shown(entry: Entry, scenario: Scenario) -> SimulatedOccurrence:
 
 def _stamp(moment: datetime) -> Timestamp:
     """As `Timestamp.FromDatetime`, in a fraction of its time: a simulation makes half a million of them."""
-    since = moment - _EPOCH
+    since = moment - EPOCH
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)

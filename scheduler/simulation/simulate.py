@@ -12,6 +12,7 @@ from google.type.interval_pb2 import Interval
 
 from ordinaut.internal.v1.scheduler_service_pb2 import SimulateRequest, SimulateResponse
 from ordinaut.internal.v1.violation_pb2 import Violation
+from ordinaut.limits import DEFAULT_OVERLAP_BUFFER
 from ordinaut.v1.schedule_pb2 import Schedule
 from ordinaut.v1.task_pb2 import Overlap, RunPolicy
 from ordinaut.v1.task_service_pb2 import SimulateTaskResponse
@@ -23,7 +24,6 @@ from scheduler.triggers.problem import ScheduleError
 from scheduler.validation.schedule import compiled, validate
 
 MOST_OCCURRENCES = 200_000
-DEFAULT_BUFFER = 100
 NOBODY = UUID(int=0)  # stands for the uid of a task that does not exist yet
 
 
@@ -81,7 +81,7 @@ def scenario_of(request: SimulateRequest, schedule: Schedule) -> Scenario:
 def _rules(policy: RunPolicy) -> Rules:
     return Rules(
         overlap=Overlap.Policy.Name(policy.overlap.policy or Overlap.SKIP),
-        max_buffer=policy.overlap.max_buffer or DEFAULT_BUFFER,
+        max_buffer=policy.overlap.max_buffer or DEFAULT_OVERLAP_BUFFER,
         start_deadline=policy.start_deadline.ToTimedelta() if policy.HasField("start_deadline") else None,
         run_timeout=policy.run_timeout.ToTimedelta() if policy.HasField("run_timeout") else None,
         pause_after_failures=policy.pause_after_failures or None,

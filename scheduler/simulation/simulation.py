@@ -7,6 +7,7 @@ due. At one moment they happen in this order.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from ordinaut.clock import TICK
 from scheduler.events.task_health import count, why_paused
 from scheduler.firing.missed_instants import ALL
 from scheduler.schedules.schedule import Instant
@@ -15,7 +16,6 @@ from scheduler.simulation.entry import Entry, entries_of
 from scheduler.simulation.live_runs import LiveRuns
 from scheduler.simulation.scenario import Scenario, Span, joined
 
-_TICK = timedelta(microseconds=1)
 _IN_TIME = timedelta(seconds=5)  # as in cursor.fire and cursor.late
 _PAUSE, _RESUME, _AWAY, _BACK = range(4)
 
@@ -32,9 +32,9 @@ class Simulation:
         self.reason = ""
         self._rules = scenario.rules
         self._catches_up_all = scenario.catch_up.name == ALL
-        self._last = scenario.window.end - _TICK
+        self._last = scenario.window.end - TICK
         self._changes = _changes(scenario, Span(self.now, self._last))
-        self._cursor = Cursor(scenario, self.now - _TICK)
+        self._cursor = Cursor(scenario, self.now - TICK)
         self._runs = LiveRuns(scenario.rules, scenario.durations, scenario.fail_every)
         self._away = False
         self._paused_until: datetime | None = None

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from ordinaut.limits import LAST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler.triggers.localtime.days import LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 

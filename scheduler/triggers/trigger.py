@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from apscheduler.triggers.base import BaseTrigger
 
-_INSTANT = timedelta(microseconds=1)
+from ordinaut.clock import EPOCH, TICK
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC) - timedelta(seconds=1)
+BEGINNING = EPOCH - timedelta(seconds=1)
 """No schedule has an instant at or before this one."""
 
 
@@ -44,7 +44,7 @@ class TimeTrigger(BaseTrigger, ABC):  # type: ignore[misc] # APScheduler ships n
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """APScheduler's question: the first time after the previous one, or from now on; aware, in UTC."""
-        firing = self.after(previous_fire_time or now - _INSTANT)
+        firing = self.after(previous_fire_time or now - TICK)
         return firing.time if firing else None
 
 

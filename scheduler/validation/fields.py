@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 from google.protobuf.duration_pb2 import Duration
 
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import CatchUp, Exclusion, Schedule
 from ordinaut.v1.schedule_pb2 import Dst as WrittenDst
 from scheduler.triggers.localtime.clock_change import BY_KIND, Dst
-from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.lines import parse_calendar_text
 from scheduler.triggers.rrule.parse import Frequency, invalid_rrule

@@ -8,12 +8,12 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ordinaut.internal.v1.violation_pb2 import Violation
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from ordinaut.names import RESOURCE_ID
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.triggers.interval import MAX_INTERVAL, whole_second
-from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.localtime.zone import local_time
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.lines import parse_calendar_text, with_start

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry, Wait
+from ordinaut.limits import MAX_CHAIN_DEPTH
 from ordinaut.store import due_work, event, retry, run
 from ordinaut.store.hints import Hints
 from scheduler.events.matcher import Matcher
@@ -19,7 +20,6 @@ from tests.integration.scheduler_rig import NoStream
 from worker.completion import SUSPEND, LastWord
 from worker.effects.apply import perform
 from worker.effects.child_runs import MAX_CHILDREN, RUN_TASK
-from worker.effects.errors import MAX_DEPTH
 from worker.held_runs import HeldRun
 from worker.suspension import suspend
 
@@ -174,7 +174,7 @@ async def test_it_starts_later_where_asked(family: Family, given: dict[str, Any]
         ({"task": "report", "start_time": "2026-03-02"}, "VALIDATION_INPUT"),
         ({"task": "report", "wait": True}, "VALIDATION_INPUT"),
         ({"task": "report", "scopes": frozenset({"tasks:run:other"})}, "DENIED"),
-        ({"task": "report", "depth": MAX_DEPTH}, "DENIED"),
+        ({"task": "report", "depth": MAX_CHAIN_DEPTH}, "DENIED"),
     ],
 )
 async def test_what_cannot_be_started_is_an_error_of_the_step(family: Family, given: dict[str, Any], code: str) -> None:

@@ -12,14 +12,15 @@ from uuid import UUID
 import orjson
 
 from ordinaut.expressions import ExpressionError
-from ordinaut.expressions.times import parse_duration, parse_moment
+from ordinaut.expressions.times import parse_duration, parse_timestamp
+from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
 from ordinaut.names import granted
 from ordinaut.store import child, retry
 from ordinaut.store.child import Begun, ChildColumns, Target, root_of
 from ordinaut.store.sql import Connection
 from worker.effects.child_request import Birth
-from worker.effects.child_targets import MAX_LIVE_RUNS, targets_of
-from worker.effects.errors import MAX_DEPTH, EffectError
+from worker.effects.child_targets import targets_of
+from worker.effects.errors import EffectError
 
 RUN_TASK = "orchestrator.run_task"
 RUN_A_TASK, RUN_A_DOCUMENT = "tasks:run", "runs:write"
@@ -136,8 +137,8 @@ class _Room:
 def _is_permitted(birth: Birth) -> bool:
     """Whether the run's owner may start such runs, and the chain is not too long; else it is refused."""
     run = birth.run
-    if run.depth >= MAX_DEPTH:
-        birth.refused = EffectError("DENIED", f"{MAX_DEPTH} runs stand before this one: the chain ends here")
+    if run.depth >= MAX_CHAIN_DEPTH:
+        birth.refused = EffectError("DENIED", f"maximum run chain depth ({MAX_CHAIN_DEPTH}) exceeded")
     elif birth.task and not granted(run.scopes, RUN_A_TASK, birth.task):
         birth.refused = EffectError("DENIED", f"the task's owner may not run tasks/{birth.task}")
     elif not birth.task and not granted(run.scopes, RUN_A_DOCUMENT):
@@ -195,7 +196,7 @@ def _start_of(given: dict[str, Any]) -> tuple[datetime | None, int | None]:
     if "start_time" not in given:
         return None, None
     try:
-        moment = parse_moment(given["start_time"])
+        moment = parse_timestamp(given["start_time"])
     except ExpressionError as failure:
         raise EffectError("VALIDATION_INPUT", f"`start_time`: {failure}") from None
     if not FIRST <= moment < LAST:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
+from ordinaut.limits import MAX_LIVE_RUNS
 from ordinaut.store import child, inline_run, tool
 from ordinaut.store.child import Rules, Target
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import Definition
 from worker.effects.child_request import Birth
 from worker.effects.errors import EffectError
-
-MAX_LIVE_RUNS = 5000
-"""Of a task, or of an agent without a task, when another run of it is asked for."""
 
 
 async def targets_of(connection: Connection, births: Sequence[Birth]) -> dict[str, Target]:

@@ -4,9 +4,6 @@ from typing import Any
 
 import orjson
 
-MAX_DEPTH = 8
-"""How many runs may stand before a run that an event or a step of another has started."""
-
 
 class EffectError(Exception):
     """A failing effect: data for its step alone."""

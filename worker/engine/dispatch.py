@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from ordinaut.clock import EPOCH, TICK
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
 from ordinaut.store import child, due_work, wait
 from ordinaut.store.database import STORE_FAILURES, Database
@@ -26,8 +26,6 @@ from worker.metrics import CLAIMED, DUE_TO_START, LOST
 log = get_logger()
 RESULTS_MAX_BYTES = 16 * 1024 * 1024
 """Of all waits of one run that have ended together."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -154,10 +152,10 @@ def _run_start(
         params=row["params"].encode(),
         event=(row["event"] or "").encode(),
         run=described(row),
-        now_us=(row["segment_time"] - EPOCH) // MICROSECOND,
+        now_us=(row["segment_time"] - EPOCH) // TICK,
         remaining_ms=max(1, round(row["remaining_seconds"] * 1000)),
         waited_ms=row["waited_ms"],
-        created_us=(row["create_time"] - EPOCH) // MICROSECOND,
+        created_us=(row["create_time"] - EPOCH) // TICK,
         priority=row["priority"],
     )
     if journal or waits:  # setting an empty list costs as much as all the rest

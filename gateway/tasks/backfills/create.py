@@ -15,6 +15,7 @@ from gateway.tasks.backfills.due_times import DueMoments, due_moments, wanted
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import AbortedError, AlreadyExistsError, NotFoundError, ResourceExhaustedError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
+from ordinaut.limits import FIRST_YEAR
 from ordinaut.names import RESOURCE_ID
 from ordinaut.store import backfill, due_work, task
 from ordinaut.store.backfill import BackfillRecord, Wish
@@ -32,7 +33,6 @@ RUNNING_MAX = 10
 RUNNING_RETRY_SECONDS = 60.0
 PARAMS_MAX_BYTES = 64 * 1024  # each of the runs gets a copy
 FIRST_MAX = 100
-FIRST_YEAR = 1970  # of any schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from ordinaut.limits import MAX_JSON_BYTES
 from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
-from pipeline_engine.data.payload import MAX_BYTES, PayloadError, write
+from pipeline_engine.data.payload import PayloadError, write
 from pipeline_engine.interpreter.journal import SUCCEEDED
 from pipeline_engine.interpreter.requests import Sleep
 from pipeline_engine.interpreter.run import MAX_ITERATIONS
@@ -27,7 +28,7 @@ from pipeline_engine.language.plan import StepPlan
 LIST = ".foreach"
 """Suffix of the path of the entry that records the list of a loop."""
 VARYING = frozenset({"now", "run", "step"})
-"""Root names whose values change after a wait, or in a retry of the run."""
+"""Root names with other values after a wait, or in a retry of the run."""
 RunSteps = Callable[[Strand, Sequence[StepPlan]], StepsFlow]
 """Runs a line of steps on a strand."""
 RunIteration = Callable[[Strand, StepPlan, str], StepFlow]
@@ -45,7 +46,7 @@ class _Outputs:
         """Stores one output; Failed as soon as all together exceed the limit."""
         self.values[key] = value
         self.size += len(orjson.dumps(value))
-        if self.size > MAX_BYTES:
+        if self.size > MAX_JSON_BYTES:
             return Failed(_too_large(f"got at least {self.size} bytes"))
         return None
 
@@ -91,7 +92,7 @@ def run_loop(strand: Strand, step: StepPlan, path: str, run_iteration: RunIterat
     outputs = _Outputs([None] * len(elements))
 
     def iteration(index: int) -> StepsFlow:
-        if strand.run.account.tired:
+        if strand.run.account.should_yield:
             yield Sleep(0.0)
         if strand.run.journal.is_large:
             yield AwaitDurable(strand.run.journal.added)

@@ -66,7 +66,7 @@ def run_steps(strand: Strand, steps: Sequence[StepPlan]) -> StepsFlow:
     """
     run = strand.run
     for step in steps:
-        if run.account.tired:
+        if run.account.should_yield:
             yield Sleep(0.0)
         if run.journal.is_large:
             yield AwaitDurable(run.journal.added)

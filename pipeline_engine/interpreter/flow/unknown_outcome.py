@@ -1,4 +1,4 @@
-"""Determines whether a call happened whose response was lost: by the tool's lookup, else by asking a person.
+"""Determines whether a call with a lost response happened: by the tool's lookup, else by asking a person.
 
 A lost response proves nothing: the tool may have sent the mail before the connection broke. Repeating the call might
 send it twice, and failing the step might hide that it was sent. So neither is done without a verdict. The lookup is a
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from ordinaut.expressions.times import moment_of_us
+from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.approval_answer import subject_hash
@@ -75,7 +75,7 @@ def _consult_lookup(strand: Strand, attempt: Attempt, reason: str) -> VerdictFlo
         "input": attempt.input.value,
         "idempotency_key": idempotency_key(strand.run.root, attempt.path),
         "step": attempt.path,
-        "start_time": moment_of_us(attempt.start_us),
+        "start_time": timestamp_of_us(attempt.start_us),
     }
     arguments = render_input(lookup, roots, strand.run.account)
     if isinstance(arguments, Failure):

@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
+from ordinaut.clock import EPOCH, TICK
 from ordinaut.expressions import ExpressionError, compile_expression
 from ordinaut.expressions.bounds import measure
-from ordinaut.expressions.times import format_moment, parse_duration
+from ordinaut.expressions.times import format_timestamp, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
 from pipeline_engine.data.approval_answer import approval_output, subject_hash
@@ -38,8 +39,6 @@ END_TIME_KEYS = ("until", "publish_time", "time")
 """The keys of the outputs of these tools that contain the time at which the wait ended."""
 CHECK_FUEL = 30
 """Cost of validating one element of a computed pipeline; a unit is about a microsecond."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 MAX_POSITION = 2**63
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -81,7 +80,7 @@ def advance_watermark(strand: Strand, tool: str, output: Any) -> None:
     end_time = read_instant(next(output[key] for key in END_TIME_KEYS if key in output))
     if end_time is None:
         return
-    us, position = (end_time - EPOCH) // MICROSECOND, output.get("position")
+    us, position = (end_time - EPOCH) // TICK, output.get("position")
     # A mock may contain any position.
     has_position = tool == EVENT and type(position) is int and 0 < position < MAX_POSITION
     strand.event_watermark = EventWatermark(us, position) if has_position else EventWatermark(us + 1)
@@ -188,9 +187,9 @@ def _computed_child(strand: Strand, wait: Wait, value: Any) -> Wait | Failure:
 def _instant_us(arguments: dict[str, Any], key: str) -> int:
     instant = read_instant(arguments[key])
     if instant is None or not FIRST <= instant < LAST:
-        expected = f"must be an RFC 3339 time before {format_moment(LAST)}"
+        expected = f"must be an RFC 3339 time before {format_timestamp(LAST)}"
         raise _ArgumentError(key, f"`{key}` {expected} (got {quoted(arguments[key])})")
-    return (instant - EPOCH) // MICROSECOND
+    return (instant - EPOCH) // TICK
 
 
 def milliseconds(arguments: dict[str, Any], key: str) -> int:

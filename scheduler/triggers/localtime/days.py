@@ -3,8 +3,8 @@
 from collections.abc import Callable, Container
 from datetime import date, timedelta
 
-FIRST_YEAR = 1970
-LAST_YEAR = 2200
+from ordinaut.limits import LAST_YEAR
+
 LAST_DAY = date(LAST_YEAR, 12, 31)
 
 

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
+from ordinaut.limits import LAST_YEAR
 from scheduler.triggers.localtime.clock_change import FIRST, SHIFT, Placing
-from scheduler.triggers.localtime.days import LAST_YEAR
 from scheduler.triggers.localtime.zone import Resolution, jump, local_time, resolve
 from scheduler.triggers.rrule.count_end import CountEnd
 from scheduler.triggers.trigger import Firing
 
 _DAY = timedelta(days=1)
 _NONE = timedelta()
-_TICK = timedelta(microseconds=1)
 _LAST_LOCAL = datetime(LAST_YEAR, 12, 31, 23, 59, 59)  # noqa: DTZ001 - local to whatever zone
 END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 
@@ -68,7 +68,7 @@ class LocalFirings:
         """Up to where nothing new can come: all of a gap has one instant or none, unless its times are shifted."""
         if not found.skipped or self.placing.gap == SHIFT:
             return nominal
-        return local_time(jump(found, self.where), self.where).replace(fold=0) - _TICK
+        return local_time(jump(found, self.where), self.where).replace(fold=0) - TICK
 
     def _search_start(self, instant: datetime) -> datetime:
         """The local time at the instant, set back by the gap or the repetition that it may lie in."""

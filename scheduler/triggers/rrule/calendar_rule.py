@@ -7,8 +7,9 @@ rule, and no period after the year 2200 is looked at, so that a rule without any
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
+from ordinaut.clock import TICK
 from scheduler.triggers.localtime.clock_grid import ClockGrid, Members
 from scheduler.triggers.localtime.days import LAST_DAY, next_day
 from scheduler.triggers.problem import too_costly
@@ -17,8 +18,6 @@ from scheduler.triggers.rrule.parse import Frequency, Rule
 
 MAX_PERIODS = 2_200
 """Periods that are counted through for a COUNT."""
-
-_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class CalendarRule:
 
     def next(self, local: datetime) -> datetime | None:
         """The first nominal time after the local time, or None up to the year 2200."""
-        since = max(local, self._start - _TICK)
+        since = max(local, self._start - TICK)
         for members in self._periods(since.date()):
             rank = members.rank(since)
             if rank < len(members):
@@ -66,7 +65,7 @@ class CalendarRule:
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
-        before_start = last = self._start - _TICK
+        before_start = last = self._start - TICK
         if self._is_every_day():
             return self._nth_of_every_day(count)
         for visited, members in enumerate(self._periods(self._start.date())):
@@ -88,7 +87,7 @@ class CalendarRule:
 
     def _nth_of_every_day(self, count: int) -> datetime:
         """By arithmetic: each day has the whole grid, the first one what is left of it after the start."""
-        skipped = Members((self._start.date(),), self._grid).rank(self._start - _TICK)
+        skipped = Members((self._start.date(),), self._grid).rank(self._start - TICK)
         days, place = divmod(skipped + count - 1, len(self._grid))
         ordinal = self._first_index + days * self._rule.interval
         return datetime.combine(date.fromordinal(min(ordinal, LAST_DAY.toordinal())), self._grid.at(place))

@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
+from ordinaut.limits import LAST_YEAR
 from scheduler.triggers.localtime.clock_grid import ALL_HOURS, ALL_SIXTY, ClockGrid
-from scheduler.triggers.localtime.days import LAST_YEAR, next_day
+from scheduler.triggers.localtime.days import next_day
 from scheduler.triggers.localtime.zone import jump, local_time, resolve
 from scheduler.triggers.problem import too_costly
 from scheduler.triggers.rrule.day_sets import DaySets
@@ -28,7 +30,6 @@ _UNIT = {
     Frequency.MINUTELY: timedelta(minutes=1),
     Frequency.SECONDLY: timedelta(seconds=1),
 }
-_TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 
 
@@ -54,7 +55,7 @@ class ElapsedRule:
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
-        since = max(instant, self._anchor - _TICK)
+        since = max(instant, self._anchor - TICK)
         index = max(0, (since - self._anchor) // self._step)
         for _ in range(MAX_STEPS):
             moment = self._moment(index)
@@ -86,7 +87,7 @@ class ElapsedRule:
             return self._moment(count - 1) or _END
         if count > MAX_COUNTED:
             raise too_costly(f"COUNT above {MAX_COUNTED} together with BY parts and this FREQ; use UNTIL")
-        instant = self._anchor - _TICK
+        instant = self._anchor - TICK
         for _ in range(count):
             following = self.next(instant)
             if following is None:

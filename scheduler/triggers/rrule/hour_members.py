@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
 from scheduler.triggers.localtime.clock_grid import ClockGrid
 from scheduler.triggers.localtime.zone import local_time
 from scheduler.triggers.rrule.parse import Frequency, Rule
-
-_TICK = timedelta(microseconds=1)
 
 
 class PeriodMembers:
@@ -47,7 +46,7 @@ class PeriodMembers:
 
     def _is_steady(self, opening: datetime) -> bool:
         """No clock change inside the period."""
-        closing = opening + self._length - _TICK
+        closing = opening + self._length - TICK
         shown = local_time(closing, self._zone) - local_time(opening, self._zone)
         return shown == closing - opening
 

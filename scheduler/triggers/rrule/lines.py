@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.localtime.zone import zone
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.parse import Rule, invalid_rrule, parse_date_time, parse_rule

@@ -4,10 +4,11 @@ Unless the schedule says otherwise, a local time that the clock jumps over is ta
 (02:30 becomes 03:30), one that repeats at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
 from scheduler.triggers.localtime.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
 from scheduler.triggers.localtime.firings import END, LocalFirings
 from scheduler.triggers.localtime.zone import local_time, resolve, zone
@@ -19,7 +20,6 @@ from scheduler.triggers.rrule.lines import CalendarText, ListedDate, parse_calen
 from scheduler.triggers.rrule.parse import Frequency, Rule, invalid_rrule
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 
-_TICK = timedelta(microseconds=1)
 _BY_RFC = Placing(SHIFT, FIRST)
 
 
@@ -59,7 +59,7 @@ class RRuleTrigger(TimeTrigger):
         instant = resolve(start, self._zone).first
         if self._excludes(instant):
             return True
-        firing = self.after(instant - _TICK)
+        firing = self.after(instant - TICK)
         return firing is not None and firing.time == instant
 
     def _excludes(self, instant: datetime) -> bool:

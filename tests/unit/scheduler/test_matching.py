@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from ordinaut.limits import MAX_CHAIN_DEPTH
 from ordinaut.streams.event_stream import Entry
-from scheduler.events.match import MAX_DEPTH, End, Found, matches_of
+from scheduler.events.match import End, Found, matches_of
 
 
 def entry(*topics: str, position: int = 1, project: str = "p", depth: int = 0, data: Any = None) -> Entry:
@@ -73,9 +74,9 @@ def test_a_condition_is_asked_and_what_cannot_be_told_is_false(when: str, count:
 
 
 def test_a_run_is_one_deeper_than_its_event_and_chains_end() -> None:
-    [match] = found([entry("a", depth=MAX_DEPTH - 1)], trigger("a")).matches
-    assert match.depth == MAX_DEPTH
-    assert found([entry("a", depth=MAX_DEPTH)], trigger("a")).matches == []
+    [match] = found([entry("a", depth=MAX_CHAIN_DEPTH - 1)], trigger("a")).matches
+    assert match.depth == MAX_CHAIN_DEPTH
+    assert found([entry("a", depth=MAX_CHAIN_DEPTH)], trigger("a")).matches == []
 
 
 def test_tasks_whose_runs_have_ended_are_noted_and_runs_without_a_task_are_not() -> None:

@@ -167,6 +167,8 @@ def _text(text: str, expressions: list[Expression]) -> Render | None:
         words: list[str] = []
         size = 0
         for part in parts:
+            # One input may contain thousands of placeholders that each insert a large value. The text is charged and
+            # measured while it grows, so that such an input fails before it uses the memory and the event loop.
             word = part if isinstance(part, str) else to_text(part(roots, account))
             words.append(word)
             size += len(word)

@@ -24,8 +24,9 @@ Context = Any
 class GuardedResolver(AbstractResolver):
     """Resolves names and rejects a name if any of its addresses is denied.
 
-    A name with a public and a private address would otherwise reach the private one on a retry. This check gives an
-    early and clear error; the decision that counts is made on the connected address in `Egress.socket`.
+    A name that resolves to public and private addresses is not trusted, whichever of them a connection would use: this
+    is how DNS rebinding looks. The check also gives an early and clear error. It is not the decision that counts, which
+    `Egress.socket` makes on the connected address.
     """
 
     def __init__(self, egress: Egress) -> None:

@@ -138,7 +138,7 @@ async def test_a_retry_of_an_unknown_outcome_begins_with_the_lookup(system: Gate
         await register(system, port, timeouts={"run": "0.1s"})
         failed = await answered(system, await started(system), "fail", comment="no trace")
         assert (failed.state, failed.error.code, failed.error.retryable) == (Run.FAILED, "OUTCOME_UNKNOWN", False)
-        assert failed.error.message.endswith("agents/admin says `fail`: no trace")
+        assert failed.error.message.endswith("agents/admin chose `fail`: no trace")
         assert len(post.asked) == 2
         post.happened = False
         post.open.set()

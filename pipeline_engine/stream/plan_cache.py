@@ -1,4 +1,4 @@
-"""Compiled definitions, kept by their hash."""
+"""A cache of compiled definitions."""
 
 from collections import OrderedDict
 
@@ -7,33 +7,33 @@ from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.plan import Plan
 
 
-class Plans:
-    """At most `capacity` plans; the one that was longest unused makes room. What cannot be compiled is kept too."""
+class PlanCache:
+    """At most `capacity` plans by definition hash; evicts the least recently used. Errors are cached too."""
 
     def __init__(self, capacity: int = 2000) -> None:
         self._capacity = capacity
         self._plans: OrderedDict[tuple[str, bytes], Plan | PlanError] = OrderedDict()
 
     def get(self, definition: Definition) -> Plan:
-        """The plan of a definition.
+        """Returns the plan of a definition.
 
         Raises:
-            PlanError: there can be none.
+            PlanError: the definition cannot be compiled.
         """
         key = (definition.hash, definition.retry)
-        found = self._plans.get(key)
-        if found is None:
-            found = self._plans[key] = _compiled(definition)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = _compile(definition)
             if len(self._plans) > self._capacity:
                 self._plans.popitem(last=False)
         else:
             self._plans.move_to_end(key)
-        if isinstance(found, PlanError):
-            raise PlanError(str(found))
-        return found
+        if isinstance(plan, PlanError):
+            raise PlanError(str(plan))
+        return plan
 
 
-def _compiled(definition: Definition) -> Plan | PlanError:
+def _compile(definition: Definition) -> Plan | PlanError:
     try:
         return compile_plan(
             definition.pipeline,

@@ -1,4 +1,4 @@
-"""The checks that others ask for: of pipelines, tools and values. No input makes them raise."""
+"""The engine's validation RPCs: of pipelines, tools and values. Invalid input is reported, never raised."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,17 +10,19 @@ from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1 import violation_pb2
 from ordinaut.v1 import error_pb2
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.payload import PayloadError, read
 from pipeline_engine.data.schemas import errors_of, problems_of, schema_problems
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.inputs import place_of, repair, value_at
 from pipeline_engine.language.parse import parse
 from pipeline_engine.tools.registration import tool_violations
-from pipeline_engine.validation.pipeline import Surroundings, check, tools_of
+from pipeline_engine.validation.context import ValidationContext
+from pipeline_engine.validation.pipeline import check, tools_of
 
 
 def validate_pipeline(request: engine_pb2.ValidatePipelineRequest) -> engine_pb2.ValidatePipelineResponse:
-    """Every problem of a pipeline and of its params; the normalised document where it could be read."""
+    """Returns every problem of a pipeline and its params, and the normalised document if it could be parsed."""
     findings = Findings()
     document = parse(request.pipeline, findings)
     own_params = document.params if document is not None else None
@@ -29,21 +31,21 @@ def validate_pipeline(request: engine_pb2.ValidatePipelineRequest) -> engine_pb2
     _check_params(params, schema, findings)
     answer = engine_pb2.ValidatePipelineResponse()
     if document is not None:
-        check(document, _surroundings(request, params, schema), findings)
+        check(document, _context(request, params, schema), findings)
         answer.pipeline = orjson.dumps(document.to_json(), option=orjson.OPT_SORT_KEYS)
         answer.tools.extend(tools_of(document))
     answer.violations.extend(to_proto(findings.violations))
     answer.warnings.extend(findings.warnings)
-    answer.warning_fixes.extend(to_proto(findings.advice))
+    answer.warning_fixes.extend(to_proto(findings.warning_fixes))
     return answer
 
 
-def _surroundings(request: engine_pb2.ValidatePipelineRequest, params: Any, schema: Any) -> Surroundings:
+def _context(request: engine_pb2.ValidatePipelineRequest, params: Any, schema: Any) -> ValidationContext:
     tools = {tool["name"]: tool for tool in map(_tool, request.tools) if tool}
     properties = schema.get("properties") if isinstance(schema, dict) else None
-    known = [*(params if isinstance(params, dict) else ()), *(properties if isinstance(properties, dict) else ())]
+    names = [*(params if isinstance(params, dict) else ()), *(properties if isinstance(properties, dict) else ())]
     closed = isinstance(schema, dict) and schema.get("additionalProperties") is False
-    return Surroundings(tools, list(request.tool_names), list(dict.fromkeys(known)), params_closed=closed)
+    return ValidationContext(tools, list(request.tool_names), list(dict.fromkeys(names)), params_closed=closed)
 
 
 def _tool(text: bytes) -> Mapping[str, Any] | None:
@@ -77,14 +79,14 @@ def _params_schema(text: bytes, findings: Findings) -> Any:
 def _check_params(params: Any, schema: Any, findings: Findings) -> None:
     place = Place("params", "/params")
     if params is not None and not isinstance(params, dict):
-        findings.problem(place, "an object is expected", ErrorReason.FIELD_INVALID)
+        findings.problem(place, f"`params` must be an object, not {kind_of(params)}", ErrorReason.FIELD_INVALID)
     elif schema is not None and params is not None:
         for where, message in problems_of(schema, params):
             findings.problem(place.below(where), message, ErrorReason.FIELD_INVALID)
 
 
 def validate_tool(request: engine_pb2.ValidateToolRequest) -> engine_pb2.ValidateToolResponse:
-    """Every reason why a tool cannot be registered."""
+    """Returns every reason why a tool cannot be registered."""
     findings = Findings()
     value = _read(request.tool, Place(), findings)
     violations = findings.violations or tool_violations(value)
@@ -92,7 +94,7 @@ def validate_tool(request: engine_pb2.ValidateToolRequest) -> engine_pb2.Validat
 
 
 def validate_value(request: engine_pb2.ValidateValueRequest) -> engine_pb2.ValidateValueResponse:
-    """Every problem of a value, with repairs."""
+    """Returns every problem of a value, with repairs."""
     findings = Findings()
     schema = _read(request.schema, Place("schema", ""), findings)
     value = _read(request.value, Place(), findings)
@@ -107,7 +109,7 @@ def validate_value(request: engine_pb2.ValidateValueRequest) -> engine_pb2.Valid
 
 
 def to_proto(violations: Iterable[Violation]) -> list[violation_pb2.Violation]:
-    """Violations as they travel between Ordinaut's processes."""
+    """Converts violations to internal protobuf messages."""
     return [_violation(violation) for violation in violations]
 
 

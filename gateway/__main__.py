@@ -1,6 +1,6 @@
 """The gateway process: `python -m gateway`."""
 
-from gateway.rest.serve import rest_face
+from gateway.rest.server import rest_face
 from gateway.server import open_gateway
 from gateway.settings import GatewaySettings
 from ordinaut.rpc.service_process import Process, run

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.agents.service import Agents
-from gateway.api.authentication import Authenticator, method_scopes
 from gateway.api.calls import counted, registration
 from gateway.api.pagination import Pages
 from gateway.approvals.answer import ApprovalAnswer
-from gateway.approvals.answer_check import ApprovalCheck
+from gateway.approvals.answer_validation import ApprovalCheck
 from gateway.approvals.service import Approvals
+from gateway.authentication.authenticator import Authenticator, method_scopes
+from gateway.authentication.token_uses import TokenUses
 from gateway.clients import Engines, Scheduler
 from gateway.definitions.validation import TaskCheck
 from gateway.events.service import Events
@@ -32,7 +33,6 @@ from gateway.tasks.occurrences.skip import OccurrenceSkip
 from gateway.tasks.preview import SchedulePreview
 from gateway.tasks.service import Tasks
 from gateway.tasks.simulate import TaskSimulation
-from gateway.token_uses import TokenUses
 from gateway.tools.call import ToolCall
 from gateway.tools.service import Tools
 from ordinaut.rpc.server import MAX_MESSAGE_BYTES, Server

@@ -3,12 +3,12 @@
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.api.caller import Caller, current_caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import fill_value, parse, timestamp, to_json
 from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import state_ids, state_namespace
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller, current_caller
 from ordinaut.errors import AbortedError, NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import state_entry

@@ -3,10 +3,10 @@
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.agents.conversion import agent_etag, require_cover, to_agent
-from gateway.api.caller import Caller
 from gateway.api.field_masks import apply, masked_paths
 from gateway.api.idempotency import Mutation
 from gateway.api.violations import DISPLAY_NAME_MAX, Problems, output_only
+from gateway.authentication.caller import Caller
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError, PermissionDeniedError
 from ordinaut.names import covers
 from ordinaut.store import identity

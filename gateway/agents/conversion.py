@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import orjson
 
-from gateway.api.caller import Caller, missing_scope
 from gateway.api.json_values import timestamp
+from gateway.authentication.caller import Caller, missing_scope
 from ordinaut.errors import NotFoundError
 from ordinaut.names import covers
 from ordinaut.store import identity

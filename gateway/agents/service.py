@@ -5,7 +5,6 @@ from google.protobuf.empty_pb2 import Empty
 
 from gateway.agents.changes import AgentChanges
 from gateway.agents.conversion import existing_agent, require_cover, to_agent, to_token
-from gateway.api.caller import Caller, current_caller
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import moment_of
@@ -13,6 +12,7 @@ from gateway.api.ordering import parse_order
 from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import agent_id, token_ids
 from gateway.api.violations import DISPLAY_NAME_MAX, Problems
+from gateway.authentication.caller import Caller, current_caller
 from ordinaut.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, Violation
 from ordinaut.names import RESOURCE_ID, covers
 from ordinaut.rpc.interceptor import Context

@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.api.caller import current_caller
 from gateway.api.violations import Problems
+from gateway.authentication.caller import current_caller
 from ordinaut.errors import AlreadyExistsError
 from ordinaut.store import request_log
 from ordinaut.store.database import Database

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.api.caller import Caller
+from gateway.authentication.caller import Caller
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 

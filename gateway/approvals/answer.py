@@ -2,10 +2,10 @@
 
 import orjson
 
-from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
-from gateway.approvals.answer_check import ApprovalCheck
+from gateway.approvals.answer_validation import ApprovalCheck
 from gateway.approvals.conversion import to_approval
+from gateway.authentication.caller import Caller
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError, PermissionDeniedError
 from ordinaut.store import approval, due_work, run, wait
 from ordinaut.store.approval import ApprovalRecord

@@ -3,7 +3,6 @@
 
 from uuid import UUID
 
-from gateway.api.caller import AGENTS, Caller, current_caller
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.ordering import IdOrdering, parse_order
@@ -11,6 +10,7 @@ from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import agent_id, approval_id, run_id
 from gateway.approvals.answer import ApprovalAnswer
 from gateway.approvals.conversion import to_approval
+from gateway.authentication.caller import AGENTS, Caller, current_caller
 from ordinaut.errors import NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import approval

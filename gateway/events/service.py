@@ -8,14 +8,14 @@ from datetime import datetime
 from itertools import chain
 from uuid import UUID
 
-from gateway.api.authentication import Authenticator
 from gateway.api.batches import Batch
-from gateway.api.caller import Caller, current_caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import to_json
 from gateway.api.pagination import MAX_BYTES, Pages, page_size
 from gateway.api.resource_names import new_id, topic_pattern
 from gateway.api.violations import Problems
+from gateway.authentication.authenticator import Authenticator
+from gateway.authentication.caller import Caller, current_caller
 from gateway.events.conversion import events_of
 from gateway.events.filter import event_filter
 from gateway.events.watch import EventWatch

@@ -10,8 +10,8 @@ from gateway.health import POSTGRES, SERVING, Components
 from gateway.rest.errors import HttpRefusalError, refusal
 from gateway.rest.pages.api_pages import PIPELINE_SCHEMA, pages
 from gateway.rest.request_limits import Application, Edge
-from gateway.rest.transcoding.answer import Send
 from gateway.rest.transcoding.body import Receive
+from gateway.rest.transcoding.response import Send
 from gateway.rest.transcoding.routes import method_not_allowed
 from gateway.rest.transcoding.transcoder import Transcoder
 from ordinaut.errors import NotFoundError

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from gateway.rest.errors import HttpRefusalError, refusal
-from gateway.rest.transcoding.answer import Send, send_body
 from gateway.rest.transcoding.body import Receive
 from gateway.rest.transcoding.headers import Headers
+from gateway.rest.transcoding.response import Send, send_body
 from ordinaut.errors import InvalidArgumentError, ResourceExhaustedError
 from ordinaut.v1.error_pb2 import ErrorReason
 

@@ -6,10 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import grpc
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gateway.health import Components
+from gateway.rest.application import application
 from gateway.rest.request_limits import Application
+from gateway.rest.transcoding.transcoder import Transcoder
+from gateway.services import DESCRIPTORS
+from ordinaut.rpc.server import MAX_MESSAGE_BYTES
 
 STOP_SECONDS = 5.0
 HEAD_SECONDS = 10.0
@@ -94,3 +100,27 @@ def _listener(listen: str) -> socket.socket:
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)
+
+
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not listened on
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+@asynccontextmanager
+async def rest_face(components: Components, grpc_listen: str, grpc_port: int, listen: str) -> AsyncIterator[int]:
+    """Serves HTTP on `listen` in front of the gRPC server at `grpc_port`; gives the port that it listens on.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    host = grpc_listen.rpartition(":")[0]
+    target = f"{ANYWHERE.get(host, host)}:{grpc_port}"
+    async with (
+        grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel,
+        serving(application(components, Transcoder(DESCRIPTORS, channel)), listen) as port,
+    ):
+        yield port

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from gateway.api.caller import Caller
+from gateway.authentication.caller import Caller
 from ordinaut.errors import NotFoundError
 from ordinaut.store import run
 from ordinaut.store.run import RunRecord

@@ -2,11 +2,11 @@
 
 from google.protobuf.message import Message
 
-from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import moment_of, to_json
 from gateway.api.resource_names import new_id
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller
 from gateway.definitions.validation import TaskCheck
 from gateway.runs.conversion import to_run
 from ordinaut.errors import NotFoundError, ResourceExhaustedError

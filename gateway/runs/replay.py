@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from gateway.api.caller import Caller
 from gateway.api.json_values import parse
 from gateway.api.resource_names import run_id
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller
 from gateway.clients import Engines
 from gateway.definitions.validation import TaskCheck
 from gateway.runs.access import visible_run

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import moment_of
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller
 from gateway.clients import Engines
 from gateway.definitions.params import check_params, laid_over
 from gateway.runs.conversion import to_run

@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
-from gateway.api.authentication import Authenticator
-from gateway.api.caller import Caller, current_caller
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import parse
@@ -14,21 +12,21 @@ from gateway.api.ordering import IdOrdering, parse_order
 from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import REASON_MAX, Problems
-from gateway.run_changes import Changes
+from gateway.authentication.authenticator import Authenticator
+from gateway.authentication.caller import Caller, current_caller
 from gateway.runs.access import visible_run
 from gateway.runs.conversion import to_run, to_step
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
 from gateway.runs.retry import retry_run
 from gateway.runs.simulate import RunSimulation
-from gateway.runs.watch import RunWatch
-from gateway.step_keys import read_step_key, write_step_key
+from gateway.runs.watch import Changes, RunWatch
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
-from ordinaut.store.run import RunRecord, StepRecord
+from ordinaut.store.run import RunRecord, StepKey, StepRecord
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -206,3 +204,21 @@ async def _task_filter(connection: Connection, caller: Caller, name: str) -> UUI
     if found is None:
         raise NotFoundError.of(name)
     return found
+
+
+def read_step_key(text: str) -> StepKey:
+    r"""The place in the order of a run's steps; empty: before the first one.
+
+    >>> read_step_key("7\n1\nloop[3].b")
+    StepKey(seq=7, path='loop[3].b', attempt=1)
+    """
+    if not text:
+        return StepKey()
+    seq, attempt, path = text.split("\n", 2)
+    return StepKey(int(seq), path, int(attempt))
+
+
+def write_step_key(record: StepRecord) -> str:
+    """The key of a step."""
+    key = record.key
+    return f"{key.seq}\n{key.attempt}\n{key.path}"

@@ -7,10 +7,10 @@ from uuid import UUID
 import orjson
 from google.protobuf import json_format
 
-from gateway.api.caller import Caller
 from gateway.api.json_values import moment_of, to_python
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller
 from gateway.clients import Engines
 from gateway.definitions.params import check_params, laid_over
 from gateway.definitions.run_policy import run_timeout_of

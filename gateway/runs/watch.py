@@ -3,18 +3,21 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from prometheus_client import Gauge
 
 from gateway.api.calls import stopping
+from gateway.runs.conversion import to_run, to_steps
 from ordinaut.errors import NotFoundError
 from ordinaut.store import run
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import RUN, Hints, wait_hint
 from ordinaut.store.run import TERMINAL, RunRecord
 from ordinaut.telemetry import get_logger
+from ordinaut.v1.run_pb2 import StepRun
+from ordinaut.v1.run_service_pb2 import WatchRunResponse
 
 log = get_logger()
 LOOK_SECONDS = 1.0
@@ -119,3 +122,33 @@ class RunWatch:
         self._watchers[watcher.run].discard(watcher)
         if not self._watchers[watcher.run]:
             del self._watchers[watcher.run]
+
+
+class Changes:
+    """The answers of one stream. A step is one path and attempt; what changes about it is its state."""
+
+    def __init__(self, *, payloads: bool) -> None:
+        self._payloads = payloads
+        self._run = b""
+        self._states: dict[tuple[str, int], StepRun.State.ValueType] = {}
+
+    def of(self, record: RunRecord) -> WatchRunResponse | None:
+        """The answer for the run as it is now, with its steps in the record; None when nothing has changed."""
+        message = WatchRunResponse(run=to_run(replace(record, steps=None)))
+        for step in to_steps(record):
+            place = step.path, step.attempt
+            if self._states.get(place) != step.state:
+                self._states[place] = step.state
+                message.steps.append(step if self._payloads else without_payload(step))
+        run = message.run.SerializeToString(deterministic=True)
+        if run == self._run and not message.steps:
+            return None
+        self._run = run
+        return message
+
+
+def without_payload(step: StepRun) -> StepRun:
+    """The step in view BASIC."""
+    step.ClearField("input")
+    step.ClearField("output")
+    return step

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from google.protobuf import json_format
 
 from gateway.api.batches import Batch
-from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import fill_struct, parse
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller
 from gateway.definitions.validation import CheckedTask, TaskCheck, check_description
 from gateway.tasks.conversion import description_of, to_task
 from gateway.tasks.lifecycle_events import announce_tasks

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.api.caller import Caller
+from gateway.authentication.caller import Caller
 from ordinaut.store import event
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord

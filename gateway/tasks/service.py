@@ -6,7 +6,6 @@ from contextlib import aclosing
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.api.caller import Caller, current_caller
 from gateway.api.field_masks import require_etag
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
@@ -14,6 +13,7 @@ from gateway.api.ordering import parse_order
 from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import task_id
 from gateway.api.violations import REASON_MAX, Problems
+from gateway.authentication.caller import Caller, current_caller
 from gateway.definitions.validation import TaskCheck
 from gateway.runs.run_task import TaskRun
 from gateway.tasks.backfills.create import BackfillCreate
@@ -22,7 +22,7 @@ from gateway.tasks.conversion import to_task
 from gateway.tasks.create import TaskCreate
 from gateway.tasks.lifecycle_events import announce_task
 from gateway.tasks.occurrences.explanation.explain import Explanation
-from gateway.tasks.occurrences.list import Occurrences
+from gateway.tasks.occurrences.ledger import Occurrences
 from gateway.tasks.occurrences.skip import OccurrenceSkip
 from gateway.tasks.occurrences.snooze import Snooze
 from gateway.tasks.preview import SchedulePreview

@@ -9,10 +9,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.interval_pb2 import Interval
 
-from gateway.api.caller import Caller
 from gateway.api.json_values import duration, moment_of, timestamp
 from gateway.api.resource_names import task_id
 from gateway.api.violations import Problems, reroot
+from gateway.authentication.caller import Caller
 from gateway.clients import Scheduler
 from gateway.definitions.run_policy import YEAR_SECONDS, check_policy
 from gateway.tasks.conversion import to_task

@@ -6,11 +6,11 @@ from functools import partial
 
 from google.protobuf.message import Message
 
-from gateway.api.caller import Caller
 from gateway.api.field_masks import apply, masked_paths, require_etag
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import parse
 from gateway.api.violations import Problems, output_only
+from gateway.authentication.caller import Caller
 from gateway.definitions.validation import CheckedTask, TaskCheck, check_description
 from gateway.tasks.conversion import description_of, to_task
 from gateway.tasks.lifecycle_events import announce_task

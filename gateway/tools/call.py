@@ -5,10 +5,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from gateway.api.authentication import Authenticator
-from gateway.api.caller import Caller
 from gateway.api.json_values import fill_struct, to_python
 from gateway.api.resource_names import run_id
+from gateway.authentication.authenticator import Authenticator
+from gateway.authentication.caller import Caller
 from gateway.definitions.references import CALL, RUN_PIPELINE, SYSTEM_TOOLS
 from gateway.runs.conversion import to_run
 from gateway.runs.create import InlineRun

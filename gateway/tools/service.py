@@ -3,7 +3,6 @@
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.api.caller import Caller, current_caller, missing_scope
 from gateway.api.field_masks import apply, masked_paths, require_etag
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
@@ -11,6 +10,7 @@ from gateway.api.ordering import parse_order
 from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import tool_id
 from gateway.api.violations import Problems, output_only, reroot
+from gateway.authentication.caller import Caller, current_caller, missing_scope
 from gateway.clients import Engines
 from gateway.definitions.references import CALL, SYSTEM_TOOLS
 from gateway.tools.call import ToolCall

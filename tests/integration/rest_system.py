@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from gateway.rest.serve import rest_face
+from gateway.rest.server import rest_face
 from tests.integration.gateway_system import GatewaySystem, gateway_system
 
 DEADLINE = 10.0

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from gateway.api import authentication
+from gateway.authentication import authenticator
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (
     CreateAgentTokenRequest,
@@ -26,7 +26,7 @@ SOME = ("tasks:read", "tasks:write")
 @pytest_asyncio.fixture
 async def system(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewaySystem]:
     """One that looks at tokens anew at each call."""
-    monkeypatch.setattr(authentication, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "CACHE_SECONDS", 0.0)
     async with gateway_system(database_url) as started:
         yield started
 

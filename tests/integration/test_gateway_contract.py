@@ -12,7 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.api.authentication import SELF, method_scopes
+from gateway.authentication.authenticator import SELF, method_scopes
 from gateway.services import DESCRIPTORS
 from ordinaut.v1 import task_service_pb2
 from ordinaut.v1.options_pb2 import scope as scope_option

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.api import authentication
+from gateway.authentication import authenticator
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (
     CreateAgentRequest,
@@ -83,7 +83,7 @@ async def test_expired_and_revoked_tokens_are_like_unknown_ones(
     system: GatewaySystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One answer for all; a revoked token is believed no longer than the cache may hold it."""
-    monkeypatch.setattr(authentication, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "CACHE_SECONDS", 0.0)
     past = Timestamp(seconds=1_000_000_000)
     late = CreateAgentTokenRequest(parent="agents/admin", agent_token=AgentToken(expire_time=past))
     refused = await refusal(system.admin.agents.CreateAgentToken(late))
@@ -120,14 +120,14 @@ async def test_a_cached_token_is_read_again_after_its_time(system: GatewaySystem
 
     async with asyncio.timeout(10):
         await until_refused()
-    assert loop.time() - revoked_at < authentication.CACHE_SECONDS + 1
+    assert loop.time() - revoked_at < authenticator.CACHE_SECONDS + 1
     assert (await refusal(caller.agents.WhoAmI(WhoAmIRequest()))).code == "UNAUTHENTICATED"
 
 
 async def test_a_stream_ends_when_its_token_does(system: GatewaySystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when nothing happens on it."""
-    monkeypatch.setattr(authentication, "CACHE_SECONDS", 0.0)
-    monkeypatch.setattr(authentication, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "RECHECK_SECONDS", 0.0)
     monkeypatch.setattr("gateway.events.watch.VIGIL_SECONDS", 0.05)
     token = await system.admin.agents.CreateAgentToken(CreateAgentTokenRequest(parent="agents/admin"))
     stream = system.caller(token.secret).events.WatchEvents(WatchEventsRequest())

@@ -16,9 +16,9 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from gateway.rest.errors import refusal
-from gateway.rest.transcoding.answer import Send, encoded, to_json
 from gateway.rest.transcoding.body import Receive
 from gateway.rest.transcoding.headers import Headers
+from gateway.rest.transcoding.response import Send, encoded, to_json
 
 EVENTS = "text/event-stream"
 LINES = "application/x-ndjson"

@@ -10,13 +10,13 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from gateway.api.client_address import source_metadata
+from gateway.authentication.client_address import source_metadata
 from gateway.rest.errors import refusal
-from gateway.rest.transcoding.answer import Send, send_body, to_json
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import ClientGoneError, Receive, receive_body
 from gateway.rest.transcoding.headers import Headers
 from gateway.rest.transcoding.preconditions import Preconditions, etag
+from gateway.rest.transcoding.response import Send, send_body, to_json
 from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.rest.transcoding.streaming import Stream, framing, resume
 from ordinaut.errors import InvalidArgumentError, Violation

@@ -5,10 +5,10 @@ from datetime import datetime
 
 import orjson
 
-from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import moment_of, parse, timestamp, to_json, to_python
 from gateway.api.violations import Problems, reroot
+from gateway.authentication.caller import Caller
 from gateway.clients import Engines, Scheduler
 from gateway.tasks.backfills.conversion import to_backfill
 from gateway.tasks.backfills.due_times import DueMoments, due_moments, wanted

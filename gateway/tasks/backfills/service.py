@@ -1,12 +1,12 @@
 """Backfills as resources under their task, private as it is: looked at and cancelled."""
 
-from gateway.api.caller import Caller
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.ordering import parse_order
 from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import backfill_ids, task_id
 from gateway.api.violations import REASON_MAX, Problems
+from gateway.authentication.caller import Caller
 from gateway.tasks.backfills.conversion import to_backfill
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.store import backfill, due_work, task

@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import timestamp
 from gateway.api.violations import REASON_MAX, Problems
+from gateway.authentication.caller import Caller
 from gateway.clients import Scheduler
 from gateway.tasks.conversion import to_task
-from gateway.tasks.occurrences.list import to_occurrence
+from gateway.tasks.occurrences.ledger import to_occurrence
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest
 from ordinaut.names import occurrence_id

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import moment_of
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller
 from gateway.definitions.run_policy import YEAR_SECONDS
 from gateway.definitions.validation import TaskCheck
 from gateway.tasks.conversion import to_task

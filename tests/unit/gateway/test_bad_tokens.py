@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from gateway.api import token_throttle
-from gateway.api.token_throttle import BadTokens
+from gateway.authentication import token_throttle
+from gateway.authentication.token_throttle import BadTokens
 from ordinaut.errors import ResourceExhaustedError, UnauthenticatedError
 
 

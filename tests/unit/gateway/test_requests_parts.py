@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api import resource_names
-from gateway.api.caller import Caller
 from gateway.api.pagination import Pages, page_size
 from gateway.api.resource_names import topic_pattern
 from gateway.api.violations import reroot
+from gateway.authentication.caller import Caller
 from gateway.definitions.references import callable_names, require_rights, tool_uses
 from ordinaut.errors import InvalidArgumentError, PermissionDeniedError
 from ordinaut.internal.v1.violation_pb2 import Violation

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from google.rpc.code_pb2 import Code
 
-from gateway.api.client_address import source_metadata, source_of
+from gateway.authentication.client_address import source_metadata, source_of
 from gateway.rest.errors import HTTP_STATUS, refusal
 from ordinaut.errors import (
     AbortedError,

@@ -1,16 +1,16 @@
 """ExplainOccurrence: why a task ran at a moment, or did not."""
 
-from gateway.api.caller import Caller
 from gateway.api.json_values import moment_of, timestamp
 from gateway.api.resource_names import task_id
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller
 from gateway.clients import Scheduler
 from gateway.health import Components
 from gateway.runs.conversion import to_run
 from gateway.tasks.occurrences.explanation.facts import Facts, Inquiry
 from gateway.tasks.occurrences.explanation.verdict import Obstacle, obstacles, verdict
-from gateway.tasks.occurrences.explanation.words import LANGUAGES, Words
-from gateway.tasks.occurrences.list import to_occurrence
+from gateway.tasks.occurrences.explanation.wording import LANGUAGES, Words
+from gateway.tasks.occurrences.ledger import to_occurrence
 from gateway.tasks.preview import END, FIRST
 from ordinaut.errors import NotFoundError
 from ordinaut.store import task

@@ -1,11 +1,11 @@
 """ListOccurrences: the ledger of a task, so that every due moment is accounted for."""
 
-from gateway.api.caller import Caller
 from gateway.api.filters import parse_filter
 from gateway.api.json_values import timestamp
 from gateway.api.ordering import TIE, parse_order
 from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import task_id
+from gateway.authentication.caller import Caller
 from ordinaut.errors import NotFoundError
 from ordinaut.names import occurrence_id
 from ordinaut.store import occurrence, task

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
-from gateway.api.caller import CALLER, Caller, missing_scope
-from gateway.api.client_address import source_of
-from gateway.api.token_throttle import BadTokens
-from gateway.token_uses import TokenUses
+from gateway.authentication.caller import CALLER, Caller, missing_scope
+from gateway.authentication.client_address import source_of
+from gateway.authentication.token_throttle import BadTokens
+from gateway.authentication.token_uses import TokenUses
 from ordinaut.names import covers, granted
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity

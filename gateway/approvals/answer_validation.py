@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from gateway.api.caller import Caller
 from gateway.api.json_values import parse, to_json, to_python
 from gateway.api.violations import REASON_MAX, Problems, reroot
 from gateway.approvals.edits import refused_edits, with_long_integers
+from gateway.authentication.caller import Caller
 from gateway.clients import Engines
 from ordinaut.errors import Repair, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest

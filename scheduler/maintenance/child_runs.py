@@ -36,8 +36,8 @@ async def _settle(connection: Connection) -> int:
 
 
 async def _cancel(connection: Connection) -> int:
-    rows = await child.abandon(connection, BATCH)
-    for row in rows:
-        reason = f"runs/{row['parent']} does not wait for it any more"
-        await due_work.request_cancel(connection, run=row["run"], reason=reason)
-    return len(rows)
+    abandoned = await child.abandon(connection, BATCH)
+    for record in abandoned:
+        reason = f"runs/{record.parent} does not wait for it any more"
+        await due_work.request_cancel(connection, run=record.run, reason=reason)
+    return len(abandoned)

@@ -15,7 +15,7 @@ from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.times import parse_duration, parse_moment
 from ordinaut.names import granted
 from ordinaut.store import child, retry
-from ordinaut.store.child import Begun, ChildColumns, Target, root_of
+from ordinaut.store.child import ChildColumns, EnqueuedChild, Target, root_of
 from ordinaut.store.sql import Connection
 from worker.effects.child_request import Birth
 from worker.effects.child_targets import MAX_LIVE_RUNS, targets_of
@@ -29,7 +29,7 @@ FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
 OVERLAP = "OVERLAP"
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
-NOTHING = Begun(None, None)
+NOTHING = EnqueuedChild(None, None)
 
 
 async def start(connection: Connection, births: Sequence[Birth]) -> None:

@@ -87,7 +87,11 @@ class NotFoundError(OrdinautError):
     @classmethod
     def of(cls, name: str) -> "NotFoundError":
         """The resource of that name."""
-        return cls(ErrorReason.RESOURCE_NOT_FOUND, f"{name} does not exist", {"resource": name})
+        return cls(
+            ErrorReason.RESOURCE_NOT_FOUND,
+            f"{name} does not exist or is not visible to this caller",
+            {"resource": name},
+        )
 
 
 class AlreadyExistsError(OrdinautError):

@@ -1,7 +1,6 @@
-"""Who calls: bearer tokens, checked before the first message of any call is looked at.
+"""Authenticates calls by bearer token before their first message is read.
 
-A token is `ord_<public id>_<secret>`. Every failure has one message, and the comparison takes the same time whether
-the public id exists or not, so that answers tell nothing about which tokens there are.
+A token is `ord_<public id>_<secret>`; the store has the SHA-256 of the secret.
 """
 
 import hmac
@@ -14,8 +13,8 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.authentication.caller import CALLER, Caller, missing_scope
-from gateway.authentication.client_address import source_of
-from gateway.authentication.token_throttle import BadTokens
+from gateway.authentication.client_address import client_address
+from gateway.authentication.token_throttle import TokenThrottle
 from gateway.authentication.token_uses import TokenUses
 from ordinaut.names import covers, granted
 from ordinaut.rpc.interceptor import Context
@@ -24,113 +23,121 @@ from ordinaut.store.database import Database
 from ordinaut.v1.options_pb2 import scope as scope_option
 
 BEARER = re.compile(r"(?i:bearer) +ord_([0-9a-f]{16})_([0-9a-f]{64})")
-CACHE_SECONDS = 2.0  # how long a revoked token may still be believed
-CACHE_MAX = 10_000
+CACHE_SECONDS = 2.0  # the longest time that a revoked token is still accepted
+CACHE_MAX = 10_000  # tokens
 RECHECK_SECONDS = 20.0
 NO_HASH = bytes(32)
-SELF = "self"
+SELF = "self"  # the scope of methods that every valid token may call
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedToken:
     caller: Caller
     secret_hash: bytes
-    good_until: float
+    expires: float  # of time.monotonic()
 
 
 class Authenticator:
-    """The guard of the public server: finds the caller and checks the method's scope."""
+    """The guard of the public server: identifies the caller and checks the method's scope."""
 
     def __init__(self, database: Database, scopes: Mapping[str, str], uses: TokenUses) -> None:
         self._database = database
         self._uses = uses
         self._scopes = scopes
-        self._known: dict[str, _Known] = {}
-        self._bad_tokens = BadTokens()
+        self._cache: dict[str, _CachedToken] = {}
+        self._throttle = TokenThrottle()
 
     async def guard(self, method: str, context: Context) -> None:
-        """Lets the call in and remembers its caller for the servicer.
+        """Authorizes a call and stores its caller for the servicer.
 
         Raises:
-            UnauthenticatedError: no token, or not a valid one.
+            UnauthenticatedError: the token is missing or invalid.
             PermissionDeniedError: the token lacks the method's scope.
         """
         caller = await self.identify(context)
-        needed = self._scopes[method]
-        if needed != SELF and not granted(caller.scopes, needed):
-            raise missing_scope(needed)
+        scope = self._scopes[method]
+        if scope != SELF and not granted(caller.scopes, scope):
+            raise missing_scope(scope)
         CALLER.set(caller)
         structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
 
     async def identify(self, context: Context) -> Caller:
-        """The caller behind the call's token, as of now.
+        """Returns the caller that the call's token identifies, with its current rights.
 
         Raises:
-            UnauthenticatedError: the token is not, or not any more, valid.
-            ResourceExhaustedError: LIMIT_REACHED: so are very many from the same address.
+            UnauthenticatedError: the token is missing, malformed, unknown, expired or revoked.
+            ResourceExhaustedError: LIMIT_REACHED: too many such tokens were sent from the same address.
         """
-        shown_token = _shown_token(context)
-        if shown_token is None:
-            raise self._bad_tokens.refusal(source_of(context))
-        public_id, secret = shown_token
-        shown = identity.hash_secret(secret)
-        known = self._known.get(public_id)
-        if known is None or known.good_until <= time.monotonic():
-            known = await self._look_up(public_id)
-        if not hmac.compare_digest(shown, known.secret_hash if known else NO_HASH) or known is None:
-            raise self._bad_tokens.refusal(source_of(context))
-        self._uses.note(public_id)
-        return known.caller
+        # A missing, malformed, unknown, expired, revoked or wrong token gets the same message, so an answer does not
+        # reveal which public ids exist. An unknown id is compared with NO_HASH, and the comparison is evaluated before
+        # the test for None, so it takes as long as for a known id. What is compared are hashes: a caller cannot choose
+        # the bytes of its side, so that even a comparison with variable time would not leak the stored ones.
+        token = _bearer_token(context)
+        if token is None:
+            raise self._throttle.rejection(client_address(context))
+        public_id, secret = token
+        secret_hash = identity.hash_secret(secret)
+        cached = self._cache.get(public_id)
+        if cached is None or cached.expires <= time.monotonic():
+            cached = await self._look_up(public_id)
+        if not hmac.compare_digest(secret_hash, cached.secret_hash if cached else NO_HASH) or cached is None:
+            raise self._throttle.rejection(client_address(context))
+        self._uses.note_use(public_id)
+        return cached.caller
 
-    def vigil(self, context: Context) -> Callable[[], Awaitable[None]]:
-        """What a long stream awaits now and then: looks at its token again, at most every twenty seconds."""
-        next_look = time.monotonic() + RECHECK_SECONDS
+    def token_recheck(self, context: Context) -> Callable[[], Awaitable[None]]:
+        """Returns a function for long streams to await repeatedly: it checks the token again every twenty seconds."""
+        next_check = time.monotonic() + RECHECK_SECONDS
 
-        async def look() -> None:
-            nonlocal next_look
-            if time.monotonic() >= next_look:
+        async def recheck() -> None:
+            nonlocal next_check
+            if time.monotonic() >= next_check:
                 await self.identify(context)
-                next_look = time.monotonic() + RECHECK_SECONDS
+                next_check = time.monotonic() + RECHECK_SECONDS
 
-        return look
+        return recheck
 
-    async def _look_up(self, public_id: str) -> _Known | None:
-        asked = time.monotonic()
+    async def _look_up(self, public_id: str) -> _CachedToken | None:
+        # The age of a cache entry counts from before the query, so a revocation that commits while the query runs is
+        # in effect at most CACHE_SECONDS later. Only valid tokens are cached: a token that was just created works at
+        # once, and unknown ids, which an attacker can invent, take no memory.
+        query_time = time.monotonic()
         async with self._database.connection() as connection:
             credential = await identity.find_credential(connection, public_id)
         if credential is None:
-            self._known.pop(public_id, None)
+            self._cache.pop(public_id, None)
             return None
-        left = CACHE_SECONDS if credential.seconds_left is None else min(CACHE_SECONDS, credential.seconds_left)
-        known = _Known(_caller(public_id, credential), credential.secret_hash, asked + left)
-        self._remember(public_id, known)
-        return known
+        lifetime = CACHE_SECONDS if credential.seconds_left is None else min(CACHE_SECONDS, credential.seconds_left)
+        cached = _CachedToken(_caller(public_id, credential), credential.secret_hash, query_time + lifetime)
+        self._store(public_id, cached)
+        return cached
 
-    def _remember(self, public_id: str, known: _Known) -> None:
-        self._known.pop(public_id, None)
-        self._known[public_id] = known
-        if len(self._known) > CACHE_MAX:
-            self._known.pop(next(iter(self._known)))
+    def _store(self, public_id: str, cached: _CachedToken) -> None:
+        self._cache.pop(public_id, None)
+        self._cache[public_id] = cached
+        if len(self._cache) > CACHE_MAX:
+            self._cache.pop(next(iter(self._cache)))  # the oldest entry
 
 
 def _caller(public_id: str, credential: identity.Credential) -> Caller:
     rights = frozenset(credential.agent_scopes)
-    if credential.token_scopes:  # an agent that has lost a scope takes it from its tokens too
+    if credential.token_scopes:  # a scope that the agent has lost is lost by its tokens too
         rights = frozenset(scope for scope in credential.token_scopes if covers(rights, scope))
     return Caller(credential.project, credential.agent, rights, public_id)
 
 
-def _shown_token(context: Context) -> tuple[str, str] | None:
-    shown = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-    match = BEARER.fullmatch(shown[0]) if len(shown) == 1 and isinstance(shown[0], str) else None
+def _bearer_token(context: Context) -> tuple[str, str] | None:
+    """The public id and the secret; None unless there is exactly one well-formed `authorization` header."""
+    headers = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+    match = BEARER.fullmatch(headers[0]) if len(headers) == 1 and isinstance(headers[0], str) else None
     return (match[1], match[2]) if match else None
 
 
 def method_scopes(services: Sequence[ServiceDescriptor]) -> dict[str, str]:
-    """The scope of every method by its full path, `/package.Service/Method`.
+    """Returns the scope of every method by its full path, `/package.Service/Method`.
 
     Raises:
-        RuntimeError: a method declares none, so that nobody could tell who may call it.
+        RuntimeError: a method declares no scope.
     """
     scopes = {
         f"/{service.full_name}/{method.name}": method.GetOptions().Extensions[scope_option]

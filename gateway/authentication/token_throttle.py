@@ -1,8 +1,4 @@
-"""Counts refused tokens by where they come from, so that guessing ends early and costs the guesser time.
-
-A good token always passes: only the refusals of a source become shorter-tempered, so that nobody can lock others out
-who call from the same address.
-"""
+"""Limits the rate of invalid tokens for each client address."""
 
 import time
 from collections import OrderedDict
@@ -13,41 +9,48 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 BURST = 300.0
 REFILL_PER_SECOND = 1.0
-SOURCES_MAX = 10_000
+ADDRESSES_MAX = 10_000
 
 
 @dataclass(slots=True)
 class _Budget:
-    left: float
-    seen: float
+    remaining: float
+    updated: float
 
 
-class BadTokens:
-    """How many refusals each source has left: 300, and one more each second."""
+class TokenThrottle:
+    """A token bucket for each client address: 300 invalid tokens at once, then one for each second.
+
+    Only rejections are throttled. A valid token is accepted even from an exhausted address, so a client that
+    guesses tokens cannot lock out others that share its address (NAT, a proxy, a shared host). A throttled client
+    learns nothing from its guesses either: it gets the same answer for every token that is not valid. The table is
+    bounded and drops the address that was seen least recently; an attacker with that many addresses gains the burst of
+    each.
+    """
 
     def __init__(self) -> None:
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
 
-    def refusal(self, source: str) -> OrdinautError:
-        """What to answer to one more bad token from `source`."""
-        budget = self._budget(source)
-        if budget.left >= 1:
-            budget.left -= 1
+    def rejection(self, address: str) -> OrdinautError:
+        """Counts an invalid token from `address` and returns the error to raise."""
+        budget = self._budget(address)
+        if budget.remaining >= 1:
+            budget.remaining -= 1
             return UnauthenticatedError(
-                ErrorReason.TOKEN_INVALID, "a valid token is needed: metadata `authorization: Bearer ord_…`"
+                ErrorReason.TOKEN_INVALID, "a valid token is required: metadata `authorization: Bearer ord_…`"
             )
         return ResourceExhaustedError(
             ErrorReason.LIMIT_REACHED,
-            "too many bad tokens come from this address",
+            f"too many invalid tokens from this address: at most {BURST:.0f}, then {REFILL_PER_SECOND:.0f} per second",
             retry_after=1 / REFILL_PER_SECOND,
         )
 
-    def _budget(self, source: str) -> _Budget:
+    def _budget(self, address: str) -> _Budget:
         now = time.monotonic()
-        budget = self._budgets.pop(source, None) or _Budget(BURST, now)
-        budget.left = min(BURST, budget.left + (now - budget.seen) * REFILL_PER_SECOND)
-        budget.seen = now
-        self._budgets[source] = budget
-        if len(self._budgets) > SOURCES_MAX:
+        budget = self._budgets.pop(address, None) or _Budget(BURST, now)
+        budget.remaining = min(BURST, budget.remaining + (now - budget.updated) * REFILL_PER_SECOND)
+        budget.updated = now
+        self._budgets[address] = budget
+        if len(self._budgets) > ADDRESSES_MAX:
             self._budgets.popitem(last=False)
         return budget

@@ -1,4 +1,4 @@
-"""What was found about a moment, put into words."""
+"""Formats the facts about an instant as text."""
 
 import re
 from datetime import datetime
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.api.json_values import moment_of
+from gateway.api.json_values import to_datetime
 from gateway.tasks.occurrences.explanation import english, romanian
 from gateway.tasks.occurrences.explanation.facts import Facts
 from gateway.tasks.occurrences.explanation.verdict import Obstacle, Verdict, verdict
@@ -17,7 +17,7 @@ from ordinaut.v1.explanation_pb2 import Hindrance
 
 
 class Language(NamedTuple):
-    """Templates of one language."""
+    """The templates of one language."""
 
     phrases: dict[str, str]
     obstacles: dict[Hindrance.Kind.ValueType, str]
@@ -31,53 +31,53 @@ LANGUAGES = {
 _RUN = frozenset({Verdict.QUEUED, Verdict.RUNNING, Verdict.ENDED})
 
 
-class Words:
-    """Speaks about one moment, in the local time of its schedule."""
+class Wording:
+    """Formats facts in one language, with times in the zone of the schedule."""
 
     def __init__(self, facts: Facts, language: str) -> None:
         self._facts = facts
         self._language = LANGUAGES[language]
         self._zone = _zone(facts.schedule.time_zone)
 
-    def whole(self, obstacles: list[Obstacle]) -> str:
-        """How it stands, what is in its way, and what was due around it."""
-        parts = [self._standing()]
-        if texts := [self.obstacle(found) for found in obstacles]:
-            told = "; ".join(texts)
-            parts.append(f"{told[0].upper()}{told[1:]}.")
-        return " ".join([*parts, *self._around()])
+    def text(self, obstacles: list[Obstacle]) -> str:
+        """Returns the verdict, the obstacles, and the neighbouring times of the schedule."""
+        sentences = [self._verdict()]
+        if clauses := [self.obstacle(obstacle) for obstacle in obstacles]:
+            joined = "; ".join(clauses)
+            sentences.append(f"{joined[0].upper()}{joined[1:]}.")
+        return " ".join([*sentences, *self._around()])
 
-    def obstacle(self, found: Obstacle) -> str:
-        """What is in the way, as a part of a sentence."""
-        because = self._facts.task.state_reason
-        return self._language.obstacles[found.kind].format(
-            resource=found.resource,
-            number=found.number,
-            time=self._shown(found.time),
-            reason=f" ({because})" if because else "",
+    def obstacle(self, obstacle: Obstacle) -> str:
+        """Returns an obstacle as a clause."""
+        reason = self._facts.task.state_reason
+        return self._language.obstacles[obstacle.kind].format(
+            resource=obstacle.resource,
+            number=obstacle.number,
+            time=self._local(obstacle.time),
+            reason=f" ({reason})" if reason else "",
         )
 
-    def _standing(self) -> str:
+    def _verdict(self) -> str:
         facts, how = self._facts, verdict(self._facts)
         if how == Verdict.NOT_RUN and facts.entry is not None:
-            return self._say(facts.entry.outcome, reason=self._reason(), successor=self._successor())
+            return self._phrase(facts.entry.outcome, reason=self._reason(), successor=self._successor())
         if how == Verdict.ENDED and facts.run is None and facts.entry is not None:
-            return self._say("FORGOTTEN", run=f"runs/{facts.entry.run}")
+            return self._phrase("RUN_DELETED", run=f"runs/{facts.entry.run}")
         if how in _RUN and facts.run is not None:
-            return self._say(
+            return self._phrase(
                 Verdict.Name(how),
                 run=f"runs/{facts.run.id}",
                 state=facts.run.state,
-                since=self._shown(facts.run.create_time),
-                start=self._shown(facts.run.start_time),
-                end=self._shown(facts.run.end_time),
-                error=_why(facts.run),
+                since=self._local(facts.run.create_time),
+                start=self._local(facts.run.start_time),
+                end=self._local(facts.run.end_time),
+                error=_error_suffix(facts.run),
             )
         if how == Verdict.LATE:
-            return self._say("LATE", late=str(facts.now - facts.moment).partition(".")[0])
+            return self._phrase("LATE", late=str(facts.now - facts.moment).partition(".")[0])
         if how == Verdict.NOTHING_DUE:
-            return self._say(self._nothing())
-        return self._say(Verdict.Name(how))
+            return self._phrase(self._nothing())
+        return self._phrase(Verdict.Name(how))
 
     def _nothing(self) -> str:
         facts = self._facts
@@ -85,59 +85,59 @@ class Words:
             return "UNKNOWN"
         if not any(trigger.WhichOneof("kind") != "event" for trigger in facts.schedule.triggers):
             return "NO_TIMES"
-        return "NOTHING_COMES" if facts.moment > facts.now else "NOTHING_DUE"
+        return "NOTHING_UPCOMING" if facts.moment > facts.now else "NOTHING_DUE"
 
     def _around(self) -> list[str]:
         around, how, run = self._facts.around, verdict(self._facts), self._facts.run
-        found = []
-        if how == Verdict.NOT_RUN and run is not None:  # it was too late, or was made up for
-            found.append(self._say("ITS_RUN", run=f"runs/{run.id}", state=run.state))
+        sentences = []
+        if how == Verdict.NOT_RUN and run is not None:  # it started too late, or was run by a backfill
+            sentences.append(self._phrase("RUN", run=f"runs/{run.id}", state=run.state))
         if around is None:
-            return found
+            return sentences
         if around.excluded and how == Verdict.TO_COME:
-            found.append(self._say("EXCLUDED_AHEAD"))
+            sentences.append(self._phrase("EXCLUDED_AHEAD"))
         if how == Verdict.NOTHING_DUE and self._was_due_before():
             outcome = self._facts.previous.outcome if self._facts.previous else ""
-            told = self._say("OUTCOME", outcome=outcome) if outcome else ""
-            found.append(self._say("BEFORE", before=self._stamped(around.before_time), outcome=told))
+            suffix = self._phrase("OUTCOME", outcome=outcome) if outcome else ""
+            sentences.append(self._phrase("BEFORE", before=self._local_time(around.before_time), outcome=suffix))
         if around.HasField("after"):
-            found.append(self._say("AFTER", after=self._stamped(around.after.fire_time)))
+            sentences.append(self._phrase("AFTER", after=self._local_time(around.after.fire_time)))
         elif around.HasField("at") or around.HasField("before"):
-            found.append(self._say("THE_END"))
-        return found
+            sentences.append(self._phrase("NO_LATER_TIME"))
+        return sentences
 
     def _was_due_before(self) -> bool:
-        """Something else was, which concerned this task."""
+        """Whether the schedule has an earlier time that concerns this task."""
         around, previous = self._facts.around, self._facts.previous
         if around is None or not around.HasField("before"):
             return False
-        return previous is not None or moment_of(around.before_time) >= self._facts.task.create_time
+        return previous is not None or to_datetime(around.before_time) >= self._facts.task.create_time
 
     def _reason(self) -> str:
         reason = self._facts.entry.reason if self._facts.entry else ""
-        for known, becomes in self._language.reasons.items():
-            if match := re.fullmatch(known, reason):
-                return match.expand(becomes)
-        return reason  # what people wrote stays as they wrote it
+        for pattern, translation in self._language.reasons.items():
+            if match := re.fullmatch(pattern, reason):
+                return match.expand(translation)
+        return reason  # reasons from callers are not translated
 
     def _successor(self) -> str:
-        found = self._facts.successor
-        if found is None:
+        successor = self._facts.successor
+        if successor is None:
             return ""
-        return self._say("STOOD_FOR", successor=self._shown(found.time), outcome=found.outcome)
+        return self._phrase("SUCCESSOR", successor=self._local(successor.time), outcome=successor.outcome)
 
-    def _say(self, phrase: str, **facts: str) -> str:
-        return self._language.phrases[phrase].format(moment=self._shown(self._facts.moment), **facts)
+    def _phrase(self, name: str, **facts: str) -> str:
+        return self._language.phrases[name].format(instant=self._local(self._facts.moment), **facts)
 
-    def _stamped(self, stamp: Timestamp) -> str:
-        return self._shown(moment_of(stamp))
+    def _local_time(self, time: Timestamp) -> str:
+        return self._local(to_datetime(time))
 
-    def _shown(self, moment: datetime | None) -> str:
-        return "" if moment is None else moment.astimezone(self._zone).isoformat(" ", "seconds")
+    def _local(self, time: datetime | None) -> str:
+        return "" if time is None else time.astimezone(self._zone).isoformat(" ", "seconds")
 
 
-def _why(run: RunRecord) -> str:
-    """Why a run failed or was cancelled, in brackets; empty when it did neither."""
+def _error_suffix(run: RunRecord) -> str:
+    """Returns why a run failed or was cancelled, in brackets; empty if it did neither."""
     if run.error is None:
         return f" ({run.cancel_reason})" if run.cancel_reason else ""
     error = orjson.loads(run.error)
@@ -145,7 +145,7 @@ def _why(run: RunRecord) -> str:
 
 
 def _zone(name: str) -> ZoneInfo:
-    """Only to show times in: where this machine does not know the zone, it is UTC."""
+    """Returns the zone to display times in; UTC if this machine does not know the zone."""
     try:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -125,7 +125,7 @@ async def _get_state(connection: Connection, deeds: Sequence[Deed]) -> None:
         if entry is None:
             deed.outcome = {"value": deed.given.get("default"), "revision": 0}
         else:
-            deed.outcome = {"value": orjson.loads(entry[0]), "revision": entry[1]}
+            deed.outcome = {"value": orjson.loads(entry.value), "revision": entry.revision}
 
 
 async def _put_state(connection: Connection, deeds: Sequence[Deed]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ordinaut.limits import MAX_LIVE_RUNS
 from ordinaut.store import child, inline_run, tool
-from ordinaut.store.child import Rules, Target
+from ordinaut.store.child import RunRules, Target
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import Definition
 from worker.effects.child_request import Birth
@@ -28,7 +28,7 @@ async def targets_of(connection: Connection, births: Sequence[Birth]) -> dict[st
     return targets
 
 
-async def _kept(connection: Connection, birth: Birth, rules: Rules) -> Target:
+async def _kept(connection: Connection, birth: Birth, rules: RunRules) -> Target:
     """A document, kept among those that its owner runs without a task; it has the rules of the run that starts it.
 
     Raises:

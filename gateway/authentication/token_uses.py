@@ -1,4 +1,4 @@
-"""When tokens were last used: collected by the calls, written in batches, so that no call waits for it."""
+"""Stores when tokens were last used, in batches, so that no call waits for the write."""
 
 import asyncio
 import time
@@ -11,32 +11,32 @@ from ordinaut.telemetry import get_logger
 log = get_logger()
 LINGER_SECONDS = 0.5
 INTERVAL_SECONDS = 60.0 + LINGER_SECONDS
-REMEMBERED_MAX = 10_000
+TOKENS_MAX = 10_000
 
 
 class TokenUses:
-    """Notes each token at most once a minute; run `serve` as a task for as long as the process lives."""
+    """Collects uses, each token at most once a minute; run `serve` as a task for the lifetime of the process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._noted: OrderedDict[str, float] = OrderedDict()
+        self._last_noted: OrderedDict[str, float] = OrderedDict()
         self._pending: set[str] = set()
         self._wake = asyncio.Event()
 
-    def note(self, public_id: str) -> None:
-        """A valid token was presented."""
+    def note_use(self, public_id: str) -> None:
+        """Records that a valid token was presented."""
         now = time.monotonic()
-        if now - self._noted.get(public_id, -INTERVAL_SECONDS) < INTERVAL_SECONDS:
+        if now - self._last_noted.get(public_id, -INTERVAL_SECONDS) < INTERVAL_SECONDS:
             return
-        self._noted[public_id] = now
-        self._noted.move_to_end(public_id)
-        if len(self._noted) > REMEMBERED_MAX:
-            self._noted.popitem(last=False)
+        self._last_noted[public_id] = now
+        self._last_noted.move_to_end(public_id)
+        if len(self._last_noted) > TOKENS_MAX:
+            self._last_noted.popitem(last=False)
         self._pending.add(public_id)
         self._wake.set()
 
     async def serve(self) -> None:
-        """Writes what was noted until cancelled; uses that cannot be written are written with the next ones."""
+        """Writes pending uses until cancelled; a batch that cannot be written is merged into the next one."""
         while True:
             await self._wake.wait()
             await asyncio.sleep(LINGER_SECONDS)  # collects a batch

@@ -1,4 +1,4 @@
-"""Who is calling, and what that lets them see."""
+"""The caller of a call: an agent in a project, with the rights of its token."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ AGENTS = "agents/"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The agent behind a call's token, with the rights of that token; `token` is its public id."""
+    """The agent that a call's token belongs to, with the rights of that token; `token` is its public id."""
 
     project: str
     agent: str
@@ -21,7 +21,7 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """The agent's resource name: what `owner` and `publisher` say."""
+        """The agent's resource name, as in `owner` and `publisher`."""
         return AGENTS + self.agent
 
     @property
@@ -31,23 +31,23 @@ class Caller:
 
     @property
     def is_admin(self) -> bool:
-        """Admins see everything in their project."""
+        """Whether the caller may read and change everything in its project."""
         return "admin" in self.scopes
 
     @property
     def owner_filter(self) -> str | None:
-        """Whose private resources the caller sees; None: everybody's."""
+        """The only owner of private resources that the caller may see; None for all owners."""
         return None if self.is_admin else self.name
 
     def may(self, scope: str, resource: str) -> bool:
-        """Whether the token's globs let the caller do `scope` with one resource."""
+        """Whether the token grants `scope` for one resource; tokens may limit a scope to resources by glob."""
         return granted(self.scopes, scope, resource)
 
     def require(self, scope: str, resource: str) -> None:
-        """Like `may`.
+        """Requires what `may` tests.
 
         Raises:
-            PermissionDeniedError: MISSING_SCOPE, naming the scope that would do.
+            PermissionDeniedError: MISSING_SCOPE, with the scope that would suffice.
         """
         if not self.may(scope, resource):
             raise missing_scope(f"{scope}:{resource}")
@@ -57,7 +57,7 @@ CALLER: ContextVar[Caller] = ContextVar("caller")
 
 
 def current_caller() -> Caller:
-    """The caller of the call that is being answered."""
+    """The caller of the call that is being processed."""
     return CALLER.get()
 
 

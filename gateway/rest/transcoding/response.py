@@ -1,4 +1,4 @@
-"""Answers as JSON: the protos' field names, the lists of a page always there, compressed where asked for."""
+"""Writes responses: JSON with the field names of the proto, compressed if the client accepts it."""
 
 import gzip
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,11 +16,11 @@ GZIP_FROM_BYTES = 1024
 GZIP_LEVEL = 4
 
 
-def to_json(answer: Message) -> bytes:
-    """One answer. Lists of the message itself are there also when they are empty."""
-    document = to_document(answer)
-    if not answer.DESCRIPTOR.full_name.startswith("google.protobuf."):
-        for field in answer.DESCRIPTOR.fields:
+def to_json(response: Message) -> bytes:
+    """Converts a response; the repeated fields of the message itself are always present."""
+    document = to_document(response)
+    if not response.DESCRIPTOR.full_name.startswith("google.protobuf."):
+        for field in response.DESCRIPTOR.fields:
             if field.is_repeated and not (field.message_type and field.message_type.GetOptions().map_entry):
                 document.setdefault(field.name, [])
     return orjson.dumps(document)
@@ -29,16 +29,16 @@ def to_json(answer: Message) -> bytes:
 async def send_body(
     send: Send, request: Headers, status: int, headers: Mapping[str, str], body: bytes, content_type: str = JSON
 ) -> None:
-    """Sends one whole answer."""
-    told = {"content-type": content_type, "cache-control": "no-store", "vary": "accept-encoding", **headers}
+    """Sends a complete response."""
+    all_headers = {"content-type": content_type, "cache-control": "no-store", "vary": "accept-encoding", **headers}
     if len(body) >= GZIP_FROM_BYTES and request.accepts(b"accept-encoding", "gzip"):
         body = gzip.compress(body, GZIP_LEVEL)
-        told["content-encoding"] = "gzip"
-    told["content-length"] = str(len(body))
-    await send({"type": "http.response.start", "status": status, "headers": encoded(told)})
+        all_headers["content-encoding"] = "gzip"
+    all_headers["content-length"] = str(len(body))
+    await send({"type": "http.response.start", "status": status, "headers": encoded(all_headers)})
     await send({"type": "http.response.body", "body": body})
 
 
 def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI wants them."""
+    """Encodes headers for ASGI."""
     return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]

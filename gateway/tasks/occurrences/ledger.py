@@ -1,11 +1,11 @@
-"""ListOccurrences: the ledger of a task, so that every due moment is accounted for."""
+"""ListOccurrences: the ledger of a task, with an outcome for every due instant."""
 
-from gateway.api.caller import Caller
 from gateway.api.filters import parse_filter
 from gateway.api.json_values import timestamp
 from gateway.api.ordering import TIE, parse_order
-from gateway.api.pagination import Pages, filled, page_size
+from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import task_id
+from gateway.authentication.caller import Caller
 from ordinaut.errors import NotFoundError
 from ordinaut.names import occurrence_id
 from ordinaut.store import occurrence, task
@@ -20,23 +20,23 @@ NEWEST_FIRST = "time desc"
 
 
 class Occurrences:
-    """Reads the ledger."""
+    """Implements ListOccurrences."""
 
-    def __init__(self, database: Database, pages: Pages) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
         self._database = database
-        self._pages = pages
+        self._page_tokens = page_tokens
 
     async def list_page(self, request: ListOccurrencesRequest, caller: Caller) -> ListOccurrencesResponse:
-        """A page, the newest first unless it is asked for otherwise.
+        """Lists a page of the ledger, by default newest first.
 
         Raises:
-            InvalidArgumentError: name, filter, order or page token cannot be read.
-            NotFoundError: there is no such task that the caller may see.
+            InvalidArgumentError: name, filter, order or page token is invalid.
+            NotFoundError: the task does not exist, or the caller may not see it.
         """
         name, size = task_id(request.parent, "parent"), page_size(request.page_size)
         caller.require(READ, name)
         order = parse_order(request.order_by, {"time": FIELDS["time"], TIE: KEY}, NEWEST_FIRST)
-        start, condition = self._pages.start(request, caller), parse_filter(request.filter, FIELDS)
+        start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, FIELDS)
         async with self._database.connection() as connection:
             uid = await task.find_uid(connection, project=caller.project, name=name, owner=caller.owner_filter)
             if uid is None:
@@ -46,13 +46,13 @@ class Occurrences:
                 selection = Selection(FIELDS, order.beyond(after), condition)
                 return await occurrence.list_page(connection, task=uid, selection=selection, size=count)
 
-            page = await filled(read, order.key, start, size, lambda record: to_occurrence(record, request.parent))
-        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+            page = await read_page(read, order.key, start, size, lambda record: to_occurrence(record, request.parent))
+        token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListOccurrencesResponse(occurrences=page.messages, next_page_token=token)
 
 
 def to_occurrence(record: OccurrenceRecord, parent: str) -> Occurrence:
-    """The message."""
+    """Converts a row of the ledger."""
     message = Occurrence(
         name=f"{parent}/occurrences/{occurrence_id(record.name, record.instant)}",
         trigger=record.trigger,

@@ -1,0 +1,48 @@
+"""What the whole test session shares: its temporary folder, and how xdist divides the tests among its processes."""
+
+import os
+import tempfile
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.temporary import session_folder
+
+SESSION = pytest.StashKey[ExitStack]()
+# These share one running system, so one process takes them.
+SHARED_SYSTEM = (
+    "tests/acceptance/test_foreign_clients_",
+    "tests/acceptance/test_a_replay_reproduces_the_run.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers and sockets go to the session's folder, the files of single tests (`tmp_path`) to where they always go."""
+    if hasattr(config, "workerinput"):
+        return  # a process of xdist has it from the environment
+    config.stash[SESSION] = stack = ExitStack()
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    os.environ["TMPDIR"] = tempfile.tempdir = str(stack.enter_context(session_folder()))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes the session's folder."""
+    if SESSION in config.stash:
+        config.stash[SESSION].close()
+
+
+class ByFile(LoadScopeScheduling):
+    """The tests of a file go to one process, in the order of the files: what waits longest begins first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "shared system" if nodeid.startswith(SHARED_SYSTEM) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Used whatever `--dist` says."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)

@@ -35,10 +35,24 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 class ByFile(LoadScopeScheduling):
-    """The tests of a file go to one process, in the order of the files: what waits longest begins first."""
+    """The tests of a file go to one process, in the order of the files: what waits longest begins first.
+
+    After the end of a process by a signal its base class waits without end: for a unit in which all is done, or for
+    a process that runs a test only when it knows the next one.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         return "shared system" if nodeid.startswith(SHARED_SYSTEM) else nodeid.partition("::")[0]
+
+    def _reschedule(self, node: Any) -> None:
+        super()._reschedule(node)
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
+
+    def remove_node(self, node: Any) -> str | None:
+        work = self.assigned_work[node]
+        self.assigned_work[node] = {scope: unit for scope, unit in work.items() if not all(unit.values())}
+        return super().remove_node(node)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,9 +6,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.sample import FULL
 from tests.temporary import session_folder
+
+settings.register_profile("suite", deadline=None, max_examples=100 if FULL else 40)  # the machine may be busy
+settings.load_profile("suite")
 
 SESSION = pytest.StashKey[ExitStack]()
 # These share one running system, so one process takes them.
@@ -20,7 +25,7 @@ SHARED_SYSTEM = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Servers and sockets go to the session's folder, the files of single tests (`tmp_path`) to where they always go."""
+    """Servers and sockets go to the session's folder, the files of a test (`tmp_path`) to where they always go."""
     if hasattr(config, "workerinput"):
         return  # a process of xdist has it from the environment
     config.stash[SESSION] = stack = ExitStack()
@@ -34,7 +39,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[SESSION].close()
 
 
-class ByFile(LoadScopeScheduling):
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """The tests of a file go to one process, in the order of the files: what waits longest begins first.
 
     After the end of a process by a signal its base class waits without end: for a unit in which all is done, or for
@@ -49,7 +54,7 @@ class ByFile(LoadScopeScheduling):
         while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             super()._reschedule(node)
 
-    def remove_node(self, node: Any) -> str | None:
+    def remove_node(self, node: Any) -> Any:
         work = self.assigned_work[node]
         self.assigned_work[node] = {scope: unit for scope, unit in work.items() if not all(unit.values())}
         return super().remove_node(node)

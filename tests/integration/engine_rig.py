@@ -25,10 +25,10 @@ from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
+from tests.patience import PATIENCE
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
 TOKEN = "between-ourselves"
-DEADLINE_SECONDS = 10.0
 
 
 @dataclass
@@ -116,6 +116,7 @@ class Worker:
     effects: list[pb.Effect] = field(default_factory=list)
     acknowledgeable: list[pb.StepFinished] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __aenter__(self) -> "Worker":
         metadata = [*internal_metadata(self.token), *([(ISOLATED_KEY, "1")] if self.isolated else [])]
@@ -128,12 +129,13 @@ class Worker:
         await asyncio.gather(self._reader, return_exceptions=True)
 
     async def send(self, **parts: Any) -> None:
-        """Sends one frame."""
-        await self.call.write(pb.WorkerFrame(**parts))
+        """Sends one frame; gRPC takes one at a time, and the reader acknowledges while a test sends."""
+        async with self._writing:
+            await self.call.write(pb.WorkerFrame(**parts))
 
     async def until(self, condition: Callable[["Worker"], bool]) -> None:
         """Waits until what has come in fulfils `condition`."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while not condition(self):
                 self._changed.clear()
                 await self._changed.wait()

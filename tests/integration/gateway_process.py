@@ -3,9 +3,13 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from ordinaut.embedded.process import command
+from tests.patience import PATIENCE
 
 NOWHERE = "127.0.0.1:9"
 
@@ -16,9 +20,7 @@ async def a_gateway(
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, int]]]:
     """`python -m gateway` without scheduler and engine, on free ports or where it is to `listen`; what it announced."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
+        *command([sys.executable, "-m", "gateway"], signal.SIGKILL),
         env={
             **os.environ,
             "ORDINAUT_DATABASE_URL": database_url,
@@ -33,7 +35,7 @@ async def a_gateway(
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             line = json.loads(await process.stdout.readline())
         assert (line["service"], line["ready"]) == ("gateway", True)
         yield process, line["ports"]

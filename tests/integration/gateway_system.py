@@ -43,11 +43,11 @@ from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from scheduler.service import SchedulerService
+from tests.patience import PATIENCE
 from worker.settings import WorkerSettings
 from worker.worker import Worker
 
 TOKEN = "between processes"
-DEADLINE = 10.0
 STUBS = {
     "agents": agent_service_pb2_grpc.AgentServiceStub,
     "approvals": approval_service_pb2_grpc.ApprovalServiceStub,
@@ -78,7 +78,7 @@ class _Calls:
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     def __getattr__(self, method: str) -> Any:
-        def call(request: Any, timeout: float = DEADLINE) -> Any:
+        def call(request: Any, timeout: float = PATIENCE) -> Any:
             return getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
 
         return call

@@ -13,8 +13,8 @@ from yarl import URL
 
 from gateway.rest.server import serve_rest
 from tests.integration.gateway_system import GatewaySystem, gateway_system
+from tests.patience import PATIENCE
 
-DEADLINE = 10.0
 JSON = {"content-type": "application/json"}
 
 
@@ -74,12 +74,12 @@ class RestSystem:
             shown |= JSON
         body = data if data is None else io.BytesIO(data)
         url = URL(self.base + path, encoded=True)
-        options: Any = {"timeout": aiohttp.ClientTimeout(DEADLINE), "skip_auto_headers": ["Content-Type"]}
+        options: Any = {"timeout": aiohttp.ClientTimeout(PATIENCE), "skip_auto_headers": ["Content-Type"]}
         sent = {**shown, **(headers or {})}
         async with self.http.request(verb, url, data=body, headers=sent, **options) as answer:
             return Answer(answer.status, answer.headers, await answer.text())
 
-    async def raw(self, data: bytes, seconds: float = DEADLINE) -> bytes:
+    async def raw(self, data: bytes, seconds: float = PATIENCE) -> bytes:
         """Whatever comes back on a connection that `data` is written to, until the server closes it."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
@@ -96,8 +96,13 @@ async def rest_system(database_url: str) -> AsyncIterator[RestSystem]:
     """Everything started on free ports, and stopped at the end."""
     async with gateway_system(database_url) as system:
         server = serve_rest(system.gateway.health, "127.0.0.1:0", system.port, "127.0.0.1:0")
-        async with server as port, aiohttp.ClientSession(auto_decompress=True) as http:
+        async with server as port, _session() as http:
             yield RestSystem(system, f"http://127.0.0.1:{port}", http)
+
+
+def _session() -> aiohttp.ClientSession:
+    """Forgets an idle connection before the gateway, after five seconds, closes it: a request would meet its end."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=1.0))
 
 
 TASK = {"pipeline": {"steps": [{"id": "a", "uses": "orchestrator.set", "with": {"x": 1}}]}}

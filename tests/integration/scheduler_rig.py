@@ -1,11 +1,14 @@
 """Schedulers without processes: their loops, driven by the test, and the expected ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from random import Random
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from ordinaut.settings import StoreSettings
 from ordinaut.store.database import STORE_FAILURES, Database
@@ -15,8 +18,15 @@ from scheduler.maintenance.release_blocked import ReleaseBlocked
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.settings import SchedulerSettings
 from tests.integration.queue_rig import Rig
+from tests.patience import PATIENCE
 
-SETTLE_SECONDS = 30.0
+LOOK_SECONDS = 0.005  # how often the nemesis counts transactions: PostgreSQL does not tell of them
+BETWEEN_HARM = (2, 40)  # transactions
+TRANSACTIONS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+OTHERS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND query NOT LIKE '%test_clock%'
+"""
 UNSETTLED = """
 SELECT (SELECT count(*) FROM unsettled_range)
   + (SELECT count(*) FROM schedule_cursor WHERE next_fire_time IS NULL OR next_fire_time <= clock_now())
@@ -87,9 +97,47 @@ async def settle(rig: Rig, *runners: LoopRunner, lives: Callable[[], float | Non
         except STORE_FAILURES:
             await asyncio.sleep(0)  # as a loop does: it retries
 
-    async with asyncio.timeout(SETTLE_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while await rig.value(UNSETTLED):
             await asyncio.gather(*(work(runner) for runner in runners))
+
+
+@asynccontextmanager
+async def nemesis(rig: Rig, chance: Random) -> AsyncIterator[None]:
+    """Terminates the connection of one of the others, at random, after every few transactions.
+
+    The work that is done sets the pace, not the time: on a machine that is busy nothing would ever be finished.
+    """
+    own = await asyncpg.connect(rig.settings.database_url)
+
+    async def harm() -> None:
+        while True:
+            end = await own.fetchval(TRANSACTIONS) + chance.randrange(*BETWEEN_HARM)
+            while await own.fetchval(TRANSACTIONS) < end:
+                await asyncio.sleep(LOOK_SECONDS)
+            if backends := await own.fetch(OTHERS):
+                await own.execute("SELECT pg_terminate_backend($1)", chance.choice(backends)["pid"])
+
+    task = asyncio.create_task(harm())
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await own.close()
+
+
+async def in_spite(work: Callable[[], Awaitable[Any]]) -> None:
+    """Repeats what the nemesis broke of the test's own doing."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await work()
+            except STORE_FAILURES:
+                await asyncio.sleep(0)
+            else:
+                return
 
 
 async def release_blocked(rig: Rig) -> None:

@@ -13,6 +13,7 @@ from scheduler.loops.periodic import PeriodicLoop
 from scheduler.settings import SchedulerSettings
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import LoopRunner, NoStream, settle
+from tests.patience import PATIENCE
 
 OUTBOX = "INSERT INTO outbox (project, events, count, create_time) VALUES ('default', '[]', 1, clock_now())"
 WAIT = """
@@ -123,7 +124,7 @@ async def test_the_loops_it_names_are_woken(rig: Rig) -> None:
     assert not ran.is_set()
     await rig.turn_clock(seconds=31)
     await PendingWork(rig.database, [loop]).run_once()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await ran.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -12,6 +12,7 @@ import pytest
 from ordinaut.store import cursor
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import LoopRunner, instants, ledger, schedulers, settle
+from tests.patience import PATIENCE
 
 MINUTE = timedelta(minutes=1)
 EVERY_MINUTE = {"interval": "60s"}
@@ -112,7 +113,7 @@ async def test_a_pause_that_commits_first_keeps_what_was_missed_from_starting(ri
         await connection.execute("UPDATE task SET state = 'PAUSED' WHERE uid = $1", task)
         await cursor.pause(connection, task)
         work = asyncio.create_task(settle(rig, runner))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not await rig.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 await asyncio.sleep(0)
     await work

@@ -17,6 +17,7 @@ from scheduler.events.matcher import Matcher
 from scheduler.maintenance.child_runs import ChildRuns
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
+from tests.patience import PATIENCE
 from worker.completion import SUSPEND, LastWord
 from worker.effects.apply import perform
 from worker.effects.child_runs import MAX_CHILDREN, RUN_TASK
@@ -408,7 +409,7 @@ async def test_ends_sweeps_and_suspensions_at_once_lose_no_wake_up(rig: Rig) -> 
 
     others = [asyncio.create_task(schedule(one)) for one in families] + [asyncio.create_task(work())]
     await asyncio.gather(*(parent.wait("a", "b", task="report") for parent in parents))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await rig.value("SELECT count(*) FROM wait WHERE resolve_time IS NULL"):
             await asyncio.sleep(0)
     done.set()

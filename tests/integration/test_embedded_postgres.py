@@ -15,8 +15,8 @@ import pytest
 from ordinaut.embedded.folder import FolderInUseError, processes_in
 from ordinaut.embedded.launcher import NOBODY
 from ordinaut.embedded.postgres import EmbeddedPostgres, ServerStartError
+from tests.patience import PATIENCE
 
-ENDS_WITHIN = 10.0
 OWNER = """
 import asyncio, sys
 from ordinaut.embedded.postgres import EmbeddedPostgres
@@ -66,7 +66,7 @@ async def gone(pid: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(descriptor, ended.set)
     try:
-        async with asyncio.timeout(ENDS_WITHIN):
+        async with asyncio.timeout(PATIENCE):
             await ended.wait()
     finally:
         asyncio.get_running_loop().remove_reader(descriptor)
@@ -106,7 +106,7 @@ async def test_a_killed_server_is_restarted_at_the_same_url(tmp_path: Path) -> N
     async with EmbeddedPostgres(tmp_path / "postgres") as postgres:
         await scalar(postgres.url, "CREATE TABLE fact AS SELECT 7 AS n")
         os.kill(postgres.pid, signal.SIGKILL)
-        async with asyncio.timeout(ENDS_WITHIN):
+        async with asyncio.timeout(PATIENCE):
             assert await postgres.wait() == -signal.SIGKILL
             await postgres.launch()
         assert await scalar(postgres.url, "SELECT n FROM fact") == 7

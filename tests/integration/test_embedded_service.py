@@ -13,8 +13,8 @@ import pytest
 from ordinaut.embedded.postgres import ServerStartError
 from ordinaut.embedded.service import Service
 from ordinaut.embedded.supervisor import Supervisor, restart_delay
+from tests.patience import PATIENCE
 
-WITHIN = 10.0
 SERVICE = """
 import json, os, signal, sys
 print("a line that is no answer", flush=True)
@@ -76,7 +76,7 @@ async def ended(pid: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(descriptor, gone.set)
     try:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(PATIENCE):
             await gone.wait()
     finally:
         loop.remove_reader(descriptor)
@@ -102,7 +102,7 @@ async def test_a_killed_service_is_restarted_at_once(service: Counted) -> None:
     supervisor = Supervisor("sample", service)
     supervisor.watch()
     os.kill(first, signal.SIGKILL)
-    async with asyncio.timeout(WITHIN):
+    async with asyncio.timeout(PATIENCE):
         second = await service.launches.get()
     assert supervisor.pid == second != first
     os.kill(second, 0)

@@ -21,8 +21,8 @@ from ordinaut.embedded.folder import locked, processes_in
 from ordinaut.v1.agent_service_pb2 import WhoAmIRequest
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
+from tests.patience import PATIENCE
 
-READY_WITHIN = 30.0
 ENDS_WITHIN = 60.0
 UP = [sys.executable, "-m", "ordinaut.cli", "up", "--json"]
 Described = dict[str, Any]
@@ -39,7 +39,7 @@ async def running(folder: Path, *options: str) -> AsyncIterator[tuple[Process, D
     process = await begin(folder, *options)
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(PATIENCE):
             line = await process.stdout.readline()
         yield process, json.loads(line)
     finally:
@@ -157,7 +157,7 @@ async def test_an_aborted_start_leaves_no_process(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(system, "_prepare_database", for_ever)
     starting = asyncio.create_task(system.System(system.Plan(tmp_path, 0, 0)).__aenter__())
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(PATIENCE):
         await reached.wait()
     assert processes_in(tmp_path / "postgres" / "cluster")
     starting.cancel()

@@ -11,8 +11,7 @@ import redis.asyncio
 
 from ordinaut.embedded.folder import FolderInUseError
 from ordinaut.embedded.valkey import EmbeddedValkey
-
-ENDS_WITHIN = 10.0
+from tests.patience import PATIENCE
 
 
 async def command(url: str, *words: str) -> Any:
@@ -45,7 +44,7 @@ async def test_a_second_owner_of_the_folder_is_rejected(tmp_path: Path) -> None:
 async def test_a_killed_server_is_restarted_at_the_same_url(tmp_path: Path) -> None:
     async with EmbeddedValkey(tmp_path / "valkey") as valkey:
         os.kill(valkey.pid, signal.SIGKILL)
-        async with asyncio.timeout(ENDS_WITHIN):
+        async with asyncio.timeout(PATIENCE):
             assert await valkey.wait() == -signal.SIGKILL
             await valkey.launch()
         assert await command(valkey.url, "PING") in {True, "PONG"}

@@ -15,6 +15,8 @@ from pipeline_engine.tools.definition import read_tool
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from tests.integration.engine_rig import Handler, http_tool, tool_server
+from tests.patience import PATIENCE
+from tests.ports import lasting_port
 
 LIMIT = 1024 * 1024
 
@@ -32,7 +34,7 @@ async def call(
     tool = read_tool({**orjson.loads(http_tool("t.x", port, **http)), "effect": effect})
     given = value or {}
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await tools.call(Call(tool, given, orjson.dumps(given), "root/a", seconds, "a", 1))
     finally:
         await tools.close()
@@ -137,9 +139,7 @@ async def test_a_response_is_limited_to_1_mib() -> None:
 
 
 async def test_a_refused_connection_is_retryable() -> None:
-    async with tool_server(answering()) as port:
-        pass
-    found = await call(port)
+    found = await call(lasting_port())
     assert isinstance(found, Failure)
     assert (found.code, found.retryable) == ("TOOL_UNAVAILABLE", True)
 
@@ -216,8 +216,7 @@ async def test_a_response_determines_whether_the_outcome_is_known(
 
 async def test_the_outcome_of_an_unsent_request_is_known() -> None:
     """Connection refused, address denied, and a connect timeout."""
-    async with tool_server(answering()) as port:
-        pass
+    port = lasting_port()
     refused = await call(port, effect="UNSAFE")
     denied = await call(port, effect="UNSAFE", allow="")
     with socket.socket() as listener, socket.socket() as visitor, socket.socket() as other:

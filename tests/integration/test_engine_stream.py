@@ -13,6 +13,7 @@ from ordinaut.rpc.channel import internal_metadata
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.requests import Call, Output
 from tests.integration.engine_rig import TOKEN, Worker, definition, engine, http_tool, start, tool_server
+from tests.patience import PATIENCE
 from tests.unit.engine.pipelines import pipeline, step
 
 SET = pipeline(step("a", input={"x": "${params.x}"}), output="${steps.a.x}")
@@ -81,7 +82,7 @@ async def test_iterations_run_concurrently_with_one_write_in_flight() -> None:
         waiting += 1
         if waiting == 3:
             going.set()
-        await asyncio.wait_for(going.wait(), 10)
+        await asyncio.wait_for(going.wait(), PATIENCE)
         return web.json_response(await request.json())
 
     body = [step("a", "t.x", input={"n": "${item}"}), step("b", "t.x", input={"n": "${steps.a.n}"})]
@@ -116,7 +117,7 @@ async def test_cancelled_runs_stop_and_return_their_credit() -> None:
     document = pipeline(step("a", "t.x"))
     async with tool_server(handle) as port, engine(credit=5) as running, Worker(running) as worker:
         await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
-        await asyncio.wait_for(entered.wait(), 10)
+        await asyncio.wait_for(entered.wait(), PATIENCE)
         await worker.send(cancels=[pb.RunCancel(handle=1), pb.RunCancel(handle=77)])
         await worker.until(lambda w: w.credit == 6)
         await worker.send(definitions=[definition(SET, name="s")], starts=[start(2, "s", params=b'{"x":1}')])
@@ -166,7 +167,7 @@ async def test_a_broken_stream_drops_its_runs() -> None:
     async with tool_server(handle) as port, engine() as running:
         async with Worker(running) as worker:
             await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
-            await asyncio.wait_for(entered.wait(), 10)
+            await asyncio.wait_for(entered.wait(), PATIENCE)
         async with Worker(running) as worker:
             await worker.send(definitions=[definition(SET, name="s")], starts=[start(1, "s", params=b'{"x":5}')])
             assert (await worker.result(1)).output == b"5"
@@ -240,7 +241,7 @@ async def test_malformed_bytes_end_the_stream_with_a_reason() -> None:
         call: Any = running.channel.stream_stream(method)(metadata=internal_metadata(TOKEN))
         await call.write(b"\xff\xff\xff\xff")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await asyncio.wait_for(_read_all(call), 10)
+            await asyncio.wait_for(_read_all(call), PATIENCE)
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 

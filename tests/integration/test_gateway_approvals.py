@@ -23,11 +23,11 @@ from ordinaut.v1.run_service_pb2 import (
 from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from tests.integration.conftest import fresh_database
 from tests.integration.gateway_system import Caller, GatewaySystem, a_task, finished, gateway_system, refusal, working
+from tests.patience import PATIENCE
 from tests.unit.engine.pipelines import step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 READ_AND_ANSWER = ("approvals:read", "approvals:write")
-WAITING_SECONDS = 10.0
 
 
 class People:
@@ -67,7 +67,7 @@ def answer(approval: Approval, choice: str = "approve", **more: Any) -> AnswerAp
 
 
 async def until_waiting(caller: Caller, name: str) -> Run:
-    async with asyncio.timeout(WAITING_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         async for told in caller.runs.WatchRun(WatchRunRequest(name=name)):
             if told.run.state == Run.WAITING:
                 found: Run = told.run
@@ -240,7 +240,7 @@ async def test_a_cancelled_approval_cannot_be_answered(people: People) -> None:
     run, _ = await people.waiting({"steps": [both, {**question, "id": "again"}], "output": "${steps.again.status}"})
     names = {wait.step: wait.approval for wait in run.waits}
     await people.answered(Approval(name=names["both.other.pause"]))
-    async with asyncio.timeout(WAITING_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         async for told in people.owner.runs.WatchRun(WatchRunRequest(name=run.name)):
             if [wait.step for wait in told.run.waits] == ["again"]:
                 break

@@ -15,6 +15,7 @@ from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest, Vali
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
 from scheduler.maintenance.child_runs import ChildRuns
 from tests.integration.gateway_system import GatewaySystem, a_task, finished, gateway_system, refusal, working
+from tests.patience import PATIENCE
 
 REPORT = {
     "pipeline": {
@@ -117,7 +118,7 @@ async def test_cancelling_the_parent_cancels_awaited_children(system: GatewaySys
 
 
 async def until(system: GatewaySystem, name: str, state: Run.State.ValueType) -> Run:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async for answer in system.admin.runs.WatchRun(WatchRunRequest(name=name)):
             if answer.run.state == state:
                 found: Run = answer.run

@@ -16,9 +16,10 @@ from google.protobuf.struct_pb2 import Value
 from gateway.services import DESCRIPTORS
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
 from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system
+from tests.sample import amount
 
 # Calls of each method; ORDINAUT_FUZZ_ROUNDS=1100 makes some fifty thousand, ORDINAUT_FUZZ_SEED other ones.
-ROUNDS = int(os.environ.get("ORDINAUT_FUZZ_ROUNDS", "45"))
+ROUNDS = amount("ORDINAUT_FUZZ_ROUNDS", 15, 45)
 SEED = int(os.environ.get("ORDINAUT_FUZZ_SEED", "20261123"))
 METHODS = [method for service in DESCRIPTORS for method in service.methods]
 TEXTS = [

@@ -18,6 +18,7 @@ from ordinaut.v1.state_service_pb2 import PutStateEntryRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, ListTasksRequest, PauseTaskRequest, RunTaskRequest
 from tests.integration.conftest import fresh_database
 from tests.integration.gateway_system import GatewaySystem, Refusal, a_task, gateway_system, refusal
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 METHODS = {method.name: method for service in DESCRIPTORS for method in service.methods}
@@ -265,7 +266,7 @@ async def send(system: GatewaySystem, method_name: str, payload: bytes, **option
     path = f"/{method.containing_service.full_name}/{method.name}"
     metadata = (("authorization", f"Bearer {system.admin.token}"),)
     open_call: Any = system.channel.unary_stream if method.server_streaming else system.channel.unary_unary
-    return await refusal(open_call(path)(payload, metadata=metadata, timeout=10, **options))
+    return await refusal(open_call(path)(payload, metadata=metadata, timeout=PATIENCE, **options))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.says)
@@ -316,7 +317,7 @@ async def test_deeply_nested_messages_are_refused(system: GatewaySystem) -> None
         assert refused.reason in {"MALFORMED_MESSAGE", "JSON_TOO_DEEP"}
     accepted: Any = system.channel.unary_unary("/ordinaut.v1.EventService/PublishEvent")
     metadata = (("authorization", f"Bearer {system.admin.token}"),)
-    assert await accepted(nested(20), metadata=metadata, timeout=10)
+    assert await accepted(nested(20), metadata=metadata, timeout=PATIENCE)
 
 
 async def test_undecodable_bytes_are_malformed(system: GatewaySystem) -> None:
@@ -330,7 +331,7 @@ async def raw_code(system: GatewaySystem, path: str, payload: bytes, **options: 
     """The code of a call that grpc itself refuses."""
     call: Any = system.channel.unary_unary(path)
     with pytest.raises(grpc.aio.AioRpcError) as failure:
-        await call(payload, timeout=10, **options)
+        await call(payload, timeout=PATIENCE, **options)
     return str(failure.value.code().name)
 
 
@@ -404,7 +405,7 @@ async def test_invalid_tokens_are_throttled(postgres_url: str) -> None:
             call: Any = system.channel.unary_unary("/ordinaut.v1.TaskService/ListTasks")
             metadata = (("authorization", f"Bearer ord_{number:016x}_{'0' * 64}"),)
             try:
-                await call(b"", metadata=metadata, timeout=10)
+                await call(b"", metadata=metadata, timeout=PATIENCE)
             except grpc.aio.AioRpcError as failure:
                 codes.append(failure.code().name)
         assert set(codes[:300]) == {"UNAUTHENTICATED"}
@@ -418,7 +419,7 @@ async def test_other_protocols_on_the_port_are_disconnected(system: GatewaySyste
         reader, writer = await asyncio.open_connection("127.0.0.1", system.port)
         writer.write(greeting)
         writer.write_eof()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await reader.read()
         writer.close()
     assert (await system.admin.tasks.ListTasks(ListTasksRequest())).tasks

@@ -13,6 +13,8 @@ from ordinaut.store.database import Database
 from ordinaut.store.event import NewEvent
 from ordinaut.v1.event_pb2 import Event
 from tests.integration.gateway_process import a_gateway
+from tests.patience import PATIENCE
+from tests.ports import lasting_port
 
 EVENTS = 300
 KILLS = 2
@@ -51,13 +53,12 @@ async def test_a_watcher_sees_each_event_once_however_often_its_gateway_is_kille
                     news.notify_all()
 
     async def saw(count: int) -> None:
-        async with asyncio.timeout(30), news:
+        async with asyncio.timeout(PATIENCE), news:
             await news.wait_for(lambda: len(seen) >= count)
 
-    listen, watcher, step = "127.0.0.1:0", None, EVENTS // (KILLS + 1)
+    listen, watcher, step = f"127.0.0.1:{lasting_port()}", None, EVENTS // (KILLS + 1)
     for life in range(KILLS + 1):
-        async with a_gateway(database_url, listen) as (process, ports):
-            listen = f"127.0.0.1:{ports['grpc']}"
+        async with a_gateway(database_url, listen) as (process, _):
             watcher = watcher or asyncio.create_task(watch(listen))
             begin = life * step
             await publish(database, range(begin, begin + step // 2))

@@ -14,8 +14,7 @@ from ordinaut.store import identity
 from ordinaut.v1.event_service_pb2 import WatchEventsRequest
 from tests.integration.gateway_process import a_gateway
 from tests.integration.gateway_system import Caller, refusal
-
-ENDS_WITHIN = 5.0
+from tests.patience import PATIENCE
 
 
 async def fetch(port: int, path: str, read: Callable[[aiohttp.ClientResponse], Any]) -> tuple[int, Any]:
@@ -32,7 +31,9 @@ async def test_a_process_reports_its_components(database_url: str) -> None:
         assert body["components"]["scheduler"] != "SERVING"
         async with grpc.aio.insecure_channel(f"127.0.0.1:{ports['grpc']}") as channel:
             check: Any = health_pb2_grpc.HealthStub(channel)
-            answer = await check.Check(health_pb2.HealthCheckRequest(service="ordinaut.v1.TaskService"), timeout=5)
+            answer = await check.Check(
+                health_pb2.HealthCheckRequest(service="ordinaut.v1.TaskService"), timeout=PATIENCE
+            )
             assert answer.status == answer.SERVING
             await refusal(Caller(channel, "").events.WatchEvents(WatchEventsRequest()))
         status, text = await fetch(ports["metrics"], "/metrics", aiohttp.ClientResponse.text)
@@ -52,7 +53,7 @@ async def test_a_gateway_that_shuts_down_ends_its_streams(database_url: str) -> 
             ending = asyncio.create_task(refusal(stream))
             await watched(ports["metrics"])
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(ENDS_WITHIN):
+            async with asyncio.timeout(PATIENCE):
                 refused = await ending
                 assert await process.wait() == 0
         assert (refused.code, refused.reason, refused.retry) == ("UNAVAILABLE", "CALL_CANCELLED", True)
@@ -60,7 +61,7 @@ async def test_a_gateway_that_shuts_down_ends_its_streams(database_url: str) -> 
 
 async def watched(port: int) -> None:
     """Returns when the stream has begun: its answers tell nothing before there are events."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (
             "ordinaut_gateway_event_watchers 1.0" not in (await fetch(port, "/metrics", aiohttp.ClientResponse.text))[1]
         ):

@@ -15,6 +15,7 @@ from ordinaut.v1.task_service_pb2 import (
     RunTaskRequest,
 )
 from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system, refusal
+from tests.patience import PATIENCE
 
 
 @pytest_asyncio.fixture
@@ -105,7 +106,7 @@ async def test_a_copy_waits_for_the_first_request(system: GatewaySystem) -> None
             " VALUES ('default', 'admin', 'RunTaskRequest', 'slow', '\\x00', clock_now())"
         )
         waiting = asyncio.create_task(
-            asyncio.wait_for(system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one", request_id="slow")), 10)
+            asyncio.wait_for(system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one", request_id="slow")), PATIENCE)
         )
         await _until_blocked(system)
         assert not waiting.done()
@@ -114,7 +115,7 @@ async def test_a_copy_waits_for_the_first_request(system: GatewaySystem) -> None
 
 
 async def _until_blocked(system: GatewaySystem) -> None:
-    async with asyncio.timeout(10), system.database.connection() as connection:
+    async with asyncio.timeout(PATIENCE), system.database.connection() as connection:
         while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.005)  # PostgreSQL does not tell when somebody waits
 

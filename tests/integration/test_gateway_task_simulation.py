@@ -20,6 +20,7 @@ from scheduler.metrics import SIMULATIONS
 from scheduler.simulation.simulate import Simulations
 from tests.integration.conftest import fresh_database
 from tests.integration.gateway_system import Caller, GatewaySystem, a_task, gateway_system
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MINUTELY = {"triggers": [{"cron": "* * * * *"}], "time_zone": "UTC"}
@@ -123,7 +124,7 @@ async def test_a_simulation_ends_when_the_client_disconnects(system: GatewaySyst
     assert (await anext(aiter(call))).occurrences
     assert SIMULATIONS._value.get() == 1
     call.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while SIMULATIONS._value.get():
             await asyncio.sleep(0.01)
 

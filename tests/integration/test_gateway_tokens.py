@@ -19,6 +19,7 @@ from ordinaut.v1.agent_service_pb2 import (
 )
 from ordinaut.v1.event_service_pb2 import WatchEventsRequest
 from tests.integration.gateway_system import GatewaySystem, gateway_system, refusal
+from tests.patience import PATIENCE
 
 
 @pytest_asyncio.fixture
@@ -118,7 +119,7 @@ async def test_a_cached_token_is_read_again_after_two_seconds(system: GatewaySys
             except Exception:  # noqa: BLE001 - its code is compared below
                 return
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await until_refused()
     assert loop.time() - revoked_at < authenticator.CACHE_SECONDS + 1
     assert (await refusal(caller.agents.WhoAmI(WhoAmIRequest()))).code == "UNAUTHENTICATED"

@@ -17,6 +17,7 @@ from ordinaut.v1.run_service_pb2 import CancelRunRequest, WatchRunRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
 from ordinaut.v1.view_pb2 import BASIC, FULL, VIEW_UNSPECIFIED
 from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system, refusal
+from tests.patience import PATIENCE
 
 
 @pytest_asyncio.fixture
@@ -39,7 +40,7 @@ async def number(system: GatewaySystem) -> None:
 
 
 async def take(stream: Any, count: int) -> list[Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         return [await anext(stream) for _ in range(count)]
 
 
@@ -166,7 +167,7 @@ async def test_a_run_is_watched_until_it_has_ended(system: GatewaySystem) -> Non
     await release(system, run.name)
     await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
     for stream in streams:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             answers = [answer async for answer in stream]
         assert answers[-1].run.state == run.CANCELLED
         assert not any(answer.steps for answer in answers)

@@ -13,6 +13,7 @@ from scheduler.maintenance.promote import Promote
 from tests.integration.overlap_model import TaskModel
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import LoopRunner, ledger, release_blocked, settle
+from tests.sample import FULL
 
 PERIOD_SECONDS = 10
 POLICIES = [None, "SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER", "ALLOW"]
@@ -152,7 +153,7 @@ class Both:
 
 @pytest.mark.parametrize("policy", POLICIES)
 async def test_the_queue_does_what_the_model_says(policy: str | None, rig: Rig) -> None:
-    for seed in range(2):
+    for seed in range(2 if FULL else 1):
         chance = random.Random(f"{policy} {seed}")
         print(f"policy {policy} seed {seed}")
         said: dict[str, Any] = {"max_buffer": BUFFER, "ignore_waiting": chance.random() < 0.5}

@@ -2,21 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from ordinaut.store import due_work
-from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import Hints
 from scheduler.maintenance.release_blocked import ReleaseBlocked
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import LoopRunner, ledger, release_blocked, schedulers, settle
+from tests.integration.scheduler_rig import (
+    LoopRunner,
+    in_spite,
+    ledger,
+    nemesis,
+    release_blocked,
+    schedulers,
+    settle,
+)
+from tests.patience import PATIENCE
 
 EVERY_SECOND = {"interval": "1s"}
 MANY = 15
@@ -82,7 +86,7 @@ async def test_buffered_runs_keep_their_order_when_connections_die(rig: Rig) -> 
     task = await rig.task(EVERY_SECOND, overlap="BUFFER_ALL", policy={"max_buffer": 1000}, catch_up={"policy": "ALL"})
     started: list[datetime] = []
     holder = await rig.lease(seconds=10**6)
-    async with asyncio.timeout(60), schedulers(rig, 2) as both, nemesis(rig, chance):
+    async with asyncio.timeout(2 * PATIENCE), schedulers(rig, 2) as both, nemesis(rig, chance):
         turns = [ReleaseBlocked(rig.database, Hints(rig.database)) for _ in both]
         while len(started) < 40:
             await in_spite(lambda: rig.turn_clock(seconds=chance.choice([0, 1, 2, 9])))
@@ -106,39 +110,3 @@ async def work_off(rig: Rig, holder: UUID, started: list[datetime]) -> None:
     assert len(rows) <= 1
     started += [row["scheduled_time"] for row in rows if row["scheduled_time"] not in started]
     await rig.complete(holder, *rows)
-
-
-async def in_spite(work: Callable[[], Awaitable[Any]]) -> None:
-    """Repeats what the nemesis broke."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await work()
-            except STORE_FAILURES:
-                await asyncio.sleep(0)
-            else:
-                return
-
-
-@asynccontextmanager
-async def nemesis(rig: Rig, chance: random.Random) -> AsyncIterator[None]:
-    """Terminates the connections of all others at random."""
-    own = await asyncpg.connect(rig.settings.database_url)
-
-    async def harm() -> None:
-        while True:
-            backends = await own.fetch(
-                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-                "AND query NOT LIKE '%test_clock%'"
-            )
-            if backends:
-                await own.execute("SELECT pg_terminate_backend($1)", chance.choice(backends)["pid"])
-            await asyncio.sleep(chance.random() * 0.1)
-
-    task = asyncio.create_task(harm())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await own.close()

@@ -11,6 +11,7 @@ from ordinaut.store.hints import Hints
 from scheduler.maintenance.promote import Promote
 from scheduler.maintenance.rescue import Rescue
 from tests.integration.queue_rig import Rig
+from tests.patience import PATIENCE
 
 
 async def _lose(rig: Rig, rows: list[Any], holder: UUID) -> None:
@@ -193,7 +194,7 @@ async def test_a_cancel_is_never_lost_while_rows_change_hands(rig: Rig) -> None:
                 await due_work.release(connection, holder, [row["id"] for row in rows], [row["fence"] for row in rows])
 
     async def cancel() -> list[str]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             answers = []
             for run in runs:
                 async with rig.database.transaction() as connection:

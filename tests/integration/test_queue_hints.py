@@ -12,8 +12,8 @@ from ordinaut.settings import StoreSettings
 from ordinaut.store import hints as module
 from ordinaut.store.database import Database
 from ordinaut.store.hints import WORK, Hints, wait_hint
+from tests.patience import PATIENCE
 
-DEADLINE = 10.0
 LISTENING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
@@ -24,7 +24,7 @@ async def listening(database: Database) -> AsyncIterator[tuple[Hints, asyncio.Ev
     heard = hints.subscribe(WORK)
     serving = asyncio.create_task(hints.serve())
     try:
-        assert await wait_hint(heard, DEADLINE)
+        assert await wait_hint(heard, PATIENCE)
         yield hints, heard
         assert not serving.done()
     finally:
@@ -36,7 +36,7 @@ async def test_what_one_process_sends_every_process_hears(database: Database) ->
     async with listening(database) as (one, own), listening(database) as (_, others):
         one.send(WORK)
         assert own.is_set()
-        assert await wait_hint(others, DEADLINE)
+        assert await wait_hint(others, PATIENCE)
 
 
 @pytest.mark.parametrize("harm", ["pg_terminate_backend", "pg_cancel_backend"])
@@ -53,7 +53,7 @@ async def test_hints_survive_a_broken_connection(
                 one.send(WORK)
             others.clear()
             one.send(WORK)
-            assert await wait_hint(others, DEADLINE)
+            assert await wait_hint(others, PATIENCE)
     finally:
         await killer.close()
 
@@ -70,7 +70,7 @@ async def test_many_hints_become_few_notifications(database: Database, monkeypat
         monkeypatch.setattr(asyncpg.Connection, "execute", counting)
         for _ in range(1000):
             one.send(WORK)
-        assert await wait_hint(others, DEADLINE)
+        assert await wait_hint(others, PATIENCE)
         monkeypatch.undo()
     assert len([query for query in sent if "pg_notify" in query]) <= 2
 
@@ -90,9 +90,9 @@ async def test_a_silent_connection_is_tried_and_replaced(database: Database, mon
 
     async with listening(database) as (_, heard):
         monkeypatch.setattr(asyncpg.Connection, "execute", swallow_once)
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):
             await swallowed.wait()
-        assert await wait_hint(heard, DEADLINE)  # told because it has connected again
+        assert await wait_hint(heard, PATIENCE)  # told because it has connected again
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,11 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, RunFin
 from ordinaut.store import due_work
 from ordinaut.store.database import Database
 from tests.integration.queue_rig import Rig
+from tests.patience import PATIENCE
 from worker.engine.definitions import Definitions
 from worker.engine.stream import EngineStream
 from worker.settings import WorkerSettings
 from worker.worker import Worker
-
-DEADLINE = 10.0
 
 
 class Engines(EngineStream):
@@ -57,7 +56,7 @@ async def working(rig: Rig, monkeypatch: pytest.MonkeyPatch, **settings: Any) ->
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Asks again and again."""
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(PATIENCE):
         while not await holds():
             await asyncio.sleep(0.01)
 
@@ -147,7 +146,7 @@ async def test_draining_leaves_no_row_under_the_lease_not_even_one_that_is_just_
         return await real(self, connection, row)
 
     monkeypatch.setattr(Definitions, "get", slow)
-    async with working(rig, monkeypatch) as worker, asyncio.timeout(DEADLINE):
+    async with working(rig, monkeypatch) as worker, asyncio.timeout(PATIENCE):
         await asked.wait()
         draining = asyncio.create_task(worker.drain())
         answer.set()
@@ -186,7 +185,7 @@ async def test_suspects_that_are_just_being_claimed_are_not_taken_for_strangers(
     monkeypatch.setattr("worker.claim.due_work.held", counting)
     async with working(rig, monkeypatch) as worker:
         await until(_claimed(worker, 5))
-        await asyncio.wait_for(reconciled.wait(), DEADLINE)
+        await asyncio.wait_for(reconciled.wait(), PATIENCE)
         assert set(await rig.rows("SELECT state, fence FROM due_work")) == {("LEASED", 1)}
     assert looks
 
@@ -258,7 +257,7 @@ async def test_a_queue_that_is_locked_or_whose_connections_are_cancelled_only_wa
         await _finish(worker, dict.fromkeys(runs, b"1"))
         waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         for harm in ("pg_cancel_backend", "pg_terminate_backend"):
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(PATIENCE):
                 while not (stuck := await own.fetch(waiting)):
                     await asyncio.sleep(0.01)
             for row in stuck:

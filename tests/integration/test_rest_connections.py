@@ -12,6 +12,7 @@ from gateway.rest import server
 from gateway.rest.transcoding import body
 from tests.integration.conftest import fresh_database
 from tests.integration.rest_system import RestSystem, rest_system
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HEAD = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {token}\r\n"
@@ -47,7 +48,7 @@ async def test_a_second_head_that_never_ends(rest: RestSystem, monkeypatch: pyte
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
     writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         assert b" 200 " in await reader.readuntil(b'alive"}')
         writer.write(b"GET /healthz HTTP/1.1\r\nx-slow: ")
         assert await reader.read() == b""
@@ -62,7 +63,7 @@ async def test_an_endless_body_without_a_length(rest: RestSystem) -> None:
     for _ in range(70):
         writer.write(chunk)
         await writer.drain()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert b" 413 " in await reader.readline()
     writer.close()
 
@@ -133,11 +134,11 @@ async def test_a_call_is_cancelled_when_the_client_disconnects(rest: RestSystem)
     call = head(rest, "content-length: 2").replace(b"/v1/events", b"/v1/tools/orchestrator.set:call") + b"{}"
     writer.write(call)
     await writer.drain()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not (await rest.call("GET", "/v1/runs")).json.get("runs"):
             pass
     writer.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while cancelled() == before:
             assert (await rest.call("GET", "/healthz")).status == 200
 

@@ -1,7 +1,6 @@
 """The contract as a document: complete, true to what is served, and readable without a network."""
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -25,10 +24,12 @@ from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.services import DESCRIPTORS
 from tests.integration.conftest import fresh_database
 from tests.integration.rest_system import TASK, Answer, RestSystem, rest_system
+from tests.patience import PATIENCE
+from tests.sample import amount
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-TRIES = int(os.environ.get("ORDINAUT_SCHEMATHESIS_TRIES", "4"))  # for each operation, of each kind
+TRIES = amount("ORDINAUT_SCHEMATHESIS_TRIES", 2, 4)  # for each operation, of each kind
 ROUTES = RouteTable(DESCRIPTORS).routes
 ELSEWHERE = re.compile(r"(?:src|href)=\"(?!/)|url\((?!data:)|https?://(?!www\.w3\.org/)")
 
@@ -151,6 +152,6 @@ def exercise(rest: RestSystem, operation: Any, mode: GenerationMode) -> None:
     )
     @given(operation.as_strategy(generation_mode=mode))
     def call(case: Any) -> None:
-        case.call_and_validate(base_url=rest.base, headers=headers, checks=CHECKS, timeout=10)
+        case.call_and_validate(base_url=rest.base, headers=headers, checks=CHECKS, timeout=PATIENCE)
 
     call()

@@ -9,8 +9,7 @@ import asyncpg
 
 from ordinaut.store import identity
 from tests.integration.gateway_process import a_gateway
-
-ENDS_WITHIN = 5.0
+from tests.patience import PATIENCE
 
 
 async def test_a_gateway_that_shuts_down_ends_its_http_streams(database_url: str) -> None:
@@ -26,7 +25,7 @@ async def test_a_gateway_that_shuts_down_ends_its_http_streams(database_url: str
             async with session.get("/v1/events:watch", headers={"accept": "text/event-stream"}) as stream:
                 assert stream.status == 200
                 process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(ENDS_WITHIN):
+                async with asyncio.timeout(PATIENCE):
                     told = (await stream.content.read()).decode()
                     assert await process.wait() == 0
         event, data = told.strip().splitlines()[-2:]

@@ -9,9 +9,11 @@ import pytest
 import pytest_asyncio
 
 from gateway.events import watch
+from gateway.rest.transcoding import streaming
 from tests.integration.conftest import fresh_database
 from tests.integration.rest_system import TASK, RestSystem, rest_system
 from tests.integration.test_gateway_watch import number
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SSE = "text/event-stream"
@@ -32,13 +34,13 @@ class Listener:
 
     async def line(self) -> Any:
         """The next line as JSON."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return json.loads(await self.answer.content.readline())
 
     async def event(self) -> dict[str, str]:
         """The next event's fields; comments are skipped."""
         fields: dict[str, str] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while line := (await self.answer.content.readline()).decode():
                 name, _, value = line.rstrip("\n").partition(": ")
                 if line == "\n" and fields:
@@ -121,9 +123,10 @@ async def test_a_run_is_watched_to_its_end(rest: RestSystem) -> None:
     ],
 )
 async def test_a_stream_that_fails_before_the_first_response(
-    rest: RestSystem, path: str, status: int, reason: str
+    rest: RestSystem, path: str, status: int, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is refused like any other call, with a status of its own."""
+    monkeypatch.setattr(streaming, "START_SECONDS", PATIENCE)  # a refusal that comes later has a status of 200
     refused = await rest.call("GET", path)
     assert (refused.status, refused.reason) == (status, reason)
     unknown = await rest.call("GET", path.replace("=x", "=0"), token="")
@@ -139,7 +142,7 @@ async def test_a_stream_ends_when_the_client_disconnects(rest: RestSystem) -> No
         await Listener(answer).line()
         assert watchers.get() == before + 1
         answer.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while watchers.get() != before:
             await asyncio.sleep(0.01)
 

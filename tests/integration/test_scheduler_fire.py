@@ -3,19 +3,16 @@
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from ordinaut.store import cursor, due_work
-from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import Hints
 from scheduler.firing.fire import Fire
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import LoopRunner, instants, ledger, schedulers, settle
+from tests.integration.scheduler_rig import LoopRunner, in_spite, instants, ledger, nemesis, schedulers, settle
 
 EVERY_MINUTE = {"cron": "* * * * *"}
 
@@ -29,31 +26,16 @@ async def test_two_schedulers_that_die_with_their_connections_fire_every_instant
     chance = random.Random(seed)
     tasks = {await rig.task(every(chance.choice([1, 2, 3, 7, 20]))): None for _ in range(15)}
     tasks |= {await rig.task(EVERY_MINUTE, every(30)): None for _ in range(10)}
-    stop = asyncio.Event()
-
-    async def nemesis() -> None:
-        own = await asyncpg.connect(rig.settings.database_url)
-        while not stop.is_set():
-            backends = await own.fetch(
-                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-                "AND query NOT LIKE '%test_clock%'"
-            )
-            if backends:
-                await own.execute("SELECT pg_terminate_backend($1)", chance.choice(backends)["pid"])
-            await asyncio.sleep(chance.random() * 0.1)
-        await own.close()
 
     def lifetime() -> float | None:
         return chance.random() * 0.3 if chance.random() < 0.3 else None
 
     async with schedulers(rig, 2, fire_batch=10) as both:
-        harm = asyncio.create_task(nemesis())
-        for _ in range(25):
-            rig.now += timedelta(seconds=chance.choice([1, 2, 4]))
-            await _in_spite(rig.turn_clock)
-            await _in_spite(lambda: settle(rig, *both, lives=lifetime))
-        stop.set()
-        await harm
+        async with nemesis(rig, chance):
+            for _ in range(25):
+                rig.now += timedelta(seconds=chance.choice([1, 2, 4]))
+                await in_spite(rig.turn_clock)
+                await in_spite(lambda: settle(rig, *both, lives=lifetime))
         await settle(rig, *both)
     for task in tasks:
         schedule = json.loads(await rig.value("SELECT schedule::text FROM task_version WHERE task = $1", task))
@@ -62,18 +44,6 @@ async def test_two_schedulers_that_die_with_their_connections_fire_every_instant
     runs = await rig.rows("SELECT task, scheduled_time FROM due_work")
     assert len(runs) == len(set(runs)) == await rig.value("SELECT count(*) FROM occurrence")
     assert await rig.value("SELECT sum(count) FROM outbox") == len(runs)
-
-
-async def _in_spite(work: Callable[[], Awaitable[None]]) -> None:
-    """Repeats what the nemesis broke of the test's own doing."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await work()
-            except STORE_FAILURES:
-                await asyncio.sleep(0)
-            else:
-                return
 
 
 async def test_one_instant_of_two_triggers_is_one_occurrence_with_the_params_of_the_first(rig: Rig) -> None:

@@ -13,6 +13,7 @@ from scheduler.simulation.scenario import Rules, Scenario, Span
 from scheduler.simulation.simulation import Simulation
 from tests.integration.lived import TICK, Life, Worker
 from tests.integration.queue_rig import BEGINNING, Rig
+from tests.sample import FULL
 from tests.unit.time import outage_table
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -133,7 +134,7 @@ async def test_a_simulation_is_what_happens(seed: str, rig: Rig) -> None:
     """Random schedules, policies, durations, failures, outages and pauses; the seed is in the test's name."""
     dice = Dice(seed)
     outages = dice.spans(2)
-    scenarios = [await a_task(rig, dice, outages) for _ in range(6)]
+    scenarios = [await a_task(rig, dice, outages) for _ in range(6 if FULL else 3)]
     durations = {scenario.task: (scenario.durations, scenario.fail_every) for scenario in scenarios}
     life = Life(rig, Worker(rig, await rig.lease(seconds=10**7), durations), dice.end, outages)
     for scenario in scenarios:

@@ -17,6 +17,7 @@ from scheduler.events.matcher import Matcher
 from scheduler.maintenance.expire_waits import ExpireWaits
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
+from tests.patience import PATIENCE
 from worker.completion import SUSPEND, LastWord
 from worker.held_runs import HeldRun
 from worker.suspension import suspend
@@ -182,7 +183,7 @@ async def test_no_event_is_lost_while_waits_are_stored(rig: Rig) -> None:
 
     workers = [asyncio.create_task(work(loops)) for loops in both]
     await asyncio.gather(*(one(place, row) for place, row in enumerate(rows)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await rig.value("SELECT count(*) FROM due_work WHERE state = 'WAITING'"):
             await asyncio.sleep(0)
     done.set()

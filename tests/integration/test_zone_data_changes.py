@@ -5,6 +5,7 @@ A scheduler process with changed zone data works beside this process, which has 
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from ordinaut.embedded.process import command
 from ordinaut.store import cursor
 from ordinaut.store.hints import Hints
 from scheduler.firing.zone_upgrade import ZoneUpgrade
@@ -21,8 +23,8 @@ from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import LoopRunner, ledger, settle
 from tests.integration.zone_data import LATER, changed_zone_data
+from tests.patience import PATIENCE
 
-DEADLINE = 20.0
 # Chisinau, which is two hours ahead of UTC in March, is said to be three hours ahead all year.
 CHANGED = {"Europe/Chisinau": "Europe/Istanbul"}
 HOUR = timedelta(hours=1)
@@ -47,7 +49,10 @@ async def newer_scheduler(rig: Rig, folder: Path, redis_url: str) -> AsyncIterat
     log = folder / "scheduler.log"
     with log.open("wb") as written:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "scheduler"), env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=written
+            *command([sys.executable, "-m", "scheduler"], signal.SIGKILL),
+            env=environment,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=written,
         )
     try:
         yield log
@@ -59,7 +64,7 @@ async def newer_scheduler(rig: Rig, folder: Path, redis_url: str) -> AsyncIterat
 
 async def renewed(rig: Rig) -> None:
     """Waits until the newer scheduler has planned everything."""
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(PATIENCE):
         while await rig.value(OUTDATED, LATER) or await rig.value(UNPLANNED):
             await asyncio.sleep(0.05)
 
@@ -114,7 +119,7 @@ async def test_future_instants_move_unless_they_are_independent_of_zones(
         assert await coming(rig, daily) == (at(17), at(17), 1)
         assert await coming(rig, last) == (at(6, day=3), at(6, day=3), 1)
         assert [await coming(rig, task) for task in (every_hour, elsewhere, snoozed, paused)] == unmoved
-        async with asyncio.timeout(DEADLINE):  # 14:30 was to come in half an hour, and is half an hour ago: caught up
+        async with asyncio.timeout(PATIENCE):  # 14:30 was to come in half an hour, and is half an hour ago: caught up
             while not await ledger(rig, soon):
                 await asyncio.sleep(0.05)
         assert await ledger(rig, soon) == [(at(11) + HOUR / 2, "ENQUEUED", 1)]

@@ -10,8 +10,8 @@ from ordinaut.errors import UnavailableError
 from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.loops import periodic as module
 from scheduler.loops.periodic import LoopClock, PeriodicLoop
+from tests.patience import PATIENCE
 
-DEADLINE = 5.0
 NEVER = 1000.0
 
 
@@ -34,7 +34,7 @@ class Work:
 
     async def reach(self, count: int) -> None:
         """Waits until `count` runs are done."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):
             while self.done < count:
                 self.changed.clear()
                 await self.changed.wait()

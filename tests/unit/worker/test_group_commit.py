@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
+from tests.patience import PATIENCE
 from worker.group_commit import GroupCommit
 
 
@@ -33,7 +34,7 @@ async def run(writes: Writes, items: Sequence[int], limit: int = 100) -> None:
     serving = asyncio.create_task(commits.serve())
     for item in items:
         commits.add(item)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await commits.idle()
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)

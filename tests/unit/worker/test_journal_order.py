@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from tests.patience import PATIENCE
 from worker.completion import LastWord
 from worker.held_runs import HeldRun, HeldRuns
 from worker.journal import Entries, Journal
@@ -46,7 +47,7 @@ def held(around: Any, runs: HeldRuns) -> HeldRun:
 
 
 async def until_idle(journal: Journal) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await journal.commits.idle()
 
 

@@ -7,7 +7,7 @@ from gateway.api.idempotency import Mutation
 from gateway.approvals.answer_check import ApprovalCheck
 from gateway.approvals.conversion import to_approval
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError, PermissionDeniedError
-from ordinaut.store import approval, due_work, run, wait
+from ordinaut.store import approval, due_work_recover, run, wait
 from ordinaut.store.approval import ApprovalRecord
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
@@ -45,7 +45,7 @@ class ApprovalAnswer:
         reply = await self._check.reply(request, caller, asked)
 
         async def work(connection: Connection) -> Approval:
-            await due_work.lock(connection, [asked.run])
+            await due_work_recover.lock(connection, [asked.run])
             given = await approval.answer(connection, asked.id, reply)
             found = await approval.get(connection, asked.id, project=asked.project, agent=None)
             if found is None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from ordinaut.names import occurrence_id
-from ordinaut.store import cursor, due_work, occurrence
+from ordinaut.store import cursor, database_clock, occurrence
 from ordinaut.store.sql import Connection
 from ordinaut.v1.schedule_pb2 import Upcoming
 
@@ -44,5 +44,5 @@ async def decided(connection: Connection, task: UUID) -> Decided:
     row = await cursor.coming(connection, task)
     is_snoozed = row is not None and row["snoozed"] and row["next_instant"] and row["next_fire_time"]
     snoozed = (row["next_instant"], row["next_fire_time"]) if is_snoozed else None
-    now = row["now"] if row else await due_work.database_now(connection)
+    now = row["now"] if row else await database_clock.database_now(connection)
     return Decided(now, frozenset(occurrence_id("", instant) for instant in skipped), snoozed)

@@ -10,7 +10,7 @@ from gateway.clients import Engines
 from gateway.definitions.params import check_params, laid_over
 from gateway.runs.conversion import to_run
 from ordinaut.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
-from ordinaut.store import due_work, run, task
+from ordinaut.store import due_work_enqueue, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
 from ordinaut.store.sql import Connection
@@ -94,7 +94,7 @@ def _too_many(name: str, live: int) -> ResourceExhaustedError:
 
 
 async def _enqueue(connection: Connection, request: RunTaskRequest, found: TaskToRun, params: str) -> UUID:
-    queued = await due_work.enqueue_manual(
+    queued = await due_work_enqueue.enqueue_manual(
         connection,
         task=found.uid,
         run=found.run,

@@ -25,7 +25,7 @@ from gateway.runs.watch import RunWatch
 from gateway.step_keys import read_step_key, write_step_key
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import due_work, run, task
+from ordinaut.store import due_work_finish, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
 from ordinaut.store.run import RunRecord, StepRecord
@@ -160,7 +160,7 @@ class Runs(RunServiceServicer):
 
         async def work(connection: Connection) -> Run:
             await visible_run(connection, caller, wanted, WRITE, steps=False)
-            if await due_work.request_cancel(connection, run=wanted, reason=reason) == "UNKNOWN":
+            if await due_work_finish.request_cancel(connection, run=wanted, reason=reason) == "UNKNOWN":
                 ended = await visible_run(connection, caller, wanted, WRITE, steps=False)
                 raise FailedPreconditionError(
                     ErrorReason.RUN_FINISHED, f"{request.name} has ended already", {"state": ended.state}

@@ -1,6 +1,6 @@
 """How an engine is told of a run to simulate, and what it says, as the message that callers see."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,7 +47,7 @@ def start_of(begun: RunRecord, run_timeout: timedelta) -> RunStart:
         root=begun.root,
         params=begun.params.encode(),
         event=(begun.event or "").encode(),
-        run=described(asdict(begun)),
+        run=described(begun),
         now_us=now_us,
         created_us=microseconds_of(begun.create_time),
         remaining_ms=round(run_timeout.total_seconds() * 1000),

@@ -4,7 +4,7 @@ from gateway.api.json_values import timestamp
 from gateway.api.violations import Problems, reroot
 from gateway.clients import Scheduler
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
-from ordinaut.store import due_work
+from ordinaut.store import database_clock
 from ordinaut.store.database import Database
 from ordinaut.v1.schedule_pb2 import Schedule
 from ordinaut.v1.task_service_pb2 import (
@@ -67,7 +67,7 @@ class SchedulePreview:
 
     async def _question(self, schedule: Schedule) -> ValidateScheduleRequest:
         async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
+            now = await database_clock.database_now(connection)
         return ValidateScheduleRequest(schedule=schedule, now=timestamp(now))
 
     async def _ask(self, question: ValidateScheduleRequest, problems: Problems) -> ValidateScheduleResponse:

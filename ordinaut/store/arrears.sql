@@ -38,7 +38,7 @@ WITH due AS MATERIALIZED (
   WHERE
 -- include cursor.undecided
 ),
--- include due_work.enqueue
+-- include due_work_enqueue.enqueue
 SELECT (SELECT count(*) FROM queued) AS queued, (SELECT count(*) FROM blocked) AS buffered;
 
 -- query holds: Whether a moment of a task lies in a stretch that is not accounted for yet.

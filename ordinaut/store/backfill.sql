@@ -149,7 +149,7 @@ WITH wanted AS MATERIALIZED (
   LEFT JOIN occurrence AS o ON o.task = b.task AND o.key = CASE WHEN w.known THEN w.key END
   CROSS JOIN (SELECT clock_now() AS now) AS clock
 ),
--- include due_work.queue
+-- include due_work_enqueue.queue
 , belonging AS (
   INSERT INTO backfill_run (run, backfill) SELECT run, :backfill FROM fresh
 ), ran_again AS (

@@ -17,7 +17,8 @@ def problems(folder: Path = FOLDER) -> list[str]:
     fragments: set[tuple[str, str]] = set()
     for path in sorted(folder.glob("*.sql")):
         blocks = read_blocks(path)
-        used = set(USE.findall(path.with_suffix(".py").read_text()))
+        module = path.with_suffix(".py")
+        used = set(USE.findall(module.read_text())) if module.exists() else set()
         queries = {name for name, (kind, _, _) in blocks.items() if kind == "query"}
         fragments |= {(path.stem, name) for name in blocks.keys() - queries}
         found += [f"{path.name}: {name} is never used" for name in sorted(queries - used)]

@@ -107,7 +107,7 @@ fresh AS (
   WHERE due.next_outcome IS NULL AND
 -- include undecided
 ),
--- include due_work.enqueue
+-- include due_work_enqueue.enqueue
 , unfired AS (
   INSERT INTO occurrence (project, task, key, trigger, instant, outcome, reason, create_time)
   SELECT t.project, t.uid, due.next_key, due.next_trigger, due.next_instant, due.next_outcome, 'its day is excluded',

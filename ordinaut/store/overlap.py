@@ -5,7 +5,7 @@ At most one row of a task is exclusive: that is a unique index. Those that wait 
 
 from dataclasses import dataclass
 
-from ordinaut.store import due_work
+from ordinaut.store import due_work_finish
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
@@ -43,7 +43,7 @@ async def give_turns(connection: Connection, batch: int) -> Turns:
 async def cancel_overtaken(connection: Connection, batch: int) -> Overtaken:
     """Cancels up to `batch` runs for newer ones that are to replace them; in a transaction."""
     answers = [
-        await due_work.request_cancel(connection, run=row["run"], reason=f"runs/{row['by']} takes its place")
+        await due_work_finish.request_cancel(connection, run=row["run"], reason=f"runs/{row['by']} takes its place")
         for row in await SQL.overtaken.rows(connection, batch=batch)
     ]
     return Overtaken(answers.count("ENDED"), answers.count("REQUESTED"))

@@ -3,7 +3,7 @@
 The matcher ends most waits, as soon as it reads of an end. This finds what it could not know, and what it has missed.
 """
 
-from ordinaut.store import child, due_work
+from ordinaut.store import child, due_work_finish
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
 from ordinaut.store.sql import Connection
@@ -39,5 +39,5 @@ async def _cancel(connection: Connection) -> int:
     rows = await child.abandon(connection, BATCH)
     for row in rows:
         reason = f"runs/{row['parent']} does not wait for it any more"
-        await due_work.request_cancel(connection, run=row["run"], reason=reason)
+        await due_work_finish.request_cancel(connection, run=row["run"], reason=reason)
     return len(rows)

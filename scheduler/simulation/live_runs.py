@@ -1,8 +1,8 @@
 """The live runs of a simulated task: what the queue decides about a newcomer, whose turn it is, when runs end.
 
-In the database these are the insert of `due_work.queue` with its unique index, `overlap.give_turns`,
-`overlap.overtaken`, `due_work.end_unstarted`, and a worker that is always free. The two are held against each other by
-a test with random tasks.
+In the database these are the insert of `due_work_enqueue.queue` with its unique index, `overlap.give_turns`,
+`overlap.overtaken`, `due_work_recover.end_unstarted`, and a worker that is always free. The two are held against each
+other by a test with random tasks.
 """
 
 from collections import deque

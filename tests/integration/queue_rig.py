@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from ordinaut.settings import StoreSettings
-from ordinaut.store import cursor, due_work, lease, task
+from ordinaut.store import cursor, due_work_claim, due_work_finish, lease, task
 from ordinaut.store.cursor import EventTriggerRow
 from ordinaut.store.database import Database
+from ordinaut.store.due_work_claim import ClaimedRun, LeasedRow
 from ordinaut.store.task import Definition, Description
 
 PROJECT = "default"
@@ -167,22 +168,22 @@ class Rig:
             await lease.take(connection, lease=taken, host="host", address="127.0.0.1:1", seconds=seconds)
         return taken
 
-    async def claim(self, holder: UUID, batch: int = 100) -> list[Any]:
-        """What a worker with that lease gets."""
+    async def claim(self, holder: UUID, batch: int = 100) -> list[ClaimedRun]:
+        """The runs that a worker with that lease claims."""
         async with self.database.connection() as connection:
-            return await due_work.claim(connection, holder, {}, batch)
+            return await due_work_claim.claim(connection, holder, {}, batch)
 
-    async def complete(self, holder: UUID, *claimed: Any, state: str = "SUCCEEDED") -> set[UUID]:
+    async def complete(self, holder: UUID, *claimed: ClaimedRun | LeasedRow, state: str = "SUCCEEDED") -> set[UUID]:
         """Ends claimed rows with an output; the runs whose end was accepted."""
-        ended = due_work.EndColumns()
-        for row in claimed:
-            ended.ids.append(row["id"])
-            ended.fences.append(row["fence"])
+        ended = due_work_finish.EndColumns()
+        for run in claimed:
+            ended.ids.append(run.id)
+            ended.fences.append(run.fence)
             ended.states.append(state)
             ended.outputs.append('{"done": true}')
             ended.errors.append(None)
         async with self.database.transaction() as connection:
-            return await due_work.complete(connection, holder, ended)
+            return await due_work_finish.complete(connection, holder, ended)
 
     async def row(self, run: UUID) -> Any:
         """A run's row in the queue, None when it has left."""

@@ -10,26 +10,27 @@ from uuid import UUID, uuid4
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry, Wait
-from ordinaut.store import due_work, event, retry, run
+from ordinaut.store import due_work_enqueue, due_work_finish, event, retry, run
+from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.hints import Hints
 from scheduler.events.matcher import Matcher
 from scheduler.maintenance.child_runs import Children
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
-from worker.completion import SUSPEND, LastWord
-from worker.effects.apply import perform
+from worker.effects.apply import apply_effects
 from worker.effects.child_runs import MAX_CHILDREN, RUN_TASK
 from worker.effects.errors import MAX_DEPTH
 from worker.held_runs import HeldRun
+from worker.run_result import WAITING, RunResult
 from worker.suspension import suspend
 
 ADMIN = frozenset({"admin"})
 
 
-def held(row: Any, scopes: frozenset[str] = ADMIN, **more: Any) -> HeldRun:
+def held(row: ClaimedRun, scopes: frozenset[str] = ADMIN, **fields: Any) -> HeldRun:
     return HeldRun(
-        handle=1, id=row["id"], fence=row["fence"], project=PROJECT, owner="agents/alice", scopes=scopes,
-        **{"depth": row["depth"], "root": row["root"], "stream": None, **more},
+        handle=1, id=row.id, fence=row.fence, project=PROJECT, owner="agents/alice", scopes=scopes,
+        **{"depth": row.depth, "root": row.root, "stream": None, **fields},
     )  # fmt: skip
 
 
@@ -38,7 +39,7 @@ class Family:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
-        self.row: Any = None
+        self.row: ClaimedRun
         self.lease = uuid4()
         hints = Hints(rig.database)
         self.sweep = Children(rig.database, hints).turn
@@ -70,8 +71,8 @@ class Family:
         async with self.rig.database.transaction() as connection:
             for path in paths:
                 step = JournalEntry(path=path, attempt=1, tool=RUN_TASK, input=json.dumps(given).encode())
-                effect = Effect(handle=1, step=step, idempotency_key=f"{self.row['root']}/{path}")
-                [entry] = (await perform(connection, [(run_of, effect)])).values()
+                effect = Effect(handle=1, step=step, idempotency_key=f"{self.row.root}/{path}")
+                [entry] = (await apply_effects(connection, [(run_of, effect)])).values()
                 found.append(json.loads(entry.output or entry.error))
         return found
 
@@ -79,9 +80,9 @@ class Family:
         """Suspends the parent until the runs that these steps start have ended; its state afterwards."""
         asked = json.dumps({"wait": True, **given}).encode()
         waits = [Wait(path=path, kind="CHILD", tool=RUN_TASK, input=asked) for path in paths]
-        word = LastWord(held(self.row), SUSPEND, [], waits=[*waits, *(Wait(path=path) for path in again)])
+        result = RunResult(WAITING, waits=[*waits, *(Wait(path=path) for path in again)])
         async with self.rig.database.transaction() as connection:
-            return (await suspend(connection, self.lease, [word]))[self.row["id"]]
+            return (await suspend(connection, self.lease, [(held(self.row), result)]))[self.row.id]
 
     async def child(self, path: str = "a") -> Any:
         """The queue's row of the newest child of a step."""
@@ -94,22 +95,22 @@ class Family:
         """Has a worker take that child and end it."""
         found: UUID = (await self.child(path))["id"]
         rows = await self.rig.claim(self.lease)
-        [row] = [row for row in rows if row["id"] == found]
-        ended = due_work.EndColumns([row["id"]], [row["fence"]], [state], ['{"n": 7}'], [json.dumps(error)])
+        [row] = [row for row in rows if row.id == found]
+        ended = due_work_finish.EndColumns([row.id], [row.fence], [state], ['{"n": 7}'], [json.dumps(error)])
         if state == "SUCCEEDED":
             ended.errors = [None]
         else:
             ended.outputs = [None]
         async with self.rig.database.transaction() as connection:
-            assert await due_work.complete(connection, self.lease, ended)
-            strangers = [other for other in rows if other["id"] != found]
-            await due_work.release(
-                connection, self.lease, [other["id"] for other in strangers], [other["fence"] for other in strangers]
+            assert await due_work_finish.complete(connection, self.lease, ended)
+            strangers = [other for other in rows if other.id != found]
+            await due_work_finish.release(
+                connection, self.lease, [other.id for other in strangers], [other.fence for other in strangers]
             )
         return found
 
     async def state(self) -> str:
-        row = await self.rig.row(self.row["id"])
+        row = await self.rig.row(self.row.id)
         return row["state"] if row else "GONE"
 
     async def outcome(self, path: str = "a") -> Any:
@@ -119,7 +120,7 @@ class Family:
 
     async def cancel(self, which: UUID) -> None:
         async with self.rig.database.transaction() as connection:
-            await due_work.request_cancel(connection, run=which, reason="no")
+            await due_work_finish.request_cancel(connection, run=which, reason="no")
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ async def test_a_child_is_a_run_of_the_task_behind_its_parent(family: Family) ->
     async with family.rig.database.connection() as connection:
         seen = await run.get(connection, row["id"], steps=False)
     assert seen is not None
-    assert seen.parent == family.row["id"]
+    assert seen.parent == family.row.id
     assert await family.rig.value("SELECT outcome FROM occurrence WHERE key = $1", row["root"]) == "ENQUEUED"
 
 
@@ -221,7 +222,7 @@ async def test_no_run_waits_for_one_that_waits_for_its_turn_behind_it(rig: Rig, 
     family = Family(rig)
     family.lease = await rig.lease(36_000)
     async with rig.database.transaction() as connection:
-        await due_work.enqueue_manual(
+        await due_work_enqueue.enqueue_manual(
             connection, task=turns, run=uuid4(), params_json="{}", priority=None, start_time=None
         )
     [family.row] = await rig.claim(family.lease)
@@ -238,7 +239,7 @@ async def test_no_run_waits_for_one_that_waits_for_its_turn_behind_it(rig: Rig, 
 async def test_a_run_has_so_many_children_and_no_more(family: Family) -> None:
     await family.rig.execute(
         "INSERT INTO run_child SELECT new_id(), $1, 'x', gen_random_uuid(), false FROM generate_series(1, $2)",
-        family.row["id"],
+        family.row.id,
         MAX_CHILDREN - 1,
     )
     first, second = await family.do_all(["a", "b"], task="report")
@@ -251,7 +252,7 @@ async def test_a_parent_goes_on_with_its_childs_output(family: Family, by: str) 
     """By the event of its end; where that was missed, by the sweep."""
     assert await family.wait("a", task="report", params={"n": 3}) == "WAITING"
     async with family.rig.database.connection() as connection:
-        seen = await run.get(connection, family.row["id"], steps=True)
+        seen = await run.get(connection, family.row.id, steps=True)
     ended = await family.end()
     assert seen is not None
     [shown] = json.loads(seen.waits or "[]")
@@ -289,8 +290,8 @@ async def test_an_end_that_comes_while_the_parent_works_is_kept_for_it(family: F
     await family.end("a")
     await family.match()
     rows = await family.rig.claim(family.lease)
-    [family.row] = [row for row in rows if row["id"] == family.row["id"]]
-    [other] = [row for row in rows if row["id"] != family.row["id"]]
+    [family.row] = [row for row in rows if row.id == family.row.id]
+    [other] = [row for row in rows if row.id != family.row.id]
     await family.rig.complete(family.lease, other)
     await family.match()
     assert await family.state() == "LEASED"
@@ -302,16 +303,16 @@ async def test_the_parents_end_ends_the_children_that_it_waits_for(family: Famil
     await family.do("free", task="report")
     await family.wait("a", task="report")
     child = await family.child()
-    [grandparent] = [row for row in await family.rig.claim(family.lease) if row["id"] == child["id"]]
+    [grandparent] = [row for row in await family.rig.claim(family.lease) if row.id == child["id"]]
     below = Family(family.rig)
     below.row, below.lease = grandparent, family.lease
     await below.wait("deep", task="report")
-    await family.cancel(family.row["id"])
+    await family.cancel(family.row.id)
     while await family.sweep():
         pass
     ended = await family.rig.rows("SELECT id, state, cancel_reason FROM run ORDER BY id")
     assert [row["state"] for row in ended] == ["CANCELLED"] * 3
-    assert ended[1]["cancel_reason"] == f"runs/{family.row['id']} does not wait for it any more"
+    assert ended[1]["cancel_reason"] == f"runs/{family.row.id} does not wait for it any more"
     assert await family.child("free") is not None
     assert await family.rig.value("SELECT count(*) FROM run_child WHERE awaited") == 0
 
@@ -321,7 +322,7 @@ async def test_a_wait_that_is_given_up_gives_up_the_child(family: Family) -> Non
     await family.wait("a", "b", task="report")
     await family.end("b", "FAILED", {"code": "NO"})
     await family.match()
-    [family.row] = [row for row in await family.rig.claim(family.lease) if row["id"] == family.row["id"]]
+    [family.row] = [row for row in await family.rig.claim(family.lease) if row.id == family.row.id]
     assert await family.child("a") is not None
     await family.wait("handler", task="report")
     await family.sweep()
@@ -342,10 +343,10 @@ async def test_a_retry_of_the_parent_takes_the_same_child_up(rig: Rig) -> None:
     await family.end("good")
     failed = await family.end("bad", "FAILED", {"code": "NO"})
     await family.match()
-    [row] = [row for row in await rig.claim(family.lease) if row["id"] == family.row["id"]]
+    [row] = [row for row in await rig.claim(family.lease) if row.id == family.row.id]
     await rig.complete(family.lease, row, state="FAILED")
     async with rig.database.transaction() as connection:
-        again = await retry.enqueue(connection, retry_of=row["id"], root=row["root"], run=uuid4())
+        again = await retry.enqueue(connection, retry_of=row.id, root=row.root, run=uuid4())
     assert again.run is not None
     [family.row] = await rig.claim(family.lease)
     assert await family.wait("good", "bad", task="report") == "READY"
@@ -367,13 +368,13 @@ async def test_a_live_child_is_adopted_before_it_is_given_up(rig: Rig) -> None:
     family.lease = await rig.lease(36_000)
     await rig.queue(1, of=task)
     [family.row] = await rig.claim(family.lease)
-    root = family.row["root"]
+    root = family.row.root
     await family.wait("a", task="report")
     child = await family.child()
-    await family.cancel(family.row["id"])
+    await family.cancel(family.row.id)
     async with rig.database.transaction() as connection:
-        again = await retry.enqueue(connection, retry_of=family.row["id"], root=root, run=uuid4())
-    [family.row] = [row for row in await rig.claim(family.lease) if row["id"] == again.run]
+        again = await retry.enqueue(connection, retry_of=family.row.id, root=root, run=uuid4())
+    [family.row] = [row for row in await rig.claim(family.lease) if row.id == again.run]
     assert await family.wait("a", task="report") == "WAITING"
     await family.sweep()
     still = await family.child()
@@ -401,7 +402,7 @@ async def test_ends_sweeps_and_suspensions_at_once_lose_no_wake_up(rig: Rig) -> 
 
     async def work() -> None:
         while not done.is_set():
-            claimed = [row for row in await rig.claim(lease) if row["kind"] == "CHILD"]
+            claimed = [row for row in await rig.claim(lease) if row.kind == "CHILD"]
             if claimed:
                 await rig.complete(lease, *claimed)
             await asyncio.sleep(0)

@@ -11,8 +11,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from ordinaut.store import due_work
+from ordinaut.store import due_work_enqueue, due_work_finish
 from ordinaut.store.database import STORE_FAILURES
+from ordinaut.store.due_work_claim import LeasedRow
 from ordinaut.store.hints import Hints
 from scheduler.maintenance.release_blocked import Turns
 from tests.integration.queue_rig import Rig
@@ -28,7 +29,7 @@ class _RefusedError(Exception):
 
 async def ask(rig: Rig, task: UUID, run: UUID) -> bool:
     async with rig.database.transaction() as connection:
-        queued = await due_work.enqueue_manual(
+        queued = await due_work_enqueue.enqueue_manual(
             connection, task=task, run=run, params_json="{}", priority=None, start_time=None
         )
         if queued.run is None:
@@ -66,7 +67,7 @@ async def test_who_comes_before_the_next_turn_is_given_does_not_jump_the_queue(p
     assert await ask(rig, task, second)
     await rig.execute("UPDATE task_version SET overlap = $2, max_buffer = 5 WHERE task = $1", task, policy)
     async with rig.database.transaction() as connection:
-        assert await due_work.request_cancel(connection, run=first, reason="over") == "ENDED"
+        assert await due_work_finish.request_cancel(connection, run=first, reason="over") == "ENDED"
     if policy in {"SKIP", "BUFFER_ONE"}:
         with pytest.raises(_RefusedError):
             await ask(rig, task, third)
@@ -105,7 +106,7 @@ async def work_off(rig: Rig, holder: UUID, started: list[datetime]) -> None:
     rows = await rig.rows("SELECT id, fence, scheduled_time FROM due_work WHERE state = 'LEASED'")
     assert len(rows) <= 1
     started += [row["scheduled_time"] for row in rows if row["scheduled_time"] not in started]
-    await rig.complete(holder, *rows)
+    await rig.complete(holder, *(LeasedRow(row["id"], row["fence"], False) for row in rows))
 
 
 async def in_spite(work: Callable[[], Awaitable[Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ordinaut.store import cursor, due_work
+from ordinaut.store import cursor, due_work_enqueue
 from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import Hints
 from scheduler.firing.fire import Fire
@@ -92,7 +92,7 @@ async def test_overlap_is_decided_by_the_index_however_many_ask_at_once(rig: Rig
 
     async def ask(run: Any) -> bool:
         async with rig.database.transaction() as connection:
-            queued = await due_work.enqueue_manual(
+            queued = await due_work_enqueue.enqueue_manual(
                 connection, task=task, run=run, params_json="{}", priority=None, start_time=None
             )
             if queued.run is None:

@@ -1,15 +1,15 @@
-"""What a worker refuses to do for a step."""
+"""Errors of steps whose effects the worker applies."""
 
 from typing import Any
 
 import orjson
 
 MAX_DEPTH = 8
-"""How many runs may stand before a run that an event or a step of another has started."""
+"""The longest chain of runs of which each was started by an event or a step of the one before."""
 
 
 class EffectError(Exception):
-    """A failing effect: data for its step alone."""
+    """A failed effect: an error of its step, not of the transaction."""
 
     def __init__(self, code: str, message: str, **details: Any) -> None:
         super().__init__(message)

@@ -12,7 +12,7 @@ from gateway.tasks.occurrences.list import to_occurrence
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest
 from ordinaut.names import occurrence_id
-from ordinaut.store import cursor, due_work, occurrence, task
+from ordinaut.store import cursor, database_clock, occurrence, task
 from ordinaut.store.database import Database
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
@@ -49,7 +49,7 @@ class OccurrenceSkip:
         instant = _instant(problems, request.occurrence)
         problems.check()
         async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
+            now = await database_clock.database_now(connection)
             read = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
         if read is None:
             raise NotFoundError.of(request.name)

@@ -40,7 +40,7 @@ def test_a_name_stands_once(tmp_path: Path) -> None:
 
 
 def test_fragments_come_from_other_files_too() -> None:
-    assert "INSERT INTO due_work" in expand("-- include due_work.enqueue", "cursor")
+    assert "INSERT INTO due_work" in expand("-- include due_work_enqueue.enqueue", "cursor")
 
 
 def test_the_projects_sql_has_nothing_missing_unused_or_standing_twice() -> None:

@@ -82,18 +82,18 @@ def _of_what_comes(facts: Facts) -> Iterator[Obstacle]:
 
 def _of_what_waits(facts: Facts) -> Iterator[Obstacle]:
     place = facts.place
-    if place is not None and place["state"] == "DELAYED":
-        yield Obstacle(Kind.LATER_START, time=place["due_time"])
+    if place is not None and place.state == "DELAYED":
+        yield Obstacle(Kind.LATER_START, time=place.due_time)
         return
-    if place is not None and place["state"] == "BLOCKED":
-        in_the_way = place["exclusive"]
+    if place is not None and place.state == "BLOCKED":
+        in_the_way = place.exclusive
         yield Obstacle(Kind.BUFFERED_RUN, f"runs/{in_the_way}") if in_the_way else Obstacle(Kind.CATCHING_UP)
         return
     if not facts.workers:
         yield Obstacle(Kind.NO_WORKER)
     if facts.health.get("engine") != SERVING:
         yield Obstacle(Kind.NO_ENGINE)
-    if place is not None and place["ahead"]:
-        yield Obstacle(Kind.QUEUE, number=place["ahead"])
+    if place is not None and place.ahead:
+        yield Obstacle(Kind.QUEUE, number=place.ahead)
     elif facts.workers and facts.health.get("engine") == SERVING:
         yield Obstacle(Kind.BUSY)

@@ -144,8 +144,8 @@ class Claimer:
     async def _reconcile(self, connection: Connection) -> None:
         """Stops runs that are to be cancelled, and releases rows under the lease that this worker does not hold.
 
-        Unheld rows come from claims whose answer was lost and from runs that were dropped because the outcome of a
-        commit was unknown. Without the release they would stay leased as long as the worker lives.
+        Unheld rows come from claims with a lost answer, and from runs that were dropped because the outcome of a commit
+        was unknown. Without the release they would stay leased as long as the worker lives.
         """
         self._reconcile_at = time.monotonic() + RECONCILE_SECONDS
         self._cancel.clear()

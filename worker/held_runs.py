@@ -35,7 +35,7 @@ class HeldRun:
 
 
 class HeldRuns:
-    """Every unresolved claim, including those whose result is being written."""
+    """Every unresolved claim, including those with a result that is being written."""
 
     def __init__(self) -> None:
         self._by_handle: dict[int, HeldRun] = {}

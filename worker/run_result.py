@@ -1,4 +1,4 @@
-"""Reports of an engine about a run: finished steps while it goes on, and the result of its claim at the end."""
+"""Reports of an engine about a run: finished steps while it continues, and the result of its claim at the end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class RunResult:
 
     @classmethod
     def rejected(cls, failure: Exception) -> "RunResult":
-        """The failure of a run whose data PostgreSQL rejected; it contains no data of the run."""
+        """The failure of a run after PostgreSQL rejected its data; it contains no data of the run."""
         error = {
             "code": "VALIDATION_OUTPUT",
             "message": f"the run's data cannot be stored: {failure}",

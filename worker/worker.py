@@ -112,7 +112,7 @@ class Worker:
         return max(held_count - released, 0), released
 
     async def _release_rest(self) -> int:
-        """Releases every row under the lease, also rows of claims and completions whose answers were lost."""
+        """Releases every row under the lease, also rows of claims and completions with lost answers."""
         dropped = self._drop_all()
         try:
             async with self._database.connection() as connection:

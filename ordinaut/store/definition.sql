@@ -1,5 +1,4 @@
--- query load: What a version of a task executes, with the tools and their lookups as registered now, and its owner's
--- scopes.
+-- query load: A version of a task with its tools, their lookups, and its owner's scopes, as they are now.
 SELECT
   v.pipeline::text AS pipeline,
   (v.run_policy -> 'retry')::text AS retry,
@@ -13,5 +12,5 @@ SELECT
 FROM task_version AS v
 WHERE v.task = :task AND v.version = :version;
 
--- query run_timeout: How long a run of a version may take.
+-- query run_timeout: The run timeout of a version.
 SELECT run_timeout FROM task_version WHERE task = :task AND version = :version;

@@ -42,7 +42,7 @@ cut_off AS (
   ON CONFLICT (run, path, attempt) DO NOTHING
 ),
 
--- fragment loss: The columns of a row whose engine or worker was lost.
+-- fragment loss: The columns of a row after the loss of its engine or worker.
   -- Quarantine narrowing: the loss of an engine does not show which of its runs caused it, so all of them return with
   -- the next smaller isolation size. At most that many runs share a stream, and nothing else runs on it. A run that
   -- crashes its engine is alone after its fourth loss, while the harmless ones complete. Only losses of a run that was

@@ -132,7 +132,7 @@ async def leased_rows(connection: Connection, lease: UUID) -> list[LeasedRow]:
 
 
 async def cancel_requests(connection: Connection, lease: UUID) -> set[UUID]:
-    """The runs under a lease whose cancellation is requested."""
+    """The runs under a lease with a requested cancel."""
     return {row["id"] for row in await SQL.cancel_requests.rows(connection, lease=lease)}
 
 

@@ -71,7 +71,8 @@ SELECT EXISTS (
   SELECT FROM due_work
   WHERE state = 'READY' AND isolation_size IS NOT NULL AND losses < max_losses AND NOT cancel_requested);
 
--- query journal_of: The journal of runs, with inputs only of calls without a result. The columns are the fields of JournaledStep.
+-- query journal_of: The journal of runs; inputs only of calls without a result. The columns are the fields of
+-- JournaledStep, in order.
 SELECT run, path, attempt, seq, state, tool, CASE WHEN state = 'RUNNING' THEN input::text END AS input,
   output::text AS output, error::text AS error,
   (extract(epoch FROM start_time) * 1000000)::bigint AS start_us,
@@ -83,7 +84,7 @@ ORDER BY run, seq;
 -- query leased_rows: The rows under a lease. (With the state, because the index is partial.)
 SELECT id, fence, cancel_requested FROM due_work WHERE state = 'LEASED' AND lease_owner = :lease;
 
--- query cancel_requests: The runs under a lease whose cancellation is requested.
+-- query cancel_requests: The runs under a lease with a requested cancel.
 SELECT id FROM due_work WHERE state = 'LEASED' AND lease_owner = :lease AND cancel_requested;
 
 -- query depth: Rows by state, and the age of the oldest claimable row.

@@ -68,7 +68,7 @@ async def lock_owned(connection: Connection, lease: UUID, ids: Sequence[UUID], f
 
 
 async def record_steps(connection: Connection, steps: StepColumns) -> None:
-    """Inserts journal entries of runs whose rows are locked."""
+    """Inserts journal entries of locked rows."""
     await SQL.record_steps.run(
         connection,
         runs=steps.runs,
@@ -120,7 +120,7 @@ async def delay(
 
 
 async def suspend(connection: Connection, lease: UUID, ids: Sequence[UUID], fences: Sequence[int]) -> dict[UUID, str]:
-    """Returns runs to the queue whose waits are stored; READY or WAITING for each that the worker still owned."""
+    """Returns runs with stored waits to the queue; READY or WAITING for each that the worker still owned."""
     rows = await SQL.suspend.rows(connection, lease=lease, ids=list(ids), fences=list(fences))
     return {row["id"]: row["state"] for row in rows}
 
@@ -138,7 +138,7 @@ async def lose(connection: Connection, lease: UUID, ids: Sequence[UUID], fences:
 async def end_cancelled_owned(
     connection: Connection, lease: UUID, ids: Sequence[UUID], fences: Sequence[int]
 ) -> set[UUID]:
-    """Ends runs as CANCELLED that the worker owns and whose cancellation is requested; returns their ids."""
+    """Ends runs as CANCELLED that the worker owns and that have a requested cancel; returns their ids."""
     rows = await SQL.end_cancelled_owned.rows(connection, lease=lease, ids=list(ids), fences=list(fences))
     return {row["id"] for row in rows}
 

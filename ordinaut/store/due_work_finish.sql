@@ -121,7 +121,7 @@ FROM (SELECT clock_now() AS now) AS clock, unnest(:ids::uuid[], :fences::bigint[
 WHERE d.id = w.id AND d.fence = w.fence AND d.lease_owner = :lease AND d.state = 'LEASED'
 RETURNING d.id;
 
--- query end_cancelled_owned: Ends runs that the worker owns and whose cancellation is requested.
+-- query end_cancelled_owned: Ends runs that the worker owns and that have a requested cancel.
 WITH clock AS MATERIALIZED (SELECT clock_now() AS now), gone AS (
   DELETE FROM due_work AS d
   USING clock, unnest(:ids::uuid[], :fences::bigint[]) AS w (id, fence)

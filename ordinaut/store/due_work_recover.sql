@@ -15,7 +15,7 @@ FROM orphan, clock
 WHERE d.id = orphan.id
 RETURNING d.id;
 
--- query end_unclaimed: Ends quarantined rows that reached max_losses or whose cancellation is requested.
+-- query end_unclaimed: Ends quarantined rows that reached max_losses or have a requested cancel.
 WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
   SELECT w.id FROM due_work AS w
   WHERE w.state = 'READY' AND w.isolation_size IS NOT NULL AND (w.losses >= w.max_losses OR w.cancel_requested)
@@ -31,7 +31,7 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
     NULL::jsonb AS output,
     CASE WHEN NOT d.cancel_requested THEN jsonb_build_object(
       'code', 'LOST_TOO_OFTEN', 'retryable', false,
-      'message', format('its engine or worker was lost %s times while it executed nothing else', d.losses)) END AS error,
+      'message', format('the engine or worker was lost %s times while it executed only this run', d.losses)) END AS error,
     d.cancel_reason AS reason, clock.now
 ),
 -- include due_work.cancelled_waits

@@ -1,4 +1,4 @@
-"""Every statement of the store, as PostgreSQL sees it."""
+"""Every statement of the store in PostgreSQL: it prepares, and its plan reads few rows."""
 
 import json
 from datetime import timedelta
@@ -15,19 +15,19 @@ FILES = sorted(FOLDER.glob("*.sql"))
 
 
 async def test_every_block_of_every_file_prepares(rig: Rig) -> None:
-    refused: dict[str, str] = {}
+    errors: dict[str, str] = {}
     async with rig.database.connection() as connection:
         for path in FILES:
             for query in Queries(str(path)).queries.values():
                 try:
                     await connection.prepare(query.text)
                 except asyncpg.PostgresError as problem:
-                    refused[query.name] = str(problem)
-    assert refused == {}
+                    errors[query.name] = str(problem)
+    assert errors == {}
 
 
 async def _explained(rig: Rig, query: Query, **arguments: Any) -> list[dict[str, Any]]:
-    """The nodes of an executed plan; what it changed is taken back."""
+    """The nodes of an executed plan; its changes are rolled back."""
     async with rig.database.connection() as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -57,7 +57,7 @@ def _reads_the_whole_queue(nodes: list[dict[str, Any]]) -> bool:
     return any(node["Node Type"] == "Seq Scan" and node["Relation Name"] == "due_work" for node in nodes)
 
 
-async def test_a_batch_that_fires_reads_its_own_rows_and_compares_none_with_each_other(rig: Rig) -> None:
+async def test_firing_reads_only_its_batch_and_joins_without_nested_loops(rig: Rig) -> None:
     for _ in range(60):
         await rig.task({"cron": "* * * * *"})
     await settle(rig, Clockwork(rig.database, rig.settings))
@@ -68,7 +68,7 @@ async def test_a_batch_that_fires_reads_its_own_rows_and_compares_none_with_each
     assert max(float(node["Actual Rows"] * node["Actual Loops"]) for node in nodes) == 20
 
 
-async def test_a_claim_reads_only_what_it_takes_whatever_else_lies_in_the_queue(rig: Rig) -> None:
+async def test_a_claim_reads_only_the_rows_that_it_takes(rig: Rig) -> None:
     arguments = {
         "lease": await rig.lease(),
         "classes": list(due_work_claim.CLASSES),
@@ -86,7 +86,7 @@ async def test_a_claim_reads_only_what_it_takes_whatever_else_lies_in_the_queue(
     assert (_rows_read(busy, "due_work_claim"), _reads_the_whole_queue(busy)) == (50, False)
 
 
-async def test_what_is_asked_again_and_again_never_reads_the_whole_queue(rig: Rig) -> None:
+async def test_frequent_statements_never_scan_the_whole_queue(rig: Rig) -> None:
     for _ in range(20):
         await rig.lease(1)
     await rig.turn_clock(hours=1)
@@ -101,7 +101,7 @@ async def test_what_is_asked_again_and_again_never_reads_the_whole_queue(rig: Ri
         assert not _reads_the_whole_queue(nodes), query.name
 
 
-async def test_a_backfill_reads_the_runs_that_it_asks_about_and_no_others(rig: Rig) -> None:
+async def test_a_backfill_reads_only_the_runs_of_its_instants(rig: Rig) -> None:
     task, begin = await rig.task({"interval": "60s"}), rig.now
     instants = [begin + minute * timedelta(minutes=1) for minute in range(100)]
     holder = await rig.lease(10**7)
@@ -114,7 +114,13 @@ async def test_a_backfill_reads_the_runs_that_it_asks_about_and_no_others(rig: R
         "FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM run LIMIT 100) AS ran", task, begin,
     )  # fmt: skip
     await rig.execute("ANALYZE run")
-    asked = {"task": task, "reprocess": "FAILED", "accounted": instants[-1], "instants": instants, "keys": ["x"] * 100}
-    nodes = await _explained(rig, backfill.SQL.examine, **asked)
+    arguments = {
+        "task": task,
+        "reprocess": "FAILED",
+        "accounted": instants[-1],
+        "instants": instants,
+        "keys": ["x"] * 100,
+    }
+    nodes = await _explained(rig, backfill.SQL.examine, **arguments)
     indexes = {node["Index Name"] for node in nodes if str(node.get("Index Name")).startswith("run_2")}
     assert 100 <= sum(_rows_read(nodes, index) for index in indexes) <= 200

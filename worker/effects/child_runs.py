@@ -33,7 +33,7 @@ NOT_QUEUED = Begun(None, None)
 
 
 async def start(connection: Connection, requests: Sequence[ChildRequest]) -> None:
-    """Starts children of runs whose rows are locked, or reuses those that were started before."""
+    """Starts children of locked runs, or reuses those that were started before."""
     existing = await child.known(connection, [request.child_key for request in requests])
     states = await child.states(connection, list(existing.values())) if existing else {}
     for request in requests:
@@ -89,7 +89,7 @@ async def _start_new(connection: Connection, requests: Sequence[ChildRequest]) -
 async def _blocking_tasks(
     connection: Connection, requests: Sequence[ChildRequest], targets: Mapping[str, Target]
 ) -> dict[UUID, set[UUID]]:
-    """By waiting run, the tasks whose runs stay buffered until it ends; read only if a target buffers runs."""
+    """The tasks that keep new runs buffered until a waiting run ends, by that run; read only if a target buffers."""
     parents = {
         request.run.id
         for request in requests

@@ -1,4 +1,4 @@
-"""Errors of steps whose effects the worker applies."""
+"""Errors of effects that the worker applies."""
 
 from typing import Any
 

@@ -197,7 +197,7 @@ async def _waits(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, lis
 
 
 def limit_results(entries: Sequence[JournalEntry]) -> None:
-    """Fails waits whose results would make the run too large to send: by path, so the same ones in each claim."""
+    """Fails waits with results that make the run too large to send: by path, so the same ones in each claim."""
     size = 0
     for entry in sorted(entries, key=lambda entry: entry.path):
         size += len(entry.output)

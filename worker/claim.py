@@ -100,7 +100,7 @@ class Claimer:
 
         With a backlog, a full batch takes tens of milliseconds to be claimed and sent, and its runs are sent together.
         An urgent run that became ready during that time would wait for all of it. A small pass over the classes before
-        the backlog's, keeps that wait short. If it finds nothing, it has cost one index descent for each class.
+        the backlog's keeps that wait short. If it finds nothing, it has cost one index descent for each class.
         """
         runs = await due_work_claim.claim(connection, self._lease.id, self._low_water, size, before=self._backlog_class)
         if runs:

@@ -11,10 +11,10 @@ PROTOS := GENERATOR=$(GENERATOR) $(RUN) sh scripts/protos.sh
 PIN := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format protos lock bench wheels clean
+.PHONY: help setup demo up test check format protos protos-baseline lock bench wheels clean
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +53,9 @@ format: $(READY) $(GENERATOR_READY) ## format code and protos
 
 protos: $(READY) $(GENERATOR_READY) ## generate ordinaut/v1 and ordinaut/internal/v1 from protos/
 	@$(PROTOS) generate .
+
+protos-baseline: $(READY) $(GENERATOR_READY) ## agree on the public contract as it is now, until 0.1.0 is released
+	@$(PROTOS) baseline
 
 lock: $(READY) ## choose versions anew and pin them in requirements.lock and scripts/generator-requirements.lock
 	@$(RUN) $(PIN) --all-extras --group dev pyproject.toml deploy/build-requirements.in -o requirements.lock

@@ -13,7 +13,7 @@ from benchmarks.targets import Row
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.settings import StoreSettings
 from ordinaut.store import backfill, cursor, identity, task
-from ordinaut.store.backfill import Wish
+from ordinaut.store.backfill import NewBackfill
 from ordinaut.store.database import Database
 from ordinaut.store.hints import Hints
 from ordinaut.store.migrate import migrate
@@ -62,7 +62,7 @@ async def create_task(database: Database) -> UUID:
 async def create_backfill(database: Database, uid: UUID, number: int) -> None:
     """A backfill of PARALLELISM minutes; backfills of different numbers do not overlap."""
     after = FIRST_INSTANT + number * PARALLELISM * MINUTE
-    request = Wish(
+    request = NewBackfill(
         id=f"b{number}", after_time=after, until_time=after + PARALLELISM * MINUTE, newest_first=False,
         reprocess="NONE", parallelism=PARALLELISM, priority=9, params="{}", total=PARALLELISM,
     )  # fmt: skip
@@ -74,7 +74,7 @@ async def create_backfill(database: Database, uid: UUID, number: int) -> None:
 async def run_scheduler(database: Database) -> None:
     """Does what one scheduler does until no backfill has instants to queue."""
     loop = Backfill(database, Hints(database))
-    while await loop.turn():
+    while await loop.run_once():
         pass
 
 

@@ -28,7 +28,10 @@ VALUES (new_id(), 'default', $1, 'agents/admin', '', '', '{}', 'ACTIVE', 1, 1, c
 RETURNING uid
 """
 VERSION = """
-INSERT INTO task_version VALUES ($1, 1, $2, $3, '{}', '{}', '{"city": "Cluj"}', NULL, NULL, 5, 3, interval '1 day',
+INSERT INTO task_version (
+  task, version, pipeline, tools, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
+  run_timeout, create_time)
+VALUES ($1, 1, $2, $3, '{}', '{}', '{"city": "Cluj"}', NULL, NULL, 5, 3, interval '1 day',
   clock_now())
 """
 QUEUE = """

@@ -1,6 +1,6 @@
-"""Whether the process beside this one serves: `probe.py [HOST:PORT]`, the health check of a container.
+"""Health check of a container: `probe.py [HOST:PORT]`.
 
-Without an address it finds out which of the four processes runs as the container's first, by its own settings.
+Without an address it derives the default port from the command line of the first process of the container.
 """
 
 import sys
@@ -15,21 +15,21 @@ PORTS = {"gateway": 50051, "scheduler": 50052, "pipeline_engine": 50053, "worker
 
 
 def address(arguments: list[str], first_process: bytes) -> str:
-    """Where to ask: the address given, else the default port of the process whose command line this is.
+    """The address in the arguments, else the default port of the service in the command line `first_process`.
 
     Raises:
-        SystemExit: it is none of the four.
+        SystemExit: the command line is not that of a service.
     """
     if arguments:
         return arguments[0]
     for word in first_process.decode(errors="replace").split("\0"):
         if word in PORTS:
             return f"127.0.0.1:{PORTS[word]}"
-    raise SystemExit("the container's first process is no service of Ordinaut: name an address")
+    raise SystemExit("the first process of the container is not a known service; pass HOST:PORT")
 
 
 def serves(where: str) -> bool:
-    """Whether the standard health service there answers SERVING in time."""
+    """Whether the health service at this address responds SERVING within SECONDS."""
     with grpc.insecure_channel(where) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:

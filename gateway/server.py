@@ -35,7 +35,8 @@ from gateway.tasks.simulate import TaskSimulation
 from gateway.token_uses import TokenUses
 from gateway.tools.call import ToolCall
 from gateway.tools.service import Tools
-from ordinaut.rpc.server import MAX_MESSAGE_BYTES, Server
+from ordinaut.limits import MAX_MESSAGE_BYTES
+from ordinaut.rpc.server import Server
 from ordinaut.rpc.service_process import Process
 from ordinaut.store import identity
 from ordinaut.store.database import Database

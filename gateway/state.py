@@ -10,6 +10,7 @@ from gateway.api.pagination import Pages, filled, page_size
 from gateway.api.resource_names import state_ids, state_namespace
 from gateway.api.violations import Problems
 from ordinaut.errors import AbortedError, NotFoundError
+from ordinaut.limits import MAX_JSON_BYTES
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import state_entry
 from ordinaut.store.database import Database
@@ -28,7 +29,6 @@ from ordinaut.v1.state_service_pb2_grpc import StateServiceServicer
 
 READ = "state:read"
 WRITE = "state:write"
-VALUE_MAX_BYTES = 1024 * 1024
 
 
 class State(StateServiceServicer):
@@ -113,8 +113,8 @@ def _checked_value(request: PutStateEntryRequest) -> str:
     if request.revision < 0:
         problems.add("revision", "must not be negative")
     value = to_json(request.entry.value)
-    if len(value) > VALUE_MAX_BYTES:
-        problems.add("entry.value", f"may have {VALUE_MAX_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
+    if len(value) > MAX_JSON_BYTES:
+        problems.add("entry.value", f"may have {MAX_JSON_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
     problems.check()
     return value
 

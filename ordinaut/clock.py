@@ -1,29 +1,34 @@
-"""Time as an argument: what the processes measure by, so that tests and simulations can turn it."""
+"""Time as an argument, so that tests and simulations can set it; the epoch and the resolution of instants."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Origin of every instant that is transmitted as microseconds."""
+TICK = timedelta(microseconds=1)
+"""Resolution of every stored instant."""
 
 
 class Clock(Protocol):
-    """Tells the time that decides what is due, and a time that only ever rises."""
+    """Provides wall-clock time, and monotonic time for intervals."""
 
     def now(self) -> datetime:
-        """The moment, aware, UTC."""
+        """Current time, timezone-aware, UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment of this process; never goes back."""
+        """Seconds since an arbitrary start; never decreases."""
         ...
 
 
 class ProcessClock:
-    """This machine's own clock. It never decides what is due: that is the database's."""
+    """The system clock of this machine. It never decides what is due: the database clock does."""
 
     def now(self) -> datetime:
-        """The moment, aware, UTC."""
+        """Current time, timezone-aware, UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that only ever rise."""
+        """Seconds since an arbitrary start; never decreases."""
         return time.monotonic()

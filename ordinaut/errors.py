@@ -1,7 +1,7 @@
-"""What can go wrong for a caller, as exceptions: one class per code, a reason, and its facts.
+"""Errors of the public API as exceptions: one class per `google.rpc.Code`, each with a reason and metadata.
 
-A message and its metadata are made from the same keywords, so they cannot disagree. `ordinaut.rpc.status` turns an
-error into `google.rpc.Status`; nothing here knows gRPC, only the numbers of `google.rpc.Code`.
+`ordinaut.rpc.status` converts an error to `google.rpc.Status`. This module uses the numbers of `google.rpc.Code` and
+does not depend on gRPC.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A JSON Patch (RFC 6902) over the request as sent, that removes one violation."""
+    """JSON Patch operations (RFC 6902) on the request as it was sent; applying them removes one violation."""
 
     explanation: str
     operations: Sequence[Mapping[str, Any]]
@@ -33,9 +33,9 @@ class Violation:
 
 @dataclass
 class OrdinautError(Exception):
-    """An error that a caller gets to see.
+    """Base class of the errors that are sent to the caller.
 
-    `facts` become the metadata of ErrorInfo as text; `retry_after` (seconds) becomes RetryInfo.
+    `facts` become the metadata of ErrorInfo, as text; `retry_after` (seconds) becomes RetryInfo.
     """
 
     reason: ErrorReason.ValueType
@@ -52,93 +52,93 @@ class OrdinautError(Exception):
 
 
 class InvalidArgumentError(OrdinautError):
-    """The request is wrong whatever the state of the system."""
+    """The request is invalid, independent of the state of the system."""
 
     code = Code.Value("INVALID_ARGUMENT")
 
     @classmethod
     def of(cls, violations: Sequence[Violation]) -> "InvalidArgumentError":
-        """All problems of one request; the first one's reason speaks for all when they are of one kind."""
+        """One error for all violations of a request; its reason is theirs if they share one, else INVALID_REQUEST."""
         reasons = {violation.reason for violation in violations}
         reason = reasons.pop() if len(reasons) == 1 else ErrorReason.INVALID_REQUEST
         count = f"{len(violations)} problems: " if len(violations) > 1 else ""
         text = "; ".join(f"{violation.field}: {violation.message}" for violation in violations[:3])
-        more = "; …" if len(violations) > 3 else ""
-        return cls(reason, f"{count}{text}{more}", violations=violations)
+        ellipsis = "; …" if len(violations) > 3 else ""
+        return cls(reason, f"{count}{text}{ellipsis}", violations=violations)
 
 
 class UnauthenticatedError(OrdinautError):
-    """The caller is not known."""
+    """The caller has not authenticated."""
 
     code = Code.Value("UNAUTHENTICATED")
 
 
 class PermissionDeniedError(OrdinautError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated but lacks the permission."""
 
     code = Code.Value("PERMISSION_DENIED")
 
 
 class NotFoundError(OrdinautError):
-    """There is no such thing, or none that the caller may see."""
+    """The resource does not exist, or the caller may not see it."""
 
     code = Code.Value("NOT_FOUND")
 
     @classmethod
     def of(cls, name: str) -> "NotFoundError":
-        """The resource of that name."""
+        """The error for the resource with this name."""
         return cls(ErrorReason.RESOURCE_NOT_FOUND, f"{name} does not exist", {"resource": name})
 
 
 class AlreadyExistsError(OrdinautError):
-    """The name is taken."""
+    """A resource with this name already exists."""
 
     code = Code.Value("ALREADY_EXISTS")
 
 
 class FailedPreconditionError(OrdinautError):
-    """The system's state forbids it; repeating the call does not help."""
+    """The state of the system does not allow the call; a retry does not help."""
 
     code = Code.Value("FAILED_PRECONDITION")
 
 
 class AbortedError(OrdinautError):
-    """Somebody else was faster; read again and repeat."""
+    """A concurrent change won; read the resource again and retry."""
 
     code = Code.Value("ABORTED")
 
 
 class OutOfRangeError(OrdinautError):
-    """A position outside of what is kept."""
+    """A position outside the retained range."""
 
     code = Code.Value("OUT_OF_RANGE")
 
 
 class ResourceExhaustedError(OrdinautError):
-    """A limit is reached."""
+    """A limit or quota is reached."""
 
     code = Code.Value("RESOURCE_EXHAUSTED")
 
 
 class UnavailableError(OrdinautError):
-    """A part of the system cannot be reached; the same call may succeed later."""
+    """Part of the system is unreachable; a retry of the same call may succeed."""
 
     code = Code.Value("UNAVAILABLE")
 
 
 class DeadlineExceededError(OrdinautError):
-    """It took longer than the caller wanted to wait."""
+    """The deadline of the call expired."""
 
     code = Code.Value("DEADLINE_EXCEEDED")
 
 
 class UnimplementedError(OrdinautError):
-    """There is no such method."""
+    """The method does not exist."""
 
     code = Code.Value("UNIMPLEMENTED")
 
 
 class InternalError(OrdinautError):
-    """A defect of Ordinaut; the caller gets an id, the log the details."""
+    """An unexpected error; the caller receives an id, the log has the details."""
 
     code = Code.Value("INTERNAL")

@@ -1,4 +1,4 @@
-"""The names of resources, topics and scopes: their forms, and nothing else."""
+"""Formats of resource names, topics, scopes and secrets, and the ids that are derived from them."""
 
 import hashlib
 import re
@@ -16,68 +16,89 @@ SCOPE = re.compile(
     r"|events:publish(:[a-z0-9_.*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"
 )
 TOPIC_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
-MAX_TOPIC = 511
+MAX_TOPIC_LENGTH = 511
 MAX_TOPIC_WORDS = 8
 STATE_NAMESPACE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 STATE_KEY = re.compile(r"[A-Za-z0-9_.:@-]+(/[A-Za-z0-9_.:@-]+)*")
 STATE_KEY_MAX = 512
-EMITTED = UUID("6f726469-6e61-5574-8000-6576656e7400")
-STARTED = UUID("6f726469-6e61-5574-8000-6368696c6400")
+EVENT_NAMESPACE = UUID("6f726469-6e61-5574-8000-6576656e7400")
+CHILD_NAMESPACE = UUID("6f726469-6e61-5574-8000-6368696c6400")
 SECRET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SECRET_REFERENCE = re.compile(rf"\$\{{\s*secrets\.({SECRET.pattern})\s*\}}")
-WRITTEN_REFERENCE = re.compile(rf"(?<!\$){SECRET_REFERENCE.pattern}")  # `$${` is how a template writes the characters
+UNESCAPED_REFERENCE = re.compile(rf"(?<!\$){SECRET_REFERENCE.pattern}")  # `$${` in a template is an escaped `${`
 USE_SECRET = "secrets:use"  # noqa: S105 - a scope
 SYSTEM_PROJECT = "_"
 SYSTEM_TOPIC = "ordinaut."
 
 
 class TopicPatternError(ValueError):
-    """Not a topic pattern; the text says why."""
+    """The text is not a topic pattern; the message gives the reason."""
 
 
 @lru_cache(maxsize=4096)
 def topic_matcher(pattern: str) -> Callable[[str], bool]:
-    """A test whether a topic fits a pattern: `*` stands for one word, a final `>` for one or more.
+    """Returns a predicate for topics: `*` matches one word, a final `>` one or more words.
 
-    Linear in the topic's length.
+    The predicate is linear in the length of the topic.
+
+    >>> topic_matcher("mail.*")("mail.received"), topic_matcher("mail.*")("mail.inbox.received")
+    (True, False)
+    >>> topic_matcher("orders.>")("orders.eu.paid"), topic_matcher("orders.>")("orders")
+    (True, False)
 
     Raises:
-        TopicPatternError: the pattern is not of that form.
+        TopicPatternError: the pattern is malformed or too long.
     """
     words = pattern.split(".")
-    if len(pattern) > MAX_TOPIC or len(words) > MAX_TOPIC_WORDS:
-        raise TopicPatternError(f"at most {MAX_TOPIC_WORDS} words and {MAX_TOPIC} characters")
+    if len(pattern) > MAX_TOPIC_LENGTH or len(words) > MAX_TOPIC_WORDS:
+        limits = f"at most {MAX_TOPIC_WORDS} words and {MAX_TOPIC_LENGTH} characters"
+        raise TopicPatternError(f"must have {limits} (got {len(words)} and {len(pattern)})")
     open_end = words[-1] == ">"
     fixed = tuple(words[:-1] if open_end else words)
     for word in fixed:
         if word != "*" and not TOPIC_WORD.fullmatch(word):
-            raise TopicPatternError(f'"{word[:40]}" is neither a word such as mail nor * (> stands only at the end)')
+            raise TopicPatternError(
+                f'"{word[:40]}" is neither a word such as mail nor *; > is allowed only as the last word'
+            )
 
     def matches(topic: str) -> bool:
-        found = topic.split(".")
-        if len(found) <= len(fixed) if open_end else len(found) != len(fixed):
+        actual = topic.split(".")
+        if len(actual) <= len(fixed) if open_end else len(actual) != len(fixed):
             return False
-        return all(word in ("*", actual) for word, actual in zip(fixed, found, strict=False))
+        return all(expected in ("*", word) for expected, word in zip(fixed, actual, strict=False))
 
     return matches
 
 
 def secret_names(text: str) -> list[str]:
-    """The secrets that the templates of a text refer to as `${secrets.NAME}`, each once."""
-    return sorted(set(WRITTEN_REFERENCE.findall(text)))
+    """The names of the secrets that a template references, sorted and without duplicates.
+
+    >>> secret_names("Bearer ${secrets.api_token}, not $${secrets.escaped}")
+    ['api_token']
+    """
+    return sorted(set(UNESCAPED_REFERENCE.findall(text)))
 
 
 def split_name(name: str, collection: str) -> str | None:
-    """The id in `collection/id`; None when the name is not of that form."""
+    """The id in `collection/id`; None if the name does not have this form.
+
+    >>> split_name("tasks/morning-briefing", "tasks")
+    'morning-briefing'
+    """
     head, slash, tail = name.partition("/")
     return tail if head == collection and slash and tail and "/" not in tail else None
 
 
 def granted(scopes: frozenset[str], needed: str, resource: str = "*") -> bool:
-    """Whether `scopes` hold `needed` (`noun:verb`) for `resource` (a tool, topic or namespace; `*`: for any).
+    """Whether `scopes` grant `needed` (`noun:verb`) for `resource` (a tool, topic or namespace).
 
-    A scope without a glob stands for every resource. With resource `*` a scope for some resources suffices: the
-    narrower question must then be asked once the resource is known.
+    A scope without a glob covers every resource. With resource `*` a scope for any resource is sufficient; the caller
+    must check again once the resource is known.
+
+    >>> granted(frozenset({"tools:call:mail.*"}), "tools:call", "mail.send")
+    True
+    >>> granted(frozenset({"tools:call:mail.*"}), "tools:call", "calendar.list")
+    False
     """
     if "admin" in scopes or needed in scopes:
         return True
@@ -87,7 +108,13 @@ def granted(scopes: frozenset[str], needed: str, resource: str = "*") -> bool:
 
 
 def covers(holder: frozenset[str], scope: str) -> bool:
-    """Whether who holds `holder` may give `scope` to others."""
+    """Whether a caller with the scopes `holder` may grant `scope` to another agent.
+
+    >>> covers(frozenset({"tools:call:mail.*"}), "tools:call:mail.send")
+    True
+    >>> covers(frozenset({"tools:call:mail.*"}), "tools:call")
+    False
+    """
     if "admin" in holder or scope in holder:
         return True
     parts = scope.split(":", 2)
@@ -95,31 +122,43 @@ def covers(holder: frozenset[str], scope: str) -> bool:
     if needed in holder or len(parts) < 3:
         return needed in holder
     return any(
-        fnmatchcase(parts[2], held.split(":", 2)[2])
-        for held in holder
-        if held.startswith(needed + ":") and held.count(":") == 2
+        fnmatchcase(parts[2], candidate.split(":", 2)[2])
+        for candidate in holder
+        if candidate.startswith(needed + ":") and candidate.count(":") == 2
     )
 
 
 def occurrence_id(key: str, instant: datetime | None) -> str:
-    """The public id of an occurrence: its UTC instant, or its key for events and manual runs; never with a colon."""
+    """The public id of an occurrence: its UTC instant, or its key for events and manual runs, without colons.
+
+    >>> occurrence_id("1/tick", datetime(2026, 10, 25, 0, 30, tzinfo=UTC))
+    '20261025T003000Z'
+    """
     if instant is None:
         return key.replace(":", "-")
-    moment = instant.astimezone(UTC)
-    return moment.strftime("%Y%m%dT%H%M%S.%fZ" if moment.microsecond else "%Y%m%dT%H%M%SZ")
+    time = instant.astimezone(UTC)
+    return time.strftime("%Y%m%dT%H%M%S.%fZ" if time.microsecond else "%Y%m%dT%H%M%SZ")
 
 
 def idempotency_key(root: str, path: str) -> str:
-    """What a tool gets as its key for one step: the same after retry, crash and restore; 255 characters at most."""
+    """The idempotency key of one step: equal after a retry, a crash and a restore; at most 255 characters.
+
+    A longer key keeps its first 190 characters and ends with its SHA-256, so that keys with a common prefix differ.
+
+    >>> idempotency_key("0199c0de", "loop[2].send")
+    '0199c0de/loop[2].send'
+    >>> len(idempotency_key("0199c0de", "x" * 300))
+    254
+    """
     key = f"{root}/{path}"
     return key if len(key) <= 255 else f"{key[:190]}{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def emitted_uid(idempotency_key: str) -> UUID:
-    """The uid of the event that the step with this key emits: the same after a crash."""
-    return uuid5(EMITTED, idempotency_key)
+    """The uid of the event that the step with this idempotency key emits; equal after a crash."""
+    return uuid5(EVENT_NAMESPACE, idempotency_key)
 
 
 def child_key(idempotency_key: str) -> UUID:
-    """What the run is known by that the step with this key starts: the same after a crash, and for a retry."""
-    return uuid5(STARTED, idempotency_key)
+    """The key of the run that the step with this idempotency key starts; equal after a crash and for a retry."""
+    return uuid5(CHILD_NAMESPACE, idempotency_key)

@@ -1,11 +1,11 @@
-"""What every process can be told by its environment. Each service extends this with its own."""
+"""Settings that all processes share, read from environment variables. Each service extends them."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Settings of any process; a field `x` is the variable `ORDINAUT_X`."""
+    """Settings of every process; field `x` is read from `ORDINAUT_X`."""
 
     model_config = SettingsConfigDict(env_prefix="ORDINAUT_", frozen=True)
 
@@ -13,9 +13,11 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     metrics_host: str = "127.0.0.1"
     internal_token: str = Field(
-        "", description="what Ordinaut's own processes show each other; empty: calls are not checked"
+        "", description="shared secret of the services for calls among each other; empty: calls are not checked"
     )
-    grace_seconds: float = Field(10.0, ge=0, le=600, description="how long a process may finish its work after SIGTERM")
+    grace_seconds: float = Field(
+        10.0, ge=0, le=600, description="seconds that a process has to finish its work after SIGTERM"
+    )
 
 
 class StoreSettings(Settings):
@@ -31,4 +33,6 @@ class StreamSettings(Settings):
     """Settings of a process that uses Redis Streams."""
 
     redis_url: str = "redis://127.0.0.1:6379/0"
-    stream_max_length: int = Field(100_000, ge=100, description="entries kept in the stream; PostgreSQL keeps all")
+    stream_max_length: int = Field(
+        100_000, ge=100, description="maximum number of stream entries; PostgreSQL keeps all events"
+    )

@@ -11,9 +11,9 @@ Logger = structlog.stdlib.BoundLogger
 
 
 def configure_logging(service: str, log_format: str, level: str) -> None:
-    """Sends everything, also what libraries say, as one line per event to standard error.
+    """Writes every log event, including those of libraries, as one line to standard error.
 
-    `json` escapes every text, so that no name can forge a line; `pretty` is for a terminal.
+    Format `json` escapes all text, so that a name cannot forge a log line; `pretty` is for terminals.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -53,16 +53,16 @@ def configure_logging(service: str, log_format: str, level: str) -> None:
 
 
 def get_logger() -> Logger:
-    """A logger whose events carry the context bound so far (service, project, request_id, …)."""
+    """A logger that adds the bound context (service, project, request_id, …) to its events."""
     logger: Logger = structlog.get_logger()
     return logger
 
 
 def serve_metrics(host: str, port: int) -> tuple[int, Any]:
-    """Serves `/metrics` on a thread of its own; port 0 takes a free one.
+    """Serves `/metrics` on a separate thread; port 0 selects a free port.
 
     Returns:
-        The port, and the server to `shutdown()`.
+        The port, and the server, on which the caller calls `shutdown()`.
     """
     server, _thread = start_http_server(port, addr=host)
     return int(server.server_address[1]), server

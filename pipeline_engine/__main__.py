@@ -2,7 +2,8 @@
 
 from ordinaut.clock import ProcessClock
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import add_PipelineEngineServiceServicer_to_server
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.service import PipelineEngineService
@@ -30,7 +31,7 @@ def main() -> None:
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],
             internal_guard(settings.internal_token),
-            max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES,
+            max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
         )
         process.ports["grpc"] = await server.start(settings.engine_listen)
         process.stack.push_async_callback(server.stop, settings.grace_seconds)

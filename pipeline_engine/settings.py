@@ -4,20 +4,23 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from ordinaut.limits import ENGINE_PORT, MAX_STEP_OUTPUTS_BYTES, METRICS_PORTS
 from ordinaut.settings import Settings
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.tools.egress import parse_rules
 
 
 class EngineSettings(Settings):
     """Settings of `python -m pipeline_engine`."""
 
-    engine_listen: str = "127.0.0.1:50053"
-    engine_metrics_port: int = Field(9466, ge=0, le=65_535)
+    engine_listen: str = f"127.0.0.1:{ENGINE_PORT}"
+    engine_metrics_port: int = Field(METRICS_PORTS["pipeline_engine"], ge=0, le=65_535)
     engine_credit: int = Field(1000, ge=1, le=10_000, description="runs that one stream may have here at once")
     engine_connections: int = Field(512, ge=1, le=10_000, description="connections to tools at once")
     run_outputs_max_bytes: int = Field(
-        OUTPUTS_MAX_BYTES, ge=1024 * 1024, le=OUTPUTS_MAX_BYTES, description="of all steps of one run, as JSON"
+        MAX_STEP_OUTPUTS_BYTES,
+        ge=1024 * 1024,
+        le=MAX_STEP_OUTPUTS_BYTES,
+        description="of all steps of one run, as JSON",
     )
     egress_allow: str = Field("", description="non-public addresses open to tools: `CIDR[:port|:first-last]`, commas")
     egress_deny: str = Field("", description="addresses closed to tools in any case, in the same form")

@@ -1,4 +1,4 @@
-"""What a scheduler measures."""
+"""The metrics of a scheduler."""
 
 from importlib.metadata import version
 
@@ -13,8 +13,8 @@ UNFIRED = Counter("ordinaut_occurrences_without_run", "Occurrences recorded with
 SET_ASIDE = Counter("ordinaut_tasks_paused_on_schedule_error", "Tasks paused because their schedule caused an error")
 OVERDUE = Counter("ordinaut_tasks_overdue", "Tasks without a success within expect_success_every, once per lapse")
 PAUSED = Counter("ordinaut_tasks_paused_after_failures", "Tasks paused by pause_after_failures")
-TURNS = Counter("ordinaut_blocked_runs_released", "Buffered runs that became claimable")
-OVERTAKEN = Counter("ordinaut_runs_superseded", "Runs cancelled by the overlap policy CANCEL_OTHER")
+RELEASED = Counter("ordinaut_blocked_runs_released", "Buffered runs that became claimable")
+SUPERSEDED = Counter("ordinaut_runs_superseded", "Runs cancelled by the overlap policy CANCEL_OTHER")
 PROMOTED = Counter("ordinaut_runs_promoted", "Delayed runs that became claimable")
 RESCUED = Counter("ordinaut_runs_rescued", "Runs returned to the queue because the lease of their worker expired")
 LOST_TOO_OFTEN = Counter("ordinaut_quarantined_runs_ended", "Quarantined runs ended: lost too often, or cancelled")
@@ -28,7 +28,7 @@ CHAINS_STOPPED = Counter("ordinaut_event_chains_stopped", "Triggered runs reject
 FIRE_LAG = Gauge("ordinaut_fire_lag_seconds", "How late the most overdue schedule is")
 OUTBOX_AGE = Gauge("ordinaut_outbox_age_seconds", "Age of the oldest event that is not numbered or not sent")
 SIMULATIONS = Gauge("ordinaut_simulations_running", "Simulations in progress")
-DUTY = Histogram("ordinaut_scheduler_loop_seconds", "One pass of a periodic loop", ["loop"])
+LOOP_SECONDS = Histogram("ordinaut_scheduler_loop_seconds", "One pass of a periodic loop", ["loop"])
 ZONE_DATA = Info("ordinaut_zone_data", "Version of the time zone data")
 ZONE_DATA.info({"tzdata": version("tzdata"), "iana": ZONE_DATA_VERSION})
 MOVED = Counter("ordinaut_occurrences_moved_by_zone_data", "Future occurrences moved by newer time zone data")

@@ -1,14 +1,15 @@
-"""The gRPC face of what the scheduler knows about time."""
+"""The gRPC service that validates, previews, explains and simulates schedules."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ordinaut.clock import EPOCH, TICK
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.internal.v1 import scheduler_service_pb2_grpc
 from ordinaut.internal.v1.scheduler_service_pb2 import (
@@ -21,6 +22,7 @@ from ordinaut.internal.v1.scheduler_service_pb2 import (
     ValidateScheduleRequest,
     ValidateScheduleResponse,
 )
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR, MAX_UPCOMING
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from scheduler.description.sentence import DEFAULT, LANGUAGES, sentence
@@ -28,20 +30,16 @@ from scheduler.firing.time_range import oldest_first
 from scheduler.schedules import nearby_instants
 from scheduler.schedules.nearby_instants import runs_per_year
 from scheduler.schedules.schedule import CompiledSchedule, Instant
-from scheduler.schedules.upcoming import shown
+from scheduler.schedules.upcoming import to_upcoming
 from scheduler.simulation.simulate import Simulations
-from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.validation.schedule import compiled, validate
 
-MAX_COUNT = 1000
 MAX_INSTANTS = 10_000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
-    """Answers about schedules; needs no database."""
+    """Answers from the schedule in the request alone; needs no database."""
 
     def __init__(self) -> None:
         self._simulations = Simulations()
@@ -57,30 +55,30 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         """
         del context
         if not request.HasField("now"):
-            raise _invalid("now", "the database's time is needed")
-        now = _moment(request.now, "now")
-        after = _moment(request.after_time, "after_time") if request.HasField("after_time") else now
-        if not 0 <= request.count <= MAX_COUNT:
-            raise _invalid("count", f"count is 0 to {MAX_COUNT}")
+            raise _invalid("now", "now is required: the database's time")
+        now = _time(request.now, "now")
+        after = _time(request.after_time, "after_time") if request.HasField("after_time") else now
+        if not 0 <= request.count <= MAX_UPCOMING:
+            raise _invalid("count", f"count must be 0 to {MAX_UPCOMING} (got {request.count})")
         if (request.language or DEFAULT) not in LANGUAGES:
-            raise _invalid("language", f"expected one of {', '.join(LANGUAGES)}")
+            raise _invalid("language", f'expected one of {", ".join(LANGUAGES)} (got "{request.language[:40]}")')
         return await asyncio.to_thread(_answer, request, now, after)
 
     async def LocateMoment(  # noqa: N802 - gRPC's name
         self, request: LocateMomentRequest, context: Any
     ) -> LocateMomentResponse:
-        """The instants around a moment, off the event loop; without those that cannot be found within the time bound.
+        """Returns the instants around a time, off the event loop, except those that are too costly to compute.
 
         Raises:
-            InvalidArgumentError: the moment is out of range.
+            InvalidArgumentError: the time is out of range.
         """
         del context
-        return await asyncio.to_thread(_located, request, _moment(request.time, "time"))
+        return await asyncio.to_thread(_located, request, _time(request.time, "time"))
 
     async def Simulate(  # noqa: N802 - gRPC's name
         self, request: SimulateRequest, context: Any
     ) -> AsyncIterator[SimulateResponse]:
-        """What would become of a task's moments, off the event loop; the gateway has checked all but the schedule."""
+        """Simulates the occurrences of a task, off the event loop; the gateway has checked all but the schedule."""
         del context
         async with aclosing(self._simulations.answers(request)) as answers:
             async for answer in answers:
@@ -89,15 +87,15 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def ListInstants(  # noqa: N802 - gRPC's name
         self, request: ListInstantsRequest, context: Any
     ) -> ListInstantsResponse:
-        """Tells the instants of a stretch, off the event loop.
+        """Lists the instants in a time range, off the event loop.
 
         Raises:
             InvalidArgumentError: a time is out of range, or `count` is not 1 to 10 000.
         """
         del context
-        after, until = _moment(request.after_time, "after_time"), _moment(request.until_time, "until_time")
+        after, until = _time(request.after_time, "after_time"), _time(request.until_time, "until_time")
         if not 1 <= request.count <= MAX_INSTANTS:
-            raise _invalid("count", f"count is 1 to {MAX_INSTANTS}")
+            raise _invalid("count", f"count must be 1 to {MAX_INSTANTS} (got {request.count})")
         return await asyncio.to_thread(_listed, request, after, until)
 
 
@@ -111,13 +109,13 @@ def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) ->
     try:
         task = UUID(request.task_uid) if request.task_uid else None
         for instant in _instants(compiled(checked.schedule), after, request.count):
-            response.upcoming.append(shown(instant, compiled(checked.schedule), task))
+            response.upcoming.append(to_upcoming(instant, compiled(checked.schedule), task))
             response.keys.append(instant.key_nominal)
             response.triggers.append(instant.trigger_id)
         response.explanation = sentence(checked.schedule, now, request.language or DEFAULT)
         if request.yearly:
             response.runs_per_year = runs_per_year(compiled(checked.schedule), after)
-    except ScheduleError as error:  # a later instant than validation looks at
+    except ScheduleError as error:  # at a later instant than those that validation computes
         response.violations.add(field="triggers", message=error.message, reason=error.reason)
     return response
 
@@ -125,39 +123,39 @@ def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) ->
 def _listed(request: ListInstantsRequest, after: datetime, until: datetime) -> ListInstantsResponse:
     response = ListInstantsResponse()
     try:
-        found = oldest_first(compiled(request.schedule), after, until, request.count)
+        page = oldest_first(compiled(request.schedule), after, until, request.count)
     except ScheduleError as error:
         response.violations.add(field="triggers", message=error.message, reason=error.reason)
         return response
-    response.instants_us.extend((due.instant.time - EPOCH) // MICROSECOND for due in found.due)
-    response.keys.extend(due.instant.key_nominal for due in found.due)
-    response.more = not found.whole
+    response.instants_us.extend((due.instant.time - EPOCH) // TICK for due in page.due)
+    response.keys.extend(due.instant.key_nominal for due in page.due)
+    response.more = not page.complete
     return response
 
 
-def _located(request: LocateMomentRequest, moment: datetime) -> LocateMomentResponse:
+def _located(request: LocateMomentRequest, time: datetime) -> LocateMomentResponse:
     plan, task = compiled(request.schedule), UUID(request.task_uid)
     answer = LocateMomentResponse()
     with suppress(ScheduleError):
-        if (at := nearby_instants.at(plan, moment)) is not None:
-            answer.at.CopyFrom(shown(at, plan, task))
+        if (at := nearby_instants.at(plan, time)) is not None:
+            answer.at.CopyFrom(to_upcoming(at, plan, task))
             answer.excluded = at.excluded
-        if (after := plan.next(moment)[0]) is not None:
-            answer.after.CopyFrom(shown(after, plan, task))
-        if (before := nearby_instants.before(plan, moment)) is not None:
-            answer.before.CopyFrom(shown(before, plan, task))
+        if (after := plan.next(time)[0]) is not None:
+            answer.after.CopyFrom(to_upcoming(after, plan, task))
+        if (before := nearby_instants.before(plan, time)) is not None:
+            answer.before.CopyFrom(to_upcoming(before, plan, task))
             answer.before_time.FromDatetime(before.time)
     return answer
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int, task: UUID | None = None) -> list[Upcoming]:
-    """At most `count` coming occurrences of a completed schedule, strictly after the instant; excluded ones are none.
+    """At most `count` next occurrences of a completed schedule strictly after an instant, without excluded ones.
 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
     plan = compiled(schedule)
-    return [shown(instant, plan, task) for instant in _instants(plan, after, count)]
+    return [to_upcoming(instant, plan, task) for instant in _instants(plan, after, count)]
 
 
 def _instants(plan: CompiledSchedule, after: datetime, count: int) -> Iterator[Instant]:
@@ -170,14 +168,14 @@ def _instants(plan: CompiledSchedule, after: datetime, count: int) -> Iterator[I
         after = instant.time
 
 
-def _moment(timestamp: Timestamp, field: str) -> datetime:
+def _time(timestamp: Timestamp, field: str) -> datetime:
     try:
-        moment = timestamp.ToDatetime(UTC)
+        time = timestamp.ToDatetime(UTC)
     except (ValueError, OverflowError):
-        moment = datetime.min.replace(tzinfo=UTC)
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise _invalid(field, f"{field} is an instant in the years {FIRST_YEAR} to {LAST_YEAR}")
-    return moment
+        time = datetime.min.replace(tzinfo=UTC)
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise _invalid(field, f"{field} must be in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return time
 
 
 def _invalid(field: str, message: str) -> InvalidArgumentError:

@@ -1,11 +1,18 @@
 #!/bin/sh
-# The contract's tool chain: protos.sh generate DIR | check | format. buf comes from the project's virtual environment;
-# protoc, its plugins and the google/api sources from the environment $GENERATOR, which make prepares.
+# The contract's tool chain: protos.sh generate DIR | check | format | baseline. buf comes from the project's virtual
+# environment; protoc, its plugins and the google/api sources from the environment $GENERATOR, which make prepares.
+#
+# protos/baseline.binpb is the agreed contract: an image of the public package ordinaut.v1, without comments. `check`
+# refuses changes that break its wire format, its JSON, or the names in generated code. CHANGELOG.md holds the SHA-256 of
+# the image, so that a replaced image without a changed line there is refused as well. `baseline` replaces both; do so in
+# a commit that changes nothing else. That is allowed until 0.1.0 is released; afterwards v1 only grows.
 set -eu
 
+BASELINE=protos/baseline.binpb
+PUBLIC=protos/ordinaut/v1
 GENERATOR=${GENERATOR:-.venv-protos}
 [ -x "$GENERATOR/bin/python" ] || {
-  echo "protos.sh: there is no generator in $GENERATOR: run 'make protos'" >&2
+  echo "protos.sh: $GENERATOR has no generator: run 'make protos'" >&2
   exit 2
 }
 PATH="$PWD/$GENERATOR/bin:$PATH"
@@ -34,12 +41,34 @@ generate() {
   done
 }
 
+digest() { sha256sum "$BASELINE" | cut -d ' ' -f 1; }
+
+compare_with_baseline() {
+  grep -q "SHA-256 \`$(digest)\`" CHANGELOG.md || {
+    echo "CHANGELOG.md does not name $BASELINE, whose SHA-256 is $(digest): replace both with 'make protos-baseline'" >&2
+    exit 1
+  }
+  buf build --path "$PUBLIC" --output "$1/public.binpb"
+  buf breaking "$1/public.binpb" --against "$BASELINE" --exclude-imports --config buf.yaml
+}
+
+replace_baseline() {
+  grep -q '^## 0\.1\.0 – unreleased$' CHANGELOG.md || {
+    echo "0.1.0 is released: the contract of v1 cannot be replaced" >&2
+    exit 1
+  }
+  third_party
+  buf build --path "$PUBLIC" --exclude-source-info --output "$BASELINE"
+  sed -i "s/SHA-256 \`[0-9a-f]*\`/SHA-256 \`$(digest)\`/" CHANGELOG.md
+}
+
 check() {
   third_party
   buf lint
   buf format --diff --exit-code --path protos/ordinaut
   fresh=$(mktemp -d)
   trap 'rm -rf "$fresh"' EXIT
+  compare_with_baseline "$fresh"
   mkdir -p "$fresh/ordinaut/v1" "$fresh/ordinaut/internal/v1"
   generate "$fresh"
   for folder in ordinaut/v1 ordinaut/internal/v1; do
@@ -53,12 +82,13 @@ check() {
 case "${1:-}" in
   generate) generate "$2" ;;
   check) check ;;
+  baseline) replace_baseline ;;
   format)
     third_party
     buf format --write --path protos/ordinaut
     ;;
   *)
-    echo "usage: protos.sh generate DIR | check | format" >&2
+    echo "usage: protos.sh generate DIR | check | format | baseline" >&2
     exit 2
     ;;
 esac

@@ -3,7 +3,8 @@
 import asyncio
 
 from ordinaut.internal.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
 from ordinaut.store.migrate import check_schema
@@ -26,7 +27,7 @@ async def compose(process: Process, settings: WorkerSettings) -> None:
             )
         ],
         internal_guard(settings.internal_token),
-        max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES,
+        max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
     )
     host = settings.worker_listen.rpartition(":")[0]
     process.ports["grpc"] = await server.start(settings.worker_listen)

@@ -2,15 +2,16 @@
 
 from pydantic import Field
 
+from ordinaut.limits import ENGINE_PORT, METRICS_PORTS, WORKER_PORT
 from ordinaut.settings import StoreSettings
 
 
 class WorkerSettings(StoreSettings):
     """Settings of a worker process."""
 
-    worker_listen: str = "127.0.0.1:50054"
-    worker_metrics_port: int = Field(9467, ge=0, le=65535)
-    engine_addresses: str = Field("127.0.0.1:50053", description="host:port of each engine, separated by commas")
+    worker_listen: str = f"127.0.0.1:{WORKER_PORT}"
+    worker_metrics_port: int = Field(METRICS_PORTS["worker"], ge=0, le=65535)
+    engine_addresses: str = Field(f"127.0.0.1:{ENGINE_PORT}", description="comma-separated host:port of each engine")
     lease_seconds: float = Field(30.0, ge=1, le=600)
     claim_batch: int = Field(500, ge=1, le=1000)
     poll_seconds: float = Field(0.25, ge=0.01, le=10, description="interval of claims without a hint")

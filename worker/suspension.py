@@ -40,7 +40,7 @@ async def suspend(connection: Connection, lease: UUID, batch: Sequence[tuple[Hel
         if result.delay_ms:
             new.add(run.id, Wait(kind=wait.DELAY, deadline_ms=result.delay_ms))
     await due_work_finish.record_steps(connection, steps)
-    await wait.ask(connection, list(owned), named, new)
+    await wait.put(connection, list(owned), named, new)
     await approval.request(connection, questions)
     if children:  # a child that an earlier claim started may have ended already
         await child.settle(connection, [request.child for request in children.values() if request.child is not None])

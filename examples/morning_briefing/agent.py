@@ -1,4 +1,4 @@
-"""The life of an agent process: listen, register its tools, serve until SIGTERM."""
+"""An agent process: listens, registers its tools, and serves until SIGTERM."""
 
 import asyncio
 import json
@@ -17,20 +17,22 @@ HOST = "127.0.0.1"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """What every agent of this example can be told."""
-    parser.add_argument("--calls", type=Path, help="append each received call to this file, a JSON line each")
-    parser.add_argument("--answer-delay", type=float, default=0.0, help="seconds to hold back every answer")
+    """Adds the options that all agents of this example share."""
+    parser.add_argument("--calls", type=Path, help="file to which each received call is appended as a JSON line")
+    parser.add_argument(
+        "--answer-delay", type=float, default=0.0, help="delay of every response, in seconds (default 0)"
+    )
 
 
 def serve(name: str, offers: Sequence[Offer], options: Namespace) -> None:
-    """Registers `offers` with the gateway that ORDINAUT_ADDRESS and ORDINAUT_TOKEN name, and serves them.
+    """Registers `offers` with the gateway of ORDINAUT_ADDRESS and ORDINAUT_TOKEN, and serves them.
 
-    Once registered, one JSON line goes to standard output: `{"agent": …, "ready": true, "url": …}`.
+    Once they are registered, it prints one line of JSON: `{"agent": …, "ready": true, "url": …}`.
     """
-    asyncio.run(_live(name, offers, options))
+    asyncio.run(_run(name, offers, options))
 
 
-async def _live(name: str, offers: Sequence[Offer], options: Namespace) -> None:
+async def _run(name: str, offers: Sequence[Offer], options: Namespace) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

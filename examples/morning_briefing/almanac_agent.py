@@ -1,4 +1,4 @@
-"""The almanac agent: `almanac.today`, sun and moon computed for a city."""
+"""The almanac agent: `almanac.today` computes sun and moon for a city."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from astral.geocoder import database, lookup
 from astral.sun import sunrise, sunset
 
 from examples.morning_briefing.agent import add_options, serve
-from examples.morning_briefing.tool_server import Call, Offer, RefusedError
+from examples.morning_briefing.tool_server import Call, Offer, RejectedError
 
 CITIES = database()
 LUNATION = 28.0  # astral counts a phase from 0 (new) to 28
@@ -29,7 +29,10 @@ INPUT_SCHEMA = {
     "type": "object",
     "properties": {
         "city": {"type": "string", "minLength": 1, "description": "A capital or a large city, in English."},
-        "date": {"type": "string", "description": "A day, or a moment whose day in the city is meant."},
+        "date": {
+            "type": "string",
+            "description": "A date, or a timestamp, which is converted to the local date of the city.",
+        },
     },
     "required": ["city", "date"],
     "additionalProperties": False,
@@ -48,10 +51,10 @@ OUTPUT_SCHEMA = {
 
 
 def today(call: Call) -> Mapping[str, Any]:
-    """Answers `almanac.today`.
+    """Handles a call of `almanac.today`.
 
     Raises:
-        RefusedError: the city is not known, or the date cannot be read.
+        RejectedError: the city is unknown, or the date is malformed.
     """
     place = _place(call.input["city"])
     zone = ZoneInfo(place.timezone)
@@ -72,25 +75,25 @@ def moon_name(phase: float) -> str:
 
 def _place(city: str) -> LocationInfo:
     try:
-        found = lookup(city, CITIES)
+        place = lookup(city, CITIES)
     except KeyError as unknown:
-        raise RefusedError(f"{city!r} is not in the almanac") from unknown
-    if not isinstance(found, LocationInfo):
-        raise RefusedError(f"{city!r} is a region, not a city")
-    return found
+        raise RejectedError(f"unknown city {city!r}") from unknown
+    if not isinstance(place, LocationInfo):
+        raise RejectedError(f"city must be a city (got region {city!r})")
+    return place
 
 
 def _day(text: str, zone: tzinfo) -> date:
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as unreadable:
-        raise RefusedError(f"{text!r} is neither a date nor a moment") from unreadable
-    return moment.astimezone(zone).date() if moment.tzinfo else moment.date()
+        raise RejectedError(f"date must be a date or a timestamp (got {text!r})") from unreadable
+    return time.astimezone(zone).date() if time.tzinfo else time.date()
 
 
 OFFER = Offer(
     name="almanac.today",
-    description="Tells sunrise, sunset and the moon's phase for a city and a day.",
+    description="Returns sunrise, sunset and the phase of the moon for a city and a date.",
     effect="READ",
     input_schema=INPUT_SCHEMA,
     output_schema=OUTPUT_SCHEMA,

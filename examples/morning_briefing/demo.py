@@ -1,76 +1,75 @@
-"""The morning briefing, told as a story of about a minute: `python -m examples.morning_briefing.demo`.
+"""The morning briefing demo, which takes about a minute: `python -m examples.morning_briefing.demo`.
 
-It starts Ordinaut and three agents, shows a broken task being repaired, kills processes in the middle of a run, and
-checks every promise on the way. It ends with 0 when all were kept and with 1 when one was not; at a terminal it goes on
-serving until Ctrl-C.
+It starts Ordinaut and three agents, repairs an invalid task, kills processes during a run, and checks the results. The
+exit code is 0 if all checks pass, else 1. In a terminal it continues to serve until Ctrl-C.
 """
 
 import asyncio
 import signal
 import sys
 
-from examples.morning_briefing import aftermath, outage, repair
-from examples.morning_briefing.narrator import BrokenPromiseError, Narrator
-from examples.morning_briefing.stage import Stage, raised
+from examples.morning_briefing import checks, outage, repair
+from examples.morning_briefing.reporter import CheckFailedError, Reporter
+from examples.morning_briefing.stage import Stage, running_stage
 from ordinaut.client import ApiError
 
-STORY_SECONDS = 180.0
+DEMO_SECONDS = 180.0
 
 
 def main() -> None:
-    """Tells the story and exits."""
-    narrator = Narrator()
+    """Runs the demo and exits."""
+    reporter = Reporter()
     try:
-        asyncio.run(_live(narrator))
+        asyncio.run(_run(reporter))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        narrator.tell("interrupted; everything has stopped")
+        reporter.info("interrupted; everything has stopped")
         sys.exit(130)
     except TimeoutError:
-        narrator.fail(f"the story did not end within {STORY_SECONDS:.0f} s")
+        reporter.fail(f"the demo did not finish within {DEMO_SECONDS:.0f} s")
         sys.exit(1)
-    except (BrokenPromiseError, ApiError) as failure:
-        narrator.fail(str(failure))
+    except (CheckFailedError, ApiError) as failure:
+        reporter.fail(str(failure))
         sys.exit(1)
 
 
-async def _live(narrator: Narrator) -> None:
-    story = asyncio.current_task()
-    if story is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)
-    narrator.chapter("PostgreSQL, Valkey, four services and three agents start")
-    async with raised() as stage:
-        narrator.tell(f"ready: gRPC on {stage.system['grpc']}, health checks on {stage.system['rest']}")
-        async with asyncio.timeout(STORY_SECONDS):
-            await _tell(stage, narrator)
-        if narrator.has_audience:
-            await _serve_on(stage, narrator)
-    narrator.tell("everything has stopped")
+async def _run(reporter: Reporter) -> None:
+    demo = asyncio.current_task()
+    if demo is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, demo.cancel)
+    reporter.section("Starting PostgreSQL, Valkey, four services and three agents")
+    async with running_stage() as stage:
+        reporter.info(f"ready: gRPC on {stage.system['grpc']}, health checks on {stage.system['rest']}")
+        async with asyncio.timeout(DEMO_SECONDS):
+            await _run_scenes(stage, reporter)
+        if reporter.is_terminal:
+            await _keep_serving(stage, reporter)
+    reporter.info("everything has stopped")
 
 
-async def _tell(stage: Stage, narrator: Narrator) -> None:
-    """The whole story.
+async def _run_scenes(stage: Stage, reporter: Reporter) -> None:
+    """Runs all scenes in order.
 
     Raises:
-        BrokenPromiseError: a promise was not kept.
+        CheckFailedError: a check failed.
     """
-    follower = await repair.create(stage, narrator, "follow_up")
-    briefing = await repair.create_broken(stage, narrator)
-    first = await outage.survive(stage, narrator, briefing.name)
-    following = await aftermath.keep_time(stage, narrator, briefing.name, first)
-    await aftermath.follow_up(stage, narrator, follower.name, [first, *following])
-    aftermath.show_signs(stage, narrator)
+    follower = await repair.create(stage, reporter, "follow_up")
+    briefing = await repair.create_broken(stage, reporter)
+    first = await outage.survive(stage, reporter, briefing.name)
+    following = await checks.keep_time(stage, reporter, briefing.name, first)
+    await checks.follow_up(stage, reporter, follower.name, [first, *following])
+    checks.show_signs(stage, reporter)
 
 
-async def _serve_on(stage: Stage, narrator: Narrator) -> None:
-    narrator.chapter("The briefing goes on every ten seconds; Ctrl-C ends it")
-    narrator.tell("in another terminal, in this folder, after `. .venv/bin/activate`:")
-    narrator.detail(f"export ORDINAUT_ADDRESS={stage.system['grpc']} ORDINAUT_TOKEN={stage.system['token']}")
-    narrator.detail("ordinaut run list")
-    narrator.detail("ordinaut event watch")
-    enough = asyncio.Event()
+async def _keep_serving(stage: Stage, reporter: Reporter) -> None:
+    reporter.section("The briefing continues every ten seconds; press Ctrl-C to stop")
+    reporter.info("in another terminal, in this folder, after `. .venv/bin/activate`:")
+    reporter.detail(f"export ORDINAUT_ADDRESS={stage.system['grpc']} ORDINAUT_TOKEN={stage.system['token']}")
+    reporter.detail("ordinaut run list")
+    reporter.detail("ordinaut event watch")
+    stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, enough.set)
-    await enough.wait()
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await stopping.wait()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The mail agent: `mail.send` into a Maildir, once for each idempotency key."""
+"""The mail agent: `mail.send` delivers into a Maildir, once for each idempotency key."""
 
 import uuid
 from argparse import ArgumentParser
@@ -8,7 +8,7 @@ from typing import Any
 
 from examples.morning_briefing.agent import add_options, serve
 from examples.morning_briefing.maildir import KeyReusedError, OnceOnlyMaildir
-from examples.morning_briefing.tool_server import Call, Offer, RefusedError
+from examples.morning_briefing.tool_server import Call, Offer, RejectedError
 
 INPUT_SCHEMA = {
     "type": "object",
@@ -31,24 +31,24 @@ OUTPUT_SCHEMA = {
 
 
 def send(box: OnceOnlyMaildir, call: Call) -> Mapping[str, Any]:
-    """Answers `mail.send`; a call without a key is a message of its own.
+    """Handles a call of `mail.send`; a call without a key always sends a new message.
 
     Raises:
-        RefusedError: the message cannot be written, or its key belongs to another message.
+        RejectedError: the message is invalid, or its key was used for another message.
     """
     try:
         return box.send(call.key or str(uuid.uuid4()), call.input)
     except KeyReusedError as reused:
-        raise RefusedError(f"the key {call.key!r} was used for another message") from reused
+        raise RejectedError(f"the key {call.key!r} was used for another message") from reused
     except ValueError as malformed:
-        raise RefusedError(str(malformed)) from malformed
+        raise RejectedError(str(malformed)) from malformed
 
 
 def offer(box: OnceOnlyMaildir) -> Offer:
-    """The tool as it is registered."""
+    """The definition of the tool."""
     return Offer(
         name="mail.send",
-        description="Sends one plain-text mail. A repeated call with the same Idempotency-Key sends nothing more.",
+        description="Sends one plain-text mail. A repeated call with the same Idempotency-Key sends nothing.",
         effect="IDEMPOTENT",
         input_schema=INPUT_SCHEMA,
         output_schema=OUTPUT_SCHEMA,
@@ -59,7 +59,7 @@ def offer(box: OnceOnlyMaildir) -> Offer:
 def main() -> None:
     """Reads the command line and serves until SIGTERM."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--maildir", type=Path, required=True, help="where the messages go; made when missing")
+    parser.add_argument("--maildir", type=Path, required=True, help="folder for the messages; created if missing")
     add_options(parser)
     options = parser.parse_args()
     serve("mail", [offer(OnceOnlyMaildir(options.maildir))], options)

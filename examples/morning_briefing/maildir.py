@@ -1,8 +1,8 @@
-"""A Maildir that takes each message once, however often it is sent.
+"""A Maildir that delivers each message exactly once, even if it is sent repeatedly.
 
-The name of a message's file comes from its idempotency key, and a hard link puts it into `new/` whole or not at all: a
-crash at any point leaves either no message, or the message, which the next try finds. What was answered is kept in
-`served.sqlite3`, so that a message that its reader has deleted is not delivered again.
+The file name of a message is derived from its idempotency key, and a hard link adds the complete file to `new/`
+atomically. After a crash there is either no message or the complete one, which the next attempt finds. Results are
+stored in `served.sqlite3`, so that a message is not delivered again after its reader has deleted it.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ SERVED = "CREATE TABLE IF NOT EXISTS served (key TEXT PRIMARY KEY, request TEXT 
 
 
 class KeyReusedError(Exception):
-    """The key was used before for another message."""
+    """The key was used for another message."""
 
 
 class OnceOnlyMaildir:
-    """A Maildir under `path`, made when it is missing; one process at a time writes to it."""
+    """A Maildir under `path`, created if missing; only one process may write to it."""
 
     def __init__(self, path: Path) -> None:
         for folder in ("tmp", "new", "cur"):
@@ -39,11 +39,11 @@ class OnceOnlyMaildir:
             served.execute(SERVED)
 
     def send(self, key: str, mail: Mapping[str, str]) -> dict[str, str]:
-        """Delivers `mail` (to, subject, text) unless `key` was served; answers as the first time.
+        """Delivers `mail` (to, subject, text) unless `key` was already used; returns the result of the first delivery.
 
         Raises:
-            KeyReusedError: the key was used before for another message.
-            ValueError: a header cannot hold its text.
+            KeyReusedError: the key was used for another message.
+            ValueError: a header contains invalid text.
         """
         request = json.dumps(dict(mail), sort_keys=True)
         with closing(self._served()) as served, served:
@@ -80,7 +80,7 @@ def _message(name: str, key: str, mail: Mapping[str, str]) -> EmailMessage:
 
 
 def _write_once(maildir: Path, name: str, content: bytes) -> None:
-    """Makes `new/<name>` appear with all of `content`, on disk."""
+    """Creates `new/<name>` atomically with all of `content`, and syncs it to disk."""
     draft = maildir / "tmp" / name
     draft.unlink(missing_ok=True)
     with draft.open("wb") as file:

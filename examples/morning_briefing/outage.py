@@ -1,11 +1,11 @@
-"""The power cut: a worker and an engine die in the middle of a run, and once more while a mail is on its way."""
+"""Kills a worker and an engine during a run, and the next worker while a mail is being sent."""
 
 import os
 import signal
 from typing import Any
 
 from examples.morning_briefing import runs
-from examples.morning_briefing.narrator import Narrator, until
+from examples.morning_briefing.reporter import Reporter, until
 from examples.morning_briefing.stage import Stage
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.system_service_pb2 import ListWorkersRequest
@@ -14,56 +14,56 @@ FIRST_RUN_SECONDS = 20.0
 CALL_SECONDS = 10.0
 
 
-async def survive(stage: Stage, narrator: Narrator, task: str) -> Run:
-    """Tells the first run of the task, with two kills, and checks that nothing was lost or doubled.
+async def survive(stage: Stage, reporter: Reporter, task: str) -> Run:
+    """Watches the first run of the task, kills processes twice, and checks that nothing is lost or duplicated.
 
     Raises:
-        BrokenPromiseError: something was.
+        CheckFailedError: a step or a mail is missing or duplicated.
     """
-    narrator.chapter("The briefing runs, and the power fails twice")
+    reporter.section("The briefing runs; processes are killed twice")
     run = await until(lambda: _first(stage, task), FIRST_RUN_SECONDS, "the first briefing starts")
-    narrator.tell(f"{run.name} begins, for {run.scheduled_time.ToJsonString()}")
+    reporter.info(f"{run.name} starts, scheduled for {run.scheduled_time.ToJsonString()}")
     async for step in runs.new_steps(stage.owner, run.name):
-        narrator.tell(runs.described(step))
+        reporter.info(runs.described(step))
         if step.path == "agenda":
-            await _cut_while_the_almanac_thinks(stage, narrator)
+            await _kill_during_the_almanac_call(stage, reporter)
         elif step.path == "almanac":
-            await _cut_before_the_mail_is_confirmed(stage, narrator)
+            await _kill_before_the_mail_is_confirmed(stage, reporter)
     ended = await runs.get(stage.owner, run.name)
-    _verify(stage, narrator, ended)
+    _verify(stage, reporter, ended)
     return ended
 
 
 async def _first(stage: Stage, task: str) -> Run | None:
-    found = await runs.of_task(stage.owner, task)
-    return found[0] if found else None
+    task_runs = await runs.of_task(stage.owner, task)
+    return task_runs[0] if task_runs else None
 
 
-async def _cut_while_the_almanac_thinks(stage: Stage, narrator: Narrator) -> None:
-    async def asked() -> bool | None:
+async def _kill_during_the_almanac_call(stage: Stage, reporter: Reporter) -> None:
+    async def called() -> bool | None:
         return bool(stage.calls("almanac")) or None
 
-    await until(asked, CALL_SECONDS, "the almanac is asked")
+    await until(called, CALL_SECONDS, "the almanac is called")
     pids = [*stage.system["pids"]["worker"], *stage.system["pids"]["pipeline_engine"]]
     _kill(pids)
-    narrator.tell(f"kill -9 of worker and engine (pids {_list(pids)}) while the almanac is being asked")
+    reporter.info(f"kill -9 of worker and engine (pids {_list(pids)}) during the call of the almanac")
 
 
-async def _cut_before_the_mail_is_confirmed(stage: Stage, narrator: Narrator) -> None:
+async def _kill_before_the_mail_is_confirmed(stage: Stage, reporter: Reporter) -> None:
     async def delivered() -> bool | None:
         return bool(stage.mails("")) or None
 
     await until(delivered, CALL_SECONDS, "the mail is delivered")
     pids = await _new_workers(stage)
     _kill(pids)
-    narrator.tell(f"kill -9 of the new worker (pid {_list(pids)}): the mail is sent, and nobody has heard so yet")
+    reporter.info(f"kill -9 of the new worker (pid {_list(pids)}): the mail is sent but not confirmed")
 
 
 async def _new_workers(stage: Stage) -> list[int]:
-    """The process ids of the workers that took over; the lease of the killed one may still be running out."""
+    """The pids of the workers that took over; the killed one may still be listed until its lease expires."""
     answer = await stage.admin.system.ListWorkers(ListWorkersRequest())
-    found = [int(worker.host.rpartition(":")[2]) for worker in answer.workers]
-    return [pid for pid in found if pid not in stage.system["pids"]["worker"]]
+    pids = [int(worker.host.rpartition(":")[2]) for worker in answer.workers]
+    return [pid for pid in pids if pid not in stage.system["pids"]["worker"]]
 
 
 def _kill(pids: list[int]) -> None:
@@ -72,7 +72,7 @@ def _kill(pids: list[int]) -> None:
 
 
 def _repeated(calls: list[dict[str, Any]]) -> bool:
-    """Called more than once, each time with the same key."""
+    """Whether there is more than one call, all with the same key."""
     return len(calls) > 1 and len({call["key"] for call in calls}) == 1
 
 
@@ -80,13 +80,13 @@ def _list(pids: list[int]) -> str:
     return ", ".join(str(pid) for pid in pids)
 
 
-def _verify(stage: Stage, narrator: Narrator, run: Run) -> None:
+def _verify(stage: Stage, reporter: Reporter, run: Run) -> None:
     root = runs.root(run)
     agenda, almanac, mail = (stage.calls(agent, root) for agent in ("calendar", "almanac", "mail"))
-    narrator.expect(run.state == Run.State.SUCCEEDED, f"the run has succeeded; workers took it {run.claims} times")
+    reporter.expect(run.state == Run.State.SUCCEEDED, f"the run succeeded after {run.claims} claims by workers")
     done = [step.path for step in run.steps if step.state == StepRun.State.SUCCEEDED]
-    narrator.expect(len(done) == len(set(done)), f"every step is recorded once: {', '.join(done)}")
-    narrator.expect(len(agenda) == 1, "the agenda, finished before the first cut, was not asked for again")
-    narrator.expect(_repeated(almanac), f"the almanac, cut off, was asked again: {len(almanac)} calls, one key")
-    narrator.expect(_repeated(mail), f"so was mail.send: {len(mail)} calls with {mail[0]['key']}")
-    narrator.expect(len(stage.mails(root)) == 1, "and the Maildir holds exactly one mail for this occurrence")
+    reporter.expect(len(done) == len(set(done)), f"every step is recorded once: {', '.join(done)}")
+    reporter.expect(len(agenda) == 1, "the agenda, completed before the first kill, was not called again")
+    reporter.expect(_repeated(almanac), f"the interrupted almanac call was repeated: {len(almanac)} calls with one key")
+    reporter.expect(_repeated(mail), f"mail.send was repeated too: {len(mail)} calls with {mail[0]['key']}")
+    reporter.expect(len(stage.mails(root)) == 1, "the Maildir contains exactly one mail for this occurrence")

@@ -1,4 +1,4 @@
-"""Registers an agent's tools with Ordinaut through the generated gRPC client."""
+"""Registers the tools of an agent with the gateway."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from ordinaut.v1.tool_service_pb2 import CreateToolRequest, UpdateToolRequest
 
 
 async def register(client: Client, offers: Sequence[Offer], url: str) -> None:
-    """Creates each tool, or updates the one that an earlier life of this agent left, with the new address.
+    """Creates each tool, or updates an existing one with the current address.
 
     Raises:
-        ApiError: the gateway refuses a tool.
+        ApiError: the gateway rejects a tool.
     """
     for offer in offers:
         tool = as_tool(offer, url)
@@ -28,7 +28,7 @@ async def register(client: Client, offers: Sequence[Offer], url: str) -> None:
 
 
 def as_tool(offer: Offer, url: str) -> Tool:
-    """The offer as the registry wants it, served by POST at `<url>/<name>`."""
+    """The tool definition for the registry; the tool is called by POST at `<url>/<name>`."""
     document: Mapping[str, Any] = {
         "name": f"tools/{offer.name}",
         "description": offer.description,

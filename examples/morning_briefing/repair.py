@@ -1,8 +1,8 @@
-"""A task with the mistakes that models make, and the errors by which an agent repairs it."""
+"""Repairs a task with typical mistakes of language models, by the fixes in the error responses."""
 
 from google.protobuf.json_format import ParseDict
 
-from examples.morning_briefing.narrator import BrokenPromiseError, Narrator
+from examples.morning_briefing.reporter import CheckFailedError, Reporter
 from examples.morning_briefing.stage import Stage
 from examples.morning_briefing.tasks import create_request, load
 from ordinaut.client import ApiError
@@ -12,48 +12,48 @@ from ordinaut.v1.task_service_pb2 import CreateTaskRequest
 MAX_ROUNDS = 4
 
 
-async def create(stage: Stage, narrator: Narrator, name: str) -> Task:
+async def create(stage: Stage, reporter: Reporter, name: str) -> Task:
     """Creates the task of `<name>.yaml`.
 
     Raises:
-        ApiError: it is refused.
+        ApiError: the gateway rejects it.
     """
     document = load(name)
     task = await stage.owner.tasks.CreateTask(ParseDict(create_request(document), CreateTaskRequest()))
-    narrator.tell(f"{task.name} waits for its event")
+    reporter.info(f"{task.name} waits for its event")
     return task
 
 
-async def create_broken(stage: Stage, narrator: Narrator) -> Task:
-    """Sends the broken briefing, applies what each answer says, and sends it again until it is accepted.
+async def create_broken(stage: Stage, reporter: Reporter) -> Task:
+    """Sends the broken briefing, applies the fixes of each error, and sends it again until it is accepted.
 
     Raises:
-        BrokenPromiseError: the answers do not lead to the task that was meant.
+        CheckFailedError: the fixes do not lead to the intended task.
     """
-    narrator.chapter("An agent sends a task as a model wrote it from memory")
+    reporter.section("An agent sends a task with mistakes")
     request = create_request(load("broken"))
     for sent in range(1, MAX_ROUNDS + 1):
         try:
             task = await stage.owner.tasks.CreateTask(ParseDict(request, CreateTaskRequest()))
-        except ApiError as refused:
-            _show(narrator, refused)
-            narrator.expect(
-                bool(refused.fixes), f"{len(refused.fixes)} repairs come with the answer; the agent applies them"
+        except ApiError as rejection:
+            _show(reporter, rejection)
+            reporter.expect(
+                bool(rejection.fixes), f"{len(rejection.fixes)} fixes are in the response; the agent applies them"
             )
-            request = refused.apply_fixes(request)
+            request = rejection.apply_fixes(request)
         else:
-            narrator.expect(sent > 1, f"accepted as {task.name}, which will run at")
-            narrator.detail("  ".join(coming.local_time for coming in task.upcoming))
-            narrator.expect(request["task"] == load("briefing"), "it is the task that was meant")
-            narrator.expect(len(task.upcoming) == 5, "the answer holds its next five times")
+            reporter.expect(sent > 1, f"accepted as {task.name}, which runs at")
+            reporter.detail("  ".join(upcoming.local_time for upcoming in task.upcoming))
+            reporter.expect(request["task"] == load("briefing"), "it is the intended task")
+            reporter.expect(len(task.upcoming) == 5, "the response contains its next five times")
             return task
-    raise BrokenPromiseError(f"the answers repair the task in {MAX_ROUNDS} rounds")
+    raise CheckFailedError(f"the task is valid after {MAX_ROUNDS} rounds of fixes")
 
 
-def _show(narrator: Narrator, refused: ApiError) -> None:
-    narrator.tell(f"refused: {refused.code}, {refused.reason}, {len(refused.violations)} problems at once")
-    repairs = {fix.field: fix.explanation for fix in refused.fixes}
-    for violation in refused.violations:
-        narrator.detail(f"{violation.field}: {violation.message}")
+def _show(reporter: Reporter, rejection: ApiError) -> None:
+    reporter.info(f"rejected: {rejection.code}, {rejection.reason}, {len(rejection.violations)} problems")
+    repairs = {fix.field: fix.explanation for fix in rejection.fixes}
+    for violation in rejection.violations:
+        reporter.detail(f"{violation.field}: {violation.message}")
         if violation.field in repairs:
-            narrator.detail(f"    fix: {repairs[violation.field]}")
+            reporter.detail(f"    fix: {repairs[violation.field]}")

@@ -1,4 +1,4 @@
-"""What the story asks about runs."""
+"""Queries about runs."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ ENDED = (Run.State.SUCCEEDED, Run.State.FAILED, Run.State.CANCELLED)
 
 
 async def of_task(client: Client, task: str) -> list[Run]:
-    """The task's runs, the oldest first, without steps."""
+    """The runs of the task, oldest first, without steps."""
     answer = await client.runs.ListRuns(ListRunsRequest(task=task))
     return list(reversed(answer.runs))
 
@@ -24,31 +24,31 @@ async def get(client: Client, name: str) -> Run:
 
 
 async def new_steps(client: Client, name: str) -> AsyncIterator[StepRun]:
-    """Each attempt of each step, once, when it ends, until the run has ended."""
-    seen: set[tuple[str, int]] = set()
+    """Yields each recorded attempt of each step once, when it has ended, until the run has ended."""
+    yielded: set[tuple[str, int]] = set()
     async for run in client.watch_run(name):
         for step in run.steps:
-            if step.HasField("end_time") and (step.path, step.attempt) not in seen:
-                seen.add((step.path, step.attempt))
+            if step.HasField("end_time") and (step.path, step.attempt) not in yielded:
+                yielded.add((step.path, step.attempt))
                 yield step
 
 
 def root(run: Run) -> str:
-    """What every idempotency key of the run begins with."""
+    """The common prefix of the idempotency keys of the run."""
     return run.steps[0].idempotency_key.removesuffix(run.steps[0].path)
 
 
 def described(step: StepRun) -> str:
-    """The step in one line."""
-    took = (_moment(step.end_time) - _moment(step.start_time)).total_seconds() * 1000
+    """Describes the step in one line."""
+    took = (_instant(step.end_time) - _instant(step.start_time)).total_seconds() * 1000
     tool = f" {step.tool}" if step.tool else ""
     return f"{step.path}:{tool} {StepRun.State.Name(step.state).lower()} ({took:.0f} ms)"
 
 
 def lag_ms(run: Run) -> float:
-    """How long after its scheduled time a worker took the run first."""
-    return (_moment(run.start_time) - _moment(run.scheduled_time)).total_seconds() * 1000
+    """Milliseconds from the scheduled time of the run to its first claim."""
+    return (_instant(run.start_time) - _instant(run.scheduled_time)).total_seconds() * 1000
 
 
-def _moment(time: Timestamp) -> datetime:
+def _instant(time: Timestamp) -> datetime:
     return time.ToDatetime(tzinfo=UTC)

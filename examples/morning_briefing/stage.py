@@ -1,4 +1,4 @@
-"""Everything that runs during the story: Ordinaut and three agents, each a process that ends with this one."""
+"""The processes of the demo: Ordinaut and three agents, which end with this process."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.morning_briefing.maildir import KEY_HEADER, POLICY
-from examples.morning_briefing.narrator import BrokenPromiseError
+from examples.morning_briefing.reporter import CheckFailedError
 from ordinaut.client import Client
 from ordinaut.embedded.process import ChildProcess
 from ordinaut.v1.agent_pb2 import Agent
@@ -40,14 +40,14 @@ OWNER_SCOPES = (
 )
 AGENTS: Mapping[str, tuple[str, ...]] = {
     "calendar": (),
-    "almanac": ("--answer-delay", "1.2"),  # slow enough to pull the plug while it thinks
-    "mail": ("--answer-delay", "0.8"),  # sends at once, confirms late: the worst moment to lose power
+    "almanac": ("--answer-delay", "1.2"),  # slow enough to be killed during a call
+    "mail": ("--answer-delay", "0.8"),  # sends at once and confirms late: a kill in between is the hardest case
 }
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What the scenes work with: `admin` may do everything, `owner` is the agent whose tasks run."""
+    """The running system; `admin` has all scopes, `owner` is the agent that owns the tasks."""
 
     folder: Path
     system: Mapping[str, Any]
@@ -56,28 +56,28 @@ class Stage:
 
     @property
     def maildir(self) -> Path:
-        """Where the mail agent delivers."""
+        """The Maildir of the mail agent."""
         return self.folder / "Maildir"
 
     def calls(self, agent: str, root: str = "") -> list[dict[str, Any]]:
-        """The calls that an agent has received, by its own log; only those whose key begins with `root`."""
+        """The calls in the log of an agent whose idempotency key starts with `root`."""
         log = self.folder / f"{agent}.jsonl"
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         return [call for call in map(json.loads, lines) if call["key"].startswith(root)]
 
     def mails(self, root: str) -> list[EmailMessage]:
-        """The messages that the mail agent delivered for the occurrence whose keys begin with `root`."""
+        """The delivered messages whose idempotency key starts with `root`."""
         files = [file for folder in ("new", "cur") for file in (self.maildir / folder).iterdir()]
         messages = [message_from_bytes(file.read_bytes(), policy=POLICY) for file in files]
         return [message for message in messages if str(message[KEY_HEADER]).startswith(root)]
 
 
 @asynccontextmanager
-async def raised() -> AsyncIterator[Stage]:
-    """Starts everything in a temporary folder, and stops and removes it all at the end.
+async def running_stage() -> AsyncIterator[Stage]:
+    """Starts all processes in a temporary folder; stops them and removes the folder on exit.
 
     Raises:
-        BrokenPromiseError: a process did not become ready.
+        CheckFailedError: a process did not become ready.
     """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ordinaut-demo-")))
@@ -108,14 +108,14 @@ async def _launch_agent(stack: AsyncExitStack, stage: Stage, name: str) -> Child
 
 
 async def _new_agent(admin: Client, name: str, scopes: tuple[str, ...]) -> str:
-    """Makes an agent with these rights.
+    """Creates an agent with these scopes.
 
     Returns:
-        Its token.
+        The token of the agent.
     """
     await admin.agents.CreateAgent(CreateAgentRequest(agent_id=name, agent=Agent(scopes=scopes)))
-    made = await admin.agents.CreateAgentToken(CreateAgentTokenRequest(parent=f"agents/{name}"))
-    return made.secret
+    token = await admin.agents.CreateAgentToken(CreateAgentTokenRequest(parent=f"agents/{name}"))
+    return token.secret
 
 
 def _launch(
@@ -129,12 +129,12 @@ def _launch(
 
 
 async def _ready(process: ChildProcess, folder: Path, name: str) -> dict[str, Any]:
-    """What the process says in the one line of JSON that it prints once it is ready."""
+    """The line of JSON that the process prints when it is ready."""
     stdout = process.stdout
     try:
         async with asyncio.timeout(START_SECONDS):
             line = await asyncio.to_thread(stdout.readline) if stdout else b""
         return dict(json.loads(line))
     except (TimeoutError, ValueError):
-        said = (folder / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
-        raise BrokenPromiseError(f"{name} starts; it said: {' | '.join(said)}") from None
+        lines = (folder / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
+        raise CheckFailedError(f"{name} starts; its log ends with: {' | '.join(lines)}") from None

@@ -1,4 +1,4 @@
-"""The tasks of this example as their files hold them."""
+"""Loads the task files of this example."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ FOLDER = Path(__file__).parent
 
 
 def load(name: str) -> dict[str, Any]:
-    """The document of `<name>.yaml`."""
+    """Loads `<name>.yaml`."""
     document = YAML(typ="safe").load(FOLDER / f"{name}.yaml")
     return dict(document)
 
 
 def create_request(task: dict[str, Any]) -> dict[str, Any]:
-    """The JSON of a CreateTaskRequest under the id that the task's name holds."""
+    """The JSON of a CreateTaskRequest; the task id is taken from the name of the task."""
     return {"task": task, "task_id": str(task["name"]).removeprefix("tasks/")}

@@ -1,4 +1,4 @@
-"""Tools behind HTTP: one POST route per tool, JSON in and out."""
+"""Serves tools over HTTP: one POST route for each tool, with JSON bodies."""
 
 import asyncio
 import json
@@ -15,13 +15,13 @@ MAX_BODY_BYTES = 1024 * 1024
 KEY_HEADER = "Idempotency-Key"
 
 
-class RefusedError(Exception):
-    """The tool understood the call and will not do it; repeating the call gives the same answer."""
+class RejectedError(Exception):
+    """The call is invalid; a retry gives the same result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a caller wants; `key` is equal whenever the same step of the same occurrence is tried again."""
+    """One call; `key` is equal for all attempts of the same step of the same occurrence."""
 
     input: Mapping[str, Any]
     key: str
@@ -29,7 +29,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A tool as its agent offers it; `effect` is READ or IDEMPOTENT, the schemas are JSON Schema 2020-12."""
+    """A tool of an agent; `effect` is READ or IDEMPOTENT, the schemas are JSON Schema 2020-12."""
 
     name: str
     description: str
@@ -40,13 +40,13 @@ class Offer:
 
 
 class CallLog:
-    """One JSON line for every call received, before it is served: what really arrived, whatever became of it."""
+    """Logs every received call as a JSON line before it is handled."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
     def received(self, tool: str, call: Call) -> None:
-        """Appends the call; does nothing without a path."""
+        """Appends the call; does nothing if there is no path."""
         if self._path is None:
             return
         entry = {"time": datetime.now(UTC).isoformat(), "tool": tool, "key": call.key, "input": call.input}
@@ -55,7 +55,7 @@ class CallLog:
 
 
 def application(offers: Sequence[Offer], log: CallLog, answer_delay: float) -> web.Application:
-    """Serves each offer at `/<name>`; every answer is held back for `answer_delay` seconds after the work is done."""
+    """Serves each offer at `/<name>`; each response is delayed by `answer_delay` seconds."""
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     for offer in offers:
         app.router.add_post(f"/{offer.name}", _handler(offer, log, answer_delay))
@@ -72,23 +72,23 @@ def _handler(offer: Offer, log: CallLog, answer_delay: float) -> Callable[[web.R
 
 
 def respond(offer: Offer, log: CallLog, body: bytes, key: str) -> tuple[int, Mapping[str, Any]]:
-    """Serves one call: 200 and the output, or 400 and `{"error": …}` for an input that the tool cannot take."""
+    """Handles one call: status 200 and the output, or 400 and `{"error": …}` for invalid input."""
     try:
         call = Call(_checked(offer, body), key)
         log.received(offer.name, call)
         return 200, offer.answer(call)
-    except RefusedError as refused:
-        return 400, {"error": str(refused)}
+    except RejectedError as rejection:
+        return 400, {"error": str(rejection)}
 
 
 def _checked(offer: Offer, body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except ValueError as unreadable:
-        raise RefusedError("the body is not JSON") from unreadable
+        raise RejectedError("the body must be JSON") from unreadable
     problems = [
         f"{error.json_path}: {error.message}" for error in Draft202012Validator(offer.input_schema).iter_errors(value)
     ]
     if problems:
-        raise RefusedError("; ".join(problems))
+        raise RejectedError("; ".join(problems))
     return dict(value)

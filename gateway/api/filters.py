@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
-from gateway.api.message_checks import EXACT_INTEGER
 from ordinaut.errors import InvalidArgumentError, Violation
+from ordinaut.limits import EXACT_INTEGER
 from ordinaut.names import split_name
 from ordinaut.store.selection import (
     EVERYTHING,

@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.api.message_checks import EXACT_INTEGER
+from ordinaut.limits import EXACT_INTEGER
 
 ANSWER_DEPTH = 31  # protobuf readers refuse messages nested 100 deep; a level of JSON takes three
 LONG_INTEGER = re.compile(r"\d{16}")

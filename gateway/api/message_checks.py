@@ -13,10 +13,9 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 from ordinaut.errors import InvalidArgumentError, Violation
+from ordinaut.limits import EXACT_INTEGER, MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
-MAX_DEPTH = 64
-EXACT_INTEGER = 2**53
 MAX_PROBLEMS = 100
 TIMESTAMP_SECONDS = (-62_135_596_800, 253_402_300_799)  # the years 1 to 9999
 DURATION_SECONDS = 315_576_000_000  # 10 000 years; Source: duration.proto
@@ -84,8 +83,8 @@ def _single(field: FieldDescriptor, value: Any, path: str) -> Iterator[Problem]:
 
 
 def _json(value: Any, path: str, depth: int) -> Iterator[Problem]:
-    if depth > MAX_DEPTH:
-        yield path, ErrorReason.JSON_TOO_DEEP, f"JSON may be nested {MAX_DEPTH} levels deep"
+    if depth > MAX_JSON_DEPTH:
+        yield path, ErrorReason.JSON_TOO_DEEP, f"JSON may be nested {MAX_JSON_DEPTH} levels deep"
     elif isinstance(value, Struct):
         for key, item in value.fields.items():
             here = key_path(path, key)

@@ -12,10 +12,10 @@ from google.protobuf.message import Message
 
 from gateway.api.caller import Caller
 from ordinaut.errors import InvalidArgumentError, Violation
+from ordinaut.limits import MAX_PAGE_SIZE
 from ordinaut.v1.error_pb2 import ErrorReason
 
 DEFAULT_SIZE = 50
-MAX_SIZE = 1000
 MAX_BYTES = 3 * 1024 * 1024  # clients accept messages of four by default
 SIGNATURE_BYTES = 16
 FIRST_ROWS = 20
@@ -127,7 +127,7 @@ def page_size(wanted: int) -> int:
     """
     if wanted < 0:
         raise InvalidArgumentError.of([Violation("page_size", "must not be negative")])
-    return min(wanted or DEFAULT_SIZE, MAX_SIZE)
+    return min(wanted or DEFAULT_SIZE, MAX_PAGE_SIZE)
 
 
 def _invalid() -> InvalidArgumentError:

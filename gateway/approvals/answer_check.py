@@ -12,6 +12,7 @@ from gateway.approvals.edits import refused_edits, with_long_integers
 from gateway.clients import Engines
 from ordinaut.errors import Repair, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
+from ordinaut.limits import MAX_JSON_BYTES
 from ordinaut.store import tool
 from ordinaut.store.approval import REJECT, ApprovalRecord, Reply
 from ordinaut.store.database import Database
@@ -19,7 +20,6 @@ from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest
 from ordinaut.v1.error_pb2 import ErrorReason
 
 INPUT_MAX_BYTES = 256 * 1024
-EDITED_MAX_BYTES = 1024 * 1024
 
 
 class ApprovalCheck:
@@ -53,9 +53,9 @@ class ApprovalCheck:
         after = with_long_integers(before, to_python(request.edited_input))
         problems.extend(refused_edits(before, after, asked.editable, "edited_input"))
         edited = orjson.dumps(after).decode()
-        _check_size(problems, "edited_input", edited, EDITED_MAX_BYTES)
+        _check_size(problems, "edited_input", edited, MAX_JSON_BYTES)
         schema = await self._input_schema(asked) if asked.tool else None
-        if schema is not None and len(edited) <= EDITED_MAX_BYTES:
+        if schema is not None and len(edited) <= MAX_JSON_BYTES:
             await self._check_value(problems, orjson.dumps(schema).decode(), edited, "edited_input")
         return edited
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from gateway.api.message_checks import EXACT_INTEGER
 from ordinaut.errors import Repair, Violation
+from ordinaut.limits import EXACT_INTEGER
 
 Path = tuple[str | int, ...]
 MISSING = object()

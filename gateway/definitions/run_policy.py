@@ -4,21 +4,19 @@ from datetime import timedelta
 from typing import Literal
 
 from gateway.api.violations import Problems
+from ordinaut.limits import DEFAULT_OVERLAP_BUFFER, MAX_ERROR_CODE_LENGTH, MAX_RETRIES
 from ordinaut.v1.task_pb2 import Overlap, Retry, RunPolicy
 
 DEFAULT_PRIORITY = 5
 DEFAULT_MAX_LOSSES = 3
 DEFAULT_RUN_TIMEOUT = timedelta(days=1)
 YEAR_SECONDS = 366 * 24 * 3600
-RETRIES_MAX = 100
 LOSSES_MAX = 100
 FACTOR_MAX = 100
 CODES_MAX = 50
-CODE_LENGTH_MAX = 63
 FAILURES_MAX = 1000
 SHORTEST_LAPSE_MS = 1000
 BUFFER_MAX = 1000
-DEFAULT_BUFFER = 100
 
 
 def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
@@ -47,7 +45,7 @@ def _check_overlap(problems: Problems, overlap: Overlap, field: str) -> None:
 
 def check_retry(problems: Problems, retry: Retry, field: str) -> None:
     """Adds what is out of bounds in a retry rule of a task or a tool."""
-    problems.between(f"{field}.max", retry.max, 0, RETRIES_MAX)
+    problems.between(f"{field}.max", retry.max, 0, MAX_RETRIES)
     if retry.factor:
         problems.between(f"{field}.factor", retry.factor, 1, FACTOR_MAX)
     if retry.HasField("jitter"):
@@ -57,7 +55,7 @@ def check_retry(problems: Problems, retry: Retry, field: str) -> None:
             problems.duration(f"{field}.{name}", getattr(retry, name), YEAR_SECONDS)
     problems.between(f"{field}.codes", len(retry.codes), 0, CODES_MAX)
     for index, code in enumerate(retry.codes):
-        problems.text(f"{field}.codes[{index}]", code, CODE_LENGTH_MAX)
+        problems.text(f"{field}.codes[{index}]", code, MAX_ERROR_CODE_LENGTH)
 
 
 def overlap_of(policy: RunPolicy) -> str | None:
@@ -68,7 +66,7 @@ def overlap_of(policy: RunPolicy) -> str | None:
 
 def max_buffer_of(policy: RunPolicy) -> int | None:
     """How many runs may wait for their turn; None where that is not for the caller to say."""
-    return policy.overlap.max_buffer or DEFAULT_BUFFER if policy.overlap.policy == Overlap.BUFFER_ALL else None
+    return policy.overlap.max_buffer or DEFAULT_OVERLAP_BUFFER if policy.overlap.policy == Overlap.BUFFER_ALL else None
 
 
 def span_of(policy: RunPolicy, name: Literal["start_deadline", "expect_success_every"]) -> timedelta | None:

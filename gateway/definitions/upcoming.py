@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
+from ordinaut.clock import TICK
 from ordinaut.names import occurrence_id
 from ordinaut.store import cursor, database_clock, occurrence
 from ordinaut.store.sql import Connection
 from ordinaut.v1.schedule_pb2 import Upcoming
-
-TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,9 @@ class Decided:
 async def decided(connection: Connection, task: UUID) -> Decided:
     """What was decided about the coming occurrences of a task."""
     skipped = await occurrence.skipped_ahead(connection, task)
-    row = await cursor.coming(connection, task)
-    is_snoozed = row is not None and row["snoozed"] and row["next_instant"] and row["next_fire_time"]
-    snoozed = (row["next_instant"], row["next_fire_time"]) if is_snoozed else None
-    now = row["now"] if row else await database_clock.database_now(connection)
+    following = await cursor.upcoming(connection, task)
+    snoozed = None
+    if following and following.snoozed and following.next_instant and following.next_fire_time:
+        snoozed = (following.next_instant, following.next_fire_time)
+    now = following.now if following else await database_clock.database_now(connection)
     return Decided(now, frozenset(occurrence_id("", instant) for instant in skipped), snoozed)

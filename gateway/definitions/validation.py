@@ -27,9 +27,10 @@ from gateway.definitions.upcoming import decided
 from ordinaut.errors import OrdinautError, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.limits import MAX_UPCOMING
 from ordinaut.rpc.status import fix_of
 from ordinaut.store import tool
-from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
 from ordinaut.store.task import Definition
 from ordinaut.store.tool import NamedTools
@@ -38,7 +39,6 @@ from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from ordinaut.v1.task_pb2 import Task
 
 UPCOMING = 5
-ASKED_MAX = 1000
 BESIDE_THE_PIPELINE = ("params", "params_schema")  # what an engine reports with paths that begin at the task
 
 
@@ -48,7 +48,7 @@ class CheckedTask:
 
     definition: Definition
     now: datetime
-    event_triggers: list[EventTriggerRow]
+    event_triggers: list[NewEventTrigger]
     has_time_triggers: bool
     upcoming: list[Upcoming]
     explanation: str
@@ -102,7 +102,7 @@ class TaskCheck:
             upcoming=list(timing.upcoming),
             explanation=timing.explanation,
             warnings=[*timing.warnings, *pipeline.warnings, *(f"{one.field}: {one.message}" for one in lost)],
-            fixes=list(_fixes([*reroot(pipeline.advice, "task.pipeline"), *under("task.pipeline", lost)])),
+            fixes=list(_fixes([*reroot(pipeline.warning_fixes, "task.pipeline"), *under("task.pipeline", lost)])),
         )
 
     async def check_inline(self, task: Task, problems: Problems, *, project: str, rights: frozenset[str]) -> Definition:
@@ -131,7 +131,7 @@ class TaskCheck:
         )
         request.after_time.FromDatetime(people.since)
         if task.state == Task.ACTIVE:
-            request.count = min(UPCOMING + len(people.skipped), ASKED_MAX)
+            request.count = min(UPCOMING + len(people.skipped), MAX_UPCOMING)
         try:
             answer = await self._scheduler.validate(request, seconds=PREVIEW_SECONDS)
         except OrdinautError:
@@ -218,10 +218,10 @@ def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineRespon
     )
 
 
-def _event_triggers(schedule: Schedule) -> Iterator[EventTriggerRow]:
+def _event_triggers(schedule: Schedule) -> Iterator[NewEventTrigger]:
     for trigger in schedule.triggers:
         if trigger.WhichOneof("kind") == "event":
             params = to_json(trigger.params) if trigger.HasField("params") else None
-            yield EventTriggerRow(
+            yield NewEventTrigger(
                 trigger=trigger.id, topic=trigger.event.topic, condition=trigger.event.when, params=params
             )

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.api.json_values import fill_struct, parse
 from ordinaut.store import event
-from ordinaut.store.sql import Record
+from ordinaut.store.event import LogEntry
 from ordinaut.v1.event_pb2 import Event
 
 
@@ -31,7 +31,7 @@ def to_event(document: dict[str, Any], position: int = 0, publish_time: datetime
     return message
 
 
-def events_of(row: Record) -> Iterator[Event]:
+def events_of(row: LogEntry) -> Iterator[Event]:
     """The events of one row of the log, by position."""
-    for offset, document in enumerate(event.unfolded(parse(row["events"]))):
-        yield to_event(document, row["position"] + offset, row["create_time"])
+    for offset, document in enumerate(event.unfolded(parse(row.events))):
+        yield to_event(document, row.position + offset, row.create_time)

@@ -25,12 +25,14 @@ from ordinaut.errors import (
     PermissionDeniedError,
     Violation,
 )
+from ordinaut.limits import MAX_JSON_BYTES
 from ordinaut.names import DOTTED, SYSTEM_TOPIC
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import event
 from ordinaut.store.database import Database
+from ordinaut.store.event import LogEntry
 from ordinaut.store.hints import OUTBOX, Hints
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import (
@@ -46,7 +48,6 @@ from ordinaut.v1.event_service_pb2_grpc import EventServiceServicer
 
 READ = "events:read"
 PUBLISH = "events:publish"
-DATA_MAX_BYTES = 1024 * 1024
 TEXT_MAX = 255
 SCAN_ROWS = 100
 SCANS_MAX = 100  # how much of the log one page may search; a short page is no last page
@@ -63,7 +64,7 @@ class _EventPage:
         self._size = size
         self._left = MAX_BYTES
 
-    def take(self, rows: Sequence[Record], shows: Callable[[Event], bool]) -> None:
+    def take(self, rows: Sequence[LogEntry], shows: Callable[[Event], bool]) -> None:
         """Looks at the events of the next rows of the log."""
         for candidate in chain.from_iterable(map(events_of, rows)):
             if candidate.position <= self.after:
@@ -171,8 +172,8 @@ def _checked_data(wanted: Event) -> str:
     for name in ("source", "subject", "id"):
         problems.text(f"event.{name}", getattr(wanted, name), TEXT_MAX)
     data = to_json(wanted.data)
-    if len(data) > DATA_MAX_BYTES:
-        problems.add("event.data", f"may have {DATA_MAX_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
+    if len(data) > MAX_JSON_BYTES:
+        problems.add("event.data", f"may have {MAX_JSON_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
     problems.check()
     return data
 

@@ -14,8 +14,8 @@ from prometheus_client import Gauge
 from gateway.api.calls import stopping
 from ordinaut.store import event
 from ordinaut.store.database import STORE_FAILURES, Database
+from ordinaut.store.event import LogEntry
 from ordinaut.store.hints import EVENTS, Hints, wait_hint
-from ordinaut.store.sql import Record
 from ordinaut.telemetry import get_logger
 
 log = get_logger()
@@ -34,7 +34,7 @@ class EventWatch:
         self._database = database
         self._hints = hints
         self._wake = hints.subscribe(EVENTS)
-        self._rows: deque[Record] = deque()
+        self._rows: deque[LogEntry] = deque()
         self._bytes = 0
         self._complete_after = 0  # the kept rows are all that there are beyond this position
         self._last = 0
@@ -44,7 +44,7 @@ class EventWatch:
 
     async def rows(
         self, project: str, after: int, vigil: Callable[[], Awaitable[None]]
-    ) -> AsyncGenerator[Record, None]:
+    ) -> AsyncGenerator[LogEntry, None]:
         """A project's rows of the log beyond `after`, for ever; `vigil` is awaited before each batch.
 
         Raises:
@@ -94,24 +94,24 @@ class EventWatch:
         async with self._news:
             self._news.notify_all()
 
-    def _keep(self, rows: list[Record]) -> None:
+    def _keep(self, rows: list[LogEntry]) -> None:
         for row in rows:
             self._rows.append(row)
-            self._bytes += len(row["events"])
+            self._bytes += len(row.events)
             self._last = _end(row)
         while len(self._rows) > KEPT_ROWS or self._bytes > KEPT_BYTES:
             dropped = self._rows.popleft()
-            self._bytes -= len(dropped["events"])
+            self._bytes -= len(dropped.events)
             self._complete_after = _end(dropped)
 
     def _forget_all(self) -> None:
         self._rows.clear()
         self._bytes = self._complete_after = self._last = 0
 
-    async def _beyond(self, project: str, after: int) -> tuple[list[Record], int]:
+    async def _beyond(self, project: str, after: int) -> tuple[list[LogEntry], int]:
         """Rows beyond a position, and up to where they are all that there are."""
         if self._last and after >= self._complete_after:
-            kept = [row for row in self._rows if _end(row) > after and row["project"] == project]
+            kept = [row for row in self._rows if _end(row) > after and row.project == project]
             return kept, max(after, self._last)
         async with self._database.connection() as connection:
             last = await event.last_position(connection)
@@ -126,6 +126,6 @@ class EventWatch:
                 await self._news.wait_for(lambda: self._last > after or self._stopping)
 
 
-def _end(row: Record) -> int:
+def _end(row: LogEntry) -> int:
     """The last position in a row."""
-    return int(row["position"] + row["count"] - 1)
+    return row.position + row.count - 1

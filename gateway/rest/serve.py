@@ -10,7 +10,7 @@ from gateway.rest.application import application
 from gateway.rest.server import serving
 from gateway.rest.transcoding.transcoder import Transcoder
 from gateway.services import DESCRIPTORS
-from ordinaut.rpc.server import MAX_MESSAGE_BYTES
+from ordinaut.limits import MAX_MESSAGE_BYTES
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not listened on
 CHANNEL_OPTIONS = (

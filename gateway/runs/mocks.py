@@ -11,17 +11,17 @@ from gateway.api.json_values import to_json
 from gateway.api.violations import Problems
 from gateway.definitions.run_policy import YEAR_SECONDS
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
+from ordinaut.limits import MAX_ERROR_CODE_LENGTH, MAX_RETRIES
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.mock_pb2 import Mock
 from ordinaut.v1.run_pb2 import RunError
 
 MOCKS_MAX = 1000
-ATTEMPTS_MAX = 101  # a step is retried a hundred times at most
+ATTEMPTS_MAX = MAX_RETRIES + 1
 TIMES_MAX = 1_000_000
 STEP = re.compile(r"[a-z][a-z0-9_]*(\[(\*|\d+)\])?(\.[a-z][a-z0-9_]*(\[(\*|\d+)\])?)*(\?(lookup|attempt-\d+))?")
 STEP_MAX = 1000
-CODE_MAX = 63
 
 
 def check_mocks(problems: Problems, mocks: Sequence[Mock]) -> None:
@@ -58,7 +58,7 @@ def _check(problems: Problems, mock: Mock, field: str) -> None:
     if mock.WhichOneof("answer") is None and not mock.HasField("duration"):
         problems.add(field, "must say an output, an error or a duration", ErrorReason.FIELD_REQUIRED)
     if mock.HasField("error"):
-        problems.text(f"{field}.error.code", mock.error.code, CODE_MAX)
+        problems.text(f"{field}.error.code", mock.error.code, MAX_ERROR_CODE_LENGTH)
         if not mock.error.code:
             problems.add(f"{field}.error.code", "is needed, such as TOOL_ERROR", ErrorReason.FIELD_REQUIRED)
     if mock.HasField("duration") and not 0 <= mock.duration.ToMilliseconds() <= YEAR_SECONDS * 1000:

@@ -1,12 +1,13 @@
 """How an engine is told of a run to simulate, and what it says, as the message that callers see."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 
 from gateway.runs.conversion import to_run
+from ordinaut.clock import EPOCH, TICK
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     Definition,
     JournalEntry,
@@ -19,14 +20,15 @@ from ordinaut.store.run import RunRecord, described
 from ordinaut.store.sql import Connection
 from ordinaut.v1.run_pb2 import Run
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
+WAITING = "WAITING"
 
 
 def simulated_run(begun: RunRecord, answer: SimulateRunResponse) -> Run:
     """The run as it would be stored, had it really been; `begun` is how it began."""
     asked = {entry.path: entry for entry in answer.unanswered}
     waits = [_wait(wait, asked[wait.path]) for wait in answer.waits]
+    steps = [*answer.steps, *(entry for entry in answer.unanswered if entry.state == WAITING)]
     record = replace(
         begun,
         state=answer.state,
@@ -34,7 +36,7 @@ def simulated_run(begun: RunRecord, answer: SimulateRunResponse) -> Run:
         error=answer.error.decode() or None,
         claims=answer.claims,
         end_time=moment_of_us(answer.end_us) if answer.state in ENDED else None,
-        steps=orjson.dumps([_step(entry) for entry in answer.steps]).decode(),
+        steps=orjson.dumps([_step(entry) for entry in steps]).decode(),
         waits=orjson.dumps(waits).decode() if waits else None,
     )
     return to_run(record)
@@ -69,7 +71,7 @@ def moment_of_us(microseconds: int) -> datetime:
 
 def microseconds_of(moment: datetime) -> int:
     """How many microseconds have passed since 1970 began."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // TICK
 
 
 def _step(entry: JournalEntry) -> dict[str, Any]:
@@ -98,4 +100,5 @@ def _wait(wait: Wait, entry: JournalEntry) -> dict[str, Any]:
         "deadline": moment_of_us(wait.deadline_us) if wait.HasField("deadline_us") else None,
         "create_time": moment_of_us(entry.start_us),
         "approval": "",
+        "run": None,
     }

@@ -4,6 +4,7 @@ from gateway.api.json_values import timestamp
 from gateway.api.violations import Problems, reroot
 from gateway.clients import Scheduler
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.limits import MAX_UPCOMING
 from ordinaut.store import database_clock
 from ordinaut.store.database import Database
 from ordinaut.v1.schedule_pb2 import Schedule
@@ -15,7 +16,6 @@ from ordinaut.v1.task_service_pb2 import (
 )
 
 COUNT_DEFAULT = 5
-COUNT_MAX = 1000
 # What schedules are computed for, in seconds since 1970.
 FIRST, END = 0, 7_289_654_400  # 2201-01-01T00:00:00Z
 LANGUAGES = ("en", "ro")
@@ -36,7 +36,7 @@ class SchedulePreview:
             UnavailableError: SCHEDULER_UNAVAILABLE.
         """
         problems = Problems()
-        problems.between("count", request.count, 0, COUNT_MAX)
+        problems.between("count", request.count, 0, MAX_UPCOMING)
         if request.HasField("after_time") and not FIRST <= request.after_time.seconds < END:
             problems.add("after_time", "must lie in the years 1970 to 2200")
         problems.check()

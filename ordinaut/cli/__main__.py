@@ -1,4 +1,4 @@
-"""The command `ordinaut`."""
+"""The command-line program `ordinaut`."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli import problem
+from ordinaut.cli import errors
 from ordinaut.cli.commands import agent, approval, database, event, run, schedule, state, status, tool
 from ordinaut.cli.commands.pipelines import pipeline
 from ordinaut.cli.commands.tasks import task
@@ -42,35 +42,38 @@ app.command("migrate")(database.migrate)
 def options(
     context: typer.Context,
     address: Annotated[
-        str, typer.Option(envvar="ORDINAUT_ADDRESS", help="Where the gateway is: host:port, or https://host:port.")
+        str, typer.Option(envvar="ORDINAUT_ADDRESS", help="Address of the gateway: host:port or https://host:port.")
     ] = DEFAULT_ADDRESS,
-    token: Annotated[str, typer.Option(envvar="ORDINAUT_TOKEN", help="Who calls.", show_default=False)] = "",
+    token: Annotated[str, typer.Option(envvar="ORDINAUT_TOKEN", help="Access token.", show_default=False)] = "",
     as_json: Annotated[
-        bool, typer.Option("--json", envvar="ORDINAUT_JSON", help="Answer as JSON; these three may stand anywhere.")
+        bool,
+        typer.Option("--json", envvar="ORDINAUT_JSON", help="Print JSON. Global options may also follow the command."),
     ] = False,
 ) -> None:
-    """Ordinaut: time, state and discipline for agents."""
+    """Ordinaut: scheduling, state and workflow execution for agents."""
     context.obj = Session(address, token, as_json)
 
 
 def main() -> None:
-    """Runs one command; exit code 1 for errors, 2 for wrong usage."""
+    """Runs one command. Exit code 1: error; 2: wrong usage."""
     arguments = globals_first(sys.argv[1:])
     try:
         app(arguments)
     except ApiError as error:
-        problem.show(error, as_json="--json" in arguments or os.environ.get("ORDINAUT_JSON") in {"1", "true"})
+        errors.show(error, as_json="--json" in arguments or os.environ.get("ORDINAUT_JSON") in {"1", "true"})
     except DocumentError as error:
-        problem.show_document(error)
+        errors.show_document(error)
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"ordinaut: {error}; this command needs the server: pip install ordinaut-server\n")
+        sys.stderr.write(
+            f"ordinaut: {error}; this command requires the package ordinaut-server: pip install ordinaut-server\n"
+        )
     except (OrdinautError, OSError, RuntimeError) as error:
         sys.stderr.write(f"ordinaut: {error}\n")
-    sys.exit(1)  # a command that succeeded has left already
+    sys.exit(1)  # a successful command has already exited
 
 
 def globals_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the global options, which may stand anywhere, before the command."""
+    """Moves the global options to the front, so that they are accepted after the command too."""
     front: list[str] = []
     rest: list[str] = []
     pending = list(arguments)

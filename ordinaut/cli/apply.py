@@ -1,4 +1,4 @@
-"""Create or update: brings a resource to what a document says, whatever it was before."""
+"""Creates a resource, or updates it to match a document."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ETAG = "etag"
 
 @dataclass(frozen=True)
 class Verbs:
-    """The three calls of one kind of resource."""
+    """The calls for one type of resource."""
 
     get: Callable[[str], Awaitable[Any]]
     create: Callable[[Any], Awaitable[Any]]
@@ -25,12 +25,12 @@ class Verbs:
 
 
 async def apply(resource: Resource, verbs: Verbs) -> tuple[Resource, Outcome]:
-    """Creates the resource, or replaces all that a caller may write; fields that it leaves out are emptied.
+    """Creates the resource, or replaces all its writable fields; fields missing in the document are cleared.
 
     Raises:
-        ApiError: it was refused.
+        ApiError: the gateway rejected the change.
     """
-    name = str(getattr(resource, "name"))  # noqa: B009 - every resource has it; Message does not know
+    name = str(getattr(resource, "name"))  # noqa: B009 - every resource has it; the type Message does not
     try:
         before = await verbs.get(name)
     except ApiError as error:
@@ -44,12 +44,12 @@ async def apply(resource: Resource, verbs: Verbs) -> tuple[Resource, Outcome]:
 
 
 def writable_fields(message: Message) -> list[str]:
-    """The names of the fields that a caller may set: neither the server's own nor the identity."""
+    """The names of the fields that a caller may set: no output-only fields, no identifier."""
     return [field.name for field in message.DESCRIPTOR.fields if field.name != ETAG and _is_writable(field)]
 
 
 def without_output(document: dict[str, Any], message: Message) -> dict[str, Any]:
-    """The document without what only the server sets, so that what `get` printed can be applied again."""
+    """The document without output-only fields, so that the output of `get` can be applied."""
     output = {
         spelling
         for field in message.DESCRIPTOR.fields

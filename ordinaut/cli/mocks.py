@@ -1,4 +1,4 @@
-"""Mocks from the command line: one answer each as `--mock step=…`, or whole ones from a file."""
+"""Mocks from the command line: outputs as `--mock step=…`, or complete mocks from a file."""
 
 import json
 from collections.abc import Sequence
@@ -8,45 +8,47 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.files import one_document
-from ordinaut.cli.parameters import filled
+from ordinaut.cli.parameters import parse_message
 from ordinaut.v1.mock_pb2 import Mock
 
-Outputs = Annotated[
+MockOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--mock",
-        help="What a step gets: step=JSON or step=FILE; `loop[*].b` is any index. Repeatable.",
+        help="Output of a step: step=JSON or step=FILE; `loop[*].b` matches any index. Repeatable.",
     ),
 ]
-MockFile = Annotated[str, typer.Option("--mocks", help="YAML or JSON {mocks: […]}, with errors and durations.")]
+MockFile = Annotated[
+    str, typer.Option("--mocks", help="YAML or JSON file {mocks: […]}; mocks may have errors and durations.")
+]
 
 
-def given(outputs: Sequence[str] | None, file: str) -> list[Mock]:
-    """All mocks of a command, those of the file last.
+def read_mocks(outputs: Sequence[str] | None, file: str) -> list[Mock]:
+    """Reads all mocks of a command; those of the file come last.
 
     Raises:
-        typer.BadParameter: one is not of the form.
-        DocumentError: a file cannot be read.
+        typer.BadParameter: an option is malformed.
+        DocumentError: a file is not a valid document.
     """
-    found = [_output(text) for text in outputs or ()]
+    mocks = [_output(text) for text in outputs or ()]
     listed = one_document(file).get("mocks") if file else []
     if not isinstance(listed, list):
-        raise typer.BadParameter(f"{file} must hold a list under `mocks`")
-    return found + [filled(mock, Mock(), f"mocks[{place}]") for place, mock in enumerate(listed)]
+        raise typer.BadParameter(f"{file}: `mocks` must be a list (got {type(listed).__name__})")
+    return mocks + [parse_message(mock, Mock(), f"mocks[{place}]") for place, mock in enumerate(listed)]
 
 
 def _output(text: str) -> Mock:
     step, equals, value = text.partition("=")
     if not equals or not step:
-        raise typer.BadParameter(f"{text!r} is not of the form step=JSON or step=FILE")
-    return filled({"step": step, "output": _value(value)}, Mock(), step)
+        raise typer.BadParameter(f"must have the form step=JSON or step=FILE (got {text!r})")
+    return parse_message({"step": step, "output": _value(value)}, Mock(), step)
 
 
 def _value(text: str) -> Any:
-    """The JSON, else what the file of that name holds."""
+    """Parses JSON, or reads the file with this name."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         if not Path(text).is_file():
-            raise typer.BadParameter(f"{text!r} is neither JSON nor a file") from None
+            raise typer.BadParameter(f"must be JSON or an existing file (got {text!r})") from None
     return one_document(text)

@@ -1,4 +1,4 @@
-"""Answers as tables for people and as JSON for programs."""
+"""Prints responses as tables or JSON."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ordinaut.cli.session import interactive
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 
-UNLIMITED = 10_000  # columns of what is no terminal: lines for grep, not for eyes
-COLOURS = {
+PIPE_WIDTH = 10_000  # columns when the output is not a terminal, so that lines are not wrapped
+CELL_LENGTH = 60
+STATE_STYLES = {
     "ACTIVE": "green",
     "PAUSED": "yellow",
     "QUEUED": "cyan",
@@ -35,20 +36,20 @@ COLOURS = {
 
 
 def print_json(document: Mapping[str, Any] | Message) -> None:
-    """One JSON document on one line: a single answer, or an element of a stream."""
-    plain = written(document) if isinstance(document, Message) else document
+    """Prints one JSON document on one line: a response, or an element of a stream."""
+    plain = to_document(document) if isinstance(document, Message) else document
     typer.echo(json.dumps(plain, ensure_ascii=False))
 
 
 def print_details(message: Message) -> None:
-    """A message as readable JSON, for a person who asked for one thing."""
-    Console(soft_wrap=True).print_json(json.dumps(written(message)), indent=2)
+    """Prints a message as indented JSON."""
+    Console(soft_wrap=True).print_json(json.dumps(to_document(message)), indent=2)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
-    """Rows under their columns; `empty` when there are none."""
+    """Prints a table, or the text `empty` instead of a table without rows."""
     table = table_of(columns, rows)
-    console = Console(width=None if interactive() else UNLIMITED)
+    console = Console(width=None if interactive() else PIPE_WIDTH)
     if table.row_count:
         console.print(table)
     else:
@@ -56,11 +57,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: st
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table without lines; names of states have their colour. Nothing in a row is read as markup.
+    """A table without borders; names of states are coloured. Cells are not interpreted as markup.
 
-    The first column is the one that people copy: it is never cut.
+    The first column, which users copy, is never truncated.
     """
-    cells = [[Text(cell, style=COLOURS.get(cell, "")) for cell in row] for row in rows]
+    cells = [[Text(cell, style=STATE_STYLES.get(cell, "")) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         longest = max((row[place].cell_len for row in cells), default=0)
@@ -70,15 +71,20 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def moment(stamp: Timestamp) -> str:
-    """Local date and time to the second; empty when unset."""
+def shorten(text: str) -> str:
+    """The first 60 characters of a text for a table cell, with an ellipsis if it is longer."""
+    return text if len(text) <= CELL_LENGTH else text[: CELL_LENGTH - 1] + "…"
+
+
+def local_time(stamp: Timestamp) -> str:
+    """Local date and time to the second; empty if unset."""
     if not stamp.seconds and not stamp.nanos:
         return ""
     return stamp.ToDatetime(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def lasted(start: Timestamp, end: Timestamp) -> str:
-    """Seconds between two moments; up to now while there is no end; empty before the start."""
+def elapsed(start: Timestamp, end: Timestamp) -> str:
+    """Seconds from start to end, or to now if the end is unset; empty before the start."""
     if not start.seconds:
         return ""
     until = end.ToDatetime(UTC) if end.seconds else datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Values from the command line: `--param city=Bucharest`, `--data '{"a": 1}'`."""
+"""Parses option values such as `--param city=Bucharest` and `--data '{"a": 1}'`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,38 +12,38 @@ from ordinaut.client.document import DocumentError, read
 Target = TypeVar("Target", bound=Message)
 
 
-def pairs(given: Sequence[str]) -> dict[str, Any]:
-    """`k=v` texts as an object; a value that is JSON is that JSON, everything else is a text.
+def parse_pairs(texts: Sequence[str]) -> dict[str, Any]:
+    """Parses `key=value` options; a value that is not JSON is a string.
 
     Raises:
-        typer.BadParameter: a text has no `=`.
+        typer.BadParameter: an option has another form.
     """
-    found: dict[str, Any] = {}
-    for text in given:
+    values: dict[str, Any] = {}
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise typer.BadParameter(f"{text!r} is not of the form key=value")
-        found[key] = _json_or_text(value)
-    return found
+            raise typer.BadParameter(f"must have the form key=value (got {text!r})")
+        values[key] = _json_or_text(value)
+    return values
 
 
-def json_value(text: str) -> Any:
-    """A JSON value.
+def parse_json(text: str) -> Any:
+    """Parses a JSON value.
 
     Raises:
-        typer.BadParameter: it is not JSON.
+        typer.BadParameter: the text is not JSON.
     """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as failure:
-        raise typer.BadParameter(f"not JSON: {failure}") from None
+        raise typer.BadParameter(f"must be JSON: {failure}") from None
 
 
-def filled(document: Mapping[str, Any], message: Target, path: str) -> Target:
-    """The message that a document from the command line describes.
+def parse_message(document: Mapping[str, Any], message: Target, path: str) -> Target:
+    """Converts a document from the command line to a message.
 
     Raises:
-        typer.BadParameter: it does not fit.
+        typer.BadParameter: the document does not match the message type.
     """
     try:
         return read(document, message, path)

@@ -1,14 +1,14 @@
-"""A run as it happens: a table that changes in a terminal, a line per change elsewhere."""
+"""Displays runs: a live table in a terminal, one line per change otherwise."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import typer
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from ordinaut.cli.output import COLOURS, lasted, moment, print_json, table_of
-from ordinaut.cli.session import interactive
+from ordinaut.cli.output import STATE_STYLES, elapsed, local_time, print_json, table_of
+from ordinaut.cli.session import Session, interactive
 from ordinaut.client import Client
 from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
 
@@ -16,13 +16,13 @@ COLUMNS = ("STEP", "STATE", "TRY", "TOOK", "TOOL", "")
 
 
 async def follow(client: Client, name: str, *, as_json: bool) -> Run:
-    """Shows a run until it has ended.
+    """Displays a run until it has ended.
 
     Returns:
-        The run as it ended.
+        The ended run.
 
     Raises:
-        ApiError: there is no such run, or nothing answered for a minute.
+        ApiError: the run does not exist, or the gateway has not answered for a minute.
     """
     runs = client.watch_run(name)
     if as_json:
@@ -41,63 +41,84 @@ async def _table(runs: AsyncIterator[Run]) -> Run:
     run = Run()
     with Live(refresh_per_second=10) as live:
         async for run in runs:
-            live.update(picture(run))
+            live.update(render(run))
     return run
 
 
 async def _lines(runs: AsyncIterator[Run]) -> Run:
     run = Run()
-    shown: set[str] = set()
+    printed: set[str] = set()
     async for run in runs:
         for line in lines(run):
-            if line not in shown:
-                shown.add(line)
+            if line not in printed:
+                printed.add(line)
                 typer.echo(line)
     return run
 
 
-def picture(run: Run) -> Group:
-    """The run as it is now, for a terminal."""
+def render(run: Run) -> Group:
+    """The current state of the run, for a terminal."""
     state = Run.State.Name(run.state)
-    title = Text.assemble((run.name, "bold"), "  ", (state, COLOURS.get(state, "")), "  ")
-    title.append(lasted(run.start_time, run.end_time), "dim")
+    title = Text.assemble((run.name, "bold"), "  ", (state, STATE_STYLES.get(state, "")), "  ")
+    title.append(elapsed(run.start_time, run.end_time), "dim")
     rows = [
         (
             step.path,
             StepRun.State.Name(step.state),
             str(step.attempt),
-            lasted(step.start_time, step.end_time),
+            elapsed(step.start_time, step.end_time),
             step.tool,
-            in_short(step.error),
+            error_summary(step.error),
         )
         for step in run.steps
     ]
-    parts: list[object] = [title, table_of(COLUMNS, rows), *(Text(waits_in_short(wait), "dim") for wait in run.waits)]
+    parts: list[object] = [title, table_of(COLUMNS, rows), *(Text(wait_summary(wait), "dim") for wait in run.waits)]
     if run.error.code:
-        parts.append(Text(in_short(run.error), "red"))
-    return Group(*parts)  # type: ignore[arg-type]  # all of them can be rendered
+        parts.append(Text(error_summary(run.error), "red"))
+    return Group(*parts)  # type: ignore[arg-type]  # all of them are renderable
 
 
 def lines(run: Run) -> list[str]:
-    """What is known about the run so far: a line for each finished step and each wait, then the run's own state."""
-    found = [
-        f"{step.path} {StepRun.State.Name(step.state)} try {step.attempt} {lasted(step.start_time, step.end_time)}"
-        + (f" {in_short(step.error)}" if step.error.code else "")
+    """One line for each recorded step and wait, then one for the state of the run."""
+    steps = [
+        f"{step.path} {StepRun.State.Name(step.state)} try {step.attempt} {elapsed(step.start_time, step.end_time)}"
+        + (f" {error_summary(step.error)}" if step.error.code else "")
         for step in run.steps
         if step.state != StepRun.WAITING
     ]
-    error = f" {in_short(run.error)}" if run.error.code else ""
-    return [*found, *map(waits_in_short, run.waits), f"{run.name} {Run.State.Name(run.state)}{error}"]
+    error = f" {error_summary(run.error)}" if run.error.code else ""
+    return [*steps, *map(wait_summary, run.waits), f"{run.name} {Run.State.Name(run.state)}{error}"]
 
 
-def waits_in_short(wait: Wait) -> str:
-    """What a step waits for, in one line."""
+def wait_summary(wait: Wait) -> str:
+    """One line about a waiting step: what it waits for, and until when."""
     what = wait.topic or wait.approval or wait.run
     reason = f" for {what}" if what else ""
-    end = f" until {moment(wait.deadline)}" if wait.HasField("deadline") else ""
+    end = f" until {local_time(wait.deadline)}" if wait.HasField("deadline") else ""
     return f"{wait.step} WAITING{reason}{end}"
 
 
-def in_short(error: RunError) -> str:
-    """An error in one line; empty when there is none."""
+def error_summary(error: RunError) -> str:
+    """Code and message of an error; empty if unset."""
     return f"{error.code}: {error.message}" if error.code else ""
+
+
+def show_started(session: Session, start: Callable[[Client], Awaitable[Run]], *, watch: bool) -> None:
+    """Starts a run and prints its name; with `watch`, displays it until it has ended.
+
+    Raises:
+        typer.Exit: 1 if the watched run did not succeed.
+    """
+
+    async def work(client: Client) -> Run:
+        run = await start(client)
+        return await follow(client, run.name, as_json=session.as_json) if watch else run
+
+    run = session.call(work)
+    if watch:
+        if run.state != Run.SUCCEEDED:
+            raise typer.Exit(1)
+    elif session.as_json:
+        print_json(run)
+    else:
+        typer.echo(run.name)

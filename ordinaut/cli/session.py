@@ -1,4 +1,4 @@
-"""What all commands share: the global options, and a call made with them."""
+"""The global options of a command and the client that they configure."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ class Session:
     as_json: bool = False
 
     def call(self, work: Callable[[Client], Awaitable[Result]]) -> Result:
-        """Does `work` with a connected client."""
+        """Runs `work` with a connected client."""
         return asyncio.run(self._call(work))
 
     async def _call(self, work: Callable[[Client], Awaitable[Result]]) -> Result:
@@ -32,16 +32,16 @@ class Session:
 
 
 def session_of(context: typer.Context) -> Session:
-    """The global options that stood before the command."""
+    """The global options of the command."""
     session = context.find_object(Session)
     return session if session is not None else Session()
 
 
 def interactive() -> bool:
-    """Whether a person watches: standard output is a terminal."""
+    """Whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def with_prefix(collection: str, name: str) -> str:
-    """`tasks/x` for both `x` and `tasks/x`."""
+    """The resource name `tasks/x` for both `x` and `tasks/x`."""
     return name if name.startswith(f"{collection}/") else f"{collection}/{name}"

@@ -1,6 +1,6 @@
-"""A thin typed client for asyncio: `async with Client(address, token) as client: await client.tasks.GetTask(…)`."""
+"""A typed asyncio client: `async with Client(address, token) as client: await client.tasks.GetTask(…)`."""
 
 from ordinaut.client.client import Client
-from ordinaut.client.failure import ApiError, Fix, Violation
+from ordinaut.client.errors import ApiError, Fix, Violation
 
 __all__ = ["ApiError", "Client", "Fix", "Violation"]

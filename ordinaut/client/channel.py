@@ -1,28 +1,28 @@
-"""The connection to a gateway, and its methods with what every call needs: token, deadline, readable errors."""
+"""The gRPC channel to a gateway, and stub methods with token, deadline and `ApiError`."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
 
-from ordinaut.client.failure import ApiError
+from ordinaut.client.errors import ApiError
 
 DEADLINE_SECONDS = 30.0
 Metadata = Sequence[tuple[str, str]]
 
 OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.keepalive_time_ms", 30_000),  # Ordinaut's servers allow one every 5 s
+    ("grpc.keepalive_time_ms", 30_000),  # the servers accept one every 5 s
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    ("grpc.enable_retries", 0),  # what may be repeated is known here, not there
+    ("grpc.enable_retries", 0),  # the client decides which calls are safe to retry
 )
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to `host:port`, with TLS when the address begins with `https://`; needs the running event loop."""
+    """Opens a channel to `host:port`, with TLS if the address starts with `https://`; needs a running event loop."""
     scheme, _, rest = address.rpartition("://")
     if scheme == "https":
         return grpc.aio.secure_channel(rest, grpc.ssl_channel_credentials(), options=OPTIONS)
@@ -30,9 +30,10 @@ def open_channel(address: str) -> grpc.aio.Channel:
 
 
 class Methods:
-    """A generated stub whose failures are ApiError: unary methods are awaited, streaming ones iterated.
+    """Wraps a generated stub so that its methods raise ApiError; await unary methods, iterate streaming ones.
 
-    Each takes `timeout` (seconds; unary calls 30 by default, streams none) and `metadata` beside its request.
+    In addition to the request, each method takes `timeout` (seconds; default 30 for unary calls, none for streams) and
+    `metadata`.
     """
 
     def __init__(self, stub: Any, metadata: Metadata) -> None:

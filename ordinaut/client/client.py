@@ -1,4 +1,4 @@
-"""The client itself: one attribute per service, and what is more than a single call."""
+"""The client: one attribute per service, and helpers that retry or resume calls."""
 
 import os
 import uuid
@@ -10,7 +10,8 @@ import grpc
 from google.protobuf import json_format
 
 from ordinaut.client.channel import Methods, open_channel
-from ordinaut.client.resume import Patience, repeated, resumed
+from ordinaut.client.retry import RetryPolicy, resuming_stream, with_retries
+from ordinaut.limits import GRPC_PORT
 from ordinaut.v1 import agent_service_pb2_grpc as agents_grpc
 from ordinaut.v1 import approval_service_pb2_grpc as approvals_grpc
 from ordinaut.v1 import event_service_pb2_grpc as events_grpc
@@ -24,7 +25,7 @@ from ordinaut.v1.event_service_pb2 import PublishEventRequest, WatchEventsReques
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import WatchRunRequest
 
-if TYPE_CHECKING:  # these exist for type checkers alone
+if TYPE_CHECKING:  # these classes exist only in the type stubs
     from ordinaut.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
     from ordinaut.v1.approval_service_pb2_grpc import ApprovalServiceAsyncStub
     from ordinaut.v1.event_service_pb2_grpc import EventServiceAsyncStub
@@ -34,16 +35,16 @@ if TYPE_CHECKING:  # these exist for type checkers alone
     from ordinaut.v1.task_service_pb2_grpc import TaskServiceAsyncStub
     from ordinaut.v1.tool_service_pb2_grpc import ToolServiceAsyncStub
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_ADDRESS = f"127.0.0.1:{GRPC_PORT}"
 ENDED = frozenset({Run.SUCCEEDED, Run.FAILED, Run.CANCELLED})
 
 
 class Client:
-    """A connection to Ordinaut with one caller's token: `async with Client(address, token) as client`.
+    """A connection to a gateway with the token of one caller: `async with Client(address, token) as client`.
 
-    `tasks runs approvals events tools state agents system` are the generated stubs: await a unary method, iterate a
-    streaming one (nothing else of a grpc call object is there). Each shows the token, has a deadline of 30 s unless
-    `timeout` says otherwise, and raises `ApiError`.
+    `tasks runs approvals events tools state agents system` wrap the generated stubs: await a unary method, iterate a
+    streaming one; other attributes of grpc call objects are not available. Each call sends the token, has a deadline
+    of 30 s unless `timeout` is given, and raises `ApiError`.
     """
 
     tasks: "TaskServiceAsyncStub"
@@ -62,11 +63,11 @@ class Client:
 
     @classmethod
     def from_env(cls) -> Self:
-        """A client of ORDINAUT_ADDRESS (default 127.0.0.1:50051) with ORDINAUT_TOKEN."""
+        """Creates a client for ORDINAUT_ADDRESS (default 127.0.0.1:50051) with ORDINAUT_TOKEN."""
         return cls(os.environ.get("ORDINAUT_ADDRESS") or DEFAULT_ADDRESS, os.environ.get("ORDINAUT_TOKEN", ""))
 
     async def __aenter__(self) -> Self:
-        """Opens the channel; it connects with the first call, and again whenever the connection breaks."""
+        """Opens the channel, which connects on the first call and reconnects automatically."""
         channel = self._channel = open_channel(self._address)
         self.tasks = cast("TaskServiceAsyncStub", Methods(tasks_grpc.TaskServiceStub(channel), self._metadata))
         self.runs = cast("RunServiceAsyncStub", Methods(runs_grpc.RunServiceStub(channel), self._metadata))
@@ -82,7 +83,7 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the channel; calls under way are cancelled."""
+        """Closes the channel and cancels active calls."""
         if self._channel is not None:
             await self._channel.close()
 
@@ -94,56 +95,56 @@ class Client:
         source: str = "",
         subject: str = "",
         event_id: str = "",
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
     ) -> Event:
-        """Publishes an event once, however often the connection breaks meanwhile.
+        """Publishes an event exactly once; retries until the gateway answers.
 
         Raises:
-            ApiError: it was refused, or nothing answered within the patience.
+            ApiError: the gateway rejected the event, or did not answer within the retry policy.
         """
         event = Event(topic=topic, source=source, subject=subject, id=event_id)
         json_format.ParseDict(dict(data or {}), event.data)
         request = PublishEventRequest(event=event, request_id=str(uuid.uuid4()))
-        return await repeated(lambda: self.events.PublishEvent(request), patience or Patience())
+        return await with_retries(lambda: self.events.PublishEvent(request), retry or RetryPolicy())
 
     async def watch_events(
-        self, topic: str = "", *, after_position: int | None = None, patience: Patience | None = None
+        self, topic: str = "", *, after_position: int | None = None, retry: RetryPolicy | None = None
     ) -> AsyncIterator[Event]:
-        """Events as they come, each once, also over broken connections: it goes on after the last one seen.
+        """Yields events as they are published, each once; after a broken connection it resumes after the last one.
 
-        Without `after_position` it begins now; what is published while the connection is broken before the first
-        event came is not seen.
+        Without `after_position` it starts with the next event. In that case events are missed that are published while
+        the connection is down before the first event was received.
 
         Raises:
-            ApiError: it was refused, or nothing answered within the patience.
+            ApiError: the gateway rejected the call, or did not answer within the retry policy.
         """
         position = after_position
 
-        def again() -> Any:
+        def open_stream() -> Any:
             request = WatchEventsRequest(topic=topic)
             if position is not None:
                 request.after_position = position
             return self.events.WatchEvents(request)
 
-        async for answer in resumed(again, patience or Patience()):
+        async for answer in resuming_stream(open_stream, retry or RetryPolicy()):
             position = answer.event.position
             yield answer.event
 
-    async def watch_run(self, name: str, *, patience: Patience | None = None) -> AsyncIterator[Run]:
-        """The run with all its steps, now and after each change until it has ended, also over broken connections.
+    async def watch_run(self, name: str, *, retry: RetryPolicy | None = None) -> AsyncIterator[Run]:
+        """Yields the run with all its steps, now and after each change until it has ended.
 
-        The steps have no input and output: `runs.GetRun` has them.
+        The steps have no input and output; `runs.GetRun` returns them. Resumes after a broken connection.
 
         Raises:
-            ApiError: it was refused, or nothing answered within the patience.
+            ApiError: the gateway rejected the call, or did not answer within the retry policy.
         """
         steps: dict[tuple[str, int], StepRun] = {}
 
-        def again() -> Any:
-            steps.clear()  # the first answer of each stream has all of them
+        def open_stream() -> Any:
+            steps.clear()  # the first response of each stream contains all steps
             return self.runs.WatchRun(WatchRunRequest(name=name))
 
-        async for answer in resumed(again, patience or Patience()):
+        async for answer in resuming_stream(open_stream, retry or RetryPolicy()):
             steps.update(((step.path, step.attempt), step) for step in answer.steps)
             answer.run.steps.extend(steps.values())
             yield answer.run

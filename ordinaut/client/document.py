@@ -1,4 +1,4 @@
-"""Documents that people write (YAML, JSON) as messages, with an exception that tells every problem at once."""
+"""Converts documents (parsed YAML or JSON) to messages; an exception lists all problems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from ordinaut.documents.reading import fill
-from ordinaut.documents.writing import whole, written
+from ordinaut.documents.writing import to_document, with_integers
 
-__all__ = ["DocumentError", "Problem", "read", "whole", "written"]
+__all__ = ["DocumentError", "Problem", "read", "to_document", "with_integers"]
 Target = TypeVar("Target", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that cannot be read: `path` leads to it, `message` says what is expected."""
+    """One problem of a document: the path of the value, and a message with the expected form."""
 
     path: str
     message: str
 
 
 class DocumentError(ValueError):
-    """A document is not of its message's type."""
+    """A document does not match its message type."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(f"{problem.path}: {problem.message}" for problem in problems))
@@ -30,14 +30,14 @@ class DocumentError(ValueError):
 
 
 def read(document: Mapping[str, Any], message: Target, path: str = "") -> Target:
-    """Fills `message` from a proto3-JSON document, in either spelling of the field names, and returns it.
+    """Fills `message` from a proto3 JSON document and returns it; field names may be snake_case or camelCase.
 
-    `path` is where the document stands in the request, for the problems' paths.
+    `path` is the path of the document in the request; the paths of problems start with it.
 
     Raises:
-        DocumentError: with every problem.
+        DocumentError: lists all problems.
     """
-    found = fill(document, message, path)
-    if found:
-        raise DocumentError([Problem(violation.field or "document", violation.message) for violation in found])
+    violations = fill(document, message, path)
+    if violations:
+        raise DocumentError([Problem(violation.field or "document", violation.message) for violation in violations])
     return message

@@ -1,4 +1,4 @@
-"""Durations as people write them: `90s`, `5m`, `1h30m`, `7d`, `500ms`, `PT1H`."""
+"""Durations in the forms `90s`, `5m`, `1h30m`, `7d`, `500ms` and `PT1H`, converted to proto3 JSON."""
 
 import re
 from decimal import Decimal
@@ -14,9 +14,16 @@ _ISO_UNITS = ("w", "d", "h", "m", "s")
 
 
 def proto_duration(text: str) -> str | None:
-    """The same span in proto3 JSON (`5400s`, at most nine decimals); None when `text` is no span.
+    """Converts a duration to its proto3 JSON form (seconds, at most nine decimals); None if `text` is not a duration.
 
-    Source: ISO 8601 durations without years and months, whose length varies.
+    ISO 8601 years and months are not accepted because their length varies.
+
+    >>> proto_duration("1h30m")
+    '5400s'
+    >>> proto_duration("1.5s"), proto_duration("-250ms"), proto_duration("PT1H")
+    ('1.5s', '-0.25s', '3600s')
+    >>> proto_duration("P1M") is None
+    True
     """
     iso = _ISO.fullmatch(text)
     if iso:
@@ -27,5 +34,5 @@ def proto_duration(text: str) -> str | None:
         return None
     milliseconds = sum((Decimal(number) * UNIT_MS[unit] for number, unit in parts), Decimal(0))
     seconds = round(milliseconds / 1000, 9)
-    whole = f"{seconds:f}".rstrip("0").rstrip(".") if seconds % 1 else f"{seconds:.0f}"
-    return f"{'-' if text.startswith('-') and seconds else ''}{whole}s"
+    with_integers = f"{seconds:f}".rstrip("0").rstrip(".") if seconds % 1 else f"{seconds:.0f}"
+    return f"{'-' if text.startswith('-') and seconds else ''}{with_integers}s"

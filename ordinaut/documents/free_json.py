@@ -1,22 +1,22 @@
-"""Free JSON as `google.protobuf.Struct`, `Value` and `ListValue`."""
+"""Converts arbitrary JSON to `google.protobuf.Struct`, `Value` and `ListValue`."""
 
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ordinaut.documents.flaw import Flaw
-from ordinaut.documents.scalars import EXACT_INTEGER, SURROGATE, kind_of
+from ordinaut.documents.invalid_value import InvalidValue
+from ordinaut.documents.scalars import SURROGATE, kind_of
+from ordinaut.limits import EXACT_INTEGER, MAX_MESSAGE_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
 FREE_JSON = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
-MESSAGES_MAX = 99  # readers of protobuf refuse messages nested deeper; an object takes three, a list two
-Found = tuple[list[str | int], Flaw]
+Invalid = tuple[list[str | int], InvalidValue]
 
 
-def fill_free(value: Any, message: Any, depth: int) -> Iterator[Found]:
-    """Fills an empty message with a JSON value and yields what cannot be kept, with the steps that lead there.
+def fill_free(value: Any, message: Any, depth: int) -> Iterator[Invalid]:
+    """Fills an empty message from a JSON value; yields each value that cannot be represented, with its path.
 
-    `depth` is how many messages stand around the value, `message` included.
+    `depth` is the number of nested messages up to and including `message`.
     """
     match message.DESCRIPTOR.name:
         case "Struct" if isinstance(value, Mapping):
@@ -27,12 +27,12 @@ def fill_free(value: Any, message: Any, depth: int) -> Iterator[Found]:
             yield from _value(value, message, depth, [])
         case kind:
             expected = "an object" if kind == "Struct" else "a list"
-            yield [], Flaw(ErrorReason.FIELD_INVALID, f"must be {expected}, not {kind_of(value)}")
+            yield [], InvalidValue(ErrorReason.FIELD_INVALID, f"must be {expected} (got {kind_of(value)})")
 
 
-def _value(value: Any, message: Any, depth: int, steps: list[str | int]) -> Iterator[Found]:
-    if depth > MESSAGES_MAX:
-        yield steps, Flaw(ErrorReason.JSON_TOO_DEEP, "JSON is nested too deep to be sent")
+def _value(value: Any, message: Any, depth: int, steps: list[str | int]) -> Iterator[Invalid]:
+    if depth > MAX_MESSAGE_DEPTH:
+        yield steps, InvalidValue(ErrorReason.JSON_TOO_DEEP, "JSON is nested too deeply for a protobuf message")
         return
     match value:
         case None:
@@ -49,42 +49,44 @@ def _value(value: Any, message: Any, depth: int, steps: list[str | int]) -> Iter
             yield from _object(value, message.struct_value, depth + 1, steps)
         case list():
             yield from _list(value, message.list_value, depth + 1, steps)
-        case Flaw():
+        case InvalidValue():
             yield steps, value
         case _:
-            yield steps, Flaw(ErrorReason.FIELD_INVALID, f"must be a JSON value, not {kind_of(value)}")
+            yield steps, InvalidValue(ErrorReason.FIELD_INVALID, f"must be a JSON value (got {kind_of(value)})")
 
 
-def _object(value: Mapping[Any, Any], message: Any, depth: int, steps: list[str | int]) -> Iterator[Found]:
+def _object(value: Mapping[Any, Any], message: Any, depth: int, steps: list[str | int]) -> Iterator[Invalid]:
     message.SetInParent()
     for key, item in value.items():
         here = [*steps, str(key)]
         if not isinstance(key, str):
-            yield here, Flaw(ErrorReason.FIELD_INVALID, f"the key {key!r} must be a text: put it in quotes")
+            yield here, InvalidValue(ErrorReason.FIELD_INVALID, f"key {key!r} must be a string: put it in quotes")
         elif SURROGATE.search(key):
             yield from _text(key, steps)
         else:
             yield from _value(item, message.fields[key], depth + 2, here)
 
 
-def _list(value: list[Any], message: Any, depth: int, steps: list[str | int]) -> Iterator[Found]:
+def _list(value: list[Any], message: Any, depth: int, steps: list[str | int]) -> Iterator[Invalid]:
     message.SetInParent()
     for index, item in enumerate(value):
         yield from _value(item, message.values.add(), depth + 1, [*steps, index])
 
 
-def _number(value: float, message: Any, steps: list[str | int]) -> Iterator[Found]:
+def _number(value: float, message: Any, steps: list[str | int]) -> Iterator[Invalid]:
     if isinstance(value, float) and not math.isfinite(value):
-        yield steps, Flaw(ErrorReason.NON_FINITE_NUMBER, "must be a finite number")
+        yield steps, InvalidValue(ErrorReason.NON_FINITE_NUMBER, "must be a finite number")
     elif abs(value) >= EXACT_INTEGER:
         yield (
             steps,
-            Flaw(ErrorReason.INTEGER_PRECISION, "an integer this large loses digits in JSON: put it in quotes"),
+            InvalidValue(
+                ErrorReason.INTEGER_PRECISION, "integers from 2^53 on lose digits as JSON numbers: put it in quotes"
+            ),
         )
     else:
         message.number_value = value
 
 
-def _text(value: str, steps: list[str | int]) -> Iterator[Found]:
+def _text(value: str, steps: list[str | int]) -> Iterator[Invalid]:
     if SURROGATE.search(value):
-        yield steps, Flaw(ErrorReason.INVALID_UNICODE, "must not hold a lone surrogate")
+        yield steps, InvalidValue(ErrorReason.INVALID_UNICODE, "must not contain a lone surrogate")

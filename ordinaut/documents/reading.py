@@ -1,4 +1,4 @@
-"""Proto3-JSON documents as messages: every problem at once, each with its path; nothing is rounded or dropped."""
+"""Converts proto3 JSON documents to messages. All problems are reported, each with its path; nothing is rounded."""
 
 import re
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from ordinaut.documents.durations import proto_duration
-from ordinaut.documents.flaw import Flaw
 from ordinaut.documents.free_json import FREE_JSON, fill_free
+from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.documents.scalars import kind_of, scalar
 from ordinaut.errors import Violation
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -25,38 +25,38 @@ WRAPPERS = frozenset(
 
 
 def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
-    """Fills an empty `message` from a document in either spelling of the field names; answers with the problems.
+    """Fills an empty `message` from a document and returns the problems, at most 100.
 
-    `path` is where the document stands in the request. Of a message with problems the content is undefined. At most a
-    hundred problems are told. Keys of maps are texts.
+    Field names are accepted in both spellings, `snake_case` and `camelCase`. `path` is the path of the document in
+    the request. If there are problems, the content of `message` is undefined.
     """
     reader = _Reader()
     reader.message(document, message, path, 1)
-    return reader.found[:PROBLEMS_MAX]
+    return reader.violations[:PROBLEMS_MAX]
 
 
 def key_path(path: str, key: str) -> str:
-    """The path of `key` inside `path`; keys that are no words are quoted."""
+    """The path of `key` inside `path`; a key that is not an identifier is quoted."""
     if not PLAIN_KEY.fullmatch(key):
         return f"{path}[{key!r}]"
     return f"{path}.{key}" if path else key
 
 
 def find_field(descriptor: Descriptor, key: str) -> FieldDescriptor | None:
-    """The field of that name, as the proto or as JSON spells it."""
+    """The field with this name, in the spelling of the proto or of JSON."""
     return descriptor.fields_by_name.get(key) or descriptor.fields_by_camelcase_name.get(key)
 
 
 class _Reader:
-    """`depth` counts the messages around a value: a reader of protobuf refuses a hundred."""
+    """Collects violations while it fills messages; `depth` counts nested messages, because parsers refuse 100."""
 
     def __init__(self) -> None:
-        self.found: list[Violation] = []
+        self.violations: list[Violation] = []
 
     def message(self, value: Any, message: Any, path: str, depth: int) -> None:
         name = message.DESCRIPTOR.full_name
-        if isinstance(value, Flaw):
-            self._flawed(path, value)
+        if isinstance(value, InvalidValue):
+            self._add_invalid(path, value)
         elif name in FREE_JSON:
             self._free(value, message, path, depth)
         elif name in WRAPPERS:
@@ -66,31 +66,36 @@ class _Reader:
         elif isinstance(value, Mapping):
             self._fields(value, message, path, depth)
         else:
-            self._add(path, f"must be an object, not {kind_of(value)}")
+            self._add(path, f"must be an object (got {kind_of(value)})")
 
     def _fields(self, document: Mapping[Any, Any], message: Any, path: str, depth: int) -> None:
-        seen: dict[str, str] = {}
+        spellings: dict[str, str] = {}
         for key, value in document.items():
             here = key_path(path, str(key))
             field = find_field(message.DESCRIPTOR, str(key))
             if field is None:
                 self._add(here, _unknown(message.DESCRIPTOR, str(key)), ErrorReason.UNKNOWN_FIELD)
-            elif field.name in seen:
-                self._add(here, f"stands beside {seen[field.name]}, its other spelling", ErrorReason.DUPLICATE_KEY)
+            elif field.name in spellings:
+                self._add(
+                    here,
+                    f"duplicates {spellings[field.name]}, another spelling of the same field",
+                    ErrorReason.DUPLICATE_KEY,
+                )
             else:
-                seen[field.name] = str(key)
-                self._field(value, message, field, here, depth, seen)
+                spellings[field.name] = str(key)
+                self._field(value, message, field, here, depth, spellings)
 
     def _field(
-        self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, seen: Mapping[str, str]
+        self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, spellings: Mapping[str, str]
     ) -> None:
         entry = field.message_type
         if value is None and not (entry is not None and entry.full_name == "google.protobuf.Value"):
-            return  # null says: unset
+            return  # JSON null leaves the field unset
         choice = field.containing_oneof
-        others = [other.name for other in choice.fields if other.name in seen and other is not field] if choice else []
-        if others:
-            self._add(path, f"cannot stand beside {others[0]}: they are alternatives")
+        members = choice.fields if choice else ()
+        alternatives = [member.name for member in members if member.name in spellings and member is not field]
+        if alternatives:
+            self._add(path, f"cannot be combined with {alternatives[0]}: only one of them may be set")
         elif entry is not None and entry.GetOptions().map_entry:
             self._map(value, message, field, path, depth)
         elif field.is_repeated:
@@ -109,11 +114,11 @@ class _Reader:
             setattr(message, field.name, read)
 
     def _list(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int) -> None:
-        if isinstance(value, Flaw):
-            self._flawed(path, value)
+        if isinstance(value, InvalidValue):
+            self._add_invalid(path, value)
             return
         if not isinstance(value, list):
-            self._add(path, f"must be a list, not {kind_of(value)}")
+            self._add(path, f"must be a list (got {kind_of(value)})")
             return
         items = getattr(message, field.name)
         for index, item in enumerate(value):
@@ -124,11 +129,11 @@ class _Reader:
                 items.append(read)
 
     def _map(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int) -> None:
-        if isinstance(value, Flaw):
-            self._flawed(path, value)
+        if isinstance(value, InvalidValue):
+            self._add_invalid(path, value)
             return
         if not isinstance(value, Mapping):
-            self._add(path, f"must be an object, not {kind_of(value)}")
+            self._add(path, f"must be an object (got {kind_of(value)})")
             return
         entry: Any = field.message_type
         names, values = (entry.fields_by_name[part] for part in ("key", "value"))
@@ -145,14 +150,14 @@ class _Reader:
 
     def _scalar(self, value: Any, field: FieldDescriptor, path: str) -> Any:
         read = scalar(value, field)
-        if isinstance(read, Flaw):
-            self._flawed(path, read)
+        if isinstance(read, InvalidValue):
+            self._add_invalid(path, read)
             return None
         return read
 
     def _free(self, value: Any, message: Any, path: str, depth: int) -> None:
-        for steps, flaw in fill_free(value, message, depth):
-            self._flawed(_deeper(path, steps), flaw)
+        for steps, invalid in fill_free(value, message, depth):
+            self._add_invalid(_deeper(path, steps), invalid)
 
     def _well_known(self, value: Any, message: Any, path: str) -> None:
         form, example, read = _TEXTS[message.DESCRIPTOR.full_name]
@@ -161,14 +166,14 @@ class _Reader:
                 raise ValueError
             read(message, value)
         except (ValueError, OverflowError):
-            shown = repr(value[:40]) if isinstance(value, str) else kind_of(value)
-            self._add(path, f"{shown} is not {form}: write {example}")
+            received = repr(value[:40]) if isinstance(value, str) else kind_of(value)
+            self._add(path, f"must be {form} such as {example} (got {received})")
 
-    def _flawed(self, path: str, flaw: Flaw) -> None:
-        self._add(path, flaw.message, flaw.reason)
+    def _add_invalid(self, path: str, invalid: InvalidValue) -> None:
+        self._add(path, invalid.message, invalid.reason)
 
     def _add(self, path: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
-        self.found.append(Violation(path, message, reason))
+        self.violations.append(Violation(path, message, reason))
 
 
 def _deeper(path: str, steps: list[str | int]) -> str:
@@ -179,7 +184,7 @@ def _deeper(path: str, steps: list[str | int]) -> str:
 
 def _unknown(descriptor: Descriptor, key: str) -> str:
     close = get_close_matches(key, [field.name for field in descriptor.fields], n=1)
-    return f"there is no such field{f'; did you mean {close[0]}?' if close else ''}"
+    return f"unknown field{f'; did you mean {close[0]}?' if close else ''}"
 
 
 def _read_duration(message: Any, text: str) -> None:
@@ -194,13 +199,13 @@ def _read_timestamp(message: Any, text: str) -> None:
 
 
 def _read_mask(message: Any, text: str) -> None:
-    """Both spellings; the JSON form joins the paths with commas."""
+    """Reads comma-separated paths, in either spelling of the field names."""
     paths = [path.strip() for path in text.split(",")] if text else []
-    message.paths.extend(CAPITAL.sub(lambda found: f"_{found[0].lower()}", path) for path in paths)
+    message.paths.extend(CAPITAL.sub(lambda match: f"_{match[0].lower()}", path) for path in paths)
 
 
 _TEXTS: Mapping[str, tuple[str, str, Any]] = {
     "google.protobuf.Duration": ("a duration", "90s, 5m, 1h30m, 7d or PT1H", _read_duration),
-    "google.protobuf.Timestamp": ("a moment", "2026-01-31T08:00:00Z", _read_timestamp),
-    "google.protobuf.FieldMask": ("a field mask", "field names joined by commas", _read_mask),
+    "google.protobuf.Timestamp": ("a timestamp", "2026-01-31T08:00:00Z", _read_timestamp),
+    "google.protobuf.FieldMask": ("a field mask", "name,schedule", _read_mask),
 }

@@ -1,7 +1,7 @@
-"""Single values of proto3 JSON, each by the type of its field. Source: the ProtoJSON specification.
+"""Converts scalar values of proto3 JSON, by the type of their field. Source: the ProtoJSON specification.
 
-Narrower than the specification in one place: numbers of 32 bits and floats come as numbers, not as texts. Integers of
-64 bits may come as either, because texts are how they are written.
+Stricter than the specification in one place: 32-bit numbers and floats must be numbers, not strings. 64-bit integers
+may be either, because ProtoJSON writes them as strings.
 """
 
 import base64
@@ -14,35 +14,35 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from ordinaut.documents.flaw import Flaw
+from ordinaut.documents.invalid_value import InvalidValue
+from ordinaut.limits import EXACT_INTEGER
 from ordinaut.v1.error_pb2 import ErrorReason
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 DIGITS = re.compile(r"-?[0-9]{1,20}")
-EXACT_INTEGER = 2**53  # from here on a JSON number may lose digits
 FLOAT_MAX = 3.4028234663852886e38
 
 
 def scalar(value: Any, field: FieldDescriptor) -> Any:
-    """The value as the field takes it, or the Flaw that it is or has."""
-    return value if isinstance(value, Flaw) else _KINDS[field.type](value, field)
+    """The value in the type of the field, or an InvalidValue if it does not fit."""
+    return value if isinstance(value, InvalidValue) else _KINDS[field.type](value, field)
 
 
 def _text(value: Any, _field: FieldDescriptor) -> Any:
     if not isinstance(value, str):
-        return _wrong("a text", value)
+        return _wrong("a string", value)
     if SURROGATE.search(value):
-        return Flaw(ErrorReason.INVALID_UNICODE, "must not hold a lone surrogate")
+        return InvalidValue(ErrorReason.INVALID_UNICODE, "must not contain a lone surrogate")
     return value
 
 
 def _bytes(value: Any, _field: FieldDescriptor) -> Any:
     if not isinstance(value, str):
-        return _wrong("a text of base64", value)
+        return _wrong("a base64 string", value)
     try:
         return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except (binascii.Error, ValueError):
-        return Flaw(ErrorReason.FIELD_INVALID, "must be a text of base64")
+        return InvalidValue(ErrorReason.FIELD_INVALID, "must be a base64 string")
 
 
 def _bool(value: Any, _field: FieldDescriptor) -> Any:
@@ -58,11 +58,13 @@ def _integer(bits: int, *, signed: bool = True) -> "Callable[[Any, FieldDescript
         elif isinstance(value, float) and value.is_integer():
             value = int(value)
             if abs(value) >= EXACT_INTEGER:
-                return Flaw(ErrorReason.INTEGER_PRECISION, "an integer this large loses digits: write it as a text")
+                return InvalidValue(
+                    ErrorReason.INTEGER_PRECISION, "integers from 2^53 on lose digits as JSON numbers: put it in quotes"
+                )
         if isinstance(value, bool) or not isinstance(value, int):
             return _wrong("an integer", value)
         if not least <= value <= most:
-            return Flaw(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be between {least} and {most}")
+            return InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be between {least} and {most} (got {value})")
         return value
 
     return read
@@ -72,13 +74,13 @@ def _float(value: Any, field: FieldDescriptor) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _wrong("a number", value)
     if not math.isfinite(value):
-        return Flaw(ErrorReason.NON_FINITE_NUMBER, "must be a finite number")
+        return InvalidValue(ErrorReason.NON_FINITE_NUMBER, "must be a finite number")
     try:
         number = float(value)
     except OverflowError:
-        return Flaw(ErrorReason.NUMBER_OUT_OF_RANGE, "is larger than any floating point number")
+        return InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, "must be at most the largest double")
     if field.type == FieldDescriptor.TYPE_FLOAT and abs(number) > FLOAT_MAX:
-        return Flaw(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be at most {FLOAT_MAX}")
+        return InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be at most {FLOAT_MAX}")
     return number
 
 
@@ -91,18 +93,18 @@ def _enum(value: Any, field: FieldDescriptor) -> Any:
         return value
     close = get_close_matches(value.upper(), list(names), n=1) if isinstance(value, str) else []
     hint = f"; did you mean {close[0]}?" if close else ""
-    return Flaw(ErrorReason.FIELD_INVALID, f"must be one of {', '.join(names)}{hint}")
+    return InvalidValue(ErrorReason.FIELD_INVALID, f"must be one of {', '.join(names)}{hint}")
 
 
-def _wrong(expected: str, value: Any) -> Flaw:
-    return Flaw(ErrorReason.FIELD_INVALID, f"must be {expected}, not {kind_of(value)}")
+def _wrong(expected: str, value: Any) -> InvalidValue:
+    return InvalidValue(ErrorReason.FIELD_INVALID, f"must be {expected} (got {kind_of(value)})")
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is called in a sentence."""
+    """The name of a JSON value's type in an error message."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    named = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    named = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
     return named.get(type(value), f"a {type(value).__name__}")
 
 

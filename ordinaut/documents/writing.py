@@ -1,4 +1,4 @@
-"""Messages as proto3-JSON documents with the protos' own field names."""
+"""Converts messages to proto3 JSON documents with the field names of the protos."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 
-def written(message: Message) -> dict[str, Any]:
-    """A message as proto3 JSON; whole numbers of free JSON are integers, integers of 64 bits are texts."""
-    document: dict[str, Any] = whole(json_format.MessageToDict(message, preserving_proto_field_name=True))
+def to_document(message: Message) -> dict[str, Any]:
+    """A message as proto3 JSON. Integral numbers of Struct values become int; 64-bit integer fields are strings."""
+    document: dict[str, Any] = with_integers(json_format.MessageToDict(message, preserving_proto_field_name=True))
     return document
 
 
-def whole(value: Any) -> Any:
-    """JSON whose numbers without a fraction are integers: Struct knows floats only."""
+def with_integers(value: Any) -> Any:
+    """A copy of a JSON value in which floats without a fraction are int, because Struct stores doubles only."""
     if isinstance(value, dict):
-        return {key: whole(item) for key, item in value.items()}
+        return {key: with_integers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [whole(item) for item in value]
+        return [with_integers(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() and str(value) != "-0.0" else value

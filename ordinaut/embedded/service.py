@@ -1,4 +1,4 @@
-"""One of the four services as a child process: `python -m NAME`, ready when it says so."""
+"""One of the four services as a child process, `python -m NAME`, which announces when it is ready."""
 
 import asyncio
 import json
@@ -13,14 +13,14 @@ from ordinaut.embedded.postgres import ServerStartError, last_lines
 from ordinaut.embedded.process import ChildProcess
 
 READY_SECONDS = 30.0
-LOG_MAX_BYTES = 16 * 1024 * 1024  # then the log of earlier launches is set aside
+LOG_MAX_BYTES = 16 * 1024 * 1024  # then the log is renamed at the next launch
 GRACE_MARGIN_SECONDS = 5.0
 
 
 class Service:
-    """A service with its environment; `log` takes its standard error (None: it goes to this process's own).
+    """A service with its environment; `log` receives its standard error (None: standard error of this process).
 
-    `grace_seconds` is what it allows itself for finishing its work; it is killed a little later.
+    `grace_seconds` is the time in which the service finishes its work after SIGTERM; it is killed shortly after that.
     """
 
     def __init__(self, name: str, environment: Mapping[str, str], log: Path | None, grace_seconds: float) -> None:
@@ -33,14 +33,14 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """Its process id; 0 before the first launch."""
+        """The process id; 0 before the first launch."""
         return self._process.pid if self._process else 0
 
     async def launch(self) -> None:
         """Starts the process and waits until it is ready.
 
         Raises:
-            ServerStartError: it ended, or said nothing for half a minute.
+            ServerStartError: it exited, or was not ready within 30 seconds.
         """
         self._process = self._start()
         ready = asyncio.Event()
@@ -52,18 +52,23 @@ class Service:
             raise
 
     async def wait(self) -> int:
-        """Waits until the process has ended, for whatever reason."""
+        """Waits until the process has exited and returns its exit code."""
         return await self._process.wait() if self._process else 0
 
     async def stop(self) -> None:
-        """Lets it finish its work and end."""
+        """Sends SIGTERM and waits until the service has finished its work."""
         if self._process is not None:
             await self._process.stop(signal.SIGTERM, self._grace_seconds + GRACE_MARGIN_SECONDS)
         if self._reading is not None:
             await self._reading
 
     def _start(self) -> ChildProcess:
-        argv = [sys.executable, "-P", "-m", self.name]  # -P: a folder `worker` where the user stands is not ours
+        argv = [
+            sys.executable,
+            "-P",
+            "-m",
+            self.name,
+        ]  # -P: a folder `worker` in the current directory must not be imported
         if self._log is None:
             return ChildProcess(
                 argv, signal.SIGTERM, environment=self._environment, stdout=subprocess.PIPE, stderr=None
@@ -72,26 +77,26 @@ class Service:
             return ChildProcess(argv, signal.SIGTERM, environment=self._environment, stdout=subprocess.PIPE, stderr=log)
 
     async def _until(self, ready: asyncio.Event, process: ChildProcess) -> None:
-        said = asyncio.create_task(ready.wait())
+        became_ready = asyncio.create_task(ready.wait())
         ended = asyncio.create_task(process.wait())
         try:
-            await asyncio.wait({said, ended}, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({became_ready, ended}, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            said.cancel()
+            became_ready.cancel()
             ended.cancel()
         if not ready.is_set():
-            reason = last_lines(self._log) if self._log else "see above"
+            reason = last_lines(self._log) if self._log else "see the log above"
             raise ServerStartError(f"{self.name} did not become ready: {reason}")
 
     async def _read(self, process: ChildProcess, ready: asyncio.Event) -> None:
-        """Reads standard output to its end, so that the pipe never fills."""
+        """Reads standard output to its end, so that the pipe never fills up."""
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), process.stdout
         )
         try:
             async for line in reader:
-                if _says_ready(line):
+                if _is_ready(line):
                     ready.set()
         finally:
             transport.close()
@@ -103,9 +108,9 @@ def _opened(log: Path) -> BinaryIO:
     return log.open("ab")
 
 
-def _says_ready(line: bytes) -> bool:
+def _is_ready(line: bytes) -> bool:
     try:
-        said = json.loads(line)
+        announcement = json.loads(line)
     except ValueError:
         return False
-    return isinstance(said, dict) and said.get("ready") is True
+    return isinstance(announcement, dict) and announcement.get("ready") is True

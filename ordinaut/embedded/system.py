@@ -1,4 +1,4 @@
-"""The whole of Ordinaut on one machine: two stores and four services, started, kept alive and stopped in order."""
+"""A complete system on one machine: starts, supervises and stops two stores and four services."""
 
 import asyncio
 import importlib
@@ -11,20 +11,22 @@ from types import TracebackType
 from typing import Any, Self
 
 from ordinaut.embedded.environment import Layout, Replica, replica_environment, shared_environment
-from ordinaut.embedded.folder import owned
-from ordinaut.embedded.keeper import Keeper, Mortal
+from ordinaut.embedded.folder import locked
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.embedded.service import Service
+from ordinaut.embedded.supervisor import RestartableServer, Supervisor
 from ordinaut.embedded.valkey import EmbeddedValkey
 
-STOP_ORDER = ("worker", "pipeline_engine", "scheduler", "gateway")  # who takes work first, who answers last
+STOP_ORDER = ("worker", "pipeline_engine", "scheduler", "gateway")  # consumers of work first, the public API last
 GRACE_SECONDS = 10.0
-ACCESS = "ordinaut.embedded.access"  # loads the database driver: meanwhile PostgreSQL starts
+DATABASE_MODULE = (
+    "ordinaut.embedded.database"  # imported in a thread while PostgreSQL starts, because it loads the database driver
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: ports are taken exactly (0: any free one), unless None: then the defaults where they are free."""
+    """What to run. A port selects exactly that port, 0 any free one, None the default port if it is free."""
 
     data_dir: Path
     grpc_port: int | None = None
@@ -35,29 +37,29 @@ class Plan:
 
 
 class System:
-    """`async with System(plan) as system:` — everything is ready inside and stopped after."""
+    """`async with System(plan) as system:` starts everything, and stops it on exit."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._folder = plan.data_dir.resolve()
         self._logs = self._folder / "logs"
         self._stack = AsyncExitStack()
-        self._keepers: dict[str, list[Keeper]] = {}
+        self._supervisors: dict[str, list[Supervisor]] = {}
         self._layout: Layout
         self._token = ""
         self._postgres = EmbeddedPostgres(self._folder / "postgres", log=self._logs / "postgres.log")
         self._valkey = EmbeddedValkey(self._folder / "valkey", log=self._logs / "valkey.log")
 
     async def __aenter__(self) -> Self:
-        """Starts everything; what has started is stopped again when something fails.
+        """Starts everything; if a part fails, stops those that have started.
 
         Raises:
             FolderInUseError: another process uses the data folder.
-            PortTakenError: a port that was asked for is in use.
-            ServerStartError: something did not become ready.
+            PortTakenError: a selected port is in use.
+            ServerStartError: a store or service did not become ready.
         """
         async with AsyncExitStack() as stack:
-            stack.enter_context(owned(self._folder))
+            stack.enter_context(locked(self._folder))
             self._logs.mkdir(exist_ok=True)
             plan, ports = self._plan, stack.enter_context(ExitStack())
             self._layout = Layout.take(ports, plan.grpc_port, plan.rest_port, plan.workers, plan.engines)
@@ -75,7 +77,7 @@ class System:
         await self._stack.aclose()
 
     def describe(self) -> dict[str, Any]:
-        """Where everything is, as `ordinaut up --json` prints it. It holds the admin token."""
+        """Addresses, paths and pids, as printed by `ordinaut up --json`. Contains the admin token."""
         return {
             "grpc": self._layout.grpc.address,
             "rest": f"http://{self._layout.rest.address}",
@@ -87,33 +89,35 @@ class System:
                 name: [f"http://{replica.metrics.address}/metrics" for replica in self._layout.of(name)]
                 for name in reversed(STOP_ORDER)
             },
-            "pids": {name: [keeper.pid for keeper in keepers] for name, keepers in self._keepers.items()},
+            "pids": {
+                name: [supervisor.pid for supervisor in supervisors] for name, supervisors in self._supervisors.items()
+            },
         }
 
     async def _start_stores(self, stack: AsyncExitStack) -> None:
-        await _together(
+        await _run_concurrently(
             stack.enter_async_context(self._postgres),
             stack.enter_async_context(self._valkey),
-            asyncio.to_thread(importlib.import_module, ACCESS),
+            asyncio.to_thread(importlib.import_module, DATABASE_MODULE),
         )
         self._watch(stack, "postgres", self._postgres)
         self._watch(stack, "valkey", self._valkey)
 
-    def _watch(self, stack: AsyncExitStack, name: str, store: Mortal) -> None:
-        keeper = Keeper(name, store)
-        keeper.watch()
-        stack.push_async_callback(keeper.stop)
-        self._keepers[name] = [keeper]
+    def _watch(self, stack: AsyncExitStack, name: str, store: RestartableServer) -> None:
+        supervisor = Supervisor(name, store)
+        supervisor.watch()
+        stack.push_async_callback(supervisor.stop)
+        self._supervisors[name] = [supervisor]
 
     async def _start_services(self) -> None:
         shared = shared_environment(self._layout, self._folder, self._postgres.url, self._valkey.url)
         services = [self._service(shared, replica) for replica in self._layout.replicas]
         for service in services:
-            self._keepers.setdefault(service.name, []).append(Keeper(service.name, service))
-        await _together(*(service.launch() for service in services))
+            self._supervisors.setdefault(service.name, []).append(Supervisor(service.name, service))
+        await _run_concurrently(*(service.launch() for service in services))
         for name in STOP_ORDER:
-            for keeper in self._keepers[name]:
-                keeper.watch()
+            for supervisor in self._supervisors[name]:
+                supervisor.watch()
 
     def _service(self, shared: dict[str, str], replica: Replica) -> Service:
         log = None if self._plan.verbose else self._logs / f"{replica.service}-{replica.number}.log"
@@ -122,20 +126,20 @@ class System:
 
     async def _stop_services(self) -> None:
         for name in STOP_ORDER:
-            await asyncio.gather(*(keeper.stop() for keeper in self._keepers.get(name, [])))
+            await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors.get(name, [])))
 
 
 async def _prepare_database(url: str, folder: Path) -> str:
-    from ordinaut.embedded.access import prepare_database  # noqa: PLC0415 - see ACCESS
+    from ordinaut.embedded.database import prepare_database  # noqa: PLC0415 - see DATABASE_MODULE
 
     return await prepare_database(url, folder)
 
 
-async def _together(*work: Coroutine[Any, Any, Any]) -> None:
-    """All at once; the first failure cancels the others and is raised as it is."""
+async def _run_concurrently(*work: Coroutine[Any, Any, Any]) -> None:
+    """Runs all concurrently; the first failure cancels the others and is raised without a group."""
     try:
         async with asyncio.TaskGroup() as group:
-            for one in work:
-                group.create_task(one)
+            for task in work:
+                group.create_task(task)
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None

@@ -1,4 +1,4 @@
-"""Running PostgreSQL, which refuses to be root, for root: in a user namespace, else as nobody."""
+"""Runs PostgreSQL, which refuses to run as root, for root: in a user namespace, else as user nobody."""
 
 import asyncio
 import os
@@ -7,32 +7,34 @@ import signal
 import subprocess
 from pathlib import Path
 
-from ordinaut.embedded.child import NOBODY
+from ordinaut.embedded.launcher import NOBODY
 from ordinaut.embedded.process import Identity, command
 
 
 async def identity_for_postgres() -> Identity:
-    """`same` for a plain user; for root `namespace`, or `nobody` where the kernel refuses namespaces (containers)."""
+    """`same` for a normal user; for root `namespace`, or `nobody` if the kernel refuses namespaces (containers)."""
     if os.geteuid() != 0:
         return "same"
     return "namespace" if await _works("namespace", ["true"]) else "nobody"
 
 
 async def prepare(folder: Path, programs: Path, identity: Identity) -> Path:
-    """Lets `identity` use the data folder and the programs.
+    """Gives `identity` access to the data folder and the programs.
 
     Returns:
-        The folder of the programs to run: a copy inside `folder` where nobody cannot reach the installed ones.
+        The folder of the programs: a copy inside `folder` if user nobody cannot execute the installed ones.
 
     Raises:
-        PermissionError: nobody cannot reach the data folder.
+        PermissionError: user nobody cannot access the data folder.
     """
     if os.geteuid() == 0:
         _give(folder, NOBODY if identity == "nobody" else 0)
     if identity != "nobody":
         return programs
     if not await _works(identity, ["test", "-x", str(folder)]):
-        raise PermissionError(f"PostgreSQL runs as nobody here, who cannot reach {folder}: choose another data folder")
+        raise PermissionError(
+            f"PostgreSQL runs as user nobody, which cannot access {folder}: choose another data folder"
+        )
     if await _works(identity, [str(programs / "postgres"), "--version"]):
         return programs
     return await asyncio.to_thread(_copy, programs, folder)
@@ -51,14 +53,14 @@ def _give(folder: Path, uid: int) -> None:
     for place, names, files in os.walk(folder):
         for name in [*names, *files]:
             os.chown(Path(place) / name, uid, uid, follow_symlinks=False)
-    os.chown(folder, uid, uid)  # last: it tells that the others are done
+    os.chown(folder, uid, uid)  # last, because it marks the change as complete
 
 
 def _copy(programs: Path, folder: Path) -> Path:
     package = programs.parent.parent
     target = folder / "programs"
     shutil.rmtree(target, ignore_errors=True)
-    for source in (package, package.with_name(package.name + ".libs")):  # the programs look for it beside them
+    for source in (package, package.with_name(package.name + ".libs")):  # the programs load libraries from there
         if source.exists():
             shutil.copytree(source, target / source.name, symlinks=True)
     _give(target, NOBODY)

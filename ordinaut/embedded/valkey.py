@@ -1,4 +1,4 @@
-"""A Valkey server of our own: a child process on a unix socket, its data in one folder."""
+"""An embedded Valkey server: a child process on a unix socket, with its data in one folder."""
 
 import asyncio
 import signal
@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from ordinaut.embedded.binaries import valkey_program
-from ordinaut.embedded.folder import end_processes_in, owned, socket_folder
+from ordinaut.embedded.folder import end_processes_in, locked, socket_folder
 from ordinaut.embedded.postgres import ServerStartError, last_lines
 from ordinaut.embedded.process import ChildProcess
 
 SOCKET = "valkey.sock"
-START_SECONDS = 60.0  # loading a large append-only file included
+START_SECONDS = 60.0  # including the loading of a large append-only file
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.01
 
@@ -21,8 +21,8 @@ POLL_SECONDS = 0.01
 class EmbeddedValkey:
     """`async with EmbeddedValkey(folder) as valkey: valkey.url`.
 
-    Append-only file on, nothing evicted, no TCP listener; owned by one process at a time. `log` is where it writes
-    (default: `server.log` in the folder).
+    It writes an append-only file, evicts nothing and does not listen on TCP. One process may use it at a time; `log` is
+    its log file (default: `server.log` in the folder).
     """
 
     def __init__(self, data_dir: Path | str, *, log: Path | None = None) -> None:
@@ -34,7 +34,7 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        """What redis-py connects to; the same after a relaunch."""
+        """The URL for redis-py; unchanged by a relaunch."""
         return f"unix://{self._sockets / SOCKET}"
 
     @property
@@ -43,14 +43,14 @@ class EmbeddedValkey:
         return self._process.pid if self._process else 0
 
     async def __aenter__(self) -> Self:
-        """Takes the folder and launches the server.
+        """Locks the folder and launches the server.
 
         Raises:
-            FolderInUseError: another process owns the folder.
+            FolderInUseError: another process uses the folder.
             ServerStartError: the server did not become ready.
         """
         with ExitStack() as stack:
-            stack.enter_context(owned(self._folder))
+            stack.enter_context(locked(self._folder))
             self._sockets = stack.enter_context(socket_folder(self._folder))
             await self.launch()
             self._stack = stack.pop_all()
@@ -59,14 +59,14 @@ class EmbeddedValkey:
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stops the server and gives the folder back."""
+        """Stops the server and unlocks the folder."""
         try:
             await self.stop()
         finally:
             self._stack.close()
 
     async def launch(self) -> None:
-        """Starts the server process and waits until it takes commands; also after its death."""
+        """Starts the server process, also after it has exited, and waits until it accepts commands."""
         await end_processes_in(self._folder, signal.SIGTERM, STOP_SECONDS)
         socket = self._sockets / SOCKET
         socket.unlink(missing_ok=True)
@@ -80,11 +80,11 @@ class EmbeddedValkey:
             raise
 
     async def wait(self) -> int:
-        """Waits until the server process has ended, for whatever reason."""
+        """Waits until the server process has exited and returns its exit code."""
         return await self._process.wait() if self._process else 0
 
     async def stop(self) -> None:
-        """Has the server write its append-only file and end."""
+        """Stops the server after it has written its append-only file."""
         if self._process is not None:
             await self._process.stop(signal.SIGTERM, STOP_SECONDS)
 
@@ -95,7 +95,7 @@ class EmbeddedValkey:
             "unixsocketperm": "700",
             "dir": str(self._folder),
             "appendonly": "yes",
-            "save": "",  # the append-only file is enough
+            "save": "",  # the append-only file is sufficient
             "maxmemory-policy": "noeviction",
             "loglevel": "notice",
         }
@@ -105,7 +105,7 @@ class EmbeddedValkey:
         while not await _answers(socket):
             if not process.running:
                 raise ServerStartError(f"Valkey did not start: {last_lines(self._log)}")
-            await asyncio.sleep(POLL_SECONDS)  # it has no way to tell
+            await asyncio.sleep(POLL_SECONDS)  # the server offers no notification
 
 
 async def _answers(socket: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Bounded JMESPath: the expressions of pipelines and of event triggers."""
+"""Expressions of pipelines and event triggers: JMESPath with limits on cost and size."""
 
 from ordinaut.expressions.bounds import Account
 from ordinaut.expressions.errors import ExpressionError, Kind

@@ -1,71 +1,80 @@
-"""Limits on what an expression may cost and produce."""
+"""Limits on the cost and the result of expressions.
+
+Cost is counted in fuel, which is deterministic, unlike time: the same expression on the same data fails or succeeds on
+every machine, so that a replay gives the same result.
+"""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from ordinaut.expressions.errors import ExpressionError, Kind
+from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 
 MAX_LENGTH = 4096
 """Characters of one expression."""
 MAX_NODES = 500
+"""Nodes of one syntax tree."""
 MAX_DEPTH = 48
+"""Nesting of one syntax tree; far below the recursion limit of the parser."""
 MAX_FUEL = 200_000
-"""What one evaluation may cost: an element costs one for each part of the expression that looks at it."""
-MAX_OUTPUT = 1024 * 1024
-"""Characters that a result may have, roughly, as JSON."""
-MAX_JSON_DEPTH = 64
+"""Fuel of one evaluation: an element costs 1 for each node of the expression that is evaluated on it."""
 SCALARS = frozenset({str, int, float, bool, type(None)})
-CHARACTERS_A_FUEL = 64
+CHARACTERS_PER_FUEL = 64
 MAX_RUN_FUEL = 10_000_000
-"""What all expressions of one run may cost together while an engine holds it."""
-MAX_TURN_FUEL = 250_000
-"""What they may cost until the engine can turn to other runs."""
-TIRED_FUEL = 50_000
-"""After so much it should."""
+"""Fuel of all expressions of one run while one engine holds it."""
+MAX_STEP_FUEL = 250_000
+"""Fuel that a run may use between two yields to the event loop, hence in one step."""
+YIELD_FUEL = 50_000
+"""Fuel after which a run should yield to the event loop, so that other runs continue."""
 
 
 class Account:
-    """What the expressions of one run have cost together."""
+    """The fuel that the expressions of one run have used.
 
-    __slots__ = ("left", "turn")
+    MAX_FUEL limits a single evaluation, but a run makes many of them. The account limits their sum, and signals when
+    the interpreter should yield. An evaluation cannot be interrupted, therefore MAX_STEP_FUEL, the hard limit between
+    two yields, exceeds YIELD_FUEL, the soft one, by a full evaluation.
+    """
+
+    __slots__ = ("remaining", "since_yield")
 
     def __init__(self) -> None:
-        self.left = MAX_RUN_FUEL
-        self.turn = 0
+        self.remaining = MAX_RUN_FUEL
+        self.since_yield = 0
 
     def spend(self, fuel: int) -> None:
-        """Pays for one evaluation.
+        """Charges the cost of one evaluation.
 
         Raises:
-            ExpressionError: the run has become too costly, or has taken too long without a pause.
+            ExpressionError: the run exceeds MAX_RUN_FUEL, or MAX_STEP_FUEL without a yield.
         """
-        self.left -= fuel
-        self.turn += fuel
-        if self.left < 0 or self.turn > MAX_TURN_FUEL:
-            what = "run" if self.left < 0 else "step"
-            raise ExpressionError(Kind.LIMIT, f"the expressions of this {what} do too much work together")
+        self.remaining -= fuel
+        self.since_yield += fuel
+        if self.remaining < 0 or self.since_yield > MAX_STEP_FUEL:
+            scope, limit = ("run", MAX_RUN_FUEL) if self.remaining < 0 else ("step", MAX_STEP_FUEL)
+            raise ExpressionError(Kind.LIMIT, f"the expressions of this {scope} exceed {limit} element visits")
 
     def spend_on_text(self, characters: int) -> None:
-        """Pays for making a text.
+        """Charges the cost of building a string.
 
         Raises:
             ExpressionError: as `spend`.
         """
-        self.spend(characters // CHARACTERS_A_FUEL + 1)
+        self.spend(characters // CHARACTERS_PER_FUEL + 1)
 
     @property
-    def tired(self) -> bool:
-        """Whether other runs should get their turn."""
-        return self.turn > TIRED_FUEL
+    def should_yield(self) -> bool:
+        """Whether the interpreter should yield to other runs."""
+        return self.since_yield > YIELD_FUEL
 
-    def rest(self) -> None:
-        """Others have had their turn."""
-        self.turn = 0
+    def yielded(self) -> None:
+        """Records that the interpreter has yielded."""
+        self.since_yield = 0
 
 
 class Scope:
-    """One evaluation: what the root names are, and how much it may still cost."""
+    """One evaluation: its root names and its remaining fuel."""
 
     __slots__ = ("fuel", "roots")
 
@@ -74,52 +83,53 @@ class Scope:
         self.fuel = MAX_FUEL
 
     def spend(self, elements: int) -> None:
-        """Pays for touching so many values.
+        """Charges 1 for each of `elements` values.
 
         Raises:
-            ExpressionError: the evaluation has become too costly.
+            ExpressionError: the evaluation exceeds MAX_FUEL.
         """
         self.fuel -= elements
         if self.fuel < 0:
             raise ExpressionError(
-                Kind.LIMIT, "the expression does too much work: too many elements, or too much done to each"
+                Kind.LIMIT, f"the expression exceeds {MAX_FUEL} element visits: use fewer elements or do less with each"
             )
 
     def spend_on(self, value: Any) -> None:
-        """Pays for copying or comparing a value without looking into its parts.
+        """Charges for a shallow copy or comparison of a value.
 
         Raises:
-            ExpressionError: the evaluation has become too costly.
+            ExpressionError: the evaluation exceeds MAX_FUEL.
         """
         kind = type(value)
         if kind is str:
-            self.spend(len(value) // CHARACTERS_A_FUEL + 1)
+            self.spend(len(value) // CHARACTERS_PER_FUEL + 1)
         else:
             self.spend(len(value) + 1 if kind is list or kind is dict else 1)
 
-    def weigh(self, value: Any) -> None:
-        """Pays for a value in full depth, before something walks it.
+    def spend_deeply(self, value: Any) -> None:
+        """Charges for a value with all nested values, before a function traverses it.
 
         Raises:
-            ExpressionError: it is larger than 1 MiB, too costly, too deep or not finite.
+            ExpressionError: the value exceeds 1 MiB, the fuel or the nesting limit, or contains a non-finite number.
         """
         if type(value) in SCALARS:
             size = len(value) if type(value) is str else 1
-            if size > MAX_OUTPUT:
-                raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
-            self.spend(size // CHARACTERS_A_FUEL + 1)
+            if size > MAX_JSON_BYTES:
+                raise ExpressionError(Kind.LIMIT, "the string exceeds 1 MiB")
+            self.spend(size // CHARACTERS_PER_FUEL + 1)
         else:
             self.spend(measure(value)[1])
 
 
 def measure(value: Any) -> tuple[int, int]:
-    """About how many characters a JSON value has and of how many elements it is made.
-
-    Shared parts count each time, so that a value that multiplies when written is found before it is written.
+    """Returns the approximate number of characters of a JSON value and its number of elements.
 
     Raises:
-        ExpressionError: more than 1 MiB, deeper than 64 levels, or a number is not finite.
+        ExpressionError: the value exceeds 1 MiB or 64 levels, or contains a non-finite number.
     """
+    # Values share parts: `[x, x]` holds one x in memory and writes it twice, and ten nested multi-selects of that kind
+    # turn 1 KB in memory into 1 MB of JSON. Shared parts are therefore counted at each place, and the walk is
+    # breadth-first with a check after each element, so that it stops soon after the limit and needs no recursion.
     size = count = depth = 0
     layer: list[Any] = [value]
     while layer:
@@ -137,12 +147,12 @@ def measure(value: Any) -> tuple[int, int]:
             else:
                 size += 4
                 if kind is float and not math.isfinite(item):
-                    raise ExpressionError(Kind.VALUE, "a number is not finite")
-            if size > MAX_OUTPUT:
-                raise ExpressionError(Kind.LIMIT, "the value is larger than 1 MiB")
+                    raise ExpressionError(Kind.VALUE, "numbers must be finite")
+            if size > MAX_JSON_BYTES:
+                raise ExpressionError(Kind.LIMIT, "the value exceeds 1 MiB of JSON")
         count += len(layer)
         depth += bool(below)
         if depth > MAX_JSON_DEPTH:
-            raise ExpressionError(Kind.LIMIT, f"the value is nested deeper than {MAX_JSON_DEPTH} levels")
+            raise ExpressionError(Kind.LIMIT, f"the value must be nested at most {MAX_JSON_DEPTH} levels deep")
         layer = below
     return size, count

@@ -1,4 +1,4 @@
-"""Truth, equality and order of JSON values."""
+"""Truth value, equality and order of JSON values."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -16,22 +16,34 @@ ORDERINGS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def truthy(value: Any) -> bool:
-    """JMESPath's rule: null, false, and what is empty are false; 0 is true."""
+    """The truth value in JMESPath: null, false and empty values are false; 0 is true.
+
+    >>> truthy(0), truthy(""), truthy([]), truthy(None)
+    (True, False, False, False)
+    """
     return value is not None and value is not False and value not in ("", [], {})
 
 
-def equal(one: Any, other: Any) -> bool:
-    """JSON's equality: a boolean is no number."""
-    return bool(one == other) and (type(one) is bool) == (type(other) is bool)
+def equal(first: Any, second: Any) -> bool:
+    """Equality of JSON values, in which a boolean never equals a number.
+
+    >>> equal(1, 1.0), equal(1, True)
+    (True, False)
+    """
+    return bool(first == second) and (type(first) is bool) == (type(second) is bool)
 
 
-def ordered(ordering: Callable[[Any, Any], Any], one: Any, other: Any) -> bool | None:
-    """The order of two numbers or texts, of texts that are times as moments; null for anything else."""
-    if type(one) in {int, float} and type(other) in {int, float}:
-        return bool(ordering(one, other))
-    if type(one) is str and type(other) is str:
+def ordered(ordering: Callable[[Any, Any], Any], first: Any, second: Any) -> bool | None:
+    """Compares two numbers or two strings; strings that are both RFC 3339 times by instant; null for other types.
+
+    >>> ordered(operator.lt, "2026-01-01T09:00:00+02:00", "2026-01-01T08:00:00Z")
+    True
+    """
+    if type(first) in {int, float} and type(second) in {int, float}:
+        return bool(ordering(first, second))
+    if type(first) is str and type(second) is str:
         try:
-            return bool(ordering(times.parse_moment(one), times.parse_moment(other)))
+            return bool(ordering(times.parse_timestamp(first), times.parse_timestamp(second)))
         except ExpressionError:
-            return bool(ordering(one, other))
+            return bool(ordering(first, second))
     return None

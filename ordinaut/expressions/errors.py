@@ -1,10 +1,10 @@
-"""What is wrong with an expression, as data that a model can repair."""
+"""The error of an expression, with a machine-readable repair where there is one."""
 
 from enum import Enum
 
 
 class Kind(Enum):
-    """The kinds of problems."""
+    """Categories of errors."""
 
     SYNTAX = "syntax"
     AMBIGUOUS = "ambiguous"
@@ -15,10 +15,10 @@ class Kind(Enum):
 
 
 class ExpressionError(ValueError):
-    """An expression cannot be read, or not be evaluated with these values.
+    """An expression cannot be parsed, or not be evaluated on these values.
 
-    `repaired` is the whole expression as it was probably meant, where that is certain; `explanation` says what the
-    repair does.
+    `repaired` is the complete corrected expression, if the intention is certain; `explanation` describes the
+    correction.
     """
 
     def __init__(self, kind: Kind, message: str, repaired: str | None = None, explanation: str = "") -> None:

@@ -1,8 +1,8 @@
-"""From JMESPath's syntax tree to closures: evaluated many times, bounded each time.
+"""Compiles the syntax tree of JMESPath to closures; each evaluation is limited in cost.
 
-Differences to plain JMESPath, all on purpose: inside a filter, projection or multi-select a name that the current
-value does not have is looked up among the roots, so `[?days >= params.min]` works; texts that are both times compare
-as moments; in strict places a missing path is an error.
+Intended differences from JMESPath: inside a filter, projection or multi-select, a name that the current value does not
+have is looked up among the roots, so that `[?days >= params.min]` works; two strings that are times are compared by
+instant; in strict positions a missing path is an error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,14 @@ from ordinaut.expressions.paths import Key, Node, lenient_path, static_path, str
 
 Evaluate = Callable[[Any, Scope], Any]
 TOLERANT = frozenset({"default", "not_null", "type"})
-"""Functions that take what is missing as null."""
+"""Functions whose arguments may be missing; they receive null."""
 
 
 @dataclass(slots=True)
 class Compiler:
-    """One expression on its way to closures.
+    """Compiles one expression.
 
-    `references` collects the paths that begin at a root, `names` every name that may be a root.
+    `references` collects the paths that start at a root, `names` every name that may be a root.
     """
 
     references: list[tuple[Key, ...]] = field(default_factory=list)
@@ -33,18 +33,20 @@ class Compiler:
     depth: int = 0
 
     def compile(self, node: Node, *, head: bool, nested: bool, strict: bool) -> Evaluate:
-        """The closure of `node`.
+        """Returns the closure of `node`.
 
-        `head`: its first name is looked up freshly, not in the value to the left of a dot. `nested`: that value is
-        an element, not the roots. `strict`: a missing path raises.
+        `head`: the first name of the node starts a new path; otherwise it is looked up in the value to the left of the
+        dot. `nested`: the current value is an element, not the roots. `strict`: a missing path raises an error.
 
         Raises:
-            ExpressionError: too many nodes, too deep, an unknown function.
+            ExpressionError: too many nodes, nested too deeply, or an unknown function.
         """
         self.nodes += 1
         self.depth += 1
         if self.nodes > MAX_NODES or self.depth > MAX_DEPTH:
-            raise ExpressionError(Kind.LIMIT, f"an expression has at most {MAX_NODES} parts, {MAX_DEPTH} deep")
+            raise ExpressionError(
+                Kind.LIMIT, f"an expression must have at most {MAX_NODES} nodes and {MAX_DEPTH} levels"
+            )
         path = static_path(node)
         if path is not None:
             result = self.path(path, head=head, nested=nested, strict=strict)
@@ -54,7 +56,7 @@ class Compiler:
         return result
 
     def path(self, path: tuple[Key, ...], *, head: bool, nested: bool, strict: bool) -> Evaluate:
-        """The closure of a path of fixed keys."""
+        """Returns the closure of a path of constant keys."""
         if head:
             self.names.add(str(path[0]))
         if head and not nested:
@@ -67,11 +69,14 @@ class Compiler:
         return _inner_first(path[0], walk)
 
     def inner(self, node: Node) -> Evaluate:
-        """The closure of a part that is evaluated on an element."""
+        """Returns the closure of a node that is evaluated on an element."""
         return self.compile(node, head=True, nested=True, strict=False)
 
 
 def _inner_first(name: str, walk: Callable[[Any], Any]) -> Evaluate:
+    # JMESPath resolves every name in the current value, so that a filter could not refer to anything outside the
+    # element. Here a name falls back to the roots, but only if the element is not an object with that key: a key of
+    # the element always takes precedence, also when its value is null.
     def evaluate(current: Any, scope: Scope) -> Any:
         if (type(current) is dict and name in current) or name not in scope.roots:
             return walk(current)
@@ -81,7 +86,7 @@ def _inner_first(name: str, walk: Callable[[Any], Any]) -> Evaluate:
 
 
 def _right(compiler: Compiler, node: Node) -> Evaluate:
-    """What stands to the right of a dot or a bracket."""
+    """Returns the closure of the operand to the right of a dot or a bracket."""
     return compiler.compile(node, head=False, nested=True, strict=False)
 
 
@@ -119,13 +124,15 @@ def _literal(_compiler: Compiler, node: Node, _head: bool, _nested: bool, _stric
 
 def _itself(_compiler: Compiler, _node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
     if head and not nested:
-        raise ExpressionError(Kind.SYNTAX, "`@` and `*` stand only where there is a current value")
+        raise ExpressionError(
+            Kind.SYNTAX, "`@` and `*` need a current value: use them in a filter, a projection or a multi-select"
+        )
     return lambda current, _scope: current
 
 
 def _slice(_compiler: Compiler, node: Node, _head: bool, _nested: bool, _strict: bool) -> Evaluate:
     if node["children"][2] == 0:
-        raise ExpressionError(Kind.SYNTAX, "a slice's step is not 0")
+        raise ExpressionError(Kind.SYNTAX, "the step of a slice must not be 0")
     cut = slice(*node["children"])
 
     def evaluate(current: Any, scope: Scope) -> Any:
@@ -154,8 +161,8 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
         scope.spend(len(elements) * parts)
         if condition is not None:
             elements = [element for element in elements if truthy(condition(element, scope))]
-        found = (right(element, scope) for element in elements)
-        return [value for value in found if value is not None]
+        results = (right(element, scope) for element in elements)
+        return [value for value in results if value is not None]
 
     return evaluate
 
@@ -232,26 +239,26 @@ def _comparison(compiler: Compiler, node: Node, _head: bool, nested: bool, _stri
     if node["value"] in ORDERINGS:
         ordering = ORDERINGS[node["value"]]
         return _ordering(ordering, left, right)
-    wanted = node["value"] == "eq"
+    expected = node["value"] == "eq"
 
     def evaluate(current: Any, scope: Scope) -> Any:
-        one, other = left(current, scope), right(current, scope)
-        if type(one) not in SCALARS and type(other) not in SCALARS:
-            scope.weigh(one)
-            scope.weigh(other)
-        elif type(one) is str:
-            scope.spend_on(one)
-        return equal(one, other) is wanted
+        first, second = left(current, scope), right(current, scope)
+        if type(first) not in SCALARS and type(second) not in SCALARS:
+            scope.spend_deeply(first)
+            scope.spend_deeply(second)
+        elif type(first) is str:
+            scope.spend_on(first)
+        return equal(first, second) is expected
 
     return evaluate
 
 
 def _ordering(ordering: Callable[[Any, Any], Any], left: Evaluate, right: Evaluate) -> Evaluate:
     def evaluate(current: Any, scope: Scope) -> Any:
-        one, other = left(current, scope), right(current, scope)
-        if type(one) is str:
-            scope.spend_on(one)
-        return ordered(ordering, one, other)
+        first, second = left(current, scope), right(current, scope)
+        if type(first) is str:
+            scope.spend_on(first)
+        return ordered(ordering, first, second)
 
     return evaluate
 
@@ -274,7 +281,7 @@ def _by_expression(compiler: Compiler, node: Node, nested: bool) -> Evaluate:
     name = node["value"]
     first, second = node["children"] if name == "map" else reversed(node["children"])
     if first["type"] != "expref":
-        raise ExpressionError(Kind.SYNTAX, f"{name}() takes an expression such as &name")
+        raise ExpressionError(Kind.SYNTAX, f"{name}() takes an expression reference such as &name")
     before = compiler.nodes
     key = compiler.inner(first["children"][0])
     parts = compiler.nodes - before
@@ -283,7 +290,7 @@ def _by_expression(compiler: Compiler, node: Node, nested: bool) -> Evaluate:
     def evaluate(current: Any, scope: Scope) -> Any:
         elements = source(current, scope)
         if type(elements) is not list:
-            raise ExpressionError(Kind.VALUE, f"{name}() takes an array")
+            raise ExpressionError(Kind.VALUE, f"{name}() takes an array (got {type(elements).__name__})")
         scope.spend(len(elements) * parts)
         keys = [key(element, scope) for element in elements]
         return keys if name == "map" else _by_key(name, elements, keys)
@@ -293,7 +300,7 @@ def _by_expression(compiler: Compiler, node: Node, nested: bool) -> Evaluate:
 
 def _by_key(name: str, elements: list[Any], keys: list[Any]) -> Any:
     if not (all(type(key) is str for key in keys) or all(type(key) in {int, float} for key in keys)):
-        raise ExpressionError(Kind.VALUE, f"{name}() needs only numbers or only texts to compare")
+        raise ExpressionError(Kind.VALUE, f"{name}() can order numbers or strings, but not a mixture of types")
     order = sorted(range(len(keys)), key=keys.__getitem__)
     if name == "sort_by":
         return [elements[place] for place in order]
@@ -303,7 +310,7 @@ def _by_key(name: str, elements: list[Any], keys: list[Any]) -> Any:
 
 
 def _expref(_compiler: Compiler, _node: Node, _head: bool, _nested: bool, _strict: bool) -> Evaluate:
-    raise ExpressionError(Kind.SYNTAX, "`&` stands only in map(), sort_by(), max_by() and min_by()")
+    raise ExpressionError(Kind.SYNTAX, "`&` is allowed only in map(), sort_by(), max_by() and min_by()")
 
 
 COMPILERS: Mapping[str, Callable[[Compiler, Node, bool, bool, bool], Evaluate]] = {

@@ -1,4 +1,4 @@
-"""An expression: compiled once, evaluated on root names many times."""
+"""Compiled expressions: parsed once, evaluated many times on root names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ordinaut.expressions.traps import refuse_traps
 
 
 class Evaluation(Protocol):
-    """From root names to a value, paid for from `account` where there is one."""
+    """Evaluates on root names; the cost is charged to `account`, if given."""
 
     def __call__(self, roots: Mapping[str, Any], account: Account | None = None, /) -> Any:
         """The value."""
@@ -30,10 +30,9 @@ class Evaluation(Protocol):
 class Expression:
     """A compiled expression.
 
-    `references` are the paths that it reads from the roots, such as `("steps", "a", "x")`; `names` is every name in it
-    that may be a root, also inside of filters. `evaluate` takes a dict of
-    the root names; its value shares parts with them. It raises ExpressionError: wrong types, over a limit, or (strict)
-    a missing path.
+    `references` are the paths that it reads from the roots, such as `("steps", "a", "x")`; `names` are all names in it
+    that may be roots, including those inside filters. `evaluate` takes a dict of root names; its result shares parts
+    with them. It raises ExpressionError for wrong types, exceeded limits and, if strict, missing paths.
     """
 
     text: str
@@ -43,7 +42,7 @@ class Expression:
     is_path: bool
 
     def holds(self, roots: Mapping[str, Any], account: Account | None = None) -> bool:
-        """Whether the value counts as true.
+        """Whether the result is truthy.
 
         Raises:
             ExpressionError: as `evaluate`.
@@ -53,12 +52,22 @@ class Expression:
 
 @lru_cache(maxsize=2048)
 def compile_expression(text: str, *, strict: bool = False) -> Expression:
-    """Reads an expression of at most 4 KiB; the last 2048 are kept.
+    """Compiles an expression of at most 4096 characters; the 2048 most recently used ones are cached.
 
     `strict` makes a missing path an error, except under default(), `||`, `&&`, `!` and comparisons.
 
+    >>> roots = {"params": {"min": 20}, "steps": {"weather": {"days": [{"t": 18}, {"t": 25}]}}}
+    >>> compile_expression("steps.weather.days[?t > params.min].t").evaluate(roots)
+    [25]
+    >>> compile_expression("length(steps.weather.days) == 2").holds(roots)
+    True
+    >>> compile_expression("now+24h").evaluate({"now": "2026-01-31T08:00:00Z"})
+    '2026-02-01T08:00:00Z'
+    >>> print(compile_expression("steps.mail.id").evaluate(roots))
+    None
+
     Raises:
-        ExpressionError: it cannot be read, is too large, or is a known trap; often with a repair.
+        ExpressionError: the expression cannot be parsed, is too large, or is ambiguous; often with a repair.
     """
     tree = _parse(text)
     path = static_path(tree)
@@ -68,6 +77,8 @@ def compile_expression(text: str, *, strict: bool = False) -> Expression:
     compiler = Compiler()
     evaluate = compiler.compile(tree, head=True, nested=False, strict=strict)
 
+    # The result is measured as well: it may share parts and grow when it is written as JSON. The account is charged
+    # also when the evaluation fails, because a pipeline can catch the error and evaluate again.
     def bounded(roots: Mapping[str, Any], account: Account | None = None) -> Any:
         scope = Scope(roots)
         try:
@@ -84,7 +95,7 @@ def compile_expression(text: str, *, strict: bool = False) -> Expression:
 
 def _parse(text: str) -> Node:
     if len(text) > MAX_LENGTH:
-        raise ExpressionError(Kind.LIMIT, f"an expression has at most {MAX_LENGTH} characters")
+        raise ExpressionError(Kind.LIMIT, f"an expression must have at most {MAX_LENGTH} characters (got {len(text)})")
     tokens = tokenize(text)
     if not tokens:
         raise ExpressionError(Kind.SYNTAX, "the expression is empty")
@@ -95,9 +106,9 @@ def _parse(text: str) -> Node:
     except ExpressionError:
         raise
     except RecursionError:
-        raise ExpressionError(Kind.LIMIT, "the expression is nested too deep") from None
+        raise ExpressionError(Kind.LIMIT, f"an expression must be nested at most {MAX_DEPTH} levels deep") from None
     except (jmespath.exceptions.JMESPathError, ValueError) as failure:
-        raise ExpressionError(Kind.SYNTAX, f"`{text[:100]}` cannot be read: {_first_line(failure)}") from None
+        raise ExpressionError(Kind.SYNTAX, f"cannot parse `{text[:100]}`: {_first_line(failure)}") from None
     return tree
 
 
@@ -112,4 +123,6 @@ def _refuse_depth(tokens: list[Token]) -> None:
         depth += (token.text in OPENS) - (token.text in {")", "]", "}"})
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH or sum(token.text in {"!", "&"} for token in tokens) > 2 * MAX_DEPTH:
-        raise ExpressionError(Kind.LIMIT, f"an expression is nested at most {MAX_DEPTH} levels deep")
+        raise ExpressionError(
+            Kind.LIMIT, f"an expression must be nested at most {MAX_DEPTH} levels deep (got {deepest})"
+        )

@@ -1,4 +1,4 @@
-"""The functions of expressions: JMESPath's, and few pure ones more. None asks for the time or changes anything."""
+"""Functions of expressions: those of JMESPath and some more. All are pure: they read no clock and change nothing."""
 
 import hashlib
 import math
@@ -13,15 +13,16 @@ from jmespath import functions
 from jmespath.functions import signature
 
 from ordinaut.expressions import times
-from ordinaut.expressions.bounds import MAX_OUTPUT, Scope
+from ordinaut.expressions.bounds import Scope
 from ordinaut.expressions.errors import ExpressionError, Kind
+from ordinaut.limits import MAX_JSON_BYTES
 
 FREE = frozenset({"length", "type", "not_null", "default", "to_array"})
-"""Functions that cost the same whatever they get."""
+"""Functions of constant cost."""
 SHALLOW = frozenset({"keys", "values", "reverse"})
-"""Functions that do not look into the parts of their arguments."""
+"""Functions that read the elements of their arguments, but no nested values."""
 BY_EXPRESSION = frozenset({"map", "sort_by", "max_by", "min_by"})
-"""Functions that evaluate an expression for each element; `evaluate` performs them."""
+"""Functions that evaluate an expression for each element; implemented in `evaluate`."""
 TEXT: Any = {"types": ["string"]}
 NUMBER: Any = {"types": ["number"]}
 ANY: Any = {"types": []}
@@ -30,7 +31,7 @@ MAX_INTEGER = 2**63
 
 
 class PureFunctions(functions.Functions):
-    """JMESPath's functions and ours, found by JMESPath's own naming rule (`_func_` and the name)."""
+    """The functions of JMESPath and ours; JMESPath finds them by the prefix `_func_`."""
 
     @signature(ANY, ANY)
     def _func_default(self, value: Any, fallback: Any) -> Any:
@@ -47,18 +48,18 @@ class PureFunctions(functions.Functions):
     @signature(TEXT, TEXT, TEXT)
     def _func_format_time(self, moment: str, form: str, zone: str) -> str:
         if len(form) > 256:
-            raise ExpressionError(Kind.LIMIT, "a time format has at most 256 characters")
-        return times.parse_moment(moment).astimezone(times.zone(zone)).strftime(form)
+            raise ExpressionError(Kind.LIMIT, f"a time format must have at most 256 characters (got {len(form)})")
+        return times.parse_timestamp(moment).astimezone(times.zone(zone)).strftime(form)
 
     @signature(TEXT, TEXT)
     def _func_start_of_day(self, moment: str, zone: str) -> str:
         place = times.zone(zone)
-        day = times.parse_moment(moment).astimezone(place).date()
-        return times.format_moment(_first_moment(datetime.combine(day, time.min), place))
+        day = times.parse_timestamp(moment).astimezone(place).date()
+        return times.format_timestamp(_start_of_day(datetime.combine(day, time.min), place))
 
     @signature(TEXT, TEXT)
     def _func_age(self, moment: str, until: str) -> float:
-        return (times.parse_moment(until) - times.parse_moment(moment)).total_seconds()
+        return (times.parse_timestamp(until) - times.parse_timestamp(moment)).total_seconds()
 
     @signature(NUMBER, NUMBER)
     def _func_add(self, left: float, right: float) -> float:
@@ -83,7 +84,7 @@ class PureFunctions(functions.Functions):
         try:
             return orjson.loads(text)
         except ValueError:
-            raise ExpressionError(Kind.VALUE, "from_json: the text is not JSON") from None
+            raise ExpressionError(Kind.VALUE, "from_json(): the string is not valid JSON") from None
 
     @signature(TEXT)
     def _func_lower(self, text: str) -> str:
@@ -96,9 +97,9 @@ class PureFunctions(functions.Functions):
     @signature(TEXT, TEXT, TEXT)
     def _func_replace(self, text: str, old: str, new: str) -> str:
         if not old:
-            raise ExpressionError(Kind.VALUE, "replace: the text to replace is empty")
-        if len(text) + text.count(old) * len(new) > MAX_OUTPUT:
-            raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+            raise ExpressionError(Kind.VALUE, "replace(): the string to replace must not be empty")
+        if len(text) + text.count(old) * len(new) > MAX_JSON_BYTES:
+            raise ExpressionError(Kind.LIMIT, "the string exceeds 1 MiB")
         return text.replace(old, new)
 
     @signature(TEXT, TEXT)
@@ -118,27 +119,27 @@ FUNCTIONS = PureFunctions()
 
 
 def check_arity(name: str, count: int) -> None:
-    """Passes a call that can work.
+    """Checks that a function exists and accepts `count` arguments.
 
     Raises:
-        ExpressionError: no such function, or not with `count` arguments.
+        ExpressionError: it does not.
     """
     spec = FUNCTIONS.FUNCTION_TABLE.get(name)
     if spec is None:
         near = get_close_matches(name, FUNCTIONS.FUNCTION_TABLE, 1)
         hint = f"; did you mean {near[0]}()?" if near else ""
-        raise ExpressionError(Kind.SYNTAX, f"there is no function {name}(){hint}")
+        raise ExpressionError(Kind.SYNTAX, f"unknown function {name}(){hint}")
     parameters = spec["signature"]
     variadic = bool(parameters) and bool(parameters[-1].get("variadic"))
     if count < len(parameters) or (count > len(parameters) and not variadic):
-        raise ExpressionError(Kind.SYNTAX, f"{name}() takes {len(parameters)} arguments, not {count}")
+        raise ExpressionError(Kind.SYNTAX, f"{name}() takes {len(parameters)} arguments (got {count})")
 
 
 def call(name: str, arguments: list[Any], scope: Scope) -> Any:
-    """The function's value, after paying for what it reads and makes.
+    """Calls a function; charges the cost of its arguments before the call and of its result after it.
 
     Raises:
-        ExpressionError: wrong types or values, or too costly.
+        ExpressionError: wrong types or values, or a limit is exceeded.
     """
     for argument in arguments:
         if name in FREE:
@@ -146,7 +147,7 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
         elif name in SHALLOW:
             scope.spend_on(argument)
         else:
-            scope.weigh(argument)
+            scope.spend_deeply(argument)
     try:
         result = FUNCTIONS.call_function(name, arguments)
     except jmespath.exceptions.JMESPathError as failure:
@@ -155,8 +156,8 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
         if isinstance(failure, ExpressionError):
             raise
         raise ExpressionError(Kind.VALUE, f"{name}(): {failure}"[:300]) from None
-    if type(result) is str and len(result) > MAX_OUTPUT:
-        raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+    if type(result) is str and len(result) > MAX_JSON_BYTES:
+        raise ExpressionError(Kind.LIMIT, "the string exceeds 1 MiB")
     if type(result) is list:
         scope.spend(len(result))
     return result
@@ -165,12 +166,12 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
 def _number(value: float) -> float:
     if isinstance(value, int):
         if abs(value) >= MAX_INTEGER:
-            raise ExpressionError(Kind.VALUE, "the number has more than 63 bits")
+            raise ExpressionError(Kind.VALUE, "the result must be an integer of at most 63 bits")
     elif not math.isfinite(value):
-        raise ExpressionError(Kind.VALUE, "the number is not finite")
+        raise ExpressionError(Kind.VALUE, "the result must be finite")
     return value
 
 
-def _first_moment(wall: datetime, place: zoneinfo.ZoneInfo) -> datetime:
-    """The first moment of the day: where clocks jump over midnight, the moment of the jump."""
+def _start_of_day(wall: datetime, place: zoneinfo.ZoneInfo) -> datetime:
+    """The first instant of a local day; if a clock change skips midnight, the instant of the change."""
     return wall.replace(tzinfo=place).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Paths of fixed keys: the most common expression by far, and the cheapest."""
+"""Paths of constant keys, the most frequent expressions, evaluated without a scope."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ Key = str | int
 
 
 def static_path(node: Node) -> tuple[Key, ...] | None:
-    """The keys of `a.b[0].c`; None for anything else."""
+    """The keys of a path such as `a.b[0].c`; None for any other node."""
     keys: list[Key] = []
     stack = [node]
     while stack:
@@ -25,7 +25,7 @@ def static_path(node: Node) -> tuple[Key, ...] | None:
 
 
 def lenient_path(path: tuple[Key, ...]) -> Callable[[Any], Any]:
-    """Walks a path; what is missing is null."""
+    """Returns a function that follows a path; a missing key gives null."""
 
     def walk(value: Any) -> Any:
         for key in path:
@@ -42,7 +42,7 @@ def lenient_path(path: tuple[Key, ...]) -> Callable[[Any], Any]:
 
 
 def strict_path(path: tuple[Key, ...]) -> Callable[[Mapping[str, Any]], Any]:
-    """Walks a path; what is missing raises with a hint."""
+    """Returns a function that follows a path; a missing key raises an ExpressionError with a hint."""
 
     def walk(roots: Mapping[str, Any]) -> Any:
         value: Any = roots
@@ -60,8 +60,8 @@ def strict_path(path: tuple[Key, ...]) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def missing(path: Sequence[Key], place: int, value: Any) -> ExpressionError:
-    """The error of a path that ends at `place`: says what is there and how to allow it."""
-    whole, parent = written(path), written(path[:place]) or "the roots"
+    """The error for a path whose key at index `place` is missing: what exists there, and how to allow it."""
+    whole, parent = path_text(path), path_text(path[:place]) or "the roots"
     if value is None:
         there = f"{parent} is null"
     elif type(value) is dict:
@@ -71,10 +71,16 @@ def missing(path: Sequence[Key], place: int, value: Any) -> ExpressionError:
         there = f"{parent} has {len(value)} elements"
     else:
         there = f"{parent} is not an object"
-    return ExpressionError(Kind.MISSING, f"{whole} does not exist: {there[:300]}; default({whole}, …) allows that")
+    return ExpressionError(
+        Kind.MISSING, f"{whole} does not exist: {there[:300]}; use default({whole}, …) if it may be missing"
+    )
 
 
-def written(path: Sequence[Key]) -> str:
-    """A path as it is written."""
+def path_text(path: Sequence[Key]) -> str:
+    """A path in the syntax of expressions.
+
+    >>> path_text(["steps", "days", 0, "t"])
+    'steps.days[0].t'
+    """
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")

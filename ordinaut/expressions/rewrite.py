@@ -1,7 +1,7 @@
-"""From the expressions that people write to JMESPath, without a change of meaning.
+"""Rewrites expressions to standard JMESPath without changing their meaning.
 
-`now+24h`, `temp > 25` and `x == true` are rewritten; what JMESPath would silently read as something else is left to
-`traps`.
+`now+24h`, `temp > 25` and `x == true` are rewritten. Expressions to which JMESPath gives another meaning without an
+error are rejected by `traps`.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,19 @@ SHIFTS = {"+": "plus_time", "-": "minus_time"}
 
 
 def to_jmespath(tokens: Sequence[Token]) -> str:
-    """The expression as standard JMESPath.
+    """Returns the expression in standard JMESPath.
+
+    >>> from ordinaut.expressions.tokens import tokenize
+    >>> to_jmespath(tokenize("steps.a.time-1h < now && temp > 25"))
+    "minus_time ( steps . a . time , '1h' ) < now && temp > `25`"
 
     Raises:
-        ExpressionError: it adds what cannot be added.
+        ExpressionError: an operand of `+` or `-` is not a time and a duration.
     """
+    # JMESPath has no infix operators for values. A sign followed by a duration becomes a function call, which must
+    # enclose its left operand: the words of the operand are already written, so its start is searched backwards
+    # (`_operand_start`) and the call is inserted there. Repeated shifts (`now+1d-2h`) nest from left to right, because
+    # the inserted call is itself an operand of the next sign.
     words: list[str] = []
     for index, token in enumerate(tokens):
         if token.kind == "duration" and index >= 2 and _is_sign(tokens, index - 1):
@@ -58,10 +66,11 @@ def _sign(tokens: Sequence[Token], index: int) -> str:
             return ""
         call = "add(a, b)" if sign == "+" else "add(a, mul(b, -1))"
         raise ExpressionError(
-            Kind.SYNTAX, f"`{sign}` stands only between a time and a duration (now{sign}24h); for numbers use {call}"
+            Kind.SYNTAX,
+            f"`{sign}` is allowed only between a time and a duration (now{sign}24h); for numbers use {call}",
         )
     if after != "number" or sign == "+":
-        raise ExpressionError(Kind.SYNTAX, f"`{sign}` at {tokens[index].start} has no meaning here")
+        raise ExpressionError(Kind.SYNTAX, f"unexpected `{sign}` at position {tokens[index].start}")
     return ""
 
 
@@ -71,7 +80,7 @@ def _names_something(tokens: Sequence[Token], index: int) -> bool:
 
 
 def _operand_start(words: Sequence[str]) -> int:
-    """Where the value that ends with the last word begins: `a.b[0]`, `start_of_day(now)`."""
+    """The index of the first word of the operand that ends with the last word: `a.b[0]`, `start_of_day(now)`."""
     place = len(words)
     while place > 0:
         place = _opening(words, place - 1)
@@ -89,7 +98,7 @@ def _ends_value(word: str) -> bool:
 
 
 def _opening(words: Sequence[str], place: int) -> int:
-    """The place of the bracket that the word at `place` closes; `place` itself when it closes none."""
+    """The index of the bracket that the word at `place` closes; `place` if that word is not a closing bracket."""
     depth = 0
     for index in range(place, -1, -1):
         depth += (words[index] in {")", "]"}) - (words[index] in {"(", "[", "[?"})

@@ -1,4 +1,4 @@
-"""The words of an expression, so that what JMESPath reads differently can be rewritten or refused."""
+"""Splits an expression into tokens, which `traps` checks and `rewrite` converts to JMESPath."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ OPERANDS = frozenset({"raw", "quoted", "literal", "duration", "number", "name"})
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word: `start` and `end` are its place in the text; `inside` is the innermost bracket around it."""
+    """One token: `start` and `end` are its position in the text; `inside` is the innermost enclosing bracket."""
 
     kind: str
     text: str
@@ -33,10 +33,10 @@ class Token:
 
 
 def tokenize(text: str) -> list[Token]:
-    """The words without the space between them.
+    """Returns the tokens without white space.
 
     Raises:
-        ExpressionError: a character has no meaning, or brackets do not match.
+        ExpressionError: an unexpected character, or brackets that do not match.
     """
     tokens: list[Token] = []
     open_brackets: list[str] = []
@@ -55,22 +55,24 @@ def tokenize(text: str) -> list[Token]:
             open_brackets.append(word)
         place = match.end()
     if open_brackets:
-        raise ExpressionError(Kind.SYNTAX, f"`{open_brackets[-1]}` is never closed")
+        raise ExpressionError(Kind.SYNTAX, f"`{open_brackets[-1]}` is not closed")
     return tokens
 
 
 def _close(open_brackets: list[str], word: str, place: int) -> None:
     opener = open_brackets.pop() if open_brackets else ""
     if opener.rstrip("?") != CLOSES[word]:
-        raise ExpressionError(Kind.SYNTAX, f"`{word}` at {place} closes nothing")
+        raise ExpressionError(
+            Kind.SYNTAX, f"unexpected `{word}` at position {place}: there is no matching opening bracket"
+        )
 
 
 def _unreadable(text: str, place: int) -> str:
     if text[place] in "'\"`":
-        return f"the quote at {place} is never closed"
-    return f"{text[place]!r} at {place} has no meaning here"
+        return f"the quote at position {place} is not closed"
+    return f"unexpected {text[place]!r} at position {place}"
 
 
 def is_operand_end(token: Token) -> bool:
-    """Whether a value may end with this word, so that a following sign is an operator."""
+    """Whether an operand can end with this token, so that a following sign is an operator."""
     return token.kind in OPERANDS or token.text in {")", "]", "[]", "}", "@", "*"}

@@ -1,4 +1,7 @@
-"""What looks right and means something else in JMESPath: refused, each with its repair."""
+"""Rejects expressions that are valid JMESPath, but do not mean what their author most likely intends.
+
+Each error carries the repaired expression where the intention is certain.
+"""
 
 import json
 from collections.abc import Sequence
@@ -10,20 +13,26 @@ WORD_OPERATORS = {"and": "&&", "or": "||", "not": "!"}
 
 
 def refuse_traps(text: str, tokens: Sequence[Token]) -> None:
-    """Passes only what means what it says.
+    """Checks the tokens of an expression.
 
     Raises:
-        ExpressionError: AMBIGUOUS, or SYNTAX for the operators of other languages; with the repaired expression.
+        ExpressionError: AMBIGUOUS, or SYNTAX for operators of other languages, with the repaired expression.
     """
+    # The parser of JMESPath accepts the first three without an error, so the checks run on tokens before it:
+    #   name == "Ana"   double quotes make an identifier: this compares with the field Ana, which is usually null
+    #   `abc`           is not JSON, but is read as the string abc for compatibility with old versions
+    #   !steps.a.ok     `!` binds tighter than `.`: (!steps).a.ok is always null
+    #   steps.my-step   `-` is not part of a name, and the parser would complain about a subtraction
+    # Operators of other languages (`=`, `===`, `and`, `or`) fail in the parser too, but its message has no repair.
     for index, token in enumerate(tokens):
         _refuse_operators(text, tokens, index)
         if token.kind == "quoted" and _is_lone_quoted(tokens, index):
             inner = token.text[1:-1].replace("'", "\\'")
             raise ExpressionError(
                 Kind.AMBIGUOUS,
-                f"{token.text} in double quotes is a field's name, not a text: write '{inner}'",
+                f"{token.text} in double quotes is a field name, not a string: write '{inner}'",
                 _replace(text, token.start, token.end, f"'{inner}'"),
-                "Writes the text in single quotes.",
+                "Writes the string in single quotes.",
             )
         if token.kind == "literal":
             _refuse_loose_literal(text, token)
@@ -66,7 +75,7 @@ def _is_lone_quoted(tokens: Sequence[Token], index: int) -> bool:
 
 
 def _refuse_loose_literal(text: str, token: Token) -> None:
-    """JMESPath once took what is no JSON between backticks as a text; it warns of that, and we refuse it."""
+    """Rejects text in backticks that is not JSON, which JMESPath reads as a string with a deprecation warning."""
     inner = token.text[1:-1].replace("\\`", "`")
     try:
         json.loads(inner)
@@ -74,9 +83,9 @@ def _refuse_loose_literal(text: str, token: Token) -> None:
         words = inner.strip().replace("'", "\\'")
         raise ExpressionError(
             Kind.AMBIGUOUS,
-            f"{token.text[:64]} is no JSON: a text is written '{words[:64]}'",
+            f"{token.text[:64]} is not JSON: write the string as '{words[:64]}'",
             _replace(text, token.start, token.end, f"'{words}'"),
-            "Writes the text in single quotes.",
+            "Writes the string in single quotes.",
         ) from None
 
 
@@ -87,14 +96,14 @@ def _refuse_loose_not(text: str, tokens: Sequence[Token], index: int) -> None:
     inner = text[tokens[index + 1].start : tokens[end].end]
     raise ExpressionError(
         Kind.AMBIGUOUS,
-        f"`!{inner}` would be read as `(!{tokens[index + 1].text}).…`: write `!({inner})`",
+        f"`!{inner}` means `(!{tokens[index + 1].text}).…`: write `!({inner})`",
         _replace(text, tokens[index].end, tokens[end].end, f"({inner})"),
         "Puts the path in brackets.",
     )
 
 
 def _path_end(tokens: Sequence[Token], index: int) -> int | None:
-    """The last word of a path with a dot that begins at `index`; None when there is no such path."""
+    """The index of the last token of a dotted path that starts at `index`; None if there is no such path."""
     if index >= len(tokens) or tokens[index].kind not in {"name", "quoted"}:
         return None
     dotted, end = False, index
@@ -124,7 +133,10 @@ def _refuse_hyphen(text: str, tokens: Sequence[Token], index: int) -> None:
     dotted = index >= 2 and tokens[index - 2].text == "."
     repaired = _replace(text, start.start, end.end, f'"{name}"') if dotted else None
     raise ExpressionError(
-        Kind.AMBIGUOUS, f'`{name}` with hyphens is written `"{name}"`', repaired, "Quotes the name with hyphens."
+        Kind.AMBIGUOUS,
+        f'a name with hyphens must be quoted: write `"{name}"` instead of `{name}`',
+        repaired,
+        "Quotes the name with hyphens.",
     )
 
 

@@ -1,15 +1,16 @@
-"""Channels between Ordinaut's own processes: the internal token on every call, keepalive, errors as our own."""
+"""gRPC channels between the services, with keepalive and the internal token."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import grpc
 
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, INTERNAL_TOKEN_KEY, KEEPALIVE_MS
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.rpc.server import INTERNAL_TOKEN_KEY, KEEPALIVE_MS
 
 OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.max_receive_message_length", INTERNAL_MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", INTERNAL_MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_INTERNAL_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_INTERNAL_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -21,10 +22,10 @@ OPTIONS: Sequence[tuple[str, Any]] = (
 
 
 def internal_channel(address: str) -> grpc.aio.Channel:
-    """A channel to another of Ordinaut's processes; create it inside the running event loop."""
+    """Opens a channel to another service; must be called inside the running event loop."""
     return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 
 def internal_metadata(token: str) -> tuple[tuple[str, str], ...]:
-    """What an internal call shows."""
+    """The metadata of an internal call."""
     return ((INTERNAL_TOKEN_KEY, token),) if token else ()

@@ -1,7 +1,7 @@
-"""The one place where a failure becomes an answer: outermost on every server.
+"""Converts every exception of a handler to a status; the outermost interceptor of every server.
 
-Without it the text of any exception reaches the client, a cancelled handler leaves the client hanging, and bytes that
-are no message answer UNKNOWN.
+Without it grpc.aio sends the text of any exception to the client, leaves the client waiting when a handler is
+cancelled, and returns UNKNOWN for a request that cannot be parsed.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class MalformedMessage:
-    """Stands for a request whose bytes could not be read."""
+    """Replaces a request that could not be parsed, so that the handler wrapper can reject it."""
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Maps every outcome of every handler to a Status; `guard` runs before the first message is looked at."""
+    """Converts exceptions of handlers to statuses; `guard` runs before the first message is parsed."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
@@ -48,7 +48,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         """Wraps the handler of one call."""
         handler = await continuation(handler_call_details)
         method = str(handler_call_details.method)
-        if handler is None:  # grpc answers UNIMPLEMENTED itself
+        if handler is None:  # grpc itself returns UNIMPLEMENTED
             return None
         return _wrapped(handler, method, self._guard)
 
@@ -89,7 +89,7 @@ def _unary(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context], Aw
             return await inner(request, context)
         except grpc.aio.AbortError:
             raise
-        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - this is the last stop
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the outermost handler
             await _abort(context, method, failure)
 
     return call
@@ -101,14 +101,14 @@ def _streaming(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context]
             await guard(method, context)
             _refuse_malformed(request)
             answers = inner(request, context)
-            if inspect.isawaitable(answers):  # a handler that writes to the context, as the health service has it
+            if inspect.isawaitable(answers):  # a handler that writes to the context, such as that of the health service
                 await answers
                 return
             async for answer in answers:
                 yield answer
         except (grpc.aio.AbortError, GeneratorExit):
             raise
-        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - this is the last stop
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the outermost handler
             await _abort(context, method, failure)
 
     return call
@@ -116,7 +116,9 @@ def _streaming(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context]
 
 def _refuse_malformed(request: Any) -> None:
     if isinstance(request, MalformedMessage):
-        raise InvalidArgumentError(ErrorReason.MALFORMED_MESSAGE, "the bytes are not a message of this method")
+        raise InvalidArgumentError(
+            ErrorReason.MALFORMED_MESSAGE, "the request bytes are not a valid message of this method"
+        )
 
 
 async def _abort(context: Context, method: str, failure: BaseException) -> None:
@@ -129,9 +131,9 @@ def _public(method: str, failure: BaseException) -> OrdinautError:
     if isinstance(failure, OrdinautError):
         return failure
     if isinstance(failure, TimeoutError):
-        return DeadlineExceededError(ErrorReason.DEADLINE, "the call took longer than its deadline")
+        return DeadlineExceededError(ErrorReason.DEADLINE, "the deadline of the call has expired")
     if isinstance(failure, asyncio.CancelledError):
         return UnavailableError(ErrorReason.CALL_CANCELLED, "the call was cancelled", retry_after=1.0)
-    defect = secrets.token_hex(8)
-    log.error("internal_error", method=method, error_id=defect, exc_info=failure)
-    return InternalError(ErrorReason.INTERNAL_ERROR, f"internal error (id {defect})", {"error_id": defect})
+    error_id = secrets.token_hex(8)
+    log.error("internal_error", method=method, error_id=error_id, exc_info=failure)
+    return InternalError(ErrorReason.INTERNAL_ERROR, f"internal error (id {error_id})", {"error_id": error_id})

@@ -1,7 +1,7 @@
-"""Server reflection, v1 and v1alpha, for grpcurl and its kin.
+"""Server reflection, v1 and v1alpha, for clients such as grpcurl.
 
-grpcio-reflection serves v1alpha only, whose messages v1 shares byte by byte; it cannot describe a symbol that is a
-method, which grpcurl asks for; and it would describe whatever the process has imported, also what is internal.
+grpcio-reflection serves only v1alpha, whose messages are identical on the wire to those of v1. It does not describe
+methods, which grpcurl requests, and it describes every imported proto, including the internal ones.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ INTERNAL_FILES = "ordinaut/internal/"
 INTERNAL_PACKAGE = "ordinaut.internal."
 
 
-Servicer: Any = reflection.aio.ReflectionServicer  # the stubs leave out what is overridden here
+Servicer: Any = reflection.aio.ReflectionServicer  # the type stubs lack the methods that are overridden here
 
 
 class _Reflection(Servicer):  # type: ignore[misc]  # for the same reason
@@ -46,15 +46,15 @@ def _is_internal(file: bytes) -> bool:
 
 
 def _describe_v1() -> None:
-    """Adds v1, which is v1alpha under another name, to what can be described: clients ask about each listed service."""
+    """Registers the descriptors of v1, a renamed v1alpha, because clients request them for each listed service."""
     alpha = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
     v1 = text_format.Parse(str(alpha).replace("v1alpha", "v1"), descriptor_pb2.FileDescriptorProto())
-    descriptor_pool.Default().AddSerializedFile(v1.SerializeToString())  # the same again is no error
+    descriptor_pool.Default().AddSerializedFile(v1.SerializeToString())  # idempotent
 
 
 def add_reflection(services: Sequence[str], server: grpc.aio.Server) -> None:
-    """Lists exactly `services` and the reflection service itself."""
+    """Adds reflection that lists `services` and the reflection service itself."""
     _describe_v1()
     servicer: Any = _Reflection([*services, V1, reflection.SERVICE_NAME])
     handler = grpc.stream_stream_rpc_method_handler(

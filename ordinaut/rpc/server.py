@@ -1,4 +1,4 @@
-"""A gRPC server as every process has it: health, reflection, one error interceptor, graceful stop."""
+"""The gRPC server of every service: health checks, reflection, error conversion, graceful shutdown."""
 
 import hmac
 from collections.abc import Callable, Sequence
@@ -9,20 +9,19 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from ordinaut.errors import PermissionDeniedError
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.interceptor import Context, ErrorInterceptor, Guard
 from ordinaut.rpc.reflection import add_reflection
 from ordinaut.v1.error_pb2 import ErrorReason
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-INTERNAL_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-KEEPALIVE_MS = 10_000  # how often idle internal channels ping; a server allows twice as many, or it hangs up
+KEEPALIVE_MS = 10_000  # ping interval of idle internal channels; servers accept pings at half this interval
 INTERNAL_TOKEN_KEY = "ordinaut-internal-token"  # noqa: S105 - the name of a header
 OPEN_METHODS = ("/grpc.health.", "/grpc.reflection.")
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A servicer with the generated function that adds it to a server."""
+    """A servicer, the generated function that adds it to a server, and its full service name."""
 
     add: Callable[[Any, Any], None]
     servicer: Any
@@ -30,7 +29,7 @@ class Registration:
 
 
 class Server:
-    """A listening gRPC server; create it inside the running event loop."""
+    """A gRPC server; must be created inside the running event loop."""
 
     def __init__(self, registrations: Sequence[Registration], guard: Guard, *, max_message_bytes: int) -> None:
         self._server = grpc.aio.server(
@@ -38,7 +37,7 @@ class Server:
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", max_message_bytes),
-                ("grpc.max_send_message_length", INTERNAL_MAX_MESSAGE_BYTES),  # clients have limits of their own
+                ("grpc.max_send_message_length", MAX_INTERNAL_MESSAGE_BYTES),  # clients enforce their own limits
                 ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
@@ -51,10 +50,10 @@ class Server:
         add_reflection([*self._services, health.SERVICE_NAME], self._server)
 
     async def start(self, listen: str) -> int:
-        """Listens on `host:port` (port 0: any free one) and reports SERVING.
+        """Listens on `host:port` (port 0: any free port) and reports SERVING.
 
         Returns:
-            The port.
+            The port number.
         """
         port = self._server.add_insecure_port(listen)
         await self._server.start()
@@ -62,26 +61,28 @@ class Server:
         return port
 
     async def report(self, *, serving: bool) -> None:
-        """Sets the health of the whole process and of each service."""
+        """Sets the health status of the process and of each service."""
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ["", *self._services]:
             await self._health.set(service, status)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Takes no new calls and gives those under way `grace_seconds` to end."""
+        """Rejects new calls and waits up to `grace_seconds` for active calls."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_seconds)
 
 
 def internal_guard(token: str) -> Guard:
-    """Lets only Ordinaut's own processes in: they show `token`; an empty one opens the door (loopback tests)."""
+    """A guard that requires `token` in the metadata; an empty `token` accepts every call (loopback tests)."""
 
     async def guard(_method: str, context: Context) -> None:
         if not token:
             return
-        shown = dict(context.invocation_metadata() or ()).get(INTERNAL_TOKEN_KEY, "")
-        if not hmac.compare_digest(str(shown), token):
-            raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, "only Ordinaut's own processes may call this")
+        token_received = dict(context.invocation_metadata() or ()).get(INTERNAL_TOKEN_KEY, "")
+        if not hmac.compare_digest(str(token_received), token):
+            raise PermissionDeniedError(
+                ErrorReason.MISSING_SCOPE, "this method is internal; the internal token is missing or wrong"
+            )
 
     return guard
 

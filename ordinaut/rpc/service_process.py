@@ -1,4 +1,4 @@
-"""How every one of the four processes lives: start, report ready, run until told to stop, drain."""
+"""The lifecycle of a service process: start, report readiness, run until a signal, shut down."""
 
 import asyncio
 import json
@@ -16,9 +16,9 @@ from ordinaut.telemetry import configure_logging, get_logger, serve_metrics
 
 @dataclass
 class Process:
-    """What a service's `compose` gets: things entered in `stack` are left, last first, when the process stops.
+    """The argument of a service's `compose`: contexts entered in `stack` are exited in reverse order at shutdown.
 
-    `ports` is what the process listens on, by purpose; it is announced once ready.
+    `ports` maps a purpose to a listening port; it is announced once the process is ready.
     """
 
     stack: AsyncExitStack
@@ -28,7 +28,7 @@ class Process:
     failure: BaseException | None = None
 
     def watch(self, task: "asyncio.Task[None]") -> None:
-        """Ends the process, with an error, when a task that should run for ever ends by itself."""
+        """Stops the process with an error if a background task ends before shutdown."""
 
         def ended(done: "asyncio.Task[None]") -> None:
             if not done.cancelled() and not self.stopping.is_set():
@@ -45,8 +45,8 @@ Compose = Callable[[Process], Awaitable[None]]
 def run(service: str, settings: Settings, metrics_port: int, compose: Compose) -> None:
     """Runs `compose`, announces readiness, and waits for SIGTERM or SIGINT.
 
-    Once ready, one line of JSON goes to standard output: `{"service": …, "ready": true, "ports": {…}}`. A supervisor
-    that started the process with port 0 reads it.
+    Once ready, it prints one line of JSON to standard output: `{"service": …, "ready": true, "ports": {…}}`, from
+    which a supervisor that started the process with port 0 reads the port numbers.
     """
     configure_logging(service, settings.log_format, settings.log_level)
     uvloop.run(_live(service, settings, metrics_port, compose))
@@ -76,6 +76,6 @@ async def _live(service: str, settings: Settings, metrics_port: int, compose: Co
 
 def _announce(service: str, ports: dict[str, int]) -> None:
     try:
-        print(json.dumps({"service": service, "ready": True, "ports": ports}), flush=True)  # noqa: T201 - the supervisor reads it
-    except OSError:  # nobody listens any more; the service goes on
+        print(json.dumps({"service": service, "ready": True, "ports": ports}), flush=True)  # noqa: T201 - read by the supervisor
+    except OSError:  # the reader has closed the pipe; the service continues
         sys.stdout = sys.stderr

@@ -1,4 +1,4 @@
-"""Errors as `google.rpc.Status`, and back. Source: AIP-193."""
+"""Converts errors to `google.rpc.Status` and violations from it. Source: AIP-193."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from ordinaut.v1.error_pb2 import ErrorReason, Fix
 
 DOMAIN = "ordinaut"
 DETAILS_KEY = "grpc-status-details-bin"
-# Clients refuse trailers of more than 8 KiB, and count what base64 adds: an answer tells as much as fits.
+# Clients reject trailers of more than 8 KiB, counted after base64 encoding. Details that do not fit are omitted.
 MESSAGE_MAX = 500  # characters
 TEXT_MAX = 300  # characters of one path or description
 VIOLATIONS_MAX_BYTES = 3_000
@@ -20,21 +20,21 @@ OMITTED = "violations_omitted"
 
 
 def to_status(error: OrdinautError) -> status_pb2.Status:
-    """Exactly one ErrorInfo, then the violations, their fixes and the time to wait.
+    """Returns a status with one ErrorInfo, then the violations, their fixes and the retry delay.
 
-    Where not all violations fit, ErrorInfo tells in `violations_omitted` how many are left out; where not all fixes
-    do, those of the first violations are told.
+    If not all violations fit, `violations_omitted` of ErrorInfo holds the number of omitted ones; if not all fixes
+    fit, those of the first violations are included.
     """
-    told = _fitting(error.violations)
-    details = [_pack(_info(error, len(error.violations) - len(told)))]
-    if told:
-        details.append(_pack(_bad_request(told)))
-    left = DETAILS_MAX_BYTES - sum(detail.ByteSize() for detail in details)
-    for violation in told:
+    included = _fitting(error.violations)
+    details = [_pack(_info(error, len(error.violations) - len(included)))]
+    if included:
+        details.append(_pack(_bad_request(included)))
+    remaining = DETAILS_MAX_BYTES - sum(detail.ByteSize() for detail in details)
+    for violation in included:
         if violation.repair is not None:
             fix = _pack(fix_of(violation.field, violation.repair))
-            left -= fix.ByteSize()
-            if left < 0:
+            remaining -= fix.ByteSize()
+            if remaining < 0:
                 break
             details.append(fix)
     if error.retry_after is not None:
@@ -45,7 +45,7 @@ def to_status(error: OrdinautError) -> status_pb2.Status:
 
 
 def violation_of(field: str, message: str, reason: ErrorReason.ValueType, fix: Fix | None) -> Violation:
-    """A violation that another process found, as our own."""
+    """A violation that another service reported, as a `Violation`."""
     repair = None
     if fix is not None and fix.operations:
         operations = [json_format.MessageToDict(operation) for operation in fix.operations]
@@ -54,14 +54,14 @@ def violation_of(field: str, message: str, reason: ErrorReason.ValueType, fix: F
 
 
 def _fitting(violations: Sequence[Violation]) -> list[Violation]:
-    told, left = [], VIOLATIONS_MAX_BYTES
+    included, remaining = [], VIOLATIONS_MAX_BYTES
     for violation in violations:
         short = replace(violation, field=_cut(violation.field, TEXT_MAX), message=_cut(violation.message, TEXT_MAX))
-        left -= _bad_request([short]).ByteSize()
-        if left < 0:
+        remaining -= _bad_request([short]).ByteSize()
+        if remaining < 0:
             break
-        told.append(short)
-    return told
+        included.append(short)
+    return included
 
 
 def _cut(text: str, longest: int) -> str:
@@ -76,17 +76,17 @@ def _info(error: OrdinautError, omitted: int) -> error_details_pb2.ErrorInfo:
 
 
 def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
-    found = [
+    field_violations = [
         error_details_pb2.BadRequest.FieldViolation(
             field=v.field, description=v.message, reason=ErrorReason.Name(v.reason)
         )
         for v in violations
     ]
-    return error_details_pb2.BadRequest(field_violations=found)
+    return error_details_pb2.BadRequest(field_violations=field_violations)
 
 
 def fix_of(field: str, repair: Repair) -> Fix:
-    """A repair as callers get it."""
+    """The repair as a `Fix` message."""
     operations = []
     for operation in repair.operations:
         struct = struct_pb2.Struct()

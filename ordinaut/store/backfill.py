@@ -1,4 +1,4 @@
-"""Backfills: stretches of a task's past that are run, and which runs came of them."""
+"""Backfills: past time ranges of a task that are run again or for the first time, and their runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ordinaut.store import cursor
 from ordinaut.store.selection import Field, Kind, Selection
-from ordinaut.store.sql import Connection, Queries, Record
+from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 FIELDS = {
@@ -23,7 +23,7 @@ FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class BackfillRecord:
-    """A backfill; `name` is its id, `params` JSON text, `state` that of its task where that is PAUSED."""
+    """A backfill; `name` is its id, `params` JSON text; `state` is PAUSED while its task is."""
 
     uid: UUID
     task: UUID
@@ -50,10 +50,10 @@ class BackfillRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a backfill is asked to be; `after_time` is exclusive, `until_time` inclusive, `params` JSON text.
+class NewBackfill:
+    """A backfill to create; `after_time` is exclusive, `until_time` inclusive, `params` JSON text.
 
-    `id` None: it is named by its uid. `total` is how many instants the range has.
+    `id` None: its uid becomes its id. `total` is the number of instants in the range.
     """
 
     id: str | None
@@ -69,45 +69,88 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class LedgerMark:
-    """Up to when the ledger of a task knows what became of each instant; new keys begin with the generation."""
+    """Up to when the ledger of a task has an outcome for each instant; new keys begin with the generation."""
 
     task: UUID
     generation: int
-    accounted: datetime
+    settled_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBackfill:
+    """A backfill that may enqueue runs.
+
+    Instants in (after_time, until_time] belong to it; those before `position` (after it, if `newest_first`) are done.
+    At most `parallelism` runs are live; `live` are. `schedule` is JSON text of its task version.
+    """
+
+    uid: UUID
+    task: UUID
+    generation: int
+    after_time: datetime
+    until_time: datetime
+    newest_first: bool
+    reprocess: str
+    parallelism: int
+    live: int
+    position: datetime
+    total: int
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockedBackfill:
+    """The live runs of a locked backfill, and up to when the ledger has an outcome for each instant."""
+
+    live: int
+    settled_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminedInstant:
+    """An instant of a backfill with the key of its ledger row (None: no row); `merged`: the row has several instants.
+
+    `selected`: the backfill is to run it.
+    """
+
+    instant: datetime
+    key: str | None
+    merged: bool
+    selected: bool
 
 
 @dataclass(slots=True)
 class RunColumns:
-    """Runs to be, as the columns that `enqueue` takes; `known`: the ledger has a row of that key."""
+    """Runs to enqueue, as the columns that `enqueue` takes; `recorded`: the ledger has a row of that key."""
 
     instants: list[datetime] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
-    known: list[bool] = field(default_factory=list)
+    recorded: list[bool] = field(default_factory=list)
     triggers: list[str] = field(default_factory=list)
     params: list[str | None] = field(default_factory=list)
     interval_ends: list[datetime | None] = field(default_factory=list)
 
 
-async def create(connection: Connection, task: UUID, wish: Wish) -> BackfillRecord | None:
+async def create(connection: Connection, task: UUID, new: NewBackfill) -> BackfillRecord | None:
     """Stores a backfill of a locked task; None when the id is taken."""
     name = await SQL.create.value(
         connection,
         task=task,
-        id=wish.id,
-        after_time=wish.after_time,
-        until_time=wish.until_time,
-        newest_first=wish.newest_first,
-        reprocess=wish.reprocess,
-        parallelism=wish.parallelism,
-        priority=wish.priority,
-        params=wish.params,
-        total=wish.total,
+        id=new.id,
+        after_time=new.after_time,
+        until_time=new.until_time,
+        newest_first=new.newest_first,
+        reprocess=new.reprocess,
+        parallelism=new.parallelism,
+        priority=new.priority,
+        params=new.params,
+        total=new.total,
     )
     return None if name is None else await get(connection, task, name)
 
 
 async def running(connection: Connection, task: UUID) -> int:
-    """How many backfills of a task are under way."""
+    """Returns the number of running backfills of a task."""
     return int(await SQL.running.value(connection, task=task))
 
 
@@ -123,34 +166,31 @@ async def list_page(connection: Connection, *, task: UUID, selection: Selection,
 
 
 async def cancel(connection: Connection, task: UUID, name: str | None, reason: str) -> list[UUID]:
-    """Has a task's backfill, or all of them (None), enqueue nothing more; the uids of those that were under way."""
+    """Cancels a running backfill of a task, or all of them (None); returns their uids. Live runs are not affected."""
     return [row["uid"] for row in await SQL.cancel.rows(connection, task=task, id=name, reason=reason)]
 
 
 async def live_runs(connection: Connection, backfill: UUID) -> list[UUID]:
-    """The runs of a backfill whose end is not counted yet."""
+    """The runs of a backfill that are not counted as ended yet."""
     return [row["run"] for row in await SQL.live_runs.rows(connection, backfill=backfill)]
 
 
 async def ledger_mark(connection: Connection, task: UUID) -> LedgerMark:
-    """How far a task's ledger goes."""
+    """Returns how far a task's ledger is complete."""
     return LedgerMark(**await SQL.ledger_mark.row(connection, task=task))
 
 
-async def take_turn(connection: Connection) -> Record | None:
-    """The backfill that may enqueue and has waited longest; no other scheduler gets it for two seconds."""
-    row: Record | None = await SQL.take_turn.row(connection)
-    return row
+async def claim(connection: Connection) -> RunningBackfill | None:
+    """Claims the backfill that has waited longest among those that may enqueue, for two seconds."""
+    row = await SQL.claim.row(connection)
+    return RunningBackfill(*row) if row else None
 
 
-async def lock(connection: Connection, *, backfill: UUID, task: UUID, position: datetime) -> Record | None:
-    """Locks the ledger of the task, then the backfill, if it still stands at `position`: its (live, accounted).
-
-    `accounted`: up to when the ledger knows what became of each instant.
-    """
-    await cursor.hold(connection, task)
-    row: Record | None = await SQL.lock.row(connection, backfill=backfill, position=position)
-    return row
+async def lock(connection: Connection, *, backfill: UUID, task: UUID, position: datetime) -> LockedBackfill | None:
+    """Locks the ledger of the task, then the backfill; None if it is no longer at `position` or may not enqueue."""
+    await cursor.lock(connection, task)
+    row = await SQL.lock.row(connection, backfill=backfill, position=position)
+    return LockedBackfill(*row) if row else None
 
 
 async def examine(
@@ -158,14 +198,20 @@ async def examine(
     *,
     task: UUID,
     reprocess: str,
-    accounted: datetime,
+    settled_until: datetime,
     instants: Sequence[datetime],
     keys: Sequence[str],
-) -> list[Record]:
-    """(instant, key, collapsed, wanted) of each instant, in their order; `key` is that of the ledger's row, or None."""
-    return await SQL.examine.rows(
-        connection, task=task, reprocess=reprocess, accounted=accounted, instants=list(instants), keys=list(keys)
+) -> list[ExaminedInstant]:
+    """Decides which instants the backfill runs; the result is in the order of `instants`."""
+    rows = await SQL.examine.rows(
+        connection,
+        task=task,
+        reprocess=reprocess,
+        settled_until=settled_until,
+        instants=list(instants),
+        keys=list(keys),
     )
+    return [ExaminedInstant(*row) for row in rows]
 
 
 async def enqueue(connection: Connection, backfill: UUID, runs: RunColumns) -> int:
@@ -175,7 +221,7 @@ async def enqueue(connection: Connection, backfill: UUID, runs: RunColumns) -> i
         backfill=backfill,
         instants=runs.instants,
         keys=runs.keys,
-        known=runs.known,
+        recorded=runs.recorded,
         triggers=runs.triggers,
         params=runs.params,
         interval_ends=runs.interval_ends,
@@ -186,15 +232,15 @@ async def enqueue(connection: Connection, backfill: UUID, runs: RunColumns) -> i
 async def move(
     connection: Connection, *, backfill: UUID, position: datetime | None, enqueued: int, skipped: int
 ) -> None:
-    """A locked backfill has come to `position` (None: to its end)."""
+    """Moves a locked backfill to `position` (None: to its end)."""
     await SQL.move.run(connection, backfill=backfill, position=position, enqueued=enqueued, skipped=skipped)
 
 
 async def settle(connection: Connection, ended: Mapping[UUID, str]) -> int:
-    """Counts the ends of runs (their states), each once; returns how many backfills have moved by that."""
+    """Counts ended runs by state, each once; returns the number of backfills concerned."""
     return len(await SQL.settle.rows(connection, runs=list(ended), states=list(ended.values())))
 
 
-async def set_aside(connection: Connection, *, backfill: UUID, reason: str) -> None:
-    """Ends a backfill that cannot be worked on."""
-    await SQL.set_aside.run(connection, backfill=backfill, reason=reason)
+async def abort(connection: Connection, *, backfill: UUID, reason: str) -> None:
+    """Ends a backfill that cannot be processed."""
+    await SQL.abort.run(connection, backfill=backfill, reason=reason)

@@ -1,4 +1,4 @@
--- query create: A backfill of a locked task's present version; nothing when the id is taken.
+-- query create: A backfill of a locked task's current version; nothing when the id is taken.
 INSERT INTO backfill (
   uid, task, id, task_version, generation, after_time, until_time, newest_first, reprocess, parallelism, priority,
   params, state, position, next_look_time, total, create_time)
@@ -12,10 +12,10 @@ JOIN schedule_cursor AS c ON c.task = t.uid
 ON CONFLICT (task, id) DO NOTHING
 RETURNING id;
 
--- query running: How many of a task's backfills are under way.
+-- query running: The number of running backfills of a task.
 SELECT count(*) FROM backfill WHERE task = :task AND state = 'RUNNING';
 
--- fragment columns: What a backfill is read as.
+-- fragment columns: The columns of BackfillRecord.
 SELECT
   b.uid, b.task, t.name AS task_name, b.id AS name, b.task_version, b.after_time, b.until_time, b.newest_first,
   b.reprocess, b.parallelism, b.priority, b.params::text AS params,
@@ -35,8 +35,8 @@ WHERE b.task = :task
 -- order
 LIMIT :size;
 
--- query cancel: Ends one backfill of a task, or all of them when the id is NULL; what has ended stays as it is.
-WITH doomed AS MATERIALIZED (
+-- query cancel: Ends one running backfill of a task, or all of them when the id is NULL.
+WITH running AS MATERIALIZED (
   SELECT uid FROM backfill
   WHERE task = :task AND (:id::text IS NULL OR id = :id) AND state = 'RUNNING'
   ORDER BY uid
@@ -44,23 +44,24 @@ WITH doomed AS MATERIALIZED (
 )
 UPDATE backfill AS b
 SET state = 'CANCELLED', state_reason = :reason, position = NULL, end_time = clock_now()
-FROM doomed
-WHERE b.uid = doomed.uid
+FROM running
+WHERE b.uid = running.uid
 RETURNING b.uid;
 
--- query live_runs: Runs of a backfill whose end is not counted yet.
+-- query live_runs: Runs of a backfill that are not counted as ended yet.
 SELECT run FROM backfill_run WHERE backfill = :backfill AND live ORDER BY run;
 
--- query ledger_mark: Up to when a task's ledger is complete, and what its new keys begin with.
-SELECT task, generation, last_instant AS accounted FROM schedule_cursor WHERE task = :task;
+-- query ledger_mark: Up to when a task's ledger is complete, and the generation of its new keys.
+SELECT task, generation, last_instant AS settled_until FROM schedule_cursor WHERE task = :task;
 
--- fragment all_settled: No other account of the range's moments is to be given still.
+-- fragment settled_range: No part of the backfill's range is unsettled.
 NOT EXISTS (
   SELECT FROM unsettled_range AS a WHERE a.task = b.task AND a.after_time < b.until_time AND a.until_time > b.after_time)
 
--- query take_turn: The backfill that has waited longest among those that may enqueue, kept from others for two seconds.
--- It gives way to the clock: nothing is taken from a task while its cursor is about to be fired, planned or, inside
--- the range, caught up. It tops up once a quarter of its runs has ended, so that it need not look at each end.
+-- query claim: Claims the backfill that has waited longest among those that may enqueue: the columns of
+-- RunningBackfill, in its order. For two seconds no other scheduler claims it. The schedule has precedence: a task is
+-- left alone while its cursor is about to be fired, planned or, inside the range, caught up. A backfill tops up once a
+-- quarter of its runs has ended, so that it is not examined at every end.
 WITH next AS MATERIALIZED (
   SELECT b.uid
   FROM backfill AS b
@@ -71,7 +72,7 @@ WITH next AS MATERIALIZED (
     AND (c.next_fire_time > clock_now()
       OR c.next_fire_time < clock_now() - interval '5 seconds' AND c.last_instant >= b.until_time)
     AND
--- include all_settled
+-- include settled_range
   ORDER BY b.next_look_time
   LIMIT 1
   FOR UPDATE OF b SKIP LOCKED
@@ -84,87 +85,88 @@ RETURNING
   b.uid, b.task, b.generation, b.after_time, b.until_time, b.newest_first, b.reprocess, b.parallelism, b.live,
   b.position, b.total, v.schedule::text AS schedule;
 
--- query lock: A backfill before it is moved on, unless it has moved, ended or been paused meanwhile; up to when its
--- task's ledger is complete. The cursor's lock keeps the ledger as it is.
-SELECT b.live, c.last_instant AS accounted
+-- query lock: Locks a backfill that has neither moved nor ended nor been paused since it was read: the columns of
+-- LockedBackfill. The caller holds the lock of the task's cursor, so the ledger does not change.
+SELECT b.live, c.last_instant AS settled_until
 FROM backfill AS b
 JOIN task AS t ON t.uid = b.task
 JOIN schedule_cursor AS c ON c.task = b.task
 WHERE b.uid = :backfill AND b.position = :position AND b.state = 'RUNNING' AND t.state <> 'PAUSED' AND
--- include all_settled
+-- include settled_range
 FOR UPDATE OF b;
 
--- query examine: Which instants of a task are to be run, in the given order, each with its row of the ledger.
--- Collapsed rows never ran. What somebody skipped is left alone unless everything is to run. The last run of an
--- occurrence is its own or the newest of those that took it up.
+-- query examine: Which instants of a task the backfill runs, in the given order: the columns of ExaminedInstant.
+-- Instants of merged rows never ran. A skipped instant runs only if everything does. The last run of an occurrence is
+-- its own or the newest in its chain of retries.
 SELECT
-  a.instant, o.key, coalesce(o.count, 0) > 1 AS collapsed,
+  a.instant, o.key, coalesce(o.count, 0) > 1 AS merged,
   CASE
-    WHEN a.instant > :accounted::timestamptz AND o.key IS NULL THEN false -- the clock is about to fire it
+    WHEN a.instant > :settled_until::timestamptz AND o.key IS NULL THEN false -- its cursor is about to fire it
     WHEN o.key IS NULL OR o.count > 1 OR :reprocess::text = 'ALL' THEN true
     WHEN o.run IS NULL THEN o.outcome <> 'SKIPPED'
-    ELSE coalesce(fate.never_started, false)
-      OR :reprocess = 'FAILED' AND coalesce(fate.last_state IN ('FAILED', 'CANCELLED'), false)
-  END AS wanted
+    ELSE coalesce(last.never_started, false)
+      OR :reprocess = 'FAILED' AND coalesce(last.state IN ('FAILED', 'CANCELLED'), false)
+  END AS selected
 FROM unnest(:instants::timestamptz[], :keys::text[]) WITH ORDINALITY AS a (instant, key, place)
 LEFT JOIN LATERAL (
   SELECT x.key, x.count, x.outcome, x.run FROM occurrence AS x WHERE x.task = :task AND x.instant = a.instant
-  UNION ALL -- newer zone data may have moved it
+  UNION ALL -- the same occurrence, moved by newer zone data
   SELECT x.key, x.count, x.outcome, x.run FROM occurrence AS x WHERE x.task = :task AND x.key = a.key AND x.count = 1
   LIMIT 1
 ) AS o ON true
 LEFT JOIN LATERAL (
-  WITH RECURSIVE family AS (
+  WITH RECURSIVE retries AS (
     SELECT o.run
     UNION ALL
-    SELECT r.run FROM family AS f JOIN run_retry AS r ON r.retry_of = f.run
+    SELECT r.run FROM retries AS f JOIN run_retry AS r ON r.retry_of = f.run
   )
   SELECT
     bool_and(r.state IS NOT NULL AND r.start_time IS NULL) AS never_started,
-    (array_agg(r.state ORDER BY f.run DESC))[1] AS last_state
-  FROM family AS f
-  -- The limit keeps the planner, who takes families for large, from reading all of history.
+    (array_agg(r.state ORDER BY f.run DESC))[1] AS state
+  FROM retries AS f
+  -- The planner overestimates the recursive part; the limit keeps it from reading all of `run`.
   LEFT JOIN LATERAL (SELECT e.state, e.start_time FROM run AS e WHERE e.id = f.run LIMIT 1) AS r ON true
-) AS fate ON o.run IS NOT NULL AND :reprocess <> 'ALL'
+) AS last ON o.run IS NOT NULL AND :reprocess <> 'ALL'
 ORDER BY a.place;
 
--- query enqueue: A run for each instant. `known` ones have a row in the ledger, which gets the run; the others get one.
-WITH wanted AS MATERIALIZED (
+-- query enqueue: A run for each instant. Where the ledger has a row (`recorded`), it gets the run; else one is
+-- inserted.
+WITH chosen AS MATERIALIZED (
   SELECT new_id() AS run, w.*
   FROM unnest(
-    :instants::timestamptz[], :keys::text[], :known::boolean[], :triggers::text[], :params::jsonb[],
-    :interval_ends::timestamptz[]) AS w (instant, key, known, trigger, params, interval_end)
+    :instants::timestamptz[], :keys::text[], :recorded::boolean[], :triggers::text[], :params::jsonb[],
+    :interval_ends::timestamptz[]) AS w (instant, key, recorded, trigger, params, interval_end)
 ), fresh AS (
   SELECT
     w.run, t.project, b.task, t.name AS task_name, b.task_version, t.owner, t.labels, 'BACKFILL' AS kind, w.trigger, w.key,
     b.task || '/' || w.key || CASE WHEN o.run IS NULL THEN '' ELSE '!' || (o.reprocessed + 1) END AS root,
     v.params || coalesce(w.params, '{}') || b.params AS params, NULL::jsonb AS event, w.instant AS scheduled_time,
     w.interval_end, NULL::timestamptz AS start_time, NULL::timestamptz AS latest_start, b.priority,
-    'ALLOW' AS overlap, NULL::int AS max_buffer, v.max_losses, v.run_timeout, 0::smallint AS depth, 1 AS place, w.known,
+    'ALLOW' AS overlap, NULL::int AS max_buffer, v.max_losses, v.run_timeout, 0::smallint AS depth, 1 AS place, w.recorded,
     clock.now
-  FROM wanted AS w
+  FROM chosen AS w
   JOIN backfill AS b ON b.uid = :backfill
   JOIN task AS t ON t.uid = b.task
   JOIN task_version AS v ON v.task = b.task AND v.version = b.task_version
-  LEFT JOIN occurrence AS o ON o.task = b.task AND o.key = CASE WHEN w.known THEN w.key END
+  LEFT JOIN occurrence AS o ON o.task = b.task AND o.key = CASE WHEN w.recorded THEN w.key END
   CROSS JOIN (SELECT clock_now() AS now) AS clock
 ),
 -- include due_work_enqueue.queue
-, belonging AS (
+, linked AS (
   INSERT INTO backfill_run (run, backfill) SELECT run, :backfill FROM fresh
 ), ran_again AS (
   UPDATE occurrence AS o
   SET run = f.run, reprocessed = o.reprocessed + (o.run IS NOT NULL)::int
   FROM fresh AS f
-  WHERE f.known AND o.task = f.task AND o.key = f.key
+  WHERE f.recorded AND o.task = f.task AND o.key = f.key
 ), ledger AS (
   INSERT INTO occurrence (project, task, key, trigger, instant, outcome, run, create_time)
-  SELECT project, task, key, trigger, scheduled_time, 'ENQUEUED', run, now FROM fresh WHERE NOT known
+  SELECT project, task, key, trigger, scheduled_time, 'ENQUEUED', run, now FROM fresh WHERE NOT recorded
   ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM enqueued;
 
--- query move: What a turn came to; without a position nothing is left to be looked at.
+-- query move: Stores the result of one step; a NULL position means that every instant has been examined.
 UPDATE backfill
 SET
   position = :position::timestamptz, enqueued = enqueued + :enqueued, skipped = skipped + :skipped,
@@ -174,7 +176,7 @@ SET
   end_time = CASE WHEN :position IS NULL AND live + :enqueued = 0 THEN clock_now() END
 WHERE uid = :backfill;
 
--- query settle: Counts the ends of runs, each once; a backfill that has nothing left to do is COMPLETED.
+-- query settle: Counts ended runs, each once; a backfill without live runs and instants left becomes COMPLETED.
 WITH ended AS (
   UPDATE backfill_run AS x
   SET live = false
@@ -198,7 +200,7 @@ FROM counted AS c
 WHERE b.uid = c.backfill
 RETURNING b.uid;
 
--- query set_aside: A backfill that cannot be worked on ends, with the reason.
+-- query abort: Ends a backfill that cannot be processed, with the reason.
 UPDATE backfill
 SET state = 'CANCELLED', state_reason = :reason, position = NULL, end_time = clock_now()
 WHERE uid = :backfill AND state = 'RUNNING';

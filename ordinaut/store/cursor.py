@@ -1,18 +1,19 @@
-"""The clock's cursors: one per task, the only look-ahead there is."""
+"""Schedule cursors: one row per task, which holds its next instant. Nothing further ahead is stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any
 from uuid import UUID
 
-from ordinaut.store.sql import Connection, Queries, Record
+from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 
 
-class EventTriggerRow(TypedDict):
-    """An event trigger of a task; `params` is JSON text."""
+@dataclass(frozen=True, slots=True)
+class NewEventTrigger:
+    """An event trigger of a task; `condition` may be empty, `params` is JSON text."""
 
     trigger: str
     topic: str
@@ -20,13 +21,64 @@ class EventTriggerRow(TypedDict):
     params: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class PendingCursor:
+    """A cursor with instants to compute.
+
+    Instants up to `last_instant` are settled. `next_instant` is the planned one, if any. `trigger_state` (JSON text)
+    and `zone_data` are from the last computation. `paused_until` is when the task was resumed, while its pause is still
+    to be recorded; `run_newest`: the newest instant of the pause is to run. `schedule` is JSON text, `skipped`
+    the instants that a caller skipped ahead, `now` the database's time.
+    """
+
+    task: UUID
+    project: str
+    generation: int
+    last_instant: datetime
+    next_instant: datetime | None
+    trigger_state: str | None
+    schedule: str
+    paused_until: datetime | None
+    run_newest: bool
+    snoozed: bool
+    zone_data: str | None
+    now: datetime
+    skipped: list[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class UpcomingInstant:
+    """What a cursor will do next.
+
+    Instants up to `last_instant` are settled. `recorded`: the ledger already has an outcome for the next one.
+    """
+
+    last_instant: datetime
+    next_instant: datetime | None
+    next_fire_time: datetime | None
+    next_outcome: str | None
+    interval_end: datetime | None
+    snoozed: bool
+    now: datetime
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskName:
+    """A task that was changed, as its lifecycle event needs it."""
+
+    uid: UUID
+    project: str
+    name: str
+
+
 @dataclass(slots=True)
 class PlanColumns:
     """Computed next instants as the columns that `plan` takes; a row with `instants` None has ended.
 
     `fire_times` are the instants with their jitter. An instant with an outcome will be recorded with it and not run.
-    `zone_data` is the version that a row was computed with, None where no zone has a part in it. What is `snoozed` has
-    its fire time from a person.
+    `zone_data` is the version that a row was computed with, None where the result depends on no zone. A `snoozed` row
+    has a fire time that a caller chose.
     """
 
     tasks: list[UUID] = field(default_factory=list)
@@ -36,7 +88,7 @@ class PlanColumns:
     keys: list[str | None] = field(default_factory=list)
     triggers: list[str | None] = field(default_factory=list)
     params: list[str | None] = field(default_factory=list)
-    ends: list[datetime | None] = field(default_factory=list)
+    interval_ends: list[datetime | None] = field(default_factory=list)
     states: list[str | None] = field(default_factory=list)
     zone_data: list[str | None] = field(default_factory=list)
     snoozed: list[bool] = field(default_factory=list)
@@ -44,7 +96,7 @@ class PlanColumns:
 
 @dataclass(slots=True)
 class UnfiredColumns:
-    """Occurrences that will not run, as columns; a row stands for `counts` neighbours."""
+    """Occurrences that will not run, as columns; a row merges `counts` neighbours."""
 
     keys: list[str] = field(default_factory=list)
     triggers: list[str] = field(default_factory=list)
@@ -57,7 +109,7 @@ class UnfiredColumns:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """How many cursors were moved, runs queued (those that wait for their turn are `buffered`) and moments excluded."""
+    """Counts of cursors moved, runs queued, runs buffered, and instants recorded as EXCLUDED."""
 
     moved: int
     queued: int = 0
@@ -71,11 +123,11 @@ async def create(
     project: str,
     task: UUID,
     last_instant: datetime,
-    event_triggers: Sequence[EventTriggerRow],
+    event_triggers: Sequence[NewEventTrigger],
     ends: bool = False,
     generation: int = 1,
 ) -> None:
-    """A cursor for a new task: instants after `last_instant` are planned; `ends`: it has no time triggers."""
+    """Inserts the cursor of a new task, which plans instants after `last_instant`; `ends`: no time triggers."""
     await SQL.create.run(connection, task=task, generation=generation, last_instant=last_instant, ends=ends)
     await _put_event_triggers(connection, project, task, event_triggers)
 
@@ -86,12 +138,13 @@ async def replan(
     project: str,
     task: UUID,
     last_instant: datetime,
-    event_triggers: Sequence[EventTriggerRow],
+    event_triggers: Sequence[NewEventTrigger],
     ends: bool = False,
 ) -> int:
-    """The triggers or the zone change: everything up to now is settled, then a new generation begins; returns it.
+    """Settles everything up to now, then begins a new generation for changed triggers or zone; returns it.
 
-    To be called before the task has its new version. `ends`: nothing fires by time, ever or while it is paused.
+    To be called before the task has its new version. `ends`: nothing fires by time, because there are no time triggers
+    or the task is paused.
     """
     await settle(connection, task)
     generation: int = await SQL.replan.value(connection, task=task, last_instant=last_instant, ends=ends)
@@ -100,23 +153,23 @@ async def replan(
 
 
 async def fire_if_due(connection: Connection, task: UUID, *, snoozed_too: bool = True) -> None:
-    """Locks the cursor and fires it when it is due: done before whatever would change it.
+    """Locks the cursor and fires it if it is due; to be called before any change of the cursor.
 
-    What was snoozed and would have been due by now is fired as well, unless `snoozed_too` is False.
+    A snoozed instant that would have been due by now is fired as well, unless `snoozed_too` is False.
     """
-    if await SQL.lock.value(connection, task=task, snoozed_too=snoozed_too):
+    if await SQL.lock_due.value(connection, task=task, snoozed_too=snoozed_too):
         await fire_one(connection, task)
 
 
 async def settle(connection: Connection, task: UUID, *, snoozed_too: bool = True) -> None:
-    """Fires as `fire_if_due`, and leaves whatever else has passed to a scheduler as arrears."""
+    """Fires as `fire_if_due`, and hands every other instant that has passed to a scheduler as an unsettled range."""
     await fire_if_due(connection, task, snoozed_too=snoozed_too)
-    await SQL.leave_behind.run(connection, task=task)
+    await SQL.leave_unsettled.run(connection, task=task)
 
 
-async def hold(connection: Connection, task: UUID) -> None:
-    """Locks the cursor: until the transaction ends nobody writes what became of the task's instants."""
-    await SQL.hold.row(connection, task=task)
+async def lock(connection: Connection, task: UUID) -> None:
+    """Locks the cursor: until this transaction ends, no other one can record an outcome of the task's instants."""
+    await SQL.lock.row(connection, task=task)
 
 
 async def pause(connection: Connection, task: UUID) -> None:
@@ -125,28 +178,24 @@ async def pause(connection: Connection, task: UUID) -> None:
     await SQL.pause.run(connection, task=task)
 
 
-async def coming(connection: Connection, task: UUID) -> Record:
-    """What a cursor says next.
-
-    (last_instant, next_instant, next_fire_time, next_outcome, interval_end, snoozed, now, decided): `last_instant` is
-    the newest one that is accounted for; `decided`: the ledger has an outcome for the next one already.
-    """
-    row: Record = await SQL.coming.row(connection, task=task)
-    return row
+async def upcoming(connection: Connection, task: UUID) -> UpcomingInstant | None:
+    """What the cursor of a task will do next; None without a cursor."""
+    row = await SQL.upcoming.row(connection, task=task)
+    return UpcomingInstant(**row) if row else None
 
 
-async def snooze(connection: Connection, task: UUID, moment: datetime) -> None:
-    """Has the next instant of a locked cursor start at `moment`."""
-    await SQL.snooze.run(connection, task=task, moment=moment)
+async def snooze(connection: Connection, task: UUID, fire_time: datetime) -> None:
+    """Starts the next instant of a locked cursor at `fire_time`."""
+    await SQL.snooze.run(connection, task=task, fire_time=fire_time)
 
 
 async def resume(connection: Connection, task: UUID, *, run_newest: bool = False) -> None:
-    """Goes on from now; what passed since the pause will be recorded as PAUSED, the newest run where that is wanted."""
+    """Fires again from now on; planning records the pause as PAUSED, or runs its newest instant if `run_newest`."""
     await SQL.resume.run(connection, task=task, run_newest=run_newest)
 
 
 async def remove(connection: Connection, task: UUID) -> None:
-    """Settles everything up to now; the cursor fires never again, by time or by event."""
+    """Settles everything up to now; after that the task never fires again, by time or by event."""
     await settle(connection, task)
     await SQL.remove.run(connection, task=task)
     await SQL.drop_event_triggers.run(connection, task=task)
@@ -157,20 +206,20 @@ async def fire(connection: Connection, batch: int) -> Fired:
     return Fired(**await SQL.fire.row(connection, batch=batch))
 
 
-async def fire_one(connection: Connection, task: UUID, *, in_turn: bool = False) -> Fired:
-    """Fires the locked cursor of one task; `in_turn`: where runs may not overlap it waits, whatever the policy says."""
-    return Fired(**await SQL.fire_one.row(connection, task=task, in_turn=in_turn))
+async def fire_one(connection: Connection, task: UUID, *, always_buffer: bool = False) -> Fired:
+    """Fires the locked cursor of one task; `always_buffer`: if a run is live, any policy but ALLOW buffers it."""
+    return Fired(**await SQL.fire_one.row(connection, task=task, always_buffer=always_buffer))
 
 
 async def seconds_to_next(connection: Connection) -> float | None:
-    """How long until the earliest cursor is due, by the database's clock; None: there is none."""
+    """How long until the earliest cursor is due, by the database's clock; None when no cursor will be."""
     row = await SQL.earliest.row(connection)
     return None if row["next_fire_time"] is None else (row["next_fire_time"] - row["now"]).total_seconds()
 
 
-async def set_aside(connection: Connection, *, task: UUID, reason: str) -> list[Record]:
-    """Pauses a task whose schedule cannot be worked on; its (uid, project, name) if it was active."""
-    return await SQL.set_aside.rows(connection, task=task, reason=reason)
+async def pause_task(connection: Connection, *, task: UUID, reason: str) -> list[TaskName]:
+    """Pauses a task for a reason of the system's; the task if it was active, else nothing."""
+    return [TaskName(*row) for row in await SQL.pause_task.rows(connection, task=task, reason=reason)]
 
 
 async def first_due(connection: Connection) -> UUID | None:
@@ -185,45 +234,45 @@ async def first_unplanned(connection: Connection) -> UUID | None:
     return task
 
 
-async def ended(connection: Connection, batch: int) -> list[UUID]:
-    """Up to `batch` active tasks whose schedule has ended."""
-    return [row["task"] for row in await SQL.ended.rows(connection, batch=batch)]
+async def tasks_with_ended_schedule(connection: Connection, batch: int) -> list[UUID]:
+    """Up to `batch` active tasks with an ended schedule."""
+    return [row["task"] for row in await SQL.tasks_with_ended_schedule.rows(connection, batch=batch)]
 
 
-async def unplanned(connection: Connection, batch: int) -> list[Record]:
-    """Locks up to `batch` cursors whose next instant is to be computed."""
-    return await SQL.unplanned.rows(connection, batch=batch)
+async def unplanned(connection: Connection, batch: int) -> list[PendingCursor]:
+    """Locks up to `batch` cursors without a next instant."""
+    return [PendingCursor(*row) for row in await SQL.unplanned.rows(connection, batch=batch)]
 
 
-async def outdated(connection: Connection, zone_data: str, batch: int) -> list[Record]:
-    """Locks up to `batch` cursors whose coming instant is by older zone data; as `unplanned`, with next_instant."""
-    return await SQL.outdated.rows(connection, zone_data=zone_data, batch=batch)
+async def outdated(connection: Connection, zone_data: str, batch: int) -> list[PendingCursor]:
+    """Locks up to `batch` cursors that were planned with older zone data."""
+    return [PendingCursor(*row) for row in await SQL.outdated.rows(connection, zone_data=zone_data, batch=batch)]
 
 
-async def decided(connection: Connection, tasks: Sequence[UUID], keys: Sequence[str | None]) -> set[UUID]:
-    """Those of the tasks whose occurrence of that key is in the ledger already."""
-    return {row["task"] for row in await SQL.decided.rows(connection, tasks=list(tasks), keys=list(keys))}
+async def tasks_with_recorded(connection: Connection, tasks: Sequence[UUID], keys: Sequence[str | None]) -> set[UUID]:
+    """Those of the tasks with an occurrence of that key in the ledger."""
+    return {row["task"] for row in await SQL.tasks_with_recorded.rows(connection, tasks=list(tasks), keys=list(keys))}
 
 
 async def note_zone_data(connection: Connection, version: str) -> str:
-    """Keeps the newest version that a scheduler here has had; returns the one kept before, empty if there was none."""
+    """Stores the newest zone data version that any scheduler has had; returns the previous one, or an empty text."""
     before: str = await SQL.note_zone_data.value(connection, zone_data=version)
     return before
 
 
-async def late(connection: Connection) -> Record | None:
+async def late(connection: Connection) -> PendingCursor | None:
     """Locks one cursor that is more than five seconds late."""
-    row: Record | None = await SQL.late.row(connection)
-    return row
+    row = await SQL.late.row(connection)
+    return PendingCursor(*row) if row else None
 
 
 async def may_catch_up(connection: Connection) -> bool:
-    """Whether there is something to catch up and a run may start; the pace stays locked until the transaction ends."""
+    """Whether a cursor is late and a run may start; the shared rate stays locked until the transaction ends."""
     return bool(await SQL.may_catch_up.value(connection))
 
 
 async def count_catch_up(connection: Connection, per_second: int) -> None:
-    """One more run of catch-up was started."""
+    """Charges one run of catch-up to the shared rate."""
     await SQL.count_catch_up.run(connection, seconds=1 / per_second)
 
 
@@ -238,14 +287,14 @@ async def plan(connection: Connection, planned: PlanColumns) -> None:
         keys=planned.keys,
         triggers=planned.triggers,
         params=planned.params,
-        ends=planned.ends,
+        interval_ends=planned.interval_ends,
         states=planned.states,
         zone_data=planned.zone_data,
         snoozed=planned.snoozed,
     )
 
 
-async def move(
+async def advance(
     connection: Connection,
     *,
     task: UUID,
@@ -254,8 +303,8 @@ async def move(
     zone_data: str,
     paused_until: datetime | None,
 ) -> None:
-    """Everything up to `last_instant` is accounted for; the cursor is to be planned."""
-    await SQL.move.run(
+    """Marks everything up to `last_instant` as settled; the cursor is to be planned."""
+    await SQL.advance.run(
         connection,
         task=task,
         last_instant=last_instant,
@@ -281,18 +330,18 @@ async def record_unfired(connection: Connection, *, project: str, task: UUID, un
     )
 
 
-async def complete_tasks(connection: Connection, tasks: Sequence[UUID]) -> list[Record]:
-    """Marks as COMPLETED those tasks that have nothing more to do; returns their (uid, project, name)."""
-    return await SQL.complete_tasks.rows(connection, tasks=list(tasks))
+async def complete_tasks(connection: Connection, tasks: Sequence[UUID]) -> list[TaskName]:
+    """Marks as COMPLETED those of the tasks that can never run again; returns them."""
+    return [TaskName(*row) for row in await SQL.complete_tasks.rows(connection, tasks=list(tasks))]
 
 
 async def _put_event_triggers(
-    connection: Connection, project: str, task: UUID, rows: Sequence[EventTriggerRow]
+    connection: Connection, project: str, task: UUID, rows: Sequence[NewEventTrigger]
 ) -> None:
     columns: dict[str, list[Any]] = {
-        "triggers": [row["trigger"] for row in rows],
-        "topics": [row["topic"] for row in rows],
-        "conditions": [row["condition"] for row in rows],
-        "params": [row["params"] for row in rows],
+        "triggers": [row.trigger for row in rows],
+        "topics": [row.topic for row in rows],
+        "conditions": [row.condition for row in rows],
+        "params": [row.params for row in rows],
     }
     await SQL.put_event_triggers.run(connection, project=project, task=task, **columns)

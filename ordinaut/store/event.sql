@@ -1,4 +1,4 @@
--- query claim_id: A publisher's own id is accepted once; returns the first event's uid.
+-- query claim_id: Accepts a publisher's id once; returns the uid of the first event with it.
 INSERT INTO event AS e (project, source, id, uid)
 VALUES (:project, :source, :event_id, :uid)
 ON CONFLICT (project, source, id) DO UPDATE SET uid = e.uid
@@ -9,10 +9,14 @@ INSERT INTO outbox (project, events, count, create_time)
 VALUES (:project, :events::json, json_array_length(:events::json), clock_now())
 RETURNING create_time;
 
--- query lock_counter: The last position; one numbering at a time.
+-- query lock_counter: The last position, locked: one process numbers at a time.
 SELECT value FROM position WHERE name = 'events' FOR UPDATE;
 
--- query number: Gives committed rows their positions, from one counter: sequence order is not commit order.
+-- query number: Gives committed rows their positions, from one counter.
+-- Ids come from a sequence and are taken before the commit, so a row with a lower id may become visible after one with
+-- a higher id; a reader that remembers the highest id it has read would miss it for ever. Positions are given
+-- afterwards, to committed rows only and by one process at a time (the counter's row lock). Hence they have no gap, and
+-- a row that is visible later always has a higher position.
 WITH fresh AS (
   SELECT id, count FROM outbox WHERE position IS NULL ORDER BY id LIMIT :batch
 ), placed AS (
@@ -26,7 +30,8 @@ WITH fresh AS (
 )
 SELECT rows FROM counted;
 
--- query unsent: Numbered rows that the stream may not have, from the lowest.
+-- query unsent: Numbered rows that the stream may not have, by position: the columns of LogEntry, and the age in
+-- seconds.
 SELECT
   id, project, position, count, events::text AS events, create_time,
   extract(epoch FROM clock_now() - create_time)::float8 AS age
@@ -35,13 +40,13 @@ WHERE position IS NOT NULL AND NOT sent
 ORDER BY position
 LIMIT :batch;
 
--- query mark_sent: The stream has them; rows that another relay is marking at this moment are left to it.
-WITH mine AS MATERIALIZED (
+-- query mark_sent: Marks rows as present in the stream, except those that another relay is marking at the same time.
+WITH unmarked AS MATERIALIZED (
   SELECT id FROM outbox WHERE id = ANY(:ids::bigint[]) AND NOT sent ORDER BY id FOR UPDATE SKIP LOCKED
 )
-UPDATE outbox AS o SET sent = true FROM mine WHERE o.id = mine.id;
+UPDATE outbox AS o SET sent = true FROM unmarked WHERE o.id = unmarked.id;
 
--- query read: The log from a position on, of one project or of all.
+-- query read: The log after a position, of one project or of all: the columns of LogEntry, in its order.
 SELECT id, project, position, count, events::text AS events, create_time
 FROM outbox
 WHERE position IS NOT NULL AND position + count - 1 > :after AND position > :after - 1000
@@ -49,7 +54,7 @@ WHERE position IS NOT NULL AND position + count - 1 > :after AND position > :aft
 ORDER BY position
 LIMIT :batch;
 
--- query following: What the rows after a position are known by, without what they hold.
+-- query following: The columns of EntryMark of the rows after a position.
 SELECT id, position, create_time
 FROM outbox
 WHERE position > :after
@@ -59,27 +64,28 @@ LIMIT :batch;
 -- query last_position: The last numbered event.
 SELECT value FROM position WHERE name = 'events';
 
--- query first_position: The first event still in the log, 0 when it is empty.
+-- query first_position: The first position still in the log, 0 when it is empty.
 SELECT coalesce(min(position), 0) FROM outbox WHERE position IS NOT NULL;
 
--- query lock_matcher: How far events are matched; one matcher at a time.
+-- query lock_matcher: The position up to which events are matched; one process matches at a time.
 SELECT value FROM position WHERE name = 'matcher' FOR UPDATE SKIP LOCKED;
 
--- query wait_for_matcher: The same, after whoever is matching right now.
+-- query wait_for_matcher: The same; waits until a process that is matching has committed.
 SELECT value FROM position WHERE name = 'matcher' FOR UPDATE;
 
--- query position_before: An event of a project after which every one since a moment stands; 0: the first may be one.
--- Positions are given after commits: an event may be numbered late, by no more than a transaction lasts.
+-- query position_before: A position before every event that a project published since a time; 0: the log begins after
+-- it. An event is numbered after its commit, so its position may be late by the length of a transaction: at most five
+-- minutes.
 SELECT coalesce((
   SELECT position FROM outbox
-  WHERE project = :project AND position IS NOT NULL AND create_time < :moment::timestamptz - interval '5 minutes'
+  WHERE project = :project AND position IS NOT NULL AND create_time < :time::timestamptz - interval '5 minutes'
   ORDER BY position DESC
   LIMIT 1), 0);
 
--- query move_matcher: Events up to here are matched.
+-- query move_matcher: Stores that events up to here are matched.
 UPDATE position SET value = :position WHERE name = 'matcher';
 
--- query triggers: The event triggers of active tasks in some projects.
+-- query triggers: The event triggers of active tasks in some projects: the columns of EventTrigger, in its order.
 SELECT e.project, e.task, e.trigger, e.topic, e.condition, e.params::text AS params, e.effective_position
 FROM event_trigger AS e
 JOIN task AS t ON t.uid = e.task

@@ -6,5 +6,5 @@ SQL = Queries(__file__)
 
 
 async def ensure_partitions(connection: Connection, weeks: int) -> None:
-    """Makes the partitions of this week and the `weeks` after it, where they are missing."""
+    """Creates the missing partitions of this week and the `weeks` after it."""
     await SQL.ensure_partitions.value(connection, weeks=weeks)

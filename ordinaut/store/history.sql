@@ -1,2 +1,2 @@
--- query ensure_partitions: Partitions of run and step_run for this week and the coming ones.
+-- query ensure_partitions: Creates missing partitions of run and step_run for this week and the next ones.
 SELECT ensure_partitions(:weeks);

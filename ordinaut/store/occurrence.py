@@ -1,4 +1,4 @@
-"""The ledger: every due moment of a task with what became of it. Its rows are written where they are decided."""
+"""The ledger: every due instant of a task with its outcome. Most rows are inserted by the statement that decides it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ordinaut.store.selection import Field, Kind, Selection
-from ordinaut.store.sql import Connection, Queries, Record
+from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 OUTCOMES = frozenset(
@@ -21,7 +21,7 @@ FIELDS = {
     "backfill": Field("backfill_of(o.run)"),
     "create_time": Field("o.create_time", Kind.TIME),
 }
-KEY = Field("o.key", sort="o.key")  # settles the order, and is no field of the contract
+KEY = Field("o.key", sort="o.key")  # makes the order total; not a field that callers can name
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ async def list_page(connection: Connection, *, task: UUID, selection: Selection,
 async def skip(
     connection: Connection, *, task: UUID, instant: datetime, nominal: str, trigger: str, reason: str
 ) -> OccurrenceRecord | None:
-    """Takes a coming instant of a task away, whose cursor is locked; None when it is not in the future.
+    """Skips a future instant of a task with a locked cursor; None when it is not in the future.
 
-    `nominal` is its key without the generation. The record is what the ledger says afterwards, which need not be
-    SKIPPED.
+    `nominal` is its key without the generation. Returns the ledger row of the instant, which may have another outcome
+    than SKIPPED if it was there before.
     """
     await SQL.skip.run(connection, task=task, instant=instant, nominal=nominal, trigger=trigger, reason=reason)
     row = await SQL.at.row(connection, task=task, instant=instant)
@@ -60,7 +60,7 @@ async def skip(
 
 
 async def skipped_ahead(connection: Connection, task: UUID) -> list[datetime]:
-    """The instants to come that were skipped."""
+    """The future instants that were skipped."""
     return [row["instant"] for row in await SQL.skipped_ahead.rows(connection, task=task)]
 
 
@@ -73,8 +73,24 @@ async def skipped_within(
 
 
 @dataclass(frozen=True, slots=True)
+class MergedRow:
+    """A ledger row of several merged instants, from `instant` to `last_instant`.
+
+    `schedule` (JSON text) is the one that the instants belong to; `separate` are the instants between them that have
+    rows of their own.
+    """
+
+    key: str
+    instant: datetime
+    last_instant: datetime
+    outcome: str
+    schedule: str
+    separate: list[datetime]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """Neighbours out of a collapsed row."""
+    """Neighbouring instants that were merged into a row, from `first` to `last`."""
 
     key: str
     trigger: str
@@ -83,17 +99,13 @@ class Part:
     count: int
 
 
-async def collapsed(connection: Connection, task: UUID, first: datetime, last: datetime) -> list[Record]:
-    """The rows that stand for several instants and reach into a stretch.
-
-    (key, instant, last_instant, outcome, schedule, apart); `schedule` is the one that the instants are of, as JSON,
-    `apart` are instants between them that have rows of their own.
-    """
-    return await SQL.collapsed.rows(connection, task=task, first=first, last=last)
+async def merged(connection: Connection, task: UUID, first: datetime, last: datetime) -> list[MergedRow]:
+    """The merged rows that overlap the time range [first, last]."""
+    return [MergedRow(*row) for row in await SQL.merged.rows(connection, task=task, first=first, last=last)]
 
 
 async def split(connection: Connection, task: UUID, key: str, parts: Sequence[Part]) -> None:
-    """Puts several rows in the place of a collapsed one; the first keeps its key."""
+    """Replaces a merged row by several rows; the first part keeps the key."""
     first, *others = parts
     await SQL.split.run(
         connection,
@@ -109,26 +121,26 @@ async def split(connection: Connection, task: UUID, key: str, parts: Sequence[Pa
     )
 
 
-async def covering(connection: Connection, task: UUID, moment: datetime) -> OccurrenceRecord | None:
-    """The entry that stands for a due moment, alone or with its neighbours; None when there is none."""
-    row = await SQL.covering.row(connection, task=task, moment=moment)
-    found = OccurrenceRecord(**row) if row else None
-    return found if found and moment <= (found.last_instant or found.time) else None
+async def covering(connection: Connection, task: UUID, instant: datetime) -> OccurrenceRecord | None:
+    """The row of an instant, its own or a merged one; None when the ledger has neither."""
+    row = await SQL.covering.row(connection, task=task, instant=instant)
+    record = OccurrenceRecord(**row) if row else None
+    return record if record and instant <= (record.last_instant or record.time) else None
 
 
-async def following(connection: Connection, task: UUID, moment: datetime) -> OccurrenceRecord | None:
-    """The first entry behind a due moment."""
-    row = await SQL.following.row(connection, task=task, moment=moment)
+async def following(connection: Connection, task: UUID, instant: datetime) -> OccurrenceRecord | None:
+    """The first row after an instant."""
+    row = await SQL.following.row(connection, task=task, instant=instant)
     return OccurrenceRecord(**row) if row else None
 
 
-async def newest(connection: Connection, task: UUID, moment: datetime) -> OccurrenceRecord | None:
-    """The newest entry up to a moment, events and runs by hand among them."""
-    row = await SQL.newest.row(connection, task=task, moment=moment)
+async def newest(connection: Connection, task: UUID, time: datetime) -> OccurrenceRecord | None:
+    """The newest row up to a time, including those of events and manual runs."""
+    row = await SQL.newest.row(connection, task=task, time=time)
     return OccurrenceRecord(**row) if row else None
 
 
 async def of_run(connection: Connection, task: UUID, run: UUID) -> OccurrenceRecord | None:
-    """The entry that became a live run."""
+    """The row of a live run."""
     row = await SQL.of_run.row(connection, task=task, run=run)
     return OccurrenceRecord(**row) if row else None

@@ -1,6 +1,6 @@
-"""Whose turn it is: runs of a task that may not overlap are live one after the other.
+"""Runs of a task that may not overlap are live one at a time, in FIFO order.
 
-At most one row of a task is exclusive: that is a unique index. Those that wait are BLOCKED and not exclusive.
+At most one row of a task is exclusive: a unique index ensures it. Buffered rows are BLOCKED and not exclusive.
 """
 
 from dataclasses import dataclass
@@ -12,38 +12,38 @@ SQL = Queries(__file__)
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """What came of giving turns: how many were given, and in how many tasks runs had waited.
+class Released:
+    """The number of runs released, and the number of tasks that had buffered runs.
 
-    `superseding`: one that waits wants the others cancelled first.
+    `superseding`: a buffered run wants the older ones cancelled first.
     """
 
-    given: int
-    lines: int
+    runs: int
+    tasks: int
     superseding: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Overtaken:
-    """Runs that were cancelled for a newer one: those that ended, and those that their worker will end."""
+class Superseded:
+    """Runs cancelled for a newer one: those that ended at once, and those that their worker will end."""
 
     ended: int
     requested: int
 
 
-async def give_turns(connection: Connection, batch: int) -> Turns:
-    """Makes the run that waits longest claimable in up to `batch` tasks without a live one.
+async def release_blocked(connection: Connection, batch: int) -> Released:
+    """Makes the oldest buffered run claimable in up to `batch` tasks without an exclusive run.
 
     Raises:
-        IntegrityConstraintViolationError: a run became live without waiting, meanwhile; look again.
+        IntegrityConstraintViolationError: a run that needed no buffering became exclusive at the same time; repeat.
     """
-    return Turns(**await SQL.give_turns.row(connection, batch=batch))
+    return Released(*await SQL.release_blocked.row(connection, batch=batch))
 
 
-async def cancel_overtaken(connection: Connection, batch: int) -> Overtaken:
+async def cancel_superseded(connection: Connection, batch: int) -> Superseded:
     """Cancels up to `batch` runs for newer ones that are to replace them; in a transaction."""
     answers = [
         await due_work_finish.request_cancel(connection, run=row["run"], reason=f"runs/{row['by']} takes its place")
-        for row in await SQL.overtaken.rows(connection, batch=batch)
+        for row in await SQL.superseded.rows(connection, batch=batch)
     ]
-    return Overtaken(answers.count("ENDED"), answers.count("REQUESTED"))
+    return Superseded(answers.count("ENDED"), answers.count("REQUESTED"))

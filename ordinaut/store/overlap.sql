@@ -1,43 +1,46 @@
--- query give_turns: In tasks without an exclusive run, the run that waits longest for its turn gets it. Then: how many
--- did, in how many tasks runs wait, and whether one of these wants others cancelled before its turn.
-WITH RECURSIVE line (task) AS (
+-- query release_blocked: In tasks without an exclusive run, makes the oldest buffered run exclusive and READY; returns
+-- the columns of Released. A task with a buffered run that supersedes older ones is left until those are
+-- cancelled. The recursive part skips from task to task through the index on BLOCKED rows, so that a task with a
+-- thousand buffered runs costs one index lookup and not a thousand.
+WITH RECURSIVE blocked (task) AS (
   (SELECT b.task FROM due_work AS b WHERE b.state = 'BLOCKED' ORDER BY b.task LIMIT 1)
   UNION ALL
-  SELECT (SELECT b.task FROM due_work AS b WHERE b.state = 'BLOCKED' AND b.task > line.task ORDER BY b.task LIMIT 1)
-  FROM line
-  WHERE line.task IS NOT NULL
+  SELECT (SELECT b.task FROM due_work AS b WHERE b.state = 'BLOCKED' AND b.task > blocked.task ORDER BY b.task LIMIT 1)
+  FROM blocked
+  WHERE blocked.task IS NOT NULL
 ), first AS MATERIALIZED (
   SELECT head.id
-  FROM line
+  FROM blocked
   CROSS JOIN LATERAL (
     SELECT b.id, b.ready_time FROM due_work AS b
-    WHERE b.task = line.task AND b.state = 'BLOCKED'
+    WHERE b.task = blocked.task AND b.state = 'BLOCKED'
     ORDER BY b.ready_time, b.id
     LIMIT 1
   ) AS head
-  WHERE NOT EXISTS (SELECT FROM due_work AS d WHERE d.task = line.task AND d.exclusive)
+  WHERE NOT EXISTS (SELECT FROM due_work AS d WHERE d.task = blocked.task AND d.exclusive)
     AND NOT EXISTS (
       SELECT FROM due_work AS s
-      WHERE s.task = line.task AND s.state = 'BLOCKED' AND s.supersedes
+      WHERE s.task = blocked.task AND s.state = 'BLOCKED' AND s.supersedes
         AND (s.ready_time, s.id) > (head.ready_time, head.id))
-), turn AS MATERIALIZED (
-  -- Another scheduler may be giving the same turns: none is given to the next in line because the first is locked.
+), slot AS MATERIALIZED (
+  -- Only the oldest run of a task may be released. Where another scheduler has it locked, the task is skipped:
+  -- releasing the second one instead would break the FIFO order.
   SELECT b.id FROM first JOIN due_work AS b ON b.id = first.id
   WHERE b.state = 'BLOCKED'
   ORDER BY b.id
   LIMIT :batch
   FOR UPDATE OF b SKIP LOCKED
-), given AS (
+), released AS (
   UPDATE due_work AS d SET state = 'READY', exclusive = true, ready_time = clock_now()
-  FROM turn
-  WHERE d.id = turn.id
+  FROM slot
+  WHERE d.id = slot.id
   RETURNING d.id
 )
 SELECT
-  (SELECT count(*) FROM given) AS given, (SELECT count(task) FROM line) AS lines,
+  (SELECT count(*) FROM released) AS runs, (SELECT count(task) FROM blocked) AS tasks,
   EXISTS (SELECT FROM due_work AS s WHERE s.state = 'BLOCKED' AND s.supersedes) AS superseding;
 
--- query overtaken: The live run and whoever waits before the newest run that supersedes them, in id order.
+-- query superseded: The live run and the buffered runs older than the newest one that supersedes them, in id order.
 WITH newest AS (
   SELECT DISTINCT ON (s.task) s.task, s.id, s.ready_time
   FROM due_work AS s

@@ -109,7 +109,7 @@ async def create(
         return None
     await SQL.create_version.run(connection, task=uid, **asdict(definition))
     if definition.keeps_an_eye:
-        await task_health.put(connection, uid, anew=True)
+        await task_health.put(connection, uid, reset=True)
     return await _written(connection, uid)
 
 
@@ -172,14 +172,14 @@ async def update(
     )
     if definition is not None:
         await SQL.create_version.run(connection, task=task, **asdict(definition))
-        await task_health.put(connection, task, anew=revive)
+        await task_health.put(connection, task, reset=revive)
     return await _written(connection, task)
 
 
 async def set_state(connection: Connection, task: UUID, state: str, reason: str) -> TaskRecord:
     """Pauses or resumes a locked task."""
     await SQL.set_state.run(connection, task=task, state=state, reason=reason)
-    await task_health.put(connection, task, anew=True)
+    await task_health.put(connection, task, reset=True)
     return await _written(connection, task)
 
 

@@ -1,39 +1,60 @@
-"""How tasks fare whose run policy asks for it: failures in a row, and until when a success is expected."""
+"""Health of the tasks with a run policy that monitors it: consecutive failures, and when the next success is due."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from ordinaut.store.sql import Connection, Queries, Record
+from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 
 
+@dataclass(frozen=True, slots=True)
+class TaskHealth:
+    """A monitored task; `failures` are the consecutive ones, `pause_after_failures` the limit of its run policy."""
+
+    task: UUID
+    failures: int
+    pause_after_failures: int | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueTask:
+    """A task without a success for `seconds`; `expected`: it is active and its policy still asks for one."""
+
+    task: UUID
+    project: str
+    name: str
+    expected: bool
+    seconds: float
+
+
 @dataclass(slots=True)
-class FaringColumns:
-    """What ends of runs came to, as the columns that `record` takes; a task stands once."""
+class HealthColumns:
+    """New health of tasks, as the columns that `record` takes; each task at most once."""
 
     tasks: list[UUID] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
     success_times: list[datetime | None] = field(default_factory=list)
 
 
-async def put(connection: Connection, task: UUID, *, anew: bool) -> None:
-    """Begins, goes on or stops to keep an eye on a locked task, as its present version says; `anew`: from zero."""
-    await SQL.put.run(connection, task=task, anew=anew)
+async def put(connection: Connection, task: UUID, *, reset: bool) -> None:
+    """Starts, continues or stops monitoring a locked task, by its current version; `reset`: counts from zero."""
+    await SQL.put.run(connection, task=task, reset=reset)
 
 
-async def lock(connection: Connection, tasks: Sequence[UUID]) -> list[Record]:
-    """Rows (task, failures, pause_after_failures, state) of those tasks that somebody keeps an eye on, locked."""
-    return await SQL.lock.rows(connection, tasks=list(tasks))
+async def lock(connection: Connection, tasks: Sequence[UUID]) -> list[TaskHealth]:
+    """Locks and returns those of the tasks that are monitored."""
+    return [TaskHealth(*row) for row in await SQL.lock.rows(connection, tasks=list(tasks))]
 
 
-async def record(connection: Connection, faring: FaringColumns) -> None:
-    """Writes down how locked tasks fare."""
-    await SQL.record.run(connection, tasks=faring.tasks, failures=faring.failures, success_times=faring.success_times)
+async def record(connection: Connection, health: HealthColumns) -> None:
+    """Stores the health of locked tasks."""
+    await SQL.record.run(connection, tasks=health.tasks, failures=health.failures, success_times=health.success_times)
 
 
-async def tell_overdue(connection: Connection, batch: int) -> list[Record]:
-    """Up to `batch` rows (task, project, name, expected, seconds) of tasks that lack a success; each lapse once."""
-    return await SQL.tell_overdue.rows(connection, batch=batch)
+async def take_overdue(connection: Connection, batch: int) -> list[OverdueTask]:
+    """Returns up to `batch` tasks that lack a success, each lapse once."""
+    return [OverdueTask(*row) for row in await SQL.take_overdue.rows(connection, batch=batch)]

@@ -1,29 +1,29 @@
--- query put: Keeps an eye on a task whose present version asks for it. What is counted goes on unless it begins anew.
-WITH now AS (
+-- query put: Monitors a task if its current version asks for it; counts continue unless they are reset.
+WITH current AS (
   SELECT
     t.uid, v.pause_after_failures, v.expect_success_every,
     coalesce(clock_now() + v.expect_success_every, 'infinity') AS overdue_time,
-    v.expect_success_every IS DISTINCT FROM before.expect_success_every AS other_rule
+    v.expect_success_every IS DISTINCT FROM previous.expect_success_every AS changed
   FROM task AS t
   JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
-  LEFT JOIN task_version AS before ON before.task = t.uid AND before.version = t.version - 1
+  LEFT JOIN task_version AS previous ON previous.task = t.uid AND previous.version = t.version - 1
   WHERE t.uid = :task
 ), dropped AS (
   DELETE FROM task_health AS h
-  USING now
-  WHERE h.task = now.uid AND now.pause_after_failures IS NULL AND now.expect_success_every IS NULL
+  USING current
+  WHERE h.task = current.uid AND current.pause_after_failures IS NULL AND current.expect_success_every IS NULL
 )
 INSERT INTO task_health AS h (task, overdue_time)
 SELECT uid, overdue_time
-FROM now
+FROM current
 WHERE pause_after_failures IS NOT NULL OR expect_success_every IS NOT NULL
 ON CONFLICT (task) DO UPDATE
 SET
   overdue_time = CASE
-    WHEN :anew::boolean OR (SELECT other_rule FROM now) THEN excluded.overdue_time ELSE h.overdue_time END,
-  failures = CASE WHEN :anew THEN 0 ELSE h.failures END;
+    WHEN :reset::boolean OR (SELECT changed FROM current) THEN excluded.overdue_time ELSE h.overdue_time END,
+  failures = CASE WHEN :reset THEN 0 ELSE h.failures END;
 
--- query lock: How the tasks among these fare that somebody keeps an eye on, locked with their tasks.
+-- query lock: The health of those tasks that are monitored, locked with their tasks.
 SELECT h.task, h.failures, v.pause_after_failures, t.state
 FROM task AS t
 JOIN task_health AS h ON h.task = t.uid
@@ -32,7 +32,7 @@ WHERE t.uid = ANY(:tasks::uuid[]) AND t.delete_time IS NULL
 ORDER BY t.uid
 FOR UPDATE OF t, h;
 
--- query record: What the ends of their runs came to; a success puts off the moment of being overdue.
+-- query record: Stores counts after runs ended; a success moves the time at which the task becomes overdue.
 UPDATE task_health AS h
 SET
   failures = e.failures,
@@ -44,8 +44,9 @@ JOIN task AS t ON t.uid = e.task
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
 WHERE h.task = e.task;
 
--- query tell_overdue: Tasks that have not succeeded for too long, each once; `expected` where it still is of interest.
--- A success that the matcher has not seen yet counts. Its moment and the matcher's agree to the microsecond.
+-- query take_overdue: Tasks that have not succeeded for too long, each lapse once: the columns of OverdueTask, in
+-- order. A success that the matcher has not processed yet counts, so `run` is read as well. The matcher stores its end
+-- time to the microsecond; the millisecond keeps the success that set `overdue_time` from counting twice.
 WITH due AS MATERIALIZED (
   SELECT h.task FROM task_health AS h
   WHERE h.overdue_time <= clock_now()

@@ -1,21 +1,21 @@
--- fragment forget: Ends what the runs that have left due_work as `gone` waited for. A run in its first stay never did.
+-- fragment forget: Deletes the waits of the runs that have left due_work as `gone`. A run in its first claim has none.
 forgotten AS (
   DELETE FROM wait
   WHERE run = ANY(ARRAY(SELECT g.id FROM gone AS g WHERE g.claims > 1 OR g.state <> 'LEASED'))
 )
 
--- query give_up: What locked runs waited for earlier and do not name any more.
+-- query drop_unnamed: Deletes the waits of locked runs which they no longer name.
 DELETE FROM wait AS w
 WHERE w.run = ANY(:runs::uuid[])
   AND NOT EXISTS (
-    SELECT FROM unnest(:asking::uuid[], :paths::text[]) AS a (run, path) WHERE a.run = w.run AND a.path = w.path);
+    SELECT FROM unnest(:named_runs::uuid[], :paths::text[]) AS a (run, path) WHERE a.run = w.run AND a.path = w.path);
 
--- query ask: What locked runs wait for from now on; what they wait for already stays as it is.
+-- query put: Inserts waits of locked runs; those stored already stay as they are.
 INSERT INTO wait (
   run, path, project, kind, tool, input, topic, match, since, scan_position, deadline, error, create_time, resolve_time)
 SELECT
   a.run, a.path, d.project, a.kind, a.tool, a.input, a.topic, a.match,
-  timestamptz 'epoch' + a.since_us * interval '1 microsecond', a.position, -- looking back begins there
+  timestamptz 'epoch' + a.since_us * interval '1 microsecond', a.position, -- the backlog scan starts there
   coalesce(
     timestamptz 'epoch' + a.deadline_us * interval '1 microsecond',
     clock.now + a.deadline_ms * interval '1 millisecond'),
@@ -28,7 +28,7 @@ JOIN due_work AS d ON d.id = a.run
 CROSS JOIN (SELECT clock_now() AS now) AS clock
 ON CONFLICT (run, path) DO NOTHING;
 
--- query asked: What claimed runs wait for or have waited for, as entries of the journal.
+-- query journaled: The waits of claimed runs as journal entries: the columns of JournaledWait, in its order.
 SELECT
   run, path, tool, input::text AS input, result::text AS output, error::text AS error,
   CASE WHEN resolve_time IS NULL THEN 'WAITING' WHEN error IS NULL THEN 'SUCCEEDED' ELSE 'FAILED' END AS state,
@@ -37,41 +37,43 @@ SELECT
 FROM wait
 WHERE run = ANY(:runs::uuid[]) AND kind <> 'DELAY';
 
--- fragment event_wait: What an event is held against.
+-- fragment event_wait: The columns of OpenWait, in its order.
 SELECT run, path, project, topic, match::text AS match, since, deadline, scan_position
 FROM wait
 WHERE kind = 'EVENT' AND resolve_time IS NULL
 
--- query open: The waits of some projects that an event of one of these topics may end.
+-- query open: The scanned waits of some projects which an event of one of these topics may end.
 -- include event_wait
   AND scanned AND NOT pattern AND project = ANY(:projects::text[]) AND topic = ANY(:topics::text[])
 UNION ALL
 -- include event_wait
   AND scanned AND pattern AND project = ANY(:projects);
 
--- query any_open: Whether any run of some projects waits for an event.
+-- query any_open: Whether a run of these projects waits for an event.
 SELECT EXISTS (
   SELECT FROM wait WHERE kind = 'EVENT' AND resolve_time IS NULL AND project = ANY(:projects::text[]));
 
--- query unscanned: Waits that may have come later than their event, the oldest first.
+-- query unscanned: Waits for which the event log is not completely scanned, the oldest first.
 -- include event_wait
   AND NOT scanned
 ORDER BY create_time
 LIMIT :batch;
 
--- query note_scan: Up to where events have been looked through.
+-- query note_scan: Stores up to where the event log was scanned.
 UPDATE wait AS w SET scan_position = s.position, scanned = s.done
 FROM unnest(:runs::uuid[], :paths::text[], :positions::bigint[], :done::boolean[]) AS s (run, path, position, done)
 WHERE w.run = s.run AND w.path = s.path;
 
--- query resolve: The results of waits of locked runs; the first one wins.
+-- query resolve: Stores results of waits of locked runs; the first one wins.
 UPDATE wait AS w SET result = r.result, resolve_time = clock_now()
 FROM unnest(:runs::uuid[], :paths::text[], :results::jsonb[]) AS r (run, path, result)
 WHERE w.run = r.run AND w.path = r.path AND w.resolve_time IS NULL
 RETURNING w.run;
 
--- fragment over: Open waits whose deadline has passed, once every event that came in time has been held against them.
--- The oldest of what is not matched yet stands among the first: positions rise with time, but for a transaction's length.
+-- fragment over: Open waits past their deadline, once every event published in time has been matched against
+-- them. Without that condition a wait could fail although its event is in the log and only the matcher is late. The
+-- creation time of the oldest unmatched event decides. It is among the first thousand: positions rise with creation
+-- times, except for the length of a transaction.
 FROM (
   SELECT least(
     (SELECT min(u.create_time) FROM (
@@ -85,7 +87,7 @@ FROM (
 WHERE w.resolve_time IS NULL AND w.deadline <= clock_now()
   AND (w.kind <> 'EVENT' OR w.scanned AND (unmatched.time IS NULL OR w.deadline < unmatched.time))
 
--- query due: Runs with a wait that is over.
+-- query due: Runs with an expired wait.
 SELECT DISTINCT run FROM (
   SELECT w.run FROM wait AS w CROSS JOIN LATERAL (
     SELECT
@@ -93,13 +95,13 @@ SELECT DISTINCT run FROM (
   ) AS passed
   ORDER BY w.deadline
   LIMIT :batch
-) AS found;
+) AS expired;
 
--- fragment over_since: When the wait was over, RFC 3339.
+-- fragment over_since: When the wait expired, RFC 3339.
 to_char(w.deadline AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
--- query expire: Ends the waits of locked runs that are over: a timer has its time, a question that nobody has answered
--- its own result, a wait for an event fails.
+-- query expire: Ends the expired waits of locked runs: a timer with its time, an unanswered approval with the status
+-- `expired`, a wait for an event with an error. Returns the columns of ExpiredWait, in its order.
 UPDATE wait AS w SET
   result = CASE w.kind WHEN 'TIMER' THEN jsonb_build_object('until',
 -- include over_since
@@ -111,7 +113,7 @@ UPDATE wait AS w SET
 -- include over_since
   ) END,
   error = CASE WHEN w.kind = 'EVENT' THEN jsonb_build_object(
-    'code', 'TIMEOUT', 'message', format('no event that fits came on %s in time', w.topic), 'step', w.path,
+    'code', 'TIMEOUT', 'message', format('no matching event was published on %s before the deadline', w.topic), 'step', w.path,
     'tool', w.tool, 'attempt', 1) END,
   resolve_time = clock_now()
 -- include over

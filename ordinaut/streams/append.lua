@@ -1,6 +1,6 @@
 -- Appends numbered rows of the event log, each under the id `<position>-0`, and trims the stream.
 -- KEYS[1] the stream; ARGV: max length, then per row: position, uid, project, count, time, events.
--- Answers how many rows were new, or 'FOREIGN' when the stream holds another row under one of the ids.
+-- Returns the number of rows added, or 'FOREIGN' if the stream contains another row under one of the ids.
 local key = KEYS[1]
 local new = 0
 for at = 2, #ARGV, 6 do

@@ -1,8 +1,8 @@
-"""`ordinaut:events`: the event log as a Redis Stream, derived from PostgreSQL and rebuilt from it at any time.
+"""`ordinaut:events`: the event log as a Redis Stream, derived from PostgreSQL and rebuilt from it when needed.
 
 An entry is one row of the log: id `<first position>-0`, fields `uid`, `project`, `count`, `time` (microseconds since
-1970) and `events`: a JSON array, in which `{topic, subject, depth, data, part, runs}` stands for one event of each of
-its runs. External consumers may read it with groups of their own.
+1970 UTC) and `events`, a JSON array. An element `{topic, subject, depth, data, part, runs}` represents one event for
+each of its runs. External consumers may read the stream with their own consumer groups.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ KEY = "ordinaut:events"
 COMMAND_SECONDS = 5.0
 SILENCE_SECONDS = 1.0
 APPEND = (Path(__file__).parent / "append.lua").read_text()
-# What says that Redis is away or unwell; the callers' work goes on from PostgreSQL.
+# Redis is unreachable or fails; callers continue from PostgreSQL.
 STREAM_FAILURES = (RedisError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the log; `events` is a JSON array that tells of `count` events from `position` on."""
+    """One row of the log; `events` is a JSON array of `count` events, numbered from `position`."""
 
     uid: str
     project: str
@@ -39,7 +39,7 @@ class Entry:
 
 
 class EventStream:
-    """Writes and reads the stream; one connection for short commands, another for the blocking read."""
+    """Writes and reads the stream, with one connection for short commands and one for blocking reads."""
 
     def __init__(self, settings: StreamSettings) -> None:
         self._max_length = settings.stream_max_length
@@ -50,18 +50,18 @@ class EventStream:
         self._append = self._redis.register_script(APPEND)
 
     async def close(self) -> None:
-        """Gives up the connections."""
+        """Closes the connections."""
         await self._redis.aclose()
         await self._reader.aclose()
 
     async def newest(self) -> int:
-        """The position of the newest entry, 0 for an empty stream.
+        """The position of the newest entry; 0 if the stream is empty.
 
-        Read before the log's counter: entries are numbered before they are sent, so a stream that is ahead of a
-        counter read later is not a copy of this log.
+        Call it before reading the counter of the log: rows are numbered before they are sent, so a stream that is
+        ahead of a counter read later is not a copy of this log.
         """
-        found = await self._redis.xrevrange(KEY, count=1)
-        return int(found[0][0].partition(b"-")[0]) if found else 0
+        newest = await self._redis.xrevrange(KEY, count=1)
+        return int(newest[0][0].partition(b"-")[0]) if newest else 0
 
     async def delete(self, why: str) -> None:
         """Deletes a stream that is not a copy of this log."""
@@ -69,28 +69,32 @@ class EventStream:
         await self._redis.delete(KEY)
 
     async def append(self, entries: Sequence[Entry]) -> bool:
-        """Appends rows in ascending order; rows that the stream has, or has trimmed, are passed over.
+        """Appends rows in ascending order; rows that the stream already has or has trimmed are skipped.
 
         Returns:
-            False when the stream held a foreign row and was deleted: the rows are to be appended again.
+            False if the stream contained an entry of another log and was deleted; the caller appends the rows again.
         """
         arguments: list[Any] = [self._max_length]
         for entry in entries:
             arguments += [entry.position, entry.uid, entry.project, entry.count, entry.time_us, entry.events]
         answer = await self._append(keys=[KEY], args=arguments)
         if answer in (b"FOREIGN", "FOREIGN"):
-            await self.delete("it holds another row under a position of this log")
+            await self.delete("it contains an entry of another log")
             return False
         return True
 
     async def read(self, after: int, *, limit: int, block_seconds: float) -> list[Entry]:
-        """Entries that begin after a position, in order; waits for the first one, and never long for a silent Redis."""
+        """Reads entries after a position, in order; waits up to `block_seconds` for the first one.
+
+        Raises:
+            TimeoutError: Redis has not answered a second after that.
+        """
         async with asyncio.timeout(block_seconds + SILENCE_SECONDS):
             answer = await self._reader.xread({KEY: f"{after}-0"}, count=limit, block=round(block_seconds * 1000))
         if not answer:
             return []
-        found = answer[KEY.encode()] if isinstance(answer, dict) else answer[0][1]
-        rows = found[0] if found and isinstance(found[0], list) else found
+        entries = answer[KEY.encode()] if isinstance(answer, dict) else answer[0][1]
+        rows = entries[0] if entries and isinstance(entries[0], list) else entries
         return [_entry(entry_id, fields) for entry_id, fields in rows]
 
 

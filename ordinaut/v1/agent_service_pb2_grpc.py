@@ -28,7 +28,8 @@ if _version_not_supported:
 
 
 class AgentServiceStub(object):
-    """Manages who may call. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
+    """Manages agents and their tokens. Callers cannot grant or remove scopes that they lack. Every method may answer
+    UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
     def __init__(self, channel):
@@ -85,7 +86,8 @@ class AgentServiceStub(object):
 
 
 class AgentServiceServicer(object):
-    """Manages who may call. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
+    """Manages agents and their tokens. Callers cannot grant or remove scopes that they lack. Every method may answer
+    UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
     def CreateAgent(self, request, context):
@@ -113,8 +115,8 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAgent(self, request, context):
-        """Changes the fields named in the mask. Nobody can give or take a scope that they lack, or take away their own. Its
-        tokens lose what it loses; runs that are claimed from now on have its new rights.
+        """Updates the fields named in the mask. Callers cannot grant or remove scopes that they lack, nor remove their own
+        scopes. Tokens of the agent lose the scopes that it loses; runs that are claimed afterwards have the new scopes.
         Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -122,8 +124,8 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAgent(self, request, context):
-        """Deletes an agent that owns no tasks, with its tokens. Runs and tools that it left keep its name.
-        Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED for oneself),
+        """Deletes an agent that owns no tasks, with its tokens. Its runs and tools keep its name.
+        Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (MISSING_SCOPE, RESERVED for the caller's own agent),
         FAILED_PRECONDITION (AGENT_OWNS_TASKS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -131,7 +133,7 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAgentTokens(self, request, context):
-        """Lists an agent's tokens, revoked ones too, without their secrets, by name.
+        """Lists the tokens of an agent by name, revoked ones included, without their secrets.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -139,7 +141,7 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateAgentToken(self, request, context):
-        """Makes a token; its secret is in this answer and nowhere else.
+        """Creates a token. Only this response holds its secret.
         Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), ALREADY_EXISTS (SECRET_NOT_KEPT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -147,7 +149,7 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RevokeAgentToken(self, request, context):
-        """Ends a token at once.
+        """Revokes a token. Gateways may accept it for two more seconds.
         Errors: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -155,7 +157,7 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WhoAmI(self, request, context):
-        """Tells who the token stands for.
+        """Returns the agent, the project and the scopes of the caller's token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,7 +220,8 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentService(object):
-    """Manages who may call. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
+    """Manages agents and their tokens. Callers cannot grant or remove scopes that they lack. Every method may answer
+    UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
     @staticmethod

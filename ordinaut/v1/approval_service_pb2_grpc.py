@@ -27,9 +27,9 @@ if _version_not_supported:
 
 
 class ApprovalServiceStub(object):
-    """Shows the questions that runs wait on, and answers them. An approval is seen by the owner of its run, its assignees
-    and admins. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; what a caller
-    may not see is NOT_FOUND.
+    """Reads and answers approvals. An approval is visible to the owner of its run, to its assignees and to admins. Every
+    method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible
+    to the caller is NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -56,9 +56,9 @@ class ApprovalServiceStub(object):
 
 
 class ApprovalServiceServicer(object):
-    """Shows the questions that runs wait on, and answers them. An approval is seen by the owner of its run, its assignees
-    and admins. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; what a caller
-    may not see is NOT_FOUND.
+    """Reads and answers approvals. An approval is visible to the owner of its run, to its assignees and to admins. Every
+    method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible
+    to the caller is NOT_FOUND.
     """
 
     def GetApproval(self, request, context):
@@ -78,11 +78,11 @@ class ApprovalServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AnswerApproval(self, request, context):
-        """Answers a pending approval; the first answer counts, and the run goes on with it.
-        Errors: INVALID_ARGUMENT with every problem of the answer and fixes, NOT_FOUND, PERMISSION_DENIED (SELF_APPROVAL for
-        the owner of the run, unless the step allows it), ABORTED (SUBJECT_MISMATCH), FAILED_PRECONDITION (APPROVAL_STATE
-        when it was answered, expired or given up, with the state; RUN_FINISHED), UNAVAILABLE (ENGINE_UNAVAILABLE) when there
-        is something to check.
+        """Answers a pending approval. The first answer is final, and the run continues with it.
+        Errors: INVALID_ARGUMENT with every problem of the answer and fixes, NOT_FOUND, PERMISSION_DENIED (SELF_APPROVAL
+        for the owner of the run, unless the step allows it), ABORTED (SUBJECT_MISMATCH), FAILED_PRECONDITION
+        (APPROVAL_STATE if it is not pending, with its state; RUN_FINISHED), UNAVAILABLE (ENGINE_UNAVAILABLE) if the answer
+        has to be validated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,9 +115,9 @@ def add_ApprovalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ApprovalService(object):
-    """Shows the questions that runs wait on, and answers them. An approval is seen by the owner of its run, its assignees
-    and admins. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; what a caller
-    may not see is NOT_FOUND.
+    """Reads and answers approvals. An approval is visible to the owner of its run, to its assignees and to admins. Every
+    method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible
+    to the caller is NOT_FOUND.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class EventServiceStub(object):
-    """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
+    """Publishes and reads events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
 
@@ -60,12 +60,12 @@ class EventServiceStub(object):
 
 
 class EventServiceServicer(object):
-    """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
+    """Publishes and reads events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
 
     def PublishEvent(self, request, context):
-        """Appends an event. The answer has no position: the log numbers it a moment later.
+        """Appends an event. The response has no position: the log numbers the event shortly afterwards.
         Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -73,7 +73,7 @@ class EventServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchPublishEvents(self, request, context):
-        """Appends many events, or none when anything is wrong with one of them; the answers have the order of the requests.
+        """Appends several events, or none if any of them is invalid. The response has the order of the requests.
         Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -89,7 +89,7 @@ class EventServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Sends events as they come, from a position on.
+        """Streams events from a position on.
         Errors: INVALID_ARGUMENT (INVALID_TOPIC), OUT_OF_RANGE (POSITION_OUT_OF_RANGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -128,7 +128,7 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService(object):
-    """Publishes and shows events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
+    """Publishes and reads events. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
     UNAVAILABLE.
     """
 

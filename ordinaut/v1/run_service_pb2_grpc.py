@@ -27,8 +27,8 @@ if _version_not_supported:
 
 
 class RunServiceStub(object):
-    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
-    what a caller may not see is NOT_FOUND.
+    """Starts, reads, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED,
+    PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible to the caller is NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -85,14 +85,15 @@ class RunServiceStub(object):
 
 
 class RunServiceServicer(object):
-    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
-    what a caller may not see is NOT_FOUND.
+    """Starts, reads, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED,
+    PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible to the caller is NOT_FOUND.
     """
 
     def CreateRun(self, request, context):
-        """Runs a pipeline once, without a task. It has the caller's rights; its idempotency keys begin with `run:<run id>`.
-        Errors: INVALID_ARGUMENT with every problem and fixes, RESOURCE_EXHAUSTED (LIMIT_REACHED) when too many such runs
-        of the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
+        """Runs a pipeline once, without a task, and returns the run in view BASIC. The run has the caller's scopes; its
+        idempotency keys start with `run:<run id>`.
+        Errors: INVALID_ARGUMENT with every problem and fixes, RESOURCE_EXHAUSTED (LIMIT_REACHED) if too many such runs of
+        the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +108,7 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRunSteps(self, request, context):
-        """Lists the recorded attempts of a run's steps in the order in which they were recorded, then the steps that wait.
+        """Lists the steps of a run: the recorded attempts in the order in which they were recorded, then the steps that wait.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -115,7 +116,7 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Lists runs, the newest first, in view BASIC.
+        """Lists runs in view BASIC, the newest first.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND for an unknown task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -123,8 +124,8 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchRun(self, request, context):
-        """Sends the whole run at once and after every change, until it has ended. A call that breaks off can simply be
-        made again.
+        """Streams a run: at once, and after each change until it has ended. The first response holds all steps, each later
+        one only the steps that have changed. An interrupted stream can be opened again; it starts with all steps.
         Errors: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -132,7 +133,8 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Ends a run that no worker holds; asks the worker of a running one to end it.
+        """Cancels a run and returns it in view BASIC. A run that no worker holds ends at once; otherwise its worker is asked
+        to end it.
         Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -140,34 +142,34 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RetryRun(self, request, context):
-        """Takes up a run that failed or was cancelled: a new run of the same version with the same inputs and idempotency
-        keys, that begins behind the steps which the old one had finished.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live or succeeded; OVERLAP, naming the live run
-        in its way; TASK_STATE when its task is gone).
+        """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same version, inputs
+        and idempotency keys, and resumes after the steps that the old run had finished. The run of a task needs the scope
+        `tasks:run` for the task as well.
+        Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (RUN_STATE if the run is live or
+        succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SimulateRun(self, request, context):
-        """Executes a pipeline without touching anything: no tool is called, nothing is stored, and no time passes. What steps
-        would be answered is said by mocks, else by a recorded run, else made up to fit the tool's output_schema. State
-        entries are the run's own and empty at first; waits end with their mocks or deadlines, and cost no time. The same
-        request gives the same answer where `start_time` is set.
-        Needs `tasks:read` for a task, `runs:read` for a recording.
-        Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording, PERMISSION_DENIED
-        (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
+        """Executes a pipeline without side effects: no tool is called, nothing is stored, and no time passes. Step results
+        come from mocks, then from a recorded run, then from values generated for the tool's output_schema. The simulation
+        has its own state entries, initially none; waits end with their mocks or deadlines. With `start_time`, the same
+        request has the same response. Needs `tasks:read` for a task and `runs:read` for a recording.
+        Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND for an unknown task or recording,
+        PERMISSION_DENIED (MISSING_SCOPE) for a tool that the caller may not call, UNAVAILABLE (ENGINE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReplayRun(self, request, context):
-        """Executes an ended run once more on what its journal says that its steps were answered, at the times of the journal,
-        and compares: does it give the same inputs and the same end? With the task's present version or with another
-        document it tells what they would have done in its place. Tools and rights are those of today. Nothing is touched.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE for a run that is live, TASK_STATE when there is no present
-        version), INVALID_ARGUMENT with every problem of the document and fixes, UNAVAILABLE (ENGINE_UNAVAILABLE).
+        """Executes an ended run again on the recorded step results and times, and compares the inputs and the result. With
+        the current version of the task or another document it shows what these would have done. Tools and scopes are the
+        current ones. Nothing is called or stored.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_STATE if the run is live, TASK_STATE if there is no current version),
+        INVALID_ARGUMENT with every problem of the document and fixes, UNAVAILABLE (ENGINE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,8 +232,8 @@ def add_RunServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RunService(object):
-    """Starts, shows, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE;
-    what a caller may not see is NOT_FOUND.
+    """Starts, reads, cancels, retries, simulates and replays runs. Every method may answer UNAUTHENTICATED,
+    PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible to the caller is NOT_FOUND.
     """
 
     @staticmethod

@@ -28,7 +28,7 @@ if _version_not_supported:
 
 
 class StateServiceStub(object):
-    """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
+    """Reads and writes state entries, which are shared in the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
@@ -61,7 +61,7 @@ class StateServiceStub(object):
 
 
 class StateServiceServicer(object):
-    """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
+    """Reads and writes state entries, which are shared in the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
@@ -74,7 +74,7 @@ class StateServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PutStateEntry(self, request, context):
-        """Writes one entry; with a revision, only when the stored one is equal (0: only when there is none).
+        """Writes one entry. With a revision, only if the stored entry has that revision; 0 means that there is none.
         Errors: INVALID_ARGUMENT, ABORTED (REVISION_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -129,7 +129,7 @@ def add_StateServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class StateService(object):
-    """Reads and writes state entries, shared inside the project. Every method may answer UNAUTHENTICATED,
+    """Reads and writes state entries, which are shared in the project. Every method may answer UNAUTHENTICATED,
     PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class SystemServiceStub(object):
-    """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE.
+    """Reports the status of the installation. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE)
+    and UNAVAILABLE.
     """
 
     def __init__(self, channel):
@@ -49,19 +49,19 @@ class SystemServiceStub(object):
 
 
 class SystemServiceServicer(object):
-    """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE.
+    """Reports the status of the installation. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE)
+    and UNAVAILABLE.
     """
 
     def GetStatus(self, request, context):
-        """Tells what is queued, what is late and what can be reached.
+        """Returns queue depths, delays and the health of the components.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkers(self, request, context):
-        """Lists the worker processes with a lease.
+        """Lists the worker processes with a live lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,8 +89,8 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SystemService(object):
-    """Shows how the installation is. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE.
+    """Reports the status of the installation. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE)
+    and UNAVAILABLE.
     """
 
     @staticmethod

@@ -32,8 +32,8 @@ if _version_not_supported:
 
 
 class TaskServiceStub(object):
-    """Defines, changes and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE; what a caller may not see is NOT_FOUND.
+    """Creates, updates, explains and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED
+    (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible to the caller is NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -150,12 +150,12 @@ class TaskServiceStub(object):
 
 
 class TaskServiceServicer(object):
-    """Defines, changes and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE; what a caller may not see is NOT_FOUND.
+    """Creates, updates, explains and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED
+    (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible to the caller is NOT_FOUND.
     """
 
     def CreateTask(self, request, context):
-        """Stores a task after its schedule and pipeline have been checked, and answers with its next times.
+        """Creates a task after its schedule and pipeline have been validated. The response holds its next occurrences.
         Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
         ENGINE_UNAVAILABLE).
         """
@@ -164,8 +164,8 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateTasks(self, request, context):
-        """Stores many tasks, or none when anything is wrong with one of them; every problem is named at once, with paths
-        such as `requests[3].task.schedule.time_zone`. The answers have the order of the requests.
+        """Creates several tasks, or none if any of them is invalid. All problems are reported together, with paths such as
+        `requests[3].task.schedule.time_zone`. The response has the order of the requests.
         Errors: INVALID_ARGUMENT with every problem and fixes, ALREADY_EXISTS, UNAVAILABLE (SCHEDULER_UNAVAILABLE,
         ENGINE_UNAVAILABLE).
         """
@@ -174,8 +174,8 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ValidateTask(self, request, context):
-        """Checks a task as CreateTask does and stores nothing. The answer is the task as it would be stored, with its next
-        times and warnings; whether its name is free is not looked at.
+        """Validates a task as CreateTask does, without storing it. The response is the task as it would be stored, with its
+        next occurrences and warnings. Whether its name is free is not checked.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -183,7 +183,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PreviewSchedule(self, request, context):
-        """Computes the coming times of a schedule that need not be a task's.
+        """Computes the next occurrences of a schedule, which need not belong to a task.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -191,7 +191,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExplainSchedule(self, request, context):
-        """Says in one sentence when a schedule runs, which need not be a task's, and what is odd about it.
+        """Describes a schedule in one sentence, with warnings. It need not belong to a task.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -199,10 +199,10 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SimulateTask(self, request, context):
-        """Lets a task live through a window of time that takes no time: when it is due, what its policies make of each moment,
-        which runs there are and how they end. The schedule is planned by the code that plans the real ones; runs take as
-        long as they are told to, and no tool is called. It begins without live runs and ACTIVE. At most 200 000
-        occurrences, a hundred or so in each answer in the order of the ledger; the last answer has the summary.
+        """Simulates a task in a time window: its occurrences, the effect of its policies, its runs and their results.
+        Occurrences are computed by the code that plans real ones; runs have the given durations, and no tool is called.
+        The task starts ACTIVE and without live runs. At most 200 000 occurrences, about 100 in each response, in the order
+        in which they are recorded; the last response holds the summary.
         Errors: INVALID_ARGUMENT with every problem and fixes, NOT_FOUND, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -218,7 +218,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTasks(self, request, context):
-        """Lists the caller's tasks, an admin's call those of the whole project.
+        """Lists the caller's tasks; for an admin, those of the whole project.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -226,17 +226,17 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListOccurrences(self, request, context):
-        """Lists what became of each moment at which a task was due, the newest first; neighbours that share an outcome may
-        stand in one entry.
-        Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+        """Lists the occurrences of a task, the newest first. Consecutive occurrences with one outcome may be merged in one
+        entry.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or an invalid filter or order).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainOccurrence(self, request, context):
-        """Says why a task ran at a moment or did not: nothing was due, it is still to come, it was skipped, missed or waits in
-        the queue, and behind what. Without a moment it explains what is late or waits, else the newest that was due.
+        """Explains why a task did or did not run at a time. Without a time, it explains an occurrence that is late or
+        waiting, otherwise the newest one that was due.
         Errors: NOT_FOUND, INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -244,7 +244,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTask(self, request, context):
-        """Changes the fields named in the mask; a change of schedule, pipeline, params or policy makes a new version.
+        """Updates the fields named in the mask. A change of schedule, pipeline, params or run policy creates a new version.
         Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -252,7 +252,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTask(self, request, context):
-        """Deletes a task and cancels its live runs; its history stays.
+        """Deletes a task and cancels its live runs. Its history is kept.
         Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -260,26 +260,26 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PauseTask(self, request, context):
-        """Stops firing. Live runs go on. A paused task stays paused.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
+        """Pauses a task: it no longer fires. Live runs continue. Pausing a paused task has no effect.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTask(self, request, context):
-        """Fires again from now on; what passed meanwhile is recorded as PAUSED, but for the newest where `run_newest` asks for
-        it. An active task stays active.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed one.
+        """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`.
+        Resuming an active task has no effect.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SkipOccurrence(self, request, context):
-        """Takes exactly one coming occurrence away; the ledger says SKIPPED at once. Skipping it again changes nothing.
-        Errors: NOT_FOUND (no such task, or none of its coming occurrences has that id), FAILED_PRECONDITION (TASK_STATE)
-        when it has another outcome already, ABORTED (ETAG_MISMATCH) when the schedule changes meanwhile, UNAVAILABLE
+        """Skips one future occurrence; it is recorded as SKIPPED at once. Skipping it again has no effect.
+        Errors: NOT_FOUND (no such task, or no future occurrence with that id), FAILED_PRECONDITION (TASK_STATE) if it has
+        another outcome already, ABORTED (ETAG_MISMATCH) if the schedule changes concurrently, UNAVAILABLE
         (SCHEDULER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -287,20 +287,20 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SnoozeTask(self, request, context):
-        """Postpones the next occurrence, and no other: it keeps its id and its scheduled time, and starts later. It must
-        start before the occurrence after it is due. A change of the schedule forgets it: what was due by then starts.
-        Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) when the task is not ACTIVE or has no next
-        occurrence that is to run.
+        """Postpones the next occurrence. It keeps its id and its scheduled time, and must start before the following
+        occurrence is due. A change of the schedule cancels the snooze: an occurrence that was due by then starts.
+        Errors: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (TASK_STATE) if the task is not ACTIVE or has no next
+        occurrence that will run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateBackfill(self, request, context):
-        """Begins to run a stretch of the task's past. With `validate_only` nothing is stored, and the answer tells what would
-        run. A task may have ten under way.
-        Errors: NOT_FOUND, INVALID_ARGUMENT (also: no moment of the schedule lies in the range, or more than 50 000),
-        ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) when the task changes meanwhile,
+        """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run. A
+        task may have 10 running backfills.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (also if the range has no instant of the schedule, or more than 50 000),
+        ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) if the task changes concurrently,
         UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -316,25 +316,26 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListBackfills(self, request, context):
-        """Lists a task's backfills, the newest first.
-        Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or a filter or order that cannot be read).
+        """Lists the backfills of a task, the newest first.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID, or an invalid filter or order).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelBackfill(self, request, context):
-        """Has a backfill start nothing more; its live runs go on unless they are to be cancelled too.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (BACKFILL_STATE) when it has ended.
+        """Cancels a backfill: it starts no more runs. Live runs continue unless `cancel_runs` is set.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (BACKFILL_STATE) if it has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RunTask(self, request, context):
-        """Starts a run now, beside the schedule.
+        """Starts a run now, independent of the schedule, and returns it in view BASIC. Needs the scope `tasks:run` for the
+        task.
         Errors: NOT_FOUND, INVALID_ARGUMENT (params against the schema), FAILED_PRECONDITION (OVERLAP), RESOURCE_EXHAUSTED
-        (LIMIT_REACHED) when too many runs of the task are live.
+        (LIMIT_REACHED) if too many runs of the task are live.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -457,8 +458,8 @@ def add_TaskServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TaskService(object):
-    """Defines, changes and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and
-    UNAVAILABLE; what a caller may not see is NOT_FOUND.
+    """Creates, updates, explains and starts tasks. Every method may answer UNAUTHENTICATED, PERMISSION_DENIED
+    (MISSING_SCOPE) and UNAVAILABLE; a resource that is not visible to the caller is NOT_FOUND.
     """
 
     @staticmethod

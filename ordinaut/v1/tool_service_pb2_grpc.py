@@ -29,7 +29,7 @@ if _version_not_supported:
 
 
 class ToolServiceStub(object):
-    """Registers tools. They are shared inside the project; only their owner and admins change them. Every method may
+    """Registers and calls tools. They are shared in the project; only their owner and admins change them. Every method may
     answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
@@ -72,13 +72,13 @@ class ToolServiceStub(object):
 
 
 class ToolServiceServicer(object):
-    """Registers tools. They are shared inside the project; only their owner and admins change them. Every method may
+    """Registers and calls tools. They are shared in the project; only their owner and admins change them. Every method may
     answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 
     def CreateTool(self, request, context):
-        """Registers a tool after its schemas have been checked. Its caller must be allowed to call its lookup, and to use the
-        secret of its `auth`.
+        """Registers a tool after its schemas have been validated. The caller must be allowed to call its lookup and to use
+        the secret of its `auth`.
         Errors: INVALID_ARGUMENT (INVALID_SCHEMA, INVALID_TRANSPORT), ALREADY_EXISTS, PERMISSION_DENIED (RESERVED) for
         names under `orchestrator.`.
         """
@@ -95,7 +95,7 @@ class ToolServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTools(self, request, context):
-        """Lists the project's tools and those of the system.
+        """Lists the tools of the project and the system tools.
         Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -103,7 +103,7 @@ class ToolServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTool(self, request, context):
-        """Changes the fields named in the mask. Runs that are claimed from now on see the change.
+        """Updates the fields named in the mask. Runs that are claimed afterwards use the new definition.
         Errors: INVALID_ARGUMENT, NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -111,9 +111,10 @@ class ToolServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CallTool(self, request, context):
-        """Calls a tool once and waits for the end: a run of one step, kind INLINE, with the tool's retries and the caller's
-        rights; also while the run waits for a person. A call that fails is a run that FAILED. After DEADLINE_EXCEEDED the run goes on; the same request_id waits
-        for it again.
+        """Calls a tool once and waits for the result: a run of kind INLINE with one step, the tool's retry rule and the
+        caller's scopes. The response is the ended run in view BASIC; a failed call is a run that FAILED. It waits as well
+        while the run waits for a person. After DEADLINE_EXCEEDED the run continues; the same request_id waits for it
+        again.
         Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
         RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
         """
@@ -122,7 +123,7 @@ class ToolServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTool(self, request, context):
-        """Removes a tool; steps that use it fail from now on.
+        """Deletes a tool. Steps that use it fail afterwards.
         Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -171,7 +172,7 @@ def add_ToolServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ToolService(object):
-    """Registers tools. They are shared inside the project; only their owner and admins change them. Every method may
+    """Registers and calls tools. They are shared in the project; only their owner and admins change them. Every method may
     answer UNAUTHENTICATED, PERMISSION_DENIED (MISSING_SCOPE) and UNAVAILABLE.
     """
 

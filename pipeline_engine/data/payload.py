@@ -6,9 +6,8 @@ from typing import Any
 
 import orjson
 
-from ordinaut.expressions.bounds import MAX_JSON_DEPTH
+from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 
-MAX_BYTES = 1024 * 1024
 _SUSPECT = re.compile(rb"\\u0000|\d{19}")
 _MAX_INTEGER = 2**64
 _MIN_INTEGER = -(2**63)
@@ -44,7 +43,7 @@ def read(text: bytes) -> Any:
     """
     if not text.strip():
         return None
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_JSON_BYTES:
         raise PayloadError("the value is larger than 1 MiB", too_large=True)
     try:
         value = orjson.loads(text)
@@ -57,7 +56,7 @@ def read(text: bytes) -> Any:
 
 
 def _check(text: bytes, value: Any) -> None:
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_JSON_BYTES:
         raise PayloadError("the value is larger than 1 MiB", too_large=True)
     if text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH:
         raise PayloadError(f"the value is nested deeper than {MAX_JSON_DEPTH} levels", too_large=True)

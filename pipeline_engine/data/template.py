@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import Account, Expression, ExpressionError, Kind, compile_expression
+from ordinaut.limits import MAX_JSON_BYTES
 
-MAX_OUTPUT_BYTES = 1024 * 1024
 Roots = Mapping[str, Any]
 Render = Callable[[Roots, Account], Any]
 """From root names to a value, paid for from the run's account."""
@@ -157,7 +157,7 @@ def _text(text: str, expressions: list[Expression]) -> Render | None:
             words.append(word)
             size += len(word)
             account.spend_on_text(len(word))
-            if size > MAX_OUTPUT_BYTES:
+            if size > MAX_JSON_BYTES:
                 raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
         return "".join(words)
 

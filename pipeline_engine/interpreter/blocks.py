@@ -11,8 +11,9 @@ import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from ordinaut.limits import MAX_JSON_BYTES
 from pipeline_engine.data.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
-from pipeline_engine.data.payload import MAX_BYTES, PayloadError, write
+from pipeline_engine.data.payload import PayloadError, write
 from pipeline_engine.interpreter.journal import SUCCEEDED
 from pipeline_engine.interpreter.requests import Sleep
 from pipeline_engine.interpreter.run import MAX_ITERATIONS
@@ -42,7 +43,7 @@ class _Outputs:
         """Puts one output in its place; Failed as soon as all together are too large."""
         self.values[place] = value
         self.size += len(orjson.dumps(value))
-        if self.size > MAX_BYTES:
+        if self.size > MAX_JSON_BYTES:
             return Failed(Failure(PAYLOAD_TOO_LARGE, "the outputs together are larger than 1 MiB"))
         return None
 
@@ -82,7 +83,7 @@ def loop(strand: "Strand", step: StepPlan, path: str) -> Attempt:
     outputs = _Outputs([None] * len(elements))
 
     def iteration(index: int) -> Steps:
-        if strand.run.account.tired:
+        if strand.run.account.should_yield:
             yield Sleep(0.0)
         if strand.run.journal.is_large:
             yield Until(strand.run.journal.added)

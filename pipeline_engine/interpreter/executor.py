@@ -10,6 +10,7 @@ from typing import Any
 
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.cut_off import cut_off
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
@@ -26,7 +27,7 @@ from pipeline_engine.interpreter.requests import (
     Suspended,
 )
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES, Beginnings, Run, roots_of
+from pipeline_engine.interpreter.run import Beginnings, Run, roots_of
 from pipeline_engine.interpreter.signals import Act, Expired, Failed, Fork, Signal, Steps, Stopped, Until, Wish
 from pipeline_engine.interpreter.step_values import render
 from pipeline_engine.interpreter.strand import Strand
@@ -80,7 +81,7 @@ class Execution:
         clock: Clock,
         fraction: Callable[[str], float],
         begun_us: Beginnings | None = None,
-        outputs_max_bytes: float = OUTPUTS_MAX_BYTES,
+        outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
     ) -> None:
         self.ending: Ending | None = None
         self._run = Run(plan, start, clock, fraction, begun_us, outputs_max_bytes)
@@ -121,7 +122,7 @@ class Execution:
 
     def _go_on(self, fiber: Fiber, answer: Answer) -> Turn:
         self._turn = turn = Turn()
-        self._run.account.rest()
+        self._run.account.yielded()
         self._advance(fiber, answer)
         while self._ready:
             self._advance(*self._ready.pop(0))

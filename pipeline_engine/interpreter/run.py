@@ -8,14 +8,13 @@ import orjson
 
 from ordinaut.clock import Clock
 from ordinaut.expressions import Account
-from ordinaut.expressions.times import moment_of_us
+from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.interpreter.journal import Journal
 from pipeline_engine.interpreter.step_values import Input
 from pipeline_engine.language.plan import Plan
 
-OUTPUTS_MAX_BYTES = 32 * 1024 * 1024
-"""What a run keeps of its steps, where nobody says otherwise; half of what a message between processes may hold."""
 ASKED_MAX_BYTES = 8 * 1024 * 1024
 """What a run may wait for at once."""
 MAX_ITERATIONS = 10_000
@@ -67,7 +66,7 @@ class Run:
         clock: Clock,
         fraction: Callable[[str], float],
         begun_us: Beginnings | None = None,
-        outputs_max_bytes: float = OUTPUTS_MAX_BYTES,
+        outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
     ) -> None:
         self.plan = plan
         self.outputs_max_bytes = outputs_max_bytes
@@ -128,5 +127,5 @@ def roots_of(plan: Plan, start: RunStart) -> dict[str, Any]:
     if "run" in plan.roots:
         roots["run"] = orjson.loads(start.run) if start.run else {}
     if "now" in plan.roots:
-        roots["now"] = moment_of_us(start.now_us)
+        roots["now"] = timestamp_of_us(start.now_us)
     return roots

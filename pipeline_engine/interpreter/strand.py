@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import ExpressionError
-from ordinaut.expressions.times import moment_of_us
+from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import DENIED, PAYLOAD_TOO_LARGE, TIMEOUT, TOOL_ERROR, Failure
@@ -54,7 +54,7 @@ class Strand:
     def sequence(self, steps: Sequence[StepPlan]) -> Steps:
         """Runs steps in order; gives what ended them early, None when all are done."""
         for step in steps:
-            if self.run.account.tired:
+            if self.run.account.should_yield:
                 yield Sleep(0.0)
             if self.run.journal.is_large:
                 yield Until(self.run.journal.added)
@@ -117,7 +117,7 @@ class Strand:
                 "id": step.id,
                 "path": path,
                 "attempt": attempt,
-                "start_time": moment_of_us(start_us),
+                "start_time": timestamp_of_us(start_us),
                 "idempotency_key": idempotency_key(self.run.root, path),
             }
         return start_us

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ordinaut.expressions.times import moment_of_us
+from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import OUTCOME_UNKNOWN, TOOL_UNAVAILABLE, VALIDATION_OUTPUT, Failure
@@ -77,7 +77,7 @@ def _looked_up(strand: "Strand", begun: Begun, why: str) -> Finding:
         "input": begun.input.value,
         "idempotency_key": idempotency_key(strand.run.root, begun.path),
         "step": begun.path,
-        "start_time": moment_of_us(begun.start_us),
+        "start_time": timestamp_of_us(begun.start_us),
     }
     found = render_input(lookup, roots, strand.run.account)
     verdict = found if isinstance(found, Failure) else (yield from _look_up(strand, lookup, found, begun.path))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ordinaut.clock import EPOCH, TICK
 from ordinaut.expressions import ExpressionError, compile_expression
 from ordinaut.expressions.bounds import measure
-from ordinaut.expressions.times import format_moment, parse_duration
+from ordinaut.expressions.times import format_timestamp, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
@@ -38,8 +39,6 @@ MOMENTS = ("until", "publish_time", "time")
 """Where the outputs of these tools say when the wait was over."""
 CHECK_FUEL = 30
 """What each element of a document costs that is held against the language; about a microsecond each."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 MAX_POSITION = 2**63
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -78,7 +77,7 @@ def heard(strand: "Strand", tool: str, output: Any) -> None:
     moment = read_moment(next(output[key] for key in MOMENTS if key in output))
     if moment is None:
         return
-    us, position = (moment - EPOCH) // MICROSECOND, output.get("position")
+    us, position = (moment - EPOCH) // TICK, output.get("position")
     known = tool == EVENT and type(position) is int and 0 < position < MAX_POSITION  # a mock may say anything
     strand.heard = Heard(us, position) if known else Heard(us + 1)
     strand.run.heard = max(strand.run.heard, strand.heard)
@@ -183,8 +182,8 @@ FILL: Mapping[str, Callable[[Wait, dict[str, Any], "Strand"], None]] = {
 def _moment_us(given: dict[str, Any], key: str) -> int:
     moment = read_moment(given[key])
     if moment is None or not FIRST <= moment < LAST:
-        raise _UnreadableError(key, f"an RFC 3339 time before {format_moment(LAST)} is expected")
-    return (moment - EPOCH) // MICROSECOND
+        raise _UnreadableError(key, f"an RFC 3339 time before {format_timestamp(LAST)} is expected")
+    return (moment - EPOCH) // TICK
 
 
 def milliseconds(given: dict[str, Any], key: str) -> int:

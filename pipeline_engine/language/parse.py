@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from ordinaut.expressions.bounds import MAX_JSON_DEPTH
+from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.data.payload import MAX_BYTES, depth, holds_nul
+from pipeline_engine.data.payload import depth, holds_nul
 from pipeline_engine.language.document import VERSION, Document, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.keys import ACCEPTED_DOCUMENT_KEYS, DOCUMENT_ALIASES, refuse_unknown_keys
@@ -40,7 +40,7 @@ def read_document(value: Any, place: Place, findings: Findings) -> Document | No
 
 
 def _read_json(text: bytes, findings: Findings) -> Any:
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_JSON_BYTES:
         findings.problem(Place(), "a pipeline has at most 1 MiB", ErrorReason.TOO_LARGE)
         return None
     try:

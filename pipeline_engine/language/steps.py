@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ordinaut.limits import MAX_RETRIES
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import read_needs_approval
 from pipeline_engine.language.document import MAX_LEVELS, MAX_STEPS, RetryRule, Step
@@ -17,15 +18,7 @@ from pipeline_engine.language.structure import (
     refuse_what_needs_a_tool,
     wrapped_branches,
 )
-from pipeline_engine.language.values import (
-    MAX_RETRIES,
-    made_name,
-    read_name,
-    read_retry,
-    read_text,
-    read_timeout,
-    read_whole,
-)
+from pipeline_engine.language.values import made_name, read_name, read_retry, read_text, read_timeout, read_whole
 
 
 def is_step(value: Any) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ordinaut.expressions.times import parse_duration
+from ordinaut.limits import MAX_RETRIES
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE
 from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule, written_seconds
@@ -14,7 +15,6 @@ from pipeline_engine.language.keys import refuse_unknown_keys
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 ERROR_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
 MAX_TIMEOUT_SECONDS = 86_400.0
-MAX_RETRIES = 100
 MAX_DELAY_SECONDS = 7 * 86_400.0
 MAX_FACTOR = 10.0
 RETRY_KEYS = ("max", "delay", "factor", "max_delay", "jitter", "codes")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from ordinaut.expressions import ExpressionError
-from ordinaut.expressions.times import parse_duration, parse_moment
+from ordinaut.expressions.times import parse_duration, parse_timestamp
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.findings import Findings, Place
 
@@ -32,6 +32,6 @@ def check_wait(value: Any, place: Place, findings: Findings) -> None:
 def read_moment(text: str) -> datetime | None:
     """An RFC 3339 moment; None when it is none."""
     try:
-        return parse_moment(text)
+        return parse_timestamp(text)
     except ExpressionError:
         return None

@@ -1,8 +1,9 @@
 """A time that passes only when it is told to."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from ordinaut.clock import EPOCH
+
 LAST_US = 253_370_764_800_000_000
 """The year 9999: no time passes beyond."""
 

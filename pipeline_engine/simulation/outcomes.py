@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
+from ordinaut.clock import EPOCH
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
 from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.interpreter.waits import MOMENTS
 from pipeline_engine.language import approval
 from pipeline_engine.simulation.answers import outcome_of
-from pipeline_engine.simulation.clock import EPOCH
 
 Outcome = Output | Failure
 TIMER, EVENT, APPROVAL, CHILD = "TIMER", "EVENT", "APPROVAL", "CHILD"
@@ -35,7 +35,7 @@ def expired(wish: Wait, deadline_us: int) -> Outcome:
             return Output(_timer(wish, _written(deadline_us)))
         case "APPROVAL":
             return Output({"status": "expired", "approval": None, "time": _written(deadline_us)})
-    message = f"no event that fits came on {wish.topic} in time"
+    message = f"no matching event was published on {wish.topic} before the deadline"
     return Failure(TIMEOUT, message, step=wish.path, tool=wish.tool, attempt=1)
 
 

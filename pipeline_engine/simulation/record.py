@@ -35,6 +35,11 @@ class Record:
             return None
         return found if found.entry.state == SUCCEEDED or found.entry.input else None
 
+    def was_cut_off(self, path: str, attempt: int) -> bool:
+        """Whether the attempt ended because something else in its run did."""
+        found = self._attempts.get((path, attempt))
+        return found is not None and found.entry.state == CANCELLED
+
     def repeated(self, path: str, attempt: int) -> dict[str, Any] | None:
         """The answer of a person who had an UNSAFE call repeated; it stands in the failure of the attempt."""
         found = self._attempts.get((path, attempt))

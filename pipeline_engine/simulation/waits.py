@@ -73,7 +73,8 @@ class Waits:
 
     def _past(self, wish: Wait, outcome: Outcome | None) -> bool:
         """Whether the record alone knows when the wait was over, if it ever was: not for a timer that it has not."""
-        return self._follow and (outcome is not None or wish.kind != TIMER)
+        known = outcome is not None or wish.kind != TIMER or self._record.was_cut_off(wish.path, 1)
+        return self._follow and known
 
     def _mocked(self, wish: Wait, now_us: int) -> tuple[int, Outcome] | None:
         given = None if wish.kind == TIMER else self._mocks.take(wish.path, wish.tool, 1)

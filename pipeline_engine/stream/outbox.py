@@ -13,12 +13,10 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     RunSuspended,
     StepFinished,
 )
+from ordinaut.limits import FRAME_BYTES
 from pipeline_engine import metrics
 from pipeline_engine.interpreter.journal import RUNNING
 from pipeline_engine.interpreter.requests import Commit, Delayed, Entries, Finished, Perform, Suspended
-
-FRAME_BYTES = 4 * 1024 * 1024
-"""A frame that holds this much is closed; with its last message it stays far below gRPC's limit."""
 
 
 class Outbox:

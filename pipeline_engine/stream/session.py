@@ -13,6 +13,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     StepCommitted,
     WorkerFrame,
 )
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine import metrics
@@ -31,7 +32,6 @@ from pipeline_engine.interpreter.requests import (
     Suspended,
     ToolPort,
 )
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.stream.compiled_definitions import Plans
 from pipeline_engine.stream.outbox import Outbox
@@ -54,7 +54,7 @@ class Surroundings:
     tools: ToolPort
     clock: Clock
     fraction: Callable[[str], float]
-    outputs_max_bytes: int = OUTPUTS_MAX_BYTES
+    outputs_max_bytes: int = MAX_STEP_OUTPUTS_BYTES
 
 
 @dataclass(slots=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from ordinaut.limits import MAX_JSON_BYTES
 from pipeline_engine.data.failure import (
     DENIED,
     PAYLOAD_TOO_LARGE,
@@ -17,7 +18,7 @@ from pipeline_engine.data.failure import (
     VALIDATION_OUTPUT,
     Failure,
 )
-from pipeline_engine.data.payload import MAX_BYTES, PayloadError, read
+from pipeline_engine.data.payload import PayloadError, read
 from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.definition import HttpTarget
@@ -71,7 +72,7 @@ class HttpTools:
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             outcome = failure_of(failure)
         except Exception as defect:  # noqa: BLE001 - whose text and traceback could hold a secret
-            outcome = Failure(TOOL_ERROR, f"a defect of Ordinaut: {type(defect).__name__}", unclear=True)
+            outcome = Failure(TOOL_ERROR, f"internal error: {type(defect).__name__}", unclear=True)
         return opened.mask.outcome(outcome)
 
     async def _send(
@@ -120,7 +121,7 @@ async def _read_limited(response: aiohttp.ClientResponse) -> bytes | Failure:
     parts = bytearray()
     async for part in response.content.iter_any():
         parts += part
-        if len(parts) > MAX_BYTES:
+        if len(parts) > MAX_JSON_BYTES:
             return Failure(PAYLOAD_TOO_LARGE, "the answer is larger than 1 MiB")
     return bytes(parts)
 

@@ -34,7 +34,7 @@ def validate_pipeline(request: engine_pb2.ValidatePipelineRequest) -> engine_pb2
         answer.tools.extend(tools_of(document))
     answer.violations.extend(to_proto(findings.violations))
     answer.warnings.extend(findings.warnings)
-    answer.advice.extend(to_proto(findings.advice))
+    answer.warning_fixes.extend(to_proto(findings.advice))
     return answer
 
 

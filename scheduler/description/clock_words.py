@@ -6,15 +6,15 @@ from datetime import time
 from scheduler.description.language import Language
 from scheduler.triggers.localtime.clock_grid import ALL_HOURS
 
-MOST_TIMES = 6
+MAX_TIMES = 6
 
 
 def clock(minutes: Sequence[int], hours: Sequence[int], language: Language, seconds: Sequence[int] = (0,)) -> str:
-    """The minutes of the hours, as a list of times where these are few, else by their pattern without seconds."""
-    if len(minutes) * len(hours) * len(seconds) <= MOST_TIMES:
+    """The times of day, as a list if they are few, else by their pattern without seconds."""
+    if len(minutes) * len(hours) * len(seconds) <= MAX_TIMES:
         times = [time(hour, minute, second) for hour in hours for minute in minutes for second in seconds]
         precision = "minutes" if tuple(seconds) == (0,) else "seconds"
-        return language.at([moment.isoformat(precision) for moment in times])
+        return language.at([clock_time.isoformat(precision) for clock_time in times])
     every_hour = tuple(hours) == ALL_HOURS
     step = _step(minutes, 60)
     if step and every_hour:
@@ -32,6 +32,6 @@ def _last(hours: Sequence[int], minutes: Sequence[int]) -> str:
 
 
 def _step(values: Sequence[int], size: int) -> int:
-    """The step of values that go round evenly from 0 on; 0 when they do not."""
+    """The step of values that are evenly spaced from 0 on; 0 if they are not."""
     step = values[1] - values[0] if len(values) > 1 else size
     return step if size % step == 0 and tuple(values) == tuple(range(0, size, step)) else 0

@@ -1,4 +1,4 @@
-"""What a language must be able to say about a schedule."""
+"""The interface of a language in which schedules are described."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Language(ABC):
         return f"{', '.join(items[:-1])} {joint or self.both} {items[-1]}"
 
     def numbers(self, values: Sequence[int]) -> str:
-        """Numbers, three and more neighbours as a range."""
+        """Numbers, with three or more consecutive ones as a range."""
         runs: list[list[int]] = []
         for value in values:
             if runs and runs[-1][-1] + 1 == value:
@@ -34,11 +34,11 @@ class Language(ABC):
 
     @abstractmethod
     def runs(self, what: str) -> str:
-        """The whole sentence from what stands behind `runs`."""
+        """The whole sentence from the part after `runs`."""
 
     @abstractmethod
     def every(self, unit: str, number: int) -> str:
-        """Every so many seconds, minutes, hours, days, weeks, months or years."""
+        """Every `number` seconds, minutes, hours, days, weeks, months or years."""
 
     @abstractmethod
     def at(self, times: Sequence[str]) -> str:
@@ -54,7 +54,7 @@ class Language(ABC):
 
     @abstractmethod
     def in_hours(self, hours: Sequence[int]) -> str:
-        """While clocks show one of these hours."""
+        """During these hours."""
 
     @abstractmethod
     def weekdays(self, days: Sequence[int]) -> str:
@@ -86,7 +86,7 @@ class Language(ABC):
 
     @abstractmethod
     def once(self, when: str) -> str:
-        """Once, at that moment."""
+        """Once, at that time."""
 
     @abstractmethod
     def on_event(self, topic: str, *, conditional: bool) -> str:
@@ -94,7 +94,7 @@ class Language(ABC):
 
     @abstractmethod
     def never(self) -> str:
-        """Only when asked."""
+        """Never by itself."""
 
     @abstractmethod
     def since(self, when: str) -> str:
@@ -106,7 +106,7 @@ class Language(ABC):
 
     @abstractmethod
     def times(self, number: int) -> str:
-        """So many times in all."""
+        """At most `number` times."""
 
     @abstractmethod
     def without(self, days: Sequence[str], rules: Sequence[str]) -> str:
@@ -114,11 +114,11 @@ class Language(ABC):
 
     @abstractmethod
     def more_dates(self, added: int, removed: int) -> str:
-        """How many single dates a rule adds and removes."""
+        """The numbers of single dates that a rule adds and removes."""
 
     @abstractmethod
     def later(self, span: str) -> str:
-        """Starting up to so much later."""
+        """Starting up to `span` later."""
 
     @abstractmethod
     def in_zone(self, zone: str) -> str:

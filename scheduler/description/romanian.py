@@ -36,8 +36,8 @@ class Romanian(Language):
 
     def every(self, unit: str, number: int) -> str:
         """`la fiecare 20 de minute`."""
-        one, many = _UNITS[unit]
-        return f"în fiecare {one}" if number == 1 else f"la fiecare {_counted(number, many)}"
+        singular, plural = _UNITS[unit]
+        return f"în fiecare {singular}" if number == 1 else f"la fiecare {_counted(number, plural)}"
 
     def at(self, times: Sequence[str]) -> str:
         """`la 07:30 și 19:30`."""

@@ -1,4 +1,4 @@
-"""A whole schedule in one sentence."""
+"""Describes a whole schedule in one sentence."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ def sentence(schedule: Schedule, now: datetime, code: str = DEFAULT) -> str:
     """When a completed schedule runs, in that language.
 
     Raises:
-        ScheduleError: a trigger cannot be read.
+        ScheduleError: a trigger cannot be parsed.
     """
     language = LANGUAGES[code]
     if not schedule.triggers:
@@ -44,8 +44,8 @@ def _trigger(trigger: Trigger, language: Language) -> str:
             unit, seconds = next(entry for entry in _UNITS if trigger.interval.seconds % entry[1] == 0)
             return language.every(unit, trigger.interval.seconds // seconds)
         case "once":
-            moment = parse_once(trigger.once)
-            return language.once(moment.isoformat(sep=" ", timespec="minutes"))
+            time = parse_once(trigger.once)
+            return language.once(time.isoformat(sep=" ", timespec="minutes"))
     return language.on_event(trigger.event.topic, conditional=bool(trigger.event.when))
 
 
@@ -55,20 +55,20 @@ def _is_local(trigger: Trigger) -> bool:
 
 
 def _limits(schedule: Schedule, now: datetime, language: Language) -> list[str]:
-    found = []
+    phrases = []
     if schedule.HasField("start_time") and _time(schedule.start_time) > now + timedelta(days=1):
-        found.append(language.since(_shown(schedule.start_time)))
+        phrases.append(language.since(_written(schedule.start_time)))
     if schedule.HasField("end_time"):
-        found.append(language.until(_shown(schedule.end_time)))
+        phrases.append(language.until(_written(schedule.end_time)))
     if schedule.max_occurrences:
-        found.append(language.times(schedule.max_occurrences))
+        phrases.append(language.times(schedule.max_occurrences))
     if schedule.exclusions:
         days = [exclusion.date for exclusion in schedule.exclusions if exclusion.date]
         rules = [rule_words(entry.rrule, language, with_clock=False) for entry in schedule.exclusions if entry.rrule]
-        found.append(language.without(days, rules))
+        phrases.append(language.without(days, rules))
     if schedule.HasField("jitter") and schedule.jitter.seconds:
-        found.append(language.later(_span(schedule.jitter.seconds)))
-    return found
+        phrases.append(language.later(_span(schedule.jitter.seconds)))
+    return phrases
 
 
 def _span(seconds: int) -> str:
@@ -76,9 +76,9 @@ def _span(seconds: int) -> str:
     return f"{number} {unit}"
 
 
-def _time(moment: Timestamp) -> datetime:
-    return moment.ToDatetime(UTC)
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(UTC)
 
 
-def _shown(moment: Timestamp) -> str:
-    return f"{_time(moment):%Y-%m-%d %H:%M} UTC"
+def _written(stamp: Timestamp) -> str:
+    return f"{_time(stamp):%Y-%m-%d %H:%M} UTC"

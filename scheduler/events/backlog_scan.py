@@ -1,7 +1,12 @@
-"""Look-back: what a run waits for may have happened before the wait was known.
+"""The backlog scan: an event that a run waits for may have been published before the wait was stored.
 
-Only committed waits are looked at, and only while no event is being matched: events up to the matcher's position are
-held against the wait here, all later ones by the matcher, which then knows the wait. Nothing lies between.
+No event is lost between the scan and the matcher. Both lock the matcher's position row, so while the scan runs, the
+position P does not change. The scan compares a committed wait with the log from `since` up to P, and marks it as
+scanned in the same transaction. The matcher takes only scanned waits; it continues after P, and only when the scan has
+committed and released the row, so it reads the wait as scanned. Hence every event is compared with the wait exactly
+once: those up to P by the scan, all later ones by the matcher. A wait that is committed while the matcher is at work is
+not scanned yet, and the scan that follows covers the events which the matcher took in that transaction, because P
+includes them.
 """
 
 from dataclasses import dataclass
@@ -9,9 +14,10 @@ from dataclasses import dataclass
 from ordinaut.store import event, wait
 from ordinaut.store.database import Database
 from ordinaut.store.hints import RUN, WORK, Hints
-from ordinaut.store.sql import Connection, Record
-from scheduler.events.end_waits import fits, resolve
-from scheduler.events.log_entry import entry_of
+from ordinaut.store.sql import Connection
+from ordinaut.store.wait import OpenWait
+from scheduler.events.end_waits import is_match, resolve
+from scheduler.events.log_entry import stream_entry
 from scheduler.events.match import events_of
 from scheduler.metrics import WAITS_ENDED
 
@@ -20,53 +26,55 @@ ROWS = 100  # of up to a thousand events
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """How far the log was held against a wait: up to `position`; `done` says whether that is all; an event as JSON."""
+class Scan:
+    """A wait that was compared with the log up to `position`; `event` is the one that matched, as JSON."""
 
+    wait: OpenWait
     position: int
-    done: bool
-    found: str | None = None
+    complete: bool
+    event: str | None = None
 
 
-class LookBack:
-    """Holds new waits against the log, each over at most `ROWS` rows of it a turn."""
+class BacklogScan:
+    """Scans the log for new waits, each over at most `ROWS` rows per run of the loop."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
-        """Looks at the oldest waits; True when there may be more to look at."""
-        more, ended = await self._database.repeat(_look)
+    async def run_once(self) -> bool:
+        """Scans for the oldest waits; True when there may be more to scan."""
+        may_have_more, ended = await self._database.repeat(_scan_batch)
         if ended:
             WAITS_ENDED.labels("backlog_scan").inc(ended)
             self._hints.send(WORK, RUN)
-        return more
+        return may_have_more
 
 
-async def _look(connection: Connection) -> tuple[bool, int]:
+async def _scan_batch(connection: Connection) -> tuple[bool, int]:
     if not await wait.unscanned(connection, 1):
         return False, 0
-    upto = await event.wait_for_matcher(connection)
-    seen = [(one, await _scan(connection, one, upto)) for one in await wait.unscanned(connection, WAITS)]
-    ended = await resolve(connection, [(one["run"], one["path"], what.found) for one, what in seen if what.found])
-    await wait.note_scans(connection, [(one["run"], one["path"], what.position, what.done) for one, what in seen])
-    return len(seen) == WAITS or not all(what.done for _, what in seen), ended
+    until = await event.wait_for_matcher(connection)
+    scans = [await _scan(connection, open_wait, until) for open_wait in await wait.unscanned(connection, WAITS)]
+    ended = await resolve(connection, [(scan.wait.run, scan.wait.path, scan.event) for scan in scans if scan.event])
+    await wait.note_scans(connection, [(scan.wait.run, scan.wait.path, scan.position, scan.complete) for scan in scans])
+    return len(scans) == WAITS or not all(scan.complete for scan in scans), ended
 
 
-async def _scan(connection: Connection, one: Record, upto: int) -> Seen:
-    """Holds the next part of the log against one wait."""
-    after = one["scan_position"]
+async def _scan(connection: Connection, open_wait: OpenWait, until: int) -> Scan:
+    """Compares the next part of the log with one wait."""
+    after = open_wait.scan_position
     if after is None:
-        after = await event.position_before(connection, one["project"], one["since"])
-    rows = await event.read(connection, project=one["project"], after=after, batch=ROWS)
-    for numbered in (numbered for row in rows for numbered in events_of(entry_of(row))):
-        if numbered.position <= after:  # it stands before, in the same row
+        since = open_wait.since
+        after = await event.position_before(connection, open_wait.project, since) if since else 0
+    rows = await event.read(connection, project=open_wait.project, after=after, batch=ROWS)
+    for logged in (logged for row in rows for logged in events_of(stream_entry(row))):
+        if logged.position <= after:  # earlier in the same row
             continue
-        if numbered.position > upto:
-            return Seen(upto, done=True)
-        after = numbered.position
-        document = numbered.json()
-        if fits(one, numbered.body["topic"], numbered.time, document):
-            return Seen(after, done=True, found=document.decode())
-    return Seen(after, done=len(rows) < ROWS)
+        if logged.position > until:
+            return Scan(open_wait, until, complete=True)
+        after = logged.position
+        document = logged.json()
+        if is_match(open_wait, logged.body["topic"], logged.time, document):
+            return Scan(open_wait, after, complete=True, event=document.decode())
+    return Scan(open_wait, after, complete=len(rows) < ROWS)

@@ -1,4 +1,4 @@
-"""Events against waits: which run waits for what has happened."""
+"""Matches events against the open waits of runs, and ends those that match."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from ordinaut.expressions import ExpressionError, compile_expression
 from ordinaut.names import topic_matcher
 from ordinaut.store import wait
 from ordinaut.store.database import DATA_ERRORS
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.sql import Connection
+from ordinaut.store.wait import OpenWait
 from ordinaut.streams.event_stream import Entry
 from ordinaut.telemetry import get_logger
 from scheduler.events.match import events_of
@@ -24,26 +25,26 @@ Result = tuple[UUID, str, str]
 
 
 async def end_waits(connection: Connection, entries: Sequence[Entry]) -> int:
-    """Ends the waits that were known before these events, each by the first that fits; returns how many."""
+    """Ends the scanned waits that these events match, each by the first one; returns how many."""
     projects = {entry.project for entry in entries}
     if not await wait.any_open(connection, list(projects)):
         return 0
-    events = [numbered for entry in entries for numbered in events_of(entry)]
-    open_of: dict[str, list[Record]] = defaultdict(list)
-    for one in await wait.open_for(connection, list(projects), list({event.body["topic"] for event in events})):
-        open_of[one["project"]].append(one)
+    events = [logged for entry in entries for logged in events_of(entry)]
+    by_project: dict[str, list[OpenWait]] = defaultdict(list)
+    for open_wait in await wait.open_for(connection, list(projects), list({logged.body["topic"] for logged in events})):
+        by_project[open_wait.project].append(open_wait)
     results: dict[tuple[UUID, str], Result] = {}
-    for numbered in events if open_of else ():
-        document = numbered.json()
-        for one in open_of[numbered.project]:
-            place = one["run"], one["path"]
-            if place not in results and fits(one, numbered.body["topic"], numbered.time, document):
-                results[place] = (*place, document.decode())
+    for logged in events if by_project else ():
+        document = logged.json()
+        for open_wait in by_project[logged.project]:
+            key = open_wait.run, open_wait.path
+            if key not in results and is_match(open_wait, logged.body["topic"], logged.time, document):
+                results[key] = (*key, document.decode())
     return await resolve(connection, list(results.values()))
 
 
 async def resolve(connection: Connection, results: Sequence[Result]) -> int:
-    """Stores results; what PostgreSQL refuses is halved, and what is guilty alone is left out."""
+    """Stores results; a batch that PostgreSQL rejects is bisected, and a single rejected result is left out."""
     try:
         async with connection.transaction():
             return await wait.resolve(connection, results)
@@ -56,28 +57,28 @@ async def resolve(connection: Connection, results: Sequence[Result]) -> int:
     return await resolve(connection, results[:middle]) + await resolve(connection, results[middle:])
 
 
-def fits(one: Record, topic: str, time: datetime, document: bytes) -> bool:
-    """Whether an event, `document` as JSON, came in time for a wait and is what it waits for."""
-    if not topic_matcher(one["topic"])(topic):
+def is_match(open_wait: OpenWait, topic: str, time: datetime, document: bytes) -> bool:
+    """Whether an event (`document` as JSON) was published in time for the wait and matches it."""
+    if not topic_matcher(open_wait.topic)(topic):
         return False
-    if (one["since"] and time < one["since"]) or (one["deadline"] and time > one["deadline"]):
+    if (open_wait.since and time < open_wait.since) or (open_wait.deadline and time > open_wait.deadline):
         return False
-    if one["match"] is None:
+    if open_wait.match is None:
         return True
     try:
-        return _matches(orjson.loads(one["match"]), orjson.loads(document))
-    except ExpressionError as failure:  # of this event: another one may fit
+        return _matches(orjson.loads(open_wait.match), orjson.loads(document))
+    except ExpressionError as failure:  # for this event; another one may match
         CONDITION_FAILED.inc()
-        log.warning("wait_condition_failed", run=str(one["run"]), failure=str(failure))
+        log.warning("wait_condition_failed", run=str(open_wait.run), failure=str(failure))
         return False
 
 
 def _matches(match: str | dict[str, Any], event: dict[str, Any]) -> bool:
     if isinstance(match, str):
         return compile_expression(match).holds(event)
-    return all(_equal(compile_expression(path).evaluate(event), wanted) for path, wanted in match.items())
+    return all(_equal(compile_expression(path).evaluate(event), expected) for path, expected in match.items())
 
 
-def _equal(found: Any, wanted: Any) -> bool:
-    """As JSON is equal: true is not 1."""
-    return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)
+def _equal(value: Any, expected: Any) -> bool:
+    """Equality of JSON values, in which true is not 1."""
+    return isinstance(value, bool) == isinstance(expected, bool) and bool(value == expected)

@@ -2,30 +2,29 @@
 
 from datetime import datetime
 
-from ordinaut.store.sql import Record
+from ordinaut.store.event import EntryMark, LogEntry
 from ordinaut.streams.event_stream import Entry
 
 
-def entry_of(row: Record) -> Entry:
-    """The entry that stands for a row (id, project, position, count, create_time, events)."""
+def stream_entry(row: LogEntry) -> Entry:
+    """The stream entry of a row."""
     return Entry(
         uid=uid_of(row),
-        project=row["project"],
-        position=row["position"],
-        count=row["count"],
-        time_us=_microseconds(row),
-        events=row["events"].encode(),
+        project=row.project,
+        position=row.position,
+        count=row.count,
+        time_us=_microseconds(row.create_time),
+        events=row.events.encode(),
     )
 
 
-def uid_of(row: Record) -> str:
-    """What tells a row from any other that ever stood at its position.
+def uid_of(row: LogEntry | EntryMark) -> str:
+    """What distinguishes a row from every other row that ever had its position.
 
-    A database that was restored from a backup gives the same ids and positions once more, but not at the same moment.
+    A database restored from a backup assigns the same ids and positions again, but not at the same time.
     """
-    return f"{row['id']}-{_microseconds(row):x}"
+    return f"{row.id}-{_microseconds(row.create_time):x}"
 
 
-def _microseconds(row: Record) -> int:
-    moment: datetime = row["create_time"]
-    return round(moment.timestamp() * 1_000_000)
+def _microseconds(time: datetime) -> int:
+    return round(time.timestamp() * 1_000_000)

@@ -1,4 +1,13 @@
-"""Matcher: events become runs. Its position moves in the transaction that queues what it found."""
+"""The matcher: events become runs. Its position moves in the transaction that queues those runs.
+
+One process matches at a time, in the order of positions, and without a gap: every event up to the position has been
+matched. Numbered rows have consecutive positions, and numbering gives them only to committed rows, so a row without a
+position is not skipped: it gets a higher position than every numbered one, and will be read after them. The matcher
+therefore never moves past an unnumbered row, and no long transaction can make it miss an event.
+
+The Redis stream is only a faster copy. Before its entries are used, they are compared with the log's rows after the
+position: a missing entry or one of another database (after a restore) differs, and then the log itself is read.
+"""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -11,8 +20,8 @@ from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
 from scheduler.events import task_health
 from scheduler.events.end_waits import end_waits
-from scheduler.events.log_entry import entry_of, uid_of
-from scheduler.events.match import Match, matches_of
+from scheduler.events.log_entry import stream_entry, uid_of
+from scheduler.events.match import Match, match_events
 from scheduler.maintenance.task_lifecycle import complete
 from scheduler.metrics import ENQUEUED, MATCH_REFUSED, MATCHED, WAITS_ENDED
 
@@ -23,27 +32,27 @@ WAIT_SECONDS = 0.5
 
 
 class Matcher:
-    """Reads the stream, or the log itself where the stream has a gap or is away."""
+    """Matches the events of the stream, or of the log where the stream has a gap or is unavailable."""
 
     def __init__(self, database: Database, stream: EventStream, hints: Hints) -> None:
         self._database = database
         self._stream = stream
         self._hints = hints
-        self._wake = hints.subscribe(EVENTS)
+        self._events_hint = hints.subscribe(EVENTS)
         self._position: int | None = None
-        self._elsewhere = False
-        self._ahead = False
-        self._behind = False
+        self._is_locked_elsewhere = False
+        self._is_stream_ahead = False
+        self._has_backlog = False
 
-    async def turn(self) -> bool:
-        """Waits for events and matches one batch; always True: the waiting is done here."""
+    async def run_once(self) -> bool:
+        """Waits for events and matches one batch; always True, because this method itself waits."""
         entries = await self._wait()
         hints: set[str] = set()
         async with self._database.transaction() as connection:
             locked = await event.lock_matcher(connection)
             if locked is None:
                 self._position = None
-                self._elsewhere = True
+                self._is_locked_elsewhere = True
                 return True
             entries = await self._contiguous(connection, entries, locked)
             self._position = locked
@@ -51,69 +60,69 @@ class Matcher:
                 hints = await self._match(connection, entries)
                 self._position = entries[-1].position + entries[-1].count - 1
                 await event.move_matcher(connection, self._position)
-        if hints:  # now, because who looks before the commit finds nothing
+        if hints:  # sent after the commit: before it, their receivers would find nothing
             self._hints.send(*hints)
         return True
 
     async def _wait(self) -> list[Entry]:
-        if self._behind:  # the log has more than was read from it
+        if self._has_backlog:
             return []
-        if self._ahead:  # the stream holds what the log does not: it will be deleted, until then it is no news
-            await wait_hint(self._wake, WAIT_SECONDS)
+        if self._is_stream_ahead:  # it has entries that the log has not, until the relay deletes it: they are not new
+            await wait_hint(self._events_hint, WAIT_SECONDS)
             return []
         if self._position is None:
-            if self._elsewhere:  # another scheduler is matching
-                await wait_hint(self._wake, WAIT_SECONDS)
+            if self._is_locked_elsewhere:  # another scheduler is matching
+                await wait_hint(self._events_hint, WAIT_SECONDS)
             return []
         try:
             return await self._stream.read(self._position, limit=BATCH, block_seconds=WAIT_SECONDS)
-        except STREAM_FAILURES:  # the relay says so in the log
-            await wait_hint(self._wake, WAIT_SECONDS)
+        except STREAM_FAILURES:  # the relay logs it
+            await wait_hint(self._events_hint, WAIT_SECONDS)
             return []
 
     async def _contiguous(self, connection: Connection, entries: list[Entry], position: int) -> list[Entry]:
-        """The rows behind `position`: the stream's as far as it has the very same rows, else the log's."""
-        known = await event.following(connection, after=position, batch=BATCH)
-        self._ahead = bool(entries) and not known
+        """The next rows after `position`: the stream's entries as long as they equal the log's rows, else the log's."""
+        marks = await event.following(connection, after=position, batch=BATCH)
+        self._is_stream_ahead = bool(entries) and not marks
         streamed = {entry.uid: entry for entry in entries}
-        same = list(takewhile(lambda row: uid_of(row) in streamed, known))
-        self._behind = not same and len(known) == BATCH
-        if same or not known:
-            return [streamed[uid_of(row)] for row in same]
-        return [entry_of(row) for row in await event.read(connection, project=None, after=position, batch=BATCH)]
+        same = list(takewhile(lambda mark: uid_of(mark) in streamed, marks))
+        self._has_backlog = not same and len(marks) == BATCH
+        if same or not marks:
+            return [streamed[uid_of(mark)] for mark in same]
+        return [stream_entry(row) for row in await event.read(connection, project=None, after=position, batch=BATCH)]
 
     async def _match(self, connection: Connection, entries: Sequence[Entry]) -> set[str]:
-        """What follows from some events; what to hint at once it is committed."""
+        """Applies the consequences of some events; returns the hints to send after the commit."""
         hints: set[str] = set()
         triggers = await event.triggers(connection, list({entry.project for entry in entries}))
-        found = matches_of(entries, triggers)
+        result = match_events(entries, triggers)
         MATCHED.inc(sum(entry.count for entry in entries))
-        faring = await task_health.lock(connection, found.ended)  # tasks are locked before cursors
+        monitored = await task_health.lock(connection, result.ended)  # tasks are locked before cursors
         queued = buffered = 0
-        for start in range(0, len(found.matches), ENQUEUE_BATCH):
-            more = await _enqueue(connection, found.matches[start : start + ENQUEUE_BATCH])
-            queued, buffered = queued + more[0], buffered + more[1]
+        for start in range(0, len(result.matches), ENQUEUE_BATCH):
+            counts = await _enqueue(connection, result.matches[start : start + ENQUEUE_BATCH])
+            queued, buffered = queued + counts[0], buffered + counts[1]
         if queued:
             ENQUEUED.labels("event").inc(queued)
             hints |= {WORK, OUTBOX, *([TURN] if buffered else [])}
-        if await task_health.judge(connection, found.ended, faring):
+        if await task_health.update(connection, result.ended, monitored):
             hints.add(OUTBOX)
-        await complete(connection, list(found.ended))
-        if found.backfilled and await backfill.settle(connection, found.backfilled):
+        await complete(connection, list(result.ended))
+        if result.backfilled and await backfill.settle(connection, result.backfilled):
             hints.add(BACKFILL)
         if woken := await end_waits(connection, entries):
             WAITS_ENDED.labels("event").inc(woken)
             hints |= {WORK, RUN}
-        if found.children and (woken := await child.settle(connection, found.children)):
+        if result.children and (woken := await child.settle(connection, result.children)):
             WAITS_ENDED.labels("child").inc(woken)
             hints |= {WORK, RUN}
         return hints
 
 
 async def _enqueue(connection: Connection, matches: Sequence[Match]) -> tuple[int, int]:
-    """Queues runs: how many, and how many of these wait for their turn.
+    """Queues runs; returns how many, and how many of them were buffered because a run was live.
 
-    A batch that PostgreSQL refuses is halved, and what is guilty alone is left out.
+    A batch that PostgreSQL rejects is bisected, and a single rejected run is left out.
     """
     try:
         async with connection.transaction():

@@ -1,4 +1,4 @@
-"""Halving: a batch that PostgreSQL refuses is done in parts, until what is guilty stands alone."""
+"""Bisecting a batch that PostgreSQL rejects, until the row at fault is the only one in its batch."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -8,11 +8,14 @@ from ordinaut.store.database import DATA_ERRORS
 Result = TypeVar("Result")
 
 
-async def halving(
-    batch: int, work: Callable[[int], Awaitable[Result]], alone: Callable[[BaseException], Awaitable[Result]]
+async def bisect_batch(
+    batch: int, work: Callable[[int], Awaitable[Result]], reject: Callable[[BaseException], Awaitable[Result]]
 ) -> Result:
-    """`work` on up to `batch` rows, on half as many while their values are refused; `alone` is for a batch of one."""
+    """Calls `work` for up to `batch` rows, and for half as many while their values are rejected.
+
+    `reject` is called instead when a batch of one row is rejected.
+    """
     try:
         return await work(batch)
     except DATA_ERRORS as failure:
-        return await (halving(batch // 2, work, alone) if batch > 1 else alone(failure))
+        return await (bisect_batch(batch // 2, work, reject) if batch > 1 else reject(failure))

@@ -3,22 +3,22 @@
 from ordinaut.store import cursor
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
-from scheduler.firing.bisect import halving
+from scheduler.firing.bisect import bisect_batch
 from scheduler.maintenance.task_lifecycle import set_aside
 from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED, UNFIRED
 
 
 class Fire:
-    """Fires what is due and knows when the next cursor will be."""
+    """Fires due cursors; `batch` is how many in one statement."""
 
     def __init__(self, database: Database, hints: Hints, batch: int) -> None:
         self._database = database
         self._hints = hints
         self._batch = batch
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Fires one batch; True when it was full."""
-        fired = await halving(self._batch, self._fire, self._set_aside)
+        fired = await bisect_batch(self._batch, self._fire, self._set_aside)
         if fired.moved:
             FIRED.inc(fired.moved)
             ENQUEUED.labels("schedule").inc(fired.queued)
@@ -27,7 +27,7 @@ class Fire:
         return fired.moved >= self._batch
 
     async def seconds_to_next(self) -> float | None:
-        """How long until the earliest cursor is due."""
+        """How long until the earliest cursor is due; None when no cursor will be."""
         async with self._database.connection() as connection:
             seconds = await cursor.seconds_to_next(connection)
         FIRE_LAG.set(max(0.0, -(seconds or 0.0)))

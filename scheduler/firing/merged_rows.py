@@ -1,67 +1,88 @@
-"""Collapsed rows of the ledger: instants in them get rows of their own, the others stay together."""
+"""Merged ledger rows: neighbouring instants with the same outcome and reason, stored as one row.
+
+An outage of a year under a minutely schedule is half a million instants that did not run; as separate rows they would
+cost more than all runs of the task. Catch-up and resume therefore merge them into one row with the first instant, the
+last one and a count. Nothing is lost by that: the instants are computed again from the schedule version of the row, and
+a row is split when a backfill runs one of its instants, which then needs a row that can name its run.
+"""
 
 import asyncio
 from collections.abc import Iterable, Sequence, Set
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
-from ordinaut.store import occurrence
-from ordinaut.store.occurrence import Part
+from ordinaut.clock import TICK
+from ordinaut.store import cursor, occurrence
+from ordinaut.store.occurrence import MergedRow, Part
 from ordinaut.store.sql import Connection
-from scheduler.firing.missed_instants import Steps
+from scheduler.firing.missed_instants import MissedInstants, UnskippedInstants
 from scheduler.firing.next_instant import occurrence_key
+from scheduler.metrics import UNFIRED
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 
-_TICK = timedelta(microseconds=1)
+
+async def record(connection: Connection, project: str, task: UUID, generation: int, missed: MissedInstants) -> None:
+    """Inserts the ledger rows of missed instants, one for each group."""
+    columns = cursor.UnfiredColumns()
+    for outcome, reason, instants in missed.groups:
+        columns.keys.append(occurrence_key(generation, instants[0]))
+        columns.triggers.append(instants[0].trigger_id)
+        columns.instants.append(instants[0].time)
+        columns.last_instants.append(instants[-1].time)
+        columns.counts.append(len(instants))
+        columns.outcomes.append(outcome)
+        columns.reasons.append(reason)
+        UNFIRED.labels(outcome).inc(len(instants))
+    if columns.keys:
+        await cursor.record_unfired(connection, project=project, task=task, unfired=columns)
 
 
 async def split_around(connection: Connection, task: UUID, chosen: Sequence[datetime]) -> dict[datetime, str]:
-    """Takes instants out of the collapsed rows that they stand in; the keys of those that did.
+    """Splits merged rows so that each of the instants has a separate row; returns the keys of those rows.
 
-    The task's cursor is locked.
+    Instants which no merged row contains are not in the result. The task's cursor must be locked.
     """
     keys: dict[datetime, str] = {}
-    wanted = frozenset(chosen)
-    for row in await occurrence.collapsed(connection, task, min(wanted), max(wanted)):
-        parts = await asyncio.to_thread(parts_of, row, wanted)
+    instants = frozenset(chosen)
+    for row in await occurrence.merged(connection, task, min(instants), max(instants)):
+        parts = await asyncio.to_thread(parts_of, row, instants)
         if parts:
-            await occurrence.split(connection, task, row["key"], parts)
-            keys |= {part.first: part.key for part in parts if part.first in wanted}
+            await occurrence.split(connection, task, row.key, parts)
+            keys |= {part.first: part.key for part in parts if part.first in instants}
     return keys
 
 
-def parts_of(row: Any, chosen: Set[datetime]) -> list[Part]:
-    """A collapsed row as several, so that each chosen instant stands alone; nothing when none of them is in it."""
+def parts_of(row: MergedRow, chosen: Set[datetime]) -> list[Part]:
+    """The parts of a merged row in which each chosen instant is alone; empty if the row contains none of them."""
     members = _members(row)
     if chosen.isdisjoint(member.time for member in members):
         return []
-    generation = int(row["key"].partition("/")[0])
+    generation = int(row.key.partition("/")[0])
     parts = [_part(generation, group) for group in _groups(members, chosen)]
     first = parts[0]
-    return [Part(row["key"], first.trigger, first.first, first.last, first.count), *parts[1:]]
+    return [Part(row.key, first.trigger, first.first, first.last, first.count), *parts[1:]]
 
 
-def _members(row: Any) -> list[Instant]:
-    """The instants that the row stands for, by the schedule that it was written under."""
-    steps = Steps(CompiledSchedule.read(row["schedule"]), row["apart"])
+def _members(row: MergedRow) -> list[Instant]:
+    """The instants of the row, by the schedule under which it was written."""
+    instants = UnskippedInstants(CompiledSchedule.read(row.schedule), row.separate)
     members = []
-    instant, state = steps.next(row["instant"] - _TICK)
-    while instant is not None and instant.time <= row["last_instant"]:
-        if instant.excluded == (row["outcome"] == "EXCLUDED"):
+    instant, state = instants.next(row.instant - TICK)
+    while instant is not None and instant.time <= row.last_instant:
+        if instant.excluded == (row.outcome == "EXCLUDED"):
             members.append(instant)
-        instant, state = steps.next(instant.time, state)
+        instant, state = instants.next(instant.time, state)
     return members
 
 
 def _groups(members: Iterable[Instant], chosen: Set[datetime]) -> list[list[Instant]]:
     groups: list[list[Instant]] = []
-    alone = True
+    is_closed = True
     for member in members:
-        if alone or member.time in chosen:
+        if is_closed or member.time in chosen:
             groups.append([])
         groups[-1].append(member)
-        alone = member.time in chosen
+        is_closed = member.time in chosen
     return groups
 
 

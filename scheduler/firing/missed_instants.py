@@ -1,78 +1,54 @@
-"""What becomes of instants that passed while nothing could fire them."""
+"""Outcomes of instants that passed while nothing could fire them: an outage, a pause, or a change of the task.
+
+Each search takes at most a thousand instants, so that a transaction stays short however long the outage was. The result
+is marked if it is incomplete; then the next transaction continues after its `last_instant`.
+"""
 
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from scheduler.firing.catch_up_policy import CatchUpPolicy
 from scheduler.schedules.jitter import fire_time
-from scheduler.schedules.schedule import CompiledSchedule, Instant, span
+from scheduler.schedules.schedule import CompiledSchedule, Instant
 from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 
 INSTANTS_PER_TRANSACTION = 1000
-DEFAULT_WINDOW = timedelta(hours=1)
-DEFAULT_MAX = 100
-ALL, NONE = "ALL", "NONE"
 
-
-@dataclass(frozen=True, slots=True)
-class CatchUpPolicy:
-    """`catch_up` of a schedule: the newest `keep` missed instants may run, none later than its window."""
-
-    name: str
-    keep: int
-    window: timedelta | None
-
-    @classmethod
-    def of(cls, schedule: dict[str, Any]) -> "CatchUpPolicy":
-        """What the stored JSON form of a schedule says."""
-        written = schedule.get("catch_up", {})
-        name = written.get("policy", "")
-        keep = {ALL: int(written.get("max", 0)) or DEFAULT_MAX, NONE: 0}.get(name, 1)
-        return cls(name, keep, span(written.get("window")))
-
-    def is_too_late(self, instant: Instant, now: datetime) -> bool:
-        """Whether it lies before the window; without one, `once` and ALL are never too late."""
-        window = self.window
-        if window is None:
-            if self.name == ALL or instant.key_nominal.startswith("once:"):
-                return False
-            window = DEFAULT_WINDOW
-        return now - instant.time > window
-
-    @property
-    def passed_over(self) -> tuple[str, str]:
-        """Outcome and reason of those that are not among the newest."""
-        if self.name == NONE:
-            return "MISSED", "missed ones are not caught up"
-        if self.name == ALL:
-            return "MISSED", f"only the newest {self.keep} are caught up"
-        return "COALESCED", "a later one had passed as well"
+HasPassed = Callable[[Instant], bool]
+Step = Callable[..., tuple[Instant | None, dict[str, Any]]]
 
 
 @dataclass(slots=True)
-class Passed:
-    """Instants that will not run, in order, with the outcome and reason of each neighbourhood.
+class MissedInstants:
+    """Instants that will not run, in order, grouped with neighbours of the same outcome and reason.
 
-    `next` is the one behind them that is to run now. `all_seen`: there are no more of them; else the limit of one
-    transaction ended the search.
+    `to_run` is the instant after them that is to run now. Not `complete`: the search stopped at the limit of one
+    transaction. `state` is for the next search of the schedule.
     """
 
     last_instant: datetime
     state: dict[str, Any] = field(default_factory=dict)
     groups: list[tuple[str, str, list[Instant]]] = field(default_factory=list)
-    next: Instant | None = None
-    all_seen: bool = True
+    to_run: Instant | None = None
+    complete: bool = True
 
     @property
     def count(self) -> int:
-        """How many instants passed without a run."""
+        """The number of instants that will not run."""
         return sum(len(instants) for _, _, instants in self.groups)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one transaction should take no more."""
+        return self.count >= INSTANTS_PER_TRANSACTION
+
     def add(self, outcome: str, reason: str, instant: Instant) -> None:
-        """Accounts for one instant, which a day of exclusion explains before anything else does."""
+        """Appends one instant; on an excluded day its outcome is EXCLUDED instead."""
         if instant.excluded:
             outcome, reason = "EXCLUDED", "its day is excluded"
         if not self.groups or self.groups[-1][:2] != (outcome, reason):
@@ -81,17 +57,16 @@ class Passed:
         self.last_instant = instant.time
 
 
-def kept_state(row: Any) -> dict[str, Any] | None:
-    """What the cursor remembers; nothing when other zone data worked it out, by which a COUNT may end elsewhere."""
-    text = row["trigger_state"]
-    if not text or text == "{}" or row["zone_data"] not in (None, ZONE_DATA_VERSION):
+def reusable_state(text: str | None, zone_data: str | None) -> dict[str, Any] | None:
+    """The stored trigger state; None when other zone data computed it, because a COUNT may then end elsewhere."""
+    if not text or text == "{}" or zone_data not in (None, ZONE_DATA_VERSION):
         return None
     state: dict[str, Any] = json.loads(text)
     return state
 
 
-class Steps:
-    """The instants of a schedule without those that somebody has skipped: their rows stand already."""
+class UnskippedInstants:
+    """The instants of a schedule except those that have a ledger row already, because a caller skipped them."""
 
     def __init__(self, schedule: CompiledSchedule, skipped: Iterable[datetime]) -> None:
         self.schedule = schedule
@@ -107,114 +82,149 @@ class Steps:
         """As `CompiledSchedule.next_open`."""
         return self._step(self.schedule.next_open, after, state)
 
-    def _step(
-        self, step: Callable[..., tuple[Instant | None, dict[str, Any]]], after: datetime, state: Any
-    ) -> tuple[Instant | None, dict[str, Any]]:
+    def _step(self, step: Step, after: datetime, state: Any) -> tuple[Instant | None, dict[str, Any]]:
         instant, state = step(after, state)
         while instant is not None and instant.time in self._skipped:
             instant, state = step(instant.time, state)
         return instant, state
 
 
-def missed(
-    schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any, has_passed: Callable[[Instant], bool] | None = None
-) -> Passed:
-    """The oldest missed instants of a late cursor and what becomes of them, up to the first that is to run.
+def should_have_started(schedule: CompiledSchedule, task: UUID, now: datetime) -> HasPassed:
+    """Whether the start of an instant, with its jitter, is not after `now`."""
+    return lambda instant: fire_time(schedule, task, instant) <= now
 
-    `row` is the cursor's; what should have started by its `now` has passed, unless `has_passed` decides that. When
-    there are too many for one transaction, those that could be among the newest are left.
+
+def find_missed(
+    instants: UnskippedInstants,
+    policy: CatchUpPolicy,
+    after: datetime,
+    state: Mapping[str, Any] | None,
+    *,
+    now: datetime,
+    has_passed: HasPassed,
+) -> MissedInstants:
+    """The oldest missed instants with their outcomes, up to the first that is to run.
+
+    Which ones run depends on the newest: LATEST keeps one, ALL the newest `keep`. So the search first looks ahead for
+    where the kept ones begin. If there are more instants than one transaction may look at, those that could still be
+    among the newest are left for the next transaction, and only the certain ones are settled.
+
+    Args:
+        instants: those of the schedule.
+        policy: the catch-up policy.
+        after: every instant up to here is settled.
+        state: what the last search of the schedule returned.
+        now: the database's time.
+        has_passed: whether an instant is missed.
     """
-    task, after, now = row["task"], row["last_instant"], row["now"]
-    has_passed = has_passed or (lambda instant: fire_time(schedule, task, instant) <= now)
-    steps = Steps(schedule, row["skipped"])
-    newest, all_open_seen = _newest(steps, policy, after, has_passed)
-    passed = Passed(after)
-    instant, passed.state = steps.next(after, kept_state(row))
+    first_kept, all_open_seen = _first_kept(instants, policy, after, has_passed)
+    missed = MissedInstants(after)
+    instant, missed.state = instants.next(after, state)
     while instant is not None and has_passed(instant):
-        if passed.count >= INSTANTS_PER_TRANSACTION:
-            passed.all_seen = False
+        if missed.is_full:
+            missed.complete = False
             break
-        if newest is None or instant.time < newest or instant.excluded:
-            passed.add(*policy.passed_over, instant)
+        if first_kept is None or instant.time < first_kept or instant.excluded:
+            missed.add(*policy.not_kept, instant)
         elif not all_open_seen:
-            passed.all_seen = False
+            missed.complete = False
             break
         elif policy.is_too_late(instant, now):
-            passed.add("MISSED", "too late to be caught up", instant)
+            missed.add("MISSED", "too late to be caught up", instant)
         else:
-            passed.next = instant
+            missed.to_run = instant
             break
-        instant, passed.state = steps.next(instant.time, passed.state)
-    return passed
+        instant, missed.state = instants.next(instant.time, missed.state)
+    return missed
 
 
-def passed_while_paused(
-    steps: Steps, after: datetime, state: dict[str, Any] | None, until: datetime, *, but_newest: bool = False
-) -> Passed:
-    """The instants of a pause, up to the limit of one transaction.
+def find_paused(
+    instants: UnskippedInstants,
+    after: datetime,
+    state: Mapping[str, Any] | None,
+    until: datetime,
+    *,
+    run_newest: bool = False,
+) -> MissedInstants:
+    """The instants of a pause in (after, until], up to the limit of one transaction.
 
-    `but_newest`: the newest that is not excluded is left to run, as `next`; so is the account of what follows it.
+    `run_newest`: the newest one that is not excluded becomes `to_run`, and the instants after it are not settled yet.
     """
-    passed = Passed(after)
-    held: list[Instant] = []  # the newest open one so far, and excluded ones behind it
-    instant, passed.state = steps.next(after, state)
+    missed = MissedInstants(after)
+    unrecorded: list[Instant] = []  # the newest open instant so far, and the excluded ones after it
+    instant, missed.state = instants.next(after, state)
     while instant is not None and instant.time <= until:
-        if passed.count >= INSTANTS_PER_TRANSACTION:
-            passed.all_seen = False
-            return passed
-        if but_newest and not instant.excluded:
-            _record_paused(passed, held)
-            held = []
-        held.append(instant)
-        if not but_newest or held[0].excluded:
-            _record_paused(passed, held)
-            held = []
-        instant, passed.state = steps.next(instant.time, passed.state)
-    passed.next = held[0] if held else None
-    return passed
+        if missed.is_full:
+            missed.complete = False
+            return missed
+        if run_newest and not instant.excluded:
+            _record_paused(missed, unrecorded)
+            unrecorded = []
+        unrecorded.append(instant)
+        if not run_newest or unrecorded[0].excluded:
+            _record_paused(missed, unrecorded)
+            unrecorded = []
+        instant, missed.state = instants.next(instant.time, missed.state)
+    missed.to_run = unrecorded[0] if unrecorded else None
+    return missed
 
 
-def _record_paused(passed: Passed, instants: Iterable[Instant]) -> None:
+def _record_paused(missed: MissedInstants, instants: Iterable[Instant]) -> None:
     for instant in instants:
-        passed.add("PAUSED", "the task was paused", instant)
+        missed.add("PAUSED", "the task was paused", instant)
 
 
-def left_behind(schedule: CompiledSchedule, policy: CatchUpPolicy, row: Any) -> Passed:
-    """As `missed`, for a stretch of arrears.
+def find_unsettled(
+    instants: UnskippedInstants,
+    policy: CatchUpPolicy,
+    after: datetime,
+    until: datetime,
+    *,
+    now: datetime,
+    paused: bool,
+    obstacle: str | None,
+) -> MissedInstants:
+    """As `find_missed`, for the instants of an unsettled range (after, until].
 
-    What the policy would run is MISSED where an `obstacle` stands in its way.
+    Args:
+        instants: those of the schedule.
+        policy: the catch-up policy.
+        after: every instant up to here is settled.
+        until: the end of the range.
+        now: the database's time.
+        paused: the task was paused in that range.
+        obstacle: why no instant may run, such as `deleted`; all are MISSED then.
     """
-    steps, until = Steps(schedule, row["skipped"]), row["until_time"]
-    if row["paused"]:
-        return passed_while_paused(steps, row["last_instant"], None, until)
-    passed = missed(schedule, policy, row, lambda instant: instant.time <= until)
-    if row["obstacle"]:
-        return _given_up(passed, steps, until, f"the task was {row['obstacle']} before it was caught up")
-    return passed
+    if paused:
+        return find_paused(instants, after, None, until)
+    missed = find_missed(instants, policy, after, None, now=now, has_passed=lambda instant: instant.time <= until)
+    if obstacle:
+        return _all_missed(missed, instants, until, f"the task was {obstacle} before it was caught up")
+    return missed
 
 
-def _given_up(passed: Passed, steps: Steps, until: datetime, reason: str) -> Passed:
-    """With the instant that was to run and all behind it MISSED for that reason."""
-    instant, passed.next = passed.next, None
+def _all_missed(missed: MissedInstants, instants: UnskippedInstants, until: datetime, reason: str) -> MissedInstants:
+    """Adds the instant that was to run and all after it as MISSED for that reason."""
+    instant, missed.to_run = missed.to_run, None
     while instant is not None and instant.time <= until:
-        if passed.count >= INSTANTS_PER_TRANSACTION:
-            passed.all_seen = False
+        if missed.is_full:
+            missed.complete = False
             break
-        passed.add("MISSED", reason, instant)
-        instant, passed.state = steps.next(instant.time, passed.state)
-    return passed
+        missed.add("MISSED", reason, instant)
+        instant, missed.state = instants.next(instant.time, missed.state)
+    return missed
 
 
-def _newest(
-    steps: Steps, policy: CatchUpPolicy, after: datetime, has_passed: Callable[[Instant], bool]
+def _first_kept(
+    instants: UnskippedInstants, policy: CatchUpPolicy, after: datetime, has_passed: HasPassed
 ) -> tuple[datetime | None, bool]:
-    """Where the newest `keep` begin among those that can be seen at once, and whether these are all."""
-    most = INSTANTS_PER_TRANSACTION + policy.keep
-    kept: deque[datetime] = deque(maxlen=policy.keep)
-    instant, state = steps.next_open(after)
-    for _ in range(most):
+    """Where the newest `keep` begin among the missed instants that are looked at, and whether these are all."""
+    limit = INSTANTS_PER_TRANSACTION + policy.keep
+    newest: deque[datetime] = deque(maxlen=policy.keep)
+    instant, state = instants.next_open(after)
+    for _ in range(limit):
         if instant is None or not has_passed(instant):
-            return (kept[0] if kept else None), True
-        kept.append(instant.time)
-        instant, state = steps.next_open(instant.time, state)
-    return (kept[0] if kept else None), False
+            return (newest[0] if newest else None), True
+        newest.append(instant.time)
+        instant, state = instants.next_open(instant.time, state)
+    return (newest[0] if newest else None), False

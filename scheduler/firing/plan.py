@@ -1,20 +1,20 @@
-"""Plan: computes the next instant of cursors that have none, off the event loop."""
+"""Plan: computes the next instant of cursors without one, off the event loop."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from ordinaut.store import cursor
+from ordinaut.store.cursor import PendingCursor
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, Hints
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.sql import Connection
 from scheduler.firing import next_instant
-from scheduler.firing.bisect import halving
-from scheduler.firing.catch_up import record
-from scheduler.firing.missed_instants import Passed, Steps, kept_state, passed_while_paused
+from scheduler.firing.bisect import bisect_batch
+from scheduler.firing.merged_rows import record
+from scheduler.firing.missed_instants import MissedInstants, UnskippedInstants, find_paused, reusable_state
 from scheduler.maintenance.task_lifecycle import complete, set_aside
 from scheduler.metrics import PLANNED
 from scheduler.schedules.schedule import CompiledSchedule
@@ -24,11 +24,15 @@ BATCH_SECONDS = 0.1
 
 @dataclass(slots=True)
 class Planned:
-    """What one batch came to."""
+    """The result of computing one batch.
+
+    `ended` tasks have no further instant, `paused` cursors have instants of a pause to record, and `failed` tasks could
+    not be computed, for that reason.
+    """
 
     columns: cursor.PlanColumns = field(default_factory=cursor.PlanColumns)
     ended: list[UUID] = field(default_factory=list)
-    paused: list[tuple[Record, Passed]] = field(default_factory=list)
+    paused: list[tuple[PendingCursor, MissedInstants]] = field(default_factory=list)
     failed: list[tuple[UUID, str]] = field(default_factory=list)
 
 
@@ -40,16 +44,16 @@ class Plan:
         self._hints = hints
         self._batch = batch
 
-    async def turn(self) -> bool:
-        """Plans one batch; True when there was any."""
-        return await halving(self._batch, self._plan, self._set_aside)
+    async def run_once(self) -> bool:
+        """Plans one batch; True when it was not empty."""
+        return await bisect_batch(self._batch, self._plan, self._set_aside)
 
     async def _plan(self, batch: int) -> bool:
         async with self._database.transaction() as connection:
-            rows = await cursor.unplanned(connection, batch)
-            if not rows:
+            unplanned = await cursor.unplanned(connection, batch)
+            if not unplanned:
                 return False
-            planned = await asyncio.to_thread(compute, rows)
+            planned = await asyncio.to_thread(compute, unplanned)
             await write(connection, planned)
         PLANNED.inc(len(planned.columns.tasks))
         await conclude(self._database, self._hints, planned)
@@ -63,18 +67,18 @@ class Plan:
 
 
 async def write(connection: Connection, planned: Planned) -> None:
-    """Writes what was computed into the locked cursors."""
-    for row, passed in planned.paused:
-        await record(connection, row, passed)
-        accounted = passed.all_seen and passed.next is None
-        await next_instant.move(connection, row, passed, None if accounted else row["paused_until"])
+    """Stores the result in the locked cursors."""
+    for pending, missed in planned.paused:
+        await record(connection, pending.project, pending.task, pending.generation, missed)
+        is_recorded = missed.complete and missed.to_run is None
+        await next_instant.advance(connection, pending.task, missed, None if is_recorded else pending.paused_until)
     await cursor.plan(connection, planned.columns)
     for task, reason in planned.failed:
         await set_aside(connection, task, f"could not be planned: {reason}")
 
 
 async def conclude(database: Database, hints: Hints, planned: Planned) -> None:
-    """What follows once that is committed: tasks whose schedule has ended are completed."""
+    """Completes the tasks of ended schedules; to be called after the commit."""
     if planned.ended:
         async with database.transaction() as connection:
             await complete(connection, planned.ended)
@@ -82,33 +86,32 @@ async def conclude(database: Database, hints: Hints, planned: Planned) -> None:
         hints.send(OUTBOX)
 
 
-def compute(rows: Sequence[Any]) -> Planned:
-    """The next instants of a batch of cursors, as many as fit into 100 ms; the others stay unplanned."""
+def compute(batch: Sequence[PendingCursor]) -> Planned:
+    """Computes the next instants of as many cursors as 100 ms allow; the others stay unplanned."""
     planned = Planned()
     deadline = time.monotonic() + BATCH_SECONDS
-    for row in rows:
+    for pending in batch:
         if time.monotonic() > deadline:
             break
         try:
-            _compute_one(row, planned)
-        except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the clock of all others
-            planned.failed.append((row["task"], str(defect) or type(defect).__name__))
+            _compute_one(pending, planned)
+        except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the planning of all others
+            planned.failed.append((pending.task, str(defect) or type(defect).__name__))
     return planned
 
 
-def _compute_one(row: Any, planned: Planned) -> None:
-    schedule = CompiledSchedule.read(row["schedule"])
-    state, steps = kept_state(row), Steps(schedule, row["skipped"])
+def _compute_one(pending: PendingCursor, planned: Planned) -> None:
+    schedule = CompiledSchedule.read(pending.schedule)
+    instants = UnskippedInstants(schedule, pending.skipped)
+    state = reusable_state(pending.trigger_state, pending.zone_data)
     start = None
-    if row["paused_until"] is not None:
-        passed = passed_while_paused(
-            steps, row["last_instant"], state, row["paused_until"], but_newest=row["run_newest"]
-        )
-        if passed.count:
-            planned.paused.append((row, passed))
+    if pending.paused_until is not None:
+        missed = find_paused(instants, pending.last_instant, state, pending.paused_until, run_newest=pending.run_newest)
+        if missed.count:
+            planned.paused.append((pending, missed))
             return
-        start = row["now"] if passed.next else None
-    instant, state = steps.next(row["last_instant"], state)
-    next_instant.add(planned.columns, row["task"], row["generation"], schedule, instant, state, start)
+        start = pending.now if missed.to_run else None
+    instant, new_state = instants.next(pending.last_instant, state)
+    next_instant.add(planned.columns, pending.task, pending.generation, schedule, instant, new_state, start)
     if instant is None and schedule.has_time_triggers:
-        planned.ended.append(row["task"])
+        planned.ended.append(pending.task)

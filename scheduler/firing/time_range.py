@@ -1,67 +1,70 @@
-"""Stretches of a schedule's past, in either order, a bounded number of instants at a time."""
+"""The instants of a schedule in a past time range, in either order, a limited number at a time."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from ordinaut.clock import TICK
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 
-_TICK = timedelta(microseconds=1)
-_OVERFULL = 4  # so many times the limit may be looked at to find the newest ones
+_MAX_OVERSHOOT = 4  # how many times the limit a window may contain when the newest instants are searched
 
 
-class Due(NamedTuple):
+class DueInstant(NamedTuple):
     """An instant that is not excluded, and the nominal time of the one after it."""
 
     instant: Instant
     following: datetime | None
 
 
-class Stretch(NamedTuple):
-    """Instants in the order that was asked for; `whole`: the range has no others."""
+class InstantPage(NamedTuple):
+    """Instants of a range in the requested order; `complete`: the range has no others."""
 
-    due: list[Due]
-    whole: bool
+    due: list[DueInstant]
+    complete: bool
 
 
-def oldest_first(schedule: CompiledSchedule, after: datetime, until: datetime, limit: int) -> Stretch:
+def oldest_first(schedule: CompiledSchedule, after: datetime, until: datetime, limit: int) -> InstantPage:
     """The first instants in (after, until].
 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    due: list[Due] = []
+    due: list[DueInstant] = []
     instant, state = schedule.next_open(after)
     while instant is not None and instant.time <= until:
         if len(due) >= limit:
-            return Stretch(due, whole=False)
+            return InstantPage(due, complete=False)
         following, state = schedule.next_open(instant.time, state)
-        due.append(Due(instant, following.time if following else None))
+        due.append(DueInstant(instant, following.time if following else None))
         instant = following
-    return Stretch(due, whole=True)
+    return InstantPage(due, complete=True)
 
 
-def newest_first(schedule: CompiledSchedule, after: datetime, until: datetime, limit: int, width: timedelta) -> Stretch:
+def newest_first(
+    schedule: CompiledSchedule, after: datetime, until: datetime, limit: int, width: timedelta
+) -> InstantPage:
     """The last instants in (after, until], the newest first.
 
-    Triggers only look ahead, so windows are searched from the end backwards; the first one is `width` wide, which
-    should be about as much as `limit` instants take.
+    Triggers only search forward, so windows are searched from the end backwards. The first window is `width` wide,
+    which should be about the time that `limit` instants take; a window that is too full is halved, an empty one is
+    doubled.
 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    width = max(width, _TICK)
+    width = max(width, TICK)
     while True:
         begin = max(after, until - min(width, until - after))
-        found = oldest_first(schedule, begin, until, limit * _OVERFULL)
-        if not found.whole:
+        window = oldest_first(schedule, begin, until, limit * _MAX_OVERSHOOT)
+        if not window.complete:
             width /= 2
-        elif found.due or begin == after:
-            newest = found.due[: -limit - 1 : -1]
-            return Stretch(newest, whole=begin == after and len(newest) == len(found.due))
+        elif window.due or begin == after:
+            newest = window.due[: -limit - 1 : -1]
+            return InstantPage(newest, complete=begin == after and len(newest) == len(window.due))
         else:
             until, width = begin, width * 2
 
 
-def behind(instant: datetime, *, newest: bool) -> datetime:
-    """The position that has everything up to `instant` dealt with: the bound of what is still to be looked at."""
-    return instant - _TICK if newest else instant
+def position_after(instant: datetime, *, newest_first: bool) -> datetime:
+    """The position of a backfill which has dealt with `instant`: the exclusive or inclusive bound of the rest."""
+    return instant - TICK if newest_first else instant

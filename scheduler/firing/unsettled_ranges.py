@@ -1,79 +1,92 @@
-"""Arrears: what passed before a task was changed, paused or deleted, and was not accounted for by then.
+"""Settles the ranges that a change, a pause or a deletion of a task left unsettled.
 
-It is caught up by the policy and the version of that time. What the policy would run still does if the task is active.
+Their instants are caught up by the policy and the task version of that time. An instant which the policy runs still
+runs if the task is active.
 """
 
 import asyncio
 import json
-from typing import Any
 
-from ordinaut.store import arrears, cursor
+from ordinaut.store import cursor, unsettled_range
+from ordinaut.store.cursor import Fired, PlanColumns
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
 from ordinaut.store.sql import Connection
+from ordinaut.store.unsettled_range import UnsettledRange
 from ordinaut.telemetry import get_logger
 from scheduler.firing import next_instant
-from scheduler.firing.catch_up import record
-from scheduler.firing.missed_instants import ALL, CatchUpPolicy, Passed, left_behind
+from scheduler.firing.catch_up_policy import ALL, CatchUpPolicy
+from scheduler.firing.merged_rows import record
+from scheduler.firing.missed_instants import MissedInstants, UnskippedInstants, find_unsettled
 from scheduler.metrics import ENQUEUED
 from scheduler.schedules.schedule import CompiledSchedule
 
 log = get_logger()
 
 
-class Arrears:
-    """Enters in the ledger what became of the instants of stretches that were left behind."""
+class UnsettledRanges:
+    """Records the outcomes of the instants in unsettled ranges, and runs those that are caught up."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
-        """Works on the oldest stretch; True when there was one."""
+    async def run_once(self) -> bool:
+        """Settles a part of the oldest range; True if there was one."""
         async with self._database.transaction() as connection:
-            row = await arrears.oldest(connection)
-            if row is None:
+            unsettled = await unsettled_range.oldest(connection)
+            if unsettled is None:
                 return False
             try:
                 async with connection.transaction():
-                    queued, buffered = await _account(connection, row)
+                    fired = await _settle(connection, unsettled)
             except STORE_FAILURES:
                 raise
-            except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the accounts of all others
-                log.error("unsettled_range_dropped", task=str(row["task"]), failure=str(defect))
-                await arrears.settle(connection, row["id"])
+            except Exception as defect:  # noqa: BLE001 - one task's defect must not block the ranges of all others
+                log.error("unsettled_range_dropped", task=str(unsettled.task), failure=str(defect))
+                await unsettled_range.settle(connection, unsettled.id)
                 return True
-        if queued:
-            ENQUEUED.labels("catch_up").inc(queued)
-            self._hints.send(WORK, OUTBOX, *([TURN] if buffered else []))
+        if fired.queued:
+            ENQUEUED.labels("catch_up").inc(fired.queued)
+            self._hints.send(WORK, OUTBOX, *([TURN] if fired.buffered else []))
         return True
 
 
-async def _account(connection: Connection, row: Any) -> tuple[int, int]:
-    """Moves a stretch on; how many runs came of that, and how many of these wait for their turn."""
-    passed, planned = await asyncio.to_thread(_computed, row)
-    await record(connection, row, passed)
-    queued = await _fire(connection, row, planned)
-    if passed.next is None and passed.all_seen:
-        await arrears.settle(connection, row["id"])
+async def _settle(connection: Connection, unsettled: UnsettledRange) -> Fired:
+    """Settles at most one transaction's instants, and runs at most one."""
+    missed, planned = await asyncio.to_thread(_compute, unsettled)
+    await record(connection, unsettled.project, unsettled.task, unsettled.generation, missed)
+    fired = await _fire(connection, unsettled, planned)
+    if missed.to_run is not None:
+        await unsettled_range.move(connection, unsettled.id, missed.to_run.time)
+    elif missed.complete:
+        await unsettled_range.settle(connection, unsettled.id)
     else:
-        await arrears.move(connection, row["id"], passed.next.time if passed.next else passed.last_instant)
-    return queued
+        await unsettled_range.move(connection, unsettled.id, missed.last_instant)
+    return fired
 
 
-async def _fire(connection: Connection, row: Any, planned: cursor.PlanColumns) -> tuple[int, int]:
+async def _fire(connection: Connection, unsettled: UnsettledRange, planned: PlanColumns) -> Fired:
     if not planned.instants:
-        return 0, 0
-    in_turn = CatchUpPolicy.of(json.loads(row["schedule"])).name == ALL
-    return await arrears.fire(
-        connection, task=row["task"], version=row["task_version"], planned=planned, in_turn=in_turn
+        return Fired(moved=0)
+    always_buffer = CatchUpPolicy.of(json.loads(unsettled.schedule)).name == ALL
+    return await unsettled_range.fire(
+        connection, task=unsettled.task, version=unsettled.task_version, planned=planned, always_buffer=always_buffer
     )
 
 
-def _computed(row: Any) -> tuple[Passed, cursor.PlanColumns]:
-    """What has passed, and the instant that is to run, if any."""
-    schedule, planned = CompiledSchedule.read(row["schedule"]), cursor.PlanColumns()
-    passed = left_behind(schedule, CatchUpPolicy.of(json.loads(row["schedule"])), row)
-    if passed.next is not None:
-        next_instant.add(planned, row["task"], row["generation"], schedule, passed.next, passed.state)
-    return passed, planned
+def _compute(unsettled: UnsettledRange) -> tuple[MissedInstants, PlanColumns]:
+    """The missed instants, and the instant to run, if any, as columns."""
+    schedule, planned = CompiledSchedule.read(unsettled.schedule), cursor.PlanColumns()
+    missed = find_unsettled(
+        UnskippedInstants(schedule, unsettled.skipped),
+        CatchUpPolicy.of(json.loads(unsettled.schedule)),
+        unsettled.after_time,
+        unsettled.until_time,
+        now=unsettled.now,
+        paused=unsettled.paused,
+        obstacle=unsettled.obstacle,
+    )
+    if missed.to_run is not None:
+        next_instant.add(planned, unsettled.task, unsettled.generation, schedule, missed.to_run, missed.state)
+    return missed, planned

@@ -1,23 +1,23 @@
-"""The agenda: one look at what there is to do, four times a second, instead of a look by each duty."""
+"""The query for pending work: four times a second, instead of a query by each loop."""
 
 from collections.abc import Iterable
 
-from ordinaut.store import agenda
+from ordinaut.store import pending_work
 from ordinaut.store.database import Database
-from scheduler.loops.periodic import Duty
+from scheduler.loops.periodic import PeriodicLoop
 
 
-class Agenda:
-    """Wakes the duties that have something to do; hints wake most of them before it does."""
+class PendingWork:
+    """Wakes the loops that have work; most of them are woken earlier, by a hint."""
 
-    def __init__(self, database: Database, duties: Iterable[Duty]) -> None:
+    def __init__(self, database: Database, loops: Iterable[PeriodicLoop]) -> None:
         self._database = database
-        self._duties = {duty.name: duty for duty in duties}
+        self._loops = {loop.name: loop for loop in loops}
 
-    async def turn(self) -> bool:
-        """One look."""
+    async def run_once(self) -> bool:
+        """Queries once and wakes the loops; always False."""
         async with self._database.connection() as connection:
-            waiting = await agenda.look(connection)
-        for name in waiting:
-            self._duties[name].wake()
+            names = await pending_work.loops_with_work(connection)
+        for name in names:
+            self._loops[name].wake()
         return False

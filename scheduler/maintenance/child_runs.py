@@ -1,6 +1,7 @@
-"""Children: steps go on when the runs that they wait for have ended, and nobody's children do not go on alone.
+"""Child runs: a step resumes when the run that it waits for has ended, and a child that no step waits for is cancelled.
 
-The matcher ends most waits, as soon as it reads of an end. This finds what it could not know, and what it has missed.
+The matcher ends most of these waits when it reads the event of the end. This loop finds the rest: waits that were
+stored after that event was matched.
 """
 
 from ordinaut.store import child, due_work_finish
@@ -12,15 +13,15 @@ from scheduler.metrics import WAITS_ENDED
 BATCH = 200
 
 
-class Children:
-    """Ends waits for runs that have ended, and cancels runs whose steps have given them up."""
+class ChildRuns:
+    """Ends waits for runs that have ended, and cancels abandoned child runs."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
-        """One batch of each kind; True when there may be more."""
+    async def run_once(self) -> bool:
+        """Processes one batch of each kind; True when there may be more."""
         settled = await self._database.repeat(_settle)
         if settled:
             WAITS_ENDED.labels("child").inc(settled)
@@ -38,6 +39,6 @@ async def _settle(connection: Connection) -> int:
 async def _cancel(connection: Connection) -> int:
     rows = await child.abandon(connection, BATCH)
     for row in rows:
-        reason = f"runs/{row['parent']} does not wait for it any more"
+        reason = f"runs/{row['parent']} no longer waits for it"
         await due_work_finish.request_cancel(connection, run=row["run"], reason=reason)
     return len(rows)

@@ -1,4 +1,4 @@
-"""Deadlines: timers end, waits for events that did not come fail, questions that nobody has answered expire."""
+"""Ends waits at their deadline: timers succeed, waits for events fail, unanswered approvals expire."""
 
 from ordinaut.store import approval, wait
 from ordinaut.store.database import Database
@@ -9,14 +9,14 @@ from scheduler.metrics import WAITS_ENDED
 BATCH = 500
 
 
-class Deadline:
-    """Ends waits whose time has come."""
+class ExpireWaits:
+    """Ends waits past their deadline."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Ends one batch; True when it was full."""
         ended = await self._database.repeat(_expire)
         if ended:
@@ -26,6 +26,6 @@ class Deadline:
 
 
 async def _expire(connection: Connection) -> int:
-    rows = await wait.expire(connection, BATCH)
-    await approval.expire(connection, [(row["run"], row["path"]) for row in rows if row["kind"] == wait.APPROVAL])
-    return len(rows)
+    expired = await wait.expire(connection, BATCH)
+    await approval.expire(connection, [(ended.run, ended.path) for ended in expired if ended.kind == wait.APPROVAL])
+    return len(expired)

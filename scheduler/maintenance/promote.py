@@ -1,4 +1,4 @@
-"""Sweep: delayed runs become claimable when their time has come, and those that it has passed by end."""
+"""Promote: delayed runs become claimable when they are due, and runs past their start deadline end."""
 
 from ordinaut.store import due_work_recover
 from ordinaut.store.database import Database
@@ -8,15 +8,15 @@ from scheduler.metrics import PROMOTED, UNFIRED
 BATCH = 1000
 
 
-class Sweep:
-    """Promotes delayed rows, and ends rows that have not started by their deadline."""
+class Promote:
+    """Promotes delayed runs, and ends runs that have not started by their deadline."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
-        """One batch of each kind; True when there may be more."""
+    async def run_once(self) -> bool:
+        """Processes one batch of each kind; True when there may be more."""
         late = await self._database.repeat(due_work_recover.end_unstarted, one_statement=True)
         if late:
             UNFIRED.labels("MISSED").inc(late)
@@ -30,6 +30,6 @@ class Sweep:
         return promoted >= BATCH or late >= due_work_recover.ENDING_BATCH
 
     async def seconds_to_next(self) -> float | None:
-        """How long until the next delayed row is due."""
+        """How long until the next delayed run is due; None if no run is delayed."""
         async with self._database.connection() as connection:
             return await due_work_recover.seconds_to_promotion(connection)

@@ -1,4 +1,4 @@
-"""Turns: where runs of a task may not overlap, those that wait become live one after the other."""
+"""Releases buffered runs: where runs of a task may not overlap, they start one after the other in FIFO order."""
 
 import asyncio
 import time
@@ -7,51 +7,56 @@ from ordinaut.store import overlap
 from ordinaut.store.database import DATA_ERRORS, Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, TURN, WORK, Hints
 from ordinaut.telemetry import get_logger
-from scheduler.metrics import OVERTAKEN, TURNS
+from scheduler.metrics import RELEASED, SUPERSEDED
 
 log = get_logger()
 BATCH = 500
-LOOK_SECONDS = 0.2  # the ends of runs are of no interest for so long after nobody was seen waiting
-SHARE = 4  # where many wait, a look costs: it is followed by a rest that is so many times as long
+IDLE_SECONDS = 0.2  # while no run is buffered, ends of runs cause at most one query in this time
+REST_FACTOR = 4  # while runs are buffered, each query is followed by a rest of this multiple of its duration
 
 
-class Turns:
-    """Gives turns. Runs end all the time: what hints of that may cost is bounded, most of all when nobody waits."""
+class ReleaseBlocked:
+    """Releases buffered runs.
+
+    Every end of a run is a hint to look for a buffered one, and there may be thousands of ends a second. Their cost is
+    bounded: no run is buffered most of the time, and then a query follows the last one after 200 ms at the earliest,
+    unless a hint reports a buffered run; otherwise the loop spends at most a fifth of its time in queries.
+    """
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
-        self._somebody_waits = hints.subscribe(TURN)
+        self._buffered_hint = hints.subscribe(TURN)
         self._rest_until = 0.0
-        self._lines = 0
+        self._tasks = 0  # with buffered runs, by the last query
 
-    async def turn(self) -> bool:
-        """One batch; True when there may be more to do at once."""
+    async def run_once(self) -> bool:
+        """Releases one batch; True when there may be more to do at once."""
         rest = self._rest_until - time.monotonic()
-        if rest > 0 and not self._lines and not self._somebody_waits.is_set():
+        if rest > 0 and not self._tasks and not self._buffered_hint.is_set():
             return False
-        if rest > 0 and self._lines:
+        if rest > 0 and self._tasks:
             await asyncio.sleep(rest)
-        self._somebody_waits.clear()
-        begun = time.monotonic()
+        self._buffered_hint.clear()
+        start = time.monotonic()
         try:
-            turns = await self._database.repeat(
-                lambda connection: overlap.give_turns(connection, BATCH), one_statement=True
+            released = await self._database.repeat(
+                lambda connection: overlap.release_blocked(connection, BATCH), one_statement=True
             )
-        except DATA_ERRORS as failure:  # a run that need not wait was faster: the next look sees it
+        except DATA_ERRORS as failure:  # a run that needed no buffering became live first: the next query sees it
             log.info("blocked_release_conflict", failure=str(failure))
             return True
-        self._lines, now = turns.lines, time.monotonic()
-        self._rest_until = now + (min(SHARE * (now - begun), LOOK_SECONDS) if turns.lines else LOOK_SECONDS)
-        if turns.given:
-            TURNS.inc(turns.given)
+        self._tasks, now = released.tasks, time.monotonic()
+        self._rest_until = now + (min(REST_FACTOR * (now - start), IDLE_SECONDS) if released.tasks else IDLE_SECONDS)
+        if released.runs:
+            RELEASED.inc(released.runs)
             self._hints.send(WORK)
-        return turns.given >= BATCH or (turns.superseding and await self._cancel_overtaken())
+        return released.runs >= BATCH or (released.superseding and await self._cancel_superseded())
 
-    async def _cancel_overtaken(self) -> bool:
-        """True when places have become free."""
-        found = await self._database.repeat(lambda connection: overlap.cancel_overtaken(connection, BATCH))
-        if found.ended or found.requested:
-            OVERTAKEN.inc(found.ended + found.requested)
+    async def _cancel_superseded(self) -> bool:
+        """Cancels runs for newer ones that replace them; True when one ended at once, so that a run can be released."""
+        cancelled = await self._database.repeat(lambda connection: overlap.cancel_superseded(connection, BATCH))
+        if cancelled.ended or cancelled.requested:
+            SUPERSEDED.inc(cancelled.ended + cancelled.requested)
             self._hints.send(RUN, CANCEL, OUTBOX)
-        return found.ended > 0
+        return cancelled.ended > 0

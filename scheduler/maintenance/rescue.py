@@ -1,4 +1,4 @@
-"""Rescue: rows of workers whose lease is over go back to the queue; those lost too often end."""
+"""Rescue: rows of workers with an expired lease return to the queue; runs that were lost too often end."""
 
 from ordinaut.store import due_work_recover, lease
 from ordinaut.store.database import Database
@@ -11,14 +11,14 @@ BATCH = 200
 
 
 class Rescue:
-    """Takes back what nobody will finish."""
+    """Returns the rows of crashed workers to the queue."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
 
-    async def turn(self) -> bool:
-        """One batch of each kind; True when there may be more."""
+    async def run_once(self) -> bool:
+        """Processes one batch of each kind; True when there may be more."""
         rescued = await self._database.repeat(
             lambda connection: due_work_recover.rescue(connection, BATCH), one_statement=True
         )

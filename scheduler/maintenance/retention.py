@@ -1,4 +1,4 @@
-"""Housekeeping: history's next partitions, answers that are kept no longer, tasks whose end nobody saw."""
+"""Hourly maintenance: partitions of the history, expired request answers, tasks that were not completed in time."""
 
 from ordinaut.store import cursor, history, request_log
 from ordinaut.store.database import Database
@@ -9,18 +9,20 @@ FORGET_BATCH = 10_000
 ENDED_BATCH = 10_000
 
 
-class Housekeeping:
-    """Does what is due once an hour."""
+class Retention:
+    """Runs the hourly maintenance."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def turn(self) -> bool:
-        """Everything once; True when more answers may be too old."""
+    async def run_once(self) -> bool:
+        """Does everything once; True when more answers may have expired."""
         async with self._database.transaction() as connection:
             await history.ensure_partitions(connection, WEEKS_AHEAD)
-        async with self._database.transaction() as connection:  # a scheduler may die between an end and its record
-            await complete(connection, await cursor.ended(connection, ENDED_BATCH))
+        async with (
+            self._database.transaction() as connection
+        ):  # a scheduler may crash after it has planned the end of a schedule and before it completes the task
+            await complete(connection, await cursor.tasks_with_ended_schedule(connection, ENDED_BATCH))
         async with self._database.transaction() as connection:
             forgotten = await request_log.forget(connection, FORGET_BATCH)
         return forgotten >= FORGET_BATCH

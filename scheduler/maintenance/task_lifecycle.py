@@ -1,4 +1,4 @@
-"""What becomes of tasks without anybody asking, told to the log in the same transaction."""
+"""State changes of tasks by the system, each published to the event log in the same transaction."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,30 +12,30 @@ log = get_logger()
 
 
 async def complete(connection: Connection, tasks: Sequence[UUID]) -> int:
-    """Marks as COMPLETED those of the tasks that have nothing more to do; returns how many.
+    """Marks as COMPLETED those of the tasks that can never run again; returns how many.
 
-    To be called once the end of their schedule is committed: whoever comes last, this or the end of the last run,
-    sees both.
+    To be called after the end of their schedule is committed. It is also called at the end of their last run; the later
+    of both calls sees both facts.
     """
-    rows = await cursor.complete_tasks(connection, tasks)
-    for row in rows:
-        await event.announce(connection, row["project"], [event.of_task("completed", row["uid"], row["name"])])
-    return len(rows)
+    completed = await cursor.complete_tasks(connection, tasks)
+    for task in completed:
+        await event.announce(connection, task.project, [event.of_task("completed", task.uid, task.name)])
+    return len(completed)
 
 
 async def set_aside(connection: Connection, task: UUID, reason: str) -> None:
-    """Pauses a task whose schedule cannot be worked on, so that no other has to wait for it."""
+    """Pauses a task if its schedule cannot be evaluated, so that it does not block the others."""
     SET_ASIDE.inc()
     log.error("task_paused_on_schedule_error", task=str(task), failure=reason)
-    for row in await cursor.set_aside(connection, task=task, reason=reason):
-        await event.announce(connection, row["project"], [event.of_task("paused", row["uid"], row["name"])])
+    for paused in await cursor.pause_task(connection, task=task, reason=reason):
+        await event.announce(connection, paused.project, [event.of_task("paused", paused.uid, paused.name)])
 
 
 async def pause(connection: Connection, task: UUID, reason: str) -> None:
-    """Pauses an active task that is locked, after everything up to now is settled."""
+    """Settles everything up to now, then pauses a locked task if it is active."""
     await cursor.settle(connection, task, snoozed_too=False)
-    for row in await cursor.set_aside(connection, task=task, reason=reason):
+    for paused in await cursor.pause_task(connection, task=task, reason=reason):
         PAUSED.inc()
-        log.warning("task_paused", task=row["name"], project=row["project"], reason=reason)
-        told = event.of_task("paused", row["uid"], row["name"], reason=reason)
-        await event.announce(connection, row["project"], [told])
+        log.warning("task_paused", task=paused.name, project=paused.project, reason=reason)
+        message = event.of_task("paused", paused.uid, paused.name, reason=reason)
+        await event.announce(connection, paused.project, [message])

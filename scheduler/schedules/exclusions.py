@@ -1,16 +1,16 @@
-"""The local days on which nothing of a schedule is due."""
+"""The local days on which a schedule is excluded."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
 from scheduler.triggers.localtime.firings import END
 from scheduler.triggers.localtime.zone import jump, local_time, resolve
 from scheduler.triggers.rrule.trigger import RRuleTrigger
 
 _DAY = timedelta(days=1)
-_TICK = timedelta(microseconds=1)
 
 
 class Exclusions:
@@ -26,7 +26,7 @@ class Exclusions:
         self._rules = [_ExcludingRule(entry["rrule"], where) for entry in exclusions if "rrule" in entry]
 
     def excludes(self, instant: datetime) -> bool:
-        """Whether the instant lies on an excluded day.
+        """Whether the instant is on an excluded day.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY, of a rule.
@@ -34,38 +34,38 @@ class Exclusions:
         if not self._days and not self._rules:
             return False
         day = local_time(instant, self._zone).date()
-        return day in self._days or any(rule.names(day) for rule in self._rules)
+        return day in self._days or any(rule.excludes(day) for rule in self._rules)
 
     def end_of_day(self, instant: datetime) -> datetime:
         """The last microsecond of the instant's local day."""
-        return _midnight(local_time(instant, self._zone).date() + _DAY, self._zone) - _TICK
+        return _midnight(local_time(instant, self._zone).date() + _DAY, self._zone) - TICK
 
 
 class _ExcludingRule:
     """The days on which a rule has a time.
 
-    It keeps its last answer, since questions come in the order of days: a rule that is silent for years is not searched
-    through for each day of them.
+    It caches the last search, because days are queried in order: a rule without a time for years is searched once and
+    not for each of those days.
     """
 
-    __slots__ = ("_known", "_trigger", "_zone")
+    __slots__ = ("_cached", "_trigger", "_zone")
 
     def __init__(self, text: str, where: ZoneInfo) -> None:
         self._trigger = RRuleTrigger(text, where)
         self._zone = where
-        self._known: tuple[datetime, datetime] | None = None  # nothing between them, a time at the second
+        self._cached: tuple[datetime, datetime] | None = None  # no time between both, one at the second
 
-    def names(self, day: date) -> bool:
-        """The rule has a time on that local day."""
-        begin = _midnight(day, self._zone) - _TICK
-        known = self._known
-        if known is None or not known[0] <= begin < known[1]:
+    def excludes(self, day: date) -> bool:
+        """Whether the rule has a time on that local day."""
+        begin = _midnight(day, self._zone) - TICK
+        cached = self._cached
+        if cached is None or not cached[0] <= begin < cached[1]:
             firing = self._trigger.after(begin)
-            self._known = known = (begin, firing.time if firing else END)
-        return known[1] != END and local_time(known[1], self._zone).date() == day
+            self._cached = cached = (begin, firing.time if firing else END)
+        return cached[1] != END and local_time(cached[1], self._zone).date() == day
 
 
 def _midnight(day: date, where: ZoneInfo) -> datetime:
     """The first instant of the local day, which clocks may jump over."""
-    found = resolve(datetime.combine(day, datetime.min.time()), where)
-    return jump(found, where) if found.skipped else found.first
+    resolution = resolve(datetime.combine(day, datetime.min.time()), where)
+    return jump(resolution, where) if resolution.skipped else resolution.first

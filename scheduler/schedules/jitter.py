@@ -1,4 +1,4 @@
-"""Jitter: an occurrence starts a little later than it is due, always by the same little."""
+"""Jitter: a deterministic delay between the due time of an occurrence and its start."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -10,13 +10,13 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def fire_time(schedule: CompiledSchedule, task: UUID | None, instant: Instant) -> datetime:
-    """When the occurrence starts: at least as late as it is due, and before the next one is.
+    """When the occurrence starts: not before its instant, and before the next one.
 
-    How much later is hash(task, kind and nominal time) modulo the schedule's jitter, in whole milliseconds: the same in
-    every process and after every restart. Without a task, and on an excluded day, it is the instant itself.
+    The delay is hash(task, kind and nominal time) modulo the schedule's jitter, in whole milliseconds, so it is the
+    same in every process and after every restart. Without a task and on an excluded day there is no delay.
 
     Raises:
-        ScheduleError: SCHEDULE_TOO_COSTLY, when the next one cannot be found.
+        ScheduleError: SCHEDULE_TOO_COSTLY, when the next instant cannot be computed.
     """
     if task is None or not schedule.jitter or instant.excluded:
         return instant.time

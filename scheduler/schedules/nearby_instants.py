@@ -1,64 +1,64 @@
-"""Where a moment lies in a schedule: the instants around it."""
+"""The instants of a schedule around a given time."""
 
 from datetime import datetime, timedelta
 
+from ordinaut.clock import TICK
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 from scheduler.triggers.trigger import BEGINNING
 
-_TICK = timedelta(microseconds=1)
-# How far back the instant before is looked for, step by step: what is dense is found near.
-_LOOKS = (
+# How far back the previous instant is searched, step by step: in a dense schedule it is near.
+_LOOK_BACKS = (
     timedelta(minutes=2), timedelta(hours=2), timedelta(days=2), timedelta(days=40), timedelta(days=800),
     timedelta(days=20_000),
 )  # fmt: skip
-_MOST = 10_000
+_MAX_INSTANTS = 10_000
 
 
-def at(plan: CompiledSchedule, moment: datetime) -> Instant | None:
-    """The instant at the very moment, if there is one; it may be excluded.
-
-    Raises:
-        ScheduleError: SCHEDULE_TOO_COSTLY.
-    """
-    found, _ = plan.next(moment - _TICK)
-    return found if found is not None and found.time == moment else None
-
-
-def before(plan: CompiledSchedule, moment: datetime) -> Instant | None:
-    """The last instant before the moment; None also where instants are too dense and too far away.
+def at(plan: CompiledSchedule, time: datetime) -> Instant | None:
+    """The instant at exactly that time, if the schedule has one; it may be excluded.
 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    for look in _LOOKS:
-        since = max(moment - look, BEGINNING)
-        found, state = plan.next(since)
+    instant, _ = plan.next(time - TICK)
+    return instant if instant is not None and instant.time == time else None
+
+
+def before(plan: CompiledSchedule, time: datetime) -> Instant | None:
+    """The last instant before that time; None also if it is too far back for the density of the schedule.
+
+    Raises:
+        ScheduleError: SCHEDULE_TOO_COSTLY.
+    """
+    for look_back in _LOOK_BACKS:
+        since = max(time - look_back, BEGINNING)
+        instant, state = plan.next(since)
         last = None
-        for _ in range(_MOST):
-            if found is None or found.time >= moment:
+        for _ in range(_MAX_INSTANTS):
+            if instant is None or instant.time >= time:
                 break
-            last = found
-            found, state = plan.next(found.time, state)
+            last = instant
+            instant, state = plan.next(instant.time, state)
         if last is not None:
             return last
     return None
 
 
 YEAR = timedelta(days=365)
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 
 
 def runs_per_year(plan: CompiledSchedule, since: datetime) -> int:
-    """The occurrences of the coming 365 days; of dense schedules an estimate from the first thousand.
+    """The number of occurrences in the next 365 days; for dense schedules an estimate from the first thousand.
 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    found = 0
+    count = 0
     instant, state = plan.next_open(since)
     while instant is not None and instant.time <= since + YEAR:
-        found += 1
-        if found == MOST_COUNTED:
-            return round(found * (YEAR / (instant.time - since)))
+        count += 1
+        if count == MAX_COUNTED:
+            return round(count * (YEAR / (instant.time - since)))
         instant, state = plan.next_open(instant.time, state)
-    return found
+    return count

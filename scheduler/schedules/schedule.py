@@ -1,4 +1,4 @@
-"""A stored schedule, compiled: its next instants, and the events it waits for.
+"""A stored schedule, compiled: its next instants, and its event triggers.
 
 Works on the stored JSON form of `ordinaut.v1.Schedule` (proto field names), which validation has completed: every
 trigger has an id, every rrule its DTSTART, every interval a start_time.
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from google.protobuf.duration_pb2 import Duration
 
+from ordinaut.clock import TICK
 from scheduler.schedules.exclusions import Exclusions
 from scheduler.schedules.union import UnionTrigger
 from scheduler.triggers.build import build
@@ -26,20 +27,19 @@ from scheduler.triggers.rrule.count_end import CountEnd
 from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import BEGINNING, Firing, TimeTrigger, stamp
 
-_TICK = timedelta(microseconds=1)
 _UTC = "UTC"
-_LIMIT = "max_occurrences"  # no trigger has such an id: they have no underscore
+_LIMIT = "max_occurrences"  # cannot be the id of a trigger, which contains no underscore
 _MAX_EXCLUDED_DAYS = 400
-_MOST_KEPT = 4
+_MAX_CACHED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One due moment of a schedule.
+    """One due time of a schedule.
 
-    `key_nominal` is `kind:nominal` and does not move with zone data: `cron:20261025T033000`, with `~2` on the second
-    pass of a repeated hour; `interval:20261025T003000Z`. `adjusted` tells that a clock change moved it from there. An
-    `excluded` one is due to be recorded, not to run.
+    `key_nominal` is `kind:nominal` and does not change with zone data: `cron:20261025T033000`, with `~2` on the second
+    pass of a repeated hour; `interval:20261025T003000Z`. `adjusted`: a clock change moved the instant from its nominal
+    time. An `excluded` instant is recorded and does not run.
     """
 
     time: datetime
@@ -52,7 +52,7 @@ class Instant:
 
     @property
     def nominal_local(self) -> str:
-        """The local time that the rule says, in the form of ISO 8601."""
+        """The local time of the rule in ISO 8601."""
         nominal = self.key_nominal.partition(":")[2]
         if nominal.endswith("Z"):
             return local_time(self.time, self.where).isoformat()
@@ -65,7 +65,7 @@ class Instant:
 
 
 class EventSubscription(NamedTuple):
-    """An event trigger: which topics it is for, and the expression (or an empty text) that the event must meet."""
+    """An event trigger: its topic pattern, and the condition (or an empty text) that the event must meet."""
 
     id: str
     topic: str
@@ -74,10 +74,10 @@ class EventSubscription(NamedTuple):
 
 
 class CompiledSchedule:
-    """The triggers of a schedule, ready to answer; pure, and shared between callers."""
+    """The parsed triggers of a schedule; pure, and shared between callers."""
 
     __slots__ = (
-        "_counted", "_end", "_exclusions", "_found", "_limit", "_start", "_time_ids", "_time_params", "_union",
+        "_cached", "_counted", "_end", "_exclusions", "_limit", "_start", "_time_ids", "_time_params", "_union",
         "event_triggers", "jitter", "zone", "zone_data",
     )  # fmt: skip
 
@@ -85,7 +85,7 @@ class CompiledSchedule:
         name = schedule.get("time_zone") or ""
         self.zone: ZoneInfo = zone(name or _UTC)
         self.zone_data = ZONE_DATA_VERSION if _names_a_zone(schedule) else None
-        self._start = _time(schedule.get("start_time"), BEGINNING + _TICK)
+        self._start = _time(schedule.get("start_time"), BEGINNING + TICK)
         self._end = _time(schedule.get("end_time"), datetime.max.replace(tzinfo=UTC))
         self.jitter = span(schedule.get("jitter")) or timedelta()
         self._exclusions = Exclusions(schedule.get("exclusions", ()), self.zone)
@@ -100,17 +100,17 @@ class CompiledSchedule:
         self._union = UnionTrigger([built for _, built in timed])
         self._time_ids = [str(trigger["id"]) for trigger, _ in timed]
         self._time_params: list[Mapping[str, Any] | None] = [trigger.get("params") for trigger, _ in timed]
-        most = int(schedule.get("max_occurrences", 0))
-        self._limit = CountEnd(most, json.dumps(schedule, sort_keys=True), self._nth) if most else None
+        limit = int(schedule.get("max_occurrences", 0))
+        self._limit = CountEnd(limit, json.dumps(schedule, sort_keys=True), self._nth) if limit else None
         self._counted = tuple(self._count_ends())
-        self._found: dict[datetime, Instant | None] = {}
+        self._cached: dict[datetime, Instant | None] = {}
 
     @staticmethod
     def compile(schedule: Mapping[str, Any]) -> "CompiledSchedule":
         """The compiled form; equal schedules share one.
 
         Raises:
-            ScheduleError: a trigger cannot be read.
+            ScheduleError: a trigger cannot be parsed.
         """
         return CompiledSchedule.read(json.dumps(schedule, sort_keys=True, separators=(",", ":")))
 
@@ -119,77 +119,77 @@ class CompiledSchedule:
         """The same from the text of a stored schedule; equal texts share one.
 
         Raises:
-            ScheduleError: a trigger cannot be read; for a stored schedule only when zone data lost its zone.
+            ScheduleError: a trigger cannot be parsed; a stored one only if newer zone data lacks its zone.
         """
         return _compiled(text)
 
     @property
     def has_time_triggers(self) -> bool:
-        """Some trigger fires by time."""
+        """Whether at least one trigger fires by time."""
         return bool(self._union.triggers)
 
     def next(
         self, after: datetime | None, state: Mapping[str, Any] | None = None
     ) -> tuple[Instant | None, dict[str, Any]]:
-        """The first instant strictly after `after` (None: the very first), excluded ones among them.
+        """The first instant strictly after `after` (None: the first of all), including excluded ones.
 
-        It lies in [start_time, end_time), with less than max_occurrences before it.
-        `state` is what an earlier call returned, or None; it makes the answer cheaper, never different.
+        It is in [start_time, end_time), with fewer than max_occurrences before it. `state` is from an earlier call or
+        None; it makes the search cheaper and does not change the result.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
-        self._recall(state or {})
-        return self._limited(self._first(after)), self._kept()
+        self._restore(state or {})
+        return self._limited(self._first(after)), self._state()
 
     def next_open(
         self, after: datetime | None, state: Mapping[str, Any] | None = None
     ) -> tuple[Instant | None, dict[str, Any]]:
-        """As `next`, without the excluded ones.
+        """As `next`, without excluded instants.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY, also when too many days in a row are excluded.
         """
-        self._recall(state or {})
-        return self._limited(self._first_open(after)), self._kept()
+        self._restore(state or {})
+        return self._limited(self._first_open(after)), self._state()
 
     def _first(self, after: datetime | None) -> Instant | None:
-        """What was found last is kept: who plans asks for the instant, the one behind it, and later for these again."""
-        since = max(after or BEGINNING, self._start - _TICK)
+        """Cached: planning searches an instant and the one after it, and soon afterwards both again."""
+        since = max(after or BEGINNING, self._start - TICK)
         try:
-            return self._found[since]
+            return self._cached[since]
         except KeyError:
-            found = self._search(since)
-        if len(self._found) >= _MOST_KEPT:
-            self._found.clear()
-        self._found[since] = found
-        return found
+            instant = self._search(since)
+        if len(self._cached) >= _MAX_CACHED:
+            self._cached.clear()
+        self._cached[since] = instant
+        return instant
 
     def _search(self, since: datetime) -> Instant | None:
-        found = self._union.first(since) if since < self._end else None
-        return None if found is None or found[1].time >= self._end else self._instant(*found)
+        first = self._union.first(since) if since < self._end else None
+        return None if first is None or first[1].time >= self._end else self._instant(*first)
 
     def _first_open(self, after: datetime | None) -> Instant | None:
-        """The exclusions take whole days away: behind each the search goes on."""
+        """Exclusions remove whole days: after each one the search continues."""
         for _ in range(_MAX_EXCLUDED_DAYS):
-            found = self._first(after)
-            if found is None or not found.excluded:
-                return found
-            after = self._exclusions.end_of_day(found.time)
-        raise too_costly(f"the exclusions take away more than {_MAX_EXCLUDED_DAYS} days in a row")
+            instant = self._first(after)
+            if instant is None or not instant.excluded:
+                return instant
+            after = self._exclusions.end_of_day(instant.time)
+        raise too_costly(f"the exclusions cover more than {_MAX_EXCLUDED_DAYS} days in a row")
 
     def _limited(self, instant: Instant | None) -> Instant | None:
         return None if instant and self._limit and instant.time > self._limit.last else instant
 
     def _nth(self, count: int) -> datetime:
-        """The instant of the count-th occurrence that is not excluded, or the end of time."""
-        found: datetime | None = None
+        """The instant of the count-th occurrence that is not excluded, or END."""
+        last: datetime | None = None
         for _ in range(count):
-            instant = self._first_open(found)
+            instant = self._first_open(last)
             if instant is None:
                 return END
-            found = instant.time
-        return found or END
+            last = instant.time
+        return last or END
 
     def _instant(self, place: int, firing: Firing) -> Instant:
         trigger: TimeTrigger = self._union.triggers[place]
@@ -203,13 +203,13 @@ class CompiledSchedule:
             excluded=self._exclusions.excludes(firing.time),
         )
 
-    def _recall(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: Mapping[str, Any]) -> None:
         for name, end in self._counted:
-            end.recall(state.get(name))
+            end.restore(state.get(name))
 
-    def _kept(self) -> dict[str, Any]:
-        """Where each COUNT ends, and max_occurrences."""
-        return {name: end.kept for name, end in self._counted}
+    def _state(self) -> dict[str, Any]:
+        """The ends of each COUNT and of max_occurrences, in their stored form."""
+        return {name: end.stored_form for name, end in self._counted}
 
     def _count_ends(self) -> Iterator[tuple[str, CountEnd]]:
         for trigger_id, trigger in zip(self._time_ids, self._union.triggers, strict=True):
@@ -225,7 +225,7 @@ def _compiled(text: str) -> CompiledSchedule:
 
 
 def span(text: str | None) -> timedelta | None:
-    """A duration in its JSON form, such as `90s`; None where there is none."""
+    """Parses a duration in its JSON form, such as `90s`; None for None and an empty text."""
     if not text:
         return None
     duration = Duration()
@@ -234,7 +234,7 @@ def span(text: str | None) -> timedelta | None:
 
 
 def _names_a_zone(schedule: Mapping[str, Any]) -> bool:
-    """Whether zone data may have a part in its instants."""
+    """Whether the instants of the schedule depend on zone data."""
     if schedule.get("time_zone") not in (None, "", _UTC):
         return True
     return any(

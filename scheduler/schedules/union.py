@@ -8,7 +8,7 @@ from scheduler.triggers.trigger import Firing, TimeTrigger
 
 
 class UnionTrigger(TimeTrigger):
-    """Fires whenever one of its triggers does; instants that fall together are one."""
+    """Fires whenever one of its triggers does; equal instants are one."""
 
     __slots__ = ("triggers",)
     kind: ClassVar[str] = "union"
@@ -18,17 +18,17 @@ class UnionTrigger(TimeTrigger):
 
     def after(self, instant: datetime) -> Firing | None:
         """The earliest firing of its triggers strictly after the instant."""
-        found = self.first(instant)
-        return found[1] if found else None
+        first = self.first(instant)
+        return first[1] if first else None
 
     def first(self, instant: datetime) -> tuple[int, Firing] | None:
-        """The earliest firing and the place of its trigger; at one instant, the first in the list."""
-        found = [
+        """The index of a trigger and its firing: the earliest one, at equal instants that of the first trigger."""
+        firings = [
             (firing.time, place, firing)
             for place, trigger in enumerate(self.triggers)
             if (firing := trigger.after(instant)) is not None
         ]
-        if not found:
+        if not firings:
             return None
-        _, place, firing = min(found, key=lambda entry: entry[:2])
+        _, place, firing = min(firings, key=lambda entry: entry[:2])
         return place, firing

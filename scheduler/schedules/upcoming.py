@@ -1,4 +1,4 @@
-"""A coming occurrence as people and agents see it."""
+"""Converts an instant to the `Upcoming` message of the API."""
 
 from uuid import UUID
 
@@ -7,24 +7,24 @@ from scheduler.schedules.jitter import fire_time
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 
 
-def shown(instant: Instant, plan: CompiledSchedule, task: UUID | None) -> Upcoming:
-    """The occurrence with its local times and what is special about it; with its jitter when the task is known.
+def to_upcoming(instant: Instant, plan: CompiledSchedule, task: UUID | None) -> Upcoming:
+    """The message with its local times and a note on clock changes; with its jitter if the task is given.
 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
     start = fire_time(plan, task, instant)
-    coming = Upcoming(
+    upcoming = Upcoming(
         id=instant.occurrence_id,
         local_time=instant.time.astimezone(plan.zone).isoformat(),
         nominal_time=instant.nominal_local,
         dst_adjusted=instant.adjusted,
         note=_note(instant, plan, task),
     )
-    coming.fire_time.FromDatetime(start)
+    upcoming.fire_time.FromDatetime(start)
     if plan.jitter and task is not None:
-        coming.jitter.FromTimedelta(start - instant.time)
-    return coming
+        upcoming.jitter.FromTimedelta(start - instant.time)
+    return upcoming
 
 
 def _note(instant: Instant, plan: CompiledSchedule, task: UUID | None) -> str:

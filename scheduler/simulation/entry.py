@@ -1,20 +1,19 @@
-"""What a simulation finds: rows of the ledger that the task would have, and their runs."""
+"""The result of a simulation: the ledger rows that the task would get, and their runs."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from scheduler.firing.missed_instants import Passed
+from ordinaut.clock import TICK
+from scheduler.firing.missed_instants import MissedInstants
 from scheduler.schedules.schedule import Instant
 from scheduler.simulation.scenario import Scenario
-
-_TICK = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
 class SimulatedRun:
-    """A run; `start` is None when it was cancelled before. `is_final`: neither end nor state change any more."""
+    """A run; `start` is None if it was cancelled before. `is_final`: its end and state can no longer change."""
 
     start: datetime | None
     end: datetime
@@ -24,9 +23,9 @@ class SimulatedRun:
 
 @dataclass(slots=True)
 class Entry:
-    """One row: `first` alone, or with its neighbours up to `last`, `count` of them; `time` is when it was written.
+    """One row: the instant `first`, or `count` merged ones up to `last`; `time` is when it would be inserted.
 
-    Until it is final, what becomes of its run may change it.
+    Until it is final, its run may still change the outcome.
     """
 
     first: Instant
@@ -39,28 +38,28 @@ class Entry:
 
     @property
     def is_final(self) -> bool:
-        """What becomes of it is known."""
+        """Whether the outcome and the run can no longer change."""
         return self.run.is_final if self.run else self.outcome != "BUFFERED"
 
 
-def entries_of(passed: Passed, now: datetime) -> Iterator[Entry]:
-    """The rows of instants that passed without a run."""
-    for outcome, reason, instants in passed.groups:
+def entries_of(missed: MissedInstants, now: datetime) -> Iterator[Entry]:
+    """The rows of instants that do not run."""
+    for outcome, reason, instants in missed.groups:
         yield Entry(instants[0], instants[-1].time, len(instants), outcome, reason, now)
 
 
 def with_skipped(entries: Iterable[Entry], scenario: Scenario) -> Iterator[Entry]:
-    """The entries, and among them what somebody took away before it was due."""
-    waiting = deque(_skipped(scenario))
+    """The entries, merged in time order with those of instants that were skipped ahead."""
+    skipped = deque(_skipped(scenario))
     for entry in entries:
-        while waiting and waiting[0].last < entry.first.time:
-            yield waiting.popleft()
+        while skipped and skipped[0].last < entry.first.time:
+            yield skipped.popleft()
         yield entry
-    yield from waiting
+    yield from skipped
 
 
 def _skipped(scenario: Scenario) -> Iterator[Entry]:
-    for moment in sorted(scenario.skipped):
-        instant, _ = scenario.schedule.next(moment - _TICK)
-        if instant is not None and instant.time == moment:
-            yield Entry(instant, moment, 1, "SKIPPED", "", scenario.window.start)
+    for time in sorted(scenario.skipped):
+        instant, _ = scenario.schedule.next(time - TICK)
+        if instant is not None and instant.time == time:
+            yield Entry(instant, time, 1, "SKIPPED", "", scenario.window.start)

@@ -1,8 +1,8 @@
-"""The live runs of a simulated task: what the queue decides about a newcomer, whose turn it is, when runs end.
+"""The live runs of a simulated task: admission of new runs, release of buffered ones, and their ends.
 
-In the database these are the insert of `due_work_enqueue.queue` with its unique index, `overlap.give_turns`,
-`overlap.overtaken`, `due_work_recover.end_unstarted`, and a worker that is always free. The two are held against each
-other by a test with random tasks.
+In the database these are the insert of `due_work_enqueue.queue` with its unique index, `overlap.release_blocked`,
+`overlap.superseded`, `due_work_recover.end_unstarted`, and a worker that is always free. A test with random tasks
+checks that both implementations agree.
 """
 
 from collections import deque
@@ -15,12 +15,12 @@ from math import inf
 from scheduler.simulation.entry import Entry, SimulatedRun
 from scheduler.simulation.scenario import Rules
 
-_UNBOUNDED = ("CANCEL_OTHER", "IN_TURN")
+_UNBOUNDED = ("CANCEL_OTHER", "ALWAYS_BUFFER")
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Somebody in line: until when it must have started, and whether everything before it is to end for it."""
+class _Buffered:
+    """A buffered run: its start deadline, and whether every run before it is to be cancelled for it."""
 
     entry: Entry
     deadline: datetime | None
@@ -28,7 +28,7 @@ class _Waiting:
 
 
 class LiveRuns:
-    """Admits runs by the overlap policy and the start deadline; those that may start at once do."""
+    """Admits runs by the overlap policy and the start deadline; admitted runs that are not buffered start at once."""
 
     def __init__(self, rules: Rules, durations: Sequence[timedelta], fail_every: int) -> None:
         self._rules = rules
@@ -36,7 +36,7 @@ class LiveRuns:
         self._fail_every = fail_every
         self._started = 0
         self._exclusive: SimulatedRun | None = None
-        self._line: deque[_Waiting] = deque()
+        self._buffer: deque[_Buffered] = deque()
         self._ends: list[tuple[datetime, int, SimulatedRun]] = []
 
     @property
@@ -48,26 +48,26 @@ class LiveRuns:
 
     @property
     def next_deadline(self) -> datetime | None:
-        """When the first in line must have started."""
-        return self._line[0].deadline if self._line else None  # who came later may wait for longer
+        """The start deadline of the oldest buffered run; those of newer runs are not earlier."""
+        return self._buffer[0].deadline if self._buffer else None
 
     @property
     def are_open(self) -> bool:
-        """Something may still become of those that have come."""
-        return bool(self._line) or (self._rules.overlap == "CANCEL_OTHER" and self._exclusive is not None)
+        """Whether the outcome of an admitted run can still change."""
+        return bool(self._buffer) or (self._rules.overlap == "CANCEL_OTHER" and self._exclusive is not None)
 
-    def admit(self, entry: Entry, fire_time: datetime, *, in_turn: bool) -> None:
-        """Decides what becomes of an occurrence that fires at `entry.time` and should have at `fire_time`.
+    def admit(self, entry: Entry, fire_time: datetime, *, always_buffer: bool) -> None:
+        """Decides the outcome of an occurrence that fires at `entry.time` and was due at `fire_time`.
 
-        `in_turn`: it was missed, and the policy of catching up has it wait whatever the overlap policy is.
+        `always_buffer`: it was missed, and is buffered under any overlap policy but ALLOW if a run is live.
         """
         now, overlap = entry.time, self._rules.overlap
-        if in_turn and overlap != "ALLOW":
-            overlap = "IN_TURN"
-        is_free = overlap == "ALLOW" or (self._exclusive is None and not self._line)
+        if always_buffer and overlap != "ALLOW":
+            overlap = "ALWAYS_BUFFER"
+        is_free = overlap == "ALLOW" or (self._exclusive is None and not self._buffer)
         deadline = None if self._rules.start_deadline is None else fire_time + self._rules.start_deadline
-        if not is_free and len(self._line) >= self._room(overlap):
-            entry.outcome, entry.reason = "SKIPPED_OVERLAP", _no_room(overlap)
+        if not is_free and len(self._buffer) >= self._capacity(overlap):
+            entry.outcome, entry.reason = "SKIPPED_OVERLAP", _overlap_reason(overlap)
         elif deadline is not None and deadline <= now:
             _miss(entry)
         elif is_free:
@@ -75,19 +75,19 @@ class LiveRuns:
             self._start(entry, now)
         else:
             entry.outcome = "BUFFERED"
-            self._line.append(_Waiting(entry, deadline, supersedes=overlap == "CANCEL_OTHER"))
+            self._buffer.append(_Buffered(entry, deadline, supersedes=overlap == "CANCEL_OTHER"))
 
-    def give_turns(self, now: datetime) -> None:
-        """What a scheduler does for those that wait: ends who waits too long or is overtaken, starts who is next."""
+    def release_blocked(self, now: datetime) -> None:
+        """Ends buffered runs past their deadline or superseded, and starts the oldest one if no run is live."""
         while (deadline := self.next_deadline) is not None and deadline <= now:
-            _miss(self._line.popleft().entry)
+            _miss(self._buffer.popleft().entry)
         if self._rules.overlap == "CANCEL_OTHER":
-            self._cancel_overtaken(now)
-        if self._exclusive is None and self._line:
-            self._start(self._line.popleft().entry, now)
+            self._cancel_superseded(now)
+        if self._exclusive is None and self._buffer:
+            self._start(self._buffer.popleft().entry, now)
 
     def ended(self, now: datetime) -> Iterator[SimulatedRun]:
-        """Takes the runs out that have ended by now, in the order of their ends."""
+        """Removes and yields the runs that have ended by now, in the order of their ends."""
         while (end := self.next_end) is not None and end <= now:
             run = heappop(self._ends)[2]
             run.is_final = True
@@ -95,18 +95,18 @@ class LiveRuns:
                 self._exclusive = None
             yield run
 
-    def _room(self, overlap: str) -> float:
-        """How many may wait."""
+    def _capacity(self, overlap: str) -> float:
+        """The maximum number of buffered runs."""
         if overlap in _UNBOUNDED:
             return inf
         return {"BUFFER_ONE": 1, "BUFFER_ALL": self._rules.max_buffer}.get(overlap, 0)
 
-    def _cancel_overtaken(self, now: datetime) -> None:
-        newest = max((place for place, waiting in enumerate(self._line) if waiting.supersedes), default=None)
+    def _cancel_superseded(self, now: datetime) -> None:
+        newest = max((place for place, buffered in enumerate(self._buffer) if buffered.supersedes), default=None)
         if newest is None:
             return
         for _ in range(newest):
-            self._line.popleft().entry.run = SimulatedRun(None, now, "CANCELLED")
+            self._buffer.popleft().entry.run = SimulatedRun(None, now, "CANCELLED")
         if self._exclusive is not None:
             self._exclusive.end, self._exclusive.state, self._exclusive.is_final = now, "CANCELLED", True
             self._exclusive = None
@@ -130,6 +130,6 @@ def _miss(entry: Entry) -> None:
     entry.outcome, entry.reason = "MISSED", "its run had not started by the deadline"
 
 
-def _no_room(overlap: str) -> str:
-    why = "a run of the task was live"
-    return why if overlap == "SKIP" else f"{why}, and no more could wait for their turn"
+def _overlap_reason(overlap: str) -> str:
+    reason = "a run of the task was live"
+    return reason if overlap == "SKIP" else f"{reason}, and no more could wait for their turn"

@@ -1,4 +1,4 @@
-"""What a simulation is told: a task's rules, and what happens around it."""
+"""The input of a simulation: the rules of a task, and the outages and pauses during the window."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from scheduler.firing.missed_instants import CatchUpPolicy
+from scheduler.firing.catch_up_policy import CatchUpPolicy
 from scheduler.schedules.schedule import CompiledSchedule
 
 
@@ -19,7 +19,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the run policy of the task says; None where it is silent."""
+    """The run policy of the task; None where it sets nothing."""
 
     overlap: str = "SKIP"
     max_buffer: int = 0
@@ -30,11 +30,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A task, idle and ACTIVE at the beginning of the window, and what comes upon it.
+    """A task that is idle and ACTIVE at the beginning of the window.
 
-    Runs take `durations` in turn, again from the first after the last; every `fail_every`-th fails (0: none). While
-    an outage lasts no scheduler lives; a pause is a person's. Neither reaches beyond the window. `skipped` are
-    instants that somebody took away.
+    Runs take `durations` in turn, again from the first after the last; every `fail_every`-th fails (0: none). During an
+    outage no scheduler runs; a pause is one by a user. Both are cut at the window. `skipped` are instants that were
+    skipped ahead.
     """
 
     schedule: CompiledSchedule
@@ -50,14 +50,14 @@ class Scenario:
 
 
 def joined(spans: Iterable[Span], within: Span) -> list[Span]:
-    """The parts of the spans inside of another one, in order; those that meet are one."""
-    found: list[Span] = []
+    """The parts of the spans inside another one, in order; those that touch are joined."""
+    result: list[Span] = []
     for span in sorted(spans):
         start, end = max(span.start, within.start), min(span.end, within.end)
         if start >= end:
             continue
-        if found and start <= found[-1].end:
-            found[-1] = Span(found[-1].start, max(found[-1].end, end))
+        if result and start <= result[-1].end:
+            result[-1] = Span(result[-1].start, max(result[-1].end, end))
         else:
-            found.append(Span(start, end))
-    return found
+            result.append(Span(start, end))
+    return result

@@ -1,4 +1,4 @@
-"""From the JSON form of `ordinaut.v1.Trigger` to the trigger itself."""
+"""Builds a trigger from the JSON form of `ordinaut.v1.Trigger`."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -23,28 +23,28 @@ KINDS = ("cron", "rrule", "interval", "once", "event")
 def build(trigger: Mapping[str, Any], where: ZoneInfo | None, anchor: datetime, dst: Dst = BY_KIND) -> TimeTrigger:
     """The trigger of the first kind that is set; `anchor` is where an interval counts from.
 
-    `dst` concerns what is in local time: cron, rules by the day or longer, a local `once`.
+    `dst` applies to local times: cron, rules by the day or longer, a local `once`.
 
     Raises:
-        ScheduleError: it cannot be read, or needs a zone and there is none.
+        ScheduleError: it cannot be parsed, or it needs a zone and `where` is None.
     """
     kind = next((kind for kind in KINDS if kind in trigger), None)
     value: Any = trigger[kind] if kind else None
     match kind:
         case "cron":
-            return CronTrigger(value, _needed(where), dst)
+            return CronTrigger(value, _required(where), dst)
         case "rrule":
-            return RRuleTrigger(value, _needed(where), dst)
+            return RRuleTrigger(value, _required(where), dst)
         case "interval":
             return IntervalTrigger(_span(value), anchor)
         case "once":
             return OnceTrigger(value, where, dst)
         case "event":
             return EventTrigger(value.get("topic", ""))
-    raise ScheduleError(ErrorReason.FIELD_REQUIRED, f"a trigger is one of {', '.join(KINDS)}")
+    raise ScheduleError(ErrorReason.FIELD_REQUIRED, f"a trigger must have one of {', '.join(KINDS)}")
 
 
-def _needed(where: ZoneInfo | None) -> ZoneInfo:
+def _required(where: ZoneInfo | None) -> ZoneInfo:
     if where is None:
         raise ScheduleError(
             ErrorReason.TIMEZONE_REQUIRED, "local times need the schedule's time_zone, such as Europe/Chisinau"

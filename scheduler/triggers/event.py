@@ -1,4 +1,4 @@
-"""Event triggers: they match topics and never fire by time."""
+"""Event triggers match topics and never fire by time."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -27,6 +27,6 @@ class EventTrigger(TimeTrigger):
             raise ScheduleError(ErrorReason.INVALID_TOPIC, text) from error
 
     def after(self, instant: datetime) -> Firing | None:
-        """None: no instant belongs to an event."""
+        """Always None: events are not instants."""
         del instant
         return None

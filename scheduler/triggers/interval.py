@@ -1,10 +1,10 @@
-"""Every so long, counted in UTC from an anchor; clock changes do not matter."""
+"""Fixed intervals, counted in UTC from an anchor, so that clock changes do not matter."""
 
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from ordinaut.limits import LAST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler.triggers.localtime.days import LAST_YEAR
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 
@@ -35,8 +35,8 @@ class IntervalTrigger(TimeTrigger):
     def after(self, instant: datetime) -> Firing | None:
         """The first firing strictly after the instant."""
         number = max(0, (instant - self._anchor) // self._every + 1)
-        found = self._anchor + number * self._every
-        return None if found.year > LAST_YEAR else Firing(found, adjusted=False, nominal=stamp(found))
+        time = self._anchor + number * self._every
+        return None if time.year > LAST_YEAR else Firing(time, adjusted=False, nominal=stamp(time))
 
 
 def check_interval(every: timedelta) -> None:
@@ -48,12 +48,12 @@ def check_interval(every: timedelta) -> None:
     if not MIN_INTERVAL <= every <= MAX_INTERVAL or every % _SECOND:
         raise ScheduleError(
             ErrorReason.INVALID_INTERVAL,
-            f"an interval is a whole number of seconds from 1 to {MAX_INTERVAL // _SECOND}, "
-            f"not {every.total_seconds():.9g}",
+            f"an interval must be a whole number of seconds from 1 to {MAX_INTERVAL // _SECOND} "
+            f"(got {every.total_seconds():.9g})",
         )
 
 
-def whole_second(moment: datetime) -> datetime:
-    """The moment, or the next whole second after it."""
-    floor = moment.replace(microsecond=0)
-    return floor if floor == moment else floor + _SECOND
+def whole_second(time: datetime) -> datetime:
+    """The time rounded up to a whole second."""
+    floor = time.replace(microsecond=0)
+    return floor if floor == time else floor + _SECOND

@@ -1,14 +1,14 @@
-"""One instant, written with an offset or in the schedule's local time."""
+"""A single instant, given with an offset or in the schedule's local time."""
 
 import re
 from datetime import UTC, datetime
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.triggers.interval import whole_second
 from scheduler.triggers.localtime.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
-from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.localtime.zone import resolve
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
@@ -20,7 +20,7 @@ _FORM = re.compile(
 
 
 def parse_once(text: str) -> datetime:
-    """The time as written: aware if it has an offset, else naive; rounded up to whole seconds.
+    """The time: aware if it has an offset, else naive; rounded up to whole seconds.
 
     Raises:
         ScheduleError: INVALID_TIME.
@@ -28,28 +28,28 @@ def parse_once(text: str) -> datetime:
     if len(text) > 64 or not _FORM.fullmatch(text):
         raise _invalid(text, "expected RFC 3339 such as 2026-07-01T12:00:00+02:00, or local 2026-07-01T12:00:00")
     try:
-        moment = whole_second(datetime.fromisoformat(text.upper()))
-        in_utc = moment.astimezone(UTC) if moment.tzinfo else moment
+        time = whole_second(datetime.fromisoformat(text.upper()))
+        in_utc = time.astimezone(UTC) if time.tzinfo else time
     except (ValueError, OverflowError) as error:
         raise _invalid(text, str(error)) from error
     if not FIRST_YEAR <= in_utc.year <= LAST_YEAR:
         raise _invalid(text, f"expected a year from {FIRST_YEAR} to {LAST_YEAR}")
-    return moment
+    return time
 
 
-def _invalid(text: str, why: str) -> ScheduleError:
-    return ScheduleError(ErrorReason.INVALID_TIME, f'"{text[:64]}" is not a time: {why}')
+def _invalid(text: str, reason: str) -> ScheduleError:
+    return ScheduleError(ErrorReason.INVALID_TIME, f'"{text[:64]}" is not a time: {reason}')
 
 
 class OnceTrigger(TimeTrigger):
-    """Fires once; unless `dst` says otherwise, a local time in a gap is taken with the offset before it.
+    """Fires once. By default a local time in a gap is taken with the offset before the gap.
 
-    A repeated local time is one moment all the same: its first pass, or its last if `dst` says so.
+    A repeated local time fires at its first pass, or at its last if `dst` is LAST.
 
     Args:
         text: RFC 3339 with offset, or local time.
         where: the zone of a local time; None refuses local times.
-        dst: what the schedule says about clock changes.
+        dst: the schedule's setting for clock changes.
 
     Raises:
         ScheduleError: INVALID_TIME or TIMEZONE_REQUIRED.
@@ -59,15 +59,15 @@ class OnceTrigger(TimeTrigger):
     kind: ClassVar[str] = "once"
 
     def __init__(self, text: str, where: ZoneInfo | None, dst: Dst = BY_KIND) -> None:
-        moment = parse_once(text)
-        if moment.tzinfo is not None:
-            self.firing: Firing | None = Firing(moment.astimezone(UTC), adjusted=False, nominal=stamp(moment))
+        time = parse_once(text)
+        if time.tzinfo is not None:
+            self.firing: Firing | None = Firing(time.astimezone(UTC), adjusted=False, nominal=stamp(time))
         elif where is None:
             raise ScheduleError(ErrorReason.TIMEZONE_REQUIRED, "a local time needs the schedule's time_zone")
         else:
             placing = Placing(SHIFT, FIRST).under(dst)
-            self.firing = next(placing.firings(moment, resolve(moment, where), where), None)
+            self.firing = next(placing.firings(time, resolve(time, where), where), None)
 
     def after(self, instant: datetime) -> Firing | None:
-        """The firing, if it lies after the instant; None if a gap holds it and is to be skipped."""
+        """The firing if it is after the instant; None also if its local time is in a gap and `dst` is SKIP."""
         return self.firing if self.firing and self.firing.time > instant else None

@@ -1,15 +1,15 @@
-"""What is wrong with a schedule, with the repair where it is certain."""
+"""The error of a schedule, with a repair where it is certain."""
 
 from ordinaut.v1.error_pb2 import ErrorReason
 
 
 class ScheduleError(ValueError):
-    """One reason why a schedule, or a part of it, cannot be accepted.
+    """A schedule, or a part of it, cannot be accepted.
 
     Args:
         reason: a value of `ErrorReason`.
         message: what is wrong and what is expected.
-        repair: the text that should stand in the place of the faulty one.
+        repair: the text that should replace the faulty one.
         explanation: what the repair does, in one sentence.
     """
 
@@ -24,5 +24,5 @@ class ScheduleError(ValueError):
 
 
 def too_costly(message: str) -> ScheduleError:
-    """The problem SCHEDULE_TOO_COSTLY with that message."""
+    """A SCHEDULE_TOO_COSTLY error with that message."""
     return ScheduleError(ErrorReason.SCHEDULE_TOO_COSTLY, message)

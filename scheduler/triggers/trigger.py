@@ -1,4 +1,4 @@
-"""What every trigger that fires by time promises."""
+"""The interface of every trigger that fires by time."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from apscheduler.triggers.base import BaseTrigger
 
-_INSTANT = timedelta(microseconds=1)
+from ordinaut.clock import EPOCH, TICK
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC) - timedelta(seconds=1)
+BEGINNING = EPOCH - timedelta(seconds=1)
 """No schedule has an instant at or before this one."""
 
 
@@ -17,8 +17,8 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC) - timedelta(seconds=1)
 class Firing:
     """One instant of a trigger.
 
-    `nominal` names it within the triggers of its kind and does not move with zone data: the local time that the
-    rule says, with `~2` on the second pass of a repeated hour, or a UTC time with a final `Z`.
+    `nominal` identifies it within the triggers of its kind and does not change with zone data: the local time of the
+    rule, with `~2` on the second pass of a repeated hour, or a UTC time with a final `Z`.
     `adjusted`: a clock change moved it away from its nominal time.
     """
 
@@ -28,7 +28,7 @@ class Firing:
 
 
 class TimeTrigger(BaseTrigger, ABC):  # type: ignore[misc] # APScheduler ships no types
-    """Yields instants; pure and immutable: the same question has the same answer in every process."""
+    """Yields instants; pure and immutable, so that every process computes the same ones."""
 
     __slots__ = ()
 
@@ -36,25 +36,31 @@ class TimeTrigger(BaseTrigger, ABC):  # type: ignore[misc] # APScheduler ships n
 
     @abstractmethod
     def after(self, instant: datetime) -> Firing | None:
-        """The first firing strictly after the instant (aware), None when there is none up to the year 2200.
+        """The first firing strictly after the instant (aware); None if the trigger does not fire again before 2201.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY, when it cannot be found within the step bound.
         """
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """APScheduler's question: the first time after the previous one, or from now on; aware, in UTC."""
-        firing = self.after(previous_fire_time or now - _INSTANT)
+        """APScheduler's method: the first time after the previous one, or from now on; aware, in UTC."""
+        firing = self.after(previous_fire_time or now - TICK)
         return firing.time if firing else None
 
 
-def stamp(moment: datetime) -> str:
-    """A moment as iCalendar writes it: `20261025T003000`, with `Z` when it is aware (then UTC)."""
-    if moment.tzinfo is None:
-        return _compact(moment)
-    return _compact(moment.astimezone(UTC)) + "Z"
+def stamp(time: datetime) -> str:
+    """A time in the form of iCalendar: naive as local time, aware in UTC with a final `Z`.
+
+    >>> stamp(datetime(2026, 10, 25, 3, 30))
+    '20261025T033000'
+    >>> stamp(datetime.fromisoformat("2026-10-25T03:30+03:00"))
+    '20261025T003000Z'
+    """
+    if time.tzinfo is None:
+        return _compact(time)
+    return _compact(time.astimezone(UTC)) + "Z"
 
 
-def _compact(moment: datetime) -> str:
-    """In a third of the time that strftime takes."""
-    return moment.isoformat()[:19].replace("-", "").replace(":", "")
+def _compact(time: datetime) -> str:
+    """Formats in a third of the time that strftime takes."""
+    return time.isoformat()[:19].replace("-", "").replace(":", "")

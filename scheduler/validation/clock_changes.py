@@ -1,4 +1,4 @@
-"""What the clock changes of the coming year do to a schedule, in sentences."""
+"""Warnings about the effects of next year's clock changes on a schedule."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,38 +13,38 @@ _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _AROUND = timedelta(hours=3)
 _DAYS_AHEAD = 366
-_MOST = 8  # of denser schedules nobody asks where one occurrence went
+_MAX_INSTANTS = 8  # denser schedules get no warnings about single occurrences
 
 
 def coming_changes(schedule: Schedule, plan: CompiledSchedule, since: datetime) -> Iterator[str]:
-    """One sentence for each change that moves an occurrence or repeats its time; of each kind the first.
+    """One sentence for the first change of each kind that moves an occurrence or repeats its time.
 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    seen: set[str] = set()
+    kinds: set[str] = set()
     for change, shift in _changes(plan.zone.key, since.toordinal()):
         for kind, text in (*_moved(plan, change), *_drifting(schedule, plan, change, shift)):
-            if kind not in seen:
-                seen.add(kind)
+            if kind not in kinds:
+                kinds.add(kind)
                 yield text
 
 
 @lru_cache(maxsize=1024)
 def _changes(name: str, day: int) -> tuple[tuple[datetime, timedelta], ...]:
-    """When clocks are set in the year that begins on that day (UTC), and by how much."""
+    """The clock changes in the year that begins on that day (UTC), each with its shift."""
     where = zone(name)
     midnights = [datetime.combine(date.fromordinal(day + number), time(), UTC) for number in range(_DAYS_AHEAD)]
     offsets = [_offset(where, midnight) for midnight in midnights]
     return tuple(
-        (_found(where, midnight, before), after - before)
+        (_change_after(where, midnight, before), after - before)
         for midnight, before, after in zip(midnights, offsets, offsets[1:], strict=False)
         if before != after
     )
 
 
-def _found(where: ZoneInfo, low: datetime, before: timedelta) -> datetime:
-    """The change in the day behind `low`, until which clocks show `before`."""
+def _change_after(where: ZoneInfo, low: datetime, before: timedelta) -> datetime:
+    """The change within a day after `low`; until then the offset is `before`."""
     high = low + _DAY
     while high - low > _SECOND:
         middle = low + (high - low) // 2
@@ -61,29 +61,29 @@ def _offset(where: ZoneInfo, instant: datetime) -> timedelta:
 
 def _moved(plan: CompiledSchedule, change: datetime) -> Iterator[tuple[str, str]]:
     instants = list(_instants(plan, change))
-    if len(instants) > _MOST:
+    if len(instants) > _MAX_INSTANTS:
         return
     for instant in instants:
-        shown = local_time(instant.time, plan.zone)
+        local = local_time(instant.time, plan.zone)
         day, nominal = instant.nominal_local.split("T")
         if instant.adjusted:
-            yield "gap", f"on {day} clocks skip {nominal[:5]}: it runs at {shown:%H:%M}"
+            yield "gap", f"on {day} clocks skip {nominal[:5]}: it runs at {local:%H:%M}"
         elif instant.key_nominal.startswith(("cron:", "rrule:")) and not _repeats(instants, instant):
-            found = resolve(shown.replace(fold=0), plan.zone)
-            if found.repeated and not instant.key_nominal.endswith("Z"):
-                place = "second" if shown.fold else "first"
-                yield "overlap", f"on {day} clocks show {nominal[:5]} twice: it runs at the {place}"
+            resolution = resolve(local.replace(fold=0), plan.zone)
+            if resolution.repeated and not instant.key_nominal.endswith("Z"):
+                which_pass = "second" if local.fold else "first"
+                yield "overlap", f"on {day} clocks show {nominal[:5]} twice: it runs at the {which_pass}"
 
 
 def _repeats(instants: list[Instant], instant: Instant) -> bool:
-    """The other pass is an occurrence as well."""
+    """Whether the other pass is an occurrence as well."""
     key = instant.key_nominal.removesuffix("~2")
-    return sum(other.key_nominal.removesuffix("~2") == key for other in instants) > 1
+    return sum(candidate.key_nominal.removesuffix("~2") == key for candidate in instants) > 1
 
 
 def _instants(plan: CompiledSchedule, change: datetime) -> Iterator[Instant]:
     instant, state = plan.next_open(change - _AROUND)
-    for _ in range(_MOST + 1):
+    for _ in range(_MAX_INSTANTS + 1):
         if instant is None or instant.time > change + _AROUND:
             return
         yield instant
@@ -93,10 +93,10 @@ def _instants(plan: CompiledSchedule, change: datetime) -> Iterator[Instant]:
 def _drifting(
     schedule: Schedule, plan: CompiledSchedule, change: datetime, shift: timedelta
 ) -> Iterator[tuple[str, str]]:
-    """Intervals count elapsed time: their local times move with the clock."""
+    """Warnings about intervals: they count elapsed time, so their local times shift."""
     day = local_time(change, plan.zone).date()
     for index, trigger in enumerate(schedule.triggers):
         length = trigger.interval.seconds
         if trigger.WhichOneof("kind") == "interval" and int(shift.total_seconds()) % length:
             by = "an hour" if abs(shift) == timedelta(hours=1) else str(abs(shift))
-            yield f"interval {index}", f"triggers[{index}]: its local time moves by {by} on {day}"
+            yield f"interval {index}", f"triggers[{index}]: its local time shifts by {by} on {day}"

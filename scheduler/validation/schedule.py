@@ -1,4 +1,4 @@
-"""Checks a schedule and completes it: every problem at once, as data, with the repair where it is certain."""
+"""Checks and completes a schedule: all violations at once, as data, with a repair where it is certain."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,12 +8,12 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ordinaut.internal.v1.violation_pb2 import Violation
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from ordinaut.names import RESOURCE_ID
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.triggers.interval import MAX_INTERVAL, whole_second
-from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.localtime.zone import local_time
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.lines import parse_calendar_text, with_start
@@ -21,13 +21,13 @@ from scheduler.validation.fields import check_exclusions, check_fields, dst_of
 from scheduler.validation.findings import Findings
 from scheduler.validation.time_zone import ZoneChoice, choose_zone
 from scheduler.validation.trigger import TriggerCheck
-from scheduler.validation.warnings import advice
+from scheduler.validation.warnings import warnings_of
 
 MAX_TRIGGERS = 100
 
 
 class Checked(NamedTuple):
-    """What was found; the schedule is completed when there are no violations."""
+    """The result of a check; without violations the schedule is completed."""
 
     violations: Sequence[Violation]
     schedule: Schedule
@@ -35,37 +35,37 @@ class Checked(NamedTuple):
 
 
 def validate(schedule: Schedule, now: datetime, stored: bool, since: datetime | None = None) -> Checked:
-    """Checks the schedule and writes in what it leaves open: trigger ids, zone, DTSTART, the anchor of intervals.
+    """Checks the schedule and adds what is missing: trigger ids, zone, DTSTART, the anchor of intervals.
 
     Args:
-        schedule: as the caller wrote it; not changed.
-        now: aware; what an open DTSTART or anchor becomes, in whole seconds.
-        stored: the schedule was accepted before; that its times have passed by now is no problem.
-        since: the reference of "in the past"; default now.
+        schedule: the caller's schedule; not changed.
+        now: aware; the default of DTSTART and anchor, in whole seconds.
+        stored: the schedule was accepted before, so its times may have passed.
+        since: times up to this one are in the past; default now.
     """
-    found = Findings()
+    findings = Findings()
     if len(schedule.triggers) > MAX_TRIGGERS:
-        message = f"{len(schedule.triggers)} triggers; at most {MAX_TRIGGERS}"
-        found.add("triggers", ErrorReason.TOO_LARGE, message)
-        return Checked(found.violations, schedule, ())
+        message = f"at most {MAX_TRIGGERS} triggers are allowed (got {len(schedule.triggers)})"
+        findings.add("triggers", ErrorReason.TOO_LARGE, message)
+        return Checked(findings.violations, schedule, ())
     since = since or now
     completed = Schedule()
     completed.CopyFrom(schedule)
-    _check_window(completed, None if stored else since, found)
-    check_fields(completed, found)
-    _complete_ids(completed, found)
-    choice = choose_zone(completed, found)
+    _check_window(completed, None if stored else since, findings)
+    check_fields(completed, findings)
+    _complete_ids(completed, findings)
+    choice = choose_zone(completed, findings)
     _complete_rules(completed, choice, now)
-    _complete_start(completed, now, found)
-    check = TriggerCheck(found, choice.zone, None if stored else since, dst_of(completed))
+    _complete_start(completed, now, findings)
+    check = TriggerCheck(findings, choice.zone, None if stored else since, dst_of(completed))
     for index, trigger in enumerate(completed.triggers):
         check(trigger, f"triggers[{index}]")
-    check_exclusions(completed, choice.zone, found)
-    if found.violations:
-        return Checked(found.violations, schedule, ())
-    _check_instants(completed, None if stored else since, found)
-    warnings = () if found.violations else advice(schedule, completed, since)
-    return Checked(found.violations, completed, warnings)
+    check_exclusions(completed, choice.zone, findings)
+    if findings.violations:
+        return Checked(findings.violations, schedule, ())
+    _check_instants(completed, None if stored else since, findings)
+    warnings = () if findings.violations else warnings_of(schedule, completed, since)
+    return Checked(findings.violations, completed, warnings)
 
 
 def compiled(schedule: Schedule) -> CompiledSchedule:
@@ -73,53 +73,59 @@ def compiled(schedule: Schedule) -> CompiledSchedule:
     return CompiledSchedule.compile(MessageToDict(schedule, preserving_proto_field_name=True))
 
 
-def _check_window(schedule: Schedule, since: datetime | None, found: Findings) -> None:
+def _check_window(schedule: Schedule, since: datetime | None, findings: Findings) -> None:
     readable = [
-        _is_readable(schedule, field, found) for field in ("start_time", "end_time") if schedule.HasField(field)
+        _is_readable(schedule, field, findings) for field in ("start_time", "end_time") if schedule.HasField(field)
     ]
     if not all(readable) or not schedule.HasField("end_time"):
         return
     end = schedule.end_time.ToDatetime(UTC)
     if schedule.HasField("start_time") and schedule.start_time.ToDatetime(UTC) >= end:
-        found.add("end_time", ErrorReason.FIELD_INVALID, "end_time lies after start_time")
+        findings.add("end_time", ErrorReason.FIELD_INVALID, "end_time must be after start_time")
     elif since is not None and end <= since:
-        found.add("end_time", ErrorReason.FIELD_INVALID, "end_time lies in the past")
+        findings.add(
+            "end_time",
+            ErrorReason.FIELD_INVALID,
+            f"end_time must be in the future (it is {since.isoformat(timespec='seconds')})",
+        )
 
 
-def _is_readable(schedule: Schedule, field: str, found: Findings) -> bool:
-    moment: Timestamp = getattr(schedule, field)
+def _is_readable(schedule: Schedule, field: str, findings: Findings) -> bool:
+    stamp: Timestamp = getattr(schedule, field)
     try:
-        year = moment.ToDatetime(UTC).year
+        year = stamp.ToDatetime(UTC).year
     except (ValueError, OverflowError):
         year = 0
     if FIRST_YEAR <= year <= LAST_YEAR:
         return True
-    message = f"{field} is an instant in the years {FIRST_YEAR} to {LAST_YEAR}"
-    found.add(field, ErrorReason.FIELD_INVALID, message)
+    message = f"{field} must be in the years {FIRST_YEAR} to {LAST_YEAR}"
+    findings.add(field, ErrorReason.FIELD_INVALID, message)
     return False
 
 
-def _complete_ids(schedule: Schedule, found: Findings) -> None:
-    """Gives each unnamed trigger its place as its id, or the next free one."""
-    taken = {trigger.id for trigger in schedule.triggers}
-    seen: set[str] = set()
+def _complete_ids(schedule: Schedule, findings: Findings) -> None:
+    """Gives each trigger without an id its index as id, or the next free number."""
+    ids = {trigger.id for trigger in schedule.triggers}
+    checked: set[str] = set()
     for index, trigger in enumerate(schedule.triggers):
         if not trigger.id:
             number = index
-            while f"t{number}" in taken:
+            while f"t{number}" in ids:
                 number += 1
             trigger.id = f"t{number}"
-            taken.add(trigger.id)
+            ids.add(trigger.id)
         elif not RESOURCE_ID.fullmatch(trigger.id):
-            message = f"a trigger's id matches {RESOURCE_ID.pattern}"
-            found.add(f"triggers[{index}].id", ErrorReason.NAME_INVALID, message)
-        elif trigger.id in seen:
-            found.add(f"triggers[{index}].id", ErrorReason.FIELD_INVALID, f'the id "{trigger.id}" stands twice')
-        seen.add(trigger.id)
+            message = f'a trigger id must match {RESOURCE_ID.pattern} (got "{trigger.id[:64]}")'
+            findings.add(f"triggers[{index}].id", ErrorReason.NAME_INVALID, message)
+        elif trigger.id in checked:
+            findings.add(
+                f"triggers[{index}].id", ErrorReason.FIELD_INVALID, f'the trigger id "{trigger.id}" is used twice'
+            )
+        checked.add(trigger.id)
 
 
 def _complete_rules(schedule: Schedule, choice: ZoneChoice, now: datetime) -> None:
-    """Writes in the zone and the start of the rules, which must never move again."""
+    """Adds the zone and the DTSTART of the rules, which must not change afterwards."""
     schedule.time_zone = choice.name
     start = local_time(now.replace(microsecond=0), choice.zone).replace(fold=0)
     for trigger in schedule.triggers:
@@ -130,8 +136,8 @@ def _complete_rules(schedule: Schedule, choice: ZoneChoice, now: datetime) -> No
             exclusion.rrule = with_start(exclusion.rrule, start, choice.zone)
 
 
-def _complete_start(schedule: Schedule, now: datetime, found: Findings) -> None:
-    """Writes in where intervals and max_occurrences count from: the creation, so that only what can fire counts."""
+def _complete_start(schedule: Schedule, now: datetime, findings: Findings) -> None:
+    """Adds the start_time that intervals and max_occurrences count from, so that only future instants count."""
     lengths = {trigger.interval.seconds for trigger in schedule.triggers if trigger.WhichOneof("kind") == "interval"}
     if schedule.HasField("start_time") or not (lengths or schedule.max_occurrences):
         return
@@ -143,8 +149,8 @@ def _complete_start(schedule: Schedule, now: datetime, found: Findings) -> None:
         length = min(max(lengths.pop(), 0), MAX_INTERVAL // timedelta(seconds=1))
         schedule.start_time.FromDatetime(now.replace(microsecond=0) + timedelta(seconds=length))
     else:
-        message = "say from when on max_occurrences counts: an interval has company, so it is not certain"
-        found.add("start_time", ErrorReason.FIELD_REQUIRED, message)
+        message = "start_time is required with max_occurrences when an interval is combined with other triggers"
+        findings.add("start_time", ErrorReason.FIELD_REQUIRED, message)
 
 
 def _lacks_start(text: str) -> bool:
@@ -154,16 +160,16 @@ def _lacks_start(text: str) -> bool:
         return False  # the check of the trigger itself reports it
 
 
-def _check_instants(schedule: Schedule, since: datetime | None, found: Findings) -> None:
-    """Each trigger has instants; the window and the exclusions must leave some of them."""
+def _check_instants(schedule: Schedule, since: datetime | None, findings: Findings) -> None:
+    """Checks that the window and the exclusions leave some of the triggers' instants."""
     whole = compiled(schedule)
     try:
         first = whole.next_open(None)[0]
         if first and since and whole.next(since)[0] and not whole.next_open(since)[0]:
             first = None
     except ScheduleError as error:
-        found.take("triggers", error)
+        findings.add_error("triggers", error)
         return
     if first is None and whole.has_time_triggers and not whole.event_triggers:
-        message = "no time of the triggers lies between start_time and end_time outside of the exclusions"
-        found.add("triggers", ErrorReason.SCHEDULE_NEVER_FIRES, message)
+        message = "no time of the triggers is between start_time and end_time and outside of the exclusions"
+        findings.add("triggers", ErrorReason.SCHEDULE_NEVER_FIRES, message)

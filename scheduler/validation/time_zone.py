@@ -1,4 +1,4 @@
-"""Which time zone a schedule's local times are in."""
+"""Chooses the time zone of a schedule's local times."""
 
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -14,69 +14,69 @@ from scheduler.validation.findings import Findings
 
 @dataclass(frozen=True, slots=True)
 class ZoneChoice:
-    """`name` is what the schedule is to say, empty where nothing needs a zone; `zone` is what to check with."""
+    """`name` is the time_zone to store, empty if no trigger needs one; `zone` is used in the checks."""
 
     name: str
     zone: ZoneInfo
 
 
-def choose_zone(schedule: Schedule, found: Findings) -> ZoneChoice:
-    """The schedule's own zone, else the one that all its rules name in their text.
+def choose_zone(schedule: Schedule, findings: Findings) -> ZoneChoice:
+    """The schedule's time_zone, or else the zone of the DTSTART in all its rules.
 
     Adds UNKNOWN_TIMEZONE, TIMEZONE_CONFLICT and TIMEZONE_REQUIRED to the findings.
     """
     named = _named_by_rules(schedule)
     needing = [index for index, trigger in enumerate(schedule.triggers) if _needs_zone(trigger, named.get(index))]
     if schedule.time_zone:
-        return _own(schedule, named, needing, found)
+        return _own(schedule, named, needing, findings)
     chosen = next(iter(named.values()), "")
     for index, name in named.items():
         if not same_zone(name, chosen):
-            found.add(f"triggers[{index}].rrule", ErrorReason.TIMEZONE_CONFLICT, _conflict(name, chosen))
+            findings.add(f"triggers[{index}].rrule", ErrorReason.TIMEZONE_CONFLICT, _conflict(name, chosen))
     if needing:
-        _required(needing[0], schedule, chosen, found)
+        _required(needing[0], schedule, chosen, findings)
         return ZoneChoice("", zone(chosen or "UTC"))
     return ZoneChoice(chosen, zone(chosen or "UTC"))
 
 
-def _own(schedule: Schedule, named: dict[int, str], needing: list[int], found: Findings) -> ZoneChoice:
+def _own(schedule: Schedule, named: dict[int, str], needing: list[int], findings: Findings) -> ZoneChoice:
     try:
         own = zone(schedule.time_zone)
     except ScheduleError as error:
-        found.take("time_zone", error)
+        findings.add_error("time_zone", error)
         return ZoneChoice(schedule.time_zone, zone("UTC"))
     certain = len(set(named.values())) == 1 and not needing
     for index, name in named.items():
         if not same_zone(name, own.key):
-            found.add_repairable(
+            findings.add_repairable(
                 f"triggers[{index}].rrule",
                 ErrorReason.TIMEZONE_CONFLICT,
                 _conflict(name, own.key),
                 target="time_zone",
                 value=name if certain else None,
-                explanation=f"Takes the zone {name} that the rule itself names.",
+                explanation=f"Uses the zone {name} of the rule.",
             )
     return ZoneChoice(own.key, own)
 
 
-def _conflict(name: str, other: str) -> str:
-    return f"DTSTART is in {name}, the schedule in {other}; one schedule has one zone"
+def _conflict(name: str, schedule_zone: str) -> str:
+    return f"DTSTART is in {name}, the schedule in {schedule_zone}; a schedule has only one zone"
 
 
-def _required(index: int, schedule: Schedule, known: str, found: Findings) -> None:
+def _required(index: int, schedule: Schedule, zone_name: str, findings: Findings) -> None:
     kind = schedule.triggers[index].WhichOneof("kind")
-    found.add_repairable(
+    findings.add_repairable(
         "time_zone",
         ErrorReason.TIMEZONE_REQUIRED,
-        f"triggers[{index}].{kind} is in local time: name an IANA time zone such as Europe/Chisinau",
+        f"triggers[{index}].{kind} is in local time and needs an IANA time zone such as Europe/Chisinau",
         target="time_zone",
-        value=known or None,
-        explanation=f"Takes the zone {known} that another trigger names.",
+        value=zone_name or None,
+        explanation=f"Uses the zone {zone_name} of another trigger.",
     )
 
 
 def _named_by_rules(schedule: Schedule) -> dict[int, str]:
-    """The zones that DTSTART lines name, by the place of their trigger; texts that cannot be read name none."""
+    """The zones in DTSTART lines, by the index of their trigger; texts that cannot be parsed are ignored."""
     named = {}
     for index, trigger in enumerate(schedule.triggers):
         if trigger.WhichOneof("kind") != "rrule":

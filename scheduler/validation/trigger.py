@@ -32,22 +32,22 @@ _EXPRESSION_REASONS: Mapping[Kind, ErrorReason.ValueType] = {
 
 @dataclass(frozen=True, slots=True)
 class TriggerCheck:
-    """What a trigger is checked against.
+    """Checks triggers of a schedule, and adds violations to `findings`.
 
-    `since` is the reference of "in the past"; None when the past is no problem. `where` stands in for the zone when
-    that is missing or wrong, so that everything else is still checked. `dst` is the schedule's.
+    Times up to `since` are in the past; None allows any time. `where` is UTC if the schedule's zone is missing or
+    invalid, so that everything else is still checked. `dst` is the schedule's setting.
     """
 
-    found: Findings
+    findings: Findings
     where: ZoneInfo
     since: datetime | None
     dst: Dst
 
     def __call__(self, trigger: Trigger, path: str) -> None:
-        """Adds the problems of the trigger at that path; its rrule, if any, has its DTSTART."""
+        """Checks the trigger at that path; an rrule has its DTSTART."""
         kind = trigger.WhichOneof("kind")
         if kind is None:
-            self.found.add(path, ErrorReason.FIELD_REQUIRED, f"a trigger is one of {', '.join(KINDS)}")
+            self.findings.add(path, ErrorReason.FIELD_REQUIRED, f"a trigger must have one of {', '.join(KINDS)}")
             return
         checks: Mapping[str, Callable[[Trigger, str], None]] = {
             "cron": self._cron,
@@ -59,7 +59,7 @@ class TriggerCheck:
         try:
             checks[kind](trigger, f"{path}.{kind}")
         except ScheduleError as error:
-            self.found.take(f"{path}.{kind}", error)
+            self.findings.add_error(f"{path}.{kind}", error)
 
     def _cron(self, trigger: Trigger, _path: str) -> None:
         self._probe(CronTrigger(trigger.cron, self.where, self.dst))
@@ -70,7 +70,7 @@ class TriggerCheck:
     def _interval(self, trigger: Trigger, _path: str) -> None:
         interval = trigger.interval
         if abs(interval.seconds) > timedelta.max.days * 86_400 or interval.nanos:
-            raise ScheduleError(ErrorReason.INVALID_INTERVAL, "an interval is a whole number of seconds")
+            raise ScheduleError(ErrorReason.INVALID_INTERVAL, "an interval must be a whole number of seconds")
         check_interval(timedelta(seconds=interval.seconds))
 
     def _once(self, trigger: Trigger, _path: str) -> None:
@@ -82,19 +82,19 @@ class TriggerCheck:
         if self.since is not None and time <= self.since:
             raise ScheduleError(
                 ErrorReason.ONCE_IN_PAST,
-                f"{time.isoformat()} lies in the past: it is {self.since.isoformat(timespec='seconds')}",
+                f"{time.isoformat()} is in the past (it is {self.since.isoformat(timespec='seconds')})",
             )
 
     def _event(self, trigger: Trigger, path: str) -> None:
         try:
             EventTrigger(trigger.event.topic)
         except ScheduleError as error:
-            self.found.take(f"{path}.topic", error)
+            self.findings.add_error(f"{path}.topic", error)
         try:
             if trigger.event.when:
                 compile_expression(trigger.event.when)
         except ExpressionError as error:
-            self.found.add_repairable(
+            self.findings.add_repairable(
                 f"{path}.when",
                 _EXPRESSION_REASONS[error.kind],
                 error.message,
@@ -104,11 +104,11 @@ class TriggerCheck:
             )
 
     def _probe(self, trigger: TimeTrigger) -> None:
-        """The first few instants must exist and be found within the step bound."""
+        """Checks that the trigger has instants, and that the first few are computed within the step limit."""
         firing = trigger.after(BEGINNING)
         if firing is None:
-            raise ScheduleError(ErrorReason.SCHEDULE_NEVER_FIRES, "no time up to the year 2200 fits this rule")
+            raise ScheduleError(ErrorReason.SCHEDULE_NEVER_FIRES, "the rule has no time up to the year 2200")
         for start in (firing.time, self.since or firing.time):
-            found = trigger.after(start)
+            following = trigger.after(start)
             for _ in range(_PROBES):
-                found = trigger.after(found.time) if found else None
+                following = trigger.after(following.time) if following else None

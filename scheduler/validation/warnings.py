@@ -1,4 +1,4 @@
-"""Warnings: what a schedule says and probably does not mean."""
+"""Warnings about schedules that are valid but probably not intended."""
 
 import re
 from collections.abc import Iterator
@@ -21,27 +21,27 @@ _DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _STEP = re.compile(r"\*/([0-9]+)", re.ASCII)
 
 
-def advice(written: Schedule, completed: Schedule, since: datetime) -> list[str]:
-    """One sentence each; `written` is what the caller sent, `completed` what was accepted of it."""
+def warnings_of(written: Schedule, completed: Schedule, since: datetime) -> list[str]:
+    """The warnings, one sentence each; `written` is the caller's schedule, `completed` the accepted one."""
     compiled = CompiledSchedule.compile(MessageToDict(completed, preserving_proto_field_name=True))
     warnings = list(_of_whole(compiled, since))
     for index, (before, after) in enumerate(zip(written.triggers, completed.triggers, strict=True)):
         match after.WhichOneof("kind"):
             case "cron":
-                found = _of_cron(after.cron)
+                of_trigger = _of_cron(after.cron)
             case "rrule":
-                found = _of_rule(before.rrule, after.rrule, compiled)
+                of_trigger = _of_rule(before.rrule, after.rrule, compiled)
             case _:
                 continue
-        warnings.extend(f"triggers[{index}]: {warning}" for warning in found)
-    with suppress(ScheduleError):  # a time that cannot be found is the problem of whoever needs it
+        warnings.extend(f"triggers[{index}]: {warning}" for warning in of_trigger)
+    with suppress(ScheduleError):  # too costly: reported by the call that needs the instant
         warnings.extend(coming_changes(completed, compiled, since))
     return warnings
 
 
 def _of_whole(compiled: CompiledSchedule, since: datetime) -> Iterator[str]:
     if compiled.has_time_triggers and not compiled.event_triggers and compiled.next_open(since)[0] is None:
-        yield f"no time lies after {stamp(since)}: the schedule has ended"
+        yield f"the schedule has no time after {stamp(since)}: it has ended"
 
 
 def _of_cron(text: str) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _of_cron(text: str) -> Iterator[str]:
     yield from _of_step("minute", minute, 60)
     yield from _of_step("hour", hour, 24)
     if not fields.any_day and not fields.any_weekday:
-        yield "day of month and day of week are ORed: it runs on days that fit either"
+        yield "day of month and day of week are ORed: it runs on days that match either"
     yield from _of_short_months(fields)
 
 
@@ -58,9 +58,9 @@ def _of_step(name: str, field: str, size: int) -> Iterator[str]:
     match = _STEP.fullmatch(field)
     step = int(match[1]) if match else 1
     if step >= size:
-        yield f"*/{step} in the field {name} means only 0: the step is not shorter than the whole field"
+        yield f"*/{step} in the field {name} means only 0: the step is not smaller than the range"
     elif size % step:
-        yield f"*/{step} in the field {name} starts again at 0 each time: the last gap is shorter"
+        yield f"*/{step} in the field {name} restarts at 0 each time: the last interval is shorter"
 
 
 def _of_short_months(fields: CronFields) -> Iterator[str]:
@@ -81,11 +81,11 @@ def _of_rule(written: str, text: str, compiled: CompiledSchedule) -> Iterator[st
         return
     open_start = parse_calendar_text(written).start is None
     if open_start and rule.hours and not rule.minutes and rule.frequency <= Frequency.DAILY:
-        yield f"the minute ({parts.start.minute}) is that of the creation; add BYMINUTE=0 or a DTSTART"
+        yield f"the minute ({parts.start.minute}) is that of the creation time; add BYMINUTE=0 or a DTSTART"
     if open_start and rule.minutes and not rule.seconds and parts.start.second:
-        yield f"the second ({parts.start.second}) is that of the creation; add BYSECOND=0 or a DTSTART"
+        yield f"the second ({parts.start.second}) is that of the creation time; add BYSECOND=0 or a DTSTART"
     trigger = RRuleTrigger(text, compiled.zone)
     if not open_start and not trigger.starts_at(parts.start):
-        yield f"DTSTART {stamp(parts.start)} does not fit the rule, so it is not an occurrence"
+        yield f"DTSTART {stamp(parts.start)} does not match the rule, so it is not an occurrence"
     if rule.month_days and min(abs(day) for day in rule.month_days) > 28:
         yield f"months shorter than {min(abs(day) for day in rule.month_days)} days are skipped"

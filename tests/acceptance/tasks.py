@@ -8,7 +8,7 @@ from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
 from ordinaut.client import Client
-from ordinaut.client.resume import Patience, repeated
+from ordinaut.client.retry import RetryPolicy, with_retries
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import PublishEventRequest
 from ordinaut.v1.run_pb2 import Run
@@ -37,7 +37,7 @@ async def create_task(client: Client, task_id: str, pipeline: dict[str, Any], **
 async def run_task(client: Client, task_id: str) -> str:
     """Asks for one run, again with the same request_id until there is an answer; its name."""
     request = RunTaskRequest(name=f"tasks/{task_id}", request_id=str(uuid.uuid4()))
-    return (await repeated(lambda: client.tasks.RunTask(request), Patience())).name
+    return (await with_retries(lambda: client.tasks.RunTask(request), RetryPolicy())).name
 
 
 async def run_many(client: Client, task_id: str, count: int) -> list[str]:
@@ -73,7 +73,7 @@ async def publish(client: Client, topic: str, **data: Any) -> None:
     told = Struct()
     told.update(data)
     request = PublishEventRequest(event=Event(topic=topic, data=told), request_id=str(uuid.uuid4()))
-    await repeated(lambda: client.events.PublishEvent(request), Patience())
+    await with_retries(lambda: client.events.PublishEvent(request), RetryPolicy())
 
 
 async def until_waiting(client: Client, name: str, *steps: str) -> Run:

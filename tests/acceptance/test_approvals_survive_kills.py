@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from ordinaut.client import Client
-from ordinaut.client.resume import Patience, repeated
+from ordinaut.client.retry import RetryPolicy, with_retries
 from ordinaut.v1.agent_pb2 import Agent
 from ordinaut.v1.agent_service_pb2 import CreateAgentRequest, CreateAgentTokenRequest
 from ordinaut.v1.approval_pb2 import Approval
@@ -54,12 +54,12 @@ async def move_clock(system: SystemUnderTest, days: int) -> None:
 
 async def answer(boss: Client, approval: str, choice: str) -> Approval:
     request = AnswerApprovalRequest(name=approval, choice=choice, request_id=str(uuid.uuid4()))
-    return await repeated(lambda: boss.approvals.AnswerApproval(request), Patience())
+    return await with_retries(lambda: boss.approvals.AnswerApproval(request), RetryPolicy())
 
 
 async def pending(boss: Client) -> list[Approval]:
     request = ListApprovalsRequest(assignee="me", states=[Approval.PENDING])
-    return list((await repeated(lambda: boss.approvals.ListApprovals(request), Patience())).approvals)
+    return list((await with_retries(lambda: boss.approvals.ListApprovals(request), RetryPolicy())).approvals)
 
 
 async def test_it_is_answered_whatever_was_killed(tmp_path: Path) -> None:

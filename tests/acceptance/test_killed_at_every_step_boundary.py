@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from ordinaut.client import Client
-from ordinaut.client.resume import Patience, repeated
+from ordinaut.client.retry import RetryPolicy, with_retries
 from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, ListApprovalsRequest
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import ReplayRunRequest
@@ -125,10 +125,10 @@ async def approve(client: Client, name: str, killer: Killer) -> None:
     """Somebody says yes once something has been killed while the run waits for it."""
     await until_waiting(client, name, "ok")
     await killer.at("approval")
-    asked = await repeated(lambda: client.approvals.ListApprovals(ListApprovalsRequest(run=name)), Patience())
+    asked = await with_retries(lambda: client.approvals.ListApprovals(ListApprovalsRequest(run=name)), RetryPolicy())
     [approval] = asked.approvals
     answer = AnswerApprovalRequest(name=approval.name, choice=approval.choices[0], request_id=str(uuid.uuid4()))
-    await repeated(lambda: client.approvals.AnswerApproval(answer), Patience())
+    await with_retries(lambda: client.approvals.AnswerApproval(answer), RetryPolicy())
 
 
 def assert_all_done(run: Run, tool: ToolServer) -> None:

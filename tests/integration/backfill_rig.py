@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.store import backfill
-from ordinaut.store.backfill import BackfillRecord, Wish
+from ordinaut.store.backfill import BackfillRecord, NewBackfill
 from ordinaut.store.due_work_claim import ClaimedRun
 from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, open_instants
+from tests.integration.scheduler_rig import LoopRunner, open_instants
 
 
 async def begin(
@@ -23,7 +23,7 @@ async def begin(
         "newest_first": False, "reprocess": "NONE", "parallelism": 100, "priority": 9, "params": "{}", **fields,
     }  # fmt: skip
     total = len(open_instants(schedule, after, until))
-    wish = Wish(id=name, after_time=after, until_time=until, total=total, **given)
+    wish = NewBackfill(id=name, after_time=after, until_time=until, total=total, **given)
     async with rig.database.transaction() as connection:
         made = await backfill.create(connection, task, wish)
     assert made is not None
@@ -46,7 +46,7 @@ async def end(rig: Rig, holder: UUID, *claimed: ClaimedRun, state: str = "SUCCEE
 
 async def run_out(
     rig: Rig,
-    clockwork: Clockwork,
+    runner: LoopRunner,
     holder: UUID,
     *,
     pick: Callable[[], str] = lambda: "SUCCEEDED",
@@ -55,7 +55,7 @@ async def run_out(
     """Lets the backfills run until nothing moves; the scheduled times of their runs in the order of the claims."""
     ran: list[datetime] = []
     while True:
-        await clockwork.backfill()
+        await runner.backfill()
         seen(await rig.value("SELECT count(*) FROM due_work WHERE kind = 'BACKFILL'"))
         claimed = await rig.claim(holder, random.randint(1, 30))
         if not claimed:

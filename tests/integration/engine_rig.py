@@ -16,8 +16,9 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import (
     PipelineEngineServiceStub,
     add_PipelineEngineServiceServicer_to_server,
 )
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.channel import internal_channel, internal_metadata
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
+from ordinaut.rpc.server import Registration, Server, internal_guard
 from pipeline_engine.interpreter.requests import ToolPort
 from pipeline_engine.service import ISOLATED_KEY, PipelineEngineService
 from pipeline_engine.stream.compiled_definitions import Plans
@@ -55,7 +56,7 @@ async def engine(
             )
         ],
         internal_guard(TOKEN),
-        max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES,
+        max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
     )
     port = await server.start("127.0.0.1:0")
     try:

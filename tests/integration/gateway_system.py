@@ -15,7 +15,8 @@ from gateway.settings import GatewaySettings
 from ordinaut.clock import ProcessClock
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import add_PipelineEngineServiceServicer_to_server
 from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Registration, Server, internal_guard
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process
 from ordinaut.rpc.status import DETAILS_KEY
 from ordinaut.store import identity
@@ -165,7 +166,7 @@ async def finished(caller: Caller, name: str) -> Run:
 
 
 async def _serve(stack: AsyncExitStack, registration: Registration) -> tuple[Server, int]:
-    server = Server([registration], internal_guard(TOKEN), max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES)
+    server = Server([registration], internal_guard(TOKEN), max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES)
     port = await server.start("127.0.0.1:0")
     stack.push_async_callback(server.stop, 0)
     return server, port

@@ -12,11 +12,11 @@ from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.hints import TURN, Hints
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
-from scheduler.maintenance.promote import Sweep
-from scheduler.maintenance.release_blocked import Turns
+from scheduler.maintenance.promote import Promote
+from scheduler.maintenance.release_blocked import ReleaseBlocked
 from scheduler.simulation.scenario import Span
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, NoStream
+from tests.integration.scheduler_rig import LoopRunner, NoStream
 
 TICK = timedelta(microseconds=1)
 NEXT_FIRE = (
@@ -84,10 +84,10 @@ class Life:
         self._outages = outages
         self._pauses: list[tuple[datetime, UUID, bool]] = []
         self._hints = Hints(rig.database)
-        self._clockwork = Clockwork(rig.database, rig.settings)
+        self._clockwork = LoopRunner(rig.database, rig.settings)
         self._relay = Relay(rig.database, NoStream(), self._hints)  # type: ignore[arg-type]
-        self._sweep = Sweep(rig.database, self._hints)
-        self._turns = Turns(rig.database, self._hints)
+        self._promote = Promote(rig.database, self._hints)
+        self._releaser = ReleaseBlocked(rig.database, self._hints)
 
     def pause(self, uid: UUID, spans: Sequence[Span]) -> None:
         """Has somebody pause and resume a task."""
@@ -137,7 +137,7 @@ class Life:
         await self._relay.number()
         last = "SELECT (SELECT value FROM position WHERE name = 'events') - value FROM position WHERE name = 'matcher'"
         while await self._rig.value(last):  # a fresh one does not wait for the stream
-            await Matcher(self._rig.database, NoStream(), self._hints).turn()  # type: ignore[arg-type]
+            await Matcher(self._rig.database, NoStream(), self._hints).run_once()  # type: ignore[arg-type]
 
     async def _work(self) -> None:
         """Everything that is due by now; at the end of the window what is paused is resumed, to be recorded."""
@@ -147,19 +147,19 @@ class Life:
         moved = True
         while moved:
             before = await self._rig.value("SELECT count(*) FROM occurrence")
-            started = await self._give_turns()
+            started = await self._release_blocked()
             await self._clockwork.once()
             await self._rig.execute(NOTHING_BEYOND, self._end)
             moved = started or before != await self._rig.value("SELECT count(*) FROM occurrence")
 
-    async def _give_turns(self) -> bool:
+    async def _release_blocked(self) -> bool:
         """Ends who waits too long or is overtaken, starts who is next; whether anybody did."""
         started = False
         for _ in range(3):
-            while await self._sweep.turn():
+            while await self._promote.run_once():
                 pass
             self._hints.send(TURN)
-            while await self._turns.turn():
+            while await self._releaser.run_once():
                 pass
             await self._worker.stop()
             started |= await self._worker.start()

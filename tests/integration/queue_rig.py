@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from ordinaut.settings import StoreSettings
 from ordinaut.store import cursor, due_work_claim, due_work_finish, lease, task
-from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
 from ordinaut.store.due_work_claim import ClaimedRun, LeasedRow
 from ordinaut.store.task import Definition, Description
@@ -99,7 +99,7 @@ class Rig:
         *triggers: dict[str, Any],
         name: str | None = None,
         overlap: str | None = "ALLOW",
-        event_triggers: Sequence[EventTriggerRow] = (),
+        event_triggers: Sequence[NewEventTrigger] = (),
         policy: dict[str, Any] | None = None,
         **schedule: Any,
     ) -> UUID:

@@ -1,4 +1,4 @@
-"""Schedulers without processes: their duties, driven by the test, and what the ledger should say."""
+"""Schedulers without processes: their loops, driven by the test, and the expected ledger."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,8 +10,8 @@ from uuid import UUID
 from ordinaut.settings import StoreSettings
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import Hints
-from scheduler.__main__ import duties
-from scheduler.maintenance.release_blocked import Turns
+from scheduler.__main__ import periodic_loops
+from scheduler.maintenance.release_blocked import ReleaseBlocked
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.settings import SchedulerSettings
 from tests.integration.queue_rig import Rig
@@ -23,23 +23,23 @@ SELECT (SELECT count(*) FROM unsettled_range)
 """
 
 
-class Clockwork:
-    """One scheduler's part in time: it catches up, fires and plans when told to."""
+class LoopRunner:
+    """One scheduler's loops for time triggers, run when the test calls them."""
 
     def __init__(self, database: Database, settings: StoreSettings, *, fire_batch: int = 1000) -> None:
-        told = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
-        made = duties(database, NoStream(), Hints(database), _NoAlarms(), told)  # type: ignore[arg-type]
-        self.turns = {duty.name: duty._turn for duty in made}
+        scheduler_settings = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
+        made = periodic_loops(database, NoStream(), Hints(database), _NoAlarms(), scheduler_settings)  # type: ignore[arg-type]
+        self.loops = {loop.name: loop.run_once for loop in made}
 
     async def once(self) -> None:
-        """Each duty until it has nothing left."""
+        """Runs each loop until it has no work left."""
         for name in ("catch_up", "unsettled_ranges", "fire", "plan"):
-            while await self.turns[name]():
+            while await self.loops[name]():
                 pass
 
     async def backfill(self) -> None:
         """Moves backfills on until none may enqueue."""
-        while await self.turns["backfill"]():
+        while await self.loops["backfill"]():
             pass
 
 
@@ -64,38 +64,38 @@ class _NoAlarms:
 
 
 @asynccontextmanager
-async def schedulers(rig: Rig, count: int, *, fire_batch: int = 1000) -> AsyncIterator[list[Clockwork]]:
+async def schedulers(rig: Rig, count: int, *, fire_batch: int = 1000) -> AsyncIterator[list[LoopRunner]]:
     """Some schedulers, each with connections of its own."""
     pools = [await Database.open(rig.settings) for _ in range(count)]
     try:
-        yield [Clockwork(pool, rig.settings, fire_batch=fire_batch) for pool in pools]
+        yield [LoopRunner(pool, rig.settings, fire_batch=fire_batch) for pool in pools]
     finally:
         for pool in pools:
             await pool.close()
 
 
-async def settle(rig: Rig, *clockworks: Clockwork, lives: Callable[[], float | None] = lambda: None) -> None:
+async def settle(rig: Rig, *runners: LoopRunner, lives: Callable[[], float | None] = lambda: None) -> None:
     """Has the schedulers work at once until nothing is due and nothing unplanned.
 
     `lives` says after how many seconds one is killed in the middle of whatever it does.
     """
 
-    async def work(clockwork: Clockwork) -> None:
+    async def work(runner: LoopRunner) -> None:
         try:
             async with asyncio.timeout(lives()):
-                await clockwork.once()
+                await runner.once()
         except STORE_FAILURES:
-            await asyncio.sleep(0)  # as a duty would: it comes again
+            await asyncio.sleep(0)  # as a loop does: it retries
 
     async with asyncio.timeout(SETTLE_SECONDS):
         while await rig.value(UNSETTLED):
-            await asyncio.gather(*(work(clockwork) for clockwork in clockworks))
+            await asyncio.gather(*(work(runner) for runner in runners))
 
 
-async def give_turns(rig: Rig) -> None:
+async def release_blocked(rig: Rig) -> None:
     """Has a scheduler give the turns of runs that wait for them, until no more are to be had."""
-    turns = Turns(rig.database, Hints(rig.database))
-    while await turns.turn():
+    turns = ReleaseBlocked(rig.database, Hints(rig.database))
+    while await turns.run_once():
         pass
 
 

@@ -1,18 +1,18 @@
-"""The agenda names each duty that has something to do, and no other."""
+"""The query for pending work names each loop that has work, and no other."""
 
 import asyncio
 import re
 
 import pytest
 
-from ordinaut.store import agenda
+from ordinaut.store import pending_work
 from ordinaut.store.hints import Hints
-from scheduler.__main__ import duties
-from scheduler.loops.pending_work import Agenda
-from scheduler.loops.periodic import Duty
+from scheduler.__main__ import periodic_loops
+from scheduler.loops.pending_work import PendingWork
+from scheduler.loops.periodic import PeriodicLoop
 from scheduler.settings import SchedulerSettings
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, NoStream, settle
+from tests.integration.scheduler_rig import LoopRunner, NoStream, settle
 
 OUTBOX = "INSERT INTO outbox (project, events, count, create_time) VALUES ('default', '[]', 1, clock_now())"
 WAIT = """
@@ -27,14 +27,14 @@ INSERT INTO run_child (run, parent, path, key, awaited) VALUES (new_id(), new_id
 
 async def waiting(rig: Rig) -> set[str]:
     async with rig.database.connection() as connection:
-        return await agenda.look(connection)
+        return await pending_work.loops_with_work(connection)
 
 
 async def test_a_schedule_is_planned_fired_or_caught_up(rig: Rig) -> None:
     assert await waiting(rig) == set()
     await rig.task({"cron": "* * * * *"})
     assert await waiting(rig) == {"plan"}
-    await settle(rig, Clockwork(rig.database, rig.settings))
+    await settle(rig, LoopRunner(rig.database, rig.settings))
     assert await waiting(rig) == set()
     await rig.turn_clock(minutes=1)
     assert await waiting(rig) == {"fire"}
@@ -46,20 +46,20 @@ async def test_the_log_is_numbered_and_then_sent(rig: Rig) -> None:
     await rig.execute(OUTBOX)
     assert await waiting(rig) == {"number_events"}
     await rig.execute("UPDATE outbox SET position = 1")
-    assert await waiting(rig) == {"relay_events"}
+    assert await waiting(rig) == {"send_events"}
     await rig.execute("UPDATE outbox SET sent = true")
     assert await waiting(rig) == set()
 
 
 @pytest.mark.parametrize(("kind", "now"), [("TIMER", set()), ("EVENT", {"backlog_scan"})])
-async def test_waits_are_looked_back_for_and_end(kind: str, now: set[str], rig: Rig) -> None:
+async def test_waits_are_scanned_and_expire(kind: str, now: set[str], rig: Rig) -> None:
     await rig.execute(WAIT, kind)
     assert await waiting(rig) == now
     await rig.turn_clock(minutes=1)
     assert await waiting(rig) == {*now, "expire_waits"}
 
 
-async def test_rows_of_a_lost_worker_and_suspects_are_rescued(rig: Rig) -> None:
+async def test_rows_of_a_lost_worker_and_quarantined_rows_are_rescued(rig: Rig) -> None:
     holder = await rig.lease(seconds=30)
     await rig.queue(1)
     assert len(await rig.claim(holder)) == 1
@@ -72,7 +72,7 @@ async def test_rows_of_a_lost_worker_and_suspects_are_rescued(rig: Rig) -> None:
     assert await waiting(rig) == {"rescue"}
 
 
-async def test_delayed_runs_are_swept_when_their_time_is_near(rig: Rig) -> None:
+async def test_delayed_runs_are_promoted_when_they_are_nearly_due(rig: Rig) -> None:
     await rig.queue(1, state="DELAYED", ready_in=10)
     assert await waiting(rig) == set()
     await rig.turn_clock(seconds=9.8)
@@ -83,7 +83,7 @@ async def test_delayed_runs_are_swept_when_their_time_is_near(rig: Rig) -> None:
     assert await waiting(rig) == {"promote"}
 
 
-async def test_who_waits_for_a_turn_or_a_child_is_looked_after(rig: Rig) -> None:
+async def test_buffered_runs_and_awaited_children_are_pending_work(rig: Rig) -> None:
     await rig.queue(1, state="BLOCKED")
     assert await waiting(rig) == {"release_blocked"}
     await rig.execute("DELETE FROM due_work")
@@ -93,37 +93,37 @@ async def test_who_waits_for_a_turn_or_a_child_is_looked_after(rig: Rig) -> None
     assert await waiting(rig) == set()
 
 
-async def test_a_lapse_is_told(rig: Rig) -> None:
+async def test_an_overdue_task_is_pending_work(rig: Rig) -> None:
     task = await rig.task()
     await rig.execute("INSERT INTO task_health (task, overdue_time) VALUES ($1, clock_now())", task)
-    assert await waiting(rig) == {"overdue"}
+    assert await waiting(rig) == {"overdue_tasks"}
 
 
-async def test_what_it_names_is_woken(rig: Rig) -> None:
-    """Every name that the statement can yield is a duty's, and that duty is woken by it."""
-    told = SchedulerSettings(database_url=rig.settings.database_url)
-    made = duties(rig.database, NoStream(), Hints(rig.database), None, told)  # type: ignore[arg-type]
-    names = re.findall(r"\('(\w+)', EXISTS", agenda.SQL.look.text)
+async def test_the_loops_it_names_are_woken(rig: Rig) -> None:
+    """Every name that the statement can yield is that of a loop, which is woken by it."""
+    settings = SchedulerSettings(database_url=rig.settings.database_url)
+    made = periodic_loops(rig.database, NoStream(), Hints(rig.database), None, settings)  # type: ignore[arg-type]
+    names = re.findall(r"\('(\w+)', EXISTS", pending_work.SQL.loops_with_work.text)
     assert len(names) >= 13
-    assert set(names) <= {duty.name for duty in made}
-    turned = asyncio.Event()
+    assert set(names) <= {loop.name for loop in made}
+    ran = asyncio.Event()
 
-    async def turn() -> bool:
-        turned.set()
+    async def run_once() -> bool:
+        ran.set()
         return False
 
-    duty = Duty("rescue", turn, 1000.0, asyncio.Event())
-    task = asyncio.create_task(duty.serve())
-    await turned.wait()
-    turned.clear()
+    loop = PeriodicLoop("rescue", run_once, 1000.0, asyncio.Event())
+    task = asyncio.create_task(loop.serve())
+    await ran.wait()
+    ran.clear()
     holder = await rig.lease(seconds=30)
     await rig.queue(1)
     await rig.claim(holder)
-    await Agenda(rig.database, [duty]).turn()
-    assert not turned.is_set()
+    await PendingWork(rig.database, [loop]).run_once()
+    assert not ran.is_set()
     await rig.turn_clock(seconds=31)
-    await Agenda(rig.database, [duty]).turn()
+    await PendingWork(rig.database, [loop]).run_once()
     async with asyncio.timeout(5):
-        await turned.wait()
+        await ran.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

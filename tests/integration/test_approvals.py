@@ -12,7 +12,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
 from ordinaut.store import approval, due_work_finish, due_work_recover, wait
 from ordinaut.store.approval import Reply
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
-from tests.integration.test_waits import DAY_MS, Duties, outcome, put_aside, resumed, state, suspended, timer
+from tests.integration.test_waits import DAY_MS, Loops, outcome, put_aside, resumed, state, suspended, timer
 
 REPLY = Reply("agents/boss", "approve")
 
@@ -49,8 +49,8 @@ async def answered(rig: Rig, run: UUID, step: str = "ask", reply: Reply = REPLY)
 
 
 @pytest.fixture
-async def duties(rig: Rig) -> Duties:
-    return Duties(rig)
+async def loops(rig: Rig) -> Loops:
+    return Loops(rig)
 
 
 async def test_a_question_is_stored_with_the_suspension(rig: Rig) -> None:
@@ -72,15 +72,15 @@ async def test_an_answer_wakes_the_run(rig: Rig) -> None:
     assert [verb for verb, _ in await told(rig)] == ["requested", "answered"]
 
 
-async def test_thirty_days_without_an_answer(rig: Rig, duties: Duties) -> None:
+async def test_thirty_days_without_an_answer(rig: Rig, loops: Loops) -> None:
     """The step is told so; an answer that comes at that moment is too late, whether or not that was noticed."""
     run = await suspended(rig, question(deadline_ms=30 * DAY_MS))
     await rig.turn_clock(days=29, hours=23)
-    await duties.deadline()
+    await loops.expire_waits()
     assert await state(rig, run) == "WAITING"
     await rig.turn_clock(hours=1)
     assert not await answered(rig, run)
-    await duties.deadline()
+    await loops.expire_waits()
     assert await state(rig, run) == "READY"
     found = (await approvals(rig, run))["ask"]
     assert (found["state"], found["end_time"]) == ("EXPIRED", rig.now)
@@ -100,12 +100,12 @@ async def test_a_suspension_and_its_question_are_one_transaction(rig: Rig) -> No
     assert not await approvals(rig, row.id)
 
 
-async def test_what_a_later_stay_does_not_name_is_cancelled(rig: Rig, duties: Duties) -> None:
+async def test_what_a_later_stay_does_not_name_is_cancelled(rig: Rig, loops: Loops) -> None:
     """Named again it stays the same question; the end of the run ends it too."""
     run = await suspended(rig, question("a"), question("b"), timer("t", deadline_ms=1000))
     before = await approvals(rig, run)
     await rig.turn_clock(seconds=1)
-    await duties.deadline()
+    await loops.expire_waits()
     row, _ = await resumed(rig)
     await put_aside(rig, row, Wait(path="a"))
     after = await approvals(rig, run)
@@ -129,7 +129,7 @@ async def test_an_answered_question_is_no_news_when_the_run_ends(rig: Rig) -> No
 
 async def test_deadline_answers_and_cancel_race_to_one_end(rig: Rig) -> None:
     """Whoever comes first: one end, told once, and no deadlock."""
-    duties = [Duties(rig), Duties(rig)]
+    loops = [Loops(rig), Loops(rig)]
     for count in range(8):
         run = await suspended(rig, question(deadline_ms=1000))
         if count % 2:
@@ -140,7 +140,7 @@ async def test_deadline_answers_and_cancel_race_to_one_end(rig: Rig) -> None:
                 await due_work_finish.request_cancel(connection, run=run, reason="no")
 
         await asyncio.gather(
-            duties[0].deadline(), answered(rig, run), cancel(), answered(rig, run), duties[1].deadline()
+            loops[0].expire_waits(), answered(rig, run), cancel(), answered(rig, run), loops[1].expire_waits()
         )
         [ended] = (await approvals(rig, run)).values()
         news = [verb for verb, subject in await told(rig) if subject == f"approvals/{ended['id']}"]

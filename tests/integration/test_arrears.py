@@ -11,7 +11,7 @@ import pytest
 
 from ordinaut.store import cursor
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import Clockwork, instants, ledger, schedulers, settle
+from tests.integration.scheduler_rig import LoopRunner, instants, ledger, schedulers, settle
 
 MINUTE = timedelta(minutes=1)
 EVERY_MINUTE = {"interval": "60s"}
@@ -51,41 +51,41 @@ async def delete(rig: Rig, task: UUID) -> None:
 
 
 @pytest.fixture
-def clockwork(rig: Rig) -> Clockwork:
-    return Clockwork(rig.database, rig.settings)
+def runner(rig: Rig) -> LoopRunner:
+    return LoopRunner(rig.database, rig.settings)
 
 
-async def late(rig: Rig, clockwork: Clockwork, **schedule: Any) -> UUID:
+async def late(rig: Rig, runner: LoopRunner, **schedule: Any) -> UUID:
     """A task of which ten moments have been missed."""
     task = await rig.task(EVERY_MINUTE, overlap=None, **schedule)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await rig.turn_clock(minutes=10, seconds=30)
     return task
 
 
-async def test_a_change_catches_up_by_the_old_rules_with_the_old_version(rig: Rig, clockwork: Clockwork) -> None:
-    task = await late(rig, clockwork)
+async def test_a_change_catches_up_by_the_old_policy_with_the_old_version(rig: Rig, runner: LoopRunner) -> None:
+    task = await late(rig, runner)
     await change(rig, task, "120s")
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await rig.turn_clock(minutes=2)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await minutes(rig, task) == [(1, "COALESCED", 9), (10, "ENQUEUED", 1), (12, "SKIPPED_OVERLAP", 1)]
     [run] = await rig.rows("SELECT task_version, occurrence, scheduled_time FROM due_work")
     assert tuple(run) == (1, "1/interval:20260302T121000Z", BEGINNING + 10 * MINUTE)
 
 
-async def test_a_change_lets_all_run_that_the_policy_wants(rig: Rig, clockwork: Clockwork) -> None:
-    task = await late(rig, clockwork, catch_up={"policy": "ALL", "max": 3})
+async def test_a_change_runs_every_instant_that_the_policy_keeps(rig: Rig, runner: LoopRunner) -> None:
+    task = await late(rig, runner, catch_up={"policy": "ALL", "max": 3})
     await change(rig, task, "120s")
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await minutes(rig, task) == [
         (1, "MISSED", 7), (8, "ENQUEUED", 1), (9, "BUFFERED", 1), (10, "BUFFERED", 1)
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("what", ["paused", "deleted"])
-async def test_what_stops_a_task_lets_nothing_start_any_more(what: str, rig: Rig, clockwork: Clockwork) -> None:
-    latest, every = await late(rig, clockwork), await rig.task(EVERY_MINUTE, start_time=BEGINNING.isoformat())
+async def test_a_pause_or_a_deletion_starts_no_unsettled_instant(what: str, rig: Rig, runner: LoopRunner) -> None:
+    latest, every = await late(rig, runner), await rig.task(EVERY_MINUTE, start_time=BEGINNING.isoformat())
     await rig.execute("UPDATE schedule_cursor SET last_instant = $2 WHERE task = $1", every, BEGINNING)
     await rig.execute(
         'UPDATE task_version SET schedule = schedule || \'{"catch_up": {"policy": "ALL", "max": 4}}\' WHERE task = $1',
@@ -93,7 +93,7 @@ async def test_what_stops_a_task_lets_nothing_start_any_more(what: str, rig: Rig
     )
     for task in (latest, every):
         await (delete(rig, task) if what == "deleted" else set_paused(rig, task, paused=True))
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     reason = f"the task was {what} before it was caught up"
     assert [tuple(row) for row in await rig.rows(REASONS, latest)] == [
         ("COALESCED", 9, "a later one had passed as well"), ("MISSED", 1, reason)
@@ -104,14 +104,14 @@ async def test_what_stops_a_task_lets_nothing_start_any_more(what: str, rig: Rig
     assert not await rig.value("SELECT count(*) FROM due_work")
 
 
-async def test_a_pause_that_commits_first_keeps_what_was_missed_from_starting(rig: Rig, clockwork: Clockwork) -> None:
+async def test_a_pause_that_commits_first_keeps_what_was_missed_from_starting(rig: Rig, runner: LoopRunner) -> None:
     """A scheduler that is about to run it waits for the pause, and then sees it."""
-    task = await late(rig, clockwork)
+    task = await late(rig, runner)
     await change(rig, task, "120s")
     async with rig.database.transaction() as connection:
         await connection.execute("UPDATE task SET state = 'PAUSED' WHERE uid = $1", task)
         await cursor.pause(connection, task)
-        work = asyncio.create_task(settle(rig, clockwork))
+        work = asyncio.create_task(settle(rig, runner))
         async with asyncio.timeout(10):
             while not await rig.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 await asyncio.sleep(0)
@@ -120,47 +120,47 @@ async def test_a_pause_that_commits_first_keeps_what_was_missed_from_starting(ri
     assert not await rig.value("SELECT count(*) FROM due_work")
 
 
-async def test_a_stretch_that_cannot_be_worked_on_does_not_stop_the_others(rig: Rig, clockwork: Clockwork) -> None:
-    sound, broken = await rig.task(EVERY_MINUTE), await late(rig, clockwork)
+async def test_a_range_that_cannot_be_settled_does_not_block_the_others(rig: Rig, runner: LoopRunner) -> None:
+    sound, broken = await rig.task(EVERY_MINUTE), await late(rig, runner)
     for task in (broken, sound):
         await change(rig, task, "120s")
     await rig.execute(
         """UPDATE task_version SET schedule = '{"triggers": [{"cron": "broken"}]}' WHERE version = 1 AND task = $1""",
         broken,
     )
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert not await ledger(rig, broken)
     assert await minutes(rig, sound) == [(1, "COALESCED", 9), (10, "ENQUEUED", 1)]
 
 
-async def test_a_pause_is_told_apart_from_what_was_missed_before_it(rig: Rig, clockwork: Clockwork) -> None:
-    task = await late(rig, clockwork)
+async def test_paused_instants_are_distinguished_from_missed_ones(rig: Rig, runner: LoopRunner) -> None:
+    task = await late(rig, runner)
     await set_paused(rig, task, paused=True)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await rig.turn_clock(minutes=3)
     await set_paused(rig, task, paused=False)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await minutes(rig, task) == [(1, "COALESCED", 9), (10, "MISSED", 1), (11, "PAUSED", 3)]
 
 
-async def test_what_passed_in_a_pause_is_recorded_when_the_schedule_is_changed_in_it(
-    rig: Rig, clockwork: Clockwork
+async def test_instants_of_a_pause_are_recorded_when_the_schedule_changes_during_it(
+    rig: Rig, runner: LoopRunner
 ) -> None:
     task = await rig.task(EVERY_MINUTE)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await set_paused(rig, task, paused=True)
     await rig.turn_clock(minutes=3, seconds=1)
     await change(rig, task, "120s")
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await minutes(rig, task) == [(1, "PAUSED", 3)]
     await rig.turn_clock(minutes=3)
     await delete(rig, task)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await minutes(rig, task) == [(1, "PAUSED", 3), (4, "PAUSED", 2)]
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_every_moment_of_every_generation_has_one_outcome(seed: int, rig: Rig) -> None:
+async def test_every_instant_of_every_generation_has_one_outcome(seed: int, rig: Rig) -> None:
     """Changes, pauses, deletions and outages at random, two schedulers that die with their work."""
     chance = random.Random(seed)
     policy = chance.choice([{}, {"policy": "ALL", "max": 5}, {"policy": "NONE"}])

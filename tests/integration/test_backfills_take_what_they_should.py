@@ -12,7 +12,7 @@ from ordinaut.store import cursor, due_work_finish, retry
 from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.backfill_rig import begin, look, run_out
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import Clockwork, instants, open_instants, settle
+from tests.integration.scheduler_rig import LoopRunner, instants, open_instants, settle
 
 TRIGGERS = [
     [{"cron": "*/10 * * * *"}],
@@ -27,11 +27,11 @@ STATES = ["SUCCEEDED", "SUCCEEDED", "FAILED", "CANCELLED"]
 HOURS_BEFORE, STEPS = 6, 14
 
 
-async def live_through(rig: Rig, clockwork: Clockwork, task: UUID, holder: UUID, chance: random.Random) -> None:
+async def live_through(rig: Rig, runner: LoopRunner, task: UUID, holder: UUID, chance: random.Random) -> None:
     """Outages and a pause; runs that end in each way, some before they start, some that were retried or still live."""
     paused = False
     for _ in range(STEPS):
-        await settle(rig, clockwork)
+        await settle(rig, runner)
         for row in await rig.claim(holder, 3):
             await rig.complete(holder, row, state=chance.choice(STATES))
             if chance.random() < 0.5:
@@ -49,7 +49,7 @@ async def live_through(rig: Rig, clockwork: Clockwork, task: UUID, holder: UUID,
     await rig.execute(
         "UPDATE occurrence SET outcome = 'SKIPPED' WHERE task = $1 AND count = 1 AND run IS NULL", task,
     )  # fmt: skip
-    await settle(rig, clockwork)
+    await settle(rig, runner)
 
 
 async def take_up(rig: Rig, run: UUID) -> None:
@@ -110,12 +110,12 @@ async def assert_accounted(rig: Rig, task: UUID) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_what_runs_is_what_should(seed: int, rig: Rig) -> None:
+async def test_the_backfill_runs_the_expected_instants(seed: int, rig: Rig) -> None:
     chance = random.Random(seed)
-    clockwork, holder = Clockwork(rig.database, rig.settings), await rig.lease(10**7)
+    runner, holder = LoopRunner(rig.database, rig.settings), await rig.lease(10**7)
     before = BEGINNING - timedelta(hours=HOURS_BEFORE)
     task = await rig.task(*TRIGGERS[seed], start_time=before.isoformat(), **SCHEDULES[seed])
-    await live_through(rig, clockwork, task, holder, chance)
+    await live_through(rig, runner, task, holder, chance)
     await assert_accounted(rig, task)
     schedule = CompiledSchedule.compile(await rig.schedule(task))
     accounted = await rig.value("SELECT last_instant FROM schedule_cursor WHERE task = $1", task)
@@ -128,7 +128,7 @@ async def test_what_runs_is_what_should(seed: int, rig: Rig) -> None:
             rig, task, begun, ended, name,
             reprocess=reprocess, newest_first=newest_first, parallelism=chance.choice([1, 3, 40]),
         )  # fmt: skip
-        ran = await run_out(rig, clockwork, holder, pick=lambda: chance.choice(STATES))
+        ran = await run_out(rig, runner, holder, pick=lambda: chance.choice(STATES))
         assert ran == sorted(wanted, reverse=newest_first), (reprocess, begun, ended)
         done = await look(rig, task, name)
         assert (done.state, done.enqueued, done.skipped) == ("COMPLETED", len(ran), done.total - len(ran))

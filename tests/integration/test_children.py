@@ -10,16 +10,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry, Wait
+from ordinaut.limits import MAX_CHAIN_DEPTH
 from ordinaut.store import due_work_enqueue, due_work_finish, event, retry, run
 from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.hints import Hints
 from scheduler.events.matcher import Matcher
-from scheduler.maintenance.child_runs import Children
+from scheduler.maintenance.child_runs import ChildRuns
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
 from worker.effects.apply import apply_effects
 from worker.effects.child_runs import MAX_CHILDREN, RUN_TASK
-from worker.effects.errors import MAX_DEPTH
 from worker.held_runs import HeldRun
 from worker.run_result import WAITING, RunResult
 from worker.suspension import suspend
@@ -42,7 +42,7 @@ class Family:
         self.row: ClaimedRun
         self.lease = uuid4()
         hints = Hints(rig.database)
-        self.sweep = Children(rig.database, hints).turn
+        self.sweep = ChildRuns(rig.database, hints).run_once
         self._matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
 
     async def born(self, **queued: Any) -> "Family":
@@ -56,7 +56,7 @@ class Family:
             await event.number(connection)
         for _ in range(2):
             self._matcher._position = None
-            await self._matcher.turn()
+            await self._matcher.run_once()
 
     async def do(self, path: str = "a", *, scopes: frozenset[str] = ADMIN, **given: Any) -> dict[str, Any]:
         """Applies one `run_task` without waiting; its output or error."""
@@ -175,7 +175,7 @@ async def test_a_child_with_a_delay_or_start_time_starts_later(
         ({"task": "report", "start_time": "2026-03-02"}, "VALIDATION_INPUT"),
         ({"task": "report", "wait": True}, "VALIDATION_INPUT"),
         ({"task": "report", "scopes": frozenset({"tasks:run:other"})}, "DENIED"),
-        ({"task": "report", "depth": MAX_DEPTH}, "DENIED"),
+        ({"task": "report", "depth": MAX_CHAIN_DEPTH}, "DENIED"),
     ],
 )
 async def test_a_child_that_cannot_be_started_is_an_error_of_the_step(
@@ -314,7 +314,7 @@ async def test_the_end_of_a_parent_cancels_the_children_that_it_waits_for(family
         pass
     ended = await family.rig.rows("SELECT id, state, cancel_reason FROM run ORDER BY id")
     assert [row["state"] for row in ended] == ["CANCELLED"] * 3
-    assert ended[1]["cancel_reason"] == f"runs/{family.row.id} does not wait for it any more"
+    assert ended[1]["cancel_reason"] == f"runs/{family.row.id} no longer waits for it"
     assert await family.child("free") is not None
     assert await family.rig.value("SELECT count(*) FROM run_child WHERE awaited") == 0
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import Clockwork, instants, ledger, settle
+from tests.integration.scheduler_rig import LoopRunner, instants, ledger, settle
 
 MIXED = [
     [{"cron": "* * * * *"}], [{"interval": "7s"}], [{"cron": "*/20 * * * *"}, {"interval": "90s"}],
@@ -31,11 +31,11 @@ async def accounted_for(rig: Rig, task: UUID, until: datetime) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_whatever_the_clock_does_each_instant_stands_in_the_ledger_once(seed: int, rig: Rig) -> None:
+async def test_each_instant_is_in_the_ledger_once_however_the_clock_jumps(seed: int, rig: Rig) -> None:
     """An hour ahead, an hour back, and again, while two schedulers fire."""
     chance = random.Random(seed)
     tasks = [await rig.task(*chance.choice(MIXED), jitter=chance.choice(["0s", "0s", "5s"])) for _ in range(6)]
-    schedulers = [Clockwork(rig.database, rig.settings) for _ in range(2)]
+    schedulers = [LoopRunner(rig.database, rig.settings) for _ in range(2)]
     await settle(rig, *schedulers)
     latest = rig.now
     for _ in range(25):
@@ -56,18 +56,18 @@ async def pace_passes(rig: Rig) -> None:
     await rig.execute("UPDATE installation SET catch_up_time = '-infinity'")
 
 
-async def test_a_clock_that_was_ahead_for_a_while_does_not_hold_up_catching_up(rig: Rig) -> None:
+async def test_a_clock_that_was_ahead_does_not_delay_catch_up(rig: Rig) -> None:
     """The pace of catch-up is counted in the database's time, too."""
     task = await rig.task({"interval": "10s"})
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(seconds=HOUR)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await rig.turn_clock(seconds=-HOUR)
     later = await rig.task({"interval": "10s"})
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await rig.turn_clock(seconds=30)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert [outcome for _, outcome, _ in await ledger(rig, later)] == ["COALESCED", "ENQUEUED"]
     assert sum(count for *_, count in await ledger(rig, task)) == 360
 
@@ -78,9 +78,9 @@ async def test_leases_that_a_jump_ends_are_taken_over_and_the_first_worker_chang
     held = await rig.claim(first)
     await rig.turn_clock(seconds=HOUR)
     assert await rig.complete(first, held[0]) == set(), "its lease is over, by the only clock that counts"
-    turns = Clockwork(rig.database, rig.settings).turns
-    await turns["rescue"]()
-    await rig.execute("UPDATE due_work SET isolation_size = NULL")  # they may go together again
+    loops = LoopRunner(rig.database, rig.settings).loops
+    await loops["rescue"]()
+    await rig.execute("UPDATE due_work SET together = NULL")  # they may go together again
     second = await rig.lease(seconds=30)
     taken = await rig.claim(second)
     assert {row.id for row in taken} == {row.id for row in held}

@@ -1,11 +1,11 @@
-"""The first start writes the admin token, and a crash at any moment of that loses nothing."""
+"""The first start writes the admin token; a crash does not lose it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from ordinaut.embedded.access import TokenLostError, new_project, prepare_database
+from ordinaut.embedded.database import TokenLostError, new_project, prepare_database
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.errors import AlreadyExistsError
 
@@ -34,7 +34,7 @@ async def test_a_crash_before_the_commit_leaves_a_file_that_is_replaced(url: str
     assert await prepare_database(url, tmp_path) != "ord_never_committed"
 
 
-async def test_a_lost_token_is_told_and_another_project_can_be_made(url: str, tmp_path: Path) -> None:
+async def test_a_lost_token_is_an_error_and_another_project_can_be_created(url: str, tmp_path: Path) -> None:
     await prepare_database(url, tmp_path)
     (tmp_path / "admin.token").unlink()
     with pytest.raises(TokenLostError, match="project create"):

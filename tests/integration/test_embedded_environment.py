@@ -1,4 +1,4 @@
-"""Each process is told its own place, the others' places, and whom tools may not reach."""
+"""Environment variables: ports, addresses of other services, egress rules."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ def layout() -> Iterator[Layout]:
         yield Layout.take(stack, 0, 0, workers=2, engines=2)
 
 
-def test_no_port_is_given_twice(layout: Layout) -> None:
+def test_ports_are_unique(layout: Layout) -> None:
     ports = [port.number for replica in layout.replicas for port in (replica.listen, replica.metrics)]
     assert len({layout.rest.number, *ports}) == len(ports) + 1 == 13
     assert [replica.service for replica in layout.replicas] == [
@@ -24,7 +24,7 @@ def test_no_port_is_given_twice(layout: Layout) -> None:
     ]
 
 
-def test_everybody_knows_every_engine_and_nobody_else_gets_a_replicas_port(layout: Layout) -> None:
+def test_all_processes_know_all_engines_and_only_their_own_port(layout: Layout) -> None:
     shared = shared_environment(layout, Path("data"), "postgresql://x", "unix://y")
     first, second = layout.of("pipeline_engine")
     assert shared["ORDINAUT_ENGINE_ADDRESSES"] == f"{first.listen.address},{second.listen.address}"
@@ -34,9 +34,7 @@ def test_everybody_knows_every_engine_and_nobody_else_gets_a_replicas_port(layou
     assert "ORDINAUT_WORKER_LISTEN" not in told
 
 
-def test_tools_reach_this_machine_but_none_of_ordinauts_own_ports(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tools_may_call_this_machine_but_not_the_services(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDINAUT_EGRESS_ALLOW", "10.0.0.0/8")
     shared = shared_environment(layout, Path("data"), "postgresql://x", "unix://y")
     assert shared["ORDINAUT_EGRESS_ALLOW"] == "10.0.0.0/8,127.0.0.0/8,::1/128"
@@ -47,9 +45,7 @@ def test_tools_reach_this_machine_but_none_of_ordinauts_own_ports(
     }
 
 
-def test_secrets_are_beside_the_data_unless_the_user_says_otherwise(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_secrets_are_in_the_data_folder_by_default(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORDINAUT_SECRETS_DIR", raising=False)
     assert shared_environment(layout, Path("data"), "a", "b")["ORDINAUT_SECRETS_DIR"] == "data/secrets"
     monkeypatch.setenv("ORDINAUT_SECRETS_DIR", "/run/secrets")
@@ -62,7 +58,7 @@ def test_the_internal_token_is_new_each_time(layout: Layout) -> None:
     assert min(map(len, tokens)) >= 32
 
 
-def test_a_port_that_is_asked_for_is_never_replaced_by_another() -> None:
+def test_a_selected_port_is_never_replaced() -> None:
     taken = Port.take(0)
     with ExitStack() as stack, pytest.raises(PortTakenError, match=str(taken.number)):
         Layout.take(stack, taken.number, 0, workers=1, engines=1)

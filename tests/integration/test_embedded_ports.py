@@ -1,4 +1,4 @@
-"""A taken port stays this Ordinaut's own, and its servers can listen on it."""
+"""A reserved port belongs to one process, whose servers can listen on it."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ import pytest
 from ordinaut.embedded.ports import LOOPBACK, Port, PortTakenError
 
 
-def test_one_port_is_taken_once() -> None:
+def test_a_port_is_reserved_once() -> None:
     first = Port.take(0)
     with pytest.raises(PortTakenError):
         Port.take(first.number)
@@ -17,7 +17,7 @@ def test_one_port_is_taken_once() -> None:
     Port.take(first.number).close()
 
 
-def test_another_is_found_when_the_preferred_one_is_taken() -> None:
+def test_another_port_is_chosen_if_the_preferred_one_is_in_use() -> None:
     first = Port.take(0)
     second = Port.prefer(first.number)
     assert second.number not in {0, first.number}
@@ -25,12 +25,12 @@ def test_another_is_found_when_the_preferred_one_is_taken() -> None:
     second.close()
 
 
-def test_a_foreign_listener_is_respected() -> None:
+def test_a_port_with_another_listener_is_in_use() -> None:
     with socket.create_server((LOOPBACK, 0)) as foreign, pytest.raises(PortTakenError):
         Port.take(foreign.getsockname()[1])
 
 
-async def test_a_grpc_server_and_an_asyncio_server_listen_on_it_again_and_again() -> None:
+async def test_servers_can_listen_on_it_repeatedly() -> None:
     port = Port.take(0)
     for _ in range(2):
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])

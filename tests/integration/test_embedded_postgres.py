@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL keeps its data, belongs to one owner, and never outlives it."""
+"""The embedded PostgreSQL keeps its data, has one owner, and ends with it."""
 
 import asyncio
 import os
@@ -12,8 +12,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from ordinaut.embedded.child import NOBODY
 from ordinaut.embedded.folder import FolderInUseError, processes_in
+from ordinaut.embedded.launcher import NOBODY
 from ordinaut.embedded.postgres import EmbeddedPostgres, ServerStartError
 
 ENDS_WITHIN = 10.0
@@ -32,7 +32,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that any user may enter: pytest's own are closed to others."""
+    """A folder that every user may enter; those of pytest are private."""
     with tempfile.TemporaryDirectory(dir="/tmp") as made:
         Path(made).chmod(0o711)
         yield Path(made)
@@ -73,7 +73,7 @@ async def gone(pid: int) -> None:
         os.close(descriptor)
 
 
-async def test_what_is_written_is_there_after_a_restart(tmp_path: Path) -> None:
+async def test_data_survives_a_restart(tmp_path: Path) -> None:
     async with EmbeddedPostgres(tmp_path / "postgres") as postgres:
         await scalar(postgres.url, "CREATE TABLE fact (n int)")
         await scalar(postgres.url, "INSERT INTO fact VALUES (7)")
@@ -95,14 +95,14 @@ async def test_settings_can_be_overridden(tmp_path: Path) -> None:
         assert await scalar(postgres.url, "SHOW work_mem") == "5MB"
 
 
-async def test_a_second_owner_of_the_folder_is_refused(tmp_path: Path) -> None:
+async def test_a_second_owner_of_the_folder_is_rejected(tmp_path: Path) -> None:
     async with EmbeddedPostgres(tmp_path / "postgres") as postgres:
         with pytest.raises(FolderInUseError, match="in use by another running Ordinaut"):
             await EmbeddedPostgres(tmp_path / "postgres").__aenter__()
         assert await scalar(postgres.url, "SELECT 1") == 1
 
 
-async def test_a_killed_server_is_noticed_and_recovers_under_the_same_url(tmp_path: Path) -> None:
+async def test_a_killed_server_is_restarted_at_the_same_url(tmp_path: Path) -> None:
     async with EmbeddedPostgres(tmp_path / "postgres") as postgres:
         await scalar(postgres.url, "CREATE TABLE fact AS SELECT 7 AS n")
         os.kill(postgres.pid, signal.SIGKILL)
@@ -112,7 +112,7 @@ async def test_a_killed_server_is_noticed_and_recovers_under_the_same_url(tmp_pa
         assert await scalar(postgres.url, "SELECT n FROM fact") == 7
 
 
-async def test_an_interrupted_first_start_does_not_matter(tmp_path: Path) -> None:
+async def test_an_interrupted_first_start_is_repeated(tmp_path: Path) -> None:
     half = tmp_path / "postgres" / "cluster.new"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
@@ -120,7 +120,7 @@ async def test_an_interrupted_first_start_does_not_matter(tmp_path: Path) -> Non
         assert await scalar(postgres.url, "SELECT 1") == 1
 
 
-async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+async def test_a_failed_start_includes_the_log(tmp_path: Path) -> None:
     with pytest.raises(ServerStartError, match="no_such_setting"):
         await EmbeddedPostgres(tmp_path / "postgres", settings={"no_such_setting": "1"}).__aenter__()
     async with EmbeddedPostgres(tmp_path / "postgres") as postgres:
@@ -128,7 +128,7 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 
 def python_of_a_plain_user() -> list[str] | None:
-    """The start of a command that runs Python as nobody with what is installed here; None when nobody cannot."""
+    """The command prefix that runs Python as user nobody; None if this user cannot execute it."""
     paths = os.pathsep.join(path for path in sys.path if path)
     for python in (sys.executable, "/usr/bin/python3"):
         argv = ["env", f"PYTHONPATH={paths}", python]
@@ -155,7 +155,7 @@ def owner_as(user: str, folder: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("user", ["same", "plain"])
-async def test_nothing_outlives_a_killed_owner_and_the_next_one_recovers(folder: Path, user: str) -> None:
+async def test_the_server_ends_with_a_killed_owner_and_recovers(folder: Path, user: str) -> None:
     with owner_as(user, folder) as process:
         assert process.stdout is not None
         pid, url = process.stdout.readline().split()

@@ -1,4 +1,4 @@
-"""A service is ready when it says so, comes back when it dies, and never outlives who started it."""
+"""A service announces readiness, is restarted when it exits, and ends with its owner."""
 
 import asyncio
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ordinaut.embedded.keeper import Keeper, delay
 from ordinaut.embedded.postgres import ServerStartError
 from ordinaut.embedded.service import Service
+from ordinaut.embedded.supervisor import Supervisor, restart_delay
 
 WITHIN = 10.0
 SERVICE = """
@@ -44,7 +44,7 @@ asyncio.run(main())
 
 
 class Counted(Service):
-    """Tells the process id of every launch."""
+    """Records the process id of every launch."""
 
     launches: "asyncio.Queue[int]"
 
@@ -83,30 +83,30 @@ async def ended(pid: int) -> None:
         os.close(descriptor)
 
 
-async def test_it_is_ready_when_it_says_so_and_drains_when_told_to_stop(service: Service, tmp_path: Path) -> None:
+async def test_it_announces_readiness_and_drains_on_stop(service: Service, tmp_path: Path) -> None:
     await service.launch()
     os.kill(service.pid, 0)
     await service.stop()
     assert (tmp_path / "service.log").read_text() == "serving\ndrained\n"
 
 
-async def test_one_that_does_not_start_tells_why(tmp_path: Path, environment: dict[str, str]) -> None:
+async def test_a_failed_start_includes_the_log(tmp_path: Path, environment: dict[str, str]) -> None:
     broken = Service("sample_service", {**environment, "BROKEN": "1"}, tmp_path / "service.log", 1.0)
     with pytest.raises(ServerStartError, match="the reason is here"):
         await broken.launch()
 
 
-async def test_a_killed_one_comes_back_at_once(service: Counted) -> None:
+async def test_a_killed_service_is_restarted_at_once(service: Counted) -> None:
     await service.launch()
     first = await service.launches.get()
-    keeper = Keeper("sample", service)
-    keeper.watch()
+    supervisor = Supervisor("sample", service)
+    supervisor.watch()
     os.kill(first, signal.SIGKILL)
     async with asyncio.timeout(WITHIN):
         second = await service.launches.get()
-    assert keeper.pid == second != first
+    assert supervisor.pid == second != first
     os.kill(second, 0)
-    await keeper.stop()
+    await supervisor.stop()
     await ended(second)
 
 
@@ -121,6 +121,6 @@ async def test_it_ends_with_a_killed_owner(tmp_path: Path, environment: dict[str
     assert (tmp_path / "service.log").read_text().endswith("drained\n")
 
 
-def test_who_dies_young_again_and_again_waits_longer_up_to_a_bound() -> None:
-    assert [delay(deaths) for deaths in (1, 2, 3, 4)] == [0.0, 0.2, 0.4, 0.8]
-    assert delay(1_000) == 5.0
+def test_restart_delays_grow_to_a_maximum() -> None:
+    assert [restart_delay(deaths) for deaths in (1, 2, 3, 4)] == [0.0, 0.2, 0.4, 0.8]
+    assert restart_delay(1_000) == 5.0

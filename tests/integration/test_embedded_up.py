@@ -1,4 +1,4 @@
-"""`ordinaut up` starts everything, keeps it alive, and leaves nothing behind, however it ends."""
+"""`ordinaut up` starts and supervises all processes, and leaves none behind."""
 
 import asyncio
 import json
@@ -15,9 +15,9 @@ import pytest
 
 from ordinaut.client import Client
 from ordinaut.client.document import read
-from ordinaut.client.resume import Patience, repeated
+from ordinaut.client.retry import RetryPolicy, with_retries
 from ordinaut.embedded import system
-from ordinaut.embedded.folder import owned, processes_in
+from ordinaut.embedded.folder import locked, processes_in
 from ordinaut.v1.agent_service_pb2 import WhoAmIRequest
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
@@ -78,7 +78,7 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-async def test_it_serves_and_ends_cleanly_when_told_to(tmp_path: Path) -> None:
+async def test_it_serves_and_stops_on_a_signal(tmp_path: Path) -> None:
     async with running(tmp_path, "--workers", "2") as (process, described):
         assert await whoami(described) == "agents/admin default"
         assert {name: len(pids) for name, pids in described["pids"].items()} == {
@@ -97,7 +97,7 @@ async def test_it_serves_and_ends_cleanly_when_told_to(tmp_path: Path) -> None:
     assert mode(tmp_path / "admin.token") == 0o600
 
 
-async def test_nothing_survives_a_kill_but_the_data_and_it_starts_again_at_once(tmp_path: Path) -> None:
+async def test_only_data_survives_a_kill(tmp_path: Path) -> None:
     async with running(tmp_path) as (process, described):
         process.kill()
         await process.wait()
@@ -108,7 +108,7 @@ async def test_nothing_survives_a_kill_but_the_data_and_it_starts_again_at_once(
             await ended(pid)
 
 
-async def test_whatever_is_killed_comes_back_at_its_address_and_works(tmp_path: Path) -> None:
+async def test_a_killed_process_is_restarted_at_its_address(tmp_path: Path) -> None:
     async with running(tmp_path) as (_, described):
         for pid in pids_of(described):
             os.kill(pid, signal.SIGKILL)
@@ -122,24 +122,24 @@ async def test_whatever_is_killed_comes_back_at_its_address_and_works(tmp_path: 
 
 
 async def run_once(client: Client) -> Run:
-    """Creates and runs a task as soon as everything answers."""
+    """Creates and runs a task as soon as all services respond."""
     steps = [{"id": "tell", "uses": "orchestrator.emit", "with": {"topic": "demo.done", "data": {}}}]
     create = read({"task": {"pipeline": {"steps": steps}}, "task_id": "demo"}, CreateTaskRequest(request_id="create"))
-    await repeated(lambda: client.tasks.CreateTask(create), Patience())
+    await with_retries(lambda: client.tasks.CreateTask(create), RetryPolicy())
     start = RunTaskRequest(name="tasks/demo", request_id="run")
-    run = await repeated(lambda: client.tasks.RunTask(start), Patience())
+    run = await with_retries(lambda: client.tasks.RunTask(start), RetryPolicy())
     async for seen in client.watch_run(run.name):
         run = seen
     return run
 
 
-async def test_two_side_by_side_do_not_disturb_each_other(tmp_path: Path) -> None:
+async def test_two_instances_run_on_one_machine(tmp_path: Path) -> None:
     async with running(tmp_path / "a") as (_, first), running(tmp_path / "b") as (_, second):
         assert first["token"] != second["token"]
         assert await whoami(first) == await whoami(second) == "agents/admin default"
 
 
-async def test_a_second_one_on_the_same_folder_is_refused_clearly(tmp_path: Path) -> None:
+async def test_a_second_instance_on_the_same_folder_is_rejected(tmp_path: Path) -> None:
     async with running(tmp_path) as (_, described):
         process = await begin(tmp_path)
         said, why = await process.communicate()
@@ -148,7 +148,7 @@ async def test_a_second_one_on_the_same_folder_is_refused_clearly(tmp_path: Path
         assert await whoami(described) == "agents/admin default"
 
 
-async def test_a_start_that_is_given_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_aborted_start_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reached = asyncio.Event()
 
     async def for_ever(_url: str, _folder: Path) -> str:
@@ -164,5 +164,5 @@ async def test_a_start_that_is_given_up_leaves_nothing(tmp_path: Path, monkeypat
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert processes_in(tmp_path / "postgres" / "cluster") == processes_in(tmp_path / "valkey") == []
-    with owned(tmp_path):
+    with locked(tmp_path):
         pass

@@ -1,4 +1,4 @@
-"""The embedded Valkey keeps its data, belongs to one owner, and is relaunched under the same address."""
+"""The embedded Valkey keeps its data, has one owner, and is restarted at the same address."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ async def command(url: str, *words: str) -> Any:
         await client.aclose()
 
 
-async def test_what_is_written_is_there_after_a_restart(tmp_path: Path) -> None:
+async def test_data_survives_a_restart(tmp_path: Path) -> None:
     async with EmbeddedValkey(tmp_path / "valkey") as valkey:
         await command(valkey.url, "XADD", "ordinaut:events", "1-0", "a", "b")
     async with EmbeddedValkey(tmp_path / "valkey") as valkey:
@@ -36,13 +36,13 @@ async def test_it_never_evicts_and_has_no_port(tmp_path: Path) -> None:
         assert settings == {"maxmemory-policy": "noeviction", "port": "0"}
 
 
-async def test_a_second_owner_of_the_folder_is_refused(tmp_path: Path) -> None:
+async def test_a_second_owner_of_the_folder_is_rejected(tmp_path: Path) -> None:
     async with EmbeddedValkey(tmp_path / "valkey"):
         with pytest.raises(FolderInUseError):
             await EmbeddedValkey(tmp_path / "valkey").__aenter__()
 
 
-async def test_a_killed_server_is_noticed_and_comes_back_under_the_same_url(tmp_path: Path) -> None:
+async def test_a_killed_server_is_restarted_at_the_same_url(tmp_path: Path) -> None:
     async with EmbeddedValkey(tmp_path / "valkey") as valkey:
         os.kill(valkey.pid, signal.SIGKILL)
         async with asyncio.timeout(ENDS_WITHIN):

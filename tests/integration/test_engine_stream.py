@@ -230,7 +230,7 @@ async def test_a_defect_fails_one_run_and_tells_nothing() -> None:
         definitions = [definition(document, http_tool("t.x", 1)), definition(SET, name="s")]
         await worker.send(definitions=definitions, starts=[start(1), start(2, "s", params=b'{"x":1}')])
         error = orjson.loads((await worker.result(1)).error)
-        assert error["message"].startswith("a defect of Ordinaut; its id is")
+        assert error["message"].startswith("internal error (id ")
         assert "root-1" not in str(error)
         assert (await worker.result(2)).state == "SUCCEEDED"
 

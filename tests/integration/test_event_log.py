@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from ordinaut.settings import StreamSettings
 from ordinaut.store import event
-from ordinaut.store.cursor import EventTriggerRow
+from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
 from ordinaut.store.event import NewEvent
 from ordinaut.store.hints import Hints, wait_hint
@@ -79,7 +79,7 @@ class Log:
             while await self.rig.value(
                 "SELECT m.value < e.value FROM position m, position e WHERE m.name = 'matcher' AND e.name = 'events'"
             ):
-                await asyncio.gather(*(matcher.turn() for matcher in matchers))
+                await asyncio.gather(*(matcher.run_once() for matcher in matchers))
 
     async def triggered(self, task: UUID) -> list[str]:
         """Uids of the events that made runs of a task."""
@@ -98,8 +98,8 @@ async def log(rig: Rig, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Asyn
     await made.stream.close()
 
 
-def waits_for(topic: str, when: str = "") -> list[EventTriggerRow]:
-    return [{"trigger": "t0", "topic": topic, "condition": when, "params": None}]
+def waits_for(topic: str, when: str = "") -> list[NewEventTrigger]:
+    return [NewEventTrigger("t0", topic, when, None)]
 
 
 async def test_positions_follow_the_commits_not_the_ids(log: Log, rig: Rig) -> None:
@@ -110,8 +110,8 @@ async def test_positions_follow_the_commits_not_the_ids(log: Log, rig: Rig) -> N
     await log.relay().number()
     async with rig.database.connection() as connection:
         rows = await event.read(connection, project=None, after=0, batch=10)
-    assert [row["position"] for row in rows] == [1, 2]
-    assert "first to begin" in rows[1]["events"]
+    assert [row.position for row in rows] == [1, 2]
+    assert "first to begin" in rows[1].events
 
 
 async def test_relays_at_once_number_every_row_once_and_the_stream_is_the_log(log: Log) -> None:
@@ -156,7 +156,7 @@ async def test_a_crash_between_sending_and_marking_sends_nothing_twice(
 
 
 @pytest.mark.parametrize("harm", ["flushall", "trim", "destroy"])
-async def test_whatever_happens_to_the_stream_every_event_makes_its_run_once(harm: str, log: Log, rig: Rig) -> None:
+async def test_every_event_starts_its_run_once_however_the_stream_is_damaged(harm: str, log: Log, rig: Rig) -> None:
     task = await rig.task(event_triggers=waits_for("orders.*"))
     stop = asyncio.Event()
     published: list[str] = []
@@ -180,7 +180,7 @@ async def test_whatever_happens_to_the_stream_every_event_makes_its_run_once(har
     async def matching() -> None:
         matcher = log.matcher()
         while not stop.is_set():
-            await matcher.turn()
+            await matcher.run_once()
 
     working = [asyncio.create_task(part()) for part in (harming, relaying, matching, matching)]
     for _ in range(5):
@@ -193,7 +193,7 @@ async def test_whatever_happens_to_the_stream_every_event_makes_its_run_once(har
     assert await log.triggered(task) == sorted(published[::2])
 
 
-async def test_without_redis_events_are_numbered_and_matched_all_the_same(log: Log, rig: Rig) -> None:
+async def test_events_are_numbered_and_matched_without_redis(log: Log, rig: Rig) -> None:
     task = await rig.task(event_triggers=waits_for("a"))
     published = await log.publish(*["a"] * 120)
     relay = log.relay(NoStream())
@@ -204,13 +204,13 @@ async def test_without_redis_events_are_numbered_and_matched_all_the_same(log: L
     assert await rig.value("SELECT count(*) FROM outbox WHERE sent") == 0
 
 
-async def test_a_redis_that_hangs_does_not_hold_up_the_matcher(
+async def test_a_redis_that_hangs_does_not_block_the_matcher(
     log: Log, rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ordinaut.streams.event_stream.SILENCE_SECONDS", 0.1)
     task = await rig.task(event_triggers=waits_for("a"))
     matcher = log.matcher()
-    await matcher.turn()
+    await matcher.run_once()
     await log.redis.client_pause(3_000)
     published = await log.publish("a")
     await log.relay().number()
@@ -229,8 +229,8 @@ async def test_a_stream_that_is_ahead_of_the_log_is_deleted_and_starts_nothing(l
     # PostgreSQL is restored from a backup that was taken before: the same ids and positions come once more.
     await rig.execute("TRUNCATE outbox RESTART IDENTITY")
     await rig.execute("UPDATE position SET value = 0")
-    await matcher.turn()
-    await matcher.turn()
+    await matcher.run_once()
+    await matcher.run_once()
     assert await log.triggered(task) == []
     await rig.turn_clock(minutes=1)
     published = await log.publish("a")
@@ -242,7 +242,7 @@ async def test_a_stream_that_is_ahead_of_the_log_is_deleted_and_starts_nothing(l
     assert await log.positions() == await log.numbered()
 
 
-async def test_a_foreign_stream_is_no_reason_to_spin(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_foreign_stream_does_not_make_the_matcher_spin(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     await log.redis.xadd(KEY, {"uid": "x", "project": "p", "count": 1, "time": 1, "events": "[]"}, id="77-0")
     waited = 0
 
@@ -254,11 +254,11 @@ async def test_a_foreign_stream_is_no_reason_to_spin(log: Log, monkeypatch: pyte
     monkeypatch.setattr(matcher_module, "wait_hint", counting)
     matcher = log.matcher()
     for _ in range(9):
-        await matcher.turn()
+        await matcher.run_once()
     assert waited >= 4
 
 
-async def test_other_contents_at_the_same_place_are_foreign(log: Log, rig: Rig) -> None:
+async def test_other_contents_at_the_same_position_are_foreign(log: Log, rig: Rig) -> None:
     await log.publish("a", "b")
     relay = log.relay()
     await relay.number()
@@ -286,7 +286,7 @@ async def test_the_position_moves_with_the_runs_or_not_at_all(
     with monkeypatch.context() as patched:
         patched.setattr(event, "move_matcher", crash)
         with pytest.raises(RuntimeError):
-            await log.matcher().turn()
+            await log.matcher().run_once()
     assert await log.triggered(task) == []
     await log.match_all(log.matcher(), log.matcher())
     assert await log.triggered(task) == published
@@ -310,14 +310,14 @@ class Transactions:
         self.open = False
 
 
-async def test_workers_are_hinted_at_what_is_committed(log: Log, rig: Rig) -> None:
+async def test_workers_get_hints_after_the_commit(log: Log, rig: Rig) -> None:
     """Who looks before would find nothing, and look again only by and by."""
     await rig.task(event_triggers=waits_for("a"))
     await log.publish("a")
     await log.relay().number()
     database, hinted = Transactions(rig.database), list[tuple[str, bool]]()
     log.hints.send = lambda *topics: hinted.extend((topic, database.open) for topic in topics)  # type: ignore[method-assign]
-    await Matcher(database, NoStream(), log.hints).turn()  # type: ignore[arg-type]
+    await Matcher(database, NoStream(), log.hints).run_once()  # type: ignore[arg-type]
     assert set(hinted) == {("work", False), ("outbox", False)}
 
 
@@ -331,7 +331,7 @@ async def test_a_task_sees_only_what_comes_after_it(log: Log, rig: Rig) -> None:
     assert await log.triggered(task) == published
 
 
-async def test_a_condition_decides_and_one_that_fails_is_false(log: Log, rig: Rig) -> None:
+async def test_a_condition_that_fails_is_false(log: Log, rig: Rig) -> None:
     large = await rig.task(event_triggers=waits_for("order", "data.total > `100`"))
     broken = await rig.task(event_triggers=waits_for("order", "data.total > data.nothing.at_all"))
     every = await rig.task(event_triggers=waits_for(">"))
@@ -354,7 +354,7 @@ async def test_a_chain_of_eight_runs_ends(log: Log, rig: Rig) -> None:
     assert await rig.value("SELECT depth FROM due_work") == 8
 
 
-async def test_a_match_that_postgres_refuses_is_left_out_alone(log: Log, rig: Rig) -> None:
+async def test_only_the_match_that_postgres_rejects_is_left_out(log: Log, rig: Rig) -> None:
     good = await rig.task(event_triggers=waits_for("a"))
     bad = await rig.task(event_triggers=waits_for("a"))
     await rig.execute(f"ALTER TABLE occurrence ADD CHECK (task <> '{bad}')")
@@ -365,7 +365,7 @@ async def test_a_match_that_postgres_refuses_is_left_out_alone(log: Log, rig: Ri
     assert await log.triggered(bad) == []
 
 
-async def test_more_runs_of_one_moment_than_a_row_may_hold_can_all_be_read(log: Log, rig: Rig) -> None:
+async def test_runs_that_exceed_one_row_of_the_log_can_all_be_read(log: Log, rig: Rig) -> None:
     for _ in range(3):
         await rig.task(event_triggers=waits_for("a"))
     async with rig.database.transaction() as connection:

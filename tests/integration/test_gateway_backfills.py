@@ -22,7 +22,7 @@ from ordinaut.v1.task_service_pb2 import (
     PauseTaskRequest,
     UpdateTaskRequest,
 )
-from scheduler.firing.backfill import Backfill as Duty
+from scheduler.firing.backfill import Backfill as PeriodicLoop
 from scheduler.firing.plan import Plan
 from tests.integration.conftest import fresh_database
 from tests.integration.gateway_system import GatewaySystem, Refusal, a_task, gateway_system, refusal
@@ -59,9 +59,9 @@ def six_hours(parent: str, name: str = "again", **fields: Any) -> CreateBackfill
 
 async def enqueue(system: GatewaySystem) -> None:
     """The scheduler's part: there is none in this system."""
-    while await Plan(system.database, _Silent(), 10).turn():  # type: ignore[arg-type]
+    while await Plan(system.database, _Silent(), 10).run_once():  # type: ignore[arg-type]
         pass
-    while await Duty(system.database, _Silent()).turn():  # type: ignore[arg-type]
+    while await PeriodicLoop(system.database, _Silent()).run_once():  # type: ignore[arg-type]
         pass
 
 

@@ -13,7 +13,7 @@ from ordinaut.v1.run_pb2 import Run, Wait
 from ordinaut.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, ListRunsRequest, WatchRunRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest, ValidateTaskRequest
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
-from scheduler.maintenance.child_runs import Children
+from scheduler.maintenance.child_runs import ChildRuns
 from tests.integration.gateway_system import GatewaySystem, a_task, finished, gateway_system, refusal, working
 
 REPORT = {
@@ -36,11 +36,11 @@ async def system(database_url: str) -> AsyncIterator[GatewaySystem]:
 @asynccontextmanager
 async def going_on(system: GatewaySystem, database_url: str) -> AsyncIterator[None]:
     """A worker, and the scheduler's part that ends waits for runs."""
-    turn = Children(system.database, Hints(system.database)).turn
+    run_once = ChildRuns(system.database, Hints(system.database)).run_once
 
     async def sweep() -> None:
         while True:
-            await turn()
+            await run_once()
             await asyncio.sleep(0.02)
 
     async with working(system, database_url):
@@ -115,7 +115,7 @@ async def test_cancelling_the_parent_cancels_what_it_waits_for(system: GatewaySy
         assert (seen.kind, seen.step, seen.run) == (Wait.CHILD, "c", child.name)
         await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
         ended = await finished(system.admin, child.name)
-    assert (ended.state, ended.cancel_reason) == (Run.CANCELLED, f"{run.name} does not wait for it any more")
+    assert (ended.state, ended.cancel_reason) == (Run.CANCELLED, f"{run.name} no longer waits for it")
 
 
 async def until(system: GatewaySystem, name: str, state: Run.State.ValueType) -> Run:

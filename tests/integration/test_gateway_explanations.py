@@ -20,7 +20,7 @@ from ordinaut.v1.task_service_pb2 import (
 )
 from tests.integration.gateway_system import GatewaySystem, a_task, gateway_system
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, settle
+from tests.integration.scheduler_rig import LoopRunner, settle
 
 HOURLY = {"triggers": [{"cron": "0 * * * *"}], "time_zone": "Europe/Chisinau"}
 Kind, Verdict = Hindrance.Kind, OccurrenceExplanation.Verdict
@@ -33,7 +33,7 @@ class Town:
     def __init__(self, system: GatewaySystem, rig: Rig) -> None:
         self.system = system
         self.rig = rig
-        self._clockwork = Clockwork(rig.database, rig.settings)
+        self._clockwork = LoopRunner(rig.database, rig.settings)
 
     async def task(self, **fields: Any) -> None:
         """`tasks/mirror`, planned."""

@@ -65,7 +65,7 @@ async def test_its_news_have_no_subject(system: GatewaySystem) -> None:
     async with system.database.transaction() as connection:
         await event.number(connection)
         rows = await event.read(connection, project="default", after=0, batch=10)
-    told = "".join(row["events"] for row in rows)
+    told = "".join(row.events for row in rows)
     assert told.count('"subject":""') == 2
     assert "ordinaut.run.cancelled" in told
 

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf import json_format
 
-from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import GetRunRequest, ListRunsRequest, SimulateRunRequest, SimulateRunResponse
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest
 from ordinaut.v1.tool_service_pb2 import CreateToolRequest
@@ -133,3 +133,14 @@ async def test_without_an_engine_there_is_no_simulation(postgres_url: str) -> No
         await alone.engine.stop(0)
         refused = await refusal(simulated(alone, pipeline=WARM))
     assert (refused.code, refused.reason, refused.retry) == ("UNAVAILABLE", "ENGINE_UNAVAILABLE", True)
+
+
+async def test_a_run_that_waits_for_what_no_mock_gives_is_waiting(system: GatewaySystem) -> None:
+    """With the step that waits, and what for."""
+    wait = {"id": "news", "uses": "orchestrator.wait_event", "with": {"topic": "a.b", "timeout": "1h"}}
+    child = {"id": "other", "uses": "orchestrator.run_pipeline", "with": {"pipeline": [wait]}}
+    answer = await simulated(system, pipeline={"steps": [child]})
+    assert (answer.run.state, [asked.step for asked in answer.run.waits]) == (Run.WAITING, ["other"])
+    assert [(step.path, step.state, step.HasField("end_time")) for step in answer.run.steps] == [
+        ("other", StepRun.WAITING, False)
+    ]

@@ -27,7 +27,7 @@ from ordinaut.v1.run_service_pb2 import (
 from ordinaut.v1.system_service_pb2 import GetStatusRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest, UpdateTaskRequest
 from ordinaut.v1.view_pb2 import BASIC
-from scheduler.maintenance.expire_waits import Deadline
+from scheduler.maintenance.expire_waits import ExpireWaits
 from tests.integration.gateway_system import Caller, GatewaySystem, a_task, finished, gateway_system, refusal, working
 
 FAILS: dict[str, Any] = {"id": "a", "uses": "orchestrator.fail", "with": {"code": "SHUT", "message": "no"}}
@@ -64,11 +64,11 @@ async def until_waiting(system: GatewaySystem, name: str) -> None:
 @asynccontextmanager
 async def expiring(system: GatewaySystem) -> AsyncIterator[None]:
     """The scheduler's loop that ends waits whose time has passed."""
-    turn = Deadline(system.database, Hints(system.database)).turn
+    run_once = ExpireWaits(system.database, Hints(system.database)).run_once
 
     async def loop() -> None:
         while True:
-            await turn()
+            await run_once()
             await asyncio.sleep(0.02)
 
     looping = asyncio.create_task(loop())

@@ -43,7 +43,7 @@ def snooze(**fields: object) -> SnoozeTaskRequest:
 
 async def plan(system: GatewaySystem) -> None:
     """The scheduler's part: there is none in this system."""
-    while await Plan(system.database, _Silent(), 10).turn():  # type: ignore[arg-type]
+    while await Plan(system.database, _Silent(), 10).run_once():  # type: ignore[arg-type]
         pass
 
 

@@ -103,7 +103,7 @@ async def test_a_year_of_every_second_ends_at_the_limit(system: GatewaySystem) -
     """Where it ended is said."""
     every_second = {"triggers": [{"interval": "1s"}]}
     window = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2027-01-01T00:00:00Z"}
-    answers = Simulations(most_occurrences=5000).answers(
+    answers = Simulations(max_occurrences=5000).answers(
         json_format.ParseDict({"schedule": every_second, "run_durations": ["1s"], **window}, SimulateRequest())
     )
     parts = [answer.part async for answer in answers]

@@ -1,4 +1,4 @@
-"""Overlap policies: random arrivals, ends, waits and cancels in a database, step by step beside a model without one."""
+"""Overlap policies: random arrivals, ends, waits and cancels, compared step by step with a model without a database."""
 
 import random
 from datetime import timedelta
@@ -10,10 +10,10 @@ import pytest
 from ordinaut.store import due_work_enqueue, due_work_finish, due_work_recover, retry
 from ordinaut.store.due_work_claim import LeasedRow
 from ordinaut.store.hints import Hints
-from scheduler.maintenance.promote import Sweep
+from scheduler.maintenance.promote import Promote
 from tests.integration.overlap_model import TaskModel
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, settle
+from tests.integration.scheduler_rig import LoopRunner, ledger, release_blocked, settle
 
 PERIOD_SECONDS = 10
 POLICIES = [None, "SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER", "ALLOW"]
@@ -30,7 +30,7 @@ class Both:
 
     def __init__(self, rig: Rig, task: UUID, model: TaskModel, chance: random.Random) -> None:
         self._rig, self._task, self._model, self._chance = rig, task, model, chance
-        self._clockwork = Clockwork(rig.database, rig.settings)
+        self._clockwork = LoopRunner(rig.database, rig.settings)
         self._known: list[str] = []
         self._fences: dict[UUID, int] = {}
         self._ended: list[UUID] = []
@@ -121,7 +121,7 @@ class Both:
             self._model.ends(run)
 
     async def turns_are_given(self) -> None:
-        await give_turns(self._rig)
+        await release_blocked(self._rig)
         self._model.turns()
 
     async def _go_on(self, periods: int, late_seconds: int = 0) -> None:
@@ -171,42 +171,42 @@ async def test_the_queue_does_what_the_model_says(policy: str | None, rig: Rig) 
             await connection.execute("UPDATE schedule_cursor SET next_fire_time = 'infinity'")
 
 
-async def test_a_turn_that_comes_too_late_is_missed_and_the_next_in_line_gets_it(rig: Rig) -> None:
+async def test_a_buffered_run_past_its_deadline_is_missed_and_the_next_one_starts(rig: Rig) -> None:
     """The start deadline counts for who waits; a row whose deadline has passed is in nobody's way."""
     policy = {"max_buffer": BUFFER, "start_deadline": timedelta(seconds=15)}
     task = await rig.task({"interval": f"{PERIOD_SECONDS}s"}, overlap="BUFFER_ALL", policy=policy)
-    clockwork, sweep = Clockwork(rig.database, rig.settings), Sweep(rig.database, Hints(rig.database))
+    runner, promote = LoopRunner(rig.database, rig.settings), Promote(rig.database, Hints(rig.database))
     holder, live = await rig.lease(seconds=1000), list[Any]()
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     for _ in range(3):
         await rig.turn_clock(seconds=PERIOD_SECONDS)
-        await settle(rig, clockwork)
-        await sweep.turn()
+        await settle(rig, runner)
+        await promote.run_once()
         live = await rig.claim(holder) or live
     await rig.turn_clock(seconds=PERIOD_SECONDS / 2)
-    await sweep.turn()
+    await promote.run_once()
     assert [outcome for _, outcome, _ in await ledger(rig, task)] == ["ENQUEUED", "MISSED", "BUFFERED"]
     assert await rig.value("SELECT error ->> 'code' FROM run") == "START_DEADLINE"
     await rig.complete(holder, *live)
-    await give_turns(rig)
+    await release_blocked(rig)
     [row] = await rig.claim(holder)
     assert row.scheduled_time == BEGINNING + timedelta(seconds=3 * PERIOD_SECONDS)
 
 
-async def test_a_newcomer_that_cancels_others_ends_also_what_was_caught_up(rig: Rig) -> None:
+async def test_a_superseding_run_also_cancels_caught_up_runs(rig: Rig) -> None:
     """Missed moments that ALL runs do not cancel each other; the next one in time cancels them all."""
     task = await rig.task(
         {"interval": f"{PERIOD_SECONDS}s"}, overlap="CANCEL_OTHER", catch_up={"policy": "ALL", "max": 3}
     )
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(seconds=6 * PERIOD_SECONDS + 6)
-    await settle(rig, clockwork)
-    await give_turns(rig)
+    await settle(rig, runner)
+    await release_blocked(rig)
     assert await rig.value("SELECT count(*) FROM due_work") == 3
     await rig.turn_clock(seconds=PERIOD_SECONDS - 6)
-    await settle(rig, clockwork)
-    await give_turns(rig)
+    await settle(rig, runner)
+    await release_blocked(rig)
     [left] = await rig.rows("SELECT id, state, exclusive, scheduled_time FROM due_work WHERE task = $1", task)
     assert (left["state"], left["exclusive"], left["scheduled_time"]) == ("READY", True, rig.now)
     reasons = await rig.rows("SELECT DISTINCT state, cancel_reason FROM run")

@@ -15,9 +15,9 @@ from ordinaut.store import due_work_enqueue, due_work_finish
 from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.due_work_claim import LeasedRow
 from ordinaut.store.hints import Hints
-from scheduler.maintenance.release_blocked import Turns
+from scheduler.maintenance.release_blocked import ReleaseBlocked
 from tests.integration.queue_rig import Rig
-from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, schedulers, settle
+from tests.integration.scheduler_rig import LoopRunner, ledger, release_blocked, schedulers, settle
 
 EVERY_SECOND = {"interval": "1s"}
 MANY = 15
@@ -37,15 +37,15 @@ async def ask(rig: Rig, task: UUID, run: UUID) -> bool:
     return True
 
 
-async def test_of_many_that_ask_at_once_as_many_wait_as_may(rig: Rig) -> None:
+async def test_the_buffer_limit_holds_under_concurrency(rig: Rig) -> None:
     """Among them the schedule itself; whoever has no place leaves a row that says so, or is told."""
     task = await rig.task(EVERY_SECOND, overlap="BUFFER_ALL", policy={"max_buffer": 5})
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(seconds=1)
     runs = [await rig.value("SELECT new_id()") for _ in range(MANY)]
     asked = [asyncio.create_task(ask(rig, task, run)) for run in runs]
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(answer) for answer in answers} <= {bool, _RefusedError}
     states = await rig.rows("SELECT state, count(*) AS runs FROM due_work GROUP BY state ORDER BY state")
@@ -59,7 +59,7 @@ async def ledger_of_time(rig: Rig, task: UUID) -> list[tuple[datetime, str, int]
 
 
 @pytest.mark.parametrize("policy", ["SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER"])
-async def test_who_comes_before_the_next_turn_is_given_does_not_jump_the_queue(policy: str, rig: Rig) -> None:
+async def test_a_new_run_does_not_overtake_a_buffered_one(policy: str, rig: Rig) -> None:
     """A run has ended, and another waits: the newcomer is behind it, or refused, also by a policy without a buffer."""
     task = await rig.task(EVERY_SECOND, overlap="BUFFER_ONE")
     first, second, third = [await rig.value("SELECT new_id()") for _ in range(3)]
@@ -73,26 +73,26 @@ async def test_who_comes_before_the_next_turn_is_given_does_not_jump_the_queue(p
             await ask(rig, task, third)
     else:
         assert await ask(rig, task, third)
-    await give_turns(rig)
+    await release_blocked(rig)
     assert await rig.value("SELECT id FROM due_work WHERE exclusive") == (third if policy == "CANCEL_OTHER" else second)
 
 
-async def test_turns_keep_the_order_whatever_dies(rig: Rig) -> None:
+async def test_buffered_runs_keep_their_order_when_connections_die(rig: Rig) -> None:
     """Two schedulers fire, catch up and give turns, and lose their connections: one run after the other, none lost."""
     chance = random.Random(7)
     task = await rig.task(EVERY_SECOND, overlap="BUFFER_ALL", policy={"max_buffer": 1000}, catch_up={"policy": "ALL"})
     started: list[datetime] = []
     holder = await rig.lease(seconds=10**6)
     async with asyncio.timeout(60), schedulers(rig, 2) as both, nemesis(rig, chance):
-        turns = [Turns(rig.database, Hints(rig.database)) for _ in both]
+        turns = [ReleaseBlocked(rig.database, Hints(rig.database)) for _ in both]
         while len(started) < 40:
             await in_spite(lambda: rig.turn_clock(seconds=chance.choice([0, 1, 2, 9])))
             await in_spite(lambda: settle(rig, *both))
-            await asyncio.gather(*(in_spite(each.turn) for each in turns for _ in range(2)))
+            await asyncio.gather(*(in_spite(each.run_once) for each in turns for _ in range(2)))
             await in_spite(lambda: work_off(rig, holder, started))
     await rig.execute("UPDATE schedule_cursor SET next_fire_time = 'infinity'")
     while await rig.value("SELECT count(*) FROM due_work"):
-        await give_turns(rig)
+        await release_blocked(rig)
         await work_off(rig, holder, started)
     assert started == sorted(set(started))
     rows = await ledger(rig, task)

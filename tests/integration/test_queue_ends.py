@@ -9,7 +9,7 @@ import pytest
 from ordinaut.store import due_work_claim, due_work_finish, due_work_recover
 from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.hints import Hints
-from scheduler.maintenance.promote import Sweep
+from scheduler.maintenance.promote import Promote
 from scheduler.maintenance.rescue import Rescue
 from tests.integration.queue_rig import Rig
 
@@ -26,7 +26,7 @@ async def _claim_quarantined(rig: Rig, holder: UUID) -> list[ClaimedRun]:
 
 async def _rescue(rig: Rig) -> None:
     rescue = Rescue(rig.database, Hints(rig.database))
-    while await rescue.turn():
+    while await rescue.run_once():
         pass
 
 
@@ -95,28 +95,28 @@ async def test_a_delayed_run_is_claimable_when_it_is_due_and_not_before(rig: Rig
     [row] = await rig.claim(holder)
     async with rig.database.connection() as connection:
         assert await due_work_finish.delay(connection, holder, [run], [row.fence], [10_000]) == {run}
-    sweep = Sweep(rig.database, Hints(rig.database))
+    promote = Promote(rig.database, Hints(rig.database))
     await rig.turn_clock(seconds=9.999)
-    await sweep.turn()
-    assert await sweep.seconds_to_next() == pytest.approx(0.001)
+    await promote.run_once()
+    assert await promote.seconds_to_next() == pytest.approx(0.001)
     assert await rig.claim(holder) == []
     await rig.turn_clock(seconds=0.001)
-    await sweep.turn()
+    await promote.run_once()
     [again] = await rig.claim(holder)
     assert (again.id, again.fence) == (run, row.fence + 1)
 
 
-async def test_two_sweeps_promote_a_large_batch_together(rig: Rig) -> None:
+async def test_a_batch_of_promotions_is_shared_by_two_schedulers(rig: Rig) -> None:
     await rig.queue(2500, state="DELAYED", ready_in=1)
     await rig.turn_clock(seconds=2)
 
-    async def sweep_all() -> None:
-        sweep = Sweep(rig.database, Hints(rig.database))
-        while await sweep.turn():
+    async def promote_all() -> None:
+        promote = Promote(rig.database, Hints(rig.database))
+        while await promote.run_once():
             pass
 
-    await asyncio.gather(sweep_all(), sweep_all())
-    await sweep_all()
+    await asyncio.gather(promote_all(), promote_all())
+    await promote_all()
     assert await rig.value("SELECT count(*) FROM due_work WHERE state = 'READY'") == 2500
 
 

@@ -1,20 +1,21 @@
-"""What every server of Ordinaut does with calls of both kinds."""
+"""The gRPC server that all services share."""
 
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES, Server, internal_guard
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.rpc.server import Server, internal_guard
 
 
-async def test_health_can_be_watched_and_changes_are_told() -> None:
-    """The health service writes its answers to the context; the interceptor lets such handlers be."""
-    server = Server([], internal_guard("secret"), max_message_bytes=INTERNAL_MAX_MESSAGE_BYTES)
+async def test_health_can_be_watched() -> None:
+    """The health service writes responses to the context; the interceptor supports such handlers."""
+    server = Server([], internal_guard("secret"), max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES)
     port = await server.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs leave out Watch
+            stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs lack Watch
             watch = stub.Watch(health_pb2.HealthCheckRequest())
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
             await server.report(serving=False)

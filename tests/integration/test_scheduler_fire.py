@@ -15,7 +15,7 @@ from ordinaut.store.database import STORE_FAILURES
 from ordinaut.store.hints import Hints
 from scheduler.firing.fire import Fire
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import Clockwork, instants, ledger, schedulers, settle
+from tests.integration.scheduler_rig import LoopRunner, instants, ledger, schedulers, settle
 
 EVERY_MINUTE = {"cron": "* * * * *"}
 
@@ -78,15 +78,15 @@ async def _in_spite(work: Callable[[], Awaitable[None]]) -> None:
 
 async def test_one_instant_of_two_triggers_is_one_occurrence_with_the_params_of_the_first(rig: Rig) -> None:
     task = await rig.task({**EVERY_MINUTE, "params": {"who": "first"}}, {**every(60), "params": {"who": "second"}})
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(minutes=1)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await ledger(rig, task) == [(rig.now, "ENQUEUED", 1)]
     assert await rig.rows("SELECT trigger, params::text FROM due_work") == [("t0", '{"who": "first"}')]
 
 
-async def test_overlap_is_decided_by_the_index_however_many_ask_at_once(rig: Rig) -> None:
+async def test_overlap_is_decided_by_the_index_under_concurrency(rig: Rig) -> None:
     task = await rig.task(every(1), overlap="SKIP")
     run_ids = [await rig.value("SELECT new_id()") for _ in range(20)]
 
@@ -109,32 +109,32 @@ class _RefusedError(Exception):
     """Takes the refused occurrence back, as the gateway does."""
 
 
-async def test_an_instant_that_meets_a_live_run_is_recorded_and_the_next_one_after_it_runs(rig: Rig) -> None:
+async def test_an_instant_during_a_live_run_is_recorded_and_the_next_one_runs(rig: Rig) -> None:
     task = await rig.task(every(2), overlap=None)  # the default of time triggers
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     for _ in range(2):
         await rig.turn_clock(seconds=2)
-        await settle(rig, clockwork)
+        await settle(rig, runner)
     holder = await rig.lease()
     [row] = await rig.claim(holder)
     await rig.complete(holder, row)
     await rig.turn_clock(seconds=2)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     outcomes = [outcome for _, outcome, _ in await ledger(rig, task)]
     assert outcomes == ["ENQUEUED", "SKIPPED_OVERLAP", "ENQUEUED"]
 
 
 async def test_a_cursor_that_cannot_be_fired_is_set_aside_and_the_others_fire(rig: Rig) -> None:
     tasks = [await rig.task(EVERY_MINUTE) for _ in range(9)]
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     guilty = tasks[4]
     [blocking] = await rig.queue(1, of=guilty)
     key = await rig.value("SELECT next_key FROM schedule_cursor WHERE task = $1", guilty)
     await rig.execute("UPDATE due_work SET root = $1::text || '/' || $2 WHERE id = $3", str(guilty), key, blocking)
     await rig.turn_clock(minutes=1)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     fired = await rig.rows("SELECT task FROM occurrence WHERE outcome = 'ENQUEUED'")
     assert {row["task"] for row in fired} == set(tasks) - {guilty}
     state, reason = (await rig.rows("SELECT state, state_reason FROM task WHERE uid = $1", guilty))[0]
@@ -142,10 +142,10 @@ async def test_a_cursor_that_cannot_be_fired_is_set_aside_and_the_others_fire(ri
     assert "could not be fired" in reason
 
 
-async def test_what_is_due_fires_before_a_pause_an_edit_or_a_deletion(rig: Rig) -> None:
-    clockwork = Clockwork(rig.database, rig.settings)
+async def test_a_due_instant_fires_before_a_pause_an_edit_or_a_deletion(rig: Rig) -> None:
+    runner = LoopRunner(rig.database, rig.settings)
     tasks = [await rig.task(EVERY_MINUTE) for _ in range(3)]
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await rig.turn_clock(minutes=1)
     paused, edited, deleted = tasks
     async with rig.database.transaction() as connection:
@@ -159,15 +159,15 @@ async def test_what_is_due_fires_before_a_pause_an_edit_or_a_deletion(rig: Rig) 
     for task in tasks:
         assert await ledger(rig, task) == [(rig.now, "ENQUEUED", 1)]
     await rig.turn_clock(minutes=2)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert len(await ledger(rig, paused)) == len(await ledger(rig, deleted)) == 1
     keys = await rig.rows("SELECT key FROM occurrence WHERE task = $1 ORDER BY create_time", edited)
     assert [row["key"][:2] for row in keys] == ["1/", "2/", "2/"]
 
 
-async def test_the_earliest_cursor_tells_how_long_to_sleep(rig: Rig) -> None:
+async def test_the_earliest_cursor_determines_the_alarm(rig: Rig) -> None:
     await rig.task(every(20))
-    await settle(rig, Clockwork(rig.database, rig.settings))
+    await settle(rig, LoopRunner(rig.database, rig.settings))
     fire = Fire(rig.database, Hints(rig.database), 1000)
     await rig.turn_clock(seconds=15)
     assert await fire.seconds_to_next() == 5
@@ -178,13 +178,13 @@ async def test_the_earliest_cursor_tells_how_long_to_sleep(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("code", ["53100", "57014", "40001", "40P01", "55P03", "25006"])
-async def test_what_the_server_refuses_for_a_while_fires_once_afterwards(code: str, rig: Rig) -> None:
+async def test_an_instant_rejected_temporarily_fires_once_afterwards(code: str, rig: Rig) -> None:
     task = await rig.task(every(1))
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.break_inserts("occurrence", code)
     await rig.turn_clock(seconds=1)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await ledger(rig, task) == [(rig.now, "ENQUEUED", 1)]
     assert await rig.value("SELECT count(*) FROM due_work") == 1
     assert await rig.value("SELECT state FROM task") == "ACTIVE"

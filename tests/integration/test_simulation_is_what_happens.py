@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.firing.missed_instants import CatchUpPolicy
+from scheduler.firing.catch_up_policy import CatchUpPolicy
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.simulation.scenario import Rules, Scenario, Span
 from scheduler.simulation.simulation import Simulation

@@ -11,7 +11,7 @@ import pytest
 from ordinaut.store import cursor
 from ordinaut.store.due_work_claim import LeasedRow
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import UNSETTLED, Clockwork, instants
+from tests.integration.scheduler_rig import UNSETTLED, LoopRunner, instants
 
 TRIGGERS = [
     [{"interval": "60s"}], [{"interval": "7s"}], [{"cron": "*/10 * * * *"}], [{"cron": "30 */2 * * *"}],
@@ -26,10 +26,10 @@ OUTCOMES = {"ENQUEUED", "SKIPPED_OVERLAP", "COALESCED", "MISSED", "PAUSED", "EXC
 STEPS = 18
 
 
-async def work(rig: Rig, clockwork: Clockwork, holder: UUID, *, ending: float, chance: random.Random) -> None:
+async def work(rig: Rig, runner: LoopRunner, holder: UUID, *, ending: float, chance: random.Random) -> None:
     """The scheduler does what it can, workers end some of what came of it, until nothing moves."""
     for _ in range(200):
-        await clockwork.once()
+        await runner.once()
         claimed = await rig.claim(holder)
         ended = [row for row in claimed if chance.random() < ending]
         await rig.complete(holder, *ended)
@@ -63,7 +63,7 @@ async def assert_accounted(rig: Rig, task: UUID) -> set[str]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_every_due_moment_has_one_outcome(seed: int, rig: Rig) -> None:
+async def test_every_due_instant_has_one_outcome(seed: int, rig: Rig) -> None:
     chance = random.Random(seed)
     tasks = [
         await rig.task(
@@ -76,10 +76,10 @@ async def test_every_due_moment_has_one_outcome(seed: int, rig: Rig) -> None:
         )
         for policy in POLICIES * 2
     ]
-    clockwork, holder = Clockwork(rig.database, rig.settings), await rig.lease(seconds=10**7)
+    runner, holder = LoopRunner(rig.database, rig.settings), await rig.lease(seconds=10**7)
     paused: set[UUID] = set()
     for _ in range(STEPS):
-        await work(rig, clockwork, holder, ending=chance.choice([0, 0.5, 0.9]), chance=chance)
+        await work(rig, runner, holder, ending=chance.choice([0, 0.5, 0.9]), chance=chance)
         await rig.turn_clock(seconds=chance.choice([1, 3, 20, 200, 2000, 9000]))
         task = chance.choice(tasks)
         await set_paused(rig, task, paused=task not in paused)
@@ -88,6 +88,6 @@ async def test_every_due_moment_has_one_outcome(seed: int, rig: Rig) -> None:
         await set_paused(rig, task, paused=False)
     leased = await rig.rows("SELECT id, fence, cancel_requested FROM due_work WHERE state = 'LEASED'")
     await rig.complete(holder, *(LeasedRow(*row) for row in leased))
-    await work(rig, clockwork, holder, ending=1, chance=chance)
+    await work(rig, runner, holder, ending=1, chance=chance)
     outcomes = set[str]().union(*[await assert_accounted(rig, task) for task in tasks])
     assert len(outcomes & OUTCOMES) >= 5

@@ -17,7 +17,7 @@ from ordinaut.v1.task_service_pb2 import (
     RunTaskRequest,
 )
 from tests.integration.gateway_system import Caller, GatewaySystem, a_task, gateway_system, refusal
-from tests.integration.scheduler_rig import Clockwork
+from tests.integration.scheduler_rig import LoopRunner
 
 LATER = """
 CREATE OR REPLACE FUNCTION clock_now() RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
@@ -66,18 +66,18 @@ async def pages(caller: Caller, size: int, **fields: Any) -> list[Occurrence]:
             return found
 
 
-async def test_no_moment_of_an_outage_is_unaccounted_for(system: GatewaySystem, database_url: str) -> None:
+async def test_every_instant_of_an_outage_has_an_outcome(system: GatewaySystem, database_url: str) -> None:
     """What ran leads to its run, what was missed stands in one entry with its reason."""
     await created(
         system, "one", triggers=[{"interval": "600s"}], catch_up={"policy": "ALL", "max": 3, "window": "3000s"}
     )
     manual = await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))
-    clockwork = Clockwork(system.database, StoreSettings(database_url=database_url))
-    await clockwork.once()
+    runner = LoopRunner(system.database, StoreSettings(database_url=database_url))
+    await runner.once()
     async with system.database.connection() as connection:
         await connection.execute(LATER)
     for _ in range(10):
-        await clockwork.once()
+        await runner.once()
         async with system.database.connection() as connection:  # each run ends at once
             await connection.execute("DELETE FROM due_work WHERE kind = 'SCHEDULED'")
     found = (await page(system.admin)).occurrences
@@ -93,7 +93,7 @@ async def test_no_moment_of_an_outage_is_unaccounted_for(system: GatewaySystem, 
     assert asked.name == f"tasks/one/occurrences/{run.occurrence}"
 
 
-async def test_pages_hold_everything_once_in_order(system: GatewaySystem) -> None:
+async def test_pages_contain_every_row_once_in_order(system: GatewaySystem) -> None:
     """Whatever the size and the direction, also where moments are equal and some have no instant."""
     task = await created(system, "one")
     async with system.database.connection() as connection:
@@ -124,7 +124,7 @@ async def test_filters_by_outcome_and_time(system: GatewaySystem) -> None:
     assert late
 
 
-async def test_what_cannot_be_asked(system: GatewaySystem) -> None:
+async def test_invalid_requests(system: GatewaySystem) -> None:
     """Others' tasks do not exist; wrong filters, orders and tokens are told apart."""
     await created(system, "one")
     stranger = await system.agent("stranger", "tasks:read")

@@ -11,7 +11,7 @@ from ordinaut.store.hints import Hints
 from scheduler.firing.catch_up import CatchUp
 from scheduler.metrics import UNFIRED
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import Clockwork, give_turns, ledger, settle
+from tests.integration.scheduler_rig import LoopRunner, ledger, release_blocked, settle
 
 MINUTE = timedelta(minutes=1)
 EVERY_MINUTE = {"interval": "60s"}
@@ -23,17 +23,17 @@ async def runs(rig: Rig, task: UUID) -> list[datetime]:
     return [row["scheduled_time"] for row in found]
 
 
-async def test_excluded_moments_are_recorded_in_time_and_never_run(rig: Rig) -> None:
+async def test_excluded_instants_are_recorded_in_time_and_never_run(rig: Rig) -> None:
     """One row each as they pass, beside the runs of the other days."""
     task = await rig.task({"cron": "0 */8 * * *"}, exclusions=[{"date": "2026-03-03"}], time_zone="UTC")
-    clockwork = Clockwork(rig.database, rig.settings)
+    runner = LoopRunner(rig.database, rig.settings)
     before = UNFIRED.labels("EXCLUDED")._value.get()
     for _ in range(7):
-        await settle(rig, clockwork)
+        await settle(rig, runner)
         await rig.turn_clock(hours=4)
-        await settle(rig, clockwork)
+        await settle(rig, runner)
         await rig.turn_clock(hours=4)
-        await settle(rig, clockwork)
+        await settle(rig, runner)
     outcomes = [(instant.strftime("%d %H"), outcome, count) for instant, outcome, count in await ledger(rig, task)]
     assert outcomes == [
         ("02 16", "ENQUEUED", 1), ("03 00", "EXCLUDED", 1), ("03 08", "EXCLUDED", 1), ("03 16", "EXCLUDED", 1),
@@ -43,36 +43,36 @@ async def test_excluded_moments_are_recorded_in_time_and_never_run(rig: Rig) -> 
     assert UNFIRED.labels("EXCLUDED")._value.get() - before == 3
 
 
-async def test_missed_moments_of_excluded_days_say_excluded(rig: Rig) -> None:
+async def test_missed_instants_of_excluded_days_are_excluded(rig: Rig) -> None:
     """Catch-up tells them apart, and neither coalesces into nor runs an excluded one."""
     task = await rig.task({"cron": "0 * * * *"}, exclusions=[{"date": "2026-03-03"}], time_zone="UTC")
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(hours=20)  # 3 March, 08:00
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     found = await ledger(rig, task)
     assert [(outcome, count) for _, outcome, count in found] == [("COALESCED", 10), ("MISSED", 1), ("EXCLUDED", 9)]
     await rig.turn_clock(hours=16, minutes=30)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert (await ledger(rig, task))[-2:] == [
         (BEGINNING + timedelta(hours=21), "EXCLUDED", 15),
         (BEGINNING + timedelta(hours=36), "ENQUEUED", 1),
     ]
 
 
-async def test_all_runs_missed_moments_one_after_the_other(rig: Rig) -> None:
+async def test_all_runs_missed_instants_one_after_the_other(rig: Rig) -> None:
     """They wait for their turns, and so no moment is skipped for overlap."""
     task = await rig.task(EVERY_MINUTE, overlap=None, catch_up={"policy": "ALL", "max": 3})
-    clockwork, holder = Clockwork(rig.database, rig.settings), await rig.lease(seconds=3600)
-    await settle(rig, clockwork)
+    runner, holder = LoopRunner(rig.database, rig.settings), await rig.lease(seconds=3600)
+    await settle(rig, runner)
     await rig.turn_clock(minutes=10, seconds=30)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await runs(rig, task) == [BEGINNING + minute * MINUTE for minute in (8, 9, 10)]
     for minute in (8, 9, 10):
         [row] = await rig.claim(holder)
         assert row.scheduled_time == BEGINNING + minute * MINUTE
         await rig.complete(holder, row)
-        await give_turns(rig)
+        await release_blocked(rig)
     assert await ledger(rig, task) == [
         (BEGINNING + MINUTE, "MISSED", 7),
         (BEGINNING + 8 * MINUTE, "ENQUEUED", 1),
@@ -81,24 +81,24 @@ async def test_all_runs_missed_moments_one_after_the_other(rig: Rig) -> None:
     assert await rig.value("SELECT next_instant FROM schedule_cursor") == BEGINNING + 11 * MINUTE
 
 
-async def test_all_beside_each_other_when_overlap_is_allowed(rig: Rig) -> None:
+async def test_all_runs_missed_instants_concurrently_when_overlap_is_allowed(rig: Rig) -> None:
     """Nothing to wait for; a window cuts what is too late."""
     task = await rig.task(EVERY_MINUTE, catch_up={"policy": "ALL", "window": "240s"})
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(minutes=10)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await runs(rig, task) == [BEGINNING + minute * MINUTE for minute in (6, 7, 8, 9, 10)]
     assert (await ledger(rig, task))[0] == (BEGINNING + MINUTE, "MISSED", 5)
 
 
-async def test_none_runs_nothing_that_was_missed(rig: Rig) -> None:
+async def test_none_runs_no_missed_instant(rig: Rig) -> None:
     """All of it is recorded, in as many transactions as it takes, and the schedule goes on."""
     task = await rig.task({"interval": "1s"}, catch_up={"policy": "NONE"})
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(seconds=2500)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert not await runs(rig, task)
     assert [outcome for _, outcome, _ in await ledger(rig, task)] == ["MISSED"] * 3
     assert await rig.value("SELECT sum(count) FROM occurrence") == 2500
@@ -108,30 +108,30 @@ async def test_none_runs_nothing_that_was_missed(rig: Rig) -> None:
 async def test_a_pause_records_excluded_days_as_such(rig: Rig) -> None:
     """Why a moment did not run is told by what would have kept it from running anyway."""
     task = await rig.task({"cron": "0 */6 * * *"}, exclusions=[{"date": "2026-03-03"}], time_zone="UTC")
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     async with rig.database.transaction() as connection:
         await cursor.pause(connection, task)
     await rig.turn_clock(hours=47)
     async with rig.database.transaction() as connection:
         await cursor.resume(connection, task)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     outcomes = [(outcome, count) for _, outcome, count in await ledger(rig, task)]
     assert outcomes == [("PAUSED", 1), ("EXCLUDED", 4), ("PAUSED", 2)]
 
 
-async def test_schedulers_share_one_pace_of_catching_up(rig: Rig) -> None:
+async def test_schedulers_share_one_rate_of_catch_up(rig: Rig) -> None:
     """After an outage at most so many missed runs a second are started, however many schedulers there are."""
     for _ in range(25):
         await rig.task(EVERY_MINUTE)
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     await rig.turn_clock(minutes=30, seconds=30)
     both = [CatchUp(rig.database, Hints(rig.database), per_second=5) for _ in range(2)]
 
     async def started() -> int:
         async def work(catch_up: CatchUp) -> None:
-            while await catch_up.turn():
+            while await catch_up.run_once():
                 pass
 
         await asyncio.gather(*map(work, both))
@@ -149,20 +149,20 @@ async def test_schedulers_share_one_pace_of_catching_up(rig: Rig) -> None:
 async def test_max_occurrences_ends_the_schedule(rig: Rig) -> None:
     """After the last one the cursor has ended."""
     task = await rig.task(EVERY_MINUTE, max_occurrences=2, start_time=(BEGINNING + MINUTE).isoformat())
-    clockwork = Clockwork(rig.database, rig.settings)
+    runner = LoopRunner(rig.database, rig.settings)
     for _ in range(4):
-        await settle(rig, clockwork)
+        await settle(rig, runner)
         await rig.turn_clock(minutes=1)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert [outcome for _, outcome, _ in await ledger(rig, task)] == ["ENQUEUED"] * 2
     assert await rig.value("SELECT next_fire_time = 'infinity' FROM schedule_cursor WHERE task = $1", task)
 
 
-async def test_jitter_moves_the_start_and_nothing_else(rig: Rig) -> None:
+async def test_jitter_changes_only_the_start(rig: Rig) -> None:
     """The cursor fires later, the run says when it was due, and an edit meanwhile loses nothing."""
     tasks = [await rig.task({"cron": "0 * * * *"}, jitter="1200s", time_zone="UTC") for _ in range(12)]
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     due = BEGINNING + timedelta(hours=1)
     starts = await rig.rows("SELECT task, next_instant, next_fire_time FROM schedule_cursor")
     assert all(row["next_instant"] == due <= row["next_fire_time"] < due + timedelta(minutes=20) for row in starts)
@@ -174,19 +174,19 @@ async def test_jitter_moves_the_start_and_nothing_else(rig: Rig) -> None:
     assert await ledger(rig, later["task"]) == [(due, "ENQUEUED", 1)]
     for _ in range(300):
         await rig.turn_clock(seconds=4)
-        await clockwork.once()
+        await runner.once()
     for task in tasks:
         assert await ledger(rig, task) == [(due, "ENQUEUED", 1)]
         assert await runs(rig, task) == [due]
 
 
 @pytest.mark.parametrize("policy", ["LATEST", "ALL"])
-async def test_a_moment_that_waits_for_its_jitter_is_not_missed(rig: Rig, policy: str) -> None:
+async def test_an_instant_delayed_by_its_jitter_is_not_missed(rig: Rig, policy: str) -> None:
     """Only what should have started is late."""
     task = await rig.task({"cron": "0 * * * *"}, jitter="3600s", catch_up={"policy": policy}, time_zone="UTC")
-    clockwork = Clockwork(rig.database, rig.settings)
-    await settle(rig, clockwork)
+    runner = LoopRunner(rig.database, rig.settings)
+    await settle(rig, runner)
     start = await rig.value("SELECT next_fire_time FROM schedule_cursor")
     await rig.turn_clock(seconds=(start - BEGINNING).total_seconds() + 6)
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     assert await ledger(rig, task) == [(BEGINNING + timedelta(hours=1), "ENQUEUED", 1)]

@@ -39,7 +39,7 @@ async def created(system: GatewaySystem, name: str, **fields: Any) -> Task:
     return task
 
 
-async def test_explain_says_when_how_often_and_what_is_odd(system: GatewaySystem) -> None:
+async def test_explain_describes_times_frequency_and_warnings(system: GatewaySystem) -> None:
     """In two languages, with the warnings of the coming year."""
     answer = await system.admin.tasks.ExplainSchedule(ExplainScheduleRequest(schedule=schedule()))
     assert answer.explanation == "Runs every day at 03:30, in the time of Europe/Bucharest."
@@ -84,7 +84,7 @@ async def test_a_task_carries_its_explanation(system: GatewaySystem) -> None:
     assert "at 04:30" in changed.explanation
 
 
-async def test_jitter_is_shown_once_the_task_exists(system: GatewaySystem) -> None:
+async def test_previews_have_jitter_once_the_task_exists(system: GatewaySystem) -> None:
     """The due moment stays; the start lies within the jitter."""
     made = await created(system, "jittered", jitter="3600s")
     assert {coming.note.rpartition("; ")[2] for coming in made.upcoming} == {"starts up to 1:00:00 later"}
@@ -95,7 +95,7 @@ async def test_jitter_is_shown_once_the_task_exists(system: GatewaySystem) -> No
         assert timedelta() <= late == after.jitter.ToTimedelta() < timedelta(hours=1)
 
 
-async def test_each_field_that_the_clock_reads_plans_anew(system: GatewaySystem) -> None:
+async def test_a_change_of_each_schedule_field_plans_again(system: GatewaySystem) -> None:
     """A new generation begins; catch-up alone is read when it is needed."""
     await created(system, "one")
     generations = [1]

@@ -16,10 +16,10 @@ import pytest
 
 from ordinaut.store import cursor
 from ordinaut.store.hints import Hints
-from scheduler.firing.zone_upgrade import ZoneRenewal
+from scheduler.firing.zone_upgrade import ZoneUpgrade
 from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 from tests.integration.queue_rig import BEGINNING, Rig
-from tests.integration.scheduler_rig import Clockwork, ledger, settle
+from tests.integration.scheduler_rig import LoopRunner, ledger, settle
 from tests.integration.zone_data import LATER, changed_zone_data
 
 DEADLINE = 20.0
@@ -83,17 +83,17 @@ def moved(log: Path) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def clockwork(rig: Rig) -> Clockwork:
+def runner(rig: Rig) -> LoopRunner:
     """A scheduler with the package's own zone data."""
-    return Clockwork(rig.database, rig.settings)
+    return LoopRunner(rig.database, rig.settings)
 
 
-async def test_what_is_to_come_moves_and_what_no_zone_decides_stays(
-    rig: Rig, clockwork: Clockwork, tmp_path: Path, redis_url: str
+async def test_future_instants_move_unless_they_are_independent_of_zones(
+    rig: Rig, runner: LoopRunner, tmp_path: Path, redis_url: str
 ) -> None:
     await rig.turn_clock(hours=-2)
     soon = await rig.task({"cron": "30 14 * * *"}, start_time=at(0).isoformat())
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await rig.turn_clock(hours=2)
     daily = await rig.task({"cron": "0 20 * * *"})
     last = await rig.task({"rrule": "DTSTART:20260228T090000\nRRULE:FREQ=DAILY;COUNT=4"})
@@ -102,7 +102,7 @@ async def test_what_is_to_come_moves_and_what_no_zone_decides_stays(
     elsewhere = await rig.task({"cron": "0 20 * * *"}, time_zone="Asia/Tokyo")
     snoozed = await rig.task({"cron": "0 20 * * *"})
     paused = await rig.task({"cron": "0 20 * * *"})
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     async with rig.database.transaction() as connection:
         await cursor.snooze(connection, snoozed, at(21))
         await cursor.pause(connection, paused)
@@ -124,33 +124,33 @@ async def test_what_is_to_come_moves_and_what_no_zone_decides_stays(
     assert await rig.value("SELECT zone_data FROM installation") == LATER
 
 
-async def test_what_has_fired_does_not_fire_again_where_new_data_put_it_into_the_future(
-    rig: Rig, clockwork: Clockwork, tmp_path: Path, redis_url: str
+async def test_a_fired_occurrence_does_not_fire_again_when_new_data_move_it_into_the_future(
+    rig: Rig, runner: LoopRunner, tmp_path: Path, redis_url: str
 ) -> None:
     task = await rig.task({"cron": "15 15 * * *"})
-    await settle(rig, clockwork)
+    await settle(rig, runner)
     await rig.execute(EARLIER, task)  # at 12:15 UTC it will be 15:15 for the first time, but it has been already
     async with newer_scheduler(rig, tmp_path, redis_url):
         await renewed(rig)
     assert (await coming(rig, task))[0] == at(12, day=3) + HOUR / 4, "the next day's, because this day's has its row"
 
 
-async def test_schedulers_of_two_versions_do_not_fight(
-    rig: Rig, clockwork: Clockwork, tmp_path: Path, redis_url: str
+async def test_schedulers_with_different_zone_data_do_not_overwrite_each_other(
+    rig: Rig, runner: LoopRunner, tmp_path: Path, redis_url: str
 ) -> None:
     task = await rig.task({"cron": "0 * * * *"}, {"cron": "30 20 * * *"})
     slow = await rig.task({"cron": "0 20 * * *"})
-    await settle(rig, clockwork)
-    older = ZoneRenewal(rig.database, Hints(rig.database))
+    await settle(rig, runner)
+    older = ZoneUpgrade(rig.database, Hints(rig.database))
     async with newer_scheduler(rig, tmp_path, redis_url) as log:
         await renewed(rig)
         kept = await coming(rig, slow)
-        assert not await older.turn(), "what newer data have planned is not planned by older ones"
+        assert not await older.run_once(), "what newer data have planned is not planned by older ones"
         for _ in range(3):
             await rig.turn_clock(hours=1)
-            await settle(rig, clockwork)  # the older one may fire and plan as well
+            await settle(rig, runner)  # the older one may fire and plan as well
             await renewed(rig)
-            assert not await older.turn()
+            assert not await older.run_once()
         assert await coming(rig, slow) == kept == (at(17), at(17), 1)
         written = log.read_text()
     assert "Traceback" not in written

@@ -9,12 +9,13 @@ from uuid import UUID
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry
+from ordinaut.limits import MAX_CHAIN_DEPTH
 from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SYSTEM_TOPIC, emitted_uid, granted
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
 from worker.effects import child_runs
 from worker.effects.child_request import ChildRequest
-from worker.effects.errors import MAX_DEPTH, EffectError
+from worker.effects.errors import EffectError
 from worker.held_runs import HeldRun
 
 
@@ -71,8 +72,8 @@ def _check_emit(effect: PendingEffect) -> None:
         raise EffectError("VALIDATION_INPUT", f"{topic!r} is not a topic that can be published to")
     if not granted(effect.run.scopes, "events:publish", topic):
         raise EffectError("DENIED", f"the task's owner may not publish {topic}")
-    if effect.run.depth >= MAX_DEPTH:
-        raise EffectError("DENIED", f"maximum run chain depth ({MAX_DEPTH}) exceeded")
+    if effect.run.depth >= MAX_CHAIN_DEPTH:
+        raise EffectError("DENIED", f"maximum run chain depth ({MAX_CHAIN_DEPTH}) exceeded")
 
 
 def _check_get_state(effect: PendingEffect) -> None:

@@ -12,14 +12,15 @@ from uuid import UUID
 import orjson
 
 from ordinaut.expressions import ExpressionError
-from ordinaut.expressions.times import parse_duration, parse_moment
+from ordinaut.expressions.times import parse_duration, parse_timestamp
+from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
 from ordinaut.names import granted
 from ordinaut.store import child, retry
 from ordinaut.store.child import Begun, ChildColumns, Target, root_of
 from ordinaut.store.sql import Connection
 from worker.effects.child_request import ChildRequest
-from worker.effects.child_targets import MAX_LIVE_RUNS, targets_of
-from worker.effects.errors import MAX_DEPTH, EffectError
+from worker.effects.child_targets import targets_of
+from worker.effects.errors import EffectError
 
 RUN_TASK = "orchestrator.run_task"
 RUN_A_TASK, RUN_A_DOCUMENT = "tasks:run", "runs:write"
@@ -139,8 +140,8 @@ class _Quota:
 def _is_permitted(request: ChildRequest) -> bool:
     """Whether the run's owner may start such runs and the chain is not too long; sets the error otherwise."""
     run = request.run
-    if run.depth >= MAX_DEPTH:
-        request.error = EffectError("DENIED", f"maximum run chain depth ({MAX_DEPTH}) exceeded")
+    if run.depth >= MAX_CHAIN_DEPTH:
+        request.error = EffectError("DENIED", f"maximum run chain depth ({MAX_CHAIN_DEPTH}) exceeded")
     elif request.task and not granted(run.scopes, RUN_A_TASK, request.task):
         request.error = EffectError("DENIED", f"the task's owner may not run tasks/{request.task}")
     elif not request.task and not granted(run.scopes, RUN_A_DOCUMENT):
@@ -199,7 +200,7 @@ def _start_of(step_input: dict[str, Any]) -> tuple[datetime | None, int | None]:
     if "start_time" not in step_input:
         return None, None
     try:
-        start_time = parse_moment(step_input["start_time"])
+        start_time = parse_timestamp(step_input["start_time"])
     except ExpressionError as failure:
         raise EffectError("VALIDATION_INPUT", f"`start_time`: {failure}") from None
     if not FIRST <= start_time < LAST:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
+from ordinaut.limits import MAX_LIVE_RUNS
 from ordinaut.store import child, inline_run, tool
 from ordinaut.store.child import Rules, Target
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import Definition
 from worker.effects.child_request import ChildRequest
 from worker.effects.errors import EffectError
-
-MAX_LIVE_RUNS = 5000
-"""Live runs of a task, or of an agent's runs without a task, when another one is requested."""
 
 
 async def targets_of(connection: Connection, requests: Sequence[ChildRequest]) -> dict[str, Target]:

@@ -4,9 +4,6 @@ from typing import Any
 
 import orjson
 
-MAX_DEPTH = 8
-"""The longest chain of runs of which each was started by an event or a step of the one before."""
-
 
 class EffectError(Exception):
     """A failed effect: an error of its step, not of the transaction."""

@@ -3,16 +3,17 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from ordinaut.clock import EPOCH, TICK
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
 from ordinaut.store import child, due_work_claim, due_work_finish, wait
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.definition import Loaded
 from ordinaut.store.due_work_claim import ClaimedRun, JournaledStep
 from ordinaut.store.run import described
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.sql import Connection
+from ordinaut.store.wait import JournaledWait
 from ordinaut.telemetry import get_logger
 from worker.completion import Completion
 from worker.effects.errors import EffectError
@@ -27,8 +28,6 @@ from worker.run_result import DELAYED, WAITING, RunResult, StepReport
 log = get_logger()
 MAX_RESULTS_BYTES = 16 * 1024 * 1024
 """Bytes of the results of all waits of one run together."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -161,10 +160,10 @@ def _run_start(
         params=claimed.params.encode(),
         event=(claimed.event or "").encode(),
         run=described(claimed),
-        now_us=(claimed.segment_time - EPOCH) // MICROSECOND,
+        now_us=(claimed.segment_time - EPOCH) // TICK,
         remaining_ms=max(1, round(claimed.remaining_seconds * 1000)),
         waited_ms=claimed.waited_ms,
-        created_us=(claimed.create_time - EPOCH) // MICROSECOND,
+        created_us=(claimed.create_time - EPOCH) // TICK,
         priority=claimed.priority,
     )
     if journal or waits:  # setting an empty list costs as much as all other fields together
@@ -189,8 +188,8 @@ async def _journals(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, 
 
 async def _waits(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, list[JournalEntry]]:
     waits: dict[UUID, list[JournalEntry]] = defaultdict(list)
-    for row in await wait.asked(connection, runs) if runs else ():
-        waits[row["run"]].append(_wait_entry(row))
+    for stored in await wait.journaled(connection, runs) if runs else ():
+        waits[stored.run].append(_wait_entry(stored))
     for entries in waits.values():
         limit_results(entries)
     return waits
@@ -228,15 +227,15 @@ def _step_entry(step: JournaledStep) -> JournalEntry:
     )
 
 
-def _wait_entry(row: Record) -> JournalEntry:
+def _wait_entry(stored: JournaledWait) -> JournalEntry:
     return JournalEntry(
-        path=row["path"],
+        path=stored.path,
         attempt=1,
-        state=row["state"],
-        tool=row["tool"],
-        input=(row["input"] or "").encode(),
-        output=(row["output"] or "").encode(),
-        error=(row["error"] or "").encode(),
-        start_us=row["start_us"],
-        end_us=row["end_us"],
+        state=stored.state,
+        tool=stored.tool,
+        input=(stored.input or "").encode(),
+        output=(stored.output or "").encode(),
+        error=(stored.error or "").encode(),
+        start_us=stored.start_us,
+        end_us=stored.end_us,
     )

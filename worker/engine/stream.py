@@ -16,13 +16,13 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     WorkerFrame,
 )
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import PipelineEngineServiceStub
+from ordinaut.limits import FRAME_BYTES
 from ordinaut.rpc.channel import internal_channel, internal_metadata
 from ordinaut.telemetry import get_logger
 
 log = get_logger()
 ISOLATED_KEY = "ordinaut-isolated"
 RECONNECT_SECONDS = 0.2
-FRAME_BYTES = 4 * 1024 * 1024
 
 
 class EngineStream:

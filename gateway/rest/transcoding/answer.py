@@ -8,7 +8,7 @@ import orjson
 from google.protobuf.message import Message
 
 from gateway.rest.transcoding.headers import Headers
-from ordinaut.documents.writing import written
+from ordinaut.documents.writing import to_document
 
 Send = Callable[[Any], Awaitable[None]]
 JSON = "application/json"
@@ -18,7 +18,7 @@ GZIP_LEVEL = 4
 
 def to_json(answer: Message) -> bytes:
     """One answer. Lists of the message itself are there also when they are empty."""
-    document = written(answer)
+    document = to_document(answer)
     if not answer.DESCRIPTOR.full_name.startswith("google.protobuf."):
         for field in answer.DESCRIPTOR.fields:
             if field.is_repeated and not (field.message_type and field.message_type.GetOptions().map_entry):

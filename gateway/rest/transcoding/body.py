@@ -11,11 +11,10 @@ from gateway.rest.transcoding.headers import Headers
 from gateway.rest.transcoding.json_text import malformed, read_json
 from gateway.rest.transcoding.yaml_text import read_yaml
 from ordinaut.errors import DeadlineExceededError, InvalidArgumentError, ResourceExhaustedError
+from ordinaut.limits import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
 from ordinaut.v1.error_pb2 import ErrorReason
 
 Receive = Callable[[], Awaitable[Any]]
-JSON_MAX_BYTES = 4 * 1024 * 1024
-YAML_MAX_BYTES = 1024 * 1024
 ARRIVAL_SECONDS = 20.0
 QUICK_JSON_BYTES = 64 * 1024
 QUICK_YAML_BYTES = 2 * 1024
@@ -59,7 +58,7 @@ async def receive_body(receive: Receive, headers: Headers, *, expected: bool) ->
         ClientGoneError: the caller hung up.
     """
     announced = headers.first(b"content-type")
-    limit = YAML_MAX_BYTES if _media_type(announced) in YAML_TYPES else JSON_MAX_BYTES
+    limit = MAX_DOCUMENT_BYTES if _media_type(announced) in YAML_TYPES else MAX_MESSAGE_BYTES
     data = await _arrived(receive, headers, limit)
     if not data and not (expected and _media_type(announced) in ANNOUNCING):
         return None

@@ -9,11 +9,11 @@ import re
 from itertools import accumulate
 from typing import Any
 
-from ordinaut.documents.flaw import Flaw
+from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.errors import InvalidArgumentError
+from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
-MAX_DEPTH = 64
 INTEGER_DIGITS_MAX = 20  # more than any integer of 64 bits has
 TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -26,8 +26,8 @@ def read_json(data: bytes) -> Any:
     Raises:
         InvalidArgumentError: MALFORMED_JSON, INVALID_UNICODE, JSON_TOO_DEEP.
     """
-    if depth(data) > MAX_DEPTH:
-        raise InvalidArgumentError(ErrorReason.JSON_TOO_DEEP, f"JSON may be nested {MAX_DEPTH} levels deep")
+    if depth(data) > MAX_JSON_DEPTH:
+        raise InvalidArgumentError(ErrorReason.JSON_TOO_DEEP, f"JSON may be nested {MAX_JSON_DEPTH} levels deep")
     try:
         return _DECODER.decode(utf8(data))
     except json.JSONDecodeError as failure:
@@ -65,23 +65,23 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for key, value in pairs:
         twice = key in document
-        document[key] = Flaw(ErrorReason.DUPLICATE_KEY, "stands twice in its object") if twice else value
+        document[key] = InvalidValue(ErrorReason.DUPLICATE_KEY, "stands twice in its object") if twice else value
     return document
 
 
-def _integer(digits: str) -> int | Flaw:
+def _integer(digits: str) -> int | InvalidValue:
     if len(digits) > INTEGER_DIGITS_MAX:
-        return Flaw(ErrorReason.NUMBER_OUT_OF_RANGE, f"an integer may have {INTEGER_DIGITS_MAX} digits")
+        return InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, f"an integer may have {INTEGER_DIGITS_MAX} digits")
     return int(digits)
 
 
-def _float(text: str) -> float | Flaw:
+def _float(text: str) -> float | InvalidValue:
     number = float(text)
-    return number if math.isfinite(number) else Flaw(ErrorReason.NUMBER_OUT_OF_RANGE, "is larger than a double")
+    return number if math.isfinite(number) else InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, "is larger than a double")
 
 
-def _constant(name: str) -> Flaw:
-    return Flaw(ErrorReason.NON_FINITE_NUMBER, f"JSON has no {name}")
+def _constant(name: str) -> InvalidValue:
+    return InvalidValue(ErrorReason.NON_FINITE_NUMBER, f"JSON has no {name}")
 
 
 _DECODER = json.JSONDecoder(

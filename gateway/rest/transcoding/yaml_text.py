@@ -8,8 +8,9 @@ from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
-from gateway.rest.transcoding.json_text import MAX_DEPTH, malformed, utf8
+from gateway.rest.transcoding.json_text import malformed, utf8
 from ordinaut.errors import InvalidArgumentError
+from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
 
@@ -44,8 +45,8 @@ class _Composer(Composer):
             anchor = self.parser.peek_event().anchor
             raise malformed(f"the body uses the alias *{anchor}: write it out")
         self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise InvalidArgumentError(ErrorReason.JSON_TOO_DEEP, f"YAML may be nested {MAX_DEPTH} levels deep")
+        if self._depth > MAX_JSON_DEPTH:
+            raise InvalidArgumentError(ErrorReason.JSON_TOO_DEEP, f"YAML may be nested {MAX_JSON_DEPTH} levels deep")
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node

@@ -15,9 +15,10 @@ from gateway.tasks.backfills.due_times import DueMoments, due_moments, wanted
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import AbortedError, AlreadyExistsError, NotFoundError, ResourceExhaustedError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
+from ordinaut.limits import FIRST_YEAR
 from ordinaut.names import RESOURCE_ID
 from ordinaut.store import backfill, database_clock, task
-from ordinaut.store.backfill import BackfillRecord, Wish
+from ordinaut.store.backfill import BackfillRecord, NewBackfill
 from ordinaut.store.database import Database
 from ordinaut.store.hints import BACKFILL, Hints
 from ordinaut.store.sql import Connection
@@ -32,7 +33,6 @@ RUNNING_MAX = 10
 RUNNING_RETRY_SECONDS = 60.0
 PARAMS_MAX_BYTES = 64 * 1024  # each of the runs gets a copy
 FIRST_MAX = 100
-FIRST_YEAR = 1970  # of any schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Asked:
 
     task: TaskRecord
     due: DueMoments
-    wish: Wish
+    wish: NewBackfill
 
 
 class BackfillCreate:
@@ -128,7 +128,7 @@ class BackfillCreate:
         )
 
 
-async def _begin(connection: Connection, locked: TaskRecord, wish: Wish) -> BackfillRecord:
+async def _begin(connection: Connection, locked: TaskRecord, wish: NewBackfill) -> BackfillRecord:
     running = await backfill.running(connection, locked.uid)
     if running >= RUNNING_MAX:
         raise ResourceExhaustedError(
@@ -169,9 +169,9 @@ def _range(problems: Problems, asked: Backfill, now: datetime) -> tuple[datetime
     return after, until
 
 
-def _wish(request: CreateBackfillRequest, after: datetime, until: datetime, total: int) -> Wish:
+def _wish(request: CreateBackfillRequest, after: datetime, until: datetime, total: int) -> NewBackfill:
     asked = request.backfill
-    return Wish(
+    return NewBackfill(
         id=request.backfill_id or None,
         after_time=after,
         until_time=until,

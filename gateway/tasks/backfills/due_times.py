@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from gateway.api.json_values import timestamp
 from gateway.api.violations import Problems, reroot
 from gateway.clients import Scheduler
+from ordinaut.clock import EPOCH
 from ordinaut.internal.v1.scheduler_service_pb2 import ListInstantsRequest, ListInstantsResponse
 from ordinaut.store import backfill
 from ordinaut.store.sql import Connection
@@ -16,7 +17,6 @@ from ordinaut.v1.schedule_pb2 import Schedule
 
 INSTANTS_MAX = 50_000
 PAGE = 5_000  # instants of one question: a fraction of a second of work
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ async def wanted(connection: Connection, task: UUID, reprocess: str, due: DueMom
             connection,
             task=task,
             reprocess=reprocess,
-            accounted=mark.accounted,
+            settled_until=mark.settled_until,
             instants=due.instants[start : start + PAGE],
             keys=[f"{mark.generation}/{nominal}" for nominal in due.keys[start : start + PAGE]],
         )
-        found += [record["instant"] for record in examined if record["wanted"]]
+        found += [record.instant for record in examined if record.selected]
     return found

@@ -1,6 +1,6 @@
 """SkipOccurrence: one coming occurrence is taken away before it is due."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
@@ -9,8 +9,10 @@ from gateway.api.violations import REASON_MAX, Problems
 from gateway.clients import Scheduler
 from gateway.tasks.conversion import to_task
 from gateway.tasks.occurrences.list import to_occurrence
+from ordinaut.clock import TICK
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest
+from ordinaut.limits import LAST_YEAR
 from ordinaut.names import occurrence_id
 from ordinaut.store import cursor, database_clock, occurrence, task
 from ordinaut.store.database import Database
@@ -21,8 +23,6 @@ from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.task_service_pb2 import SkipOccurrenceRequest
 
 FORMS = ("%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S.%fZ")
-TICK = timedelta(microseconds=1)
-LAST_YEAR = 2200  # of any schedule
 DEFAULT_REASON = "it was skipped"
 
 

@@ -13,8 +13,9 @@ from gateway.definitions.validation import TaskCheck
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Violation
 from ordinaut.store import cursor, task
+from ordinaut.store.cursor import UpcomingInstant
 from ordinaut.store.database import Database
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import SnoozeTaskRequest
@@ -54,8 +55,8 @@ class Snooze:
             if record.state != "ACTIVE":
                 raise _nothing(f"{request.name} is {record.state}", record.state)
             await cursor.fire_if_due(connection, record.uid, snoozed_too=False)
-            coming = await cursor.coming(connection, record.uid)
-            await cursor.snooze(connection, record.uid, _moment(request, coming))
+            upcoming = await cursor.upcoming(connection, record.uid)
+            await cursor.snooze(connection, record.uid, _moment(request, upcoming))
             return to_task(record)
 
         answer = await self._once_planned(lambda: mutation.once(work))
@@ -81,20 +82,20 @@ def _check(request: SnoozeTaskRequest) -> None:
     problems.check()
 
 
-def _moment(request: SnoozeTaskRequest, coming: Record) -> datetime:
+def _moment(request: SnoozeTaskRequest, upcoming: UpcomingInstant | None) -> datetime:
     """When the next occurrence is to start."""
-    if coming["next_fire_time"] is None:
+    if upcoming is None or upcoming.next_fire_time is None:
         raise _UnplannedError
-    if coming["next_instant"] is None or coming["next_outcome"] or coming["decided"]:
-        raise _nothing("the next moment of the schedule is not to run", coming["next_outcome"] or "ENDED")
-    present: datetime = coming["next_fire_time"]
+    if upcoming.next_instant is None or upcoming.next_outcome or upcoming.recorded:
+        raise _nothing("the next moment of the schedule is not to run", upcoming.next_outcome or "ENDED")
+    present = upcoming.next_fire_time
     if request.WhichOneof("to") == "delay":
         field, moment = "delay", present + request.delay.ToTimedelta()
     else:
         field, moment = "until_time", moment_of(request.until_time)
-    if moment <= max(present, coming["now"]):
+    if moment <= max(present, upcoming.now):
         raise _refused(field, f"must be after {present.isoformat()}, when it starts now, and in the future")
-    following = coming["interval_end"]
+    following = upcoming.interval_end
     if following is not None and moment >= following:
         raise _refused(field, f"must be before {following.isoformat()}, when the following occurrence is due")
     return moment

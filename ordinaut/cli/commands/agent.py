@@ -1,4 +1,4 @@
-"""`ordinaut agent`: who may call."""
+"""`ordinaut agent`: creates callers of the API."""
 
 from typing import Annotated
 
@@ -10,32 +10,35 @@ from ordinaut.client import Client
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import CreateAgentRequest, CreateAgentTokenRequest
 
-app = typer.Typer(no_args_is_help=True, help="Agents: who may call, and with which rights.")
+app = typer.Typer(no_args_is_help=True, help="Create agents, the callers of the API.")
 
 
 @app.callback()
 def group() -> None:
-    """Agents: who may call, and with which rights."""
+    """Create agents, the callers of the API."""
 
 
 @app.command("create")
 def create_agent(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens.")],
+    name: Annotated[str, typer.Argument(help="Agent id: lower-case letters, digits and hyphens.")],
     scope: Annotated[
         list[str],
-        typer.Option(help="A right, such as tasks:write, tasks:run:report-* or tools:call:mail.*; may be repeated."),
+        typer.Option(
+            help="Scope such as tasks:write (define tasks), tasks:run:report-* (start them), tools:call:mail.* or"
+            " admin; tasks:write does not include tasks:run. Repeatable."
+        ),
     ],
-    display_name: Annotated[str, typer.Option(help="For people.")] = "",
+    display_name: Annotated[str, typer.Option(help="Human-readable name.")] = "",
 ) -> None:
-    """Make an agent and print its token, which is shown this once."""
+    """Create an agent and print its token, which cannot be displayed again."""
     session = session_of(context)
     name = with_prefix("agents", name)
 
     async def work(client: Client) -> AgentToken:
         agent = Agent(display_name=display_name, scopes=scope)
-        made = await client.agents.CreateAgent(CreateAgentRequest(agent=agent, agent_id=name.partition("/")[2]))
-        return await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent=made.name))
+        agent = await client.agents.CreateAgent(CreateAgentRequest(agent=agent, agent_id=name.partition("/")[2]))
+        return await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent=agent.name))
 
     token = session.call(work)
     print_json({"agent": name, "token": token.secret}) if session.as_json else typer.echo(token.secret)

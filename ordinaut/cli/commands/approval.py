@@ -1,36 +1,35 @@
-"""`ordinaut approval`: the questions that runs wait on."""
+"""`ordinaut approval`: lists and answers approvals."""
 
 from typing import Annotated, Any
 
 import jsonpatch
 import typer
 
-from ordinaut.cli.output import moment, print_details, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.parameters import filled, json_value, pairs
+from ordinaut.cli.output import local_time, print_details, print_json, print_table, shorten
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.v1 import approval_service_pb2 as requests
 from ordinaut.v1.approval_pb2 import Approval
 
-app = typer.Typer(no_args_is_help=True, help="Approvals: the questions that runs wait on, and their answers.")
-Name = Annotated[str, typer.Argument(help="The approval, as its id or `approvals/…`.")]
+app = typer.Typer(no_args_is_help=True, help="List and answer approvals, the questions on which runs wait.")
+Name = Annotated[str, typer.Argument(help="Approval id or `approvals/ID`.")]
 COLUMNS = ("APPROVAL", "STATE", "QUESTION", "CHOICES", "STEP", "TASK", "EXPIRES")
-SHORT = 60  # characters of a question in a table
 
 
 @app.command("list")
 def list_approvals(
     context: typer.Context,
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that you are asked to answer.")] = False,
-    run: Annotated[str, typer.Option(help="Only of this run.")] = "",
-    every: Annotated[bool, typer.Option("--all", help="Also those that are not pending any more.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    mine: Annotated[bool, typer.Option("--mine", help="Only approvals assigned to the caller.")] = False,
+    run: Annotated[str, typer.Option(help="Only approvals of this run.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Include approvals in any state.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 50,
 ) -> None:
-    """List what waits for an answer, the newest first."""
+    """List pending approvals, newest first."""
     session = session_of(context)
-    wanted = requests.ListApprovalsRequest(
+    request = requests.ListApprovalsRequest(
         run=with_prefix("runs", run) if run else "",
         assignee="me" if mine else "",
         states=[] if every else [Approval.PENDING],
@@ -38,11 +37,11 @@ def list_approvals(
 
     async def work(client: Client) -> list[Approval]:
         async def page(size: int, token: str) -> tuple[list[Any], str]:
-            wanted.page_size, wanted.page_token = size, token
-            answer = await client.approvals.ListApprovals(wanted)
+            request.page_size, request.page_token = size, token
+            answer = await client.approvals.ListApprovals(request)
             return list(answer.approvals), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     approvals = session.call(work)
     if session.as_json:
@@ -53,40 +52,41 @@ def list_approvals(
 
 @app.command("show")
 def show_approval(context: typer.Context, name: Name) -> None:
-    """Show one question with what it is about."""
+    """Print one approval with its subject."""
     session = session_of(context)
     request = requests.GetApprovalRequest(name=with_prefix("approvals", name))
-    found = session.call(lambda client: client.approvals.GetApproval(request))
-    print_json(found) if session.as_json else print_details(found)
+    approval = session.call(lambda client: client.approvals.GetApproval(request))
+    print_json(approval) if session.as_json else print_details(approval)
 
 
 @app.command("answer")
 def answer_approval(
     context: typer.Context,
     name: Name,
-    choice: Annotated[str, typer.Argument(help="One of its choices, such as `approve` or `reject`.")],
-    value: Annotated[str, typer.Option("--input", help="What else it asks for, any JSON.")] = "",
+    choice: Annotated[str, typer.Argument(help="One of the choices, such as `approve` or `reject`.")],
+    value: Annotated[str, typer.Option("--input", help="Additional input, as JSON.")] = "",
     edit: Annotated[
-        list[str] | None, typer.Option(help="Changes a part: `/text=Hello`, a JSON pointer and a value; repeatable.")
+        list[str] | None,
+        typer.Option(help="Change of the subject: JSON pointer and value, such as `/text=Hello`. Repeatable."),
     ] = None,
-    comment: Annotated[str, typer.Option(help="For people.")] = "",
+    comment: Annotated[str, typer.Option(help="Comment, stored with the answer.")] = "",
 ) -> None:
-    """Answer a question about what it is about right now."""
+    """Answer an approval with its current subject."""
     session = session_of(context)
     answer: dict[str, Any] = {"name": with_prefix("approvals", name), "choice": choice, "comment": comment}
     if value:
-        answer["input"] = json_value(value)
-    edits = pairs(edit or [])
+        answer["input"] = parse_json(value)
+    edits = parse_pairs(edit or [])
 
     async def work(client: Client) -> Approval:
-        asked = await client.approvals.GetApproval(requests.GetApprovalRequest(name=answer["name"]))
-        answer["subject_hash"] = asked.subject.hash
+        current = await client.approvals.GetApproval(requests.GetApprovalRequest(name=answer["name"]))
+        answer["subject_hash"] = current.subject.hash
         if edits:
-            answer["edited_input"] = _edited(written(asked.subject).get("input"), edits)
-        return await client.approvals.AnswerApproval(filled(answer, requests.AnswerApprovalRequest(), ""))
+            answer["edited_input"] = _edited(to_document(current.subject).get("input"), edits)
+        return await client.approvals.AnswerApproval(parse_message(answer, requests.AnswerApprovalRequest(), ""))
 
-    answered = session.call(work)
-    print_json(answered) if session.as_json else typer.echo(f"{answered.name} {Approval.State.Name(answered.state)}")
+    updated = session.call(work)
+    print_json(updated) if session.as_json else typer.echo(f"{updated.name} {Approval.State.Name(updated.state)}")
 
 
 def _edited(before: Any, edits: dict[str, Any]) -> Any:
@@ -98,13 +98,12 @@ def _edited(before: Any, edits: dict[str, Any]) -> Any:
 
 
 def _row(approval: Approval) -> tuple[str, ...]:
-    question = approval.message if len(approval.message) <= SHORT else approval.message[: SHORT - 1] + "…"
     return (
         approval.name,
         Approval.State.Name(approval.state),
-        question,
+        shorten(approval.message),
         ", ".join(approval.choices),
         approval.step,
         approval.task or approval.run,
-        moment(approval.expire_time),
+        local_time(approval.expire_time),
     )

@@ -1,4 +1,4 @@
-"""`ordinaut event`: facts that agents and tasks can react to."""
+"""`ordinaut event`: publishes and watches events."""
 
 import asyncio
 import json
@@ -7,32 +7,32 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli.output import moment, print_json
-from ordinaut.cli.parameters import filled, json_value
+from ordinaut.cli.output import local_time, print_json
+from ordinaut.cli.parameters import parse_json, parse_message
 from ordinaut.cli.session import session_of
 from ordinaut.client import Client
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.v1.event_pb2 import Event
 
-app = typer.Typer(no_args_is_help=True, help="Events: publish them, watch them come.")
+app = typer.Typer(no_args_is_help=True, help="Publish and watch events.")
 
 
 @app.command("publish")
 def publish(
     context: typer.Context,
-    topic: Annotated[str, typer.Argument(help="Words joined by dots, such as `mail.received`.")],
-    data: Annotated[str, typer.Option(help="The fact, a JSON object.")] = "{}",
-    source: Annotated[str, typer.Option(help="Where it happened.")] = "",
-    subject: Annotated[str, typer.Option(help="What it is about.")] = "",
-    event_id: Annotated[str, typer.Option("--id", help="Your own id: accepted once for a source.")] = "",
+    topic: Annotated[str, typer.Argument(help="Topic: words joined by dots, such as `mail.received`.")],
+    data: Annotated[str, typer.Option(help="Event data, a JSON object.")] = "{}",
+    source: Annotated[str, typer.Option(help="Origin of the event.")] = "",
+    subject: Annotated[str, typer.Option(help="Subject of the event.")] = "",
+    event_id: Annotated[str, typer.Option("--id", help="Event id; a repeated id of the same source is ignored.")] = "",
 ) -> None:
-    """Publish an event, once, however often the connection breaks."""
+    """Publish an event exactly once; retries until the gateway answers."""
     session = session_of(context)
-    fact = json_value(data)
-    filled({"topic": topic, "data": fact}, Event(), "event")
+    payload = parse_json(data)
+    parse_message({"topic": topic, "data": payload}, Event(), "event")
 
     async def work(client: Client) -> Event:
-        return await client.publish(topic, fact, source=source, subject=subject, event_id=event_id)
+        return await client.publish(topic, payload, source=source, subject=subject, event_id=event_id)
 
     event = session.call(work)
     print_json(event) if session.as_json else typer.echo(event.name)
@@ -41,19 +41,23 @@ def publish(
 @app.command("watch")
 def watch(
     context: typer.Context,
-    topic: Annotated[str, typer.Argument(help="A topic or pattern: `mail.*`, `orders.>`; empty: all.")] = "",
-    after: Annotated[int | None, typer.Option(help="Begin after this position; 0: from the oldest kept.")] = None,
-    count: Annotated[int, typer.Option(min=0, help="End after so many; 0: with Ctrl-C.")] = 0,
+    topic: Annotated[
+        str, typer.Argument(help="Topic or pattern such as `mail.*` or `orders.>` (default: all topics).")
+    ] = "",
+    after: Annotated[
+        int | None, typer.Option(help="Start after this position; 0: oldest retained event (default: new events).")
+    ] = None,
+    count: Annotated[int, typer.Option(min=0, help="Exit after this number of events; 0: run until Ctrl-C.")] = 0,
 ) -> None:
-    """Show events as they come, over broken connections too."""
+    """Print events as they are published; reconnects automatically."""
     session = session_of(context)
 
     async def work(client: Client) -> None:
-        seen = 0
+        received = 0
         async for event in client.watch_events(topic, after_position=after):
             print_json(event) if session.as_json else typer.echo(_line(event))
-            seen += 1
-            if count and seen >= count:
+            received += 1
+            if count and received >= count:
                 return
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
@@ -61,5 +65,5 @@ def watch(
 
 
 def _line(event: Event) -> str:
-    data = json.dumps(written(event).get("data", {}), ensure_ascii=False)
-    return f"{event.position} {moment(event.publish_time)} {event.topic} {event.publisher} {data}"
+    data = json.dumps(to_document(event).get("data", {}), ensure_ascii=False)
+    return f"{event.position} {local_time(event.publish_time)} {event.topic} {event.publisher} {data}"

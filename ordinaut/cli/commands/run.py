@@ -1,35 +1,34 @@
-"""`ordinaut run`: single executions of pipelines."""
+"""`ordinaut run`: inspects and controls runs."""
 
 from typing import Annotated, Any
 
 import typer
 
 from ordinaut.cli.commands.run_replay import replay
-from ordinaut.cli.output import lasted, moment, print_details, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.run_display import follow, in_short, picture
+from ordinaut.cli.output import elapsed, local_time, print_details, print_json, print_table
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.run_display import error_summary, follow, render, show_started
 from ordinaut.cli.session import interactive, session_of, with_prefix
-from ordinaut.cli.started import show_started
 from ordinaut.client import Client
 from ordinaut.v1 import run_service_pb2 as requests
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.view_pb2 import FULL
 
-app = typer.Typer(no_args_is_help=True, help="Runs: look at them, follow them, cancel them, retry them, replay them.")
+app = typer.Typer(no_args_is_help=True, help="List, watch, cancel, retry and replay runs.")
 app.command("replay")(replay)
-Name = Annotated[str, typer.Argument(help="The run, as its id or `runs/…`.")]
+Name = Annotated[str, typer.Argument(help="Run id or `runs/ID`.")]
 COLUMNS = ("RUN", "TASK", "STATE", "KIND", "CREATED", "TOOK", "ERROR")
 
 
 @app.command("list")
 def list_runs(
     context: typer.Context,
-    task: Annotated[str, typer.Option(help="Only of this task.")] = "",
-    state: Annotated[list[str] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
-    parent: Annotated[str, typer.Option(help="Only those that steps of this run have started.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    task: Annotated[str, typer.Option(help="Only runs of this task.")] = "",
+    state: Annotated[list[str] | None, typer.Option(help="Only runs in this state. Repeatable.")] = None,
+    parent: Annotated[str, typer.Option(help="Only runs started by steps of this run.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 50,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     session = session_of(context)
     states = [_state(name) for name in state or []]
 
@@ -41,7 +40,7 @@ def list_runs(
             answer = await client.runs.ListRuns(request)
             return list(answer.runs), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     runs = session.call(work)
     if session.as_json:
@@ -52,7 +51,7 @@ def list_runs(
 
 @app.command("get")
 def get_run(context: typer.Context, name: Name) -> None:
-    """Show one run with all its steps."""
+    """Print one run with all its steps."""
     session = session_of(context)
     request = requests.GetRunRequest(name=with_prefix("runs", name), view=FULL)
     run = session.call(lambda client: client.runs.GetRun(request))
@@ -60,15 +59,15 @@ def get_run(context: typer.Context, name: Name) -> None:
         print_json(run)
         return
     if interactive():
-        from rich.console import Console  # noqa: PLC0415 - only here
+        from rich.console import Console  # noqa: PLC0415 - used only here
 
-        Console().print(picture(run))
+        Console().print(render(run))
     print_details(run)
 
 
 @app.command("watch")
 def watch_run(context: typer.Context, name: Name) -> None:
-    """Follow a run to its end; exit 1 unless it succeeds."""
+    """Display a run until it has ended. Exit code 1 if it does not succeed."""
     session = session_of(context)
     run = session.call(lambda client: follow(client, with_prefix("runs", name), as_json=session.as_json))
     if run.state != Run.SUCCEEDED:
@@ -77,9 +76,9 @@ def watch_run(context: typer.Context, name: Name) -> None:
 
 @app.command("cancel")
 def cancel_run(
-    context: typer.Context, name: Name, reason: Annotated[str, typer.Option(help="Kept with the run.")] = ""
+    context: typer.Context, name: Name, reason: Annotated[str, typer.Option(help="Reason, stored with the run.")] = ""
 ) -> None:
-    """End a run, or ask its worker to."""
+    """Cancel a run."""
     session = session_of(context)
     request = requests.CancelRunRequest(name=with_prefix("runs", name), reason=reason)
     run = session.call(lambda client: client.runs.CancelRun(request))
@@ -90,9 +89,11 @@ def cancel_run(
 def retry_run(
     context: typer.Context,
     name: Name,
-    watch: Annotated[bool, typer.Option(help="Follow the new run to its end; exit 1 unless it succeeds.")] = False,
+    watch: Annotated[
+        bool, typer.Option(help="Display the new run until it has ended; exit code 1 if it does not succeed.")
+    ] = False,
 ) -> None:
-    """Take up a run that failed or was cancelled, behind the steps that it had finished: a new run."""
+    """Start a new run that resumes a failed or cancelled run after its last completed step."""
     session = session_of(context)
     request = requests.RetryRunRequest(name=with_prefix("runs", name))
     show_started(session, lambda client: client.runs.RetryRun(request), watch=watch)
@@ -102,8 +103,8 @@ def _state(name: str) -> Run.State.ValueType:
     try:
         return Run.State.Value(name.upper())
     except ValueError:
-        known = ", ".join(key for key in Run.State.keys() if key != "STATE_UNSPECIFIED")  # noqa: SIM118 - no dict
-        raise typer.BadParameter(f"{name!r} is none of {known}") from None
+        states = ", ".join(key for key in Run.State.keys() if key != "STATE_UNSPECIFIED")  # noqa: SIM118 - not a dict
+        raise typer.BadParameter(f"must be one of {states} (got {name!r})") from None
 
 
 def _row(run: Run) -> tuple[str, ...]:
@@ -112,7 +113,7 @@ def _row(run: Run) -> tuple[str, ...]:
         run.task,
         Run.State.Name(run.state),
         Run.Kind.Name(run.kind),
-        moment(run.create_time),
-        lasted(run.start_time, run.end_time),
-        in_short(run.error),
+        local_time(run.create_time),
+        elapsed(run.start_time, run.end_time),
+        error_summary(run.error),
     )

@@ -1,4 +1,4 @@
-"""`ordinaut run replay`: an ended run held against its journal."""
+"""`ordinaut run replay`: executes a finished run again on its journal."""
 
 import json
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ import typer
 from google.protobuf.struct_pb2 import Struct
 
 from ordinaut.cli.files import one_document
-from ordinaut.cli.mocks import MockFile, Outputs, given
+from ordinaut.cli.mocks import MockFile, MockOptions, read_mocks
 from ordinaut.cli.output import print_json, print_table
-from ordinaut.cli.parameters import filled
+from ordinaut.cli.parameters import parse_message
 from ordinaut.cli.session import session_of, with_prefix
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.v1.replay_pb2 import StepComparison
 from ordinaut.v1.run_service_pb2 import ReplayRunRequest
 
@@ -21,49 +21,51 @@ COLUMNS = ("STEP", "TRY", "OUTCOME", "DIFFERENCE")
 
 def replay(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The run, as its id or `runs/…`.")],
-    pipeline: Annotated[str, typer.Option(help="YAML or JSON with another pipeline or task; - is stdin.")] = "",
+    name: Annotated[str, typer.Argument(help="Run id or `runs/ID`.")],
+    pipeline: Annotated[
+        str, typer.Option(help="File with another pipeline or task, YAML or JSON (-: standard input).")
+    ] = "",
     present_version: Annotated[
-        bool, typer.Option("--present-version", help="With the version that the task has now.")
+        bool, typer.Option("--present-version", help="Use the current version of the task.")
     ] = False,
-    mock: Outputs = None,
+    mock: MockOptions = None,
     mocks: MockFile = "",
 ) -> None:
-    """Execute an ended run once more on its journal, and compare. Exit code 1: something is not the same."""
+    """Execute a finished run again on its journal and compare the results. Exit code 1 if they differ."""
     session = session_of(context)
-    asked = {"name": with_prefix("runs", name), "present_version": present_version}
+    fields = {"name": with_prefix("runs", name), "present_version": present_version}
     if pipeline:
         document = one_document(pipeline)
-        asked["pipeline"] = document.get("pipeline", document)
-    request = filled(asked, ReplayRunRequest(), "")
-    request.mocks.extend(given(mock, mocks))
+        fields["pipeline"] = document.get("pipeline", document)
+    request = parse_message(fields, ReplayRunRequest(), "")
+    request.mocks.extend(read_mocks(mock, mocks))
     answer = session.call(lambda client: client.runs.ReplayRun(request))
     if session.as_json:
         print_json(answer)
     else:
-        print_table(COLUMNS, map(_row, answer.steps), "no step")
+        print_table(COLUMNS, map(_row, answer.steps), "no steps")
         end = StepComparison.Outcome.Name(answer.end)
-        typer.echo(f"end {end} {in_words(answer.end_difference)}".rstrip())
+        typer.echo(f"end {end} {patch_text(answer.end_difference)}".rstrip())
         for warning in answer.warnings:
             typer.echo(f"warning: {warning}", err=True)
     if not answer.same:
         raise typer.Exit(1)
 
 
-def in_words(operations: Iterable[Struct]) -> str:
-    """A JSON Patch in one line: `/input/city = "Faro"`."""
+def patch_text(operations: Iterable[Struct]) -> str:
+    """A JSON Patch in one line, such as `/input/city = "Faro"`."""
     return "; ".join(map(_operation, operations))
 
 
 def _operation(operation: Struct) -> str:
-    plain = written(operation)
+    plain = to_document(operation)
     match plain["op"]:
         case "remove":
-            return f"{plain['path']} is gone"
+            return f"{plain['path']} was removed"
         case "move":
-            return f"{plain['from']} is now {plain['path']}"
+            return f"{plain['from']} moved to {plain['path']}"
     return f"{plain['path']} = {json.dumps(plain.get('value'), ensure_ascii=False)}"
 
 
 def _row(step: StepComparison) -> tuple[str, ...]:
-    return step.path, str(step.attempt), StepComparison.Outcome.Name(step.outcome), in_words(step.difference)
+    return step.path, str(step.attempt), StepComparison.Outcome.Name(step.outcome), patch_text(step.difference)

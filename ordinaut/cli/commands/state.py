@@ -1,28 +1,27 @@
-"""`ordinaut state`: what agents and runs remember together."""
+"""`ordinaut state`: reads and writes shared state."""
 
 import json
 from typing import Annotated, Any
 
 import typer
 
-from ordinaut.cli.output import moment, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.parameters import filled, json_value
+from ordinaut.cli.output import local_time, print_json, print_table, shorten
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.parameters import parse_json, parse_message
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.v1 import state_service_pb2 as requests
 from ordinaut.v1.state_pb2 import StateEntry
 
-app = typer.Typer(no_args_is_help=True, help="State: JSON values under namespace/key, with revisions.")
-Name = Annotated[str, typer.Argument(help="The entry, as `namespace/key` or `state/namespace/key`.")]
+app = typer.Typer(no_args_is_help=True, help="Read and write shared state: JSON values under namespace/key.")
+Name = Annotated[str, typer.Argument(help="State entry: `namespace/key` or `state/namespace/key`.")]
 COLUMNS = ("ENTRY", "REVISION", "UPDATED", "VALUE")
-SHORT = 60  # characters of a value in a table
 
 
 @app.command("get")
 def get_entry(context: typer.Context, name: Name) -> None:
-    """Print one value."""
+    """Print the value of an entry."""
     session = session_of(context)
     request = requests.GetStateEntryRequest(name=with_prefix("state", name))
     entry = session.call(lambda client: client.state.GetStateEntry(request))
@@ -33,17 +32,17 @@ def get_entry(context: typer.Context, name: Name) -> None:
 def put_entry(
     context: typer.Context,
     name: Name,
-    value: Annotated[str, typer.Argument(help="Any JSON value.")],
+    value: Annotated[str, typer.Argument(help="JSON value.")],
     revision: Annotated[
-        int | None, typer.Option(min=0, help="Only over this revision; 0: only when there is none.")
+        int | None, typer.Option(min=0, help="Write only if the entry has this revision; 0: only if it does not exist.")
     ] = None,
 ) -> None:
-    """Write one value."""
+    """Write the value of an entry."""
     session = session_of(context)
-    document: dict[str, Any] = {"entry": {"name": with_prefix("state", name), "value": json_value(value)}}
+    document: dict[str, Any] = {"entry": {"name": with_prefix("state", name), "value": parse_json(value)}}
     if revision is not None:
         document["revision"] = revision
-    request = filled(document, requests.PutStateEntryRequest(), "")
+    request = parse_message(document, requests.PutStateEntryRequest(), "")
     entry = session.call(lambda client: client.state.PutStateEntry(request))
     print_json(entry) if session.as_json else typer.echo(f"{entry.name} revision {entry.revision}")
 
@@ -51,10 +50,10 @@ def put_entry(
 @app.command("list")
 def list_entries(
     context: typer.Context,
-    namespace: Annotated[str, typer.Argument(help="The namespace.")],
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    namespace: Annotated[str, typer.Argument(help="Namespace.")],
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 100,
 ) -> None:
-    """List the entries of a namespace by key."""
+    """List the entries of a namespace, ordered by key."""
     session = session_of(context)
 
     async def work(client: Client) -> list[StateEntry]:
@@ -64,7 +63,7 @@ def list_entries(
             answer = await client.state.ListStateEntries(request)
             return list(answer.entries), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     entries = session.call(work)
     if session.as_json:
@@ -74,10 +73,8 @@ def list_entries(
 
 
 def _value(entry: StateEntry) -> str:
-    return json.dumps(written(entry).get("value"), ensure_ascii=False)
+    return json.dumps(to_document(entry).get("value"), ensure_ascii=False)
 
 
 def _row(entry: StateEntry) -> tuple[str, ...]:
-    value = _value(entry)
-    shown = value if len(value) <= SHORT else value[: SHORT - 1] + "…"
-    return entry.name, str(entry.revision), moment(entry.update_time), shown
+    return entry.name, str(entry.revision), local_time(entry.update_time), shorten(_value(entry))

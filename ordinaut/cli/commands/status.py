@@ -16,7 +16,7 @@ from ordinaut.v1.system_service_pb2 import (
 
 
 def whoami(context: typer.Context) -> None:
-    """Tell who the token stands for."""
+    """Print the agent and the scopes of the token."""
     session = session_of(context)
     answer = session.call(lambda client: client.agents.WhoAmI(WhoAmIRequest()))
     if session.as_json:
@@ -26,7 +26,7 @@ def whoami(context: typer.Context) -> None:
 
 
 def status(context: typer.Context) -> None:
-    """Tell what is queued, what is late and what can be reached."""
+    """Print component health, queue sizes, delays and workers."""
     session = session_of(context)
 
     async def work(client: Client) -> tuple[GetStatusResponse, ListWorkersResponse]:
@@ -44,8 +44,8 @@ def status(context: typer.Context) -> None:
         *((f"runs {state}", str(count)) for state, count in sorted(now.due_work.items())),
         ("oldest ready", _seconds(now.oldest_ready_age)),
         ("fire lag", _seconds(now.fire_lag)),
-        ("events", f"{now.last_position} numbered, {now.outbox_backlog} waiting"),
-        *((worker.name, f"{worker.host} holds {worker.leased_runs}") for worker in workers.workers),
+        ("events", f"{now.last_position} published, {now.outbox_backlog} pending"),
+        *((worker.name, f"{worker.host}, {worker.leased_runs} leased runs") for worker in workers.workers),
     ]
     print_table((f"ORDINAUT {now.version}", ""), rows, "")
 

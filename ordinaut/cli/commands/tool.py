@@ -1,4 +1,4 @@
-"""`ordinaut tool`: what pipelines can call."""
+"""`ordinaut tool`: registers the tools that pipelines can call."""
 
 from typing import Annotated, Any
 
@@ -7,26 +7,28 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.apply import Verbs, apply, without_output
 from ordinaut.cli.files import documents
-from ordinaut.cli.output import print_details, print_json, print_table
-from ordinaut.cli.pages import first
+from ordinaut.cli.output import print_details, print_json, print_table, shorten
+from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import tool_service_pb2 as requests
 from ordinaut.v1.tool_pb2 import Tool
 
-app = typer.Typer(no_args_is_help=True, help="Tools: register, list, remove.")
-Name = Annotated[str, typer.Argument(help="The tool, as `weather.forecast` or `tools/weather.forecast`.")]
+app = typer.Typer(no_args_is_help=True, help="Register, list and delete tools.")
+Name = Annotated[str, typer.Argument(help="Tool: `weather.forecast` or `tools/weather.forecast`.")]
 COLUMNS = ("TOOL", "EFFECT", "TRANSPORT", "OWNER", "DESCRIPTION")
-SHORT = 60  # characters of a description in a table
 
 
 @app.command("apply")
 def apply_files(
     context: typer.Context,
-    files: Annotated[list[str], typer.Option("--file", "-f", help="YAML or JSON with one or more tools; - is stdin.")],
+    files: Annotated[
+        list[str],
+        typer.Option("--file", "-f", help="File with one or more tools, YAML or JSON (-: standard input). Repeatable."),
+    ],
 ) -> None:
-    """Register tools, or bring them to what their files say."""
+    """Create tools, or update them to match the files."""
     session = session_of(context)
     tools = [_tool(document) for path in files for document in documents(path)]
 
@@ -40,9 +42,9 @@ def apply_files(
 
 @app.command("list")
 def list_tools(
-    context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100
+    context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 100
 ) -> None:
-    """List the project's tools and the system's, by name."""
+    """List the tools of the project and of the system, ordered by name."""
     session = session_of(context)
 
     async def work(client: Client) -> list[Tool]:
@@ -50,7 +52,7 @@ def list_tools(
             answer = await client.tools.ListTools(requests.ListToolsRequest(page_size=size, page_token=token))
             return list(answer.tools), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     tools = session.call(work)
     if session.as_json:
@@ -61,7 +63,7 @@ def list_tools(
 
 @app.command("get")
 def get_tool(context: typer.Context, name: Name) -> None:
-    """Show one tool with its schemas."""
+    """Print one tool with its schemas."""
     session = session_of(context)
     request = requests.GetToolRequest(name=with_prefix("tools", name))
     tool = session.call(lambda client: client.tools.GetTool(request))
@@ -70,7 +72,7 @@ def get_tool(context: typer.Context, name: Name) -> None:
 
 @app.command("delete")
 def delete_tool(context: typer.Context, name: Name) -> None:
-    """Remove a tool; steps that use it fail from now on."""
+    """Delete a tool; steps that use it will fail."""
     session = session_of(context)
     request = requests.DeleteToolRequest(name=with_prefix("tools", name))
     session.call(lambda client: client.tools.DeleteTool(request))
@@ -80,7 +82,7 @@ def delete_tool(context: typer.Context, name: Name) -> None:
 def _tool(document: dict[str, Any]) -> Tool:
     tool = read(without_output(document, Tool()), Tool(), "tool")
     if not tool.name:
-        raise DocumentError([Problem("tool.name", "is needed to create or update: `tools/weather.forecast`")])
+        raise DocumentError([Problem("tool.name", "is required, such as `tools/weather.forecast`")])
     tool.name = with_prefix("tools", tool.name)
     return tool
 
@@ -97,5 +99,4 @@ def _verbs(client: Client) -> Verbs:
 
 def _row(tool: Tool) -> tuple[str, ...]:
     effect = Tool.Effect.Name(tool.effect) if tool.effect else "IDEMPOTENT"
-    description = tool.description if len(tool.description) <= SHORT else tool.description[: SHORT - 1] + "…"
-    return tool.name, effect, tool.WhichOneof("transport") or "", tool.owner, description
+    return tool.name, effect, tool.WhichOneof("transport") or "", tool.owner, shorten(tool.description)

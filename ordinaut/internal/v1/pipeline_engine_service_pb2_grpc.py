@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PipelineEngineServiceStub(object):
-    """Knows the pipeline language and executes it; has no database. Serves only Ordinaut's own processes.
+    """Validates and executes pipelines. It has no database and serves only Ordinaut's own processes.
     """
 
     def __init__(self, channel):
@@ -63,39 +63,39 @@ class PipelineEngineServiceStub(object):
 
 
 class PipelineEngineServiceServicer(object):
-    """Knows the pipeline language and executes it; has no database. Serves only Ordinaut's own processes.
+    """Validates and executes pipelines. It has no database and serves only Ordinaut's own processes.
     """
 
     def ValidatePipeline(self, request, context):
-        """Checks a pipeline against the language and the given tools. Problems are data in the answer.
+        """Validates a pipeline against the language and the given tools. Problems are part of the response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ValidateTool(self, request, context):
-        """Checks a tool's schemas and transport. Problems are data in the answer.
+        """Validates the schemas and the transport of a tool. Problems are part of the response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ValidateValue(self, request, context):
-        """Checks a value against a JSON Schema. Problems are data in the answer.
+        """Validates a value against a JSON Schema. Problems are part of the response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SimulateRun(self, request, context):
-        """Executes one run on answers that are given or made up, in a time of its own. Nothing outside is touched or asked.
+        """Executes one run on given or generated results and a virtual clock, without side effects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Execute(self, request_iterator, context):
-        """Executes runs: many at once, many messages a frame. The stream lives as long as both processes.
+        """Executes runs. One stream carries many runs, and a frame carries many messages. It lives as long as both processes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +138,7 @@ def add_PipelineEngineServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PipelineEngineService(object):
-    """Knows the pipeline language and executes it; has no database. Serves only Ordinaut's own processes.
+    """Validates and executes pipelines. It has no database and serves only Ordinaut's own processes.
     """
 
     @staticmethod

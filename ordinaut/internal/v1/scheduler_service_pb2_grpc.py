@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SchedulerServiceStub(object):
-    """Knows about time; serves only Ordinaut's own processes.
+    """Validates, computes and simulates schedules. It serves only Ordinaut's own processes.
     """
 
     def __init__(self, channel):
@@ -58,33 +58,32 @@ class SchedulerServiceStub(object):
 
 
 class SchedulerServiceServicer(object):
-    """Knows about time; serves only Ordinaut's own processes.
+    """Validates, computes and simulates schedules. It serves only Ordinaut's own processes.
     """
 
     def ValidateSchedule(self, request, context):
-        """Checks a schedule, completes it, and computes its next times. Problems are data in the answer.
+        """Validates and completes a schedule and computes its next occurrences. Problems are part of the response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LocateMoment(self, request, context):
-        """Where a moment lies in a stored schedule.
+        """Finds the instants of a stored schedule around a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Simulate(self, request, context):
-        """Lets a task live through a window on a virtual clock. Problems of its schedule are data in the only answer.
+        """Simulates a task in a time window on a virtual clock. Problems of its schedule are in the only response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListInstants(self, request, context):
-        """Tells the instants of a stored schedule in a stretch of time, without excluded ones. Problems are data in the
-        answer.
+        """Lists the instants of a stored schedule in a time range, without excluded ones. Problems are part of the response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,7 +121,7 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SchedulerService(object):
-    """Knows about time; serves only Ordinaut's own processes.
+    """Validates, computes and simulates schedules. It serves only Ordinaut's own processes.
     """
 
     @staticmethod

@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Violation(_message.Message):
-    """One problem in a document that a caller sent."""
+    """One problem in a document of a caller."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -28,14 +28,14 @@ class Violation(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     FIX_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Path into the checked document: `steps[2].if`."""
+    """Path into the document: `steps[2].if`."""
     message: _builtins.str
     """What is wrong and what is expected."""
     reason: _error_pb2.ErrorReason.ValueType
-    """Its kind."""
+    """Kind of the problem."""
     @_builtins.property
     def fix(self) -> _error_pb2.Fix:
-        """A repair over the checked document, where there is one: RFC 6902 operations with pointers from its root."""
+        """A repair of the document, if there is one: JSON Patch operations (RFC 6902) with pointers from its root."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WorkerServiceStub(object):
-    """Serves only Ordinaut's own processes.
+    """Controls a worker. It serves only Ordinaut's own processes.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,12 @@ class WorkerServiceStub(object):
 
 
 class WorkerServiceServicer(object):
-    """Serves only Ordinaut's own processes.
+    """Controls a worker. It serves only Ordinaut's own processes.
     """
 
     def Drain(self, request, context):
-        """Takes no new runs, waits for those in flight up to the grace time, releases the rest uncounted, and answers.
+        """Claims no new runs, waits for the live ones up to the grace period, releases the rest without counting a loss, and
+        returns.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +71,7 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkerService(object):
-    """Serves only Ordinaut's own processes.
+    """Controls a worker. It serves only Ordinaut's own processes.
     """
 
     @staticmethod

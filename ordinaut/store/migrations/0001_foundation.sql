@@ -143,7 +143,7 @@ CREATE INDEX cursor_zone_data ON schedule_cursor (zone_data)
 -- Time ranges that a cursor has passed before every instant in them was recorded: the task was changed, paused or
 -- deleted while no scheduler could fire it. A scheduler records the outcome of these instants later.
 CREATE TABLE unsettled_range (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- arrears.oldest
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- unsettled_range.oldest
   task uuid NOT NULL REFERENCES task,
   task_version bigint NOT NULL, -- the version whose schedule applies
   generation int NOT NULL,

@@ -1,4 +1,4 @@
-"""Reads a cron expression: five fields as in Vixie's crontab(5), or a nickname."""
+"""Parses a cron expression: five fields as in Vixie's crontab(5), or a nickname."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-_LONGEST = 512
+_MAX_LENGTH = 512
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _ITEM = re.compile(r"(?:(\*)|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,3}))?", re.ASCII)
@@ -45,7 +45,7 @@ _FIELDS = (
 class CronFields:
     """A cron expression as sorted values; weekdays count from Sunday = 0.
 
-    `any_day` and `any_weekday` tell that the field begins with `*`, `real_time` that minute or hour does.
+    `any_day` and `any_weekday`: the field begins with `*`; `real_time`: minute or hour does.
     """
 
     minutes: tuple[int, ...]
@@ -61,11 +61,20 @@ class CronFields:
 def parse_cron(text: str) -> CronFields:
     """The fields of a cron expression.
 
+    >>> fields = parse_cron("*/20 9-17 * * mon-fri")
+    >>> fields.minutes, fields.weekdays
+    ((0, 20, 40), (1, 2, 3, 4, 5))
+    >>> parse_cron("@weekly") == parse_cron("0 0 * * 7")
+    True
+    >>> parse_cron("5/15 * * * *")
+    Traceback (most recent call last):
+    scheduler.triggers.problem.ScheduleError: "5/15" in the field minute: a step needs a range; write 5-59/15
+
     Raises:
         ScheduleError: INVALID_CRON, naming the field.
     """
-    if len(text) > _LONGEST:
-        raise _invalid(f"a cron expression has at most {_LONGEST} characters")
+    if len(text) > _MAX_LENGTH:
+        raise _invalid(f"a cron expression must be at most {_MAX_LENGTH} characters (got {len(text)})")
     words = _words(text)
     minutes, hours, days, months, weekdays = (
         _values(text, field, word.lower()) for field, word in zip(_FIELDS, words, strict=True)
@@ -84,18 +93,18 @@ def parse_cron(text: str) -> CronFields:
 
 def _words(text: str) -> list[str]:
     if not text.isascii() or any(ord(char) < 32 and char != "\t" for char in text):
-        raise _invalid("a cron expression is one line of ASCII characters")
+        raise _invalid("a cron expression must be one line of ASCII characters")
     words = text.split()
     if len(words) == 1 and words[0].startswith("@"):
         nickname = words[0].lower()
         if nickname not in NICKNAMES:
-            raise _invalid(f'"{words[0]}" is not one of {", ".join(NICKNAMES)}')
+            raise _invalid(f'unknown nickname "{words[0]}"; expected one of {", ".join(NICKNAMES)}')
         return NICKNAMES[nickname].split()
     if len(words) != len(_FIELDS):
         raise _invalid(
-            f"expected five fields (minute, hour, day of month, month, day of week), found {len(words)}",
+            f"expected five fields (minute, hour, day of month, month, day of week), got {len(words)}",
             repair=_without_seconds(words),
-            explanation="Drops the field of seconds, which cron does not have.",
+            explanation="Removes the seconds field, which cron does not have.",
         )
     return words
 
@@ -118,7 +127,7 @@ def _item(text: str, field: _Field, item: str) -> range:
         raise _invalid(
             f'"{item}" in the field {field.name} is not *, a value, a range or a step',
             repair=text.replace("?", "*") if item == "?" else None,
-            explanation="Writes * for ?, which cron does not have.",
+            explanation="Replaces ?, which cron does not have, by *.",
         )
     star, low_word, high_word, step_word = match.groups()
     low = field.low if star else _value(field, low_word)
@@ -129,10 +138,10 @@ def _item(text: str, field: _Field, item: str) -> range:
         raise _invalid(
             f'"{item}" in the field {field.name}: a step needs a range; write {low}-{field.high}/{step_word}',
             repair=re.sub(rf"(?<!\S){re.escape(item)}(?!\S)", f"{low}-{field.high}/{step_word}", text, count=1),
-            explanation="Writes the range out that the step runs over.",
+            explanation="Adds the range that the step needs.",
         )
     if int(step_word) == 0:
-        raise _invalid(f'"{item}" in the field {field.name}: a step is at least 1')
+        raise _invalid(f'"{item}" in the field {field.name}: a step must be at least 1')
     return range(low, high + 1, int(step_word))
 
 

@@ -1,8 +1,8 @@
 """Cron with Vixie's rules, expanded on naive local time.
 
-Source: crontab(5) for the fields and the OR of the two day fields, cron(8) for clock changes: a fixed time that
-the clock jumps over (by up to three hours) runs once right after the jump, a fixed time that repeats runs once,
-at the first; with `*` in minute or hour the rule follows real time.
+Source: crontab(5) for the fields and the OR of the two day fields, cron(8) for clock changes: a fixed time in a gap of
+up to three hours runs once, right after the gap; a fixed time that repeats runs once, at the first pass; with `*` in
+minute or hour the rule follows real time.
 """
 
 from datetime import date, datetime, timedelta
@@ -17,9 +17,9 @@ from scheduler.triggers.localtime.firings import LocalFirings
 from scheduler.triggers.trigger import Firing, TimeTrigger
 
 _DAY = timedelta(days=1)
-_LONGEST_MADE_UP = timedelta(hours=3)
-_FIXED = Placing(RUN_AFTER, FIRST, _LONGEST_MADE_UP)
-_REAL_TIME = Placing(SKIP, BOTH, _LONGEST_MADE_UP)
+_MAX_GAP = timedelta(hours=3)
+_FIXED = Placing(RUN_AFTER, FIRST, _MAX_GAP)
+_REAL_TIME = Placing(SKIP, BOTH, _MAX_GAP)
 
 
 class CronTrigger(TimeTrigger):
@@ -28,10 +28,17 @@ class CronTrigger(TimeTrigger):
     Args:
         text: five fields or a nickname.
         where: the zone of the local times.
-        dst: what the schedule says about clock changes; it holds with `*` as well.
+        dst: the schedule's setting for clock changes; it applies with `*` as well.
 
     Raises:
         ScheduleError: INVALID_CRON.
+
+    In Chisinau the clock jumps from 02:00 to 03:00 on 2026-03-29; what was due at 02:30 runs at 03:00 (00:00 UTC).
+
+    >>> trigger = CronTrigger("30 2 * * *", ZoneInfo("Europe/Chisinau"))
+    >>> firing = trigger.after(datetime.fromisoformat("2026-03-28T12:00Z"))
+    >>> firing.time.isoformat(), firing.nominal, firing.adjusted
+    ('2026-03-29T00:00:00+00:00', '20260329T023000', True)
     """
 
     __slots__ = ("_firings",)
@@ -61,14 +68,14 @@ class _CronTimes:
         """The first one after the local time."""
         day = local.date()
         if self._accepts(day):
-            moment = self._grid.following(local.time(), inclusive=False)
-            if moment is not None:
-                return datetime.combine(day, moment)
+            clock_time = self._grid.following(local.time(), inclusive=False)
+            if clock_time is not None:
+                return datetime.combine(day, clock_time)
         following = next_day(self._accepts, self._months, day + _DAY)
         return datetime.combine(following, self._grid.at(0)) if following else None
 
     def _accepts(self, day: date) -> bool:
-        """Vixie: both day fields must fit if one begins with `*`, else either of them."""
+        """Vixie's rule: both day fields must match if one begins with `*`, else either of them."""
         fields = self._fields
         if day.month not in self._months:
             return False

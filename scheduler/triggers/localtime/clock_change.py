@@ -1,4 +1,4 @@
-"""Where a local time lies that clocks skip or show twice: what `dst` of a schedule decides."""
+"""The instants of a local time that clocks skip or repeat, by the `dst` setting of a schedule."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ ANY_LENGTH = timedelta.max
 
 @dataclass(frozen=True, slots=True)
 class Dst:
-    """The `dst` of a schedule as written; what is empty is decided by the kind of trigger."""
+    """The `dst` of a schedule; an empty value leaves the decision to the kind of trigger."""
 
     gap: str = ""
     overlap: str = ""
 
     @classmethod
     def of(cls, schedule: Mapping[str, Any]) -> "Dst":
-        """What the stored JSON form of a schedule says."""
+        """The setting of a schedule in its stored JSON form."""
         dst = schedule.get("dst", {})
         return cls(dst.get("gap", ""), dst.get("overlap", ""))
 
@@ -33,29 +33,28 @@ BY_KIND = Dst()
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """The rule that gives a local time its instants.
+    """Assigns instants to local times.
 
-    `gap`: RUN_AFTER is the moment the clock jumps, SHIFT goes by the offset before the jump, SKIP is none.
-    `overlap`: the FIRST pass of a repeated time, the LAST, or BOTH. Nothing is made up after a gap longer than
-    `longest_gap`.
+    `gap`: RUN_AFTER fires when the clock jumps, SHIFT by the offset before the jump, SKIP not at all. `overlap`: the
+    FIRST pass of a repeated time, the LAST, or BOTH. Times in a gap longer than `max_gap` never fire.
     """
 
     gap: str
     overlap: str
-    longest_gap: timedelta = ANY_LENGTH
+    max_gap: timedelta = ANY_LENGTH
 
     def under(self, dst: Dst) -> "Placing":
-        """This rule where the schedule says nothing, else what it says."""
-        return Placing(dst.gap or self.gap, dst.overlap or self.overlap, self.longest_gap)
+        """This rule with the values that the schedule sets."""
+        return Placing(dst.gap or self.gap, dst.overlap or self.overlap, self.max_gap)
 
-    def firings(self, nominal: datetime, found: Resolution, where: ZoneInfo) -> Iterator[Firing]:
-        """The firings of a nominal local time; a second pass is named `~2`, a time in a gap by what the rule says."""
-        if found.skipped:
-            if self.gap != SKIP and found.first - found.second <= self.longest_gap:
-                instant = found.first if self.gap == SHIFT else jump(found, where)
+    def firings(self, nominal: datetime, resolution: Resolution, where: ZoneInfo) -> Iterator[Firing]:
+        """The firings of a nominal local time; the name of a second pass ends with `~2`."""
+        if resolution.skipped:
+            if self.gap != SKIP and resolution.first - resolution.second <= self.max_gap:
+                instant = resolution.first if self.gap == SHIFT else jump(resolution, where)
                 yield Firing(instant, adjusted=True, nominal=stamp(nominal))
             return
-        if not found.repeated or self.overlap != LAST:
-            yield Firing(found.first, adjusted=False, nominal=stamp(nominal))
-        if found.repeated and self.overlap != FIRST:
-            yield Firing(found.second, adjusted=False, nominal=stamp(nominal) + "~2")
+        if not resolution.repeated or self.overlap != LAST:
+            yield Firing(resolution.first, adjusted=False, nominal=stamp(nominal))
+        if resolution.repeated and self.overlap != FIRST:
+            yield Firing(resolution.second, adjusted=False, nominal=stamp(nominal) + "~2")

@@ -1,4 +1,4 @@
-"""The times of day that a rule names: hours x minutes x seconds, never materialised."""
+"""The times of day of a rule: hours x minutes x seconds, never materialised."""
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ ALL_SIXTY = tuple(range(60))
 
 @dataclass(frozen=True, slots=True)
 class ClockGrid:
-    """All times whose hour, minute and second are in these sorted, non-empty tuples."""
+    """All times with hour, minute and second in these sorted, non-empty tuples."""
 
     hours: tuple[int, ...]
     minutes: tuple[int, ...]
@@ -19,32 +19,32 @@ class ClockGrid:
     def __len__(self) -> int:
         return len(self.hours) * len(self.minutes) * len(self.seconds)
 
-    def __contains__(self, moment: time) -> bool:
-        return moment.hour in self.hours and moment.minute in self.minutes and moment.second in self.seconds
+    def __contains__(self, clock_time: time) -> bool:
+        return clock_time.hour in self.hours and clock_time.minute in self.minutes and clock_time.second in self.seconds
 
     def at(self, index: int) -> time:
-        """The time at that place in ascending order."""
+        """The time with that index in ascending order."""
         index, second = divmod(index, len(self.seconds))
         hour, minute = divmod(index, len(self.minutes))
         return time(self.hours[hour], self.minutes[minute], self.seconds[second])
 
-    def rank(self, moment: time) -> int:
-        """How many times of the grid are not later than the moment."""
-        hour = bisect_left(self.hours, moment.hour)
+    def rank(self, clock_time: time) -> int:
+        """The number of times in the grid that are not later."""
+        hour = bisect_left(self.hours, clock_time.hour)
         rank = hour * len(self.minutes) * len(self.seconds)
-        if hour == len(self.hours) or self.hours[hour] != moment.hour:
+        if hour == len(self.hours) or self.hours[hour] != clock_time.hour:
             return rank
-        minute = bisect_left(self.minutes, moment.minute)
+        minute = bisect_left(self.minutes, clock_time.minute)
         rank += minute * len(self.seconds)
-        if minute == len(self.minutes) or self.minutes[minute] != moment.minute:
+        if minute == len(self.minutes) or self.minutes[minute] != clock_time.minute:
             return rank
-        return rank + bisect_right(self.seconds, moment.second)
+        return rank + bisect_right(self.seconds, clock_time.second)
 
-    def following(self, moment: time, *, inclusive: bool) -> time | None:
-        """The first time after the moment (or at it, if inclusive) on the same day."""
-        rank = self.rank(moment)
-        if inclusive and moment in self:
-            return moment.replace(microsecond=0)
+    def following(self, clock_time: time, *, inclusive: bool) -> time | None:
+        """The first time after the given one (or equal to it, if inclusive) on the same day."""
+        rank = self.rank(clock_time)
+        if inclusive and clock_time in self:
+            return clock_time.replace(microsecond=0)
         return self.at(rank) if rank < len(self) else None
 
 
@@ -59,12 +59,12 @@ class Members:
         return len(self.days) * len(self.grid)
 
     def at(self, index: int) -> datetime:
-        """The local time at that place in ascending order."""
-        day, moment = divmod(index, len(self.grid))
-        return datetime.combine(self.days[day], self.grid.at(moment))
+        """The local time with that index in ascending order."""
+        day, place = divmod(index, len(self.grid))
+        return datetime.combine(self.days[day], self.grid.at(place))
 
     def rank(self, local: datetime) -> int:
-        """How many members are not later than the local time."""
+        """The number of members that are not later than the local time."""
         place = bisect_left(self.days, local.date())
         rank = place * len(self.grid)
         if place < len(self.days) and self.days[place] == local.date():

@@ -1,18 +1,17 @@
-"""The search for the next day that a rule accepts, bounded by the last year that Ordinaut plans for."""
+"""Searches the next day that a rule accepts, up to the last year that Ordinaut plans for."""
 
 from collections.abc import Callable, Container
 from datetime import date, timedelta
 
-FIRST_YEAR = 1970
-LAST_YEAR = 2200
+from ordinaut.limits import LAST_YEAR
+
 LAST_DAY = date(LAST_YEAR, 12, 31)
 
 
 def next_day(accepts: Callable[[date], bool], months: Container[int], start: date, stride: int = 1) -> date | None:
-    """The first accepted day among start, start + stride, … up to the end of year 2200; None if there is none.
+    """The first accepted day among start, start + stride, … up to the end of year 2200; None if no day is accepted.
 
-    Months that are not listed are passed over at once, so that `29 February on a Monday` costs no more than the
-    Februaries between.
+    Months that are not in `months` are skipped at once, so that `29 February on a Monday` costs only the Februaries.
     """
     day = start
     while day.year <= LAST_YEAR:
@@ -30,5 +29,5 @@ def _next_month(day: date) -> date:
 
 
 def _aligned(target: date, origin: date, stride: int) -> date:
-    """The first day of the target or after it that lies a whole number of strides after the origin."""
+    """The first day from the target on that is a whole number of strides after the origin."""
     return target + timedelta(days=(origin - target).days % stride)

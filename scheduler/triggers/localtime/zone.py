@@ -1,6 +1,6 @@
-"""Time zones of the pinned `tzdata` package, and the way from local time to instants.
+"""Time zones of the pinned `tzdata` package, and the conversion of local times to instants.
 
-The system's zone files are never read: they differ between hosts and are years older.
+The system's zone files are never read: they differ between hosts and may be years older.
 Source: RFC 5545 §3.3.5 for times that a clock change skips or repeats.
 """
 
@@ -20,12 +20,12 @@ ZONE_DATA_VERSION: str = tzdata.IANA_VERSION
 """The IANA release that all zones here are read from, such as `2026f`."""
 
 _SECOND = timedelta(seconds=1)
-_LONGEST_NAME = 64
+_MAX_SHOWN = 64
 
 
 @lru_cache(maxsize=1)
 def zone_names() -> frozenset[str]:
-    """The names that are zones: those of the package's own list, and no other file of it."""
+    """The names of zones: those in the package's list, not every file in it."""
     return frozenset((files("tzdata") / "zones").read_text("utf-8").split())
 
 
@@ -51,38 +51,38 @@ def _load(name: str) -> ZoneInfo:
 
 
 def _unknown(name: str) -> ScheduleError:
-    repair = nearest_zone(name) if len(name) <= _LONGEST_NAME else None
-    shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
+    repair = nearest_zone(name) if len(name) <= _MAX_SHOWN else None
+    excerpt = name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "…"
     hint = f'; did you mean "{repair}"?' if repair else "; expected an IANA name such as Europe/Chisinau"
     return ScheduleError(
         ErrorReason.UNKNOWN_TIMEZONE,
-        f'"{shown}" is not a time zone of IANA {ZONE_DATA_VERSION}{hint}',
+        f'"{excerpt}" is not a time zone of IANA {ZONE_DATA_VERSION}{hint}',
         repair=repair,
-        explanation=f"Takes the zone {repair}, the nearest name.",
+        explanation=f"Uses the zone {repair}, the nearest name.",
     )
 
 
 @lru_cache(maxsize=256)
 def nearest_zone(name: str) -> str | None:
-    """The zone whose name, or whose city, is nearest to what was written; None if none is near."""
-    wanted = name.strip().casefold().replace(" ", "_")
-    whole = {known.casefold(): known for known in sorted(zone_names())}
-    cities = {known.rsplit("/", 1)[-1].casefold(): known for known in sorted(zone_names()) if "/" in known}
+    """The zone with the name or the city most similar to `name`; None if no zone is similar."""
+    key = name.strip().casefold().replace(" ", "_")
+    whole = {name.casefold(): name for name in sorted(zone_names())}
+    cities = {name.rsplit("/", 1)[-1].casefold(): name for name in sorted(zone_names()) if "/" in name}
     for names in (whole, cities):
-        if wanted in names:
-            return names[wanted]
+        if key in names:
+            return names[key]
     for names in (whole, cities):
-        if near := get_close_matches(wanted, names, n=1, cutoff=0.8):
+        if near := get_close_matches(key, names, n=1, cutoff=0.8):
             return names[near[0]]
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The instants of one local time; both are UTC, and equal unless the clock is set back there.
+    """The instants of one local time, in UTC; they are equal unless a clock change skips or repeats that time.
 
-    Where the clock jumps over the local time, `skipped` is true, `first` is by the offset before the jump (so it
-    lies after it) and `second` by the offset after (so it lies before).
+    A local time that the clock jumps over is `skipped`; `first` is computed with the offset before the jump, so it is
+    after the jump, and `second` with the offset after it, so it is before the jump.
     """
 
     first: datetime
@@ -107,13 +107,13 @@ def resolve(local: datetime, where: ZoneInfo) -> Resolution:
 
 def offset(local: datetime, where: ZoneInfo) -> timedelta:
     """The zone's offset from UTC at the local time and its fold; inside a gap, fold 0 is the one before."""
-    found = where.utcoffset(local)
-    assert found is not None  # noqa: S101 - ZoneInfo answers None only for None
-    return found
+    difference = where.utcoffset(local)
+    assert difference is not None  # noqa: S101 - ZoneInfo returns None only for None
+    return difference
 
 
 def local_time(instant: datetime, where: ZoneInfo) -> datetime:
-    """What clocks in the zone show at the instant: naive, with `fold` telling the second pass."""
+    """The local time of the instant: naive, with `fold` 1 on the second pass of a repeated time."""
     return instant.astimezone(where).replace(tzinfo=None)
 
 
@@ -130,13 +130,13 @@ def jump(gap: Resolution, where: ZoneInfo) -> datetime:
     return high
 
 
-def same_zone(one: str, other: str) -> bool:
-    """Both names stand for the same zone, as `Asia/Calcutta` and `Asia/Kolkata` do.
+def same_zone(first: str, second: str) -> bool:
+    """Whether both names mean the same zone, as `Asia/Calcutta` and `Asia/Kolkata` do.
 
     Raises:
         ScheduleError: UNKNOWN_TIMEZONE.
     """
-    return one == other or _rules(zone(one).key) == _rules(zone(other).key)
+    return first == second or _rules(zone(first).key) == _rules(zone(second).key)
 
 
 @lru_cache(maxsize=64)

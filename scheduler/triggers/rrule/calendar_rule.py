@@ -1,14 +1,15 @@
 """Rules by the day or longer (FREQ=YEARLY to DAILY), expanded on naive local time.
 
-The periods are reached by arithmetic from DTSTART, so that the cost of an answer does not grow with the age of the
-rule, and no period after the year 2200 is looked at, so that a rule without any day ends.
+Periods are computed by arithmetic from DTSTART, so that the cost of a search does not grow with the age of the rule. No
+period after the year 2200 is searched, so that a rule without any day ends.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
+from ordinaut.clock import TICK
 from scheduler.triggers.localtime.clock_grid import ClockGrid, Members
 from scheduler.triggers.localtime.days import LAST_DAY, next_day
 from scheduler.triggers.problem import too_costly
@@ -16,14 +17,12 @@ from scheduler.triggers.rrule.day_sets import DaySets, completed
 from scheduler.triggers.rrule.parse import Frequency, Rule
 
 MAX_PERIODS = 2_200
-"""Periods that are counted through for a COUNT."""
-
-_TICK = timedelta(microseconds=1)
+"""The maximum number of periods that are searched to count a COUNT."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The members that BYSETPOS picks."""
+    """The members that BYSETPOS selects."""
 
     times: Sequence[datetime]
 
@@ -53,7 +52,7 @@ class CalendarRule:
 
     def next(self, local: datetime) -> datetime | None:
         """The first nominal time after the local time, or None up to the year 2200."""
-        since = max(local, self._start - _TICK)
+        since = max(local, self._start - TICK)
         for members in self._periods(since.date()):
             rank = members.rank(since)
             if rank < len(members):
@@ -66,12 +65,12 @@ class CalendarRule:
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
-        before_start = last = self._start - _TICK
+        before_start = last = self._start - TICK
         if self._is_every_day():
             return self._nth_of_every_day(count)
         for visited, members in enumerate(self._periods(self._start.date())):
             if visited == MAX_PERIODS:
-                raise too_costly("COUNT reaches too far to be counted; use UNTIL")
+                raise too_costly(f"COUNT extends over more than {MAX_PERIODS} periods; use UNTIL")
             skipped = members.rank(before_start)
             here = len(members) - skipped
             if here >= count:
@@ -87,14 +86,14 @@ class CalendarRule:
         return rule.frequency == Frequency.DAILY and not any(limits)
 
     def _nth_of_every_day(self, count: int) -> datetime:
-        """By arithmetic: each day has the whole grid, the first one what is left of it after the start."""
-        skipped = Members((self._start.date(),), self._grid).rank(self._start - _TICK)
+        """Computes it by arithmetic: each day has the whole grid, the first day the part of it after the start."""
+        skipped = Members((self._start.date(),), self._grid).rank(self._start - TICK)
         days, place = divmod(skipped + count - 1, len(self._grid))
         ordinal = self._first_index + days * self._rule.interval
         return datetime.combine(date.fromordinal(min(ordinal, LAST_DAY.toordinal())), self._grid.at(place))
 
     def _periods(self, since: date) -> Iterator[Members | _Chosen]:
-        """The sets of the periods that the interval reaches, from the one that holds the day on."""
+        """The members of each period of the rule, from the period that contains the day on."""
         if self._is_without_position():
             return
         index = self._aligned(max(self._index(since), self._first_index))
@@ -108,7 +107,7 @@ class CalendarRule:
                 index = self._after_empty(index, final)
 
     def _is_without_position(self) -> bool:
-        """BYSETPOS asks for places that no day or week has; longer periods are few enough to be looked at."""
+        """Whether BYSETPOS names only places that no day or week has; longer periods are few enough to be searched."""
         if not self._rule.positions or self._rule.frequency < Frequency.WEEKLY:
             return False
         is_weekly = self._rule.frequency == Frequency.WEEKLY
@@ -116,20 +115,20 @@ class CalendarRule:
         return all(abs(place) > days * len(self._grid) for place in self._rule.positions)
 
     def _after_empty(self, index: int, final: int) -> int:
-        """Where to look after a period without days: a daily rule goes straight to the next day that passes."""
+        """The period to search after one without days: a daily rule continues at the next accepted day."""
         if self._rule.frequency != Frequency.DAILY:
             return index + self._rule.interval
         if self._rule.interval > final - index:
             return final + 1
         day = date.fromordinal(index + self._rule.interval)
-        found = next_day(self._sets.accepts, self._sets.months, day, self._rule.interval)
-        return found.toordinal() if found else final + 1
+        following = next_day(self._sets.accepts, self._sets.months, day, self._rule.interval)
+        return following.toordinal() if following else final + 1
 
     def _aligned(self, index: int) -> int:
         return index + (self._first_index - index) % self._rule.interval
 
     def _index(self, day: date) -> int:
-        """The number of the period that holds the day."""
+        """The number of the period that contains the day."""
         match self._rule.frequency:
             case Frequency.YEARLY:
                 return day.year

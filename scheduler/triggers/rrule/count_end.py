@@ -1,4 +1,4 @@
-"""Where a COUNT ends: counted once, then kept with the cursor of the schedule."""
+"""The end of a COUNT: counted once, then stored with the cursor of the schedule."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,9 +11,9 @@ from scheduler.triggers.trigger import stamp
 
 
 class CountEnd:
-    """The last time that a rule's COUNT allows, worked out when it is first asked for.
+    """The last time that a rule's COUNT allows, computed on first use.
 
-    What is kept is bound to the rule's text by a checksum, so that it can speed an answer up but never change it.
+    The stored value has a checksum of the rule's text, so that it is used only for the rule that it was counted for.
     """
 
     __slots__ = ("_checksum", "_count", "_counted", "_last")
@@ -31,7 +31,7 @@ class CountEnd:
 
     @property
     def last(self) -> datetime:
-        """The last time itself.
+        """The last time.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
@@ -40,19 +40,19 @@ class CountEnd:
             self._last = self._counted(self._count)
         return self._last
 
-    def recall(self, kept: object) -> None:
-        """Takes over what `kept` was before; anything that is not of this rule is ignored."""
-        checksum, _, end = kept.partition(" ") if isinstance(kept, str) else ("", "", "")
+    def restore(self, stored: object) -> None:
+        """Uses a value of `stored_form`; ignores anything that is not of this rule."""
+        checksum, _, end = stored.partition(" ") if isinstance(stored, str) else ("", "", "")
         if self._last is not None or checksum != self._checksum:
             return
         try:
-            found = parse_date_time(end)
+            time = parse_date_time(end)
         except ScheduleError:
             return
-        if isinstance(found, datetime):
-            self._last = found
+        if isinstance(time, datetime):
+            self._last = time
 
     @property
-    def kept(self) -> str:
-        """What to keep with the cursor."""
+    def stored_form(self) -> str:
+        """The text to store with the cursor."""
         return f"{self._checksum} {stamp(self.last)}"

@@ -1,4 +1,4 @@
-"""The days that the BY parts of a rule name inside a year, a month, a week, or one by one.
+"""The days that the BY parts of a rule select in a year, a month or a week, or accept one by one.
 
 BYWEEKNO without BYDAY means the weekday of DTSTART, and a year's set holds the days of that calendar year.
 Source: RFC 5545 §3.3.10, table of BYxxx parts.
@@ -16,7 +16,7 @@ _WEEK = timedelta(days=7)
 
 
 def completed(rule: Rule, start: date) -> Rule:
-    """The rule with the days that it leaves open taken from DTSTART."""
+    """The rule with missing days taken from DTSTART."""
     if rule.weekdays or rule.month_days or rule.year_days:
         return rule
     weekday = (Weekday(0, start.weekday()),)
@@ -43,7 +43,7 @@ class DaySets:
         self._plain_weekdays = frozenset(day.number for day in rule.weekdays if not day.nth)
 
     def accepts(self, day: date) -> bool:
-        """The day passes as a limit (FREQ=DAILY and shorter, where BYDAY carries no numbers)."""
+        """Whether the BY parts accept the day (FREQ=DAILY and shorter, where BYDAY is without ordinals)."""
         rule = self._rule
         if rule.months and day.month not in rule.months:
             return False
@@ -76,7 +76,7 @@ class DaySets:
         return tuple(sorted(day for day in days if day.month in self.months))
 
     def _yearly_sets(self) -> Iterator[Callable[[int], Iterator[date]]]:
-        """What every day of the year's set must be in; the rule is completed, so there is at least one."""
+        """The sets that are intersected to the year's days; a completed rule has at least one."""
         rule = self._rule
         if rule.year_days:
             yield self._year_days
@@ -98,7 +98,7 @@ class DaySets:
             yield from _listed_days(year, month, monthrange(year, month)[1], self._rule.month_days)
 
     def _year_weekdays(self, year: int) -> Iterator[date]:
-        """Numbers count inside each BYMONTH month if there is one, else inside the year."""
+        """Ordinals count inside each BYMONTH month, or inside the year without BYMONTH."""
         if not self._rule.months:
             yield from self._weekdays_between(date(year, 1, 1), date(year, 12, 31))
             return

@@ -1,4 +1,4 @@
-"""Sources of firings that are not local times on a calendar: elapsed time, and what is written out one by one."""
+"""Sources of firings that are not local times on a calendar: elapsed time, and listed dates."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Firings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ElapsedFirings:
-    """The firings of a rule in elapsed time, up to `until` and the end of its COUNT; named by UTC time."""
+    """The firings of a rule in elapsed time, up to `until` and the end of its COUNT; their nominal time is UTC."""
 
     rule: ElapsedRule
     until: datetime
@@ -30,16 +30,16 @@ class ElapsedFirings:
     def after(self, instant: datetime, excludes: Excludes) -> Firing | None:
         """The first firing after the instant."""
         end = min(self.until, self.count_end.last) if self.count_end else self.until
-        found = self.rule.next(instant)
-        while found is not None and found <= end:
-            if not excludes(found):
-                return Firing(found, adjusted=False, nominal=stamp(found))
-            found = self.rule.next(found)
+        time = self.rule.next(instant)
+        while time is not None and time <= end:
+            if not excludes(time):
+                return Firing(time, adjusted=False, nominal=stamp(time))
+            time = self.rule.next(time)
         return None
 
 
 class ListedFirings:
-    """Firings that are written out one by one."""
+    """Firings that the rule lists (RDATE)."""
 
     __slots__ = ("_firings", "_times")
 

@@ -1,15 +1,17 @@
 """Rules by the hour or shorter (FREQ=HOURLY, MINUTELY, SECONDLY), counted in real elapsed time from DTSTART.
 
-Each period is an instant, anchor + n x interval. The BY parts look at what local clocks show then: those longer than
-the period limit it, those shorter expand it. No hour is lost or doubled by a clock change.
+Each period is an instant, anchor + n x interval. The BY parts apply to the local time of that instant: those longer
+than the period limit it, those shorter expand it. A clock change neither skips nor repeats an hour.
 """
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
+from ordinaut.limits import LAST_YEAR
 from scheduler.triggers.localtime.clock_grid import ALL_HOURS, ALL_SIXTY, ClockGrid
-from scheduler.triggers.localtime.days import LAST_YEAR, next_day
+from scheduler.triggers.localtime.days import next_day
 from scheduler.triggers.localtime.zone import jump, local_time, resolve
 from scheduler.triggers.problem import too_costly
 from scheduler.triggers.rrule.day_sets import DaySets
@@ -17,10 +19,10 @@ from scheduler.triggers.rrule.hour_members import PeriodMembers
 from scheduler.triggers.rrule.parse import Frequency, Rule
 
 MAX_STEPS = 1_000
-"""Periods looked at for one answer; a rule that needs more is too costly."""
+"""The maximum number of periods searched for one instant; a rule that needs more is too costly."""
 
 MAX_COUNTED = 500
-"""The largest COUNT of a rule whose instants must be walked through one by one."""
+"""The largest COUNT of a rule which must be counted instant by instant."""
 
 _END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 _UNIT = {
@@ -28,7 +30,6 @@ _UNIT = {
     Frequency.MINUTELY: timedelta(minutes=1),
     Frequency.SECONDLY: timedelta(seconds=1),
 }
-_TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 
 
@@ -54,25 +55,25 @@ class ElapsedRule:
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
-        since = max(instant, self._anchor - _TICK)
+        since = max(instant, self._anchor - TICK)
         index = max(0, (since - self._anchor) // self._step)
         for _ in range(MAX_STEPS):
-            moment = self._moment(index)
-            if moment is None:
+            opening = self._opening(index)
+            if opening is None:
                 return None
-            local = local_time(moment, self._zone)
+            local = local_time(opening, self._zone)
             if not self._passes(local):
                 following = self._after_refused(index, local)
                 if following is None:
                     return None
                 index = following
                 continue
-            member = self._members.after(since, moment, local)
+            member = self._members.after(since, opening, local)
             if member is not None:
                 return member
             index += 1
         raise too_costly(
-            f"the next time lies more than {MAX_STEPS} steps of {self._rule.frequency.name} ahead; "
+            f"the next time is more than {MAX_STEPS} steps of {self._rule.frequency.name} ahead; "
             "use a longer FREQ or a smaller INTERVAL"
         )
 
@@ -83,10 +84,12 @@ class ElapsedRule:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
         if self._is_plain():
-            return self._moment(count - 1) or _END
+            return self._opening(count - 1) or _END
         if count > MAX_COUNTED:
-            raise too_costly(f"COUNT above {MAX_COUNTED} together with BY parts and this FREQ; use UNTIL")
-        instant = self._anchor - _TICK
+            raise too_costly(
+                f"COUNT must be at most {MAX_COUNTED} with BY parts and this FREQ (got {count}); use UNTIL"
+            )
+        instant = self._anchor - TICK
         for _ in range(count):
             following = self.next(instant)
             if following is None:
@@ -99,7 +102,7 @@ class ElapsedRule:
         limits = (rule.months, rule.year_days, rule.month_days, rule.weekdays)
         return not any((*limits, rule.hours, rule.minutes, rule.seconds, rule.positions))
 
-    def _moment(self, index: int) -> datetime | None:
+    def _opening(self, index: int) -> datetime | None:
         """The instant of that period; None after the year 2200."""
         return None if index > (_END - self._anchor) // self._step else self._anchor + index * self._step
 
@@ -107,22 +110,22 @@ class ElapsedRule:
         return local.time() in self._limit and self._sets.accepts(local.date())
 
     def _after_refused(self, index: int, local: datetime) -> int | None:
-        """The next period that may pass; inside the first pass of a repeated time only the very next one."""
+        """The next period that may be accepted; inside the first pass of a repeated time only the next one."""
         target = self._target(local.replace(fold=0))
         if target is None:
             return None
-        moment = resolve(local.replace(fold=0), self._zone)
-        if moment.repeated and not local.fold:
+        resolution = resolve(local.replace(fold=0), self._zone)
+        if resolution.repeated and not local.fold:
             return index + 1
         return max(index + 1, -((self._anchor - self._reached(target)) // self._step))
 
     def _reached(self, target: datetime) -> datetime:
-        """When clocks first show the local time, or jump over it."""
-        found = resolve(target, self._zone)
-        return jump(found, self._zone) if found.skipped else found.first
+        """When local clocks first show the time, or jump over it."""
+        resolution = resolve(target, self._zone)
+        return jump(resolution, self._zone) if resolution.skipped else resolution.first
 
     def _target(self, local: datetime) -> datetime | None:
-        """The first local time after this one whose day and clock pass."""
+        """The first later local time with an accepted day and time of day."""
         if self._sets.accepts(local.date()):
             later = self._limit.following(local.time(), inclusive=False)
             if later is not None:
@@ -132,9 +135,9 @@ class ElapsedRule:
 
 
 def _by_minute(rule: Rule) -> Rule:
-    """Some minutes of every hour as every minute limited to them.
+    """Converts HOURLY with BYMINUTE to MINUTELY limited to those minutes.
 
-    It is the same, but also looks at the half hour that some changes of the clock leave of an hour.
+    The instants are the same, and those in the half hour that some clock changes leave of an hour are found as well.
     """
     every_hour = rule.frequency == Frequency.HOURLY and rule.interval == 1
     return replace(rule, frequency=Frequency.MINUTELY) if every_hour and rule.minutes and not rule.positions else rule

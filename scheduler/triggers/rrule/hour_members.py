@@ -1,14 +1,13 @@
-"""The minutes and seconds that BYMINUTE, BYSECOND and BYSETPOS name inside one elapsed hour or minute."""
+"""The minutes and seconds that BYMINUTE, BYSECOND and BYSETPOS select inside one elapsed hour or minute."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
 from scheduler.triggers.localtime.clock_grid import ClockGrid
 from scheduler.triggers.localtime.zone import local_time
 from scheduler.triggers.rrule.parse import Frequency, Rule
-
-_TICK = timedelta(microseconds=1)
 
 
 class PeriodMembers:
@@ -21,10 +20,10 @@ class PeriodMembers:
         self._zone = where
         self._length = timedelta(hours=1) if rule.frequency == Frequency.HOURLY else timedelta(minutes=1)
 
-    def after(self, since: datetime, moment: datetime, shown: datetime) -> datetime | None:
-        """The first instant after `since` in the period of the moment, at which local clocks show `shown`."""
-        grid = self._grid(shown)
-        opening = self._opening(moment, shown)
+    def after(self, since: datetime, instant: datetime, local: datetime) -> datetime | None:
+        """The first member after `since` in the period of the instant, which is `local` in local time."""
+        grid = self._grid(local)
+        opening = self._opening(instant, local)
         if self._rule.positions or not self._is_steady(opening):
             members = self._chosen(list(self._all(grid, opening)))
             return next((member for member in members if member > since), None)
@@ -33,31 +32,31 @@ class PeriodMembers:
         rank = grid.rank(_clock(since - opening)) if since >= opening else 0
         return opening + _within(grid, rank) if rank < len(grid) else None
 
-    def _grid(self, shown: datetime) -> ClockGrid:
-        """Minutes and seconds relative to the opening of the period; what the rule leaves open stays as shown."""
+    def _grid(self, local: datetime) -> ClockGrid:
+        """Minutes and seconds relative to the opening of the period; those not in the rule are from the local time."""
         rule = self._rule
-        seconds = rule.seconds if rule.seconds and rule.frequency < Frequency.SECONDLY else (shown.second,)
+        seconds = rule.seconds if rule.seconds and rule.frequency < Frequency.SECONDLY else (local.second,)
         if rule.frequency != Frequency.HOURLY:
             return ClockGrid((0,), (0,), seconds)
-        return ClockGrid((0,), rule.minutes or (shown.minute,), seconds)
+        return ClockGrid((0,), rule.minutes or (local.minute,), seconds)
 
-    def _opening(self, moment: datetime, shown: datetime) -> datetime:
-        minutes = shown.minute if self._rule.frequency == Frequency.HOURLY else 0
-        return moment - timedelta(minutes=minutes, seconds=shown.second, microseconds=shown.microsecond)
+    def _opening(self, instant: datetime, local: datetime) -> datetime:
+        minutes = local.minute if self._rule.frequency == Frequency.HOURLY else 0
+        return instant - timedelta(minutes=minutes, seconds=local.second, microseconds=local.microsecond)
 
     def _is_steady(self, opening: datetime) -> bool:
-        """No clock change inside the period."""
-        closing = opening + self._length - _TICK
-        shown = local_time(closing, self._zone) - local_time(opening, self._zone)
-        return shown == closing - opening
+        """Whether the period contains no clock change."""
+        closing = opening + self._length - TICK
+        local_length = local_time(closing, self._zone) - local_time(opening, self._zone)
+        return local_length == closing - opening
 
     def _all(self, grid: ClockGrid, opening: datetime) -> Iterator[datetime]:
-        """Every instant of the period, without those whose minute clocks do not show."""
+        """Every member of the period, except those that a clock change moves to another minute."""
         for place in range(len(grid)):
             within = _within(grid, place)
             member = opening + within
-            shown = local_time(member, self._zone)
-            in_period = timedelta(minutes=shown.minute, seconds=shown.second) % self._length
+            local = local_time(member, self._zone)
+            in_period = timedelta(minutes=local.minute, seconds=local.second) % self._length
             if in_period == within:
                 yield member
 
@@ -70,7 +69,7 @@ class PeriodMembers:
 
 
 def _clock(within: timedelta) -> time:
-    """A span shorter than an hour as a time of day, whole seconds."""
+    """A duration shorter than an hour as a time of day, in whole seconds."""
     minute, second = divmod(within // timedelta(seconds=1), 60)
     return time(0, minute, second)
 

@@ -1,4 +1,4 @@
-"""Reads the text of an rrule trigger: an RRULE value, or the lines DTSTART, RRULE, RDATE, EXDATE.
+"""Parses the text of an rrule trigger: an RRULE value, or the lines DTSTART, RRULE, RDATE, EXDATE.
 
 Source: RFC 5545 §3.1 (content lines), §3.8.2.4, §3.8.5.
 """
@@ -6,11 +6,12 @@ Source: RFC 5545 §3.1 (content lines), §3.8.2.4, §3.8.5.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime
+from datetime import time as clock_time
 from zoneinfo import ZoneInfo
 
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler.triggers.localtime.days import FIRST_YEAR, LAST_YEAR
 from scheduler.triggers.localtime.zone import zone
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.parse import Rule, invalid_rrule, parse_date_time, parse_rule
@@ -32,7 +33,7 @@ class ListedDate:
 
 @dataclass(slots=True)
 class CalendarText:
-    """The parts of the text. `zone_name` is the one that DTSTART itself names; `start` is local to it."""
+    """The parts of the text. `zone_name` is the zone in DTSTART; `start` is local to it."""
 
     rule: Rule | None = None
     start: datetime | None = None
@@ -48,17 +49,17 @@ def parse_calendar_text(text: str) -> CalendarText:
         ScheduleError: INVALID_RRULE or UNKNOWN_TIMEZONE.
     """
     if len(text) > MAX_TEXT:
-        raise invalid_rrule(f"the rule has {len(text)} characters; at most {MAX_TEXT}")
-    found = CalendarText()
+        raise invalid_rrule(f"the rule must be at most {MAX_TEXT} characters (got {len(text)})")
+    parts = CalendarText()
     for name, params, value in _lines(text):
-        _READERS[name](found, params, value)
-    if found.rule is None and not (found.start and found.added):
+        _READERS[name](parts, params, value)
+    if parts.rule is None and not (parts.start and parts.added):
         raise invalid_rrule("RRULE is missing; for a single time use `once`")
-    return found
+    return parts
 
 
 def with_start(text: str, start: datetime, where: ZoneInfo) -> str:
-    """The text with its DTSTART line written in; `start` is naive local time in whole seconds."""
+    """The text with a DTSTART line added; `start` is naive local time in whole seconds."""
     line = f"DTSTART:{stamp(start)}Z" if where.key == "UTC" else f"DTSTART;TZID={where.key}:{stamp(start)}"
     lines = [f"{name}{params}:{value}" for name, params, value in _raw_lines(text)]
     return "\n".join([line, *lines])
@@ -76,13 +77,13 @@ def _raw_lines(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _lines(text: str) -> Iterator[tuple[str, dict[str, str], str]]:
-    seen: set[str] = set()
+    names: set[str] = set()
     for name, raw, value in _raw_lines(text):
         if name not in _PROPERTIES:
-            raise invalid_rrule(f'"{name[:40]}" is not accepted here; expected {", ".join(_PROPERTIES)}')
-        if name in seen and name in ("DTSTART", "RRULE"):
-            raise invalid_rrule(f"{name} stands twice")
-        seen.add(name)
+            raise invalid_rrule(f'unknown property "{name[:40]}"; expected {", ".join(_PROPERTIES)}')
+        if name in names and name in ("DTSTART", "RRULE"):
+            raise invalid_rrule(f"{name} is given twice")
+        names.add(name)
         yield name, _params(name, raw), value
 
 
@@ -92,59 +93,60 @@ def _params(name: str, raw: str) -> dict[str, str]:
         key, equals, value = param.partition("=")
         key = key.strip().upper()
         if not equals or key not in ("TZID", "VALUE") or name == "RRULE" or key in params:
-            raise invalid_rrule(f'"{param[:40]}" is not a parameter of {name}')
+            raise invalid_rrule(f'unknown parameter "{param[:40]}" of {name}')
         params[key] = value.strip().strip('"')
     if params.get("VALUE", "DATE-TIME").upper() not in ("DATE", "DATE-TIME"):
-        raise invalid_rrule(f"VALUE of {name} is DATE or DATE-TIME")
+        raise invalid_rrule(f"VALUE of {name} must be DATE or DATE-TIME (got {params['VALUE'][:40]})")
     return params
 
 
-def _read_rule(found: CalendarText, _params: dict[str, str], value: str) -> None:
-    found.rule = parse_rule(value)
+def _read_rule(parts: CalendarText, _params: dict[str, str], value: str) -> None:
+    parts.rule = parse_rule(value)
 
 
-def _read_start(found: CalendarText, params: dict[str, str], value: str) -> None:
-    start = _moment("DTSTART", value, params)
+def _read_start(parts: CalendarText, params: dict[str, str], value: str) -> None:
+    start = _date_time("DTSTART", value, params)
     if not isinstance(start, datetime):
-        start = datetime.combine(start, time())
+        start = datetime.combine(start, clock_time())
     if start.tzinfo is not None:
-        found.zone_name = "UTC"
+        parts.zone_name = "UTC"
     elif "TZID" in params:
-        found.zone_name = zone(params["TZID"]).key
-    found.start = start.replace(tzinfo=None)
+        parts.zone_name = zone(params["TZID"]).key
+    parts.start = start.replace(tzinfo=None)
 
 
-def _moment(name: str, value: str, params: dict[str, str]) -> date | datetime:
-    moment = parse_date_time(value)
-    if not FIRST_YEAR <= moment.year < LAST_YEAR:
-        raise invalid_rrule(f"{name} lies in {moment.year}; expected {FIRST_YEAR} to {LAST_YEAR - 1}")
-    if isinstance(moment, datetime) and moment.tzinfo is not None and "TZID" in params:
+def _date_time(name: str, value: str, params: dict[str, str]) -> date | datetime:
+    time = parse_date_time(value)
+    if not FIRST_YEAR <= time.year < LAST_YEAR:
+        raise invalid_rrule(f"{name} must be in the years {FIRST_YEAR} to {LAST_YEAR - 1} (got {time.year})")
+    if isinstance(time, datetime) and time.tzinfo is not None and "TZID" in params:
         raise ScheduleError(
-            ErrorReason.TIMEZONE_CONFLICT, f"{name} is written in UTC (Z) and names the zone {params['TZID'][:64]}"
+            ErrorReason.TIMEZONE_CONFLICT,
+            f"{name} is in UTC (Z) and must not have the zone {params['TZID'][:64]} as well",
         )
-    return moment
+    return time
 
 
 def _listed(name: str, params: dict[str, str], value: str) -> list[ListedDate]:
     where = zone(params["TZID"]).key if "TZID" in params else None
-    return [ListedDate(_moment(name, text.strip(), params), where) for text in value.split(",")]
+    return [ListedDate(_date_time(name, text.strip(), params), where) for text in value.split(",")]
 
 
-def _read_added(found: CalendarText, params: dict[str, str], value: str) -> None:
-    found.added.extend(_listed("RDATE", params, value))
-    _check_number("RDATE", found.added)
-    if any(not isinstance(listed.at, datetime) for listed in found.added):
+def _read_added(parts: CalendarText, params: dict[str, str], value: str) -> None:
+    parts.added.extend(_listed("RDATE", params, value))
+    _check_number("RDATE", parts.added)
+    if any(not isinstance(listed.at, datetime) for listed in parts.added):
         raise invalid_rrule("an RDATE needs a time of day, such as 20260131T090000")
 
 
-def _read_excluded(found: CalendarText, params: dict[str, str], value: str) -> None:
-    found.excluded.extend(_listed("EXDATE", params, value))
-    _check_number("EXDATE", found.excluded)
+def _read_excluded(parts: CalendarText, params: dict[str, str], value: str) -> None:
+    parts.excluded.extend(_listed("EXDATE", params, value))
+    _check_number("EXDATE", parts.excluded)
 
 
 def _check_number(name: str, listed: list[ListedDate]) -> None:
     if len(listed) > MAX_DATES:
-        raise invalid_rrule(f"{len(listed)} {name} values; at most {MAX_DATES}")
+        raise invalid_rrule(f"at most {MAX_DATES} {name} values are allowed (got {len(listed)})")
 
 
 _READERS = {"DTSTART": _read_start, "RRULE": _read_rule, "RDATE": _read_added, "EXDATE": _read_excluded}

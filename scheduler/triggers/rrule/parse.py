@@ -1,4 +1,4 @@
-"""Reads the value of an RRULE property into a checked rule. Source: RFC 5545 §3.3.10."""
+"""Parses the value of an RRULE property into a checked rule. Source: RFC 5545 §3.3.10."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from scheduler.triggers.problem import ScheduleError
 
 MAX_COUNT = 10_000
 MAX_INTERVAL = 100_000_000
-_MOST_VALUES = 732  # both signs of every day of the year
+_MAX_VALUES = 732  # both signs of every day of the year
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _ORDINAL_DAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 _DATE_TIME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:T([0-9]{2})([0-9]{2})([0-9]{2})(Z?))?", re.ASCII)
@@ -32,7 +32,7 @@ class Frequency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Weekday:
-    """A BYDAY value: Monday is 0; `nth` is 0 for every one, negative from the end."""
+    """A BYDAY value: Monday is 0; `nth` is 0 for every such weekday, negative from the end."""
 
     nth: int
     number: int
@@ -40,7 +40,7 @@ class Weekday:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A recurrence rule whose parts fit together; absent parts are empty, `until` as written."""
+    """A checked recurrence rule; absent parts are empty, `until` is naive, aware or a date as in the text."""
 
     frequency: Frequency
     interval: int = 1
@@ -59,7 +59,7 @@ class Rule:
 
 
 def invalid_rrule(message: str) -> ScheduleError:
-    """The problem INVALID_RRULE with that message."""
+    """An INVALID_RRULE error with that message."""
     return ScheduleError(ErrorReason.INVALID_RRULE, message)
 
 
@@ -74,17 +74,24 @@ def parse_date_time(text: str) -> date | datetime:
         raise invalid_rrule(f'"{text[:40]}" is not a time such as 20260131T090000 or 20260131T090000Z')
     year, month, day, hour, minute, second, utc = match.groups()
     try:
-        found = date(int(year), int(month), int(day))
+        day_of_year = date(int(year), int(month), int(day))
         if hour is None:
-            return found
-        moment = time(int(hour), int(minute), int(second), tzinfo=UTC if utc else None)
+            return day_of_year
+        clock_time = time(int(hour), int(minute), int(second), tzinfo=UTC if utc else None)
     except ValueError as error:
         raise invalid_rrule(f'"{text}" is not a time: {error}') from error
-    return datetime.combine(found, moment)
+    return datetime.combine(day_of_year, clock_time)
 
 
 def parse_rule(value: str) -> Rule:
-    """The rule of an RRULE value such as `FREQ=WEEKLY;BYDAY=MO`.
+    """The rule of an RRULE value.
+
+    >>> rule = parse_rule("FREQ=MONTHLY;BYDAY=-1FR;COUNT=3")
+    >>> rule.frequency.name, rule.weekdays, rule.count
+    ('MONTHLY', (Weekday(nth=-1, number=4),), 3)
+    >>> parse_rule("FREQ=DAILY;COUNT=3;UNTIL=20261231")
+    Traceback (most recent call last):
+    scheduler.triggers.problem.ScheduleError: COUNT and UNTIL exclude each other
 
     Raises:
         ScheduleError: INVALID_RRULE, naming the part.
@@ -93,7 +100,7 @@ def parse_rule(value: str) -> Rule:
     if "FREQ" not in parts:
         raise invalid_rrule("FREQ is missing; expected one of " + ", ".join(Frequency.__members__))
     if parts["FREQ"] not in Frequency.__members__:
-        raise invalid_rrule(f'FREQ is one of {", ".join(Frequency.__members__)}, not "{parts["FREQ"][:40]}"')
+        raise invalid_rrule(f'FREQ must be one of {", ".join(Frequency.__members__)} (got "{parts["FREQ"][:40]}")')
     fields: dict[str, object] = {
         field: read(name, parts[name]) for name, (field, read) in _READERS.items() if name in parts
     }
@@ -108,23 +115,23 @@ def _parts(value: str) -> dict[str, str]:
         name, equals, text = part.partition("=")
         name = name.strip().upper()
         if not equals or (name not in _READERS and name != "FREQ"):
-            raise invalid_rrule(f'"{part[:40]}" is not a part of a rule; expected FREQ, {", ".join(_READERS)}')
+            raise invalid_rrule(f'unknown part "{part[:40]}"; expected FREQ, {", ".join(_READERS)}')
         if name in parts:
-            raise invalid_rrule(f"{name} stands twice")
+            raise invalid_rrule(f"{name} is given twice")
         parts[name] = text.strip().upper()
     return parts
 
 
 def _integer(name: str, text: str, low: int, high: int) -> int:
     if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
-        raise invalid_rrule(f'{name} is a whole number from {low} to {high}, not "{text[:40]}"')
+        raise invalid_rrule(f'{name} must be a whole number from {low} to {high} (got "{text[:40]}")')
     return int(text)
 
 
 def _list(name: str, text: str) -> list[str]:
     values = text.split(",")
-    if len(values) > _MOST_VALUES:
-        raise invalid_rrule(f"{name} has {len(values)} values; at most {_MOST_VALUES}")
+    if len(values) > _MAX_VALUES:
+        raise invalid_rrule(f"{name} must have at most {_MAX_VALUES} values (got {len(values)})")
     return values
 
 
@@ -136,7 +143,7 @@ def _listed(low: int, high: int, *, signed: bool = False) -> Callable[[str, str]
     def read(name: str, text: str) -> tuple[int, ...]:
         values = {_integer(name, value, -high if signed else low, high) for value in _list(name, text)}
         if signed and 0 in values:
-            raise invalid_rrule(f"{name} counts from 1 or from -1; 0 is neither")
+            raise invalid_rrule(f"{name} counts from 1, or from -1 backwards; 0 is not allowed")
         return tuple(sorted(values))
 
     return read
@@ -156,19 +163,19 @@ def _until(name: str, text: str) -> date | datetime:
 
 def _weekday(name: str, text: str) -> int:
     if text not in WEEKDAYS:
-        raise invalid_rrule(f'{name} is one of {", ".join(WEEKDAYS)}, not "{text[:40]}"')
+        raise invalid_rrule(f'{name} must be one of {", ".join(WEEKDAYS)} (got "{text[:40]}")')
     return WEEKDAYS.index(text)
 
 
 def _weekdays(name: str, text: str) -> tuple[Weekday, ...]:
-    found = set()
+    weekdays = set()
     for value in _list(name, text):
         match = _ORDINAL_DAY.fullmatch(value)
         nth = int(match[1]) if match and match[1] else 0
         if match is None or abs(nth) > 53 or (match[1] and nth == 0):
             raise invalid_rrule(f'{name}: "{value[:40]}" is not a weekday such as MO, 1FR or -1SU')
-        found.add(Weekday(nth, WEEKDAYS.index(match[2])))
-    return tuple(sorted(found, key=lambda day: (day.number, day.nth)))
+        weekdays.add(Weekday(nth, WEEKDAYS.index(match[2])))
+    return tuple(sorted(weekdays, key=lambda day: (day.number, day.nth)))
 
 
 _READERS: dict[str, tuple[str, Callable[[str, str], object]]] = {
@@ -189,20 +196,20 @@ _READERS: dict[str, tuple[str, Callable[[str, str], object]]] = {
 
 
 def _check_together(rule: Rule) -> None:
-    """What RFC 5545 §3.3.10 forbids in combination."""
+    """Refuses combinations that RFC 5545 §3.3.10 forbids."""
     frequency = rule.frequency
     ordinal = any(day.nth for day in rule.weekdays)
     by_days = (rule.months, rule.weeks, rule.year_days, rule.month_days, rule.weekdays)
     by_clock = (rule.hours, rule.minutes, rule.seconds)
     refused = {
         "COUNT and UNTIL exclude each other": rule.count is not None and rule.until is not None,
-        "BYSETPOS needs another BY part to choose from": bool(rule.positions) and not any(by_days + by_clock),
+        "BYSETPOS needs another BY part to select from": bool(rule.positions) and not any(by_days + by_clock),
         "BYWEEKNO needs FREQ=YEARLY": bool(rule.weeks) and frequency != Frequency.YEARLY,
-        "BYYEARDAY does not go with FREQ=MONTHLY, WEEKLY or DAILY": bool(rule.year_days)
+        "BYYEARDAY is not allowed with FREQ=MONTHLY, WEEKLY or DAILY": bool(rule.year_days)
         and Frequency.MONTHLY <= frequency <= Frequency.DAILY,
-        "BYMONTHDAY does not go with FREQ=WEEKLY": bool(rule.month_days) and frequency == Frequency.WEEKLY,
+        "BYMONTHDAY is not allowed with FREQ=WEEKLY": bool(rule.month_days) and frequency == Frequency.WEEKLY,
         "a numbered BYDAY such as 1MO needs FREQ=MONTHLY or YEARLY": ordinal and frequency > Frequency.MONTHLY,
-        "a numbered BYDAY does not go with BYWEEKNO": ordinal and bool(rule.weeks),
+        "a numbered BYDAY is not allowed with BYWEEKNO": ordinal and bool(rule.weeks),
     }
     for message, holds in refused.items():
         if holds:

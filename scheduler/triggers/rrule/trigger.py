@@ -1,13 +1,14 @@
 """RFC 5545 recurrence: DTSTART, RRULE, RDATE and EXDATE as one trigger.
 
-Unless the schedule says otherwise, a local time that the clock jumps over is taken with the offset before the jump
-(02:30 becomes 03:30), one that repeats at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
+By default a local time that the clock jumps over is taken with the offset before the jump (02:30 becomes 03:30), and
+one that repeats fires at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from ordinaut.clock import TICK
 from scheduler.triggers.localtime.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
 from scheduler.triggers.localtime.firings import END, LocalFirings
 from scheduler.triggers.localtime.zone import local_time, resolve, zone
@@ -19,20 +20,24 @@ from scheduler.triggers.rrule.lines import CalendarText, ListedDate, parse_calen
 from scheduler.triggers.rrule.parse import Frequency, Rule, invalid_rrule
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 
-_TICK = timedelta(microseconds=1)
 _BY_RFC = Placing(SHIFT, FIRST)
 
 
 class RRuleTrigger(TimeTrigger):
-    """Fires at the instants of an iCalendar text that has a DTSTART.
+    r"""Fires at the instants of an iCalendar text that has a DTSTART.
 
     Args:
         text: the lines, DTSTART among them.
-        where: the schedule's zone, for a DTSTART that names none.
-        dst: what the schedule says about clock changes; rules by the hour or shorter count elapsed time.
+        where: the schedule's zone, for a DTSTART without a zone.
+        dst: the schedule's setting for clock changes; rules by the hour or shorter count elapsed time.
 
     Raises:
         ScheduleError: INVALID_RRULE, UNKNOWN_TIMEZONE or SCHEDULE_TOO_COSTLY.
+
+    >>> text = "DTSTART:20260101T090000\nRRULE:FREQ=MONTHLY;BYDAY=-1FR"
+    >>> trigger = RRuleTrigger(text, ZoneInfo("Europe/Chisinau"))
+    >>> trigger.after(datetime.fromisoformat("2026-07-01T00:00Z")).time.isoformat()
+    '2026-07-31T06:00:00+00:00'
     """
 
     __slots__ = ("_excluded", "_excluded_days", "_placing", "_sources", "_zone", "count_end")
@@ -50,16 +55,16 @@ class RRuleTrigger(TimeTrigger):
         self._excluded_days = frozenset(listed.at for listed in parts.excluded if not isinstance(listed.at, datetime))
 
     def after(self, instant: datetime) -> Firing | None:
-        """The first firing strictly after the instant; at equal times the rule's own name wins."""
-        found = [source.after(instant, self._excludes) for source in self._sources]
-        return min((firing for firing in found if firing), key=lambda firing: firing.time, default=None)
+        """The first firing strictly after the instant; at equal times that of the rule, not of an RDATE."""
+        firings = [source.after(instant, self._excludes) for source in self._sources]
+        return min((firing for firing in firings if firing), key=lambda firing: firing.time, default=None)
 
     def starts_at(self, start: datetime) -> bool:
-        """Whether the local time is an instant of the trigger, exclusions apart."""
+        """Whether the local time is an instant of the trigger or excluded."""
         instant = resolve(start, self._zone).first
         if self._excludes(instant):
             return True
-        firing = self.after(instant - _TICK)
+        firing = self.after(instant - TICK)
         return firing is not None and firing.time == instant
 
     def _excludes(self, instant: datetime) -> bool:
@@ -86,12 +91,12 @@ class RRuleTrigger(TimeTrigger):
         return self._instant(rule.until, None)
 
     def _additions(self, parts: CalendarText) -> list[Firing]:
-        """The RDATEs, and DTSTART itself where no rule tells what it begins."""
+        """The RDATEs, and without a rule DTSTART as well."""
         listed = parts.added if parts.rule else [ListedDate(_start(parts), None), *parts.added]
         return [firing for entry in listed for firing in self._listed(entry)]
 
     def _listed(self, entry: ListedDate) -> list[Firing]:
-        """The firings of one RDATE or EXDATE; none of a whole day."""
+        """The firings of one RDATE or EXDATE; a whole day yields nothing."""
         at = entry.at
         if not isinstance(at, datetime):
             return []

@@ -1,4 +1,4 @@
-"""A gateway that answers what a test wants and remembers what it was asked; the command line runs against it."""
+"""A fake gateway with prepared responses, which records requests; the command line runs against it."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ Answer = Message | OrdinautError | Sequence[Message | OrdinautError]
 
 @dataclass
 class Gateway(grpc.GenericRpcHandler):
-    """Answers `Method` with what `answers` holds for it: a message, an error, or the messages of a stream.
+    """Answers `Method` with the entry of `answers`: a message, an error, or the messages of a stream.
 
     A method with several answers in `queue` gives one per call first.
     """
@@ -99,7 +99,7 @@ def cli(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     """Runs `ordinaut ARGUMENTS…` against the gateway."""
     monkeypatch.setenv("ORDINAUT_ADDRESS", gateway.address)
     monkeypatch.setenv("ORDINAUT_TOKEN", TOKEN)
-    monkeypatch.setenv("COLUMNS", "40")  # no terminal: nothing may be cut
+    monkeypatch.setenv("COLUMNS", "40")  # not a terminal: no output may be truncated
 
     def run(*arguments: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["ordinaut", *arguments])

@@ -1,4 +1,4 @@
-"""`ordinaut task backfill`: asked for by options, followed to its end."""
+"""`ordinaut task backfill`: requests, dry runs and progress."""
 
 import json
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ def backfill(state: str = "RUNNING", **fields: int) -> Backfill:
     return Backfill(name=NAME, state=Backfill.State.Value(state), **fields)  # type: ignore[arg-type]
 
 
-def test_the_options_say_what_is_run(cli: Cli, gateway: Gateway) -> None:
+def test_options_become_the_request(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["CreateBackfill"] = backfill(total=31)
     said = cli(
         "task", "backfill", "start", "report", "--after", "2026-03-01T00:00:00Z", "--until", "2026-04-01T00:00:00Z",
@@ -31,7 +31,7 @@ def test_the_options_say_what_is_run(cli: Cli, gateway: Gateway) -> None:
     assert dict(asked.params) == {"full": True}
 
 
-def test_a_dry_run_tells_how_many_and_the_first(cli: Cli, gateway: Gateway) -> None:
+def test_dry_run_prints_counts_and_first_occurrences(cli: Cli, gateway: Gateway) -> None:
     told = backfill("STATE_UNSPECIFIED", total=9, enqueued=5, skipped=4)
     told.first_due_times.add().FromDatetime(datetime(2026, 3, 1, tzinfo=UTC))
     gateway.answers["CreateBackfill"] = told
@@ -42,7 +42,7 @@ def test_a_dry_run_tells_how_many_and_the_first(cli: Cli, gateway: Gateway) -> N
     assert lines[2] == "  and 4 more"
 
 
-def test_what_is_followed_is_told_when_it_changes_until_its_runs_have_ended(cli: Cli, gateway: Gateway) -> None:
+def test_watch_prints_changes_until_all_runs_have_ended(cli: Cli, gateway: Gateway) -> None:
     gateway.queue["GetBackfill"] = [
         backfill(total=3, enqueued=2),
         backfill(total=3, enqueued=2),
@@ -58,7 +58,7 @@ def test_what_is_followed_is_told_when_it_changes_until_its_runs_have_ended(cli:
     ]
 
 
-def test_following_one_whose_runs_all_succeed_is_a_success(cli: Cli, gateway: Gateway) -> None:
+def test_watch_exits_with_0_if_all_runs_succeed(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["CreateBackfill"] = backfill(total=3)
     gateway.answers["GetBackfill"] = backfill("COMPLETED", total=3, enqueued=2, succeeded=2, skipped=1)
     done = cli("task", "backfill", "start", "report", "--after", "2026-03-01T00:00:00Z", "--watch", "--json")
@@ -66,7 +66,7 @@ def test_following_one_whose_runs_all_succeed_is_a_success(cli: Cli, gateway: Ga
     assert json.loads(done.out)["state"] == "COMPLETED"
 
 
-def test_a_list_is_a_table_and_cancelling_may_take_the_runs(cli: Cli, gateway: Gateway) -> None:
+def test_list_prints_a_table_and_cancel_can_include_runs(cli: Cli, gateway: Gateway) -> None:
     found = backfill(total=4, enqueued=3, succeeded=2, failed=1)
     gateway.answers = {"ListBackfills": ListBackfillsResponse(backfills=[found]), "CancelBackfill": found}
     assert cli("task", "backfill", "list", "report").out.splitlines()[1].split()[:2] == [NAME, "RUNNING"]

@@ -1,4 +1,4 @@
-"""The parts of the client that need no connection: fixes, durations, patience, arguments."""
+"""The parts of the client that need no connection: fixes, durations, retry policy, arguments."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ordinaut.cli.__main__ import globals_first
 from ordinaut.client import ApiError, Fix
-from ordinaut.client.failure import PatchError
-from ordinaut.client.resume import Patience
+from ordinaut.client.errors import PatchError
+from ordinaut.client.retry import RetryPolicy
 from ordinaut.documents.durations import proto_duration
 
 REQUEST = {"task": {"steps": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "a/b": 1, "m~n": 2}}
@@ -55,13 +55,13 @@ def test_pointers_are_unescaped_and_a_minus_appends() -> None:
         {"op": "remove", "path": "task"},
     ],
 )
-def test_a_patch_of_another_document_is_refused(operation: dict[str, Any]) -> None:
+def test_a_patch_of_another_document_is_rejected(operation: dict[str, Any]) -> None:
     with pytest.raises(PatchError):
         Fix("", "", [operation]).apply(REQUEST)
 
 
 @given(removed=st.permutations([0, 1, 2]))
-def test_fixes_of_one_list_do_not_move_each_other(removed: list[int]) -> None:
+def test_fixes_of_one_list_do_not_shift_indices(removed: list[int]) -> None:
     steps = [
         Fix("", f"task.steps[{place}]", [{"op": "remove", "path": f"/task/steps/{place}"}]) for place in removed[:2]
     ]
@@ -85,17 +85,17 @@ def test_fixes_of_one_list_do_not_move_each_other(removed: list[int]) -> None:
         ("100s", "100s"),
     ],
 )
-def test_durations_are_read_as_people_write_them(written: str, read: str) -> None:
+def test_durations_are_parsed(written: str, read: str) -> None:
     assert proto_duration(written) == read
 
 
 @pytest.mark.parametrize("text", ["", "5", "5x", "P", "PT", "P1Y", "1h-", " 5s", "5s\n", "\u0665s", "1e3s", "1h 30m"])
-def test_what_is_no_duration_is_none(text: str) -> None:
+def test_other_text_is_not_a_duration(text: str) -> None:
     assert proto_duration(text) is None
 
 
 @given(seconds=st.integers(0, 10**9), nanos=st.integers(0, 999_999_999))
-def test_the_protos_own_form_keeps_its_value(seconds: int, nanos: int) -> None:
+def test_the_proto_form_keeps_its_value(seconds: int, nanos: int) -> None:
     read = proto_duration(f"{seconds}.{nanos:09d}s")
     assert read is not None
     whole, _, fraction = read.removesuffix("s").partition(".")
@@ -103,10 +103,10 @@ def test_the_protos_own_form_keeps_its_value(seconds: int, nanos: int) -> None:
 
 
 @given(tries=st.integers(0, 10_000))
-def test_pauses_grow_to_a_bound_and_respect_the_server(tries: int) -> None:
-    patience = Patience()
-    assert 0 < patience.pause(tries, None) <= patience.longest_pause
-    assert patience.pause(tries, 30.0) == 30.0
+def test_delays_grow_to_a_maximum_and_respect_retry_after(tries: int) -> None:
+    patience = RetryPolicy()
+    assert 0 < patience.delay(tries, None) <= patience.max_delay
+    assert patience.delay(tries, 30.0) == 30.0
 
 
 @pytest.mark.parametrize(
@@ -118,5 +118,5 @@ def test_pauses_grow_to_a_bound_and_respect_the_server(tries: int) -> None:
         (["whoami", "--token"], ["--token", "whoami"]),
     ],
 )
-def test_global_options_may_stand_anywhere(given_arguments: list[str], expected: list[str]) -> None:
+def test_global_options_are_accepted_anywhere(given_arguments: list[str], expected: list[str]) -> None:
     assert globals_first(given_arguments) == expected

@@ -1,4 +1,4 @@
-"""`ordinaut task explain`: a moment becomes a request, the answer a sentence."""
+"""`ordinaut task explain`: the request and the printed explanation."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.unit.cli.conftest import Cli, Gateway
 ANSWER = OccurrenceExplanation(verdict=OccurrenceExplanation.LATE, explanation="It is late. No scheduler answers.")
 
 
-def test_a_moment_is_explained(cli: Cli, gateway: Gateway) -> None:
+def test_a_time_is_explained(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"ExplainOccurrence": ANSWER}
     said = cli("task", "explain", "mirror", "--at", "2026-03-01T07:30:00+02:00", "--language", "ro").out
     assert said == "LATE: It is late. No scheduler answers.\n"
@@ -18,11 +18,11 @@ def test_a_moment_is_explained(cli: Cli, gateway: Gateway) -> None:
     )  # fmt: skip
 
 
-def test_without_a_moment_the_server_chooses(cli: Cli, gateway: Gateway) -> None:
+def test_without_a_time_the_server_chooses(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"ExplainOccurrence": ANSWER}
     assert json.loads(cli("--json", "task", "explain", "tasks/mirror").out)["verdict"] == "LATE"
     assert not gateway.requests("ExplainOccurrence")[0].HasField("time")
 
 
-def test_a_moment_that_is_none_is_refused(cli: Cli) -> None:
+def test_a_malformed_time_is_rejected(cli: Cli) -> None:
     assert cli("task", "explain", "mirror", "--at", "yesterday").exit_code == 2

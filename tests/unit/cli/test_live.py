@@ -1,4 +1,4 @@
-"""A run that is followed is told in lines."""
+"""A watched run is printed as lines."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from ordinaut.cli.run_display import lines
 from ordinaut.v1.run_pb2 import Run, Wait
 
 
-def test_a_waiting_run_says_for_what() -> None:
+def test_a_waiting_run_names_the_awaited_topic() -> None:
     wait = Wait(step="reply", kind=Wait.EVENT, topic="order.done")
     wait.deadline.FromDatetime(datetime(2026, 12, 24, 18, tzinfo=UTC))
     first, last = lines(Run(name="runs/1", state=Run.WAITING, waits=[wait]))
@@ -14,6 +14,6 @@ def test_a_waiting_run_says_for_what() -> None:
     assert last == "runs/1 WAITING"
 
 
-def test_a_run_that_waits_for_another_names_it() -> None:
+def test_a_run_that_waits_for_a_run_names_it() -> None:
     wait = Wait(step="report", kind=Wait.CHILD, run="runs/2")
     assert lines(Run(name="runs/1", state=Run.WAITING, waits=[wait]))[0] == "report WAITING for runs/2"

@@ -1,4 +1,4 @@
-"""`ordinaut pipeline`: lint shows repairs as a diff, graph and schema ask nobody."""
+"""`ordinaut pipeline`: lint prints repairs as a diff; graph and schema need no server."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> str:
 
 
 def refused() -> InvalidArgumentError:
-    """What the gateway answers to the misspelt `uses`."""
+    """The error of the gateway for the misspelt `uses`."""
     move = {"op": "move", "from": "/task/pipeline/steps/0/use", "path": "/task/pipeline/steps/0/uses"}
     violation = Violation(
         "task.pipeline.steps[0].use", "unknown key", ErrorReason.INVALID_PIPELINE, Repair("Renames it.", [move])
@@ -50,8 +50,8 @@ def refused() -> InvalidArgumentError:
     return InvalidArgumentError.of([violation])
 
 
-def test_lint_shows_what_would_repair_it(cli: Cli, gateway: Gateway, file: str) -> None:
-    """As a unified diff, after asking again whether that is all; the file stays as it is."""
+def test_lint_prints_repairs(cli: Cli, gateway: Gateway, file: str) -> None:
+    """As a unified diff, after a second validation of the repaired document; the file is unchanged."""
     gateway.queue["ValidateTask"] = [refused(), Task()]
     result = cli("pipeline", "lint", file)
     assert result.exit_code == 1
@@ -64,16 +64,16 @@ def test_lint_shows_what_would_repair_it(cli: Cli, gateway: Gateway, file: str) 
     assert Path(file).read_text() == PIPELINE
 
 
-def test_lint_says_that_all_is_well(cli: Cli, gateway: Gateway, file: str) -> None:
-    """With warnings beside it."""
+def test_lint_accepts_a_valid_file(cli: Cli, gateway: Gateway, file: str) -> None:
+    """Warnings are printed too."""
     gateway.answers["ValidateTask"] = Task(warnings=["pipeline.steps[1]: never runs"])
     result = cli("pipeline", "lint", file)
     assert (result.exit_code, result.out) == (0, f"{file} is valid\n")
     assert "never runs" in result.err
 
 
-def test_lint_shows_what_would_end_a_warning(cli: Cli, gateway: Gateway, file: str) -> None:
-    """The document is valid all the same."""
+def test_lint_prints_fixes_of_warnings(cli: Cli, gateway: Gateway, file: str) -> None:
+    """The document is valid, so the exit code is 0."""
     fix = ErrorFix(explanation="Names it.", field="task.pipeline.steps[0]")
     fix.operations.add().update({"op": "add", "path": "/task/pipeline/steps/0/name", "value": "Agenda"})
     gateway.answers["ValidateTask"] = Task(warnings=["steps[0]: has no name"], fixes=[fix])
@@ -83,8 +83,8 @@ def test_lint_shows_what_would_end_a_warning(cli: Cli, gateway: Gateway, file: s
     assert '+      "name": "Agenda"' in result.out
 
 
-def test_lint_gives_up_when_repairs_lead_nowhere(cli: Cli, gateway: Gateway, file: str) -> None:
-    """A repair that changes nothing any more is not tried for ever."""
+def test_lint_stops_when_repairs_change_nothing(cli: Cli, gateway: Gateway, file: str) -> None:
+    """Repairs are not repeated without end."""
     gateway.answers["ValidateTask"] = refused()
     assert cli("pipeline", "lint", file).exit_code == 1
     assert len(gateway.requests("ValidateTask")) == 2
@@ -103,8 +103,8 @@ def test_graph_draws_steps_blocks_and_handlers(cli: Cli, gateway: Gateway, file:
     assert "report<br/>orchestrator.run_task<br/>waits for tasks/report" in result.out
 
 
-def test_graph_draws_what_is_broken_too(cli: Cli, tmp_path: Path) -> None:
-    """What cannot be drawn is left out."""
+def test_graph_accepts_invalid_documents(cli: Cli, tmp_path: Path) -> None:
+    """Invalid parts are omitted."""
     path = tmp_path / "broken.json"
     path.write_text(json.dumps({"steps": [1, {"id": '"<x>"\n', "do": 3, "branches": [], "on_error": "fail"}]}))
     result = cli("pipeline", "graph", str(path))
@@ -116,8 +116,8 @@ def fits(schema: Any, *steps: dict[str, Any]) -> bool:
     return bool(jsonschema_rs.is_valid(schema, {"version": 1, "steps": list(steps)}))
 
 
-def test_the_schema_knows_the_projects_tools(cli: Cli, gateway: Gateway) -> None:
-    """Their names and inputs; a template may stand for any value, and required keys are required."""
+def test_the_schema_can_include_tools(cli: Cli, gateway: Gateway) -> None:
+    """With names and inputs; a template is valid for any value, and required keys are required."""
     schema = {
         "type": "object",
         "properties": {
@@ -151,11 +151,11 @@ def test_the_schema_knows_the_projects_tools(cli: Cli, gateway: Gateway) -> None
 
 
 def test_the_schema_is_printed(cli: Cli) -> None:
-    """As the gateway serves it."""
+    """The output equals the schema that the gateway serves."""
     assert json.loads(cli("pipeline", "schema").out)["title"] == "Ordinaut pipeline, version 1"
 
 
-def test_a_pipeline_runs_once_and_is_followed(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+def test_a_pipeline_runs_once_and_is_displayed(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
     gateway.answers["CreateRun"] = Run(name="runs/1", state=Run.QUEUED)
     gateway.answers["WatchRun"] = [WatchRunResponse(run=Run(name="runs/1", state=Run.FAILED))]
     file = tmp_path / "task.json"

@@ -1,4 +1,4 @@
-"""An error is printed so that a person, or a program, can act on it."""
+"""Errors are printed as text or JSON."""
 
 import json
 
@@ -22,7 +22,7 @@ WRONG = InvalidArgumentError.of(
 )
 
 
-def test_a_person_sees_each_problem_with_its_place_and_its_fix(cli: Cli, gateway: Gateway) -> None:
+def test_text_lists_each_violation_with_its_fix(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["GetTask"] = WRONG
     result = cli("task", "get", "a")
     assert (result.exit_code, result.out) == (1, "")
@@ -35,7 +35,7 @@ def test_a_person_sees_each_problem_with_its_place_and_its_fix(cli: Cli, gateway
     ]
 
 
-def test_a_program_gets_one_json_document(cli: Cli, gateway: Gateway) -> None:
+def test_json_errors_are_one_document(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["GetTask"] = WRONG
     error = json.loads(cli("--json", "task", "get", "a").err)["error"]
     assert (error["code"], error["reason"]) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
@@ -47,23 +47,23 @@ def test_a_program_gets_one_json_document(cli: Cli, gateway: Gateway) -> None:
     assert error["fixes"][0]["operations"][0]["value"] == "mail.send"
 
 
-def test_wrong_usage_is_told_from_an_error(cli: Cli, gateway: Gateway) -> None:
+def test_wrong_usage_has_another_exit_code(cli: Cli, gateway: Gateway) -> None:
     assert cli("task", "no-such-verb").exit_code == 2
     assert cli("run", "list", "--state", "dreaming").exit_code == 2
     assert gateway.asked == []
 
 
-def test_a_part_that_is_away_is_named(cli: Cli, gateway: Gateway) -> None:
+def test_a_missing_component_is_named(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["GetTask"] = UnavailableError(ErrorReason.STORE_UNAVAILABLE, "PostgreSQL cannot be reached")
     assert cli("task", "get", "a").err == "UNAVAILABLE STORE_UNAVAILABLE: PostgreSQL cannot be reached\n"
 
 
-def test_a_gateway_that_is_not_there_gets_a_hint(cli: Cli) -> None:
+def test_an_unreachable_gateway_prints_a_hint(cli: Cli) -> None:
     result = cli("--address", "127.0.0.1:1", "whoami")
     assert result.exit_code == 1
     assert "ORDINAUT_ADDRESS" in result.err
 
 
-def test_the_database_verbs_need_a_database(cli: Cli, gateway: Gateway) -> None:
+def test_database_commands_require_a_url(cli: Cli, gateway: Gateway) -> None:
     assert cli("migrate").exit_code == 2
     assert cli("project", "create", "x").exit_code == 2

@@ -1,4 +1,4 @@
-"""Schedules on the command line: previews and explanations before anything is stored."""
+"""`ordinaut schedule` and `ordinaut task occurrences`."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,8 @@ COMING = Upcoming(
 )
 
 
-def test_a_preview_shows_the_coming_times(cli: Cli, gateway: Gateway) -> None:
-    """Triggers and zone from options; times, jitter and notes in a table, warnings beside."""
+def test_a_preview_lists_the_next_times(cli: Cli, gateway: Gateway) -> None:
+    """Triggers and zone come from options; output is a table with times, jitter and notes, and warnings."""
     gateway.answers["PreviewSchedule"] = PreviewScheduleResponse(
         occurrences=[COMING], explanation="Runs every day.", warnings=["on 2027-03-28 …"]
     )
@@ -35,35 +35,35 @@ def test_a_preview_shows_the_coming_times(cli: Cli, gateway: Gateway) -> None:
 
 
 def test_an_explanation_in_another_language(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
-    """The schedule of a task's file, and what is in the options over it."""
+    """The schedule comes from a task file; options override it."""
     file = tmp_path / "task.yaml"
     file.write_text("name: tasks/a\nschedule:\n  triggers: [{cron: '@daily'}]\n  time_zone: UTC\n")
     gateway.answers["ExplainSchedule"] = ExplainScheduleResponse(explanation="Rulează.", runs_per_year=365)
     said = cli("schedule", "explain", "-f", str(file), "--zone", "Europe/Bucharest", "--language", "ro")
-    assert said.out == "Rulează.\n  365 runs in the coming year\n"
+    assert said.out == "Rulează.\n  365 runs in the next year\n"
     [request] = gateway.requests("ExplainSchedule")
     assert (request.language, request.schedule.time_zone) == ("ro", "Europe/Bucharest")
     assert request.schedule.triggers[0].cron == "@daily"
 
 
-def test_answers_as_json(cli: Cli, gateway: Gateway) -> None:
-    """For programs, whole."""
+def test_responses_as_json(cli: Cli, gateway: Gateway) -> None:
+    """The complete response is printed."""
     gateway.answers["ExplainSchedule"] = ExplainScheduleResponse(explanation="Runs.")
     assert json.loads(cli("--json", "schedule", "explain", "--every", "1h").out) == {"explanation": "Runs."}
     gateway.answers["PreviewSchedule"] = PreviewScheduleResponse(ends=True)
     assert json.loads(cli("--json", "schedule", "preview", "--once", "2026-07-01T12:00:00Z").out) == {"ends": True}
 
 
-def test_what_cannot_be_read_is_wrong_usage(cli: Cli, gateway: Gateway) -> None:
-    """Nothing is asked of the gateway."""
+def test_malformed_options_are_wrong_usage(cli: Cli, gateway: Gateway) -> None:
+    """No request is sent."""
     said = cli("schedule", "preview", "--every", "soon")
     assert said.exit_code == 2
     assert "schedule.triggers[0].interval" in said.err
     assert not gateway.asked
 
 
-def test_the_ledger_of_a_task(cli: Cli, gateway: Gateway) -> None:
-    """Entries that stand for several show from when to when; the options become a filter."""
+def test_occurrences_of_a_task(cli: Cli, gateway: Gateway) -> None:
+    """Merged entries show their time range; options become a filter."""
     missed = Occurrence(outcome=Occurrence.MISSED, count=9, reason="too late")
     missed.due_time.FromJsonString("2026-05-01T10:00:00Z")
     missed.last_due_time.FromJsonString("2026-05-01T11:20:00Z")

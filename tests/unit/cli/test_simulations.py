@@ -1,4 +1,4 @@
-"""Pipelines that are tried and runs that are replayed, on the command line."""
+"""`ordinaut pipeline simulate` and `ordinaut run replay`."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def written(tmp_path: Path, name: str, document: object) -> str:
 
 
 def test_a_pipeline_is_simulated_on_mocks(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
-    """Each attempt in a line; what is made up and what is odd beside it."""
+    """One line for each attempt; generated results and warnings on standard error."""
     gateway.answers["SimulateRun"] = SIMULATED
     pipeline = written(tmp_path, "pipeline.json", {"steps": [STEP]})
     answer = written(tmp_path, "answer.json", {"temp": 3})
@@ -47,7 +47,7 @@ def test_a_pipeline_is_simulated_on_mocks(cli: Cli, gateway: Gateway, tmp_path: 
     assert '{"city": "Porto"}' in result.out
     assert "TIMEOUT: slow" in result.out
     assert result.out.splitlines()[-1].startswith("FAILED at")
-    assert result.err.splitlines() == ["made up: w", "warning: mocks[1] was never used"]
+    assert result.err.splitlines() == ["generated: w", "warning: mocks[1] was never used"]
     request = json_format.MessageToDict(gateway.requests("SimulateRun")[0], preserving_proto_field_name=True)
     assert request == {
         "pipeline": {"steps": [STEP]},
@@ -64,7 +64,7 @@ def test_a_pipeline_is_simulated_on_mocks(cli: Cli, gateway: Gateway, tmp_path: 
 
 
 def test_a_task_is_simulated_from_its_file_or_by_name(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
-    """Of a file what a run of it would have."""
+    """Only the fields of a file that apply to a run are sent."""
     gateway.answers["SimulateRun"] = SimulateRunResponse(run=Run(state=Run.SUCCEEDED))
     task = {"pipeline": {"steps": [STEP]}, "params": {"a": 1}, "run_policy": {"retry": {"max": 1}, "priority": 3}}
     assert cli("pipeline", "simulate", written(tmp_path, "task.json", task), "-p", "b=2").exit_code == 0
@@ -75,8 +75,8 @@ def test_a_task_is_simulated_from_its_file_or_by_name(cli: Cli, gateway: Gateway
     assert (name.task, name.recording) == ("tasks/briefing", "runs/1")
 
 
-def test_what_cannot_be_a_mock_is_said(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
-    """Before anything is asked."""
+def test_malformed_mocks_are_rejected(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    """No request is sent."""
     pipeline = written(tmp_path, "pipeline.json", {"steps": [STEP]})
     for wrong in ("a", "=1", "a=nowhere.json"):
         assert cli("pipeline", "simulate", pipeline, "--mock", wrong).exit_code == 2
@@ -84,8 +84,8 @@ def test_what_cannot_be_a_mock_is_said(cli: Cli, gateway: Gateway, tmp_path: Pat
     assert not gateway.asked
 
 
-def test_a_replay_shows_what_is_not_the_same(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
-    """Exit code 1, with a patch in words; 0 when all is the same."""
+def test_a_replay_prints_differences(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    """Exit code 1 and a readable patch; 0 if nothing differs."""
     patch = [{"op": "replace", "path": "/input/city", "value": "Faro"}, {"op": "remove", "path": "/output"}]
     steps = [{"path": "w", "attempt": 1, "outcome": "DIFFERENT", "difference": patch}]
     different = {"steps": steps, "end": "SAME", "warnings": ["mocks[0] was never used"]}
@@ -96,7 +96,7 @@ def test_a_replay_shows_what_is_not_the_same(cli: Cli, gateway: Gateway, tmp_pat
     pipeline = written(tmp_path, "pipeline.json", {"steps": [STEP]})
     result = cli("run", "replay", "1", "--pipeline", pipeline, "--mock", "a=1")
     assert (result.exit_code, result.err) == (1, "warning: mocks[0] was never used\n")
-    assert '/input/city = "Faro"; /output is gone' in result.out
+    assert '/input/city = "Faro"; /output was removed' in result.out
     assert result.out.splitlines()[-1] == "end SAME"
     assert cli("run", "replay", "runs/1", "--present-version").exit_code == 0
     other, present = gateway.requests("ReplayRun")

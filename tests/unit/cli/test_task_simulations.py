@@ -1,4 +1,4 @@
-"""`ordinaut task simulate`: options become a request, the stream becomes a table with its sums."""
+"""`ordinaut task simulate`: the request, and the table with totals."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ SUMMARY = {
 ANSWERS = [json_format.ParseDict(part, SimulateTaskResponse()) for part in (PART, SUMMARY)]
 
 
-def test_an_existing_task_is_simulated_with_all_that_happens_to_it(cli: Cli, gateway: Gateway) -> None:
+def test_all_options_become_the_request(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"SimulateTask": ANSWERS}
     window = ("--from", "2026-03-01T00:00:00Z", "--to", "2026-03-02T00:00:00Z")
     runs = ("--duration", "30s", "--duration", "5m", "--fail-every", "3")
@@ -63,14 +63,14 @@ def test_a_task_from_a_file_is_simulated_and_rows_are_limited(cli: Cli, gateway:
     assert "COALESCED " not in said
 
 
-def test_programs_get_each_answer_on_a_line(cli: Cli, gateway: Gateway) -> None:
+def test_json_prints_each_response_on_a_line(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"SimulateTask": ANSWERS}
     parts = [json.loads(line) for line in cli("--json", "task", "simulate", "mirror").out.splitlines()]
     assert parts[0]["occurrences"][1]["count"] == 3
     assert parts[1]["summary"]["runs"] == {"FAILED": 1}
 
 
-def test_what_is_meant_must_be_clear(cli: Cli) -> None:
+def test_ambiguous_options_are_wrong_usage(cli: Cli) -> None:
     assert cli("task", "simulate").exit_code == 2
     assert cli("task", "simulate", "mirror", "-f", "x.yaml").exit_code == 2
     assert cli("task", "simulate", "mirror", "--outage", "yesterday").exit_code == 2

@@ -1,4 +1,4 @@
-"""`ordinaut task`: files become requests, answers become tables or JSON."""
+"""`ordinaut task`: requests from files; output as tables or JSON."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_new_task_is_created_under_its_id(cli: Cli, gateway: Gateway, file: st
     assert other.task.uid == ""
 
 
-def test_a_known_task_is_replaced_with_what_the_file_says(cli: Cli, gateway: Gateway, file: str) -> None:
+def test_an_existing_task_is_updated_to_the_file(cli: Cli, gateway: Gateway, file: str) -> None:
     gateway.answers = {"GetTask": Task(etag="1"), "UpdateTask": Task(name="tasks/brief", description="new")}
     assert cli("task", "apply", "-f", file).out.startswith("tasks/brief updated\n")
     brief, other = gateway.requests("UpdateTask")
@@ -59,7 +59,7 @@ def test_a_known_task_is_replaced_with_what_the_file_says(cli: Cli, gateway: Gat
     assert other.task.etag == "e1"
 
 
-def test_applying_the_same_again_says_that_nothing_changed(cli: Cli, gateway: Gateway, file: str) -> None:
+def test_applying_an_equal_file_prints_unchanged(cli: Cli, gateway: Gateway, file: str) -> None:
     gateway.answers = {"GetTask": Task(etag="1"), "UpdateTask": Task(name="tasks/brief", etag="2")}
     assert cli("task", "apply", "-f", file).out.splitlines() == ["tasks/brief unchanged"] * 2
 
@@ -69,17 +69,17 @@ def test_applying_the_same_again_says_that_nothing_changed(cli: Cli, gateway: Ga
     [
         ("a: &x [1]\nb: *x\n", "alias"),
         ("- 1\n", "must be an object"),
-        ("a: [", "not YAML"),
+        ("a: [", "must be YAML 1.2 or JSON"),
         ("name: a\nname: b\n", "duplicate key"),
-        ("!!python/object:os.x {}\n", "not YAML"),
-        ("name: a\nschedul: {}\n", "task.schedul: there is no such field; did you mean schedule?"),
-        ("name: a\nrun_policy: {run_timeout: soon}\n", "task.run_policy.run_timeout: 'soon' is not a duration"),
-        ("name: a\npipeline: {n: 9007199254740993}\n", "task.pipeline.n: an integer this large"),
-        ("name: a\npipeline: {1: 2}\n", "the key 1 must be a text"),
-        ("pipeline: {}\n", "task.name: is needed"),
+        ("!!python/object:os.x {}\n", "must be YAML 1.2 or JSON"),
+        ("name: a\nschedul: {}\n", "task.schedul: unknown field; did you mean schedule?"),
+        ("name: a\nrun_policy: {run_timeout: soon}\n", "task.run_policy.run_timeout: must be a duration such as 90s"),
+        ("name: a\npipeline: {n: 9007199254740993}\n", "task.pipeline.n: integers from 2^53 on"),
+        ("name: a\npipeline: {1: 2}\n", "key 1 must be a string"),
+        ("pipeline: {}\n", "task.name: is required"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_where_and_asks_nothing(
+def test_a_malformed_file_is_rejected_with_the_path(
     cli: Cli, gateway: Gateway, tmp_path: Path, text: str, said: str
 ) -> None:
     path = tmp_path / "broken.yaml"
@@ -89,13 +89,13 @@ def test_a_file_that_cannot_be_read_says_where_and_asks_nothing(
     assert said in result.err
 
 
-def test_a_file_that_is_not_there_is_an_error(cli: Cli) -> None:
+def test_a_missing_file_is_an_error(cli: Cli) -> None:
     result = cli("task", "apply", "-f", "/nowhere/task.yaml")
     assert result.exit_code == 1
     assert "/nowhere/task.yaml" in result.err
 
 
-def test_a_list_goes_over_pages_with_the_token_shown(cli: Cli, gateway: Gateway) -> None:
+def test_a_list_reads_all_pages_with_the_token(cli: Cli, gateway: Gateway) -> None:
     gateway.queue["ListTasks"] = [
         ListTasksResponse(tasks=[Task(name=LONG, state=Task.ACTIVE)], next_page_token="more"),
         ListTasksResponse(tasks=[Task(name="tasks/b", state=Task.PAUSED)]),
@@ -106,12 +106,12 @@ def test_a_list_goes_over_pages_with_the_token_shown(cli: Cli, gateway: Gateway)
     assert gateway.metadata[0]["authorization"] == f"Bearer {TOKEN}"
 
 
-def test_markup_in_a_name_is_only_text(cli: Cli, gateway: Gateway) -> None:
+def test_markup_in_a_name_is_not_interpreted(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["ListTasks"] = ListTasksResponse(tasks=[Task(name="tasks/a", display_name="[red]x[/red]")])
     assert "[red]x[/red]" in cli("task", "list").out
 
 
-def test_json_may_be_asked_for_before_and_after_the_command(cli: Cli, gateway: Gateway) -> None:
+def test_json_is_accepted_before_and_after_the_command(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["ListTasks"] = ListTasksResponse(tasks=[Task(name="tasks/a")])
     before, after = cli("--json", "task", "list"), cli("task", "list", "--json")
     assert before.out == after.out
@@ -133,7 +133,7 @@ def test_a_param_without_a_value_is_wrong_usage(cli: Cli, gateway: Gateway) -> N
 
 
 @pytest.mark.parametrize(("state", "code"), [(Run.SUCCEEDED, 0), (Run.FAILED, 1)])
-def test_run_and_watch_ends_with_the_run(cli: Cli, gateway: Gateway, state: Run.State.ValueType, code: int) -> None:
+def test_run_with_watch_exits_with_the_run(cli: Cli, gateway: Gateway, state: Run.State.ValueType, code: int) -> None:
     step = StepRun(path="a", state=StepRun.SUCCEEDED, attempt=1)
     gateway.answers["RunTask"] = Run(name="runs/1")
     gateway.answers["WatchRun"] = [
@@ -179,6 +179,6 @@ def test_an_occurrence_is_skipped_and_the_next_one_snoozed(cli: Cli, gateway: Ga
 
 
 @pytest.mark.parametrize("options", [(), ("--for", "1h", "--until", "2026-12-25T06:00:00Z"), ("--for", "soon")])
-def test_a_snooze_says_for_how_long_or_until_when(cli: Cli, gateway: Gateway, options: tuple[str, ...]) -> None:
+def test_a_snooze_requires_a_delay_or_a_time(cli: Cli, gateway: Gateway, options: tuple[str, ...]) -> None:
     assert cli("task", "snooze", "a", *options).exit_code == 2
     assert gateway.asked == []

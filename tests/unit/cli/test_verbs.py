@@ -39,14 +39,14 @@ def test_runs_are_listed_by_task_state_and_parent(cli: Cli, gateway: Gateway) ->
     assert request.filter == 'parent = "runs/1"'
 
 
-def test_a_run_is_shown_and_cancelled(cli: Cli, gateway: Gateway) -> None:
+def test_a_run_is_printed_and_cancelled(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"GetRun": Run(name="runs/1"), "CancelRun": Run(name="runs/1", state=Run.CANCELLED)}
     assert json.loads(cli("run", "get", "1").out) == {"name": "runs/1"}
     assert cli("run", "cancel", "1", "--reason", "enough").out == "runs/1 CANCELLED\n"
     assert gateway.requests("CancelRun")[0].reason == "enough"
 
 
-def test_a_failed_run_is_taken_up(cli: Cli, gateway: Gateway) -> None:
+def test_a_failed_run_is_retried(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["RetryRun"] = Run(name="runs/2", state=Run.QUEUED)
     gateway.answers["WatchRun"] = [WatchRunResponse(run=Run(name="runs/2", state=Run.SUCCEEDED))]
     assert cli("run", "retry", "1").out == "runs/2\n"
@@ -54,7 +54,7 @@ def test_a_failed_run_is_taken_up(cli: Cli, gateway: Gateway) -> None:
     assert [request.name for request in gateway.requests("RetryRun")] == ["runs/1"] * 2
 
 
-def test_a_watched_run_goes_on_after_a_broken_stream(cli: Cli, gateway: Gateway) -> None:
+def test_a_watched_run_resumes_after_a_broken_stream(cli: Cli, gateway: Gateway) -> None:
     step = StepRun(path="a", state=StepRun.FAILED, attempt=2, error=RunError(code="TIMEOUT", message="slow"))
     failed = Run(name="runs/1", state=Run.FAILED, error=RunError(code="TIMEOUT", message="slow"))
     running: Answer = [WatchRunResponse(run=Run(name="runs/1", state=Run.RUNNING)), GONE]
@@ -87,19 +87,19 @@ def test_a_published_event_is_repeated_under_one_request_id(cli: Cli, gateway: G
 
 
 @pytest.mark.parametrize("data", ["[1]", "{", '{"n": 9007199254740993}', '{"n": NaN}'])
-def test_what_is_no_json_object_is_not_published(cli: Cli, gateway: Gateway, data: str) -> None:
+def test_only_json_objects_are_published(cli: Cli, gateway: Gateway, data: str) -> None:
     assert cli("event", "publish", "mail.received", "--data", data).exit_code == 2
     assert gateway.asked == []
 
 
-def test_watched_events_go_on_after_the_last_one_seen(cli: Cli, gateway: Gateway) -> None:
+def test_watched_events_resume_after_the_last_one(cli: Cli, gateway: Gateway) -> None:
     gateway.queue["WatchEvents"] = [[event(7), GONE], [event(9)]]
     result = cli("event", "watch", "mail.*", "--after", "5", "--count", "2", "--json")
     assert [json.loads(line)["position"] for line in result.out.splitlines()] == ["7", "9"]
     assert [request.after_position for request in gateway.requests("WatchEvents")] == [5, 7]
 
 
-def test_a_position_that_is_no_longer_kept_is_an_error(cli: Cli, gateway: Gateway) -> None:
+def test_an_expired_position_is_an_error(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["WatchEvents"] = OutOfRangeError(ErrorReason.POSITION_OUT_OF_RANGE, "trimmed")
     assert cli("event", "watch", "--after", "1").exit_code == 1
 
@@ -120,7 +120,7 @@ def test_tools_are_applied_listed_and_deleted(cli: Cli, gateway: Gateway, tmp_pa
     assert cli("tool", "delete", "mail.send").out == "tools/mail.send deleted\n"
 
 
-def test_a_tool_that_is_known_keeps_no_old_transport(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+def test_an_updated_tool_loses_its_old_transport(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "tool.yaml").write_text("name: mail.send\nhttp: {url: http://x}\n")
     gateway.answers = {"GetTool": Tool(etag="1"), "UpdateTool": Tool(name="tools/mail.send", description="new")}
     assert cli("tool", "apply", "-f", str(tmp_path / "tool.yaml")).out == "tools/mail.send updated\n"
@@ -141,7 +141,7 @@ def test_state_is_put_with_and_without_a_revision(cli: Cli, gateway: Gateway) ->
     assert cli("state", "get", "a/b/c").out == '"ă"\n'
 
 
-def test_a_whole_number_is_shown_as_one(cli: Cli, gateway: Gateway) -> None:
+def test_an_integral_number_is_printed_without_fraction(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["GetStateEntry"] = StateEntry(name="state/a/b", value=Value(number_value=5))
     assert cli("state", "get", "a/b").out == "5\n"
     assert json.loads(cli("--json", "state", "get", "a/b").out)["value"] == 5
@@ -171,7 +171,7 @@ def test_whoami_and_status(cli: Cli, gateway: Gateway) -> None:
     assert cli("whoami").out == "agents/admin in project default: admin\n"
     out = cli("status").out
     assert "SERVING" in out
-    assert "h:1 holds 2" in out
+    assert "h:1, 2 leased runs" in out
     assert json.loads(cli("status", "--json").out)["due_work"] == {"READY": "3"}
 
 
@@ -187,7 +187,7 @@ def asked() -> Approval:
     )
 
 
-def test_approvals_are_listed_and_shown(cli: Cli, gateway: Gateway) -> None:
+def test_approvals_are_listed_and_printed(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"ListApprovals": ListApprovalsResponse(approvals=[asked()]), "GetApproval": asked()}
     assert cli("approval", "list", "--mine").out.splitlines()[1].split()[:2] == ["approvals/1", "PENDING"]
     request = gateway.requests("ListApprovals")[0]
@@ -197,7 +197,7 @@ def test_approvals_are_listed_and_shown(cli: Cli, gateway: Gateway) -> None:
     assert json.loads(cli("approval", "show", "1").out)["subject"]["hash"] == "abc"
 
 
-def test_an_answer_is_for_what_was_read(cli: Cli, gateway: Gateway) -> None:
+def test_an_answer_includes_the_subject_hash(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"GetApproval": asked(), "AnswerApproval": Approval(name="approvals/1", state=Approval.APPROVED)}
     result = cli("approval", "answer", "1", "approve", "--edit", "/text=Hello", "--input", "[1]", "--comment", "ok")
     assert result.out == "approvals/1 APPROVED\n"

@@ -30,7 +30,7 @@ def test_resource_ids(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "A", "1a", "a_b", "a" * 64, "a\n", "ä", "a/b", "a.b"])
-def test_no_resource_ids(text: str) -> None:
+def test_invalid_resource_ids(text: str) -> None:
     assert not RESOURCE_ID.fullmatch(text)
 
 
@@ -40,7 +40,7 @@ def test_dotted_names(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ".", "mail.", ".mail", "mail..send", "mail.*", "mail send", "mail.send\n"])
-def test_no_dotted_names(text: str) -> None:
+def test_invalid_dotted_names(text: str) -> None:
     assert not DOTTED.fullmatch(text)
 
 
@@ -52,7 +52,7 @@ def test_scopes(scope: str) -> None:
 
 
 @pytest.mark.parametrize("scope", ["", "root", "tasks", "tasks:call", "tools:call:", "tasks:read:a b"])
-def test_no_scopes(scope: str) -> None:
+def test_invalid_scopes(scope: str) -> None:
     assert not SCOPE.fullmatch(scope)
 
 
@@ -85,7 +85,7 @@ def test_a_scope_grants(scopes: set[str], needed: str, resource: str, *, expecte
         ({"tools:call:mail.*"}, "tools:call", False),
     ],
 )
-def test_nobody_gives_more_than_they_hold(holder: set[str], scope: str, *, expected: bool) -> None:
+def test_a_holder_grants_at_most_its_own_scopes(holder: set[str], scope: str, *, expected: bool) -> None:
     assert covers(frozenset(holder), scope) is expected
 
 
@@ -96,7 +96,7 @@ def test_an_occurrence_is_named_by_its_utc_instant_or_its_key() -> None:
 
 
 @given(st.text(min_size=1, max_size=400), st.text(min_size=1, max_size=400))
-def test_an_idempotency_key_is_bounded_and_tells_steps_apart(root: str, path: str) -> None:
+def test_an_idempotency_key_is_bounded_and_unique_for_a_step(root: str, path: str) -> None:
     key = idempotency_key(root, path)
     assert len(key) <= 255
     assert key == idempotency_key(root, path)

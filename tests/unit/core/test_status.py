@@ -18,7 +18,7 @@ def test_a_status_has_exactly_one_error_info_with_the_facts_as_text() -> None:
     assert retry.retry_delay.ToMilliseconds() == 500
 
 
-def test_every_violation_is_told_at_once_and_its_repair_goes_with_it() -> None:
+def test_all_violations_are_included_with_their_fixes() -> None:
     repair = Repair("uses the tool's name", [{"op": "replace", "path": "/task/pipeline/steps/0/uses", "value": "a.b"}])
     error = InvalidArgumentError.of(
         [
@@ -37,13 +37,13 @@ def test_every_violation_is_told_at_once_and_its_repair_goes_with_it() -> None:
     assert violation_of("x", "m", ErrorReason.UNKNOWN_TOOL, fix).repair == repair
 
 
-def test_problems_of_one_kind_speak_with_their_own_reason() -> None:
+def test_violations_of_one_reason_determine_the_reason() -> None:
     error = InvalidArgumentError.of([Violation("a", "x", ErrorReason.NAME_INVALID)] * 2)
     assert error.reason == ErrorReason.NAME_INVALID
 
 
 def test_a_status_fits_into_the_trailers_of_every_client() -> None:
-    """8 KiB with base64, whatever there is to tell; the first problems are told, with how many are not."""
+    """At most 8 KiB with base64; the first violations are included, with the number of omitted ones."""
     repair = Repair("writes it anew", [{"op": "replace", "path": "/x", "value": "v" * 500}])
     violations = [Violation(f"steps[{n}]." + "k" * 9_000, "ü" * 9_000, repair=repair) for n in range(500)]
     error = InvalidArgumentError.of(violations)

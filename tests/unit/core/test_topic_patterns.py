@@ -1,4 +1,4 @@
-"""Which topics a pattern is for."""
+"""Topic patterns."""
 
 import pytest
 
@@ -26,5 +26,5 @@ from ordinaut.names import topic_matcher
     ],
 )
 def test_pattern(pattern: str, topic: str, fits: bool) -> None:
-    """`*` is one word, a final `>` one or more."""
+    """`*` matches one word, a final `>` one or more."""
     assert topic_matcher(pattern)(topic) is fits

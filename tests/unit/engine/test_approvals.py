@@ -218,7 +218,7 @@ def test_an_approval_that_never_ends_is_warned_of() -> None:
     """And a literal expiry, or one that is rendered, is none of them."""
     for steps in ([guarded()], [guarded({"assignees": ["boss"]})], [step("ask", ASK, input={"message": "Sure?"})]):
         answer = checked(pipeline(*steps))
-        assert (len(answer.warnings), len(answer.advice)) == (1, 1)
-        [operation] = MessageToDict(answer.advice[0].fix)["operations"]
+        assert (len(answer.warnings), len(answer.warning_fixes)) == (1, 1)
+        [operation] = MessageToDict(answer.warning_fixes[0].fix)["operations"]
         assert not checked(apply(pipeline(*steps), [operation])).warnings
     assert not checked(pipeline(guarded({"expires_in": "${params.soon}"}))).warnings

@@ -75,7 +75,7 @@ def test_the_expressions_of_a_run_are_bounded_together(monkeypatch: pytest.Monke
     world, longest, _ = measured(pipeline(loop, on_error=[step("h")]))
     error = orjson.loads(next(entry.error for entry in world.journal if entry.path == "s"))
     assert error["code"] == "PAYLOAD_TOO_LARGE"
-    assert "run do too much work" in error["message"]
+    assert "expressions of this run exceed" in error["message"]
     assert longest < LONGEST_TURN_SECONDS
 
 

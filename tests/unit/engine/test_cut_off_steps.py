@@ -8,6 +8,7 @@ import orjson
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.requests import Call, Output, Request
 from tests.unit.engine.pipelines import TOOL_TEXTS, pipeline, step
+from tests.unit.engine.test_replays_reproduce_runs import replayed, told
 from tests.unit.engine.world import World
 
 WEATHER = "weather.forecast"
@@ -102,3 +103,16 @@ def test_a_call_of_an_unsafe_tool_keeps_the_entry_of_its_start() -> None:
     world = World(document, answer=unless("X"), tools=[*TOOL_TEXTS, MAIL], choose=answers_first("both.two.b"))
     assert world.run().state == "FAILED"
     assert world.states() == [("both.one.s", 1, "RUNNING"), ("both.two.b", 1, "FAILED"), ("both", 1, "FAILED")]
+
+
+def test_a_replay_cuts_off_what_was_cut_off() -> None:
+    """A call and a timer that end only because of their sibling: not before it, and not at their own time."""
+    timer = {"id": "late", "uses": "orchestrator.wait", "with": {"for": "1h"}}
+    soon = {"id": "soon", "uses": "orchestrator.wait", "with": {"for": "1m"}}
+    branches = {"one": [timer], "two": [soon, weather("b", "X")], "three": [weather("a", "Rome"), weather("c", "Rome")]}
+    world = World(pipeline({"id": "both", "branches": branches}), answer=unless("X"))
+    ending = world.run()
+    answer = replayed(world)
+    assert (answer.state, answer.error) == (ending.state, ending.error)
+    assert told(answer.steps) == told(world.journal)
+    assert ("both.one.late", 1, CANCELLED) in world.states()

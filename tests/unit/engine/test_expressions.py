@@ -1,4 +1,4 @@
-"""Expressions mean what they say, or are errors with a repair; they are bounded whatever they are."""
+"""Expressions: documented forms, errors with repairs, limits."""
 
 import hashlib
 from contextlib import suppress
@@ -62,8 +62,8 @@ ROOTS: dict[str, Any] = {
         ("hash(steps.x.name)", hashlib.sha256(b'"Ada"').hexdigest()),
     ],
 )
-def test_expressions_give_what_they_say(text: str, value: Any) -> None:
-    """Documented forms, also those that JMESPath reads differently."""
+def test_values_of_expressions(text: str, value: Any) -> None:
+    """Documented forms, including those with another meaning in JMESPath."""
     assert compile_expression(text, strict=True).evaluate(ROOTS) == value
 
 
@@ -94,8 +94,8 @@ def test_expressions_give_what_they_say(text: str, value: Any) -> None:
         ("||".join(["a"] * 900), Kind.LIMIT, None),
     ],
 )
-def test_traps_and_typos_are_errors_with_repairs(text: str, kind: Kind, repaired: str | None) -> None:
-    """Nothing is silently read as something else."""
+def test_ambiguous_expressions_are_errors_with_repairs(text: str, kind: Kind, repaired: str | None) -> None:
+    """Ambiguous expressions are never evaluated."""
     with pytest.raises(ExpressionError) as caught:
         compile_expression(text)
     assert (caught.value.kind, caught.value.repaired) == (kind, repaired)
@@ -118,15 +118,15 @@ def test_traps_and_typos_are_errors_with_repairs(text: str, kind: Kind, repaired
         "to_number('1e999')",
     ],
 )
-def test_bombs_are_stopped(text: str) -> None:
-    """Size, work and numbers have limits, found before the damage is done."""
+def test_size_limits(text: str) -> None:
+    """Size, cost and numbers are limited, and checked before memory is used."""
     with pytest.raises(ExpressionError) as caught:
         compile_expression(text).evaluate(ROOTS)
     assert caught.value.kind in {Kind.LIMIT, Kind.VALUE}
 
 
-def test_what_is_missing_is_an_error_only_where_it_is_strict() -> None:
-    """The message says what there is."""
+def test_a_missing_path_is_an_error_only_if_strict() -> None:
+    """The message lists the existing names."""
     assert compile_expression("steps.x.nix").evaluate(ROOTS) is None
     for text in ("steps.x.nix", "length(steps.x.nix)", "{a: steps.x.nix}", "steps.x.nix.more", "steps.l.e[9]"):
         with pytest.raises(ExpressionError) as caught:
@@ -135,8 +135,8 @@ def test_what_is_missing_is_an_error_only_where_it_is_strict() -> None:
         assert "default(" in caught.value.message
 
 
-def test_references_are_known_before_anything_runs() -> None:
-    """The paths from the roots, for the checks at save."""
+def test_references_are_collected() -> None:
+    """The paths from the roots, for validation when a task is saved."""
     expression = compile_expression("steps.l.e[?days > params.min].n || steps.x.name")
     assert set(expression.references) == {("steps", "l", "e"), ("steps", "x", "name")}
     assert "params" in expression.names
@@ -189,8 +189,8 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=14).map("".join))
-def test_no_text_makes_it_raise_anything_else(text: str) -> None:
-    """Whatever is written, the outcome is a value or an ExpressionError."""
+def test_arbitrary_text_raises_no_other_error(text: str) -> None:
+    """The outcome is a value or an ExpressionError."""
     for strict in (True, False):
         with suppress(ExpressionError):
             compile_expression(text, strict=strict).evaluate(ROOTS)
@@ -223,8 +223,8 @@ PLAIN = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(PLAIN, st.dictionaries(NAMES, VALUES, max_size=3))
-def test_plain_jmespath_means_the_same(text: str, roots: dict[str, Any]) -> None:
-    """Where no difference is on purpose, the reference implementation agrees."""
+def test_agreement_with_jmespath(text: str, roots: dict[str, Any]) -> None:
+    """Except for intended differences, the reference implementation agrees."""
     assert compile_expression(text).evaluate(roots) == jmespath.search(text, roots)
 
 
@@ -240,8 +240,8 @@ def test_plain_jmespath_means_the_same(text: str, roots: dict[str, Any]) -> None
         "params.many[*].[params.many[?@ > params.n]]",
     ],
 )
-def test_work_is_bounded_as_well_as_size(text: str) -> None:
-    """Expressions that do much to each of many elements are stopped within their fuel."""
+def test_cost_limits(text: str) -> None:
+    """Expressions with much work on many elements exceed their fuel."""
     params = {
         "many": list(range(50_000)),
         "wide": {str(number): number for number in range(5_000)},

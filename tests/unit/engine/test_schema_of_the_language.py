@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ordinaut.limits import MAX_RETRIES
 from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.language import document as limits
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.keys import ACCEPTED_DOCUMENT_KEYS, ACCEPTED_STEP_KEYS
 from pipeline_engine.language.parse import parse
-from pipeline_engine.language.values import MAX_FACTOR, MAX_RETRIES, MAX_TIMEOUT_SECONDS, RETRY_KEYS
+from pipeline_engine.language.values import MAX_FACTOR, MAX_TIMEOUT_SECONDS, RETRY_KEYS
 from tests.unit.engine.corpus import BROKEN, VALID
 from tests.unit.engine.test_broken_documents_are_repaired import repaired
 

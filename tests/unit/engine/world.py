@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from ordinaut.expressions.times import moment_of_us
+from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.data.failure import TIMEOUT, Failure
 from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.journal import Starts, merge
@@ -25,7 +26,6 @@ from pipeline_engine.interpreter.requests import (
     Sleep,
     Suspended,
 )
-from pipeline_engine.interpreter.run import OUTPUTS_MAX_BYTES
 from pipeline_engine.language.compile import compile_plan
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
@@ -72,7 +72,7 @@ class World:
     denied: tuple[str, ...] = ()
     retry: bytes = b""
     remaining_ms: int = 0
-    outputs_max_bytes: float = OUTPUTS_MAX_BYTES
+    outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES
     crash_at: int | None = None
     crash_before_answer: bool = False
     journal: list[JournalEntry] = field(default_factory=list)
@@ -129,7 +129,7 @@ class World:
 
     def _happen(self, path: str) -> None:
         entry, end_us = self.waits[path], self.deadlines[path]
-        entry.state, entry.output = "SUCCEEDED", orjson.dumps(self._result(path, moment_of_us(end_us)))
+        entry.state, entry.output = "SUCCEEDED", orjson.dumps(self._result(path, timestamp_of_us(end_us)))
         passed_us = max(0, end_us - self.now_us)
         self.clock.seconds += passed_us / 1_000_000
         self.waited_ms += passed_us // 1000

@@ -1,11 +1,11 @@
-"""The calendar agent reads what calendars really hold."""
+"""The calendar agent expands real iCalendar data."""
 
 from datetime import UTC, datetime
 
 import pytest
 
 from examples.morning_briefing.calendar_agent import DEFAULT_FILE, Agenda, offer
-from examples.morning_briefing.tool_server import Call, RefusedError
+from examples.morning_briefing.tool_server import Call, RejectedError
 
 AGENDA = Agenda(DEFAULT_FILE.read_bytes())
 
@@ -14,7 +14,7 @@ def titles(start: datetime, end: datetime) -> list[str]:
     return [event["title"] for event in AGENDA.list_events(start, end)]
 
 
-def test_a_day_holds_recurring_and_all_day_events_in_order() -> None:
+def test_a_day_lists_recurring_and_all_day_events_in_order() -> None:
     events = AGENDA.list_events(datetime(2026, 11, 23, 22, tzinfo=UTC), datetime(2026, 11, 24, 22, tzinfo=UTC))
     assert [event["title"] for event in events[:3]] == ["Mihai's birthday", "Walk the dog", "Stand-up"]
     assert [event["all_day"] for event in events] == [True, False, False, False]
@@ -23,11 +23,11 @@ def test_a_day_holds_recurring_and_all_day_events_in_order() -> None:
     assert events[1]["line"] == "  07:00  Walk the dog (Cișmigiu)"
 
 
-def test_an_excluded_day_is_left_out() -> None:
+def test_an_excluded_day_is_omitted() -> None:
     assert "Walk the dog" not in titles(datetime(2026, 12, 24, 22, tzinfo=UTC), datetime(2026, 12, 25, 22, tzinfo=UTC))
 
 
-def test_a_moved_occurrence_replaces_its_own_only() -> None:
+def test_a_moved_occurrence_replaces_only_itself() -> None:
     day = titles(datetime(2026, 12, 1, 22, tzinfo=UTC), datetime(2026, 12, 2, 22, tzinfo=UTC))
     assert day == ["Walk the dog", "Stand-up (moved for the audit)"]
 
@@ -41,7 +41,7 @@ def test_a_foreign_zone_keeps_its_own_clock_changes() -> None:
     ]
 
 
-def test_the_last_day_of_every_month_is_found() -> None:
+def test_the_last_day_of_every_month_is_listed() -> None:
     for month, day in ((2, 28), (4, 30), (5, 31)):
         noon = datetime(2026, month, day, 12, tzinfo=UTC)
         assert "Pay the rent" in titles(noon, noon.replace(hour=13))
@@ -50,12 +50,12 @@ def test_the_last_day_of_every_month_is_found() -> None:
 @pytest.mark.parametrize(
     ("start", "end", "problem"),
     [
-        ("soon", "2026-11-24T00:00:00Z", "not an RFC 3339 time"),
-        ("2026-11-23T00:00:00", "2026-11-24T00:00:00Z", "no offset"),
+        ("soon", "2026-11-24T00:00:00Z", "must be an RFC 3339 timestamp"),
+        ("2026-11-23T00:00:00", "2026-11-24T00:00:00Z", "must have an offset"),
         ("2026-11-24T00:00:00Z", "2026-11-24T00:00:00Z", "after start"),
-        ("2020-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "longer than"),
+        ("2020-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "at most 366 days"),
     ],
 )
-def test_a_window_that_means_nothing_is_refused(start: str, end: str, problem: str) -> None:
-    with pytest.raises(RefusedError, match=problem):
+def test_an_invalid_time_range_is_rejected(start: str, end: str, problem: str) -> None:
+    with pytest.raises(RejectedError, match=problem):
         offer(AGENDA).answer(Call({"start": start, "end": end}, ""))

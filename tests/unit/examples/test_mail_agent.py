@@ -1,4 +1,4 @@
-"""The mail agent sends a message once for each key, whatever happens in between."""
+"""The mail agent sends one message for each key, also after crashes."""
 
 from email import message_from_bytes
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from examples.morning_briefing.mail_agent import offer
 from examples.morning_briefing.maildir import KEY_HEADER, POLICY, OnceOnlyMaildir
-from examples.morning_briefing.tool_server import Call, RefusedError
+from examples.morning_briefing.tool_server import Call, RejectedError
 
 MAIL = {"to": "ana@example.org", "subject": "Trei evenimente, azi: știri", "text": "Bună dimineața!\n"}
 KEY = "0199aaaa-0000-7000-8000-000000000000/1/rrule:20261124T070000/mail"
@@ -26,7 +26,7 @@ def test_a_message_arrives_as_it_was_written(tmp_path: Path) -> None:
     assert answer["message_id"] == message["Message-ID"]
 
 
-def test_a_repeated_key_sends_nothing_more_and_answers_the_same(tmp_path: Path) -> None:
+def test_a_repeated_key_sends_nothing_and_returns_the_same_result(tmp_path: Path) -> None:
     box = OnceOnlyMaildir(tmp_path)
     assert box.send(KEY, MAIL) == box.send(KEY, MAIL)
     assert len(messages(tmp_path)) == 1
@@ -38,14 +38,14 @@ def test_a_restarted_agent_remembers_its_keys(tmp_path: Path) -> None:
     assert len(messages(tmp_path)) == 1
 
 
-def test_a_crash_between_delivery_and_record_delivers_nothing_more(tmp_path: Path) -> None:
+def test_a_crash_between_delivery_and_record_delivers_once(tmp_path: Path) -> None:
     first = OnceOnlyMaildir(tmp_path).send(KEY, MAIL)
     (tmp_path / "served.sqlite3").unlink()
     assert OnceOnlyMaildir(tmp_path).send(KEY, MAIL) == first
     assert len(messages(tmp_path)) == 1
 
 
-def test_a_message_that_was_read_and_filed_is_not_sent_again(tmp_path: Path) -> None:
+def test_a_message_that_was_moved_is_not_sent_again(tmp_path: Path) -> None:
     first = OnceOnlyMaildir(tmp_path).send(KEY, MAIL)
     (delivered,) = (tmp_path / "new").iterdir()
     delivered.rename(tmp_path / "cur" / f"{delivered.name}:2,S")
@@ -63,21 +63,21 @@ def test_a_deleted_message_stays_deleted(tmp_path: Path) -> None:
     assert messages(tmp_path) == []
 
 
-def test_calls_without_a_key_are_messages_of_their_own(tmp_path: Path) -> None:
+def test_calls_without_a_key_send_separate_messages(tmp_path: Path) -> None:
     tool = offer(OnceOnlyMaildir(tmp_path))
     tool.answer(Call(MAIL, ""))
     tool.answer(Call(MAIL, ""))
     assert len(messages(tmp_path)) == 2
 
 
-def test_a_key_stands_for_one_message_only(tmp_path: Path) -> None:
+def test_a_key_is_valid_for_one_message(tmp_path: Path) -> None:
     tool = offer(OnceOnlyMaildir(tmp_path))
     tool.answer(Call(MAIL, KEY))
-    with pytest.raises(RefusedError, match="another message"):
+    with pytest.raises(RejectedError, match="another message"):
         tool.answer(Call({**MAIL, "subject": "Another"}, KEY))
 
 
-def test_a_header_cannot_be_smuggled_in(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError):
+def test_header_injection_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(RejectedError):
         offer(OnceOnlyMaildir(tmp_path)).answer(Call({**MAIL, "subject": "Hello\nBcc: all@example.org"}, KEY))
     assert messages(tmp_path) == []

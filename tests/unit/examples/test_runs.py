@@ -1,4 +1,4 @@
-"""What the story says about runs is what their records hold."""
+"""Queries about runs."""
 
 from google.protobuf.json_format import ParseDict
 
@@ -24,13 +24,13 @@ RUN = ParseDict(
 )
 
 
-def test_the_lag_is_counted_from_the_scheduled_time() -> None:
+def test_the_lag_starts_at_the_scheduled_time() -> None:
     assert round(runs.lag_ms(RUN)) == 12
 
 
-def test_the_root_is_what_all_keys_of_the_run_begin_with() -> None:
+def test_the_root_is_the_common_prefix_of_the_keys() -> None:
     assert runs.root(RUN) == "0199/1/rrule:20261124T090000/"
 
 
-def test_a_step_is_told_in_one_line() -> None:
+def test_a_step_is_described_in_one_line() -> None:
     assert runs.described(RUN.steps[0]) == "agenda: calendar.list_events succeeded (30 ms)"

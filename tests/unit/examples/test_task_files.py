@@ -1,4 +1,4 @@
-"""The task files are what the engine and the contract accept, and the broken one is broken as announced."""
+"""The task files are valid, and the broken one has the documented mistakes."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_task_file_is_a_message_of_the_contract(name: str) -> None:
     assert request.task.name == f"tasks/{request.task_id}"
 
 
-def test_the_broken_task_has_its_mistakes_and_their_repairs(tmp_path: Path) -> None:
+def test_the_broken_task_has_its_mistakes_with_fixes(tmp_path: Path) -> None:
     found = findings_of(load("broken"), tmp_path).violations
     assert [violation.field for violation in found] == ["steps[0].uses", "steps[1].uses", "steps[3].with.subject"]
     assert all(violation.repair for violation in found)

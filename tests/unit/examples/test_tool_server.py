@@ -1,4 +1,4 @@
-"""Calls are logged as they arrive, checked, and answered in JSON."""
+"""Calls are logged, validated, and answered in JSON."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from examples.morning_briefing.registration import as_tool
-from examples.morning_briefing.tool_server import Call, CallLog, Offer, RefusedError, respond
+from examples.morning_briefing.tool_server import Call, CallLog, Offer, RejectedError, respond
 from ordinaut.v1.tool_pb2 import Tool
 
 SCHEMA = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
@@ -15,7 +15,7 @@ SCHEMA = {"type": "object", "properties": {"word": {"type": "string"}}, "require
 
 def shout(call: Call) -> dict[str, str]:
     if call.input["word"] == "whisper":
-        raise RefusedError("not that")
+        raise RejectedError("not that")
     return {"word": str(call.input["word"]).upper()}
 
 
@@ -33,14 +33,14 @@ def test_a_call_is_served_and_logged_with_its_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"hey", "not JSON"),
+        (b"hey", "must be JSON"),
         (b"[]", "not of type 'object'"),
         (b"{}", "'word' is a required property"),
         (b'{"word": 7}', "$.word: 7 is not of type 'string'"),
         (b'{"word": "whisper"}', "not that"),
     ],
 )
-def test_what_the_tool_cannot_take_is_a_400_that_says_why(body: bytes, problem: str) -> None:
+def test_invalid_input_is_a_400_with_the_reason(body: bytes, problem: str) -> None:
     status, answer = respond(OFFER, CallLog(None), body, "")
     assert status == 400
     assert problem in answer["error"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.json_values import ANSWER_DEPTH, fill_struct, fill_value, parse, to_json, to_python
-from gateway.api.message_checks import EXACT_INTEGER
+from ordinaut.limits import EXACT_INTEGER
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 EXACT = st.integers(1 - EXACT_INTEGER, EXACT_INTEGER - 1)

@@ -7,8 +7,9 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from gateway.api.json_values import fill_struct
-from gateway.api.message_checks import MAX_DEPTH, require_wellformed
+from gateway.api.message_checks import require_wellformed
 from ordinaut.errors import InvalidArgumentError
+from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.state_service_pb2 import PutStateEntryRequest
 from ordinaut.v1.task_pb2 import Task
@@ -71,7 +72,7 @@ def test_every_bad_value_is_named_where_it_stands() -> None:
     )
 
 
-@pytest.mark.parametrize(("levels", "reasons"), [(MAX_DEPTH, []), (MAX_DEPTH + 1, ["JSON_TOO_DEEP"])])
+@pytest.mark.parametrize(("levels", "reasons"), [(MAX_JSON_DEPTH, []), (MAX_JSON_DEPTH + 1, ["JSON_TOO_DEEP"])])
 def test_json_is_bounded_in_depth(levels: int, reasons: list[str]) -> None:
     """Counted from the field on."""
     request = RunTaskRequest()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.services import DESCRIPTORS
 from ordinaut.documents.reading import fill
-from ordinaut.documents.writing import written
+from ordinaut.documents.writing import to_document
 from ordinaut.v1.state_pb2 import StateEntry
 from ordinaut.v1.task_pb2 import Task
 
@@ -79,7 +79,7 @@ def test_it_reads_what_the_library_reads(data: st.DataObject) -> None:
     json_format.ParseDict(document, theirs)
     assert mine == theirs
     again = empty(descriptor)
-    assert fill(written(mine), again) == []
+    assert fill(to_document(mine), again) == []
     assert again == mine
 
 

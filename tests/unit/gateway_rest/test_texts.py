@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rest.transcoding.json_text import MAX_DEPTH, depth, read_json
+from gateway.rest.transcoding.json_text import depth, read_json
 from gateway.rest.transcoding.yaml_text import read_yaml
-from ordinaut.documents.flaw import Flaw
+from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.errors import InvalidArgumentError
+from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
 TEXT = st.text(st.characters(codec="utf-8"))
@@ -58,9 +59,9 @@ def test_hostile_texts_cost_little(data: bytes) -> None:
 
 
 def test_the_deepest_json() -> None:
-    assert read_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    assert read_json(b"[" * MAX_JSON_DEPTH + b"]" * MAX_JSON_DEPTH)
     with pytest.raises(InvalidArgumentError, match="nested"):
-        read_json(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
+        read_json(b"[" * (MAX_JSON_DEPTH + 1) + b"]" * (MAX_JSON_DEPTH + 1))
 
 
 @pytest.mark.parametrize(
@@ -75,14 +76,14 @@ def test_the_deepest_json() -> None:
 )
 def test_what_cannot_be_kept_stays_in_its_place(text: str, reason: int) -> None:
     found = read_json(f'{{"a": [1, {text}]}}'.encode())["a"][1]
-    assert isinstance(found, Flaw)
+    assert isinstance(found, InvalidValue)
     assert found.reason == reason
 
 
 def test_the_second_of_two_keys_is_a_flaw() -> None:
     document = read_json(b'{"a": 1, "b": {"c": 1, "c": 1}, "a": 2}')
-    assert isinstance(document["a"], Flaw)
-    assert isinstance(document["b"]["c"], Flaw)
+    assert isinstance(document["a"], InvalidValue)
+    assert isinstance(document["b"]["c"], InvalidValue)
 
 
 @pytest.mark.parametrize(

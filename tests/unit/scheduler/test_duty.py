@@ -1,4 +1,4 @@
-"""A duty is done when it is woken, again while there is more, and in spite of a store that is away."""
+"""A periodic loop runs when it is woken, repeats while it has more work, and survives an unavailable store."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,31 +9,31 @@ import pytest
 from ordinaut.errors import UnavailableError
 from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.loops import periodic as module
-from scheduler.loops.periodic import Clockwork, Duty
+from scheduler.loops.periodic import LoopClock, PeriodicLoop
 
 DEADLINE = 5.0
 NEVER = 1000.0
 
 
-class Turns:
-    """Counts turns; the first `more` of them leave something to do, the first `broken` fail."""
+class Work:
+    """Counts runs; the first `busy` of them leave work to do, the first `broken` fail."""
 
-    def __init__(self, *, more: int = 0, broken: int = 0) -> None:
+    def __init__(self, *, busy: int = 0, broken: int = 0) -> None:
         self.done = 0
-        self.more = more
+        self.busy = busy
         self.broken = broken
         self.changed = asyncio.Event()
 
-    async def turn(self) -> bool:
-        """One turn."""
+    async def run_once(self) -> bool:
+        """Runs once."""
         self.done += 1
         self.changed.set()
         if self.done <= self.broken:
-            raise UnavailableError(ErrorReason.STORE_UNAVAILABLE, "away")
-        return self.done <= self.more
+            raise UnavailableError(ErrorReason.STORE_UNAVAILABLE, "unavailable")
+        return self.done <= self.busy
 
     async def reach(self, count: int) -> None:
-        """Waits until so many turns are done."""
+        """Waits until `count` runs are done."""
         async with asyncio.timeout(DEADLINE):
             while self.done < count:
                 self.changed.clear()
@@ -41,62 +41,62 @@ class Turns:
 
 
 @asynccontextmanager
-async def serving(turns: Turns, period: float = NEVER) -> AsyncIterator[Duty]:
-    duty = Duty("test", turns.turn, period, asyncio.Event())
-    task = asyncio.create_task(duty.serve())
+async def serving(work: Work, period: float = NEVER) -> AsyncIterator[PeriodicLoop]:
+    loop = PeriodicLoop("test", work.run_once, period, asyncio.Event())
+    task = asyncio.create_task(loop.serve())
     try:
-        yield duty
+        yield loop
         assert not task.done()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_duty_goes_on_while_there_is_more_and_then_waits_to_be_woken() -> None:
-    turns = Turns(more=3)
-    async with serving(turns) as duty:
-        await turns.reach(4)
-        assert turns.done == 4
-        duty.wake()
-        await turns.reach(5)
+async def test_a_loop_repeats_while_it_has_more_and_then_waits_to_be_woken() -> None:
+    work = Work(busy=3)
+    async with serving(work) as loop:
+        await work.reach(4)
+        assert work.done == 4
+        loop.wake()
+        await work.reach(5)
 
 
-async def test_a_wake_during_a_turn_is_not_lost() -> None:
-    turns = Turns()
-    async with serving(turns) as duty:
-        duty.wake()
-        await turns.reach(2)
+async def test_a_wake_during_a_run_is_not_lost() -> None:
+    work = Work()
+    async with serving(work) as loop:
+        loop.wake()
+        await work.reach(2)
 
 
-async def test_a_store_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loop_retries_while_the_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FAILURE_SECONDS", 0.001)
-    turns = Turns(broken=3)
-    async with serving(turns) as duty:
+    work = Work(broken=3)
+    async with serving(work) as loop:
         for count in range(1, 4):
-            await turns.reach(count)
-            duty.wake()
-        await turns.reach(4)
+            await work.reach(count)
+            loop.wake()
+        await work.reach(4)
 
 
-async def test_a_clock_that_forgets_a_duty_does_not_stop_it() -> None:
-    turns = Turns()
-    async with serving(turns, period=0.01):
-        await turns.reach(3)
+async def test_a_loop_runs_without_its_clock() -> None:
+    work = Work()
+    async with serving(work, period=0.01):
+        await work.reach(3)
 
 
-async def test_the_clockwork_wakes_in_the_period_and_at_the_alarm() -> None:
-    turns = Turns()
-    clockwork = Clockwork()
-    async with serving(turns) as duty:
-        await turns.reach(1)
-        clockwork.start()
-        clockwork.alarm(duty, NEVER)
-        clockwork.alarm(duty, 0.01)  # replaces the other
-        await turns.reach(2)
-        frequent = Duty("frequent", turns.turn, 0.05, asyncio.Event())
-        clockwork.every_period(frequent)
+async def test_the_clock_wakes_a_loop_once_per_period_and_at_its_alarm() -> None:
+    work = Work()
+    clock = LoopClock()
+    async with serving(work) as loop:
+        await work.reach(1)
+        clock.start()
+        clock.alarm(loop, NEVER)
+        clock.alarm(loop, 0.01)  # replaces the other
+        await work.reach(2)
+        frequent = PeriodicLoop("frequent", work.run_once, 0.05, asyncio.Event())
+        clock.every_period(frequent)
         task = asyncio.create_task(frequent.serve())
-        await turns.reach(5)
+        await work.reach(5)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        clockwork.stop()
+        clock.stop()

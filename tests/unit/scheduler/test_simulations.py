@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.firing.missed_instants import CatchUpPolicy
+from scheduler.firing.catch_up_policy import CatchUpPolicy
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.simulation.entry import Entry
 from scheduler.simulation.scenario import Rules, Scenario, Span, joined
@@ -67,7 +67,7 @@ def test_an_outage_is_caught_up_by_the_policy(catch_up: Any, expected: list[Any]
     assert ledger(lived) == [*enqueued([0, 1]), *expected]
 
 
-def test_a_moment_in_a_short_outage_is_late_and_not_missed() -> None:
+def test_an_instant_in_a_short_outage_is_late_and_not_missed() -> None:
     second = timedelta(seconds=1)
     lived = scenario(2, catch_up={"policy": "NONE"}, outages=[Span(at(1) - second, at(1) + 5 * second)])
     _, late = Simulation(lived).entries()
@@ -94,7 +94,7 @@ def lived(*entries: Entry) -> list[tuple[str, float | None, float, str]]:
     ]
 
 
-def test_runs_wait_for_their_turn() -> None:
+def test_buffered_runs_start_in_fifo_order() -> None:
     long = {"durations": [2 * MINUTE]}
     one = [outcome for _, outcome, _ in ledger(scenario(5, rules=Rules("BUFFER_ONE"), **long))]
     assert one == ["ENQUEUED", "BUFFERED", "BUFFERED", "SKIPPED_OVERLAP", "BUFFERED"]
@@ -104,7 +104,7 @@ def test_runs_wait_for_their_turn() -> None:
     ]  # fmt: skip
 
 
-def test_who_waits_too_long_is_missed() -> None:
+def test_a_run_buffered_past_its_deadline_is_missed() -> None:
     rules = Rules("BUFFER_ALL", max_buffer=9, start_deadline=MINUTE)
     assert ledger(scenario(3, rules=rules, durations=[2.5 * MINUTE])) == [
         *enqueued([0]), (1, "MISSED", 1), (2, "BUFFERED", 1),
@@ -132,13 +132,13 @@ def test_failures_in_a_row_pause_the_task_for_good() -> None:
     assert (simulation.paused, simulation.reason) == (True, "2 runs in a row failed")
 
 
-def test_people_pause_and_resume() -> None:
+def test_a_user_pauses_and_resumes() -> None:
     assert ledger(scenario(6, pauses=[Span(at(1.5), at(3.5))])) == [
         *enqueued([0, 1]), (2, "PAUSED", 2), *enqueued([4, 5]),
     ]  # fmt: skip
 
 
-def test_what_a_pause_leaves_behind_is_accounted_for_all_the_same() -> None:
+def test_instants_unsettled_at_a_pause_are_recorded() -> None:
     outage = Span(at(1.5), at(5.5))
     resumed = scenario(6, outages=[outage], pauses=[Span(at(3.5), at(4.5))])
     assert ledger(resumed) == [
@@ -152,7 +152,7 @@ def test_what_a_pause_leaves_behind_is_accounted_for_all_the_same() -> None:
     ]
 
 
-def test_what_starts_too_late_is_missed() -> None:
+def test_a_run_past_its_start_deadline_is_missed() -> None:
     lived = scenario(5, rules=Rules(start_deadline=20 * timedelta(seconds=1)), outages=[Span(at(0.5), at(2.5))])
     assert ledger(lived) == [*enqueued([0]), (1, "COALESCED", 1), (2, "MISSED", 1), *enqueued([3, 4])]
 

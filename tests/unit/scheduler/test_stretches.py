@@ -1,4 +1,4 @@
-"""Stretches of the past have every instant once, in either order; collapsed rows fall into fitting parts."""
+"""A past time range yields every instant once in either order, and merged rows are split into matching parts."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ordinaut.store.occurrence import MergedRow
 from scheduler.firing.merged_rows import parts_of
-from scheduler.firing.time_range import behind, newest_first, oldest_first
+from scheduler.firing.time_range import newest_first, oldest_first, position_after
 from scheduler.schedules.schedule import CompiledSchedule
 
 BEGIN = datetime(2026, 3, 27, tzinfo=UTC)  # clocks change on the 29th
@@ -25,29 +26,29 @@ ZONED = {"time_zone": "Europe/Chisinau", "start_time": BEGIN.isoformat()}
 
 @settings(max_examples=60, deadline=None)  # the machine may be busy
 @given(st.sampled_from(SCHEDULES), SECONDS, SECONDS, st.integers(1, 40), st.integers(1, 10**6))
-def test_either_order_has_every_instant_once(
-    schedule: dict[str, Any], one: int, two: int, limit: int, width: int
+def test_either_order_yields_every_instant_once(
+    schedule: dict[str, Any], first: int, second: int, limit: int, width: int
 ) -> None:
     plan = CompiledSchedule.compile({**schedule, **ZONED})
-    after, until = (BEGIN + timedelta(seconds=second) for second in sorted([one, two]))
+    after, until = (BEGIN + timedelta(seconds=offset) for offset in sorted([first, second]))
     expected = oldest_first(plan, after, until, 10**6)
-    assert expected.whole
+    assert expected.complete
     rising, position = [], after
     while True:
-        stretch = oldest_first(plan, position, until, limit)
-        assert len(stretch.due) <= limit
-        rising += stretch.due
-        if stretch.whole:
+        page = oldest_first(plan, position, until, limit)
+        assert len(page.due) <= limit
+        rising += page.due
+        if page.complete:
             break
-        position = behind(stretch.due[-1].instant.time, newest=False)
+        position = position_after(page.due[-1].instant.time, newest_first=False)
     falling, position = [], until
     while True:
-        stretch = newest_first(plan, after, position, limit, timedelta(seconds=width))
-        assert len(stretch.due) <= limit
-        falling += stretch.due
-        if stretch.whole:
+        page = newest_first(plan, after, position, limit, timedelta(seconds=width))
+        assert len(page.due) <= limit
+        falling += page.due
+        if page.complete:
             break
-        position = behind(stretch.due[-1].instant.time, newest=True)
+        position = position_after(page.due[-1].instant.time, newest_first=True)
     assert rising == expected.due
     assert falling == expected.due[::-1]
     assert all(due.following is None or due.following > due.instant.time for due in rising)
@@ -55,18 +56,18 @@ def test_either_order_has_every_instant_once(
 
 @settings(deadline=None)
 @given(st.integers(2, 30), st.sets(st.integers(-3, 35)))
-def test_parts_of_a_collapsed_row_are_its_instants(count: int, chosen: set[int]) -> None:
+def test_the_parts_of_a_merged_row_contain_its_instants(count: int, chosen: set[int]) -> None:
     def minute(number: int) -> datetime:
         return BEGIN + number * timedelta(minutes=1)
 
-    row = {
-        "key": "3/interval:20260327T000000Z",
-        "instant": minute(0),
-        "last_instant": minute(count - 1),
-        "outcome": "COALESCED",
-        "schedule": '{"triggers": [{"id": "t0", "interval": "60s"}], "start_time": "2026-03-26T00:00:00Z"}',
-        "apart": [],
-    }
+    row = MergedRow(
+        key="3/interval:20260327T000000Z",
+        instant=minute(0),
+        last_instant=minute(count - 1),
+        outcome="COALESCED",
+        schedule='{"triggers": [{"id": "t0", "interval": "60s"}], "start_time": "2026-03-26T00:00:00Z"}',
+        separate=[],
+    )
     parts = parts_of(row, {minute(number) for number in chosen})
     inside = {minute(number) for number in chosen if 0 <= number < count}
     assert bool(parts) == bool(inside)
@@ -75,7 +76,7 @@ def test_parts_of_a_collapsed_row_are_its_instants(count: int, chosen: set[int])
     assert all(part.count == len(_minutes(part.first, part.last)) for part in parts)
     assert {part.first for part in parts if part.first in inside and part.count == 1} == inside
     assert [part.key for part in parts] == [f"3/interval:{part.first:%Y%m%dT%H%M%SZ}" for part in parts]
-    assert all(one.first in inside or other.first in inside for one, other in pairwise(parts))
+    assert all(part.first in inside or next_part.first in inside for part, next_part in pairwise(parts))
 
 
 def _minutes(first: datetime, last: datetime) -> list[datetime]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from scheduler.firing.missed_instants import CatchUpPolicy
+from scheduler.firing.catch_up_policy import CatchUpPolicy
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.simulation.entry import Entry
 from scheduler.simulation.scenario import Rules, Scenario, Span

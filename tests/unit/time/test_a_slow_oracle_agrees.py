@@ -212,7 +212,7 @@ def test_rules_in_elapsed_time() -> None:
         ("America/Caracas", "2016-04-27T14:30", "HOURLY", 1, {"BYMINUTE": ["8"], "BYHOUR": ["2"]}, "2016-05-01T06:38Z"),
     ],
 )
-def test_what_the_oracle_found(
+def test_cases_that_the_oracle_found(
     name: str, start: str, freq: str, interval: int, by: dict[str, list[str]], at: str
 ) -> None:
     """Instants that rules in elapsed time once lost."""

@@ -112,7 +112,7 @@ def test_rules_in_elapsed_time(name: str, change: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "change"), CHANGES)
-def test_asking_from_any_moment(name: str, change: str) -> None:
+def test_next_from_any_time(name: str, change: str) -> None:
     """The answer does not depend on asking from a firing."""
     middle = datetime.fromisoformat(change).astimezone(UTC)
     begin, end = middle - timedelta(hours=5), middle + timedelta(hours=5)

@@ -62,7 +62,7 @@ def test_open_instants_step_over_many_excluded_ones() -> None:
     assert coming.id == "20260502T000000Z"
 
 
-def test_a_day_that_begins_behind_a_gap_is_excluded_from_its_first_instant() -> None:
+def test_a_day_that_begins_after_a_gap_is_excluded_from_its_first_instant() -> None:
     """In Cairo clocks jump at midnight: the day of the change begins at 01:00."""
     plan = accepted({"cron": "*/30 * * * *"}, time_zone="Africa/Cairo", exclusions=[{"date": "2026-04-24"}])
     found = take(plan, datetime(2026, 4, 23, 20, 45, tzinfo=UTC), 3)
@@ -73,7 +73,7 @@ def test_a_day_that_begins_behind_a_gap_is_excluded_from_its_first_instant() -> 
     ]
 
 
-def test_a_schedule_whose_days_are_all_excluded_is_refused() -> None:
+def test_a_schedule_with_every_day_excluded_is_refused() -> None:
     """It would never run."""
     end = {"end_time": "2026-05-05T00:00:00Z"}
     every_day = {"exclusions": [{"rrule": "FREQ=DAILY"}]}
@@ -120,7 +120,7 @@ def test_the_most_expensive_exclusions_are_affordable() -> None:
     assert instant.time == datetime(2027, 5, 1, tzinfo=UTC)
 
 
-def test_max_occurrences_of_intervals_in_company_needs_a_start() -> None:
+def test_max_occurrences_of_intervals_with_other_triggers_needs_a_start() -> None:
     """Otherwise nobody could say what the first occurrence is."""
     fields: dict[str, Any] = {"time_zone": "UTC", "max_occurrences": 2}
     assert problems(DAILY, {"interval": "60s"}, **fields) == {"start_time": "FIELD_REQUIRED"}
@@ -145,7 +145,7 @@ def test_jitter_keeps_the_order(seconds: int, trigger: dict[str, Any], task: int
             "triggers": [{"id": "t0", **trigger}], **fields}))), UUID(int=task), instant)  # fmt: skip
 
 
-def test_jitter_spreads_and_is_shown() -> None:
+def test_jitter_spreads_and_is_in_the_preview() -> None:
     """Tasks with one schedule start at different times; upcoming shows the due moment and the start."""
     schedule = check(DAILY, time_zone="UTC", jitter="600s").schedule
     starts = {upcoming(schedule, NOW, 1, UUID(int=number))[0].fire_time.seconds for number in range(50)}

@@ -79,12 +79,12 @@ def test_words(trigger: dict[str, Any], english: str, romanian: str | None) -> N
         assert sentence(found, NOW, "ro") == f"Rulează {romanian}, după ora din {ZONE}."
 
 
-def test_seconds_that_come_from_the_creation_are_said() -> None:
+def test_seconds_taken_from_the_creation_time_give_a_warning() -> None:
     """A rule without DTSTART takes them from there, which few expect."""
     rule = {"rrule": "FREQ=DAILY;BYHOUR=9;BYMINUTE=0"}
     found = check(rule, now=NOW + timedelta(seconds=33), time_zone="UTC")
     assert sentence(found.schedule, NOW) == "Runs every day at 09:00:33, in the time of UTC."
-    assert found.warnings == ["triggers[0]: the second (33) is that of the creation; add BYSECOND=0 or a DTSTART"]
+    assert found.warnings == ["triggers[0]: the second (33) is that of the creation time; add BYSECOND=0 or a DTSTART"]
     assert not check(rule, time_zone="UTC").warnings
 
 
@@ -116,7 +116,7 @@ def test_a_schedule_without_triggers(code: str) -> None:
         ({"cron": "30 3 * * *"}, "on 2027-03-28 clocks skip 03:30: it runs at 04:00"),
         ({"cron": "30 3 * * *"}, "on 2026-10-25 clocks show 03:30 twice: it runs at the first"),
         ({"rrule": "FREQ=DAILY;BYHOUR=3;BYMINUTE=30"}, "on 2027-03-28 clocks skip 03:30: it runs at 04:30"),
-        ({"interval": "86400s"}, "triggers[0]: its local time moves by an hour on 2026-10-25"),
+        ({"interval": "86400s"}, "triggers[0]: its local time shifts by an hour on 2026-10-25"),
     ],
 )
 def test_coming_clock_changes(trigger: dict[str, str], warning: str) -> None:
@@ -126,7 +126,7 @@ def test_coming_clock_changes(trigger: dict[str, str], warning: str) -> None:
 
 
 @pytest.mark.parametrize("trigger", [{"cron": "0 9 * * *"}, {"cron": "*/30 * * * *"}, {"interval": "3600s"}])
-def test_what_no_change_touches(trigger: dict[str, str]) -> None:
+def test_schedules_that_no_clock_change_affects(trigger: dict[str, str]) -> None:
     """No noise about times that stay what they are."""
     assert not check(trigger, time_zone="Europe/Bucharest").warnings
 

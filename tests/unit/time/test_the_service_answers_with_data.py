@@ -57,7 +57,7 @@ async def test_a_broken_request(fields: dict[str, object]) -> None:
         await ask(**fields)
 
 
-async def test_the_loop_goes_on_meanwhile() -> None:
+async def test_the_event_loop_stays_responsive() -> None:
     """The evaluation runs in a thread: the event loop turns while a costly rule is looked at."""
     turns = 0
     rule = "DTSTART:20260101T000001Z\nRRULE:FREQ=SECONDLY;INTERVAL=86399;BYHOUR=9;BYMINUTE=0;BYSECOND=0"

@@ -16,7 +16,7 @@ NINE = datetime(2026, 5, 1, 9, tzinfo=UTC)
 COUNTED = {"rrule": "DTSTART:20260501T090000Z\nRRULE:FREQ=DAILY;COUNT=3"}
 
 
-def test_the_question_of_apscheduler() -> None:
+def test_get_next_fire_time() -> None:
     """From now on inclusively at first, strictly after the previous time then."""
     trigger = UnionTrigger([EventTrigger("a.b"), CronTrigger("0 9 * * *", zone("UTC"))])
     assert isinstance(trigger, BaseTrigger)
@@ -34,7 +34,7 @@ def test_an_interval_counts_from_its_anchor() -> None:
     assert (late - NINE) % timedelta(minutes=25) == timedelta()
 
 
-def test_the_state_of_a_count_is_used_and_cannot_lie() -> None:
+def test_the_stored_end_of_a_count_is_used_only_for_its_own_rule() -> None:
     """State of this rule spares the counting; state of another rule, or none at all, changes nothing."""
     last = datetime(2026, 5, 3, 9, tzinfo=UTC)
     stored = {"triggers": [{"id": "t0", **COUNTED}], "time_zone": "UTC"}

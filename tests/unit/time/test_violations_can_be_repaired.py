@@ -124,7 +124,7 @@ def test_two_names_of_one_zone_are_no_conflict() -> None:
     assert not problems({"rrule": text}, time_zone="Asia/Kolkata")
 
 
-def test_anchors_are_written_in_once() -> None:
+def test_anchors_are_added_once() -> None:
     """What is open is fixed at creation, and a second validation changes nothing."""
     first = check({"rrule": "FREQ=DAILY;COUNT=3"}, {"interval": "90s"}, time_zone="Europe/Chisinau")
     assert first.schedule.triggers[0].rrule == "DTSTART;TZID=Europe/Chisinau:20260501T130000\nRRULE:FREQ=DAILY;COUNT=3"
@@ -134,7 +134,7 @@ def test_anchors_are_written_in_once() -> None:
     assert later.schedule == first.schedule
 
 
-def test_given_ids_are_not_given_again() -> None:
+def test_explicit_ids_are_not_assigned_again() -> None:
     """An id that a caller chose is never taken for another trigger."""
     found = check({"id": "t1", "interval": "60s"}, {"interval": "90s"})
     assert [trigger.id for trigger in found.schedule.triggers] == ["t1", "t2"]
@@ -163,7 +163,7 @@ def test_too_many_triggers() -> None:
     assert problems(*[{"interval": "60s"}] * 101) == {"triggers": "TOO_LARGE"}
 
 
-def test_a_passed_time_is_no_problem_once_stored() -> None:
+def test_a_stored_schedule_may_have_past_times() -> None:
     """What was accepted stays readable for ever."""
     schedule = schedule_of({"once": "2020-01-01T00:00:00Z"})
     assert [violation.reason for violation in validate(schedule, NOW, stored=False).violations] == [
@@ -176,12 +176,12 @@ def test_a_passed_time_is_no_problem_once_stored() -> None:
     ("trigger", "word"),
     [
         ({"cron": "0 0 13 * 5"}, "ORed"),
-        ({"cron": "*/40 * * * *"}, "starts again"),
+        ({"cron": "*/40 * * * *"}, "restarts at 0"),
         ({"cron": "*/90 * * * *"}, "only 0"),
         ({"cron": "0 0 31 * *"}, "day 31 skips 5"),
         ({"cron": "0 0 29 2 *"}, "leap"),
         ({"rrule": "FREQ=DAILY;BYHOUR=9"}, "BYMINUTE"),
-        ({"rrule": "DTSTART:20260601T090000Z\nRRULE:FREQ=WEEKLY;BYDAY=SU"}, "does not fit"),
+        ({"rrule": "DTSTART:20260601T090000Z\nRRULE:FREQ=WEEKLY;BYDAY=SU"}, "does not match"),
         ({"rrule": "DTSTART:20200601T090000Z\nRRULE:FREQ=DAILY;COUNT=2"}, "ended"),
         ({"rrule": "DTSTART:20260531T090000Z\nRRULE:FREQ=MONTHLY;BYMONTHDAY=31"}, "shorter than 31"),
     ],
@@ -225,7 +225,7 @@ def test_names_of_instants() -> None:
     ]
 
 
-def test_an_adjusted_instant_says_so() -> None:
+def test_an_adjusted_instant_is_marked() -> None:
     """Where a clock change moved it, the nominal time stays what the rule says."""
     plan = accepted({"cron": "30 2 * * *"}, time_zone="America/New_York")
     instant = take(plan, datetime(2026, 3, 7, 12, tzinfo=UTC), 1)[0]

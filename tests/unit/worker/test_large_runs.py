@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, RunStart, WorkerFrame
-from ordinaut.rpc.server import INTERNAL_MAX_MESSAGE_BYTES
+from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from worker.engine.dispatch import MAX_RESULTS_BYTES, limit_results
 from worker.engine.stream import EngineStream
 
@@ -49,7 +49,7 @@ async def test_small_runs_share_a_frame_and_large_ones_do_not() -> None:
     large = [RunStart(handle=handle, hash="b", journal=journal) for handle in range(8)]
     frames = await sent([*small, *large])
     assert [start.handle for frame in frames for start in frame.starts] == [*range(500), *range(8)]
-    assert max(frame.ByteSize() for frame in frames) < INTERNAL_MAX_MESSAGE_BYTES
+    assert max(frame.ByteSize() for frame in frames) < MAX_INTERNAL_MESSAGE_BYTES
     definitions: set[str] = set()
     for frame in frames:
         definitions |= {definition.hash for definition in frame.definitions}

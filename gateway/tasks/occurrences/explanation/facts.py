@@ -11,11 +11,12 @@ from gateway.health import Components
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.scheduler_service_pb2 import LocateMomentRequest, LocateMomentResponse
-from ordinaut.store import arrears, cursor, database_clock, due_work_claim, occurrence, run, system
+from ordinaut.store import cursor, database_clock, due_work_claim, occurrence, run, system, unsettled_range
+from ordinaut.store.cursor import UpcomingInstant
 from ordinaut.store.database import Database
 from ordinaut.store.occurrence import OccurrenceRecord
 from ordinaut.store.run import RunRecord
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
 from ordinaut.v1.schedule_pb2 import Schedule
 
@@ -35,7 +36,7 @@ class Facts:
     moment: datetime
     task: TaskRecord
     schedule: Schedule
-    cursor: Record | None
+    cursor: UpcomingInstant | None
     entry: OccurrenceRecord | None = None
     successor: OccurrenceRecord | None = None
     run: RunRecord | None = None
@@ -56,7 +57,7 @@ class Facts:
     @property
     def is_of_another_schedule(self) -> bool:
         """The moment lies before what the present schedule is responsible for."""
-        decided = self.cursor is not None and self.moment <= self.cursor["last_instant"]
+        decided = self.cursor is not None and self.moment <= self.cursor.last_instant
         return self.entry is None and not self.left_behind and (self.moment < self.task.create_time or decided)
 
 
@@ -72,7 +73,7 @@ class Inquiry:
         """What is known of a moment; of what is late or waits, else of the newest that was due, when none is given."""
         async with self._database.connection() as connection:
             now = await database_clock.database_now(connection)
-            seen = await cursor.coming(connection, record.uid)
+            seen = await cursor.upcoming(connection, record.uid)
             facts = Facts(now, moment or now, record, to_task(record).schedule, seen)
             if moment is None:
                 await _choose(connection, facts)
@@ -106,8 +107,14 @@ class Inquiry:
 async def _choose(connection: Connection, facts: Facts) -> None:
     """What is late, else the oldest run that has not started, else the newest entry, else what comes next."""
     seen = facts.cursor
-    if seen is not None and seen["next_instant"] and not seen["decided"] and seen["next_fire_time"] < facts.now - SOON:
-        facts.moment = seen["next_instant"]
+    if (
+        seen is not None
+        and seen.next_instant
+        and seen.next_fire_time
+        and not seen.recorded
+        and seen.next_fire_time < facts.now - SOON
+    ):
+        facts.moment = seen.next_instant
         return
     waiting = await due_work_claim.oldest_unstarted(connection, facts.task.uid)
     if waiting is not None:
@@ -116,15 +123,15 @@ async def _choose(connection: Connection, facts: Facts) -> None:
         facts.entry = await occurrence.newest(connection, facts.task.uid, facts.now)
     if facts.entry is not None:
         facts.moment = facts.entry.last_instant or facts.entry.time
-    elif seen is not None and seen["next_instant"]:
-        facts.moment = seen["next_instant"]
+    elif seen is not None and seen.next_instant:
+        facts.moment = seen.next_instant
 
 
 async def _follow(connection: Connection, facts: Facts) -> None:
     """From the entry to its run, and to what kept it from having one."""
     entry = facts.entry
     if entry is None:
-        facts.left_behind = await arrears.holds(connection, facts.task.uid, facts.moment)
+        facts.left_behind = await unsettled_range.contains(connection, facts.task.uid, facts.moment)
         return
     if entry.run is not None:
         facts.run = await run.get(connection, entry.run, steps=False)

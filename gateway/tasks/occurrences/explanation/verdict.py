@@ -56,15 +56,14 @@ def obstacles(facts: Facts) -> list[Obstacle]:
 
 
 def _next(facts: Facts) -> datetime | None:
-    found: datetime | None = facts.cursor["next_instant"] if facts.cursor else None
-    return found
+    return facts.cursor.next_instant if facts.cursor else None
 
 
 def _of_what_is_late(facts: Facts) -> Iterator[Obstacle]:
     if facts.task.state == "PAUSED" and not facts.left_behind:
         yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
         return
-    start = facts.cursor["next_fire_time"] if facts.cursor and _next(facts) == facts.moment else None
+    start = facts.cursor.next_fire_time if facts.cursor and _next(facts) == facts.moment else None
     if start is not None and start > facts.now:
         yield Obstacle(Kind.LATER_START, time=start)
     elif facts.health.get("scheduler") != SERVING:
@@ -76,8 +75,9 @@ def _of_what_is_late(facts: Facts) -> Iterator[Obstacle]:
 def _of_what_comes(facts: Facts) -> Iterator[Obstacle]:
     if facts.task.state == "PAUSED":
         yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
-    if _next(facts) == facts.moment and facts.cursor is not None and facts.cursor["next_fire_time"] > facts.moment:
-        yield Obstacle(Kind.LATER_START, time=facts.cursor["next_fire_time"])
+    start = facts.cursor.next_fire_time if facts.cursor and _next(facts) == facts.moment else None
+    if start is not None and start > facts.moment:
+        yield Obstacle(Kind.LATER_START, time=start)
 
 
 def _of_what_waits(facts: Facts) -> Iterator[Obstacle]:

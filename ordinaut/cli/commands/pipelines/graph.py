@@ -1,4 +1,4 @@
-"""A pipeline as a Mermaid flowchart."""
+"""Draws pipelines as Mermaid flowcharts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ MAX_LABEL = 60
 
 
 def mermaid(pipeline: Mapping[str, Any]) -> str:
-    """The flowchart of a document, which need not be valid: what cannot be drawn is left out."""
+    """The flowchart of a pipeline document; invalid parts of the document are omitted."""
     drawing = _Drawing()
     drawing.lines.append("flowchart TD")
     ends = drawing.sequence(_steps(pipeline.get("steps")), ["start"], "    ")
@@ -23,14 +23,14 @@ def mermaid(pipeline: Mapping[str, Any]) -> str:
 
 
 class _Drawing:
-    """Lines of a flowchart; every step gets a node `n1`, `n2` …, every block a subgraph."""
+    """Builds the lines of a flowchart: a step is a node `n1`, `n2`, …; a block is a subgraph."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self._count = 0
 
     def sequence(self, steps: Sequence[Mapping[str, Any]], before: list[str], indent: str) -> list[str]:
-        """Draws steps behind the nodes `before`; gives the nodes that come last."""
+        """Draws steps after the nodes `before`; returns the last nodes."""
         for step in steps:
             node = self._node()
             blocks = list(_blocks(step))
@@ -62,10 +62,10 @@ class _Drawing:
             self.sequence(handlers, [], indent)
             self.lines.append(f"{indent}{node} -. on error .-> {first}")
 
-    def link(self, one: str, other: str, indent: str, condition: str = "") -> None:
-        """An arrow, with its condition."""
+    def link(self, source: str, target: str, indent: str, condition: str = "") -> None:
+        """Draws an arrow, labelled with its condition."""
         arrow = f'-->|"{_escaped(condition)}"|' if condition else "-->"
-        self.lines.append(f"{indent}{one} {arrow} {other}")
+        self.lines.append(f"{indent}{source} {arrow} {target}")
 
     def _node(self) -> str:
         self._count += 1
@@ -79,9 +79,9 @@ def _steps(value: Any) -> list[Mapping[str, Any]]:
 def _blocks(step: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if _steps(step.get("do")):
         yield "", step["do"]
-    given = step.get("with")
-    if step.get("uses") == "orchestrator.run_pipeline" and isinstance(given, Mapping):
-        document = given.get("pipeline")
+    arguments = step.get("with")
+    if step.get("uses") == "orchestrator.run_pipeline" and isinstance(arguments, Mapping):
+        document = arguments.get("pipeline")
         steps = document.get("steps") if isinstance(document, Mapping) else document
         if _steps(steps):
             yield "", steps
@@ -103,12 +103,12 @@ def _label(step: Mapping[str, Any]) -> str:
 
 
 def _started(step: Mapping[str, Any]) -> Iterator[str]:
-    """The task that a step runs, and whether the step waits for it."""
-    given = step.get("with")
-    if step["uses"] == "orchestrator.run_task" and isinstance(given, Mapping) and given.get("task"):
-        yield f"{'waits for' if given.get('wait') is True else 'starts'} {given['task']}"
+    """A label with the task that a step starts, and whether the step waits for it."""
+    arguments = step.get("with")
+    if step["uses"] == "orchestrator.run_task" and isinstance(arguments, Mapping) and arguments.get("task"):
+        yield f"{'waits for' if arguments.get('wait') is True else 'starts'} {arguments['task']}"
 
 
 def _escaped(text: str) -> str:
-    shown = text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
-    return "".join(ESCAPES.get(character, character) for character in shown)
+    visible = text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
+    return "".join(ESCAPES.get(character, character) for character in visible)

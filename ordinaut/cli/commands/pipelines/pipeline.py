@@ -1,4 +1,4 @@
-"""`ordinaut pipeline`: what a pipeline document says, before it is anybody's task."""
+"""`ordinaut pipeline`: works on pipeline documents without creating tasks."""
 
 import difflib
 import json
@@ -12,48 +12,48 @@ from ordinaut.cli.commands.pipelines.graph import mermaid
 from ordinaut.cli.commands.pipelines.run import run_once
 from ordinaut.cli.commands.pipelines.simulate import simulate
 from ordinaut.cli.commands.pipelines.tool_schema import with_tools
+from ordinaut.cli.errors import fix_text, show
 from ordinaut.cli.files import one_document
-from ordinaut.cli.pages import first
-from ordinaut.cli.problem import in_words, show
+from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of
 from ordinaut.client import ApiError, Client, Fix
-from ordinaut.client.document import DocumentError, Problem, read, whole, written
-from ordinaut.client.failure import PatchError
+from ordinaut.client.document import DocumentError, Problem, read, to_document, with_integers
+from ordinaut.client.errors import PatchError
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import ListToolsRequest
 
-app = typer.Typer(no_args_is_help=True, help="Pipelines: check, draw, try and run them; their JSON Schema.")
+app = typer.Typer(no_args_is_help=True, help="Check, draw, simulate and run pipelines; print their JSON Schema.")
 app.command("run")(run_once)
 app.command("simulate")(simulate)
-File = Annotated[str, typer.Argument(help="YAML or JSON with one pipeline or task; - is stdin.")]
+File = Annotated[str, typer.Argument(help="File with one pipeline or task, YAML or JSON (-: standard input).")]
 MAX_ROUNDS = 6
-"""One repair may show the next problem."""
+"""Rounds of repairs, because a repair can reveal further problems."""
 INVALID = "INVALID_ARGUMENT"
 MAX_TOOLS = 1000
 
 
 @app.command("lint")
 def lint(context: typer.Context, file: File) -> None:
-    """Check a pipeline on the server, and show what would repair it as a diff. Exit code 1: something is wrong."""
+    """Validate a pipeline on the server and print repairs as a diff. Exit code 1 if it is invalid."""
     session = session_of(context)
     request = _request(one_document(file), file)
 
     async def work(client: Client) -> tuple[Task | None, ApiError | None, dict[str, Any]]:
-        accepted, first, repaired = None, None, request
+        accepted, first_error, repaired = None, None, request
         for _ in range(MAX_ROUNDS):
             try:
                 accepted = await client.tasks.ValidateTask(read(repaired, ValidateTaskRequest()))
             except ApiError as error:
-                first = first or error
+                first_error = first_error or error
                 following = _repaired(repaired, error.fixes)
                 if error.code != INVALID or following == repaired:
                     break
                 repaired = following
             else:
                 break
-        return accepted, first, repaired
+        return accepted, first_error, repaired
 
     accepted, error, repaired = session.call(work)
     if error is not None:
@@ -62,22 +62,24 @@ def lint(context: typer.Context, file: File) -> None:
             typer.echo(_difference(request, repaired, file), nl=False)
         raise typer.Exit(1)
     if accepted is not None:
-        _advise(accepted, request, file)
+        _print_warnings(accepted, request, file)
     typer.echo(f"{file} is valid")
 
 
 @app.command("graph")
 def graph(file: File) -> None:
-    """Draw a pipeline as a Mermaid flowchart. Nothing is asked of a server."""
+    """Print a pipeline as a Mermaid flowchart; needs no server."""
     typer.echo(mermaid(_pipeline(one_document(file), file)), nl=False)
 
 
 @app.command("schema")
 def schema(
     context: typer.Context,
-    tools: Annotated[bool, typer.Option("--tools", help="With the project's tools and their inputs.")] = False,
+    tools: Annotated[
+        bool, typer.Option("--tools", help="Include the tools of the project and their input schemas.")
+    ] = False,
 ) -> None:
-    """Print the JSON Schema of the language, for editors and models."""
+    """Print the JSON Schema of pipelines, for editors and language models."""
     text = resources.files("ordinaut").joinpath("pipeline.schema.json").read_text()
     if tools:
         registered = session_of(context).call(_all_tools)
@@ -86,47 +88,49 @@ def schema(
 
 
 async def _all_tools(client: Client) -> list[dict[str, Any]]:
-    """The tools that the caller sees, as JSON."""
+    """The tools visible to the caller, as JSON."""
 
     async def page(size: int, token: str) -> tuple[list[Tool], str]:
         answer = await client.tools.ListTools(ListToolsRequest(page_size=size, page_token=token))
         return list(answer.tools), answer.next_page_token
 
-    return [written(tool) for tool in await first(MAX_TOOLS, page)]
+    return [to_document(tool) for tool in await collect(MAX_TOOLS, page)]
 
 
 def _pipeline(document: dict[str, Any], file: str) -> dict[str, Any]:
     pipeline = document.get("pipeline", document)
     if not isinstance(pipeline, dict):
-        raise DocumentError([Problem(file, "a pipeline is an object with `steps`")])
+        raise DocumentError(
+            [Problem(file, f"a pipeline must be an object with `steps` (got {type(pipeline).__name__})")]
+        )
     return pipeline
 
 
 def _request(document: dict[str, Any], file: str) -> dict[str, Any]:
-    """The request that checks it: a task stays a task, anything else is a task's pipeline."""
+    """The validation request for a task document, or for a pipeline in an otherwise empty task."""
     if "pipeline" not in document:
         return {"task": {"pipeline": document}}
     task = {key: value for key, value in document.items() if key != "name"}
-    return {"task": {**written(read(task, Task(), file)), "pipeline": document["pipeline"]}}
+    return {"task": {**to_document(read(task, Task(), file)), "pipeline": document["pipeline"]}}
 
 
-def _advise(accepted: Task, request: dict[str, Any], file: str) -> None:
-    """Shows warnings, and what would end them."""
+def _print_warnings(accepted: Task, request: dict[str, Any], file: str) -> None:
+    """Prints warnings and their fixes."""
     for warning in accepted.warnings:
         typer.echo(f"warning: {warning}", err=True)
     fixes = [Fix.of(fix) for fix in accepted.fixes]
     for fix in fixes:
-        typer.echo(f"fix: {in_words(fix)}", err=True)
+        typer.echo(f"fix: {fix_text(fix)}", err=True)
     typer.echo(_difference(request, _repaired(request, fixes), file), nl=False)
 
 
 def _repaired(request: dict[str, Any], fixes: Iterable[Fix]) -> dict[str, Any]:
-    """The request after every fix that fits."""
+    """The request with all applicable fixes."""
     for fix in fixes:
         try:
-            request = whole(fix.apply(request))
+            request = with_integers(fix.apply(request))
         except PatchError:
-            continue  # another fix has moved what this one repairs; the next round sees it anew
+            continue  # another fix has moved its target; the next round reports it again
     return request
 
 
@@ -139,5 +143,5 @@ def _difference(before: dict[str, Any], after: dict[str, Any], file: str) -> str
 
 def _lines(request: dict[str, Any]) -> list[str]:
     task = request["task"]
-    shown = task["pipeline"] if task.keys() == {"pipeline"} else task
-    return json.dumps(shown, indent=2, ensure_ascii=False).splitlines(keepends=True)
+    content = task["pipeline"] if task.keys() == {"pipeline"} else task
+    return json.dumps(content, indent=2, ensure_ascii=False).splitlines(keepends=True)

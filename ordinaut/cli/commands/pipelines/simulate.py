@@ -1,4 +1,4 @@
-"""`ordinaut pipeline simulate`: what a run would do."""
+"""`ordinaut pipeline simulate`: simulates a run."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -6,57 +6,60 @@ from typing import Annotated, Any, Literal
 import typer
 from google.protobuf.json_format import MessageToDict
 
-from ordinaut.cli.commands.pipelines.inline import run_of
+from ordinaut.cli.commands.pipelines.run_request import run_request
 from ordinaut.cli.files import one_document
-from ordinaut.cli.mocks import MockFile, Outputs, given
-from ordinaut.cli.output import lasted, moment, print_json, print_table
-from ordinaut.cli.parameters import filled, json_value, pairs
-from ordinaut.cli.run_display import in_short, waits_in_short
+from ordinaut.cli.mocks import MockFile, MockOptions, read_mocks
+from ordinaut.cli.output import elapsed, local_time, print_json, print_table, shorten
+from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
+from ordinaut.cli.run_display import error_summary, wait_summary
 from ordinaut.cli.session import session_of, with_prefix
-from ordinaut.client.document import whole
+from ordinaut.client.document import with_integers
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import SimulateRunRequest
 
-COLUMNS = ("STEP", "STATE", "TRY", "BEGAN", "TOOK", "INPUT", "CAME TO")
+COLUMNS = ("STEP", "STATE", "TRY", "STARTED", "TOOK", "INPUT", "RESULT")
 RULES = ("retry", "run_timeout")
-"""Of a task's `run_policy`: what a simulated run follows."""
-SHORT = 60
-"""Characters of a value in the table."""
+"""Fields of `run_policy` that apply to a simulated run."""
 
 
 def simulate(
     context: typer.Context,
-    file: Annotated[str, typer.Argument(help="YAML or JSON with one pipeline or task; - is stdin.")] = "",
-    task: Annotated[str, typer.Option(help="An existing task instead of a file.")] = "",
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="key=value; may be repeated.")] = None,
-    event: Annotated[str, typer.Option(help='What `event` is, as JSON: {"data": …}.')] = "",
-    mock: Outputs = None,
+    file: Annotated[str, typer.Argument(help="File with one pipeline or task, YAML or JSON (-: standard input).")] = "",
+    task: Annotated[str, typer.Option(help="Existing task, instead of a file.")] = "",
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", help="Parameter key=value; the value is JSON or text. Repeatable."),
+    ] = None,
+    event: Annotated[str, typer.Option(help='The triggering event, as JSON: {"data": …}.')] = "",
+    mock: MockOptions = None,
     mocks: MockFile = "",
-    recording: Annotated[str, typer.Option(help="A run whose steps' answers are given again.")] = "",
-    seed: Annotated[int, typer.Option(help="Chooses other made-up answers.")] = 0,
-    start: Annotated[str, typer.Option("--start", help="When it begins (RFC 3339); now.")] = "",
+    recording: Annotated[str, typer.Option(help="Run whose recorded step results are used.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of generated step results.")] = 0,
+    start: Annotated[str, typer.Option("--start", help="Start time, RFC 3339 (default: now).")] = "",
 ) -> None:
-    """Execute a pipeline without touching anything. Exit code 1: it would not succeed."""
+    """Simulate a pipeline without calling tools. Exit code 1 if it would not succeed."""
     if bool(file) == bool(task):
-        raise typer.BadParameter("give either a file or --task")
+        raise typer.BadParameter("exactly one of FILE and --task is required")
     session = session_of(context)
-    asked: dict[str, Any] = {"task": with_prefix("tasks", task)} if task else run_of(one_document(file), file, RULES)
-    asked["params"] = {**asked.get("params", {}), **pairs(param or [])}
-    asked["seed"] = seed
+    fields: dict[str, Any] = (
+        {"task": with_prefix("tasks", task)} if task else run_request(one_document(file), file, RULES)
+    )
+    fields["params"] = {**fields.get("params", {}), **parse_pairs(param or [])}
+    fields["seed"] = seed
     if event:
-        asked["event"] = json_value(event)
+        fields["event"] = parse_json(event)
     if recording:
-        asked["recording"] = with_prefix("runs", recording)
+        fields["recording"] = with_prefix("runs", recording)
     if start:
-        asked["start_time"] = start
-    request = filled(asked, SimulateRunRequest(), "")
-    request.mocks.extend(given(mock, mocks))
+        fields["start_time"] = start
+    request = parse_message(fields, SimulateRunRequest(), "")
+    request.mocks.extend(read_mocks(mock, mocks))
     answer = session.call(lambda client: client.runs.SimulateRun(request))
     if session.as_json:
         print_json(answer)
     else:
-        print_table(COLUMNS, map(_row, answer.run.steps), "no step")
-        _tell(answer.run, list(answer.generated), list(answer.warnings))
+        print_table(COLUMNS, map(_row, answer.run.steps), "no steps")
+        _print_summary(answer.run, list(answer.generated), list(answer.warnings))
     if answer.run.state != Run.SUCCEEDED:
         raise typer.Exit(1)
 
@@ -66,27 +69,29 @@ def _row(step: StepRun) -> tuple[str, ...]:
         step.path,
         StepRun.State.Name(step.state),
         str(step.attempt),
-        moment(step.start_time),
-        lasted(step.start_time, step.end_time),
+        local_time(step.start_time),
+        elapsed(step.start_time, step.end_time),
         _shortened(step, "input"),
-        in_short(step.error) or _shortened(step, "output"),
+        error_summary(step.error) or _shortened(step, "output"),
     )
 
 
 def _shortened(step: StepRun, field: Literal["input", "output"]) -> str:
-    """A value as JSON, in one line that is not too long."""
+    """A value as JSON, shortened for the table."""
     if not step.HasField(field):
         return ""
-    text = json.dumps(whole(MessageToDict(getattr(step, field))), ensure_ascii=False)
-    return text if len(text) <= SHORT else f"{text[:SHORT]}…"
+    text = json.dumps(with_integers(MessageToDict(getattr(step, field))), ensure_ascii=False)
+    return shorten(text)
 
 
-def _tell(run: Run, drawn: list[str], warnings: list[str]) -> None:
-    output = f" {json.dumps(whole(MessageToDict(run.output)), ensure_ascii=False)}" if run.HasField("output") else ""
-    typer.echo(f"{Run.State.Name(run.state)} at {moment(run.end_time)}{output} {in_short(run.error)}".rstrip())
+def _print_summary(run: Run, drawn: list[str], warnings: list[str]) -> None:
+    output = (
+        f" {json.dumps(with_integers(MessageToDict(run.output)), ensure_ascii=False)}" if run.HasField("output") else ""
+    )
+    typer.echo(f"{Run.State.Name(run.state)} at {local_time(run.end_time)}{output} {error_summary(run.error)}".rstrip())
     for wait in run.waits:
-        typer.echo(waits_in_short(wait))
+        typer.echo(wait_summary(wait))
     if drawn:
-        typer.echo(f"made up: {', '.join(drawn)}", err=True)
+        typer.echo(f"generated: {', '.join(drawn)}", err=True)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)

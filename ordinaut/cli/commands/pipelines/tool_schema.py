@@ -1,11 +1,11 @@
-"""The language's JSON Schema with a project's tools: `uses` names one of them, `with` fits it."""
+"""Extends the JSON Schema of pipelines with the tools of a project: `uses` is a tool, `with` matches its input."""
 
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 TEMPLATE = {"type": "string", "pattern": r"\$\{"}
-"""A text with a placeholder may become anything."""
+"""A string with a placeholder, whose value is known only at run time."""
 OF_VALUES = ("properties", "patternProperties")
 OF_ONE = ("additionalProperties", "items", "contains")
 OF_MANY = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -13,32 +13,32 @@ REFERENCES = frozenset({"$ref", "$dynamicRef", "$id", "$anchor"})
 
 
 def with_tools(schema: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A copy in which each step is checked against its tool; the tools are `ordinaut.v1.Tool` as JSON.
+    """Returns a copy that checks each step against its tool; `tools` are `ordinaut.v1.Tool` messages as JSON.
 
-    The input of a tool whose schema refers to parts of itself is left open.
+    The input of a tool is not checked if its schema contains references.
     """
-    known: dict[str, Any] = copy.deepcopy(dict(schema))
-    step = known["$defs"]["step"]
+    extended: dict[str, Any] = copy.deepcopy(dict(schema))
+    step = extended["$defs"]["step"]
     choices = []
     for tool in tools:
         name = str(tool.get("name", "")).removeprefix("tools/")
         choices.append({"const": name, "description": tool.get("description", "")})
-        given = tool.get("input_schema")
-        if isinstance(given, Mapping) and given and not _refers(given):
-            step.setdefault("allOf", []).append(_rule(name, given))
+        input_schema = tool.get("input_schema")
+        if isinstance(input_schema, Mapping) and input_schema and not _refers(input_schema):
+            step.setdefault("allOf", []).append(_rule(name, input_schema))
     step["properties"]["uses"] = {"description": step["properties"]["uses"]["description"], "oneOf": choices}
-    return known
+    return extended
 
 
-def _rule(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    then: dict[str, Any] = {"properties": {"with": {"anyOf": [_relaxed(given), TEMPLATE]}}}
-    if given.get("required"):
+def _rule(name: str, input_schema: Mapping[str, Any]) -> dict[str, Any]:
+    then: dict[str, Any] = {"properties": {"with": {"anyOf": [_relaxed(input_schema), TEMPLATE]}}}
+    if input_schema.get("required"):
         then["required"] = ["with"]
     return {"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": then}
 
 
 def _relaxed(schema: Any) -> Any:
-    """The schema with a template allowed in place of every value below the first."""
+    """The schema, in which every nested value may also be a template."""
     if not isinstance(schema, Mapping):
         return schema
     relaxed = {key: value for key, value in schema.items() if key != "$schema"}

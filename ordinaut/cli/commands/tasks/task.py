@@ -1,4 +1,4 @@
-"""`ordinaut task`: what runs, when, and under which rules."""
+"""`ordinaut task`: manages tasks."""
 
 from typing import Annotated, Any
 
@@ -10,11 +10,11 @@ from ordinaut.cli.commands.tasks import backfill
 from ordinaut.cli.commands.tasks.explain import explain
 from ordinaut.cli.commands.tasks.simulate import simulate
 from ordinaut.cli.files import documents
-from ordinaut.cli.output import moment, print_details, print_json, print_table
-from ordinaut.cli.pages import first
-from ordinaut.cli.parameters import filled, pairs
+from ordinaut.cli.output import local_time, print_details, print_json, print_table
+from ordinaut.cli.pagination import collect
+from ordinaut.cli.parameters import parse_message, parse_pairs
+from ordinaut.cli.run_display import show_started
 from ordinaut.cli.session import session_of, with_prefix
-from ordinaut.cli.started import show_started
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import task_service_pb2 as requests
@@ -22,11 +22,11 @@ from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.schedule_pb2 import Trigger
 from ordinaut.v1.task_pb2 import Task
 
-app = typer.Typer(no_args_is_help=True, help="Tasks: define, start, pause, look at them.")
+app = typer.Typer(no_args_is_help=True, help="Create, inspect, run and pause tasks.")
 app.add_typer(backfill.app, name="backfill")
 app.command("simulate")(simulate)
 app.command("explain")(explain)
-Name = Annotated[str, typer.Argument(help="The task, as `my-task` or `tasks/my-task`.")]
+Name = Annotated[str, typer.Argument(help="Task: `my-task` or `tasks/my-task`.")]
 OCCURRENCE_COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN", "REASON")
 COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")
 
@@ -34,9 +34,12 @@ COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")
 @app.command("apply")
 def apply_files(
     context: typer.Context,
-    files: Annotated[list[str], typer.Option("--file", "-f", help="YAML or JSON with one or more tasks; - is stdin.")],
+    files: Annotated[
+        list[str],
+        typer.Option("--file", "-f", help="File with one or more tasks, YAML or JSON (-: standard input). Repeatable."),
+    ],
 ) -> None:
-    """Create tasks, or bring them to what their files say."""
+    """Create tasks, or update them to match the files."""
     session = session_of(context)
     tasks = [_task(document) for path in files for document in documents(path)]
 
@@ -46,16 +49,16 @@ def apply_files(
             if session.as_json:
                 print_json(applied)
             else:
-                _tell(applied, outcome)
+                _print_task(applied, outcome)
 
     session.call(work)
 
 
 @app.command("list")
 def list_tasks(
-    context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100
+    context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 100
 ) -> None:
-    """List tasks by name."""
+    """List tasks, ordered by name."""
     session = session_of(context)
 
     async def work(client: Client) -> list[Task]:
@@ -63,7 +66,7 @@ def list_tasks(
             answer = await client.tasks.ListTasks(requests.ListTasksRequest(page_size=size, page_token=token))
             return list(answer.tasks), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
     tasks = session.call(work)
     if session.as_json:
@@ -74,7 +77,7 @@ def list_tasks(
 
 @app.command("get")
 def get_task(context: typer.Context, name: Name) -> None:
-    """Show one task with its next times."""
+    """Print one task with its next times."""
     session = session_of(context)
     request = requests.GetTaskRequest(name=with_prefix("tasks", name))
     task = session.call(lambda client: client.tasks.GetTask(request))
@@ -85,46 +88,55 @@ def get_task(context: typer.Context, name: Name) -> None:
 def run_task(
     context: typer.Context,
     name: Name,
-    param: Annotated[list[str] | None, typer.Option(help="key=value over the task's params; JSON or text.")] = None,
-    watch: Annotated[bool, typer.Option(help="Follow the run to its end; exit 1 unless it succeeds.")] = False,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="Parameter key=value that overrides the task; the value is JSON or text. Repeatable."),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option(help="Display the run until it has ended; exit code 1 if it does not succeed.")
+    ] = False,
 ) -> None:
-    """Start a run now, beside the schedule."""
+    """Start a run now, independent of the schedule."""
     session = session_of(context)
     document: dict[str, Any] = {"name": with_prefix("tasks", name)}
     if param:
-        document["params"] = pairs(param)
-    request = filled(document, requests.RunTaskRequest(), "")
+        document["params"] = parse_pairs(param)
+    request = parse_message(document, requests.RunTaskRequest(), "")
     show_started(session, lambda client: client.tasks.RunTask(request), watch=watch)
 
 
 @app.command("pause")
 def pause_task(
-    context: typer.Context, name: Name, reason: Annotated[str, typer.Option(help="Kept with the task.")] = ""
+    context: typer.Context, name: Name, reason: Annotated[str, typer.Option(help="Reason, stored with the task.")] = ""
 ) -> None:
-    """Stop firing until resumed."""
+    """Pause a task: it does not fire until it is resumed."""
     request = requests.PauseTaskRequest(name=with_prefix("tasks", name), reason=reason)
-    _changed(context, lambda client: client.tasks.PauseTask(request))
+    _print_state(context, lambda client: client.tasks.PauseTask(request))
 
 
 @app.command("resume")
 def resume_task(
     context: typer.Context,
     name: Name,
-    run_newest: Annotated[bool, typer.Option("--run-newest", help="Run what was due last meanwhile.")] = False,
+    run_newest: Annotated[
+        bool, typer.Option("--run-newest", help="Run the most recent occurrence that was due during the pause.")
+    ] = False,
 ) -> None:
-    """Fire again from now on."""
+    """Resume a paused task."""
     request = requests.ResumeTaskRequest(name=with_prefix("tasks", name), run_newest=run_newest)
-    _changed(context, lambda client: client.tasks.ResumeTask(request))
+    _print_state(context, lambda client: client.tasks.ResumeTask(request))
 
 
 @app.command("skip")
 def skip_occurrence(
     context: typer.Context,
     name: Name,
-    occurrence: Annotated[str, typer.Argument(help="The id of a coming one, as `task get` shows: 20261025T003000Z.")],
-    reason: Annotated[str, typer.Option(help="Kept with the occurrence.")] = "",
+    occurrence: Annotated[
+        str, typer.Argument(help="Id of a future occurrence, as printed by `task get` (e.g. 20261025T003000Z).")
+    ],
+    reason: Annotated[str, typer.Option(help="Reason, stored with the occurrence.")] = "",
 ) -> None:
-    """Take one coming occurrence away."""
+    """Skip a future occurrence."""
     session = session_of(context)
     request = requests.SkipOccurrenceRequest(name=with_prefix("tasks", name), occurrence=occurrence, reason=reason)
     skipped = session.call(lambda client: client.tasks.SkipOccurrence(request))
@@ -135,28 +147,30 @@ def skip_occurrence(
 def snooze_task(
     context: typer.Context,
     name: Name,
-    delay: Annotated[str, typer.Option("--for", help="So much later: 10m, 1h30m.")] = "",
-    until: Annotated[str, typer.Option(help="Or at this moment (RFC 3339).")] = "",
+    delay: Annotated[str, typer.Option("--for", help="Delay (e.g. 10m, 1h30m).")] = "",
+    until: Annotated[str, typer.Option(help="New start time, RFC 3339; instead of --for.")] = "",
 ) -> None:
-    """Have the next occurrence start later."""
+    """Postpone the next occurrence."""
     if bool(delay) == bool(until):
-        raise typer.BadParameter("give either --for or --until")
+        raise typer.BadParameter("exactly one of --for and --until is required")
     session = session_of(context)
     chosen = {"delay": delay} if delay else {"until_time": until}
-    request = filled({"name": with_prefix("tasks", name), **chosen}, requests.SnoozeTaskRequest(), "")
+    request = parse_message({"name": with_prefix("tasks", name), **chosen}, requests.SnoozeTaskRequest(), "")
     task: Task = session.call(lambda client: client.tasks.SnoozeTask(request))
-    print_json(task) if session.as_json else _tell(task, "snoozed")
+    print_json(task) if session.as_json else _print_task(task, "snoozed")
 
 
 @app.command("occurrences")
 def list_occurrences(
     context: typer.Context,
     name: Name,
-    outcome: Annotated[str, typer.Option(help="Only these: ENQUEUED, MISSED, EXCLUDED and so on.")] = "",
-    since: Annotated[str, typer.Option(help="Only from this moment on (RFC 3339).")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    outcome: Annotated[
+        str, typer.Option(help="Only occurrences with this outcome (e.g. ENQUEUED, MISSED, EXCLUDED).")
+    ] = "",
+    since: Annotated[str, typer.Option(help="Only occurrences at or after this time (RFC 3339).")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 50,
 ) -> None:
-    """List what became of each moment at which the task was due."""
+    """List the occurrences of a task and their outcomes, newest first."""
     session = session_of(context)
     parts = [f"outcome = {outcome.upper()}"] if outcome else []
     parts += [f'time >= "{since}"'] if since else []
@@ -168,25 +182,25 @@ def list_occurrences(
             answer = await client.tasks.ListOccurrences(request)
             return list(answer.occurrences), answer.next_page_token
 
-        return await first(limit, page)
+        return await collect(limit, page)
 
-    found = session.call(work)
+    occurrences = session.call(work)
     if session.as_json:
-        print_json(requests.ListOccurrencesResponse(occurrences=found))
+        print_json(requests.ListOccurrencesResponse(occurrences=occurrences))
     else:
-        print_table(OCCURRENCE_COLUMNS, map(_occurrence, found), "no occurrences")
+        print_table(OCCURRENCE_COLUMNS, map(_occurrence, occurrences), "no occurrences")
 
 
 @app.command("delete")
 def delete_task(context: typer.Context, name: Name) -> None:
-    """Delete a task and cancel its live runs; its history stays."""
+    """Delete a task and cancel its live runs; its history is kept."""
     session = session_of(context)
     request = requests.DeleteTaskRequest(name=with_prefix("tasks", name))
     session.call(lambda client: client.tasks.DeleteTask(request))
     print_json({}) if session.as_json else typer.echo(f"{request.name} deleted")
 
 
-def _changed(context: typer.Context, work: Any) -> None:
+def _print_state(context: typer.Context, work: Any) -> None:
     session = session_of(context)
     task: Task = session.call(work)
     print_json(task) if session.as_json else typer.echo(f"{task.name} {Task.State.Name(task.state)}")
@@ -195,7 +209,7 @@ def _changed(context: typer.Context, work: Any) -> None:
 def _task(document: dict[str, Any]) -> Task:
     task = read(without_output(document, Task()), Task(), "task")
     if not task.name:
-        raise DocumentError([Problem("task.name", "is needed to create or update: `tasks/my-task`")])
+        raise DocumentError([Problem("task.name", "is required, such as `tasks/my-task`")])
     task.name = with_prefix("tasks", task.name)
     return task
 
@@ -216,9 +230,9 @@ def _row(task: Task) -> tuple[str, ...]:
 
 
 def _occurrence(entry: Occurrence) -> tuple[str, ...]:
-    due = moment(entry.due_time if entry.HasField("due_time") else entry.create_time)
+    due = local_time(entry.due_time if entry.HasField("due_time") else entry.create_time)
     if entry.count > 1:
-        due += f" to {moment(entry.last_due_time)}"
+        due += f" to {local_time(entry.last_due_time)}"
     return due, Occurrence.Outcome.Name(entry.outcome), str(entry.count), entry.run, entry.reason
 
 
@@ -229,12 +243,12 @@ def _when(trigger: Trigger) -> str:
     return f"{kind} {trigger.event.topic if kind == 'event' else getattr(trigger, kind, '')}"
 
 
-def _tell(task: Task, outcome: str) -> None:
+def _print_task(task: Task, outcome: str) -> None:
     typer.echo(f"{task.name} {outcome}")
     if task.explanation:
         typer.echo(f"  {task.explanation}")
-    for coming in task.upcoming:
-        note = f" ({coming.note})" if coming.note else ""
-        typer.echo(f"  next {coming.local_time or moment(coming.fire_time)}{note}")
+    for upcoming in task.upcoming:
+        note = f" ({upcoming.note})" if upcoming.note else ""
+        typer.echo(f"  next {upcoming.local_time or local_time(upcoming.fire_time)}{note}")
     for warning in task.warnings:
         typer.echo(f"  warning: {warning}", err=True)

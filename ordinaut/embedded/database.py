@@ -1,4 +1,4 @@
-"""The database made ready, and the admin token of its first project in a file."""
+"""Migrates the embedded database, creates projects, and stores the admin token of the first project in a file."""
 
 import os
 from pathlib import Path
@@ -14,33 +14,33 @@ TOKEN_FILE = "admin.token"  # noqa: S105 - the name of a file
 
 
 class TokenLostError(RuntimeError):
-    """The project exists, and the file with its admin token does not."""
+    """The project exists, but the file with its admin token is missing."""
 
 
 async def prepare_database(database_url: str, folder: Path) -> str:
-    """Migrates, and the first time creates the project and writes its admin token to `admin.token` (0600).
+    """Migrates the database; on first use creates the project and writes its admin token to `admin.token` (0600).
 
     Returns:
         The admin token.
 
     Raises:
-        TokenLostError: somebody removed the file; the database keeps only a hash.
+        TokenLostError: the file was removed; the database stores only a hash.
     """
     await migrate(database_url)
-    kept = folder / TOKEN_FILE
-    if not kept.exists():
-        await _create(database_url, kept)
-    return kept.read_text().strip()
+    token_file = folder / TOKEN_FILE
+    if not token_file.exists():
+        await _create(database_url, token_file)
+    return token_file.read_text().strip()
 
 
 async def new_project(database_url: str, name: str) -> str:
-    """Creates a project with an agent that may do everything in it.
+    """Creates a project with an admin agent.
 
     Returns:
-        Its token, which is kept nowhere.
+        The token of the agent, which is not stored.
 
     Raises:
-        AlreadyExistsError: the name is taken.
+        AlreadyExistsError: a project with this name exists.
     """
     database = await Database.open(StoreSettings(database_url=database_url))
     try:
@@ -50,9 +50,9 @@ async def new_project(database_url: str, name: str) -> str:
         await database.close()
 
 
-async def _create(database_url: str, kept: Path) -> None:
-    """Writes the token beside its place before the commit, and moves it there after: a crash between loses nothing."""
-    pending = kept.with_suffix(".new")
+async def _create(database_url: str, token_file: Path) -> None:
+    """Writes the token to a temporary file before the commit and renames it after, so that a crash does not lose it."""
+    pending = token_file.with_suffix(".new")
     database = await Database.open(StoreSettings(database_url=database_url))
     try:
         async with database.transaction() as connection:
@@ -60,11 +60,11 @@ async def _create(database_url: str, kept: Path) -> None:
     except AlreadyExistsError:
         if not pending.exists():
             raise TokenLostError(
-                f"{kept} is gone and cannot be made again; `ordinaut project create NAME` makes another project"
+                f"{token_file} is missing and cannot be restored; create a new project: `ordinaut project create NAME`"
             ) from None
     finally:
         await database.close()
-    pending.rename(kept)
+    pending.rename(token_file)
 
 
 def _write_private(path: Path, token: str) -> None:

@@ -1,4 +1,4 @@
-"""Errors on the screen: what went wrong, where, and what would repair it."""
+"""Prints errors with their violations and fixes."""
 
 import json
 from typing import Any
@@ -12,34 +12,36 @@ from ordinaut.client.document import DocumentError
 
 
 def show(error: ApiError, *, as_json: bool) -> None:
-    """Prints the error to standard error, for a person or as one JSON document."""
+    """Prints the error to standard error, as text or as one JSON document."""
     if as_json:
         typer.echo(json.dumps({"error": _document(error)}, ensure_ascii=False), err=True)
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     title = f"{error.code} {error.reason}".strip()
     count = len(error.violations)
-    told = f"{count} problem{'s' if count > 1 else ''}" if count else error.message  # the message repeats them
-    console.print(Text.assemble((title, "bold red"), f": {told}"))
+    summary = (
+        f"{count} problem{'s' if count > 1 else ''}" if count else error.message
+    )  # the message repeats the violations
+    console.print(Text.assemble((title, "bold red"), f": {summary}"))
     for violation in error.violations:
         console.print(Text.assemble("  ", (violation.field, "bold"), f": {violation.message}"))
         for fix in error.fixes:
             if fix.field == violation.field:
-                console.print(Text.assemble("    ", ("fix: ", "green"), in_words(fix)))
+                console.print(Text.assemble("    ", ("fix: ", "green"), fix_text(fix)))
     if error.code == "UNAVAILABLE" and not error.reason:
-        console.print("  is `ordinaut up` running, and is ORDINAUT_ADDRESS right?", style="dim")
+        console.print("  check that `ordinaut up` is running and that ORDINAUT_ADDRESS is correct", style="dim")
 
 
 def show_document(error: DocumentError) -> None:
-    """Prints what cannot be read in a document."""
+    """Prints the problems of a document."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print("the document cannot be read:", style="bold red")
+    console.print("invalid document:", style="bold red")
     for problem in error.problems:
         console.print(Text.assemble("  ", (problem.path, "bold"), f": {problem.message}"))
 
 
-def in_words(fix: Fix) -> str:
-    """What a fix does, as a sentence and its operations."""
+def fix_text(fix: Fix) -> str:
+    """A fix as its explanation and its operations."""
     operations = ", ".join(_operation(operation) for operation in fix.operations)
     return f"{fix.explanation} ({operations})" if fix.explanation else operations
 

@@ -1,9 +1,9 @@
-"""The last program before a child process: ties the child's life to its parent's, then becomes the child.
+"""Prepares a child process and executes its program: the child ends when its parent ends.
 
-Run by path as `python -I -S child.py SIGNAL PARENT IDENTITY PROGRAM ARGUMENTS…` (13 ms; standard library only).
-SIGNAL is sent by the kernel when the *thread* that started this process ends, also after kill -9. IDENTITY is one of
-`same`, `namespace` (look like nobody, in a user namespace: for programs that refuse to be root) and `nobody` (be it).
-Source: prctl(2), user_namespaces(7).
+Run by path as `python -I -S launcher.py SIGNAL PARENT IDENTITY PROGRAM ARGUMENTS…` (13 ms; standard library only).
+The kernel sends SIGNAL when the *thread* that started this process ends, also after kill -9. IDENTITY is `same`,
+`namespace` (appear as user nobody in a user namespace, for programs that refuse to run as root) or `nobody` (run as
+user nobody). Source: prctl(2), user_namespaces(7).
 """
 
 import ctypes
@@ -18,29 +18,29 @@ NOBODY = 65534
 
 
 def main(argv: list[str]) -> None:
-    """Takes the identity, ties the process to its parent, and becomes the program.
+    """Assumes the identity, sets the parent-death signal, and executes the program.
 
     Raises:
-        OSError: the kernel refuses; the parent reads it from standard error.
+        OSError: the kernel refuses; the parent reads the message from standard error.
     """
     number, parent, identity, *program = argv
     if identity == "namespace":
         enter_namespace()
     elif identity == "nobody":
         become_nobody()
-    tie_to_parent(signal.Signals[number], int(parent))  # last: a change of credentials clears it
-    os.execvp(program[0], program)  # noqa: S606 - this is what the program is for
+    tie_to_parent(signal.Signals[number], int(parent))  # last, because a change of credentials clears the signal
+    os.execvp(program[0], program)  # noqa: S606 - the purpose of this program
 
 
 def tie_to_parent(number: signal.Signals, parent: int) -> None:
-    """Has the kernel send `number` to this process when the parent ends; ends it at once when that has happened."""
+    """Makes the kernel send `number` to this process when the parent ends; exits if the parent has already ended."""
     _call("prctl", PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(f"the parent process {parent} has ended")
 
 
 def enter_namespace() -> None:
-    """Makes this process look like nobody to itself; on disk it keeps the rights of who started it."""
+    """Makes the process appear as user nobody to itself; its file permissions remain those of the real user."""
     uid, gid = os.geteuid(), os.getegid()
     _call("unshare", CLONE_NEWUSER)
     Path("/proc/self/setgroups").write_text("deny")
@@ -49,7 +49,7 @@ def enter_namespace() -> None:
 
 
 def become_nobody() -> None:
-    """Gives up root for good."""
+    """Drops root privileges permanently."""
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)

@@ -1,4 +1,4 @@
-"""What a call may fail with, as one exception that programs and models can act on."""
+"""`ApiError`, the exception of every failed call, with the violations and fixes of its status."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from google.rpc import error_details_pb2, status_pb2
 from jsonpatch import JsonPatch, JsonPatchException
 from jsonpointer import JsonPointer, JsonPointerException
 
-from ordinaut.client.document import written
+from ordinaut.client.document import to_document
 from ordinaut.rpc.status import DETAILS_KEY
 from ordinaut.v1 import error_pb2
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One problem of a request: `field` is a path into it, such as `task.pipeline.steps[2].if`."""
+    """One problem of a request; `field` is a path in the request, such as `task.pipeline.steps[2].if`."""
 
     field: str
     message: str
@@ -25,12 +25,12 @@ class Violation:
 
 
 class PatchError(ValueError):
-    """The fix does not fit the request."""
+    """The fix cannot be applied to this request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A repair of the violation of the same field: JSON Patch operations over the request's JSON."""
+    """A repair of the violation with the same `field`: JSON Patch operations on the JSON of the request."""
 
     explanation: str
     field: str
@@ -38,14 +38,14 @@ class Fix:
 
     @classmethod
     def of(cls, fix: error_pb2.Fix) -> "Fix":
-        """The repair that a message tells."""
-        return cls(fix.explanation, fix.field, [written(operation) for operation in fix.operations])
+        """Converts the message."""
+        return cls(fix.explanation, fix.field, [to_document(operation) for operation in fix.operations])
 
     def apply(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """A repaired copy of the request's JSON (proto field names).
+        """Returns a repaired copy of the JSON of the request (with proto field names).
 
         Raises:
-            PatchError: the request is not the one that was answered with this fix.
+            PatchError: the fix belongs to another request.
         """
         try:
             repaired: dict[str, Any] = JsonPatch(list(self.operations)).apply(request)
@@ -56,10 +56,10 @@ class Fix:
 
 @dataclass
 class ApiError(Exception):
-    """A call was refused or did not get through.
+    """A call was rejected or did not reach the gateway.
 
-    `code` is a name of google.rpc.Code (`INVALID_ARGUMENT`), `reason` one of `ordinaut.v1.ErrorReason`, empty when
-    the answer did not come from Ordinaut. `retry_after` is in seconds.
+    `code` is a name of google.rpc.Code (`INVALID_ARGUMENT`). `reason` is a name of `ordinaut.v1.ErrorReason`, empty if
+    the error does not come from a gateway. `retry_after` is in seconds.
     """
 
     code: str
@@ -72,7 +72,7 @@ class ApiError(Exception):
 
     @classmethod
     def of(cls, failure: grpc.aio.AioRpcError) -> "ApiError":
-        """What a failed call says, with the details of its status if it has any."""
+        """Converts the error of a gRPC call and the details of its status."""
         error = cls(failure.code().name, failure.details() or "")
         for key, value in failure.trailing_metadata() or ():
             if key == DETAILS_KEY and isinstance(value, bytes):
@@ -84,10 +84,12 @@ class ApiError(Exception):
         return f"{self.code}{f' ({self.reason})' if self.reason else ''}: {self.message}"
 
     def apply_fixes(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """A copy of the request's JSON with every fix applied, the last place first, so that no index moves.
+        """Returns a copy of the JSON of the request with all fixes applied.
+
+        The fixes are applied from the last position to the first, so that no index shifts.
 
         Raises:
-            PatchError: the request is not the one that was answered with this error.
+            PatchError: the error belongs to another request.
         """
         repaired = dict(request)
         for fix in sorted(self.fixes, key=_place, reverse=True):
@@ -97,12 +99,12 @@ class ApiError(Exception):
     def _read(self, details: bytes) -> None:
         try:
             status = status_pb2.Status.FromString(details)
-        except DecodeError:  # not ours
+        except DecodeError:  # not a google.rpc.Status
             return
         for detail in status.details:
-            self._read_one(detail)
+            self._read_detail(detail)
 
-    def _read_one(self, detail: Any) -> None:
+    def _read_detail(self, detail: Any) -> None:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         retry, fix = error_details_pb2.RetryInfo(), error_pb2.Fix()
         if detail.Unpack(info):

@@ -1,4 +1,4 @@
-"""Keeps a server alive: what dies is launched again, at once the first time, later and later when it dies young."""
+"""Restarts a server process that exits: at once the first time, with increasing delays when it exits repeatedly."""
 
 import asyncio
 from contextlib import suppress
@@ -13,51 +13,51 @@ DELAY_SECONDS = 0.2
 DELAY_MAX_SECONDS = 5.0
 
 
-class Mortal(Protocol):
-    """A server process that can be launched again after its death."""
+class RestartableServer(Protocol):
+    """A server process that can be launched again after it has exited."""
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         ...
 
     async def launch(self) -> None:
-        """Starts it and waits until it is ready."""
+        """Starts the process and waits until it is ready."""
         ...
 
     async def wait(self) -> int:
-        """Waits for its death."""
+        """Waits until the process has exited and returns its exit code."""
         ...
 
     async def stop(self) -> None:
-        """Ends it."""
+        """Stops the process."""
         ...
 
 
-def delay(deaths: int) -> float:
-    """Seconds to wait before the launch after so many deaths in a row without a healthy life between them."""
-    return 0.0 if deaths <= 1 else min(DELAY_SECONDS * 2.0 ** min(deaths - 2, 16), DELAY_MAX_SECONDS)
+def restart_delay(exits: int) -> float:
+    """Seconds to wait before the next launch, after `exits` consecutive exits within HEALTHY_SECONDS of a launch."""
+    return 0.0 if exits <= 1 else min(DELAY_SECONDS * 2.0 ** min(exits - 2, 16), DELAY_MAX_SECONDS)
 
 
-class Keeper:
-    """Watches one launched server until `stop`."""
+class Supervisor:
+    """Supervises one launched server until `stop`."""
 
-    def __init__(self, name: str, server: Mortal) -> None:
+    def __init__(self, name: str, server: RestartableServer) -> None:
         self.name = name
         self._server = server
         self._watching: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int:
-        """The process id of the server as it is now."""
+        """The process id of the current server process."""
         return self._server.pid
 
     def watch(self) -> None:
-        """Begins to keep the server alive; it must have been launched."""
-        self._watching = asyncio.create_task(self._watch(), name=f"keeper of {self.name}")
+        """Starts supervision; the server must have been launched."""
+        self._watching = asyncio.create_task(self._watch(), name=f"supervisor of {self.name}")
 
     async def stop(self) -> None:
-        """Stops watching, then the server."""
+        """Stops supervision, then the server."""
         if self._watching is not None:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -66,13 +66,13 @@ class Keeper:
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        deaths = 0
+        exits = 0
         while True:
-            born = loop.time()
+            started = loop.time()
             code = await self._server.wait()
-            deaths = 1 if loop.time() - born >= HEALTHY_SECONDS else deaths + 1
-            log.warning("process_died", server=self.name, code=code, deaths=deaths)
-            await asyncio.sleep(delay(deaths))
+            exits = 1 if loop.time() - started >= HEALTHY_SECONDS else exits + 1
+            log.warning("process_died", server=self.name, code=code, deaths=exits)
+            await asyncio.sleep(restart_delay(exits))
             await self._launch()
 
     async def _launch(self) -> None:

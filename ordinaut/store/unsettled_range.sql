@@ -1,11 +1,10 @@
--- query oldest: The stretch that waits longest and that nobody works on, locked.
+-- query oldest: The oldest range that no other scheduler has locked.
 SELECT id, task FROM unsettled_range ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED;
 
--- query read: What is needed to compute the instants of a locked stretch. `obstacle` says why none of them may run any
--- more; instants with a row in the ledger are decided.
+-- query read: The columns of UnsettledRange, in its order. Instants with a row in the ledger are settled already.
 SELECT
-  a.id, a.task, t.project, a.task_version, a.generation, a.after_time AS last_instant, a.until_time, a.paused,
-  v.schedule::text AS schedule, NULL AS trigger_state, NULL::text AS zone_data, clock_now() AS now,
+  a.id, a.task, t.project, a.task_version, a.generation, a.after_time, a.until_time, a.paused,
+  v.schedule::text AS schedule, clock_now() AS now,
   CASE
     WHEN t.delete_time IS NOT NULL THEN 'deleted'
     WHEN t.state <> 'ACTIVE' THEN lower(t.state)
@@ -17,18 +16,18 @@ JOIN task AS t ON t.uid = a.task
 JOIN task_version AS v ON v.task = a.task AND v.version = a.task_version
 WHERE a.id = :id;
 
--- query move: A stretch is accounted for up to here.
+-- query move: The range is settled up to here.
 UPDATE unsettled_range SET after_time = :after_time WHERE id = :id;
 
--- query settle: A stretch is accounted for.
+-- query settle: The whole range is settled.
 DELETE FROM unsettled_range WHERE id = :id;
 
--- query fire: An instant of a stretch runs after all, as the version had it that held.
+-- query fire: Queues the run of one instant of a range, with the task version of that time.
 WITH due AS MATERIALIZED (
   SELECT
     :task::uuid AS task, :instant::timestamptz AS next_instant, :fire_time::timestamptz AS next_fire_time,
     :key::text AS next_key, :trigger::text AS next_trigger, :params::jsonb AS next_params,
-    :interval_end::timestamptz AS interval_end, :in_turn::boolean AS in_turn, clock_now() AS now
+    :interval_end::timestamptz AS interval_end, :always_buffer::boolean AS always_buffer, clock_now() AS now
 ), fresh AS (
   SELECT
 -- include cursor.due_run
@@ -36,10 +35,10 @@ WITH due AS MATERIALIZED (
   JOIN task AS t ON t.uid = due.task
   JOIN task_version AS v ON v.task = t.uid AND v.version = :task_version
   WHERE
--- include cursor.undecided
+-- include cursor.unrecorded
 ),
 -- include due_work_enqueue.enqueue
 SELECT (SELECT count(*) FROM queued) AS queued, (SELECT count(*) FROM blocked) AS buffered;
 
--- query holds: Whether a moment of a task lies in a stretch that is not accounted for yet.
-SELECT EXISTS (SELECT FROM unsettled_range WHERE task = :task AND after_time < :moment AND until_time >= :moment);
+-- query contains: Whether an instant of a task lies in a range that is not settled yet.
+SELECT EXISTS (SELECT FROM unsettled_range WHERE task = :task AND after_time < :instant AND until_time >= :instant);

@@ -1,0 +1,23 @@
+"""The examples in docstrings are correct."""
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+MODULES = (
+    "ordinaut.documents.durations",
+    "ordinaut.expressions.compare",
+    "ordinaut.expressions.expression",
+    "ordinaut.expressions.paths",
+    "ordinaut.expressions.rewrite",
+    "ordinaut.expressions.times",
+    "ordinaut.names",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name: str) -> None:
+    failed, attempted = doctest.testmod(import_module(name))
+    assert attempted > 0
+    assert failed == 0

@@ -1,0 +1,23 @@
+"""The examples in the docstrings of pure functions give the results they show."""
+
+import doctest
+from types import ModuleType
+
+import pytest
+
+from scheduler.events import task_health
+from scheduler.firing import next_instant
+from scheduler.triggers import trigger
+from scheduler.triggers.cron import parse as cron_parse
+from scheduler.triggers.cron import trigger as cron_trigger
+from scheduler.triggers.rrule import parse as rrule_parse
+from scheduler.triggers.rrule import trigger as rrule_trigger
+
+MODULES = [cron_parse, cron_trigger, next_instant, rrule_parse, rrule_trigger, task_health, trigger]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_the_examples_hold(module: ModuleType) -> None:
+    failed, attempted = doctest.testmod(module)
+    assert attempted
+    assert not failed

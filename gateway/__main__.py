@@ -1,20 +1,20 @@
 """The gateway process: `python -m gateway`."""
 
-from gateway.rest.serve import rest_face
+from gateway.rest.server import serve_rest
 from gateway.server import open_gateway
 from gateway.settings import GatewaySettings
 from ordinaut.rpc.service_process import Process, run
 
 
 def main() -> None:
-    """Serves gRPC and HTTP until told to stop."""
+    """Serves gRPC and HTTP until the process is asked to stop."""
     settings = GatewaySettings()
 
     async def compose(process: Process) -> None:
         gateway = await open_gateway(process, settings)
         process.ports["grpc"] = port = await gateway.server.start(settings.gateway_listen)
-        face = rest_face(gateway.components, settings.gateway_listen, port, settings.rest_listen)
-        process.ports["rest"] = await process.stack.enter_async_context(face)
+        rest = serve_rest(gateway.health, settings.gateway_listen, port, settings.rest_listen)
+        process.ports["rest"] = await process.stack.enter_async_context(rest)
         process.stack.push_async_callback(gateway.stop, settings.grace_seconds)
 
     run("gateway", settings, settings.gateway_metrics_port, compose)

@@ -1,4 +1,4 @@
-"""The two services that the gateway asks: the scheduler about time, the engines about pipelines."""
+"""Clients of the services that the gateway calls: the scheduler for schedules, the engines for pipelines."""
 
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -33,14 +33,14 @@ from ordinaut.internal.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 from ordinaut.rpc.channel import internal_channel, internal_metadata
 from ordinaut.v1.error_pb2 import ErrorReason
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 CHECK_SECONDS = 10.0
 PREVIEW_SECONDS = 1.0
 SIMULATION_SECONDS = 300.0
 HEALTH_SECONDS = 0.5
 RETRY_SECONDS = 1.0
-# Answers that say nothing about the request: the process is not there, not yet, or too busy.
-ABSENT = frozenset(
+# Codes that do not depend on the request: the process is down, starting, or overloaded.
+UNAVAILABLE_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -50,8 +50,8 @@ ABSENT = frozenset(
 )
 
 
-class _Peer:
-    """One process of Ordinaut behind a channel."""
+class _InternalClient:
+    """The channel to one process of another service, with its metadata and health check."""
 
     def __init__(self, address: str, token: str) -> None:
         self.channel = internal_channel(address)
@@ -59,139 +59,135 @@ class _Peer:
         self._health: Any = health_pb2_grpc.HealthStub(self.channel)
 
     async def health(self) -> str:
-        """`SERVING`, or why not."""
+        """Returns `SERVING`, another serving status, or the gRPC code of the failed health check."""
         try:
-            answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
+            response = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
         except grpc.aio.AioRpcError as failure:
             return failure.code().name
-        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))
 
 
-class Scheduler:
-    """The scheduler's client; create it inside the running event loop."""
+class SchedulerClient:
+    """The client of the scheduler; create it inside the running event loop.
+
+    Every method raises UnavailableError with SCHEDULER_UNAVAILABLE.
+    """
 
     def __init__(self, address: str, token: str) -> None:
-        self._peer = _Peer(address, token)
-        self._stub: Any = SchedulerServiceStub(self._peer.channel)
+        self._client = _InternalClient(address, token)
+        self._stub: Any = SchedulerServiceStub(self._client.channel)
 
     async def validate(
         self, request: ValidateScheduleRequest, *, seconds: float = CHECK_SECONDS
     ) -> ValidateScheduleResponse:
-        """Checks and completes a schedule and computes its next times.
-
-        Raises:
-            UnavailableError: SCHEDULER_UNAVAILABLE.
-        """
-        call = self._stub.ValidateSchedule(request, timeout=seconds, metadata=self._peer.metadata)
-        answer: ValidateScheduleResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
-        return answer
+        """Validates and completes a schedule and computes its next times; `seconds` is the timeout."""
+        call = self._stub.ValidateSchedule(request, timeout=seconds, metadata=self._client.metadata)
+        response: ValidateScheduleResponse = await _scheduler_response(call)
+        return response
 
     async def instants(self, request: ListInstantsRequest) -> ListInstantsResponse:
-        """The instants of a stored schedule in a stretch of time.
-
-        Raises:
-            UnavailableError: SCHEDULER_UNAVAILABLE.
-        """
-        call = self._stub.ListInstants(request, timeout=CHECK_SECONDS, metadata=self._peer.metadata)
-        answer: ListInstantsResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
-        return answer
+        """Lists the instants of a stored schedule in a time range."""
+        call = self._stub.ListInstants(request, timeout=CHECK_SECONDS, metadata=self._client.metadata)
+        response: ListInstantsResponse = await _scheduler_response(call)
+        return response
 
     async def locate(self, request: LocateMomentRequest) -> LocateMomentResponse:
-        """Where a moment lies in a stored schedule.
-
-        Raises:
-            UnavailableError: SCHEDULER_UNAVAILABLE.
-        """
-        call = self._stub.LocateMoment(request, timeout=CHECK_SECONDS, metadata=self._peer.metadata)
-        answer: LocateMomentResponse = await _answer(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
-        return answer
+        """Returns the instants of a stored schedule at, before and after a time."""
+        call = self._stub.LocateMoment(request, timeout=CHECK_SECONDS, metadata=self._client.metadata)
+        response: LocateMomentResponse = await _scheduler_response(call)
+        return response
 
     async def simulate(self, request: SimulateRequest) -> AsyncGenerator[SimulateResponse, None]:
-        """Simulates a task; closing the iterator ends the work.
-
-        Raises:
-            UnavailableError: SCHEDULER_UNAVAILABLE.
-        """
-        call = self._stub.Simulate(request, timeout=SIMULATION_SECONDS, metadata=self._peer.metadata)
+        """Simulates a task; closing the iterator cancels the call."""
+        call = self._stub.Simulate(request, timeout=SIMULATION_SECONDS, metadata=self._client.metadata)
         try:
-            async for answer in call:
-                yield answer
+            async for response in call:
+                yield response
         except grpc.aio.AioRpcError as failure:
-            raise _absent(failure, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler") from failure
+            raise _to_error(failure, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler") from failure
         finally:
             call.cancel()
 
     async def health(self) -> str:
-        """`SERVING`, or why not."""
-        return await self._peer.health()
+        """Returns `SERVING`, or why not."""
+        return await self._client.health()
 
     async def close(self) -> None:
         """Closes the channel."""
-        await self._peer.channel.close()
+        await self._client.channel.close()
 
 
-class Engines:
-    """The engines' client: asks them in turn, the next one where one is away; create it in the running loop."""
+class EngineClient:
+    """The client of the engines: calls them in rotation and skips unavailable ones; create it in the running loop.
+
+    Every method raises UnavailableError with ENGINE_UNAVAILABLE if no engine is available.
+    """
 
     def __init__(self, addresses: Sequence[str], token: str) -> None:
-        self._peers = [_Peer(address, token) for address in addresses]
-        self._turn = itertools.count()
+        self._clients = [_InternalClient(address, token) for address in addresses]
+        self._rotation = itertools.count()
 
     async def validate_pipeline(self, request: ValidatePipelineRequest) -> ValidatePipelineResponse:
-        """Checks a pipeline; raises, as all of these do, UnavailableError with ENGINE_UNAVAILABLE."""
-        return await self._ask(lambda stub, **options: stub.ValidatePipeline(request, **options))
+        """Validates a pipeline."""
+        return await self._call(lambda stub, **options: stub.ValidatePipeline(request, **options))
 
     async def validate_tool(self, request: ValidateToolRequest) -> ValidateToolResponse:
-        """Checks a tool's schemas and transport."""
-        return await self._ask(lambda stub, **options: stub.ValidateTool(request, **options))
+        """Validates the schemas and the transport of a tool."""
+        return await self._call(lambda stub, **options: stub.ValidateTool(request, **options))
 
     async def validate_value(self, request: ValidateValueRequest) -> ValidateValueResponse:
-        """Checks a value against a JSON Schema."""
-        return await self._ask(lambda stub, **options: stub.ValidateValue(request, **options))
+        """Validates a value against a JSON Schema."""
+        return await self._call(lambda stub, **options: stub.ValidateValue(request, **options))
 
     async def simulate_run(self, request: SimulateRunRequest) -> SimulateRunResponse:
         """Simulates a run."""
-        return await self._ask(lambda stub, **options: stub.SimulateRun(request, **options))
+        return await self._call(lambda stub, **options: stub.SimulateRun(request, **options))
 
     async def health(self) -> str:
-        """`SERVING` when any engine is, else why the last one is not."""
+        """Returns `SERVING` if any engine is serving, else the status of the last one."""
         status = "UNKNOWN"
-        for peer in self._peers:
-            status = await peer.health()
+        for client in self._clients:
+            status = await client.health()
             if status == "SERVING":
                 break
         return status
 
     async def close(self) -> None:
         """Closes the channels."""
-        for peer in self._peers:
-            await peer.channel.close()
+        for client in self._clients:
+            await client.channel.close()
 
-    async def _ask(self, call: Callable[..., Awaitable[Answer]]) -> Answer:
-        first = next(self._turn)
-        failure: UnavailableError | None = None
-        for step in range(len(self._peers)):
-            peer = self._peers[(first + step) % len(self._peers)]
-            stub: Any = PipelineEngineServiceStub(peer.channel)
-            started = call(stub, timeout=CHECK_SECONDS, metadata=peer.metadata)
+    async def _call(self, start: Callable[..., Awaitable[Response]]) -> Response:
+        first = next(self._rotation)
+        error: UnavailableError | None = None
+        for offset in range(len(self._clients)):
+            client = self._clients[(first + offset) % len(self._clients)]
+            stub: Any = PipelineEngineServiceStub(client.channel)
+            call = start(stub, timeout=CHECK_SECONDS, metadata=client.metadata)
             try:
-                return await _answer(started, ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine")
-            except UnavailableError as absent:
-                failure = absent
-        raise failure or _unavailable(ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine", "no address is set")
+                return await _response(call, ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine")
+            except UnavailableError as unavailable:
+                error = unavailable
+        raise error or _unavailable(ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine", "no address is configured")
 
 
-async def _answer(call: Awaitable[Answer], reason: ErrorReason.ValueType, who: str) -> Answer:
+async def _scheduler_response(call: Awaitable[Response]) -> Response:
+    return await _response(call, ErrorReason.SCHEDULER_UNAVAILABLE, "the scheduler")
+
+
+async def _response(call: Awaitable[Response], reason: ErrorReason.ValueType, service: str) -> Response:
     try:
         return await call
     except grpc.aio.AioRpcError as failure:
-        raise _absent(failure, reason, who) from failure
+        raise _to_error(failure, reason, service) from failure
 
 
-def _absent(failure: grpc.aio.AioRpcError, reason: ErrorReason.ValueType, who: str) -> Exception:
-    """What a caller is told of a failure; one that is not about absence is a defect, and goes on as it is."""
-    return _unavailable(reason, who, failure.code().name) if failure.code() in ABSENT else failure
+def _to_error(failure: grpc.aio.AioRpcError, reason: ErrorReason.ValueType, service: str) -> Exception:
+    """Converts a failure of an unavailable service; any other failure is a defect and is returned unchanged."""
+    return _unavailable(reason, service, failure.code().name) if failure.code() in UNAVAILABLE_CODES else failure
 
 
-def _unavailable(reason: ErrorReason.ValueType, who: str, cause: str) -> UnavailableError:
-    return UnavailableError(reason, f"{who} cannot be reached", {"cause": cause}, retry_after=RETRY_SECONDS)
+def _unavailable(reason: ErrorReason.ValueType, service: str, cause: str) -> UnavailableError:
+    return UnavailableError(
+        reason, f"{service} is unavailable ({cause}); retry", {"cause": cause}, retry_after=RETRY_SECONDS
+    )

@@ -1,9 +1,9 @@
-"""What this gateway can reach."""
+"""The health of the processes that this gateway depends on."""
 
 import asyncio
 from collections.abc import Mapping
 
-from gateway.clients import Engines, Scheduler
+from gateway.clients import EngineClient, SchedulerClient
 from ordinaut.errors import OrdinautError
 from ordinaut.store import system
 from ordinaut.store.database import Database
@@ -14,16 +14,16 @@ POSTGRES = "postgres"
 STORE_SECONDS = 2.0
 
 
-class Components:
-    """Asks each part for its health."""
+class Health:
+    """Checks PostgreSQL, the scheduler and the engines."""
 
-    def __init__(self, database: Database, scheduler: Scheduler, engines: Engines) -> None:
+    def __init__(self, database: Database, scheduler: SchedulerClient, engines: EngineClient) -> None:
         self._database = database
         self._scheduler = scheduler
         self._engines = engines
 
-    async def health(self) -> Mapping[str, str]:
-        """`SERVING`, or why not, by name: postgres, scheduler, engine. Takes two seconds at most."""
+    async def check(self) -> Mapping[str, str]:
+        """Returns `SERVING`, or why not, by name: postgres, scheduler, engine. Takes at most two seconds."""
         postgres, scheduler, engine = await asyncio.gather(
             self._postgres(), self._scheduler.health(), self._engines.health()
         )

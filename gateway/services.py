@@ -1,4 +1,4 @@
-"""The public services of this process: what is served is what is listed here."""
+"""The public services that a gateway serves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ from ordinaut.v1 import (
 )
 
 Add = Callable[[Any, Any], None]
-# Each with the generated function that adds its servicer to a server.
+# By name: the descriptor and the generated function that adds a servicer to a server.
 PUBLIC: dict[str, tuple[ServiceDescriptor, Add]] = {
     service.name: (service, add)
     for service, add in (

@@ -1,14 +1,14 @@
 # ruff: noqa: N802 - methods are named by the contract
-"""StateService: entries are shared inside the project, by scope and namespace."""
+"""StateService: entries are shared in the project; scopes control access by namespace."""
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.api.caller import Caller, current_caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import fill_value, parse, timestamp, to_json
-from gateway.api.pagination import Pages, filled, page_size
+from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import state_ids, state_namespace
-from gateway.api.violations import Problems
+from gateway.api.violations import Problems, at_most
+from gateway.authentication.caller import Caller, current_caller
 from ordinaut.errors import AbortedError, NotFoundError
 from ordinaut.limits import MAX_JSON_BYTES
 from ordinaut.rpc.interceptor import Context
@@ -32,14 +32,14 @@ WRITE = "state:write"
 
 
 class State(StateServiceServicer):
-    """Answers calls about state entries."""
+    """Implements StateService."""
 
-    def __init__(self, database: Database, pages: Pages) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
         self._database = database
-        self._pages = pages
+        self._page_tokens = page_tokens
 
     async def GetStateEntry(self, request: GetStateEntryRequest, context: Context) -> StateEntry:
-        """One entry."""
+        """Returns one entry."""
         caller, (namespace, key) = current_caller(), state_ids(request.name)
         caller.require(READ, namespace)
         async with self._database.connection() as connection:
@@ -49,12 +49,12 @@ class State(StateServiceServicer):
         return _to_entry(record)
 
     async def PutStateEntry(self, request: PutStateEntryRequest, context: Context) -> StateEntry:
-        """Writes one entry, where asked only over the revision that the caller knows."""
+        """Writes one entry; with a revision only if it is the current one."""
         caller, (namespace, key) = current_caller(), state_ids(request.entry.name, "entry.name")
         caller.require(WRITE, namespace)
         mutation = Mutation(self._database, request, StateEntry)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
         value = _checked_value(request)
         expected = request.revision if request.HasField("revision") else None
 
@@ -63,36 +63,36 @@ class State(StateServiceServicer):
                 connection, project=caller.project, namespace=namespace, key=key, value=value, expected=expected
             )
             if record is None:
-                raise await _stale(connection, caller, namespace, key)
+                raise await _revision_mismatch(connection, caller, namespace, key, expected)
             return _to_entry(record)
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def DeleteStateEntry(self, request: DeleteStateEntryRequest, context: Context) -> Empty:
-        """Deletes one entry, where asked only in the revision that the caller knows."""
+        """Deletes one entry; with a revision only if it is the current one."""
         caller, (namespace, key) = current_caller(), state_ids(request.name)
         caller.require(WRITE, namespace)
         mutation = Mutation(self._database, request, Empty)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
         expected = request.revision if request.HasField("revision") else None
 
         async def work(connection: Connection) -> Empty:
-            where = {"project": caller.project, "namespace": namespace, "key": key}
-            if not await state_entry.delete(connection, **where, expected=expected):
-                if await state_entry.get(connection, **where) is None:
+            entry = {"project": caller.project, "namespace": namespace, "key": key}
+            if not await state_entry.delete(connection, **entry, expected=expected):
+                if await state_entry.get(connection, **entry) is None:
                     raise NotFoundError.of(request.name)
-                raise await _stale(connection, caller, namespace, key)
+                raise await _revision_mismatch(connection, caller, namespace, key, expected)
             return Empty()
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def ListStateEntries(self, request: ListStateEntriesRequest, context: Context) -> ListStateEntriesResponse:
-        """A page of a namespace; one without entries is empty."""
+        """Lists a page of the entries of a namespace."""
         caller, namespace = current_caller(), state_namespace(request.parent)
         caller.require(READ, namespace)
         size = page_size(request.page_size)
-        start = self._pages.start(request, caller)
+        start = self._page_tokens.start(request, caller)
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[StateRecord]:
@@ -100,8 +100,8 @@ class State(StateServiceServicer):
                     connection, project=caller.project, namespace=namespace, after=after, size=count
                 )
 
-            page = await filled(read, lambda record: record.key, start, size, _to_entry)
-        token = self._pages.token(request, caller, page.last.key) if page.last else ""
+            page = await read_page(read, lambda record: record.key, start, size, _to_entry)
+        token = self._page_tokens.token(request, caller, page.last.key) if page.last else ""
         return ListStateEntriesResponse(entries=page.messages, next_page_token=token)
 
 
@@ -109,12 +109,12 @@ def _checked_value(request: PutStateEntryRequest) -> str:
     problems = Problems()
     problems.not_writable("entry", request.entry)
     if not request.entry.HasField("value"):
-        problems.add("entry.value", "must be given; null is a value of its own", ErrorReason.FIELD_REQUIRED)
+        problems.add("entry.value", "is required; send null explicitly", ErrorReason.FIELD_REQUIRED)
     if request.revision < 0:
-        problems.add("revision", "must not be negative")
+        problems.add("revision", f"must not be negative (got {request.revision})")
     value = to_json(request.entry.value)
     if len(value) > MAX_JSON_BYTES:
-        problems.add("entry.value", f"may have {MAX_JSON_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
+        problems.add("entry.value", at_most(MAX_JSON_BYTES, "bytes of JSON", len(value)), ErrorReason.TOO_LARGE)
     problems.check()
     return value
 
@@ -129,11 +129,13 @@ def _to_entry(record: StateRecord) -> StateEntry:
     return entry
 
 
-async def _stale(connection: Connection, caller: Caller, namespace: str, key: str) -> AbortedError:
+async def _revision_mismatch(
+    connection: Connection, caller: Caller, namespace: str, key: str, expected: int | None
+) -> AbortedError:
     record = await state_entry.get(connection, project=caller.project, namespace=namespace, key=key)
     name, revision = f"state/{namespace}/{key}", record.revision if record else 0
     return AbortedError(
         ErrorReason.REVISION_MISMATCH,
-        f"{name} has revision {revision}; read it again and repeat the change",
+        f"{name} must have revision {expected or 0} (has {revision}); read it again and retry the change",
         {"resource": name, "revision": revision},
     )

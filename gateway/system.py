@@ -1,10 +1,10 @@
 # ruff: noqa: N802 - methods are named by the contract
-"""SystemService: how the installation is, for operators."""
+"""SystemService: the state of the installation, for operators."""
 
 from importlib.metadata import version
 
 from gateway.api.json_values import duration, timestamp
-from gateway.health import Components
+from gateway.health import Health
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work_claim, system
 from ordinaut.store.database import Database
@@ -22,20 +22,20 @@ STATES = ("READY", "LEASED", "DELAYED", "BLOCKED", "WAITING")
 
 
 class System(SystemServiceServicer):
-    """Answers calls about the installation."""
+    """Implements SystemService."""
 
-    def __init__(self, database: Database, components: Components) -> None:
+    def __init__(self, database: Database, health: Health) -> None:
         self._database = database
-        self._components = components
+        self._health = health
         self._version = version("ordinaut")
 
     async def GetStatus(self, request: GetStatusRequest, context: Context) -> GetStatusResponse:
-        """What is queued, what is late, what can be reached."""
-        components = await self._components.health()
+        """Returns queue depths, delays, and the health of the components."""
+        components = await self._health.check()
         async with self._database.connection() as connection:
             status = await system.status(connection)
             depths = {depth.state: depth for depth in await due_work_claim.depth_by_state(connection)}
-        answer = GetStatusResponse(
+        response = GetStatusResponse(
             version=self._version,
             schema_version=status.schema_version,
             time=timestamp(status.now),
@@ -48,11 +48,11 @@ class System(SystemServiceServicer):
         )
         ready = depths.get("READY")
         if ready is not None and ready.oldest is not None:
-            answer.oldest_ready_age.CopyFrom(duration(ready.oldest))
-        return answer
+            response.oldest_ready_age.CopyFrom(duration(ready.oldest))
+        return response
 
     async def ListWorkers(self, request: ListWorkersRequest, context: Context) -> ListWorkersResponse:
-        """The worker processes with a live lease."""
+        """Lists the worker processes with a live lease."""
         async with self._database.connection() as connection:
             return ListWorkersResponse(workers=map(_to_worker, await system.workers(connection)))
 

@@ -86,8 +86,12 @@ class NotFoundError(OrdinautError):
 
     @classmethod
     def of(cls, name: str) -> "NotFoundError":
-        """The error for the resource with this name."""
-        return cls(ErrorReason.RESOURCE_NOT_FOUND, f"{name} does not exist", {"resource": name})
+        """The resource of that name."""
+        return cls(
+            ErrorReason.RESOURCE_NOT_FOUND,
+            f"{name} does not exist or is not visible to this caller",
+            {"resource": name},
+        )
 
 
 class AlreadyExistsError(OrdinautError):

@@ -8,8 +8,8 @@ from ordinaut.rpc.service_process import Process, run
 from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.settings import EngineSettings
-from pipeline_engine.stream.compiled_definitions import Plans
-from pipeline_engine.stream.session import Surroundings
+from pipeline_engine.stream.plan_cache import PlanCache
+from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from pipeline_engine.tools.secret_files import SecretFiles
@@ -18,7 +18,7 @@ SERVICE = "ordinaut.internal.v1.PipelineEngineService"
 
 
 def main() -> None:
-    """Runs the engine until it is told to stop."""
+    """Runs the engine until it receives a signal to stop."""
     settings = EngineSettings()
 
     async def compose(process: Process) -> None:
@@ -26,8 +26,8 @@ def main() -> None:
         secrets = SecretFiles(settings.secrets_dir)
         tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get)
         process.stack.push_async_callback(tools.close)
-        surroundings = Surroundings(Plans(), tools, ProcessClock(), fraction_of, settings.run_outputs_max_bytes)
-        service = PipelineEngineService(surroundings, settings.engine_credit)
+        context = EngineContext(PlanCache(), tools, ProcessClock(), fraction_of, settings.run_outputs_max_bytes)
+        service = PipelineEngineService(context, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],
             internal_guard(settings.internal_token),

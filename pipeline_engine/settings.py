@@ -1,4 +1,4 @@
-"""What the pipeline engine can be told by its environment."""
+"""The settings of the pipeline engine, read from the environment."""
 
 from pathlib import Path
 
@@ -14,18 +14,18 @@ class EngineSettings(Settings):
 
     engine_listen: str = f"127.0.0.1:{ENGINE_PORT}"
     engine_metrics_port: int = Field(METRICS_PORTS["pipeline_engine"], ge=0, le=65_535)
-    engine_credit: int = Field(1000, ge=1, le=10_000, description="runs that one stream may have here at once")
-    engine_connections: int = Field(512, ge=1, le=10_000, description="connections to tools at once")
+    engine_credit: int = Field(1000, ge=1, le=10_000, description="maximum number of concurrent runs of one stream")
+    engine_connections: int = Field(512, ge=1, le=10_000, description="maximum number of connections to tools")
     run_outputs_max_bytes: int = Field(
         MAX_STEP_OUTPUTS_BYTES,
         ge=1024 * 1024,
         le=MAX_STEP_OUTPUTS_BYTES,
-        description="of all steps of one run, as JSON",
+        description="limit of all step outputs of a run, as JSON",
     )
-    egress_allow: str = Field("", description="non-public addresses open to tools: `CIDR[:port|:first-last]`, commas")
-    egress_deny: str = Field("", description="addresses closed to tools in any case, in the same form")
+    egress_allow: str = Field("", description="allowed non-public addresses: `CIDR[:port|:first-last]`, commas")
+    egress_deny: str = Field("", description="denied addresses, in the same form; takes precedence")
 
-    secrets_dir: Path | None = Field(None, description="folder of the secrets, each a file `<project>/<name>`")
+    secrets_dir: Path | None = Field(None, description="folder of the secrets: one file `<project>/<name>` each")
 
     @field_validator("egress_allow", "egress_deny")
     @classmethod

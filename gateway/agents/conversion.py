@@ -1,12 +1,12 @@
-"""Stored agents and tokens as the messages that callers see, and who may deal with whom."""
+"""Converts stored agents and tokens to API messages, and checks scopes."""
 
 import hashlib
 from collections.abc import Sequence
 
 import orjson
 
-from gateway.api.caller import Caller, missing_scope
 from gateway.api.json_values import timestamp
+from gateway.authentication.caller import Caller, missing_scope
 from ordinaut.errors import NotFoundError
 from ordinaut.names import covers
 from ordinaut.store import identity
@@ -16,7 +16,7 @@ from ordinaut.v1.agent_pb2 import Agent, AgentToken
 
 
 def to_agent(record: AgentRecord) -> Agent:
-    """The message."""
+    """Converts an agent."""
     return Agent(
         name=f"agents/{record.name}",
         uid=str(record.uid),
@@ -28,13 +28,13 @@ def to_agent(record: AgentRecord) -> Agent:
 
 
 def agent_etag(record: AgentRecord) -> str:
-    """What stands for everything about an agent that can change."""
+    """Returns a hash of the fields that callers can change."""
     content = orjson.dumps([record.display_name, record.scopes])
     return f'"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 
 def to_token(agent: str, record: TokenRecord, secret: str = "") -> AgentToken:
-    """The message, with its secret where it has just been made."""
+    """Converts a token; `secret` is set only in the response that creates it."""
     message = AgentToken(
         name=f"agents/{agent}/tokens/{record.public_id}",
         scopes=record.scopes,
@@ -52,10 +52,10 @@ def to_token(agent: str, record: TokenRecord, secret: str = "") -> AgentToken:
 
 
 async def existing_agent(connection: Connection, caller: Caller, name: str) -> AgentRecord:
-    """An agent of the caller's project.
+    """Returns an agent of the caller's project.
 
     Raises:
-        NotFoundError: there is none of that name.
+        NotFoundError: the agent does not exist.
     """
     agent = await identity.get_agent(connection, caller.project, name)
     if agent is None:
@@ -63,11 +63,11 @@ async def existing_agent(connection: Connection, caller: Caller, name: str) -> A
     return agent
 
 
-def require_cover(caller: Caller, scopes: Sequence[str]) -> None:
-    """Lets a caller pass who has all of these rights.
+def require_scopes(caller: Caller, scopes: Sequence[str]) -> None:
+    """Requires that the caller has all of these scopes.
 
     Raises:
-        PermissionDeniedError: MISSING_SCOPE, naming the first that they lack.
+        PermissionDeniedError: MISSING_SCOPE, with the first missing scope.
     """
     for scope in scopes:
         if not covers(caller.scopes, scope):

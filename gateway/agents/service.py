@@ -1,19 +1,20 @@
 # ruff: noqa: N802 - methods are named by the contract
-"""AgentService: who may call, and with which tokens. Nobody gives, or takes from somebody, a right that they lack."""
+"""AgentService: agents and their tokens. A caller can grant and revoke only scopes that it has itself."""
 
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.agents.changes import AgentChanges
-from gateway.agents.conversion import existing_agent, require_cover, to_agent, to_token
-from gateway.api.caller import Caller, current_caller
+from gateway.agents.conversion import existing_agent, require_scopes, to_agent, to_token
+from gateway.api.errors import already_exists
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
-from gateway.api.json_values import moment_of
+from gateway.api.json_values import to_datetime
 from gateway.api.ordering import parse_order
-from gateway.api.pagination import Pages, filled, page_size
+from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import agent_id, token_ids
-from gateway.api.violations import DISPLAY_NAME_MAX, Problems
-from ordinaut.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, Violation
+from gateway.api.violations import DISPLAY_NAME_MAX, Problems, got
+from gateway.authentication.caller import Caller, current_caller
+from ordinaut.errors import InvalidArgumentError, NotFoundError, Violation
 from ordinaut.names import RESOURCE_ID, covers
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
@@ -44,77 +45,76 @@ WRITE = "agents:write"
 
 
 class Agents(AgentServiceServicer):
-    """Answers calls about agents and tokens."""
+    """Implements AgentService."""
 
-    def __init__(self, database: Database, pages: Pages) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
         self._database = database
-        self._pages = pages
+        self._page_tokens = page_tokens
         self._changes = AgentChanges(database)
 
     async def CreateAgent(self, request: CreateAgentRequest, context: Context) -> Agent:
-        """Makes an agent with scopes that the caller has too."""
-        caller, wanted = current_caller(), request.agent
+        """Creates an agent; the caller must have all its scopes."""
+        caller, agent = current_caller(), request.agent
         mutation = Mutation(self._database, request, Agent)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
         _check_agent(request)
         caller.require(WRITE, request.agent_id)
-        require_cover(caller, wanted.scopes)
+        require_scopes(caller, agent.scopes)
 
         async def work(connection: Connection) -> Agent:
             record = await identity.create_agent(
                 connection,
                 project=caller.project,
                 name=request.agent_id,
-                display_name=wanted.display_name,
-                scopes=wanted.scopes,
+                display_name=agent.display_name,
+                scopes=agent.scopes,
             )
             if record is None:
-                name = f"agents/{request.agent_id}"
-                raise AlreadyExistsError(ErrorReason.RESOURCE_EXISTS, f"{name} exists", {"resource": name})
+                raise already_exists(f"agents/{request.agent_id}")
             return to_agent(record)
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def GetAgent(self, request: GetAgentRequest, context: Context) -> Agent:
-        """One agent of the project."""
+        """Returns one agent of the project."""
         caller, name = current_caller(), agent_id(request.name)
         caller.require(READ, name)
         async with self._database.connection() as connection:
             return to_agent(await existing_agent(connection, caller, name))
 
     async def ListAgents(self, request: ListAgentsRequest, context: Context) -> ListAgentsResponse:
-        """A page of the project's agents."""
+        """Lists a page of the project's agents."""
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, identity.FIELDS)
-        start, condition = self._pages.start(request, caller), parse_filter(request.filter, identity.FIELDS)
+        start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, identity.FIELDS)
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[AgentRecord]:
                 selection = Selection(identity.FIELDS, order.beyond(after), condition)
                 return await identity.list_agents(connection, project=caller.project, selection=selection, size=count)
 
-            page = await filled(read, order.key, start, size, to_agent, lambda record: caller.may(READ, record.name))
-        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+            page = await read_page(read, order.key, start, size, to_agent, lambda record: caller.may(READ, record.name))
+        token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListAgentsResponse(agents=page.messages, next_page_token=token)
 
     async def UpdateAgent(self, request: UpdateAgentRequest, context: Context) -> Agent:
-        """Changes what the mask names."""
+        """Changes the fields in the mask."""
         caller, name = current_caller(), agent_id(request.agent.name, "agent.name")
         caller.require(WRITE, name)
         return await self._changes.update(request, caller, name)
 
     async def DeleteAgent(self, request: DeleteAgentRequest, context: Context) -> Empty:
-        """Deletes an agent that owns no tasks, with its tokens; gateways may believe those for two more seconds."""
+        """Deletes an agent that owns no tasks, with its tokens; gateways may accept these for two more seconds."""
         caller, name = current_caller(), agent_id(request.name)
         caller.require(WRITE, name)
         return await self._changes.delete(request, caller, name)
 
     async def ListAgentTokens(self, request: ListAgentTokensRequest, context: Context) -> ListAgentTokensResponse:
-        """A page of an agent's tokens, without their secrets."""
+        """Lists a page of an agent's tokens, without their secrets."""
         caller, name = current_caller(), agent_id(request.parent, "parent")
         caller.require(READ, name)
-        size, start = page_size(request.page_size), self._pages.start(request, caller)
+        size, start = page_size(request.page_size), self._page_tokens.start(request, caller)
         async with self._database.connection() as connection:
             await existing_agent(connection, caller, name)
 
@@ -123,48 +123,48 @@ class Agents(AgentServiceServicer):
                     connection, project=caller.project, agent=name, after=after, size=count
                 )
 
-            page = await filled(
+            page = await read_page(
                 read, lambda record: record.public_id, start, size, lambda record: to_token(name, record)
             )
-        token = self._pages.token(request, caller, page.last.public_id) if page.last else ""
+        token = self._page_tokens.token(request, caller, page.last.public_id) if page.last else ""
         return ListAgentTokensResponse(agent_tokens=page.messages, next_page_token=token)
 
     async def CreateAgentToken(self, request: CreateAgentTokenRequest, context: Context) -> AgentToken:
-        """Makes a token for an agent whose rights the caller has too; its secret is in this answer only."""
+        """Creates a token; the caller must have its scopes. The secret is in this response only."""
         caller, name = current_caller(), agent_id(request.parent, "parent")
         caller.require(WRITE, name)
-        mutation = Mutation(self._database, request, AgentToken, keeps_secret=True)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        mutation = Mutation(self._database, request, AgentToken, has_secret=True)
+        if (response := await mutation.stored_response()) is not None:
+            return response
         _check_token(request)
 
         async def work(connection: Connection) -> AgentToken:
             agent = await existing_agent(connection, caller, name)
             return await _issue(connection, caller, agent, request)
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def RevokeAgentToken(self, request: RevokeAgentTokenRequest, context: Context) -> Empty:
-        """Ends a token; gateways may believe it for two more seconds."""
+        """Revokes a token; gateways may accept it for two more seconds."""
         caller, (name, public_id) = current_caller(), token_ids(request.name)
         caller.require(WRITE, name)
         mutation = Mutation(self._database, request, Empty)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
 
         async def work(connection: Connection) -> Empty:
             agent = await identity.get_agent(connection, caller.project, name)
             if agent is None:
                 raise NotFoundError.of(request.name)
-            require_cover(caller, agent.scopes)
+            require_scopes(caller, agent.scopes)
             if not await identity.revoke_token(connection, project=caller.project, agent=name, public_id=public_id):
                 raise NotFoundError.of(request.name)
             return Empty()
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def WhoAmI(self, request: WhoAmIRequest, context: Context) -> WhoAmIResponse:
-        """The agent behind the token, and what the token may do."""
+        """Returns the agent of the token, and the token's scopes."""
         caller = current_caller()
         async with self._database.connection() as connection:
             agent = await existing_agent(connection, caller, caller.agent)
@@ -173,9 +173,10 @@ class Agents(AgentServiceServicer):
 
 def _check_agent(request: CreateAgentRequest) -> None:
     problems = Problems()
-    problems.identifier("agent_id", request.agent_id, RESOURCE_ID, f"of the form {RESOURCE_ID.pattern}")
+    problems.identifier("agent_id", request.agent_id, RESOURCE_ID)
     if request.agent.name not in {"", f"agents/{request.agent_id}"}:
-        problems.add("agent.name", f"must be agents/{request.agent_id} or left out", ErrorReason.NAME_INVALID)
+        message = f"must be agents/{request.agent_id} or omitted {got(request.agent.name)}"
+        problems.add("agent.name", message, ErrorReason.NAME_INVALID)
     problems.not_writable("agent", request.agent)
     problems.text("agent.display_name", request.agent.display_name, DISPLAY_NAME_MAX)
     problems.scopes("agent.scopes", request.agent.scopes)
@@ -192,21 +193,23 @@ def _check_token(request: CreateAgentTokenRequest) -> None:
 async def _issue(
     connection: Connection, caller: Caller, agent: AgentRecord, request: CreateAgentTokenRequest
 ) -> AgentToken:
-    wanted, field = request.agent_token, "agent_token.scopes"
-    foreign = [scope for scope in wanted.scopes if not covers(frozenset(agent.scopes), scope)]
-    if foreign:
-        raise InvalidArgumentError.of([Violation(field, f"agents/{agent.name} lacks {', '.join(foreign)}")])
-    require_cover(caller, wanted.scopes or agent.scopes)
+    template = request.agent_token
+    missing = [scope for scope in template.scopes if not covers(frozenset(agent.scopes), scope)]
+    if missing:
+        message = f"must be scopes of agents/{agent.name}, which lacks {', '.join(missing)}"
+        raise InvalidArgumentError.of([Violation("agent_token.scopes", message)])
+    require_scopes(caller, template.scopes or agent.scopes)
     token = NewToken.make()
     record = await identity.create_token(
         connection,
         project=caller.project,
         agent=agent.name,
         token=token,
-        scopes=wanted.scopes,
-        expire_time=moment_of(wanted.expire_time) if wanted.HasField("expire_time") else None,
+        scopes=template.scopes,
+        expire_time=to_datetime(template.expire_time) if template.HasField("expire_time") else None,
         issuer=caller.token_name,
     )
     if record is None:
-        raise InvalidArgumentError.of([Violation("agent_token.expire_time", "must lie in the future")])
+        message = f"must be in the future (got {template.expire_time.ToJsonString()})"
+        raise InvalidArgumentError.of([Violation("agent_token.expire_time", message)])
     return to_token(agent.name, record, token.text)

@@ -1,4 +1,4 @@
-"""Many requests in one: all or nothing, and every problem of every one at once. Source: AIP-231, AIP-233."""
+"""Batches of requests: all or nothing, with the violations of every request in one error. Source: AIP-231, AIP-233."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,55 +7,55 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.api.violations import Problems, under
+from gateway.api.violations import Problems, at_most, under
 from ordinaut.errors import InvalidArgumentError, OrdinautError
 from ordinaut.v1.error_pb2 import ErrorReason
 
 BATCH_MAX = 1000
 FIELD = "requests"
-AT_ONCE = 8
+CONCURRENT_CHECKS = 8
 Request = TypeVar("Request", bound=Message)
-Outcome = TypeVar("Outcome")
+Checked = TypeVar("Checked")
 
 
 class Batch(Generic[Request]):
-    """The requests of one batch; problems carry paths that begin with `requests[i]`.
+    """The requests of one batch; paths of violations begin with `requests[i]`.
 
     Raises:
-        InvalidArgumentError: there are none or too many, or one has a request_id of its own.
+        InvalidArgumentError: the batch is empty or too large, or one of its requests has a request_id.
     """
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self._requests = requests
         problems = Problems()
         if not requests:
-            problems.add(FIELD, "must hold at least one request", ErrorReason.FIELD_REQUIRED)
+            problems.add(FIELD, "must contain at least one request", ErrorReason.FIELD_REQUIRED)
         if len(requests) > BATCH_MAX:
-            problems.add(FIELD, f"may hold {BATCH_MAX} requests, not {len(requests)}", ErrorReason.TOO_LARGE)
+            problems.add(FIELD, at_most(BATCH_MAX, "requests", len(requests)), ErrorReason.TOO_LARGE)
             problems.check()
         for index, request in enumerate(requests):
             if request.request_id:  # type: ignore[attr-defined]  # every mutating request has one
-                problems.add(f"{FIELD}[{index}].request_id", "the batch has one for all")
+                problems.add(f"{FIELD}[{index}].request_id", "must be empty: set the request_id of the batch")
         problems.check()
 
-    async def checked(self, check: Callable[[Request], Awaitable[Outcome]]) -> list[Outcome]:
-        """What `check` gives for each request; eight are checked at a time.
+    async def checked(self, check: Callable[[Request], Awaitable[Checked]]) -> list[Checked]:
+        """Returns the result of `check` for each request; eight are checked at a time.
 
         Raises:
-            InvalidArgumentError: with every problem of every request.
+            InvalidArgumentError: with the violations of all requests.
             OrdinautError: the first failure of another kind.
         """
-        gate = asyncio.Semaphore(AT_ONCE)
+        semaphore = asyncio.Semaphore(CONCURRENT_CHECKS)
 
-        async def one(request: Request) -> Outcome:
-            async with gate:
+        async def limited(request: Request) -> Checked:
+            async with semaphore:
                 return await check(request)
 
-        outcomes = await asyncio.gather(*map(one, self._requests), return_exceptions=True)
-        return self._good(outcomes)
+        outcomes = await asyncio.gather(*map(limited, self._requests), return_exceptions=True)
+        return self._results(outcomes)
 
-    def _good(self, outcomes: Sequence[Outcome | BaseException]) -> list[Outcome]:
-        problems, good = Problems(), []
+    def _results(self, outcomes: Sequence[Checked | BaseException]) -> list[Checked]:
+        problems, results = Problems(), []
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, InvalidArgumentError):
                 problems.extend(under(f"{FIELD}[{index}]", outcome.violations))
@@ -64,20 +64,20 @@ class Batch(Generic[Request]):
             elif isinstance(outcome, BaseException):
                 raise outcome
             else:
-                good.append(outcome)
+                results.append(outcome)
         problems.check()
-        return good
+        return results
 
-    def refuse_twins(self, field: str, names: Sequence[str | None]) -> None:
-        """Lets a batch pass whose chosen names differ.
+    def refuse_duplicates(self, field: str, names: Sequence[str | None]) -> None:
+        """Requires that the ids that callers chose are distinct; None is ignored.
 
         Raises:
-            InvalidArgumentError: naming each that stands twice.
+            InvalidArgumentError: with a violation for each repetition.
         """
-        problems, seen = Problems(), set[str]()
+        problems, distinct = Problems(), set[str]()
         for index, name in enumerate(names):
-            if name in seen:
-                problems.add(f"{FIELD}[{index}].{field}", f"{name} stands twice in the batch")
+            if name in distinct:
+                problems.add(f"{FIELD}[{index}].{field}", f"must be unique in the batch (got {name!r} again)")
             elif name is not None:
-                seen.add(name)
+                distinct.add(name)
         problems.check()

@@ -1,4 +1,4 @@
-"""What every call shares: a deadline, checks of its values, metrics, and the error of a gateway that shuts down."""
+"""Wraps every method: checks of the request's values, a deadline, and metrics."""
 
 import asyncio
 import time
@@ -10,27 +10,25 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.rpc.code_pb2 import Code
 from prometheus_client import Histogram
 
-from gateway.api.message_checks import require_wellformed
-from ordinaut.errors import OrdinautError, UnavailableError
+from gateway.api.message_checks import require_valid_values
+from ordinaut.errors import OrdinautError
 from ordinaut.rpc.interceptor import Context, Guard
 from ordinaut.rpc.server import Registration
-from ordinaut.v1.error_pb2 import ErrorReason
 
 DEFAULT_DEADLINE_SECONDS = 30.0
-MAX_DEADLINE_SECONDS = 300.0  # whatever a caller allows: nobody holds a connection for ever
+MAX_DEADLINE_SECONDS = 300.0  # also for callers that allow more time
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 CALLS = Histogram("ordinaut_gateway_call_seconds", "Calls by method and code", ("method", "code"), buckets=BUCKETS)
-RETRY_SECONDS = 0.2
 
 
 def registration(servicer: Any, service: ServiceDescriptor, add: Callable[[Any, Any], None]) -> Registration:
-    """A servicer whose every method keeps the rules of this module."""
+    """Registers a servicer with each of its methods wrapped."""
     methods = {method.name: _wrapped(getattr(servicer, method.name), method) for method in service.methods}
     return Registration(add, SimpleNamespace(**methods), service.full_name)
 
 
-def counted(guard: Guard) -> Guard:
-    """A guard whose refusals are counted; what it lets in is counted at its end."""
+def count_rejections(guard: Guard) -> Guard:
+    """Wraps a guard to measure the calls that it rejects; accepted calls are measured when they end."""
 
     async def count(method: str, context: Context) -> None:
         with _Measured(method):
@@ -40,7 +38,7 @@ def counted(guard: Guard) -> Guard:
 
 
 class _Measured:
-    """Counts a block that fails, under its error's code; `done` counts it as a success."""
+    """Measures a block that fails, under the code of its error; `done` measures a success."""
 
     def __init__(self, method: str) -> None:
         self._method = method
@@ -54,7 +52,7 @@ class _Measured:
             self._observe(_code_of(failure))
 
     def done(self) -> None:
-        """The call ended well."""
+        """Records that the call succeeded."""
         self._observe("OK")
 
     def _observe(self, code: str) -> None:
@@ -69,28 +67,28 @@ def _wrapped(inner: Any, method: MethodDescriptor) -> Any:
 def _unary(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
         with _Measured(path) as measured:
-            require_wellformed(request)
-            async with asyncio.timeout(_seconds(context.time_remaining())):
-                answer = await inner(request, context)
+            require_valid_values(request)
+            async with asyncio.timeout(_timeout(context.time_remaining())):
+                response = await inner(request, context)
             measured.done()
-            return answer
+            return response
 
     return call
 
 
-def _seconds(left: float | None) -> float | None:
-    """How long a call may take whose deadline is `left` away; None: grpc itself ends it there."""
-    if left is None:
+def _timeout(remaining: float | None) -> float | None:
+    """The timeout of a call with `remaining` seconds until its deadline; None: grpc enforces the deadline."""
+    if remaining is None:
         return DEFAULT_DEADLINE_SECONDS
-    return MAX_DEADLINE_SECONDS if left > MAX_DEADLINE_SECONDS else None
+    return MAX_DEADLINE_SECONDS if remaining > MAX_DEADLINE_SECONDS else None
 
 
 def _streaming(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         with _Measured(path) as measured:
-            require_wellformed(request)
-            async for answer in inner(request, context):
-                yield answer
+            require_valid_values(request)
+            async for response in inner(request, context):
+                yield response
             measured.done()
 
     return call
@@ -102,8 +100,3 @@ def _code_of(failure: BaseException) -> str:
     if isinstance(failure, TimeoutError):
         return "DEADLINE_EXCEEDED"
     return "CANCELLED" if isinstance(failure, asyncio.CancelledError | GeneratorExit) else "INTERNAL"
-
-
-def stopping() -> UnavailableError:
-    """Ends a long stream, so that nobody has to wait for it."""
-    return UnavailableError(ErrorReason.CALL_CANCELLED, "this gateway stops; call again", retry_after=RETRY_SECONDS)

@@ -1,8 +1,4 @@
-"""Repeatable mutations: a caller's `request_id` makes a call happen once, however often it is sent.
-
-Looked up before anything else; claimed first inside the transaction that does the work, where a copy that runs at
-the same time waits; kept with the answer by the same commit. Only successes are kept.
-"""
+"""Idempotent mutations: requests with the same `request_id` take effect once and get the same response."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -10,34 +6,38 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.api.caller import current_caller
 from gateway.api.violations import Problems
+from gateway.authentication.caller import current_caller
 from ordinaut.errors import AlreadyExistsError
 from ordinaut.store import request_log
 from ordinaut.store.database import Database
-from ordinaut.store.request_log import Answered, RequestKey
+from ordinaut.store.request_log import RequestKey, StoredResponse
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 
-Answer = TypeVar("Answer", bound=Message)
+Response = TypeVar("Response", bound=Message)
 
 
-class Mutation(Generic[Answer]):
-    """One mutating call, whose answers are of one type; `keeps_secret`: its answer is never stored."""
+class Mutation(Generic[Response]):
+    """One mutating call; `has_secret`: its response is not stored.
+
+    `stored_response` comes before any check, so that a retry gets its response even if the request would be refused
+    now.
+    """
 
     def __init__(
-        self, database: Database, request: Message, answer_type: type[Answer], *, keeps_secret: bool = False
+        self, database: Database, request: Message, response_type: type[Response], *, has_secret: bool = False
     ) -> None:
         caller = current_caller()
         self._database = database
-        self._type = answer_type
-        self._keeps_secret = keeps_secret
+        self._type = response_type
+        self._has_secret = has_secret
         self._id: str = request.request_id  # type: ignore[attr-defined]  # every mutating request has one
         self._key = RequestKey(caller.project, caller.agent, request.DESCRIPTOR.name, self._id)
         self._hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
 
-    async def earlier(self) -> Answer | None:
-        """The answer that this request got before; None: it is new.
+    async def stored_response(self) -> Response | None:
+        """Returns the response of an earlier call with this request_id; None for a new request.
 
         Raises:
             InvalidArgumentError: the id is not of the documented form.
@@ -49,39 +49,45 @@ class Mutation(Generic[Answer]):
         problems.request_id(self._id)
         problems.check()
         async with self._database.connection() as connection:
-            found = await request_log.find(connection, self._key)
-        return self._answer(found) if found else None
+            stored = await request_log.find(connection, self._key)
+        return self._read(stored) if stored else None
 
-    async def once(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-        """Does `work` in a transaction, unless a copy of this request has done it meanwhile; answers as that did.
+    async def execute(self, work: Callable[[Connection], Awaitable[Response]]) -> Response:
+        """Runs `work` in a transaction and returns its response; a concurrent call with this request_id runs it once.
 
         Raises:
-            AbortedError: a copy is being worked on for longer than a lock may be waited for.
+            AbortedError: the other call took longer than the lock timeout.
         """
+        # The row of the request is inserted first. A concurrent call with the same id waits at its own insert until
+        # this transaction ends: after a rollback its insert succeeds and it does the work; after a commit the insert
+        # finds the row. It then reads the response in a second statement, because the snapshot of the waiting one was
+        # taken before the commit and does not contain the response. Work, row and response commit together, so an
+        # effect without a stored response cannot exist. Failures roll back and are not stored: a retry runs again.
         async with self._database.transaction() as connection:
             if not self._id:
                 return await work(connection)
             if not await request_log.claim(connection, self._key, self._hash):
-                return await self._copy(connection)
-            answer = await work(connection)
-            kept = None if self._keeps_secret else answer.SerializeToString()
-            await request_log.keep(connection, self._key, kept)
-            return answer
+                return await self._concurrent_response(connection)
+            response = await work(connection)
+            stored = None if self._has_secret else response.SerializeToString()
+            await request_log.keep(connection, self._key, stored)
+            return response
 
-    async def _copy(self, connection: Connection) -> Answer:
-        found = await request_log.find(connection, self._key)
-        if found is None:  # forgotten between the two statements: a day has passed
-            raise AlreadyExistsError(ErrorReason.REQUEST_ID_REUSED, "the request_id is too old; choose another")
-        return self._answer(found)
+    async def _concurrent_response(self, connection: Connection) -> Response:
+        stored = await request_log.find(connection, self._key)
+        if stored is None:  # it expired between the two statements
+            raise AlreadyExistsError(
+                ErrorReason.REQUEST_ID_REUSED, "the request_id was used more than 24 hours ago; choose another"
+            )
+        return self._read(stored)
 
-    def _answer(self, found: Answered) -> Answer:
+    def _read(self, stored: StoredResponse) -> Response:
         facts = {"request_id": self._id}
-        if found.hash != self._hash:
+        if stored.request_hash != self._hash:
             raise AlreadyExistsError(
-                ErrorReason.REQUEST_ID_REUSED, "the request_id was used before with another request", facts
+                ErrorReason.REQUEST_ID_REUSED, "the request_id was already used for a different request", facts
             )
-        if found.answer is None:
-            raise AlreadyExistsError(
-                ErrorReason.SECRET_NOT_KEPT, "the request was answered before with a secret, which is not kept", facts
-            )
-        return self._type.FromString(found.answer)
+        if stored.response is None:
+            message = "the response to this request_id contained a secret, which is not stored"
+            raise AlreadyExistsError(ErrorReason.SECRET_NOT_KEPT, message, facts)
+        return self._type.FromString(stored.response)

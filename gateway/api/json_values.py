@@ -1,7 +1,7 @@
-"""JSON between its two forms: `google.protobuf.Struct` and `Value` on the wire, text in the tables.
+"""Converts JSON between `google.protobuf.Struct` and `Value` on the wire and text in the tables.
 
-What the wire cannot carry leaves as text and is refused where it would come in (`wellformed`): integers whose digits
-a JSON number loses, as decimal strings; what is nested too deep for a protobuf reader, as JSON.
+Values that a Struct cannot carry are sent as text: integers that a double cannot represent, as decimal strings, and
+values that are nested too deep for a protobuf parser, as JSON. In requests such values are refused (`message_checks`).
 """
 
 import json
@@ -16,13 +16,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ordinaut.limits import EXACT_INTEGER
 
-ANSWER_DEPTH = 31  # protobuf readers refuse messages nested 100 deep; a level of JSON takes three
+RESPONSE_DEPTH = 31  # protobuf parsers refuse 100 nested messages; a level of JSON takes three
 LONG_INTEGER = re.compile(r"\d{16}")
 INTEGER_DIGITS_MAX = 1000  # Python refuses to read integers of more than 4 300 digits
 
 
 def to_python(value: Struct | ListValue | Value) -> Any:
-    """Plain Python data; numbers without a fraction are int."""
+    """Returns plain Python data; numbers without a fraction are int."""
     if isinstance(value, Struct):
         return {key: to_python(item) for key, item in value.fields.items()}
     if isinstance(value, ListValue):
@@ -37,19 +37,19 @@ def to_python(value: Struct | ListValue | Value) -> Any:
 
 
 def to_json(value: Struct | ListValue | Value) -> str:
-    """JSON text."""
+    """Returns JSON text."""
     return orjson.dumps(to_python(value)).decode()
 
 
 def fill_struct(struct: Struct, data: dict[str, Any], depth: int = 1) -> None:
-    """Puts plain data into an empty Struct and marks it as set, also when there is nothing to put."""
+    """Copies plain data into an empty Struct and marks it as set, also if the data is empty."""
     struct.SetInParent()
     for key, item in data.items():
         fill_value(struct.fields[key], item, depth)
 
 
 def fill_value(value: Value, data: Any, depth: int = 0) -> None:
-    """Puts plain data into an empty Value that `depth` levels of JSON surround."""
+    """Copies plain data into an empty Value that is nested in `depth` levels of JSON."""
     match data:
         case None:
             value.null_value = 0  # type: ignore[assignment]  # the only value of NullValue
@@ -61,7 +61,7 @@ def fill_value(value: Value, data: Any, depth: int = 0) -> None:
             value.string_value = str(data)
         case int() | float():
             value.number_value = data
-        case dict() | list() if depth >= ANSWER_DEPTH:
+        case dict() | list() if depth >= RESPONSE_DEPTH:
             value.string_value = json.dumps(data, ensure_ascii=False)
         case dict():
             fill_struct(value.struct_value, data, depth + 1)
@@ -72,8 +72,8 @@ def fill_value(value: Value, data: Any, depth: int = 0) -> None:
 
 
 def parse(text: str) -> Any:
-    """What a JSON text from the tables says, every digit of its integers included."""
-    if LONG_INTEGER.search(text):  # orjson makes floats of those beyond 64 bits
+    """Parses JSON text from the tables; integers keep all digits."""
+    if LONG_INTEGER.search(text):  # orjson converts integers of more than 64 bits to float
         return json.loads(text, parse_int=_exact)
     return orjson.loads(text)
 
@@ -82,20 +82,20 @@ def _exact(digits: str) -> int | str:
     return int(digits) if len(digits) <= INTEGER_DIGITS_MAX else digits
 
 
-def timestamp(moment: datetime) -> Timestamp:
-    """An aware moment, to the microsecond."""
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+def timestamp(time: datetime) -> Timestamp:
+    """Converts an aware datetime, to the microsecond."""
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
 
 
-def moment_of(stamp: Timestamp) -> datetime:
-    """The moment, aware, UTC."""
-    return stamp.ToDatetime(UTC)
+def to_datetime(message: Timestamp) -> datetime:
+    """Converts to an aware datetime in UTC."""
+    return message.ToDatetime(UTC)
 
 
 def duration(span: timedelta) -> Duration:
-    """A span of time."""
-    value = Duration()
-    value.FromTimedelta(span)
-    return value
+    """Converts a timedelta, to the microsecond."""
+    message = Duration()
+    message.FromTimedelta(span)
+    return message

@@ -1,6 +1,6 @@
-"""What no request may hold, wherever it stands: values that JSON, PostgreSQL or a clock cannot keep as they are.
+"""Refuses values that JSON, PostgreSQL or a Timestamp cannot represent, in any field of any request.
 
-Every request is walked once before its servicer sees it, so that no later step can fail on such a value.
+Every request is traversed once before its method is called, so that no later step can fail on such a value.
 """
 
 import math
@@ -23,22 +23,26 @@ PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 Problem = tuple[str, "ErrorReason.ValueType", str]
 
 
-def require_wellformed(request: Message) -> None:
-    """Walks a whole request.
+def require_valid_values(request: Message) -> None:
+    """Traverses a request.
 
     Raises:
-        InvalidArgumentError: with every such value, at most a hundred.
+        InvalidArgumentError: with a violation for each invalid value, at most a hundred.
     """
-    found = [
+    violations = [
         Violation(path, text, reason)
         for (path, reason, text), _ in zip(_message(request, ""), range(MAX_PROBLEMS), strict=False)
     ]
-    if found:
-        raise InvalidArgumentError.of(found)
+    if violations:
+        raise InvalidArgumentError.of(violations)
 
 
 def key_path(path: str, key: str) -> str:
-    """The path of `key` inside `path`; keys that are no words are quoted."""
+    """The path of `key` inside `path`; keys that are not identifiers are quoted.
+
+    >>> key_path("labels", "team"), key_path("data", "a.b"), key_path("", "name")
+    ('labels.team', "data['a.b']", 'name')
+    """
     if not PLAIN_KEY.fullmatch(key):
         return f"{path}[{key!r}]"
     return f"{path}.{key}" if path else key
@@ -75,21 +79,21 @@ def _single(field: FieldDescriptor, value: Any, path: str) -> Iterator[Problem]:
         yield from _message(value, path)
     elif field.enum_type is not None:
         if value not in field.enum_type.values_by_number:
-            yield path, ErrorReason.FIELD_INVALID, f"{value} is no value of {field.enum_type.name}"
+            yield path, ErrorReason.FIELD_INVALID, f"must be a value of {field.enum_type.name} (got {value})"
     elif isinstance(value, str):
         yield from _text(value, path)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield path, ErrorReason.NON_FINITE_NUMBER, "must be a finite number"
+        yield path, ErrorReason.NON_FINITE_NUMBER, f"must be a finite number (got {value})"
 
 
 def _json(value: Any, path: str, depth: int) -> Iterator[Problem]:
     if depth > MAX_JSON_DEPTH:
-        yield path, ErrorReason.JSON_TOO_DEEP, f"JSON may be nested {MAX_JSON_DEPTH} levels deep"
+        yield path, ErrorReason.JSON_TOO_DEEP, f"JSON must be nested at most {MAX_JSON_DEPTH} levels deep"
     elif isinstance(value, Struct):
         for key, item in value.fields.items():
-            here = key_path(path, key)
-            yield from _text(key, here)
-            yield from _json(item, here, depth)
+            item_path = key_path(path, key)
+            yield from _text(key, item_path)
+            yield from _json(item, item_path, depth)
     elif isinstance(value, ListValue):
         for index, item in enumerate(value.values):
             yield from _json(item, f"{path}[{index}]", depth)
@@ -108,28 +112,37 @@ def _json_value(value: Value, path: str, depth: int) -> Iterator[Problem]:
         case "list_value":
             yield from _json(value.list_value, path, depth + 1)
         case None:
-            yield path, ErrorReason.FIELD_REQUIRED, "must be a JSON value; null is a value of its own"
+            yield path, ErrorReason.FIELD_REQUIRED, "must be a JSON value; send null explicitly"
 
 
 def _number(number: float, path: str) -> Iterator[Problem]:
     if not math.isfinite(number):
-        yield path, ErrorReason.NON_FINITE_NUMBER, "JSON has no NaN and no infinity"
+        yield path, ErrorReason.NON_FINITE_NUMBER, f"must be a finite number (got {number})"
     elif abs(number) >= EXACT_INTEGER:
-        yield path, ErrorReason.INTEGER_PRECISION, "2^53 and more lose digits in JSON: send it as a text"
+        yield (
+            path,
+            ErrorReason.INTEGER_PRECISION,
+            f"must be less than 2^53 in absolute value (got {number:.17g}); send larger numbers as a string",
+        )
 
 
 def _text(text: str, path: str) -> Iterator[Problem]:
     if "\0" in text:
-        yield path, ErrorReason.NUL_CHARACTER, "must not hold a NUL character"
+        yield path, ErrorReason.NUL_CHARACTER, "must not contain a NUL character"
 
 
 def _timestamp(value: Any, path: str) -> Iterator[Problem]:
     first, last = TIMESTAMP_SECONDS
     if not first <= value.seconds <= last or not 0 <= value.nanos < 10**9:
-        yield path, ErrorReason.FIELD_INVALID, "must be a moment in the years 1 to 9999"
+        yield (
+            path,
+            ErrorReason.FIELD_INVALID,
+            f"must be in the years 1 to 9999 (got {value.seconds} s and {value.nanos} ns since 1970)",
+        )
 
 
 def _duration(value: Any, path: str) -> Iterator[Problem]:
-    opposed = value.seconds * value.nanos < 0
-    if abs(value.seconds) > DURATION_SECONDS or abs(value.nanos) >= 10**9 or opposed:
-        yield path, ErrorReason.FIELD_INVALID, "must be a duration of at most 10 000 years"
+    signs_differ = value.seconds * value.nanos < 0
+    if abs(value.seconds) > DURATION_SECONDS or abs(value.nanos) >= 10**9 or signs_differ:
+        text = f"must be a duration of at most 10 000 years (got {value.seconds} s and {value.nanos} ns)"
+        yield path, ErrorReason.FIELD_INVALID, text

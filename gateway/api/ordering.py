@@ -1,4 +1,4 @@
-"""The orders of lists, and the keys that their page tokens carry. Source: AIP-132."""
+"""The order of lists, and the sort keys in their page tokens. Source: AIP-132."""
 
 import re
 from collections.abc import Mapping
@@ -7,66 +7,72 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from gateway.api.violations import got
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.store.selection import Field, Kind, Literal, Order
 
 FORM = re.compile(r"\s*([a-z_]+)(?:\s+(asc|desc))?\s*")
-TIE = "name"
+TIE = "name"  # the field that makes every order total
 
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """By one field, and where that is equal by name; a page's key is what its last row has in these fields."""
+    """Orders by one field, and by name among equal values; a sort key holds the values of these fields."""
 
     names: tuple[str, ...]
     fields: Mapping[str, Field]
     descending: bool
 
     def beyond(self, key: str) -> Order:
-        """The order of the rows after the one that `key` was made of; empty: of all."""
+        """Returns the order of the rows after the row with this key; of all rows if it is empty."""
         fields = [self.fields[name] for name in self.names]
-        after = [_read(field, part) for field, part in zip(fields, key.split("\n"), strict=True)] if key else []
+        after = [_parse(field, part) for field, part in zip(fields, key.split("\n"), strict=True)] if key else []
         return Order(fields, self.descending, after)
 
     def key(self, record: Any) -> str:
-        """The key of a row."""
-        return "\n".join(_written(getattr(record, name)) for name in self.names)
+        """Returns the sort key of a row."""
+        return "\n".join(_format(getattr(record, name)) for name in self.names)
 
 
 @dataclass(frozen=True, slots=True)
 class IdOrdering:
-    """By an id that begins with the time of creation; it is the whole key."""
+    """Orders by an id that begins with the creation time; the id is the sort key."""
 
     field: Field
     descending: bool
 
     def beyond(self, key: str) -> Order:
-        """The order of the rows after the one that `key` was made of; empty: of all."""
+        """Returns the order of the rows after the row with this key; of all rows if it is empty."""
         return Order([self.field], self.descending, [UUID(key)] if key else [])
 
     def key(self, record: Any) -> str:
-        """The key of a row."""
+        """Returns the sort key of a row."""
         return str(record.id)
 
 
 def parse_order(text: str, fields: Mapping[str, Field], default: str = TIE) -> Ordering:
-    """The order that `order_by` says: a field, with ` desc` where the largest comes first.
+    """Parses `order_by`: the name of a field, followed by ` desc` for descending order.
+
+    >>> fields = {"name": Field("name", sort="name"), "create_time": Field("t", Kind.TIME, sort="t")}
+    >>> order = parse_order("create_time desc", fields)
+    >>> order.names, order.descending
+    (('create_time', 'name'), True)
 
     Raises:
-        InvalidArgumentError: the list cannot be ordered so.
+        InvalidArgumentError: the list cannot be ordered by this.
     """
     match = FORM.fullmatch(text or default)
     sortable = [name for name, field in fields.items() if field.sort]
     if match is None or match[1] not in sortable:
-        message = f"must be one of {', '.join(sortable)}, with or without ` desc`"
+        message = f"must be one of {', '.join(sortable)}, optionally followed by ` desc` {got(text)}"
         raise InvalidArgumentError.of([Violation("order_by", message)])
     names = (match[1],) if match[1] == TIE else (match[1], TIE)
     return Ordering(names, fields, match[2] == "desc")
 
 
-def _read(field: Field, part: str) -> Literal:
+def _parse(field: Field, part: str) -> Literal:
     return datetime.fromisoformat(part) if field.kind is Kind.TIME else part
 
 
-def _written(value: str | datetime) -> str:
+def _format(value: str | datetime) -> str:
     return value.isoformat() if isinstance(value, datetime) else value

@@ -1,4 +1,4 @@
-"""Pages by key: a token says where the next page begins, and is good for exactly the question that it came from."""
+"""Pages of lists, and the tokens that lead to the next page."""
 
 import base64
 import binascii
@@ -10,34 +10,51 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.api.caller import Caller
+from gateway.authentication.caller import Caller
 from ordinaut.errors import InvalidArgumentError, Violation
-from ordinaut.limits import MAX_PAGE_SIZE
 from ordinaut.v1.error_pb2 import ErrorReason
 
 DEFAULT_SIZE = 50
-MAX_BYTES = 3 * 1024 * 1024  # clients accept messages of four by default
+MAX_SIZE = 1000
+MAX_BYTES = 3 * 1024 * 1024  # clients accept messages of 4 MiB by default
 SIGNATURE_BYTES = 16
 FIRST_ROWS = 20
-Record = TypeVar("Record")
-Answer = TypeVar("Answer", bound=Message)
+Row = TypeVar("Row")
+Element = TypeVar("Element", bound=Message)
 
 
-def _any(_record: object) -> bool:
+def _any(_row: object) -> bool:
     return True
 
 
-class Pages:
-    """Makes and reads page tokens, signed with the installation's key."""
+class PageTokens:
+    """Issues and reads page tokens, signed with the installation's key.
+
+    A token is the base64 of a signature and the sort key of the last row of a page. The signature covers the method,
+    the project, what the caller may see, and the request without page_token and page_size. A token is therefore valid
+    for one query: with another filter, order, parent or caller it is refused, and clients cannot construct sort keys,
+    which reach SQL as parameters. Keys instead of offsets make a page cost the same wherever it begins, and rows that
+    are inserted or deleted between two pages do not shift the rest. The key is stored, so every gateway reads the
+    tokens of every other one.
+
+    >>> from ordinaut.v1.task_service_pb2 import ListTasksRequest
+    >>> tokens, caller = PageTokens(b"key"), Caller("default", "ann", frozenset({"tasks:read"}))
+    >>> token = tokens.token(ListTasksRequest(filter="state = ACTIVE"), caller, "briefing")
+    >>> tokens.start(ListTasksRequest(filter="state = ACTIVE", page_token=token, page_size=9), caller)
+    'briefing'
+    >>> tokens.start(ListTasksRequest(filter="state = PAUSED", page_token=token), caller)
+    Traceback (most recent call last):
+    ordinaut.errors.InvalidArgumentError: INVALID_ARGUMENT PAGE_TOKEN_INVALID: page_token: ...
+    """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def start(self, request: Message, caller: Caller) -> str:
-        """The key that the page begins after; empty for the first page.
+        """Returns the sort key after which the page begins; empty for the first page.
 
         Raises:
-            InvalidArgumentError: PAGE_TOKEN_INVALID: the token was not made for this question of this caller.
+            InvalidArgumentError: PAGE_TOKEN_INVALID: the token was not issued for this query of this caller.
         """
         token: str = request.page_token  # type: ignore[attr-defined]  # every List request has one
         if not token:
@@ -52,20 +69,20 @@ class Pages:
         return after
 
     def token(self, request: Message, caller: Caller, last: str) -> str:
-        """The token of the page after the key `last`."""
+        """Returns the token of the page after the sort key `last`."""
         raw = self._sign(request, caller, last) + last.encode()
         return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
     def _sign(self, request: Message, caller: Caller, after: str) -> bytes:
-        question = type(request)()
-        question.CopyFrom(request)
-        question.ClearField("page_token")
-        question.ClearField("page_size")
+        query = type(request)()
+        query.CopyFrom(request)
+        query.ClearField("page_token")
+        query.ClearField("page_size")
         parts = (
             request.DESCRIPTOR.full_name.encode(),
             caller.project.encode(),
             (caller.owner_filter or "").encode(),
-            question.SerializeToString(deterministic=True),
+            query.SerializeToString(deterministic=True),
             after.encode(),
         )
         text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
@@ -73,63 +90,65 @@ class Pages:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[Record, Answer]):
-    """Messages, and the row that the next page begins after; None: there is no other page."""
+class Page(Generic[Row, Element]):
+    """Messages, and the row after which the next page begins; None on the last page."""
 
-    messages: list[Answer]
-    last: Record | None
+    messages: list[Element]
+    last: Row | None
 
 
-async def filled(
-    read: Callable[[str, int], Awaitable[Sequence[Record]]],
-    key: Callable[[Record], str],
+async def read_page(
+    read: Callable[[str, int], Awaitable[Sequence[Row]]],
+    key: Callable[[Row], str],
     start: str,
     size: int,
-    make: Callable[[Record], Answer],
-    shows: Callable[[Record], bool] = _any,
-) -> Page[Record, Answer]:
-    """A page of at most `size` rows behind the key `start`, and of no more than a client can receive.
+    convert: Callable[[Row], Element],
+    is_visible: Callable[[Row], bool] = _any,
+) -> Page[Row, Element]:
+    """Reads a page of at most `size` messages after the sort key `start`, and of at most 3 MiB.
 
-    `read` answers with so many of the rows behind a key. It is asked for a few first, then for as many as their weight
-    lets expect to fit, so that a page of large rows does not load a thousand of them. A page holds at least one message
-    however large that is.
+    `read(after, count)` returns at most `count` rows after a sort key. The first call asks for a few rows; the next
+    ones for as many as will fit by the average size so far, so that a page of large rows does not load a thousand of
+    them. A page contains at least one message of any size.
     """
-    messages: list[Answer] = []
-    last: Record | None = None
-    seen, left, asked = 0, MAX_BYTES, min(size, FIRST_ROWS)
-    while asked:
-        records = await read(start, asked)
-        for record in records:
-            if shows(record):
-                message = make(record)
-                left -= message.ByteSize()
-                if left < 0 and messages:
+    messages: list[Element] = []
+    last: Row | None = None
+    rows_read, bytes_left, count = 0, MAX_BYTES, min(size, FIRST_ROWS)
+    while count:
+        rows = await read(start, count)
+        for row in rows:
+            if is_visible(row):
+                message = convert(row)
+                bytes_left -= message.ByteSize()
+                if bytes_left < 0 and messages:
                     return Page(messages, last)
                 messages.append(message)
-            last = record
-        if last is None or len(records) < asked:
+            last = row
+        if last is None or len(rows) < count:
             return Page(messages, None)
-        seen, start = seen + len(records), key(last)
-        asked = min(size - seen, _expected(seen, left))
+        rows_read, start = rows_read + len(rows), key(last)
+        count = min(size - rows_read, _fitting_rows(rows_read, bytes_left))
     return Page(messages, last)
 
 
-def _expected(seen: int, left: int) -> int:
-    """How many more rows fit into `left` bytes if they are like those that were seen, and one to find the end."""
-    return max(left, 0) * seen // max(MAX_BYTES - left, 1) + 1
+def _fitting_rows(rows_read: int, bytes_left: int) -> int:
+    """The number of rows of the average size so far that fit into `bytes_left`, and one to find the end."""
+    return max(bytes_left, 0) * rows_read // max(MAX_BYTES - bytes_left, 1) + 1
 
 
-def page_size(wanted: int) -> int:
-    """How many to answer with: 50 when unset, at most 1000.
+def page_size(size: int) -> int:
+    """Returns the size of a page: 50 if `size` is 0, at most 1000.
 
     Raises:
-        InvalidArgumentError: it is negative.
+        InvalidArgumentError: `size` is negative.
     """
-    if wanted < 0:
-        raise InvalidArgumentError.of([Violation("page_size", "must not be negative")])
-    return min(wanted or DEFAULT_SIZE, MAX_PAGE_SIZE)
+    if size < 0:
+        raise InvalidArgumentError.of([Violation("page_size", f"must not be negative (got {size})")])
+    return min(size or DEFAULT_SIZE, MAX_SIZE)
 
 
 def _invalid() -> InvalidArgumentError:
-    text = "was not made by this method for these parameters; begin again without a token"
+    text = (
+        "is not a token for this query; repeat the request that returned it, or omit the token to read the first page"
+    )
     return InvalidArgumentError.of([Violation("page_token", text, ErrorReason.PAGE_TOKEN_INVALID)])

@@ -1,4 +1,8 @@
-"""Collects everything that is wrong with a request, so that one answer can name it all."""
+"""Collects the violations of a request, so that one error contains all of them.
+
+Messages state what is wrong, the limit or the expected value, and what was received; `at_most`, `one_of` and `got`
+write the common forms.
+"""
 
 import re
 import unicodedata
@@ -24,94 +28,128 @@ LABELS_MAX = 64
 LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 LABEL_VALUE_MAX = 200
 SCOPES_MAX = 100
-# Invisible, or able to reorder the text around them; joiners are left out, because scripts and emoji need them.
+OUTPUT_ONLY = "must be omitted: the server sets this field"
+RECEIVED_MAX = 80  # characters of a received value that a message repeats
+# Invisible, or able to reorder the text around them; joiners are allowed, because scripts and emoji need them.
 DECEIVING = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 POINTERS = ("path", "from")
 INDEX = re.compile(r"\[(\d+)\]")
 
 
+def got(value: str) -> str:
+    """The end of a message: the received value, shortened.
+
+    >>> got("x"), got("")
+    ("(got 'x')", '(got nothing)')
+    """
+    if not value:
+        return "(got nothing)"
+    return f"(got {value if len(value) <= RECEIVED_MAX else value[:RECEIVED_MAX] + '…'!r})"
+
+
+def at_most(limit: int, unit: str, actual: int) -> str:
+    """The message for a value that is too long or has too many elements.
+
+    >>> at_most(200, "characters", 312)
+    'must be at most 200 characters (got 312)'
+    """
+    return f"must be at most {limit} {unit} (got {actual})"
+
+
+def one_of(choices: Iterable[str], value: str) -> str:
+    """The message for a value that is not one of the allowed ones.
+
+    >>> one_of(["en", "ro"], "de")
+    "must be one of en, ro (got 'de')"
+    """
+    return f"must be one of {', '.join(choices)} {got(value)}"
+
+
 class Problems:
-    """The violations found so far; `check` raises when there are any."""
+    """The violations of one request; `check` raises if there are any."""
 
     def __init__(self) -> None:
-        self.found: list[Violation] = []
+        self.violations: list[Violation] = []
 
     def add(self, field: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
-        """One more problem; `field` is a path into the request."""
-        self.found.append(Violation(field, message, reason))
+        """Adds a violation; `field` is a path into the request."""
+        self.violations.append(Violation(field, message, reason))
 
     def extend(self, violations: Iterable[Violation]) -> None:
-        """Problems that another process found."""
-        self.found.extend(violations)
+        """Adds violations."""
+        self.violations.extend(violations)
 
     def check(self) -> None:
-        """Lets a request without problems pass.
+        """Raises the collected violations.
 
         Raises:
-            InvalidArgumentError: with every problem.
+            InvalidArgumentError: with all violations.
         """
-        if self.found:
-            raise InvalidArgumentError.of(self.found)
+        if self.violations:
+            raise InvalidArgumentError.of(self.violations)
 
     def text(self, field: str, value: str, longest: int, *, lines: bool = False) -> None:
-        """A text for people: bounded, visible, in one line or several."""
+        """Checks text for people: bounded, visible, in one line unless `lines`."""
         if len(value) > longest:
-            self.add(field, f"may have {longest} characters, not {len(value)}", ErrorReason.TOO_LARGE)
+            self.add(field, at_most(longest, "characters", len(value)), ErrorReason.TOO_LARGE)
         elif value and not value.strip():
             self.add(field, "must not be blank")
         elif DECEIVING.search(value) or any(_is_control(character, lines=lines) for character in value):
-            self.add(field, "must not hold control, invisible or direction-changing characters")
+            self.add(field, "must not contain control, invisible or direction-changing characters")
 
-    def identifier(self, field: str, value: str, pattern: re.Pattern[str], form: str) -> None:
-        """An id of a documented form."""
+    def identifier(self, field: str, value: str, pattern: re.Pattern[str]) -> None:
+        """Checks an id against a documented pattern."""
         if not pattern.fullmatch(value):
-            self.add(field, f"must be {form}", ErrorReason.NAME_INVALID)
+            self.add(field, f"must match {pattern.pattern} {got(value)}", ErrorReason.NAME_INVALID)
 
     def request_id(self, value: str) -> None:
-        """The caller's own id for a request."""
+        """Checks a request_id."""
         self.text("request_id", value, REQUEST_ID_MAX)
 
     def labels(self, field: str, labels: Mapping[str, str]) -> None:
-        """Short texts to find things by."""
+        """Checks labels."""
         if len(labels) > LABELS_MAX:
-            self.add(field, f"may hold {LABELS_MAX} labels, not {len(labels)}", ErrorReason.TOO_LARGE)
+            self.add(field, at_most(LABELS_MAX, "labels", len(labels)), ErrorReason.TOO_LARGE)
             return
         for key, value in labels.items():
             if not LABEL_KEY.fullmatch(key):
-                self.add(field, f"the key {key[:70]!r} must match {LABEL_KEY.pattern}")
+                self.add(field, f"keys must match {LABEL_KEY.pattern} {got(key)}")
             self.text(key_path(field, key), value, LABEL_VALUE_MAX)
 
     def duration(self, field: str, value: Duration, longest_seconds: int) -> None:
-        """A positive span of time."""
-        if not 0 < value.seconds * 10**9 + value.nanos <= longest_seconds * 10**9:
-            self.add(field, f"must be more than 0 s and at most {longest_seconds} s")
+        """Checks a positive duration."""
+        nanos = value.seconds * 10**9 + value.nanos
+        if not 0 < nanos <= longest_seconds * 10**9:
+            self.add(field, f"must be more than 0 s and at most {longest_seconds} s (got {nanos / 10**9:g} s)")
 
     def between(self, field: str, value: float, least: float, most: float) -> None:
-        """A number inside its bounds."""
+        """Checks a number."""
         if not least <= value <= most:
-            self.add(field, f"must be between {least} and {most}")
+            self.add(field, f"must be between {least} and {most} (got {value:g})")
 
     def scopes(self, field: str, scopes: Iterable[str]) -> None:
-        """Scopes of the documented form, each once."""
-        seen: set[str] = set()
+        """Checks scopes: of the documented form, without duplicates."""
+        distinct: set[str] = set()
         for index, scope in enumerate(scopes):
             if not SCOPE.fullmatch(scope):
-                self.add(f"{field}[{index}]", "must be `<noun>:<verb>`, `<noun>:<verb>:<glob>` or `admin`")
-            elif scope in seen:
-                self.add(f"{field}[{index}]", f"{scope} stands twice")
-            seen.add(scope)
-        if len(seen) > SCOPES_MAX:
-            self.add(field, f"may hold {SCOPES_MAX} scopes, not {len(seen)}", ErrorReason.TOO_LARGE)
+                self.add(
+                    f"{field}[{index}]", f"must be `<noun>:<verb>`, `<noun>:<verb>:<glob>` or `admin` {got(scope)}"
+                )
+            elif scope in distinct:
+                self.add(f"{field}[{index}]", f"must be unique (got {scope!r} again)")
+            distinct.add(scope)
+        if len(distinct) > SCOPES_MAX:
+            self.add(field, at_most(SCOPES_MAX, "scopes", len(distinct)), ErrorReason.TOO_LARGE)
 
-    def not_writable(self, field: str, resource: Message, *, but: frozenset[str] = frozenset()) -> None:
-        """Fields that the server alone sets must not be set by a caller."""
+    def not_writable(self, field: str, resource: Message, *, except_for: frozenset[str] = frozenset()) -> None:
+        """Refuses OUTPUT_ONLY fields."""
         for name in output_only(resource):
-            if name not in but and is_set(resource, name):
-                self.add(f"{field}.{name}", "is set by the server alone", ErrorReason.FIELD_NOT_WRITABLE)
+            if name not in except_for and is_set(resource, name):
+                self.add(f"{field}.{name}", OUTPUT_ONLY, ErrorReason.FIELD_NOT_WRITABLE)
 
 
 def output_only(resource: Message) -> list[str]:
-    """The names of the fields that the contract marks OUTPUT_ONLY."""
+    """Returns the names of the fields that are OUTPUT_ONLY in the contract."""
     return [
         field.name
         for field in resource.DESCRIPTOR.fields
@@ -120,7 +158,7 @@ def output_only(resource: Message) -> list[str]:
 
 
 def is_set(message: Message, name: str) -> bool:
-    """Whether a field holds something else than its default."""
+    """Whether a field is present; without field presence, whether it differs from its default."""
     return any(field.name == name for field, _ in message.ListFields())
 
 
@@ -128,32 +166,40 @@ def _is_control(character: str, *, lines: bool) -> bool:
     return unicodedata.category(character) == "Cc" and not (lines and character in "\n\r\t")
 
 
-def reroot(found: Iterable[violation_pb2.Violation], root: str) -> list[Violation]:
-    """The violations with `field` and the fixes' JSON pointers below `root`, a path such as `task.pipeline`."""
-    return [_rerooted(violation, root) for violation in found]
+def reroot(messages: Iterable[violation_pb2.Violation], root: str) -> list[Violation]:
+    """Converts violations of another process; `root` is prepended to their paths and to the JSON pointers of fixes."""
+    return [_rerooted(message, root) for message in messages]
 
 
-def under(root: str, found: Iterable[Violation]) -> list[Violation]:
-    """Our own violations of a part of a request, such as `requests[3]`, as those of the whole."""
-    return [_placed(violation, join(root, violation.field), root) for violation in found]
+def under(root: str, violations: Iterable[Violation]) -> list[Violation]:
+    """Prepends `root`, the path of a part of the request such as `requests[3]`."""
+    return [_placed(violation, join(root, violation.field), root) for violation in violations]
 
 
 def join(root: str, field: str) -> str:
-    """The path of `field` inside `root`."""
+    """The path of `field` inside `root`.
+
+    >>> join("task", "schedule"), join("requests", "[3].task"), join("", "task")
+    ('task.schedule', 'requests[3].task', 'task')
+    """
     if not field or not root:
         return root or field
     return f"{root}{field}" if field.startswith("[") else f"{root}.{field}"
 
 
 def pointer_of(path: str) -> str:
-    """The JSON pointer to what stands at a path such as `steps[0].with`."""
+    """The JSON pointer of a path.
+
+    >>> pointer_of("steps[0].with")
+    '/steps/0/with'
+    """
     return path and "/" + INDEX.sub(r"/\1", path).replace(".", "/").removeprefix("/")
 
 
-def _rerooted(violation: violation_pb2.Violation, root: str) -> Violation:
-    fix = violation.fix if violation.HasField("fix") else None
-    field = join(root, violation.field)
-    return _placed(violation_of(field, violation.message, violation.reason, fix), field, root)
+def _rerooted(message: violation_pb2.Violation, root: str) -> Violation:
+    fix = message.fix if message.HasField("fix") else None
+    field = join(root, message.field)
+    return _placed(violation_of(field, message.message, message.reason, fix), field, root)
 
 
 def _placed(violation: Violation, field: str, root: str) -> Violation:

@@ -1,11 +1,12 @@
-"""AnswerApproval: who may answer, and that the first answer counts."""
+"""AnswerApproval: the first valid answer decides; the owner of the run may answer only if the step allows it."""
 
 import orjson
 
-from gateway.api.caller import Caller
 from gateway.api.idempotency import Mutation
-from gateway.approvals.answer_check import ApprovalCheck
+from gateway.api.violations import got
+from gateway.approvals.answer_validation import AnswerValidator
 from gateway.approvals.conversion import to_approval
+from gateway.authentication.caller import Caller
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError, PermissionDeniedError
 from ordinaut.store import approval, due_work_recover, run, wait
 from ordinaut.store.approval import ApprovalRecord
@@ -19,93 +20,93 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 
 class ApprovalAnswer:
-    """Stores the first answer that fits, and wakes the run."""
+    """Implements AnswerApproval."""
 
-    def __init__(self, database: Database, hints: Hints, check: ApprovalCheck) -> None:
+    def __init__(self, database: Database, hints: Hints, validator: AnswerValidator) -> None:
         self._database = database
         self._hints = hints
-        self._check = check
+        self._validator = validator
 
-    async def give(
-        self, request: AnswerApprovalRequest, caller: Caller, asked: ApprovalRecord, mutation: Mutation[Approval]
+    async def answer(
+        self, request: AnswerApprovalRequest, caller: Caller, record: ApprovalRecord, mutation: Mutation[Approval]
     ) -> Approval:
-        """Answers an approval that the caller sees.
+        """Stores the answer to an approval that the caller may see, and wakes the run.
 
         Raises:
             PermissionDeniedError: SELF_APPROVAL.
             AbortedError: SUBJECT_MISMATCH.
             FailedPreconditionError: APPROVAL_STATE, RUN_FINISHED.
-            InvalidArgumentError: the answer does not fit the question.
+            InvalidArgumentError: the answer is not one that the approval accepts.
         """
-        _require_other(caller, asked)
-        if asked.state != "PENDING":
+        _require_other_agent(caller, record)
+        if record.state != "PENDING":
             async with self._database.connection() as connection:
-                raise await _closed(connection, asked)
-        _require_subject(request, asked)
-        reply = await self._check.reply(request, caller, asked)
+                raise await _not_pending(connection, record)
+        _require_subject(request, record)
+        reply = await self._validator.validate(request, caller, record)
 
         async def work(connection: Connection) -> Approval:
-            await due_work_recover.lock(connection, [asked.run])
-            given = await approval.answer(connection, asked.id, reply)
-            found = await approval.get(connection, asked.id, project=asked.project, agent=None)
-            if found is None:
+            await due_work_recover.lock(connection, [record.run])
+            answered = await approval.answer(connection, record.id, reply)
+            current = await approval.get(connection, record.id, project=record.project, agent=None)
+            if current is None:
                 raise NotFoundError.of(request.name)
-            if given is None:
-                raise await _closed(connection, found)
-            await wait.resolve(connection, [(found.run, found.step, _result(found))])
-            return to_approval(found)
+            if answered is None:
+                raise await _not_pending(connection, current)
+            await wait.resolve(connection, [(current.run, current.step, _step_result(current))])
+            return to_approval(current)
 
-        answer = await mutation.once(work)
+        response = await mutation.execute(work)
         self._hints.send(WORK, RUN, OUTBOX)
-        return answer
+        return response
 
 
-def _require_other(caller: Caller, asked: ApprovalRecord) -> None:
-    if caller.name == asked.owner and not asked.allow_self:
+def _require_other_agent(caller: Caller, record: ApprovalRecord) -> None:
+    if caller.name == record.owner and not record.allow_self:
         raise PermissionDeniedError(
             ErrorReason.SELF_APPROVAL,
-            f"{caller.name} owns the run that asks: another agent answers, unless the step says `allow_self: true`",
-            {"owner": asked.owner},
+            f"{caller.name} owns the run and cannot answer its approval unless the step sets `allow_self: true`",
+            {"owner": record.owner},
         )
 
 
-def _require_subject(request: AnswerApprovalRequest, asked: ApprovalRecord) -> None:
-    if request.subject_hash not in {"", asked.hash}:
+def _require_subject(request: AnswerApprovalRequest, record: ApprovalRecord) -> None:
+    if request.subject_hash not in {"", record.hash}:
         raise AbortedError(
             ErrorReason.SUBJECT_MISMATCH,
-            f"{request.name} is about something else than the answer; read it again",
-            {"resource": request.name, "subject_hash": asked.hash},
+            f"the subject of {request.name} has hash {record.hash} {got(request.subject_hash)}; read it again",
+            {"resource": request.name, "subject_hash": record.hash},
         )
 
 
-async def _closed(connection: Connection, asked: ApprovalRecord) -> FailedPreconditionError:
-    """Why an approval cannot be answered any more."""
-    name, state = f"approvals/{asked.id}", "EXPIRED" if asked.state == "PENDING" else asked.state
+async def _not_pending(connection: Connection, record: ApprovalRecord) -> FailedPreconditionError:
+    """Returns why an approval can no longer be answered."""
+    name, state = f"approvals/{record.id}", "EXPIRED" if record.state == "PENDING" else record.state
     if state == "CANCELLED":
-        ended = await run.get(connection, asked.run, steps=False)
+        ended = await run.get(connection, record.run, steps=False)
         if ended is None or ended.state in TERMINAL:
             return FailedPreconditionError(
                 ErrorReason.RUN_FINISHED,
-                f"the run that waited for {name} has ended",
-                {"resource": name, "state": state, "run": f"runs/{asked.run}"},
+                f"{name} cannot be answered: its run has ended",
+                {"resource": name, "state": state, "run": f"runs/{record.run}"},
             )
     return FailedPreconditionError(
-        ErrorReason.APPROVAL_STATE, f"{name} is {state}, no longer pending", {"resource": name, "state": state}
+        ErrorReason.APPROVAL_STATE, f"{name} must be PENDING (is {state})", {"resource": name, "state": state}
     )
 
 
-def _result(answered: ApprovalRecord) -> str:
-    """What the step that asked gets to know."""
+def _step_result(record: ApprovalRecord) -> str:
+    """Returns the result of the step that requested the approval, as JSON."""
     result: dict[str, object] = {
-        "status": answered.state.lower(),
-        "choice": answered.choice,
-        "agent": answered.agent,
-        "comment": answered.comment,
-        "approval": f"approvals/{answered.id}",
-        "time": answered.end_time,
+        "status": record.state.lower(),
+        "choice": record.choice,
+        "agent": record.agent,
+        "comment": record.comment,
+        "approval": f"approvals/{record.id}",
+        "time": record.end_time,
     }
     for name in ("input", "edited_input"):
-        text = getattr(answered, name)
+        text = getattr(record, name)
         if text is not None:
             result[name] = orjson.Fragment(text)
     return orjson.dumps(result, option=orjson.OPT_UTC_Z).decode()

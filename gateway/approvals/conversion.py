@@ -1,4 +1,4 @@
-"""An approval as the message that callers see."""
+"""Converts stored approvals to API messages."""
 
 from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
 from ordinaut.store.approval import ApprovalRecord
@@ -6,7 +6,7 @@ from ordinaut.v1.approval_pb2 import Approval
 
 
 def to_approval(record: ApprovalRecord) -> Approval:
-    """The message."""
+    """Converts an approval."""
     message = Approval(
         name=f"approvals/{record.id}",
         run=f"runs/{record.run}",

@@ -1,4 +1,4 @@
-"""What somebody changed in a JSON value, and whether that was theirs to change."""
+"""Compares an edited JSON value with the original and finds edits of parts that are not editable."""
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -12,7 +12,7 @@ MISSING = object()
 
 
 def refused_edits(before: Any, after: Any, editable: Sequence[str], field: str) -> list[Violation]:
-    """A violation, with its repair, for each change outside of the parts that the JSON pointers `editable` name."""
+    """Returns a violation, with its repair, for each change outside the parts at the JSON pointers `editable`."""
     allowed = [_parts(pointer) for pointer in editable]
     return [
         _violation(path, before, after, field)
@@ -22,7 +22,13 @@ def refused_edits(before: Any, after: Any, editable: Sequence[str], field: str) 
 
 
 def with_long_integers(before: Any, after: Any) -> Any:
-    """`after` with the integers that callers only get as decimal texts, where those texts are as they were."""
+    """Returns `after` with unchanged long integers restored.
+
+    Callers receive integers of 2^53 and more as decimal text, because a JSON number would lose digits.
+
+    >>> with_long_integers({"id": 2**60, "n": 1}, {"id": "1152921504606846976", "n": 2})
+    {'id': 1152921504606846976, 'n': 2}
+    """
     if isinstance(before, dict) and isinstance(after, dict):
         return {key: with_long_integers(before.get(key), item) for key, item in after.items()}
     if isinstance(before, list) and isinstance(after, list):
@@ -32,14 +38,14 @@ def with_long_integers(before: Any, after: Any) -> Any:
 
 
 def _changes(before: Any, after: Any, path: Path) -> Iterator[Path]:
-    """The paths to what differs, each as deep as it goes."""
+    """Yields the paths of the differences, each as deep as possible."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             yield from _changes(before.get(key, MISSING), after.get(key, MISSING), (*path, key))
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from _changes(one, other, (*path, index))
-    elif isinstance(before, bool) != isinstance(after, bool) or before != after:  # as JSON: true is not 1
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _changes(old, new, (*path, index))
+    elif isinstance(before, bool) != isinstance(after, bool) or before != after:  # in JSON, true is not 1
         yield path
 
 
@@ -54,12 +60,14 @@ def _text(path: Path) -> tuple[str, ...]:
 def _violation(path: Path, before: Any, after: Any, field: str) -> Violation:
     place = field + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in (field, *_text(path)))
-    was, now = _at(before, path), _at(after, path)
-    if was is MISSING:
+    old, new = _at(before, path), _at(after, path)
+    if old is MISSING:
         operation = {"op": "remove", "path": pointer}
     else:
-        operation = {"op": "add" if now is MISSING else "replace", "path": pointer, "value": was}
-    return Violation(place, "is not editable", repair=Repair("Leaves it as it was.", [operation]))
+        operation = {"op": "add" if new is MISSING else "replace", "path": pointer, "value": old}
+    return Violation(
+        place, "must not be changed: it is not editable", repair=Repair("Restores the value.", [operation])
+    )
 
 
 def _at(value: Any, path: Path) -> Any:

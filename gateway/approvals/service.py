@@ -1,16 +1,16 @@
 # ruff: noqa: N802 - methods are named by the contract
-"""ApprovalService: approvals are private to their run's owner, their assignees and admins."""
+"""ApprovalService: approvals are visible to their run's owner, their assignees and admins."""
 
 from uuid import UUID
 
-from gateway.api.caller import AGENTS, Caller, current_caller
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.ordering import IdOrdering, parse_order
-from gateway.api.pagination import Pages, filled, page_size
+from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import agent_id, approval_id, run_id
 from gateway.approvals.answer import ApprovalAnswer
 from gateway.approvals.conversion import to_approval
+from gateway.authentication.caller import AGENTS, Caller, current_caller
 from ordinaut.errors import NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import approval
@@ -30,28 +30,28 @@ READ = "approvals:read"
 WRITE = "approvals:write"
 ME = "me"
 NEWEST_FIRST = "create_time desc"
-ORDERS = {"create_time": approval.ID}  # an approval's id begins with its time
+ORDERS = {"create_time": approval.ID}  # ids begin with the creation time
 
 
 class Approvals(ApprovalServiceServicer):
-    """Answers calls about approvals."""
+    """Implements ApprovalService."""
 
-    def __init__(self, database: Database, pages: Pages, answer: ApprovalAnswer) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, response: ApprovalAnswer) -> None:
         self._database = database
-        self._pages = pages
-        self._answer = answer
+        self._page_tokens = page_tokens
+        self._answer = response
 
     async def GetApproval(self, request: GetApprovalRequest, context: Context) -> Approval:
-        """One approval."""
+        """Returns one approval."""
         return to_approval(await self._visible(current_caller(), approval_id(request.name), READ))
 
     async def ListApprovals(self, request: ListApprovalsRequest, context: Context) -> ListApprovalsResponse:
-        """A page of the approvals that the caller may see, the newest first."""
+        """Lists a page of the approvals that the caller may see, newest first."""
         caller, size = current_caller(), page_size(request.page_size)
         order = IdOrdering(approval.ID, parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending)
-        start, condition = self._pages.start(request, caller), parse_filter(request.filter, approval.FIELDS)
+        start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, approval.FIELDS)
         states = [Approval.State.Name(state) for state in request.states]
-        of_run, assignee = run_id(request.run, "run") if request.run else None, _assignee(request, caller)
+        parent_run, assignee = run_id(request.run, "run") if request.run else None, _assignee(request, caller)
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[ApprovalRecord]:
@@ -59,33 +59,33 @@ class Approvals(ApprovalServiceServicer):
                     connection,
                     project=caller.project,
                     agent=caller.owner_filter,
-                    run=of_run,
+                    run=parent_run,
                     assignee=assignee,
                     states=states or None,
                     selection=Selection(approval.FIELDS, order.beyond(after), condition),
                     size=count,
                 )
 
-            page = await filled(
+            page = await read_page(
                 read, order.key, start, size, to_approval, lambda record: caller.may(READ, record.task_name)
             )
-        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+        token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListApprovalsResponse(approvals=page.messages, next_page_token=token)
 
     async def AnswerApproval(self, request: AnswerApprovalRequest, context: Context) -> Approval:
-        """Answers a pending approval; the run goes on with it."""
-        caller, wanted = current_caller(), approval_id(request.name)
+        """Answers a pending approval and resumes its run."""
+        caller, approval_uid = current_caller(), approval_id(request.name)
         mutation = Mutation(self._database, request, Approval)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
-        return await self._answer.give(request, caller, await self._visible(caller, wanted, WRITE), mutation)
+        if (response := await mutation.stored_response()) is not None:
+            return response
+        return await self._answer.answer(request, caller, await self._visible(caller, approval_uid, WRITE), mutation)
 
-    async def _visible(self, caller: Caller, wanted: UUID, scope: str) -> ApprovalRecord:
-        """The approval, when the caller may do `scope` with it; what others may see does not exist."""
+    async def _visible(self, caller: Caller, approval_uid: UUID, scope: str) -> ApprovalRecord:
+        """Returns an approval that the caller may see, and requires `scope` for its task."""
         async with self._database.connection() as connection:
-            record = await approval.get(connection, wanted, project=caller.project, agent=caller.owner_filter)
+            record = await approval.get(connection, approval_uid, project=caller.project, agent=caller.owner_filter)
         if record is None:
-            raise NotFoundError.of(f"approvals/{wanted}")
+            raise NotFoundError.of(f"approvals/{approval_uid}")
         caller.require(scope, record.task_name)
         return record
 

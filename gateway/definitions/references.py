@@ -1,6 +1,6 @@
-"""What a pipeline document refers to: tools, tasks and agents. They must exist, and the owner may use them."""
+"""The tools, tasks, agents and secrets that a pipeline refers to: whether they exist and the owner may use them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -17,7 +17,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 SYSTEM_TOOLS = "orchestrator."
 RUN_PIPELINE = "orchestrator.run_pipeline"
 CALL = "tools:call"
-# What the system's own tools do: the scope that it takes, and the input that names the resource.
+# The scope that each built-in tool requires, and its input with the name of the resource.
 STORE_RIGHTS = {
     "orchestrator.emit": ("events:publish", "topic"),
     "orchestrator.put_state": ("state:write", "namespace"),
@@ -29,12 +29,12 @@ RUN_TASK = "orchestrator.run_task"
 ASK = "orchestrator.request_approval"
 ANSWER = "approvals:write"
 READ_AGENTS = "agents:read"
-CANDIDATES = 1000  # names that a misspelt one is compared with
+CANDIDATES = 1000  # names that an unknown one is compared with
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A step's `uses`: where it stands in the document, the tool, and what it gets."""
+    """A step's `uses`: its path in the document, the tool, and the tool's input."""
 
     path: str
     tool: str
@@ -42,7 +42,7 @@ class ToolUse:
 
 
 def tool_uses(document: Any, path: str = "") -> Iterator[ToolUse]:
-    """Every use of a tool in a pipeline document of any form, also in one that is wrong elsewhere."""
+    """Yields every use of a tool in a pipeline document, which may be invalid."""
     if isinstance(document, list):
         for index, item in enumerate(document):
             yield from tool_uses(item, f"{path}[{index}]")
@@ -59,12 +59,12 @@ def tool_uses(document: Any, path: str = "") -> Iterator[ToolUse]:
 
 
 def callable_names(scopes: frozenset[str], names: list[str]) -> list[str]:
-    """Those of the tools that may be called with these scopes."""
+    """Returns the names of the tools that may be called with these scopes."""
     return [name for name in names if name.startswith(SYSTEM_TOOLS) or granted(scopes, CALL, name)]
 
 
 def require_rights(scopes: frozenset[str], document: Any, root: str) -> None:
-    """Lets a pipeline pass when its owner may call every tool and use every secret in it.
+    """Requires that the owner of a pipeline may call every tool and use every secret in it.
 
     Raises:
         PermissionDeniedError: MISSING_SCOPE, with a violation at each such step.
@@ -94,95 +94,102 @@ def _missing_scope(scopes: frozenset[str], use: ToolUse) -> str | None:
         return None if granted(scopes, CALL, use.tool) else f"{CALL}:{use.tool}"
     if use.tool not in STORE_RIGHTS:
         return None
-    needed, argument = STORE_RIGHTS[use.tool]
-    named = use.arguments.get(argument) if isinstance(use.arguments, dict) else None
-    if not isinstance(named, str) or "${" in named:  # known only at run, and checked there
-        return None if granted(scopes, needed) else needed
-    resource = named.removeprefix("tasks/") if argument == "task" else named
-    return None if granted(scopes, needed, resource) else f"{needed}:{resource}"
+    scope, argument = STORE_RIGHTS[use.tool]
+    name = use.arguments.get(argument) if isinstance(use.arguments, dict) else None
+    if not isinstance(name, str) or "${" in name:  # evaluated in the run, which checks the scope again
+        return None if granted(scopes, scope) else scope
+    resource = name.removeprefix("tasks/") if argument == "task" else name
+    return None if granted(scopes, scope, resource) else f"{scope}:{resource}"
 
 
-async def missing_tasks(
+async def task_warnings(
     database: Database, document: Any, *, project: str, owner: str, rights: frozenset[str], itself: str
 ) -> list[Violation]:
-    """A violation for each step that runs a task which its owner cannot see, with paths into the document.
+    """Returns a violation for each step that runs a task which does not exist or the owner cannot see.
 
-    `itself` is the name of the document's own task.
+    Paths are relative to the document. `itself` is the name of the task that contains the document.
     """
     links = [(path, name) for path, name in _links(document) if name != itself]
     if not links:
         return []
     viewer = None if "admin" in rights else owner
     async with database.connection() as connection:
-        known = await task.known_names(connection, project=project, owner=viewer, names=[name for _, name in links])
-        lost = [(path, name) for path, name in links if name not in known]
-        near = await task.some_names(connection, project=project, owner=viewer, size=CANDIDATES) if lost else []
-    return [_unknown_task(path, name, near) for path, name in lost]
+        existing = await task.known_names(connection, project=project, owner=viewer, names=[name for _, name in links])
+        missing = [(path, name) for path, name in links if name not in existing]
+        candidates = (
+            await task.some_names(connection, project=project, owner=viewer, size=CANDIDATES) if missing else []
+        )
+    return [_unknown_task(path, name, candidates) for path, name in missing]
 
 
 def _links(document: Any) -> Iterator[tuple[str, str]]:
-    """Where tasks are named, and their names, as far as they are written and not computed."""
+    """Yields the paths and names of tasks that are literals, not templates."""
     for use in tool_uses(document):
-        named = use.arguments.get("task") if isinstance(use.arguments, dict) else None
-        if use.tool == RUN_TASK and isinstance(named, str) and "${" not in named:
-            yield f"{use.path.removesuffix('uses')}with.task", named.removeprefix("tasks/")
+        name = use.arguments.get("task") if isinstance(use.arguments, dict) else None
+        if use.tool == RUN_TASK and isinstance(name, str) and "${" not in name:
+            yield f"{use.path.removesuffix('uses')}with.task", name.removeprefix("tasks/")
 
 
 def _unknown_task(path: str, name: str, candidates: list[str]) -> Violation:
-    message = f"there is no tasks/{name[:128]} yet"
-    near = get_close_matches(name, candidates, 1)
-    if not near:
-        return Violation(path, message, ErrorReason.RESOURCE_NOT_FOUND)
-    operation = {"op": "replace", "path": pointer_of(path), "value": f"tasks/{near[0]}"}
-    repair = Repair(f"Runs tasks/{near[0]}.", [operation])
-    return Violation(path, f"{message}; did you mean tasks/{near[0]}?", ErrorReason.RESOURCE_NOT_FOUND, repair)
+    return _unknown("tasks", path, name, candidates, lambda match: (f"tasks/{match}", f"Runs tasks/{match}."))
 
 
-async def doubtful_assignees(
+async def assignee_warnings(
     database: Database, document: Any, *, project: str, rights: frozenset[str]
 ) -> list[Violation]:
-    """A violation for each agent that is asked and cannot answer, with paths into the document."""
-    asked = list(_asked(document))
-    if not asked:
+    """Returns a violation for each assignee that does not exist or cannot answer, with paths into the document."""
+    assignees = list(_assignees(document))
+    if not assignees:
         return []
     async with database.connection() as connection:
-        known = await identity.scopes_of(connection, project=project, names=[name for _, name in asked])
-        lost = [(path, name) for path, name in asked if name not in known]
-        sees = granted(rights, READ_AGENTS)
-        near = await identity.some_names(connection, project=project, size=CANDIDATES) if lost and sees else []
-    mute = [(path, name) for path, name in asked if name in known and sees and not granted(known[name], ANSWER)]
+        scopes = await identity.scopes_of(connection, project=project, names=[name for _, name in assignees])
+        missing = [(path, name) for path, name in assignees if name not in scopes]
+        may_read = granted(rights, READ_AGENTS)
+        suggest = bool(missing) and may_read
+        candidates = await identity.some_names(connection, project=project, size=CANDIDATES) if suggest else []
+    unable = [
+        (path, name) for path, name in assignees if name in scopes and may_read and not granted(scopes[name], ANSWER)
+    ]
     return [
-        *(_unknown_agent(path, name, near) for path, name in lost),
-        *(Violation(path, f"agents/{name} has no scope {ANSWER}: it cannot answer") for path, name in mute),
+        *(_unknown_agent(path, name, candidates) for path, name in missing),
+        *(Violation(path, f"agents/{name} cannot answer: it lacks the scope {ANSWER}") for path, name in unable),
     ]
 
 
-def _asked(document: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Where agents are named, and their names, as far as they are written and not computed."""
+def _assignees(document: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the paths and names of assignees that are literals, not templates."""
     if isinstance(document, list):
         for index, item in enumerate(document):
-            yield from _asked(item, f"{path}[{index}]")
+            yield from _assignees(item, f"{path}[{index}]")
     elif isinstance(document, dict):
         for key in ("needs_approval", *(["with"] if document.get("uses") == ASK else [])):
             if isinstance(document.get(key), dict):
-                yield from _named(document[key], join(join(path, key), "assignees"))
+                yield from _literal_names(document[key], join(join(path, key), "assignees"))
         for key, item in document.items():
             if key not in {"with", "needs_approval"}:
-                yield from _asked(item, join(path, key))
+                yield from _assignees(item, join(path, key))
 
 
-def _named(question: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
-    names = question.get("assignees")
+def _literal_names(approval: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    names = approval.get("assignees")
     for index, name in enumerate(names if isinstance(names, list) else ()):
         if isinstance(name, str) and "${" not in name:
             yield f"{path}[{index}]", name.removeprefix("agents/")
 
 
 def _unknown_agent(path: str, name: str, candidates: list[str]) -> Violation:
-    message = f"there is no agents/{name} yet"
-    near = get_close_matches(name, candidates, 1)
-    if not near:
+    return _unknown("agents", path, name, candidates, lambda match: (match, f"Asks agents/{match}."))
+
+
+def _unknown(
+    collection: str, path: str, name: str, candidates: list[str], fix: Callable[[str], tuple[str, str]]
+) -> Violation:
+    """The violation, with a fix if a similar name exists; `fix` returns the new value and the explanation."""
+    message = f"{collection}/{name[:128]} does not exist yet"
+    matches = get_close_matches(name, candidates, 1)
+    if not matches:
         return Violation(path, message, ErrorReason.RESOURCE_NOT_FOUND)
-    operation = {"op": "replace", "path": pointer_of(path), "value": near[0]}
-    repair = Repair(f"Asks agents/{near[0]}.", [operation])
-    return Violation(path, f"{message}; did you mean agents/{near[0]}?", ErrorReason.RESOURCE_NOT_FOUND, repair)
+    value, explanation = fix(matches[0])
+    repair = Repair(explanation, [{"op": "replace", "path": pointer_of(path), "value": value}])
+    message = f"{message}; did you mean {collection}/{matches[0]}?"
+    return Violation(path, message, ErrorReason.RESOURCE_NOT_FOUND, repair)

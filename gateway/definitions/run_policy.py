@@ -1,4 +1,4 @@
-"""The rules of a task's runs: their bounds, and what stands for what is unset."""
+"""The run policy of a task: bounds and defaults."""
 
 from datetime import timedelta
 from typing import Literal
@@ -20,7 +20,7 @@ BUFFER_MAX = 1000
 
 
 def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
-    """Adds what is out of bounds; 0 stands for unset."""
+    """Adds the violations of a run policy; 0 means unset."""
     problems.between(f"{field}.priority", policy.priority, 0, 9)
     problems.between(f"{field}.max_losses", policy.max_losses, 0, LOSSES_MAX)
     problems.between(f"{field}.pause_after_failures", policy.pause_after_failures, 0, FAILURES_MAX)
@@ -28,7 +28,8 @@ def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
         if policy.HasField(name):
             problems.duration(f"{field}.{name}", getattr(policy, name), YEAR_SECONDS)
     if policy.HasField("expect_success_every") and 0 < policy.expect_success_every.ToMilliseconds() < SHORTEST_LAPSE_MS:
-        problems.add(f"{field}.expect_success_every", "must be at least one second")
+        actual = policy.expect_success_every.ToJsonString()
+        problems.add(f"{field}.expect_success_every", f"must be at least 1s (got {actual})")
     if policy.HasField("retry"):
         check_retry(problems, policy.retry, f"{field}.retry")
     if policy.HasField("overlap"):
@@ -38,13 +39,13 @@ def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
 def _check_overlap(problems: Problems, overlap: Overlap, field: str) -> None:
     problems.between(f"{field}.max_buffer", overlap.max_buffer, 0, BUFFER_MAX)
     if overlap.max_buffer and overlap.policy != Overlap.BUFFER_ALL:
-        problems.add(f"{field}.max_buffer", "has a meaning with BUFFER_ALL only")
+        problems.add(f"{field}.max_buffer", "requires the policy BUFFER_ALL")
     if overlap.ignore_waiting and overlap.policy == Overlap.ALLOW:
-        problems.add(f"{field}.ignore_waiting", "has no meaning with ALLOW")
+        problems.add(f"{field}.ignore_waiting", "must be omitted for the policy ALLOW")
 
 
 def check_retry(problems: Problems, retry: Retry, field: str) -> None:
-    """Adds what is out of bounds in a retry rule of a task or a tool."""
+    """Adds the violations of the retry rule of a task or a tool."""
     problems.between(f"{field}.max", retry.max, 0, MAX_RETRIES)
     if retry.factor:
         problems.between(f"{field}.factor", retry.factor, 1, FACTOR_MAX)
@@ -59,22 +60,22 @@ def check_retry(problems: Problems, retry: Retry, field: str) -> None:
 
 
 def overlap_of(policy: RunPolicy) -> str | None:
-    """The name of the policy, or None: by the kind of trigger."""
+    """Returns the name of the overlap policy; None if it is unset and depends on the kind of trigger."""
     chosen = policy.overlap.policy
     return None if chosen == Overlap.POLICY_UNSPECIFIED else Overlap.Policy.Name(chosen)
 
 
 def max_buffer_of(policy: RunPolicy) -> int | None:
-    """How many runs may wait for their turn; None where that is not for the caller to say."""
+    """Returns the maximum number of buffered runs; None for policies without a buffer size."""
     return policy.overlap.max_buffer or DEFAULT_OVERLAP_BUFFER if policy.overlap.policy == Overlap.BUFFER_ALL else None
 
 
 def span_of(policy: RunPolicy, name: Literal["start_deadline", "expect_success_every"]) -> timedelta | None:
-    """The duration in a field, None where it is unset."""
-    found: timedelta | None = getattr(policy, name).ToTimedelta() if policy.HasField(name) else None
-    return found
+    """Returns the duration in a field; None if it is unset."""
+    span: timedelta | None = getattr(policy, name).ToTimedelta() if policy.HasField(name) else None
+    return span
 
 
 def run_timeout_of(policy: RunPolicy) -> timedelta:
-    """How long a run may take."""
+    """Returns the timeout of a run."""
     return policy.run_timeout.ToTimedelta() if policy.HasField("run_timeout") else DEFAULT_RUN_TIMEOUT

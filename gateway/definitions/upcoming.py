@@ -1,4 +1,4 @@
-"""What people have decided about coming occurrences: those they skipped, and the one they postponed."""
+"""Applies skips and a snooze to the planned occurrences of a task."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from ordinaut.v1.schedule_pb2 import Upcoming
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """Ids of skipped occurrences, and what was snoozed: its instant and when it starts."""
+class SkippedAndSnoozed:
+    """Ids of skipped future occurrences, and the instant and start time of the snoozed one."""
 
     now: datetime
     skipped: frozenset[str]
@@ -22,27 +22,27 @@ class Decided:
 
     @property
     def since(self) -> datetime:
-        """After which instant coming occurrences are to be looked for: what was snoozed may have been due already."""
+        """The instant after which planned occurrences are listed; a snoozed instant may be in the past."""
         return self.snoozed[0] - TICK if self.snoozed and self.snoozed[0] <= self.now else self.now
 
-    def shown(self, planned: Iterable[Upcoming], count: int) -> list[Upcoming]:
-        """At most `count` of the planned occurrences as they will come."""
-        coming = [found for found in planned if found.id not in self.skipped]
+    def apply(self, planned: Iterable[Upcoming], count: int) -> list[Upcoming]:
+        """Returns at most `count` of the planned occurrences, without skipped ones and with the snoozed start time."""
+        upcoming = [occurrence for occurrence in planned if occurrence.id not in self.skipped]
         if self.snoozed:
             snoozed_id, start = occurrence_id("", self.snoozed[0]), f"{self.snoozed[1]:%Y-%m-%dT%H:%M:%SZ}"
-            for found in coming:
-                if found.id == snoozed_id:
-                    found.fire_time.FromDatetime(self.snoozed[1])
-                    found.note = "; ".join(filter(None, (found.note, f"snoozed until {start}")))
-        return coming[:count]
+            for occurrence in upcoming:
+                if occurrence.id == snoozed_id:
+                    occurrence.fire_time.FromDatetime(self.snoozed[1])
+                    occurrence.note = "; ".join(filter(None, (occurrence.note, f"snoozed until {start}")))
+        return upcoming[:count]
 
 
-async def decided(connection: Connection, task: UUID) -> Decided:
-    """What was decided about the coming occurrences of a task."""
+async def skipped_and_snoozed(connection: Connection, task: UUID) -> SkippedAndSnoozed:
+    """Reads the skips and the snooze of a task."""
     skipped = await occurrence.skipped_ahead(connection, task)
     following = await cursor.upcoming(connection, task)
     snoozed = None
     if following and following.snoozed and following.next_instant and following.next_fire_time:
         snoozed = (following.next_instant, following.next_fire_time)
     now = following.now if following else await database_clock.database_now(connection)
-    return Decided(now, frozenset(occurrence_id("", instant) for instant in skipped), snoozed)
+    return SkippedAndSnoozed(now, frozenset(occurrence_id("", instant) for instant in skipped), snoozed)

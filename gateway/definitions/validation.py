@@ -1,7 +1,10 @@
-"""Checks a task before it is stored: fields here, the schedule by the scheduler, the pipeline by an engine."""
+"""Validates tasks before they are stored.
+
+The fields are checked here, the schedule by the scheduler, and the pipeline by an engine.
+"""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +15,8 @@ from google.protobuf.message import Message
 
 from gateway.api.json_values import timestamp, to_json, to_python
 from gateway.api.violations import DESCRIPTION_MAX, DISPLAY_NAME_MAX, Problems, join, reroot, under
-from gateway.clients import PREVIEW_SECONDS, Engines, Scheduler
-from gateway.definitions.references import callable_names, doubtful_assignees, missing_tasks, require_rights, tool_uses
+from gateway.clients import PREVIEW_SECONDS, EngineClient, SchedulerClient
+from gateway.definitions.references import assignee_warnings, callable_names, require_rights, task_warnings, tool_uses
 from gateway.definitions.run_policy import (
     DEFAULT_MAX_LOSSES,
     DEFAULT_PRIORITY,
@@ -23,11 +26,10 @@ from gateway.definitions.run_policy import (
     run_timeout_of,
     span_of,
 )
-from gateway.definitions.upcoming import decided
+from gateway.definitions.upcoming import skipped_and_snoozed
 from ordinaut.errors import OrdinautError, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
-from ordinaut.limits import MAX_UPCOMING
 from ordinaut.rpc.status import fix_of
 from ordinaut.store import tool
 from ordinaut.store.cursor import NewEventTrigger
@@ -39,12 +41,13 @@ from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from ordinaut.v1.task_pb2 import Task
 
 UPCOMING = 5
-BESIDE_THE_PIPELINE = ("params", "params_schema")  # what an engine reports with paths that begin at the task
+REQUESTED_MAX = 1000
+TASK_FIELDS = ("params", "params_schema")  # engines report violations in these with paths that begin at the task
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedTask:
-    """A task without problems: what is stored of it, what the clock needs, and what its caller is told."""
+    """A valid task: the definition to store, the input of its cursor, and the rest of the response."""
 
     definition: Definition
     now: datetime
@@ -56,15 +59,15 @@ class CheckedTask:
     fixes: list[Fix]
 
 
-class TaskCheck:
-    """Checks tasks; holds no transaction while it asks the other processes."""
+class TaskValidator:
+    """Validates tasks; no transaction is open during the calls to other services."""
 
-    def __init__(self, database: Database, scheduler: Scheduler, engines: Engines) -> None:
+    def __init__(self, database: Database, scheduler: SchedulerClient, engines: EngineClient) -> None:
         self._database = database
         self._scheduler = scheduler
         self._engines = engines
 
-    async def check(
+    async def validate(
         self,
         task: Task,
         problems: Problems,
@@ -75,103 +78,98 @@ class TaskCheck:
         rights: frozenset[str],
         stored: bool = False,
     ) -> CheckedTask:
-        """Checks the definition of the task to be called `name`, which may be empty.
+        """Validates the definition of a task with the id `name`, which may be empty.
 
-        `rights` are its owner's scopes, `stored` says that its schedule is not new.
+        `rights` are its owner's scopes; `stored` means that its schedule is already stored.
 
         Raises:
-            InvalidArgumentError: with every problem, those in `problems` included.
+            InvalidArgumentError: with all violations, including those in `problems`.
             PermissionDeniedError: the owner may not call a tool.
             UnavailableError: SCHEDULER_UNAVAILABLE or ENGINE_UNAVAILABLE.
         """
         check_policy(problems, task.run_policy, "task.run_policy")
         document = to_python(task.pipeline)
         tools = await self._tools(project, document)
-        timing, pipeline = await self._ask(task, tools, rights, stored=stored)
-        problems.extend(reroot(timing.violations, "task.schedule"))
+        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored)
+        problems.extend(reroot(schedule.violations, "task.schedule"))
         problems.extend(_pipeline_problems(pipeline, "task"))
         problems.check()
         require_rights(rights, document, "task.pipeline")
-        lost = await missing_tasks(self._database, document, project=project, owner=owner, rights=rights, itself=name)
-        lost += await doubtful_assignees(self._database, document, project=project, rights=rights)
-        return CheckedTask(
-            definition=_definition(task, timing.schedule, pipeline),
-            now=tools.now,
-            event_triggers=list(_event_triggers(timing.schedule)),
-            has_time_triggers=any(trigger.WhichOneof("kind") != "event" for trigger in timing.schedule.triggers),
-            upcoming=list(timing.upcoming),
-            explanation=timing.explanation,
-            warnings=[*timing.warnings, *pipeline.warnings, *(f"{one.field}: {one.message}" for one in lost)],
-            fixes=list(_fixes([*reroot(pipeline.warning_fixes, "task.pipeline"), *under("task.pipeline", lost)])),
+        missing = await task_warnings(
+            self._database, document, project=project, owner=owner, rights=rights, itself=name
         )
+        missing += await assignee_warnings(self._database, document, project=project, rights=rights)
+        return _checked_task(task, tools, schedule, pipeline, missing)
 
-    async def check_inline(self, task: Task, problems: Problems, *, project: str, rights: frozenset[str]) -> Definition:
-        """Checks the pipeline, params and policy of a task that has neither name nor schedule; raises as `check`.
+    async def validate_inline(
+        self, task: Task, problems: Problems, *, project: str, rights: frozenset[str]
+    ) -> Definition:
+        """Validates the pipeline, params and policy of a run without a task; raises as `validate`.
 
-        The fields of its problems begin at the request: `pipeline.steps[2].if`.
+        Paths of violations begin at the request, for example `pipeline.steps[2].if`.
         """
         check_policy(problems, task.run_policy, "run_policy")
         document = to_python(task.pipeline)
         tools = await self._tools(project, document)
-        pipeline = await self._engines.validate_pipeline(_pipeline_question(task, tools, rights))
+        pipeline = await self._engines.validate_pipeline(_pipeline_request(task, tools, rights))
         problems.extend(_pipeline_problems(pipeline, ""))
         problems.check()
         require_rights(rights, document, "pipeline")
         return _definition(task, Schedule(), pipeline)
 
-    async def foretell(self, task: Task) -> None:
-        """Adds the explanation of a stored task and, if it is ACTIVE, its next times, jitter included.
+    async def add_upcoming(self, task: Task) -> None:
+        """Adds the explanation of a stored task and, if it is ACTIVE, its next times, with jitter.
 
-        Nothing while the scheduler is away.
+        Adds nothing if the scheduler is unavailable.
         """
         async with self._database.connection() as connection:
-            people = await decided(connection, UUID(task.uid))
+            changes = await skipped_and_snoozed(connection, UUID(task.uid))
         request = ValidateScheduleRequest(
-            schedule=task.schedule, now=timestamp(people.now), stored=True, task_uid=task.uid
+            schedule=task.schedule, now=timestamp(changes.now), stored=True, task_uid=task.uid
         )
-        request.after_time.FromDatetime(people.since)
+        request.after_time.FromDatetime(changes.since)
         if task.state == Task.ACTIVE:
-            request.count = min(UPCOMING + len(people.skipped), MAX_UPCOMING)
+            request.count = min(UPCOMING + len(changes.skipped), REQUESTED_MAX)
         try:
-            answer = await self._scheduler.validate(request, seconds=PREVIEW_SECONDS)
+            response = await self._scheduler.validate(request, seconds=PREVIEW_SECONDS)
         except OrdinautError:
             return
-        task.upcoming.extend(people.shown(answer.upcoming, UPCOMING))
-        task.explanation = answer.explanation
+        task.upcoming.extend(changes.apply(response.upcoming, UPCOMING))
+        task.explanation = response.explanation
 
     async def _tools(self, project: str, document: Any) -> NamedTools:
         async with self._database.connection() as connection:
             return await tool.named(connection, project, [use.tool for use in tool_uses(document)])
 
-    async def _ask(
+    async def _validate_parts(
         self, task: Task, tools: NamedTools, rights: frozenset[str], *, stored: bool
     ) -> tuple[ValidateScheduleResponse, ValidatePipelineResponse]:
-        timing = ValidateScheduleRequest(
+        schedule = ValidateScheduleRequest(
             schedule=task.schedule, now=timestamp(tools.now), count=UPCOMING, stored=stored
         )
-        pipeline = _pipeline_question(task, tools, rights)
+        pipeline = _pipeline_request(task, tools, rights)
         answers = await asyncio.gather(
-            self._scheduler.validate(timing), self._engines.validate_pipeline(pipeline), return_exceptions=True
+            self._scheduler.validate(schedule), self._engines.validate_pipeline(pipeline), return_exceptions=True
         )
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
+        for response in answers:
+            if isinstance(response, BaseException):
+                raise response
         return answers  # type: ignore[return-value]  # neither is an exception
 
 
 def check_description(problems: Problems, task: Task) -> None:
-    """Adds what is wrong with what people see of a task."""
+    """Adds the violations of the descriptive fields of a task."""
     problems.text("task.display_name", task.display_name, DISPLAY_NAME_MAX)
     problems.text("task.description", task.description, DESCRIPTION_MAX, lines=True)
     problems.labels("task.labels", task.labels)
 
 
 def stored_json(message: Message) -> str:
-    """proto3 JSON with the proto's own field names: how messages are stored."""
+    """Converts a message to JSON as it is stored: proto3 JSON with the field names of the proto."""
     return json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
 
 
-def _pipeline_question(task: Task, tools: NamedTools, rights: frozenset[str]) -> ValidatePipelineRequest:
+def _pipeline_request(task: Task, tools: NamedTools, rights: frozenset[str]) -> ValidatePipelineRequest:
     return ValidatePipelineRequest(
         pipeline=to_json(task.pipeline).encode(),
         tools=[definition.encode() for definition in tools.definitions],
@@ -181,20 +179,39 @@ def _pipeline_question(task: Task, tools: NamedTools, rights: frozenset[str]) ->
     )
 
 
-def _pipeline_problems(answer: ValidatePipelineResponse, root: str) -> Iterator[Violation]:
+def _pipeline_problems(response: ValidatePipelineResponse, root: str) -> Iterator[Violation]:
     document = join(root, "pipeline")
-    for violation in answer.violations:
-        beside = violation.field.partition(".")[0].partition("[")[0] in BESIDE_THE_PIPELINE
-        yield from reroot([violation], root if beside else document)
-    if not answer.violations and not answer.pipeline:
-        yield Violation(document, "must hold at least one step", ErrorReason.INVALID_PIPELINE)
+    for violation in response.violations:
+        in_task = violation.field.partition(".")[0].partition("[")[0] in TASK_FIELDS
+        yield from reroot([violation], root if in_task else document)
+    if not response.violations and not response.pipeline:
+        yield Violation(document, "must contain at least one step", ErrorReason.INVALID_PIPELINE)
 
 
 def _fixes(advice: Iterable[Violation]) -> Iterator[Fix]:
-    """What would end warnings."""
+    """Yields the fixes of warnings."""
     for violation in advice:
         if violation.repair is not None:
             yield fix_of(violation.field, violation.repair)
+
+
+def _checked_task(
+    task: Task,
+    tools: NamedTools,
+    schedule: ValidateScheduleResponse,
+    pipeline: ValidatePipelineResponse,
+    missing: Sequence[Violation],
+) -> CheckedTask:
+    return CheckedTask(
+        definition=_definition(task, schedule.schedule, pipeline),
+        now=tools.now,
+        event_triggers=list(_event_triggers(schedule.schedule)),
+        has_time_triggers=any(trigger.WhichOneof("kind") != "event" for trigger in schedule.schedule.triggers),
+        upcoming=list(schedule.upcoming),
+        explanation=schedule.explanation,
+        warnings=[*schedule.warnings, *pipeline.warnings, *(f"{item.field}: {item.message}" for item in missing)],
+        fixes=list(_fixes([*reroot(pipeline.warning_fixes, "task.pipeline"), *under("task.pipeline", missing)])),
+    )
 
 
 def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineResponse) -> Definition:

@@ -1,4 +1,4 @@
-"""An event of the log as the message that callers see."""
+"""Converts stored events to API messages."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ from ordinaut.v1.event_pb2 import Event
 
 
 def to_event(document: dict[str, Any], position: int = 0, publish_time: datetime | None = None) -> Event:
-    """The message; `document` is `{uid, topic, source, subject, id, publisher, depth, data}`."""
+    """Converts an event; `document` is `{uid, topic, source, subject, id, publisher, depth, data}`."""
     message = Event(
         name=f"events/{document['uid']}" if document.get("uid") else document.get("name", ""),
         position=position or document.get("position", 0),
@@ -32,6 +32,6 @@ def to_event(document: dict[str, Any], position: int = 0, publish_time: datetime
 
 
 def events_of(row: LogEntry) -> Iterator[Event]:
-    """The events of one row of the log, by position."""
+    """Yields the events of one row of the log, by position."""
     for offset, document in enumerate(event.unfolded(parse(row.events))):
         yield to_event(document, row.position + offset, row.create_time)

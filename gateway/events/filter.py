@@ -1,4 +1,4 @@
-"""Filters of events, which are looked at one by one: the log has no columns for what is inside them."""
+"""Evaluates filters of events in Python: the log stores events as JSON, without a column for each field."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,7 +6,7 @@ from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from gateway.api.filters import parse_filter
-from gateway.api.json_values import moment_of, to_python
+from gateway.api.json_values import to_datetime, to_python
 from ordinaut.store.selection import EVERYTHING, Comparison, Condition, Every, Field, Kind, Literal, Not, Some
 from ordinaut.v1.event_pb2 import Event
 
@@ -25,52 +25,52 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {"=": eq, "<": lt, "<=": le, ">
 
 
 def event_filter(text: str) -> Callable[[Event], bool]:
-    """Tells whether an event fits a filter.
+    """Returns a predicate for events.
 
     Raises:
-        InvalidArgumentError: the filter cannot be read.
+        InvalidArgumentError: the filter is malformed.
     """
     condition = parse_filter(text, FIELDS)
     if condition == EVERYTHING:
         return lambda _event: True
-    return lambda event: _holds(condition, event)
+    return lambda event: _matches(condition, event)
 
 
-def _holds(condition: Condition, event: Event) -> bool:
+def _matches(condition: Condition, event: Event) -> bool:
     match condition:
         case Every(parts):
-            return all(_holds(part, event) for part in parts)
+            return all(_matches(part, event) for part in parts)
         case Some(parts):
-            return any(_holds(part, event) for part in parts)
+            return any(_matches(part, event) for part in parts)
         case Not(part):
-            return not _holds(part, event)
-    return _fits(condition, _value(condition, event))
+            return not _matches(part, event)
+    return _compare(condition, _value(condition, event))
 
 
-def _value(asked: Comparison, event: Event) -> Any:
-    if asked.field == "publish_time":
-        return moment_of(event.publish_time)
-    if asked.field != "data":
-        return getattr(event, asked.field)
+def _value(comparison: Comparison, event: Event) -> Any:
+    if comparison.field == "publish_time":
+        return to_datetime(event.publish_time)
+    if comparison.field != "data":
+        return getattr(event, comparison.field)
     value = to_python(event.data)
-    for name in asked.key.split(".") if asked.key else ():
+    for name in comparison.key.split(".") if comparison.key else ():
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def _fits(asked: Comparison, value: Any) -> bool:
-    if asked.operator == ":":
-        return isinstance(value, str | list | dict) and asked.value in value
-    literal = _like(value, asked.value)
-    if literal is None:  # nothing there, or of another type
-        return asked.operator == "!="
-    if asked.operator == "!=":
+def _compare(comparison: Comparison, value: Any) -> bool:
+    if comparison.operator == ":":
+        return isinstance(value, str | list | dict) and comparison.value in value
+    literal = _as_type_of(value, comparison.value)
+    if literal is None:  # the value is missing or has another type
+        return comparison.operator == "!="
+    if comparison.operator == "!=":
         return bool(value != literal)
-    return COMPARE[asked.operator](value, literal)
+    return COMPARE[comparison.operator](value, literal)
 
 
-def _like(value: Any, literal: Literal) -> Any:
-    """The literal as the type that the value has; None when it cannot be."""
+def _as_type_of(value: Any, literal: Literal) -> Any:
+    """Converts the literal to the type of the value; None if that is not possible."""
     match value:
         case bool():
             return {"true": True, "false": False}.get(str(literal))

@@ -1,5 +1,5 @@
 # ruff: noqa: N802 - methods are named by the contract
-"""EventService: events are shared inside the project, by scope and topic."""
+"""EventService: events are shared in the project; scopes control access by topic."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -8,14 +8,14 @@ from datetime import datetime
 from itertools import chain
 from uuid import UUID
 
-from gateway.api.authentication import Authenticator
 from gateway.api.batches import Batch
-from gateway.api.caller import Caller, current_caller
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import to_json
-from gateway.api.pagination import MAX_BYTES, Pages, page_size
+from gateway.api.pagination import MAX_BYTES, PageTokens, page_size
 from gateway.api.resource_names import new_id, topic_pattern
-from gateway.api.violations import Problems
+from gateway.api.violations import OUTPUT_ONLY, Problems, at_most, got
+from gateway.authentication.authenticator import Authenticator
+from gateway.authentication.caller import Caller, current_caller
 from gateway.events.conversion import events_of
 from gateway.events.filter import event_filter
 from gateway.events.watch import EventWatch
@@ -50,168 +50,172 @@ READ = "events:read"
 PUBLISH = "events:publish"
 TEXT_MAX = 255
 SCAN_ROWS = 100
-SCANS_MAX = 100  # how much of the log one page may search; a short page is no last page
-Shows = Callable[[str], bool]
+SCANS_MAX = 100  # reads for one page; a page may therefore be short without being the last one
+TopicFilter = Callable[[str], bool]
 
 
 class _EventPage:
-    """Collects events beyond a position until a page, or what a client can receive, is full."""
+    """Collects events after a position, up to the page size and the message size that clients accept."""
 
     def __init__(self, after: int, size: int) -> None:
         self.after = after
-        self.found: list[Event] = []
+        self.events: list[Event] = []
         self.full = False
         self._size = size
-        self._left = MAX_BYTES
+        self._bytes_left = MAX_BYTES
 
-    def take(self, rows: Sequence[LogEntry], shows: Callable[[Event], bool]) -> None:
-        """Looks at the events of the next rows of the log."""
+    def add(self, rows: Sequence[LogEntry], matches: Callable[[Event], bool]) -> None:
+        """Adds the matching events of the next rows of the log."""
         for candidate in chain.from_iterable(map(events_of, rows)):
             if candidate.position <= self.after:
                 continue
-            if shows(candidate):
-                self._left -= candidate.ByteSize()
-                if self._left < 0 and self.found:
+            if matches(candidate):
+                self._bytes_left -= candidate.ByteSize()
+                if self._bytes_left < 0 and self.events:
                     self.full = True
                     return
-                self.found.append(candidate)
+                self.events.append(candidate)
             self.after = candidate.position
-            if len(self.found) == self._size:
+            if len(self.events) == self._size:
                 self.full = True
                 return
 
 
 class Events(EventServiceServicer):
-    """Answers calls about events."""
+    """Implements EventService."""
 
     def __init__(
-        self, database: Database, hints: Hints, pages: Pages, watch: EventWatch, authenticator: Authenticator
+        self, database: Database, hints: Hints, page_tokens: PageTokens, watch: EventWatch, authenticator: Authenticator
     ) -> None:
         self._database = database
         self._hints = hints
-        self._pages = pages
+        self._page_tokens = page_tokens
         self._watch = watch
         self._authenticator = authenticator
 
     async def PublishEvent(self, request: PublishEventRequest, context: Context) -> Event:
-        """Appends an event; the log numbers it a moment later."""
-        caller, wanted = current_caller(), request.event
+        """Appends an event; it gets its position asynchronously."""
+        caller = current_caller()
         mutation = Mutation(self._database, request, Event)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
-        new = _new_event(caller, wanted)
+        if (response := await mutation.stored_response()) is not None:
+            return response
+        new = _new_event(caller, request.event)
 
         async def work(connection: Connection) -> Event:
-            return _published(wanted, new, await event.publish(connection, caller.project, new))
+            return _published(request.event, new, await event.publish(connection, caller.project, new))
 
-        answer = await mutation.once(work)
+        response = await mutation.execute(work)
         self._hints.send(OUTBOX)
-        return answer
+        return response
 
     async def BatchPublishEvents(
         self, request: BatchPublishEventsRequest, context: Context
     ) -> BatchPublishEventsResponse:
-        """Appends many events or none."""
+        """Appends all events or none."""
         caller = current_caller()
         mutation = Mutation(self._database, request, BatchPublishEventsResponse)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
 
-        async def check(one: PublishEventRequest) -> event.NewEvent:
-            return _new_event(caller, one.event)
+        async def check(single: PublishEventRequest) -> event.NewEvent:
+            return _new_event(caller, single.event)
 
         new = await Batch(request.requests).checked(check)
 
         async def work(connection: Connection) -> BatchPublishEventsResponse:
             outcomes = await event.publish_all(connection, caller.project, new)
-            pairs = zip(request.requests, new, outcomes, strict=True)
-            return BatchPublishEventsResponse(events=[_published(one.event, was, done) for one, was, done in pairs])
+            events = [
+                _published(single.event, new_event, outcome)
+                for single, new_event, outcome in zip(request.requests, new, outcomes, strict=True)
+            ]
+            return BatchPublishEventsResponse(events=events)
 
-        answer = await mutation.once(work)
+        response = await mutation.execute(work)
         self._hints.send(OUTBOX)
-        return answer
+        return response
 
     async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
-        """A page of the log, by position."""
+        """Lists a page of the log, by position."""
         caller, size = current_caller(), page_size(request.page_size)
-        shows, fits = _shown_topics(caller, request.topic), event_filter(request.filter)
-        start = self._pages.start(request, caller)
+        is_visible, matches = _visible_topics(caller, request.topic), event_filter(request.filter)
+        start = self._page_tokens.start(request, caller)
         after = int(start) if start else _not_negative(request.after_position)
         page = _EventPage(after, size)
         async with self._database.connection() as connection:
             for _ in range(SCANS_MAX):
                 rows = await event.read(connection, project=caller.project, after=page.after, batch=SCAN_ROWS)
-                page.take(rows, lambda candidate: shows(candidate.topic) and fits(candidate))
+                page.add(rows, lambda candidate: is_visible(candidate.topic) and matches(candidate))
                 if page.full or len(rows) < SCAN_ROWS:
                     break
-        more = page.full or len(rows) == SCAN_ROWS
-        token = self._pages.token(request, caller, str(page.after)) if more else ""
-        return ListEventsResponse(events=page.found, next_page_token=token)
+        is_last = not page.full and len(rows) < SCAN_ROWS
+        token = "" if is_last else self._page_tokens.token(request, caller, str(page.after))
+        return ListEventsResponse(events=page.events, next_page_token=token)
 
     async def WatchEvents(self, request: WatchEventsRequest, context: Context) -> AsyncIterator[WatchEventsResponse]:
-        """Events as they come, from a position on."""
+        """Streams events after a position as they are published."""
         caller = current_caller()
-        shows, fits = _shown_topics(caller, request.topic), event_filter(request.filter)
+        is_visible, matches = _visible_topics(caller, request.topic), event_filter(request.filter)
         async with self._database.connection() as connection:
             after = await _start(connection, request)
-        vigil = self._authenticator.vigil(context)
-        async with aclosing(self._watch.rows(caller.project, after, vigil)) as rows:
+        token_recheck = self._authenticator.token_recheck(context)
+        async with aclosing(self._watch.rows(caller.project, after, token_recheck)) as rows:
             async for row in rows:
-                for found in events_of(row):
-                    if found.position > after and shows(found.topic) and fits(found):
-                        yield WatchEventsResponse(event=found)
+                for message in events_of(row):
+                    if message.position > after and is_visible(message.topic) and matches(message):
+                        yield WatchEventsResponse(event=message)
 
 
-def _checked_data(wanted: Event) -> str:
+def _checked_data(message: Event) -> str:
     problems = Problems()
-    problems.not_writable("event", wanted)
-    if wanted.name:
-        problems.add("event.name", "is set by the server alone", ErrorReason.FIELD_NOT_WRITABLE)
-    if not DOTTED.fullmatch(wanted.topic):
-        problems.add("event.topic", "must be words of `[a-z][a-z0-9_-]*` joined by dots", ErrorReason.INVALID_TOPIC)
+    problems.not_writable("event", message)
+    if message.name:
+        problems.add("event.name", OUTPUT_ONLY, ErrorReason.FIELD_NOT_WRITABLE)
+    if not DOTTED.fullmatch(message.topic):
+        text = f"must be words of `[a-z][a-z0-9_-]*` joined by dots {got(message.topic)}"
+        problems.add("event.topic", text, ErrorReason.INVALID_TOPIC)
     for name in ("source", "subject", "id"):
-        problems.text(f"event.{name}", getattr(wanted, name), TEXT_MAX)
-    data = to_json(wanted.data)
+        problems.text(f"event.{name}", getattr(message, name), TEXT_MAX)
+    data = to_json(message.data)
     if len(data) > MAX_JSON_BYTES:
-        problems.add("event.data", f"may have {MAX_JSON_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
+        problems.add("event.data", at_most(MAX_JSON_BYTES, "bytes of JSON", len(data)), ErrorReason.TOO_LARGE)
     problems.check()
     return data
 
 
-def _new_event(caller: Caller, wanted: Event) -> event.NewEvent:
-    data = _checked_data(wanted)
-    if wanted.topic.startswith(SYSTEM_TOPIC):
-        raise PermissionDeniedError(ErrorReason.RESERVED, f"topics under {SYSTEM_TOPIC} are the system's")
-    caller.require(PUBLISH, wanted.topic)
+def _new_event(caller: Caller, message: Event) -> event.NewEvent:
+    data = _checked_data(message)
+    if message.topic.startswith(SYSTEM_TOPIC):
+        raise PermissionDeniedError(ErrorReason.RESERVED, f"topics that begin with {SYSTEM_TOPIC} are reserved")
+    caller.require(PUBLISH, message.topic)
     return event.NewEvent(
         uid=new_id(),
-        topic=wanted.topic,
-        source=wanted.source or caller.name,
-        subject=wanted.subject,
-        event_id=wanted.id,
+        topic=message.topic,
+        source=message.source or caller.name,
+        subject=message.subject,
+        event_id=message.id,
         data=json.loads(data),
         publisher=caller.name,
         depth=0,
     )
 
 
-def _published(wanted: Event, new: event.NewEvent, outcome: tuple[UUID, datetime | None]) -> Event:
-    uid, moment = outcome
-    answer = Event(
+def _published(message: Event, new: event.NewEvent, outcome: tuple[UUID, datetime | None]) -> Event:
+    uid, publish_time = outcome
+    response = Event(
         name=f"events/{uid}",
         topic=new.topic,
         source=new.source,
         subject=new.subject,
         id=new.event_id,
         publisher=new.publisher,
-        data=wanted.data,
+        data=message.data,
     )
-    if moment is not None:
-        answer.publish_time.FromDatetime(moment)
-    return answer
+    if publish_time is not None:
+        response.publish_time.FromDatetime(publish_time)
+    return response
 
 
-def _shown_topics(caller: Caller, pattern: str) -> Shows:
+def _visible_topics(caller: Caller, pattern: str) -> TopicFilter:
     matches = topic_pattern(pattern)
     if caller.is_admin or READ in caller.scopes:
         return matches
@@ -227,7 +231,7 @@ async def _start(connection: Connection, request: WatchEventsRequest) -> int:
     if after > last or 0 < after < first - 1:
         raise OutOfRangeError(
             ErrorReason.POSITION_OUT_OF_RANGE,
-            f"the log holds positions {first} to {last}; begin at one of them, or at 0",
+            f"after_position must be 0 or between {first} and {last} (got {after})",
             {"first_position": first, "last_position": last},
         )
     return after
@@ -235,5 +239,5 @@ async def _start(connection: Connection, request: WatchEventsRequest) -> int:
 
 def _not_negative(position: int) -> int:
     if position < 0:
-        raise InvalidArgumentError.of([Violation("after_position", "must not be negative")])
+        raise InvalidArgumentError.of([Violation("after_position", f"must not be negative (got {position})")])
     return position

@@ -1,4 +1,4 @@
-"""Errors over HTTP: `google.rpc.Status` as AIP-193 prints it, with the HTTP status that fits its code."""
+"""Converts errors to HTTP responses: `google.rpc.Status` as JSON (AIP-193) with the HTTP status of its code."""
 
 import math
 import secrets
@@ -50,8 +50,8 @@ STALE = frozenset({"ETAG_MISMATCH", "REVISION_MISMATCH"})
 
 
 @dataclass
-class HttpRefusalError(Exception):
-    """An error that HTTP has a status of its own for."""
+class HttpError(Exception):
+    """An error with an HTTP status that does not follow from its code."""
 
     status: int
     error: OrdinautError
@@ -59,18 +59,18 @@ class HttpRefusalError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """What is sent: status, headers, and the body as JSON."""
+class ErrorResponse:
+    """Status, headers, and body (JSON) of an error response."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-def refusal(failure: BaseException, *, conditional: bool = False) -> Refusal:
-    """The answer to any failure; `conditional`: the caller sent a precondition, so that staleness is 412."""
-    if isinstance(failure, HttpRefusalError):
-        return _refusal(failure.status, to_status(failure.error), failure.headers)
+def error_response(failure: BaseException, *, conditional: bool = False) -> ErrorResponse:
+    """Returns the response to any failure; `conditional`: the caller sent a precondition, so a stale etag is 412."""
+    if isinstance(failure, HttpError):
+        return _to_response(failure.status, to_status(failure.error), failure.headers)
     status = _status(failure)
     info = _info(status)
     http = HTTP_STATUS.get(status.code, 500)
@@ -78,19 +78,19 @@ def refusal(failure: BaseException, *, conditional: bool = False) -> Refusal:
         http = 412
     elif http == 429 and info.reason == ErrorReason.Name(ErrorReason.TOO_LARGE):
         http = 413
-    return _refusal(http, status, {})
+    return _to_response(http, status, {})
 
 
-def _refusal(http: int, status: status_pb2.Status, headers: Mapping[str, str]) -> Refusal:
-    told = dict(headers)
+def _to_response(http: int, status: status_pb2.Status, headers: Mapping[str, str]) -> ErrorResponse:
+    all_headers = dict(headers)
     if (wait := _retry_seconds(status)) is not None:
-        told["retry-after"] = str(wait)
+        all_headers["retry-after"] = str(wait)
     if http == 401:
-        told["www-authenticate"] = 'Bearer realm="ordinaut"'
-    return Refusal(http, told, _printed(http, status))
+        all_headers["www-authenticate"] = 'Bearer realm="ordinaut"'
+    return ErrorResponse(http, all_headers, _body(http, status))
 
 
-def _printed(http: int, status: status_pb2.Status) -> bytes:
+def _body(http: int, status: status_pb2.Status) -> bytes:
     """Source: AIP-193, HTTP/1.1+JSON representation."""
     details = json_format.MessageToDict(status, preserving_proto_field_name=True).get("details", [])
     name = Code.Name(status.code)
@@ -100,16 +100,18 @@ def _printed(http: int, status: status_pb2.Status) -> bytes:
 
 def _status(failure: BaseException) -> status_pb2.Status:
     if isinstance(failure, grpc.aio.AioRpcError):
-        return _carried(failure)
+        return _received_status(failure)
     if isinstance(failure, OrdinautError):
         return to_status(failure)
-    defect = secrets.token_hex(8)
-    log.error("internal_error", error_id=defect, exc_info=failure)
-    return to_status(InternalError(ErrorReason.INTERNAL_ERROR, f"internal error (id {defect})", {"error_id": defect}))
+    error_id = secrets.token_hex(8)
+    log.error("internal_error", error_id=error_id, exc_info=failure)
+    return to_status(
+        InternalError(ErrorReason.INTERNAL_ERROR, f"internal error (id {error_id})", {"error_id": error_id})
+    )
 
 
-def _carried(failure: grpc.aio.AioRpcError) -> status_pb2.Status:
-    """The status in the trailing metadata; grpc itself makes errors without one."""
+def _received_status(failure: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """Returns the status in the trailing metadata; errors of grpc itself lack it and are converted here."""
     for key, value in failure.trailing_metadata() or ():
         if key == DETAILS_KEY and isinstance(value, bytes):
             try:
@@ -117,11 +119,13 @@ def _carried(failure: grpc.aio.AioRpcError) -> status_pb2.Status:
             except DecodeError:
                 break
     if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return to_status(ResourceExhaustedError(ErrorReason.TOO_LARGE, "the message is larger than 4 MiB"))
+        return to_status(ResourceExhaustedError(ErrorReason.TOO_LARGE, "the message must be at most 4 MiB"))
     if failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return to_status(DeadlineExceededError(ErrorReason.DEADLINE, "the call took longer than its deadline"))
+        return to_status(DeadlineExceededError(ErrorReason.DEADLINE, "the deadline of the call has expired"))
     if failure.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
-        return to_status(UnavailableError(ErrorReason.CALL_CANCELLED, "the call broke off", retry_after=1.0))
+        return to_status(
+            UnavailableError(ErrorReason.CALL_CANCELLED, "the call was interrupted; retry", retry_after=1.0)
+        )
     return _status(RuntimeError(f"grpc answered {failure.code().name}: {failure.details()}"))
 
 

@@ -1,4 +1,4 @@
-"""What is refused before anybody reads further: oversized heads, tokens in URLs; and a name for every exchange."""
+"""Limits of URL and headers, a check for tokens in URLs, and request ids; applied before the application."""
 
 import re
 import secrets
@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_plus
 
-from gateway.rest.errors import HttpRefusalError, refusal
-from gateway.rest.transcoding.answer import Send, send_body
+from gateway.api.violations import at_most
+from gateway.rest.errors import HttpError, error_response
 from gateway.rest.transcoding.body import Receive
 from gateway.rest.transcoding.headers import Headers
+from gateway.rest.transcoding.response import Send, send_body
 from ordinaut.errors import InvalidArgumentError, ResourceExhaustedError
 from ordinaut.v1.error_pb2 import ErrorReason
 
@@ -22,56 +23,58 @@ TOKEN = re.compile(r"ord_[0-9a-f]{16}_")
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
 
 
-class Edge:
-    """Wraps the whole HTTP application."""
+class RequestLimits:
+    """ASGI middleware around the whole HTTP application."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Lets a request pass, or answers it."""
+        """Forwards a request, or rejects it."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
         headers = Headers(scope["headers"])
-        named = _named(send, headers)
-        refused = _refused(scope)
-        if refused is None:
-            await self._application(scope, receive, named)
+        send_with_id = _with_request_id(send, headers)
+        error = _error(scope)
+        if error is None:
+            await self._application(scope, receive, send_with_id)
             return
-        answer = refusal(refused)
-        await send_body(named, headers, answer.status, answer.headers, answer.body)
+        response = error_response(error)
+        await send_body(send_with_id, headers, response.status, response.headers, response.body)
 
 
-def _refused(scope: Any) -> HttpRefusalError | None:
-    if len(scope["raw_path"]) + len(scope["query_string"]) > URL_MAX_BYTES:
-        return HttpRefusalError(
-            414, ResourceExhaustedError(ErrorReason.TOO_LARGE, f"a URL may have {URL_MAX_BYTES} bytes")
-        )
+def _error(scope: Any) -> HttpError | None:
+    url_bytes = len(scope["raw_path"]) + len(scope["query_string"])
+    if url_bytes > URL_MAX_BYTES:
+        text = f"the URL {at_most(URL_MAX_BYTES, 'bytes', url_bytes)}"
+        return HttpError(414, ResourceExhaustedError(ErrorReason.TOO_LARGE, text))
     headers = scope["headers"]
-    if len(headers) > HEADERS_MAX or sum(len(key) + len(value) for key, value in headers) > HEADERS_MAX_BYTES:
-        text = f"a request may have {HEADERS_MAX} headers of {HEADERS_MAX_BYTES} bytes together"
-        return HttpRefusalError(431, ResourceExhaustedError(ErrorReason.TOO_LARGE, text))
-    if _shows_token(scope["query_string"]):
-        text = "a token belongs into the header Authorization; this one has been seen by others: revoke it"
-        return HttpRefusalError(400, InvalidArgumentError(ErrorReason.TOKEN_IN_URL, text))
+    header_bytes = sum(len(key) + len(value) for key, value in headers)
+    if len(headers) > HEADERS_MAX or header_bytes > HEADERS_MAX_BYTES:
+        limits = f"at most {HEADERS_MAX} headers with {HEADERS_MAX_BYTES} bytes"
+        text = f"the request must have {limits} (got {len(headers)} with {header_bytes} bytes)"
+        return HttpError(431, ResourceExhaustedError(ErrorReason.TOO_LARGE, text))
+    if _has_token(scope["query_string"]):
+        text = "a token must be sent in the header Authorization; URLs are logged, so revoke this token"
+        return HttpError(400, InvalidArgumentError(ErrorReason.TOKEN_IN_URL, text))
     return None
 
 
-def _shows_token(query: bytes) -> bool:
+def _has_token(query: bytes) -> bool:
     text = unquote_plus(query.decode("latin-1"))
     return bool(text) and bool(TOKEN_NAMES.search(text) or TOKEN.search(text))
 
 
-def _named(send: Send, headers: Headers) -> Send:
-    """Every answer carries the id that the caller chose, or one of ours."""
-    shown = headers.first(b"x-request-id")
-    name = shown if REQUEST_ID.fullmatch(shown) else secrets.token_hex(8)
+def _with_request_id(send: Send, headers: Headers) -> Send:
+    """Wraps `send` to add the header X-Request-Id: the id from the request, or a new one."""
+    received = headers.first(b"x-request-id")
+    request_id = received if REQUEST_ID.fullmatch(received) else secrets.token_hex(8)
 
-    async def named(message: MutableMapping[str, Any]) -> None:
+    async def send_with_id(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            own = [(b"x-request-id", name.encode()), (b"x-content-type-options", b"nosniff")]
-            message = {**message, "headers": [*message.get("headers", []), *own]}
+            extra = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+            message = {**message, "headers": [*message.get("headers", []), *extra]}
         await send(message)
 
-    return named
+    return send_with_id

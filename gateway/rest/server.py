@@ -1,4 +1,4 @@
-"""Serves the HTTP face in this process, on a port of its own."""
+"""Serves REST in the gateway process: an HTTP server in front of the gRPC port of this process."""
 
 import asyncio
 import socket
@@ -6,18 +6,24 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import grpc
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gateway.health import Health
+from gateway.rest.application import application
 from gateway.rest.request_limits import Application
+from gateway.rest.transcoding.transcoder import Transcoder
+from gateway.services import DESCRIPTORS
+from ordinaut.limits import MAX_MESSAGE_BYTES
 
 STOP_SECONDS = 5.0
 HEAD_SECONDS = 10.0
-HEAD_MAX_BYTES = 256 * 1024  # more than Edge lets pass, so that it can say why
+HEAD_MAX_BYTES = 256 * 1024  # more than RequestLimits accepts, which returns an error instead of closing
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the process that it is a part of."""
+    """A server that installs no signal handlers; the process has its own."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -25,7 +31,7 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Closes connections whose next request does not arrive whole: its head has ten seconds."""
+    """Closes a connection if the next request head is not complete after ten seconds."""
 
     _deadline: asyncio.TimerHandle | None = None
 
@@ -36,19 +42,19 @@ class _Protocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         cycle = self.cycle
         super().data_received(data)
-        if self.cycle is not cycle:  # a head has come whole
-            self._head_came()
+        if self.cycle is not cycle:  # a head is complete
+            self._head_complete()
         elif self._deadline is None and (cycle is None or cycle.response_complete):
             self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
+        self._head_complete()
         super().connection_lost(exc)
 
     def _expect_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._close)
 
-    def _head_came(self) -> None:
+    def _head_complete(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -61,10 +67,10 @@ class _Protocol(H11Protocol):
 
 @asynccontextmanager
 async def serving(app: Application, listen: str) -> AsyncIterator[int]:
-    """Serves `app` on `host:port` (port 0: any free one) for as long as the context lasts; gives the port.
+    """Serves `app` on `host:port` (0: a free port) until the context ends; yields the port.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: the address cannot be bound.
     """
     listener = _listener(listen)
     server = _Server(
@@ -94,3 +100,27 @@ def _listener(listen: str) -> socket.socket:
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)
+
+
+LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared, not bound
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+@asynccontextmanager
+async def serve_rest(health: Health, grpc_listen: str, grpc_port: int, listen: str) -> AsyncIterator[int]:
+    """Serves HTTP on `listen` in front of the gRPC server at `grpc_port`; yields the port.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    host = grpc_listen.rpartition(":")[0]
+    target = f"{LOOPBACK_OF.get(host, host)}:{grpc_port}"
+    async with (
+        grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel,
+        serving(application(health, Transcoder(DESCRIPTORS, channel)), listen) as port,
+    ):
+        yield port

@@ -1,24 +1,24 @@
-"""Who sees a run: its task's owner and admins; for everybody else it does not exist."""
+"""Access to runs: they are visible to their owner and admins, and do not exist for other callers."""
 
 from uuid import UUID
 
-from gateway.api.caller import Caller
+from gateway.authentication.caller import Caller
 from ordinaut.errors import NotFoundError
 from ordinaut.store import run
 from ordinaut.store.run import RunRecord
 from ordinaut.store.sql import Connection
 
 
-async def visible_run(connection: Connection, caller: Caller, wanted: UUID, scope: str, *, steps: bool) -> RunRecord:
-    """The run, when the caller may do `scope` with it; reading alone tells nothing about others' runs.
+async def visible_run(connection: Connection, caller: Caller, run_uid: UUID, scope: str, *, steps: bool) -> RunRecord:
+    """Returns a run that the caller may see, and requires `scope` for its task.
 
     Raises:
-        NotFoundError: there is none that the caller may see.
+        NotFoundError: the run does not exist, or the caller may not see it.
         PermissionDeniedError: MISSING_SCOPE for this task.
     """
-    record = await run.get(connection, wanted, steps=steps)
-    private = record is not None and caller.owner_filter in {None, record.owner}
-    if record is None or record.project != caller.project or not private:
-        raise NotFoundError.of(f"runs/{wanted}")
+    record = await run.get(connection, run_uid, steps=steps)
+    is_visible = record is not None and caller.owner_filter in {None, record.owner}
+    if record is None or record.project != caller.project or not is_visible:
+        raise NotFoundError.of(f"runs/{run_uid}")
     caller.require(scope, record.task_name)
     return record

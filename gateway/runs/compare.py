@@ -1,4 +1,4 @@
-"""A recorded run beside its replay, attempt by attempt: what is the same, what is not, and what makes one the other."""
+"""Compares a recorded run with its replay, attempt by attempt; differences are JSON Patches."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ from ordinaut.v1.replay_pb2 import StepComparison
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
 RUNNING = "RUNNING"
-FROM_OUTSIDE = frozenset({"LOST_TOO_OFTEN", "START_DEADLINE"})
+EXTERNAL_CODES = frozenset({"LOST_TOO_OFTEN", "START_DEADLINE"})  # errors that a replay cannot reproduce
 LARGE = 32 * 1024
-"""Characters of JSON beyond which a difference is not looked for part by part."""
+"""Characters of JSON above which a changed value is replaced as a whole."""
 Patch = list[dict[str, Any]]
 
 
 class End(NamedTuple):
-    """How a run has ended; output and error are JSON."""
+    """The end of a run; output and error are JSON."""
 
     state: str
     output: str | None = None
@@ -29,7 +29,7 @@ class End(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Steps in the order of the replay, then those that it did not reach; and the ends."""
+    """The steps in the order of the replay, then those that it did not reach, and the ends."""
 
     steps: list[StepComparison]
     end: StepComparison.Outcome.ValueType
@@ -37,63 +37,63 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs; where the record breaks off, the replay may go on to where it lacks an answer."""
-        fine = {StepComparison.SAME, StepComparison.COPIED}
+        """Whether run and replay are equal; a replay of a truncated record may continue until a result is missing."""
+        accepted = {StepComparison.SAME, StepComparison.COPIED}
         if self.end == StepComparison.NOT_REACHED:
-            fine |= {StepComparison.ADDED, StepComparison.UNANSWERED}
+            accepted |= {StepComparison.ADDED, StepComparison.UNANSWERED}
         elif self.end != StepComparison.SAME:
             return False
-        return all(step.outcome in fine for step in self.steps)
+        return all(step.outcome in accepted for step in self.steps)
 
 
 def compare(
-    ended: End, taken: Sequence[JournalEntry], recorded: Sequence[JournalEntry], replay: SimulateRunResponse
+    ended: End, inherited: Sequence[JournalEntry], recorded: Sequence[JournalEntry], replay: SimulateRunResponse
 ) -> Comparison:
-    """The comparison; `taken` stood in the journal of both before they began."""
+    """Compares; `inherited` entries were in the journal of both before they started."""
     end, difference = _end(ended, replay)
-    return Comparison([*_taken(taken), *_steps(recorded, replay)], end, difference)
+    return Comparison([*_inherited(inherited), *_steps(recorded, replay)], end, difference)
 
 
 def fill_patch(operations: Any, patch: Patch) -> None:
-    """Puts operations into an empty repeated Struct."""
+    """Copies operations into an empty repeated Struct."""
     for operation in patch:
         fill_struct(operations.add(), operation)
 
 
-def _taken(entries: Sequence[JournalEntry]) -> Iterator[StepComparison]:
+def _inherited(entries: Sequence[JournalEntry]) -> Iterator[StepComparison]:
     for entry in entries:
         yield StepComparison(path=entry.path, attempt=entry.attempt, outcome=StepComparison.COPIED)
 
 
 def _steps(recorded: Sequence[JournalEntry], replay: SimulateRunResponse) -> Iterator[StepComparison]:
-    left = {(entry.path, entry.attempt): entry for entry in recorded}
+    remaining = {(entry.path, entry.attempt): entry for entry in recorded}
     for entry in replay.steps:
-        before = left.pop((entry.path, entry.attempt), None)
+        before = remaining.pop((entry.path, entry.attempt), None)
         if before is None and entry.state == RUNNING:
-            yield _told(entry, StepComparison.UNANSWERED, _difference({}, _plain(entry)))
+            yield _compared(entry, StepComparison.UNANSWERED, _difference({}, _plain(entry)))
         elif before is None:
             yield StepComparison(path=entry.path, attempt=entry.attempt, outcome=StepComparison.ADDED)
         else:
-            yield _told(entry, StepComparison.SAME, _difference(_plain(before), _plain(entry)))
+            yield _compared(entry, StepComparison.SAME, _difference(_plain(before), _plain(entry)))
     for entry in replay.unanswered:
-        before = left.pop((entry.path, entry.attempt), None)
-        yield _told(entry, StepComparison.UNANSWERED, _difference(_plain(before) if before else {}, _plain(entry)))
-    for entry in left.values():
+        before = remaining.pop((entry.path, entry.attempt), None)
+        yield _compared(entry, StepComparison.UNANSWERED, _difference(_plain(before) if before else {}, _plain(entry)))
+    for entry in remaining.values():
         yield StepComparison(path=entry.path, attempt=entry.attempt, outcome=StepComparison.NOT_REACHED)
 
 
-def _told(entry: JournalEntry, otherwise: StepComparison.Outcome.ValueType, patch: Patch) -> StepComparison:
-    outcome = StepComparison.DIFFERENT if patch and otherwise == StepComparison.SAME else otherwise
-    told = StepComparison(path=entry.path, attempt=entry.attempt, outcome=outcome)
-    fill_patch(told.difference, patch)
-    return told
+def _compared(entry: JournalEntry, outcome_if_equal: StepComparison.Outcome.ValueType, patch: Patch) -> StepComparison:
+    outcome = StepComparison.DIFFERENT if patch and outcome_if_equal == StepComparison.SAME else outcome_if_equal
+    comparison = StepComparison(path=entry.path, attempt=entry.attempt, outcome=outcome)
+    fill_patch(comparison.difference, patch)
+    return comparison
 
 
 def _end(ended: End, replay: SimulateRunResponse) -> tuple[StepComparison.Outcome.ValueType, Patch]:
     before = _filled(state=ended.state, output=ended.output, error=ended.error)
     after = _filled(state=replay.state, output=replay.output.decode(), error=replay.error.decode())
     if replay.state not in ENDED and (
-        ended.state == "CANCELLED" or before.get("error", {}).get("code") in FROM_OUTSIDE
+        ended.state == "CANCELLED" or before.get("error", {}).get("code") in EXTERNAL_CODES
     ):
         return StepComparison.NOT_REACHED, []
     patch = _difference(before, after)
@@ -107,33 +107,33 @@ def _plain(entry: JournalEntry) -> dict[str, Any]:
 
 
 def _filled(state: str, **texts: str | None) -> dict[str, Any]:
-    """Plain data without what is not there; null is not there either."""
-    values = {key: _whole(parse(text)) for key, text in texts.items() if text}
+    """Returns plain data without missing values; null counts as missing."""
+    values = {key: _with_integers(parse(text)) for key, text in texts.items() if text}
     return {"state": state, **{key: value for key, value in values.items() if value is not None}}
 
 
-def _whole(value: Any) -> Any:
-    """The value with 1 for 1.0: the same JSON, however it was written."""
+def _with_integers(value: Any) -> Any:
+    """Converts floats without a fraction to int, so that 1.0 equals 1."""
     match value:
         case dict():
-            return {key: _whole(item) for key, item in value.items()}
+            return {key: _with_integers(item) for key, item in value.items()}
         case list():
-            return [_whole(item) for item in value]
+            return [_with_integers(item) for item in value]
         case float() if value.is_integer():
             return int(value)
     return value
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Patch:
-    """Operations from one to the other; what is large is replaced as a whole."""
+    """Returns the operations from one to the other; large values are replaced as a whole."""
     patch: Patch = []
     for key in dict.fromkeys((*before, *after)):
-        one, other = ({key: side[key]} if key in side else {} for side in (before, after))
-        texts = [json.dumps(side, sort_keys=True) for side in (one, other)]
+        old, new = ({key: side[key]} if key in side else {} for side in (before, after))
+        texts = [json.dumps(side, sort_keys=True) for side in (old, new)]
         if texts[0] == texts[1]:
             continue
-        if one and other and max(map(len, texts)) > LARGE:
-            patch.append({"op": "replace", "path": f"/{key}", "value": other[key]})
+        if old and new and max(map(len, texts)) > LARGE:
+            patch.append({"op": "replace", "path": f"/{key}", "value": new[key]})
         else:
-            patch.extend(jsonpatch.make_patch(one, other))
+            patch.extend(jsonpatch.make_patch(old, new))
     return patch

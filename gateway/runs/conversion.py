@@ -1,4 +1,4 @@
-"""A run, live or ended, as the message that callers see."""
+"""Converts stored runs and steps to API messages."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ UNENDED = frozenset({StepRun.RUNNING, StepRun.WAITING})
 
 
 def to_run(record: RunRecord) -> Run:
-    """The message: in view BASIC, or FULL when the record has steps."""
+    """Converts a run: in view BASIC, or FULL if the record has steps."""
     message = Run(
         name=f"runs/{record.id}",
         task=f"tasks/{record.task_name}" if record.task_name else "",
@@ -52,12 +52,12 @@ def to_run(record: RunRecord) -> Run:
 
 
 def to_steps(record: RunRecord) -> list[StepRun]:
-    """The steps of a record that has them."""
+    """Converts the steps of a record."""
     return [to_step(record.root, step) for step in parse(record.steps or "[]")]
 
 
 def fill_error(message: RunError, error: dict[str, Any]) -> None:
-    """Puts a recorded error into an empty message."""
+    """Copies a recorded error into an empty message."""
     for name in ("code", "message", "step", "pointer", "tool", "attempt", "retryable"):
         if error.get(name):
             setattr(message, name, error[name])
@@ -89,7 +89,7 @@ def _wait(wait: dict[str, Any]) -> Wait:
 
 
 def to_step(root: str, step: dict[str, Any]) -> StepRun:
-    """A step of a run with that root, as the store has it."""
+    """Converts a step, in the form of `RunRecord.steps`, of a run with this idempotency root."""
     message = StepRun(
         path=step["path"],
         tool=step["tool"],

@@ -1,22 +1,22 @@
-"""ReplayRun: an ended run once more on its own journal, and the two side by side."""
+"""ReplayRun: executes an ended run again with the results from its journal, and compares both."""
 
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from gateway.api.caller import Caller
 from gateway.api.json_values import parse
 from gateway.api.resource_names import run_id
 from gateway.api.violations import Problems
-from gateway.clients import Engines
-from gateway.definitions.validation import TaskCheck
+from gateway.authentication.caller import Caller
+from gateway.clients import EngineClient
+from gateway.definitions.validation import TaskValidator
 from gateway.runs.access import visible_run
 from gateway.runs.compare import Comparison, End, compare, fill_patch
 from gateway.runs.mocks import check_mocks, to_engine
-from gateway.runs.simulated_run import definition_of, microseconds_of, simulated_run, start_of
+from gateway.runs.simulated_run import definition_of, microseconds_of, start_of, to_simulated_run
 from ordinaut.errors import FailedPreconditionError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, Recorded
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, Recorded, RunStart
 from ordinaut.store import definition, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.definition import Loaded
@@ -30,79 +30,89 @@ READ = "runs:read"
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What is known of an ended run: its attempts, those that it took over from another run apart, and what ran."""
+class RecordedRun:
+    """An ended run: its attempts, those that it inherited from the run that it retries, and its definition."""
 
     record: RunRecord
-    taken: list[JournalEntry]
+    inherited: list[JournalEntry]
     recorded: list[Recorded]
     loaded: Loaded
     run_timeout: timedelta
 
 
 class RunReplay:
-    """ReplayRun."""
+    """Implements ReplayRun."""
 
-    def __init__(self, database: Database, check: TaskCheck, engines: Engines) -> None:
+    def __init__(self, database: Database, validator: TaskValidator, engines: EngineClient) -> None:
         self._database = database
-        self._check = check
+        self._validator = validator
         self._engines = engines
 
     async def replay(self, request: ReplayRunRequest, caller: Caller) -> ReplayRunResponse:
-        """The replay beside the record.
+        """Returns the replay, compared with the record.
 
         Raises:
-            NotFoundError: there is no such run.
-            FailedPreconditionError: RUN_STATE: it is live; TASK_STATE: its task has no present version.
-            InvalidArgumentError: with every problem of mocks and document.
+            NotFoundError: the run does not exist.
+            FailedPreconditionError: RUN_STATE: the run is live; TASK_STATE: its task does not exist.
+            InvalidArgumentError: with all violations of mocks and document.
             UnavailableError: ENGINE_UNAVAILABLE.
         """
-        wanted = run_id(request.name)
+        run_uid = run_id(request.name)
         problems = Problems()
         check_mocks(problems, request.mocks)
         if request.present_version and request.HasField("pipeline"):
-            problems.add("pipeline", "has no meaning beside `present_version`")
+            problems.add("pipeline", "must be omitted if `present_version` is set")
             problems.check()
         async with self._database.connection() as connection:
-            record = await visible_run(connection, caller, wanted, READ, steps=False)
-            past = await _past(connection, request, record)
-        message = past.loaded.message
+            record = await visible_run(connection, caller, run_uid, READ, steps=False)
+            recorded_run = await _recorded_run(connection, request, record)
+        message = recorded_run.loaded.message
         if request.HasField("pipeline"):
-            message = await self._checked(request, past, problems)
+            message = await self._checked(request, recorded_run, problems)
         problems.check()
-        begun = replace(record, state="RUNNING", retries=None, output=None, error=None, cancel_reason="", end_time=None)
-        start = start_of(begun, past.run_timeout)
-        if record.error is None or parse(record.error)["code"] != "TIMEOUT":
-            start.remaining_ms = 0  # what came in time then does so now; the calls of the record wait for people too
-        start.journal.extend(past.taken)
-        answer = await self._engines.simulate_run(
+        initial = replace(
+            record, state="RUNNING", retries=None, output=None, error=None, cancel_reason="", end_time=None
+        )
+        response = await self._engines.simulate_run(
             engine_pb2.SimulateRunRequest(
                 definition=message,
-                start=start,
+                start=_start(initial, recorded_run),
                 mocks=map(to_engine, request.mocks),
-                recorded=past.recorded,
+                recorded=recorded_run.recorded,
                 follow=True,
             )
         )
-        end, recorded = End(record.state, record.output, record.error), [one.entry for one in past.recorded]
-        compared = await asyncio.to_thread(compare, end, past.taken, recorded, answer)
-        return _told(compared, begun, answer)
+        end = End(record.state, record.output, record.error)
+        recorded = [attempt.entry for attempt in recorded_run.recorded]
+        comparison = await asyncio.to_thread(compare, end, recorded_run.inherited, recorded, response)
+        return _to_response(comparison, initial, response)
 
-    async def _checked(self, request: ReplayRunRequest, past: Past, problems: Problems) -> Definition:
-        """Another document with the rights, the retries and the tools that the run would have today."""
-        wanted = Task(pipeline=request.pipeline)
-        checked = await self._check.check_inline(
-            wanted, problems, project=past.record.project, rights=past.loaded.scopes
+    async def _checked(self, request: ReplayRunRequest, recorded_run: RecordedRun, problems: Problems) -> Definition:
+        """Validates the other document and returns its definition, with the owner's current scopes and tools."""
+        task_message = Task(pipeline=request.pipeline)
+        checked = await self._validator.validate_inline(
+            task_message, problems, project=recorded_run.record.project, rights=recorded_run.loaded.scopes
         )
         async with self._database.connection() as connection:
-            return await definition_of(connection, past.record.project, checked, retry=past.loaded.message.retry)
+            return await definition_of(
+                connection, recorded_run.record.project, checked, retry=recorded_run.loaded.message.retry
+            )
 
 
-async def _past(connection: Connection, request: ReplayRunRequest, record: RunRecord) -> Past:
+def _start(initial: RunRecord, recorded_run: RecordedRun) -> RunStart:
+    start = start_of(initial, recorded_run.run_timeout)
+    error = recorded_run.record.error
+    if error is None or parse(error)["code"] != "TIMEOUT":
+        start.remaining_ms = 0  # no timeout: the recorded run did not reach it, and its calls include waiting times
+    start.journal.extend(recorded_run.inherited)
+    return start
+
+
+async def _recorded_run(connection: Connection, request: ReplayRunRequest, record: RunRecord) -> RecordedRun:
     if record.state not in TERMINAL:
         raise FailedPreconditionError(
             ErrorReason.RUN_STATE,
-            f"{request.name} is {record.state}; only runs that have ended are replayed",
+            f"{request.name} must have ended (is {record.state})",
             {"resource": request.name, "state": record.state},
         )
     version = record.task_version
@@ -112,35 +122,39 @@ async def _past(connection: Connection, request: ReplayRunRequest, record: RunRe
         connection, project=record.project, owner=record.owner, task=record.task, version=version
     )
     recorded = await run.recorded(connection, record.id)
-    began_us = microseconds_of(record.start_time or record.create_time)
-    taken = [one for one in recorded if record.kind == "RETRY" and one.now_us < began_us]
-    return Past(
+    start_us = microseconds_of(record.start_time or record.create_time)
+    inherited = [attempt for attempt in recorded if record.kind == "RETRY" and attempt.now_us < start_us]
+    return RecordedRun(
         record,
-        [one.entry for one in taken],
-        recorded[len(taken) :],
+        [attempt.entry for attempt in inherited],
+        recorded[len(inherited) :],
         loaded,
         await definition.run_timeout(connection, record.task, version),
     )
 
 
 async def _present_version(connection: Connection, record: RunRecord, name: str) -> int:
-    found = None
+    current = None
     if record.task_name:
-        found = await task.get(connection, project=record.project, name=record.task_name, owner=None)
-    if found is None or found.uid != record.task:
+        current = await task.get(connection, project=record.project, name=record.task_name, owner=None)
+    if current is None or current.uid != record.task:
         raise FailedPreconditionError(
-            ErrorReason.TASK_STATE, f"the task of {name} is deleted, or it never had one", {"resource": name}
+            ErrorReason.TASK_STATE,
+            f"{name} was started without a task, or its task has been deleted",
+            {"resource": name},
         )
-    return found.version
+    return current.version
 
 
-def _told(compared: Comparison, begun: RunRecord, answer: engine_pb2.SimulateRunResponse) -> ReplayRunResponse:
-    told = ReplayRunResponse(
-        same=compared.same,
-        steps=compared.steps,
-        end=compared.end,
-        run=simulated_run(begun, answer),
-        warnings=answer.warnings,
+def _to_response(
+    comparison: Comparison, initial: RunRecord, response: engine_pb2.SimulateRunResponse
+) -> ReplayRunResponse:
+    message = ReplayRunResponse(
+        same=comparison.same,
+        steps=comparison.steps,
+        end=comparison.end,
+        run=to_simulated_run(initial, response),
+        warnings=response.warnings,
     )
-    fill_patch(told.end_difference, compared.end_difference)
-    return told
+    fill_patch(message.end_difference, comparison.end_difference)
+    return message

@@ -1,4 +1,4 @@
-"""RetryRun: a new run that takes up where an ended one failed."""
+"""RetryRun: a new run that resumes after the last completed step of a failed or cancelled run."""
 
 from gateway.api.resource_names import new_id
 from gateway.runs.conversion import to_run
@@ -13,7 +13,7 @@ RETRIED = frozenset({"FAILED", "CANCELLED"})
 
 
 async def retry_run(connection: Connection, ended: RunRecord) -> Run:
-    """Queues the retry of a run that its caller may write, in a transaction.
+    """Enqueues the retry of a run, in a transaction; the caller has checked access.
 
     Raises:
         FailedPreconditionError: RUN_STATE, OVERLAP, TASK_STATE.
@@ -22,18 +22,20 @@ async def retry_run(connection: Connection, ended: RunRecord) -> Run:
     if ended.state not in RETRIED:
         raise FailedPreconditionError(
             ErrorReason.RUN_STATE,
-            f"{name} is {ended.state}; only FAILED and CANCELLED runs are retried",
+            f"{name} must be FAILED or CANCELLED (is {ended.state})",
             {"resource": name, "state": ended.state},
         )
-    queued = await retry.enqueue(connection, retry_of=ended.id, root=ended.root, run=new_id())
-    if not queued.task_exists:
-        raise FailedPreconditionError(ErrorReason.TASK_STATE, f"the task of {name} is deleted", {"resource": name})
-    if queued.run is None:
-        live = f"runs/{queued.live_run}" if queued.live_run else ""
+    result = await retry.enqueue(connection, retry_of=ended.id, root=ended.root, run=new_id())
+    if not result.task_exists:
         raise FailedPreconditionError(
-            ErrorReason.OVERLAP, f"a live run stands in the way of {name}", {"live_run": live}
+            ErrorReason.TASK_STATE, f"{name} cannot be retried: its task has been deleted", {"resource": name}
         )
-    record = await run.get(connection, queued.run, steps=False)
+    if result.run is None:
+        live = f"runs/{result.live_run}" if result.live_run else ""
+        raise FailedPreconditionError(
+            ErrorReason.OVERLAP, f"{name} cannot be retried while {live or 'another run'} is live", {"live_run": live}
+        )
+    record = await run.get(connection, result.run, steps=False)
     if record is None:
-        raise NotFoundError.of(f"runs/{queued.run}")
+        raise NotFoundError.of(f"runs/{result.run}")
     return to_run(record)

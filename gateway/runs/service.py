@@ -1,34 +1,32 @@
 # ruff: noqa: N802 - methods are named by the contract
-"""RunService: runs are private to their task's owner and to admins; for everybody else they do not exist."""
+"""RunService: runs are visible to their owner and admins, and do not exist for other callers."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
-from gateway.api.authentication import Authenticator
-from gateway.api.caller import Caller, current_caller
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import parse
 from gateway.api.ordering import IdOrdering, parse_order
-from gateway.api.pagination import Pages, filled, page_size
+from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import REASON_MAX, Problems
-from gateway.run_changes import Changes
+from gateway.authentication.authenticator import Authenticator
+from gateway.authentication.caller import Caller, current_caller
 from gateway.runs.access import visible_run
 from gateway.runs.conversion import to_run, to_step
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
 from gateway.runs.retry import retry_run
 from gateway.runs.simulate import RunSimulation
-from gateway.runs.watch import RunWatch
-from gateway.step_keys import read_step_key, write_step_key
+from gateway.runs.watch import RunChanges, RunWatch
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import due_work_finish, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
-from ordinaut.store.run import RunRecord, StepRecord
+from ordinaut.store.run import RunRecord, StepKey, StepRecord
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -56,18 +54,18 @@ READ = "runs:read"
 WRITE = "runs:write"
 RUN_TASK = "tasks:run"
 NEWEST_FIRST = "create_time desc"
-ORDERS = {"create_time": run.ID}  # a run's id begins with its time
+ORDERS = {"create_time": run.ID}  # ids begin with the creation time
 
 
 class Runs(RunServiceServicer):
-    """Answers calls about runs."""
+    """Implements RunService."""
 
     def __init__(
         self,
         database: Database,
         hints: Hints,
-        pages: Pages,
-        inline: InlineRun,
+        page_tokens: PageTokens,
+        inline_run: InlineRun,
         simulation: RunSimulation,
         replay: RunReplay,
         watch: RunWatch,
@@ -75,134 +73,154 @@ class Runs(RunServiceServicer):
     ) -> None:
         self._database = database
         self._hints = hints
-        self._pages = pages
-        self._inline = inline
+        self._page_tokens = page_tokens
+        self._inline_run = inline_run
         self._simulation = simulation
         self._replay = replay
         self._watch = watch
         self._authenticator = authenticator
 
     async def CreateRun(self, request: CreateRunRequest, context: Context) -> Run:
-        """Runs a pipeline once, without a task."""
-        return await self._inline.start(request, current_caller())
+        """Starts a run of a pipeline, without a task."""
+        return await self._inline_run.start(request, current_caller())
 
     async def GetRun(self, request: GetRunRequest, context: Context) -> Run:
-        """One run, with steps unless the view is BASIC."""
-        caller, wanted = current_caller(), run_id(request.name)
+        """Returns one run, with steps unless the view is BASIC."""
+        caller, run_uid = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
-            return to_run(await visible_run(connection, caller, wanted, READ, steps=request.view != BASIC))
+            return to_run(await visible_run(connection, caller, run_uid, READ, steps=request.view != BASIC))
 
     async def ListRunSteps(self, request: ListRunStepsRequest, context: Context) -> ListRunStepsResponse:
-        """A page of a run's steps, in the order in which they were recorded."""
-        caller, wanted = current_caller(), run_id(request.parent, "parent")
-        size, start = page_size(request.page_size), self._pages.start(request, caller)
+        """Lists a page of a run's steps, in the order in which they were recorded."""
+        caller, run_uid = current_caller(), run_id(request.parent, "parent")
+        size, start = page_size(request.page_size), self._page_tokens.start(request, caller)
         payloads = request.view != BASIC
         async with self._database.connection() as connection:
-            record = await visible_run(connection, caller, wanted, READ, steps=False)
+            record = await visible_run(connection, caller, run_uid, READ, steps=False)
 
             async def read(after: str, count: int) -> list[StepRecord]:
                 key = read_step_key(after)
-                return await run.steps_page(connection, wanted, after=key, payloads=payloads, size=count)
+                return await run.steps_page(connection, run_uid, after=key, payloads=payloads, size=count)
 
-            def make(step: StepRecord) -> StepRun:
+            def convert(step: StepRecord) -> StepRun:
                 return to_step(record.root, parse(step.step))
 
-            page = await filled(read, write_step_key, start, size, make)
-        token = self._pages.token(request, caller, write_step_key(page.last)) if page.last else ""
+            page = await read_page(read, write_step_key, start, size, convert)
+        token = self._page_tokens.token(request, caller, write_step_key(page.last)) if page.last else ""
         return ListRunStepsResponse(steps=page.messages, next_page_token=token)
 
     async def ListRuns(self, request: ListRunsRequest, context: Context) -> ListRunsResponse:
-        """A page of the runs that the caller may see, the newest first."""
+        """Lists a page of the runs that the caller may see, newest first."""
         caller, size = current_caller(), page_size(request.page_size)
         order = IdOrdering(run.ID, parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending)
-        start, condition = self._pages.start(request, caller), parse_filter(request.filter, run.FIELDS)
+        start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, run.FIELDS)
         states = [Run.State.Name(state) for state in request.states]
         async with self._database.connection() as connection:
-            of_task = await _task_filter(connection, caller, request.task)
+            task_uid = await _task_filter(connection, caller, request.task)
 
             async def read(after: str, count: int) -> list[RunRecord]:
                 return await run.list_page(
                     connection,
                     project=caller.project,
                     owner=caller.owner_filter,
-                    task=of_task,
+                    task=task_uid,
                     states=states or None,
                     selection=Selection(run.FIELDS, order.beyond(after), condition),
                     size=count,
                 )
 
-            page = await filled(read, order.key, start, size, to_run, lambda record: caller.may(READ, record.task_name))
-        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+            page = await read_page(
+                read, order.key, start, size, to_run, lambda record: caller.may(READ, record.task_name)
+            )
+        token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListRunsResponse(runs=page.messages, next_page_token=token)
 
     async def WatchRun(self, request: WatchRunRequest, context: Context) -> AsyncIterator[WatchRunResponse]:
-        """The run with its steps, and after every change the run with the changed ones, until it has ended."""
-        caller, wanted = current_caller(), run_id(request.name)
+        """Streams the run with its steps, then after each change the run with the changed steps, until it has ended."""
+        caller, run_uid = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
-            await visible_run(connection, caller, wanted, READ, steps=False)
-        changes, payloads = Changes(payloads=request.view == FULL), request.view == FULL
-        vigil = self._authenticator.vigil(context)
-        async with aclosing(self._watch.watch(wanted, vigil, payloads=payloads)) as records:
+            await visible_run(connection, caller, run_uid, READ, steps=False)
+        changes, payloads = RunChanges(payloads=request.view == FULL), request.view == FULL
+        token_recheck = self._authenticator.token_recheck(context)
+        async with aclosing(self._watch.watch(run_uid, token_recheck, payloads=payloads)) as records:
             async for record in records:
-                if (message := changes.of(record)) is not None:
+                if (message := changes.next_response(record)) is not None:
                     yield message
 
     async def CancelRun(self, request: CancelRunRequest, context: Context) -> Run:
-        """Ends a run that no worker holds; asks the worker of a running one to end it."""
-        caller, wanted = current_caller(), run_id(request.name)
+        """Cancels a run; if a worker is executing it, the worker is asked to end it."""
+        caller, run_uid = current_caller(), run_id(request.name)
         mutation = Mutation(self._database, request, Run)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
         problems = Problems()
         problems.text("reason", request.reason, REASON_MAX)
         problems.check()
-        reason = request.reason or f"{caller.name} cancelled it"
+        reason = request.reason or f"cancelled by {caller.name}"
 
         async def work(connection: Connection) -> Run:
-            await visible_run(connection, caller, wanted, WRITE, steps=False)
-            if await due_work_finish.request_cancel(connection, run=wanted, reason=reason) == "UNKNOWN":
-                ended = await visible_run(connection, caller, wanted, WRITE, steps=False)
+            await visible_run(connection, caller, run_uid, WRITE, steps=False)
+            if await due_work_finish.request_cancel(connection, run=run_uid, reason=reason) == "UNKNOWN":
+                ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
                 raise FailedPreconditionError(
-                    ErrorReason.RUN_FINISHED, f"{request.name} has ended already", {"state": ended.state}
+                    ErrorReason.RUN_FINISHED,
+                    f"{request.name} must not have ended (is {ended.state})",
+                    {"state": ended.state},
                 )
-            return to_run(await visible_run(connection, caller, wanted, WRITE, steps=False))
+            return to_run(await visible_run(connection, caller, run_uid, WRITE, steps=False))
 
-        answer = await mutation.once(work)
+        response = await mutation.execute(work)
         self._hints.send(CANCEL, RUN, OUTBOX)
-        return answer
+        return response
 
     async def RetryRun(self, request: RetryRunRequest, context: Context) -> Run:
-        """Takes up a run that failed or was cancelled."""
-        caller, wanted = current_caller(), run_id(request.name)
+        """Starts a retry of a failed or cancelled run."""
+        caller, run_uid = current_caller(), run_id(request.name)
         mutation = Mutation(self._database, request, Run)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
 
         async def work(connection: Connection) -> Run:
-            ended = await visible_run(connection, caller, wanted, WRITE, steps=False)
+            ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
             if ended.task_name:
                 caller.require(RUN_TASK, ended.task_name)
             return await retry_run(connection, ended)
 
-        answer = await mutation.once(work)
+        response = await mutation.execute(work)
         self._hints.send(WORK, OUTBOX, RUN)
-        return answer
+        return response
 
     async def SimulateRun(self, request: SimulateRunRequest, context: Context) -> SimulateRunResponse:
-        """Executes a pipeline without touching anything."""
+        """Simulates a run without side effects."""
         return await self._simulation.simulate(request, current_caller())
 
     async def ReplayRun(self, request: ReplayRunRequest, context: Context) -> ReplayRunResponse:
-        """An ended run once more on its own journal."""
+        """Replays an ended run with the results from its journal."""
         return await self._replay.replay(request, current_caller())
 
 
 async def _task_filter(connection: Connection, caller: Caller, name: str) -> UUID | None:
     if not name:
         return None
-    found = await task.find_uid(
-        connection, project=caller.project, name=task_id(name, "task"), owner=caller.owner_filter
-    )
-    if found is None:
+    uid = await task.find_uid(connection, project=caller.project, name=task_id(name, "task"), owner=caller.owner_filter)
+    if uid is None:
         raise NotFoundError.of(name)
-    return found
+    return uid
+
+
+def read_step_key(text: str) -> StepKey:
+    r"""Parses the sort key in page tokens of ListRunSteps; an empty text precedes every step.
+
+    >>> read_step_key("7\n1\nloop[3].b")
+    StepKey(seq=7, path='loop[3].b', attempt=1)
+    """
+    if not text:
+        return StepKey()
+    seq, attempt, path = text.split("\n", 2)
+    return StepKey(int(seq), path, int(attempt))
+
+
+def write_step_key(record: StepRecord) -> str:
+    """Returns the sort key of a step as text."""
+    key = record.key
+    return f"{key.seq}\n{key.attempt}\n{key.path}"

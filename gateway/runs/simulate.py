@@ -1,4 +1,4 @@
-"""SimulateRun: a pipeline or a task, executed by an engine on answers that nobody really gave."""
+"""SimulateRun: executes a pipeline or a task with mocked, recorded or generated step results."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,17 +7,17 @@ from uuid import UUID
 import orjson
 from google.protobuf import json_format
 
-from gateway.api.caller import Caller
-from gateway.api.json_values import moment_of, to_python
+from gateway.api.json_values import to_datetime, to_python
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import Problems
-from gateway.clients import Engines
-from gateway.definitions.params import check_params, laid_over
+from gateway.authentication.caller import Caller
+from gateway.clients import EngineClient
+from gateway.definitions.params import check_params, merge_params
 from gateway.definitions.run_policy import run_timeout_of
-from gateway.definitions.validation import TaskCheck
+from gateway.definitions.validation import TaskValidator
 from gateway.runs.access import visible_run
 from gateway.runs.mocks import check_mocks, to_engine
-from gateway.runs.simulated_run import definition_of, simulated_run, start_of
+from gateway.runs.simulated_run import definition_of, start_of, to_simulated_run
 from ordinaut.errors import NotFoundError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, Recorded
@@ -34,12 +34,12 @@ READ_TASK = "tasks:read"
 READ_RUN = "runs:read"
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 RUN_IDS = UUID("00000000-0000-7000-8000-000000000000").int
-"""A simulated run's id is this and its seed: no real run has one of them."""
+"""The id of a simulated run is this plus the seed; no stored run has such an id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is simulated: of a task, or of the caller's own document, then without `task`."""
+    """The definition to simulate: of a task, or of the document in the request, then without `task`."""
 
     definition: Definition
     params: str
@@ -49,19 +49,19 @@ class Subject:
 
 
 class RunSimulation:
-    """SimulateRun."""
+    """Implements SimulateRun."""
 
-    def __init__(self, database: Database, check: TaskCheck, engines: Engines) -> None:
+    def __init__(self, database: Database, validator: TaskValidator, engines: EngineClient) -> None:
         self._database = database
-        self._check = check
+        self._validator = validator
         self._engines = engines
 
     async def simulate(self, request: SimulateRunRequest, caller: Caller) -> SimulateRunResponse:
-        """The run that the request describes, and what is made up in it.
+        """Returns the simulated run, and the steps whose results were generated.
 
         Raises:
-            InvalidArgumentError: with every problem.
-            NotFoundError: there is no such task or recording.
+            InvalidArgumentError: with all violations.
+            NotFoundError: the task or the recording does not exist.
             PermissionDeniedError: the caller may not call a tool.
             UnavailableError: ENGINE_UNAVAILABLE.
         """
@@ -72,27 +72,27 @@ class RunSimulation:
             subject = await self._task(problems, request, caller)
         else:
             subject = await self._document(problems, request, caller)
-        begun = await self._begun(request, caller, subject)
-        answer = await self._engines.simulate_run(
+        initial = await self._initial_run(request, caller, subject)
+        response = await self._engines.simulate_run(
             engine_pb2.SimulateRunRequest(
                 definition=subject.definition,
-                start=start_of(begun, subject.run_timeout),
+                start=start_of(initial, subject.run_timeout),
                 mocks=map(to_engine, request.mocks),
                 recorded=recorded,
                 seed=request.seed,
             )
         )
         return SimulateRunResponse(
-            run=simulated_run(begun, answer), generated=answer.generated, warnings=answer.warnings
+            run=to_simulated_run(initial, response), generated=response.generated, warnings=response.warnings
         )
 
     async def _recorded(self, request: SimulateRunRequest, caller: Caller) -> list[Recorded]:
         if not request.recording:
             return []
-        wanted = run_id(request.recording, "recording")
+        run_uid = run_id(request.recording, "recording")
         async with self._database.connection() as connection:
-            await visible_run(connection, caller, wanted, READ_RUN, steps=False)
-            return await run.recorded(connection, wanted)
+            await visible_run(connection, caller, run_uid, READ_RUN, steps=False)
+            return await run.recorded(connection, run_uid)
 
     async def _task(self, problems: Problems, request: SimulateRunRequest, caller: Caller) -> Subject:
         name = task_id(request.task, "task")
@@ -105,29 +105,29 @@ class RunSimulation:
             loaded = await definition.load(
                 connection, project=record.project, owner=record.owner, task=record.uid, version=record.version
             )
-        params = laid_over(record.params, request.params)
-        await check_params(self._engines, problems, record.params_schema, params, given=request.params)
+        params = merge_params(record.params, request.params)
+        await check_params(self._engines, problems, record.params_schema, params, overrides=request.params)
         problems.check()
         policy = json_format.Parse(record.run_policy, RunPolicy())
         return Subject(loaded.message, params, run_timeout_of(policy), record.owner, record)
 
     async def _document(self, problems: Problems, request: SimulateRunRequest, caller: Caller) -> Subject:
-        wanted = Task(pipeline=request.pipeline, params=request.params, run_policy=request.run_policy)
-        checked = await self._check.check_inline(wanted, problems, project=caller.project, rights=caller.scopes)
+        message = Task(pipeline=request.pipeline, params=request.params, run_policy=request.run_policy)
+        checked = await self._validator.validate_inline(message, problems, project=caller.project, rights=caller.scopes)
         retry = orjson.loads(checked.run_policy).get("retry")
         async with self._database.connection() as connection:
-            message = await definition_of(
+            engine_definition = await definition_of(
                 connection, caller.project, checked, retry=orjson.dumps(retry) if retry is not None else b""
             )
-        return Subject(message, checked.params, checked.run_timeout, caller.name)
+        return Subject(engine_definition, checked.params, checked.run_timeout, caller.name)
 
-    async def _begun(self, request: SimulateRunRequest, caller: Caller, subject: Subject) -> RunRecord:
-        """The run as its first claim would find it."""
+    async def _initial_run(self, request: SimulateRunRequest, caller: Caller, subject: Subject) -> RunRecord:
+        """Returns the record of the run as its first claim would read it."""
         if request.HasField("start_time"):
-            began = moment_of(request.start_time)
+            start_time = to_datetime(request.start_time)
         else:
             async with self._database.connection() as connection:
-                began = await database_clock.database_now(connection)
+                start_time = await database_clock.database_now(connection)
         id_ = UUID(int=RUN_IDS + (request.seed & 0xFFFFFFFF))
         record, interval = subject.task, request.interval
         return RunRecord(
@@ -143,37 +143,34 @@ class RunSimulation:
             occurrence=f"run:{id_}",
             root=f"{record.uid}/run:{id_}" if record else f"run:{id_}",
             params=subject.params,
-            event=_event(request.event, began) if request.HasField("event") else None,
-            scheduled_time=moment_of(interval.start_time) if interval.HasField("start_time") else None,
-            interval_end=moment_of(interval.end_time) if interval.HasField("end_time") else None,
+            event=_event(request.event, start_time) if request.HasField("event") else None,
+            scheduled_time=to_datetime(interval.start_time) if interval.HasField("start_time") else None,
+            interval_end=to_datetime(interval.end_time) if interval.HasField("end_time") else None,
             state="RUNNING",
             output=None,
             error=None,
             claims=1,
             losses=0,
             cancel_reason="",
-            create_time=began,
-            start_time=began,
+            create_time=start_time,
+            start_time=start_time,
             end_time=None,
-            retry_of=None,
-            retries=None,
-            backfill=None,
-            parent=None,
-            waits=None,
-            steps=None,
         )
 
 
 def _check_request(problems: Problems, request: SimulateRunRequest) -> None:
     if request.HasField("pipeline") == bool(request.task):
-        problems.add("pipeline", "either `pipeline` or `task` is needed", ErrorReason.FIELD_REQUIRED)
+        problems.add("pipeline", "exactly one of `pipeline` and `task` must be set", ErrorReason.FIELD_REQUIRED)
         problems.check()
     if request.task and request.HasField("run_policy"):
-        problems.add("run_policy", "has no meaning beside `task`, which has its own")
-    if request.HasField("start_time") and not FIRST <= moment_of(request.start_time) < LAST:
-        problems.add("start_time", "must be a moment in the years 1970 to 8999")
+        problems.add("run_policy", "must be omitted if `task` is set: the policy of the task applies")
+    if request.HasField("start_time") and not FIRST <= to_datetime(request.start_time) < LAST:
+        actual = request.start_time.ToJsonString()
+        problems.add("start_time", f"must be in the years 1970 to 8999 (got {actual})")
     if request.HasField("interval") and not request.interval.HasField("start_time"):
-        problems.add("interval.start_time", "is needed: the scheduled time", ErrorReason.FIELD_REQUIRED)
+        problems.add(
+            "interval.start_time", "is required: it is the scheduled time of the run", ErrorReason.FIELD_REQUIRED
+        )
     check_mocks(problems, request.mocks)
 
 
@@ -185,9 +182,9 @@ def _kind(request: SimulateRunRequest) -> str:
     return "MANUAL" if request.task else "INLINE"
 
 
-def _event(event: Event, began: datetime) -> str:
-    """What `event` is in the pipeline, as JSON: complete, as the log would have it."""
-    told = {
+def _event(event: Event, start_time: datetime) -> str:
+    """Returns the JSON of `event` in the pipeline, with every field that a stored event has."""
+    fields = {
         "name": event.name or "events/simulated",
         "position": event.position,
         "topic": event.topic,
@@ -195,8 +192,8 @@ def _event(event: Event, began: datetime) -> str:
         "subject": event.subject,
         "id": event.id,
         "data": to_python(event.data),
-        "publish_time": moment_of(event.publish_time) if event.HasField("publish_time") else began,
+        "publish_time": to_datetime(event.publish_time) if event.HasField("publish_time") else start_time,
         "publisher": event.publisher,
         "depth": event.depth,
     }
-    return orjson.dumps(told, option=orjson.OPT_UTC_Z).decode()
+    return orjson.dumps(fields, option=orjson.OPT_UTC_Z).decode()

@@ -1,4 +1,4 @@
-"""How an engine is told of a run to simulate, and what it says, as the message that callers see."""
+"""Converts the start of a simulated run to the engine's message, and the engine's response to a run."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.runs.conversion import to_run
-from ordinaut.clock import EPOCH, TICK
+from ordinaut.clock import EPOCH
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     Definition,
     JournalEntry,
@@ -24,54 +24,57 @@ ENDED = frozenset({"SUCCEEDED", "FAILED"})
 WAITING = "WAITING"
 
 
-def simulated_run(begun: RunRecord, answer: SimulateRunResponse) -> Run:
-    """The run as it would be stored, had it really been; `begun` is how it began."""
-    asked = {entry.path: entry for entry in answer.unanswered}
-    waits = [_wait(wait, asked[wait.path]) for wait in answer.waits]
-    steps = [*answer.steps, *(entry for entry in answer.unanswered if entry.state == WAITING)]
+def to_simulated_run(initial: RunRecord, response: SimulateRunResponse) -> Run:
+    """Returns the run as it would have been stored; `initial` is its record before the first step."""
+    pending = {entry.path: entry for entry in response.unanswered}
+    waits = [_wait(wait, pending[wait.path]) for wait in response.waits]
     record = replace(
-        begun,
-        state=answer.state,
-        output=answer.output.decode() or None,
-        error=answer.error.decode() or None,
-        claims=answer.claims,
-        end_time=moment_of_us(answer.end_us) if answer.state in ENDED else None,
-        steps=orjson.dumps([_step(entry) for entry in steps]).decode(),
+        initial,
+        state=response.state,
+        output=response.output.decode() or None,
+        error=response.error.decode() or None,
+        claims=response.claims,
+        end_time=time_of(response.end_us) if response.state in ENDED else None,
+        steps=orjson.dumps([_step(entry) for entry in response.steps]).decode(),
         waits=orjson.dumps(waits).decode() if waits else None,
     )
     return to_run(record)
 
 
-def start_of(begun: RunRecord, run_timeout: timedelta) -> RunStart:
-    """How an engine is told that the run begins."""
-    now_us = microseconds_of(begun.start_time or begun.create_time)
+def start_of(initial: RunRecord, run_timeout: timedelta) -> RunStart:
+    """Returns the engine's message that starts the run."""
+    now_us = microseconds_of(initial.start_time or initial.create_time)
     return RunStart(
-        root=begun.root,
-        params=begun.params.encode(),
-        event=(begun.event or "").encode(),
-        run=described(begun),
+        root=initial.root,
+        params=initial.params.encode(),
+        event=(initial.event or "").encode(),
+        run=described(initial),
         now_us=now_us,
-        created_us=microseconds_of(begun.create_time),
+        created_us=microseconds_of(initial.create_time),
         remaining_ms=round(run_timeout.total_seconds() * 1000),
     )
 
 
 async def definition_of(connection: Connection, project: str, checked: task.Definition, *, retry: bytes) -> Definition:
-    """What a checked document executes, with the project's tools; `retry` is its default, JSON or empty."""
+    """Returns the engine's definition of a validated document, with the project's tools; `retry` is JSON or empty."""
     tools = await tool.named(connection, project, checked.tools)
     return Definition(
         pipeline=checked.pipeline.encode(), tools=[text.encode() for text in tools.definitions], retry=retry
     )
 
 
-def moment_of_us(microseconds: int) -> datetime:
-    """The moment so many microseconds after 1970 began, UTC."""
+def time_of(microseconds: int) -> datetime:
+    """Converts microseconds since 1970 to UTC.
+
+    >>> time_of(1_500_000).isoformat()
+    '1970-01-01T00:00:01.500000+00:00'
+    """
     return EPOCH + timedelta(microseconds=microseconds)
 
 
-def microseconds_of(moment: datetime) -> int:
-    """How many microseconds have passed since 1970 began."""
-    return (moment - EPOCH) // TICK
+def microseconds_of(time: datetime) -> int:
+    """Converts to microseconds since 1970."""
+    return (time - EPOCH) // timedelta(microseconds=1)
 
 
 def _step(entry: JournalEntry) -> dict[str, Any]:
@@ -83,8 +86,8 @@ def _step(entry: JournalEntry) -> dict[str, Any]:
         "input": _json(entry.input),
         "output": _json(entry.output),
         "error": _json(entry.error),
-        "start_time": moment_of_us(entry.start_us),
-        "end_time": moment_of_us(entry.end_us),
+        "start_time": time_of(entry.start_us),
+        "end_time": time_of(entry.end_us),
     }
 
 
@@ -97,8 +100,8 @@ def _wait(wait: Wait, entry: JournalEntry) -> dict[str, Any]:
         "step": wait.path,
         "kind": wait.kind,
         "topic": wait.topic,
-        "deadline": moment_of_us(wait.deadline_us) if wait.HasField("deadline_us") else None,
-        "create_time": moment_of_us(entry.start_us),
+        "deadline": time_of(wait.deadline_us) if wait.HasField("deadline_us") else None,
+        "create_time": time_of(entry.start_us),
         "approval": "",
         "run": None,
     }

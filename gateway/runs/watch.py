@@ -1,121 +1,161 @@
-"""Watching runs: one reader for all watchers of this process, woken by hints, looking by itself each second."""
+"""Streams runs to watchers; one reader serves all watchers of this process.
+
+The reader asks for a short mark of every watched run in one query and loads only runs whose mark has changed, so the
+load on PostgreSQL does not grow with the number of watchers, and an unchanged run costs a row of one query. Each
+watcher holds only the latest record: a slow client skips intermediate states and needs no memory. Hints wake the
+reader, which also reads once a second: a lost hint delays a change but loses none.
+"""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from prometheus_client import Gauge
 
-from gateway.api.calls import stopping
+from gateway.api.errors import shutting_down
+from gateway.runs.conversion import to_run, to_steps
 from ordinaut.errors import NotFoundError
 from ordinaut.store import run
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import RUN, Hints, wait_hint
 from ordinaut.store.run import TERMINAL, RunRecord
 from ordinaut.telemetry import get_logger
+from ordinaut.v1.run_pb2 import StepRun
+from ordinaut.v1.run_service_pb2 import WatchRunResponse
 
 log = get_logger()
-LOOK_SECONDS = 1.0
-VIGIL_SECONDS = 10.0
+READ_SECONDS = 1.0
+RECHECK_SECONDS = 10.0
 WATCHERS = Gauge("ordinaut_gateway_run_watchers", "Streams that watch a run")
 
 
 @dataclass(slots=True, eq=False)
 class _Watcher:
-    """Holds the newest record only: a slow consumer skips what lies between and costs no memory."""
+    """One stream; `mark` is that of `latest`."""
 
     run: UUID
     payloads: bool = False
     mark: str = ""
     latest: RunRecord | None = None
-    gone: bool = False
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    deleted: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class RunWatch:
-    """The process's hub of watched runs; run `serve` as a task for as long as the process lives."""
+    """The run watchers of this process; run `serve` as a task for the lifetime of the process."""
 
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._wake = hints.subscribe(RUN)
         self._watchers: dict[UUID, set[_Watcher]] = defaultdict(set)
-        self._stopping = False
+        self._shutting_down = False
 
     async def watch(
-        self, run_id: UUID, vigil: Callable[[], Awaitable[None]], *, payloads: bool = False
+        self, run_id: UUID, token_recheck: Callable[[], Awaitable[None]], *, payloads: bool = False
     ) -> AsyncGenerator[RunRecord, None]:
-        """The run with its steps, then again after each change, until it has ended; `vigil` is awaited all along.
+        """Yields the run with its steps, then again after each change, until it has ended.
 
-        `payloads`: the steps have their inputs and outputs; without it they may have them.
+        `token_recheck` is awaited at least every RECHECK_SECONDS. With `payloads` the steps have their inputs and
+        outputs; without it they may have them.
 
         Raises:
-            NotFoundError: there is no such run, or not any more.
-            UnavailableError: the process stops.
+            NotFoundError: the run does not exist or has been deleted.
+            UnavailableError: the process is shutting down.
         """
         watcher = _Watcher(run_id, payloads)
         self._watchers[run_id].add(watcher)
         WATCHERS.inc()
         self._wake.set()
-        if self._stopping:
-            watcher.news.set()
+        if self._shutting_down:
+            watcher.changed.set()
         try:
             while True:
-                told = await wait_hint(watcher.news, VIGIL_SECONDS)
-                if self._stopping:
-                    raise stopping()
-                await vigil()
-                if not told:
+                has_changed = await wait_hint(watcher.changed, RECHECK_SECONDS)
+                if self._shutting_down:
+                    raise shutting_down()
+                await token_recheck()
+                if not has_changed:
                     continue
-                if watcher.gone or watcher.latest is None:
+                if watcher.deleted or watcher.latest is None:
                     raise NotFoundError.of(f"runs/{run_id}")
                 yield watcher.latest
                 if watcher.latest.state in TERMINAL:
                     return
         finally:
-            self._forget(watcher)
+            self._remove(watcher)
 
     def stop(self) -> None:
-        """Ends every stream, and those that come now."""
-        self._stopping = True
+        """Ends every stream, also those that are opened later."""
+        self._shutting_down = True
         for watchers in self._watchers.values():
             for watcher in watchers:
-                watcher.news.set()
+                watcher.changed.set()
 
     async def serve(self) -> None:
-        """Reads what is watched until cancelled; without watchers it asks nothing."""
+        """Reads watched runs until cancelled; without watchers it sends no query."""
         while True:
-            await wait_hint(self._wake, LOOK_SECONDS)
+            await wait_hint(self._wake, READ_SECONDS)
             if self._watchers:
                 try:
-                    await self._look()
+                    await self._read()
                 except STORE_FAILURES as failure:
                     log.warning("run_watch_interrupted", failure=str(failure))
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         watched = list(self._watchers)
         async with self._database.connection() as connection:
             marks = await run.marks(connection, watched)
             stale = [run_id for run_id in watched if self._is_stale(run_id, marks.get(run_id))]
             payloads = any(watcher.payloads for run_id in stale for watcher in self._watchers.get(run_id, ()))
             records = await run.get_many(connection, stale, steps=True, payloads=payloads) if stale else []
-        found = {record.id: record for record in records}
+        by_id = {record.id: record for record in records}
         for run_id in stale:
-            self._tell(run_id, marks.get(run_id), found.get(run_id))
+            self._notify(run_id, marks.get(run_id), by_id.get(run_id))
 
     def _is_stale(self, run_id: UUID, mark: str | None) -> bool:
         return any(watcher.mark != mark for watcher in self._watchers.get(run_id, ()))
 
-    def _tell(self, run_id: UUID, mark: str | None, record: RunRecord | None) -> None:
+    def _notify(self, run_id: UUID, mark: str | None, record: RunRecord | None) -> None:
         for watcher in self._watchers.get(run_id, ()):
             if watcher.mark != mark:
                 watcher.mark = mark or ""
-                watcher.latest, watcher.gone = record, record is None
-                watcher.news.set()
+                watcher.latest, watcher.deleted = record, record is None
+                watcher.changed.set()
 
-    def _forget(self, watcher: _Watcher) -> None:
+    def _remove(self, watcher: _Watcher) -> None:
         WATCHERS.dec()
         self._watchers[watcher.run].discard(watcher)
         if not self._watchers[watcher.run]:
             del self._watchers[watcher.run]
+
+
+class RunChanges:
+    """The responses of one stream: the run, with those steps (path and attempt) whose state has changed."""
+
+    def __init__(self, *, payloads: bool) -> None:
+        self._payloads = payloads
+        self._run = b""
+        self._states: dict[tuple[str, int], StepRun.State.ValueType] = {}
+
+    def next_response(self, record: RunRecord) -> WatchRunResponse | None:
+        """Returns the next response for a record with steps; None if nothing has changed."""
+        message = WatchRunResponse(run=to_run(replace(record, steps=None)))
+        for step in to_steps(record):
+            key = step.path, step.attempt
+            if self._states.get(key) != step.state:
+                self._states[key] = step.state
+                message.steps.append(step if self._payloads else without_payload(step))
+        run = message.run.SerializeToString(deterministic=True)
+        if run == self._run and not message.steps:
+            return None
+        self._run = run
+        return message
+
+
+def without_payload(step: StepRun) -> StepRun:
+    """Returns the step in view BASIC."""
+    step.ClearField("input")
+    step.ClearField("output")
+    return step

@@ -1,4 +1,4 @@
-"""Converts a stored task to the message that callers see."""
+"""Converts tasks between stored records and API messages."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from ordinaut.v1.task_pb2 import Task
 def to_task(
     record: TaskRecord, upcoming: Sequence[Upcoming] = (), warnings: Sequence[str] = (), explanation: str = ""
 ) -> Task:
-    """The message."""
+    """Converts a stored task."""
     task = Task(
         name=f"tasks/{record.name}",
         uid=str(record.uid),
@@ -43,6 +43,6 @@ def to_task(
 
 
 def description_of(task: Task) -> Description:
-    """What people see of it, as it is stored."""
+    """Returns the descriptive fields as they are stored."""
     labels = orjson.dumps(dict(task.labels), option=orjson.OPT_SORT_KEYS).decode()
     return Description(display_name=task.display_name, description=task.description, labels=labels)

@@ -1,4 +1,4 @@
-"""New tasks, one or many: checked without a transaction, stored together or not at all."""
+"""CreateTask, BatchCreateTasks and ValidateTask: tasks are validated first, then stored in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from google.protobuf import json_format
 
 from gateway.api.batches import Batch
-from gateway.api.caller import Caller
+from gateway.api.errors import already_exists
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import fill_struct, parse
-from gateway.api.violations import Problems
-from gateway.definitions.validation import CheckedTask, TaskCheck, check_description
+from gateway.api.violations import Problems, got
+from gateway.authentication.caller import Caller
+from gateway.definitions.validation import CheckedTask, TaskValidator, check_description
 from gateway.tasks.conversion import description_of, to_task
 from gateway.tasks.lifecycle_events import announce_tasks
-from ordinaut.errors import AlreadyExistsError
 from ordinaut.names import RESOURCE_ID, split_name
 from ordinaut.store import cursor, task
 from ordinaut.store.database import Database
@@ -32,8 +32,8 @@ WRITE = "tasks:write"
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """A task that may be stored; without a name it is named by its uid."""
+class _NewTask:
+    """A valid task to be stored; without a name its uid becomes its name."""
 
     name: str | None
     task: Task
@@ -41,112 +41,111 @@ class _Wish:
 
 
 class TaskCreate:
-    """CreateTask, BatchCreateTasks and ValidateTask."""
+    """Implements CreateTask, BatchCreateTasks and ValidateTask."""
 
-    def __init__(self, database: Database, check: TaskCheck) -> None:
+    def __init__(self, database: Database, validator: TaskValidator) -> None:
         self._database = database
-        self._check = check
+        self._validator = validator
 
     async def create(self, request: CreateTaskRequest, caller: Caller) -> Task:
-        """Stores one task with its cursor and event triggers.
+        """Stores a task with its cursor and event triggers.
 
         Raises:
             AlreadyExistsError: the name is taken.
         """
         mutation = Mutation(self._database, request, Task)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
-        wish = await self._wish(request, caller)
+        if (response := await mutation.stored_response()) is not None:
+            return response
+        new_task = await self._validated(request, caller)
 
         async def work(connection: Connection) -> Task:
-            [record] = await _store(connection, caller, [wish])
-            return _answer(record, wish)
+            [record] = await _store(connection, caller, [new_task])
+            return _to_response(record, new_task)
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def create_batch(self, request: BatchCreateTasksRequest, caller: Caller) -> BatchCreateTasksResponse:
-        """Stores all of them in one transaction, or names everything that is wrong with any of them."""
+        """Stores all tasks in one transaction, or raises one error with the violations of all of them."""
         mutation = Mutation(self._database, request, BatchCreateTasksResponse)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
         batch = Batch(request.requests)
-        wishes = await batch.checked(lambda wanted: self._wish(wanted, caller))
-        batch.refuse_twins("task_id", [wish.name for wish in wishes])
+        new_tasks = await batch.checked(lambda single: self._validated(single, caller))
+        batch.refuse_duplicates("task_id", [new_task.name for new_task in new_tasks])
 
         async def work(connection: Connection) -> BatchCreateTasksResponse:
-            records = await _store(connection, caller, wishes)
-            pairs = zip(records, wishes, strict=True)
-            return BatchCreateTasksResponse(tasks=[_answer(record, wish) for record, wish in pairs])
+            records = await _store(connection, caller, new_tasks)
+            pairs = zip(records, new_tasks, strict=True)
+            return BatchCreateTasksResponse(tasks=[_to_response(record, new_task) for record, new_task in pairs])
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def validate(self, request: ValidateTaskRequest, caller: Caller) -> Task:
-        """The task as it would be stored."""
-        wish = await self._wish(request, caller)
-        answer = Task()
-        answer.CopyFrom(wish.task)
-        answer.name = f"tasks/{wish.name}" if wish.name else ""
-        answer.owner = caller.name
-        answer.ClearField("schedule")
-        json_format.Parse(wish.checked.definition.schedule, answer.schedule)
-        answer.ClearField("pipeline")
-        fill_struct(answer.pipeline, parse(wish.checked.definition.pipeline))
-        answer.upcoming.extend(wish.checked.upcoming)
-        answer.explanation = wish.checked.explanation
-        answer.warnings.extend(wish.checked.warnings)
-        answer.fixes.extend(wish.checked.fixes)
-        return answer
+        """Returns the task as it would be stored."""
+        new_task = await self._validated(request, caller)
+        response = Task()
+        response.CopyFrom(new_task.task)
+        response.name = f"tasks/{new_task.name}" if new_task.name else ""
+        response.owner = caller.name
+        response.ClearField("schedule")
+        json_format.Parse(new_task.checked.definition.schedule, response.schedule)
+        response.ClearField("pipeline")
+        fill_struct(response.pipeline, parse(new_task.checked.definition.pipeline))
+        response.upcoming.extend(new_task.checked.upcoming)
+        response.explanation = new_task.checked.explanation
+        response.warnings.extend(new_task.checked.warnings)
+        response.fixes.extend(new_task.checked.fixes)
+        return response
 
-    async def _wish(self, request: CreateTaskRequest | ValidateTaskRequest, caller: Caller) -> _Wish:
+    async def _validated(self, request: CreateTaskRequest | ValidateTaskRequest, caller: Caller) -> _NewTask:
         problems = Problems()
         name = _chosen_id(problems, request)
         if name is not None:
             caller.require(WRITE, name)
         problems.not_writable("task", request.task)
         check_description(problems, request.task)
-        checked = await self._check.check(
+        checked = await self._validator.validate(
             request.task, problems, project=caller.project, name=name or "", owner=caller.name, rights=caller.scopes
         )
-        return _Wish(name, request.task, checked)
+        return _NewTask(name, request.task, checked)
 
 
-def _answer(record: TaskRecord, wish: _Wish) -> Task:
-    return to_task(record, wish.checked.upcoming, wish.checked.warnings, wish.checked.explanation)
+def _to_response(record: TaskRecord, new_task: _NewTask) -> Task:
+    return to_task(record, new_task.checked.upcoming, new_task.checked.warnings, new_task.checked.explanation)
 
 
 def _chosen_id(problems: Problems, request: CreateTaskRequest | ValidateTaskRequest) -> str | None:
-    named = split_name(request.task.name, "tasks") if request.task.name else None
-    chosen = request.task_id or named
-    if request.task.name and (named is None or named != chosen):
-        problems.add("task.name", f"must be tasks/{chosen or '{task}'} or left out", ErrorReason.NAME_INVALID)
-    if chosen and not RESOURCE_ID.fullmatch(chosen):
-        field = "task_id" if request.task_id else "task.name"
-        problems.add(field, f"must match {RESOURCE_ID.pattern}", ErrorReason.NAME_INVALID)
+    id_in_name = split_name(request.task.name, "tasks") if request.task.name else None
+    chosen = request.task_id or id_in_name
+    if request.task.name and (id_in_name is None or id_in_name != chosen):
+        message = f"must be tasks/{chosen or '{task}'} or omitted {got(request.task.name)}"
+        problems.add("task.name", message, ErrorReason.NAME_INVALID)
+    if chosen:
+        problems.identifier("task_id" if request.task_id else "task.name", chosen, RESOURCE_ID)
     return chosen
 
 
-async def _store(connection: Connection, caller: Caller, wishes: Sequence[_Wish]) -> list[TaskRecord]:
-    """Inserts in the order of names, so that batches that meet wait for each other instead of deadlocking."""
-    order = sorted(range(len(wishes)), key=lambda place: wishes[place].name or "")
-    stored = {place: await _insert(connection, caller, wishes[place]) for place in order}
-    records = [stored[place] for place in range(len(wishes))]
+async def _store(connection: Connection, caller: Caller, new_tasks: Sequence[_NewTask]) -> list[TaskRecord]:
+    """Inserts in the order of names, so that concurrent batches wait for each other instead of deadlocking."""
+    order = sorted(range(len(new_tasks)), key=lambda index: new_tasks[index].name or "")
+    stored = {index: await _insert(connection, caller, new_tasks[index]) for index in order}
+    records = [stored[index] for index in range(len(new_tasks))]
     await announce_tasks(connection, "created", records, caller)
     return records
 
 
-async def _insert(connection: Connection, caller: Caller, wish: _Wish) -> TaskRecord:
-    checked = wish.checked
+async def _insert(connection: Connection, caller: Caller, new_task: _NewTask) -> TaskRecord:
+    checked = new_task.checked
     record = await task.create(
         connection,
         project=caller.project,
-        name=wish.name,
+        name=new_task.name,
         owner=caller.name,
-        description=description_of(wish.task),
+        description=description_of(new_task.task),
         definition=checked.definition,
     )
     if record is None:
-        name = f"tasks/{wish.name}"
-        raise AlreadyExistsError(ErrorReason.RESOURCE_EXISTS, f"{name} exists", {"resource": name})
+        raise already_exists(f"tasks/{new_task.name}")
     await cursor.create(
         connection,
         project=caller.project,

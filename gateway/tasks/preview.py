@@ -1,8 +1,10 @@
-"""PreviewSchedule and ExplainSchedule: about schedules, whether or not they are a task's."""
+"""PreviewSchedule and ExplainSchedule: for any schedule, stored or not."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.json_values import timestamp
-from gateway.api.violations import Problems, reroot
-from gateway.clients import Scheduler
+from gateway.api.violations import Problems, one_of, reroot
+from gateway.clients import SchedulerClient
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
 from ordinaut.limits import MAX_UPCOMING
 from ordinaut.store import database_clock
@@ -16,62 +18,68 @@ from ordinaut.v1.task_service_pb2 import (
 )
 
 COUNT_DEFAULT = 5
-# What schedules are computed for, in seconds since 1970.
+COUNT_MAX = 1000
+# The range of schedules, in seconds since 1970.
 FIRST, END = 0, 7_289_654_400  # 2201-01-01T00:00:00Z
 LANGUAGES = ("en", "ro")
 
 
-class SchedulePreview:
-    """PreviewSchedule and ExplainSchedule."""
+def outside_years(time: Timestamp) -> str:
+    """The message for a time outside the range of schedules."""
+    return f"must be in the years 1970 to 2200 (got {time.ToJsonString()})"
 
-    def __init__(self, database: Database, scheduler: Scheduler) -> None:
+
+class SchedulePreview:
+    """Implements PreviewSchedule and ExplainSchedule."""
+
+    def __init__(self, database: Database, scheduler: SchedulerClient) -> None:
         self._database = database
         self._scheduler = scheduler
 
     async def preview(self, request: PreviewScheduleRequest) -> PreviewScheduleResponse:
-        """Asks the scheduler, as of the database's time.
+        """Returns the next occurrences after a time, by default the current time of the database.
 
         Raises:
-            InvalidArgumentError: with every problem.
+            InvalidArgumentError: with all violations.
             UnavailableError: SCHEDULER_UNAVAILABLE.
         """
         problems = Problems()
         problems.between("count", request.count, 0, MAX_UPCOMING)
         if request.HasField("after_time") and not FIRST <= request.after_time.seconds < END:
-            problems.add("after_time", "must lie in the years 1970 to 2200")
+            problems.add("after_time", outside_years(request.after_time))
         problems.check()
-        question = await self._question(request.schedule)
-        question.count = request.count or COUNT_DEFAULT
+        validation = await self._request(request.schedule)
+        validation.count = request.count or COUNT_DEFAULT
         if request.HasField("after_time"):
-            question.after_time.CopyFrom(request.after_time)
-        answer = await self._ask(question, problems)
+            validation.after_time.CopyFrom(request.after_time)
+        response = await self._validate(validation, problems)
         return PreviewScheduleResponse(
-            occurrences=answer.upcoming,
-            ends=len(answer.upcoming) < question.count,
-            explanation=answer.explanation,
-            warnings=answer.warnings,
+            occurrences=response.upcoming,
+            ends=len(response.upcoming) < validation.count,
+            explanation=response.explanation,
+            warnings=response.warnings,
         )
 
     async def explain(self, request: ExplainScheduleRequest) -> ExplainScheduleResponse:
-        """Has the scheduler put it into words; raises as `preview` does."""
+        """Returns the schedule in words; raises as `preview`."""
         problems = Problems()
         if request.language and request.language not in LANGUAGES:
-            problems.add("language", f"must be one of {', '.join(LANGUAGES)}")
+            problems.add("language", one_of(LANGUAGES, request.language))
         problems.check()
-        question = await self._question(request.schedule)
-        question.language, question.yearly = request.language, True
-        answer = await self._ask(question, problems)
+        validation = await self._request(request.schedule)
+        validation.language, validation.yearly = request.language, True
+        response = await self._validate(validation, problems)
         return ExplainScheduleResponse(
-            explanation=answer.explanation, warnings=answer.warnings, runs_per_year=answer.runs_per_year
+            explanation=response.explanation, warnings=response.warnings, runs_per_year=response.runs_per_year
         )
 
-    async def _question(self, schedule: Schedule) -> ValidateScheduleRequest:
+    async def _request(self, schedule: Schedule) -> ValidateScheduleRequest:
         async with self._database.connection() as connection:
             now = await database_clock.database_now(connection)
         return ValidateScheduleRequest(schedule=schedule, now=timestamp(now))
 
-    async def _ask(self, question: ValidateScheduleRequest, problems: Problems) -> ValidateScheduleResponse:
-        answer = await self._scheduler.validate(question)
-        problems.extend(reroot(answer.violations, "schedule"))
+    async def _validate(self, validation: ValidateScheduleRequest, problems: Problems) -> ValidateScheduleResponse:
+        response = await self._scheduler.validate(validation)
+        problems.extend(reroot(response.violations, "schedule"))
         problems.check()
-        return answer
+        return response

@@ -1,34 +1,35 @@
 # ruff: noqa: N802 - methods are named by the contract
-"""TaskService: tasks are private to their owner and to admins; for everybody else they do not exist."""
+"""TaskService: tasks are visible to their owner and admins, and do not exist for other callers."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.api.caller import Caller, current_caller
+from gateway.api.errors import wrong_state
 from gateway.api.field_masks import require_etag
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.ordering import parse_order
-from gateway.api.pagination import Pages, filled, page_size
+from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import task_id
 from gateway.api.violations import REASON_MAX, Problems
-from gateway.definitions.validation import TaskCheck
-from gateway.runs.run_task import TaskRun
+from gateway.authentication.caller import Caller, current_caller
+from gateway.definitions.validation import TaskValidator
+from gateway.runs.run_task import ManualRun
 from gateway.tasks.backfills.create import BackfillCreate
 from gateway.tasks.backfills.service import Backfills
 from gateway.tasks.conversion import to_task
 from gateway.tasks.create import TaskCreate
 from gateway.tasks.lifecycle_events import announce_task
 from gateway.tasks.occurrences.explanation.explain import Explanation
-from gateway.tasks.occurrences.list import Occurrences
+from gateway.tasks.occurrences.ledger import Occurrences
 from gateway.tasks.occurrences.skip import OccurrenceSkip
 from gateway.tasks.occurrences.snooze import Snooze
 from gateway.tasks.preview import SchedulePreview
 from gateway.tasks.simulate import TaskSimulation
 from gateway.tasks.update import TaskUpdate
-from ordinaut.errors import FailedPreconditionError, NotFoundError
+from ordinaut.errors import NotFoundError
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import backfill, cursor, due_work_finish, task
 from ordinaut.store.database import Database
@@ -37,7 +38,6 @@ from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import TaskRecord
 from ordinaut.v1.backfill_pb2 import Backfill
-from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run
@@ -80,84 +80,84 @@ START = "tasks:run"
 
 
 class Tasks(TaskServiceServicer):
-    """Answers calls about tasks."""
+    """Implements TaskService."""
 
     def __init__(
         self,
         database: Database,
         hints: Hints,
-        pages: Pages,
-        check: TaskCheck,
+        page_tokens: PageTokens,
+        validator: TaskValidator,
         preview: SchedulePreview,
         simulation: TaskSimulation,
         explanation: Explanation,
-        start: TaskRun,
+        manual_run: ManualRun,
         skip: OccurrenceSkip,
-        begin: BackfillCreate,
+        create_backfill: BackfillCreate,
     ) -> None:
         self._database = database
         self._hints = hints
-        self._pages = pages
-        self._check = check
-        self._create = TaskCreate(database, check)
-        self._update = TaskUpdate(database, check)
+        self._page_tokens = page_tokens
+        self._validator = validator
+        self._create = TaskCreate(database, validator)
+        self._update = TaskUpdate(database, validator)
         self._preview = preview
         self._simulation = simulation
         self._explanation = explanation
-        self._occurrences = Occurrences(database, pages)
-        self._start = start
+        self._occurrences = Occurrences(database, page_tokens)
+        self._manual_run = manual_run
         self._skip = skip
-        self._begin = begin
-        self._backfills = Backfills(database, hints, pages)
-        self._snooze = Snooze(database, check)
+        self._create_backfill = create_backfill
+        self._backfills = Backfills(database, hints, page_tokens)
+        self._snooze = Snooze(database, validator)
 
     async def CreateTask(self, request: CreateTaskRequest, context: Context) -> Task:
-        """Stores a checked task with its cursor and event triggers, and answers with its next times."""
-        answer = await self._create.create(request, current_caller())
+        """Stores a valid task with its cursor and event triggers, and returns it with its next times."""
+        response = await self._create.create(request, current_caller())
         self._hints.send(SCHEDULE, OUTBOX)
-        return answer
+        return response
 
     async def BatchCreateTasks(self, request: BatchCreateTasksRequest, context: Context) -> BatchCreateTasksResponse:
-        """Stores many tasks or none."""
-        answer = await self._create.create_batch(request, current_caller())
+        """Stores all tasks or none."""
+        response = await self._create.create_batch(request, current_caller())
         self._hints.send(SCHEDULE, OUTBOX)
-        return answer
+        return response
 
     async def ValidateTask(self, request: ValidateTaskRequest, context: Context) -> Task:
-        """Checks a task as CreateTask does and stores nothing."""
+        """Validates a task as CreateTask, without storing it."""
         return await self._create.validate(request, current_caller())
 
     async def PreviewSchedule(self, request: PreviewScheduleRequest, context: Context) -> PreviewScheduleResponse:
-        """The coming times of any schedule."""
+        """Returns the next times of any schedule."""
         return await self._preview.preview(request)
 
     async def ExplainSchedule(self, request: ExplainScheduleRequest, context: Context) -> ExplainScheduleResponse:
-        """Any schedule in one sentence."""
+        """Describes any schedule in words."""
         return await self._preview.explain(request)
 
     async def SimulateTask(self, request: SimulateTaskRequest, context: Context) -> AsyncIterator[SimulateTaskResponse]:
-        """What would become of a task's moments."""
-        async with aclosing(self._simulation.simulate(request, current_caller())) as answers:
-            async for answer in answers:
-                yield answer
+        """Simulates the schedule of a task: streams its occurrences with their outcomes."""
+        async with aclosing(self._simulation.simulate(request, current_caller())) as responses:
+            async for response in responses:
+                yield response
 
     async def GetTask(self, request: GetTaskRequest, context: Context) -> Task:
-        """One task with its next times; without them while the scheduler is away."""
+        """Returns one task with its next times; without them if the scheduler is unavailable."""
         caller, name = current_caller(), task_id(request.name)
         caller.require(READ, name)
         async with self._database.connection() as connection:
             record = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
         if record is None:
             raise NotFoundError.of(request.name)
-        found = to_task(record)
-        await self._check.foretell(found)
-        return found
+        response = to_task(record)
+        await self._validator.add_upcoming(response)
+        return response
 
     async def ListTasks(self, request: ListTasksRequest, context: Context) -> ListTasksResponse:
-        """A page of the tasks that the caller may see."""
+        """Lists a page of the tasks that the caller may see."""
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, task.FIELDS)
-        start, condition = self._pages.start(request, caller), parse_filter(request.filter, task.FIELDS)
+        start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, task.FIELDS)
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[TaskRecord]:
@@ -167,91 +167,91 @@ class Tasks(TaskServiceServicer):
                     connection, project=caller.project, owner=owner, selection=selection, size=count
                 )
 
-            page = await filled(read, order.key, start, size, to_task, lambda record: caller.may(READ, record.name))
-        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+            page = await read_page(read, order.key, start, size, to_task, lambda record: caller.may(READ, record.name))
+        token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListTasksResponse(tasks=page.messages, next_page_token=token)
 
     async def ListOccurrences(self, request: ListOccurrencesRequest, context: Context) -> ListOccurrencesResponse:
-        """A page of a task's ledger."""
+        """Lists a page of a task's ledger."""
         return await self._occurrences.list_page(request, current_caller())
 
     async def ExplainOccurrence(self, request: ExplainOccurrenceRequest, context: Context) -> OccurrenceExplanation:
-        """Why a task ran at a moment, or did not."""
+        """Explains why a task ran at a time, or did not."""
         return await self._explanation.explain(request, current_caller())
 
     async def UpdateTask(self, request: UpdateTaskRequest, context: Context) -> Task:
-        """Changes what the mask names."""
+        """Changes the fields in the mask."""
         caller, name = current_caller(), task_id(request.task.name, "task.name")
         caller.require(WRITE, name)
-        answer = await self._update.update(request, caller, name)
+        response = await self._update.update(request, caller, name)
         self._hints.send(SCHEDULE, OUTBOX)
-        return answer
+        return response
 
     async def DeleteTask(self, request: DeleteTaskRequest, context: Context) -> Empty:
-        """Deletes a task and cancels its live runs; its history stays."""
+        """Deletes a task and cancels its live runs; its history is kept."""
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
         mutation = Mutation(self._database, request, Empty)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
 
         async def work(connection: Connection) -> Empty:
             record = await _locked(connection, caller, name)
             require_etag(request.etag, record.revision, request.name)
             await cursor.remove(connection, record.uid)
             await task.delete(connection, record.uid)
-            reason = f"{caller.name} deleted the task"
+            reason = f"the task was deleted by {caller.name}"
             await backfill.cancel(connection, record.uid, None, reason)
             await due_work_finish.cancel_task(connection, task=record.uid, reason=reason)
             await announce_task(connection, "deleted", record, caller)
             return Empty()
 
-        answer = await mutation.once(work)
+        response = await mutation.execute(work)
         self._hints.send(SCHEDULE, OUTBOX, CANCEL, RUN)
-        return answer
+        return response
 
     async def PauseTask(self, request: PauseTaskRequest, context: Context) -> Task:
-        """Stops firing; live runs go on."""
+        """Pauses a task: it stops firing; live runs continue."""
         return await self._set_state(request, "PAUSED", request.reason)
 
     async def ResumeTask(self, request: ResumeTaskRequest, context: Context) -> Task:
-        """Fires again from now on."""
+        """Resumes a task: it fires again from now."""
         return await self._set_state(request, "ACTIVE", "", run_newest=request.run_newest)
 
     async def RunTask(self, request: RunTaskRequest, context: Context) -> Run:
-        """Queues a run beside the schedule."""
+        """Starts a run immediately, in addition to the schedule."""
         caller, name = current_caller(), task_id(request.name)
         caller.require(START, name)
-        return await self._start.start(request, caller, name)
+        return await self._manual_run.start(request, caller, name)
 
     async def SkipOccurrence(self, request: SkipOccurrenceRequest, context: Context) -> Occurrence:
-        """Takes one coming occurrence away."""
+        """Skips one future occurrence."""
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
         return await self._skip.skip(request, caller, name)
 
     async def SnoozeTask(self, request: SnoozeTaskRequest, context: Context) -> Task:
-        """Has the next occurrence start later."""
+        """Makes the next occurrence start later."""
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
         return await self._snooze.snooze(request, caller, name)
 
     async def CreateBackfill(self, request: CreateBackfillRequest, context: Context) -> Backfill:
-        """Begins to run a stretch of the task's past."""
+        """Creates a backfill: runs the instants of a past time range."""
         caller, name = current_caller(), task_id(request.parent, "parent")
         caller.require(WRITE, name)
-        return await self._begin.create(request, caller, name)
+        return await self._create_backfill.create(request, caller, name)
 
     async def GetBackfill(self, request: GetBackfillRequest, context: Context) -> Backfill:
-        """One backfill with its progress."""
+        """Returns one backfill with its progress."""
         return await self._backfills.get(request, current_caller())
 
     async def ListBackfills(self, request: ListBackfillsRequest, context: Context) -> ListBackfillsResponse:
-        """A page of a task's backfills."""
+        """Lists a page of a task's backfills."""
         return await self._backfills.list_page(request, current_caller())
 
     async def CancelBackfill(self, request: CancelBackfillRequest, context: Context) -> Backfill:
-        """Has a backfill start nothing more."""
+        """Cancels a backfill: it starts no further runs."""
         return await self._backfills.cancel(request, current_caller())
 
     async def _set_state(
@@ -260,8 +260,8 @@ class Tasks(TaskServiceServicer):
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
         mutation = Mutation(self._database, request, Task)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
         problems = Problems()
         problems.text("reason", reason, REASON_MAX)
         problems.check()
@@ -269,16 +269,14 @@ class Tasks(TaskServiceServicer):
         async def work(connection: Connection) -> Task:
             record = await _locked(connection, caller, name)
             if record.state == "COMPLETED":
-                raise FailedPreconditionError(
-                    ErrorReason.TASK_STATE, f"{request.name} is COMPLETED", {"state": record.state}
-                )
+                raise wrong_state(request.name, record.state, "ACTIVE or PAUSED")
             if record.state != state:
                 record = await _change_state(connection, caller, record, state, reason, run_newest=run_newest)
             return to_task(record)
 
-        answer = await mutation.once(work)
+        response = await mutation.execute(work)
         self._hints.send(SCHEDULE, OUTBOX)
-        return answer
+        return response
 
 
 async def _locked(connection: Connection, caller: Caller, name: str) -> TaskRecord:

@@ -1,4 +1,4 @@
-"""SimulateTask: a task lives through a window of time that takes no time."""
+"""SimulateTask: computes the occurrences and run outcomes of a task in a time window."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -9,14 +9,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.interval_pb2 import Interval
 
-from gateway.api.caller import Caller
-from gateway.api.json_values import duration, moment_of, timestamp
+from gateway.api.json_values import duration, timestamp, to_datetime
 from gateway.api.resource_names import task_id
-from gateway.api.violations import Problems, reroot
-from gateway.clients import Scheduler
+from gateway.api.violations import Problems, got, reroot
+from gateway.authentication.caller import Caller
+from gateway.clients import SchedulerClient
 from gateway.definitions.run_policy import YEAR_SECONDS, check_policy
 from gateway.tasks.conversion import to_task
-from gateway.tasks.preview import END, FIRST
+from gateway.tasks.preview import END, FIRST, outside_years
 from ordinaut.errors import NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import SimulateRequest
 from ordinaut.store import database_clock, occurrence, run, task
@@ -36,20 +36,20 @@ SKIPPED_MAX = 10_000
 
 
 class TaskSimulation:
-    """SimulateTask."""
+    """Implements SimulateTask."""
 
-    def __init__(self, database: Database, scheduler: Scheduler) -> None:
+    def __init__(self, database: Database, scheduler: SchedulerClient) -> None:
         self._database = database
         self._scheduler = scheduler
 
     async def simulate(
         self, request: SimulateTaskRequest, caller: Caller
     ) -> AsyncGenerator[SimulateTaskResponse, None]:
-        """Has a scheduler simulate the task, for as long as the caller listens.
+        """Streams the results of a simulation by the scheduler; closing the iterator cancels it.
 
         Raises:
-            InvalidArgumentError: with every problem.
-            NotFoundError: there is no such task that the caller may see.
+            InvalidArgumentError: with all violations.
+            NotFoundError: the task does not exist, or the caller may not see it.
             UnavailableError: SCHEDULER_UNAVAILABLE.
         """
         name = task_id(request.name) if request.WhichOneof("of") == "name" else ""
@@ -57,20 +57,20 @@ class TaskSimulation:
             caller.require(READ, name)
         async with self._database.connection() as connection:
             now = await database_clock.database_now(connection)
-        question = _question(request, now)
+        simulation = _simulation_request(request, now)
         if name:
-            await self._add_stored(question, caller, name)
-        if not question.run_durations:
-            question.run_durations.append(DEFAULT_DURATION)
-        async with aclosing(self._scheduler.simulate(question)) as answers:
-            async for answer in answers:
+            await self._add_stored(simulation, caller, name)
+        if not simulation.run_durations:
+            simulation.run_durations.append(DEFAULT_DURATION)
+        async with aclosing(self._scheduler.simulate(simulation)) as responses:
+            async for response in responses:
                 problems = Problems()
-                problems.extend(reroot(answer.violations, "task.schedule"))
+                problems.extend(reroot(response.violations, "task.schedule"))
                 problems.check()
-                yield answer.part
+                yield response.part
 
-    async def _add_stored(self, question: SimulateRequest, caller: Caller, name: str) -> None:
-        """Puts an existing task into the question."""
+    async def _add_stored(self, simulation: SimulateRequest, caller: Caller, name: str) -> None:
+        """Adds the schedule, policy, skips and run durations of a stored task to the request."""
         async with self._database.connection() as connection:
             record = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
             if record is None:
@@ -78,25 +78,25 @@ class TaskSimulation:
             skipped = await occurrence.skipped_within(
                 connection,
                 task=record.uid,
-                start=moment_of(question.start_time),
-                end=moment_of(question.end_time),
+                start=to_datetime(simulation.start_time),
+                end=to_datetime(simulation.end_time),
                 limit=SKIPPED_MAX,
             )
-            took = await run.durations(connection, record.uid, LIVED_MAX)
+            durations = await run.durations(connection, record.uid, LIVED_MAX)
         stored = to_task(record)
-        question.stored, question.task_uid = True, str(UUID(stored.uid))
-        question.schedule.CopyFrom(stored.schedule)
-        question.run_policy.CopyFrom(stored.run_policy)
-        question.skipped.extend(map(timestamp, skipped))
-        if not question.run_durations:
-            question.run_durations.extend(duration(max(span, SHORTEST)) for span in took)
+        simulation.stored, simulation.task_uid = True, str(UUID(stored.uid))
+        simulation.schedule.CopyFrom(stored.schedule)
+        simulation.run_policy.CopyFrom(stored.run_policy)
+        simulation.skipped.extend(map(timestamp, skipped))
+        if not simulation.run_durations:
+            simulation.run_durations.extend(duration(max(span, SHORTEST)) for span in durations)
 
 
-def _question(request: SimulateTaskRequest, now: datetime) -> SimulateRequest:
-    """The request with the window it means, checked but for the schedule."""
+def _simulation_request(request: SimulateTaskRequest, now: datetime) -> SimulateRequest:
+    """Validates the request except for the schedule, and returns the scheduler's request."""
     problems = Problems()
     if request.WhichOneof("of") is None:
-        problems.add("task", "task or name is needed", ErrorReason.FIELD_REQUIRED)
+        problems.add("task", "exactly one of `task` and `name` must be set", ErrorReason.FIELD_REQUIRED)
     check_policy(problems, request.task.run_policy, "task.run_policy")
     problems.between("fail_every", request.fail_every, 0, FAIL_EVERY_MAX)
     problems.between("run_durations", len(request.run_durations), 0, LISTED_MAX)
@@ -119,28 +119,31 @@ def _question(request: SimulateTaskRequest, now: datetime) -> SimulateRequest:
 
 
 def _window(problems: Problems, request: SimulateTaskRequest, now: datetime) -> tuple[Timestamp, Timestamp]:
-    """From where to where; what cannot be is added to the problems."""
+    """Returns start and end of the time window, and adds their violations."""
     start = request.start_time if request.HasField("start_time") else timestamp(now)
     if not FIRST <= start.seconds < END:
-        problems.add("start_time", "must lie in the years 1970 to 2200")
+        problems.add("start_time", outside_years(start))
         return start, start
     if not request.HasField("end_time"):
-        return start, timestamp(moment_of(start) + WINDOW_DEFAULT)
+        return start, timestamp(to_datetime(start) + WINDOW_DEFAULT)
     longest = int(WINDOW_MAX.total_seconds() * 10**9)
+    actual = request.end_time.ToJsonString()
     if not 0 < _nanos(request.end_time) - _nanos(start) <= longest:
-        problems.add("end_time", f"must be after the start of the window and at most {WINDOW_MAX.days} days later")
+        problems.add(
+            "end_time", f"must be after {start.ToJsonString()} and at most {WINDOW_MAX.days} days later {got(actual)}"
+        )
     return start, request.end_time
 
 
 def _check_intervals(problems: Problems, field: str, intervals: Iterable[Interval]) -> None:
-    given = list(intervals)
-    problems.between(field, len(given), 0, LISTED_MAX)
-    for index, interval in enumerate(given[:LISTED_MAX]):
+    listed = list(intervals)
+    problems.between(field, len(listed), 0, LISTED_MAX)
+    for index, interval in enumerate(listed[:LISTED_MAX]):
         if not (interval.HasField("start_time") and interval.HasField("end_time")):
-            problems.add(f"{field}[{index}]", "needs start_time and end_time", ErrorReason.FIELD_REQUIRED)
+            problems.add(f"{field}[{index}]", "requires start_time and end_time", ErrorReason.FIELD_REQUIRED)
         elif _nanos(interval.start_time) >= _nanos(interval.end_time):
-            problems.add(f"{field}[{index}]", "must end after it begins")
+            problems.add(f"{field}[{index}]", f"end_time must be after {interval.start_time.ToJsonString()}")
 
 
-def _nanos(stamp: Timestamp) -> int:
-    return int(stamp.seconds) * 10**9 + int(stamp.nanos)
+def _nanos(time: Timestamp) -> int:
+    return int(time.seconds) * 10**9 + int(time.nanos)

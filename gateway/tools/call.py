@@ -1,14 +1,14 @@
-"""CallTool: a run of one step that the gateway waits for."""
+"""CallTool: starts a run with one step and waits until it ends."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from gateway.api.authentication import Authenticator
-from gateway.api.caller import Caller
 from gateway.api.json_values import fill_struct, to_python
 from gateway.api.resource_names import run_id
+from gateway.authentication.authenticator import Authenticator
+from gateway.authentication.caller import Caller
 from gateway.definitions.references import CALL, RUN_PIPELINE, SYSTEM_TOOLS
 from gateway.runs.conversion import to_run
 from gateway.runs.create import InlineRun
@@ -27,51 +27,59 @@ INPUT_POINTER = "/pipeline/steps/0/with"
 
 
 class ToolCall:
-    """CallTool."""
+    """Implements CallTool."""
 
-    def __init__(self, database: Database, inline: InlineRun, watch: RunWatch, authenticator: Authenticator) -> None:
+    def __init__(
+        self, database: Database, inline_run: InlineRun, watch: RunWatch, authenticator: Authenticator
+    ) -> None:
         self._database = database
-        self._inline = inline
+        self._inline_run = inline_run
         self._watch = watch
         self._authenticator = authenticator
 
     async def call(self, request: CallToolRequest, caller: Caller, name: str, context: Context) -> Run:
-        """The run in view BASIC once it has ended, however it has.
+        """Returns the run in view BASIC after it has ended, in any final state.
 
         Raises:
-            NotFoundError: there is no such tool.
-            InvalidArgumentError: the input does not fit the tool's schema.
+            NotFoundError: the tool does not exist.
+            InvalidArgumentError: the input violates the tool's schema.
         """
         if not name.startswith(SYSTEM_TOOLS):
             caller.require(CALL, name)
         async with self._database.connection() as connection:
             if await tool.get(connection, caller.project, name) is None:
                 raise NotFoundError.of(request.name)
-        wanted = CreateRunRequest(request_id=request.request_id)
+        create = CreateRunRequest(request_id=request.request_id)
         step = {"id": STEP, "uses": name, "with": _input(name, to_python(request.input))}
-        fill_struct(wanted.pipeline, {"version": 1, "steps": [step], "output": f"${{steps.{STEP}}}"})
+        fill_struct(create.pipeline, {"version": 1, "steps": [step], "output": f"${{steps.{STEP}}}"})
         try:
-            queued = await self._inline.start(wanted, caller, asked=request)
-        except InvalidArgumentError as refused:
-            raise InvalidArgumentError.of(list(_retold(refused.violations))) from None
+            queued = await self._inline_run.start(create, caller, original=request)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError.of(list(_in_request(error.violations))) from None
         return await self._ended(queued, context)
 
     async def _ended(self, queued: Run, context: Context) -> Run:
         latest = queued
-        async with aclosing(self._watch.watch(run_id(queued.name), self._authenticator.vigil(context))) as records:
+        token_recheck = self._authenticator.token_recheck(context)
+        async with aclosing(self._watch.watch(run_id(queued.name), token_recheck)) as records:
             async for record in records:
                 latest = to_run(replace(record, steps=None))
         return latest
 
 
-def _input(tool: str, given: dict[str, Any]) -> dict[str, Any]:
-    """What renders to the input: of a pipeline that is written in a step, nothing is rendered."""
-    kept = {"pipeline"} if tool == RUN_PIPELINE and not isinstance(given.get("pipeline"), str) else set()
-    return {key: value if key in kept else _literal(value) for key, value in given.items()}
+def _input(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Returns the template that renders to the input; an inline pipeline is not rendered and stays unescaped."""
+    is_inline = tool == RUN_PIPELINE and not isinstance(arguments.get("pipeline"), str)
+    unescaped = {"pipeline"} if is_inline else set()
+    return {key: value if key in unescaped else _literal(value) for key, value in arguments.items()}
 
 
 def _literal(value: Any) -> Any:
-    """A value that a template renders to `value`."""
+    """Returns the template that renders to `value`.
+
+    >>> _literal({"text": "costs ${5}"})
+    {'text': 'costs $${5}'}
+    """
     match value:
         case str():
             return value.replace("${", "$${")
@@ -82,8 +90,8 @@ def _literal(value: Any) -> Any:
     return value
 
 
-def _retold(violations: Sequence[Violation]) -> Iterator[Violation]:
-    """What is wrong with the step's input, as what is wrong with the request's."""
+def _in_request(violations: Sequence[Violation]) -> Iterator[Violation]:
+    """Converts paths into the generated pipeline to paths into the request."""
     for violation in violations:
         repair = violation.repair
         if repair is not None:

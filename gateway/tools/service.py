@@ -1,21 +1,22 @@
 # ruff: noqa: N802 - methods are named by the contract
-"""ToolService: tools are shared inside the project by scope; only their owner and admins change them."""
+"""ToolService: tools are shared in the project by scope; only their owner and admins can change them."""
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.api.caller import Caller, current_caller, missing_scope
-from gateway.api.field_masks import apply, masked_paths, require_etag
+from gateway.api.errors import already_exists, changed_concurrently
+from gateway.api.field_masks import apply, masked_paths, refuse_output_fields, require_etag
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.ordering import parse_order
-from gateway.api.pagination import Pages, filled, page_size
+from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import tool_id
-from gateway.api.violations import Problems, output_only, reroot
-from gateway.clients import Engines
+from gateway.api.violations import Problems, got, reroot
+from gateway.authentication.caller import Caller, current_caller, missing_scope
+from gateway.clients import EngineClient
 from gateway.definitions.references import CALL, SYSTEM_TOOLS
 from gateway.tools.call import ToolCall
 from gateway.tools.conversion import check_tool, to_definition, to_tool
-from ordinaut.errors import AbortedError, AlreadyExistsError, NotFoundError, PermissionDeniedError
+from ordinaut.errors import NotFoundError, PermissionDeniedError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateToolRequest
 from ordinaut.names import SECRET, SYSTEM_PROJECT, USE_SECRET, split_name
 from ordinaut.rpc.interceptor import Context
@@ -40,24 +41,24 @@ from ordinaut.v1.tool_service_pb2_grpc import ToolServiceServicer
 
 READ = "tools:read"
 WRITE = "tools:write"
-FLEETING = frozenset({"update_time"})
+VOLATILE = frozenset({"update_time"})
 
 
 class Tools(ToolServiceServicer):
-    """Answers calls about tools."""
+    """Implements ToolService."""
 
-    def __init__(self, database: Database, pages: Pages, engines: Engines, call: ToolCall) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, engines: EngineClient, call: ToolCall) -> None:
         self._database = database
-        self._pages = pages
+        self._page_tokens = page_tokens
         self._engines = engines
         self._call = call
 
     async def CreateTool(self, request: CreateToolRequest, context: Context) -> Tool:
-        """Registers a tool after an engine has checked its schemas and transport."""
+        """Registers a tool; an engine validates its schemas and transport."""
         caller = current_caller()
         mutation = Mutation(self._database, request, Tool)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
         problems = Problems()
         name = _chosen_id(problems, request)
         problems.not_writable("tool", request.tool)
@@ -71,111 +72,116 @@ class Tools(ToolServiceServicer):
                 connection, project=caller.project, name=name, owner=caller.name, definition=definition
             )
             if record is None:
-                raise AlreadyExistsError(
-                    ErrorReason.RESOURCE_EXISTS, f"tools/{name} exists", {"resource": f"tools/{name}"}
-                )
+                raise already_exists(f"tools/{name}")
             return to_tool(record)
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def GetTool(self, request: GetToolRequest, context: Context) -> Tool:
-        """One tool of the project or of the system."""
+        """Returns one tool of the project or of the system."""
         caller, name = current_caller(), tool_id(request.name)
         caller.require(READ, name)
         async with self._database.connection() as connection:
             return to_tool(await _existing(connection, caller, name))
 
     async def ListTools(self, request: ListToolsRequest, context: Context) -> ListToolsResponse:
-        """A page of the project's tools and the system's."""
+        """Lists a page of the tools of the project and of the system."""
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, tool.FIELDS)
-        start, condition = self._pages.start(request, caller), parse_filter(request.filter, tool.FIELDS)
+        start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, tool.FIELDS)
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[ToolRecord]:
                 selection = Selection(tool.FIELDS, order.beyond(after), condition)
                 return await tool.list_page(connection, project=caller.project, selection=selection, size=count)
 
-            page = await filled(read, order.key, start, size, to_tool, lambda record: caller.may(READ, record.name))
-        token = self._pages.token(request, caller, order.key(page.last)) if page.last else ""
+            page = await read_page(read, order.key, start, size, to_tool, lambda record: caller.may(READ, record.name))
+        token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListToolsResponse(tools=page.messages, next_page_token=token)
 
     async def UpdateTool(self, request: UpdateToolRequest, context: Context) -> Tool:
-        """Changes what the mask names; runs that are claimed from now on see it."""
+        """Changes the fields in the mask; runs that are claimed afterwards use the new definition."""
         caller, name = current_caller(), tool_id(request.tool.name, "tool.name")
         caller.require(WRITE, name)
         mutation = Mutation(self._database, request, Tool)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
         async with self._database.connection() as connection:
             stored = await _changeable(connection, caller, name, request.tool.etag)
         problems = Problems()
         paths = masked_paths(problems, request.tool, request.update_mask)
         current = to_tool(stored)
         if not request.update_mask.paths:
-            _refuse_foreign_values(problems, request.tool, current)
-        wanted = apply(current, request.tool, [] if problems.found else paths)
-        definition = await self._checked(problems, wanted, name, "tool.name", caller)
+            refuse_output_fields(problems, "tool", request.tool, current, VOLATILE)
+        changed = apply(current, request.tool, [] if problems.violations else paths)
+        definition = await self._checked(problems, changed, name, "tool.name", caller)
 
         async def work(connection: Connection) -> Tool:
             record = await tool.update(
                 connection, project=caller.project, name=name, revision=stored.revision, definition=definition
             )
             if record is None:
-                raise _faster(name)
+                raise changed_concurrently(f"tools/{name}")
             return to_tool(record)
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def DeleteTool(self, request: DeleteToolRequest, context: Context) -> Empty:
-        """Removes a tool; steps that use it fail from now on."""
+        """Deletes a tool; steps that use it fail afterwards."""
         caller, name = current_caller(), tool_id(request.name)
         caller.require(WRITE, name)
         mutation = Mutation(self._database, request, Empty)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            return response
 
         async def work(connection: Connection) -> Empty:
             stored = await _changeable(connection, caller, name, request.etag)
             if not await tool.delete(connection, project=caller.project, name=name, revision=stored.revision):
-                raise _faster(name)
+                raise changed_concurrently(f"tools/{name}")
             return Empty()
 
-        return await mutation.once(work)
+        return await mutation.execute(work)
 
     async def CallTool(self, request: CallToolRequest, context: Context) -> Run:
-        """Calls a tool once and waits for the end."""
+        """Calls a tool once and waits for the result."""
         return await self._call.call(request, current_caller(), tool_id(request.name), context)
 
-    async def _checked(self, problems: Problems, wanted: Tool, name: str, name_field: str, caller: Caller) -> str:
-        check_tool(problems, wanted, name, name_field)
-        if wanted.lookup.uses:
-            await self._check_lookup(problems, wanted.lookup.uses, caller)
-        scheme = wanted.http.auth.WhichOneof("scheme")
-        secret = getattr(wanted.http.auth, scheme).secret if scheme else ""
-        if SECRET.fullmatch(secret):  # what is none may be a value that stands in the wrong place: it is not repeated
+    async def _checked(self, problems: Problems, message: Tool, name: str, name_field: str, caller: Caller) -> str:
+        """Validates a tool and returns its definition."""
+        check_tool(problems, message, name, name_field)
+        if message.lookup.uses:
+            await self._check_lookup(problems, message.lookup.uses, caller)
+        scheme = message.http.auth.WhichOneof("scheme")
+        secret = getattr(message.http.auth, scheme).secret if scheme else ""
+        # Only names of secrets: something else may be the value of a secret, which the error message would repeat.
+        if SECRET.fullmatch(secret):
             caller.require(USE_SECRET, secret)
-        definition = to_definition(wanted, name)
-        answer = await self._engines.validate_tool(ValidateToolRequest(tool=definition.encode()))
-        known = {problem.field for problem in problems.found}
-        problems.extend(found for found in reroot(answer.violations, "tool") if found.field not in known)
+        definition = to_definition(message, name)
+        response = await self._engines.validate_tool(ValidateToolRequest(tool=definition.encode()))
+        reported = {violation.field for violation in problems.violations}
+        problems.extend(
+            violation for violation in reroot(response.violations, "tool") if violation.field not in reported
+        )
         problems.check()
         return definition
 
     async def _check_lookup(self, problems: Problems, uses: str, caller: Caller) -> None:
-        """Who registers a tool may call its lookup, which then serves whoever calls the tool."""
+        """Checks the lookup tool. The caller must be allowed to call it; callers of the new tool need not be."""
         caller.require(CALL, uses)
         async with self._database.connection() as connection:
-            found = await tool.get(connection, caller.project, uses)
-        if found is not None and to_tool(found).effect != Tool.READ:
-            problems.add("tool.lookup.uses", f"tools/{uses} is not READ")
+            lookup = await tool.get(connection, caller.project, uses)
+        if lookup is not None and (effect := to_tool(lookup).effect) != Tool.READ:
+            problems.add(
+                "tool.lookup.uses", f"must be a tool with effect READ (tools/{uses} has {Tool.Effect.Name(effect)})"
+            )
 
 
 def _chosen_id(problems: Problems, request: CreateToolRequest) -> str:
-    named = split_name(request.tool.name, "tools") if request.tool.name else None
-    chosen = request.tool_id or named or ""
-    if request.tool.name and named != chosen:
-        problems.add("tool.name", f"must be tools/{chosen or '{tool}'}", ErrorReason.NAME_INVALID)
+    id_in_name = split_name(request.tool.name, "tools") if request.tool.name else None
+    chosen = request.tool_id or id_in_name or ""
+    if request.tool.name and id_in_name != chosen:
+        message = f"must be tools/{chosen or '{tool}'} {got(request.tool.name)}"
+        problems.add("tool.name", message, ErrorReason.NAME_INVALID)
     return chosen
 
 
@@ -203,18 +209,5 @@ def _refuse_reserved(name: str) -> None:
 
 
 def _reserved(name: str) -> PermissionDeniedError:
-    return PermissionDeniedError(ErrorReason.RESERVED, f"tools/{name} is the system's", {"resource": f"tools/{name}"})
-
-
-def _faster(name: str) -> AbortedError:
-    return AbortedError(
-        ErrorReason.ETAG_MISMATCH, f"tools/{name} has changed since; read it again", {"resource": f"tools/{name}"}
-    )
-
-
-def _refuse_foreign_values(problems: Problems, sent: Tool, current: Tool) -> None:
-    """Without a mask a whole tool may be sent back as it was read, but not with the server's fields changed."""
-    same = frozenset(
-        name for name in output_only(sent) if name in FLEETING or getattr(sent, name) == getattr(current, name)
-    )
-    problems.not_writable("tool", sent, but=same)
+    message = f"tools/{name} is a tool of the system and cannot be created, changed or deleted"
+    return PermissionDeniedError(ErrorReason.RESERVED, message, {"resource": f"tools/{name}"})

@@ -1,4 +1,4 @@
-"""Questions that runs wait on, and their answers. Who changes one has locked the run's row first."""
+"""Approvals that runs wait for. A transaction that changes an approval locks the row of its run first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 REJECT = "reject"
-"""The choice that rejects; every other one approves."""
+"""The choice that rejects; every other choice approves."""
 STATES = frozenset({"PENDING", "APPROVED", "REJECTED", "EXPIRED", "CANCELLED"})
 FIELDS = {
     "task": Field("'tasks/' || task_name"),
@@ -31,7 +31,7 @@ ID = Field("id", Kind.ID, sort="id")  # its order is that of create_time
 class ApprovalRecord:
     """An approval; `data`, `answer_schema`, `input` and `edited_input` are JSON texts.
 
-    `tool` is empty when no call is guarded; `choice` and `agent` are None until it is answered.
+    `tool` is empty if the approval guards no tool call; `choice` and `agent` are None until it is answered.
     """
 
     id: UUID
@@ -62,7 +62,7 @@ class ApprovalRecord:
 
 @dataclass(slots=True)
 class Questions:
-    """New waits that ask for approval, as columns: run, path, the guarded tool and the hash of what it gets."""
+    """New waits of kind APPROVAL as columns: run, path, the guarded tool and the hash of its input."""
 
     runs: list[UUID] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Questions:
     hashes: list[str] = field(default_factory=list)
 
     def add(self, run: UUID, wait: Any) -> None:
-        """Appends one `Wait` of the engine of kind APPROVAL."""
+        """Appends a `Wait` of the engine of kind APPROVAL."""
         self.runs.append(run)
         self.steps.append(wait.path)
         self.tools.append(wait.guarded_tool)
@@ -79,7 +79,7 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What somebody answers: a choice, and JSON texts where there is more to say."""
+    """The answer to an approval; `input` and `edited_input` are JSON texts."""
 
     agent: str
     choice: str
@@ -88,8 +88,18 @@ class Reply:
     comment: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AnsweredApproval:
+    """An approval that has just been answered."""
+
+    run: UUID
+    step: str
+    state: str
+    end_time: datetime
+
+
 async def request(connection: Connection, questions: Questions) -> None:
-    """Stores what waits of locked runs ask, as their inputs say, and announces it; the waits are there already."""
+    """Stores the approvals that stored waits of locked runs ask for, and publishes events."""
     if questions.runs:
         await SQL.request.run(
             connection,
@@ -100,13 +110,9 @@ async def request(connection: Connection, questions: Questions) -> None:
         )
 
 
-async def answer(connection: Connection, approval: UUID, reply: Reply) -> Any:
-    """Answers an approval of a locked run, and announces it.
-
-    Returns:
-        Its run, step, state and end_time; None when it was not pending any more, or its time is over.
-    """
-    return await SQL.answer.row(
+async def answer(connection: Connection, approval: UUID, reply: Reply) -> AnsweredApproval | None:
+    """Answers an approval of a locked run and publishes an event; None if it is no longer pending or has expired."""
+    row = await SQL.answer.row(
         connection,
         id=approval,
         agent=reply.agent,
@@ -115,17 +121,18 @@ async def answer(connection: Connection, approval: UUID, reply: Reply) -> Any:
         edited_input=reply.edited_input,
         comment=reply.comment,
     )
+    return AnsweredApproval(**row) if row else None
 
 
 async def expire(connection: Connection, waits: Sequence[tuple[UUID, str]]) -> None:
-    """Ends the questions of waits (run, path) that are over without an answer, and announces it."""
+    """Expires the approvals of waits (run, path) that have ended without an answer, and publishes events."""
     if waits:
         runs, steps = (list(column) for column in zip(*waits, strict=True))
         await SQL.expire.run(connection, runs=runs, steps=steps)
 
 
 async def get(connection: Connection, approval: UUID, *, project: str, agent: str | None) -> ApprovalRecord | None:
-    """One approval, when `agent` owns its run or is asked; None sees everything in the project."""
+    """Returns an approval if `agent` owns its run or is an assignee; `agent` None matches every approval."""
     row = await SQL.get.row(connection, id=approval, project=project, agent=agent)
     return ApprovalRecord(**row) if row else None
 
@@ -141,7 +148,7 @@ async def list_page(
     selection: Selection,
     size: int,
 ) -> list[ApprovalRecord]:
-    """At most `size` approvals that `selection` (over FIELDS) picks and `agent` may see; None stands for any."""
+    """Returns at most `size` approvals that match `selection` (over FIELDS) and `agent` may see; None matches all."""
     rows = await SQL.list.page(
         connection,
         selection,

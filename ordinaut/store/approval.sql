@@ -1,12 +1,12 @@
--- fragment announce: The news of approvals, each `told` as `verb`; a row of the log holds at most a thousand.
+-- fragment announce: Events `verb` for changed approvals; a row of the log contains at most a thousand.
 announced AS (
   INSERT INTO outbox (project, events, count, create_time)
-  SELECT (told).project, json_agg(approval_event(told, verb)), count(*), clock_now()
-  FROM (SELECT told, verb, (row_number() OVER (PARTITION BY (told).project) - 1) / 1000 AS part FROM changed) AS one
-  GROUP BY (told).project, part
+  SELECT (changed_row).project, json_agg(approval_event(changed_row, verb)), count(*), clock_now()
+  FROM (SELECT changed_row, verb, (row_number() OVER (PARTITION BY (changed_row).project) - 1) / 1000 AS part FROM changed) AS numbered
+  GROUP BY (changed_row).project, part
 )
 
--- query request: What new waits of locked runs ask, as approvals.
+-- query request: Approvals for new waits of locked runs.
 WITH changed AS (
   INSERT INTO approval AS a (
     id, project, run, step, task, task_name, owner, depth, tool, hash, message, data, choices, answer_schema, editable,
@@ -24,35 +24,35 @@ WITH changed AS (
   FROM unnest(:runs::uuid[], :steps::text[], :tools::text[], :hashes::text[]) AS q (run, step, tool, hash)
   JOIN wait AS w ON w.run = q.run AND w.path = q.step AND w.kind = 'APPROVAL' AND w.resolve_time IS NULL
   JOIN due_work AS d ON d.id = q.run
-  ON CONFLICT (run, step) WHERE state = 'PENDING' DO NOTHING -- asked already
-  RETURNING a AS told, 'requested' AS verb
+  ON CONFLICT (run, step) WHERE state = 'PENDING' DO NOTHING -- requested before
+  RETURNING a AS changed_row, 'requested' AS verb
 ),
 -- include announce
-SELECT (told).id FROM changed;
+SELECT (changed_row).id FROM changed;
 
--- query answer: The first answer to a question of a locked run, in time.
+-- query answer: Answers a pending approval of a locked run before it expires.
 WITH changed AS (
   UPDATE approval AS a SET
     state = CASE WHEN :choice::text = 'reject' THEN 'REJECTED' ELSE 'APPROVED' END, choice = :choice::text, input = :input::jsonb,
     edited_input = :edited_input::jsonb, agent = :agent::text, comment = :comment::text, end_time = clock.now
   FROM (SELECT clock_now() AS now) AS clock
   WHERE a.id = :id::uuid AND a.state = 'PENDING' AND (a.expire_time IS NULL OR a.expire_time > clock.now)
-  RETURNING a AS told, 'answered' AS verb
+  RETURNING a AS changed_row, 'answered' AS verb
 ),
 -- include announce
-SELECT (told).run, (told).step, (told).state, (told).end_time FROM changed;
+SELECT (changed_row).run, (changed_row).step, (changed_row).state, (changed_row).end_time FROM changed;
 
--- query expire: Questions of locked runs whose waits are over without an answer.
+-- query expire: Expires approvals of locked runs whose waits have ended without an answer.
 WITH changed AS (
   UPDATE approval AS a SET state = 'EXPIRED', end_time = clock_now()
   FROM unnest(:runs::uuid[], :steps::text[]) AS w (run, step)
   WHERE a.run = w.run AND a.step = w.step AND a.state = 'PENDING'
-  RETURNING a AS told, 'expired' AS verb
+  RETURNING a AS changed_row, 'expired' AS verb
 ),
 -- include announce
-SELECT (told).id FROM changed;
+SELECT (changed_row).id FROM changed;
 
--- fragment columns: An approval as callers see it; JSON as text.
+-- fragment columns: The columns of an approval; JSON as text.
 SELECT
   id, project, run, step, task_name, owner, tool, hash, message, data::text AS data, choices,
   answer_schema::text AS answer_schema, editable, assignees, allow_self, expire_time, state, choice,
@@ -60,11 +60,11 @@ SELECT
 FROM approval
 WHERE project = :project AND (:agent::text IS NULL OR owner = :agent OR :agent = ANY(assignees))
 
--- query get: One approval, when the agent may see it; NULL sees everything in its project.
+-- query get: One approval that the agent may see; NULL matches every approval of the project.
 -- include columns
   AND id = :id;
 
--- query list: A page of what the agent may see; of one run, one assignee, some states, or of any when these are NULL.
+-- query list: A page of approvals that the agent may see; a NULL run, assignee or states matches all.
 -- include columns
   AND (:run::uuid IS NULL OR run = :run) AND (:assignee::text IS NULL OR :assignee = ANY(assignees))
   AND (:states::text[] IS NULL OR state = ANY(:states))

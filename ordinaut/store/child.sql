@@ -1,13 +1,13 @@
--- query known: The newest run of each step that has started one before, with how it ended; locked.
+-- query known: The newest child of each key that has one; locks the rows.
 WITH locked AS MATERIALIZED (
   SELECT c.run, c.key FROM run_child AS c WHERE c.key = ANY(:keys::uuid[]) ORDER BY c.key, c.run FOR UPDATE
 )
 SELECT DISTINCT ON (key) key, run FROM locked ORDER BY key, run DESC;
 
--- query states: How those of the runs have ended that have.
+-- query states: The final states of those runs that have ended.
 SELECT id, state FROM run WHERE id = ANY(:runs::uuid[]);
 
--- query targets: The tasks of these names, and how many live runs each has, counted up to a limit.
+-- query targets: The tasks with these names, and the number of live runs of each, counted up to a limit.
 SELECT t.project, t.name, t.uid, t.owner, t.version,
   v.overlap IN ('BUFFER_ONE', 'BUFFER_ALL') AND NOT v.ignore_waiting AS in_turn,
   (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
@@ -15,8 +15,8 @@ FROM (SELECT DISTINCT project, name FROM unnest(:projects::text[], :names::text[
 JOIN task AS t ON t.project = named.project AND t.name = named.name AND t.delete_time IS NULL
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version;
 
--- query lines: The tasks of which a run keeps others from being live until some runs go on: their own, or that of one
--- which waits for them.
+-- query lines: For each run the tasks of which no other run can start before it ends: its own task, and those of the
+-- runs that wait for it.
 WITH RECURSIVE line (origin, run) AS (
   SELECT p.run, p.run FROM unnest(:runs::uuid[]) AS p (run)
   UNION ALL
@@ -24,21 +24,21 @@ WITH RECURSIVE line (origin, run) AS (
 )
 SELECT line.origin, d.task FROM line JOIN due_work AS d ON d.id = line.run WHERE d.exclusive;
 
--- query rules: Under which rules some live runs run; of their policies what a document without a task takes over.
+-- query rules: The rules of some live runs; of their policies the part that a document without a task inherits.
 SELECT d.id, d.priority, d.max_losses, d.run_timeout,
   (CASE WHEN v.run_policy ? 'retry' THEN jsonb_build_object('retry', v.run_policy -> 'retry') ELSE '{}' END)::text
     AS run_policy
 FROM due_work AS d JOIN task_version AS v ON v.task = d.task AND v.version = d.task_version
 WHERE d.id = ANY(:runs::uuid[]);
 
--- query counts: How many children some runs have had.
+-- query counts: The number of children of some runs.
 SELECT parent, count(*) AS children FROM run_child WHERE parent = ANY(:parents::uuid[]) GROUP BY parent;
 
--- query forget_refusals: What stood in the way of these children earlier is history: they are asked for again.
+-- query forget_refusals: Deletes the ledger rows of children that a live run prevented, which are requested again.
 DELETE FROM occurrence
 WHERE task = ANY(:tasks::uuid[]) AND key = ANY(:keys::text[]) AND run IS NULL;
 
--- query enqueue: Children of locked runs; nothing of those that an overlap policy forbids but their ledger rows.
+-- query enqueue: Children of locked runs; those that an overlap policy forbids get only a ledger row.
 WITH wanted AS (
   SELECT w.*, new_id() AS run
   FROM unnest(
@@ -74,18 +74,18 @@ FROM wanted
 JOIN fresh ON fresh.run = wanted.run
 LEFT JOIN queued ON queued.id = wanted.run;
 
--- query adopt: Another run has come to the step that started this one.
+-- query adopt: Moves a child to another run, which has reached the step that started it.
 UPDATE run_child SET parent = :parent, path = :path, awaited = true WHERE run = :run;
 
--- query new_id: The id of a run to be.
+-- query new_id: An id for a new run.
 SELECT new_id();
 
--- query params_schemas: What the params of those runs must fit, of those whose task says so.
+-- query params_schemas: The params_schema of those runs whose version has one.
 SELECT d.id, v.params_schema::text AS params_schema
 FROM due_work AS d JOIN task_version AS v ON v.task = d.task AND v.version = d.task_version
 WHERE d.id = ANY(:runs::uuid[]) AND v.params_schema IS NOT NULL;
 
--- query waiting: The runs that wait for some of these.
+-- query waiting: The runs that wait for any of these.
 SELECT DISTINCT parent FROM run_child WHERE run = ANY(:runs::uuid[]) AND awaited;
 
 -- query settle: Ends the waits of locked runs for children that have ended.
@@ -93,7 +93,7 @@ WITH over AS (
   UPDATE run_child AS c SET awaited = false
   FROM run AS r
   WHERE r.id = c.run AND c.run = ANY(:runs::uuid[]) AND c.awaited
-    AND c.parent = ANY(:parents::uuid[]) -- no other may have come to the step before this row was locked
+    AND c.parent = ANY(:parents::uuid[]) -- another run may have adopted it before this row was locked
   RETURNING c.run, c.parent, c.path, r.state, r.output, r.error
 )
 UPDATE wait AS w SET
@@ -109,13 +109,13 @@ FROM over
 WHERE w.run = over.parent AND w.path = over.path AND w.resolve_time IS NULL
 RETURNING w.run;
 
--- query ended: Children that have ended and whose steps still wait.
+-- query ended: Ended children that are still awaited.
 SELECT c.run FROM run_child AS c JOIN run AS r ON r.id = c.run WHERE c.awaited LIMIT :batch;
 
--- fragment given_up: Its step does not wait any more: the run has ended, or has given the wait up.
+-- fragment given_up: Its step no longer waits: the parent has ended or has dropped the wait.
 c.awaited AND NOT EXISTS (SELECT FROM wait AS w WHERE w.run = c.parent AND w.path = c.path)
 
--- query unwanted: Children that nobody waits for any more, locked.
+-- query unwanted: Children that are no longer awaited; locks the rows.
 SELECT c.run FROM run_child AS c
 WHERE
 -- include given_up
@@ -123,7 +123,7 @@ ORDER BY c.run
 LIMIT :batch
 FOR UPDATE SKIP LOCKED;
 
--- query abandon: The same once they are locked: another run may have come to the step meanwhile.
+-- query abandon: The same, evaluated again after the lock, because another run may have adopted them.
 UPDATE run_child AS c SET awaited = false
 WHERE c.run = ANY(:runs::uuid[]) AND
 -- include given_up

@@ -8,7 +8,8 @@ SELECT
       SELECT u.definition #>> '{lookup,uses}' FROM tool AS u WHERE u.project = :project AND u.name = ANY(v.tools)))
     ORDER BY t.name, t.project <> '_') AS tools,
   v.tools AS tool_names,
-  coalesce((SELECT a.scopes FROM agent AS a WHERE a.project = :project AND 'agents/' || a.name = :owner), '{}') AS scopes
+  coalesce((SELECT a.scopes FROM agent AS a WHERE a.project = :project AND 'agents/' || a.name = :owner), '{}')
+    AS scopes
 FROM task_version AS v
 WHERE v.task = :task AND v.version = :version;
 

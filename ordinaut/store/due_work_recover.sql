@@ -31,7 +31,8 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
     NULL::jsonb AS output,
     CASE WHEN NOT d.cancel_requested THEN jsonb_build_object(
       'code', 'LOST_TOO_OFTEN', 'retryable', false,
-      'message', format('the engine or worker was lost %s times while it executed only this run', d.losses)) END AS error,
+      'message', format('the engine or worker was lost %s times while it executed only this run', d.losses))
+    END AS error,
     d.cancel_reason AS reason, clock.now
 ),
 -- include due_work.cancelled_waits

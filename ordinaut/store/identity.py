@@ -1,4 +1,4 @@
-"""Projects, agents and their tokens. A token's secret is never stored, only its SHA-256."""
+"""Projects, agents and their tokens. Of a token's secret only the SHA-256 is stored."""
 
 import hashlib
 import secrets
@@ -13,7 +13,7 @@ from ordinaut.store.sql import Connection, Queries
 from ordinaut.v1.error_pb2 import ErrorReason
 
 SQL = Queries(__file__)
-TOKEN_PREFIX = "ord"  # noqa: S105 - the beginning that all tokens share
+TOKEN_PREFIX = "ord"  # noqa: S105 - the common prefix of all tokens
 FIRST_AGENT = "admin"
 FIELDS = {
     "name": Field("'agents/' || name", sort="name"),
@@ -49,7 +49,7 @@ class TokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a shown token is checked against."""
+    """The data that a presented token is checked against; `seconds_left` is None for a token that does not expire."""
 
     project: str
     agent: str
@@ -61,7 +61,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token before it is stored: its public part, its secret's hash, and the text that its owner keeps."""
+    """A token to be stored: its public id, the hash of its secret, and the text that is given to the caller once."""
 
     public_id: str
     secret_hash: bytes
@@ -69,28 +69,28 @@ class NewToken:
 
     @classmethod
     def make(cls) -> "NewToken":
-        """A token with 256 bits of secret."""
+        """Returns a new token with a secret of 256 bits."""
         public_id, secret = secrets.token_hex(8), secrets.token_hex(32)
         return cls(public_id, hash_secret(secret), f"{TOKEN_PREFIX}_{public_id}_{secret}")
 
 
 def hash_secret(secret: str) -> bytes:
-    """What is stored of a secret; it is random, so that a plain hash suffices."""
+    """Returns the hash that is stored for a secret. Secrets are random, so no salt and no slow hash are needed."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 async def create_project(connection: Connection, name: str) -> str:
-    """Makes a project with the agent `admin`, in one transaction.
+    """Creates a project with the agent `admin`, in one transaction.
 
     Returns:
-        A token with the scope `admin`; it is kept nowhere.
+        A token with the scope `admin`, which is not stored anywhere.
 
     Raises:
         AlreadyExistsError: the name is taken.
     """
     async with connection.transaction():
         if await SQL.create_project.row(connection, name=name) is None:
-            raise AlreadyExistsError(ErrorReason.RESOURCE_EXISTS, f"project {name} exists", {"project": name})
+            raise AlreadyExistsError(ErrorReason.RESOURCE_EXISTS, f"project {name} already exists", {"project": name})
         await create_agent(connection, project=name, name=FIRST_AGENT, display_name="", scopes=["admin"])
         token = NewToken.make()
         await create_token(connection, project=name, agent=FIRST_AGENT, token=token, scopes=[], expire_time=None)
@@ -100,7 +100,7 @@ async def create_project(connection: Connection, name: str) -> str:
 async def create_agent(
     connection: Connection, *, project: str, name: str, display_name: str, scopes: Sequence[str]
 ) -> AgentRecord | None:
-    """Makes an agent; None when the name is taken."""
+    """Creates an agent; None when the name is taken."""
     row = await SQL.create_agent.row(
         connection, project=project, name=name, display_name=display_name, scopes=list(scopes)
     )
@@ -108,24 +108,24 @@ async def create_agent(
 
 
 async def get_agent(connection: Connection, project: str, name: str) -> AgentRecord | None:
-    """One agent or None."""
+    """Returns an agent or None."""
     row = await SQL.get_agent.row(connection, project=project, name=name)
     return AgentRecord(**row) if row else None
 
 
 async def scopes_of(connection: Connection, *, project: str, names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Those of some agents that exist, and what they may do."""
+    """Returns the scopes of those agents that exist, by name."""
     rows = await SQL.scopes_of.rows(connection, project=project, names=list(names))
     return {row["name"]: frozenset(row["scopes"]) for row in rows}
 
 
 async def some_names(connection: Connection, *, project: str, size: int) -> list[str]:
-    """Names of agents, at most `size`."""
+    """Returns the names of at most `size` agents."""
     return [row["name"] for row in await SQL.some_names.rows(connection, project=project, size=size)]
 
 
 async def lock_agent(connection: Connection, project: str, name: str) -> AgentRecord | None:
-    """As `get_agent`, with the row locked until the transaction ends."""
+    """Returns an agent as `get_agent` and locks its row until the transaction ends."""
     row = await SQL.lock_agent.row(connection, project=project, name=name)
     return AgentRecord(**row) if row else None
 
@@ -133,7 +133,7 @@ async def lock_agent(connection: Connection, project: str, name: str) -> AgentRe
 async def update_agent(
     connection: Connection, *, project: str, name: str, display_name: str, scopes: Sequence[str]
 ) -> AgentRecord:
-    """Changes a locked agent, and has workers read its rights anew."""
+    """Changes a locked agent and makes workers reload its rights."""
     row = await SQL.update_agent.row(
         connection, project=project, name=name, display_name=display_name, scopes=list(scopes)
     )
@@ -142,31 +142,31 @@ async def update_agent(
 
 
 async def delete_agent(connection: Connection, *, project: str, name: str) -> None:
-    """Removes a locked agent with its tokens, and has workers forget its rights."""
+    """Deletes a locked agent with its tokens and makes workers reload the rights of the project."""
     await SQL.delete_tokens.run(connection, project=project, agent=name)
     await SQL.delete_agent.run(connection, project=project, name=name)
     await SQL.touch_project.run(connection, project=project)
 
 
 async def owned_tasks(connection: Connection, *, project: str, name: str) -> int:
-    """How many tasks an agent owns."""
+    """Returns the number of tasks that an agent owns."""
     return int(await SQL.owned_tasks.value(connection, project=project, name=name))
 
 
 async def list_tokens(connection: Connection, *, project: str, agent: str, after: str, size: int) -> list[TokenRecord]:
-    """At most `size` tokens of an agent whose public ids come after `after`, revoked ones too."""
+    """Returns at most `size` tokens of an agent with public ids after `after`, including revoked ones."""
     rows = await SQL.list_tokens.rows(connection, project=project, agent=agent, after=after, size=size)
     return [TokenRecord(**row) for row in rows]
 
 
 async def list_agents(connection: Connection, *, project: str, selection: Selection, size: int) -> list[AgentRecord]:
-    """At most `size` agents that `selection` (over FIELDS) picks."""
+    """Returns at most `size` agents that match `selection` (over FIELDS)."""
     rows = await SQL.list_agents.page(connection, selection, project=project, size=size)
     return [AgentRecord(**row) for row in rows]
 
 
 async def owner_scopes(connection: Connection, project: str, owner: str) -> frozenset[str]:
-    """What `agents/{agent}` may do now; nothing when there is no such agent."""
+    """Returns the current scopes of `agents/{agent}`; empty if the agent does not exist."""
     scopes = await SQL.agent_scopes.value(connection, project=project, name=owner.removeprefix("agents/"))
     return frozenset(scopes or ())
 
@@ -181,9 +181,9 @@ async def create_token(
     expire_time: datetime | None,
     issuer: str = "",
 ) -> TokenRecord | None:
-    """Stores a token of an existing agent; None when `expire_time` has passed already.
+    """Stores a token of an existing agent; None if `expire_time` is in the past.
 
-    `issuer` is the resource name of the token that asks for it; empty for none.
+    `issuer` is the resource name of the token that the request was made with, or empty.
     """
     row = await SQL.create_token.row(
         connection,
@@ -199,23 +199,23 @@ async def create_token(
 
 
 async def revoke_token(connection: Connection, *, project: str, agent: str, public_id: str) -> bool:
-    """Ends a token; False when there is none. Revoking twice is one revocation."""
+    """Revokes a token; False if it does not exist. The time of a revoked token does not change."""
     row = await SQL.revoke_token.row(connection, project=project, agent=agent, public_id=public_id)
     return row is not None
 
 
 async def find_credential(connection: Connection, public_id: str) -> Credential | None:
-    """What a token with this public id must match; None when none is valid now."""
+    """Returns the credential with this public id; None if it is unknown, expired or revoked."""
     row = await SQL.token.row(connection, public_id=public_id)
     return Credential(**row) if row else None
 
 
 async def note_uses(connection: Connection, public_ids: Collection[str]) -> None:
-    """Stores that these tokens are in use now, at most once a minute for each."""
+    """Sets the last use of these tokens to now, at most once a minute for each."""
     await SQL.note_uses.run(connection, public_ids=list(public_ids))
 
 
 async def page_token_key(connection: Connection) -> bytes:
-    """The secret that this installation signs its page tokens with."""
+    """Returns the key that this installation signs page tokens with."""
     key: bytes = await SQL.page_token_key.value(connection)
     return key

@@ -18,10 +18,10 @@ WHERE project = :project
 -- order
 LIMIT :size;
 
--- query scopes_of: Those of some agents that exist, and what they may do.
+-- query scopes_of: The scopes of those agents that exist.
 SELECT name, scopes FROM agent WHERE project = :project AND name = ANY(:names::text[]);
 
--- query some_names: Names of agents, to choose among.
+-- query some_names: Names of agents, as candidates for suggestions.
 SELECT name FROM agent WHERE project = :project ORDER BY name LIMIT :size;
 
 -- query lock_agent: The same, locked before a change.
@@ -32,16 +32,16 @@ UPDATE agent SET display_name = :display_name, scopes = :scopes
 WHERE project = :project AND name = :name
 RETURNING name, uid, display_name, scopes, create_time;
 
--- query delete_tokens: Ends all of an agent's tokens for good.
+-- query delete_tokens: Deletes all tokens of an agent.
 DELETE FROM agent_token WHERE project = :project AND agent = :agent;
 
--- query delete_agent: Removes an agent without tokens.
+-- query delete_agent: Deletes an agent without tokens.
 DELETE FROM agent WHERE project = :project AND name = :name;
 
--- query owned_tasks: How many tasks act with an agent's rights.
+-- query owned_tasks: The number of tasks that an agent owns.
 SELECT count(*) FROM task WHERE project = :project AND owner = 'agents/' || :name::text AND delete_time IS NULL;
 
--- query touch_project: Workers read the rights of the project's agents anew.
+-- query touch_project: Makes workers reload the rights of the project's agents.
 UPDATE project SET revision = revision + 1 WHERE name = :project;
 
 -- query list_tokens: A page of an agent's tokens.
@@ -51,7 +51,7 @@ WHERE project = :project AND agent = :agent AND public_id > :after
 ORDER BY public_id
 LIMIT :size;
 
--- query agent_scopes: What an agent may do.
+-- query agent_scopes: The scopes of an agent.
 SELECT scopes FROM agent WHERE project = :project AND name = :name;
 
 -- query create_token: A new token; nothing when it would have expired already.
@@ -60,12 +60,12 @@ SELECT :public_id, :project, :agent, :secret_hash, :scopes, :issuer, clock_now()
 WHERE :expire_time::timestamptz IS NULL OR :expire_time > clock_now()
 RETURNING public_id, scopes, create_time, expire_time, revoke_time, issuer, last_use_time;
 
--- query revoke_token: Ends a token; a revoked one stays as it was revoked.
+-- query revoke_token: Revokes a token; the time of an earlier revocation is kept.
 UPDATE agent_token SET revoke_time = coalesce(revoke_time, clock_now())
 WHERE project = :project AND agent = :agent AND public_id = :public_id
 RETURNING public_id;
 
--- query token: What a shown token is checked against; nothing for one that is not valid now.
+-- query token: The data that a presented token is checked against; no row if it is expired or revoked.
 SELECT
   t.project, t.agent, t.secret_hash, t.scopes AS token_scopes, a.scopes AS agent_scopes,
   extract(epoch FROM t.expire_time - clock_now())::float8 AS seconds_left
@@ -74,7 +74,7 @@ JOIN agent AS a ON a.project = t.project AND a.name = t.agent
 WHERE t.public_id = :public_id AND t.revoke_time IS NULL
   AND (t.expire_time IS NULL OR t.expire_time > clock_now());
 
--- query note_uses: When some tokens were used, at most once a minute for each; rows that another gateway updates are skipped.
+-- query note_uses: The time of use of some tokens, at most once a minute; rows locked by another gateway are skipped.
 WITH used AS (
   SELECT t.public_id, clock.now
   FROM agent_token AS t
@@ -85,5 +85,5 @@ WITH used AS (
 )
 UPDATE agent_token AS t SET last_use_time = used.now FROM used WHERE t.public_id = used.public_id;
 
--- query page_token_key: What this installation signs its page tokens with.
+-- query page_token_key: The key that this installation signs page tokens with.
 SELECT page_token_key FROM installation;

@@ -1,7 +1,7 @@
-"""Runs without a task. Their documents are versions of a task that nobody sees, one for each agent.
+"""Runs without a task. Their documents are stored as versions of a hidden task, one for each agent.
 
-So a run pins what it executes as every run does, a document that runs often is stored once, and the live runs of an
-agent can be counted.
+Therefore such a run pins its version like every other run, a document that runs often is stored once, and the live runs
+of an agent can be counted.
 """
 
 import hashlib
@@ -14,16 +14,16 @@ from ordinaut.store.sql import Connection, Queries
 from ordinaut.store.task import Definition
 
 SQL = Queries(__file__)
-HOLDERS = UUID("0199a0f4-6f0e-7d53-9a52-3b7c1f1de5a1")  # the namespace of the holders' uids
+HOLDERS = UUID("0199a0f4-6f0e-7d53-9a52-3b7c1f1de5a1")  # the namespace of the uids of hidden tasks
 
 
 def holder_of(project: str, owner: str) -> UUID:
-    """The uid of the task that holds `owner`'s inline documents."""
+    """Returns the uid of the hidden task with the documents of `owner`."""
     return uuid5(HOLDERS, f"{project}/{owner}")
 
 
 async def live(connection: Connection, *, project: str, owner: str, count_to: int) -> int:
-    """How many inline runs of `owner` are live, counted up to `count_to`."""
+    """Returns the number of live inline runs of `owner`, counted up to `count_to`."""
     return int(await SQL.live.value(connection, holder=holder_of(project, owner), count_to=count_to))
 
 
@@ -37,7 +37,7 @@ async def enqueue(
     params_json: str,
     start_time: datetime | None,
 ) -> None:
-    """Queues a run of `definition`, whose params and schedule are not looked at; inside a transaction."""
+    """Enqueues a run of `definition`, ignoring its params and schedule; to be called in a transaction."""
     holder, version = await keep(connection, project=project, owner=owner, definition=definition)
     await SQL.enqueue.value(
         connection, holder=holder, version=version, run=run, params=params_json, start_time=start_time
@@ -45,7 +45,7 @@ async def enqueue(
 
 
 async def keep(connection: Connection, *, project: str, owner: str, definition: Definition) -> tuple[UUID, int]:
-    """Stores a document among those that `owner` runs without a task; the holder's uid and the document's version."""
+    """Stores a document as a version of the hidden task of `owner`; returns the uid of the task and the version."""
     holder, version = holder_of(project, owner), _version(definition)
     await SQL.create_holder.run(connection, holder=holder, project=project, owner=owner)
     await SQL.create_version.run(
@@ -65,7 +65,7 @@ async def keep(connection: Connection, *, project: str, owner: str, definition: 
 
 
 def _version(definition: Definition) -> int:
-    """Equal documents have equal versions: 63 bits of what they hash to."""
+    """Returns 63 bits of the document's hash: equal documents have equal versions."""
     content = asdict(definition) | {"params": None}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

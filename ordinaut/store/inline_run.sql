@@ -1,7 +1,7 @@
--- query live: How many of the runs that an agent asked for without a task are live, counted up to a limit.
+-- query live: The number of live runs of an agent without a task, counted up to a limit.
 SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = :holder LIMIT :count_to) AS live;
 
--- query create_holder: The task that nobody sees and that holds an agent's inline documents as its versions.
+-- query create_holder: The hidden task that has the inline documents of an agent as its versions.
 INSERT INTO task (
   uid, project, name, owner, display_name, description, labels, state, version, revision, create_time, update_time,
   delete_time)
@@ -9,7 +9,7 @@ SELECT :holder, :project, '', :owner, '', '', '{}', 'COMPLETED', 0, 1, now, now,
 FROM (SELECT clock_now() AS now) AS clock
 ON CONFLICT (uid) DO NOTHING;
 
--- query create_version: A document, once however often it runs.
+-- query create_version: A document; one that was stored before is not stored again.
 INSERT INTO task_version (
   task, version, pipeline, tools, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
   run_timeout, start_deadline, create_time)

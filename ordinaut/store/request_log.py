@@ -1,4 +1,4 @@
-"""Answers of mutating calls, kept for 24 hours, so that a repeated request is done once."""
+"""Responses of mutating calls, stored for 24 hours, so that a repeated request takes effect once."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ SQL = Queries(__file__)
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """Names a request: its caller, method and the caller's own id for it."""
+    """Identifies a request: its caller, its method, and the id that the caller chose for it."""
 
     project: str
     agent: str
@@ -18,31 +18,31 @@ class RequestKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """An earlier request: the hash of what was asked, and the answer; None for one that carried a secret."""
+class StoredResponse:
+    """An earlier request: its hash, and the serialized response; None for a response with a secret."""
 
-    hash: bytes
-    answer: bytes | None
+    request_hash: bytes
+    response: bytes | None
 
 
-async def find(connection: Connection, key: RequestKey) -> Answered | None:
-    """The earlier request with this key, when it succeeded."""
+async def find(connection: Connection, key: RequestKey) -> StoredResponse | None:
+    """Returns the earlier request with this key, if it succeeded."""
     row = await SQL.find.row(connection, **_columns(key))
-    return Answered(**row) if row else None
+    return StoredResponse(row["hash"], row["answer"]) if row else None
 
 
 async def claim(connection: Connection, key: RequestKey, request_hash: bytes) -> bool:
-    """Whether this is the first of the request's copies; waits for the end of one that works beside it."""
+    """Inserts the request; False if it is there already. Waits until a concurrent transaction with this key ends."""
     return await SQL.claim.row(connection, **_columns(key), hash=request_hash) is not None
 
 
-async def keep(connection: Connection, key: RequestKey, answer: bytes | None) -> None:
-    """Stores the answer of a claimed request; None says that it carried a secret."""
-    await SQL.keep.run(connection, **_columns(key), answer=answer)
+async def keep(connection: Connection, key: RequestKey, response: bytes | None) -> None:
+    """Stores the response of a claimed request; None for a response with a secret."""
+    await SQL.keep.run(connection, **_columns(key), answer=response)
 
 
 async def forget(connection: Connection, batch: int) -> int:
-    """Deletes at most `batch` answers that are older than a day, and tells how many."""
+    """Deletes at most `batch` requests that are older than 24 hours and returns their number."""
     return await SQL.forget.run(connection, batch=batch)
 
 

@@ -1,10 +1,10 @@
--- query lock_root: One retry at a time of what shares its idempotency keys; then the live run that has them, if any.
+-- query lock_root: Serializes retries with the same idempotency keys; the live run with these keys is read afterwards.
 SELECT pg_advisory_xact_lock(hashtextextended(:root::text, 0));
 
 -- query live: The live run of an idempotency root.
 SELECT id FROM due_work WHERE root = :root;
 
--- query enqueue: The same version with the same inputs and keys once more, unless its task is gone.
+-- query enqueue: A run of the same version with the same inputs and keys, unless its task has been deleted.
 WITH fresh AS (
   SELECT
     :run::uuid AS run, r.project, r.task, r.task_name, r.task_version, r.owner, r.labels, 'RETRY' AS kind, r.trigger,
@@ -25,8 +25,8 @@ SELECT
 FROM fresh
 LEFT JOIN queued ON true;
 
--- query copy_steps: What the run had finished, as the beginning of the new one's journal; error handlers are not. Of
--- calls that may have happened the new run begins by finding out.
+-- query copy_steps: The completed steps, as the beginning of the journal of the new run; error handlers are not copied.
+-- Calls with an unknown outcome are copied as RUNNING: the new run starts by determining their outcome.
 INSERT INTO step_run (run, path, attempt, seq, state, tool, input, output, segment_time, start_time, end_time)
 SELECT
   :run, path, attempt, row_number() OVER (ORDER BY seq, path, attempt) - 1,
@@ -38,9 +38,9 @@ WHERE run = :retry_of
     OR error @> '{"details": {"happened": true}}'))
   AND path !~ '(^|[.])on_error([.]|$)';
 
--- query remember: Which run the new one takes up.
+-- query remember: Stores which run the new one retries.
 INSERT INTO run_retry (run, retry_of) VALUES (:run, :retry_of);
 
--- query inherit: The new run is what the old one was to the step that started it.
+-- query inherit: The new run takes the place of the old one for the step that started it.
 INSERT INTO run_child (run, parent, path, key, awaited)
 SELECT :run, parent, path, key, false FROM run_child WHERE run = :retry_of;

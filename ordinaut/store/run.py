@@ -1,4 +1,4 @@
-"""Runs as callers see them: those in the queue and those that have ended, always read in one statement."""
+"""Runs as the API shows them: live and ended ones, always read in one statement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,9 +43,9 @@ ID = Field("id", Kind.ID, sort="id")  # its order is that of create_time
 class RunRecord:
     """A run; `state` is a value of `Run.State`; `labels`, `params`, `event`, `output`, `error`, `steps` are JSON texts.
 
-    `steps` is an array of `{path, attempt, state, tool, input, output, error, start_time, end_time}`, or None when
-    there are none or they were not asked for. `waits` is one of `{step, kind, topic, deadline, create_time, approval,
-    run}`, or None.
+    `steps` is an array of `{path, attempt, state, tool, input, output, error, start_time, end_time}`; None if the run
+    has no steps or they were not requested. `waits` is an array of `{step, kind, topic, deadline, create_time,
+    approval, run}` or None.
     """
 
     id: UUID
@@ -72,16 +72,16 @@ class RunRecord:
     create_time: datetime
     start_time: datetime | None
     end_time: datetime | None
-    retry_of: UUID | None
-    retries: Sequence[UUID] | None
-    backfill: str | None
-    parent: UUID | None
-    waits: str | None
-    steps: str | None
+    retry_of: UUID | None = None
+    retries: Sequence[UUID] | None = None
+    backfill: str | None = None
+    parent: UUID | None = None
+    waits: str | None = None
+    steps: str | None = None
 
 
 def described(run: RunRecord | ClaimedRun) -> bytes:
-    """The variable `run` of a pipeline, as JSON."""
+    """Returns the JSON of the variable `run` of a pipeline."""
     scheduled, end = run.scheduled_time, run.interval_end
     facts = {
         "name": f"runs/{run.id}",
@@ -98,7 +98,7 @@ def described(run: RunRecord | ClaimedRun) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class StepKey:
-    """The place of a step in the order of its run's steps; the default comes before the first one."""
+    """The sort key of a step among the steps of its run; the default precedes every step."""
 
     seq: int = -1
     path: str = ""
@@ -116,21 +116,21 @@ class StepRecord:
 async def get_many(
     connection: Connection, ids: Sequence[UUID], *, steps: bool, payloads: bool = True
 ) -> list[RunRecord]:
-    """Those of the runs that exist, in no order; `payloads`: with the inputs and outputs of the steps."""
+    """Returns those of the runs that exist, unordered; `payloads`: with the inputs and outputs of the steps."""
     rows = await SQL.get.rows(connection, ids=list(ids), steps=steps, payloads=payloads)
     return [RunRecord(**row) for row in rows]
 
 
 async def get(connection: Connection, run: UUID, *, steps: bool) -> RunRecord | None:
-    """One run, live or ended."""
-    found = await get_many(connection, [run], steps=steps)
-    return found[0] if found else None
+    """Returns a run, live or ended, or None."""
+    records = await get_many(connection, [run], steps=steps)
+    return records[0] if records else None
 
 
 async def steps_page(
     connection: Connection, run: UUID, *, after: StepKey, payloads: bool, size: int
 ) -> list[StepRecord]:
-    """At most `size` steps of a run behind a key; `payloads`: with their inputs and outputs."""
+    """Returns at most `size` steps of a run after a key; `payloads`: with their inputs and outputs."""
     rows = await SQL.steps.rows(
         connection, run=run, seq=after.seq, path=after.path, attempt=after.attempt, payloads=payloads, size=size
     )
@@ -138,7 +138,7 @@ async def steps_page(
 
 
 async def recorded(connection: Connection, run: UUID) -> list[Recorded]:
-    """Every attempt of a run as it was journaled, in order, with what `now` was."""
+    """Returns every journaled attempt of a run, in order, with the value of `now` that it saw."""
     return [_recorded(row) for row in await SQL.recorded.rows(connection, run=run)]
 
 
@@ -158,7 +158,7 @@ def _recorded(row: Record) -> Recorded:
 
 
 async def marks(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:
-    """A text for each run that exists, which differs whenever something about the run has changed."""
+    """Returns for each run that exists a text that changes with every change of the run or of its steps."""
     return {row["id"]: row["mark"] for row in await SQL.marks.rows(connection, ids=list(ids))}
 
 
@@ -172,7 +172,7 @@ async def list_page(
     selection: Selection,
     size: int,
 ) -> list[RunRecord]:
-    """At most `size` runs that `selection` (over FIELDS) picks, without steps; None stands for any."""
+    """Returns at most `size` runs that match `selection` (over FIELDS), without steps; None matches all."""
     rows = await SQL.list.page(
         connection,
         selection,
@@ -185,12 +185,12 @@ async def list_page(
     return [RunRecord(**row) for row in rows]
 
 
-async def live_at(connection: Connection, task: UUID, moment: datetime) -> UUID | None:
-    """A run of the task that was live at a moment, if one is known."""
-    found: UUID | None = await SQL.live_at.value(connection, task=task, moment=moment)
-    return found
+async def live_at(connection: Connection, task: UUID, time: datetime) -> UUID | None:
+    """Returns the oldest run of the task that was live at a time, or None."""
+    run: UUID | None = await SQL.live_at.value(connection, task=task, moment=time)
+    return run
 
 
 async def durations(connection: Connection, task: UUID, count: int) -> list[timedelta]:
-    """How long the newest `count` runs of a task took that were not cancelled, the oldest first."""
+    """Returns the durations of the newest `count` runs of a task that were not cancelled, oldest first."""
     return [row["took"] for row in await SQL.durations.rows(connection, task=task, count=count)]

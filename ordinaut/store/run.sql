@@ -1,4 +1,4 @@
--- fragment live: Runs in the queue, in the shape of ended ones.
+-- fragment live: Runs in the queue, with the columns of ended runs.
 SELECT
   id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
   scheduled_time, interval_end,
@@ -17,7 +17,7 @@ SELECT
   scheduled_time, interval_end, state, output, error, claims, losses, cancel_reason, create_time, start_time, end_time
 FROM run
 
--- fragment columns: JSON as text; everything else as it is.
+-- fragment columns: The columns of a run; JSON as text.
 SELECT
   r.id, r.project, r.task, r.task_name, r.task_version, r.owner, r.labels::text AS labels, r.kind, r.trigger, r.occurrence, r.root,
   r.params::text AS params, r.event::text AS event, r.scheduled_time, r.interval_end, r.state,
@@ -41,7 +41,7 @@ SELECT
     WHERE w.run = r.id AND w.resolve_time IS NULL AND w.kind <> 'DELAY'
   )::text END AS waits,
 
--- fragment attempts: The recorded attempts of the run `r`, then its steps that wait and have no entry in the journal yet.
+-- fragment attempts: The recorded attempts of the run `r`, then its waiting steps without an entry in the journal.
 SELECT s.seq, s.path, s.attempt, s.state, s.tool, s.input, s.output, s.error, s.start_time, s.end_time
 FROM step_run AS s
 WHERE s.run = r.id
@@ -51,14 +51,14 @@ FROM wait AS w
 WHERE w.run = r.id AND w.kind <> 'DELAY' AND NOT EXISTS (
   SELECT FROM step_run AS s WHERE s.run = w.run AND s.path = w.path AND s.attempt = 1)
 
--- fragment step: One step as JSON, with input and output where asked for.
+-- fragment step: One step as JSON, with input and output if requested.
 json_build_object(
   'path', s.path, 'attempt', s.attempt, 'state', s.state, 'tool', s.tool,
   'input', CASE WHEN :payloads::boolean THEN s.input END, 'output', CASE WHEN :payloads THEN s.output END,
   'error', s.error, 'start_time', s.start_time, 'end_time', s.end_time)
 
--- query get: Runs by id, live or ended, with their steps where asked for, and the inputs and outputs of the steps where
--- asked for; in one statement, because a run may end between two.
+-- query get: Runs by id, live or ended, with their steps and the inputs and outputs of these if requested. One statement,
+-- because a run may move from one table to the other between two.
 -- include columns
   CASE WHEN :steps::boolean THEN (
     SELECT json_agg(
@@ -80,7 +80,7 @@ FROM (
   )
 ) AS r;
 
--- query steps: A page of a run's steps behind a key; `step` is an entry of the array that `get` answers with.
+-- query steps: A page of a run's steps after a key; `step` is an element of the array `steps` of `get`.
 SELECT s.seq, s.path, s.attempt, (
 -- include step
 )::text AS step
@@ -102,7 +102,7 @@ FROM step_run
 WHERE run = :run
 ORDER BY seq, path, attempt;
 
--- query marks: A text for each run that differs whenever something about the run has changed.
+-- query marks: For each run a text that changes with every change of the run or of its steps.
 SELECT
   d.id,
   concat_ws(' ', d.state, d.claims, d.fence, d.cancel_requested, (
@@ -112,7 +112,7 @@ WHERE d.id = ANY(:ids::uuid[])
 UNION ALL
 SELECT id, 'ENDED' FROM run WHERE id = ANY(:ids::uuid[]);
 
--- query list: A page of runs; of one owner, one task, some states, or of any when these are NULL.
+-- query list: A page of runs; a NULL owner, task or states matches all.
 -- include columns
   NULL::text AS steps
 FROM (
@@ -139,7 +139,7 @@ FROM (
 -- order
 LIMIT :size;
 
--- query live_at: The oldest run of a task that was live at a moment; of those that have ended, among the thousand before it.
+-- query live_at: The oldest run of a task that was live at a time; of ended runs only the last thousand are examined.
 SELECT id FROM (
   SELECT id FROM due_work WHERE task = :task AND create_time <= :moment
   UNION ALL
@@ -150,7 +150,7 @@ SELECT id FROM (
 ORDER BY id
 LIMIT 1;
 
--- query durations: How long the newest runs of a task took that ended by themselves, the oldest first.
+-- query durations: The durations of the newest runs of a task that were not cancelled, oldest first.
 SELECT took FROM (
   SELECT id, end_time - start_time AS took FROM run
   WHERE task = :task AND start_time IS NOT NULL AND state <> 'CANCELLED'

@@ -1,7 +1,7 @@
-"""Which rows of a list, in which order: conditions over documented fields, as SQL.
+"""Translates filters and orders of lists to SQL: conditions over documented fields.
 
-The only place where SQL is put together at run time: from the texts below and the columns that a table's module
-names. What a caller writes becomes a parameter, never a part of the statement.
+This is the only place where SQL is assembled at run time: from the texts below and the columns that a table's module
+names. Values from callers are always parameters, never parts of the statement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,22 @@ Literal = str | float | datetime | UUID
 
 
 class Kind(Enum):
-    """What a field holds, and the SQL type that it is compared as."""
+    """The kind of value in a field, and the SQL type that it is compared as."""
 
     TEXT = "text"
     NUMBER = "float8"
     TIME = "timestamptz"
     MAP = "jsonb"  # of texts: compared by key
-    LIST = "text[]"  # only asked whether it has an element
+    LIST = "text[]"  # only tested for an element
     ID = "uuid"  # ordered by, or compared with the name of a resource
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that lists can be filtered by: its SQL, its kind, and its values where there are but a few.
+    """A field for filters: its SQL expression, its kind, and `choices`, its values if they are an enumeration.
 
-    `sort` is the SQL that lists are ordered by, never NULL; empty where they cannot be ordered by it. `members` is for
-    what stands beside the row: SQL that, with `= value` behind it, selects the values of `column` that fit.
+    `sort` is the SQL expression to order by, never NULL; empty if lists cannot be ordered by the field. `members` is
+    for data in another table: SQL that, followed by `= value`, selects the values of `column` that match.
     """
 
     column: str
@@ -41,7 +41,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`field operator value`; `key` is the key inside a map. The operator `:` means has, or contains."""
+    """`field operator value`; `key` is the key inside a map. The operator `:` means has or contains."""
 
     field: str
     operator: str
@@ -51,21 +51,21 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """All of its parts hold."""
+    """True if all parts are."""
 
     parts: Sequence["Condition"]
 
 
 @dataclass(frozen=True, slots=True)
 class Some:
-    """One of its parts holds."""
+    """True if at least one part is."""
 
     parts: Sequence["Condition"]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Its part does not hold."""
+    """True if its part is not."""
 
     part: "Condition"
 
@@ -76,7 +76,7 @@ EVERYTHING = Every(())
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By some fields, of which the last is unique; only rows beyond `after`, their values in the page's last row."""
+    """Orders by some fields, the last of which is unique, after the row in which they have the values `after`."""
 
     fields: Sequence[Field]
     descending: bool = False
@@ -92,12 +92,12 @@ class Selection:
     condition: Condition = EVERYTHING
 
     def sql(self, first: int) -> "Clause":
-        """The SQL, with parameters numbered from `first` on."""
+        """Returns the SQL with parameters numbered from `first`."""
         return Clause(self, first)
 
 
 class Clause:
-    """A selection's SQL: what stands for the lines `-- filter` and `-- order`, and the parameters."""
+    """The SQL of a selection: the texts for the lines `-- filter` and `-- order`, and the parameters."""
 
     def __init__(self, selection: Selection, first: int) -> None:
         self._fields = selection.fields
@@ -108,7 +108,7 @@ class Clause:
             parts.append(self._beyond(selection.order))
         self.filter = "".join(f" AND ({part})" for part in parts)
         direction = "DESC" if selection.order.descending else "ASC"
-        self.order = "ORDER BY " + ", ".join(f"{known.sort} {direction}" for known in selection.order.fields)
+        self.order = "ORDER BY " + ", ".join(f"{field.sort} {direction}" for field in selection.order.fields)
 
     def _condition(self, condition: Condition) -> str:
         match condition:
@@ -120,27 +120,27 @@ class Clause:
                 return f"NOT ({self._condition(part)})"
         return self._comparison(condition, self._fields[condition.field])
 
-    def _comparison(self, asked: Comparison, known: Field) -> str:
-        """Never NULL, so that NOT is the opposite."""
-        if known.kind is Kind.LIST:
-            return f"{self._parameter(asked.value, Kind.TEXT)} = ANY({known.column})"
-        if known.kind is Kind.MAP and not asked.key:
-            return f"{known.column} ? {self._parameter(asked.value, Kind.TEXT)}"
-        column, kind = known.column, known.kind
+    def _comparison(self, comparison: Comparison, field: Field) -> str:
+        """The result is never NULL, so that NOT is its opposite."""
+        if field.kind is Kind.LIST:
+            return f"{self._parameter(comparison.value, Kind.TEXT)} = ANY({field.column})"
+        if field.kind is Kind.MAP and not comparison.key:
+            return f"{field.column} ? {self._parameter(comparison.value, Kind.TEXT)}"
+        column, kind = field.column, field.kind
         if kind is Kind.MAP:
-            column, kind = f"({known.column} ->> {self._parameter(asked.key, Kind.TEXT)})", Kind.TEXT
-        value = self._parameter(asked.value, kind)
-        if known.members:
-            return f"{column} {'NOT IN' if asked.operator == '!=' else 'IN'} ({known.members} = {value})"
-        if asked.operator == ":":
+            column, kind = f"({field.column} ->> {self._parameter(comparison.key, Kind.TEXT)})", Kind.TEXT
+        value = self._parameter(comparison.value, kind)
+        if field.members:
+            return f"{column} {'NOT IN' if comparison.operator == '!=' else 'IN'} ({field.members} = {value})"
+        if comparison.operator == ":":
             return f"coalesce(strpos({column}, {value}) > 0, false)"
-        if asked.operator == "!=":
+        if comparison.operator == "!=":
             return f"{column} IS DISTINCT FROM {value}"
-        return f"coalesce({column} {asked.operator} {value}, false)"
+        return f"coalesce({column} {comparison.operator} {value}, false)"
 
     def _beyond(self, order: Order) -> str:
-        columns = ", ".join(known.sort for known in order.fields)
-        values = [self._parameter(value, known.kind) for value, known in zip(order.after, order.fields, strict=True)]
+        columns = ", ".join(field.sort for field in order.fields)
+        values = [self._parameter(value, field.kind) for value, field in zip(order.after, order.fields, strict=True)]
         return f"({columns}) {'<' if order.descending else '>'} ({', '.join(values)})"
 
     def _parameter(self, value: Literal, kind: Kind) -> str:

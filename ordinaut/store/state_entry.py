@@ -1,4 +1,4 @@
-"""State entries: JSON values under namespace and key, with a revision that is never used twice."""
+"""State entries: JSON values by namespace and key, each with a revision that is never reused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,25 +21,33 @@ class StateRecord:
     update_time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StateValue:
+    """Value (JSON) and revision of an entry."""
+
+    value: str
+    revision: int
+
+
 async def get(connection: Connection, *, project: str, namespace: str, key: str) -> StateRecord | None:
-    """One entry or None."""
+    """Returns an entry or None."""
     row = await SQL.get.row(connection, project=project, namespace=namespace, key=key)
     return StateRecord(**row) if row else None
 
 
-async def get_many(connection: Connection, names: Sequence[Name]) -> list[tuple[str, int] | None]:
-    """Value (JSON) and revision of each name, in order; None where there is no entry."""
+async def get_many(connection: Connection, names: Sequence[Name]) -> list[StateValue | None]:
+    """Returns the value of each name, in order; None for names without an entry."""
     projects, namespaces, keys = (list(column) for column in zip(*names, strict=True))
     rows = await SQL.get_many.rows(connection, projects=projects, namespaces=namespaces, keys=keys)
-    found = {row["place"]: (row["value"], row["revision"]) for row in rows}
-    return [found.get(place) for place in range(1, len(names) + 1)]
+    values = {row["place"]: StateValue(row["value"], row["revision"]) for row in rows}
+    return [values.get(place) for place in range(1, len(names) + 1)]
 
 
 async def put_many(connection: Connection, entries: Mapping[Name, tuple[str, int | None]]) -> dict[Name, StateRecord]:
-    """Writes each name's value (JSON) when the stored revision is the expected one (0: none; None: in any case).
+    """Writes each (value as JSON, expected revision); 0 expects that there is no entry, None matches every revision.
 
     Returns:
-        The new entries; a name is missing when its revision is another one.
+        The entries that were written; names with another revision are missing.
     """
     rows = await SQL.put.rows(
         connection,
@@ -55,13 +63,13 @@ async def put_many(connection: Connection, entries: Mapping[Name, tuple[str, int
 async def put(
     connection: Connection, *, project: str, namespace: str, key: str, value: str, expected: int | None
 ) -> StateRecord | None:
-    """Writes one entry as `put_many` does; None when its revision is another one."""
+    """Writes one entry as `put_many`; None if its revision is not the expected one."""
     name = (project, namespace, key)
     return (await put_many(connection, {name: (value, expected)})).get(name)
 
 
 async def delete(connection: Connection, *, project: str, namespace: str, key: str, expected: int | None) -> bool:
-    """Deletes an entry when its revision is `expected` (None: in any case); False when it is not or there is none."""
+    """Deletes an entry with revision `expected` (None matches every revision); False if there is no such entry."""
     row = await SQL.delete.row(connection, project=project, namespace=namespace, key=key, expected=expected)
     return row is not None
 
@@ -69,7 +77,7 @@ async def delete(connection: Connection, *, project: str, namespace: str, key: s
 async def list_page(
     connection: Connection, *, project: str, namespace: str, after: str, size: int
 ) -> list[StateRecord]:
-    """At most `size` entries of a namespace whose keys come after `after`, by key."""
+    """Returns at most `size` entries of a namespace with keys after `after`, by key."""
     rows = await SQL.list.rows(connection, project=project, namespace=namespace, after=after, size=size)
     return [StateRecord(**row) for row in rows]
 

@@ -3,15 +3,15 @@ SELECT namespace, key, value::text AS value, revision, update_time
 FROM state_entry
 WHERE project = :project AND namespace = :namespace AND key = :key AND NOT deleted;
 
--- query get_many: The entries of some names; `place` is the name's place in the list.
+-- query get_many: The entries of some names; `place` is the index of the name in the list, from 1.
 SELECT n.place, s.value::text AS value, s.revision
 FROM unnest(:projects::text[], :namespaces::text[], :keys::text[]) WITH ORDINALITY
   AS n (project, namespace, key, place)
 JOIN state_entry AS s USING (project, namespace, key)
 WHERE NOT s.deleted;
 
--- query put: Writes entries of different names, each when its revision is the expected one (0: there is none; NULL:
--- whatever it is). A tombstone counts as none, and its revision goes on.
+-- query put: Writes entries with distinct names if their revisions are the expected ones (0: no entry; NULL: any
+-- revision). A tombstone counts as no entry; its revision is continued.
 WITH new AS (
   SELECT *
   FROM unnest(:projects::text[], :namespaces::text[], :keys::text[], :values::jsonb[], :expecteds::bigint[])
@@ -33,7 +33,7 @@ WITH new AS (
 )
 SELECT project, namespace, key, value::text AS value, revision, update_time FROM written;
 
--- query delete: Leaves a tombstone when the revision is the expected one (NULL: whatever it is).
+-- query delete: Replaces an entry with a tombstone if its revision is the expected one (NULL: any revision).
 UPDATE state_entry
 SET value = NULL, deleted = true, revision = revision + 1, update_time = clock_now()
 WHERE project = :project AND namespace = :namespace AND key = :key AND NOT deleted

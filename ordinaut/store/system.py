@@ -1,4 +1,4 @@
-"""The installation as a whole, seen through its tables."""
+"""The state of the installation, read from its tables."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ SQL = Queries(__file__)
 
 @dataclass(frozen=True, slots=True)
 class StatusRecord:
-    """How the installation is."""
+    """The state of the installation."""
 
     schema_version: int
     now: datetime
@@ -35,12 +35,12 @@ class WorkerRecord:
 
 
 async def status(connection: Connection) -> StatusRecord:
-    """How the installation is, in one statement."""
+    """Returns the state of the installation, in one statement."""
     return StatusRecord(**await SQL.status.row(connection))
 
 
 async def workers(connection: Connection) -> list[WorkerRecord]:
-    """The worker processes with a live lease, the oldest first."""
+    """Returns the worker processes with a live lease, oldest first."""
     return [WorkerRecord(**row) for row in await SQL.workers.rows(connection)]
 
 

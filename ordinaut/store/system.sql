@@ -1,4 +1,4 @@
--- query status: How the installation is: its schema, its clock, how late the most overdue schedule is, what waits.
+-- query status: The schema version, the time, the delay of the most overdue schedule, and the sizes of backlogs.
 SELECT
   (SELECT coalesce(max(version), 0) FROM schema_version) AS schema_version,
   clock_now() AS now,
@@ -8,7 +8,7 @@ SELECT
   (SELECT value FROM position WHERE name = 'events') AS last_position,
   (SELECT count(*) FROM lease WHERE expire_time > clock_now()) AS workers;
 
--- query workers: Worker processes with a live lease, and how many runs each holds.
+-- query workers: Worker processes with a live lease, and the number of runs that each has leased.
 SELECT
   l.id, l.host, l.address, l.start_time, l.expire_time, l.draining,
   (SELECT count(*) FROM due_work AS d WHERE d.state = 'LEASED' AND d.lease_owner = l.id) AS leased_runs

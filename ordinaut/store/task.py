@@ -25,7 +25,10 @@ FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """A task with its present version; `labels` to `params_schema` are JSON texts as they are stored."""
+    """A task with its current version.
+
+    `labels`, `pipeline`, `schedule`, `run_policy`, `params` and `params_schema` are JSON texts as they are stored.
+    """
 
     uid: UUID
     project: str
@@ -49,7 +52,7 @@ class TaskRecord:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a version holds: JSON texts, and what the queue reads as columns of their own."""
+    """The content of a version: JSON texts, and the parts that the queue reads, as separate columns."""
 
     pipeline: str
     tools: list[str]
@@ -68,14 +71,14 @@ class Definition:
     expect_success_every: timedelta | None = None
 
     @property
-    def keeps_an_eye(self) -> bool:
-        """Whether the ends of its runs matter for the task."""
+    def tracks_health(self) -> bool:
+        """Whether the outcomes of runs change the state of the task."""
         return self.pause_after_failures is not None or self.expect_success_every is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What people see of a task; a change of it makes no version. `labels` is JSON."""
+    """The descriptive fields of a task; a change of them creates no version. `labels` is JSON."""
 
     display_name: str
     description: str
@@ -84,7 +87,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class TaskToRun:
-    """What RunTask needs of a task, a fresh id for the run, and how many live ones there are (counted to a limit)."""
+    """The data that RunTask needs: the task, a new id for the run, and the number of live runs, up to a limit."""
 
     uid: UUID
     owner: str
@@ -103,24 +106,24 @@ async def create(
     description: Description,
     definition: Definition,
 ) -> TaskRecord | None:
-    """Stores a task with its first version, named by its uid when `name` is None; None when the name is taken."""
+    """Stores a task with its first version; None when the name is taken. Without a `name` its uid is the name."""
     uid = await SQL.create.value(connection, project=project, name=name, owner=owner, **asdict(description))
     if uid is None:
         return None
     await SQL.create_version.run(connection, task=uid, **asdict(definition))
-    if definition.keeps_an_eye:
+    if definition.tracks_health:
         await task_health.put(connection, uid, reset=True)
     return await _written(connection, uid)
 
 
 async def get(connection: Connection, *, project: str, name: str, owner: str | None) -> TaskRecord | None:
-    """A task by name, when it is `owner`'s (None: whoever owns it)."""
+    """Returns a task by name; `owner` None matches every owner."""
     row = await SQL.get.row(connection, project=project, name=name, owner=owner)
     return TaskRecord(**row) if row else None
 
 
 async def lock(connection: Connection, *, project: str, name: str, owner: str | None) -> TaskRecord | None:
-    """As `get`, with the row locked until the transaction ends."""
+    """Returns a task as `get` and locks its row until the transaction ends."""
     row = await SQL.lock.row(connection, project=project, name=name, owner=owner)
     return TaskRecord(**row) if row else None
 
@@ -128,7 +131,7 @@ async def lock(connection: Connection, *, project: str, name: str, owner: str | 
 async def list_page(
     connection: Connection, *, project: str, owner: str | None, selection: Selection, size: int
 ) -> list[TaskRecord]:
-    """At most `size` tasks that `selection` (over FIELDS) picks."""
+    """Returns at most `size` tasks that match `selection` (over FIELDS); `owner` None matches every owner."""
     rows = await SQL.list.page(connection, selection, project=project, owner=owner, size=size)
     return [TaskRecord(**row) for row in rows]
 
@@ -136,25 +139,25 @@ async def list_page(
 async def to_run(
     connection: Connection, *, project: str, name: str, owner: str | None, count_to: int
 ) -> TaskToRun | None:
-    """What RunTask needs, in one round trip; live runs are counted up to `count_to`."""
+    """Returns the data that RunTask needs, in one round trip; live runs are counted up to `count_to`."""
     row = await SQL.to_run.row(connection, project=project, name=name, owner=owner, count_to=count_to)
     return TaskToRun(**row) if row else None
 
 
 async def find_uid(connection: Connection, *, project: str, name: str, owner: str | None) -> UUID | None:
-    """The uid behind a name."""
+    """Returns the uid of a task by name; `owner` None matches every owner."""
     uid: UUID | None = await SQL.find_uid.value(connection, project=project, name=name, owner=owner)
     return uid
 
 
 async def known_names(connection: Connection, *, project: str, owner: str | None, names: Sequence[str]) -> set[str]:
-    """Those of the names that tasks of `owner` have (None: whoever owns them)."""
+    """Returns those of the names that belong to a task of `owner`; None matches every owner."""
     rows = await SQL.known_names.rows(connection, project=project, owner=owner, names=list(names))
     return {row["name"] for row in rows}
 
 
 async def some_names(connection: Connection, *, project: str, owner: str | None, size: int) -> list[str]:
-    """Names of tasks of `owner` (None: whoever owns them), at most `size`."""
+    """Returns the names of at most `size` tasks of `owner`; None matches every owner."""
     return [row["name"] for row in await SQL.some_names.rows(connection, project=project, owner=owner, size=size)]
 
 
@@ -166,7 +169,7 @@ async def update(
     *,
     revive: bool,
 ) -> TaskRecord:
-    """Changes a locked task; a definition makes a new version, `revive` makes a COMPLETED task ACTIVE."""
+    """Changes a locked task; a definition creates a new version, `revive` sets a COMPLETED task to ACTIVE."""
     await SQL.update.run(
         connection, task=task, new_version=definition is not None, revive=revive, **asdict(description)
     )
@@ -177,14 +180,14 @@ async def update(
 
 
 async def set_state(connection: Connection, task: UUID, state: str, reason: str) -> TaskRecord:
-    """Pauses or resumes a locked task."""
+    """Sets the state of a locked task: ACTIVE or PAUSED."""
     await SQL.set_state.run(connection, task=task, state=state, reason=reason)
     await task_health.put(connection, task, reset=True)
     return await _written(connection, task)
 
 
 async def delete(connection: Connection, task: UUID) -> None:
-    """Frees the name of a locked task; its history stays."""
+    """Marks a locked task as deleted, which frees its name; its runs and ledger are kept."""
     await SQL.delete.run(connection, task=task)
 
 

@@ -1,4 +1,4 @@
--- fragment columns: What a task is read as, with its present version.
+-- fragment columns: The columns of a task with its current version.
 SELECT
   t.uid, t.project, t.name, t.owner, t.display_name, t.description, t.labels::text AS labels, t.state, t.state_reason,
   t.version, t.revision, t.create_time, t.update_time, v.pipeline::text AS pipeline, v.schedule::text AS schedule,
@@ -6,7 +6,7 @@ SELECT
 FROM task AS t
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
 
--- query create: A new task, named by its own uid where no name is given; nothing when the name is taken.
+-- query create: A new task, named by its uid if the name is NULL; no row when the name is taken.
 INSERT INTO task (
   uid, project, name, owner, display_name, description, labels, state, version, revision, create_time, update_time)
 SELECT
@@ -27,7 +27,7 @@ SELECT
 FROM task AS t
 WHERE t.uid = :task;
 
--- query get: A task by name; of one owner, or of any when the owner is NULL.
+-- query get: A task by name; a NULL owner matches every owner.
 -- include columns
 WHERE t.project = :project AND t.name = :name AND t.delete_time IS NULL
   AND (:owner::text IS NULL OR t.owner = :owner);
@@ -49,8 +49,7 @@ WHERE t.project = :project AND t.delete_time IS NULL AND (:owner::text IS NULL O
 -- order
 LIMIT :size;
 
--- query to_run: What RunTask needs of a task, the id of the run to be, and how many live runs there are, counted up to
--- a limit.
+-- query to_run: The data that RunTask needs: the task, the id of the new run, and the number of live runs, up to a limit.
 SELECT
   t.uid, t.owner, new_id() AS run, v.params::text AS params, v.params_schema::text AS params_schema,
   (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
@@ -59,23 +58,23 @@ JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
 WHERE t.project = :project AND t.name = :name AND t.delete_time IS NULL
   AND (:owner::text IS NULL OR t.owner = :owner);
 
--- query find_uid: The uid behind a name.
+-- query find_uid: The uid of a task by name.
 SELECT uid
 FROM task
 WHERE project = :project AND name = :name AND delete_time IS NULL AND (:owner::text IS NULL OR owner = :owner);
 
--- query known_names: Those of some names that tasks have.
+-- query known_names: Those of the names that belong to a task.
 SELECT name FROM task
 WHERE project = :project AND name = ANY(:names::text[]) AND delete_time IS NULL
   AND (:owner::text IS NULL OR owner = :owner);
 
--- query some_names: Names of tasks, to choose among.
+-- query some_names: Names of tasks, as candidates for suggestions.
 SELECT name FROM task
 WHERE project = :project AND delete_time IS NULL AND (:owner::text IS NULL OR owner = :owner)
 ORDER BY name
 LIMIT :size;
 
--- query update: Stores what people see of a locked task; a new version and a new life where asked.
+-- query update: Stores the descriptive fields of a locked task; optionally counts a version and revives the task.
 UPDATE task
 SET
   display_name = :display_name, description = :description, labels = :labels::jsonb,
@@ -90,5 +89,5 @@ UPDATE task
 SET state = :state, state_reason = :reason, revision = revision + 1, update_time = clock_now()
 WHERE uid = :task;
 
--- query delete: The row stays for its history; the name is free.
+-- query delete: Marks a task as deleted; the row is kept for its history, and the name is free.
 UPDATE task SET delete_time = clock_now(), revision = revision + 1 WHERE uid = :task;

@@ -34,7 +34,7 @@ class ToolRecord:
 
 @dataclass(frozen=True, slots=True)
 class NamedTools:
-    """What checking a pipeline needs: definitions (JSON) of the tools it names, every tool's name, the moment."""
+    """The data to validate a pipeline with: definitions (JSON) of the tools it names, all tool names, and the time."""
 
     now: datetime
     every_name: list[str]
@@ -42,7 +42,7 @@ class NamedTools:
 
 
 async def create(connection: Connection, *, project: str, name: str, owner: str, definition: str) -> ToolRecord | None:
-    """Registers a tool and has workers read the project's tools anew; None when the name is taken."""
+    """Registers a tool and makes workers reload the project's tools; None when the name is taken."""
     row = await SQL.create.row(connection, project=project, name=name, owner=owner, definition=definition)
     if row is None:
         return None
@@ -51,13 +51,13 @@ async def create(connection: Connection, *, project: str, name: str, owner: str,
 
 
 async def get(connection: Connection, project: str, name: str) -> ToolRecord | None:
-    """A tool of the project or of the system."""
+    """Returns a tool of the project or of the system."""
     row = await SQL.get.row(connection, project=project, name=name)
     return ToolRecord(**row) if row else None
 
 
 async def list_page(connection: Connection, *, project: str, selection: Selection, size: int) -> list[ToolRecord]:
-    """At most `size` tools of the project and the system that `selection` (over FIELDS) picks."""
+    """Returns at most `size` tools of the project and the system that match `selection` (over FIELDS)."""
     rows = await SQL.list.page(connection, selection, project=project, size=size)
     return [ToolRecord(**row) for row in rows]
 
@@ -65,7 +65,7 @@ async def list_page(connection: Connection, *, project: str, selection: Selectio
 async def update(
     connection: Connection, *, project: str, name: str, revision: int, definition: str
 ) -> ToolRecord | None:
-    """Stores a changed definition; None when `revision` is not the stored one any more."""
+    """Stores a changed definition; None if `revision` is no longer the current one."""
     row = await SQL.update.row(connection, project=project, name=name, revision=revision, definition=definition)
     if row is None:
         return None
@@ -74,7 +74,7 @@ async def update(
 
 
 async def delete(connection: Connection, *, project: str, name: str, revision: int) -> bool:
-    """Removes a tool; False when `revision` is not the stored one any more."""
+    """Deletes a tool; False if `revision` is no longer the current one."""
     row = await SQL.delete.row(connection, project=project, name=name, revision=revision)
     if row is None:
         return False
@@ -83,11 +83,11 @@ async def delete(connection: Connection, *, project: str, name: str, revision: i
 
 
 async def named(connection: Connection, project: str, names: Sequence[str]) -> NamedTools:
-    """What checking a pipeline that uses `names` needs."""
+    """Returns the data to validate a pipeline with that uses the tools `names`."""
     row = await SQL.named.row(connection, project=project, names=list(names))
     return NamedTools(**row)
 
 
 async def missing(connection: Connection, project: str, names: Sequence[str]) -> list[str]:
-    """Those of the names that no tool has."""
+    """Returns those of the names that belong to no tool."""
     return [row["name"] for row in await SQL.missing.rows(connection, project=project, names=list(names))]

@@ -1,7 +1,7 @@
--- fragment columns: What a tool is read as.
+-- fragment columns: The columns of a tool.
 SELECT project, name, owner, definition::text AS definition, revision, create_time, update_time FROM tool
 
--- query create: A new tool of a project; nothing when the name is taken.
+-- query create: A new tool of a project; no row when the name is taken.
 INSERT INTO tool (project, name, owner, definition, revision, create_time, update_time)
 SELECT :project, :name, :owner, :definition::jsonb, 1, now, now
 FROM (SELECT clock_now() AS now) AS clock
@@ -21,19 +21,19 @@ WHERE project IN (:project, '_')
 -- order
 LIMIT :size;
 
--- query update: Stores a changed definition, unless somebody else was faster.
+-- query update: Stores a changed definition if the revision is still the current one.
 UPDATE tool SET definition = :definition::jsonb, revision = revision + 1, update_time = clock_now()
 WHERE project = :project AND name = :name AND revision = :revision
 RETURNING project, name, owner, definition::text AS definition, revision, create_time, update_time;
 
--- query delete: Removes a tool, unless somebody else has changed it.
+-- query delete: Deletes a tool if the revision is still the current one.
 DELETE FROM tool WHERE project = :project AND name = :name AND revision = :revision RETURNING name;
 
--- query touch_project: Workers read the project's tools anew.
+-- query touch_project: Makes workers reload the project's tools.
 UPDATE project SET revision = revision + 1 WHERE name = :project;
 
--- query named: The definitions of some tools and of their lookups, every tool's name, and the moment: what checking a
--- pipeline needs.
+-- query named: The data to validate a pipeline with: definitions of some tools and of their lookups, all tool names, and
+-- the time.
 SELECT
   clock_now() AS now,
   (SELECT coalesce(array_agg(name ORDER BY name), '{}') FROM tool WHERE project IN (:project, '_')) AS every_name,
@@ -44,7 +44,7 @@ SELECT
       SELECT definition #>> '{lookup,uses}' FROM tool WHERE project = :project AND name = ANY(:names)))
   ) AS definitions;
 
--- query missing: Names that neither a tool of the project nor one of the system has.
+-- query missing: Names that belong neither to a tool of the project nor to one of the system.
 SELECT n.name FROM unnest(:names::text[]) AS n (name)
 WHERE NOT EXISTS (SELECT FROM tool AS t WHERE t.project IN (:project, '_') AND t.name = n.name)
 ORDER BY n.name;

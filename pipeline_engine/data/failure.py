@@ -1,4 +1,4 @@
-"""Why a step failed, as data."""
+"""The failure of a step, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,21 +22,22 @@ MAX_MESSAGE = 2000
 """Characters of a message."""
 
 
-def no_answer(seconds: float) -> "Failure":
-    """A call that took longer than it may."""
-    return Failure(TIMEOUT, f"no answer within {seconds:.3g} s", retryable=True, unclear=True)
+def timed_out(seconds: float) -> "Failure":
+    """The failure of a call that did not answer within its timeout of `seconds`."""
+    return Failure(TIMEOUT, f"no answer within {seconds:.3g} s", retryable=True, may_have_happened=True)
 
 
 def printable(message: str) -> str:
-    """A message that can be stored and sent: what it quotes may hold lone surrogates and NUL characters."""
+    """Returns the message with lone surrogates and NUL characters replaced, so that it can be stored and sent."""
     return message.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed attempt; `ordinaut.v1.Error` in Python. `pointer` is RFC 6901 into the refused input or output.
+    """One failed attempt; `ordinaut.v1.Error` in Python. `pointer` is RFC 6901 into the rejected input or output.
 
-    `unclear` says that the call may have happened all the same; it is not recorded.
+    `may_have_happened`: the request may have taken effect although no usable response arrived. This flag is not
+    recorded in the journal.
     """
 
     code: str
@@ -47,14 +48,18 @@ class Failure:
     attempt: int = 0
     retryable: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
-    unclear: bool = False
+    may_have_happened: bool = False
 
     def at(self, step: str, tool: str, attempt: int) -> "Failure":
-        """The same failure with its place."""
+        """Returns the failure with the step's path, its tool and the attempt number."""
         return replace(self, step=step, tool=tool, attempt=attempt)
 
+    def with_known_outcome(self, *, happened: bool) -> "Failure":
+        """Returns the failure of a call that is known to have happened, or known not to have happened."""
+        return replace(self, may_have_happened=False, details={**self.details, "happened": happened})
+
     def to_dict(self) -> dict[str, Any]:
-        """As JSON, without what is unset."""
+        """Returns the failure as a JSON object without unset fields."""
         values: dict[str, Any] = {
             "code": self.code,
             "message": printable(self.message[:MAX_MESSAGE]),
@@ -68,12 +73,12 @@ class Failure:
         return {key: value for key, value in values.items() if value}
 
     def to_json(self) -> bytes:
-        """As JSON text."""
+        """Returns the failure as JSON text."""
         return orjson.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: bytes) -> "Failure":
-        """The failure that was recorded; unknown keys are left out."""
+        """Reads a recorded failure; unknown keys are ignored."""
         values = orjson.loads(text) if text else {}
-        known = {key: values[key] for key in cls.__slots__ if key in values}
-        return cls(**{"code": TOOL_ERROR, "message": "", **known})
+        fields = {key: values[key] for key in cls.__slots__ if key in values}
+        return cls(**{"code": TOOL_ERROR, "message": "", **fields})

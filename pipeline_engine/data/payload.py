@@ -1,4 +1,4 @@
-"""JSON bytes in and out, within the limits that every later reader relies on."""
+"""Reads and writes JSON within the limits that every later reader relies on."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _MIN_INTEGER = -(2**63)
 
 
 class PayloadError(ValueError):
-    """A value cannot be kept: too large, too deep, or not expressible; `too_large` tells the two apart."""
+    """A value cannot be stored. `too_large`: it exceeds a size or depth limit; otherwise JSON cannot represent it."""
 
     def __init__(self, message: str, *, too_large: bool = False) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class PayloadError(ValueError):
 
 
 def write(value: Any) -> bytes:
-    """The value as JSON of at most 1 MiB.
+    """Returns the value as JSON of at most 1 MiB.
 
     Raises:
         PayloadError: too large, too deep, or not JSON.
@@ -36,15 +36,15 @@ def write(value: Any) -> bytes:
 
 
 def read(text: bytes) -> Any:
-    """The value of JSON that comes from outside; empty text is null.
+    """Reads JSON from an untrusted source; empty text is null.
 
     Raises:
-        PayloadError: too large, too deep, not JSON, or a part of it cannot be kept exactly.
+        PayloadError: too large, too deep, not JSON, or a part of it cannot be stored exactly.
     """
     if not text.strip():
         return None
     if len(text) > MAX_JSON_BYTES:
-        raise PayloadError("the value is larger than 1 MiB", too_large=True)
+        raise _too_large(text)
     try:
         value = orjson.loads(text)
     except ValueError as failure:
@@ -57,15 +57,19 @@ def read(text: bytes) -> Any:
 
 def _check(text: bytes, value: Any) -> None:
     if len(text) > MAX_JSON_BYTES:
-        raise PayloadError("the value is larger than 1 MiB", too_large=True)
+        raise _too_large(text)
     if text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and depth(value) > MAX_JSON_DEPTH:
-        raise PayloadError(f"the value is nested deeper than {MAX_JSON_DEPTH} levels", too_large=True)
+        raise PayloadError(f"the value must be nested at most {MAX_JSON_DEPTH} levels deep", too_large=True)
     if b"\\u0000" in text and holds_nul(value):
-        raise PayloadError("a text holds a NUL character")
+        raise PayloadError("the value contains a NUL character, which cannot be stored")
+
+
+def _too_large(text: bytes) -> PayloadError:
+    return PayloadError(f"the value must be at most 1 MiB of JSON (got {len(text)} bytes)", too_large=True)
 
 
 def depth(value: Any) -> int:
-    """How many arrays and objects lie in each other."""
+    """Returns the number of nested arrays and objects."""
     levels = 0
     layer = [value]
     while layer := [item for item in layer if type(item) in {dict, list}]:
@@ -75,7 +79,7 @@ def depth(value: Any) -> int:
 
 
 def holds_nul(value: Any) -> bool:
-    """Whether a text in a JSON value, or a key, has a character that PostgreSQL cannot keep."""
+    """Whether a string or key in a JSON value contains NUL, which PostgreSQL cannot store."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -90,11 +94,16 @@ def holds_nul(value: Any) -> bool:
 
 
 def _refuse_rounding(text: bytes) -> None:
-    """Orjson reads an integer of more than 64 bits as a rounded number; that must not pass silently."""
+    """Rejects integers beyond 64 bits.
+
+    orjson reads such an integer as a float and loses digits without an error. An id with 20 digits would reach the
+    tool as another id, so the text is parsed a second time by the standard library, but only when it contains 19
+    digits in a row.
+    """
 
     def exact(digits: str) -> int:
         if not (len(digits) <= 20 and _MIN_INTEGER <= int(digits) < _MAX_INTEGER):
-            raise PayloadError(f"the integer {digits[:24]}… has more than 64 bits")
+            raise PayloadError(f"an integer must fit in 64 bits (got {digits[:24]}…); send it as a string")
         return int(digits)
 
     json.loads(text, parse_int=exact)

@@ -1,4 +1,8 @@
-"""JSON Schema 2020-12: thorough when a schema is registered, fast when a value is checked. Nothing is ever fetched."""
+"""JSON Schema 2020-12: a thorough check of each registered schema, a fast check of values.
+
+The two use different libraries: jsonschema reports every defect of a schema with a pointer; jsonschema_rs is compiled
+and validates values on the path of every call. Remote references are never fetched.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +29,7 @@ def _refuse_fetching(uri: str) -> Any:
 
 
 def compile_schema(schema: Any) -> Check | None:
-    """A check that gives the first problem of a value; None when every value fits the schema.
+    """Compiles a check that returns the first problem of a value; None when the schema accepts every value.
 
     Raises:
         ValueError: the schema cannot be used.
@@ -38,14 +42,14 @@ def compile_schema(schema: Any) -> Check | None:
     def check(value: Any) -> Problem | None:
         if is_valid(value):
             return None
-        return next(_problems(iter_errors(value)), ("", "does not fit the schema"))
+        return next(_problems(iter_errors(value)), ("", "does not match the schema"))
 
     return check
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """One problem of a value: the keys to it, the keyword that refuses it, and what that keyword says."""
+    """One problem of a value: the keys that lead to it, the failing keyword and that keyword's value."""
 
     path: tuple[str | int, ...]
     keyword: str
@@ -54,7 +58,7 @@ class Error:
 
 
 def errors_of(schema: Any, value: Any) -> list[Error]:
-    """Every problem of a value, at most 50, with what is needed to repair it.
+    """Returns the problems of a value, at most 50, with the information that a repair needs.
 
     Raises:
         ValueError: the schema cannot be used.
@@ -75,7 +79,7 @@ def _error(schema: Any, error: jsonschema_rs.ValidationError) -> Error:
 
 
 def problems_of(schema: Any, value: Any) -> list[Problem]:
-    """Every problem of a value, at most 50.
+    """Returns the problems of a value, at most 50.
 
     Raises:
         ValueError: the schema cannot be used.
@@ -84,12 +88,12 @@ def problems_of(schema: Any, value: Any) -> list[Problem]:
 
 
 def accepts_everything(schema: Any) -> bool:
-    """Whether the schema is without any condition."""
+    """Whether the schema contains only annotations."""
     return schema is None or schema is True or (isinstance(schema, dict) and not set(schema) - _ANNOTATIONS)
 
 
-def only_an_object(schema: Any) -> bool:
-    """Whether the schema asks for an object and nothing more: what rendering has made sure of."""
+def requires_only_object(schema: Any) -> bool:
+    """Whether the schema only requires an object, which rendering guarantees."""
     return isinstance(schema, dict) and schema.get("type") == "object" and not set(schema) - _ANNOTATIONS - {"type"}
 
 
@@ -110,19 +114,19 @@ def _problems(errors: Iterator[jsonschema_rs.ValidationError]) -> Iterator[Probl
 
 
 def pointer(path: list[str | int]) -> str:
-    """RFC 6901: `/a/0/b`."""
+    """Returns an RFC 6901 pointer: `/a/0/b`."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def schema_problems(schema: Any) -> list[Problem]:
-    """Every reason why a schema cannot be registered, with pointers into it; empty when it can."""
+    """Returns every reason why a schema cannot be registered, with pointers into it."""
     if isinstance(schema, bool):
         return []
     if not isinstance(schema, dict):
-        return [("", "a schema is an object")]
-    found = list(_bounds(schema)) or list(_references(schema))
-    if found:
-        return found
+        return [("", "a schema must be an object or a boolean")]
+    problems = list(_bounds(schema)) or list(_references(schema))
+    if problems:
+        return problems
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -130,7 +134,7 @@ def schema_problems(schema: Any) -> list[Problem]:
     try:
         _validator(schema)
     except ValueError as error:
-        return [("", str(error).splitlines()[0][:500] if str(error) else "the schema cannot be used")]
+        return [("", str(error).splitlines()[0][:500] if str(error) else "the schema cannot be compiled")]
     return []
 
 
@@ -141,14 +145,14 @@ def _bounds(schema: dict[str, Any]) -> Iterator[Problem]:
         yield "", f"the schema is not JSON: {failure}"
         return
     if size > MAX_SCHEMA_BYTES:
-        yield "", f"a schema has at most {MAX_SCHEMA_BYTES} bytes"
+        yield "", f"a schema must be at most {MAX_SCHEMA_BYTES} bytes (got {size})"
         return
     nodes = list(_walk(schema))
     if len(nodes) > MAX_SCHEMA_NODES:
-        yield "", f"a schema has at most {MAX_SCHEMA_NODES} parts"
-    deep = next((where for where, _ in nodes if where.count("/") > MAX_SCHEMA_DEPTH), None)
-    if deep is not None:
-        yield deep, f"a schema is nested at most {MAX_SCHEMA_DEPTH} levels deep"
+        yield "", f"a schema must have at most {MAX_SCHEMA_NODES} values (got {len(nodes)})"
+    too_deep = next((where for where, _ in nodes if where.count("/") > MAX_SCHEMA_DEPTH), None)
+    if too_deep is not None:
+        yield too_deep, f"a schema must be nested at most {MAX_SCHEMA_DEPTH} levels deep"
 
 
 def _walk(schema: Any) -> Iterator[tuple[str, Any]]:
@@ -168,7 +172,7 @@ def _references(schema: dict[str, Any]) -> Iterator[Problem]:
             continue
         for key in REFERENCES & node.keys():
             if isinstance(node[key], str) and not node[key].startswith("#"):
-                yield f"{where}/{key}", "a reference stays inside of the schema: `#/$defs/…`"
+                yield f"{where}/{key}", f"{key} must point into the same schema (`#/$defs/…`), got {node[key][:200]!r}"
         dialect = node.get("$schema", DIALECT)
         if isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
-            yield f"{where}/$schema", f"the dialect is {DIALECT}"
+            yield f"{where}/$schema", f"the dialect must be {DIALECT} (got {dialect[:200]!r})"

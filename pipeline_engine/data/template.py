@@ -1,7 +1,8 @@
 """Typed templates: `${expression}` inside JSON values, split once and rendered in one pass.
 
-A text that is exactly one placeholder keeps the value's type; inside text the value is written (objects as JSON, true
-as `true`). `$${` writes `${`. What a placeholder gives is never read as a template again.
+A string that is exactly one placeholder keeps the value's type; inside text the value is interpolated (objects as JSON,
+true as `true`). `$${` stands for a literal `${`. The result of a placeholder is never parsed as a template again: data
+from a tool or an event cannot inject an expression.
 """
 
 import re
@@ -16,14 +17,14 @@ from ordinaut.limits import MAX_JSON_BYTES
 
 Roots = Mapping[str, Any]
 Render = Callable[[Roots, Account], Any]
-"""From root names to a value, paid for from the run's account."""
+"""Renders a value from the root names; its cost is charged to the run's account."""
 _SPECIAL = re.compile(r"\$\$\{|\$\{")
 _INSIDE = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|[{}]""")
 
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """One `${…}` of a text: `start` and `end` are the place of the expression between the braces."""
+    """One `${…}` of a text: `start` and `end` delimit the expression between the braces."""
 
     expression: str
     start: int
@@ -32,7 +33,7 @@ class Placeholder:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled JSON value. `constant` says that it holds no placeholder; then `render` gives it as it stands.
+    """A compiled JSON value. A `constant` one contains no placeholder, and `render` returns it unchanged.
 
     `render` raises ExpressionError.
     """
@@ -43,10 +44,15 @@ class Template:
 
 
 def split(text: str) -> list[str | Placeholder]:
-    """The text as literal parts and placeholders, in order.
+    """Splits a text into literal parts and placeholders, in order.
+
+    >>> split("Hello ${params.name}!")
+    ['Hello ', Placeholder(expression='params.name', start=8, end=19), '!']
+    >>> split("$${HOME}")
+    ['${', 'HOME}']
 
     Raises:
-        ExpressionError: a placeholder is never closed, or opens inside of another.
+        ExpressionError: a placeholder is not closed, or is nested in another.
     """
     parts: list[str | Placeholder] = []
     place = 0
@@ -74,17 +80,26 @@ def _closing(text: str, start: int) -> int:
     for match in _INSIDE.finditer(text, start):
         depth += (match.group() == "{") - (match.group() == "}")
         if match.group() == "{" and text[match.start() - 1] == "$":
-            raise ExpressionError(Kind.SYNTAX, "a placeholder cannot stand inside of another")
+            raise ExpressionError(Kind.SYNTAX, "a placeholder cannot be nested inside another")
         if depth == 0:
             return match.start()
-    raise ExpressionError(Kind.SYNTAX, "`${` is never closed by `}`; write `$${` for the characters themselves")
+    raise ExpressionError(Kind.SYNTAX, "`${` is not closed by `}`; write `$${` for a literal `${`")
 
 
 def compile_template(value: Any) -> Template:
-    """Compiles a JSON value whose texts may hold placeholders; keys are taken as they are.
+    """Compiles a JSON value with placeholders in its strings; keys are literal.
+
+    >>> template = compile_template({"to": "${params.city}", "text": "${params.n} events in ${params.city}"})
+    >>> template.render({"params": {"city": "Porto", "n": 2}}, Account())
+    {'to': 'Porto', 'text': '2 events in Porto'}
+
+    A string that is one placeholder keeps the type of its value:
+
+    >>> compile_template("${params.n}").render({"params": {"n": 2}}, Account())
+    2
 
     Raises:
-        ExpressionError: a placeholder cannot be read.
+        ExpressionError: a placeholder cannot be parsed.
     """
     expressions: list[Expression] = []
     render = _compile(value, expressions)
@@ -94,7 +109,7 @@ def compile_template(value: Any) -> Template:
 
 
 def _compile(value: Any, expressions: list[Expression]) -> Render | None:
-    """The renderer of a value; None when it holds no placeholder."""
+    """Returns the renderer of a value; None when the value contains no placeholder."""
     if isinstance(value, str):
         return _text(value, expressions) if "${" in value else None
     if isinstance(value, dict):
@@ -138,8 +153,7 @@ def _array(value: list[Any], expressions: list[Expression]) -> Render | None:
 
 def _text(text: str, expressions: list[Expression]) -> Render | None:
     parts: list[str | Render] = []
-    found = split(text)
-    for part in found:
+    for part in split(text):
         if isinstance(part, str):
             parts.append(part)
         else:
@@ -153,19 +167,21 @@ def _text(text: str, expressions: list[Expression]) -> Render | None:
         words: list[str] = []
         size = 0
         for part in parts:
-            word = part if isinstance(part, str) else written(part(roots, account))
+            # One input may contain thousands of placeholders that each insert a large value. The text is charged and
+            # measured while it grows, so that such an input fails before it uses the memory and the event loop.
+            word = part if isinstance(part, str) else to_text(part(roots, account))
             words.append(word)
             size += len(word)
             account.spend_on_text(len(word))
             if size > MAX_JSON_BYTES:
-                raise ExpressionError(Kind.LIMIT, "a text is larger than 1 MiB")
+                raise ExpressionError(Kind.LIMIT, "a rendered text must be at most 1 MiB")
         return "".join(words)
 
     return join
 
 
-def written(value: Any) -> str:
-    """A value inside of text: texts as they are, null as `null`, everything else as JSON.
+def to_text(value: Any) -> str:
+    """Returns a value as it is interpolated into text: strings unchanged, null as `null`, all else as JSON.
 
     Raises:
         ExpressionError: the value cannot be written as JSON.

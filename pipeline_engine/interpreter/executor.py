@@ -1,78 +1,58 @@
-"""One run being interpreted: a pure state machine that advances strands and tells what is to be done outside.
+"""Executes one run: a pure state machine that advances strands and returns the requests that are to be performed.
 
-At most one write of a run is on its way; what must be durable meanwhile goes with the next one. Nothing asked for
-leaves before every strand has gone as far as it can, so that a resumed run never repeats a call that was given up.
+One write of a run is in flight at a time. The worker applies each write in a separate transaction; with two in flight,
+a suspension could overtake the entries that precede it, and the next engine would resume from a journal with a hole.
+Entries that are added until the write is durable go with the next one.
+
+No request leaves the executor before every strand has advanced as far as it can. A failure of one strand cancels its
+siblings in the same pass, so a call that the failure makes superfluous is never sent, and a resumed run, which takes
+the same path through its journal, does not repeat a call that was given up.
 """
 
 import math
-from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
-from pipeline_engine.data.failure import Failure
-from pipeline_engine.interpreter.cut_off import cut_off
-from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
+from pipeline_engine.interpreter.flow.steps import run_script
 from pipeline_engine.interpreter.requests import (
-    Answer,
     Call,
     Commit,
     Delayed,
+    Effect,
     Ending,
-    Finished,
-    Perform,
     Request,
+    Response,
     Sleep,
     Suspended,
 )
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS
-from pipeline_engine.interpreter.run import Beginnings, Run, roots_of
-from pipeline_engine.interpreter.signals import Act, Expired, Failed, Fork, Signal, Steps, Stopped, Until, Wish
-from pipeline_engine.interpreter.step_values import render
-from pipeline_engine.interpreter.strand import Strand
+from pipeline_engine.interpreter.run import Run, StartTimes, roots_of
+from pipeline_engine.interpreter.scheduled_strand import ScheduledStrand
+from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Fork
 from pipeline_engine.language.plan import Plan
 
-HANDLER_SECONDS = 60.0
-"""How long the handlers of a run that has run out of time may take."""
 MAX_STRANDS = 200
-"""Strands of one run that may be under way; beyond that each fork has one."""
+"""Concurrent strands of one run; above this number, each fork runs one strand at a time."""
 
 
-class Turn:
-    """What came of one step forward: what to do outside, by number, and what is not needed any more."""
+class Progress:
+    """The result of one pass: new requests with their ids, and the ids of earlier requests that are cancelled."""
 
-    __slots__ = ("asks", "dropped")
+    __slots__ = ("cancelled", "requests")
 
     def __init__(self) -> None:
-        self.asks: list[tuple[int, Request]] = []
-        self.dropped: Sequence[int] = ()
-
-
-class Fiber:
-    """A strand under way: its fork while it waits for others, the number of its ask while it waits for the outside.
-
-    `wait` is what it waits for beyond this stay, `call` the call that it waits for, since the monotonic time `asked`.
-    """
-
-    __slots__ = ("ask", "asked", "call", "children", "fork", "generator", "gone", "parent", "started", "wait", "wakes")
-
-    def __init__(self, generator: Generator[Wish, Any, Any], parent: "Fiber | None" = None) -> None:
-        self.generator = generator
-        self.parent = parent
-        self.fork: Fork | None = None
-        self.started = 0
-        self.children: set[Fiber] | None = None
-        self.ask = 0
-        self.wakes: float | None = None
-        self.wait: Wait | None = None
-        self.call: Call | None = None
-        self.asked = 0.0
-        self.gone = False
+        self.requests: list[tuple[int, Request]] = []
+        self.cancelled: Sequence[int] = ()
 
 
 class Execution:
-    """A run from where its journal ends; `ending` is set once it is over. `begun_us` are those of a run to replay."""
+    """One segment of a run, from the end of its journal; `ending` is set when the segment is over.
+
+    `start_times` are those of a run that is replayed.
+    """
 
     def __init__(
         self,
@@ -80,217 +60,191 @@ class Execution:
         start: RunStart,
         clock: Clock,
         fraction: Callable[[str], float],
-        begun_us: Beginnings | None = None,
+        start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
     ) -> None:
         self.ending: Ending | None = None
-        self._run = Run(plan, start, clock, fraction, begun_us, outputs_max_bytes)
-        self._root = Fiber(_script(self._run, roots_of(plan, start)))
-        self._ready: list[tuple[Fiber, Answer | Signal]] = []
-        self._asked: dict[int, Fiber] = {}
-        self._writers: list[tuple[Fiber, Until | Act]] = []
-        self._writing: Fiber | None = None
-        self._waiting: list[Fiber] = []
-        self._last_ask = 0
-        self._fibers = 1
+        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes)
+        self._root = ScheduledStrand(run_script(self._run, roots_of(plan, start)))
+        self._ready: list[tuple[ScheduledStrand, Response | Exit]] = []
+        self._pending: dict[int, ScheduledStrand] = {}
+        self._writers: list[tuple[ScheduledStrand, AwaitDurable | Effect]] = []
+        self._writing: ScheduledStrand | None = None
+        self._waiting: list[ScheduledStrand] = []
+        self._last_request_id = 0
+        self._strands = 1
         self._sleeping = 0
-        self._turn = Turn()
+        self._progress = Progress()
 
-    def begin(self) -> Turn:
-        """Goes as far as possible."""
-        return self._go_on(self._root, None)
+    def start(self) -> Progress:
+        """Advances the run as far as possible."""
+        return self._run_pass(self._root, None)
 
-    def answer(self, ask: int, answer: Answer) -> Turn:
-        """Goes on with an answer; one to something that was dropped changes nothing."""
-        fiber = self._asked.pop(ask, None)
-        if fiber is None:
-            return Turn()
-        if fiber is self._writing:
+    def respond(self, request_id: int, response: Response) -> Progress:
+        """Continues with the response to a request; the response to a cancelled one is ignored."""
+        strand = self._pending.pop(request_id, None)
+        if strand is None:
+            return Progress()
+        if strand is self._writing:
             self._writing = None
-            self._run.journal.landed()
+            self._run.journal.mark_durable()
             if self._writers:
                 self._wake_writers()
-        elif fiber.wakes is not None:
-            fiber.wakes = None
+        elif strand.wakes is not None:
+            strand.wakes = None
             self._sleeping -= 1
-        return self._go_on(fiber, answer)
+        return self._run_pass(strand, response)
 
     def close(self) -> list[JournalEntry]:
-        """Ends everything where it stands; gives the entries that nobody has seen yet."""
+        """Cancels all strands and returns the entries that were not sent."""
         self._cancel(self._root)
-        return self._run.journal.take()
+        return self._run.journal.take_unsent()
 
-    def _go_on(self, fiber: Fiber, answer: Answer) -> Turn:
-        self._turn = turn = Turn()
+    def _run_pass(self, strand: ScheduledStrand, response: Response) -> Progress:
+        self._progress = progress = Progress()
         self._run.account.yielded()
-        self._advance(fiber, answer)
+        self._advance(strand, response)
         while self._ready:
             self._advance(*self._ready.pop(0))
         if self.ending is None:
             if self._writers and self._writing is None:
                 self._write()
             if self._sleeping or self._waiting:
-                self._rest()
-        if turn.dropped:
-            turn.asks = [(ask, request) for ask, request in turn.asks if ask in self._asked]
-        return turn
+                self._leave_if_idle()
+        if progress.cancelled:
+            progress.requests = [(number, request) for number, request in progress.requests if number in self._pending]
+        return progress
 
-    def _advance(self, fiber: Fiber, answer: Answer | Signal) -> None:
-        if fiber.gone:
+    def _advance(self, strand: ScheduledStrand, response: Response | Exit) -> None:
+        if strand.ended:
             return
-        fiber.call = None
+        strand.call = None
         try:
-            wish = fiber.generator.send(answer)
+            request = strand.generator.send(response)
         except StopIteration as stop:
-            self._left(fiber, stop.value)
+            self._end(strand, stop.value)
             return
-        if type(wish) is Until and wish.mark <= self._run.journal.durable:
-            self._ready.append((fiber, None))
-        elif isinstance(wish, Until | Act):
-            self._writers.append((fiber, wish))
-        elif isinstance(wish, Wait):
-            fiber.wait, fiber.asked = wish, self._run.clock.monotonic()
-            self._waiting.append(fiber)
-        elif isinstance(wish, Fork):
-            fiber.fork, fiber.started = wish, 0
-            self._spawn(fiber, wish)
+        if type(request) is AwaitDurable and request.number <= self._run.journal.durable:
+            self._ready.append((strand, None))
+        elif isinstance(request, AwaitDurable | Effect):
+            self._writers.append((strand, request))
+        elif isinstance(request, Wait):
+            strand.wait, strand.since = request, self._run.clock.monotonic()
+            self._waiting.append(strand)
+        elif isinstance(request, Fork):
+            strand.fork, strand.started = request, 0
+            self._spawn(strand, request)
         else:
-            if type(wish) is Sleep:
-                fiber.wakes = self._run.clock.monotonic() + wish.seconds
+            if type(request) is Sleep:
+                strand.wakes = self._run.clock.monotonic() + request.seconds
                 self._sleeping += 1
-            elif type(wish) is Call:
-                fiber.call, fiber.asked = wish, self._run.clock.monotonic()
-            self._ask(fiber, wish)
+            elif type(request) is Call:
+                strand.call, strand.since = request, self._run.clock.monotonic()
+            self._request(strand, request)
 
-    def _ask(self, fiber: Fiber, request: Request) -> None:
-        self._last_ask += 1
-        fiber.ask = self._last_ask
-        self._asked[fiber.ask] = fiber
-        self._turn.asks.append((fiber.ask, request))
+    def _request(self, strand: ScheduledStrand, request: Request) -> None:
+        self._last_request_id += 1
+        strand.request_id = self._last_request_id
+        self._pending[strand.request_id] = strand
+        self._progress.requests.append((strand.request_id, request))
 
-    def _spawn(self, parent: Fiber, fork: Fork) -> None:
+    def _spawn(self, parent: ScheduledStrand, fork: Fork) -> None:
         children = parent.children = parent.children or set()
-        while parent.started < fork.count and len(children) < fork.at_most:
-            if children and self._fibers >= MAX_STRANDS:
+        while parent.started < fork.count and len(children) < fork.max_parallel:
+            if children and self._strands >= MAX_STRANDS:
                 return
-            child = Fiber(fork.make(parent.started), parent)
+            child = ScheduledStrand(fork.start(parent.started), parent)
             parent.started += 1
             children.add(child)
-            self._fibers += 1
+            self._strands += 1
             self._ready.append((child, None))
         if not children:
             parent.fork = None
             self._ready.append((parent, None))
 
-    def _left(self, fiber: Fiber, result: Any) -> None:
-        parent = fiber.parent
-        fiber.gone = True
+    def _end(self, strand: ScheduledStrand, result: "Exit | Ending | None") -> None:
+        """Ends a strand. Its Exit cancels its siblings and goes to the parent; the root's result is the ending."""
+        parent = strand.parent
+        strand.ended = True
         if parent is None:
-            self.ending = result
+            self.ending = result  # type: ignore[assignment]  # only the root returns an Ending
             return
-        self._fibers -= 1
+        self._strands -= 1
         if parent.children is not None:
-            parent.children.discard(fiber)
+            parent.children.discard(strand)
         if result is None and parent.fork is not None:
             self._spawn(parent, parent.fork)
             return
         for child in tuple(parent.children or ()):
-            self._cut_off(child)
+            self._record_cancelled(child)
             self._cancel(child)
         parent.children = None
         parent.fork = None
-        self._ready.append((parent, result))
+        self._ready.append((parent, result))  # type: ignore[arg-type]  # only the root returns an Ending
 
-    def _cut_off(self, fiber: Fiber) -> None:
-        """Records the started steps of a strand, and of all below it, as CANCELLED."""
-        for child in fiber.children or ():
-            self._cut_off(child)
-        left = all(ask != fiber.ask for ask, _ in self._turn.asks)  # a call that has not left yet is never made
-        entry = cut_off(self._run, fiber.wait, fiber.call if left else None, fiber.asked)
+    def _record_cancelled(self, strand: ScheduledStrand) -> None:
+        """Records the started steps of a strand and of its descendants as CANCELLED."""
+        for child in strand.children or ():
+            self._record_cancelled(child)
+        unsent = any(number == strand.request_id for number, _ in self._progress.requests)  # its call is never made
+        entry = strand.cancelled_entry(self._run, call_sent=not unsent)
         if entry is not None:
-            self._run.journal.add(entry, durable_first=False)
+            self._run.journal.add(entry, barrier=False)
 
-    def _cancel(self, fiber: Fiber) -> None:
-        """Ends a strand and all below; a write of it that is on its way lands all the same."""
-        for child in tuple(fiber.children or ()):
+    def _cancel(self, strand: ScheduledStrand) -> None:
+        """Ends a strand and its descendants; a write of them that is in flight still becomes durable."""
+        for child in tuple(strand.children or ()):
             self._cancel(child)
-        fiber.children = None
-        self._fibers -= 1
-        fiber.gone = True
-        fiber.generator.close()
-        if fiber is not self._writing and fiber.ask in self._asked:
-            del self._asked[fiber.ask]
-            self._sleeping -= fiber.wakes is not None
-            self._turn.dropped = (*self._turn.dropped, fiber.ask)
+        strand.children = None
+        self._strands -= 1
+        strand.ended = True
+        strand.generator.close()
+        if strand is not self._writing and strand.request_id in self._pending:
+            del self._pending[strand.request_id]
+            self._sleeping -= strand.wakes is not None
+            self._progress.cancelled = (*self._progress.cancelled, strand.request_id)
 
     def _wake_writers(self) -> None:
-        waiting, self._writers = self._writers, []
-        for fiber, wish in waiting:
-            if type(wish) is Until and wish.mark <= self._run.journal.durable:
-                self._ready.append((fiber, None))
+        """Resumes the strands whose barrier is durable now."""
+        writers, self._writers = self._writers, []
+        for strand, request in writers:
+            if type(request) is AwaitDurable and request.number <= self._run.journal.durable:
+                self._ready.append((strand, None))
             else:
-                self._writers.append((fiber, wish))
+                self._writers.append((strand, request))
 
     def _write(self) -> None:
-        """Sends the next write that a strand waits for: an effect first, which takes all entries along."""
+        """Sends the next write that a strand waits for; an Effect goes first, because it carries all entries."""
         if len(self._writers) > 1:
-            self._writers.sort(key=lambda waiting: type(waiting[1]) is not Act)
-        fiber, wish = self._writers.pop(0)
-        while fiber.gone:
+            self._writers.sort(key=lambda writer: type(writer[1]) is not Effect)
+        strand, request = self._writers.pop(0)
+        while strand.ended:
             if not self._writers:
                 return
-            fiber, wish = self._writers.pop(0)
-        self._writing = fiber
-        entries = self._run.journal.take()
-        self._ask(
-            fiber, Perform(entries, wish.step, wish.idempotency_key) if isinstance(wish, Act) else Commit(entries)
-        )
+            strand, request = self._writers.pop(0)
+        self._writing = strand
+        entries = self._run.journal.take_unsent()
+        self._request(strand, replace(request, entries=entries) if isinstance(request, Effect) else Commit(entries))
 
-    def _rest(self) -> None:
-        """Gives the engine back when all that is left is to wait, for something or for long."""
+    def _leave_if_idle(self) -> None:
+        """Ends the segment when the run only waits, or sleeps for longer than the engine keeps a run."""
         now = self._run.clock.monotonic()
-        delays = [fiber.wakes - now for fiber in self._asked.values() if fiber.wakes is not None]
-        waiting = [fiber for fiber in self._waiting if not fiber.gone]
-        if len(delays) < len(self._asked) or not (delays or waiting):
+        delays = [strand.wakes - now for strand in self._pending.values() if strand.wakes is not None]
+        waiting = [strand for strand in self._waiting if not strand.ended]
+        if len(delays) < len(self._pending) or not (delays or waiting):
             return
         if min(delays, default=math.inf) <= MAX_DELAY_IN_ENGINE_SECONDS:
             return
         wake_ms = math.ceil(min(delays, default=0) * 1000)
-        entries = self._run.journal.take()
-        waits = [_remaining(fiber.wait, now - fiber.asked) for fiber in waiting if fiber.wait]
+        entries = self._run.journal.take_unsent()
+        waits = [_with_remaining_time(strand.wait, now - strand.since) for strand in waiting if strand.wait]
         ending = Suspended(entries, waits, wake_ms) if waits else Delayed(entries, wake_ms)
         self._cancel(self._root)
         self.ending = ending
 
 
-def _remaining(wait: Wait, seconds: float) -> Wait:
-    """What is left of a wait that was asked for so long ago."""
+def _with_remaining_time(wait: Wait, seconds: float) -> Wait:
+    """Subtracts the time since the wait was requested from its relative deadline."""
     if wait.HasField("deadline_ms"):
         wait.deadline_ms = max(0, wait.deadline_ms - round(seconds * 1000))
     return wait
-
-
-def _script(run: Run, roots: dict[str, Any]) -> Generator[Wish, Any, Finished]:
-    """The whole run: its steps, its output, its handlers."""
-    strand = Strand(run, "", roots)
-    signal = yield from strand.sequence(run.plan.steps)
-    if signal is None:
-        signal = _output(run, roots)
-    if isinstance(signal, Failed | Expired) and run.plan.on_error:
-        run.grant(HANDLER_SECONDS)
-        yield from _handle(strand, signal.failure)
-    if isinstance(signal, Failed | Expired):
-        return Finished(run.journal.take(), FAILED, error=signal.failure.to_json())
-    return Finished(run.journal.take(), SUCCEEDED, output=signal.output if signal else b"")
-
-
-def _handle(strand: Strand, failure: Failure) -> Steps:
-    strand.mark = strand.run.journal.last_mark
-    return (yield from strand.handle(strand.run.plan.on_error, "on_error.", failure))
-
-
-def _output(run: Run, roots: dict[str, Any]) -> Signal | None:
-    if run.plan.output is None:
-        return None
-    rendered = render(run.plan.output, roots, run.account)
-    return Failed(rendered) if isinstance(rendered, Failure) else Stopped(rendered[1])

@@ -1,4 +1,4 @@
-"""What a run has done so far: the entries that were recorded, and those that are not durable yet."""
+"""The journal of one run: the entries that were recorded, and those that are not durable yet."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,74 +6,98 @@ from collections.abc import Iterable, Iterator
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 
 FLUSH_BYTES = 256 * 1024
-INSIDE = re.compile(r"[.\[]")
+CONTAINER_END = re.compile(r"[.\[]")
 SUCCEEDED, FAILED, SKIPPED, WAITING, RUNNING = "SUCCEEDED", "FAILED", "SKIPPED", "WAITING", "RUNNING"
 CANCELLED = "CANCELLED"
 
 
 class Journal:
-    """The entries of one run, counted from 1: `added` so far, `durable` of them, the last of a step with effects.
+    """The entries of one run, numbered from 1: `added` is the last number, `durable` the last durable one.
 
-    `past` are those recorded earlier, without what was cut off; `waits` what was asked for and is not recorded yet;
-    `begun` are the paths of steps that hold one of either. `kept_bytes` are those of all outputs together.
+    `recorded` are the entries of earlier segments by path, without CANCELLED ones; `waits` are the waits that are open
+    or resolved and not recorded yet; `containers` are the paths of the steps that contain one of either.
+    `last_barrier` is the number of the newest entry that must be durable before a step with effects starts.
+    `output_bytes` is the size of all outputs together.
     """
 
-    __slots__ = ("_bytes", "_sent", "added", "begun", "durable", "kept_bytes", "last_mark", "past", "unsent", "waits")
+    __slots__ = (
+        "_sent",
+        "_unsent_bytes",
+        "added",
+        "containers",
+        "durable",
+        "last_barrier",
+        "output_bytes",
+        "recorded",
+        "unsent",
+        "waits",
+    )
 
     def __init__(self, recorded: Iterable[JournalEntry], waits: Iterable[JournalEntry] = ()) -> None:
-        self.past = {entry.path: entry for entry in recorded if entry.state != CANCELLED}
+        self.recorded = {entry.path: entry for entry in recorded if entry.state != CANCELLED}
         self.waits = {entry.path: entry for entry in waits}
-        self.begun = {around for path in (*self.past, *self.waits) for around in _around(path)}
+        self.containers = {path for inner in (*self.recorded, *self.waits) for path in _containers(inner)}
         self.unsent: list[JournalEntry] = []
-        self.added = self.durable = self.last_mark = 0
+        self.added = self.durable = self.last_barrier = 0
         self._sent = 0
-        self._bytes = 0
-        self.kept_bytes = sum(len(entry.output) for entry in self.past.values())
+        self._unsent_bytes = 0
+        self.output_bytes = sum(len(entry.output) for entry in self.recorded.values())
 
-    def add(self, entry: JournalEntry, *, durable_first: bool) -> int:
-        """Notes an entry and gives its number; `durable_first`: what comes after it with effects waits for it."""
+    def add(self, entry: JournalEntry, *, barrier: bool) -> int:
+        """Adds an entry and returns its number; before a `barrier` is durable, no later step with effects starts."""
         self.unsent.append(entry)
         self.added += 1
-        kept = len(entry.output)
-        self.kept_bytes += kept
-        self._bytes += len(entry.input) + kept + len(entry.error)
-        if durable_first:
-            self.last_mark = self.added
+        size = len(entry.output)
+        self.output_bytes += size
+        self._unsent_bytes += len(entry.input) + size + len(entry.error)
+        if barrier:
+            self.last_barrier = self.added
         return self.added
 
     @property
     def is_large(self) -> bool:
-        """Whether the unsent entries have become too large to be kept back."""
-        return self._bytes > FLUSH_BYTES
+        """Whether the unsent entries should be sent although no step waits for them."""
+        return self._unsent_bytes > FLUSH_BYTES
 
     def withdraw(self, entry: JournalEntry) -> None:
-        """Takes an entry back, unless it is on its way already; the others keep their numbers."""
-        self.unsent = [kept for kept in self.unsent if kept is not entry]
+        """Removes an entry unless it was already sent; the other entries keep their numbers."""
+        self.unsent = [unsent for unsent in self.unsent if unsent is not entry]
 
-    def take(self) -> list[JournalEntry]:
-        """The unsent entries, which now are on their way."""
+    def take_unsent(self) -> list[JournalEntry]:
+        """Returns the unsent entries and counts them as sent."""
         entries, self.unsent = self.unsent, []
-        self._sent, self._bytes = self.added, 0
+        self._sent, self._unsent_bytes = self.added, 0
         return entries
 
-    def landed(self) -> None:
-        """What was taken last is durable."""
+    def mark_durable(self) -> None:
+        """Counts the entries that were sent last as durable."""
         self.durable = self._sent
 
 
-Starts = dict[tuple[str, int], int]
-"""Where in a journal the starts of calls stand that have not ended, by path and attempt."""
+OpenStarts = dict[tuple[str, int], int]
+"""The positions in a journal of the starts of calls that have not ended, by path and attempt."""
 
 
-def merge(journal: list[JournalEntry], starts: Starts, entries: Iterable[JournalEntry]) -> None:
-    """Adds entries as the store does: the end of a call takes the place of its start."""
+def merge(journal: list[JournalEntry], starts: OpenStarts, entries: Iterable[JournalEntry]) -> None:
+    """Adds entries as the store does: the end of a call replaces its start.
+
+    >>> journal, starts = [], {}
+    >>> merge(journal, starts, [JournalEntry(path="a", attempt=1, state=RUNNING)])
+    >>> merge(journal, starts, [JournalEntry(path="a", attempt=1, state=SUCCEEDED)])
+    >>> [entry.state for entry in journal], starts
+    (['SUCCEEDED'], {})
+    """
     for entry in entries:
-        place = starts.pop((entry.path, entry.attempt), len(journal))
-        journal[place : place + 1] = [entry]
+        position = starts.pop((entry.path, entry.attempt), len(journal))
+        journal[position : position + 1] = [entry]
         if entry.state == RUNNING:
-            starts[entry.path, entry.attempt] = place
+            starts[entry.path, entry.attempt] = position
 
 
-def _around(path: str) -> Iterator[str]:
-    """The paths of the steps that a step lies in."""
-    return (path[: mark.start()] for mark in INSIDE.finditer(path))
+def _containers(path: str) -> Iterator[str]:
+    """Yields the paths of the steps that contain a step.
+
+    >>> list(_containers("loop[3].b"))
+    ['loop', 'loop[3]']
+    """
+    return (path[: match.start()] for match in CONTAINER_END.finditer(path))

@@ -1,6 +1,7 @@
-"""What a run asks of its surroundings while it is interpreted, and how it ends.
+"""Requests of a run to its environment, and the ways in which a segment of the run ends.
 
-The interpreter yields these and is sent the answers; who drives it performs them: over a stream, or in a test.
+The interpreter yields these and receives the responses; the driver performs them: over a stream, or in a test. A
+segment is the time from a claim until the run finishes, suspends or is delayed.
 """
 
 from collections.abc import Sequence
@@ -17,25 +18,28 @@ Entries = Sequence[JournalEntry]
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Make the entries durable; answered with None when they are."""
+    """Make the entries durable; the response is `None`."""
 
     entries: Entries
 
 
 @dataclass(frozen=True, slots=True)
-class Perform:
-    """Make the entries durable and perform `step` on Ordinaut's own stores; answered with the recorded entry."""
+class Effect:
+    """Apply `step` to Ordinaut's own stores, in the transaction that makes the entries durable.
 
-    entries: Entries
+    The response is the recorded entry of the step. A strand yields it without entries; the executor adds them.
+    """
+
     step: JournalEntry
     idempotency_key: str
+    entries: Entries = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call a tool over the network for an attempt of a step; answered with its output or a Failure.
+    """Call a tool over the network for one attempt of a step; the response is an Output or a Failure.
 
-    `timeout` in seconds. Where `secrets` are named, `input` and `body` hold references to them.
+    `timeout` in seconds. With `secrets`, the `input` and the `body` contain references to them.
     """
 
     tool: Tool
@@ -50,22 +54,22 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Let `seconds` pass; answered with None."""
+    """Respond with `None` after `seconds`."""
 
     seconds: float
 
 
-Request = Commit | Perform | Call | Sleep
+Request = Commit | Effect | Call | Sleep
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a tool answered, parsed."""
+    """The parsed output of a tool."""
 
     value: Any
 
 
-Answer = JournalEntry | Output | Failure | None
+Response = JournalEntry | Output | Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Delayed:
-    """The run goes on after `delay_ms`, without an engine until then."""
+    """The run leaves the engine and resumes after `delay_ms`."""
 
     entries: Entries
     delay_ms: int
@@ -88,7 +92,7 @@ class Delayed:
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """The run goes on, without an engine until then, when one of the waits is over, or after `wake_ms` (0: never)."""
+    """The run leaves the engine and resumes when one of the waits is resolved, or after `wake_ms` (0: never)."""
 
     entries: Entries
     waits: Sequence[Wait]
@@ -102,5 +106,5 @@ class ToolPort(Protocol):
     """Calls tools over the network."""
 
     async def call(self, request: Call) -> Output | Failure:
-        """Calls once; every outcome is data. Time limits are the caller's, by cancelling."""
+        """Calls the tool once; every outcome is data. The caller applies the timeout by cancellation."""
         ...

@@ -1,4 +1,4 @@
-"""When a failed attempt is repeated."""
+"""Decides whether and when a failed attempt is retried."""
 
 import hashlib
 from collections.abc import Callable
@@ -22,14 +22,24 @@ NEVER = frozenset(
 
 
 def is_repeated(failure: Failure, rule: RetryRule, attempt: int) -> bool:
-    """Whether another attempt follows the failed `attempt` (1 is the first)."""
+    """Whether another attempt follows the failed `attempt`, which is numbered from 1.
+
+    >>> rule = RetryRule(max=2)
+    >>> [is_repeated(Failure("TIMEOUT", "", retryable=True), rule, attempt) for attempt in (1, 2, 3)]
+    [True, True, False]
+    >>> is_repeated(Failure(VALIDATION_INPUT, "", retryable=True), rule, 1)
+    False
+    """
     if attempt > rule.max or failure.code in NEVER:
         return False
     return failure.code in rule.codes if rule.codes else failure.retryable
 
 
 def fraction_of(key: str) -> float:
-    """A number in [0, 1) that is the same for a key in every process: as good as random, and known after a crash."""
+    """Returns a number in [0, 1) derived from the key.
+
+    It is the same in every process, so that an engine which takes over a run after a crash computes the same delay.
+    """
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48
 
 

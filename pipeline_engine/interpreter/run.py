@@ -1,4 +1,4 @@
-"""What all strands of one run share: plan, journal, time, and what its expressions may cost."""
+"""The state that all strands of one run share: plan, journal, time, and the limits of its expressions and waits."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,18 +15,18 @@ from pipeline_engine.interpreter.journal import Journal
 from pipeline_engine.interpreter.step_values import Input
 from pipeline_engine.language.plan import Plan
 
-ASKED_MAX_BYTES = 8 * 1024 * 1024
-"""What a run may wait for at once."""
+WAITS_MAX_BYTES = 8 * 1024 * 1024
+"""Limit of all open waits of a run together."""
 MAX_ITERATIONS = 10_000
-"""Of all loops of one run together."""
-Beginnings = Mapping[tuple[str, int], int]
-"""When attempts began, by path and number, in microseconds since 1970 UTC."""
+"""Limit of the iterations of all loops of a run together."""
+StartTimes = Mapping[tuple[str, int], int]
+"""The start times of attempts, by path and number, in microseconds since 1970 UTC."""
 
 
-class Heard(NamedTuple):
-    """What has been waited for last: when it was, and its place in the log if it was an event, else 0.
+class EventWatermark(NamedTuple):
+    """The point in the event log from which on events are new to a strand.
 
-    A time is one after which, inclusively, an event is news.
+    `us`: events published at or after this time are new. `position`: if not 0, only events after this position.
     """
 
     us: int
@@ -34,29 +34,29 @@ class Heard(NamedTuple):
 
 
 class Run:
-    """The state of one run while it is in this engine; `fraction` gives [0, 1) for a key: the jitter of retries.
+    """The state of one run while it is in this engine.
 
-    A run that is replayed begins its attempts when they began (`begun_us`), as far as they are known. `approved`
-    are the inputs that somebody has agreed to, by path. All outputs together have at most `outputs_max_bytes` as JSON,
-    and what it waits for has `asked_bytes`.
+    `fraction` returns a number in [0, 1) for a key: the jitter of retries. `start_times` are the recorded start times
+    of a run that is replayed. `approved_inputs` are inputs that an approval was given for, by step path. All outputs
+    together have at most `outputs_max_bytes` as JSON; its open waits have `wait_bytes`.
     """
 
     __slots__ = (
         "_deadline",
         "_wall_us",
         "account",
-        "approved",
-        "asked_bytes",
-        "begun_us",
+        "approved_inputs",
         "clock",
         "created_us",
+        "event_watermark",
         "fraction",
-        "heard",
         "iterations",
         "journal",
         "outputs_max_bytes",
         "plan",
         "root",
+        "start_times",
+        "wait_bytes",
     )
 
     def __init__(
@@ -65,21 +65,21 @@ class Run:
         start: RunStart,
         clock: Clock,
         fraction: Callable[[str], float],
-        begun_us: Beginnings | None = None,
+        start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
     ) -> None:
         self.plan = plan
         self.outputs_max_bytes = outputs_max_bytes
-        self.begun_us = begun_us
+        self.start_times = start_times
         self.clock = clock
         self.fraction = fraction
         self.root = start.root
         self.created_us = start.created_us
-        self.heard = Heard(start.created_us)
+        self.event_watermark = EventWatermark(start.created_us)
         self.journal = Journal(start.journal, start.waits)
-        self.asked_bytes = sum(len(entry.input) for entry in start.waits)
+        self.wait_bytes = sum(len(entry.input) for entry in start.waits)
         self.account = Account()
-        self.approved: dict[str, Input] = {}
+        self.approved_inputs: dict[str, Input] = {}
         self.iterations = 0
         self._wall_us = round((clock.now().timestamp() - clock.monotonic()) * 1_000_000)
         self._deadline = self._first_deadline(start)
@@ -93,32 +93,32 @@ class Run:
         elapsed = max(0.0, (self.now_us() - began_us) / 1_000_000 - start.waited_ms / 1000)
         return min(limit, now + self.plan.timeout - elapsed)
 
-    def grant(self, seconds: float) -> None:
-        """Gives the run at least this long from now, and whatever room it needs."""
+    def extend(self, seconds: float) -> None:
+        """Allows the run at least this long from now, and outputs of any size: its handlers must be able to run."""
         self._deadline = max(self._deadline, self.clock.monotonic() + seconds)
         self.outputs_max_bytes = math.inf
 
-    def may_ask(self, wish: Wait) -> bool:
-        """Whether the run may wait for this beside what it waits for already; counts it."""
-        self.asked_bytes += wish.ByteSize()
-        return self.asked_bytes <= ASKED_MAX_BYTES
+    def reserve_wait(self, wait: Wait) -> bool:
+        """Counts a wait against the limit of open waits; False when it exceeds the limit."""
+        self.wait_bytes += wait.ByteSize()
+        return self.wait_bytes <= WAITS_MAX_BYTES
 
     def remaining(self) -> float:
-        """How many seconds the run may still take."""
+        """Returns the seconds until the run's timeout."""
         return self._deadline - self.clock.monotonic()
 
     def now_us(self) -> int:
-        """Microseconds since 1970 UTC, never backwards."""
+        """Returns microseconds since 1970 UTC, never decreasing."""
         return self._wall_us + round(self.clock.monotonic() * 1_000_000)
 
-    def begins_us(self, path: str, attempt: int) -> int:
-        """When an attempt that begins now begins."""
+    def attempt_start_us(self, path: str, number: int) -> int:
+        """Returns the start time of an attempt that starts now; in a replay, its recorded start time."""
         now_us = self.now_us()
-        return now_us if self.begun_us is None else self.begun_us.get((path, attempt), now_us)
+        return now_us if self.start_times is None else self.start_times.get((path, number), now_us)
 
 
 def roots_of(plan: Plan, start: RunStart) -> dict[str, Any]:
-    """The root names of a run, as far as its expressions read them."""
+    """Returns the values of the root names that the plan's expressions read."""
     roots: dict[str, Any] = {"steps": {}}
     if "params" in plan.roots:
         roots["params"] = orjson.loads(start.params) if start.params else {}

@@ -1,4 +1,4 @@
-"""`needs_approval`: that somebody must agree before a step calls its tool, and what they are asked."""
+"""Reads and checks `needs_approval`, the approval before a step calls its tool, and `orchestrator.request_approval`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 from ordinaut.expressions.times import parse_duration
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import quoted
 from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings, Place
@@ -16,7 +17,7 @@ from pipeline_engine.language.values import is_number
 
 APPROVAL = "orchestrator.request_approval"
 UNGUARDED = frozenset({APPROVAL, *(f"orchestrator.{word}" for word in ("set", "fail", "stop", "wait", "wait_event"))})
-"""What touches nothing, or asks by itself."""
+"""Tools without side effects, and the one that itself requests an approval."""
 WEEK = "7d"
 APPROVAL_KEYS = ("message", "editable", "assignees", "expires_in", "allow_self")
 ALIASES: Mapping[str, str] = {
@@ -34,11 +35,12 @@ MAX_LISTED = 100
 
 
 def read_needs_approval(value: Any, place: Place, findings: Findings) -> dict[str, Any] | None:
-    """What is asked before the step; empty for a bare `true`, None where nothing is."""
+    """Reads the options of the approval before a step; empty for `true`, None without an approval."""
     if isinstance(value, bool):
         return {} if value else None
     if not isinstance(value, dict):
-        findings.problem(place, "true, or an object such as `{expires_in: 1d}`, is expected", fix=_meant(value, place))
+        message = f"`needs_approval` must be true or an object such as `{{expires_in: 1d}}` (got {quoted(value)})"
+        findings.problem(place, message, fix=_option_fix(value, place))
         return None
     refuse_unknown_keys(value, APPROVAL_KEYS, ALIASES, place, findings)
     for key, message in problems_of({key: _sample(key, item) for key, item in value.items()}):
@@ -48,26 +50,27 @@ def read_needs_approval(value: Any, place: Place, findings: Findings) -> dict[st
 
 
 def problems_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The keys whose values cannot be used, and what is expected there."""
-    for key, (fits, expected) in EXPECTED.items():
-        if key in options and not fits(options[key]):
-            yield key, f"{expected} is expected"
+    """Yields each key with an invalid value, and the message."""
+    for key, (is_valid, expected) in EXPECTED.items():
+        if key in options and not is_valid(options[key]):
+            yield key, f"`{key}` must be {expected} (got {quoted(options[key])})"
 
 
 def check_approval(step: Step, names: Names, findings: Findings) -> None:
-    """Notes what is wrong with a question of a step, or before it, and that it may never end."""
+    """Reports problems of an approval that a step needs or requests, and warns when it never expires."""
     if step.needs_approval is not None:
-        _check_gate(step, step.needs_approval, names, findings)
+        _check_needs_approval(step, step.needs_approval, names, findings)
     elif step.uses == APPROVAL and isinstance(step.input, dict):
         _check_question(step.input, step.place.key("with"), findings)
 
 
-def _check_gate(step: Step, options: Mapping[str, Any], names: Names, findings: Findings) -> None:
+def _check_needs_approval(step: Step, options: Mapping[str, Any], names: Names, findings: Findings) -> None:
     where = step.place.key("needs_approval")
     check_value(dict(options), where, names, findings)
     if step.uses in UNGUARDED:
-        fix = ("Takes it away.", [where.remove()])
-        findings.problem(where, f"{step.uses} does nothing that needs approval", fix=fix)
+        fix = ("Removes it.", [where.remove()])
+        message = f"`needs_approval` does not apply to {step.uses}, which has no side effects"
+        findings.problem(where, message, fix=fix)
     elif "expires_in" not in options:
         _warn(where, where.key("expires_in").add(WEEK) if options else where.replace({"expires_in": WEEK}), findings)
 
@@ -83,12 +86,12 @@ def _check_question(question: Mapping[str, Any], where: Place, findings: Finding
 
 
 def _warn(where: Place, end: Mapping[str, Any], findings: Findings) -> None:
-    message = "an approval without `expires_in` may be waited for for ever"
-    findings.warn(where, message, (f"Lets it expire after `{WEEK}`.", [end]))
+    message = "without `expires_in` the run waits for the approval indefinitely"
+    findings.warn(where, message, (f"Makes it expire after `{WEEK}`.", [end]))
 
 
 def _sample(key: str, value: Any) -> Any:
-    """A value without its templates, which may become what is expected."""
+    """Returns a value with its templates removed, because they may evaluate to a valid value."""
     if key == "assignees" and isinstance(value, list):
         return [name for name in value if not (isinstance(name, str) and "${" in name)]
     if key == "assignees" and isinstance(value, str) and value.strip().startswith("${"):
@@ -117,19 +120,19 @@ def _is_list(value: Any) -> bool:
 
 
 EXPECTED = {
-    "message": (_is_message, f"a text of at most {MAX_MESSAGE} characters"),
-    "editable": (_are_pointers, f"a list of at most {MAX_LISTED} JSON pointers into `with`, such as `/text`,"),
+    "message": (_is_message, f"a string of 1 to {MAX_MESSAGE} characters"),
+    "editable": (_are_pointers, f"a list of at most {MAX_LISTED} JSON pointers into `with`, such as `/text`"),
     "assignees": (_are_agents, f"a list of at most {MAX_LISTED} agents"),
     "expires_in": (_is_span, "a duration such as `90s`, `5m`, `1h30m`, `7d` or `PT1H`"),
     "allow_self": (lambda value: isinstance(value, bool), "true or false"),
 }
 
 
-def _meant(value: Any, place: Place) -> tuple[str, list[Mapping[str, Any]]] | None:
+def _option_fix(value: Any, place: Place) -> tuple[str, list[Mapping[str, Any]]] | None:
     if _is_list(value) and value and _are_agents(value):
-        return "Names who is asked.", [place.replace({"assignees": value})]
+        return "Makes it `assignees`.", [place.replace({"assignees": value})]
     if _is_message(value):
-        return "Makes it the question.", [place.replace({"message": value})]
+        return "Makes it `message`.", [place.replace({"message": value})]
     return None
 
 
@@ -137,17 +140,17 @@ def _fix(key: str, value: Any, where: Place) -> tuple[str, list[Mapping[str, Any
     if key == "expires_in" and is_number(value) and parse_duration(f"{value:g}s") is not None:
         return "Adds the unit, seconds.", [where.replace(f"{value:g}s")]
     if key == "assignees" and isinstance(value, str) and AGENT.fullmatch(value):
-        return "Makes a list of it.", [where.replace([value])]
+        return "Makes it a list.", [where.replace([value])]
     if key == "editable":
-        return _as_pointers(value, where)
+        return _pointers_fix(value, where)
     if key == "allow_self" and value in ("true", "false"):
-        return "Writes it without quotes.", [where.replace(value == "true")]
+        return "Removes the quotes.", [where.replace(value == "true")]
     return None
 
 
-def _as_pointers(value: Any, where: Place) -> tuple[str, list[Mapping[str, Any]]] | None:
+def _pointers_fix(value: Any, where: Place) -> tuple[str, list[Mapping[str, Any]]] | None:
     names = [value] if isinstance(value, str) else value
     if not _is_list(names):
         return None
     pointers = [name if name.startswith("/") or not name else "/" + name.replace(".", "/") for name in names]
-    return ("Writes JSON pointers.", [where.replace(pointers)]) if _are_pointers(pointers) else None
+    return ("Turns them into JSON pointers.", [where.replace(pointers)]) if _are_pointers(pointers) else None

@@ -1,8 +1,9 @@
-"""Steps that start other runs: what of them must stand in the document, and what of it is not theirs to render."""
+"""Steps that start other runs: which of their inputs must be literal, and which are rendered by the started run."""
 
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import quoted
 from pipeline_engine.data.template import Template, compile_template
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings
@@ -11,17 +12,17 @@ RUN_TASK = "orchestrator.run_task"
 RUN_PIPELINE = "orchestrator.run_pipeline"
 
 
-def awaits_child(step: Step) -> bool:
-    """Whether the step waits for the end of the run that it starts."""
+def waits_for_child(step: Step) -> bool:
+    """Whether the step waits for the run that it starts."""
     if step.uses == RUN_PIPELINE:
         return True
     return step.uses == RUN_TASK and isinstance(step.input, dict) and step.input.get("wait") is True
 
 
-def written_pipeline(step: Step) -> Any:
-    """The document that the step runs, where it is written and not computed; else None.
+def literal_pipeline(step: Step) -> Any:
+    """Returns the pipeline of a `run_pipeline` step if it is literal; None when an expression computes it.
 
-    Its placeholders are those of the run to be, and stay as they are.
+    Its placeholders belong to the child run and are not rendered here.
     """
     if step.uses != RUN_PIPELINE or not isinstance(step.input, dict):
         return None
@@ -29,21 +30,21 @@ def written_pipeline(step: Step) -> Any:
     return document if isinstance(document, dict | list) else None
 
 
-def own_input(step: Step) -> Any:
-    """The part of the step's input that is its own to render."""
-    if written_pipeline(step) is None:
+def rendered_input(step: Step) -> Any:
+    """Returns the part of the step's input that the step itself renders."""
+    if literal_pipeline(step) is None:
         return step.input
     return {key: value for key, value in step.input.items() if key != "pipeline"}
 
 
 def input_template(step: Step) -> Template:
-    """The step's input, to be rendered.
+    """Compiles the template of the step's input.
 
     Raises:
-        ExpressionError: a placeholder cannot be read.
+        ExpressionError: a placeholder cannot be parsed.
     """
-    document = written_pipeline(step)
-    own = compile_template(own_input(step))
+    document = literal_pipeline(step)
+    own = compile_template(rendered_input(step))
     if document is None:
         return own
     return Template(
@@ -51,20 +52,21 @@ def input_template(step: Step) -> Template:
     )
 
 
-def check_child(step: Step, findings: Findings) -> None:
-    """Notes what decides how the step is executed and does not stand in the document, or stands there twice."""
+def check_run_task(step: Step, findings: Findings) -> None:
+    """Reports options of `run_task` that must be literal and are not, or that exclude each other."""
     if step.uses != RUN_TASK:
         return
-    place, given = step.place.key("with"), step.input
-    if not isinstance(given, dict):
-        message = f"{RUN_TASK} takes an object; its values may be expressions"
+    place, arguments = step.place.key("with"), step.input
+    if not isinstance(arguments, dict):
+        message = f"`with` of {RUN_TASK} must be an object, not one expression; its values may be expressions"
         findings.problem(place, message, ErrorReason.TOOL_INPUT_INVALID)
         return
-    if isinstance(given.get("wait"), str):
+    if isinstance(arguments.get("wait"), str):
         where = place.key("wait")
         fix = ("Waits for the run.", [where.replace(True)])
-        findings.problem(where, "`wait` is true or false, and no expression", ErrorReason.TOOL_INPUT_INVALID, fix)
-    if "delay" in given and "start_time" in given:
-        fix = ("Starts at that time.", [place.key("delay").remove()])
-        message = "one of `delay` and `start_time` is expected, not both"
+        message = f"`wait` must be a literal true or false (got {quoted(arguments['wait'])})"
+        findings.problem(where, message, ErrorReason.TOOL_INPUT_INVALID, fix)
+    if "delay" in arguments and "start_time" in arguments:
+        fix = ("Keeps `start_time`.", [place.key("delay").remove()])
+        message = "`delay` and `start_time` exclude each other; set one of them"
         findings.problem(place, message, ErrorReason.TOOL_INPUT_INVALID, fix)

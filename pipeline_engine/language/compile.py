@@ -1,4 +1,4 @@
-"""From a document and its tools to a plan."""
+"""Compiles a document and its tools into a plan."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ import orjson
 
 from ordinaut.expressions import Expression, ExpressionError, compile_expression
 from pipeline_engine.data.payload import PayloadError, write
-from pipeline_engine.data.schemas import Check, compile_schema, only_an_object
+from pipeline_engine.data.schemas import Check, compile_schema, requires_only_object
 from pipeline_engine.data.template import Template, compile_template
-from pipeline_engine.language.children import awaits_child, input_template
+from pipeline_engine.language.children import input_template, waits_for_child
 from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import parse
@@ -34,7 +34,7 @@ NOTHING = compile_template({})
 
 
 class PlanError(ValueError):
-    """A stored definition cannot be executed: it was made for another version of the language."""
+    """A stored definition cannot be executed, for example because it was written for another version."""
 
 
 def compile_plan(
@@ -46,10 +46,10 @@ def compile_plan(
     project: str = "",
     secrets: Sequence[str] = (),
 ) -> Plan:
-    """The plan of a definition, all of it JSON or names as in `ordinaut.internal.v1.Definition`.
+    """Compiles a definition; the arguments are JSON and names as in `ordinaut.internal.v1.Definition`.
 
     Raises:
-        PlanError: the document, an expression in it or a tool's schema cannot be used.
+        PlanError: the document, an expression in it or a tool's schema is invalid.
     """
     findings = Findings()
     document = parse(pipeline, findings)
@@ -57,9 +57,9 @@ def compile_plan(
         problem = findings.violations[0]
         raise PlanError(f"{problem.field}: {problem.message}")
     try:
-        known = {tool.name: tool for tool in (read_tool(orjson.loads(text)) for text in tools)}
+        by_name = {tool.name: tool for tool in (read_tool(orjson.loads(text)) for text in tools)}
         default = read_proto_retry(orjson.loads(retry)) if retry else None
-        compiler = _Compiler(known, frozenset(denied), default or DEFAULT_RETRY, project, frozenset(secrets))
+        compiler = _Compiler(by_name, frozenset(denied), default or DEFAULT_RETRY, project, frozenset(secrets))
         return compiler.plan(document)
     except (ExpressionError, PayloadError, ValueError) as failure:
         raise PlanError(str(failure)) from failure
@@ -76,7 +76,7 @@ class _Compiler:
     checks: dict[tuple[str, str], Check | None] = field(default_factory=dict)
 
     def plan(self, document: Document) -> Plan:
-        """The plan of the whole document."""
+        """Compiles the whole document."""
         steps = self._steps(document.steps)
         on_error = self._steps(document.on_error)
         output = self._template(document.output) if document.has_output else None
@@ -89,13 +89,13 @@ class _Compiler:
         kind = self._kind(step, tool)
         value, places = conceal(step.input) if kind in CALLED else (None, ())
         template = compile_template(value) if places else input_template(step)
-        self._note(template.expressions)
-        return self._use(step, tool, kind, template, places)
+        self._collect_roots(template.expressions)
+        return self._tool_step(step, tool, kind, template, places)
 
-    def _use(
+    def _tool_step(
         self, step: Step, tool: Tool | None, kind: Kind, template: Template, places: tuple[SecretPlace, ...] = ()
     ) -> StepPlan:
-        """A step that calls a tool."""
+        """Compiles a step that calls a tool."""
         retry = step.retry or (tool.retry if tool else None) or self.default_retry
         return StepPlan(
             id=step.id,
@@ -128,23 +128,23 @@ class _Compiler:
         return SecretUse(self.project, places, named - self.secrets)
 
     def _lookup(self, tool: Tool) -> StepPlan | None:
-        """The call that finds out; None where there is none that could."""
-        found = self.tools.get(tool.lookup.uses) if tool.lookup else None
-        if tool.lookup is None or found is None or found.kind is not Kind.HTTP or found.effect != READ:
+        """Compiles the call that reports whether a call has happened; None without a usable READ tool for it."""
+        target = self.tools.get(tool.lookup.uses) if tool.lookup else None
+        if tool.lookup is None or target is None or target.kind is not Kind.HTTP or target.effect != READ:
             return None
-        retry = found.retry or DEFAULT_RETRY
-        step = Step(id="lookup", place=Place(), uses=found.name, input=tool.lookup.arguments, retry=retry)
-        return self._use(step, found, found.kind, compile_template(step.input))
+        retry = target.retry or DEFAULT_RETRY
+        step = Step(id="lookup", place=Place(), uses=target.name, input=tool.lookup.arguments, retry=retry)
+        return self._tool_step(step, target, target.kind, compile_template(step.input))
 
     def _kind(self, step: Step, tool: Tool | None) -> Kind:
         if step.uses in self.denied:
             return Kind.DENIED
-        if awaits_child(step):
+        if waits_for_child(step):
             return Kind.WAIT
         return tool.kind if tool else Kind.UNKNOWN
 
     def _block(self, step: Step) -> StepPlan:
-        """A step that holds steps instead of calling a tool."""
+        """Compiles a step that contains steps instead of calling a tool."""
         branches = step.branches
         return StepPlan(
             id=step.id,
@@ -185,7 +185,7 @@ class _Compiler:
 
     def _template(self, value: Any) -> Template:
         template = compile_template(value)
-        self._note(template.expressions)
+        self._collect_roots(template.expressions)
         return template
 
     def _condition(self, condition: str | bool | None) -> Any:
@@ -194,16 +194,16 @@ class _Compiler:
         if condition is False:
             return lambda _roots, _account: False
         expression = compile_expression(condition_expression(condition))
-        self._note((expression,))
+        self._collect_roots((expression,))
         return expression.holds
 
-    def _note(self, expressions: Sequence[Expression]) -> None:
+    def _collect_roots(self, expressions: Sequence[Expression]) -> None:
         for expression in expressions:
             self.roots.update(expression.names)
 
     def _check(self, tool: Tool | None, key: str) -> Check | None:
         schema = getattr(tool, key) if tool else None
-        if tool is None or (key == "input_schema" and only_an_object(schema)):
+        if tool is None or (key == "input_schema" and requires_only_object(schema)):
             return None
         place = (tool.name, key)
         if place not in self.checks:

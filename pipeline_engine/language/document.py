@@ -1,4 +1,4 @@
-"""A pipeline as it is once it is read: steps with everything normalised, each with its place in what was sent."""
+"""A parsed pipeline: normalised steps, each with its place in the submitted document."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,26 +9,33 @@ from pipeline_engine.language.findings import Place
 VERSION = 1
 MAX_STEPS = 1000
 MAX_LEVELS = 8
-"""How many lists of steps may lie in each other: `do`, branches and handlers."""
+"""Maximum nesting of lists of steps: `do`, branches and handlers."""
 MAX_BRANCHES = 50
 MAX_ITEMS = 1000
-"""Elements of one `foreach`."""
+"""Maximum number of elements of one `foreach`."""
 MAX_PARALLEL = 100
 DEFAULT_PARALLEL = 10
 
 
-def written_seconds(seconds: float) -> str:
-    """A duration as the normalised document has it: `90s`, `0.5s`."""
+def format_seconds(seconds: float) -> str:
+    """Formats a duration as in a normalised document.
+
+    >>> format_seconds(90), format_seconds(0.5)
+    ('90s', '0.5s')
+    """
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 DEFAULT_JITTER = 0.5
-"""Retries are then delayed by between half of the delay and all of it."""
+"""The default: a retry is delayed by between half of the delay and all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """How often and when a failed attempt is repeated: delays in seconds; `jitter` is the random share of a delay."""
+    """When a failed attempt is retried: at most `max` times, after delays in seconds.
+
+    `jitter` is the random share of a delay, from 0 to 1. Empty `codes` stand for the default error codes.
+    """
 
     max: int
     delay: float = 1.0
@@ -38,12 +45,12 @@ class RetryRule:
     codes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As in a normalised document."""
+        """Returns the rule as in a normalised document."""
         return {
             "max": self.max,
-            "delay": written_seconds(self.delay),
+            "delay": format_seconds(self.delay),
             "factor": self.factor,
-            "max_delay": written_seconds(self.max_delay),
+            "max_delay": format_seconds(self.max_delay),
             "jitter": self.jitter,
             "codes": list(self.codes),
         }
@@ -51,9 +58,10 @@ class RetryRule:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: it uses a tool, or does the steps of `body`, or those of its `branches` side by side.
+    """One step: it calls a tool (`uses`), runs the steps of `body`, or runs its `branches` concurrently.
 
-    `foreach` is a list or the text of an expression, `needs_approval` what is asked before it, `timeout` in seconds.
+    `foreach` is a list or the text of an expression, `needs_approval` the options of the approval before the step,
+    `timeout` in seconds.
     """
 
     id: str
@@ -74,19 +82,19 @@ class Step:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What its output is called under `steps`."""
+        """The names of its output under `steps`."""
         return (self.id, self.save_as) if self.save_as and self.save_as != self.id else (self.id,)
 
     @property
     def inner_names(self) -> tuple[str, ...]:
-        """The names of steps in a plain `do`, which are names after it too."""
+        """The names of the steps in a `do` without `foreach`, which stay visible after it."""
         if self.foreach is not None:
             return ()
         return tuple(name for step in self.body or () for name in (*step.names, *step.inner_names))
 
     @property
     def lists(self) -> "Iterator[tuple[Step, ...]]":
-        """The lists of steps inside: the body or the branches, then the handlers."""
+        """The lists of inner steps: the body or the branches, then the handlers."""
         if self.body is not None:
             yield self.body
         yield from (self.branches or {}).values()
@@ -94,11 +102,11 @@ class Step:
 
     @property
     def handlers(self) -> "tuple[Step, ...]":
-        """The steps that run when it fails."""
+        """The steps that run when this step fails."""
         return self.on_error if isinstance(self.on_error, tuple) else ()
 
     def to_json(self) -> dict[str, Any]:
-        """As in a normalised document."""
+        """Returns the step as in a normalised document."""
         on_error: Any = [step.to_json() for step in self.handlers] or self.on_error
         values: dict[str, Any] = {
             "id": self.id,
@@ -113,7 +121,7 @@ class Step:
             "needs_approval": self.needs_approval or (None if self.needs_approval is None else True),
             "save_as": self.save_as,
             "retry": self.retry.to_json() if self.retry else None,
-            "timeout": written_seconds(self.timeout) if self.timeout is not None else None,
+            "timeout": format_seconds(self.timeout) if self.timeout is not None else None,
             "on_error": on_error if on_error not in ("fail", ()) else None,
         }
         return {key: value for key, value in values.items() if value is not None}
@@ -125,7 +133,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole pipeline; `params` are those of a `payload` wrapper."""
+    """A whole pipeline; `params` come from a `payload` wrapper, `timeout` in seconds."""
 
     place: Place
     steps: tuple[Step, ...]
@@ -136,18 +144,18 @@ class Document:
     params: Any = None
 
     def to_json(self) -> dict[str, Any]:
-        """The normalised document."""
+        """Returns the normalised document."""
         values: dict[str, Any] = {"version": VERSION, "steps": [step.to_json() for step in self.steps]}
         if self.has_output:
             values["output"] = self.output
         if self.on_error:
             values["on_error"] = [step.to_json() for step in self.on_error]
         if self.timeout is not None:
-            values["timeout"] = written_seconds(self.timeout)
+            values["timeout"] = format_seconds(self.timeout)
         return values
 
     def all_steps(self) -> Iterator[Step]:
-        """Every step, also those inside of others and those that run when something fails."""
+        """Yields every step, including inner steps and handlers."""
         stack = [*reversed(self.on_error), *reversed(self.steps)]
         while stack:
             step = stack.pop()

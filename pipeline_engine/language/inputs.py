@@ -1,4 +1,7 @@
-"""Values against schemas, with repairs; of `with` only what is literal, because a template may become anything."""
+"""Checks values against schemas and suggests repairs.
+
+Of a `with`, only literal parts are checked: the value of a template is not known before the run.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,18 +11,18 @@ from pipeline_engine.data.schemas import Error, accepts_everything, errors_of
 from pipeline_engine.language.findings import Findings, Operation, Place, nearest
 
 STRUCTURAL = frozenset({"required", "additionalProperties", "unevaluatedProperties", "minProperties", "maxProperties"})
-"""Keywords that look at an object's keys, not at its values."""
+"""Keywords that constrain an object's keys, not its values."""
 Fix = tuple[str, list[Operation]]
 
 
 def check_input(value: Any, schema: Any, place: Place, tool: str, findings: Findings) -> None:
-    """Notes what the tool would refuse whatever the templates give."""
+    """Reports each part of the input that the tool would reject for any value of the templates."""
     if accepts_everything(schema) or not isinstance(value, dict):
         return
     try:
         errors = errors_of(schema, value)
     except ValueError as failure:
-        findings.problem(place, f"the input schema of {tool} cannot be used: {failure}", ErrorReason.INVALID_SCHEMA)
+        findings.problem(place, f"the input_schema of {tool} is invalid: {failure}", ErrorReason.INVALID_SCHEMA)
         return
     for error in errors:
         part = value_at(value, error.path)
@@ -28,14 +31,14 @@ def check_input(value: Any, schema: Any, place: Place, tool: str, findings: Find
         where = place_of(place, error.path)
         findings.problem(
             where,
-            f"{tool} refuses this: {error.message}",
+            f"does not match the input_schema of {tool}: {error.message}",
             ErrorReason.TOOL_INPUT_INVALID,
             repair(error, part, where, schema),
         )
 
 
 def is_literal(value: Any) -> bool:
-    """Whether there is no template in a value."""
+    """Whether a value contains no template."""
     if isinstance(value, str):
         return "${" not in value
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -43,45 +46,45 @@ def is_literal(value: Any) -> bool:
 
 
 def value_at(value: Any, path: Sequence[str | int]) -> Any:
-    """The part of a value that a path leads to."""
+    """Returns the part of a value at a path."""
     for key in path:
         value = value[key]
     return value
 
 
 def place_of(place: Place, path: Sequence[str | int]) -> Place:
-    """The place that a path leads to from another."""
+    """Returns the place at a path below another place."""
     for key in path:
         place = place.item(key) if isinstance(key, int) else place.key(key)
     return place
 
 
 def repair(error: Error, part: Any, where: Place, schema: Any) -> Fix | None:
-    """What makes the refused part fit, where that is certain."""
+    """Returns the repair of a rejected part; None when it is uncertain."""
     if error.keyword == "additionalProperties" and isinstance(part, dict):
         return _rename_key(error, part, where, schema)
     if error.keyword == "type":
         return _retype(error, part, where)
     if error.keyword == "enum" and isinstance(part, str) and isinstance(error.expected, list):
         near = nearest(part, [choice for choice in error.expected if isinstance(choice, str)])
-        return (f"Writes `{near}`.", [where.replace(near)]) if near else None
+        return (f"Replaces it by `{near}`.", [where.replace(near)]) if near else None
     return None
 
 
 def _rename_key(error: Error, part: dict[str, Any], where: Place, schema: Any) -> Fix | None:
     if error.path or not isinstance(schema, dict):
         return None
-    known = [name for name in schema.get("properties", {}) if name not in part]
+    candidates = [name for name in schema.get("properties", {}) if name not in part]
     operations: list[Operation] = []
     for key in part:
         if key in schema.get("properties", {}):
             continue
-        near = nearest(key, known)
+        near = nearest(key, candidates)
         if near is None:
             return None
-        known.remove(near)
+        candidates.remove(near)
         operations.append(where.key(near).move_from(where.key(key)))
-    return ("Renames to what the tool knows.", operations) if operations else None
+    return ("Renames it to a property of the tool's schema.", operations) if operations else None
 
 
 def _retype(error: Error, part: Any, where: Place) -> Fix | None:
@@ -89,13 +92,13 @@ def _retype(error: Error, part: Any, where: Place) -> Fix | None:
     if isinstance(part, str):
         number = _number(part, expected)
         if number is not None:
-            return "Writes the number without quotes.", [where.replace(number)]
+            return "Removes the quotes.", [where.replace(number)]
         if part in {"true", "false"} and "boolean" in expected:
-            return "Writes it without quotes.", [where.replace(part == "true")]
+            return "Removes the quotes.", [where.replace(part == "true")]
     if "string" in expected and isinstance(part, int | float) and not isinstance(part, bool):
-        return "Writes it as text.", [where.replace(f"{part:g}" if isinstance(part, float) else str(part))]
+        return "Makes it a string.", [where.replace(f"{part:g}" if isinstance(part, float) else str(part))]
     if "array" in expected and not isinstance(part, list | dict):
-        return "Makes a list of it.", [where.replace([part])]
+        return "Makes it a list.", [where.replace([part])]
     return None
 
 

@@ -1,4 +1,4 @@
-"""Keys that the language does not know, and what was probably meant."""
+"""Reports unknown keys and suggests the key that was probably intended."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,20 +36,19 @@ DOCUMENT_ALIASES: Mapping[str, str] = {
 
 def refuse_unknown_keys(
     value: Mapping[str, Any],
-    known: Sequence[str],
+    supported: Sequence[str],
     aliases: Mapping[str, str],
     place: Place,
     findings: Findings,
 ) -> None:
-    """Notes every key that is not `known`, with its repair where the meant one is clear and free."""
+    """Reports every key that is not `supported`, with a repair when the intended key is clear and unused."""
     for key in value:
-        if key in known:
+        if key in supported:
             continue
-        meant = aliases.get(key.lower()) or nearest(key, [name for name in known if name not in value], 0.7)
-        if meant and meant not in value:
-            operations: list[Operation] = [place.key(meant).move_from(place.key(key))]
-            findings.problem(
-                place.key(key), f"unknown key; did you mean `{meant}`?", fix=(f"Renames it to `{meant}`.", operations)
-            )
+        near = aliases.get(key.lower()) or nearest(key, [name for name in supported if name not in value], 0.7)
+        if near and near not in value:
+            operations: list[Operation] = [place.key(near).move_from(place.key(key))]
+            message = f"unknown key `{key[:64]}`; did you mean `{near}`?"
+            findings.problem(place.key(key), message, fix=(f"Renames it to `{near}`.", operations))
         else:
-            findings.problem(place.key(key), f"unknown key; known are {', '.join(known)}")
+            findings.problem(place.key(key), f"unknown key `{key[:64]}`; supported keys: {', '.join(supported)}")

@@ -1,4 +1,4 @@
-"""From bytes to a document: every problem of its shape is noted, and reading goes on."""
+"""Parses bytes into a document. A problem of its shape is collected and parsing continues, so that all are reported."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import orjson
 
 from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.data.payload import depth, holds_nul
 from pipeline_engine.language.document import VERSION, Document, Step
 from pipeline_engine.language.findings import Findings, Place
@@ -15,16 +16,17 @@ from pipeline_engine.language.steps import is_step, read_steps
 from pipeline_engine.language.values import is_number, read_timeout
 
 MAX_PIPELINE_TIMEOUT_SECONDS = 30 * 86_400.0
+NOT_A_PIPELINE = "a pipeline must be an object with `steps`, or a list of steps"
 
 
 def parse(text: bytes, findings: Findings) -> Document | None:
-    """Reads a document of at most 1 MiB; None when nothing of it can be used."""
+    """Parses a document of at most 1 MiB; None when it is unusable."""
     value = _read_json(text, findings)
     return None if value is None else read_document(value, Place(), findings)
 
 
 def read_document(value: Any, place: Place, findings: Findings) -> Document | None:
-    """Reads a document that is a part of another, or all there is; None when nothing of it can be used."""
+    """Reads a document at `place`, which may be inside another one; None when it is unusable."""
     params = None
     if isinstance(value, dict) and isinstance(value.get("payload"), dict) and "steps" not in value:
         value, place = value["payload"], place.key("payload")
@@ -34,28 +36,29 @@ def read_document(value: Any, place: Place, findings: Findings) -> Document | No
     if isinstance(value, list):
         return Document(place, read_steps(value, place, findings), params=params)
     if not isinstance(value, dict):
-        findings.problem(place, "a pipeline is an object with `steps`, or a list of steps")
+        findings.problem(place, NOT_A_PIPELINE)
         return None
     return _read_object(value, place, params, findings)
 
 
 def _read_json(text: bytes, findings: Findings) -> Any:
     if len(text) > MAX_JSON_BYTES:
-        findings.problem(Place(), "a pipeline has at most 1 MiB", ErrorReason.TOO_LARGE)
+        findings.problem(Place(), f"a pipeline must be at most 1 MiB (got {len(text)} bytes)", ErrorReason.TOO_LARGE)
         return None
     try:
         value = orjson.loads(text)
     except ValueError as failure:
-        findings.problem(Place(), f"not JSON: {failure}")
+        findings.problem(Place(), f"the pipeline is not valid JSON: {failure}")
         return None
     if depth(value) > MAX_JSON_DEPTH:
-        findings.problem(Place(), f"nested deeper than {MAX_JSON_DEPTH} levels", ErrorReason.JSON_TOO_DEEP)
+        message = f"a pipeline must be nested at most {MAX_JSON_DEPTH} levels deep"
+        findings.problem(Place(), message, ErrorReason.JSON_TOO_DEEP)
         return None
     if b"\\u0000" in text and holds_nul(value):
-        findings.problem(Place(), "a text holds a NUL character", ErrorReason.NUL_CHARACTER)
+        findings.problem(Place(), "the pipeline contains a NUL character", ErrorReason.NUL_CHARACTER)
         return None
     if value is None:
-        findings.problem(Place(), "a pipeline is an object with `steps`, or a list of steps")
+        findings.problem(Place(), NOT_A_PIPELINE)
     return value
 
 
@@ -66,16 +69,17 @@ def _read_object(value: dict[str, Any], place: Place, params: Any, findings: Fin
     if isinstance(value.get("steps"), list):
         steps = read_steps(value["steps"], place.key("steps"), findings)
     elif "steps" in value:
-        findings.problem(place.key("steps"), "a list of steps is expected")
+        findings.problem(place.key("steps"), f"`steps` must be a list of steps, not {kind_of(value['steps'])}")
     elif not any(DOCUMENT_ALIASES.get(key) == "steps" for key in value):
-        findings.problem(place.key("steps"), "a pipeline has `steps`", ErrorReason.FIELD_REQUIRED)
+        findings.problem(place.key("steps"), "`steps` is required", ErrorReason.FIELD_REQUIRED)
     handlers: tuple[Step, ...] = ()
     if isinstance(value.get("on_error"), list):
         handlers = read_steps(value["on_error"], place.key("on_error"), findings, 1)
     elif "on_error" in value:
         where = place.key("on_error")
-        fix = ("Makes a list of it.", [where.replace([value["on_error"]])]) if is_step(value["on_error"]) else None
-        findings.problem(where, "a list of steps is expected", fix=fix)
+        fix = ("Makes it a list.", [where.replace([value["on_error"]])]) if is_step(value["on_error"]) else None
+        message = f"`on_error` of a pipeline must be a list of steps, not {kind_of(value['on_error'])}"
+        findings.problem(where, message, fix=fix)
     return Document(
         place,
         steps,
@@ -91,4 +95,5 @@ def _check_version(value: Mapping[str, Any], place: Place, findings: Findings) -
     version = value.get("version", VERSION)
     if not is_number(version) or version != VERSION:
         where = place.key("version")
-        findings.problem(where, "the version is 1", fix=("Writes version 1.", [where.replace(VERSION)]))
+        message = f"`version` must be {VERSION}, not {quoted(version)}"
+        findings.problem(where, message, fix=("Sets version 1.", [where.replace(VERSION)]))

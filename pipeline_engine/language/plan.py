@@ -1,4 +1,4 @@
-"""A compiled pipeline: what the interpreter executes, made once for each definition."""
+"""A compiled pipeline, which the interpreter executes; compiled once per definition."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from pipeline_engine.tools.definition import Kind, Tool
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One step with everything decided that can be before a run.
+    """One step, with every decision that does not depend on a run.
 
-    `literal` is the input as JSON when no template is in it. `timeout` in seconds. `on_error` is `fail`, `continue` or
-    `steps`; then `handlers` run. A step without a tool has a `body` or `branches`; `inner_names` are those of its steps
-    that are names outside of it too. `foreach` gives the elements. `approval` is what is asked first. `plain`: it is
-    one call, and no more than that. `lookup` finds out whether a call of an UNSAFE tool has happened. `secrets` are
-    those that go with the call.
+    `literal` is the input as JSON when it contains no template. `timeout` in seconds. `on_error` is `fail`, `continue`
+    or `steps`; the last one runs `handlers`. A step without a tool has a `body` or `branches`; `inner_names` are the
+    names of inner steps that are visible outside. `foreach` renders the elements of a loop, `approval` the options of
+    `needs_approval`. A `plain` step is a single call without loop, wait or approval. `lookup` is the call that reports
+    whether a call of an UNSAFE tool has happened. `secrets` are the secrets of the call.
     """
 
     id: str
@@ -51,7 +51,7 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A pipeline ready to run; `roots` are the root names that its expressions read, `timeout` is in seconds."""
+    """A pipeline ready to run; `roots` are the root names that its expressions read, `timeout` in seconds."""
 
     steps: tuple[StepPlan, ...]
     on_error: tuple[StepPlan, ...]

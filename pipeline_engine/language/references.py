@@ -1,4 +1,4 @@
-"""Expressions and templates in a document: each is compiled, and what it refers to must exist at its place."""
+"""Compiles the expressions and templates of a document and checks that each reference exists at its place."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipeline_engine.language.secret_places import secret_of
 ROOTS = ("params", "steps", "event", "run", "now")
 SECRETS = "secrets"
 SECRETS_PLACE = "in the `with` of a tool that is called over the network"
-PLACES = {"step": "inside of a step", "error": "in `on_error` steps"}
+PLACES = {"step": "inside a step", "error": "in `on_error` steps"}
 MEMBERS = {
     "run": ("name", "task", "kind", "trigger", "occurrence", "scheduled_time", "interval", "claims"),
     "step": ("id", "path", "attempt", "start_time", "idempotency_key"),
@@ -26,15 +26,15 @@ REASONS = {
     Kind.LIMIT: ErrorReason.TOO_LARGE,
 }
 Rewrite = Callable[[str], Any]
-"""From a repaired expression to the whole text that holds it."""
+"""Returns the whole text with the repaired expression in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What an expression may refer to at its place.
+    """The names that an expression may refer to at its place.
 
-    `later` are names of steps that have not run yet, `inside` tells which step hides the names of its own,
-    `with_secrets` that secrets may stand here.
+    `later` are the names of steps that have not run yet; `inside` maps each hidden name to the step that contains it;
+    `with_secrets`: secret references are allowed.
     """
 
     steps: Sequence[str]
@@ -48,13 +48,13 @@ class Names:
     with_secrets: bool = False
 
     def roots(self) -> list[str]:
-        """The root names."""
+        """Returns the root names."""
         loop = ["item", "index"] if self.in_loop else []
         return [*ROOTS, *loop, *(["step"] if self.in_step else []), *(["error"] if self.in_handler else [])]
 
 
 def condition_expression(text: str) -> str:
-    """The expression of an `if`, which may stand in `${…}`."""
+    """Returns the expression of an `if`, which may be written inside `${…}`."""
     stripped = text.strip()
     try:
         parts = split(stripped)
@@ -65,19 +65,20 @@ def condition_expression(text: str) -> str:
 
 
 def check_condition(text: str, place: Place, names: Names, findings: Findings, *, strict: bool = False) -> None:
-    """Checks an `if` or a `foreach`, which may stand in `${…}`."""
+    """Checks an `if` or a `foreach`, which may be written inside `${…}`."""
     inner = condition_expression(text)
     _check_expression(inner, place, names, findings, lambda repaired: text.replace(inner, repaired, 1), strict=strict)
 
 
 def check_value(value: Any, place: Place, names: Names, findings: Findings) -> None:
-    """Checks every template inside of a JSON value."""
+    """Checks every template inside a JSON value."""
     if isinstance(value, str):
         _check_text(value, place, names, findings)
     elif isinstance(value, dict):
         for key, item in value.items():
             if "${" in key:
-                findings.problem(place.key(key), "a key is no template", ErrorReason.TEMPLATE_SYNTAX)
+                message = "an object key must be literal; templates are allowed only in values"
+                findings.problem(place.key(key), message, ErrorReason.TEMPLATE_SYNTAX)
             check_value(item, place.key(key), names, findings)
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -86,7 +87,7 @@ def check_value(value: Any, place: Place, names: Names, findings: Findings) -> N
 
 def _check_text(text: str, place: Place, names: Names, findings: Findings) -> None:
     if "{{" in text and "${" not in text:
-        findings.warn(place, "`{{` is plain text here; values are written `${…}`")
+        findings.warn(place, "`{{` is literal text; to insert a value, write `${…}`")
     if "${" not in text:
         return
     try:
@@ -113,28 +114,28 @@ def _check_expression(
         findings.problem(place, error.message, REASONS.get(error.kind, ErrorReason.TEMPLATE_SYNTAX), fix)
         return
     for message, repaired in _unresolved(expression, names):
-        fix = (f"Writes `{repaired}`.", [place.replace(rewrite(repaired))]) if repaired else None
+        fix = (f"Replaces it by `{repaired}`.", [place.replace(rewrite(repaired))]) if repaired else None
         findings.problem(place, message, ErrorReason.UNRESOLVED_REFERENCE, fix)
 
 
 def _unresolved(expression: Expression, names: Names) -> list[tuple[str, str | None]]:
-    found: dict[str, str | None] = {}
+    problems: dict[str, str | None] = {}
     for path in expression.references:
         keys = [key for key in path[:2] if isinstance(key, str)]
         problem = _problem(keys, names)
         if problem is not None:
             message, wrong, right = problem
-            found[message] = renamed(expression.text, wrong, right) if right else None
-    return list(found.items())
+            problems[message] = renamed(expression.text, wrong, right) if right else None
+    return list(problems.items())
 
 
 _Problem = tuple[str, list[str], list[str] | None]
-"""What is wrong, the wrong path and the right one."""
+"""The message, the wrong path and the suggested one."""
 
 
 def _problem(keys: list[str], names: Names) -> _Problem | None:
     if not keys:
-        return "an expression begins with a root name", keys, None
+        return "an expression must begin with a root name", keys, None
     root, rest = keys[0], keys[1:]
     if root not in names.roots():
         return _unknown_root(root, names)
@@ -150,38 +151,37 @@ def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
     if name in members:
         return None
     near = nearest(name, members)
-    there = f"`{root}` has {', '.join(members)}"
-    return f"`{root}.{name}` does not exist; {there}", [root, name], [root, near] if near else None
+    message = f"unknown field `{root}.{name[:64]}`; supported fields: {', '.join(members)}"
+    return message, [root, name], [root, near] if near else None
 
 
 def _unknown_root(root: str, names: Names) -> _Problem:
     if root == SECRETS:
-        return f"a secret stands alone, as `${{secrets.name}}`, {SECRETS_PLACE}", [root], None
+        return f"a secret can only be referenced as a whole, `${{secrets.NAME}}`, {SECRETS_PLACE}", [root], None
     if root in PLACES:
-        return f"`{root}` exists only {PLACES[root]}", [root], None
+        return f"`{root}` is available only {PLACES[root]}", [root], None
     if root in {"item", "index"}:
-        return f"`{root}` exists only in the `with` or `do` of a step with `foreach`", [root], None
+        return f"`{root}` is available only in the `with` or `do` of a step with `foreach`", [root], None
     for owner, members in (("steps", names.steps), ("params", names.params)):
         if root in members:
-            return f"`{root}` is no root; did you mean `{owner}.{root}`?", [root], [owner, root]
+            return f"unknown root name `{root}`; did you mean `{owner}.{root}`?", [root], [owner, root]
     near = nearest(root, names.roots())
-    hint = f"; did you mean `{near}`?" if near else f"; there are {', '.join(names.roots())}"
-    return f"`{root[:64]}` is no root{hint}", [root], [near] if near else None
+    hint = f"did you mean `{near}`?" if near else f"supported root names: {', '.join(names.roots())}"
+    return f"unknown root name `{root[:64]}`; {hint}", [root], [near] if near else None
 
 
 def _unknown_step(name: str, names: Names) -> _Problem | None:
     if name in names.steps:
         return None
     if name in names.later:
-        return f"`steps.{name}` has not run yet here", ["steps", name], None
+        return f"`steps.{name}` has not run yet at this point", ["steps", name], None
     if name in names.inside:
         owner = names.inside[name]
-        there = f"is known only inside of `{owner}`; the outputs of that step are in `steps.{owner}`"
-        return f"`steps.{name}` {there}", ["steps", name], ["steps", owner] if owner in names.steps else None
+        scope = f"is visible only inside `{owner}`; outside, use the output of that step, `steps.{owner}`"
+        return f"`steps.{name}` {scope}", ["steps", name], ["steps", owner] if owner in names.steps else None
     near = nearest(name, names.steps)
-    known = ", ".join(names.steps[:10]) or "none"
-    hint = f"; did you mean `steps.{near}`?" if near else f"; there are: {known}"
-    return f"`steps.{name[:64]}` does not exist{hint}", ["steps", name], ["steps", near] if near else None
+    hint = f"did you mean `steps.{near}`?" if near else f"earlier steps: {', '.join(names.steps[:10]) or '(none)'}"
+    return f"unknown step `steps.{name[:64]}`; {hint}", ["steps", name], ["steps", near] if near else None
 
 
 def _unknown_param(name: str, names: Names) -> _Problem | None:
@@ -190,23 +190,27 @@ def _unknown_param(name: str, names: Names) -> _Problem | None:
     near = nearest(name, names.params, 0.75)
     if near is None and not names.params_closed:
         return None
-    hint = f"; did you mean `params.{near}`?" if near else f"; there are: {', '.join(names.params[:10])}"
-    return f"`params.{name[:64]}` does not exist{hint}", ["params", name], ["params", near] if near else None
+    hint = f"did you mean `params.{near}`?" if near else f"defined params: {', '.join(names.params[:10])}"
+    return f"unknown param `params.{name[:64]}`; {hint}", ["params", name], ["params", near] if near else None
 
 
 def renamed(text: str, wrong: Sequence[str], right: Sequence[str]) -> str | None:
-    """The expression with the path `wrong` written as `right` wherever it begins; None when it stands nowhere."""
+    """Returns the expression with each occurrence of the path `wrong` replaced by `right`; None without occurrences.
+
+    >>> renamed("length(step.a.items)", ["step", "a"], ["steps", "a"])
+    'length(steps.a.items)'
+    """
     tokens = tokenize(text)
-    written = [word for key in wrong for word in (".", key)][1:]
+    wrong_tokens = [word for key in wrong for word in (".", key)][1:]
     pieces: list[str] = []
     place = 0
     for index, token in enumerate(tokens):
-        here = [_bare(following.text) for following in tokens[index : index + len(written)]]
-        if here == written and (index == 0 or tokens[index - 1].text != ".") and token.start >= place:
+        here = [_unquoted(following.text) for following in tokens[index : index + len(wrong_tokens)]]
+        if here == wrong_tokens and (index == 0 or tokens[index - 1].text != ".") and token.start >= place:
             pieces += [text[place : token.start], ".".join(right)]
-            place = tokens[index + len(written) - 1].end
+            place = tokens[index + len(wrong_tokens) - 1].end
     return "".join([*pieces, text[place:]]) if pieces else None
 
 
-def _bare(word: str) -> str:
+def _unquoted(word: str) -> str:
     return word[1:-1] if word.startswith('"') else word

@@ -1,4 +1,10 @@
-"""Secrets in a `with`: where they stand, and the text that stands for them in everything that is recorded."""
+"""Secret references in a `with`: their positions, and the placeholder text that replaces them in all records.
+
+Secret values never enter the interpreter. The rendered input keeps the literal text `${secrets.NAME}`, and that text is
+what the journal, approvals and traces show. The values are inserted by the transport after the last point at which
+anything is recorded, at the recorded positions only: a tool's output or a param that happens to contain
+`${secrets.NAME}` is data and stays as it is.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +15,7 @@ from pipeline_engine.data.template import Placeholder, split
 
 @dataclass(frozen=True, slots=True)
 class SecretPlace:
-    """A text of an input that holds secrets: the keys to it, and their names."""
+    """A string of an input that refers to secrets: the keys that lead to it, and the names of the secrets."""
 
     path: tuple[str | int, ...]
     names: frozenset[str]
@@ -17,9 +23,9 @@ class SecretPlace:
 
 @dataclass(frozen=True, slots=True)
 class SecretUse:
-    """The secrets that go with the calls of a step: whose they are, where they stand, those it may not use.
+    """The secrets of a step's calls: their project, their places, and those that the task's owner may not use.
 
-    `places` are of the input; what the tool's `auth` names comes on top.
+    `places` refer to the input; the secret of the tool's `auth` is used in addition.
     """
 
     project: str
@@ -28,12 +34,13 @@ class SecretUse:
 
 
 def conceal(value: Any) -> tuple[Any, tuple[SecretPlace, ...]]:
-    """A `with` whose secrets are literal text, `${secrets.NAME}`, and where that stands.
+    """Returns the `with` with each secret reference turned into literal text, and the places of these references.
 
-    So the rendered input shows which secret belongs there, and no expression ever sees one.
+    >>> conceal({"token": "${secrets.mail}", "to": "${params.to}"})
+    ({'token': '$${secrets.mail}', 'to': '${params.to}'}, (SecretPlace(path=('token',), names=frozenset({'mail'})),))
 
     Raises:
-        ExpressionError: a template cannot be read.
+        ExpressionError: a template cannot be parsed.
     """
     places: list[SecretPlace] = []
     return _concealed(value, (), places), tuple(places)
@@ -69,6 +76,6 @@ def _text(text: str) -> tuple[str, list[str]]:
 
 
 def secret_of(placeholder: Placeholder) -> str | None:
-    """The secret that a placeholder stands for, when it is one and nothing else."""
-    found = SECRET_REFERENCE.fullmatch(f"${{{placeholder.expression}}}")
-    return found[1] if found else None
+    """Returns the secret's name if the placeholder is exactly `${secrets.NAME}`, else None."""
+    reference = SECRET_REFERENCE.fullmatch(f"${{{placeholder.expression}}}")
+    return reference[1] if reference else None

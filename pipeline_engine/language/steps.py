@@ -1,4 +1,4 @@
-"""Reads the steps of a document: every problem of their shape is noted, and reading goes on."""
+"""Parses the steps of a document. A problem of their shape is collected and parsing continues."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,35 +6,44 @@ from typing import Any
 
 from ordinaut.limits import MAX_RETRIES
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.language.approval import read_needs_approval
 from pipeline_engine.language.document import MAX_LEVELS, MAX_STEPS, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.keys import ACCEPTED_STEP_KEYS, STEP_ALIASES, refuse_unknown_keys
 from pipeline_engine.language.structure import (
     actions_of,
+    read_branch_names,
     read_foreach,
     read_max_parallel,
     refuse_several_actions,
     refuse_what_needs_a_tool,
-    wrapped_branches,
 )
-from pipeline_engine.language.values import made_name, read_name, read_retry, read_text, read_timeout, read_whole
+from pipeline_engine.language.values import (
+    read_integer,
+    read_name,
+    read_retry,
+    read_text,
+    read_timeout,
+    suggested_name,
+)
 
 
 def is_step(value: Any) -> bool:
-    """Whether a value looks like one step where a list of them is expected."""
+    """Whether a value looks like a single step."""
     return isinstance(value, dict) and bool(value.keys() & set(ACCEPTED_STEP_KEYS))
 
 
 def read_steps(values: list[Any], place: Place, findings: Findings, level: int = 0) -> tuple[Step, ...]:
-    """The steps of a list that lies in `level` others."""
+    """Reads a list of steps that is nested in `level` other lists."""
     if not values:
-        findings.problem(place, "at least one step is expected", ErrorReason.FIELD_REQUIRED)
+        findings.problem(place, "a list of steps must have at least one step", ErrorReason.FIELD_REQUIRED)
     if len(values) > MAX_STEPS:
-        findings.problem(place, f"a pipeline has at most {MAX_STEPS} steps", ErrorReason.TOO_MANY_STEPS)
+        message = f"a pipeline must have at most {MAX_STEPS} steps (got {len(values)})"
+        findings.problem(place, message, ErrorReason.TOO_MANY_STEPS)
         return ()
     if level >= MAX_LEVELS:
-        findings.problem(place, f"lists of steps lie at most {MAX_LEVELS} deep in each other", ErrorReason.TOO_LARGE)
+        findings.problem(place, f"lists of steps must be nested at most {MAX_LEVELS} deep", ErrorReason.TOO_LARGE)
         return ()
     readers = (_StepReader(place.item(index), findings, level) for index in range(len(values)))
     steps = [reader.read(value, index) for index, (reader, value) in enumerate(zip(readers, values, strict=True))]
@@ -43,16 +52,17 @@ def read_steps(values: list[Any], place: Place, findings: Findings, level: int =
 
 @dataclass(frozen=True, slots=True)
 class _StepReader:
-    """Reads one step; `level` counts the lists around its own."""
+    """Reads one step; `level` is the number of lists that enclose its own."""
 
     place: Place
     findings: Findings
     level: int
 
     def read(self, value: Any, index: int) -> Step | None:
-        """The step; None when it is no object."""
+        """Returns the step; None when the value is not an object."""
         if not isinstance(value, dict):
-            self.findings.problem(self.place, "a step is an object with `id` and `uses`, `do` or `branches`")
+            message = f"a step must be an object with `id` and `uses`, `do` or `branches`, not {kind_of(value)}"
+            self.findings.problem(self.place, message)
             return None
         refuse_unknown_keys(value, ACCEPTED_STEP_KEYS, STEP_ALIASES, self.place, self.findings)
         refuse_several_actions(value, self.place, self.findings)
@@ -84,11 +94,11 @@ class _StepReader:
         if "id" in value:
             return read_name(value["id"], self.place.key("id"), self.findings, fallback) or f"?{self.place.field}"
         if not any(STEP_ALIASES.get(key) == "id" for key in value):
-            made = made_name(str(value.get("name") or str(value.get("uses", "")).rpartition(".")[2])) or fallback
+            title = str(value.get("name") or str(value.get("uses", "")).rpartition(".")[2])
+            suggestion = suggested_name(title) or fallback
             where = self.place.key("id")
-            self.findings.problem(
-                where, "a step has an `id`", ErrorReason.FIELD_REQUIRED, (f"Calls it `{made}`.", [where.add(made)])
-            )
+            fix = (f"Names it `{suggestion}`.", [where.add(suggestion)])
+            self.findings.problem(where, "a step must have an `id`", ErrorReason.FIELD_REQUIRED, fix)
         return f"?{self.place.field}"
 
     def _uses(self, value: Mapping[str, Any]) -> str:
@@ -97,37 +107,39 @@ class _StepReader:
             return uses
         where = self.place.key("uses")
         if "uses" in value:
-            self.findings.problem(where, "the name of a tool is expected")
+            self.findings.problem(where, f"`uses` must be the name of a tool (got {quoted(uses)})")
         elif not actions_of(value) and not any(STEP_ALIASES.get(key) in {"uses", "do", "branches"} for key in value):
-            self.findings.problem(where, "a step has `uses`, `do` or `branches`", ErrorReason.FIELD_REQUIRED)
+            message = "a step must have `uses`, `do` or `branches`"
+            self.findings.problem(where, message, ErrorReason.FIELD_REQUIRED)
         return ""
 
     def _input(self, value: Mapping[str, Any]) -> Any:
-        given = value.get("with", {})
-        if isinstance(given, dict) or (isinstance(given, str) and given.strip().startswith("${")):
-            return given
+        arguments = value.get("with", {})
+        if isinstance(arguments, dict) or (isinstance(arguments, str) and arguments.strip().startswith("${")):
+            return arguments
         where = self.place.key("with")
-        fix = ("Takes it away.", [where.remove()]) if given is None or given == [] else None
-        self.findings.problem(where, "an object is expected", fix=fix)
+        fix = ("Removes it.", [where.remove()]) if arguments is None or arguments == [] else None
+        self.findings.problem(where, f"`with` must be an object (got {quoted(arguments)})", fix=fix)
         return {}
 
     def _list(self, value: Any, place: Place) -> tuple[Step, ...]:
         if isinstance(value, list):
             return read_steps(value, place, self.findings, self.level + 1)
-        fix = ("Makes a list of it.", [place.replace([value])]) if is_step(value) else None
-        self.findings.problem(place, "a list of steps is expected", fix=fix)
+        fix = ("Makes it a list.", [place.replace([value])]) if is_step(value) else None
+        self.findings.problem(place, f"must be a list of steps, not {kind_of(value)}", fix=fix)
         return ()
 
     def _branches(self, value: Any) -> dict[str, tuple[Step, ...]]:
         place = self.place.key("branches")
-        names = wrapped_branches(value, place, self.findings)
+        names = read_branch_names(value, place, self.findings)
         return {name: self._list(value[name], place.key(name)) for name in names}
 
     def _condition(self, value: Mapping[str, Any]) -> str | bool | None:
         condition = value.get("if")
         if condition is None or isinstance(condition, str | bool):
             return condition
-        self.findings.problem(self.place.key("if"), "an expression is expected, as text")
+        message = f"`if` must be an expression as a string, or a boolean, not {kind_of(condition)}"
+        self.findings.problem(self.place.key("if"), message)
         return None
 
     def _save_as(self, value: Mapping[str, Any]) -> str | None:
@@ -140,7 +152,7 @@ class _StepReader:
             return read_retry(value["retry"], self.place.key("retry"), self.findings)
         if "max_retries" not in value:
             return None
-        count = read_whole(value["max_retries"], 0, MAX_RETRIES, self.place.key("max_retries"), self.findings)
+        count = read_integer(value["max_retries"], 0, MAX_RETRIES, self.place.key("max_retries"), self.findings)
         return None if count is None else RetryRule(count)
 
     def _on_error(self, value: Mapping[str, Any]) -> tuple[Step, ...] | str:
@@ -151,8 +163,9 @@ class _StepReader:
         if choice in ("fail", "continue"):
             return str(choice)
         alias = {"ignore": "continue", "skip": "continue", "stop": "fail", "abort": "fail"}.get(str(choice).lower())
-        fix = (f"Writes `{alias}`.", [where.replace(alias)]) if alias else None
+        fix = (f"Replaces it by `{alias}`.", [where.replace(alias)]) if alias else None
         if is_step(choice):
-            fix = ("Makes a list of it.", [where.replace([choice])])
-        self.findings.problem(where, "`fail`, `continue` or a list of steps is expected", fix=fix)
+            fix = ("Makes it a list.", [where.replace([choice])])
+        message = f"`on_error` must be `fail`, `continue` or a list of steps (got {quoted(choice)})"
+        self.findings.problem(where, message, fix=fix)
         return "fail"

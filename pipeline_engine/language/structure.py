@@ -1,31 +1,32 @@
-"""The forms that hold steps or repeat them: `do`, `branches`, `foreach`, `max_parallel`."""
+"""The forms that contain or repeat steps: `do`, `branches`, `foreach`, `max_parallel`."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.language.document import MAX_BRANCHES, MAX_ITEMS, MAX_PARALLEL
 from pipeline_engine.language.findings import Findings, Operation, Place
-from pipeline_engine.language.values import IDENTIFIER, made_name, read_whole
+from pipeline_engine.language.values import IDENTIFIER, read_integer, suggested_name
 
 ACTIONS = ("uses", "do", "branches")
 OF_TOOLS = ("with", "retry", "max_retries", "timeout", "timeout_seconds", "needs_approval")
 
 
 def actions_of(value: Mapping[str, Any]) -> list[str]:
-    """The actions that a step has; it should be one."""
+    """Returns the actions of a step; a valid step has exactly one."""
     return [key for key in ACTIONS if key in value]
 
 
 def refuse_several_actions(value: Mapping[str, Any], place: Place, findings: Findings) -> None:
-    """Notes each action after the first."""
-    first, *others = actions_of(value) or [""]
-    for key in others:
-        findings.problem(place.key(key), f"a step has one action, and this one has `{first}` already")
+    """Reports each action after the first."""
+    first, *surplus = actions_of(value) or [""]
+    for key in surplus:
+        findings.problem(place.key(key), f"a step must have one action, but this one also has `{first}`")
 
 
 def refuse_what_needs_a_tool(value: Mapping[str, Any], place: Place, findings: Findings) -> None:
-    """Notes modifiers of a tool's call on a step that calls none."""
+    """Reports modifiers of a tool call on a step that does not call a tool."""
     actions = actions_of(value)
     if not actions or "uses" in actions:
         return
@@ -34,49 +35,52 @@ def refuse_what_needs_a_tool(value: Mapping[str, Any], place: Place, findings: F
             where = place.key(key)
             findings.problem(
                 where,
-                f"`{key}` belongs to a step with `uses`, such as those inside of `{actions[0]}`",
-                fix=("Takes it away.", [where.remove()]),
+                f"`{key}` applies only to a step with `uses`, such as the steps inside `{actions[0]}`",
+                fix=("Removes it.", [where.remove()]),
             )
 
 
 def read_foreach(value: Any, place: Place, findings: Findings) -> Any:
-    """A list, or the text of an expression that gives one; an empty list where it is neither."""
+    """Reads a list, or the text of an expression that evaluates to one; an invalid value is read as an empty list."""
     if isinstance(value, str) and value.strip():
         return value
     if not isinstance(value, list):
-        findings.problem(place, "an expression that gives a list, or a list, is expected")
+        findings.problem(place, f"`foreach` must be a list or an expression, not {kind_of(value)}")
         return []
     if len(value) > MAX_ITEMS:
-        findings.problem(place, f"a loop has at most {MAX_ITEMS} elements", ErrorReason.TOO_LARGE)
+        message = f"`foreach` must have at most {MAX_ITEMS} elements (got {len(value)})"
+        findings.problem(place, message, ErrorReason.TOO_LARGE)
         return []
     return value
 
 
 def read_max_parallel(value: Mapping[str, Any], place: Place, findings: Findings) -> int | None:
-    """How many iterations may be under way at once."""
+    """Reads the maximum number of concurrent iterations."""
     if "max_parallel" not in value:
         return None
     where = place.key("max_parallel")
     if "foreach" not in value:
-        fix = None if _loops_by_another_name(value) else ("Takes it away.", [where.remove()])
-        findings.problem(where, "`max_parallel` belongs to `foreach`", fix=fix)
+        fix = None if _has_foreach_alias(value) else ("Removes it.", [where.remove()])
+        findings.problem(where, "`max_parallel` applies only to a step with `foreach`", fix=fix)
         return None
-    return read_whole(value["max_parallel"], 1, MAX_PARALLEL, where, findings)
+    return read_integer(value["max_parallel"], 1, MAX_PARALLEL, where, findings)
 
 
-def _loops_by_another_name(value: Mapping[str, Any]) -> bool:
+def _has_foreach_alias(value: Mapping[str, Any]) -> bool:
     return any(key.lower() in {"for_each", "each", "loop", "with_items", "iterate"} for key in value)
 
 
-def wrapped_branches(value: Any, place: Place, findings: Findings) -> list[str]:
-    """The names of the branches that can be read."""
+def read_branch_names(value: Any, place: Place, findings: Findings) -> list[str]:
+    """Returns the names of the readable branches."""
     if not isinstance(value, dict):
-        findings.problem(place, "an object is expected: a list of steps for each name", fix=_named(value, place))
+        message = f"`branches` must be an object of named lists of steps, not {kind_of(value)}"
+        findings.problem(place, message, fix=_naming_fix(value, place))
         return []
     if not value:
-        findings.problem(place, "at least one branch is expected", ErrorReason.FIELD_REQUIRED)
+        findings.problem(place, "`branches` must have at least one branch", ErrorReason.FIELD_REQUIRED)
     if len(value) > MAX_BRANCHES:
-        findings.problem(place, f"a step has at most {MAX_BRANCHES} branches", ErrorReason.TOO_LARGE)
+        message = f"a step must have at most {MAX_BRANCHES} branches (got {len(value)})"
+        findings.problem(place, message, ErrorReason.TOO_LARGE)
         return []
     return [name for index, name in enumerate(value) if _is_name(name, index, value, place, findings)]
 
@@ -84,18 +88,18 @@ def wrapped_branches(value: Any, place: Place, findings: Findings) -> list[str]:
 def _is_name(name: str, index: int, value: Mapping[str, Any], place: Place, findings: Findings) -> bool:
     if IDENTIFIER.fullmatch(name) and name != "on_error":
         return True
-    made = made_name(name) or f"branch_{index + 1}"
-    operations: list[Operation] = [place.key(made).move_from(place.key(name))]
+    suggestion = suggested_name(name) or f"branch_{index + 1}"
+    operations: list[Operation] = [place.key(suggestion).move_from(place.key(name))]
     findings.problem(
         place.key(name),
-        "a branch is called by lower-case letters, digits and `_`, and not `on_error`",
-        fix=None if made in value else (f"Calls it `{made}`.", operations),
+        f"a branch name must match {IDENTIFIER.pattern} and must not be `on_error` (got {quoted(name)})",
+        fix=None if suggestion in value else (f"Renames it to `{suggestion}`.", operations),
     )
     return False
 
 
-def _named(value: Any, place: Place) -> tuple[str, list[Operation]] | None:
-    """The repair of branches without names: a list of lists, or of steps that are one branch each."""
+def _naming_fix(value: Any, place: Place) -> tuple[str, list[Operation]] | None:
+    """Repairs unnamed branches: a list of lists, or of steps of which each is a branch."""
     if not isinstance(value, list) or not value or not all(isinstance(branch, list | dict) for branch in value):
         return None
     named = {

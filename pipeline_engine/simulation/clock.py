@@ -1,28 +1,28 @@
-"""A time that passes only when it is told to."""
+"""A clock that advances only on request."""
 
 from datetime import datetime, timedelta
 
 from ordinaut.clock import EPOCH
 
 LAST_US = 253_370_764_800_000_000
-"""The year 9999: no time passes beyond."""
+"""The year 9999, in microseconds since 1970 UTC: the latest simulated time."""
 
 
 class VirtualClock:
-    """A clock that stands at `now_us`, microseconds since 1970 UTC."""
+    """A clock at `now_us`, microseconds since 1970 UTC."""
 
     def __init__(self, now_us: int) -> None:
         self.now_us = now_us
         self._first_us = now_us
 
     def now(self) -> datetime:
-        """The moment, aware, UTC."""
+        """Returns the current time, aware, UTC."""
         return EPOCH + timedelta(microseconds=self.now_us)
 
     def monotonic(self) -> float:
-        """Seconds since the clock's beginning."""
+        """Returns the seconds since the clock was created."""
         return (self.now_us - self._first_us) / 1_000_000
 
-    def move_to(self, moment_us: int) -> None:
-        """Lets time pass up to a moment; never goes back."""
-        self.now_us = max(self.now_us, moment_us)
+    def advance_to(self, time_us: int) -> None:
+        """Advances to a time; an earlier time has no effect."""
+        self.now_us = max(self.now_us, time_us)

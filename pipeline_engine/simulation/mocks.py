@@ -1,4 +1,4 @@
-"""Answers that the caller gives: the first that fits and is not used up."""
+"""Mocked results that the caller provides: for each attempt the first mock that matches and is not used up."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,8 +16,8 @@ RETRYABLE = frozenset({TOOL_UNAVAILABLE, TIMEOUT})
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a mock says: an output (as a list of one), or a failure, or neither; how long it takes, if it says so."""
+class MockResult:
+    """The result of a mock: an output (as a tuple of one), or a failure, or neither; and its duration if set."""
 
     output: tuple[Any, ...]
     failure: Failure | None
@@ -25,28 +25,28 @@ class Given:
 
 
 class Mocks:
-    """All mocks of a simulation, and which of them have been of use."""
+    """All mocks of a simulation, with the number of their uses."""
 
     def __init__(self, mocks: Iterable[engine_pb2.Mock]) -> None:
         self._mocks = [_Mock(mock) for mock in mocks]
 
-    def take(self, path: str, tool: str, attempt: int) -> Given | None:
-        """The answer to an attempt, which uses it up once more."""
+    def take(self, path: str, tool: str, attempt: int) -> MockResult | None:
+        """Returns the result for an attempt and counts the use of its mock."""
         for mock in self._mocks:
-            if mock.fits(path, tool, attempt):
-                mock.used += 1
-                return mock.given
+            if mock.matches(path, tool, attempt):
+                mock.uses += 1
+                return mock.result
         return None
 
     def unused(self) -> Iterator[int]:
-        """The places of those that never answered."""
-        return (place for place, mock in enumerate(self._mocks) if not mock.used)
+        """Yields the positions of the mocks that were never used."""
+        return (position for position, mock in enumerate(self._mocks) if not mock.uses)
 
 
 class _Mock:
     def __init__(self, mock: engine_pb2.Mock) -> None:
-        self.used = 0
-        self.given = Given(
+        self.uses = 0
+        self.result = MockResult(
             output=(orjson.loads(mock.output),) if mock.output else (),
             failure=_failure(mock.error) if mock.error else None,
             duration_us=mock.duration_ms * 1000 if mock.HasField("duration_ms") else None,
@@ -56,9 +56,9 @@ class _Mock:
         self._attempts = frozenset(mock.attempts)
         self._times = mock.times
 
-    def fits(self, path: str, tool: str, attempt: int) -> bool:
-        """Whether it answers this attempt."""
-        if self._times and self.used >= self._times:
+    def matches(self, path: str, tool: str, attempt: int) -> bool:
+        """Whether the mock applies to an attempt and is not used up."""
+        if self._times and self.uses >= self._times:
             return False
         if self._step is not None and not self._step.fullmatch(path):
             return False
@@ -66,7 +66,7 @@ class _Mock:
 
 
 def _failure(text: bytes) -> Failure:
-    """The error as a tool's: whether it may pass is known of some codes."""
+    """Reads a tool's error; some codes are retryable by default."""
     values = orjson.loads(text)
     return Failure(
         code=values["code"],
@@ -74,5 +74,5 @@ def _failure(text: bytes) -> Failure:
         pointer=values.get("pointer", ""),
         retryable=values.get("retryable", values["code"] in RETRYABLE),
         details=values.get("details", {}),
-        unclear=values["code"] == TIMEOUT,
+        may_have_happened=values["code"] == TIMEOUT,
     )

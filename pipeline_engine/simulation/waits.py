@@ -1,4 +1,4 @@
-"""What a simulated run waits for, and when each of it is over: a mock, the record, or the deadline tells."""
+"""The waits of a simulated run: each is ended by a mock, the recorded run or its deadline."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,109 +9,109 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED, WAITING
 from pipeline_engine.interpreter.requests import Output
-from pipeline_engine.simulation import outcomes
 from pipeline_engine.simulation.clock import LAST_US
 from pipeline_engine.simulation.mocks import Mocks
-from pipeline_engine.simulation.outcomes import TIMER, Outcome
-from pipeline_engine.simulation.record import Record, lasted_us
+from pipeline_engine.simulation.recorded_run import RecordedRun, duration_us
+from pipeline_engine.simulation.wait_results import TIMER, Outcome, expired_result, mocked_result, recorded_result
 
 NEVER = 2**62
 
 
 @dataclass(slots=True)
 class OpenWait:
-    """A wait with its deadline as a moment, as it is recorded, and what will end it when; NEVER: nothing will."""
+    """A wait with an absolute deadline, its journal entry, and the time and outcome of its end (NEVER: none)."""
 
-    wish: Wait
+    wait: Wait
     entry: JournalEntry
     end_us: int
     outcome: Outcome | None
 
 
-class Waits:
-    """The open waits of one simulated run, and those that are over and not in its journal yet."""
+class SimulatedWaits:
+    """The waits of one simulated run that are open, or ended and not in its journal yet."""
 
-    def __init__(self, mocks: Mocks, record: Record, *, follow: bool) -> None:
+    def __init__(self, mocks: Mocks, recorded_run: RecordedRun, *, replay: bool) -> None:
         self._mocks = mocks
-        self._record = record
-        self._follow = follow
+        self._recorded_run = recorded_run
+        self._replay = replay
         self._waits: dict[str, OpenWait] = {}
 
-    def ask(self, wishes: Iterable[Wait], now_us: int) -> None:
-        """Keeps what is named, all of it; what is named for the first time begins now."""
-        known, self._waits = self._waits, {}
-        for wish in wishes:
-            self._waits[wish.path] = known[wish.path] if wish.path in known else self._begun(wish, now_us)
+    def request(self, waits: Iterable[Wait], now_us: int) -> None:
+        """Keeps exactly these waits; a wait that is new starts now."""
+        previous, self._waits = self._waits, {}
+        for wait in waits:
+            self._waits[wait.path] = previous[wait.path] if wait.path in previous else self._open(wait, now_us)
 
-    def next_us(self) -> int:
-        """When the next one is over; NEVER when none will be."""
+    def next_end_us(self) -> int:
+        """Returns the time at which the next wait ends, or NEVER."""
         return min((wait.end_us for wait in self._waits.values()), default=NEVER)
 
-    def end(self, now_us: int) -> None:
-        """Ends those whose time has come."""
+    def end_due(self, now_us: int) -> None:
+        """Ends the waits that are due."""
         for wait in self._waits.values():
             if wait.end_us <= now_us and wait.outcome is not None:
                 _complete(wait.entry, wait.outcome, wait.end_us)
 
     def entries(self) -> list[JournalEntry]:
-        """As a run is told of them when it goes on."""
+        """Returns the entries that a resuming run receives in `RunStart.waits`."""
         return [wait.entry for wait in self._waits.values()]
 
     def open(self) -> list[OpenWait]:
-        """Those that nothing has ended."""
+        """Returns the waits that have not ended."""
         return [wait for wait in self._waits.values() if wait.entry.state == WAITING]
 
-    def _begun(self, wish: Wait, now_us: int) -> OpenWait:
+    def _open(self, wait: Wait, now_us: int) -> OpenWait:
         entry = JournalEntry(
-            path=wish.path, attempt=1, state=WAITING, tool=wish.tool, input=wish.input, start_us=now_us, end_us=now_us
+            path=wait.path, attempt=1, state=WAITING, tool=wait.tool, input=wait.input, start_us=now_us, end_us=now_us
         )
-        deadline_us = _deadline_us(wish, now_us)
-        end_us, outcome = self._mocked(wish, now_us) or self._recorded(wish, now_us) or (NEVER, None)
-        if end_us > deadline_us and not self._past(wish, outcome):
-            end_us, outcome = max(deadline_us, now_us), outcomes.expired(wish, deadline_us)
-        return OpenWait(_dated(wish, deadline_us), entry, end_us, outcome)
+        deadline_us = _deadline_us(wait, now_us)
+        end_us, outcome = self._mocked(wait, now_us) or self._recorded(wait, now_us) or (NEVER, None)
+        if end_us > deadline_us and not self._ends_as_recorded(wait, outcome):
+            end_us, outcome = max(deadline_us, now_us), expired_result(wait, deadline_us)
+        return OpenWait(_with_deadline(wait, deadline_us), entry, end_us, outcome)
 
-    def _past(self, wish: Wait, outcome: Outcome | None) -> bool:
-        """Whether the record alone knows when the wait was over, if it ever was: not for a timer that it has not."""
-        known = outcome is not None or wish.kind != TIMER or self._record.was_cut_off(wish.path, 1)
-        return self._follow and known
+    def _ends_as_recorded(self, wait: Wait, outcome: Outcome | None) -> bool:
+        """Whether only the recorded run decides when the wait ends; a timer that it does not contain ends normally."""
+        recorded = outcome is not None or wait.kind != TIMER or self._recorded_run.was_cut_off(wait.path, 1)
+        return self._replay and recorded
 
-    def _mocked(self, wish: Wait, now_us: int) -> tuple[int, Outcome] | None:
-        given = None if wish.kind == TIMER else self._mocks.take(wish.path, wish.tool, 1)
-        if given is None:
+    def _mocked(self, wait: Wait, now_us: int) -> tuple[int, Outcome] | None:
+        result = None if wait.kind == TIMER else self._mocks.take(wait.path, wait.tool, 1)
+        if result is None:
             return None
-        end_us = now_us + (given.duration_us or 0)
-        if given.failure is not None:
-            return end_us, given.failure.at(wish.path, wish.tool, 1)
-        return (end_us, outcomes.given(wish, given.output[0], end_us)) if given.output else None
+        end_us = now_us + (result.duration_us or 0)
+        if result.failure is not None:
+            return end_us, result.failure.at(wait.path, wait.tool, 1)
+        return (end_us, mocked_result(wait, result.output[0], end_us)) if result.output else None
 
-    def _recorded(self, wish: Wait, now_us: int) -> tuple[int, Outcome] | None:
-        """The recorded result; with `follow` it was seen when the run went on, which is what `now` was then.
+    def _recorded(self, wait: Wait, now_us: int) -> tuple[int, Outcome] | None:
+        """Returns the recorded result.
 
-        A timer at another time has another result.
+        In a replay it ends the wait when the recorded run resumed, which is the `now` of that segment. Otherwise the
+        wait takes as long as the recorded one, except for timers: a timer at another time has another result.
         """
-        verdict = self._record.verdict(wish.path)
-        if verdict is not None and self._follow:
-            return verdict[0], Output(verdict[1])
-        found = self._record.answered(wish.path, 1)
-        if found is None or (wish.kind == TIMER and not self._follow):
+        answer = self._recorded_run.repeat_answer(wait.path)
+        if answer is not None and self._replay:
+            return answer[0], Output(answer[1])
+        recorded = self._recorded_run.response(wait.path, 1)
+        if recorded is None or (wait.kind == TIMER and not self._replay):
             return None
-        end_us = found.now_us if self._follow else now_us + lasted_us(found.entry)
-        return end_us, outcomes.recorded(found.entry)
+        end_us = recorded.now_us if self._replay else now_us + duration_us(recorded.entry)
+        return end_us, recorded_result(recorded.entry)
 
 
-def _deadline_us(wish: Wait, now_us: int) -> int:
-    """As a moment that can be written; what lies beyond is not reached anyway."""
-    if wish.HasField("deadline_us"):
-        return min(wish.deadline_us, LAST_US + 1)
-    return min(now_us + 1000 * wish.deadline_ms, LAST_US + 1) if wish.HasField("deadline_ms") else NEVER
+def _deadline_us(wait: Wait, now_us: int) -> int:
+    """Returns the absolute deadline, at most just after the latest simulated time, so that it can be formatted."""
+    if wait.HasField("deadline_us"):
+        return min(wait.deadline_us, LAST_US + 1)
+    return min(now_us + 1000 * wait.deadline_ms, LAST_US + 1) if wait.HasField("deadline_ms") else NEVER
 
 
-def _dated(wish: Wait, deadline_us: int) -> Wait:
-    dated = Wait(path=wish.path, kind=wish.kind, tool=wish.tool, topic=wish.topic)
+def _with_deadline(wait: Wait, deadline_us: int) -> Wait:
+    summary = Wait(path=wait.path, kind=wait.kind, tool=wait.tool, topic=wait.topic)
     if deadline_us != NEVER:
-        dated.deadline_us = deadline_us
-    return dated
+        summary.deadline_us = deadline_us
+    return summary
 
 
 def _complete(entry: JournalEntry, outcome: Outcome, end_us: int) -> None:

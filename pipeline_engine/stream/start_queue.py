@@ -1,15 +1,15 @@
-"""Runs that have come and not begun: the most urgent first, and those of one class in the order in which they came."""
+"""Runs that a worker has sent and that have not started: the most urgent first, each class in order of arrival."""
 
 from collections import deque
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart
 
 CLASSES = 10
-"""Priorities 1 to 9; 0 is a run that names none."""
+"""Priorities 1 to 9; 0 is a run without a priority."""
 
 
-class Starts:
-    """What a stream has sent faster than it is begun, so that urgent work need not wait behind a backlog."""
+class StartQueue:
+    """A queue by priority class, so that urgent runs do not wait for a large batch that was sent before them."""
 
     def __init__(self) -> None:
         self._classes: list[deque[RunStart]] = [deque() for _ in range(CLASSES)]
@@ -22,33 +22,33 @@ class Starts:
         return handle in self._handles
 
     def add(self, start: RunStart) -> None:
-        """Takes one run."""
+        """Adds a run."""
         self._classes[min(start.priority, CLASSES - 1)].append(start)
         self._handles.add(start.handle)
 
     def take(self) -> RunStart:
-        """The run whose turn it is.
+        """Removes and returns the next run.
 
         Raises:
-            IndexError: there is none.
+            IndexError: the queue is empty.
         """
-        for waiting in self._classes:
-            while waiting:
-                start = waiting.popleft()
+        for queue in self._classes:
+            while queue:
+                start = queue.popleft()
                 if start.handle in self._handles:
                     self._handles.remove(start.handle)
                     return start
-        raise IndexError("no run waits")
+        raise IndexError("the queue is empty")
 
-    def drop(self, handle: int) -> bool:
-        """Forgets a run; whether it was waiting."""
+    def remove(self, handle: int) -> bool:
+        """Removes a run and returns whether it was queued."""
         if handle not in self._handles:
             return False
         self._handles.remove(handle)
         return True
 
     def clear(self) -> int:
-        """Forgets all of them; how many there were."""
+        """Removes all runs and returns their number."""
         count = len(self._handles)
         self._handles.clear()
         return count

@@ -1,4 +1,4 @@
-"""A tool's definition as the engine uses it: `ordinaut.v1.Tool` as JSON, read once."""
+"""A tool's definition as the engine uses it, read once from `ordinaut.v1.Tool` as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ READ, IDEMPOTENT, UNSAFE = "READ", "IDEMPOTENT", "UNSAFE"
 
 
 class Kind(Enum):
-    """What performs a call; UNSAFE is HTTP too, and never done a second time blindly."""
+    """How a call is performed; UNSAFE is an HTTP call that must not be repeated while its outcome is unknown."""
 
     HTTP = "http"
     UNSAFE = "unsafe"
@@ -43,14 +43,14 @@ BUILT_IN_KINDS: Mapping[str, Kind] = {
     "orchestrator.run_pipeline": Kind.WAIT,
 }
 PURE = frozenset({Kind.SET, Kind.FAIL, Kind.STOP, Kind.UNKNOWN, Kind.DENIED})
-"""Calls that touch nothing: repeating them after a crash gives the same."""
+"""Calls without side effects: repeating one after a crash gives the same result."""
 CALLED = frozenset({Kind.HTTP, Kind.UNSAFE})
-"""Calls that leave Ordinaut."""
+"""Calls to external tools."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAuth:
-    """The secret, by name, that goes with every call in a header: as `bearer`, as `basic` of a user, or as it is."""
+    """The secret, by name, that is sent in a header of every call: as `bearer`, `basic` with a user, or verbatim."""
 
     scheme: str
     secret: str
@@ -60,7 +60,7 @@ class HttpAuth:
 
 @dataclass(frozen=True, slots=True)
 class HttpTarget:
-    """Where an HTTP tool is; `headers` are sent with every call."""
+    """The address of an HTTP tool; `headers` are sent with every call."""
 
     method: str
     url: str
@@ -70,19 +70,19 @@ class HttpTarget:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What finds out whether a call has happened: the name of a tool, and what it gets, with templates."""
+    """The tool that reports whether a call has happened, and its arguments, which may contain templates."""
 
     uses: str
     arguments: Any
 
 
 BY_KEY = {"idempotency_key": "${idempotency_key}"}
-"""What a lookup gets whose definition does not say."""
+"""Default arguments of a lookup."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool; `effect` as in `ordinaut.v1.Tool`, `timeout` in seconds, None where the definition says nothing."""
+    """A tool; `effect` as in `ordinaut.v1.Tool`, `timeout` in seconds; None for settings that are not defined."""
 
     name: str
     kind: Kind
@@ -96,7 +96,7 @@ class Tool:
 
 
 def read_tool(value: Mapping[str, Any]) -> Tool:
-    """Reads a definition that was checked when it was registered."""
+    """Reads a definition that was validated at registration."""
     name = str(value.get("name", ""))
     http = value.get("http")
     effect = str(value.get("effect") or IDEMPOTENT)
@@ -124,8 +124,8 @@ def _target(http: Mapping[str, Any]) -> HttpTarget:
 
 
 def _auth(auth: object) -> HttpAuth | None:
-    for scheme, given in auth.items() if isinstance(auth, dict) else ():
-        return HttpAuth(scheme, given["secret"], given.get("name", "Authorization"), given.get("user", ""))
+    for scheme, options in auth.items() if isinstance(auth, dict) else ():
+        return HttpAuth(scheme, options["secret"], options.get("name", "Authorization"), options.get("user", ""))
     return None
 
 
@@ -135,7 +135,7 @@ def _seconds(text: object) -> float | None:
 
 
 def read_proto_retry(value: object) -> RetryRule | None:
-    """`ordinaut.v1.Retry` as proto3 JSON, where 0 is left out: no `max` in a message that is set means no retry."""
+    """Reads `ordinaut.v1.Retry` as proto3 JSON, which omits 0: a message without `max` disables retries."""
     if not isinstance(value, dict):
         return None
     return RetryRule(

@@ -1,6 +1,8 @@
-"""Which addresses tools may be reached at: decided on the address that is connected to, never on a name.
+"""The egress policy: which addresses the engine may connect to for tools.
 
-Everything that is not public is closed unless `allow` opens it; `deny` wins over `allow`.
+The decision is made on the address that is connected to, in aiohttp's `socket_factory`, and never on a name. A check of
+the name or of a separate DNS lookup can be bypassed: the name may resolve to another address at connect time (DNS
+rebinding). Non-public addresses are denied unless `allow` contains them; `deny` takes precedence over `allow`.
 """
 
 import socket
@@ -26,7 +28,7 @@ _PORT_MAX = 65_535
 
 
 class EgressDeniedError(OSError):
-    """The address is closed to tools."""
+    """The egress policy denies the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,18 @@ class Rule:
     last_port: int = _PORT_MAX
 
     def matches(self, address: Address, port: int) -> bool:
-        """Whether the rule speaks of this address and port."""
+        """Whether the rule applies to this address and port."""
         return address in self.network and self.first_port <= port <= self.last_port
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
-    """Reads `CIDR[:port|:first-last]`, joined by commas; IPv6 with ports as `[CIDR]:port`.
+    """Parses comma-separated rules `CIDR[:port|:first-last]`; IPv6 with ports is written `[CIDR]:port`.
+
+    >>> parse_rules("10.0.0.0/8:8000-8080")
+    (Rule(network=IPv4Network('10.0.0.0/8'), first_port=8000, last_port=8080),)
 
     Raises:
-        ValueError: a part is none of that.
+        ValueError: a rule is malformed.
     """
     return tuple(_parse_rule(part.strip()) for part in text.split(",") if part.strip())
 
@@ -56,7 +61,7 @@ def _parse_rule(text: str) -> Rule:
     if text.startswith("["):
         network, closing, ports = text[1:].partition("]")
         if not closing or (ports and not ports.startswith(":")):
-            raise ValueError(f"{text!r} is not of the form [CIDR]:port")
+            raise ValueError(f"an egress rule for IPv6 with ports must have the form [CIDR]:port (got {text!r})")
         ports = ports.removeprefix(":")
     elif text.count(":") == 1:
         network, _, ports = text.partition(":")
@@ -64,19 +69,19 @@ def _parse_rule(text: str) -> Rule:
     low = int(first) if first else 0
     high = int(last) if dash else (low if first else _PORT_MAX)
     if not 0 <= low <= high <= _PORT_MAX:
-        raise ValueError(f"{text!r} has no valid ports")
+        raise ValueError(f"the ports of an egress rule must be from 0 to {_PORT_MAX}, in order (got {text!r})")
     return Rule(ip_network(network, strict=False), low, high)
 
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """The policy of one engine."""
+    """The egress policy of one engine."""
 
     allow: tuple[Rule, ...] = ()
     deny: tuple[Rule, ...] = ()
 
     def permits(self, host: str, port: int) -> bool:
-        """Whether a connection to this address (no name) and port may be made."""
+        """Whether a connection to this IP address and port is allowed."""
         forms = _forms(ip_address(host.partition("%")[0]))
         if any(rule.matches(form, port) for rule in self.deny for form in forms):
             return False
@@ -85,22 +90,25 @@ class Egress:
         return not any(form in network for network in CLOSED for form in forms)
 
     def socket(self, address_info: tuple[object, ...]) -> socket.socket:
-        """A socket for a resolved address, as aiohttp's `socket_factory` wants it.
+        """Creates the socket for a resolved address; aiohttp calls it as `socket_factory` before each connect.
 
         Raises:
-            EgressDeniedError: the address is closed.
+            EgressDeniedError: the policy denies the address.
         """
         family, _, protocol, _, address = address_info
         if not isinstance(address, tuple) or not isinstance(family, int):
-            raise EgressDeniedError("only TCP over IP is spoken")
+            raise EgressDeniedError("only TCP over IP is supported")
         host, port = str(address[0]), int(address[1])
         if not self.permits(host, port):
-            raise EgressDeniedError(f"{host} port {port} is closed to tools")
+            raise EgressDeniedError(f"the egress policy denies {host} port {port}")
         return socket.socket(family, socket.SOCK_STREAM, protocol if isinstance(protocol, int) else 0)
 
 
 def _forms(address: Address) -> list[Address]:
-    """The address and every IPv4 address that it stands for: mapped, NAT64, 6to4, Teredo."""
+    """Returns the address and every IPv4 address embedded in it (mapped, NAT64, 6to4, Teredo).
+
+    A rule must match an embedded IPv4 address too; otherwise `::ffff:127.0.0.1` would reach loopback.
+    """
     if isinstance(address, IPv4Address):
         return [address]
     forms: list[Address] = [address]

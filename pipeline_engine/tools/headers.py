@@ -1,6 +1,8 @@
-"""Headers that a tool's definition may set: those of its own, written in a way that cannot forge more."""
+"""Validates the headers of a tool's definition: no reserved names, no characters that could inject a header."""
 
 import re
+
+from pipeline_engine.data.describe import kind_of, quoted
 
 MAX_HEADER_VALUE = 4096
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
@@ -27,13 +29,14 @@ RESERVED_HEADERS = frozenset(
 
 
 def header_problem(name: str, text: object) -> str | None:
-    """Why a header cannot be set; None when it can be."""
+    """Returns why a header cannot be set, or None."""
     if not HEADER_NAME.fullmatch(name):
-        return "this is no name of a header"
+        return f"{quoted(name)} is not a valid header name"
     if name.lower() in RESERVED_HEADERS or name.lower().startswith("proxy-"):
-        return "this header is set by the transport itself"
+        return f"the header {name} is reserved for the transport"
     if not isinstance(text, str) or len(text) > MAX_HEADER_VALUE:
-        return f"a text of at most {MAX_HEADER_VALUE} characters is expected"
+        length = f"{len(text)} characters" if isinstance(text, str) else kind_of(text)
+        return f"a header value must be a string of at most {MAX_HEADER_VALUE} characters (got {length})"
     if not text.isascii() or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
-        return "a header holds printable ASCII only"
+        return "a header value must contain only printable ASCII"
     return None

@@ -1,4 +1,4 @@
-"""Calls HTTP tools: JSON in, JSON out, every outcome as data."""
+"""Calls HTTP tools with JSON input and output. Every outcome is data: an output or a failure."""
 
 import json
 import socket
@@ -23,34 +23,34 @@ from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.definition import HttpTarget
 from pipeline_engine.tools.egress import Egress, EgressDeniedError
+from pipeline_engine.tools.http_sessions import HttpSessions
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
-from pipeline_engine.tools.secret_use import Secrets, open_call
-from pipeline_engine.tools.sessions import Sessions
+from pipeline_engine.tools.secret_use import Secrets, fill_secrets
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 EXCERPT = 500
-"""Characters of a refusal's body that go into the error."""
+"""Number of bytes of an error response that the failure includes."""
 MAX_QUERY = 16 * 1024
 NO_SECRETS = SecretFiles(None).get
 
 
 class HttpTools:
-    """The engine's HTTP client, with secrets by project and name; create it in the running loop, and `close` it."""
+    """The engine's HTTP client; create it in the running event loop, and `close` it."""
 
     def __init__(self, egress: Egress, *, connections: int = 512, secrets: Secrets = NO_SECRETS) -> None:
         self._egress = egress
         self._secrets = secrets
-        self._sessions = Sessions(egress, connections)
+        self._sessions = HttpSessions(egress, connections)
 
     async def close(self) -> None:
         """Closes every connection."""
         await self._sessions.close()
 
     async def call(self, request: Call) -> Output | Failure:
-        """One request; its time limit is the caller's."""
+        """Sends one request; the caller applies the timeout."""
         target = request.tool.http
         if target is None:
-            return Failure(TOOL_ERROR, f"{request.tool.name} has no transport that this engine speaks")
+            return Failure(TOOL_ERROR, f"the transport of {request.tool.name} is not supported by this engine")
         if request.secrets is not None:
             return await self._call_with_secrets(target, request, request.secrets)
         try:
@@ -59,54 +59,62 @@ class HttpTools:
             return failure_of(failure)
 
     async def _call_with_secrets(self, target: HttpTarget, request: Call, use: SecretUse) -> Output | Failure:
-        """The same with secrets in it, and nothing of them in what comes back."""
+        """Sends one request with secrets, and masks them in the outcome."""
         try:
-            opened = open_call(request, use, target.auth, self._secrets)
+            opened = fill_secrets(request, use, target.auth, self._secrets)
         except SecretError as refused:
             details = {"reason": "SECRET_UNAVAILABLE", "secret": refused.name}
             return Failure(DENIED, f"{refused}, for {request.tool.name}", details=details)
         except PayloadError as error:
-            return Failure(PAYLOAD_TOO_LARGE, f"the input with its secrets: {error}")
+            return Failure(PAYLOAD_TOO_LARGE, f"the input with the secrets inserted: {error}")
         try:
             outcome = await self._send(target, opened.call, opened.headers, opened.mask.body)
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             outcome = failure_of(failure)
-        except Exception as defect:  # noqa: BLE001 - whose text and traceback could hold a secret
-            outcome = Failure(TOOL_ERROR, f"internal error: {type(defect).__name__}", unclear=True)
+        except Exception as defect:  # noqa: BLE001 - the exception's text and traceback could contain a secret
+            outcome = Failure(TOOL_ERROR, f"internal error: {type(defect).__name__}", may_have_happened=True)
         return opened.mask.outcome(outcome)
 
     async def _send(
-        self, target: HttpTarget, request: Call, more: Mapping[str, str], mask: Callable[[bytes], bytes]
+        self, target: HttpTarget, request: Call, auth: Mapping[str, str], mask: Callable[[bytes], bytes]
     ) -> Output | Failure:
-        """`more` are headers, `mask` is what the answer goes through before anything else sees it."""
-        headers = {**target.headers, **more, "Idempotency-Key": request.idempotency_key}
+        """Sends the request with the `auth` headers, and masks the response before it is interpreted."""
+        headers = {**target.headers, **auth, "Idempotency-Key": request.idempotency_key}
         url = URL(target.url, encoded=True)
-        self._refuse_disguised(url)
+        self._check_numeric_host(url)
         body: bytes | None = request.body
         if target.method == "GET":
             url, body = url.update_query(query_of(request.input)), None
             if len(url.raw_query_string) > MAX_QUERY:
-                return Failure(PAYLOAD_TOO_LARGE, f"the query is larger than {MAX_QUERY} bytes")
+                size = len(url.raw_query_string)
+                return Failure(PAYLOAD_TOO_LARGE, f"the query must be at most {MAX_QUERY} bytes (got {size})")
         else:
             headers["Content-Type"] = "application/json"
         async with self._sessions.request(request, target.method, url, body, headers) as response:
             text = await _read_limited(response)
             if isinstance(text, Failure):
-                return replace(text, unclear=not 300 <= response.status < 500)
-            return answer(response.status, response.headers, mask(text))
+                return replace(text, may_have_happened=not 300 <= response.status < 500)
+            return outcome_of_response(response.status, response.headers, mask(text))
 
-    def _refuse_disguised(self, url: URL) -> None:
-        """Judges `127.1`, `2130706433` and `0177.0.0.1` as the addresses that they are to the operating system."""
+    def _check_numeric_host(self, url: URL) -> None:
+        """Checks hosts such as `127.1`, `2130706433` and `0177.0.0.1`.
+
+        The operating system resolves them to an address, but Python's ipaddress does not accept them.
+        """
         try:
             address = socket.inet_ntoa(socket.inet_aton(url.raw_host or ""))
         except OSError:
             return
         if not self._egress.permits(address, url.port or 0):
-            raise EgressDeniedError(f"{url.raw_host} is {address}, which is closed to tools")
+            raise EgressDeniedError(f"{url.raw_host} resolves to {address}, which the egress policy denies")
 
 
 def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """An input as a query: texts as they are, lists repeated, null left out, everything else as JSON."""
+    """Returns an input as query parameters: strings verbatim, lists repeated, null omitted, all else as JSON.
+
+    >>> query_of({"city": "Porto", "day": [1, 2], "all": True, "none": None})
+    [('city', 'Porto'), ('day', '1'), ('day', '2'), ('all', 'true')]
+    """
     return [
         (key, part if isinstance(part, str) else json.dumps(part, separators=(",", ":")))
         for key, item in value.items()
@@ -117,17 +125,21 @@ def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 async def _read_limited(response: aiohttp.ClientResponse) -> bytes | Failure:
     if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
-        return Failure(TOOL_ERROR, "the answer is compressed though that was not asked for")
+        encoding = response.headers["Content-Encoding"][:100]
+        return Failure(TOOL_ERROR, f"the response is compressed ({encoding}), which the request did not accept")
     parts = bytearray()
     async for part in response.content.iter_any():
         parts += part
         if len(parts) > MAX_JSON_BYTES:
-            return Failure(PAYLOAD_TOO_LARGE, "the answer is larger than 1 MiB")
+            return Failure(PAYLOAD_TOO_LARGE, "the response must be at most 1 MiB")
     return bytes(parts)
 
 
-def answer(status: int, headers: Mapping[str, str], text: bytes) -> Output | Failure:
-    """What a response means."""
+def outcome_of_response(status: int, headers: Mapping[str, str], text: bytes) -> Output | Failure:
+    """Interprets a response: 2xx is an output; 5xx, 408, 425 and 429 are retryable failures.
+
+    3xx and 4xx are definite refusals: the tool has not done anything. After 5xx the call may have happened.
+    """
     if 200 <= status < 300:
         return _output(headers, text)
     details: dict[str, Any] = {"status": status}
@@ -135,26 +147,32 @@ def answer(status: int, headers: Mapping[str, str], text: bytes) -> Output | Fai
         details["body"] = text[:EXCERPT].decode("utf-8", "replace").replace("\0", "")
     if 300 <= status < 400:
         return Failure(TOOL_ERROR, f"the tool answered {status}; redirects are not followed", details=details)
+    message = f"the tool answered {status}"
     if status >= 500:
-        return Failure(TOOL_UNAVAILABLE, f"the tool answered {status}", retryable=True, details=details, unclear=True)
-    return Failure(TOOL_ERROR, f"the tool answered {status}", retryable=status in RETRYABLE_STATUS, details=details)
+        return Failure(TOOL_UNAVAILABLE, message, retryable=True, details=details, may_have_happened=True)
+    return Failure(TOOL_ERROR, message, retryable=status in RETRYABLE_STATUS, details=details)
 
 
 def _output(headers: Mapping[str, str], text: bytes) -> Output | Failure:
-    """The output; of a call whose answer cannot be read it is unclear what it gave."""
+    """Parses an output. After an unreadable response the call may have happened, but its output is unknown."""
     try:
         return Output(read(text))
     except PayloadError as error:
         if error.too_large:
-            return Failure(PAYLOAD_TOO_LARGE, str(error), unclear=True)
+            return Failure(PAYLOAD_TOO_LARGE, str(error), may_have_happened=True)
         kind = headers.get("Content-Type", "")
         if "json" in kind.lower():
-            return Failure(VALIDATION_OUTPUT, str(error), unclear=True)
-        return Failure(TOOL_ERROR, f"the answer is not JSON but {kind[:100] or 'of no stated type'}", unclear=True)
+            return Failure(VALIDATION_OUTPUT, str(error), may_have_happened=True)
+        message = f"the response must be JSON (got content type {kind[:100] or '(none)'})"
+        return Failure(TOOL_ERROR, message, may_have_happened=True)
 
 
 def failure_of(failure: Exception) -> Failure:
-    """What an exception of the client means for the step."""
+    """Converts an exception of the HTTP client into a failure.
+
+    A failed connect proves that the request was not sent. Every other error may occur after the tool has received the
+    request, so `may_have_happened` is set unless the error is known to precede the request.
+    """
     cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
     if isinstance(cause, EgressDeniedError):
         return Failure(DENIED, str(cause), details={"reason": "EGRESS_DENIED"})
@@ -166,5 +184,5 @@ def failure_of(failure: Exception) -> Failure:
     if isinstance(failure, aiohttp.InvalidURL):
         return Failure(TOOL_ERROR, text)
     if isinstance(failure, aiohttp.ClientResponseError | ValueError):
-        return Failure(TOOL_ERROR, text, unclear=True)
-    return Failure(TOOL_UNAVAILABLE, text, retryable=True, unclear=True)
+        return Failure(TOOL_ERROR, text, may_have_happened=True)
+    return Failure(TOOL_UNAVAILABLE, text, retryable=True, may_have_happened=True)

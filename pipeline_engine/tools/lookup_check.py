@@ -1,4 +1,4 @@
-"""Whether the lookup of a tool can be registered, and whether it can be asked."""
+"""Validates the lookup of an UNSAFE tool: for registration, and against the tools that exist."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,44 +9,48 @@ from ordinaut.errors import Violation
 from ordinaut.expressions import ExpressionError
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.data.template import compile_template
 from pipeline_engine.language.findings import nearest
-from pipeline_engine.tools.definition import BUILT_IN, READ, UNSAFE
+from pipeline_engine.tools.definition import BUILT_IN, IDEMPOTENT, READ, UNSAFE
 
 MAX_ARGUMENTS_BYTES = 64 * 1024
 ROOTS = ("input", "idempotency_key", "step", "start_time")
-"""What the arguments of a lookup may refer to."""
+"""The root names in the arguments of a lookup."""
 
 
 def lookup_violations(value: Mapping[str, Any]) -> Iterator[Violation]:
-    """Every reason why a tool's `lookup` cannot be registered."""
+    """Yields every reason why a tool's `lookup` cannot be registered."""
     lookup = value.get("lookup")
     if lookup is None:
         return
     if not isinstance(lookup, dict):
-        yield Violation("lookup", "an object is expected")
+        yield Violation("lookup", f"must be an object, not {kind_of(lookup)}")
         return
     if value.get("effect") != UNSAFE:
-        yield Violation("lookup", f"only tools whose effect is {UNSAFE} have a lookup")
+        yield Violation("lookup", f"only a tool with the effect {UNSAFE} may have a lookup")
     yield from _uses(lookup.get("uses"))
     yield from _arguments(lookup.get("arguments", {}))
 
 
 def _uses(uses: object) -> Iterator[Violation]:
     if not isinstance(uses, str) or not uses:
-        yield Violation("lookup.uses", "names the tool that finds out", ErrorReason.FIELD_REQUIRED)
+        yield Violation("lookup.uses", "the name of the lookup tool is required", ErrorReason.FIELD_REQUIRED)
     elif not DOTTED.fullmatch(uses):
-        yield Violation("lookup.uses", "is the name of a tool, such as `mail.find`", ErrorReason.NAME_INVALID)
+        message = f"must be the name of a tool, such as `mail.find` (got {quoted(uses)})"
+        yield Violation("lookup.uses", message, ErrorReason.NAME_INVALID)
     elif uses.startswith(BUILT_IN):
-        yield Violation("lookup.uses", "a tool with a transport of its own is expected")
+        yield Violation("lookup.uses", f"must be a tool with a transport, not the built-in {uses}")
 
 
 def _arguments(arguments: object) -> Iterator[Violation]:
     if not isinstance(arguments, dict):
-        yield Violation("lookup.arguments", "an object is expected")
+        yield Violation("lookup.arguments", f"must be an object, not {kind_of(arguments)}")
         return
-    if len(orjson.dumps(arguments)) > MAX_ARGUMENTS_BYTES:
-        yield Violation("lookup.arguments", f"may have {MAX_ARGUMENTS_BYTES} bytes of JSON", ErrorReason.TOO_LARGE)
+    size = len(orjson.dumps(arguments))
+    if size > MAX_ARGUMENTS_BYTES:
+        message = f"must be at most {MAX_ARGUMENTS_BYTES} bytes of JSON (got {size})"
+        yield Violation("lookup.arguments", message, ErrorReason.TOO_LARGE)
         return
     try:
         template = compile_template(arguments)
@@ -56,16 +60,18 @@ def _arguments(arguments: object) -> Iterator[Violation]:
     names = {str(path[0]) for expression in template.expressions for path in expression.references if path}
     for name in sorted(names.difference(ROOTS)):
         near = nearest(name, ROOTS)
-        hint = f"; did you mean `{near}`?" if near else f"; there are {', '.join(ROOTS)}"
-        yield Violation("lookup.arguments", f"`{name[:64]}` is no root here{hint}", ErrorReason.UNRESOLVED_REFERENCE)
+        hint = f"did you mean `{near}`?" if near else f"supported root names: {', '.join(ROOTS)}"
+        message = f"unknown root name `{name[:64]}`; {hint}"
+        yield Violation("lookup.arguments", message, ErrorReason.UNRESOLVED_REFERENCE)
 
 
 def lookup_problem(tool: Mapping[str, Any], tools: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Why the lookup of a registered tool cannot be asked, given the tools that there are; None when it can be."""
+    """Returns why the lookup of a registered tool cannot be called with the existing tools, or None."""
     lookup = tool.get("lookup")
     if tool.get("effect") != UNSAFE or not isinstance(lookup, dict):
         return None
     uses = str(lookup.get("uses"))
     if uses not in tools:
         return f"its lookup {uses} does not exist"
-    return None if tools[uses].get("effect") == READ else f"its lookup {uses} is not {READ}"
+    effect = tools[uses].get("effect") or IDEMPOTENT
+    return None if effect == READ else f"its lookup {uses} must have the effect {READ} (got {effect})"

@@ -1,4 +1,4 @@
-"""Takes secrets out of what a tool says: a secret that comes back is not recorded."""
+"""Removes secrets from a tool's response, so that an echoed secret is not recorded."""
 
 import json
 import re
@@ -16,28 +16,31 @@ from pipeline_engine.interpreter.requests import Output
 
 
 class Mask:
-    """Some secrets, by name, and `more` texts with the names of theirs; `[secret NAME]` stands where one stood.
+    """Replaces secret values by `[secret NAME]`; `derived` maps further texts to the names of their secrets.
 
-    What is found is a value as it is, and as JSON, URLs and Basic authentication write it. A tool that means to tell
-    a secret can still do so, in pieces or in a cipher: who gets a secret has it.
+    A value is recognised verbatim and as JSON, URL encoding, and Base64 write it: these are the forms in which error
+    pages and debug responses usually echo a request. The response is masked as bytes before it is parsed, and the
+    parsed value again, because an escape sequence may hide a secret from the first pass. This protects against
+    accidents, not against a malicious tool, which can return a secret in pieces or encrypted: a tool that receives a
+    secret knows it. Longer forms are matched first, so that a secret that contains another one is replaced as a whole.
     """
 
-    def __init__(self, secrets: Mapping[str, str], more: Mapping[str, str] = MappingProxyType({})) -> None:
-        forms = {form: name for name, value in secrets.items() for form in _forms(value)} | dict(more)
+    def __init__(self, secrets: Mapping[str, str], derived: Mapping[str, str] = MappingProxyType({})) -> None:
+        forms = {form: name for name, value in secrets.items() for form in _forms(value)} | dict(derived)
         longest_first = sorted(forms, key=len, reverse=True)
         self._names = forms
-        self._found = re.compile("|".join(map(re.escape, longest_first)))
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:
-        """A text without the secrets."""
-        return self._found.sub(lambda match: f"[secret {self._names[match.group()]}]", text)
+        """Returns a text without the secrets."""
+        return self._pattern.sub(lambda match: f"[secret {self._names[match.group()]}]", text)
 
     def body(self, body: bytes) -> bytes:
-        """The same of bytes, of any encoding that agrees with ASCII or UTF-8."""
+        """Returns a response body without the secrets; the encoding must be compatible with ASCII or UTF-8."""
         return self.text(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def value(self, value: Any) -> Any:
-        """A JSON value without the secrets, in keys as well."""
+        """Returns a JSON value without the secrets, in keys as well."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -45,7 +48,7 @@ class Mask:
         return [self.value(item) for item in value] if isinstance(value, list) else value
 
     def outcome(self, outcome: Output | Failure) -> Output | Failure:
-        """What a call gave, without the secrets."""
+        """Returns the outcome of a call without the secrets."""
         if isinstance(outcome, Output):
             return Output(self.value(outcome.value))
         return replace(outcome, message=self.text(outcome.message), details=self.value(dict(outcome.details)))

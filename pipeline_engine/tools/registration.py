@@ -1,4 +1,4 @@
-"""Whether a tool can be registered: its name, its schemas, and where it is reached."""
+"""Validates a tool for registration: its name, schemas, timeouts and transport."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from ordinaut.errors import Violation
 from ordinaut.expressions.times import parse_duration
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.tools.auth_check import auth_violations
 from pipeline_engine.tools.definition import BUILT_IN, METHODS
@@ -19,19 +20,19 @@ MAX_URL = 2048
 MAX_HEADERS = 32
 MAX_TIMEOUT_SECONDS = 86_400.0
 FORBIDDEN_IN_URL = (
-    (re.compile(r"[\x00-\x20\x7f-\x9f\\]"), "a URL holds no spaces, control characters or backslashes"),
-    (re.compile(r"#"), "a URL has no fragment"),
-    (re.compile(r"\$\{|\{\{"), "a URL is no template"),
+    (re.compile(r"[\x00-\x20\x7f-\x9f\\]"), "a URL must not contain spaces, control characters or backslashes"),
+    (re.compile(r"#"), "a URL must not contain a fragment (`#`)"),
+    (re.compile(r"\$\{|\{\{"), "a URL must not contain templates; send values in the input"),
 )
 HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 REFUSED_PORTS = frozenset({22, 23, 25, 465, 587, 3306, 5432, 6379, 11211, 27017})
-"""Ports of protocols that can be talked into something by an HTTP request."""
+"""Ports of services that may interpret parts of an HTTP request as commands (cross-protocol attacks)."""
 
 
 def tool_violations(value: Any) -> list[Violation]:
-    """Every reason why a tool cannot be registered."""
+    """Returns every reason why a tool cannot be registered."""
     if not isinstance(value, dict):
-        return [Violation("", "a tool is an object")]
+        return [Violation("", f"a tool must be an object, not {kind_of(value)}")]
     return [*_name(value), *_schemas(value), *_timeouts(value), *_transport(value), *lookup_violations(value)]
 
 
@@ -40,11 +41,13 @@ def _name(value: Mapping[str, Any]) -> Iterator[Violation]:
     if not isinstance(name, str) or not DOTTED.fullmatch(name):
         yield Violation(
             "name",
-            "words of lower-case letters, digits, `_` and `-`, joined by dots, are expected",
+            "must be words of lower-case letters, digits, `_` and `-`, joined by dots, such as `weather.forecast` "
+            f"(got {quoted(name)})",
             ErrorReason.NAME_INVALID,
         )
     elif name.startswith(BUILT_IN) and "orchestrator" not in value:
-        yield Violation("name", f"names under `{BUILT_IN}` belong to the system", ErrorReason.RESERVED)
+        message = f"names that begin with `{BUILT_IN}` are reserved for built-in tools"
+        yield Violation("name", message, ErrorReason.RESERVED)
 
 
 def _schemas(value: Mapping[str, Any]) -> Iterator[Violation]:
@@ -61,7 +64,8 @@ def _timeouts(value: Mapping[str, Any]) -> Iterator[Violation]:
         return
     span = parse_duration(run) if isinstance(run, str) else None
     if span is None or not 0 < span.total_seconds() <= MAX_TIMEOUT_SECONDS:
-        yield Violation("timeouts.run", "a duration greater than 0 and at most one day is expected")
+        message = f"must be a duration greater than 0 and at most one day (got {quoted(run)})"
+        yield Violation("timeouts.run", message)
 
 
 def _transport(value: Mapping[str, Any]) -> Iterator[Violation]:
@@ -69,11 +73,12 @@ def _transport(value: Mapping[str, Any]) -> Iterator[Violation]:
     if "orchestrator" in value and http is None:
         return
     if not isinstance(http, dict):
-        yield Violation("http", "a tool has a transport: `http`", ErrorReason.FIELD_REQUIRED)
+        yield Violation("http", "a tool must have the transport `http`", ErrorReason.FIELD_REQUIRED)
         return
     method = http.get("method") or "POST"
     if method not in METHODS:
-        yield Violation("http.method", f"one of {', '.join(METHODS)} is expected", ErrorReason.INVALID_TRANSPORT)
+        message = f"must be one of {', '.join(METHODS)} (got {quoted(method)})"
+        yield Violation("http.method", message, ErrorReason.INVALID_TRANSPORT)
     problem = url_problem(http.get("url"))
     if problem:
         yield Violation("http.url", problem, ErrorReason.INVALID_TRANSPORT)
@@ -82,35 +87,39 @@ def _transport(value: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def url_problem(url: object) -> str | None:
-    """Why a URL cannot be called; None when it can. Addresses are judged when they are connected to."""
+    """Returns why a URL cannot be called, or None. The egress guard checks the address when it connects."""
     if not isinstance(url, str) or not 0 < len(url) <= MAX_URL:
-        return f"a URL of at most {MAX_URL} characters is expected"
-    for wrong, problem in FORBIDDEN_IN_URL:
-        if wrong.search(url):
+        length = f"{len(url)} characters" if isinstance(url, str) else kind_of(url)
+        return f"a URL must be a string of 1 to {MAX_URL} characters (got {length})"
+    for forbidden, problem in FORBIDDEN_IN_URL:
+        if forbidden.search(url):
             return problem
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return "the URL cannot be read"
-    known = parts.scheme in {"http", "https"}
-    return _authority_problem(parts.netloc, port) if known else "only http and https are called"
+        return "the URL cannot be parsed"
+    if parts.scheme not in {"http", "https"}:
+        return f"the scheme of a URL must be http or https (got {quoted(parts.scheme)})"
+    return _authority_problem(parts.netloc, port)
 
 
 def _authority_problem(netloc: str, port: int | None) -> str | None:
     if "@" in netloc:
-        return "a URL holds no user or password"
+        return "a URL must not contain a user or password; use `auth` with a secret"
     host = netloc if port is None and not netloc.endswith(":") else netloc.rpartition(":")[0]
     if not HOST.fullmatch(host):
-        return "the host is a name in ASCII (IDN as `xn--…`) or an address"
+        return "the host must be an ASCII name (IDN as `xn--…`) or an IP address"
     if port is not None and (port in REFUSED_PORTS or port == 0):
-        return f"port {port} is not called"
+        return f"port {port} is not allowed for tools"
     return None
 
 
 def _headers(headers: Any) -> Iterator[Violation]:
     if not isinstance(headers, dict) or len(headers) > MAX_HEADERS:
-        yield Violation("http.headers", f"at most {MAX_HEADERS} headers are expected", ErrorReason.INVALID_TRANSPORT)
+        count = len(headers) if isinstance(headers, dict) else kind_of(headers)
+        message = f"must be an object of at most {MAX_HEADERS} headers (got {count})"
+        yield Violation("http.headers", message, ErrorReason.INVALID_TRANSPORT)
         return
     for name, text in headers.items():
         problem = header_problem(str(name), text)

@@ -1,4 +1,4 @@
-"""Puts secrets into a call at the last moment: into its input, and into the headers that say who calls."""
+"""Inserts secret values into a call directly before it is sent: into its input and its authentication header."""
 
 import re
 from base64 import b64encode
@@ -15,54 +15,54 @@ from pipeline_engine.tools.mask import Mask
 from pipeline_engine.tools.secret_files import SecretError
 
 MAX_IN_ONE_TEXT = 100
-"""References that are filled in one text; what a pipeline writes, not what its data may look like."""
+"""Maximum number of references that are filled in one string."""
 Secrets = Callable[[str, str], str]
-"""From project and name to a value; raises SecretError."""
+"""Returns the value for a project and a secret's name; raises SecretError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A call with its secrets in place, and what takes them out of its answer again."""
+class OpenedCall:
+    """A call with its secret values, its authentication headers, and the mask for its response."""
 
     call: Call
     headers: Mapping[str, str]
     mask: Mask
 
 
-def open_call(call: Call, use: SecretUse, auth: HttpAuth | None, secrets: Secrets) -> Opened:
-    """The call as it is sent.
+def fill_secrets(call: Call, use: SecretUse, auth: HttpAuth | None, secrets: Secrets) -> OpenedCall:
+    """Returns the call as it is sent.
 
     Raises:
-        SecretError: a secret does not exist, may not be used, or cannot stand where it should.
-        PayloadError: the input has become too large.
+        SecretError: a secret does not exist, may not be used, or does not fit its place.
+        PayloadError: the input exceeds its limit with the secrets inserted.
     """
-    known: dict[str, str] = {}
+    values: dict[str, str] = {}
 
     def value_of(name: str) -> str:
-        if name not in known:
-            known[name] = secrets(use.project, name)
-        return known[name]
+        if name not in values:
+            values[name] = secrets(use.project, name)
+        return values[name]
 
     for name in sorted(use.refused):
-        raise SecretError(name, "is not the task owner's to use")
+        raise SecretError(name, "may not be used by the task's owner")
     filled = call.input
     for place in use.places:
         filled = _filled(filled, place.path, _filler(place, value_of))
     if use.places:
         call = replace(call, input=filled, body=write(filled))
     if auth is None:
-        return Opened(call, {}, Mask(known))
-    header, told = _header(auth, value_of(auth.secret))
-    return Opened(call, {auth.header: header}, Mask(known, {told: auth.secret}))
+        return OpenedCall(call, {}, Mask(values))
+    header, credential = _header(auth, value_of(auth.secret))
+    return OpenedCall(call, {auth.header: header}, Mask(values, {credential: auth.secret}))
 
 
 def _header(auth: HttpAuth, value: str) -> tuple[str, str]:
-    """A header's value, and what of it must not be told."""
+    """Returns a header's value, and the part of it that must be masked."""
     if auth.scheme == "basic":
-        told = b64encode(f"{auth.user}:{value}".encode()).decode()
-        return f"Basic {told}", told
+        credential = b64encode(f"{auth.user}:{value}".encode()).decode()
+        return f"Basic {credential}", credential
     if not (value.isascii() and value.isprintable()):
-        raise SecretError(auth.secret, "is not printable ASCII, and cannot stand in a header")
+        raise SecretError(auth.secret, "must be printable ASCII to be sent in a header")
     return f"Bearer {value}" if auth.scheme == "bearer" else value, value
 
 
@@ -76,7 +76,7 @@ def _filler(place: SecretPlace, value_of: Callable[[str], str]) -> Callable[[str
 
 
 def _filled(value: Any, path: Sequence[str | int], fill: Callable[[str], str]) -> Any:
-    """A copy with one text filled; what somebody has edited away meanwhile stays away."""
+    """Returns a copy with one string filled; a place that an approver's edit has removed is skipped."""
     if not path:
         return fill(value) if isinstance(value, str) else value
     key = path[0]

@@ -1,4 +1,4 @@
-"""A pipeline that a run has computed, or has got from somewhere: held against the language before it runs."""
+"""Validates a pipeline that a run has computed or received, before it runs as a child run."""
 
 from typing import Any
 
@@ -8,31 +8,38 @@ from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.language.document import Document
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import read_document
-from pipeline_engine.validation.pipeline import Surroundings, check, tools_of
+from pipeline_engine.validation.context import ValidationContext
+from pipeline_engine.validation.pipeline import check, tools_of
 
-MAX_TOLD = 20
-"""Problems that the failure lists."""
+MAX_LISTED_PROBLEMS = 20
+"""Maximum number of problems in the failure's details."""
 
 
 def computed_document(value: Any) -> Document | Failure:
-    """The document, or every problem of it. Which tools there are is not known here: whoever stores it asks."""
+    """Returns the document, or a failure with its problems.
+
+    The project's tools are not known in the engine; the worker checks them when it stores the child run.
+    """
     findings = Findings()
     document = read_document(value, Place(), findings)
     if document is not None:
-        check(document, Surroundings({}, tools_of(document)), findings)
+        check(document, ValidationContext({}, tools_of(document)), findings)
     if document is not None and not findings.violations:
         return document
-    told = [{"field": one.field, "message": one.message} for one in findings.violations[:MAX_TOLD]]
+    problems = [
+        {"field": violation.field, "message": violation.message}
+        for violation in findings.violations[:MAX_LISTED_PROBLEMS]
+    ]
     first = findings.violations[0]
     place = f"{first.field}: " if first.field else ""
     return Failure(
         VALIDATION_INPUT,
-        f"the pipeline cannot run: {place}{first.message}",
+        f"the pipeline is invalid: {place}{first.message}",
         pointer="/pipeline",
-        details={"problems": told, "count": len(findings.violations)},
+        details={"problems": problems, "count": len(findings.violations)},
     )
 
 
 def normalised(document: Document) -> bytes:
-    """As JSON, the same for the same document."""
+    """Returns the normalised document as canonical JSON."""
     return orjson.dumps(document.to_json(), option=orjson.OPT_SORT_KEYS)

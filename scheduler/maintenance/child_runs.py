@@ -39,6 +39,6 @@ async def _settle(connection: Connection) -> int:
 async def _cancel(connection: Connection) -> int:
     rows = await child.abandon(connection, BATCH)
     for row in rows:
-        reason = f"runs/{row['parent']} no longer waits for it"
-        await due_work_finish.request_cancel(connection, run=row["run"], reason=reason)
+        reason = f"runs/{row.parent} no longer waits for it"
+        await due_work_finish.request_cancel(connection, run=row.run, reason=reason)
     return len(rows)

@@ -1,4 +1,4 @@
-"""An engine behind a real gRPC server, a tool server on loopback, and a worker's end of the stream."""
+"""A real gRPC server with an engine, a tool server on loopback, and the worker's end of the stream."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,8 +21,8 @@ from ordinaut.rpc.channel import internal_channel, internal_metadata
 from ordinaut.rpc.server import Registration, Server, internal_guard
 from pipeline_engine.interpreter.requests import ToolPort
 from pipeline_engine.service import ISOLATED_KEY, PipelineEngineService
-from pipeline_engine.stream.compiled_definitions import Plans
-from pipeline_engine.stream.session import Surroundings
+from pipeline_engine.stream.plan_cache import PlanCache
+from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from tests.unit.engine.pipelines import TOOL_TEXTS
@@ -47,7 +47,7 @@ async def engine(
     """Starts an engine on a free port."""
     tools = HttpTools(Egress(parse_rules(allow)))
     service = PipelineEngineService(
-        Surroundings(Plans(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01), credit
+        EngineContext(PlanCache(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01), credit
     )
     server = Server(
         [
@@ -86,23 +86,23 @@ async def tool_server(handler: Handler) -> AsyncIterator[int]:
 
 
 def http_tool(name: str, port: int, **http: Any) -> bytes:
-    """A tool of the tool server."""
+    """Returns a tool of the tool server."""
     return orjson.dumps({"name": name, "http": {"url": f"http://127.0.0.1:{port}/x", **http}})
 
 
 def definition(document: Any, *tools: bytes, name: str = "d", denied: tuple[str, ...] = ()) -> pb.Definition:
-    """A definition as a worker sends it."""
+    """Returns a definition as a worker sends it."""
     return pb.Definition(hash=name, pipeline=orjson.dumps(document), tools=[*TOOL_TEXTS, *tools], denied_tools=denied)
 
 
 def start(handle: int, name: str = "d", **more: Any) -> pb.RunStart:
-    """A run as a worker sends it."""
+    """Returns a run as a worker sends it."""
     return pb.RunStart(handle=handle, hash=name, root=f"root-{handle}", now_us=1_800_000_000_000_000, **more)
 
 
 @dataclass
 class Worker:
-    """A worker's end of one stream; `commits` says whether it acknowledges by itself."""
+    """A worker's end of one stream; with `commits` it acknowledges writes automatically."""
 
     engine: Engine
     isolated: bool = False

@@ -38,8 +38,8 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import GetRunRequest, WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
 from pipeline_engine.service import PipelineEngineService
-from pipeline_engine.stream.compiled_definitions import Plans
-from pipeline_engine.stream.session import Surroundings
+from pipeline_engine.stream.plan_cache import PlanCache
+from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from scheduler.service import SchedulerService
@@ -179,7 +179,7 @@ def _scheduler() -> Registration:
 
 
 def _engine(tools: HttpTools) -> Registration:
-    service = PipelineEngineService(Surroundings(Plans(), tools, ProcessClock(), lambda _key: 0.5), 10)
+    service = PipelineEngineService(EngineContext(PlanCache(), tools, ProcessClock(), lambda _key: 0.5), 10)
     return Registration(
         add_PipelineEngineServiceServicer_to_server, service, "ordinaut.internal.v1.PipelineEngineService"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from gateway.rest.serve import rest_face
+from gateway.rest.server import serve_rest
 from tests.integration.gateway_system import GatewaySystem, gateway_system
 
 DEADLINE = 10.0
@@ -95,8 +95,8 @@ class RestSystem:
 async def rest_system(database_url: str) -> AsyncIterator[RestSystem]:
     """Everything started on free ports, and stopped at the end."""
     async with gateway_system(database_url) as system:
-        face = rest_face(system.gateway.components, "127.0.0.1:0", system.port, "127.0.0.1:0")
-        async with face as port, aiohttp.ClientSession(auto_decompress=True) as http:
+        server = serve_rest(system.gateway.health, "127.0.0.1:0", system.port, "127.0.0.1:0")
+        async with server as port, aiohttp.ClientSession(auto_decompress=True) as http:
             yield RestSystem(system, f"http://127.0.0.1:{port}", http)
 
 

@@ -1,4 +1,4 @@
-"""HTTP tools over real sockets: what is sent, what each answer means, and where nothing is sent at all."""
+"""HTTP tools over real sockets: requests, the meaning of responses, and denied addresses."""
 
 import asyncio
 import gzip
@@ -39,7 +39,7 @@ async def call(
 
 
 def answering(**response: Any) -> Handler:
-    """A server that always answers so."""
+    """Returns a handler with a constant response."""
 
     async def handle(_request: web.Request) -> web.Response:
         return web.Response(**response)
@@ -47,8 +47,8 @@ def answering(**response: Any) -> Handler:
     return handle
 
 
-async def test_a_request_carries_input_key_and_headers() -> None:
-    """JSON in the body; nothing is compressed."""
+async def test_a_request_has_input_key_and_headers() -> None:
+    """The body is JSON and uncompressed."""
     seen: dict[str, Any] = {}
 
     async def handle(request: web.Request) -> web.Response:
@@ -63,8 +63,8 @@ async def test_a_request_carries_input_key_and_headers() -> None:
     assert seen["headers"]["Accept-Encoding"] == "identity"
 
 
-async def test_get_puts_the_input_into_the_query() -> None:
-    """Texts as they are, lists repeated, the rest as JSON; the URL's own query stays."""
+async def test_get_sends_the_input_in_the_query() -> None:
+    """Strings verbatim, lists repeated, all else as JSON; the URL's own query is kept."""
     seen: list[tuple[str, str]] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -104,8 +104,8 @@ async def test_get_puts_the_input_into_the_query() -> None:
         ({"body": gzip.compress(b"1" * 10**6), "headers": {"Content-Encoding": "gzip"}}, "TOOL_ERROR", False),
     ],
 )
-async def test_every_bad_answer_is_a_failure(response: dict[str, Any], code: str, retryable: bool) -> None:
-    """With its code, and whether another try may help."""
+async def test_an_error_response_is_a_failure(response: dict[str, Any], code: str, retryable: bool) -> None:
+    """With its code and whether it is retryable."""
     async with tool_server(answering(**response)) as port:
         found = await call(port)
     assert isinstance(found, Failure)
@@ -114,13 +114,13 @@ async def test_every_bad_answer_is_a_failure(response: dict[str, Any], code: str
 
 @pytest.mark.parametrize(("body", "value"), [(b"", None), (b"null", None), (b" [1] ", [1]), (b'"x"', "x")])
 async def test_any_json_is_an_output(body: bytes, value: Any) -> None:
-    """Also nothing at all, and without a content type."""
+    """Also an empty body, and without a content type."""
     async with tool_server(answering(body=body)) as port:
         assert await call(port) == Output(value)
 
 
-async def test_an_endless_answer_is_cut_off() -> None:
-    """After 1 MiB nothing more is read."""
+async def test_a_response_is_limited_to_1_mib() -> None:
+    """Nothing is read beyond it."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -136,8 +136,7 @@ async def test_an_endless_answer_is_cut_off() -> None:
     assert found.code == "PAYLOAD_TOO_LARGE"
 
 
-async def test_no_server_is_unavailable() -> None:
-    """A refused connection may be tried again."""
+async def test_a_refused_connection_is_retryable() -> None:
     async with tool_server(answering()) as port:
         pass
     found = await call(port)
@@ -159,8 +158,8 @@ async def test_no_server_is_unavailable() -> None:
         "0177.0.0.1",
     ],
 )
-async def test_closed_addresses_are_never_connected_to(host: str) -> None:
-    """However the address is written, the step is DENIED and the server hears nothing."""
+async def test_denied_addresses_are_never_connected_to(host: str) -> None:
+    """In any notation; the step is DENIED and the server receives nothing."""
     heard: list[str] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -176,7 +175,7 @@ async def test_closed_addresses_are_never_connected_to(host: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
 async def test_an_unsafe_request_is_sent_once(method: str) -> None:
-    """Where others are repeated by the client itself when the connection ends, this is an unclear outcome."""
+    """The HTTP client does not repeat it after a lost connection; its outcome is unknown."""
     heard: list[str] = []
 
     async def break_off(request: web.Request) -> web.Response:
@@ -188,11 +187,11 @@ async def test_an_unsafe_request_is_sent_once(method: str) -> None:
     async with tool_server(break_off) as port:
         found = await call(port, effect="UNSAFE", method=method)
     assert isinstance(found, Failure)
-    assert (found.code, found.retryable, found.unclear, heard) == ("TOOL_UNAVAILABLE", True, True, [method])
+    assert (found.code, found.retryable, found.may_have_happened, heard) == ("TOOL_UNAVAILABLE", True, True, [method])
 
 
 @pytest.mark.parametrize(
-    ("response", "unclear"),
+    ("response", "may_have_happened"),
     [
         ({"status": 400}, False),
         ({"status": 429}, False),
@@ -205,16 +204,18 @@ async def test_an_unsafe_request_is_sent_once(method: str) -> None:
         ({"body": b"{", "content_type": "application/json"}, True),
     ],
 )
-async def test_an_answer_tells_whether_the_outcome_is_clear(response: dict[str, Any], unclear: bool) -> None:
-    """A refusal is; a server that fails may have acted before, and what it says may be unreadable."""
+async def test_a_response_determines_whether_the_outcome_is_known(
+    response: dict[str, Any], may_have_happened: bool
+) -> None:
+    """It is known after a refusal; after a server error or an unreadable response it is not."""
     async with tool_server(answering(**response)) as port:
         found = await call(port, effect="UNSAFE")
     assert isinstance(found, Failure)
-    assert found.unclear == unclear
+    assert found.may_have_happened == may_have_happened
 
 
-async def test_what_was_never_sent_is_clear() -> None:
-    """No server, a closed address, and a server that takes no connection in its share of the time."""
+async def test_the_outcome_of_an_unsent_request_is_known() -> None:
+    """Connection refused, address denied, and a connect timeout."""
     async with tool_server(answering()) as port:
         pass
     refused = await call(port, effect="UNSAFE")
@@ -226,5 +227,5 @@ async def test_what_was_never_sent_is_clear() -> None:
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         late = await call(listener.getsockname()[1], effect="UNSAFE", seconds=0.3)
-    codes = [(found.code, found.unclear) for found in (refused, denied, late) if isinstance(found, Failure)]
+    codes = [(found.code, found.may_have_happened) for found in (refused, denied, late) if isinstance(found, Failure)]
     assert codes == [("TOOL_UNAVAILABLE", False), ("DENIED", False), ("TOOL_UNAVAILABLE", False)]

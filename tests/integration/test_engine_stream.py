@@ -18,8 +18,8 @@ from tests.unit.engine.pipelines import pipeline, step
 SET = pipeline(step("a", input={"x": "${params.x}"}), output="${steps.a.x}")
 
 
-async def test_many_runs_come_back_in_few_frames() -> None:
-    """What ends in one turn of the loop leaves in one frame, and the credit comes back with it."""
+async def test_many_runs_end_in_few_frames() -> None:
+    """Runs that end in one event loop iteration share a frame, with their credit."""
     async with engine(credit=300) as running, Worker(running) as worker:
         await worker.until(lambda w: w.credit == 300)
         runs = [start(number, params=orjson.dumps({"x": number})) for number in range(300)]
@@ -31,8 +31,7 @@ async def test_many_runs_come_back_in_few_frames() -> None:
         assert {ended.state for ended in worker.finished.values()} == {"SUCCEEDED"}
 
 
-async def test_a_step_starts_only_after_the_journal_of_the_one_before() -> None:
-    """No acknowledgement, no next call."""
+async def test_a_call_starts_after_the_previous_step_is_durable() -> None:
     called: list[str] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -52,8 +51,8 @@ async def test_a_step_starts_only_after_the_journal_of_the_one_before() -> None:
         assert ended.output == b"2"
 
 
-async def test_effects_go_to_the_worker_and_a_journal_resumes() -> None:
-    """The effect carries the entries before it; a resumed run does nothing twice."""
+async def test_effects_are_sent_to_the_worker_and_a_journal_resumes() -> None:
+    """The effect carries the entries before it; a resumed run repeats nothing."""
     document = pipeline(
         step("a", input={"x": 1}),
         step("p", "orchestrator.put_state", input={"namespace": "n", "key": "k", "value": "${steps.a.x}"}),
@@ -73,8 +72,8 @@ async def test_effects_go_to_the_worker_and_a_journal_resumes() -> None:
         assert len(worker.effects) == 1
 
 
-async def test_iterations_go_on_side_by_side_with_one_write_at_a_time() -> None:
-    """All calls are under way at once; a second write of the run is sent after the first is acknowledged."""
+async def test_iterations_run_concurrently_with_one_write_in_flight() -> None:
+    """All calls are in flight at once; the second write is sent after the first is acknowledged."""
     waiting, going = 0, asyncio.Event()
 
     async def handle(request: web.Request) -> web.Response:
@@ -102,8 +101,8 @@ async def test_iterations_go_on_side_by_side_with_one_write_at_a_time() -> None:
         assert sorted(recorded) == ["loop", *sorted(f"loop[{n}].{name}" for n in range(3) for name in "ab")]
 
 
-async def test_cancelled_runs_stop_and_give_their_credit_back() -> None:
-    """No answer is sent for them."""
+async def test_cancelled_runs_stop_and_return_their_credit() -> None:
+    """Without a message for them."""
     entered, left = asyncio.Event(), asyncio.Event()
 
     async def handle(_request: web.Request) -> web.Response:
@@ -126,7 +125,7 @@ async def test_cancelled_runs_stop_and_give_their_credit_back() -> None:
 
 
 async def test_long_delays_leave_the_engine() -> None:
-    """With the failed attempt as an entry."""
+    """With an entry for the failed attempt."""
 
     async def handle(_request: web.Request) -> web.Response:
         return web.Response(status=503)
@@ -140,8 +139,8 @@ async def test_long_delays_leave_the_engine() -> None:
         assert [(entry.path, entry.attempt, entry.state) for entry in delayed.entries] == [("a", 1, "FAILED")]
 
 
-async def test_suspects_are_served_one_stream_at_a_time() -> None:
-    """The second isolated stream gets credit when the first is gone; ordinary streams are not kept waiting."""
+async def test_isolated_streams_are_served_one_at_a_time() -> None:
+    """The second one gets credit when the first has ended; ordinary streams do not wait."""
     async with engine(credit=4) as running:
         async with Worker(running, isolated=True) as first:
             await first.until(lambda w: w.credit == 4)
@@ -154,8 +153,8 @@ async def test_suspects_are_served_one_stream_at_a_time() -> None:
         await second.__aexit__()
 
 
-async def test_a_broken_stream_takes_its_runs_with_it() -> None:
-    """The engine forgets them and serves the next stream."""
+async def test_a_broken_stream_drops_its_runs() -> None:
+    """The engine serves the next stream."""
     entered = asyncio.Event()
 
     async def handle(_request: web.Request) -> web.Response:
@@ -173,8 +172,8 @@ async def test_a_broken_stream_takes_its_runs_with_it() -> None:
             assert (await worker.result(1)).output == b"5"
 
 
-async def test_draining_ends_streams_once_their_runs_are_over() -> None:
-    """Runs under way end as usual; no credit comes any more."""
+async def test_draining_ends_streams_after_their_runs() -> None:
+    """Live runs end normally, without further credit."""
     going = asyncio.Event()
 
     async def handle(_request: web.Request) -> web.Response:
@@ -193,14 +192,14 @@ async def test_draining_ends_streams_once_their_runs_are_over() -> None:
 
 
 async def test_a_run_without_definition_ends_the_stream() -> None:
-    """That is a defect of the worker and must be seen."""
+    """It is a defect of the worker."""
     async with engine() as running, Worker(running) as worker:
         await worker.send(starts=[start(1)])
         assert await worker.call.code() == grpc.StatusCode.FAILED_PRECONDITION
 
 
-async def test_a_definition_that_cannot_run_fails_its_run_only() -> None:
-    """A document of another version is data."""
+async def test_an_invalid_definition_fails_only_its_run() -> None:
+    """For example a document of another version."""
     async with engine() as running, Worker(running) as worker:
         bad = definition({"version": 9, "steps": []}, name="bad")
         await worker.send(definitions=[bad, definition(SET)], starts=[start(1, "bad"), start(2, params=b'{"x":1}')])
@@ -210,21 +209,20 @@ async def test_a_definition_that_cannot_run_fails_its_run_only() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "wrong"])
-async def test_strangers_are_refused(token: str) -> None:
-    """Only Ordinaut's own processes may call."""
+async def test_calls_without_the_internal_token_are_rejected(token: str) -> None:
     async with engine() as running, Worker(running, token=token) as worker:
         assert await worker.call.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
 class BrokenTools:
-    """Raises what nobody expects."""
+    """Tools that raise an unexpected exception."""
 
     async def call(self, request: Call) -> Output | Failure:
         raise KeyError(request.idempotency_key)
 
 
-async def test_a_defect_fails_one_run_and_tells_nothing() -> None:
-    """The run gets an id, the log the details, and the others go on."""
+async def test_a_defect_fails_one_run_and_exposes_no_details() -> None:
+    """The run gets an id, the log the details; other runs continue."""
     document = pipeline(step("a", "t.x", retry=0))
     async with engine(port_to_tools=BrokenTools()) as running, Worker(running) as worker:
         definitions = [definition(document, http_tool("t.x", 1)), definition(SET, name="s")]
@@ -235,8 +233,8 @@ async def test_a_defect_fails_one_run_and_tells_nothing() -> None:
         assert (await worker.result(2)).state == "SUCCEEDED"
 
 
-async def test_garbage_ends_the_stream_with_a_reason() -> None:
-    """Bytes that are no frame are the caller's mistake, not a defect."""
+async def test_malformed_bytes_end_the_stream_with_a_reason() -> None:
+    """They are an error of the caller."""
     async with engine() as running:
         method = "/ordinaut.internal.v1.PipelineEngineService/Execute"
         call: Any = running.channel.stream_stream(method)(metadata=internal_metadata(TOKEN))

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from gateway.api import authentication
+from gateway.authentication import authenticator
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (
     CreateAgentTokenRequest,
@@ -26,7 +26,7 @@ SOME = ("tasks:read", "tasks:write")
 @pytest_asyncio.fixture
 async def system(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewaySystem]:
     """One that looks at tokens anew at each call."""
-    monkeypatch.setattr(authentication, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "CACHE_SECONDS", 0.0)
     async with gateway_system(database_url) as started:
         yield started
 
@@ -51,7 +51,7 @@ async def test_an_agents_rights_and_name_change(system: GatewaySystem) -> None:
     assert less == await system.admin.agents.GetAgent(GetAgentRequest(name="agents/clerk"))
 
 
-async def test_a_stale_etag_loses(system: GatewaySystem) -> None:
+async def test_a_stale_etag_is_refused(system: GatewaySystem) -> None:
     """In updates and deletions; an agent can be sent back as it was read."""
     await system.agent("clerk", *SOME)
     read = await system.admin.agents.GetAgent(GetAgentRequest(name="agents/clerk"))
@@ -65,7 +65,7 @@ async def test_a_stale_etag_loses(system: GatewaySystem) -> None:
         assert (refused.code, refused.reason) == ("ABORTED", "ETAG_MISMATCH")
 
 
-async def test_who_changes_an_agent_has_all_its_rights(system: GatewaySystem) -> None:
+async def test_changing_an_agent_requires_all_its_scopes(system: GatewaySystem) -> None:
     """Those that it has and those that it gets."""
     limited = await system.agent("limited", "agents:write", "tasks:read")
     await system.agent("clerk", *SOME)
@@ -78,7 +78,7 @@ async def test_who_changes_an_agent_has_all_its_rights(system: GatewaySystem) ->
     assert await limited.agents.UpdateAgent(changed("reader", display_name="x"))
 
 
-async def test_nobody_takes_away_their_own_rights(system: GatewaySystem) -> None:
+async def test_an_agent_cannot_reduce_its_own_scopes(system: GatewaySystem) -> None:
     """So that a project always has somebody who can give them back."""
     for call in (
         system.admin.agents.UpdateAgent(changed("admin", scopes=["tasks:read"])),
@@ -89,7 +89,7 @@ async def test_nobody_takes_away_their_own_rights(system: GatewaySystem) -> None
     assert await system.admin.agents.UpdateAgent(changed("admin", display_name="Root"))
 
 
-async def test_a_wrong_change_is_refused_with_every_problem(system: GatewaySystem) -> None:
+async def test_an_invalid_change_is_refused_with_all_violations(system: GatewaySystem) -> None:
     await system.agent("clerk", *SOME)
     refused = await refusal(
         system.admin.agents.UpdateAgent(changed("clerk", "nope", "create_time", display_name=" ", scopes=["root"]))
@@ -97,7 +97,7 @@ async def test_a_wrong_change_is_refused_with_every_problem(system: GatewaySyste
     assert refused.fields == ["update_mask", "update_mask", "agent.display_name", "agent.scopes[0]"]
 
 
-async def test_a_deleted_agent_is_nobody(system: GatewaySystem) -> None:
+async def test_a_deleted_agent_cannot_authenticate(system: GatewaySystem) -> None:
     """Its tokens are like unknown ones; while it owns tasks it stays."""
     agent = await system.agent("clerk", *SOME)
     await agent.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="mine"))

@@ -82,7 +82,7 @@ async def people(postgres_url: str) -> AsyncIterator[People]:
         yield People(system, owner, await system.agent("boss", *READ_AND_ANSWER))
 
 
-async def test_a_run_goes_on_with_the_answer(people: People) -> None:
+async def test_a_run_resumes_with_the_answer(people: People) -> None:
     """It waits in state WAITING for a named approval; the answer is the step's output."""
     run, approval = await people.asked(data={"to": "all"})
     assert [(wait.kind, wait.step, wait.approval) for wait in run.waits] == [(Wait.APPROVAL, "ask", approval.name)]
@@ -114,7 +114,7 @@ async def test_a_rejection_and_other_choices(people: People) -> None:
     assert (output["status"], output["choice"]) == ("approved", "tomorrow")
 
 
-async def test_who_sees_it_and_who_may_answer(people: People) -> None:
+async def test_visibility_and_who_may_answer(people: People) -> None:
     """Owner, assignees and admins see it; the owner may not answer; for everybody else it does not exist."""
     run, approval = await people.asked()
     stranger = await people.system.agent("stranger", *READ_AND_ANSWER)
@@ -130,13 +130,13 @@ async def test_who_sees_it_and_who_may_answer(people: People) -> None:
     assert (await people.output(run))["agent"] == "agents/admin"
 
 
-async def test_the_owner_answers_where_the_step_allows_it(people: People) -> None:
+async def test_the_owner_may_answer_if_the_step_allows_it(people: People) -> None:
     run, approval = await people.asked(allow_self=True, assignees=[])
     await people.answered(approval, by=people.owner)
     assert (await people.output(run))["agent"] == "agents/owner"
 
 
-async def test_an_answer_says_what_the_question_asks_for(people: People) -> None:
+async def test_an_answer_must_match_the_answer_schema(people: People) -> None:
     """`answer_schema` is checked, with paths; who rejects need not say it."""
     schema = {"type": "object", "properties": {"hour": {"type": "integer"}}, "required": ["hour"]}
     run, approval = await people.asked(answer_schema=schema)
@@ -152,7 +152,7 @@ async def test_an_answer_says_what_the_question_asks_for(people: People) -> None
     assert (await people.output(run))["status"] == "rejected"
 
 
-async def test_edits_stay_inside_of_what_is_editable(people: People) -> None:
+async def test_edits_outside_editable_parts_are_refused(people: People) -> None:
     """Each change elsewhere is named, with its repair; the run gets what was edited."""
     data = {"to": "all", "text": {"subject": "Hi", "body": "…"}, "copies": [1, 2]}
     run, approval = await people.asked(data=data, editable=["/text", "/copies/0"])
@@ -179,14 +179,14 @@ async def test_edits_stay_inside_of_what_is_editable(people: People) -> None:
         ({"request_id": "x" * 65}, "request_id", "TOO_LARGE"),
     ],
 )
-async def test_an_answer_that_cannot_be_one(people: People, given: dict[str, Any], field: str, reason: str) -> None:
+async def test_invalid_answers_are_refused(people: People, given: dict[str, Any], field: str, reason: str) -> None:
     _, approval = await people.asked(data={"a": 1})
     refused = await refusal(people.boss.approvals.AnswerApproval(answer(approval, **{"choice": "approve", **given})))
     assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", reason)
     assert field in refused.fields
 
 
-async def test_too_late_is_too_late_before_anybody_has_noticed(people: People) -> None:
+async def test_an_answer_after_the_deadline_is_refused_before_the_expiry_is_recorded(people: People) -> None:
     """No scheduler runs here: the database's clock alone decides."""
     _, approval = await people.asked(expires_in="1ms")
     refused = await refusal(people.boss.approvals.AnswerApproval(answer(approval)))
@@ -194,14 +194,14 @@ async def test_too_late_is_too_late_before_anybody_has_noticed(people: People) -
     assert refused.metadata["state"] == "EXPIRED"
 
 
-async def test_an_answer_for_another_subject_is_none(people: People) -> None:
+async def test_an_answer_for_another_subject_is_refused(people: People) -> None:
     _, approval = await people.asked(data=1)
     _, other = await people.asked(data=2)
     refused = await refusal(people.boss.approvals.AnswerApproval(answer(approval, subject_hash=other.subject.hash)))
     assert (refused.code, refused.reason) == ("ABORTED", "SUBJECT_MISMATCH")
 
 
-async def test_of_answers_that_race_the_first_counts(people: People) -> None:
+async def test_the_first_of_concurrent_answers_counts(people: People) -> None:
     """The others learn its state; the same request again gets the same answer."""
     run, approval = await people.asked()
     calls = [
@@ -218,7 +218,7 @@ async def test_of_answers_that_race_the_first_counts(people: People) -> None:
     assert await people.answered(approval, request_id="one") == once
 
 
-async def test_a_run_that_ends_takes_its_questions_along(people: People) -> None:
+async def test_approvals_end_with_their_run(people: People) -> None:
     """Cancelled by somebody, or by a sibling that stops the run; an answer then finds that the run has ended."""
     run, approval = await people.asked()
     await people.owner.runs.CancelRun(CancelRunRequest(name=run.name))
@@ -229,7 +229,7 @@ async def test_a_run_that_ends_takes_its_questions_along(people: People) -> None
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "RUN_FINISHED")
 
 
-async def test_what_is_given_up_cannot_be_answered(people: People) -> None:
+async def test_a_cancelled_approval_cannot_be_answered(people: People) -> None:
     """One branch fails while the other asks: the run goes on, and waits for something else."""
     question = {"id": "ask", "uses": "orchestrator.request_approval", "with": {"message": "?", "assignees": ["boss"]}}
     fails = [
@@ -250,7 +250,7 @@ async def test_what_is_given_up_cannot_be_answered(people: People) -> None:
     assert await people.output(run) == "approved"
 
 
-async def test_they_are_listed_by_run_state_and_assignee(people: People) -> None:
+async def test_approvals_are_listed_by_run_state_and_assignee(people: People) -> None:
     run, approval = await people.asked(message="listed")
     listed = people.boss.approvals.ListApprovals
     for request in (
@@ -274,7 +274,7 @@ def emitting(**more: Any) -> dict[str, Any]:
     return step("tell", "orchestrator.emit", input=told, needs_approval=asked, **more)
 
 
-async def test_what_was_approved_is_what_is_done(people: People) -> None:
+async def test_the_approved_input_is_executed(people: People) -> None:
     """The guarded call is shown with its tool; edits must fit that tool; the journal has both."""
     run, approval = await people.waiting({"steps": [emitting()], "output": "${now}"})
     assert (approval.step, approval.subject.tool, approval.data.WhichOneof("kind")) == (
@@ -295,7 +295,7 @@ async def test_what_was_approved_is_what_is_done(people: People) -> None:
     assert (await people.owner.runs.ReplayRun(ReplayRunRequest(name=run.name))).same
 
 
-async def test_a_run_taken_up_asks_only_for_what_was_refused(people: People) -> None:
+async def test_a_retry_requests_only_refused_approvals_again(people: People) -> None:
     """The answer stands in the journal like any finished step."""
     fails = step("bad", "orchestrator.fail", input={"code": "BAD", "message": "no"})
     run, approval = await people.waiting({"steps": [emitting(), fails]})
@@ -314,7 +314,7 @@ async def test_a_run_taken_up_asks_only_for_what_was_refused(people: People) -> 
     assert (await finished(people.owner, again.name)).state == Run.SUCCEEDED
 
 
-async def test_a_question_without_end_is_warned_of(people: People) -> None:
+async def test_an_approval_without_deadline_gives_a_warning(people: People) -> None:
     """With what would end it, as a patch of the request."""
     task = a_task(pipeline={"steps": [step("ask", "orchestrator.request_approval", input={"message": "?"})]})
     checked = await people.system.admin.tasks.ValidateTask(ValidateTaskRequest(task=task))
@@ -325,7 +325,7 @@ async def test_a_question_without_end_is_warned_of(people: People) -> None:
     }  # fmt: skip
 
 
-async def test_who_is_asked_and_cannot_answer_is_warned_of(people: People) -> None:
+async def test_an_assignee_that_cannot_answer_gives_a_warning(people: People) -> None:
     """A misspelt agent, with its repair; one without the right. The templates are left alone."""
     await people.system.agent("mute", "runs:read")
     question = {"message": "?", "expires_in": "1h", "assignees": ["bos", "agents/boss", "mute", "${params.x}"]}
@@ -335,17 +335,17 @@ async def test_who_is_asked_and_cannot_answer_is_warned_of(people: People) -> No
     checked = await people.system.admin.tasks.ValidateTask(ValidateTaskRequest(task=task))
     where = "steps[0].do[1].with.assignees"
     assert list(checked.warnings) == [
-        f"{where}[0]: there is no agents/bos yet; did you mean agents/boss?",
-        f"{where}[2]: agents/mute has no scope approvals:write: it cannot answer",
+        f"{where}[0]: agents/bos does not exist yet; did you mean agents/boss?",
+        f"{where}[2]: agents/mute cannot answer: it lacks the scope approvals:write",
     ]
     [fix] = checked.fixes
     assert fix.operations[0]["path"] == "/task/pipeline/steps/0/do/1/with/assignees/0"
     blind = await people.system.agent("blind", "tasks:write", "events:publish")
     checked = await blind.tasks.ValidateTask(ValidateTaskRequest(task=task))
-    assert list(checked.warnings) == [f"{where}[0]: there is no agents/bos yet"]
+    assert list(checked.warnings) == [f"{where}[0]: agents/bos does not exist yet"]
 
 
-async def test_they_are_told_as_events(people: People) -> None:
+async def test_approvals_are_published_as_events(people: People) -> None:
     """To whom it concerns, without what is asked."""
     run, approval = await people.asked(message="secret")
     await people.answered(approval)

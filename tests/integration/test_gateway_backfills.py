@@ -72,7 +72,7 @@ async def runs_of(system: GatewaySystem, backfill: str) -> list[Run]:
     return list(answer.runs)
 
 
-async def test_one_is_begun_and_its_runs_and_occurrences_name_it(system: GatewaySystem) -> None:
+async def test_runs_and_occurrences_name_their_backfill(system: GatewaySystem) -> None:
     parent = await hourly(system, "begun")
     request = six_hours(parent, params={"x": 7}, parallelism=2, request_id="once")
     begun = await system.admin.tasks.CreateBackfill(request)
@@ -95,7 +95,7 @@ async def test_one_is_begun_and_its_runs_and_occurrences_name_it(system: Gateway
     assert (read.enqueued, read.state) == (2, Backfill.RUNNING)
 
 
-async def test_a_dry_run_tells_and_stores_nothing(system: GatewaySystem) -> None:
+async def test_a_dry_run_stores_nothing(system: GatewaySystem) -> None:
     parent = await hourly(system, "dry")
     first = await system.admin.tasks.CreateBackfill(six_hours(parent, "first", until_time="2026-01-01T02:00:00Z"))
     await enqueue(system)
@@ -108,7 +108,7 @@ async def test_a_dry_run_tells_and_stores_nothing(system: GatewaySystem) -> None
     assert [found.name for found in listed.backfills] == [first.name]
 
 
-async def test_a_cancelled_one_may_take_its_runs_with_it(system: GatewaySystem) -> None:
+async def test_a_cancelled_backfill_may_cancel_its_runs(system: GatewaySystem) -> None:
     parent = await hourly(system, "cancelled")
     begun = await system.admin.tasks.CreateBackfill(six_hours(parent, parallelism=2))
     await enqueue(system)
@@ -121,7 +121,7 @@ async def test_a_cancelled_one_may_take_its_runs_with_it(system: GatewaySystem) 
     assert {(run.state, run.cancel_reason) for run in await runs_of(system, begun.name)} == {(Run.CANCELLED, "really")}
 
 
-async def test_one_that_is_over_cannot_be_cancelled(system: GatewaySystem) -> None:
+async def test_a_completed_backfill_cannot_be_cancelled(system: GatewaySystem) -> None:
     parent = await hourly(system, "over")
     for name in ("first", "second"):  # nothing is left for the second one
         begun = await system.admin.tasks.CreateBackfill(six_hours(parent, name, parallelism=10))
@@ -132,7 +132,7 @@ async def test_one_that_is_over_cannot_be_cancelled(system: GatewaySystem) -> No
     assert found == Refusal("FAILED_PRECONDITION", "BACKFILL_STATE", {"state": "COMPLETED"}, [], False, 0)
 
 
-async def test_a_paused_task_shows_its_backfills_paused_and_a_deleted_one_takes_them(system: GatewaySystem) -> None:
+async def test_backfills_are_paused_and_deleted_with_their_task(system: GatewaySystem) -> None:
     parent = await hourly(system, "paused")
     begun = await system.admin.tasks.CreateBackfill(six_hours(parent))
     await system.admin.tasks.PauseTask(PauseTaskRequest(name=parent))
@@ -149,7 +149,7 @@ async def test_a_paused_task_shows_its_backfills_paused_and_a_deleted_one_takes_
     assert left == 0
 
 
-async def test_it_keeps_the_version_that_it_began_with(system: GatewaySystem) -> None:
+async def test_a_backfill_pins_the_task_version(system: GatewaySystem) -> None:
     parent = await hourly(system, "versions")
     begun = await system.admin.tasks.CreateBackfill(six_hours(parent, parallelism=1))
     task = a_task(name=parent, schedule={"triggers": [{"cron": "*/5 * * * *"}], "time_zone": "UTC"})
@@ -159,7 +159,7 @@ async def test_it_keeps_the_version_that_it_began_with(system: GatewaySystem) ->
     assert (run.task_version, run.interval.end_time.ToDatetime(UTC).hour) == (1, 2)
 
 
-async def test_ids_are_taken_once_and_ten_are_enough(system: GatewaySystem) -> None:
+async def test_ids_are_unique_and_running_backfills_are_limited(system: GatewaySystem) -> None:
     parent = await hourly(system, "ten")
     await system.admin.tasks.CreateBackfill(six_hours(parent, "b0"))
     twin = await refusal(system.admin.tasks.CreateBackfill(six_hours(parent, "b0")))
@@ -179,13 +179,13 @@ async def test_ids_are_taken_once_and_ten_are_enough(system: GatewaySystem) -> N
     assert (len(everything), times) == (10, sorted(times, reverse=True))
 
 
-async def test_params_are_held_against_the_tasks_schema(system: GatewaySystem) -> None:
+async def test_params_are_validated_against_the_tasks_schema(system: GatewaySystem) -> None:
     parent = await hourly(system, "params")
     found = await refusal(system.admin.tasks.CreateBackfill(six_hours(parent, params={"x": "no"})))
     assert (found.code, found.fields) == ("INVALID_ARGUMENT", ["backfill.params.x"])
 
 
-async def test_without_an_end_it_goes_up_to_now(system: GatewaySystem) -> None:
+async def test_without_an_end_the_range_ends_now(system: GatewaySystem) -> None:
     parent = await hourly(system, "now")
     begin = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
     asked = ParseDict({"parent": parent, "backfill": {"after_time": begin}}, CreateBackfillRequest())

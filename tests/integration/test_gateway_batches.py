@@ -44,7 +44,7 @@ async def names(system: GatewaySystem) -> set[str]:
     return {task.name for task in (await system.admin.tasks.ListTasks(ListTasksRequest(page_size=1000))).tasks}
 
 
-async def test_a_batch_is_answered_in_its_own_order(system: GatewaySystem) -> None:
+async def test_responses_are_in_the_order_of_the_batch(system: GatewaySystem) -> None:
     """Each with its next times; and told in the log."""
     request = tasks("zebra", "apple", "mango", schedule=WEEKLY)
     answer = await system.admin.tasks.BatchCreateTasks(request)
@@ -53,7 +53,7 @@ async def test_a_batch_is_answered_in_its_own_order(system: GatewaySystem) -> No
     assert {"tasks/zebra", "tasks/apple", "tasks/mango"} <= await names(system)
 
 
-async def test_a_thousand_tasks_are_one_call(system: GatewaySystem) -> None:
+async def test_a_batch_may_contain_a_thousand_tasks(system: GatewaySystem) -> None:
     """Well inside the deadline of a call; one more is too many."""
     many = [f"many-{number}" for number in range(1000)]
     answer = await system.admin.tasks.BatchCreateTasks(tasks(*many), timeout=30)
@@ -62,7 +62,7 @@ async def test_a_thousand_tasks_are_one_call(system: GatewaySystem) -> None:
     assert (refused.code, refused.reason, refused.fields) == ("INVALID_ARGUMENT", "TOO_LARGE", ["requests"])
 
 
-async def test_one_bad_task_keeps_out_all(system: GatewaySystem) -> None:
+async def test_an_invalid_task_rejects_the_whole_batch(system: GatewaySystem) -> None:
     """Every problem of every one is named with its place, and fixes move there too."""
     request = tasks("good")
     request.requests.add(task=a_task(pipeline=BROKEN), task_id="Bad Name")
@@ -78,7 +78,7 @@ async def test_one_bad_task_keeps_out_all(system: GatewaySystem) -> None:
     assert "tasks/good" not in await names(system)
 
 
-async def test_a_taken_name_keeps_out_all(system: GatewaySystem) -> None:
+async def test_a_taken_name_rejects_the_whole_batch(system: GatewaySystem) -> None:
     """Taken before, or twice in the batch."""
     await system.admin.tasks.BatchCreateTasks(tasks("taken"))
     refused = await refusal(system.admin.tasks.BatchCreateTasks(tasks("free", "taken")))
@@ -101,7 +101,7 @@ async def test_a_batch_has_one_request_id(system: GatewaySystem) -> None:
     assert (await refusal(system.admin.tasks.BatchCreateTasks(tasks()))).reason == "FIELD_REQUIRED"
 
 
-async def test_a_checked_task_is_not_stored(system: GatewaySystem) -> None:
+async def test_a_validated_task_is_not_stored(system: GatewaySystem) -> None:
     """The answer shows it as it would be: normalised, with times and warnings."""
     wanted = a_task(schedule=WEEKLY, display_name="Weekly")
     shown = await system.admin.tasks.ValidateTask(ValidateTaskRequest(task=wanted, task_id="checked"))
@@ -112,7 +112,7 @@ async def test_a_checked_task_is_not_stored(system: GatewaySystem) -> None:
     assert await system.admin.tasks.ValidateTask(ValidateTaskRequest(task=wanted, task_id="checked"))
 
 
-async def test_a_wrong_task_is_refused_as_at_creation(system: GatewaySystem) -> None:
+async def test_an_invalid_task_is_refused_as_at_creation(system: GatewaySystem) -> None:
     """Code, reason, places and fixes are the same."""
     wrong = a_task(pipeline=BROKEN, schedule={**WEEKLY, "time_zone": "Mars"}, display_name=" ")
     refused = await refusal(system.admin.tasks.ValidateTask(ValidateTaskRequest(task=wrong, task_id="X")))
@@ -120,7 +120,7 @@ async def test_a_wrong_task_is_refused_as_at_creation(system: GatewaySystem) -> 
     assert len(refused.fields) == 4
 
 
-async def test_a_schedule_is_previewed_from_any_moment(system: GatewaySystem) -> None:
+async def test_a_schedule_is_previewed_from_any_time(system: GatewaySystem) -> None:
     """Local times carry the offset; what ends says so."""
     answer = await system.admin.tasks.PreviewSchedule(
         preview(schedule=WEEKLY, after_time="2030-03-25T00:00:00Z", count=2)
@@ -137,7 +137,7 @@ async def test_a_schedule_is_previewed_from_any_moment(system: GatewaySystem) ->
     assert (len(answer.occurrences), answer.ends) == (2, True)
 
 
-async def test_a_wrong_preview_names_its_problems(system: GatewaySystem) -> None:
+async def test_an_invalid_preview_lists_its_violations(system: GatewaySystem) -> None:
     """With paths into this request."""
     wrong = preview(schedule={"triggers": [{"cron": "61 * * * *"}], "time_zone": "Mars"})
     refused = await refusal(system.admin.tasks.PreviewSchedule(wrong))
@@ -166,7 +166,7 @@ async def test_events_are_published_together(system: GatewaySystem) -> None:
     assert [told.count(f'"batch.n{number}"') for number in range(5)] == [1, 1, 1, 1, 0]
 
 
-async def test_one_forbidden_topic_keeps_out_all(system: GatewaySystem) -> None:
+async def test_a_forbidden_topic_rejects_the_whole_batch(system: GatewaySystem) -> None:
     """The token's topics hold for each event of a batch."""
     mailer = await system.agent("mailer", "events:publish:mail.*", "events:read")
     request = BatchPublishEventsRequest(

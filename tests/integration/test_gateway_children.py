@@ -65,7 +65,7 @@ async def children(system: GatewaySystem, parent: str) -> list[Run]:
     return list(listed.runs)
 
 
-async def test_a_run_shows_its_parent_and_lists_find_children(system: GatewaySystem, database_url: str) -> None:
+async def test_runs_show_their_parent_and_can_be_listed_by_it(system: GatewaySystem, database_url: str) -> None:
     async with working(system, database_url):
         run = await system.admin.runs.CreateRun(inline(starting(params={"city": "Cluj"}), output="${steps.c.run}"))
         ended = await finished(system.admin, run.name)
@@ -93,9 +93,7 @@ async def test_a_parent_waits_for_its_children_and_gets_their_outputs(system: Ga
     assert len(await children(system, run.name)) == 3
 
 
-async def test_params_are_held_against_the_childs_schema_when_it_begins(
-    system: GatewaySystem, database_url: str
-) -> None:
+async def test_params_of_a_child_are_validated_when_it_starts(system: GatewaySystem, database_url: str) -> None:
     async with going_on(system, database_url):
         run = await system.admin.runs.CreateRun(inline(starting(params={"city": 7}, wait=True)))
         ended = await finished(system.admin, run.name)
@@ -106,7 +104,7 @@ async def test_params_are_held_against_the_childs_schema_when_it_begins(
     assert (child.error.code, child.state) == ("VALIDATION_INPUT", Run.FAILED)
 
 
-async def test_cancelling_the_parent_cancels_what_it_waits_for(system: GatewaySystem, database_url: str) -> None:
+async def test_cancelling_the_parent_cancels_awaited_children(system: GatewaySystem, database_url: str) -> None:
     async with going_on(system, database_url):
         run = await system.admin.runs.CreateRun(inline(starting(delay="1h", wait=True)))
         waiting = await until(system, run.name, Run.WAITING)
@@ -127,7 +125,7 @@ async def until(system: GatewaySystem, name: str, state: Run.State.ValueType) ->
     raise AssertionError("it ended")
 
 
-async def test_a_chain_of_runs_ends_after_eight_links(system: GatewaySystem, database_url: str) -> None:
+async def test_the_depth_of_a_run_chain_is_limited(system: GatewaySystem, database_url: str) -> None:
     """A task that starts itself."""
     again = {"steps": [starting(task="again")]}
     await system.admin.tasks.CreateTask(CreateTaskRequest(task_id="again", task=a_task(pipeline=again)))
@@ -147,7 +145,7 @@ def running(document: Any, **given: Any) -> dict[str, Any]:
 INNER = {"steps": [{"id": "x", "uses": "orchestrator.set", "with": {"n": "${params.n}"}}], "output": "${steps.x.n}"}
 
 
-async def test_a_step_runs_a_pipeline_that_is_written_or_computed(system: GatewaySystem, database_url: str) -> None:
+async def test_a_step_runs_a_literal_or_computed_pipeline(system: GatewaySystem, database_url: str) -> None:
     """As a run of its own, under the rules of its parent."""
     plan = {"id": "plan", "uses": "orchestrator.set", "with": {"n": 7, "plan": "${params.plan}"}}
     written = inline(running(INNER, params={"n": 3}), output="${steps.p}")
@@ -181,7 +179,7 @@ async def test_a_computed_pipeline_has_the_rights_of_its_parent(system: GatewayS
     assert (errors[1]["code"], errors[1]["details"]["error"]["code"]) == ("TOOL_ERROR", "DENIED")
 
 
-async def test_a_written_pipeline_is_checked_when_it_is_saved(system: GatewaySystem) -> None:
+async def test_a_literal_pipeline_is_validated_when_it_is_saved(system: GatewaySystem) -> None:
     """Its tools are looked up and its owner's rights asked as if it were a part of the whole."""
     tool = {"tool_id": "mail.send", "tool": {"http": {"url": "http://example.com/"}}}
     await system.admin.tools.CreateTool(json_format.ParseDict(tool, CreateToolRequest()))
@@ -207,7 +205,7 @@ async def test_a_pipeline_is_called_as_a_tool(system: GatewaySystem, database_ur
     assert (run.state, run.output.string_value) == (Run.SUCCEEDED, "${params.n}")
 
 
-async def test_who_may_not_run_a_task_cannot_save_a_step_that_does(system: GatewaySystem) -> None:
+async def test_saving_a_step_that_runs_a_task_requires_the_scope(system: GatewaySystem) -> None:
     agent = await system.agent("someone", "runs:write", "tasks:run:mail-*")
     refused = await refusal(agent.runs.CreateRun(inline(starting())))
     assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tasks:run:report"})
@@ -215,13 +213,13 @@ async def test_who_may_not_run_a_task_cannot_save_a_step_that_does(system: Gatew
     assert await agent.runs.CreateRun(inline(starting(task="${params.x}")))
 
 
-async def test_a_task_that_there_is_not_is_advised_against(system: GatewaySystem) -> None:
+async def test_an_unknown_task_gives_a_warning(system: GatewaySystem) -> None:
     """It may come later: nothing is refused. Others' tasks are none, the task itself is one."""
     agent = await system.agent("someone", "tasks:write", "tasks:run", "tasks:read")
     steps = [starting("a", task="tasks/reprot"), starting("b", task="self"), starting("c", task="${params.x}")]
     wanted = ValidateTaskRequest(task_id="self", task=a_task(pipeline={"steps": steps}))
     seen = await system.admin.tasks.ValidateTask(wanted)
-    assert list(seen.warnings) == ["steps[0].with.task: there is no tasks/reprot yet; did you mean tasks/report?"]
+    assert list(seen.warnings) == ["steps[0].with.task: tasks/reprot does not exist yet; did you mean tasks/report?"]
     [fix] = seen.fixes
     assert (fix.field, fix.operations[0]["path"], fix.operations[0]["value"]) == (
         "task.pipeline.steps[0].with.task",
@@ -229,4 +227,4 @@ async def test_a_task_that_there_is_not_is_advised_against(system: GatewaySystem
         "tasks/report",
     )
     blind = await agent.tasks.ValidateTask(wanted)
-    assert list(blind.warnings) == ["steps[0].with.task: there is no tasks/reprot yet"]
+    assert list(blind.warnings) == ["steps[0].with.task: tasks/reprot does not exist yet"]

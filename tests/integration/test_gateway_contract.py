@@ -12,7 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.api.authentication import SELF, method_scopes
+from gateway.authentication.authenticator import SELF, method_scopes
 from gateway.services import DESCRIPTORS
 from ordinaut.v1 import task_service_pb2
 from ordinaut.v1.options_pb2 import scope as scope_option
@@ -43,7 +43,7 @@ VALUES ($1, 'default', new_id(), 'ask', new_id(), 'theirs', 'agents/owner', 0, '
   '{}', false, 'PENDING', clock_now())
 """
 TOOL = {"http": {"url": "http://example.com/"}}
-# A well-formed request for a resource that exists and is another's; RUN stands for its run.
+# A well-formed request for a resource of another owner; RUN is replaced by the name of its run.
 REQUESTS: dict[str, dict[str, Any]] = {
     "GetAgent": {"name": "agents/owner"},
     "UpdateAgent": {"agent": {"name": "agents/owner", "display_name": "x"}},
@@ -193,7 +193,7 @@ def test_a_method_declares_its_scope_and_route(method: MethodDescriptor) -> None
     assert options.Extensions[annotations_pb2.http].WhichOneof("pattern")
 
 
-def test_a_method_without_scope_stops_the_start() -> None:
+def test_a_method_without_scope_prevents_the_start() -> None:
     """The guard could not tell who may call it."""
     from google.protobuf import descriptor_pb2, descriptor_pool  # noqa: PLC0415 - beside its only use
 
@@ -207,14 +207,14 @@ def test_a_method_without_scope_stops_the_start() -> None:
         method_scopes([pool.FindServiceByName("bare.BareService")])
 
 
-async def test_every_method_is_closed_without_a_good_token(system: GatewaySystem) -> None:
+async def test_every_method_requires_a_valid_token(system: GatewaySystem) -> None:
     """No token and a wrong one give the same answer, unary and streaming alike, before anything is looked at."""
     for method in METHODS:
         answers = [await refusal(call(system, system.caller(token), method)) for token in ("", GARBAGE, "x")]
         assert answers == [Refusal("UNAUTHENTICATED", "TOKEN_INVALID", {}, [], False, 0)] * 3, method.full_name
 
 
-async def test_every_method_is_closed_without_its_scope(system: GatewaySystem) -> None:
+async def test_every_method_requires_its_scope(system: GatewaySystem) -> None:
     """A token with every scope but the method's learns which one it lacks."""
     scopes = set(method_scopes(DESCRIPTORS).values()) - {SELF}
     for number, lacking in enumerate(sorted(scopes)):
@@ -260,7 +260,7 @@ async def test_every_method_is_implemented(system: GatewaySystem) -> None:
         assert await outcome(started) in {"OK", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED"}, method.full_name
 
 
-async def test_garbage_bytes_are_no_message(system: GatewaySystem) -> None:
+async def test_garbage_bytes_are_refused(system: GatewaySystem) -> None:
     """INVALID_ARGUMENT, with the reason."""
     metadata = (("authorization", f"Bearer {system.admin.token}"),)
     raw: Any = system.channel.unary_unary("/ordinaut.v1.TaskService/GetTask")

@@ -76,7 +76,7 @@ async def town(database_url: str, store_settings: StoreSettings) -> AsyncIterato
         yield Town(system, rig)
 
 
-async def test_a_moment_that_is_none_names_its_neighbours(town: Town) -> None:
+async def test_a_time_without_occurrence_names_the_neighbouring_ones(town: Town) -> None:
     await town.task()
     await town.turn(hours=1)
     answer = await town.explain(at(13.25))
@@ -85,21 +85,21 @@ async def test_a_moment_that_is_none_names_its_neighbours(town: Town) -> None:
         "2026-03-02T15:00:00+02:00", "2026-03-02T16:00:00+02:00",
     )  # fmt: skip
     assert answer.explanation == (
-        "Nothing was due at 2026-03-02 15:15:00+02:00. Before that the schedule says "
-        "2026-03-02 15:00:00+02:00 (ENQUEUED). After that the schedule says 2026-03-02 16:00:00+02:00."
+        "Nothing was due at 2026-03-02 15:15:00+02:00. The previous time in the schedule is "
+        "2026-03-02 15:00:00+02:00 (ENQUEUED). The next time in the schedule is 2026-03-02 16:00:00+02:00."
     )
     assert "Nimic nu era programat" in (await town.explain(at(13.25), "ro")).explanation
 
 
-async def test_what_was_before_the_task_was_of_no_schedule(town: Town) -> None:
+async def test_a_time_before_the_task_existed(town: Town) -> None:
     await town.task()
     for moment in (at(11), at(11.5)):
         answer = await town.explain(moment)
         assert (answer.verdict, kinds(answer)) == (Verdict.NOTHING_DUE, ["OTHER_SCHEDULE"])
-        assert "Before that" not in answer.explanation
+        assert "previous time" not in answer.explanation
 
 
-async def test_what_is_to_come_may_be_snoozed_or_skipped(town: Town) -> None:
+async def test_future_occurrences_may_be_snoozed_or_skipped(town: Town) -> None:
     await town.task()
     assert (await town.explain(at(13))).verdict == Verdict.UPCOMING
     assert (await town.explain()).time.ToDatetime(UTC) == at(13)
@@ -113,7 +113,7 @@ async def test_what_is_to_come_may_be_snoozed_or_skipped(town: Town) -> None:
     await town.system.admin.tasks.SkipOccurrence(skip)
     answer = await town.explain(at(14))
     assert answer.verdict == Verdict.NOT_RUN
-    assert "was taken away: a holiday" in answer.explanation
+    assert "was skipped: a holiday" in answer.explanation
 
 
 async def test_a_run_is_followed_from_the_queue_to_its_end(town: Town) -> None:
@@ -127,17 +127,17 @@ async def test_a_run_is_followed_from_the_queue_to_its_end(town: Town) -> None:
     await town.rig.queue(3, priority=1)
     answer = await town.explain()
     assert kinds(answer) == ["QUEUE"]
-    assert "3 claimable runs are ahead of it" in answer.explanation
+    assert "3 ready runs are ahead of it in the queue" in answer.explanation
     claimed = await town.rig.claim(holder)
     answer = await town.explain()
     assert answer.verdict == Verdict.RUNNING
     await town.rig.complete(holder, *claimed)
     answer = await town.explain()
     assert answer.verdict == Verdict.ENDED
-    assert f"became {answer.run.name}, which ended SUCCEEDED" in answer.explanation
+    assert f"became {answer.run.name}, which ended as SUCCEEDED" in answer.explanation
 
 
-async def test_who_cancelled_a_run_is_told(town: Town) -> None:
+async def test_the_reason_of_a_cancellation_is_included(town: Town) -> None:
     await town.task()
     await town.turn(minutes=40)
     run = (await town.explain()).run.name
@@ -156,7 +156,7 @@ async def test_overlap_names_the_run_that_was_live(town: Town) -> None:
     assert (await town.explain()).time.ToDatetime(UTC) == at(13), "what waits comes first"
 
 
-async def test_who_waits_for_its_turn_names_whom_it_waits_for(town: Town) -> None:
+async def test_a_buffered_run_names_the_live_run(town: Town) -> None:
     await town.task(run_policy={"overlap": {"policy": "BUFFER_ONE"}})
     await town.turn(minutes=40)
     live = (await town.explain(at(13))).run.name
@@ -164,15 +164,15 @@ async def test_who_waits_for_its_turn_names_whom_it_waits_for(town: Town) -> Non
     answer = await town.explain(at(14))
     assert (answer.verdict, kinds(answer)) == (Verdict.QUEUED, ["BUFFERED_RUN"])
     assert answer.hindrances[0].resource == live
-    assert f"waits for its turn behind {live}" in answer.explanation
+    assert f"is buffered until {live} has ended" in answer.explanation
 
 
-async def test_what_was_missed_tells_what_stands_for_it(town: Town) -> None:
+async def test_a_missed_occurrence_names_its_replacement(town: Town) -> None:
     await town.task(run_policy={"start_deadline": "1800s"})
     await town.turn(hours=4, minutes=15)  # 16:45
     coalesced = await town.explain(at(14))
     assert coalesced.verdict == Verdict.NOT_RUN
-    assert "stands for it (that of 2026-03-02 18:00:00+02:00: ENQUEUED)" in coalesced.explanation
+    assert "replaced by a later one (due at 2026-03-02 18:00:00+02:00, outcome ENQUEUED)" in coalesced.explanation
     async with town.system.database.transaction() as connection:
         await due_work_recover.end_unstarted(connection)
     missed = await town.explain()
@@ -181,25 +181,25 @@ async def test_what_was_missed_tells_what_stands_for_it(town: Town) -> None:
     await town.rig.execute("DELETE FROM run")
     await town.rig.execute("UPDATE occurrence SET outcome = 'ENQUEUED'")
     assert (await town.explain(at(16))).verdict == Verdict.ENDED
-    assert "is not kept any more" in (await town.explain(at(16))).explanation
+    assert "has been deleted" in (await town.explain(at(16))).explanation
     await town.rig.execute("UPDATE occurrence SET outcome = 'MISSED'")
     assert "termenul limită" in (await town.explain(language="ro")).explanation
 
 
-async def test_what_is_late_tells_why(town: Town) -> None:
+async def test_a_late_occurrence_is_explained(town: Town) -> None:
     await town.task()
     await town.rig.turn_clock(hours=2)
     answer = await town.explain()
     assert (answer.verdict, answer.time.ToDatetime(UTC), kinds(answer)) == (Verdict.LATE, at(13), ["CATCHING_UP"])
-    assert "that is late by 1:30:00" in answer.explanation
+    assert "is late by 1:30:00" in answer.explanation
     await town.system.scheduler.stop(0)
     answer = await town.explain()
     assert (answer.verdict, kinds(answer)) == (Verdict.LATE, ["NO_SCHEDULER"])
     unknown = await town.explain(at(12.75))
-    assert (unknown.verdict, "no scheduler answers" in unknown.explanation) == (Verdict.NOTHING_DUE, True)
+    assert (unknown.verdict, "the scheduler is unavailable" in unknown.explanation) == (Verdict.NOTHING_DUE, True)
 
 
-async def test_a_pause_is_told_before_it_is_recorded(town: Town) -> None:
+async def test_a_pause_is_explained_before_it_is_recorded(town: Town) -> None:
     await town.task()
     await town.system.admin.tasks.PauseTask(PauseTaskRequest(name="tasks/mirror", reason="the mirror is away"))
     await town.turn(hours=1)
@@ -209,7 +209,7 @@ async def test_a_pause_is_told_before_it_is_recorded(town: Town) -> None:
     assert kinds(await town.explain(at(15))) == ["TASK_PAUSED"]
 
 
-async def test_what_a_pause_leaves_behind_is_late_until_it_is_accounted_for(town: Town) -> None:
+async def test_occurrences_before_a_pause_are_late_until_they_are_settled(town: Town) -> None:
     await town.task(schedule={**HOURLY, "catch_up": {"policy": "ALL", "max": 1}})
     await town.rig.turn_clock(hours=2)
     await town.system.admin.tasks.PauseTask(PauseTaskRequest(name="tasks/mirror"))
@@ -220,7 +220,7 @@ async def test_what_a_pause_leaves_behind_is_late_until_it_is_accounted_for(town
     assert "was paused before it was caught up" in (await town.explain(at(14))).explanation
 
 
-async def test_excluded_days_are_no_surprise(town: Town) -> None:
+async def test_excluded_days_are_explained(town: Town) -> None:
     await town.task(schedule={**HOURLY, "exclusions": [{"date": "2026-03-03"}]})
     ahead = await town.explain(at(8, day=3))
     assert (ahead.verdict, "its day is excluded" in ahead.explanation) == (Verdict.UPCOMING, True)

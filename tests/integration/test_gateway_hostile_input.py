@@ -118,7 +118,7 @@ async def code_of(call: Any) -> str:
     return "OK"
 
 
-async def test_no_request_is_a_defect(system: GatewaySystem) -> None:
+async def test_no_request_causes_an_internal_error(system: GatewaySystem) -> None:
     """Every method, with fields that contradict each other and values of the worst kind."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))

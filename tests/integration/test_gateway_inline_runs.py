@@ -48,7 +48,7 @@ async def test_a_pipeline_runs_without_a_task(system: GatewaySystem, database_ur
     assert [run.name for run in listed] == [second.name, first.name]
 
 
-async def test_a_document_is_stored_once_and_is_no_task(system: GatewaySystem) -> None:
+async def test_a_document_is_stored_once_and_not_listed_as_a_task(system: GatewaySystem) -> None:
     """Whatever its params; other rules make it another one."""
     for fields in ({"params": {"n": 1}}, {"params": {"n": 2}}, {"run_policy": {"priority": 1}}):
         await system.admin.runs.CreateRun(wanted(SET, **fields))
@@ -58,7 +58,7 @@ async def test_a_document_is_stored_once_and_is_no_task(system: GatewaySystem) -
     assert not (await system.admin.tasks.ListTasks(ListTasksRequest())).tasks
 
 
-async def test_its_news_have_no_subject(system: GatewaySystem) -> None:
+async def test_events_of_inline_runs_have_no_subject(system: GatewaySystem) -> None:
     """There is no task that they are about."""
     run = await system.admin.runs.CreateRun(wanted(SET))
     await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
@@ -70,7 +70,7 @@ async def test_its_news_have_no_subject(system: GatewaySystem) -> None:
     assert "ordinaut.run.cancelled" in told
 
 
-async def test_a_wrong_document_is_refused_with_every_problem(system: GatewaySystem) -> None:
+async def test_an_invalid_document_is_refused_with_all_violations(system: GatewaySystem) -> None:
     """With paths into this request, and fixes."""
     broken = {"steps": [{"id": "a", "uses": "orchestrator.sett"}, {"id": "a", "uses": "orchestrator.set"}]}
     policy = {"priority": 12, "overlap": {"policy": "SKIP"}}
@@ -81,7 +81,7 @@ async def test_a_wrong_document_is_refused_with_every_problem(system: GatewaySys
     assert (await refusal(system.admin.runs.CreateRun(CreateRunRequest()))).code == "INVALID_ARGUMENT"
 
 
-async def test_it_has_its_callers_rights_and_is_its_callers_own(system: GatewaySystem) -> None:
+async def test_an_inline_run_belongs_to_its_caller_and_has_its_scopes(system: GatewaySystem) -> None:
     """Tools that the caller may not call are refused; others do not see the run."""
     tool = {"tool_id": "mail.send", "tool": {"http": {"url": "http://example.com/"}}}
     await system.admin.tools.CreateTool(json_format.ParseDict(tool, CreateToolRequest()))
@@ -97,7 +97,7 @@ async def test_it_has_its_callers_rights_and_is_its_callers_own(system: GatewayS
     assert not (await other.runs.ListRuns(ListRunsRequest())).runs
 
 
-async def test_it_is_asked_for_once_and_can_wait_and_be_cancelled(system: GatewaySystem) -> None:
+async def test_an_inline_run_is_idempotent_and_can_be_delayed_and_cancelled(system: GatewaySystem) -> None:
     """The same request_id gives the same run."""
     request = wanted(SET, start_time=LATER, request_id="once")
     run = await system.admin.runs.CreateRun(request)
@@ -107,7 +107,7 @@ async def test_it_is_asked_for_once_and_can_wait_and_be_cancelled(system: Gatewa
     assert (cancelled.state, cancelled.cancel_reason) == (Run.CANCELLED, "enough")
 
 
-async def test_a_flood_of_them_is_stopped(system: GatewaySystem) -> None:
+async def test_live_inline_runs_are_limited(system: GatewaySystem) -> None:
     """At the agent's limit, whatever their documents."""
     agent = await system.agent("eager", "runs:write", "runs:read")
     for number in range(5):
@@ -123,7 +123,7 @@ def call(tool: str, given: dict[str, Any], **fields: Any) -> CallToolRequest:
     return json_format.ParseDict({"name": f"tools/{tool}", "input": given, **fields}, CallToolRequest())
 
 
-async def test_a_tool_is_called_with_what_is_sent_and_nothing_else(system: GatewaySystem, database_url: str) -> None:
+async def test_a_tool_is_called_with_exactly_the_input(system: GatewaySystem, database_url: str) -> None:
     """No part of the input is a template; the same request_id waits for the same run."""
     given = {"text": "${params.x} $${y} {{z}} ${", "list": [{"deep": "${now}", "key": 1.5}], "none": None}
     async with working(system, database_url):
@@ -136,7 +136,7 @@ async def test_a_tool_is_called_with_what_is_sent_and_nothing_else(system: Gatew
     assert json_format.MessageToDict(run.output) == given
 
 
-async def test_a_call_that_fails_is_a_run_that_failed(system: GatewaySystem, database_url: str) -> None:
+async def test_a_failed_call_returns_a_failed_run(system: GatewaySystem, database_url: str) -> None:
     """With the error of its step: here, of a wall around the engine."""
     tool = {"tool_id": "near.me", "tool": {"http": {"url": "http://127.0.0.1:9/"}, "retry": {"codes": ["TIMEOUT"]}}}
     await system.admin.tools.CreateTool(json_format.ParseDict(tool, CreateToolRequest()))
@@ -145,7 +145,7 @@ async def test_a_call_that_fails_is_a_run_that_failed(system: GatewaySystem, dat
     assert (run.state, run.error.code, run.error.step) == (Run.FAILED, "DENIED", "call")
 
 
-async def test_a_call_is_refused_before_it_runs(system: GatewaySystem) -> None:
+async def test_an_invalid_call_is_refused_before_it_runs(system: GatewaySystem) -> None:
     """Unknown tools, wrong inputs with paths into the request, and tools that the token may not call."""
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     tool = {"tool_id": "weather.now", "tool": {"http": {"url": "http://example.com/"}, "input_schema": schema}}

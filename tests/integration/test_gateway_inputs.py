@@ -269,7 +269,7 @@ async def send(system: GatewaySystem, method_name: str, payload: bytes, **option
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.says)
-async def test_bad_input_is_refused_readably(system: GatewaySystem, row: Row) -> None:
+async def test_invalid_input_is_refused_with_reason_and_field(system: GatewaySystem, row: Row) -> None:
     """With its own code, reason and place; at once where several things are wrong."""
     request = json_format.ParseDict(row.request, GetMessageClass(METHODS[row.method].input_type)())
     refused = await send(system, row.method, request.SerializeToString())
@@ -298,7 +298,7 @@ def varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
-async def test_hundreds_of_problems_fit_into_an_answer(system: GatewaySystem) -> None:
+async def test_hundreds_of_violations_fit_into_a_response(system: GatewaySystem) -> None:
     """An answer's trailers are bounded by HTTP/2: as many problems as fit are told, and how many there are."""
     bad = {"id": "A B", "uses": "orchestrator.sett", "with": {"x": "${steps.nobody.output.x}"}}
     request = json_format.ParseDict(steps(*[bad] * 300), CreateTaskRequest())
@@ -308,7 +308,7 @@ async def test_hundreds_of_problems_fit_into_an_answer(system: GatewaySystem) ->
     assert len(refused.fields) + int(refused.metadata["violations_omitted"]) == 200
 
 
-async def test_deeply_nested_messages_are_no_messages(system: GatewaySystem) -> None:
+async def test_deeply_nested_messages_are_refused(system: GatewaySystem) -> None:
     """However deep: nothing recurses to death."""
     for depth in (60, 2_000, 100_000):
         refused = await send(system, "PublishEvent", nested(depth))
@@ -319,7 +319,7 @@ async def test_deeply_nested_messages_are_no_messages(system: GatewaySystem) -> 
     assert await accepted(nested(20), metadata=metadata, timeout=10)
 
 
-async def test_bytes_that_are_no_message_are_malformed(system: GatewaySystem) -> None:
+async def test_undecodable_bytes_are_malformed(system: GatewaySystem) -> None:
     """Also where the text inside is no UTF-8."""
     for payload in (b"\xff" * 100, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xc3\x28", b"\x0a\x03\xed\xa0\x80"):
         refused = await send(system, "GetTask", payload)
@@ -334,7 +334,7 @@ async def raw_code(system: GatewaySystem, path: str, payload: bytes, **options: 
     return str(failure.value.code().name)
 
 
-async def test_messages_beyond_the_limit_are_refused_unread(system: GatewaySystem) -> None:
+async def test_messages_above_the_limit_are_refused(system: GatewaySystem) -> None:
     """Four MiB, counted after decompression: a small message that grows is as large as it gets."""
     path = "/ordinaut.v1.TaskService/GetTask"
     large = b"\x0a" + varint(64 << 20) + bytes(64 << 20)
@@ -343,7 +343,7 @@ async def test_messages_beyond_the_limit_are_refused_unread(system: GatewaySyste
     assert await raw_code(system, path, large, compression=grpc.Compression.Gzip) == "RESOURCE_EXHAUSTED"
 
 
-async def test_what_does_not_exist_is_unimplemented(system: GatewaySystem) -> None:
+async def test_unknown_methods_are_unimplemented(system: GatewaySystem) -> None:
     """A method, a service, and the services between processes."""
     for path in ("/ordinaut.v1.TaskService/Explode", "/nobody/Nothing", "/ordinaut.internal.v1.SchedulerService/X"):
         assert await raw_code(system, path, b"") == "UNIMPLEMENTED"
@@ -356,7 +356,7 @@ async def test_metadata_is_bounded(system: GatewaySystem) -> None:
         assert await raw_code(system, path, b"", metadata=metadata) == "RESOURCE_EXHAUSTED"
 
 
-async def test_two_tokens_are_none(system: GatewaySystem) -> None:
+async def test_two_tokens_are_refused(system: GatewaySystem) -> None:
     """Nor is another scheme, an empty one, or a token with something behind it."""
     good = f"Bearer {system.admin.token}"
     basic = "Basic YWRtaW46YWRtaW4="
@@ -365,27 +365,27 @@ async def test_two_tokens_are_none(system: GatewaySystem) -> None:
         assert await raw_code(system, "/ordinaut.v1.TaskService/ListTasks", b"", metadata=metadata) == "UNAUTHENTICATED"
 
 
-async def test_pausing_twice_is_pausing(system: GatewaySystem) -> None:
+async def test_pausing_is_idempotent(system: GatewaySystem) -> None:
     """The second call answers as the first."""
     first = await system.admin.tasks.PauseTask(PauseTaskRequest(name="tasks/one"))
     assert await system.admin.tasks.PauseTask(PauseTaskRequest(name="tasks/one")) == first
 
 
-async def test_a_repeated_event_is_one_event(system: GatewaySystem) -> None:
+async def test_a_repeated_event_is_stored_once(system: GatewaySystem) -> None:
     """Same source and id: same answer."""
     request = json_format.ParseDict(event(id="1", source="there"), PublishEventRequest())
     first = await system.admin.events.PublishEvent(request)
     assert (await system.admin.events.PublishEvent(request)).name == first.name
 
 
-async def test_what_people_write_is_kept_as_it_is(system: GatewaySystem) -> None:
+async def test_texts_are_stored_unchanged(system: GatewaySystem) -> None:
     """Wildcards of SQL, quotes and joiners are text like any other."""
     value = "100%_ 'quoted' \\ \u0928\u094d\u200d family \U0001f469\u200d\U0001f469"
     stored = await system.admin.state.PutStateEntry(json_format.ParseDict(entry(value), PutStateEntryRequest()))
     assert stored.value.string_value == value
 
 
-async def test_a_flood_of_runs_is_stopped(postgres_url: str) -> None:
+async def test_live_runs_of_a_task_are_limited(postgres_url: str) -> None:
     """At the task's limit of live runs; the answer says what to do."""
     async with fresh_database(postgres_url) as url, gateway_system(url, live_runs_max=20) as system:
         await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
@@ -396,7 +396,7 @@ async def test_a_flood_of_runs_is_stopped(postgres_url: str) -> None:
         assert refused.metadata == {"resource": "tasks/one", "limit": "20"}
 
 
-async def test_guessing_tokens_ends(postgres_url: str) -> None:
+async def test_invalid_tokens_are_throttled(postgres_url: str) -> None:
     """A thousand wrong ones from one address are answered with a limit; a good one from there still works."""
     async with fresh_database(postgres_url) as url, gateway_system(url) as system:
         codes = []
@@ -412,7 +412,7 @@ async def test_guessing_tokens_ends(postgres_url: str) -> None:
         assert (await system.agent("late", "tasks:read")).token
 
 
-async def test_other_protocols_on_the_port_are_hung_up_on(system: GatewaySystem) -> None:
+async def test_other_protocols_on_the_port_are_disconnected(system: GatewaySystem) -> None:
     """And the next caller is served."""
     for greeting in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\0" * 99):
         reader, writer = await asyncio.open_connection("127.0.0.1", system.port)

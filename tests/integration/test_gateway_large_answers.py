@@ -27,7 +27,7 @@ async def system(postgres_url: str) -> AsyncIterator[GatewaySystem]:
         yield started
 
 
-async def test_large_values_come_in_several_pages(system: GatewaySystem) -> None:
+async def test_large_values_are_split_into_pages(system: GatewaySystem) -> None:
     """Each of them once, in order, whatever page size is asked for."""
     names = [f"state/large/k{number}" for number in range(COUNT)]
     for name in names:
@@ -46,7 +46,7 @@ async def test_large_values_come_in_several_pages(system: GatewaySystem) -> None
     assert (found, pages) == (names, 3)
 
 
-async def test_large_events_come_in_several_pages(system: GatewaySystem) -> None:
+async def test_large_events_are_split_into_pages(system: GatewaySystem) -> None:
     """Also those that one batch published."""
     published = Event(topic="large.one")
     published.data.update({"text": LARGE})
@@ -67,7 +67,7 @@ async def test_large_events_come_in_several_pages(system: GatewaySystem) -> None
     assert found == sorted(set(found))
 
 
-async def test_large_runs_come_in_several_pages(system: GatewaySystem) -> None:
+async def test_large_runs_are_split_into_pages(system: GatewaySystem) -> None:
     request = CreateRunRequest(pipeline=a_task().pipeline)
     request.params.update({"x": LARGE})
     made = [(await system.admin.runs.CreateRun(request)).name for _ in range(4)]
@@ -81,7 +81,7 @@ async def test_large_runs_come_in_several_pages(system: GatewaySystem) -> None:
     assert found == made[::-1]
 
 
-async def test_an_answer_that_cannot_be_divided_is_sent_whole(system: GatewaySystem) -> None:
+async def test_a_single_large_element_is_sent(system: GatewaySystem) -> None:
     """A batch of tasks whose answer is larger than its request: the client sets its own limit."""
     described = a_task(description="d" * 9_000, schedule={"triggers": [{"interval": "60s"}]})
     batch = BatchCreateTasksRequest(

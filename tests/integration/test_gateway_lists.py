@@ -72,7 +72,7 @@ async def system(postgres_url: str) -> AsyncIterator[GatewaySystem]:
         ("(name = tasks/a OR name = tasks/b) AND labels : team", "a"),
     ],
 )
-async def test_tasks_are_found_by_what_they_are(system: GatewaySystem, text: str, found: str | None) -> None:
+async def test_tasks_are_filtered(system: GatewaySystem, text: str, found: str | None) -> None:
     call = system.admin.tasks.ListTasks(ListTasksRequest(filter=text))
     if found is None:
         assert (await refusal(call)).fields == ["filter"]
@@ -84,7 +84,7 @@ async def test_tasks_are_found_by_what_they_are(system: GatewaySystem, text: str
     ("order_by", "names"),
     [("", "abcde"), ("name desc", "edcba"), ("create_time", "dcbea"), ("create_time desc", "aebcd")],
 )
-async def test_pages_of_an_ordered_list_are_the_whole(system: GatewaySystem, order_by: str, names: str) -> None:
+async def test_pages_of_an_ordered_list_are_complete(system: GatewaySystem, order_by: str, names: str) -> None:
     found: list[str] = []
     token = ""
     while True:
@@ -97,12 +97,12 @@ async def test_pages_of_an_ordered_list_are_the_whole(system: GatewaySystem, ord
     assert found == [f"tasks/{name}" for name in names]
 
 
-async def test_the_last_changed_comes_first(system: GatewaySystem) -> None:
+async def test_tasks_are_ordered_by_update_time(system: GatewaySystem) -> None:
     page = await system.admin.tasks.ListTasks(ListTasksRequest(order_by="update_time desc", page_size=1))
     assert [task.name for task in page.tasks] == ["tasks/b"]
 
 
-async def test_a_token_is_good_for_its_filter_and_order(system: GatewaySystem) -> None:
+async def test_a_page_token_is_valid_for_its_filter_and_order(system: GatewaySystem) -> None:
     page = await system.admin.tasks.ListTasks(ListTasksRequest(page_size=1, filter="version = 1"))
     for changed in ({"filter": "version = 2"}, {"filter": "version = 1", "order_by": "name desc"}):
         request = ListTasksRequest(page_size=1, page_token=page.next_page_token, **changed)
@@ -123,7 +123,7 @@ async def test_a_token_is_good_for_its_filter_and_order(system: GatewaySystem) -
         ("claims = 0", 2),
     ],
 )
-async def test_runs_are_found_live_and_ended(system: GatewaySystem, text: str, count: int) -> None:
+async def test_live_and_ended_runs_are_filtered(system: GatewaySystem, text: str, count: int) -> None:
     assert len((await system.admin.runs.ListRuns(ListRunsRequest(filter=text))).runs) == count
 
 
@@ -140,7 +140,7 @@ async def test_runs_are_ordered_by_their_creation(system: GatewaySystem) -> None
     assert (await refusal(system.admin.runs.ListRuns(ListRunsRequest(order_by="end_time")))).fields == ["order_by"]
 
 
-async def test_tools_and_agents_are_found(system: GatewaySystem) -> None:
+async def test_tools_and_agents_are_filtered(system: GatewaySystem) -> None:
     tools = await system.admin.tools.ListTools(ListToolsRequest(filter="effect = READ AND name : state"))
     assert [tool.name for tool in tools.tools] == ["tools/orchestrator.get_state"]
     agents = await system.admin.agents.ListAgents(ListAgentsRequest(filter="scopes : 'runs:read'"))
@@ -149,7 +149,7 @@ async def test_tools_and_agents_are_found(system: GatewaySystem) -> None:
     assert [agent.name for agent in ordered.agents] == ["agents/reader", "agents/admin"]
 
 
-async def test_a_filter_narrows_ones_own_view(system: GatewaySystem) -> None:
+async def test_a_filter_does_not_extend_visibility(system: GatewaySystem) -> None:
     """Another's tasks and runs stay unseen, whatever is asked."""
     other = await system.agent("other", "tasks:read", "runs:read")
     everything = "owner = 'agents/admin' OR NOT owner = 'agents/admin'"
@@ -157,9 +157,7 @@ async def test_a_filter_narrows_ones_own_view(system: GatewaySystem) -> None:
     assert not (await other.runs.ListRuns(ListRunsRequest(filter=everything))).runs
 
 
-async def test_events_are_found_by_what_is_inside(
-    system: GatewaySystem, numbered: Callable[[GatewaySystem], Any]
-) -> None:
+async def test_events_are_filtered_by_content(system: GatewaySystem, numbered: Callable[[GatewaySystem], Any]) -> None:
     for total in (50, 150, 250):
         event = Event(topic="orders.paid")
         event.data.update({"order": {"total": total}})

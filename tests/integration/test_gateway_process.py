@@ -23,7 +23,7 @@ async def fetch(port: int, path: str, read: Callable[[aiohttp.ClientResponse], A
         return answer.status, await read(answer)
 
 
-async def test_a_process_tells_what_it_can_reach(database_url: str) -> None:
+async def test_a_process_reports_its_components(database_url: str) -> None:
     """Ready without scheduler and engine, not ready without PostgreSQL, alive in any case."""
     async with a_gateway(database_url) as (_, ports):
         assert await fetch(ports["rest"], "/healthz", aiohttp.ClientResponse.json) == (200, {"status": "alive"})
@@ -41,7 +41,7 @@ async def test_a_process_tells_what_it_can_reach(database_url: str) -> None:
         assert refused in text
 
 
-async def test_a_stopping_gateway_ends_its_streams(database_url: str) -> None:
+async def test_a_gateway_that_shuts_down_ends_its_streams(database_url: str) -> None:
     """At once and readably; the process ends well, long before its grace time."""
     connection = await asyncpg.connect(database_url)
     token = await identity.create_project(connection, "default")

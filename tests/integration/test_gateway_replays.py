@@ -38,7 +38,7 @@ async def replayed(system: GatewaySystem, name: str, **fields: Any) -> ReplayRun
     return answer
 
 
-async def test_a_run_is_held_against_its_journal(system: GatewaySystem, done: Run) -> None:
+async def test_a_run_is_compared_with_its_journal(system: GatewaySystem, done: Run) -> None:
     """The replay is a run of its own, with the same name and inputs."""
     replay = await replayed(system, done.name)
     assert (replay.same, replay.end, list(replay.warnings)) == (True, StepComparison.SAME, [])
@@ -47,7 +47,7 @@ async def test_a_run_is_held_against_its_journal(system: GatewaySystem, done: Ru
     assert [step.input for step in replay.run.steps] == [step.input for step in done.steps]
 
 
-async def test_another_document_gives_a_patch(system: GatewaySystem, done: Run) -> None:
+async def test_another_document_gives_a_difference(system: GatewaySystem, done: Run) -> None:
     """Of the step, and of the end."""
     other = {"steps": [{"id": "a", "uses": "orchestrator.set", "with": {"n": 2, "m": 3}}], "output": "${steps.a.n}"}
     replay = await replayed(system, done.name, pipeline=other)
@@ -65,7 +65,7 @@ async def test_another_document_gives_a_patch(system: GatewaySystem, done: Run) 
     ]
 
 
-async def test_the_tasks_present_version_is_the_one_that_it_has_now(system: GatewaySystem) -> None:
+async def test_a_replay_with_the_current_version(system: GatewaySystem) -> None:
     """As long as the task is there."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(pipeline=SUM, params={"n": 1}), task_id="sum"))
     run = await finished(system.admin, (await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/sum"))).name)
@@ -82,7 +82,7 @@ async def test_the_tasks_present_version_is_the_one_that_it_has_now(system: Gate
     assert (await replayed(system, run.name)).same
 
 
-async def test_what_has_not_ended_is_not_replayed(system: GatewaySystem, done: Run) -> None:
+async def test_a_live_run_is_not_replayed(system: GatewaySystem, done: Run) -> None:
     """Neither is an inline run of another version of its task, which it has not."""
     request = json_format.ParseDict({"pipeline": SUM, "params": {"n": 1}, "start_time": LATER}, CreateRunRequest())
     live = await system.admin.runs.CreateRun(request)
@@ -92,7 +92,7 @@ async def test_what_has_not_ended_is_not_replayed(system: GatewaySystem, done: R
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "TASK_STATE")
 
 
-async def test_every_problem_is_told_at_once(system: GatewaySystem, done: Run) -> None:
+async def test_all_violations_are_reported_at_once(system: GatewaySystem, done: Run) -> None:
     """Of mocks and document."""
     wrong = {"steps": [{"id": "a", "uses": "orchestrator.sett"}]}
     refused = await refusal(replayed(system, done.name, pipeline=wrong, mocks=[{"step": "a"}]))

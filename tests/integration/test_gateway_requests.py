@@ -28,7 +28,7 @@ async def count(system: GatewaySystem, table: str) -> int:
         return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
 
 
-async def test_a_repeated_request_is_answered_as_before(system: GatewaySystem) -> None:
+async def test_a_repeated_request_gets_the_same_response(system: GatewaySystem) -> None:
     """Also when its resource has gone since; without an id it is a new request."""
     request = CreateTaskRequest(task=a_task(), task_id="one", request_id="first")
     created = await system.admin.tasks.CreateTask(request)
@@ -38,7 +38,7 @@ async def test_a_repeated_request_is_answered_as_before(system: GatewaySystem) -
     assert (await system.admin.tasks.CreateTask(request)).uid != created.uid
 
 
-async def test_copies_that_race_make_one_run(system: GatewaySystem) -> None:
+async def test_concurrent_copies_of_a_request_create_one_run(system: GatewaySystem) -> None:
     """All get the same answer."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     request = RunTaskRequest(name="tasks/one", request_id="race")
@@ -47,7 +47,7 @@ async def test_copies_that_race_make_one_run(system: GatewaySystem) -> None:
     assert await count(system, "due_work") == 1
 
 
-async def test_racing_creations_of_one_name_have_one_winner(system: GatewaySystem) -> None:
+async def test_one_of_concurrent_creations_of_a_name_succeeds(system: GatewaySystem) -> None:
     """The copies of the winner's request included."""
     ids = ["a", "b"] * 4
     answers = await asyncio.gather(
@@ -75,7 +75,7 @@ async def test_an_id_belongs_to_one_request(system: GatewaySystem) -> None:
     assert (await refusal(system.admin.tasks.RunTask(long))).fields == ["request_id"]
 
 
-async def test_failures_are_not_kept(system: GatewaySystem) -> None:
+async def test_failures_are_not_stored(system: GatewaySystem) -> None:
     """The same id may be used to try again."""
     request = RunTaskRequest(name="tasks/one", request_id="again")
     assert (await refusal(system.admin.tasks.RunTask(request))).code == "NOT_FOUND"
@@ -96,7 +96,7 @@ async def test_an_id_is_free_again_after_a_day(system: GatewaySystem) -> None:
     assert await system.admin.tasks.RunTask(request) == second
 
 
-async def test_a_copy_waits_for_the_one_that_works(system: GatewaySystem) -> None:
+async def test_a_copy_waits_for_the_first_request(system: GatewaySystem) -> None:
     """And does the work itself when that one fails."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     async with system.database.connection() as connection, connection.transaction():
@@ -119,7 +119,7 @@ async def _until_blocked(system: GatewaySystem) -> None:
             await asyncio.sleep(0.005)  # PostgreSQL does not tell when somebody waits
 
 
-async def test_pages_together_are_the_whole(system: GatewaySystem) -> None:
+async def test_all_pages_together_are_complete(system: GatewaySystem) -> None:
     """Each task once, by name, whatever the size; one that asks for too many gets the most there is."""
     names = [f"t{number:02}" for number in range(7)]
     for name in reversed(names):
@@ -135,7 +135,7 @@ async def test_pages_together_are_the_whole(system: GatewaySystem) -> None:
         assert listed == [f"tasks/{name}" for name in names]
 
 
-async def test_a_page_token_is_good_for_its_own_question(system: GatewaySystem) -> None:
+async def test_a_page_token_is_valid_for_its_query(system: GatewaySystem) -> None:
     """Not for another method, filter, agent or project, and not when touched."""
     for name in ("one", "two"):
         await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id=name))

@@ -54,7 +54,7 @@ async def retried(system: GatewaySystem, run: Run, **fields: Any) -> Run:
     return answer
 
 
-async def test_a_retry_begins_behind_what_was_finished(system: GatewaySystem, database_url: str) -> None:
+async def test_a_retry_resumes_after_the_completed_steps(system: GatewaySystem, database_url: str) -> None:
     """Finished and skipped steps are copied, the failed one is tried again with its key, error handlers are not."""
     async with working(system, database_url):
         task = a_task(pipeline=DOOR, params={})
@@ -85,7 +85,7 @@ async def test_a_retry_can_be_retried(system: GatewaySystem, database_url: str) 
     assert third.steps[0].idempotency_key == first.steps[0].idempotency_key
 
 
-async def test_only_what_has_failed_is_retried(system: GatewaySystem, database_url: str) -> None:
+async def test_only_failed_and_cancelled_runs_are_retried(system: GatewaySystem, database_url: str) -> None:
     """Neither a live run nor one that succeeded."""
     live = await system.admin.runs.CreateRun(inline(SHUT))
     refused = await refusal(system.admin.runs.RetryRun(RetryRunRequest(name=live.name)))
@@ -96,7 +96,7 @@ async def test_only_what_has_failed_is_retried(system: GatewaySystem, database_u
     assert (refused.reason, refused.metadata["state"]) == ("RUN_STATE", "SUCCEEDED")
 
 
-async def test_of_retries_that_race_one_runs(system: GatewaySystem) -> None:
+async def test_one_of_concurrent_retries_runs(system: GatewaySystem) -> None:
     """The others name it; the same request_id gives the same one."""
     run = await system.admin.runs.CreateRun(inline(FINE))
     await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
@@ -107,7 +107,7 @@ async def test_of_retries_that_race_one_runs(system: GatewaySystem) -> None:
     assert refused.metadata == {"live_run": answers[0].name}
 
 
-async def test_the_overlap_policy_holds_for_retries(system: GatewaySystem) -> None:
+async def test_the_overlap_policy_applies_to_retries(system: GatewaySystem) -> None:
     """A task that allows one run at a time has one."""
     policy = {"overlap": {"policy": "SKIP"}}
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(run_policy=policy), task_id="one"))

@@ -39,7 +39,7 @@ async def changed(system: GatewaySystem, path: str, **policy: object) -> Task:
     return answer
 
 
-async def test_rules_are_kept_changed_and_taken_away(system: GatewaySystem) -> None:
+async def test_policies_are_stored_changed_and_removed(system: GatewaySystem) -> None:
     task = a_task(run_policy=POLICY)
     made = await system.admin.tasks.CreateTask(CreateTaskRequest(task=task, task_id="watched"))
     assert made.run_policy == task.run_policy
@@ -55,7 +55,7 @@ async def test_rules_are_kept_changed_and_taken_away(system: GatewaySystem) -> N
     assert await health(system) is None
 
 
-async def test_resuming_forgets_failures(system: GatewaySystem) -> None:
+async def test_resuming_resets_the_failure_count(system: GatewaySystem) -> None:
     task = a_task(run_policy=POLICY)
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=task, task_id="watched"))
     async with system.database.connection() as connection:
@@ -65,7 +65,7 @@ async def test_resuming_forgets_failures(system: GatewaySystem) -> None:
     assert await health(system) == (0, False, 3600)
 
 
-async def test_what_needs_a_task_is_refused_without_one(system: GatewaySystem) -> None:
+async def test_rules_of_tasks_are_refused_for_inline_runs(system: GatewaySystem) -> None:
     task = a_task(run_policy=POLICY)
     request = CreateRunRequest(pipeline=task.pipeline, params=task.params, run_policy=task.run_policy)
     found = await refusal(system.admin.runs.CreateRun(request))

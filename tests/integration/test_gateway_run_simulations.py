@@ -43,7 +43,7 @@ async def simulated(system: GatewaySystem, **fields: Any) -> SimulateRunResponse
     return answer
 
 
-async def test_a_document_is_executed_on_mocks(system: GatewaySystem) -> None:
+async def test_a_document_is_simulated_with_mocks(system: GatewaySystem) -> None:
     """The answer has the shape of a run that has ended; it is stored nowhere."""
     mocks = [{"step": "w", "output": {"temp": 21}, "duration": "2.5s"}]
     answer = await simulated(system, pipeline=WARM, params={"city": "Faro"}, mocks=mocks)
@@ -80,7 +80,7 @@ async def test_a_document_is_executed_on_mocks(system: GatewaySystem) -> None:
     assert not (await system.admin.runs.ListRuns(ListRunsRequest())).runs
 
 
-async def test_a_task_is_simulated_as_it_is_now(system: GatewaySystem) -> None:
+async def test_the_current_version_of_a_task_is_simulated(system: GatewaySystem) -> None:
     """With its params, schema, retry and time; what nobody gives is made up."""
     answer = await simulated(system, task="tasks/warm", seed=5)
     assert (answer.run.kind, answer.run.task, answer.run.task_version) == (Run.MANUAL, "tasks/warm", 1)
@@ -96,7 +96,7 @@ async def test_a_task_is_simulated_as_it_is_now(system: GatewaySystem) -> None:
     assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["params.city"])
 
 
-async def test_event_and_interval_are_what_the_pipeline_sees(system: GatewaySystem) -> None:
+async def test_event_and_interval_are_available_to_the_pipeline(system: GatewaySystem) -> None:
     """An event needs no more than its data."""
     step = {"id": "a", "uses": "orchestrator.set", "with": {"n": "${event.data.n}", "at": "${event.publish_time}"}}
     heard = await simulated(system, pipeline={"steps": [step]}, event={"topic": "a.b", "data": {"n": 3}})
@@ -109,7 +109,7 @@ async def test_event_and_interval_are_what_the_pipeline_sees(system: GatewaySyst
     assert json_format.MessageToDict(due.run.steps[0].output) == {"from": "2027-05-31T22:00:00Z", "k": "SCHEDULED"}
 
 
-async def test_what_may_not_be_called_or_seen_stays_so(system: GatewaySystem) -> None:
+async def test_simulations_require_the_same_scopes(system: GatewaySystem) -> None:
     """A simulation has the rights that the run would have."""
     caller = await system.agent("simulant", "runs:write", "tasks:read")
     document = json_format.ParseDict({"pipeline": WARM}, SimulateRunRequest())
@@ -120,14 +120,14 @@ async def test_what_may_not_be_called_or_seen_stays_so(system: GatewaySystem) ->
         assert (refused.code, refused.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
 
 
-async def test_a_wrong_document_is_told_as_when_it_is_run(system: GatewaySystem) -> None:
+async def test_an_invalid_document_is_refused_as_in_a_run(system: GatewaySystem) -> None:
     """Every problem at once, with paths into the request."""
     wrong = {"steps": [{"id": "a", "uses": "weather.forcast"}, {"id": "a", "uses": "orchestrator.set"}]}
     refused = await refusal(simulated(system, pipeline=wrong, mocks=[{"step": "a"}]))
     assert refused.fields == ["mocks[0]", "pipeline.steps[0].uses", "pipeline.steps[1].id"]
 
 
-async def test_without_an_engine_there_is_no_simulation(postgres_url: str) -> None:
+async def test_a_simulation_requires_an_engine(postgres_url: str) -> None:
     """UNAVAILABLE, with a time to wait."""
     async with fresh_database(postgres_url) as url, gateway_system(url) as alone:
         await alone.engine.stop(0)

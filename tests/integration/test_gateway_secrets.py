@@ -33,7 +33,7 @@ def using(text: str, tool: str = "open") -> CreateRunRequest:
     return json_format.ParseDict({"pipeline": {"steps": [step]}}, CreateRunRequest())
 
 
-async def test_a_pipelines_owner_needs_the_secrets_scope(system: GatewaySystem) -> None:
+async def test_the_owner_of_a_pipeline_needs_the_scope_of_its_secrets(system: GatewaySystem) -> None:
     agent = await system.agent("caller", "tools:call", "runs:write", "runs:read", "secrets:use:mail_*")
     await agent.runs.CreateRun(using("${secrets.mail_key}"))
     refused = await refusal(agent.runs.CreateRun(using("x ${secrets.bank_key}")))
@@ -41,7 +41,7 @@ async def test_a_pipelines_owner_needs_the_secrets_scope(system: GatewaySystem) 
     assert (refused.metadata["scope"], refused.fields) == ("secrets:use:bank_key", ["pipeline.steps[0].uses"])
 
 
-async def test_who_registers_a_tool_needs_the_scope_of_its_secret(system: GatewaySystem) -> None:
+async def test_registering_a_tool_requires_the_scope_of_its_secret(system: GatewaySystem) -> None:
     """Also when it is changed; a value that stands where the name belongs is not repeated."""
     agent = await system.agent("maker", "tools:write", "tools:read", "secrets:use:mail_key")
     made = await agent.tools.CreateTool(created("mine", auth={"bearer": {"secret": "mail_key"}}))
@@ -53,7 +53,7 @@ async def test_who_registers_a_tool_needs_the_scope_of_its_secret(system: Gatewa
     assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["tool.http.auth.bearer.secret"])
 
 
-async def test_a_call_with_a_secrets_reference_is_text(system: GatewaySystem, database_url: str) -> None:
+async def test_a_secret_reference_in_a_call_is_literal_text(system: GatewaySystem, database_url: str) -> None:
     """CallTool takes values: what looks like a reference is none, and needs no scope."""
     agent = await system.agent("caller", "tools:call", "runs:write", "runs:read")
     async with working(system, database_url):
@@ -67,7 +67,7 @@ async def test_a_call_with_a_secrets_reference_is_text(system: GatewaySystem, da
 
 
 @pytest.mark.parametrize("auth", [None, {"bearer": {"secret": "mail_key"}}])
-async def test_a_secret_that_is_missing_is_said(system: GatewaySystem, database_url: str, auth: Any) -> None:
+async def test_a_missing_secret_is_reported(system: GatewaySystem, database_url: str, auth: Any) -> None:
     """Not retried; the reference is what is recorded."""
     await system.admin.tools.CreateTool(created("keyed", **({"auth": auth} if auth else {})))
     text = "plain" if auth else "${secrets.mail_key}"

@@ -52,7 +52,7 @@ class _Silent:
         """Nobody listens."""
 
 
-async def test_a_skipped_occurrence_is_no_longer_upcoming_and_stands_in_the_ledger(system: GatewaySystem) -> None:
+async def test_a_skipped_occurrence_is_recorded_and_no_longer_upcoming(system: GatewaySystem) -> None:
     coming = (await daily(system)).upcoming
     request = SkipOccurrenceRequest(name=NAME, occurrence=coming[1].id, reason="holiday", request_id="once")
     skipped = await system.admin.tasks.SkipOccurrence(request)
@@ -84,12 +84,12 @@ async def test_a_skipped_occurrence_is_no_longer_upcoming_and_stands_in_the_ledg
         ("run-0", "INVALID_ARGUMENT"),
     ],
 )
-async def test_only_a_coming_occurrence_can_be_skipped(system: GatewaySystem, occurrence: str, code: str) -> None:
+async def test_only_a_future_occurrence_can_be_skipped(system: GatewaySystem, occurrence: str, code: str) -> None:
     found = await refusal(system.admin.tasks.SkipOccurrence(SkipOccurrenceRequest(name=NAME, occurrence=occurrence)))
     assert found.code == code
 
 
-async def test_the_next_occurrence_is_snoozed_by_a_duration_and_to_a_moment(system: GatewaySystem) -> None:
+async def test_the_next_occurrence_is_snoozed_by_a_duration_or_to_a_time(system: GatewaySystem) -> None:
     before = (await daily(system)).upcoming
     await plan(system)
     request = snooze(delay="600s", request_id="once")
@@ -124,7 +124,7 @@ async def test_a_snooze_ends_before_the_following_occurrence(
     assert (found.code, found.fields) == ("INVALID_ARGUMENT", [field])
 
 
-async def test_what_does_not_come_cannot_be_snoozed(system: GatewaySystem) -> None:
+async def test_a_task_without_next_occurrence_cannot_be_snoozed(system: GatewaySystem) -> None:
     coming = (await daily(system)).upcoming
     await plan(system)
     await system.admin.tasks.SkipOccurrence(SkipOccurrenceRequest(name=NAME, occurrence=coming[0].id))

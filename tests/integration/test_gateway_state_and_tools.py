@@ -51,7 +51,7 @@ def a_tool(**fields: Any) -> Tool:
     return ParseDict(document | fields, Tool())
 
 
-async def test_values_come_back_as_they_went_in(system: GatewaySystem) -> None:
+async def test_values_are_returned_unchanged(system: GatewaySystem) -> None:
     """Every kind of JSON, null included."""
     values: list[Any] = [None, True, 0, -1.5, 2**53 - 1, "", "ü\n", [], {}, {"a": [1, {"b": None}], "": 0}]
     for value in values:
@@ -61,7 +61,7 @@ async def test_values_come_back_as_they_went_in(system: GatewaySystem) -> None:
         assert entry.HasField("value")
 
 
-async def test_integers_too_large_for_json_leave_as_text(system: GatewaySystem) -> None:
+async def test_integers_too_large_for_json_are_sent_as_text(system: GatewaySystem) -> None:
     """They can only come from inside; from outside they are refused, as is what JSON cannot say."""
     async with system.database.connection() as connection:
         await connection.execute(
@@ -78,7 +78,7 @@ async def test_integers_too_large_for_json_leave_as_text(system: GatewaySystem) 
     assert (await refusal(system.admin.state.PutStateEntry(infinite))).reason == "NON_FINITE_NUMBER"
 
 
-async def test_a_put_over_another_revision_is_aborted(system: GatewaySystem) -> None:
+async def test_a_put_with_another_revision_is_aborted(system: GatewaySystem) -> None:
     """0 says that there must be none; the answer names the present one; a deletion uses its revision up."""
     assert (await refusal(system.admin.state.PutStateEntry(put(1, 3)))).code == "ABORTED"
     assert (await system.admin.state.PutStateEntry(put(1, 0))).revision == 1
@@ -93,7 +93,7 @@ async def test_a_put_over_another_revision_is_aborted(system: GatewaySystem) -> 
     assert (await system.admin.state.PutStateEntry(put(3, 0))).revision == 4
 
 
-async def test_of_racing_writers_one_wins_each_revision(system: GatewaySystem) -> None:
+async def test_one_concurrent_writer_succeeds_for_each_revision(system: GatewaySystem) -> None:
     """A counter that everybody raises by compare-and-set loses nothing."""
 
     async def raise_it() -> None:
@@ -131,7 +131,7 @@ async def test_state_is_shared_by_namespace(system: GatewaySystem) -> None:
         assert (await refusal(agent.state.GetStateEntry(GetStateEntryRequest(name=name)))).reason == "NAME_INVALID"
 
 
-async def test_a_tool_comes_back_as_it_was_registered(system: GatewaySystem) -> None:
+async def test_a_tool_is_returned_as_it_was_registered(system: GatewaySystem) -> None:
     """With an owner and an etag; the system's tools are listed beside it; the same name is taken."""
     create = CreateToolRequest(tool=a_tool(), tool_id="weather.forecast")
     created = await system.admin.tools.CreateTool(create)
@@ -146,7 +146,7 @@ async def test_a_tool_comes_back_as_it_was_registered(system: GatewaySystem) -> 
     assert (await system.admin.tools.CreateTool(named)).name == "tools/weather.now"
 
 
-async def test_a_wrong_tool_is_refused_with_every_problem(system: GatewaySystem) -> None:
+async def test_an_invalid_tool_is_refused_with_all_violations(system: GatewaySystem) -> None:
     """Fields here, schemas and transport by the engine."""
     wrong = a_tool(
         description="x\x07",

@@ -54,7 +54,7 @@ async def simulated(caller: Caller, **request: Any) -> tuple[list[SimulatedOccur
     return found, summary
 
 
-async def test_a_task_that_need_not_exist_is_simulated(system: GatewaySystem) -> None:
+async def test_a_task_in_the_request_is_simulated(system: GatewaySystem) -> None:
     """Outage, overlap and failures, each occurrence with its reason, and the counts at the end."""
     task = {"schedule": MINUTELY, "run_policy": {"pause_after_failures": 2}}
     outage = {"start_time": "2026-03-01T00:10:30Z", "end_time": "2026-03-01T00:20:00Z"}
@@ -72,7 +72,7 @@ async def test_a_task_that_need_not_exist_is_simulated(system: GatewaySystem) ->
     assert (summary.state, summary.state_reason) == (Task.PAUSED, "2 runs in a row failed")
 
 
-async def test_what_was_skipped_of_an_existing_task_is_skipped(system: GatewaySystem) -> None:
+async def test_skipped_occurrences_of_a_stored_task_are_skipped(system: GatewaySystem) -> None:
     daily = {"triggers": [{"cron": "30 7 * * *"}], "time_zone": "Europe/Chisinau"}
     task = await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(schedule=daily), task_id="daily"))
     skipped = task.upcoming[1].id
@@ -84,7 +84,7 @@ async def test_what_was_skipped_of_an_existing_task_is_skipped(system: GatewaySy
     assert summary.outcomes["SKIPPED"] == 1
 
 
-async def test_runs_of_an_existing_task_take_as_long_as_they_did(system: GatewaySystem) -> None:
+async def test_simulated_runs_of_a_stored_task_have_recorded_durations(system: GatewaySystem) -> None:
     """Unless the request says how long; what was cancelled or never started does not count."""
     task = await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(schedule=MINUTELY), task_id="lived"))
     async with system.database.connection() as connection:
@@ -99,7 +99,7 @@ def took(entry: SimulatedOccurrence) -> int:
     return int(entry.run.end_time.seconds - entry.run.start_time.seconds)
 
 
-async def test_a_year_of_every_second_ends_at_the_limit(system: GatewaySystem) -> None:
+async def test_a_simulation_ends_at_its_limit(system: GatewaySystem) -> None:
     """Where it ended is said."""
     every_second = {"triggers": [{"interval": "1s"}]}
     window = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2027-01-01T00:00:00Z"}
@@ -113,7 +113,7 @@ async def test_a_year_of_every_second_ends_at_the_limit(system: GatewaySystem) -
     assert summary.end_time.seconds - parts[0].occurrences[0].due_time.seconds == 5000
 
 
-async def test_nothing_is_computed_for_who_has_gone(system: GatewaySystem) -> None:
+async def test_a_simulation_ends_when_the_client_disconnects(system: GatewaySystem) -> None:
     """The caller hangs up in the middle: the gateway and the scheduler let go of it."""
     request = json_format.ParseDict(
         {"task": {"schedule": MINUTELY}, "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-12-31T00:00:00Z"},
@@ -139,7 +139,7 @@ async def test_ninety_days_of_every_minute_take_seconds() -> None:
     assert counts == (sum(len(part.occurrences) for part in parts),) * 2 == (90 * 24 * 60,) * 2
 
 
-async def test_without_a_scheduler_nothing_is_simulated(postgres_url: str) -> None:
+async def test_a_simulation_requires_a_scheduler(postgres_url: str) -> None:
     async with fresh_database(postgres_url) as url, gateway_system(url) as system:
         await system.scheduler.stop(0)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -147,7 +147,7 @@ async def test_without_a_scheduler_nothing_is_simulated(postgres_url: str) -> No
         assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
-async def test_a_line_that_does_not_move_holds_nobody_up() -> None:
+async def test_a_slow_client_does_not_block_others() -> None:
     """Thousands of occurrences behind a run of a hundred days: they come in the order of the ledger, in small parts."""
     policy = {"overlap": {"policy": "BUFFER_ONE"}}
     window = {"start_time": "2026-03-01T00:00:00Z", "end_time": "2026-03-11T00:00:00Z"}

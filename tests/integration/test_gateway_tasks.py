@@ -43,7 +43,7 @@ async def value(system: GatewaySystem, statement: str, *arguments: Any) -> Any:
         return await connection.fetchval(statement, *arguments)
 
 
-async def test_a_task_is_answered_with_its_next_five_times(system: GatewaySystem) -> None:
+async def test_a_created_task_has_its_next_five_times(system: GatewaySystem) -> None:
     """The answer shows the completed schedule, the coming times, and what Get will show later."""
     created = await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(schedule=CRON), task_id="one"))
     assert created.name == "tasks/one"
@@ -64,7 +64,7 @@ async def test_without_an_id_the_task_is_named_by_its_uid(system: GatewaySystem)
     assert (await system.admin.tasks.GetTask(GetTaskRequest(name=created.name))).uid == created.uid
 
 
-async def test_every_problem_of_a_task_is_named_at_once(system: GatewaySystem) -> None:
+async def test_all_violations_of_a_task_are_reported_at_once(system: GatewaySystem) -> None:
     """Fields, schedule and pipeline are checked together, with paths from the request's root and fixes."""
     wrong = a_task(
         display_name="\u202e",
@@ -89,7 +89,7 @@ async def test_every_problem_of_a_task_is_named_at_once(system: GatewaySystem) -
     assert await value(system, "SELECT count(*) FROM task") == 0
 
 
-async def test_a_name_is_taken_once_and_free_after_deletion(system: GatewaySystem) -> None:
+async def test_names_are_unique_and_free_after_deletion(system: GatewaySystem) -> None:
     """History keeps the uid of the deleted one."""
     create = CreateTaskRequest(task=a_task(schedule=CRON), task_id="one")
     first = await system.admin.tasks.CreateTask(create)
@@ -105,7 +105,7 @@ async def test_a_name_is_taken_once_and_free_after_deletion(system: GatewaySyste
     assert await value(system, "SELECT count(*) FROM schedule_cursor WHERE next_fire_time IS NULL") == 1
 
 
-async def test_only_a_change_of_the_definition_makes_a_version(system: GatewaySystem) -> None:
+async def test_only_a_change_of_the_definition_creates_a_version(system: GatewaySystem) -> None:
     """And only a change of the clock's part makes a generation."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(schedule=CRON), task_id="one"))
     generation = "SELECT generation FROM schedule_cursor"
@@ -130,7 +130,7 @@ async def test_only_a_change_of_the_definition_makes_a_version(system: GatewaySy
     assert await value(system, "SELECT next_fire_time = 'infinity' FROM schedule_cursor")
 
 
-async def test_a_stale_etag_loses(system: GatewaySystem) -> None:
+async def test_a_stale_etag_is_refused(system: GatewaySystem) -> None:
     """Of two updates from one reading, the second is ABORTED; so is a deletion."""
     task = await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     change = Task(name=task.name, display_name="first", etag=task.etag)
@@ -141,7 +141,7 @@ async def test_a_stale_etag_loses(system: GatewaySystem) -> None:
     assert (refused.code, refused.reason) == ("ABORTED", "ETAG_MISMATCH")
 
 
-async def test_simultaneous_updates_all_arrive(system: GatewaySystem) -> None:
+async def test_concurrent_updates_all_succeed(system: GatewaySystem) -> None:
     """Without an etag nobody's change of another field is lost."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     changes: list[dict[str, Any]] = [{"display_name": "One"}, {"description": "Two"}, {"labels": {"three": "3"}}]
@@ -187,7 +187,7 @@ async def test_pausing_and_resuming_are_idempotent(system: GatewaySystem) -> Non
     assert await value(system, resuming)
 
 
-async def test_run_lays_params_over_the_tasks_and_checks_them(system: GatewaySystem) -> None:
+async def test_run_params_override_the_tasks_and_are_validated(system: GatewaySystem) -> None:
     """Top level; the schema judges the result."""
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
     task = a_task(params={"x": 1, "y": {"z": 1}}, params_schema=schema)
@@ -215,7 +215,7 @@ async def test_overlap_skip_refuses_a_second_run_and_names_the_first(system: Gat
     assert await value(system, "SELECT count(*) FROM occurrence") == 1
 
 
-async def test_runs_wait_for_their_turn_as_the_overlap_policy_says(system: GatewaySystem) -> None:
+async def test_runs_are_buffered_according_to_the_overlap_policy(system: GatewaySystem) -> None:
     """They are QUEUED and can be cancelled; when no more may wait the caller is told who stands in the way."""
     task = a_task(run_policy={"overlap": {"policy": "BUFFER_ALL", "max_buffer": 2, "ignore_waiting": True}})
     made = await system.admin.tasks.CreateTask(CreateTaskRequest(task=task, task_id="one"))
@@ -240,7 +240,7 @@ async def test_runs_wait_for_their_turn_as_the_overlap_policy_says(system: Gatew
     assert await value(system, "SELECT count(*) FROM due_work") == 0
 
 
-async def test_what_an_overlap_policy_cannot_mean_is_refused(system: GatewaySystem) -> None:
+async def test_invalid_overlap_policies_are_refused(system: GatewaySystem) -> None:
     for overlap, field in (
         ({"policy": "BUFFER_ALL", "max_buffer": 1001}, "max_buffer"),
         ({"policy": "BUFFER_ALL", "max_buffer": -1}, "max_buffer"),
@@ -252,7 +252,7 @@ async def test_what_an_overlap_policy_cannot_mean_is_refused(system: GatewaySyst
         assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", [f"task.run_policy.overlap.{field}"])
 
 
-async def test_runs_are_listed_live_and_ended_the_newest_first(system: GatewaySystem) -> None:
+async def test_live_and_ended_runs_are_listed_newest_first(system: GatewaySystem) -> None:
     """Page by page, filtered by task and state."""
     for name in ("one", "two"):
         await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id=name))
@@ -277,7 +277,7 @@ async def test_runs_are_listed_live_and_ended_the_newest_first(system: GatewaySy
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "RUN_FINISHED")
 
 
-async def test_definitions_wait_for_scheduler_and_engine_and_the_rest_goes_on(system: GatewaySystem) -> None:
+async def test_only_definitions_require_scheduler_and_engine(system: GatewaySystem) -> None:
     """UNAVAILABLE says when to come again; reading, running and pausing need neither."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(schedule=CRON), task_id="one"))
     await system.engine.stop(0)
@@ -310,7 +310,7 @@ async def test_a_pipeline_has_the_rights_of_its_owner(system: GatewaySystem) -> 
     assert refused.reason == "MISSING_SCOPE"
 
 
-async def test_what_happens_to_a_task_is_in_the_log(system: GatewaySystem) -> None:
+async def test_changes_of_a_task_are_published(system: GatewaySystem) -> None:
     """One event for each change, in order."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     await system.admin.tasks.PauseTask(PauseTaskRequest(name="tasks/one"))

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from gateway import token_uses
+from gateway.authentication import token_uses
 from ordinaut.store import identity
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (

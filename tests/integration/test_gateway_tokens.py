@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.api import authentication
+from gateway.authentication import authenticator
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (
     CreateAgentRequest,
@@ -27,14 +27,14 @@ async def system(database_url: str) -> AsyncIterator[GatewaySystem]:
         yield started
 
 
-async def test_a_token_stands_for_its_agent_and_project(system: GatewaySystem) -> None:
+async def test_a_token_identifies_agent_and_project(system: GatewaySystem) -> None:
     """WhoAmI needs no scope."""
     agent = await system.agent("reader", "tasks:read")
     me = await agent.agents.WhoAmI(WhoAmIRequest())
     assert (me.agent.name, me.project, list(me.scopes)) == ("agents/reader", "default", ["tasks:read"])
 
 
-async def test_nobody_gives_a_scope_that_they_lack(system: GatewaySystem) -> None:
+async def test_callers_cannot_grant_scopes_that_they_lack(system: GatewaySystem) -> None:
     """Neither to an agent, nor by a token of a mightier one, nor takes a mightier one's token away."""
     limited = await system.agent("limited", "agents:write", "agents:read", "tools:call:mail.*")
     fine = CreateAgentRequest(agent_id="mailer", agent=Agent(scopes=["tools:call:mail.send"]))
@@ -49,7 +49,7 @@ async def test_nobody_gives_a_scope_that_they_lack(system: GatewaySystem) -> Non
         assert (refused.code, refused.reason) == ("PERMISSION_DENIED", "MISSING_SCOPE")
 
 
-async def test_a_tokens_scopes_are_a_part_of_its_agents(system: GatewaySystem) -> None:
+async def test_scopes_of_a_token_are_limited_by_its_agent(system: GatewaySystem) -> None:
     """And what the agent loses, its tokens lose."""
     await system.agent("half", "tasks:read", "tasks:write")
     wider = CreateAgentTokenRequest(parent="agents/half", agent_token=AgentToken(scopes=["runs:read"]))
@@ -68,7 +68,7 @@ async def test_a_tokens_scopes_are_a_part_of_its_agents(system: GatewaySystem) -
     assert list(me.scopes) == ["tasks:write"]
 
 
-async def test_a_secret_is_shown_once(system: GatewaySystem) -> None:
+async def test_a_secret_is_returned_once(system: GatewaySystem) -> None:
     """A repeated request says so instead of showing, or making, another."""
     await system.agent("one", "tasks:read")
     request = CreateAgentTokenRequest(parent="agents/one", request_id="abc")
@@ -79,11 +79,11 @@ async def test_a_secret_is_shown_once(system: GatewaySystem) -> None:
         assert await connection.fetchval("SELECT count(*) FROM agent_token WHERE agent = 'one'") == 2
 
 
-async def test_expired_and_revoked_tokens_are_like_unknown_ones(
+async def test_expired_and_revoked_tokens_are_refused_like_unknown_ones(
     system: GatewaySystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One answer for all; a revoked token is believed no longer than the cache may hold it."""
-    monkeypatch.setattr(authentication, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "CACHE_SECONDS", 0.0)
     past = Timestamp(seconds=1_000_000_000)
     late = CreateAgentTokenRequest(parent="agents/admin", agent_token=AgentToken(expire_time=past))
     refused = await refusal(system.admin.agents.CreateAgentToken(late))
@@ -102,7 +102,7 @@ async def test_expired_and_revoked_tokens_are_like_unknown_ones(
     assert await refusal(system.caller(expiring.secret).agents.WhoAmI(WhoAmIRequest())) == revoked
 
 
-async def test_a_cached_token_is_read_again_after_its_time(system: GatewaySystem) -> None:
+async def test_a_cached_token_is_read_again_after_two_seconds(system: GatewaySystem) -> None:
     """What the cache holds dies with its own deadline, however often it is used meanwhile."""
     token = await system.admin.agents.CreateAgentToken(CreateAgentTokenRequest(parent="agents/admin"))
     caller = system.caller(token.secret)
@@ -120,15 +120,15 @@ async def test_a_cached_token_is_read_again_after_its_time(system: GatewaySystem
 
     async with asyncio.timeout(10):
         await until_refused()
-    assert loop.time() - revoked_at < authentication.CACHE_SECONDS + 1
+    assert loop.time() - revoked_at < authenticator.CACHE_SECONDS + 1
     assert (await refusal(caller.agents.WhoAmI(WhoAmIRequest()))).code == "UNAUTHENTICATED"
 
 
-async def test_a_stream_ends_when_its_token_does(system: GatewaySystem, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_ends_when_its_token_is_revoked(system: GatewaySystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when nothing happens on it."""
-    monkeypatch.setattr(authentication, "CACHE_SECONDS", 0.0)
-    monkeypatch.setattr(authentication, "RECHECK_SECONDS", 0.0)
-    monkeypatch.setattr("gateway.events.watch.VIGIL_SECONDS", 0.05)
+    monkeypatch.setattr(authenticator, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.events.watch.RECHECK_SECONDS", 0.05)
     token = await system.admin.agents.CreateAgentToken(CreateAgentTokenRequest(parent="agents/admin"))
     stream = system.caller(token.secret).events.WatchEvents(WatchEventsRequest())
     ending = asyncio.create_task(refusal(stream))
@@ -152,7 +152,7 @@ async def test_agents_are_listed_by_name_page_by_page(system: GatewaySystem) -> 
     assert (await system.admin.agents.GetAgent(GetAgentRequest(name="agents/bob"))).scopes == ["tasks:read"]
 
 
-async def test_a_wrong_agent_is_refused_with_every_problem(system: GatewaySystem) -> None:
+async def test_an_invalid_agent_is_refused_with_all_violations(system: GatewaySystem) -> None:
     """Id, scopes and text at once."""
     wrong = CreateAgentRequest(agent_id="Bob", agent=Agent(display_name="a\x07b", scopes=["tasks:fly", "tasks:read"]))
     refused = await refusal(system.admin.agents.CreateAgent(wrong))

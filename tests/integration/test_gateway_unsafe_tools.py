@@ -74,13 +74,13 @@ async def started(system: GatewaySystem) -> str:
     return str((await system.admin.runs.CreateRun(request)).name)
 
 
-async def test_a_lookup_comes_back_as_it_was_registered(system: GatewaySystem) -> None:
+async def test_a_lookup_is_returned_as_it_was_registered(system: GatewaySystem) -> None:
     made = await system.admin.tools.CreateTool(create(sender()))
     assert json_format.MessageToDict(made.lookup) == LOOKUP
     assert (await system.admin.tools.GetTool(GetToolRequest(name=made.name))).effect == Tool.UNSAFE
 
 
-async def test_a_lookup_must_be_read_and_callable_by_who_registers_it(system: GatewaySystem) -> None:
+async def test_a_lookup_must_have_effect_read_and_be_callable(system: GatewaySystem) -> None:
     """It may be registered later than its tool; a pipeline needs both."""
     request = json_format.ParseDict({"pipeline": DOCUMENT}, CreateRunRequest())
     await system.admin.tools.CreateTool(create(sender()))
@@ -109,7 +109,7 @@ async def test_only_unsafe_tools_have_a_lookup(system: GatewaySystem) -> None:
         assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", [field])
 
 
-async def test_a_call_that_was_cut_off_is_shown_and_asked_about(system: GatewaySystem, database_url: str) -> None:
+async def test_an_interrupted_call_is_shown_and_requests_an_approval(system: GatewaySystem, database_url: str) -> None:
     """RUNNING while it is under way and when its run was cancelled; the retry finds that it happened."""
     post = Post()
     async with tool_server(post.answer) as port, working(system, database_url):
@@ -138,7 +138,7 @@ async def test_a_retry_of_an_unknown_outcome_begins_with_the_lookup(system: Gate
         await register(system, port, timeouts={"run": "0.1s"})
         failed = await answered(system, await started(system), "fail", comment="no trace")
         assert (failed.state, failed.error.code, failed.error.retryable) == (Run.FAILED, "OUTCOME_UNKNOWN", False)
-        assert failed.error.message.endswith("agents/admin says `fail`: no trace")
+        assert failed.error.message.endswith("agents/admin chose `fail`: no trace")
         assert len(post.asked) == 2
         post.happened = False
         post.open.set()
@@ -164,7 +164,7 @@ async def test_a_retry_of_an_output_that_was_refused_does_not_call_again(
 
 
 @pytest.mark.parametrize(("choice", "output", "calls"), [("happened", "told", 1), ("repeat", "answered", 2)])
-async def test_a_person_tells_what_no_lookup_knows(
+async def test_an_approval_decides_an_unknown_outcome(
     system: GatewaySystem, database_url: str, choice: str, output: str, calls: int
 ) -> None:
     """The run waits with a question that its owner may answer; the step shows what was begun."""

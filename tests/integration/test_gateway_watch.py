@@ -43,7 +43,7 @@ async def take(stream: Any, count: int) -> list[Any]:
         return [await anext(stream) for _ in range(count)]
 
 
-async def test_an_event_is_appended_once_for_each_id(system: GatewaySystem) -> None:
+async def test_an_event_id_is_appended_once(system: GatewaySystem) -> None:
     """A repeated (source, id) answers with the first one's name."""
     first = await system.admin.events.PublishEvent(publish("mail.sent", id="1", data={"n": 1}))
     assert (first.source, first.publisher, first.position) == ("agents/admin", "agents/admin", 0)
@@ -58,7 +58,7 @@ async def test_an_event_is_appended_once_for_each_id(system: GatewaySystem) -> N
     assert listed.events[0].publish_time == first.publish_time
 
 
-async def test_topics_are_closed_by_scope_and_the_systems_to_all(system: GatewaySystem) -> None:
+async def test_topics_require_scopes_and_system_topics_are_reserved(system: GatewaySystem) -> None:
     """And must be topics."""
     agent = await system.agent("mailer", "events:publish:mail.*", "events:read:mail.*")
     await agent.events.PublishEvent(publish("mail.sent"))
@@ -92,7 +92,7 @@ async def test_the_log_is_listed_by_pattern_and_page(system: GatewaySystem) -> N
     assert (await refusal(system.admin.events.ListEvents(ListEventsRequest(topic="a.>.b")))).reason == "INVALID_TOPIC"
 
 
-async def test_a_watcher_resumes_where_it_was(system: GatewaySystem) -> None:
+async def test_a_watcher_resumes_at_its_position(system: GatewaySystem) -> None:
     """From the beginning, from a position, or from now on; of its own project only."""
     elsewhere = await system.project("elsewhere")
     for index in range(3):
@@ -111,7 +111,7 @@ async def test_a_watcher_resumes_where_it_was(system: GatewaySystem) -> None:
     assert [(await take(stream, 1))[0].event.data["n"] for stream in (whole, rest)] == [3, 3]
 
 
-async def test_a_position_that_the_log_does_not_hold_is_out_of_range(system: GatewaySystem) -> None:
+async def test_a_position_outside_the_log_is_out_of_range(system: GatewaySystem) -> None:
     """Ahead of it, or deleted; 0 is always the beginning."""
     for _ in range(3):
         await system.admin.events.PublishEvent(publish("a.b"))
@@ -126,11 +126,9 @@ async def test_a_position_that_the_log_does_not_hold_is_out_of_range(system: Gat
         assert (await take(stream, 1))[0].event.position == 3
 
 
-async def test_a_slow_watcher_misses_nothing_and_holds_nothing(
-    system: GatewaySystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_watcher_receives_every_event(system: GatewaySystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process keeps the newest rows only; who is behind them reads the log."""
-    monkeypatch.setattr("gateway.events.watch.KEPT_ROWS", 3)
+    monkeypatch.setattr("gateway.events.watch.ROWS_MAX", 3)
     monkeypatch.setattr("gateway.events.watch.BATCH", 4)
     slow = aiter(system.admin.events.WatchEvents(WatchEventsRequest(after_position=0)))
     quick = aiter(system.admin.events.WatchEvents(WatchEventsRequest(after_position=0)))
@@ -174,7 +172,7 @@ async def test_a_run_is_watched_until_it_has_ended(system: GatewaySystem) -> Non
         assert not any(answer.steps for answer in answers)
 
 
-async def test_the_cancel_of_a_leased_run_is_its_workers_task(system: GatewaySystem) -> None:
+async def test_cancelling_a_leased_run_is_left_to_its_worker(system: GatewaySystem) -> None:
     """The run goes on until its worker has heard."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     run = await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))
@@ -216,7 +214,7 @@ async def _change(system: GatewaySystem, statement: str, *arguments: Any) -> Non
         await connection.execute("SELECT pg_notify('ordinaut', $1)", RUN)
 
 
-async def test_a_watch_without_hints_looks_by_itself(system: GatewaySystem, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watch_works_without_hints(system: GatewaySystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost hint costs a second, not the news."""
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     run = await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))

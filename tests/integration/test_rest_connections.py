@@ -67,14 +67,14 @@ async def test_an_endless_body_without_a_length(rest: RestSystem) -> None:
     writer.close()
 
 
-async def test_a_length_that_lies(rest: RestSystem) -> None:
+async def test_a_wrong_content_length(rest: RestSystem) -> None:
     """A length that is too large is refused unread; one that is no number ends the connection."""
     answer = await rest.raw(head(rest, "content-length: 99999999999", "connection: close"))
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert (await rest.raw(head(rest, "content-length: -1"))).startswith(b"HTTP/1.1 400 ")
 
 
-async def test_half_a_request_and_gone(rest: RestSystem) -> None:
+async def test_a_disconnect_in_the_middle_of_a_request(rest: RestSystem) -> None:
     """A caller who hangs up in the middle of a body leaves nothing behind: the next call is answered."""
     _, writer = await asyncio.open_connection("127.0.0.1", rest.port)
     writer.write(head(rest, "content-length: 100") + b"{")
@@ -92,12 +92,12 @@ async def test_the_largest_head(rest: RestSystem) -> None:
     assert (await rest.raw(head(rest, "x-large: " + "y" * 20_000, "connection: close"))).startswith(b"HTTP/1.1 431 ")
 
 
-async def test_many_at_once(rest: RestSystem) -> None:
+async def test_concurrent_requests(rest: RestSystem) -> None:
     answers = await asyncio.gather(*(rest.call("GET", "/v1/whoami") for _ in range(50)))
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_a_large_call_delays_nobody(rest: RestSystem) -> None:
+async def test_a_large_request_does_not_block_others(rest: RestSystem) -> None:
     """A body that takes long to read, and an answer that takes long to write, are worked on beside the others."""
     wide = b'{"value": [' + b"0," * 150_000 + b"0]}"
     large = asyncio.create_task(rest.call("PUT", "/v1/state/wide/one", data=wide, headers=body_type("json")))
@@ -109,7 +109,7 @@ async def test_a_large_call_delays_nobody(rest: RestSystem) -> None:
     assert answered > 3
 
 
-async def test_what_grows_beyond_a_message(rest: RestSystem) -> None:
+async def test_a_decompressed_body_above_the_message_limit(rest: RestSystem) -> None:
     """Four MiB of JSON may be more than four as a message: the answer is the same."""
     wide = b'{"value": [' + b"0," * 500_000 + b"0]}"
     answer = await rest.call("PUT", "/v1/state/wide/two", data=wide, headers=body_type("json"))
@@ -120,7 +120,7 @@ def body_type(kind: str) -> dict[str, str]:
     return {"content-type": f"application/{kind}"}
 
 
-async def test_a_caller_who_hangs_up_is_not_worked_for(rest: RestSystem) -> None:
+async def test_a_call_is_cancelled_when_the_client_disconnects(rest: RestSystem) -> None:
     """The call behind a request ends with its connection: here one that would wait for a run that nobody executes."""
     method = "/ordinaut.v1.ToolService/CallTool"
 
@@ -142,7 +142,7 @@ async def test_a_caller_who_hangs_up_is_not_worked_for(rest: RestSystem) -> None
             assert (await rest.call("GET", "/healthz")).status == 200
 
 
-async def test_a_type_without_a_body_is_no_body(rest: RestSystem) -> None:
+async def test_a_content_type_without_a_body(rest: RestSystem) -> None:
     """Clients that say what they would send are answered as those that do not."""
     for verb, path, status in (("GET", "/v1/tasks", 200), ("DELETE", "/v1/tasks/nobody", 404)):
         answer = await rest.call(verb, path, data=b"", headers=body_type("json"))

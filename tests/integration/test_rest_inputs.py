@@ -167,7 +167,7 @@ async def rest(postgres_url: str) -> AsyncIterator[RestSystem]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.says)
-async def test_bad_input(rest: RestSystem, row: Row) -> None:
+async def test_invalid_input(rest: RestSystem, row: Row) -> None:
     answer = await rest.call(row.verb, row.path, data=row.data, headers=JSON if row.headers is None else row.headers)
     assert (answer.status, answer.reason) == (row.status, row.reason), answer.text[:2000]
     assert answer.json["error"]["code"] == row.status
@@ -179,7 +179,7 @@ async def test_bad_input(rest: RestSystem, row: Row) -> None:
         assert "GET" in answer.headers["allow"]
 
 
-async def test_all_problems_at_once(rest: RestSystem) -> None:
+async def test_all_violations_at_once(rest: RestSystem) -> None:
     """Of every part of the request: query, path, body."""
     document = {"name": "tasks/two", "colour": 1, "run_policy": {"priority": "x"}}
     answer = await rest.call("PATCH", "/v1/tasks/one?shape=round", document)
@@ -190,7 +190,7 @@ async def test_all_problems_at_once(rest: RestSystem) -> None:
     "shown",
     [(), ("",), ("Bearer",), ("Bearer ",), ("Basic YTpi",), (f"Bearer {TOKEN}",), ("GOOD", "GOOD"), ("Bearer \xfc",)],
 )
-async def test_who_is_not_known(rest: RestSystem, shown: tuple[str, ...]) -> None:
+async def test_unauthenticated_requests(rest: RestSystem, shown: tuple[str, ...]) -> None:
     """One answer for every way to have no token; two good headers are none."""
     good = f"Bearer {rest.grpc.admin.token}"
     lines = "".join(f"authorization: {good if value == 'GOOD' else value}\r\n" for value in shown)
@@ -201,7 +201,7 @@ async def test_who_is_not_known(rest: RestSystem, shown: tuple[str, ...]) -> Non
     assert "TOKEN_INVALID" in answer
 
 
-async def test_guessing_ends_for_the_guesser_alone(rest: RestSystem) -> None:
+async def test_only_the_guessing_address_is_throttled(rest: RestSystem) -> None:
     """429 for the address that shows too many bad tokens; every other caller of the same face still gets 401."""
     headers = {"authorization": f"Bearer {TOKEN}"}
     connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0), limit=8)
@@ -218,7 +218,7 @@ async def test_guessing_ends_for_the_guesser_alone(rest: RestSystem) -> None:
     assert (await rest.call("GET", "/v1/whoami", token=TOKEN, headers=dict(spoofed))).status == 401
 
 
-async def test_who_lacks_a_scope(rest: RestSystem) -> None:
+async def test_a_missing_scope(rest: RestSystem) -> None:
     reader = await rest.grpc.agent("reader", "tasks:read")
     assert (await rest.call("GET", "/v1/tasks", token=reader.token)).json == {"tasks": []}
     assert (await rest.call("GET", "/v1/tasks/one", token=reader.token)).status == 404
@@ -226,7 +226,7 @@ async def test_who_lacks_a_scope(rest: RestSystem) -> None:
     assert (answer.status, answer.reason) == (403, "MISSING_SCOPE")
 
 
-async def test_every_answer_has_a_name(rest: RestSystem) -> None:
+async def test_every_response_has_a_request_id(rest: RestSystem) -> None:
     """The caller's own, if it is one; else one of ours. No answer may be guessed to be something else."""
     named = await rest.call("GET", "/v1/whoami", headers={"x-request-id": "trace-1"})
     assert named.headers["x-request-id"] == "trace-1"
@@ -236,7 +236,7 @@ async def test_every_answer_has_a_name(rest: RestSystem) -> None:
     assert named.headers["cache-control"] == "no-store"
 
 
-async def test_what_is_no_http(rest: RestSystem) -> None:
+async def test_requests_that_are_not_http(rest: RestSystem) -> None:
     """Garbage, TLS and HTTP/2 bytes end their connection; the next one is served."""
     for data in (
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",

@@ -44,7 +44,7 @@ async def test_every_method_is_reached(rest: RestSystem, method: MethodDescripto
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_the_life_of_a_task(rest: RestSystem) -> None:
+async def test_a_task_from_creation_to_deletion(rest: RestSystem) -> None:
     """Create, read, change, clear, pause, run, list and delete; each answer is the one that gRPC gives."""
     tasks = rest.grpc.admin.tasks
     made = await rest.call("POST", "/v1/tasks?task_id=life", {**TASK, "displayName": "Life", "description": "x"})
@@ -111,7 +111,7 @@ async def test_state_with_revisions(rest: RestSystem) -> None:
     assert (await rest.call("DELETE", path, headers={"if-match": '"2"'})).status == 200
 
 
-async def test_a_key_makes_a_call_repeatable(rest: RestSystem) -> None:
+async def test_an_idempotency_key_makes_a_call_repeatable(rest: RestSystem) -> None:
     key = {"idempotency-key": "one"}
     made = await rest.call("POST", "/v1/events", {"topic": "a.b"}, headers=key)
     again = await rest.call("POST", "/v1/events", {"topic": "a.b"}, headers=key)
@@ -135,7 +135,7 @@ async def test_yaml_and_compression(rest: RestSystem) -> None:
     assert "content-encoding" not in plain.headers
 
 
-async def test_fixes_travel(rest: RestSystem) -> None:
+async def test_fixes_are_returned(rest: RestSystem) -> None:
     """Errors carry everything that gRPC's do: a misspelt tool comes with its repair."""
     wrong = {"pipeline": {"steps": [{"id": "a", "uses": "orchestrator.st", "with": {"x": 1}}]}}
     answer = await rest.call("POST", "/v1/tasks", wrong)

@@ -62,13 +62,13 @@ async def test_every_route_is_described(rest: RestSystem) -> None:
             assert field.get("description") or name in {"Error", "ErrorDetail"}, f"{name}.{key}"
 
 
-async def test_schemas_are_schemas(rest: RestSystem) -> None:
+async def test_schemas_are_valid(rest: RestSystem) -> None:
     for name, schema in (await contract(rest))["components"]["schemas"].items():
         jsonschema.Draft202012Validator.check_schema(schema)
         assert schema.get("description"), name
 
 
-async def test_references_lead_somewhere(rest: RestSystem) -> None:
+async def test_references_are_resolvable(rest: RestSystem) -> None:
     document = await contract(rest)
     for reference in set(re.findall(r'"\$ref": ?"#/([^"]+)"', (await rest.call("GET", "/openapi.json")).text)):
         found = document
@@ -77,7 +77,7 @@ async def test_references_lead_somewhere(rest: RestSystem) -> None:
         assert found
 
 
-async def test_the_pages_need_no_network(rest: RestSystem) -> None:
+async def test_the_pages_load_nothing_from_other_hosts(rest: RestSystem) -> None:
     """Whatever the page loads comes from the gateway; its policy forbids everything else."""
     page = await rest.call("GET", "/docs", token="")
     assert page.status == 200
@@ -126,7 +126,7 @@ async def send_example(rest: RestSystem, route: Route, words: dict[str, str], ne
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-async def test_what_is_served_is_what_is_described(rest: RestSystem, mode: GenerationMode) -> None:
+async def test_the_api_conforms_to_its_openapi_document(rest: RestSystem, mode: GenerationMode) -> None:
     """Requests made from the document, right and wrong ones, get answers that the document describes."""
     schema = schemathesis.openapi.from_dict(await contract(rest))
     streams = {readable(route.template)[0] for route in ROUTES if route.method.server_streaming}

@@ -13,7 +13,7 @@ from tests.integration.gateway_process import a_gateway
 ENDS_WITHIN = 5.0
 
 
-async def test_a_stopping_gateway_ends_its_http_streams(database_url: str) -> None:
+async def test_a_gateway_that_shuts_down_ends_its_http_streams(database_url: str) -> None:
     """A watching browser is told to come back, and the process does not wait for it to go."""
     connection = await asyncpg.connect(database_url)
     token = await identity.create_project(connection, "default")

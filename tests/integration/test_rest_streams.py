@@ -1,4 +1,4 @@
-"""Watching over HTTP: lines or events, resumed where they broke off, ended when nobody listens."""
+"""Server streams over HTTP: as lines or events, resumed after a disconnect, and cancelled with the client."""
 
 import asyncio
 import json
@@ -87,7 +87,7 @@ async def test_events_for_browsers(rest: RestSystem) -> None:
 
 
 @pytest.mark.parametrize("remembered", ["9" * 5000, "x", "-1", "1.5", ""])
-async def test_an_id_that_is_not_from_here_is_nothing(rest: RestSystem, remembered: str) -> None:
+async def test_a_foreign_event_id_is_ignored(rest: RestSystem, remembered: str) -> None:
     """What another server made a browser remember does not break its stream here."""
     await publish(rest, "foreign.a")
     path = "/v1/events:watch?after_position=0&topic=foreign.a"
@@ -120,7 +120,9 @@ async def test_a_run_is_watched_to_its_end(rest: RestSystem) -> None:
         ("/v1/events:watch?after_position=x", 400, "FIELD_INVALID"),
     ],
 )
-async def test_a_stream_that_cannot_begin(rest: RestSystem, path: str, status: int, reason: str) -> None:
+async def test_a_stream_that_fails_before_the_first_response(
+    rest: RestSystem, path: str, status: int, reason: str
+) -> None:
     """It is refused like any other call, with a status of its own."""
     refused = await rest.call("GET", path)
     assert (refused.status, refused.reason) == (status, reason)
@@ -128,7 +130,7 @@ async def test_a_stream_that_cannot_begin(rest: RestSystem, path: str, status: i
     assert (unknown.status, unknown.reason) == (401, "TOKEN_INVALID")
 
 
-async def test_nobody_listens_any_more(rest: RestSystem) -> None:
+async def test_a_stream_ends_when_the_client_disconnects(rest: RestSystem) -> None:
     """A caller who hangs up ends the call behind the stream."""
     watchers = watch.WATCHERS._value
     before = watchers.get()
@@ -152,7 +154,7 @@ async def test_a_caller_sets_the_deadline(rest: RestSystem) -> None:
     assert (late.status, late.reason) == (504, "DEADLINE")
 
 
-async def test_a_stream_that_breaks_says_why(rest: RestSystem) -> None:
+async def test_a_stream_that_fails_reports_the_error(rest: RestSystem) -> None:
     """After answers have gone out, the error is the last line, and the last event."""
     await publish(rest, "broken.a")
     path = "/v1/events:watch?after_position=0&topic=broken.a"

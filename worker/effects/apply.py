@@ -125,7 +125,7 @@ async def _get_state(connection: Connection, effects: Sequence[PendingEffect]) -
         if entry is None:
             effect.result = {"value": effect.input.get("default"), "revision": 0}
         else:
-            effect.result = {"value": orjson.loads(entry[0]), "revision": entry[1]}
+            effect.result = {"value": orjson.loads(entry.value), "revision": entry.revision}
 
 
 async def _put_state(connection: Connection, effects: Sequence[PendingEffect]) -> None:

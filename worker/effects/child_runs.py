@@ -16,7 +16,7 @@ from ordinaut.expressions.times import parse_duration, parse_timestamp
 from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
 from ordinaut.names import granted
 from ordinaut.store import child, retry
-from ordinaut.store.child import Begun, ChildColumns, Target, root_of
+from ordinaut.store.child import ChildColumns, EnqueuedChild, Target, root_of
 from ordinaut.store.sql import Connection
 from worker.effects.child_request import ChildRequest
 from worker.effects.child_targets import targets_of
@@ -30,7 +30,7 @@ FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
 OVERLAP = "OVERLAP"
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
-NOT_QUEUED = Begun(None, None)
+NOT_QUEUED = EnqueuedChild(None, None)
 
 
 async def start(connection: Connection, requests: Sequence[ChildRequest]) -> None:

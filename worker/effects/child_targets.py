@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ordinaut.limits import MAX_LIVE_RUNS
 from ordinaut.store import child, inline_run, tool
-from ordinaut.store.child import Rules, Target
+from ordinaut.store.child import RunRules, Target
 from ordinaut.store.sql import Connection
 from ordinaut.store.task import Definition
 from worker.effects.child_request import ChildRequest
@@ -29,7 +29,7 @@ async def targets_of(connection: Connection, requests: Sequence[ChildRequest]) -
     return targets
 
 
-async def _store_document(connection: Connection, request: ChildRequest, rules: Rules) -> Target:
+async def _store_document(connection: Connection, request: ChildRequest, rules: RunRules) -> Target:
     """Stores a document among its owner's runs without a task, with the rules of the run that starts it.
 
     Raises:

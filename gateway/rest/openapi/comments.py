@@ -1,4 +1,4 @@
-"""The contract's comments, which Python's descriptors leave out: they are in the descriptor set beside the code."""
+"""The comments of the protos, read from the descriptor set; the generated Python modules do not contain them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -24,7 +24,7 @@ CHILDREN: Mapping[str, Mapping[int, tuple[str, str]]] = {
 
 @cache
 def comments() -> Mapping[str, str]:
-    """The leading comment of everything public, by full name; values of enums stand inside their enum."""
+    """Returns the leading comments by full name; names of enum values include their enum."""
     data = files("ordinaut.v1").joinpath("descriptors.binpb").read_bytes()
     return {
         name: text
@@ -43,7 +43,7 @@ def _of_file(file: Any) -> Iterator[tuple[str, str]]:
 
 
 def _name(file: Any, path: Sequence[int]) -> str:
-    """The name inside its file of what a path leads to; empty for what has none."""
+    """Returns the name of the element at a path, relative to its file; empty for an unnamed element."""
     node, kind, names = file, "file", []
     for number, index in zip(path[::2], path[1::2], strict=False):
         if number not in CHILDREN[kind]:

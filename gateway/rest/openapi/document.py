@@ -1,4 +1,4 @@
-"""The API as an OpenAPI 3.1 document, made from the contract that is served."""
+"""Generates the OpenAPI 3.1 document from the descriptors of the served API."""
 
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -14,40 +14,40 @@ from gateway.rest.transcoding.routes import Route
 ABOUT = """\
 Time, state and discipline for AI agents: say **what** should happen, **when**, and **under which rules**.
 
-* Every call needs a token: `Authorization: Bearer ord_...`. The first one is in `DIR/admin.token` of
+* Every call requires a token: `Authorization: Bearer ord_...`. The first one is in `DIR/admin.token` of
   `ordinaut up --data-dir DIR`.
-* Bodies are JSON or YAML 1.2. Fields may be spelled `next_fire_time` or `nextFireTime`; answers use the first.
-  Durations are written as people do: `90s`, `5m`, `1h30m`, `7d`, `PT1H`.
-* Unknown fields are refused. An error tells every problem at once, each with its path, and repairs where there are any.
+* Bodies are JSON or YAML 1.2. Field names may be `next_fire_time` or `nextFireTime`; responses use the former.
+  Durations are strings such as `90s`, `5m`, `1h30m`, `7d`, `PT1H`.
+* Unknown fields are refused. An error lists all violations, each with its path, and fixes if there are any.
 * `Idempotency-Key` (or `request_id`) makes a call repeatable for 24 hours. `If-Match` refuses lost updates.
-* Streams are lines of JSON, or Server-Sent Events with `Accept: text/event-stream`.
-* The language of pipelines has a JSON Schema of its own: [/v1/pipeline.schema.json](/v1/pipeline.schema.json).
+* Streams are newline-delimited JSON, or Server-Sent Events with `Accept: text/event-stream`.
+* JSON Schema of the pipeline language: [/v1/pipeline.schema.json](/v1/pipeline.schema.json).
 """
 PARAMETERS = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
         "schema": {"type": "string", "maxLength": 64},
-        "description": "The header for `request_id`: the same key and request get the same answer for 24 hours.",
+        "description": "Sets `request_id`: the same key and request get the same response for 24 hours.",
     },
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
         "schema": {"type": "string"},
-        "description": "The ETag of what is changed; 412 when it has changed since.",
+        "description": "The ETag of the resource to change; 412 if it is outdated.",
     },
     "LastEventId": {
         "name": "Last-Event-ID",
         "in": "header",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
-        "description": "The last position seen; browsers send it by themselves when they reconnect.",
+        "description": "The last position received; browsers send it when they reconnect.",
     },
 }
 
 
 def openapi(routes: Iterable[Route]) -> dict[str, Any]:
-    """The whole document."""
-    schemas = Schemas(SCHEMAS)
+    """Returns the document."""
+    schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     tags: dict[str, str] = {}
     for route in sorted(routes, key=_order):
@@ -74,11 +74,11 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-SERVICES = ("TaskService", "RunService", "EventService", "ToolService", "StateService")  # what most come for, first
+SERVICES = ("TaskService", "RunService", "EventService", "ToolService", "StateService")  # listed first
 
 
 def _order(route: Route) -> tuple[int, str, int, str]:
-    """By noun; inside of one by the contract's own order."""
+    """Sorts by service, then by the order in the proto."""
     service = route.method.containing_service
     first = SERVICES.index(service.name) if service.name in SERVICES else len(SERVICES)
     return first, service.name, route.method.index, route.template.text

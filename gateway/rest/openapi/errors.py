@@ -1,4 +1,4 @@
-"""How failures look, and which of them a method's comment announces."""
+"""The schemas of errors, and the error responses that the comment of a method lists."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ SCHEMAS: Mapping[str, Any] = {
     "ErrorReason": enumeration(ErrorReason.DESCRIPTOR),
     "Error": {
         "type": "object",
-        "description": "AIP-193: what went wrong, for programs (`status`, `details`) and for people (`message`).",
+        "description": "AIP-193: `status` and `details` for programs, `message` for people.",
         "required": ["error"],
         "properties": {
             "error": {
@@ -36,20 +36,20 @@ SCHEMAS: Mapping[str, Any] = {
     },
     "ErrorDetail": {
         "type": "object",
-        "description": "One of ErrorInfo (always there), BadRequest, Fix and RetryInfo; `@type` tells which.",
+        "description": "One of ErrorInfo (always present), BadRequest, Fix and RetryInfo, according to `@type`.",
         "required": ["@type"],
         "properties": {
             **_TYPE,
-            "reason": {"$ref": "#/components/schemas/ErrorReason", "description": "ErrorInfo: why."},
+            "reason": {"$ref": "#/components/schemas/ErrorReason", "description": "ErrorInfo: the reason."},
             "domain": {"type": "string", "const": "ordinaut", "description": "ErrorInfo."},
             "metadata": {
                 "type": "object",
                 "additionalProperties": {"type": "string"},
-                "description": "ErrorInfo: the facts.",
+                "description": "ErrorInfo: details of the reason.",
             },
             "field_violations": {
                 "type": "array",
-                "description": "BadRequest: every problem of the request, each with the path to it.",
+                "description": "BadRequest: all violations of the request, each with its path.",
                 "items": {
                     "type": "object",
                     "properties": {
@@ -59,21 +59,21 @@ SCHEMAS: Mapping[str, Any] = {
                     },
                 },
             },
-            "explanation": {"type": "string", "description": "Fix: what it does."},
-            "field": {"type": "string", "description": "Fix: the violation that it repairs."},
+            "explanation": {"type": "string", "description": "Fix: a description."},
+            "field": {"type": "string", "description": "Fix: the field of the violation that it removes."},
             "operations": {
                 "type": "array",
                 "items": {"type": "object"},
-                "description": "Fix: a JSON Patch (RFC 6902) over the request.",
+                "description": "Fix: a JSON Patch (RFC 6902) for the request.",
             },
-            "retry_delay": {"type": "string", "description": "RetryInfo: how long to wait."},
+            "retry_delay": {"type": "string", "description": "RetryInfo: the time to wait."},
         },
     },
 }
 EXAMPLE = {
     "error": {
         "code": 400,
-        "message": "task.schedule.triggers[0].cron: the minute 61 does not exist: 0 to 59",
+        "message": "task.schedule.triggers[0].cron: the minute must be between 0 and 59 (got 61)",
         "status": "INVALID_ARGUMENT",
         "details": [
             {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "INVALID_CRON", "domain": "ordinaut"},
@@ -82,7 +82,7 @@ EXAMPLE = {
                 "field_violations": [
                     {
                         "field": "task.schedule.triggers[0].cron",
-                        "description": "the minute 61 does not exist: 0 to 59",
+                        "description": "the minute must be between 0 and 59 (got 61)",
                         "reason": "INVALID_CRON",
                     }
                 ],
@@ -97,11 +97,13 @@ RESPONSE = {
 
 
 def error_responses(method: str, *, scoped: bool) -> dict[str, Any]:
-    """The failures of a method by HTTP status, from its comment; `default` for whatever else there is."""
-    told: dict[str, list[str]] = {status: [text] for status, text in EVERYWHERE.items() if scoped or status == "401"}
+    """Returns the error responses of a method by HTTP status, from its comment; `default` covers the others."""
+    texts: dict[str, list[str]] = {status: [text] for status, text in EVERYWHERE.items() if scoped or status == "401"}
     for code, reasons in CODE.findall(comments().get(method, "").partition("Errors:")[2]):
         status = str(HTTP_STATUS.get(Code.Value(code), 500))
-        told.setdefault(status, []).append(f"{code}{f' ({reasons})' if reasons else ''}.")
+        texts.setdefault(status, []).append(f"{code}{f' ({reasons})' if reasons else ''}.")
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    found = {status: {"description": " ".join(texts), "content": content} for status, texts in sorted(told.items())}
-    return {**found, "default": ERROR}
+    responses = {
+        status: {"description": " ".join(lines), "content": content} for status, lines in sorted(texts.items())
+    }
+    return {**responses, "default": ERROR}

@@ -1,4 +1,4 @@
-"""Bodies that work as they are; the tests send them."""
+"""Example bodies; the tests send each of them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ BRIEFING = {
     "run_policy": {"run_timeout": "10m", "retry": {"max": 3, "delay": "2s"}},
 }
 ON_EVENT = {
-    "display_name": "Greet whoever signs up",
+    "display_name": "Greet new users",
     "schedule": {"triggers": [{"event": {"topic": "user.created", "when": "data.plan == 'pro'"}}]},
     "pipeline": {
         "steps": [

@@ -1,4 +1,4 @@
-"""One route as one operation."""
+"""Generates the OpenAPI operation of a route."""
 
 import re
 from collections.abc import Iterator
@@ -22,17 +22,17 @@ BREAK = re.compile(r"[.;:] ")
 
 
 def operation(route: Route, schemas: Schemas) -> Schema:
-    """What OpenAPI says about a route."""
+    """Returns the operation of a route."""
     method = route.method
     text = comments().get(method.full_name, "")
     scope = method.GetOptions().Extensions[scope_option]
-    needs = "Any valid token." if scope == SELF else f"Scope: `{scope}`."
+    requirement = "Any valid token." if scope == SELF else f"Scope: `{scope}`."
     body = _body(route, schemas)
     return {
         "operationId": method.name,
         "tags": [tag_of(route)],
         "summary": _summary(text),
-        "description": text.replace(" Errors: ", "\n\nErrors: ") + f"\n\n{needs}",
+        "description": text.replace(" Errors: ", "\n\nErrors: ") + f"\n\n{requirement}",
         "parameters": [*_path_parameters(route), *_query_parameters(route, schemas), *_header_parameters(route)],
         **({"requestBody": body} if body else {}),
         "responses": {
@@ -43,7 +43,7 @@ def operation(route: Route, schemas: Schemas) -> Schema:
 
 
 def tag_of(route: Route) -> str:
-    """The service's noun."""
+    """Returns the tag: the name of the service without `Service`."""
     return str(route.method.containing_service.name).removesuffix("Service")
 
 
@@ -54,8 +54,8 @@ def _summary(text: str) -> str:
 def _path_parameters(route: Route) -> Iterator[Schema]:
     names = readable(route.template)[1]
     for name in names:
-        told = {"description": "May hold slashes."} if "**" in route.template.text and name == names[-1] else {}
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, **told}
+        note = {"description": "May contain slashes."} if "**" in route.template.text and name == names[-1] else {}
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, **note}
 
 
 def _query_parameters(route: Route, schemas: Schemas) -> Iterator[Schema]:
@@ -105,14 +105,14 @@ def _body(route: Route, schemas: Schemas) -> Schema:
         field = route.request.fields_by_name[route.body]
         schema, required = schemas.single(field), field_behavior_pb2.REQUIRED in behaviors(field)
     examples = EXAMPLES.get(route.method.name, {})
-    told = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
-    content = {kind: {"schema": schema, **told} for kind in JSON_AND_YAML}
+    listed = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
+    content = {kind: {"schema": schema, **listed} for kind in JSON_AND_YAML}
     return {"required": required, "content": content}
 
 
 def _answer_text(route: Route) -> str:
     if route.method.server_streaming:
-        return "Answers as they come: a line each, or an event each for those who accept `text/event-stream`."
+        return "A stream of responses: one per line, or one per event with `Accept: text/event-stream`."
     return comments().get(route.method.output_type.full_name, "") or "Done."
 
 

@@ -1,4 +1,4 @@
-"""Paths as OpenAPI writes them: `/v1/{name=tasks/*}:run` is `/v1/tasks/{task}:run`."""
+"""Converts path templates to OpenAPI: `/v1/{name=tasks/*}:run` becomes `/v1/tasks/{task}:run`."""
 
 from functools import cache
 
@@ -12,7 +12,11 @@ STARS = ("*", "**")
 
 
 def readable(template: PathTemplate) -> tuple[str, list[str]]:
-    """The path, and the names of its parameters, each the resource's own word for that part of its name."""
+    """Returns the path and the names of its parameters, which are taken from the resource patterns.
+
+    >>> readable(PathTemplate.parse("/v1/{name=tasks/*}:run"))
+    ('/v1/tasks/{task}:run', ['task'])
+    """
     parameters: list[str] = []
 
     def spelled(field: str, pattern: str) -> str:
@@ -22,21 +26,21 @@ def readable(template: PathTemplate) -> tuple[str, list[str]]:
         parameters.extend(part[1:-1] for part in named if part.startswith("{"))
         return "/".join(named)
 
-    path = VARIABLE.sub(lambda found: spelled(found[1], found[2] or "*"), template.text)
+    path = VARIABLE.sub(lambda match: spelled(match[1], match[2] or "*"), template.text)
     return path, parameters
 
 
 def _words(pattern: str, field: str) -> list[str]:
-    """What the stars of a pattern are called; a parent's pattern is the beginning of its children's."""
-    for known, words in _patterns().items():
-        if known == pattern or known.startswith(f"{pattern}/"):
+    """Returns the names of the stars of a pattern; the pattern of a parent is a prefix of those of its children."""
+    for pattern_with_names, words in _patterns().items():
+        if pattern_with_names == pattern or pattern_with_names.startswith(f"{pattern}/"):
             return list(words)
     return [field.rpartition(".")[2]] * pattern.count("*")
 
 
 @cache
 def _patterns() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    patterns: dict[str, list[str]] = {}
     for message in _messages():
         for pattern in message.GetOptions().Extensions[resource_pb2.resource].pattern:
             words, stars = [], []
@@ -47,8 +51,8 @@ def _patterns() -> dict[str, list[str]]:
                 word, _, form = segment[1:-1].partition("=")
                 words.append(word)
                 stars.append(form or "*")
-            found["/".join(stars)] = words
-    return dict(sorted(found.items(), key=lambda item: len(item[0])))
+            patterns["/".join(stars)] = words
+    return dict(sorted(patterns.items(), key=lambda item: len(item[0])))
 
 
 def _messages() -> list[Descriptor]:
@@ -58,5 +62,5 @@ def _messages() -> list[Descriptor]:
         for method in service.methods
         for message in (method.input_type, method.output_type)
     }
-    imported = {file.name: file for known in files.values() for file in (known, *known.dependencies)}
+    imported = {file.name: file for direct in files.values() for file in (direct, *direct.dependencies)}
     return [message for file in imported.values() for message in file.message_types_by_name.values()]

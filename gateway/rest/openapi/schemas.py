@@ -1,4 +1,4 @@
-"""Messages as JSON Schema (2020-12, as OpenAPI 3.1 has it): what the reader takes and the writer gives."""
+"""Generates JSON Schemas (2020-12, as in OpenAPI 3.1) of messages in their REST representation."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -41,7 +41,7 @@ SCALARS: Mapping[int, Schema] = {
 
 
 class Schemas:
-    """Collects the schema of every message that is referred to, under `components/schemas`.
+    """Collects the schemas of referenced messages, for `components/schemas`.
 
     Names that the document gives to other schemas are `reserved`: a message of that name is an error.
     """
@@ -51,19 +51,19 @@ class Schemas:
         self._owners = {name: name for name in reserved}
 
     def message(self, descriptor: Descriptor) -> Schema:
-        """A reference to the schema of a message, which is made when it is new."""
+        """Returns a reference to the schema of a message, which is generated on first use."""
         if descriptor.full_name in WELL_KNOWN:
             return dict(WELL_KNOWN[descriptor.full_name])
         name = component_name(descriptor)
         if self._owners.setdefault(name, descriptor.full_name) != descriptor.full_name:
             raise ValueError(f"{descriptor.full_name} and {self._owners[name]} are both called {name} in OpenAPI")
         if name not in self.components:
-            self.components[name] = {}  # before its fields, which may refer to it
+            self.components[name] = {}  # first, because its fields may refer to it
             self.components[name] = self.object(descriptor)
         return {"$ref": f"#/components/schemas/{name}"}
 
     def object(self, descriptor: Descriptor, leave_out: frozenset[str] = frozenset()) -> Schema:
-        """The schema of a message itself, without some of its fields."""
+        """Returns the schema of a message, without some of its fields."""
         fields = [field for field in descriptor.fields if field.name not in leave_out]
         schema: Schema = {
             "type": "object",
@@ -75,7 +75,7 @@ class Schemas:
         return {**schema, "required": required} if required else schema
 
     def field(self, field: FieldDescriptor) -> Schema:
-        """The schema of one field, with its comment."""
+        """Returns the schema of a field, with its comment."""
         schema = self._type(field)
         text = comments().get(field.full_name, "")
         if "description" in schema:
@@ -91,32 +91,32 @@ class Schemas:
         return {"type": "array", "items": single} if field.is_repeated else single
 
     def single(self, field: FieldDescriptor) -> Schema:
-        """The schema of one value of a field."""
+        """Returns the schema of a single value of a field."""
         if field.message_type is not None:
             return self.message(field.message_type)
         return enumeration(field.enum_type) if field.enum_type is not None else dict(SCALARS[field.cpp_type])
 
 
 def enumeration(descriptor: EnumDescriptor) -> Schema:
-    """The names, without the one that stands for unset, and what each means."""
+    """Returns the schema of an enum, without the value 0, with the comments of the values."""
     names = [value.name for value in descriptor.values if value.number]
-    told = [f"`{name}`: {comments().get(f'{descriptor.full_name}.{name}', '')}" for name in names]
-    return {"type": "string", "enum": names, "description": " ".join(told)}
+    meanings = [f"`{name}`: {comments().get(f'{descriptor.full_name}.{name}', '')}" for name in names]
+    return {"type": "string", "enum": names, "description": " ".join(meanings)}
 
 
 def component_name(descriptor: Descriptor) -> str:
-    """The name inside its package; nested names are joined."""
+    """Returns the name without its package; nested names are joined."""
     package = descriptor.file.package
     return descriptor.full_name.removeprefix(f"{package}.").replace(".", "")
 
 
 def behaviors(field: FieldDescriptor) -> frozenset[int]:
-    """What `google.api.field_behavior` says about a field."""
+    """Returns the values of `google.api.field_behavior` of a field."""
     return frozenset(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])
 
 
 def _alternatives(descriptor: Descriptor) -> Iterator[str]:
     for choice in descriptor.oneofs:
         names = [field.name for field in choice.fields]
-        if len(names) > 1:  # an optional field is a choice of its own
+        if len(names) > 1:  # an optional field is a oneof with a single member
             yield f"At most one of {', '.join(f'`{name}`' for name in names)}."

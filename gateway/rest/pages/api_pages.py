@@ -1,4 +1,4 @@
-"""The API pages: everything they need comes from this process, so they work without a network."""
+"""The API pages, which load nothing from other hosts and therefore work offline."""
 
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -14,10 +14,10 @@ from gateway.rest.openapi.document import openapi
 from gateway.rest.transcoding.routes import RouteTable
 
 OWN = ("docs.css", "docs.js", "icon.svg")
-SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")  # Swagger UI, as fastapi-offline packs it
+SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")  # Swagger UI, from the package fastapi-offline
 PIPELINE_SCHEMA = "/v1/pipeline.schema.json"
 HOUR = "public, max-age=3600"
-# Swagger UI writes styles into elements and shows images that it carries in itself; nothing comes from elsewhere.
+# Swagger UI uses inline styles and data: images; nothing is loaded from other hosts.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -25,7 +25,7 @@ POLICY = (
 
 
 def pages(table: RouteTable) -> APIRouter:
-    """`/openapi.json`, `/docs` to read it and try it, and the schema of the pipeline language."""
+    """Returns the routes `/openapi.json`, `/docs` (Swagger UI), and the JSON Schema of the pipeline language."""
     router = APIRouter(include_in_schema=False)
 
     @cache
@@ -42,7 +42,7 @@ def pages(table: RouteTable) -> APIRouter:
 
     @router.get(PIPELINE_SCHEMA)
     async def language() -> Response:
-        """The pipeline language as JSON Schema, for editors and models."""
+        """Returns the JSON Schema of the pipeline language, for editors and models."""
         return Response(schema(), media_type="application/schema+json", headers={"cache-control": HOUR})
 
     @router.get("/docs")
@@ -55,15 +55,15 @@ def pages(table: RouteTable) -> APIRouter:
 
 
 def assets() -> dict[str, Path]:
-    """What the page loads, by name.
+    """Returns the files that the page loads, by name.
 
     Raises:
-        RuntimeError: fastapi-offline is not installed as this version expects it.
+        RuntimeError: fastapi-offline is missing or lacks a file.
     """
-    found = {name: _own(name) for name in OWN} | {name: _swagger(name) for name in SWAGGER}
-    if missing := [str(path) for path in found.values() if not path.is_file()]:
-        raise RuntimeError(f"these files of the API page are missing: {', '.join(missing)}")
-    return found
+    paths = {name: _own(name) for name in OWN} | {name: _swagger(name) for name in SWAGGER}
+    if missing := [str(path) for path in paths.values() if not path.is_file()]:
+        raise RuntimeError(f"the API page lacks these files: {', '.join(missing)}")
+    return paths
 
 
 def _file(path: Path) -> Callable[[], Awaitable[FileResponse]]:
@@ -78,7 +78,7 @@ def _own(name: str) -> Path:
 
 
 def _swagger(name: str) -> Path:
-    spec = find_spec("fastapi_offline")  # only its files are wanted
+    spec = find_spec("fastapi_offline")  # used for its static files only
     if spec is None or spec.origin is None:
-        raise RuntimeError("fastapi-offline is not installed")
+        raise RuntimeError("the package fastapi-offline is not installed")
     return Path(spec.origin).parent / "static" / name

@@ -1,4 +1,11 @@
-"""One message out of path, query, body and headers: all parts become one document, which is read once."""
+"""Assembles a request message from path, query, body and headers.
+
+All parts become one JSON document, which is then parsed into the message once. Parsing each part separately and merging
+the messages would need a rule for every field that occurs in two parts, would report the violations of the first part
+only, and would lose the difference between a field that is absent and one that is set to its default, which presence
+and update masks depend on. In the document a conflict is visible as a key that is already there, and one parser applies
+the rules for names, types, unknown fields and limits to every part.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +14,7 @@ from google.api import field_behavior_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from gateway.api.violations import got
 from gateway.rest.transcoding.body import Body
 from gateway.rest.transcoding.json_text import malformed
 from gateway.rest.transcoding.preconditions import Preconditions
@@ -23,10 +31,10 @@ MASK = "update_mask"
 def assemble(
     route: Route, values: dict[str, str], query: bytes, body: Body | None, conditions: Preconditions
 ) -> Message:
-    """The request of a call; `values` are the path's.
+    """Returns the request message; `values` are the variables of the path.
 
     Raises:
-        InvalidArgumentError: with every problem of every part.
+        InvalidArgumentError: with all violations of all parts.
     """
     parameters, problems = read_query(query, route.request, route.body)
     document = _with_body(route, parameters, body)
@@ -36,7 +44,7 @@ def assemble(
             problems.extend(_bind(document, path, value))
         problems.extend(conditions.put(route, document))
         if route.verb == "PATCH" and MASK in route.request.fields_by_name and MASK not in document:
-            document[MASK] = ",".join(_sent(route, document.get(route.body)))
+            document[MASK] = ",".join(_masked_fields(route, document.get(route.body)))
     problems.extend(fill(document, request))
     if problems:
         raise InvalidArgumentError.of(problems)
@@ -46,36 +54,38 @@ def assemble(
 def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> Any:
     if not route.body:
         if body is not None:
-            raise InvalidArgumentError(ErrorReason.INVALID_REQUEST, f"{route.verb} takes no body here")
+            raise InvalidArgumentError(
+                ErrorReason.INVALID_REQUEST, f"{route.verb} of this path must be sent without a body"
+            )
         return parameters
     if route.body == WHOLE:
         return {} if body is None else body.document()
     if body is not None:
         parameters[route.body] = body.document()
     elif field_behavior_pb2.REQUIRED in _behaviors(route.request.fields_by_name[route.body]):
-        raise malformed(f"the body is empty: send {route.body} as JSON")
+        raise malformed(f"the body is empty; it must be {route.body} as JSON")
     return parameters
 
 
 def _bind(document: dict[str, Any], path: str, value: str) -> Iterator[Violation]:
-    """Puts a path variable to its place; the body may repeat it, not contradict it."""
+    """Sets the field of a path variable; the body may contain the same value."""
     *outer, name = path.split(".")
     inner: Any = document
     for step in outer:
         inner = inner.setdefault(step, {})
-        if not isinstance(inner, dict):  # what stands there instead is refused as what it is
+        if not isinstance(inner, dict):  # a value of a wrong type, which the parser refuses
             return
     if inner.setdefault(name, value) != value:
-        yield Violation(path, f"differs from the path, which says {value!r}")
+        yield Violation(path, f"must equal the value in the path, {value!r} {got(str(inner[name]))}")
 
 
-def _sent(route: Route, resource: Any) -> Iterator[str]:
-    """The changeable fields that a PATCH names, set or cleared. Source: AIP-134."""
+def _masked_fields(route: Route, resource: Any) -> Iterator[str]:
+    """Yields the writable fields that a PATCH contains, set or cleared. Source: AIP-134."""
     field = route.request.fields_by_name[route.body]
     for key in resource if isinstance(resource, dict) else ():
-        named = find_field(field.message_type, str(key)) if field.message_type else None
-        if named is not None and not UNCHANGEABLE & _behaviors(named) and named.name != "etag":
-            yield named.name
+        changed = find_field(field.message_type, str(key)) if field.message_type else None
+        if changed is not None and not UNCHANGEABLE & _behaviors(changed) and changed.name != "etag":
+            yield changed.name
 
 
 def _behaviors(field: FieldDescriptor) -> frozenset[int]:

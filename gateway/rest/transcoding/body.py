@@ -1,4 +1,4 @@
-"""Bodies of requests: bounded in size and time before and after decompression, then read by their content type."""
+"""Receives request bodies, with limits for time and for size before and after decompression, and parses them."""
 
 import asyncio
 import zlib
@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.rest.errors import HttpRefusalError
+from gateway.api.violations import got
+from gateway.rest.errors import HttpError
 from gateway.rest.transcoding.headers import Headers
 from gateway.rest.transcoding.json_text import malformed, read_json
 from gateway.rest.transcoding.yaml_text import read_yaml
@@ -16,8 +17,8 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 Receive = Callable[[], Awaitable[Any]]
 ARRIVAL_SECONDS = 20.0
-QUICK_JSON_BYTES = 64 * 1024
-QUICK_YAML_BYTES = 2 * 1024
+INLINE_JSON_BYTES = 64 * 1024
+INLINE_YAML_BYTES = 2 * 1024
 GZIP_WINDOW = 31
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json", ""})
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
@@ -25,37 +26,37 @@ ANNOUNCING = (JSON_TYPES | YAML_TYPES) - {""}
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """The client has disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body that has arrived whole and is not read yet."""
+    """A complete body that is not parsed yet."""
 
     data: bytes
     read: Callable[[bytes], Any]
 
     @property
     def is_large(self) -> bool:
-        """Whether reading it takes so long that others would notice."""
-        return len(self.data) > (QUICK_JSON_BYTES if self.read is read_json else QUICK_YAML_BYTES)
+        """Whether parsing would block the event loop for too long."""
+        return len(self.data) > (INLINE_JSON_BYTES if self.read is read_json else INLINE_YAML_BYTES)
 
     def document(self) -> Any:
-        """What stands in it.
+        """Parses the body.
 
         Raises:
-            InvalidArgumentError: it cannot be read.
+            InvalidArgumentError: the body is malformed.
         """
         return self.read(self.data)
 
 
 async def receive_body(receive: Receive, headers: Headers, *, expected: bool) -> Body | None:
-    """The body; None when there is none. Where one is `expected`, a content type announces one: empty is no JSON.
+    """Returns the body or None. If a body is `expected` and a content type is sent, an empty body is malformed.
 
     Raises:
-        HttpRefusalError: 408, 413, 415.
-        InvalidArgumentError: it is empty, or not compressed as it says.
-        ClientGoneError: the caller hung up.
+        HttpError: 408, 413, 415.
+        InvalidArgumentError: the body is empty, or does not match its content encoding.
+        ClientGoneError: the client has disconnected.
     """
     announced = headers.first(b"content-type")
     limit = MAX_DOCUMENT_BYTES if _media_type(announced) in YAML_TYPES else MAX_MESSAGE_BYTES
@@ -77,7 +78,7 @@ def _kind(content_type: str) -> str:
     kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [parameter.removeprefix("charset=").strip('"') for parameter in parameters if "charset" in parameter]
     if kind not in JSON_TYPES | YAML_TYPES or any(charset not in {"utf-8", "utf8"} for charset in charsets):
-        text = "send application/json or application/yaml in UTF-8"
+        text = f"the content type must be application/json or application/yaml in UTF-8 {got(content_type)}"
         raise _unsupported(text, {"accept": "application/json, application/yaml"})
     return kind
 
@@ -99,8 +100,8 @@ async def _arrived(receive: Receive, headers: Headers, limit: int) -> bytes:
                 if not message.get("more_body"):
                     return bytes(data)
     except TimeoutError:
-        error = DeadlineExceededError(ErrorReason.DEADLINE, f"the body must arrive within {ARRIVAL_SECONDS:.0f} s")
-        raise HttpRefusalError(408, error, {"connection": "close"}) from None
+        error = DeadlineExceededError(ErrorReason.DEADLINE, f"the body must be complete after {ARRIVAL_SECONDS:.0f} s")
+        raise HttpError(408, error, {"connection": "close"}) from None
 
 
 def _decompressed(data: bytes, encoding: str, limit: int) -> bytes:
@@ -109,7 +110,7 @@ def _decompressed(data: bytes, encoding: str, limit: int) -> bytes:
             return data
         case "gzip" | "x-gzip":
             return _gunzip(data, limit)
-    raise _unsupported("send the body as it is, or with content encoding gzip", {"accept-encoding": "gzip"})
+    raise _unsupported(f"the content encoding must be gzip or identity {got(encoding)}", {"accept-encoding": "gzip"})
 
 
 def _gunzip(data: bytes, limit: int) -> bytes:
@@ -117,18 +118,18 @@ def _gunzip(data: bytes, limit: int) -> bytes:
     try:
         plain = inflator.decompress(data, limit + 1)
     except zlib.error:
-        raise malformed("the body is not gzip") from None
+        raise malformed("the body is not in gzip format") from None
     if len(plain) > limit:
         raise _too_large(limit)
     if not inflator.eof or inflator.unused_data:
-        raise malformed("the body is not exactly one gzip member")
+        raise malformed("the body must be exactly one gzip member")
     return plain
 
 
-def _too_large(limit: int) -> HttpRefusalError:
-    error = ResourceExhaustedError(ErrorReason.TOO_LARGE, f"the body may have {limit} bytes, decompressed")
-    return HttpRefusalError(413, error)
+def _too_large(limit: int) -> HttpError:
+    error = ResourceExhaustedError(ErrorReason.TOO_LARGE, f"the body must be at most {limit} bytes after decompression")
+    return HttpError(413, error)
 
 
-def _unsupported(text: str, headers: dict[str, str]) -> HttpRefusalError:
-    return HttpRefusalError(415, InvalidArgumentError(ErrorReason.UNSUPPORTED_MEDIA_TYPE, text), headers)
+def _unsupported(text: str, headers: dict[str, str]) -> HttpError:
+    return HttpError(415, InvalidArgumentError(ErrorReason.UNSUPPORTED_MEDIA_TYPE, text), headers)

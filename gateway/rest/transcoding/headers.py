@@ -1,4 +1,4 @@
-"""Headers of a request, as ASGI gives them: pairs of bytes with names in lower case."""
+"""Looks up request headers in the form of ASGI: pairs of bytes with names in lower case."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """Looks up headers; what is not ASCII text counts as absent."""
+    """The headers of a request; values that are not printable ASCII are ignored."""
 
     pairs: Iterable[tuple[bytes, bytes]]
 
     def all(self, name: bytes) -> list[str]:
-        """Every header of that name that is visible ASCII."""
+        """Returns the values of every header with this name."""
         return [
             text
             for key, value in self.pairs
@@ -19,11 +19,11 @@ class Headers:
         ]
 
     def first(self, name: bytes) -> str:
-        """The first header of that name; empty when there is none."""
+        """Returns the first value of a header; empty if it is absent."""
         return next(iter(self.all(name)), "")
 
     def accepts(self, name: bytes, token: str) -> bool:
-        """Whether a comma list such as Accept or Accept-Encoding names `token` without refusing it."""
+        """Whether a list such as Accept or Accept-Encoding contains `token` with a quality above 0."""
         for item in ",".join(self.all(name)).split(","):
             value, _, parameters = item.partition(";")
             if value.strip().lower() == token:

@@ -1,6 +1,7 @@
-"""JSON text as plain data, without the surprises of Python's reader.
+"""Parses JSON bodies, stricter than `json.loads`.
 
-What cannot be kept as it is becomes a `Flaw` in its place, so that the reader of the document can say where it stands.
+Values that cannot be represented are replaced by an `InvalidValue`, so that the parser of the document can report their
+path.
 """
 
 import json
@@ -9,25 +10,26 @@ import re
 from itertools import accumulate
 from typing import Any
 
+from gateway.api.violations import at_most, got
 from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.errors import InvalidArgumentError
-from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
-INTEGER_DIGITS_MAX = 20  # more than any integer of 64 bits has
+MAX_DEPTH = 64
+INTEGER_DIGITS_MAX = 20  # enough for every integer of 64 bits
 TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def read_json(data: bytes) -> Any:
-    """The value of a JSON text in UTF-8.
+    """Parses JSON in UTF-8.
 
     Raises:
         InvalidArgumentError: MALFORMED_JSON, INVALID_UNICODE, JSON_TOO_DEEP.
     """
-    if depth(data) > MAX_JSON_DEPTH:
-        raise InvalidArgumentError(ErrorReason.JSON_TOO_DEEP, f"JSON may be nested {MAX_JSON_DEPTH} levels deep")
+    if depth(data) > MAX_DEPTH:
+        raise InvalidArgumentError(ErrorReason.JSON_TOO_DEEP, f"JSON must be nested at most {MAX_DEPTH} levels deep")
     try:
         return _DECODER.decode(utf8(data))
     except json.JSONDecodeError as failure:
@@ -36,13 +38,13 @@ def read_json(data: bytes) -> Any:
 
 
 def utf8(data: bytes) -> str:
-    """The body as text.
+    """Decodes the body.
 
     Raises:
-        InvalidArgumentError: it is not UTF-8, or begins with a byte order mark.
+        InvalidArgumentError: the body is not UTF-8, or begins with a byte order mark.
     """
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise malformed("the body begins with a byte order mark: send plain UTF-8")
+        raise malformed("the body must be UTF-8 without a byte order mark")
     try:
         return data.decode()
     except UnicodeDecodeError as failure:
@@ -51,12 +53,16 @@ def utf8(data: bytes) -> str:
 
 
 def malformed(message: str, place: str = "") -> InvalidArgumentError:
-    """The text cannot be read at all."""
+    """The error for a body that cannot be parsed."""
     return InvalidArgumentError(ErrorReason.MALFORMED_JSON, message, {"place": place} if place else {})
 
 
 def depth(data: bytes) -> int:
-    """How deep brackets outside of texts are nested; counted before anything that recurses sees the text."""
+    """Returns the nesting depth of brackets outside strings, without recursion; checked before parsers that recurse.
+
+    >>> depth(b'{"a": [1, "[[["]}')
+    2
+    """
     brackets = TEXT.sub(b"", data).translate(None, NOT_BRACKETS)
     return max(accumulate(map(STEP.__getitem__, brackets)), default=0)
 
@@ -64,24 +70,32 @@ def depth(data: bytes) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for key, value in pairs:
-        twice = key in document
-        document[key] = InvalidValue(ErrorReason.DUPLICATE_KEY, "stands twice in its object") if twice else value
+        is_duplicate = key in document
+        document[key] = (
+            InvalidValue(ErrorReason.DUPLICATE_KEY, "must be unique in its object") if is_duplicate else value
+        )
     return document
 
 
 def _integer(digits: str) -> int | InvalidValue:
     if len(digits) > INTEGER_DIGITS_MAX:
-        return InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, f"an integer may have {INTEGER_DIGITS_MAX} digits")
+        return InvalidValue(
+            ErrorReason.NUMBER_OUT_OF_RANGE, f"an integer {at_most(INTEGER_DIGITS_MAX, 'digits', len(digits))}"
+        )
     return int(digits)
 
 
 def _float(text: str) -> float | InvalidValue:
     number = float(text)
-    return number if math.isfinite(number) else InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, "is larger than a double")
+    return (
+        number
+        if math.isfinite(number)
+        else InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be in the range of a double {got(text)}")
+    )
 
 
 def _constant(name: str) -> InvalidValue:
-    return InvalidValue(ErrorReason.NON_FINITE_NUMBER, f"JSON has no {name}")
+    return InvalidValue(ErrorReason.NON_FINITE_NUMBER, f"must be a finite number (got {name})")
 
 
 _DECODER = json.JSONDecoder(

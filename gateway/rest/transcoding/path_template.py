@@ -1,9 +1,10 @@
-"""Path templates of `google.api.http`: `/v1/{name=tasks/*}:run`. Source: google/api/http.proto."""
+"""Path templates of `google.api.http` such as `/v1/{name=tasks/*}:run`. Source: google/api/http.proto."""
 
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from gateway.api.violations import got
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 
@@ -15,7 +16,16 @@ BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class PathTemplate:
-    """A template that can be matched: `variables` are field paths with their patterns, in order."""
+    """A parsed template: `variables` are field paths with their patterns, in order.
+
+    >>> template = PathTemplate.parse("/v1/{name=tasks/*}:run")
+    >>> template.variables
+    (('name', 'tasks/*'),)
+    >>> template.values(template.match("/v1/tasks/a%2Db:run"))
+    {'name': 'tasks/a-b'}
+    >>> template.match("/v1/tasks/a/b:run") is None
+    True
+    """
 
     text: str
     variables: tuple[tuple[str, str], ...]
@@ -23,7 +33,7 @@ class PathTemplate:
 
     @classmethod
     def parse(cls, text: str) -> "PathTemplate":
-        """Reads a template of literal segments, variables and a verb."""
+        """Parses a template of literal segments, variables and a verb."""
         variables = tuple((match[1], match[2] or "*") for match in VARIABLE.finditer(text))
         literals = VARIABLE.split(text)[::3]
         groups = [f"({_pattern(pattern)})" for _, pattern in variables]
@@ -32,21 +42,21 @@ class PathTemplate:
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """Sorts what is more definite first: `**` swallows verbs and segments that others name."""
+        """The sort key of routes: more specific templates first, because `**` also matches segments of others."""
         return "**" in self.text, -len(self.text)
 
     def match(self, raw_path: str) -> re.Match[str] | None:
-        """Whether an undecoded path is of this form."""
+        """Matches a path that is still percent-encoded."""
         return self.pattern.fullmatch(raw_path)
 
     def values(self, match: re.Match[str]) -> dict[str, str]:
-        """The variables' values, by field path.
+        """Returns the decoded values of the variables, by field path.
 
         Raises:
-            InvalidArgumentError: they are not UTF-8 in percent-encoding.
+            InvalidArgumentError: a value is not valid percent-encoded UTF-8.
         """
-        found = zip(self.variables, match.groups(), strict=True)
-        return {field: _decoded(raw, field) for (field, _), raw in found}
+        pairs = zip(self.variables, match.groups(), strict=True)
+        return {field: _decoded(raw, field) for (field, _), raw in pairs}
 
 
 def _pattern(pattern: str) -> str:
@@ -55,13 +65,13 @@ def _pattern(pattern: str) -> str:
 
 
 def _decoded(raw: str, field: str) -> str:
-    """Encoded slashes become slashes: clients made from OpenAPI know no parameter that spans segments."""
+    """Decodes a value, including slashes: clients generated from OpenAPI encode those of multi-segment parameters."""
     if BROKEN_ESCAPE.search(raw):
-        raise _unreadable(field, "holds a percent sign that is no escape: write %25")
+        raise _unreadable(field, f"must be percent-encoded; write % as %25 {got(raw)}")
     try:
         return unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
-        raise _unreadable(field, "is not UTF-8 in percent-encoding") from None
+        raise _unreadable(field, f"must be percent-encoded UTF-8 {got(raw)}") from None
 
 
 def _unreadable(field: str, message: str) -> InvalidArgumentError:

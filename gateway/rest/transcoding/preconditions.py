@@ -1,4 +1,4 @@
-"""HTTP's own ways to say what requests say with fields: If-Match, If-None-Match, Idempotency-Key; and ETag back."""
+"""Maps HTTP headers to request fields: If-Match, If-None-Match, Idempotency-Key; and etags to the header ETag."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What the headers of one request ask for."""
+    """The values of the three headers of a request."""
 
     if_match: str
     if_none_match: str
@@ -24,19 +24,19 @@ class Preconditions:
 
     @classmethod
     def of(cls, headers: Headers) -> "Preconditions":
-        """Reads the three headers."""
+        """Reads the headers."""
         names = (b"if-match", b"if-none-match", b"idempotency-key")
         return cls(*(", ".join(headers.all(name)) for name in names))
 
     def conditional(self, route: Route) -> bool:
-        """Whether staleness means that a precondition of the caller failed."""
+        """Whether a stale etag means that a precondition of the caller failed (412)."""
         return route.verb != "GET" and bool(self.if_match or self.if_none_match)
 
     def put(self, route: Route, document: dict[str, Any]) -> Iterator[Violation]:
-        """Sets the fields that stand for the headers; yields what cannot be had."""
+        """Sets the fields that correspond to the headers; yields violations for headers that do not apply."""
         if self.idempotency_key:
             if "request_id" not in route.request.fields_by_name:
-                yield Violation("Idempotency-Key", "this method changes nothing")
+                yield Violation("Idempotency-Key", "must be omitted: this method does not modify data")
             else:
                 yield from _set(document, "request_id", self.idempotency_key, "Idempotency-Key")
         if route.verb == "GET":
@@ -59,29 +59,29 @@ class Preconditions:
             if isinstance(inner, dict):
                 yield from _set(inner, "etag", tag, "If-Match")
         else:
-            yield Violation("If-Match", "this method knows no precondition")
+            yield Violation("If-Match", "must be omitted: this method supports no preconditions")
 
     def _none_match(self, request: Descriptor, document: dict[str, Any]) -> Iterator[Violation]:
         if self.if_none_match == ANY and "revision" in request.fields_by_name:
             yield from _set(document, "revision", "0", "If-None-Match")
         else:
-            yield Violation("If-None-Match", "only `*` is known, and only where the request has a revision")
+            yield Violation("If-None-Match", "must be `*`, and is supported only for requests with a revision")
 
 
-def etag(answer: Message) -> str:
-    """The ETag header of an answer; empty for those that have none."""
-    fields = answer.DESCRIPTOR.fields_by_name
+def etag(response: Message) -> str:
+    """Returns the ETag of a response; empty for messages without etag and revision."""
+    fields = response.DESCRIPTOR.fields_by_name
     for name in ("etag", "revision"):
-        if name in fields and (value := getattr(answer, name)):
+        if name in fields and (value := getattr(response, name)):
             return _quoted(str(value))
     return ""
 
 
 def _quoted(tag: str) -> str:
-    """As HTTP writes entity tags; those of tasks and tools are written so already. Source: RFC 9110, 8.8.3."""
+    """Quotes an entity tag; etags of resources are quoted already. Source: RFC 9110, 8.8.3."""
     return tag if tag.startswith('"') else f'"{tag}"'
 
 
 def _set(document: dict[str, Any], name: str, value: str, header: str) -> Iterator[Violation]:
     if str(document.setdefault(name, value)) != value:
-        yield Violation(header, f"differs from {name} in the request")
+        yield Violation(header, f"must equal {name} in the request, {str(document[name])[:80]!r} (got {value!r})")

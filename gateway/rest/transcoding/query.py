@@ -1,4 +1,4 @@
-"""Query parameters as fields of the request: dotted paths, repeated for lists, in either spelling."""
+"""Reads query parameters as fields of the request: dotted paths, repeated for lists, in snake or camel case."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,30 +30,30 @@ FLOATS = frozenset({FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE})
 
 
 def read_query(query: bytes, request: Descriptor, bound: str) -> tuple[dict[str, Any], list[Violation]]:
-    """The parameters as a document of the request's type, and what is wrong with them.
+    """Returns the parameters as a document of the request's type, and their violations.
 
-    `bound` is the field that the body fills, `*` when it fills all of them: parameters cannot touch those.
+    `bound` is the field in the body, `*` if the body is the whole request; parameters cannot set fields in the body.
 
     Raises:
-        InvalidArgumentError: there are more than a hundred, or they are not UTF-8 in percent-encoding.
+        InvalidArgumentError: there are more than a hundred parameters, or they are not percent-encoded UTF-8.
     """
     document: dict[str, Any] = {}
     problems: list[Violation] = []
     for name, text in _pairs(query):
-        found = "unbound" if bound == "*" else _place(request, name)
-        if isinstance(found, str):
-            problems.append(Violation(name, _WHY[found], ErrorReason.UNKNOWN_FIELD))
-        elif found[0].name == bound:
-            problems.append(Violation(name, _WHY["unbound"], ErrorReason.UNKNOWN_FIELD))
+        fields = "in_body" if bound == "*" else _fields(request, name)
+        if isinstance(fields, str):
+            problems.append(Violation(name, _MESSAGES[fields], ErrorReason.UNKNOWN_FIELD))
+        elif fields[0].name == bound:
+            problems.append(Violation(name, _MESSAGES["in_body"], ErrorReason.UNKNOWN_FIELD))
         else:
-            problems.extend(_put(document, found, text))
+            problems.extend(_put(document, fields, text))
     return document, problems
 
 
-_WHY: Mapping[str, str] = {
-    "unknown": "there is no such parameter",
-    "unbound": "belongs into the body",
-    "structured": "is no single value: it belongs into a body",
+_MESSAGES: Mapping[str, str] = {
+    "unknown": "unknown query parameter",
+    "in_body": "must be sent in the body, not as a query parameter",
+    "structured": "must be sent in a body: it is not a single value",
 }
 
 
@@ -61,15 +61,15 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX)
     except UnicodeDecodeError:
-        text = "the parameters are not UTF-8 in percent-encoding"
+        text = "the query parameters must be percent-encoded UTF-8"
         raise InvalidArgumentError(ErrorReason.INVALID_UNICODE, text) from None
     except ValueError:
-        text = f"a request may have {PARAMETERS_MAX} parameters"
+        text = f"the request must have at most {PARAMETERS_MAX} query parameters"
         raise InvalidArgumentError(ErrorReason.TOO_LARGE, text) from None
 
 
-def _place(request: Descriptor, name: str) -> tuple[FieldDescriptor, ...] | str:
-    """The fields that lead to a parameter's value, or why there are none."""
+def _fields(request: Descriptor, name: str) -> tuple[FieldDescriptor, ...] | str:
+    """Returns the fields on the path of a parameter, or the key of a message if it is not a parameter."""
     fields: list[FieldDescriptor] = []
     descriptor: Descriptor | None = request
     for part in name.split("."):
@@ -93,13 +93,13 @@ def _put(document: dict[str, Any], fields: tuple[FieldDescriptor, ...], text: st
         document.setdefault(field.name, []).append(typed(text, field))
     elif field.name in document:
         path = ".".join(step.name for step in fields)
-        yield Violation(path, "stands twice and is no list", ErrorReason.DUPLICATE_KEY)
+        yield Violation(path, "must be set once: it is not a list", ErrorReason.DUPLICATE_KEY)
     else:
         document[field.name] = typed(text, field)
 
 
 def typed(text: str, field: FieldDescriptor) -> Any:
-    """The text as the JSON value that it stands for; what stands for none stays a text, which is refused later."""
+    """Converts text to a JSON value of the field's type; other text is returned unchanged and refused by the parser."""
     if field.message_type is not None and field.message_type.full_name in WRAPPERS:
         field = field.message_type.fields_by_name["value"]
     if field.type == FieldDescriptor.TYPE_BOOL:

@@ -1,4 +1,4 @@
-"""The routes of the contract: what `google.api.http` says about each method of the public services."""
+"""The routes of the API, from the option `google.api.http` of each method of the public services."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDesc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.rest.errors import HttpRefusalError
+from gateway.rest.errors import HttpError
 from gateway.rest.transcoding.path_template import PathTemplate
 from ordinaut.errors import NotFoundError, UnimplementedError
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -19,7 +19,7 @@ WHOLE = "*"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One HTTP method on one path; `body` is a field, `*` for the whole request, or empty for no body."""
+    """An HTTP method on a path; `body` is a field, `*` for the whole request, or empty for no body."""
 
     verb: str
     template: PathTemplate
@@ -28,7 +28,7 @@ class Route:
 
     @property
     def path(self) -> str:
-        """Of the gRPC method: `/package.Service/Method`."""
+        """The path of the gRPC method: `/package.Service/Method`."""
         service: ServiceDescriptor = self.method.containing_service
         return f"/{service.full_name}/{self.method.name}"
 
@@ -39,12 +39,12 @@ class Route:
 
     @property
     def request_class(self) -> type[Message]:
-        """Makes requests."""
+        """The class of requests."""
         return GetMessageClass(self.method.input_type)
 
     @property
     def response_class(self) -> type[Message]:
-        """Reads answers."""
+        """The class of responses."""
         return GetMessageClass(self.method.output_type)
 
 
@@ -58,11 +58,11 @@ class RouteTable:
         )
 
     def find(self, verb: str, raw_path: str) -> tuple[Route, dict[str, str]]:
-        """The route of an undecoded path, with the values of its variables.
+        """Returns the route of a path that is still percent-encoded, with the values of its variables.
 
         Raises:
-            HttpRefusalError: 404 METHOD_UNKNOWN, 405 METHOD_NOT_ALLOWED.
-            InvalidArgumentError: the path is not UTF-8 in percent-encoding.
+            HttpError: 404 METHOD_UNKNOWN, 405 METHOD_NOT_ALLOWED.
+            InvalidArgumentError: the path is not percent-encoded UTF-8.
         """
         allowed = []
         for route in self.routes:
@@ -72,18 +72,25 @@ class RouteTable:
                 allowed.append(route.verb)
         if allowed:
             raise method_not_allowed(verb, allowed)
-        raise HttpRefusalError(404, NotFoundError(ErrorReason.METHOD_UNKNOWN, "there is no such path; see /docs"))
+        raise unknown_path(raw_path)
 
 
-def method_not_allowed(verb: str, allowed: Iterable[str]) -> HttpRefusalError:
-    """405, with the methods that there are."""
+def unknown_path(path: str) -> HttpError:
+    """404 for a path without a route."""
+    return HttpError(404, NotFoundError(ErrorReason.METHOD_UNKNOWN, f"unknown path {path[:200]!r}; see /docs"))
+
+
+def method_not_allowed(verb: str, allowed: Iterable[str]) -> HttpError:
+    """405, with the methods of the path."""
     names = ", ".join(sorted(set(allowed)))
-    error = UnimplementedError(ErrorReason.METHOD_NOT_ALLOWED, f"{verb} is not possible here; possible: {names}")
-    return HttpRefusalError(405, error, {"allow": names})
+    error = UnimplementedError(
+        ErrorReason.METHOD_NOT_ALLOWED, f"the method of this path must be one of {names} (got {verb})"
+    )
+    return HttpError(405, error, {"allow": names})
 
 
 def routes_of(method: MethodDescriptor) -> Iterator[Route]:
-    """The routes of one method; additional bindings included."""
+    """Yields the routes of a method, including additional bindings."""
     rule: Any = method.GetOptions().Extensions[annotations_pb2.http]
     for binding in (rule, *rule.additional_bindings):
         verb = binding.WhichOneof("pattern")

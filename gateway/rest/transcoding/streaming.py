@@ -1,7 +1,7 @@
-"""Server streams over HTTP: a line of JSON for each answer, or Server-Sent Events where the caller accepts those.
+"""Server streams over HTTP: newline-delimited JSON, or Server-Sent Events if the client accepts them.
 
-A failure before the first answer has its own HTTP status. One that comes later, or more than a moment after a silent
-start, is the last line (`{"error": …}`) or an event `error`.
+A failure before the first response has an HTTP error status. The status waits at most 0.25 s for that; a later failure
+is the last line (`{"error": …}`) or an event `error`.
 """
 
 import asyncio
@@ -15,58 +15,58 @@ import grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from gateway.rest.errors import refusal
-from gateway.rest.transcoding.answer import Send, encoded, to_json
+from gateway.rest.errors import error_response
 from gateway.rest.transcoding.body import Receive
 from gateway.rest.transcoding.headers import Headers
+from gateway.rest.transcoding.response import Send, encoded, to_json
 
 EVENTS = "text/event-stream"
 LINES = "application/x-ndjson"
-START_SECONDS = 0.25  # how long the status waits for a failure of a stream that says nothing
+START_SECONDS = 0.25  # the time that the status of a silent stream waits for a failure
 SILENCE_SECONDS = 15.0
-LAST_SEEN = b"last-event-id"
+LAST_EVENT_ID = b"last-event-id"
 RESUMES_AFTER = "after_position"
 POSITION = "position"
-SEEN = re.compile("[0-9]{1,18}")  # whatever else a client remembers is not from here
+EVENT_ID = re.compile("[0-9]{1,18}")  # other ids are ignored
 
 
-class Framing(Protocol):
-    """How answers are told apart on the wire."""
+class StreamFormat(Protocol):
+    """The encoding of responses on the wire."""
 
     content_type: str
 
-    def answer(self, message: Message) -> bytes:
-        """One answer."""
+    def response(self, message: Message) -> bytes:
+        """Encodes a response."""
 
     def failure(self, error: bytes) -> bytes:
-        """The end, by a failure."""
+        """Encodes a failure, which ends the stream."""
 
     def end(self) -> bytes:
-        """The end, as the method means it."""
+        """Encodes the regular end of the stream."""
 
     def silence(self) -> bytes:
-        """Says that the stream lives."""
+        """Encodes a keepalive."""
 
 
-class Lines:
+class JsonLines:
     """Newline-delimited JSON."""
 
     content_type = LINES
 
-    def answer(self, message: Message) -> bytes:
-        """A line."""
+    def response(self, message: Message) -> bytes:
+        """Returns a line."""
         return to_json(message) + b"\n"
 
     def failure(self, error: bytes) -> bytes:
-        """A line with the one key `error`."""
+        """Returns a line with the single key `error`."""
         return error + b"\n"
 
     def end(self) -> bytes:
-        """The end of the body says it."""
+        """Returns nothing: the body ends."""
         return b""
 
     def silence(self) -> bytes:
-        """Lines have no comments."""
+        """Returns nothing: the format lacks comments."""
         return b""
 
 
@@ -75,113 +75,119 @@ class ServerSentEvents:
 
     content_type = EVENTS
 
-    def answer(self, message: Message) -> bytes:
-        """An event whose id is the answer's position, if it has one."""
+    def response(self, message: Message) -> bytes:
+        """Returns an event; its id is the position of the response, if it has one."""
         position = position_of(message)
-        mark = b"id: %d\n" % position if position is not None else b""
-        return mark + b"data: " + to_json(message) + b"\n\n"
+        event_id = b"id: %d\n" % position if position is not None else b""
+        return event_id + b"data: " + to_json(message) + b"\n\n"
 
     def failure(self, error: bytes) -> bytes:
-        """An event `error`."""
+        """Returns an event `error`."""
         return b"event: error\ndata: " + error + b"\n\n"
 
     def end(self) -> bytes:
-        """An event `end`: browsers reconnect when a stream just ends."""
+        """Returns an event `end`, because browsers reconnect when a stream ends without it."""
         return b"event: end\ndata: {}\n\n"
 
     def silence(self) -> bytes:
-        """A comment."""
+        """Returns a comment."""
         return b": alive\n\n"
 
 
-def position_of(answer: Message) -> int | None:
-    """The position in the log that an answer, or the one message in it, tells."""
-    for holder in (answer, *(value for _, value in answer.ListFields() if isinstance(value, Message))):
-        if POSITION in holder.DESCRIPTOR.fields_by_name:
-            return int(getattr(holder, POSITION))
+def position_of(response: Message) -> int | None:
+    """Returns the log position of a response or of a message in it, or None."""
+    for message in (response, *(value for _, value in response.ListFields() if isinstance(value, Message))):
+        if POSITION in message.DESCRIPTOR.fields_by_name:
+            return int(getattr(message, POSITION))
     return None
 
 
-def framing(headers: Headers) -> Framing:
-    """What the caller accepts; lines if nothing else is said."""
-    return ServerSentEvents() if headers.accepts(b"accept", EVENTS) else Lines()
+def stream_format(headers: Headers) -> StreamFormat:
+    """Returns the format that the client accepts; lines by default."""
+    return ServerSentEvents() if headers.accepts(b"accept", EVENTS) else JsonLines()
 
 
 def resume(request: Any, descriptor: Descriptor, headers: Headers) -> None:
-    """A browser that reconnects tells the last id it has seen."""
-    last = headers.first(LAST_SEEN)
-    if RESUMES_AFTER in descriptor.fields_by_name and SEEN.fullmatch(last):
+    """Continues after the last event that a reconnecting browser has received."""
+    last = headers.first(LAST_EVENT_ID)
+    if RESUMES_AFTER in descriptor.fields_by_name and EVENT_ID.fullmatch(last):
         setattr(request, RESUMES_AFTER, int(last))
 
 
 @dataclass
 class Stream:
-    """One running call and the connection that its answers go to."""
+    """A streaming call and the connection that its responses are sent to."""
 
     call: Any
     receive: Receive
     send: Send
-    framing: Framing
+    stream_format: StreamFormat
 
     async def serve(self) -> None:
-        """Sends all answers; cancels the call when the caller goes away.
+        """Sends all responses; cancels the call when the client disconnects.
 
         Raises:
             grpc.aio.AioRpcError: the call failed before anything was sent.
         """
-        gone = asyncio.ensure_future(self._gone())
+        disconnected = asyncio.ensure_future(self._disconnect())
         try:
-            await self._send_all(aiter(self.call), gone)
+            await self._send_all(aiter(self.call), disconnected)
         finally:
-            gone.cancel()
+            disconnected.cancel()
             self.call.cancel()
 
-    async def _send_all(self, answers: AsyncIterator[Message], gone: "asyncio.Future[Any]") -> None:
-        coming: asyncio.Future[Any] = asyncio.ensure_future(_next(answers))
+    async def _send_all(self, responses: AsyncIterator[Message], disconnected: "asyncio.Future[Any]") -> None:
+        upcoming: asyncio.Future[Any] = asyncio.ensure_future(_next(responses))
         try:
-            await asyncio.wait({coming, gone}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if coming.done():
-                coming.result()
+            await asyncio.wait({upcoming, disconnected}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if upcoming.done():
+                upcoming.result()
             await self._begin()
-            while not gone.done():
-                if not coming.done():
-                    await asyncio.wait({coming, gone}, timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    await self._write(self.framing.silence())
-                elif await self._told(coming):
+            while not disconnected.done():
+                if not upcoming.done():
+                    await asyncio.wait(
+                        {upcoming, disconnected}, timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                if not upcoming.done():
+                    await self._write(self.stream_format.silence())
+                elif await self._send_next(upcoming):
                     return
                 else:
-                    coming = asyncio.ensure_future(_next(answers))
+                    upcoming = asyncio.ensure_future(_next(responses))
         finally:
-            coming.cancel()
+            upcoming.cancel()
             with suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
-                await coming
+                await upcoming
 
-    async def _told(self, coming: "asyncio.Future[Any]") -> bool:
-        """Sends what has come; True when it was the end."""
+    async def _send_next(self, upcoming: "asyncio.Future[Any]") -> bool:
+        """Sends the next response, failure or end; returns whether the stream has ended."""
         try:
-            answer = coming.result()
+            response = upcoming.result()
         except grpc.aio.AioRpcError as failure:
-            await self._write(self.framing.failure(refusal(failure).body), last=True)
+            await self._write(self.stream_format.failure(error_response(failure).body), last=True)
             return True
-        if answer is None:
-            await self._write(self.framing.end(), last=True)
+        if response is None:
+            await self._write(self.stream_format.end(), last=True)
             return True
-        await self._write(self.framing.answer(answer))
+        await self._write(self.stream_format.response(response))
         return False
 
     async def _begin(self) -> None:
-        headers = {"content-type": self.framing.content_type, "cache-control": "no-store", "x-accel-buffering": "no"}
+        headers = {
+            "content-type": self.stream_format.content_type,
+            "cache-control": "no-store",
+            "x-accel-buffering": "no",
+        }
         await self.send({"type": "http.response.start", "status": 200, "headers": encoded(headers)})
-        await self._write(self.framing.silence())
+        await self._write(self.stream_format.silence())
 
     async def _write(self, data: bytes, *, last: bool = False) -> None:
         await self.send({"type": "http.response.body", "body": data, "more_body": not last})
 
-    async def _gone(self) -> None:
+    async def _disconnect(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
 
-async def _next(answers: AsyncIterator[Message]) -> Message | None:
-    return await anext(answers, None)
+async def _next(responses: AsyncIterator[Message]) -> Message | None:
+    return await anext(responses, None)

@@ -1,4 +1,8 @@
-"""HTTP/JSON in front of the gateway's own gRPC port: one channel, so that identity, limits and errors are the same."""
+"""Translates HTTP/JSON to gRPC calls.
+
+Calls go through a channel to the gRPC port of this process instead of directly to the services, so that authentication,
+limits, deadlines and errors of REST are those of gRPC.
+"""
 
 import asyncio
 import re
@@ -10,21 +14,22 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from gateway.api.client_address import source_metadata
-from gateway.rest.errors import refusal
-from gateway.rest.transcoding.answer import Send, send_body, to_json
+from gateway.api.violations import got
+from gateway.authentication.client_address import address_metadata
+from gateway.rest.errors import error_response
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import ClientGoneError, Receive, receive_body
 from gateway.rest.transcoding.headers import Headers
 from gateway.rest.transcoding.preconditions import Preconditions, etag
+from gateway.rest.transcoding.response import Send, send_body, to_json
 from gateway.rest.transcoding.routes import Route, RouteTable
-from gateway.rest.transcoding.streaming import Stream, framing, resume
+from gateway.rest.transcoding.streaming import Stream, resume, stream_format
 from ordinaut.errors import InvalidArgumentError, Violation
 
 AUTHORIZATION_MAX = 512
 TIMEOUT = b"x-server-timeout"
 SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
-QUICK_ANSWER_BYTES = 64 * 1024  # what is larger is read and written beside the event loop
+INLINE_RESPONSE_BYTES = 64 * 1024  # larger responses are converted in a thread
 Scope = Any
 
 
@@ -36,7 +41,7 @@ class Transcoder:
         self._calls = {route.path: _open(channel, route) for route in self.table.routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Handles one request."""
         exchange = _Exchange(scope, Headers(scope["headers"]), receive, send)
         conditional = False
         try:
@@ -47,30 +52,30 @@ class Transcoder:
             parts = (route, values, scope["query_string"], body, conditions)
             large = body is not None and body.is_large
             request = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
-            await self._answer(route, request, exchange, conditions)
+            await self._call(route, request, exchange, conditions)
         except ClientGoneError:
             return
-        except Exception as failure:  # noqa: BLE001 - this is the last stop
-            refused = refusal(failure, conditional=conditional)
-            await send_body(send, exchange.headers, refused.status, refused.headers, refused.body)
+        except Exception as failure:  # noqa: BLE001 - the outermost handler
+            error = error_response(failure, conditional=conditional)
+            await send_body(send, exchange.headers, error.status, error.headers, error.body)
 
-    async def _answer(self, route: Route, request: Message, exchange: "_Exchange", conditions: Preconditions) -> None:
+    async def _call(self, route: Route, request: Message, exchange: "_Exchange", conditions: Preconditions) -> None:
         call = self._calls[route.path]
         if route.method.server_streaming:
             resume(request, route.request, exchange.headers)
             running = call(request, metadata=exchange.metadata, timeout=exchange.timeout)
-            await Stream(running, exchange.receive, exchange.send, framing(exchange.headers)).serve()
+            await Stream(running, exchange.receive, exchange.send, stream_format(exchange.headers)).serve()
             return
         running = call(request, metadata=exchange.metadata, timeout=exchange.timeout)
-        answer = await _while_wanted(running, exchange.receive)
-        tag = etag(answer)
+        response = await _unless_disconnected(running, exchange.receive)
+        tag = etag(response)
         headers = {"etag": tag} if tag else {}
         if tag and route.verb == "GET" and tag in conditions.if_none_match:
             await send_body(exchange.send, exchange.headers, 304, headers, b"")
             return
-        large = answer.ByteSize() > QUICK_ANSWER_BYTES
-        told = await asyncio.to_thread(to_json, answer) if large else to_json(answer)
-        await send_body(exchange.send, exchange.headers, 200, headers, told)
+        large = response.ByteSize() > INLINE_RESPONSE_BYTES
+        body = await asyncio.to_thread(to_json, response) if large else to_json(response)
+        await send_body(exchange.send, exchange.headers, 200, headers, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +87,32 @@ class _Exchange:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Where the call comes from, and every Authorization header: the gateway judges whether there is one."""
-        shown = self.headers.all(b"authorization")
-        tokens = (("authorization", value) for value in shown if len(value) <= AUTHORIZATION_MAX)
+        """The client address and all Authorization headers; the authenticator refuses more than one."""
+        headers = self.headers.all(b"authorization")
+        tokens = (("authorization", value) for value in headers if len(value) <= AUTHORIZATION_MAX)
         address, _ = self.scope.get("client") or ("", 0)
-        return *source_metadata(address), *tokens
+        return *address_metadata(address), *tokens
 
     @property
     def timeout(self) -> float | None:
-        """How many seconds the caller allows; None leaves it to the gateway."""
-        shown = self.headers.first(TIMEOUT)
-        if not shown:
+        """The timeout in seconds from the header X-Server-Timeout; None for the default of the gateway."""
+        text = self.headers.first(TIMEOUT)
+        if not text:
             return None
-        if not SECONDS.fullmatch(shown) or not float(shown):
-            raise InvalidArgumentError.of([Violation("X-Server-Timeout", "must be seconds, such as 90 or 0.5")])
-        return float(shown)
+        if not SECONDS.fullmatch(text) or not float(text):
+            raise InvalidArgumentError.of(
+                [Violation("X-Server-Timeout", f"must be a positive number of seconds such as 90 or 0.5 {got(text)}")]
+            )
+        return float(text)
 
 
-async def _while_wanted(running: Any, receive: Receive) -> Any:
-    """The answer of a call, which is cancelled when its caller hangs up.
+async def _unless_disconnected(running: Any, receive: Receive) -> Any:
+    """Returns the response of a call, which is cancelled if the client disconnects.
 
     Raises:
-        ClientGoneError: the caller did.
+        ClientGoneError: the client has disconnected.
     """
-    watch = asyncio.create_task(_until_gone(receive))
+    watch = asyncio.create_task(_disconnect(receive))
     watch.add_done_callback(lambda _: running.cancel())
     try:
         return await running
@@ -117,8 +124,8 @@ async def _while_wanted(running: Any, receive: Receive) -> Any:
         watch.cancel()
 
 
-async def _until_gone(receive: Receive) -> None:
-    """Ends when the caller hangs up: the body has been read, so that nothing else can come."""
+async def _disconnect(receive: Receive) -> None:
+    """Returns when the client disconnects; the body is complete, so no other message arrives."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,4 +1,4 @@
-"""A backfill as the message that callers see."""
+"""Converts stored backfills to API messages."""
 
 from gateway.api.json_values import fill_struct, parse, timestamp
 from ordinaut.store.backfill import BackfillRecord
@@ -6,7 +6,7 @@ from ordinaut.v1.backfill_pb2 import Backfill
 
 
 def to_backfill(record: BackfillRecord) -> Backfill:
-    """The message."""
+    """Converts a backfill."""
     message = Backfill(
         name=f"tasks/{record.task_name}/backfills/{record.name}",
         after_time=timestamp(record.after_time),

@@ -1,19 +1,22 @@
-"""CreateBackfill: checked without a transaction, begun if the task has not changed meanwhile; or only a dry run."""
+"""CreateBackfill: the request is validated without a transaction and stored if the task is still the same.
+
+With `validate_only` nothing is stored and the response lists the first instants.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
-
-from gateway.api.caller import Caller
+from gateway.api.errors import already_exists, changed_concurrently
 from gateway.api.idempotency import Mutation
-from gateway.api.json_values import moment_of, parse, timestamp, to_json, to_python
-from gateway.api.violations import Problems, reroot
-from gateway.clients import Engines, Scheduler
+from gateway.api.json_values import timestamp, to_datetime, to_json
+from gateway.api.violations import Problems, at_most, got, reroot
+from gateway.authentication.caller import Caller
+from gateway.clients import EngineClient, SchedulerClient
+from gateway.definitions.params import merge_params
 from gateway.tasks.backfills.conversion import to_backfill
-from gateway.tasks.backfills.due_times import DueMoments, due_moments, wanted
+from gateway.tasks.backfills.due_times import DueTimes, due_times, selected_instants
 from gateway.tasks.conversion import to_task
-from ordinaut.errors import AbortedError, AlreadyExistsError, NotFoundError, ResourceExhaustedError
+from ordinaut.errors import NotFoundError, ResourceExhaustedError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
 from ordinaut.limits import FIRST_YEAR
 from ordinaut.names import RESOURCE_ID
@@ -31,58 +34,59 @@ DEFAULT_PARALLELISM, MAX_PARALLELISM = 4, 1_000
 DEFAULT_PRIORITY = 9
 RUNNING_MAX = 10
 RUNNING_RETRY_SECONDS = 60.0
-PARAMS_MAX_BYTES = 64 * 1024  # each of the runs gets a copy
+PARAMS_MAX_BYTES = 64 * 1024  # every run stores a copy
 FIRST_MAX = 100
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A backfill that may be begun, and the task as it was when that was checked."""
+class _ValidBackfill:
+    """A valid backfill, and the task that it was validated with."""
 
     task: TaskRecord
-    due: DueMoments
-    wish: NewBackfill
+    due: DueTimes
+    new: NewBackfill
 
 
 class BackfillCreate:
-    """CreateBackfill."""
+    """Implements CreateBackfill."""
 
-    def __init__(self, database: Database, hints: Hints, scheduler: Scheduler, engines: Engines) -> None:
+    def __init__(self, database: Database, hints: Hints, scheduler: SchedulerClient, engines: EngineClient) -> None:
         self._database = database
         self._hints = hints
         self._scheduler = scheduler
         self._engines = engines
 
     async def create(self, request: CreateBackfillRequest, caller: Caller, name: str) -> Backfill:
-        """Begins a backfill of the task's present version, or tells what it would run.
+        """Creates a backfill of the task's current version, or returns what it would run.
 
         Raises:
-            InvalidArgumentError: with every problem; no moment, or too many, lie in the range.
+            InvalidArgumentError: with all violations; the range contains too many instants, or zero.
             AlreadyExistsError: the id is taken.
-            ResourceExhaustedError: LIMIT_REACHED: ten of the task are under way.
-            AbortedError: ETAG_MISMATCH: the task has changed meanwhile.
+            ResourceExhaustedError: LIMIT_REACHED: the task has ten running backfills.
+            AbortedError: ETAG_MISMATCH: the task was changed concurrently.
             UnavailableError: SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE.
         """
         if request.validate_only:
-            return await self._dry_run(await self._asked(request, caller, name))
+            return await self._dry_run(await self._validated(request, caller, name))
         mutation = Mutation(self._database, request, Backfill)
-        if (answer := await mutation.earlier()) is not None:
-            return answer
-        asked = await self._asked(request, caller, name)
+        if (response := await mutation.stored_response()) is not None:
+            return response
+        valid = await self._validated(request, caller, name)
 
         async def work(connection: Connection) -> Backfill:
             locked = await task.lock(connection, project=caller.project, name=name, owner=caller.owner_filter)
             if locked is None:
                 raise NotFoundError.of(request.parent)
-            if (locked.uid, locked.version) != (asked.task.uid, asked.task.version):
-                raise AbortedError(ErrorReason.ETAG_MISMATCH, f"{request.parent} has changed meanwhile; ask again")
-            return to_backfill(await _begin(connection, locked, asked.wish))
+            if (locked.uid, locked.version) != (valid.task.uid, valid.task.version):
+                raise changed_concurrently(request.parent)
+            return to_backfill(await _insert(connection, locked, valid.new))
 
-        answer = await mutation.once(work)
+        response = await mutation.execute(work)
         self._hints.send(BACKFILL)
-        return answer
+        return response
 
-    async def _asked(self, request: CreateBackfillRequest, caller: Caller, name: str) -> _Asked:
+    async def _validated(self, request: CreateBackfillRequest, caller: Caller, name: str) -> _ValidBackfill:
         async with self._database.connection() as connection:
             now = await database_clock.database_now(connection)
             record = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
@@ -93,92 +97,91 @@ class BackfillCreate:
         after, until = _range(problems, request.backfill, now)
         await self._check_params(problems, record, request.backfill)
         problems.check()
-        due = await due_moments(self._scheduler, to_task(record).schedule, after, until, problems)
+        due = await due_times(self._scheduler, to_task(record).schedule, after, until, problems)
         problems.check()
-        return _Asked(record, due, _wish(request, after, until, len(due.instants)))
+        return _ValidBackfill(record, due, _new_backfill(request, after, until, len(due.instants)))
 
-    async def _check_params(self, problems: Problems, record: TaskRecord, asked: Backfill) -> None:
-        params = to_json(asked.params)
-        if len(params) > PARAMS_MAX_BYTES:
-            message = f"may take {PARAMS_MAX_BYTES} bytes, not {len(params)}"
-            problems.add("backfill.params", message, ErrorReason.TOO_LARGE)
-        elif record.params_schema is not None and asked.params.fields:
-            merged = orjson.dumps(parse(record.params) | to_python(asked.params))
-            question = ValidateValueRequest(schema=record.params_schema.encode(), value=merged)
-            problems.extend(reroot((await self._engines.validate_value(question)).violations, "backfill.params"))
+    async def _check_params(self, problems: Problems, record: TaskRecord, message: Backfill) -> None:
+        size = len(to_json(message.params))
+        if size > PARAMS_MAX_BYTES:
+            problems.add("backfill.params", at_most(PARAMS_MAX_BYTES, "bytes of JSON", size), ErrorReason.TOO_LARGE)
+        elif record.params_schema is not None and message.params.fields:
+            merged = merge_params(record.params, message.params).encode()
+            request = ValidateValueRequest(schema=record.params_schema.encode(), value=merged)
+            problems.extend(reroot((await self._engines.validate_value(request)).violations, "backfill.params"))
 
-    async def _dry_run(self, asked: _Asked) -> Backfill:
-        wish = asked.wish
+    async def _dry_run(self, valid: _ValidBackfill) -> Backfill:
+        new = valid.new
         async with self._database.connection() as connection:
-            chosen = await wanted(connection, asked.task.uid, wish.reprocess, asked.due)
-        first = chosen[: -FIRST_MAX - 1 : -1] if wish.newest_first else chosen[:FIRST_MAX]
+            selected = await selected_instants(connection, valid.task.uid, new.reprocess, valid.due)
+        first = selected[: -FIRST_MAX - 1 : -1] if new.newest_first else selected[:FIRST_MAX]
         return Backfill(
-            name=f"tasks/{asked.task.name}/backfills/{wish.id}" if wish.id else "",
-            after_time=timestamp(wish.after_time),
-            until_time=timestamp(wish.until_time),
-            order=Backfill.NEWEST_FIRST if wish.newest_first else Backfill.OLDEST_FIRST,
-            reprocess=Backfill.Reprocess.Value(wish.reprocess),
-            parallelism=wish.parallelism,
-            priority=wish.priority,
-            task_version=asked.task.version,
-            total=wish.total,
-            enqueued=len(chosen),
-            skipped=wish.total - len(chosen),
+            name=f"tasks/{valid.task.name}/backfills/{new.id}" if new.id else "",
+            after_time=timestamp(new.after_time),
+            until_time=timestamp(new.until_time),
+            order=Backfill.NEWEST_FIRST if new.newest_first else Backfill.OLDEST_FIRST,
+            reprocess=Backfill.Reprocess.Value(new.reprocess),
+            parallelism=new.parallelism,
+            priority=new.priority,
+            task_version=valid.task.version,
+            total=new.total,
+            enqueued=len(selected),
+            skipped=new.total - len(selected),
             first_due_times=map(timestamp, first),
         )
 
 
-async def _begin(connection: Connection, locked: TaskRecord, wish: NewBackfill) -> BackfillRecord:
+async def _insert(connection: Connection, locked: TaskRecord, new: NewBackfill) -> BackfillRecord:
     running = await backfill.running(connection, locked.uid)
     if running >= RUNNING_MAX:
         raise ResourceExhaustedError(
             ErrorReason.LIMIT_REACHED,
-            f"tasks/{locked.name} has {running} backfills under way",
+            f"tasks/{locked.name} must have fewer than {RUNNING_MAX} running backfills (has {running}); retry later",
             {"resource": f"tasks/{locked.name}", "limit": str(RUNNING_MAX)},
             retry_after=RUNNING_RETRY_SECONDS,
         )
-    begun = await backfill.create(connection, locked.uid, wish)
-    if begun is None:
-        name = f"tasks/{locked.name}/backfills/{wish.id}"
-        raise AlreadyExistsError(ErrorReason.RESOURCE_EXISTS, f"{name} exists", {"resource": name})
-    return begun
+    record = await backfill.create(connection, locked.uid, new)
+    if record is None:
+        raise already_exists(f"tasks/{locked.name}/backfills/{new.id}")
+    return record
 
 
 def _check(problems: Problems, request: CreateBackfillRequest) -> None:
-    asked = request.backfill
-    problems.not_writable("backfill", asked)
-    if asked.name and asked.name != f"{request.parent}/backfills/{request.backfill_id}":
-        problems.add("backfill.name", "must be what backfill_id says, or left out", ErrorReason.NAME_INVALID)
+    message, name = request.backfill, f"{request.parent}/backfills/{request.backfill_id}"
+    problems.not_writable("backfill", message)
+    if message.name and message.name != name:
+        problems.add("backfill.name", f"must be {name} or omitted {got(message.name)}", ErrorReason.NAME_INVALID)
     if request.backfill_id:
-        problems.identifier("backfill_id", request.backfill_id, RESOURCE_ID, RESOURCE_ID.pattern)
-    problems.between("backfill.parallelism", asked.parallelism, 0, MAX_PARALLELISM)
-    problems.between("backfill.priority", asked.priority, 0, 9)
+        problems.identifier("backfill_id", request.backfill_id, RESOURCE_ID)
+    problems.between("backfill.parallelism", message.parallelism, 0, MAX_PARALLELISM)
+    problems.between("backfill.priority", message.priority, 0, 9)
 
 
-def _range(problems: Problems, asked: Backfill, now: datetime) -> tuple[datetime, datetime]:
-    after = moment_of(asked.after_time)
-    until = moment_of(asked.until_time) if asked.HasField("until_time") else now
-    if not asked.HasField("after_time"):
-        problems.add("backfill.after_time", "is needed: the backfill begins behind it", ErrorReason.FIELD_REQUIRED)
+def _range(problems: Problems, message: Backfill, now: datetime) -> tuple[datetime, datetime]:
+    after = to_datetime(message.after_time)
+    until = to_datetime(message.until_time) if message.HasField("until_time") else now
+    if not message.HasField("after_time"):
+        text = "is required: the backfill runs instants after it"
+        problems.add("backfill.after_time", text, ErrorReason.FIELD_REQUIRED)
     elif after.year < FIRST_YEAR:
-        problems.add("backfill.after_time", f"must be in the year {FIRST_YEAR} or later")
+        problems.add("backfill.after_time", f"must be in the year {FIRST_YEAR} or later (got {after.year})")
     if until > now:
-        problems.add("backfill.until_time", "must not be in the future: what is to come is the schedule's")
+        problems.add("backfill.until_time", f"must not be after the current time {now:{TIME}} (got {until:{TIME}})")
     elif after >= until:
-        problems.add("backfill.until_time", "must be after after_time, and after_time in the past")
+        problems.add("backfill.until_time", f"must be after after_time {after:{TIME}} (got {until:{TIME}})")
     return after, until
 
 
-def _wish(request: CreateBackfillRequest, after: datetime, until: datetime, total: int) -> NewBackfill:
-    asked = request.backfill
+def _new_backfill(request: CreateBackfillRequest, after: datetime, until: datetime, total: int) -> NewBackfill:
+    message = request.backfill
     return NewBackfill(
         id=request.backfill_id or None,
         after_time=after,
         until_time=until,
-        newest_first=asked.order == Backfill.NEWEST_FIRST,
-        reprocess=Backfill.Reprocess.Name(asked.reprocess or Backfill.NONE),
-        parallelism=asked.parallelism or DEFAULT_PARALLELISM,
-        priority=asked.priority or DEFAULT_PRIORITY,
-        params=to_json(asked.params),
+        newest_first=message.order == Backfill.NEWEST_FIRST,
+        reprocess=Backfill.Reprocess.Name(message.reprocess or Backfill.NONE),
+        parallelism=message.parallelism or DEFAULT_PARALLELISM,
+        priority=message.priority or DEFAULT_PRIORITY,
+        params=to_json(message.params),
         total=total,
     )

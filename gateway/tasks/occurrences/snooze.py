@@ -1,15 +1,16 @@
-"""SnoozeTask: the next occurrence starts later; it keeps its id and its scheduled time."""
+"""SnoozeTask: postpones the start of the next occurrence, which keeps its id and its scheduled time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from gateway.api.caller import Caller
+from gateway.api.errors import wrong_state
 from gateway.api.idempotency import Mutation
-from gateway.api.json_values import moment_of
+from gateway.api.json_values import to_datetime
 from gateway.api.violations import Problems
+from gateway.authentication.caller import Caller
 from gateway.definitions.run_policy import YEAR_SECONDS
-from gateway.definitions.validation import TaskCheck
+from gateway.definitions.validation import TaskValidator
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Violation
 from ordinaut.store import cursor, task
@@ -20,32 +21,32 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import SnoozeTaskRequest
 
-PLANNING_TRIES = 40  # a cursor that was just written is planned within milliseconds
+PLANNING_TRIES = 40  # schedulers plan a new cursor within milliseconds
 PLANNING_SECONDS = 0.05
 
 
 class _UnplannedError(Exception):
-    """The scheduler is about to compute the next occurrence."""
+    """The scheduler has not computed the next occurrence yet."""
 
 
 class Snooze:
-    """SnoozeTask."""
+    """Implements SnoozeTask."""
 
-    def __init__(self, database: Database, check: TaskCheck) -> None:
+    def __init__(self, database: Database, validator: TaskValidator) -> None:
         self._database = database
-        self._check = check
+        self._validator = validator
 
     async def snooze(self, request: SnoozeTaskRequest, caller: Caller, name: str) -> Task:
-        """Postpones the next occurrence and answers with the task and its coming times.
+        """Postpones the next occurrence and returns the task with its next times.
 
         Raises:
-            InvalidArgumentError: the moment is not between the present start and the following occurrence.
-            FailedPreconditionError: TASK_STATE: nothing is coming that is to run.
+            InvalidArgumentError: the new time is not between the current start time and the occurrence after it.
+            FailedPreconditionError: TASK_STATE: the task is not ACTIVE, or its next occurrence will not run.
         """
         mutation = Mutation(self._database, request, Task)
-        if (answer := await mutation.earlier()) is not None:
-            await self._check.foretell(answer)
-            return answer
+        if (response := await mutation.stored_response()) is not None:
+            await self._validator.add_upcoming(response)
+            return response
         _check(request)
 
         async def work(connection: Connection) -> Task:
@@ -53,15 +54,15 @@ class Snooze:
             if record is None:
                 raise NotFoundError.of(request.name)
             if record.state != "ACTIVE":
-                raise _nothing(f"{request.name} is {record.state}", record.state)
+                raise wrong_state(request.name, record.state, "ACTIVE")
             await cursor.fire_if_due(connection, record.uid, snoozed_too=False)
             upcoming = await cursor.upcoming(connection, record.uid)
             await cursor.snooze(connection, record.uid, _moment(request, upcoming))
             return to_task(record)
 
-        answer = await self._once_planned(lambda: mutation.once(work))
-        await self._check.foretell(answer)
-        return answer
+        response = await self._once_planned(lambda: mutation.execute(work))
+        await self._validator.add_upcoming(response)
+        return response
 
     async def _once_planned(self, attempt: Callable[[], Awaitable[Task]]) -> Task:
         for _ in range(PLANNING_TRIES):
@@ -69,39 +70,43 @@ class Snooze:
                 return await attempt()
             except _UnplannedError:
                 await asyncio.sleep(PLANNING_SECONDS)
-        raise _nothing("the next occurrence is not planned yet", "ACTIVE")
+        raise _not_snoozable("the scheduler has not planned the next occurrence yet; retry", "ACTIVE")
 
 
 def _check(request: SnoozeTaskRequest) -> None:
     problems = Problems()
     chosen = request.WhichOneof("to")
     if chosen is None:
-        problems.add("delay", "delay or until_time is needed", ErrorReason.FIELD_REQUIRED)
+        problems.add("delay", "exactly one of `delay` and `until_time` must be set", ErrorReason.FIELD_REQUIRED)
     elif chosen == "delay":
         problems.duration("delay", request.delay, YEAR_SECONDS)
     problems.check()
 
 
 def _moment(request: SnoozeTaskRequest, upcoming: UpcomingInstant | None) -> datetime:
-    """When the next occurrence is to start."""
+    """Returns the new start time of the next occurrence."""
     if upcoming is None or upcoming.next_fire_time is None:
         raise _UnplannedError
     if upcoming.next_instant is None or upcoming.next_outcome or upcoming.recorded:
-        raise _nothing("the next moment of the schedule is not to run", upcoming.next_outcome or "ENDED")
+        raise _not_snoozable("the next occurrence of the task will not run", upcoming.next_outcome or "ENDED")
     present = upcoming.next_fire_time
     if request.WhichOneof("to") == "delay":
         field, moment = "delay", present + request.delay.ToTimedelta()
     else:
-        field, moment = "until_time", moment_of(request.until_time)
+        field, moment = "until_time", to_datetime(request.until_time)
     if moment <= max(present, upcoming.now):
-        raise _refused(field, f"must be after {present.isoformat()}, when it starts now, and in the future")
+        raise _refused(
+            field, f"must result in a time after {present.isoformat()}, the current start time, and in the future"
+        )
     following = upcoming.interval_end
     if following is not None and moment >= following:
-        raise _refused(field, f"must be before {following.isoformat()}, when the following occurrence is due")
+        raise _refused(
+            field, f"must result in a time before {following.isoformat()}, when the next but one occurrence is due"
+        )
     return moment
 
 
-def _nothing(message: str, state: str) -> FailedPreconditionError:
+def _not_snoozable(message: str, state: str) -> FailedPreconditionError:
     return FailedPreconditionError(ErrorReason.TASK_STATE, message, {"state": state})
 
 

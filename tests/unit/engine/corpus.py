@@ -1,4 +1,4 @@
-"""Documents as models and people get them wrong, and documents that are right."""
+"""Typical invalid documents of models and people, and valid ones."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ WEATHER = step("w", "weather.forecast", input={"city": "Berlin"})
 
 
 def after_agenda(**modifiers: Any) -> dict[str, Any]:
-    """A pipeline whose second step may be wrong."""
+    """Returns a pipeline whose second step may be invalid."""
     return pipeline(AGENDA, step("b", **modifiers))
 
 
 def guarded(asked: Any) -> dict[str, Any]:
-    """A step before which somebody is asked."""
+    """Returns a step with `needs_approval`."""
     return step("b", LIST, input={"start": "${now}"}, needs_approval=asked)
 
 
 def loop(**keys: Any) -> dict[str, Any]:
-    """A pipeline with a step of structure that may be wrong; `condition` stands for `if`."""
+    """Returns a pipeline with a block that may be invalid; `condition` is the key `if`."""
     return pipeline(
         AGENDA, {"id": "loop", **{"if" if key == "condition" else key: value for key, value in keys.items()}}
     )
@@ -216,7 +216,7 @@ HOPELESS: dict[str, Any] = {
     "wait_until_a_day": pipeline(step("a", "orchestrator.wait", input={"until": "tomorrow"})),
     "timeout_in_words": pipeline(step("a", timeout="soon")),
 }
-"""What nobody can repair without knowing what was meant."""
+"""Documents that cannot be repaired without knowing the intention."""
 BROKEN = {**KEYS, **NAMES, **TOOLS, **EXPRESSIONS, **VALUES, **STRUCTURE, **APPROVALS, **SEVERAL, **HOPELESS}
 VALID: dict[str, Any] = {
     "smallest": pipeline(step("a")),

@@ -1,4 +1,4 @@
-"""Tools and documents for the engine's tests, and the driver that stands for a worker."""
+"""Tools and documents for the engine's tests."""
 
 from importlib import resources
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
-from pipeline_engine.validation.checks import validate_pipeline
+from pipeline_engine.validation.validate import validate_pipeline
 
 BUILT_IN: list[dict[str, Any]] = orjson.loads(
     resources.files("ordinaut.store").joinpath("builtin_tools.json").read_bytes()
@@ -41,7 +41,7 @@ TOOL_TEXTS = [orjson.dumps(tool) for tool in TOOLS]
 def checked(
     document: Any, *, params: Any = None, params_schema: Any = None, tools: list[bytes] | None = None
 ) -> pb.ValidatePipelineResponse:
-    """What ValidatePipeline answers for a document."""
+    """Validates a document."""
     request = pb.ValidatePipelineRequest(
         pipeline=document if isinstance(document, bytes) else orjson.dumps(document),
         tools=TOOL_TEXTS if tools is None else tools,
@@ -53,11 +53,11 @@ def checked(
 
 
 def step(step_id: str, uses: str = "orchestrator.set", **modifiers: Any) -> dict[str, Any]:
-    """A step; `input` and `condition` stand for the keys that Python cannot write."""
+    """Returns a step; `input` and `condition` are the keys `with` and `if`."""
     keys = {"input": "with", "condition": "if"}
     return {"id": step_id, "uses": uses, **{keys.get(key, key): value for key, value in modifiers.items()}}
 
 
 def pipeline(*steps: dict[str, Any], **rest: Any) -> dict[str, Any]:
-    """A document."""
+    """Returns a document."""
     return {"version": 1, "steps": list(steps), **rest}

@@ -1,4 +1,4 @@
-"""Simulations of documents without a gateway."""
+"""Simulates documents without a gateway."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from tests.unit.engine.world import NOW_US
 
 
 def mock(step: str = "", tool: str = "", **says: Any) -> pb.Mock:
-    """A mock; `output` and `error` as Python data."""
+    """Returns a mock; `output` and `error` are Python data."""
     for key in ("output", "error"):
         if key in says:
             says[key] = orjson.dumps(says[key])
@@ -22,7 +22,7 @@ def mock(step: str = "", tool: str = "", **says: Any) -> pb.Mock:
 def simulated(
     document: Any, *mocks: pb.Mock, tools: Sequence[bytes] = TOOL_TEXTS, params: Any = None, **more: Any
 ) -> pb.SimulateRunResponse:
-    """What becomes of a document."""
+    """Simulates a document."""
     start = pb.RunStart(
         root="root",
         params=orjson.dumps(params or {}),
@@ -37,10 +37,10 @@ def simulated(
 
 
 def steps_of(answer: pb.SimulateRunResponse) -> list[tuple[str, int, str]]:
-    """Path, attempt and state of every attempt."""
+    """Returns path, attempt and state of every attempt."""
     return [(entry.path, entry.attempt, entry.state) for entry in answer.steps]
 
 
 def output_of(answer: pb.SimulateRunResponse, path: str) -> Any:
-    """What the last attempt of a step gave."""
+    """Returns the output of the last attempt of a step."""
     return next(orjson.loads(entry.output) for entry in reversed(answer.steps) if entry.path == path)

@@ -1,4 +1,4 @@
-"""Questions: what is asked, and that exactly what was approved is what is done."""
+"""Approvals: their requests, their answers, and that exactly the approved input is used."""
 
 import hashlib
 from typing import Any
@@ -24,7 +24,7 @@ def ask(name: str = "ask", **question: Any) -> dict[str, Any]:
 
 
 def guarded(asked: Any = True, **modifiers: Any) -> dict[str, Any]:
-    """A call at `now` that somebody must agree to."""
+    """Returns a call with `now` that needs approval."""
     return step("a", LIST, **{"input": {"start": "${now}"}, "needs_approval": asked, **modifiers})
 
 
@@ -34,8 +34,8 @@ def suspended(world: World) -> Suspended:
     return ending
 
 
-def test_a_question_is_what_the_step_says() -> None:
-    """Bound to the canonical JSON of its data."""
+def test_an_approval_request_contains_the_steps_input() -> None:
+    """The subject hash covers the canonical JSON of the data."""
     world = World(pipeline(ask(data={"b": [1, "ä"], "a": "${params.x}"}, assignees=["boss"])), params={"x": 2})
     [wait] = suspended(world).waits
     assert (wait.kind, wait.path, wait.tool, wait.guarded_tool) == ("APPROVAL", "ask", ASK, "")
@@ -44,7 +44,7 @@ def test_a_question_is_what_the_step_says() -> None:
     assert wait.subject_hash == hashlib.sha256('{"a":2,"b":[1,"ä"]}'.encode()).hexdigest()
 
 
-def test_without_expiry_it_may_be_waited_for_for_ever() -> None:
+def test_an_approval_without_expiry_has_no_deadline() -> None:
     [wait] = suspended(World(pipeline(step("ask", ASK, input={"message": "Sure?"})))).waits
     assert not wait.HasField("deadline_ms")
     assert checked(pipeline(step("ask", ASK, input={"message": "Sure?"}))).warnings
@@ -61,8 +61,8 @@ def test_without_expiry_it_may_be_waited_for_for_ever() -> None:
         (EXPIRED, ["expired", None, None, {"n": 1}, None]),
     ],
 )
-def test_the_answer_is_the_output(reply: dict[str, Any], expected: list[Any]) -> None:
-    """Whatever it is, the step succeeds: what it means is the pipeline's to say."""
+def test_the_answer_of_an_approval_is_the_steps_output(reply: dict[str, Any], expected: list[Any]) -> None:
+    """A rejection is an output too; the pipeline decides what it means."""
     names = ("status", "choice", "input", "data", "agent")
     output = [f"${{steps.ask.{name}}}" for name in names]
     world = World(pipeline(ask(data={"n": 1}), output=output), reply=reply)
@@ -70,19 +70,19 @@ def test_the_answer_is_the_output(reply: dict[str, Any], expected: list[Any]) ->
     assert world.states() == [("ask", 1, "SUCCEEDED")]
 
 
-def test_a_schema_that_is_none_is_refused() -> None:
+def test_an_invalid_answer_schema_is_rejected() -> None:
     error = error_of(World(pipeline(ask(answer_schema={"type": "strin"}))).run())
     assert (error["code"], error["pointer"]) == ("VALIDATION_INPUT", "/answer_schema/type")
 
 
-def test_a_schema_is_looked_at_before_any_run() -> None:
+def test_a_literal_answer_schema_is_checked_at_validation() -> None:
     [violation] = checked(pipeline(ask(answer_schema={"properties": {"n": {"type": "strin"}}}))).violations
     assert violation.field == "steps[0].with.answer_schema.properties.n.type"
     assert not checked(pipeline(ask(answer_schema={"const": "${params.x}"}))).violations
 
 
-def test_what_is_called_is_what_was_shown() -> None:
-    """`now` is another one after the wait; the call gets the old one, and its condition is not asked again."""
+def test_the_tool_gets_the_input_that_was_approved() -> None:
+    """`now` differs after the wait; the call keeps the old value and the condition is not evaluated again."""
     seen: list[str] = []
 
     def answer(call: Call) -> Output:
@@ -101,7 +101,7 @@ def test_what_is_called_is_what_was_shown() -> None:
     assert world.states() == [("a.approval", 1, "SUCCEEDED"), ("a", 1, "SUCCEEDED")]
 
 
-def test_what_was_edited_is_called_and_must_fit_the_tool() -> None:
+def test_an_edited_input_is_used_and_validated() -> None:
     world = World(pipeline(guarded()), reply={"edited_input": {"start": "x", "limit": 3}})
     assert world.run().state == "SUCCEEDED"
     assert world.calls[0].input == {"start": "x", "limit": 3}
@@ -113,8 +113,8 @@ def test_what_was_edited_is_called_and_must_fit_the_tool() -> None:
 
 
 @pytest.mark.parametrize(("reply", "status"), [(REJECTED, "rejected"), (EXPIRED, "expired")])
-def test_who_does_not_agree_fails_the_step(reply: dict[str, Any], status: str) -> None:
-    """Once, whatever `retry` says; `on_error` handles it like any other failure."""
+def test_a_rejected_or_expired_approval_fails_the_step(reply: dict[str, Any], status: str) -> None:
+    """The step is not retried; `on_error` handles the failure."""
     world = World(pipeline(guarded(retry={"max": 3, "codes": ["REJECTED"]})), reply=reply)
     error = error_of(world.run())
     assert (error["code"], error["step"], error["tool"]) == ("REJECTED", "a", LIST)
@@ -125,8 +125,8 @@ def test_who_does_not_agree_fails_the_step(reply: dict[str, Any], status: str) -
     assert World(pipeline(handled, output="${steps.h.code}"), reply=reply).run().output == b'"REJECTED"'
 
 
-def test_one_approval_is_for_all_tries() -> None:
-    """Also after a delay that leaves the engine, beside another wait."""
+def test_one_approval_covers_all_attempts() -> None:
+    """Also after a delay that leaves the engine, while another wait is open."""
     pause = {"id": "p", "uses": "orchestrator.wait", "with": {"for": "9h"}}
     both = {"id": "both", "branches": {"x": [guarded(retry={"max": 2, "delay": "1m"})], "y": [pause]}}
     world = World(pipeline(both), answer=failing(2))
@@ -136,7 +136,7 @@ def test_one_approval_is_for_all_tries() -> None:
     assert [path for path, _, _ in world.states()].count("both.x.a.approval") == 1
 
 
-def test_each_iteration_asks_for_itself() -> None:
+def test_each_iteration_requests_its_own_approval() -> None:
     loop = guarded({"message": "Read ${item}?"}, foreach=["a", "b"], input={"start": "${item}"})
     world = World(pipeline(loop))
     [one, other] = suspended(world).waits
@@ -145,7 +145,7 @@ def test_each_iteration_asks_for_itself() -> None:
     assert World(pipeline(loop)).run().state == "SUCCEEDED"
 
 
-def test_effects_wait_for_agreement_too() -> None:
+def test_effects_wait_for_approval() -> None:
     emit = step("e", "orchestrator.emit", input={"topic": "t", "data": {"at": "${now}"}}, needs_approval=True)
     performed: list[Any] = []
 
@@ -158,7 +158,7 @@ def test_effects_wait_for_agreement_too() -> None:
     assert performed == [{"topic": "t", "data": {"at": "2027-01-15T09:00:00Z"}}]
 
 
-def test_a_run_of_another_task_waits_for_agreement_and_then_for_its_end() -> None:
+def test_run_task_waits_for_approval_and_then_for_the_child_run() -> None:
     child = step(
         "c", "orchestrator.run_task", input={"task": "tasks/x", "wait": True, "params": {}}, needs_approval=True
     )
@@ -172,7 +172,7 @@ def test_a_run_of_another_task_waits_for_agreement_and_then_for_its_end() -> Non
 
 
 @pytest.mark.parametrize("crash_at", range(4))
-def test_a_crash_around_the_call_asks_nobody_twice(crash_at: int) -> None:
+def test_a_crash_around_the_call_does_not_repeat_the_approval(crash_at: int) -> None:
     world = World(pipeline(step("set", input={"x": 1}), guarded(), step("z", LIST, input={"start": "x"})))
     world.crash_at = crash_at
     assert world.run().state == "SUCCEEDED"
@@ -181,8 +181,8 @@ def test_a_crash_around_the_call_asks_nobody_twice(crash_at: int) -> None:
     assert len({call.body for call in world.calls if call.idempotency_key.endswith("/a")}) == 1
 
 
-def test_a_run_that_takes_it_up_need_not_ask_again() -> None:
-    """An approval that was given is a finished step; one that was refused is asked for anew."""
+def test_a_retry_of_the_run_keeps_a_granted_approval() -> None:
+    """An approval that was rejected is requested again."""
     world = World(pipeline(guarded(retry=0)), answer=lambda _call: Failure("TOOL_ERROR", "down"))
     assert error_of(world.run())["code"] == "TOOL_ERROR"
     kept = [entry for entry in world.journal if entry.state == "SUCCEEDED"]
@@ -192,7 +192,7 @@ def test_a_run_that_takes_it_up_need_not_ask_again() -> None:
     assert (again.calls[0].body, again.stays) == (world.calls[0].body, [])
 
 
-def test_a_tool_that_may_not_be_called_is_not_asked_for() -> None:
+def test_a_denied_tool_does_not_request_approval() -> None:
     world = World(pipeline(guarded()), denied=(LIST,))
     assert error_of(world.run())["code"] == "DENIED"
     assert not world.stays
@@ -208,14 +208,14 @@ def test_a_tool_that_may_not_be_called_is_not_asked_for() -> None:
         ({"message": "${params.gone}"}, {}),
     ],
 )
-def test_a_question_that_cannot_be_asked_fails_the_step(asked: dict[str, Any], params: dict[str, Any]) -> None:
+def test_an_invalid_approval_request_fails_the_step(asked: dict[str, Any], params: dict[str, Any]) -> None:
     world = World(pipeline(guarded(asked)), params=params)
     assert error_of(world.run())["code"] in {"VALIDATION_INPUT", "EXPRESSION"}
     assert not world.stays
 
 
-def test_an_approval_that_never_ends_is_warned_of() -> None:
-    """And a literal expiry, or one that is rendered, is none of them."""
+def test_an_approval_without_expiry_is_a_warning() -> None:
+    """A literal or templated `expires_in` prevents the warning."""
     for steps in ([guarded()], [guarded({"assignees": ["boss"]})], [step("ask", ASK, input={"message": "Sure?"})]):
         answer = checked(pipeline(*steps))
         assert (len(answer.warnings), len(answer.warning_fixes)) == (1, 1)

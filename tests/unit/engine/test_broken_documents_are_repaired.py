@@ -1,4 +1,4 @@
-"""Every problem of a document is named, and applying the fixes repairs nearly all of them."""
+"""All problems of a document are reported, and the fixes repair nearly all documents."""
 
 import copy
 from typing import Any
@@ -14,7 +14,7 @@ ROUNDS = 6
 
 
 def apply(document: Any, operations: list[dict[str, Any]]) -> Any:
-    """The document after a JSON Patch of `add`, `replace`, `remove` and `move`."""
+    """Applies a JSON Patch of `add`, `replace`, `remove` and `move`."""
     for operation in operations:
         value = operation.get("value")
         if operation["op"] == "move":
@@ -40,7 +40,7 @@ def _take(document: Any, pointer: str) -> Any:
 
 
 def repaired(document: Any) -> tuple[Any, bool]:
-    """The document after applying every fix, again and again; and whether it is without problems then."""
+    """Applies all fixes repeatedly; returns the document and whether it is valid."""
     document = copy.deepcopy(document)
     for _ in range(ROUNDS):
         violations = checked(document).violations
@@ -61,7 +61,7 @@ def repaired(document: Any) -> tuple[Any, bool]:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_document_is_refused(name: str) -> None:
+def test_a_broken_document_is_rejected(name: str) -> None:
     """Each document of the corpus has a problem with a place, a message and a reason."""
     violations = checked(BROKEN[name]).violations
     assert violations
@@ -78,23 +78,23 @@ def test_fixes_repair_nine_of_ten() -> None:
     assert left >= HOPELESS.keys(), "what cannot be repaired must not be repaired by accident"
 
 
-def test_every_problem_is_found_at_once() -> None:
-    """One answer names all problems, each at its place."""
+def test_all_problems_are_reported_at_once() -> None:
+    """Each at its place."""
     found = {violation.field for violation in checked(BROKEN["several_at_once"]).violations}
     assert {"steps[0].id", "steps[0].use", "steps[0].timeout", "steps[1].if"} <= found
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_a_valid_document_never_changes(name: str) -> None:
-    """No fix is offered, and normalising what is normalised changes nothing."""
+def test_a_valid_document_is_unchanged(name: str) -> None:
+    """No fix is offered, and normalisation is idempotent."""
     answer = checked(VALID[name])
     assert not answer.violations
     again = checked(answer.pipeline)
     assert (again.pipeline, list(again.violations)) == (answer.pipeline, [])
 
 
-def test_a_repaired_document_stays_as_it_is() -> None:
-    """Fixes are offered once: after them there is nothing to repair, and what they made is normal."""
+def test_repair_and_normalisation_are_idempotent() -> None:
+    """A repaired document has no further fixes and is already normalised."""
     for name, document in BROKEN.items():
         found, valid = repaired(document)
         if valid:

@@ -1,4 +1,4 @@
-"""Steps that start other runs: an effect, or a wait for their end, as the document says."""
+"""Steps that start child runs: as an effect, or with a wait for the end of the child."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.requests import Finished, Suspended
-from pipeline_engine.stream.params import refusal
+from pipeline_engine.stream.run_start import params_failure
 from tests.unit.engine.pipelines import checked, pipeline, step
 from tests.unit.engine.world import NOW_US, World, error_of
 
@@ -27,7 +27,7 @@ def suspended(world: World) -> Suspended:
 
 
 def end(world: World, path: str, output: Any = None, failure: Failure | None = None) -> None:
-    """The child of that step ends."""
+    """Ends the child run of a step."""
     entry = world.waits[path]
     if failure is None:
         entry.state, entry.output = "SUCCEEDED", b"" if output is None else orjson.dumps(output)
@@ -35,8 +35,8 @@ def end(world: World, path: str, output: Any = None, failure: Failure | None = N
         entry.state, entry.error = "FAILED", failure.at(path, RUN_TASK, 1).to_json()
 
 
-def test_without_wait_it_is_an_effect() -> None:
-    """With the step's own key; what the worker answers is the output."""
+def test_run_task_without_wait_is_an_effect() -> None:
+    """It uses the step's idempotency key; the worker's response is the output."""
     asked: list[dict[str, Any]] = []
 
     def perform(entry: JournalEntry) -> Any:
@@ -51,7 +51,7 @@ def test_without_wait_it_is_an_effect() -> None:
     assert asked[0] == {"task": "tasks/report", "params": {"city": "Iasi"}}
 
 
-def test_with_wait_the_run_leaves_and_goes_on_with_the_childs_output() -> None:
+def test_run_task_with_wait_suspends_and_resumes_with_the_childs_output() -> None:
     world = World(pipeline(child("a", wait=True), output="${steps.a.n}"))
     ending = suspended(world)
     [wait] = ending.waits
@@ -63,14 +63,14 @@ def test_with_wait_the_run_leaves_and_goes_on_with_the_childs_output() -> None:
     assert world.states() == [("a", 1, "SUCCEEDED")]
 
 
-def test_a_child_without_output_gives_null() -> None:
+def test_a_child_without_output_returns_null() -> None:
     world = World(pipeline(child("a", wait=True), output={"was": "${steps.a}"}))
     world._wait(suspended(world), comes=False)
     end(world, "a")
     assert world.run().output == b'{"was":null}'
 
 
-def test_a_childs_failure_is_handled_like_any_other() -> None:
+def test_a_childs_failure_is_handled_by_on_error() -> None:
     handler = [step("h", "orchestrator.set", input={"run": "${error.details.run}", "why": "${error.code}"})]
     world = World(pipeline({**child("a", wait=True), "on_error": handler}, output="${steps.h}"))
     world._wait(suspended(world), comes=False)
@@ -78,8 +78,8 @@ def test_a_childs_failure_is_handled_like_any_other() -> None:
     assert world.run().output == b'{"run":"runs/c","why":"TOOL_ERROR"}'
 
 
-def test_iterations_wait_for_their_children_side_by_side() -> None:
-    """As many as max_parallel; one that has ended makes room for the next."""
+def test_iterations_wait_for_children_concurrently() -> None:
+    """At most max_parallel at once; the end of one starts the next."""
     each = {**child("each", params={"n": "${item}"}, wait=True), "foreach": [1, 2, 3], "max_parallel": 2}
     world = World(pipeline(each, output="${steps.each}"))
     first = suspended(world)
@@ -94,8 +94,8 @@ def test_iterations_wait_for_their_children_side_by_side() -> None:
     assert world.run().output == b"[1,2,3]"
 
 
-def test_what_happens_while_a_child_runs_is_news_afterwards() -> None:
-    """A child may publish what its parent waits for next."""
+def test_events_during_a_child_run_are_new_afterwards() -> None:
+    """A child may publish the event that its parent waits for next."""
     world = World(pipeline(child("a", wait=True), step("e", "orchestrator.wait_event", input=EVENT)))
     world._wait(suspended(world), comes=False)
     end(world, "a", {"until": "2030-01-01T00:00:00Z"})
@@ -112,21 +112,21 @@ def test_what_happens_while_a_child_runs_is_news_afterwards() -> None:
         ("${params.x}", "steps[0].with"),
     ],
 )
-def test_what_must_stand_in_the_document_is_asked_for(given: Any, field: str) -> None:
+def test_options_of_run_task_must_be_literal(given: Any, field: str) -> None:
     answer = checked(pipeline(step("a", RUN_TASK, input=given)))
     assert [violation.field for violation in answer.violations] == [field]
 
 
 @pytest.mark.parametrize(("modifier", "value"), [("timeout", "5m"), ("retry", 3)])
-def test_a_step_that_waits_for_a_run_has_no_tries_of_its_own(modifier: str, value: Any) -> None:
+def test_retry_and_timeout_do_not_apply_to_a_step_that_waits_for_a_run(modifier: str, value: Any) -> None:
     assert [one.field for one in checked(pipeline({**child("a", wait=True), modifier: value})).violations] == [
         f"steps[0].{modifier}"
     ]
     assert not checked(pipeline({**child("a"), modifier: value})).violations
 
 
-def test_a_run_that_is_waited_for_may_need_approval() -> None:
-    """It starts with exactly the input that was approved."""
+def test_a_child_run_with_wait_can_need_approval() -> None:
+    """It starts with exactly the approved input."""
     asked = {**child("a", params={"at": "${now}"}, wait=True), "needs_approval": {"expires_in": "1d"}}
     world = World(pipeline(asked, output="${steps.a.at}"))
     question = suspended(world)
@@ -139,24 +139,24 @@ def test_a_run_that_is_waited_for_may_need_approval() -> None:
     assert world.run().output == b'"2027-01-15T08:00:00Z"'
 
 
-def test_an_effect_that_fails_is_an_error_of_its_step() -> None:
+def test_a_failing_effect_fails_its_step() -> None:
     refused = Failure("NOT_FOUND", "there is no tasks/report")
     ending = World(pipeline(child("a")), perform=lambda _entry: refused).run()
     assert isinstance(ending, Finished)
     assert error_of(ending)["code"] == "NOT_FOUND"
 
 
-def test_params_that_nobody_has_checked_are_checked_before_the_first_step() -> None:
-    """Once: what has begun goes on."""
+def test_params_of_a_child_run_are_checked_before_its_first_step() -> None:
+    """Only once: a run that has started is not checked again."""
     schema = b'{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
     start = RunStart(params=b'{"n": "x"}', params_schema=schema)
-    refused = refusal(start)
+    refused = params_failure(start)
     assert refused is not None
     assert (refused.code, refused.pointer) == ("VALIDATION_INPUT", "/n")
-    assert refusal(RunStart(params=b'{"n": 1}', params_schema=schema)) is None
-    assert refusal(RunStart(params=b'{"n": "x"}')) is None
+    assert params_failure(RunStart(params=b'{"n": 1}', params_schema=schema)) is None
+    assert params_failure(RunStart(params=b'{"n": "x"}')) is None
     start.journal.add(path="a")
-    assert refusal(start) is None
+    assert params_failure(start) is None
 
 
 INNER = {"steps": [step("x", input={"n": "${params.n}"})], "output": "${steps.x.n}"}
@@ -166,8 +166,8 @@ def inner(name: str, document: Any, **given: Any) -> dict[str, Any]:
     return step(name, "orchestrator.run_pipeline", input={"pipeline": document, **given})
 
 
-def test_a_written_pipeline_keeps_its_placeholders() -> None:
-    """They are those of the run to be; the params are rendered here."""
+def test_a_literal_pipeline_keeps_its_placeholders() -> None:
+    """The child run renders them; the params are rendered by the parent."""
     world = World(pipeline(inner("a", INNER, params={"n": "${params.m}"}), output="${steps.a}"), params={"m": 7})
     ending = suspended(world)
     [wait] = ending.waits
@@ -179,15 +179,15 @@ def test_a_written_pipeline_keeps_its_placeholders() -> None:
     assert world.run().output == b"7"
 
 
-def test_a_computed_pipeline_is_no_template_here() -> None:
-    """What an earlier step gave runs as it is; a bare list of steps is a pipeline too."""
+def test_a_computed_pipeline_is_not_rendered_by_the_parent() -> None:
+    """The output of an earlier step runs unchanged; a bare list of steps is accepted."""
     for document in (INNER, INNER["steps"]):
         world = World(pipeline(inner("a", "${params.plan}")), params={"plan": document})
         [wait] = suspended(world).waits
         assert orjson.loads(wait.pipeline)["steps"][0]["with"] == {"n": "${params.n}"}
 
 
-def test_a_computed_pipeline_that_is_wrong_fails_with_every_problem() -> None:
+def test_an_invalid_computed_pipeline_fails_with_all_problems() -> None:
     plan = {"steps": [step("x", input={"n": "${steps.y}"}), {"id": "z", "use": "a.b"}], "more": 1}
     error = error_of(World(pipeline(inner("a", "${params.plan}")), params={"plan": plan}).run())
     assert (error["code"], error["pointer"], error["step"]) == ("VALIDATION_INPUT", "/pipeline", "a")
@@ -197,15 +197,15 @@ def test_a_computed_pipeline_that_is_wrong_fails_with_every_problem() -> None:
         assert error_of(failed)["code"] == "VALIDATION_INPUT"
 
 
-def test_a_computed_pipeline_costs_what_checking_it_costs() -> None:
-    """No run keeps the engine from others by it."""
+def test_validating_a_computed_pipeline_is_charged() -> None:
+    """A large one cannot block the engine."""
     plan = {"steps": [step(f"x{n}", input={"n": [1] * 50}) for n in range(900)]}
     error = error_of(World(pipeline(inner("a", "${params.plan}")), params={"plan": plan}).run())
     assert error["code"] == "PAYLOAD_TOO_LARGE"
 
 
-def test_a_written_pipeline_is_checked_with_the_rest() -> None:
-    """At its place, with repairs, against tools and names of its own; also one inside of another."""
+def test_a_literal_pipeline_is_validated_with_its_parent() -> None:
+    """At its place, with repairs, in a separate scope of names; nested ones too."""
     document = {"steps": [step("x", "orchestrator.sett"), step("y", input={"n": "${steps.outer}"})]}
     found = checked(pipeline(step("outer"), inner("a", document)))
     assert [(one.field, one.HasField("fix")) for one in found.violations] == [
@@ -219,8 +219,8 @@ def test_a_written_pipeline_is_checked_with_the_rest() -> None:
     assert [one.field for one in checked(pipeline(inner("a", "text"))).violations] == ["steps[0].with.pipeline"]
 
 
-def test_a_run_waits_for_so_much_at_once_and_no_more() -> None:
-    """What it waits for must fit into a message, with all that it has done."""
+def test_the_open_waits_of_a_run_are_limited_together() -> None:
+    """They must fit in one message with the journal."""
     each = {**child("each", params={"text": "${item}"}, wait=True), "foreach": "params.texts", "on_error": "continue"}
     world = World(pipeline(each), params={"texts": ["x" * 900_000] * 10})
     ending = suspended(world)

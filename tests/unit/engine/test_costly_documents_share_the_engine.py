@@ -1,4 +1,4 @@
-"""However heavy the expressions of a run are together, other runs get their turn and the run comes to an end."""
+"""A run with costly expressions does not block other runs, and ends."""
 
 import time
 from typing import Any
@@ -23,11 +23,11 @@ HEAVY = [
     "default(params.none, params.list)",
 ]
 LONGEST_TURN_SECONDS = 0.5
-"""Of CPU; what is measured is a fifth of it."""
+"""CPU seconds; a fifth of it was measured."""
 
 
 def measured(document: Any) -> tuple[World, float, list[Request]]:
-    """The run, its longest time without a pause, and what it asked for."""
+    """Runs a document; returns the run, its longest time without a pause, and its requests."""
     world = World(document, params=PARAMS)
     asked: list[Request] = []
     longest, since = 0.0, time.thread_time()
@@ -47,16 +47,16 @@ def measured(document: Any) -> tuple[World, float, list[Request]]:
 
 
 @pytest.mark.parametrize("expression", HEAVY)
-def test_one_step_cannot_hold_the_engine(expression: str) -> None:
-    """Thousands of heavy placeholders in one input are refused as soon as they have cost too much."""
+def test_one_step_cannot_block_the_engine(expression: str) -> None:
+    """Thousands of costly placeholders in one input fail when their cost exceeds the limit."""
     document = pipeline(step("a", input={f"k{number}": f"${{{expression}}}" for number in range(3000)}))
     world, longest, _ = measured(document)
     assert orjson.loads(world.journal[0].error)["code"] == "PAYLOAD_TOO_LARGE"
     assert longest < LONGEST_TURN_SECONDS
 
 
-def test_many_steps_pause_between_each_other() -> None:
-    """A pure pipeline asks for nothing, unless it has become heavy."""
+def test_a_costly_run_pauses_between_steps() -> None:
+    """A run of pure steps makes no request unless its expressions are costly."""
     light, _, asked = measured(pipeline(*[step(f"s{n}", input={"k": "${params.text[0]}"}) for n in range(3)]))
     assert not asked
     assert light.requests == 0
@@ -67,8 +67,8 @@ def test_many_steps_pause_between_each_other() -> None:
     assert longest < LONGEST_TURN_SECONDS
 
 
-def test_the_expressions_of_a_run_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It fails once they have cost too much, also when every one of them is within its own bounds."""
+def test_the_cost_of_all_expressions_of_a_run_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if each of them is within its own limit."""
     monkeypatch.setattr(bounds, "MAX_RUN_FUEL", 2_000_000)
     twice = "${[length(to_json(params.list)), length(to_json(params.list))]}"
     loop = step("s", foreach="params.list[:900]", input={"k": twice})
@@ -79,8 +79,8 @@ def test_the_expressions_of_a_run_are_bounded_together(monkeypatch: pytest.Monke
     assert longest < LONGEST_TURN_SECONDS
 
 
-def test_a_large_value_is_not_written_thousands_of_times() -> None:
-    """Neither into one text nor into many."""
+def test_a_large_value_is_not_serialised_thousands_of_times() -> None:
+    """Neither into one string nor into many."""
     for given in (
         {"k": "${params.text} " * 3000},
         {f"k{number}": "x ${params.text}" for number in range(3000)},

@@ -1,4 +1,4 @@
-"""An engine may die at any moment: the run ends the same, finished steps are not run again, keys stay the same."""
+"""After an engine crash the run has the same result, repeats no finished step, and keeps its idempotency keys."""
 
 from collections import Counter
 from random import Random
@@ -14,7 +14,7 @@ LIST = "calendar.list_events"
 
 
 def everything() -> dict[str, Any]:
-    """A pipeline with each kind of step."""
+    """Returns a pipeline with each kind of step."""
     return pipeline(
         step("set", input={"x": 1}),
         step("first", LIST, input={"start": "${now}"}),
@@ -35,7 +35,7 @@ def everything() -> dict[str, Any]:
 
 
 def failing_document() -> dict[str, Any]:
-    """A pipeline that fails and tells so."""
+    """Returns a pipeline that fails and emits an event."""
     return pipeline(
         step("a", LIST, input={"start": "x"}),
         step("b", "orchestrator.fail", input={"code": "NO", "message": "m"}),
@@ -47,7 +47,7 @@ def failing_document() -> dict[str, Any]:
 
 
 def world_of(document: dict[str, Any], **more: Any) -> World:
-    """Its flaky tool fails once, its broken one always."""
+    """Returns a run whose flaky tool fails once and whose broken tool fails always."""
     flaky = failing(1)
     broken = failing(10**6)
 
@@ -60,19 +60,19 @@ def world_of(document: dict[str, Any], **more: Any) -> World:
 
 
 def summary(world: World) -> list[tuple[str, str]]:
-    """Each step's last state."""
+    """Returns the last state of each step."""
     return sorted({entry.path: entry.state for entry in world.journal}.items())
 
 
 def boundaries_of(document: dict[str, Any]) -> int:
-    """How often a run of it asks for something."""
+    """Returns the number of requests of a run."""
     world = world_of(document)
     assert world.run().state == ("FAILED" if "on_error" in document else "SUCCEEDED")
     return world.requests
 
 
 def spread_document() -> dict[str, Any]:
-    """Loops and branches in each other, with a failure that ends the others and its handler."""
+    """Returns nested loops and branches, with a failure that cancels its siblings, and its handler."""
     city = {"city": "${item}"}
     read = step("w", LIST, input={"start": "x"})
     emit = step("note", "orchestrator.emit", input={"topic": "t", "data": {"n": "${index}"}})
@@ -92,7 +92,7 @@ def spread_document() -> dict[str, Any]:
 
 
 def waiting_document() -> dict[str, Any]:
-    """Waits in a line, in branches and in a loop, with calls and effects between them."""
+    """Returns waits in sequence, in branches and in a loop, with calls and effects between them."""
     hour = {"for": "1h"}
     until = step("until", "orchestrator.wait", input={"until": "2030-01-01T00:00:00Z"})
     reply = step("reply", "orchestrator.wait_event", input={"topic": "reply.*", "timeout": "7d"})
@@ -121,8 +121,8 @@ BOUNDARIES = [
 
 
 @pytest.mark.parametrize(("name", "place", "before"), BOUNDARIES)
-def test_a_crash_at_any_boundary_changes_nothing(name: str, place: int, before: bool) -> None:
-    """Before the request is served, and after it was served but before the engine knows."""
+def test_a_crash_at_any_request_changes_nothing(name: str, place: int, before: bool) -> None:
+    """Before the request is performed, and after it but before the engine has the response."""
     quiet = world_of(DOCUMENTS[name])
     wanted = quiet.run()
     world = world_of(DOCUMENTS[name], crash_at=place, crash_before_answer=before)
@@ -139,8 +139,8 @@ def test_a_crash_at_any_boundary_changes_nothing(name: str, place: int, before: 
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_answers_in_any_order_and_a_crash_anywhere_change_nothing(seed: int) -> None:
-    """What goes on side by side may end in any order, and another one after the crash."""
+def test_response_order_and_crashes_change_nothing(seed: int) -> None:
+    """Concurrent steps may end in any order, and in another one after a crash."""
     random = Random(seed)
     quiet = world_of(DOCUMENTS["spread"])
     wanted = quiet.run()

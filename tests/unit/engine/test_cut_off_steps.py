@@ -1,4 +1,4 @@
-"""Steps that end because something else in their run has are recorded as CANCELLED."""
+"""Steps that a failing sibling or a stop ends are recorded as CANCELLED."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +17,12 @@ MAIL = orjson.dumps({"name": "mail.send", "effect": "UNSAFE", "http": {"method":
 
 
 def unless(city: str) -> Callable[[Call], Output | Failure]:
-    """Knows every city but one."""
+    """Returns a tool that fails for one city."""
     return lambda call: Failure("NO_CITY", "no") if call.input["city"] == city else Output({"events": []})
 
 
 def answers_first(path: str) -> Callable[[list[tuple[int, Request]]], int]:
-    """The call of that path is answered before every other call, and after every write."""
+    """Responds to writes first, then to the call of a path."""
 
     def choose(asked: list[tuple[int, Request]]) -> int:
         paths = [request.path if isinstance(request, Call) else "" for _, request in asked]
@@ -35,8 +35,8 @@ def weather(step_id: str, city: str, **more: Any) -> dict[str, Any]:
     return step(step_id, WEATHER, input={"city": city}, **more)
 
 
-def test_calls_under_way_are_cancelled_when_a_sibling_fails() -> None:
-    """With the input of the call, and the moment at which it ended; then comes the failure of the whole."""
+def test_calls_in_flight_are_cancelled_when_a_sibling_fails() -> None:
+    """The entry has the call's input and its end time; the failure of the block follows."""
     document = pipeline(
         {"id": "both", "branches": {"one": [weather("a", "Rome")], "two": [weather("b", "X")]}},
         output="${steps}",
@@ -49,7 +49,7 @@ def test_calls_under_way_are_cancelled_when_a_sibling_fails() -> None:
     assert entry.start_us <= entry.end_us
 
 
-def test_iterations_that_have_not_begun_have_no_entry() -> None:
+def test_iterations_that_have_not_started_have_no_entry() -> None:
     cities = ["Rome", "X", "Bern"]
     loop = step("f", WEATHER, input={"city": "${item}"}, foreach=cities, max_parallel=2)
     world = World(pipeline(loop), answer=unless("X"), choose=answers_first("f[1]"))
@@ -57,8 +57,8 @@ def test_iterations_that_have_not_begun_have_no_entry() -> None:
     assert world.states() == [("f[1]", 1, "FAILED"), ("f[0]", 1, CANCELLED), ("f", 1, "FAILED")]
 
 
-def test_a_step_that_waits_is_cancelled_in_the_stay_in_which_a_sibling_fails() -> None:
-    """Whether it was asked for in an earlier stay of the run or in this one."""
+def test_a_waiting_step_is_cancelled_in_the_segment_in_which_a_sibling_fails() -> None:
+    """Whether this segment or an earlier one requested the wait."""
     timer = {"id": "late", "uses": "orchestrator.wait", "with": {"for": "1h"}}
     soon = {"id": "soon", "uses": "orchestrator.wait", "with": {"for": "1m"}}
     document = pipeline({"id": "both", "branches": {"one": [timer], "two": [soon, weather("b", "X")]}})
@@ -70,7 +70,7 @@ def test_a_step_that_waits_is_cancelled_in_the_stay_in_which_a_sibling_fails() -
     assert world.stays == [["both.one.late", "both.two.soon"]]
 
 
-def test_waiting_alone_cancels_nothing() -> None:
+def test_a_suspension_cancels_nothing() -> None:
     timer = {"id": "late", "uses": "orchestrator.wait", "with": {"for": "1h"}}
     soon = {"id": "soon", "uses": "orchestrator.wait", "with": {"for": "1m"}}
     world = World(pipeline({"id": "both", "branches": {"one": [timer], "two": [soon]}}))
@@ -78,8 +78,8 @@ def test_waiting_alone_cancels_nothing() -> None:
     assert CANCELLED not in {state for _, _, state in world.states()}
 
 
-def test_a_failure_that_is_handled_lets_the_run_continue_without_what_was_cut_off() -> None:
-    """Also after a crash: entries of cut-off steps are not taken for finished ones."""
+def test_a_handled_failure_continues_without_the_cancelled_steps() -> None:
+    """After a crash, CANCELLED entries do not count as finished steps."""
     both = {
         "id": "both",
         "branches": {"one": [weather("a", "Rome")], "two": [weather("b", "X")]},
@@ -95,8 +95,8 @@ def test_a_failure_that_is_handled_lets_the_run_continue_without_what_was_cut_of
     assert ("both.one.a", 1, CANCELLED) in world.states()
 
 
-def test_a_call_of_an_unsafe_tool_keeps_the_entry_of_its_start() -> None:
-    """Nobody knows whether it happened: a retry of the run begins by finding out."""
+def test_a_cancelled_call_of_an_unsafe_tool_keeps_its_start_entry() -> None:
+    """Its outcome is unknown; a retry of the run determines it first."""
     document = pipeline(
         {"id": "both", "branches": {"one": [step("s", "mail.send", input={"to": "ann"})], "two": [weather("b", "X")]}}
     )

@@ -1,4 +1,4 @@
-"""Which addresses tools may be reached at."""
+"""The egress policy."""
 
 import pytest
 
@@ -13,21 +13,21 @@ CLOSED = [
 
 
 @pytest.mark.parametrize("address", CLOSED)
-def test_what_is_not_public_is_closed(address: str) -> None:
-    """Loopback, private, link-local, shared, multicast, reserved; also behind NAT64, 6to4, Teredo and mapped forms."""
+def test_non_public_addresses_are_denied(address: str) -> None:
+    """Loopback, private, link-local, shared, multicast, reserved; also as NAT64, 6to4, Teredo and mapped addresses."""
     assert not Egress().permits(address, 443)
 
 
 @pytest.mark.parametrize(
     "address", ["93.184.216.34", "1.1.1.1", "2606:4700::1111", "64:ff9b::101:101", "::ffff:1.1.1.1"]
 )
-def test_public_addresses_are_open(address: str) -> None:
-    """And so are their NAT64 and mapped forms."""
+def test_public_addresses_are_allowed(address: str) -> None:
+    """Also as NAT64 and mapped addresses."""
     assert Egress().permits(address, 443)
 
 
-def test_allow_opens_and_deny_wins() -> None:
-    """Rules speak of networks and ports; deny closes what allow opens, and what is public."""
+def test_allow_permits_and_deny_takes_precedence() -> None:
+    """Rules consist of networks and ports; deny also applies to public addresses."""
     egress = Egress(
         parse_rules("127.0.0.0/8:8000-8999, [::1/128]:9000, 10.0.0.0/8, fd00::/8"),
         parse_rules("127.0.0.1:8500,1.1.1.1/32:80"),
@@ -46,13 +46,13 @@ def test_allow_opens_and_deny_wins() -> None:
 
 
 @pytest.mark.parametrize("text", ["nonsense", "10.0.0.0/8:x", "10.0.0.0/8:9-1", "10.0.0.0/8:70000", "[::1"])
-def test_unreadable_rules_are_refused(text: str) -> None:
-    """A typo in a setting stops the start instead of opening or closing something else."""
+def test_malformed_rules_are_rejected(text: str) -> None:
+    """A typo in a setting prevents the start."""
     with pytest.raises(ValueError, match=r"."):
         parse_rules(text)
 
 
-def test_no_socket_is_made_for_a_closed_address() -> None:
-    """The guard stands where the connection is made."""
+def test_no_socket_is_created_for_a_denied_address() -> None:
+    """The guard decides at connect time."""
     with pytest.raises(EgressDeniedError, match=r"127\.0\.0\.1 port 80"):
         Egress().socket((2, 1, 6, "", ("127.0.0.1", 80)))

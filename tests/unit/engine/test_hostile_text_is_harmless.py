@@ -1,4 +1,4 @@
-"""Random documents, expressions and templates: nothing hangs, nothing raises what is not documented.
+"""Random documents, expressions and templates neither hang nor raise undocumented exceptions.
 
 20 000 cases by default; `ORDINAUT_FUZZ_CASES=1000000` makes it a long run, `ORDINAUT_FUZZ_SEED` another one.
 """
@@ -20,7 +20,8 @@ from pipeline_engine.data.template import compile_template
 from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import parse
-from pipeline_engine.validation.pipeline import Surroundings, check
+from pipeline_engine.validation.context import ValidationContext
+from pipeline_engine.validation.pipeline import check
 from tests.unit.engine.corpus import BROKEN, VALID
 from tests.unit.engine.pipelines import TOOL_TEXTS, TOOLS
 
@@ -55,16 +56,16 @@ ROOTS: dict[str, Any] = {
     "now": "2026-11-23T10:00:00Z",
     "item": {"a": [1, 2, 3]},
 }
-SURROUNDINGS = Surroundings({tool["name"]: tool for tool in TOOLS}, [tool["name"] for tool in TOOLS])
+SURROUNDINGS = ValidationContext({tool["name"]: tool for tool in TOOLS}, [tool["name"] for tool in TOOLS])
 
 
 class HangError(Exception):
-    """The case has used the CPU for much too long."""
+    """The case has exceeded its CPU time."""
 
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Ends a case that hangs; the CPU's own time counts, so that a busy machine is no hang."""
+    """Ends a case that hangs, by CPU time, so that a busy machine does not matter."""
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
         raise HangError
@@ -79,7 +80,7 @@ def watched() -> Iterator[None]:
 
 
 def shortest(case: Any, attempt: Callable[[Any], None]) -> float:
-    """The CPU seconds of a case; what seems slow is tried again, for it may have been the garbage collector."""
+    """Returns the CPU seconds of a case; a slow one is repeated, because the garbage collector may have run."""
     took = LONGEST_SECONDS
     for _ in range(TRIES):
         began = time.thread_time()
@@ -92,7 +93,7 @@ def shortest(case: Any, attempt: Callable[[Any], None]) -> float:
 
 
 def fuzz(name: str, share: float, make: Callable[[Random], Any], attempt: Callable[[Any], None]) -> None:
-    """Tries its share of the cases; each ends in time, and the seed and number of a bad one are told."""
+    """Tries a share of the cases; a failure reports the seed and number of the case."""
     for number in range(int(CASES * share)):
         case = make(Random(f"{SEED}/{name}/{number}"))
         try:
@@ -103,12 +104,12 @@ def fuzz(name: str, share: float, make: Callable[[Random], Any], attempt: Callab
 
 
 def reading(random: Random) -> tuple[str, bool]:
-    """An expression, and whether a missing path in it is an error."""
+    """Returns an expression, and whether a missing path in it is an error."""
     return expression(random), random.random() < 0.5
 
 
 def expression(random: Random) -> str:
-    """Words in a row, or a shape that is nearly right."""
+    """Returns random words, or a nearly valid expression."""
     if random.random() < 0.4:
         return "".join(random.choices(WORDS, k=random.randrange(1, 14)))
     return shaped(random, 3)
@@ -126,7 +127,7 @@ def shaped(random: Random, depth: int) -> str:
 
 
 def evaluate(case: tuple[str, bool]) -> None:
-    """On values of some size."""
+    """Evaluates an expression on values of some size."""
     text, strict = case
     with suppress(ExpressionError):
         compile_expression.__wrapped__(text, strict=strict).evaluate(ROOTS, Account())
@@ -143,7 +144,7 @@ def render(value: Any) -> None:
 
 
 def document(random: Random) -> bytes:
-    """A document of the corpus with some of its parts exchanged, and sometimes its bytes."""
+    """Returns a document of the corpus with parts, and sometimes bytes, exchanged."""
     source = random.choice(SOURCES)
     value = orjson.loads(source)
     for _ in range(random.randrange(1, 4)):
@@ -177,7 +178,7 @@ def exchanged(random: Random, value: Any) -> Any:
 
 
 def validate(text: bytes) -> None:
-    """As ValidatePipeline and as a worker's definition."""
+    """Validates and compiles a document."""
     findings = Findings()
     found = parse(text, findings)
     if found is not None:
@@ -198,8 +199,8 @@ PARTS: list[tuple[str, float, Callable[[Random], Any], Callable[[Any], None]]] =
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: str(part[0]))
-def test_nothing_hangs_and_nothing_unexpected_is_raised(
+def test_no_random_input_hangs_or_raises_an_undocumented_exception(
     part: tuple[str, float, Callable[[Random], Any], Callable[[Any], None]],
 ) -> None:
-    """Each case under a tenth of a second of CPU."""
+    """Each case takes less than a tenth of a second of CPU time."""
     fuzz(*part)

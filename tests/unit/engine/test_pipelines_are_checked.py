@@ -1,4 +1,4 @@
-"""What ValidatePipeline accepts, normalises, refuses and warns of; no input makes it raise."""
+"""ValidatePipeline: normalisation, problems and warnings; it never raises."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.validation.checks import validate_pipeline, validate_tool, validate_value
+from pipeline_engine.validation.validate import validate_pipeline, validate_tool, validate_value
 from tests.unit.engine.pipelines import checked, pipeline, step
 
 
 def reasons(document: Any, **surroundings: Any) -> dict[str, str]:
-    """Reason by field."""
+    """Returns reasons by field."""
     answer = checked(document, **surroundings)
     return {violation.field: ErrorReason.Name(violation.reason) for violation in answer.violations}
 
@@ -42,8 +42,8 @@ def test_the_documented_example_is_accepted_and_normalised() -> None:
     assert checked(answer.pipeline, params={"name": "Ada"}).pipeline == answer.pipeline, "normalising is idempotent"
 
 
-def test_problems_of_a_wrapped_document_name_their_place_in_what_was_sent() -> None:
-    """Fields and pointers begin at the outermost object."""
+def test_problems_of_a_wrapped_document_refer_to_the_submitted_document() -> None:
+    """Fields and pointers start at the outermost object."""
     answer = checked({"payload": {"pipeline": [step("a"), step("a")]}})
     assert [violation.field for violation in answer.violations] == ["payload.pipeline[1].id"]
     assert answer.violations[0].fix.operations[0]["path"] == "/payload/pipeline/1/id"
@@ -90,13 +90,13 @@ def test_problems_of_a_wrapped_document_name_their_place_in_what_was_sent() -> N
         (b" " * (1024 * 1024 + 1), "", "TOO_LARGE"),
     ],
 )
-def test_what_is_wrong_is_refused_at_its_place(document: Any, field: str, reason: str) -> None:
-    """One problem, its field and its reason."""
+def test_a_problem_has_its_field_and_reason(document: Any, field: str, reason: str) -> None:
+    """Exactly one problem."""
     assert reasons(document).get(field) == reason
 
 
-def test_names_that_are_none_are_not_suggested() -> None:
-    """What a misspelt id stands for meanwhile is nobody's business."""
+def test_invalid_names_are_not_suggested() -> None:
+    """A misspelt id does not appear in a message."""
     loop = {"id": "B", "foreach": [1], "do": [step("x")]}
     answer = checked(pipeline(step("A"), loop, step("c", input={"v": "${steps.x}", "w": "${steps.y}"})))
     told = [violation.message for violation in answer.violations if violation.field.startswith("steps[2]")]
@@ -104,8 +104,8 @@ def test_names_that_are_none_are_not_suggested() -> None:
     assert not any("?steps" in message for message in told)
 
 
-def test_templates_fit_every_schema_and_literals_do_not() -> None:
-    """A placeholder is a wildcard; what stands beside it is checked."""
+def test_templates_match_every_schema_and_literals_are_checked() -> None:
+    """A placeholder is a wildcard; literal siblings are validated."""
     fits = {"start": "${now}", "limit": "${params.n}", "labels": ["${params.a}"], "order": "${params.o}"}
     assert not reasons(pipeline(step("a", "calendar.list_events", input=fits)))
     assert not reasons(pipeline(step("a", "calendar.list_events", input="${params.whole}")))
@@ -115,8 +115,8 @@ def test_templates_fit_every_schema_and_literals_do_not() -> None:
     }
 
 
-def test_params_are_checked_against_their_schema() -> None:
-    """The schema is checked, the params fit it, and references are to what can exist."""
+def test_params_are_validated_against_their_schema() -> None:
+    """The schema is validated, the params must match it, and references must be possible."""
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "additionalProperties": False}
     document = pipeline(step("a", input={"x": "${params.town}"}))
     assert reasons(document, params={"city": 1}, params_schema=schema) == {
@@ -127,16 +127,16 @@ def test_params_are_checked_against_their_schema() -> None:
     assert reasons(document, params_schema={"$ref": "http://127.0.0.1:1/x"}) == {"params_schema.$ref": "INVALID_SCHEMA"}
 
 
-def test_what_is_probably_not_meant_is_a_warning() -> None:
-    """Jinja braces are plain text, and steps after an unconditional end never run."""
+def test_probable_mistakes_are_warnings() -> None:
+    """Jinja braces are literal text, and steps after an unconditional end never run."""
     document = pipeline(step("a", "orchestrator.stop"), step("b", input={"x": "{{ ''.__class__ }}"}))
     answer = checked(document)
     assert not answer.violations
     assert [warning.partition(":")[0] for warning in answer.warnings] == ["steps[1]", "steps[1].with.x"]
 
 
-def test_handlers_see_the_failed_step_and_the_error() -> None:
-    """`error` and the failed step are names inside of `on_error`, and not outside."""
+def test_handlers_can_refer_to_the_failed_step_and_the_error() -> None:
+    """`error` is a root name only inside `on_error`."""
     handler = step("h", input={"code": "${error.code}", "failed": "${steps.a.error.message}"})
     assert not reasons(pipeline(step("a", on_error=[handler]), on_error=[step("z", input={"e": "${error}"})]))
     outside = pipeline(step("a", on_error=[handler]), step("b", input={"x": "${steps.h}"}))
@@ -155,15 +155,15 @@ STEPS = st.lists(st.dictionaries(st.sampled_from(KEYS), JSON | st.sampled_from(T
 
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS, rest=st.dictionaries(st.sampled_from(["version", "output", "on_error", "timeout"]), JSON | STEPS))
-def test_no_document_makes_the_check_raise(steps: list[Any], rest: dict[str, Any]) -> None:
-    """Whatever is sent, the answer is data."""
+def test_validation_never_raises_for_a_document(steps: list[Any], rest: dict[str, Any]) -> None:
+    """Every answer is data."""
     assert isinstance(checked({"steps": steps, **rest}), pb.ValidatePipelineResponse)
 
 
 @settings(max_examples=100, deadline=None)
 @given(text=st.binary(max_size=60), value=JSON)
-def test_no_bytes_make_a_check_raise(text: bytes, value: Any) -> None:
-    """Garbage in every field is answered."""
+def test_validation_never_raises_for_random_bytes(text: bytes, value: Any) -> None:
+    """In any field of the request."""
     json_text = orjson.dumps(value)
     for pipeline_text, schema in ((text, json_text), (json_text, text), (json_text, json_text)):
         request = pb.ValidatePipelineRequest(
@@ -174,15 +174,14 @@ def test_no_bytes_make_a_check_raise(text: bytes, value: Any) -> None:
         validate_value(pb.ValidateValueRequest(schema=schema, value=pipeline_text))
 
 
-def test_a_value_is_checked_with_pointers() -> None:
-    """All problems of a value, each at its path."""
+def test_all_problems_of_a_value_have_a_path() -> None:
     schema = {"type": "object", "properties": {"a": {"items": {"type": "integer"}}}, "required": ["b"]}
     answer = validate_value(pb.ValidateValueRequest(schema=orjson.dumps(schema), value=orjson.dumps({"a": [1, "x"]})))
     assert sorted(violation.field for violation in answer.violations) == ["", "a[1]"]
 
 
 @pytest.mark.parametrize("name", ["\\ud800", "\\u0000", "\\udfff x"])
-def test_names_that_cannot_be_stored_are_refused_all_the_same(name: str) -> None:
-    """JMESPath's own escapes make texts that neither protobuf nor PostgreSQL takes."""
+def test_names_with_unstorable_characters_are_rejected(name: str) -> None:
+    """JMESPath escapes can produce strings that neither protobuf nor PostgreSQL accepts."""
     document = pipeline(step("a", input={"x": f'${{steps."{name}".y}}'}))
     assert reasons(document) == {"steps[0].with.x": "UNRESOLVED_REFERENCE"}

@@ -1,4 +1,4 @@
-"""Whatever order things happened in, and wherever the engine died: the journal replays as it was written."""
+"""A replay reproduces the journal, for any order of responses and any crash."""
 
 from random import Random
 from typing import Any
@@ -13,12 +13,12 @@ from tests.unit.engine.world import NOW_US, World
 
 
 def recorded(world: World) -> list[pb.Recorded]:
-    """The journal as the store has it: with what `now` was in the stay that wrote each entry."""
+    """Returns the journal as the store has it: each entry with the `now` of its segment."""
     return [pb.Recorded(entry=entry, now_us=world.stay_of[entry.path, entry.attempt]) for entry in world.journal]
 
 
 def replayed(world: World) -> pb.SimulateRunResponse:
-    """The run once more, on its journal."""
+    """Replays the run from its journal."""
     start = pb.RunStart(
         root="root", params=b"{}", event=b'{"data":{"x":1}}', run=b'{"name":"runs/r"}', now_us=NOW_US,
         created_us=NOW_US - 5,
@@ -28,13 +28,13 @@ def replayed(world: World) -> pb.SimulateRunResponse:
 
 
 def told(entries: Any) -> list[tuple[str, int, str, bytes, bytes, bytes]]:
-    """All of each attempt but its times."""
+    """Returns all fields of each attempt except its times."""
     return sorted((one.path, one.attempt, one.state, one.input, one.output, one.error) for one in entries)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 @pytest.mark.parametrize("seed", range(25))
-def test_a_journal_replays_as_it_was_written(name: str, seed: int) -> None:
+def test_a_replay_reproduces_the_journal(name: str, seed: int) -> None:
     random = Random(seed)
     world = world_of(
         DOCUMENTS[name],

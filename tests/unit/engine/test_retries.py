@@ -1,4 +1,4 @@
-"""Delays between attempts: exponential, bounded, with a share that is random."""
+"""Delays between attempts: exponential, limited, with a random share."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ def test_jitter_is_the_random_share_of_a_delay(jitter: float, least: float) -> N
     assert max(delays) - min(delays) >= (8.0 - least) * 0.9
 
 
-def test_the_default_is_between_half_of_the_delay_and_all_of_it() -> None:
-    """Of a rule in a document and of one in a tool or a task alike."""
+def test_the_default_delay_is_between_half_and_all_of_the_delay() -> None:
+    """For rules in a document, a tool and a task."""
     for rule in (RetryRule(max=1), read_proto_retry({"max": 1})):
         assert rule is not None
         assert all(0.5 <= delay_seconds(rule, 1, key) <= 1.0 for key in KEYS)
@@ -36,13 +36,13 @@ def test_a_delay_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize(("written", "jitter"), [({}, 0.5), ({"jitter": 0.0}, 0.0), ({"jitter": 0.25}, 0.25)])
-def test_zero_is_not_the_same_as_unset(written: dict[str, Any], jitter: float) -> None:
+def test_a_jitter_of_zero_differs_from_unset(written: dict[str, Any], jitter: float) -> None:
     rule = read_proto_retry({"max": 1, **written})
     assert rule is not None
     assert rule.jitter == jitter
 
 
-def test_a_step_waits_as_its_rule_says() -> None:
+def test_a_step_applies_its_retry_rule() -> None:
     document = pipeline(
         step(
             "a",

@@ -1,4 +1,4 @@
-"""What a run does: data, conditions, retries, handlers, limits."""
+"""Runs: data, conditions, retries, handlers, limits."""
 
 import orjson
 import pytest
@@ -31,8 +31,8 @@ def test_data_flows_through_steps_to_the_output() -> None:
     assert world.calls[0].idempotency_key == "root/a"
 
 
-def test_a_run_of_pure_steps_asks_for_nothing() -> None:
-    """It ends at once, and its entries ride with the end."""
+def test_a_run_of_pure_steps_makes_no_request() -> None:
+    """It finishes at once, with its entries."""
     world = World(
         pipeline(step("a", input={"x": 1}), step("b", condition="steps.a.x == 2"), step("c", input={"y": "${steps.b}"}))
     )
@@ -42,8 +42,8 @@ def test_a_run_of_pure_steps_asks_for_nothing() -> None:
     assert orjson.loads(ending.entries[2].output) == {"y": None}
 
 
-def test_a_step_waits_for_the_journal_of_what_has_effects() -> None:
-    """Between two calls lies a commit; pure steps between them ride along."""
+def test_a_step_with_effects_waits_for_durable_entries() -> None:
+    """There is one commit between two calls; entries of pure steps are part of it."""
     document = pipeline(step("a", LIST, input=INPUT), step("b", input={}), step("c", LIST, input=INPUT))
     world = World(document)
     generator = iter_requests(world)
@@ -51,7 +51,7 @@ def test_a_step_waits_for_the_journal_of_what_has_effects() -> None:
 
 
 def iter_requests(world: World) -> list[str]:
-    """The kinds of requests of a run, in order."""
+    """Returns the kinds of a run's requests, in order."""
     seen: list[str] = []
     inner = world._serve
 
@@ -64,7 +64,7 @@ def iter_requests(world: World) -> list[str]:
     return seen
 
 
-def test_failed_attempts_are_repeated_with_growing_delays() -> None:
+def test_failed_attempts_are_retried_with_increasing_delays() -> None:
     """Two retries by default, from one second, doubling; every attempt is recorded."""
     world = World(pipeline(step("a", LIST, input=INPUT)), answer=failing(2))
     assert world.run().state == "SUCCEEDED"
@@ -84,16 +84,16 @@ def test_retries_end() -> None:
     ("step_retry", "task_retry", "calls"),
     [(0, b"", 1), (1, b'{"max":5}', 2), (None, b'{"max":5,"delay":"0.001s"}', 6), (None, b"{}", 1), (None, b"", 3)],
 )
-def test_the_step_decides_before_the_task(step_retry: int | None, task_retry: bytes, calls: int) -> None:
-    """Step, else tool, else task, else two."""
+def test_the_retry_of_a_step_precedes_that_of_the_task(step_retry: int | None, task_retry: bytes, calls: int) -> None:
+    """Step, then tool, then task, then two retries."""
     retry = {} if step_retry is None else {"retry": step_retry}
     world = World(pipeline(step("a", LIST, input=INPUT, **retry)), answer=failing(99), retry=task_retry)
     world.run()
     assert len(world.calls) == calls
 
 
-def test_a_long_delay_gives_the_slot_back() -> None:
-    """Over five seconds the run leaves the engine with what is recorded, and goes on with the next attempt."""
+def test_a_long_delay_leaves_the_engine() -> None:
+    """Above five seconds the run is delayed with its entries and resumes with the next attempt."""
     world = World(pipeline(step("a", LIST, input=INPUT, retry={"max": 1, "delay": "10m"})), answer=failing(1))
     assert world.run().state == "SUCCEEDED"
     assert world.slept == [600.0]
@@ -101,8 +101,8 @@ def test_a_long_delay_gives_the_slot_back() -> None:
     assert world.states() == [("a", 1, "FAILED"), ("a", 2, "SUCCEEDED")]
 
 
-def test_only_chosen_codes_are_repeated() -> None:
-    """`codes` replaces the default; a refusal by the tool is not repeated unless it is named."""
+def test_only_listed_codes_are_retried() -> None:
+    """`codes` replaces the default; a refusal by the tool is retried only if it is listed."""
     refused = Failure("TOOL_ERROR", "404")
     world = World(pipeline(step("a", LIST, input=INPUT)), answer=lambda _: refused)
     world.run()
@@ -114,7 +114,7 @@ def test_only_chosen_codes_are_repeated() -> None:
 
 
 def test_input_and_output_are_validated() -> None:
-    """After rendering and before saving, with a pointer; neither is repeated."""
+    """After rendering and before saving, with a pointer; neither failure is retried."""
     document = pipeline(step("a", LIST, input={"start": "x", "limit": "${params.n}"}))
     error = error_of(World(document, params={"n": 0}).run())
     assert (error["code"], error["pointer"]) == ("VALIDATION_INPUT", "/limit")
@@ -125,7 +125,7 @@ def test_input_and_output_are_validated() -> None:
 
 
 def test_a_missing_path_is_an_error_with_a_hint() -> None:
-    """Nothing is called with a silent null."""
+    """The tool is not called with null."""
     world = World(pipeline(step("a", LIST, input={"start": "${params.nix}"})), params={"city": 1})
     error = error_of(world.run())
     assert error["code"] == "EXPRESSION"
@@ -140,8 +140,8 @@ def test_continue_saves_the_error() -> None:
     assert World(document, answer=failing(9)).run().output == b'"TOOL_UNAVAILABLE"'
 
 
-def test_a_steps_handler_runs_and_the_run_goes_on() -> None:
-    """With `error` as a root and stable paths; the failed step is `{"error": …}` for what follows."""
+def test_a_steps_handler_runs_and_the_run_continues() -> None:
+    """With the root name `error` and stable paths; the failed step's output is `{"error": …}`."""
     handler = [step("h", input={"code": "${error.code}"})]
     document = pipeline(
         step("a", LIST, input=INPUT, on_error=handler, retry=0), step("b", input={"x": "${steps.a.error.step}"})
@@ -175,8 +175,8 @@ def test_stop_ends_with_its_output() -> None:
     assert world.states() == [("a", 1, "SUCCEEDED")]
 
 
-def test_effects_are_performed_by_the_worker() -> None:
-    """Their result is the step's output; a failing one is data."""
+def test_effects_are_applied_by_the_worker() -> None:
+    """The result is the step's output; a failing effect is data."""
     document = pipeline(
         step("a", "orchestrator.put_state", input={"namespace": "n", "key": "k", "value": 1, "revision": 3}),
         output="${steps.a.revision}",
@@ -188,8 +188,8 @@ def test_effects_are_performed_by_the_worker() -> None:
     assert len(world.effects) == 1
 
 
-def test_what_may_not_be_called_is_not() -> None:
-    """A denied tool and an unknown one are errors of their step, without a call."""
+def test_denied_and_unknown_tools_are_not_called() -> None:
+    """They are errors of their step."""
     world = World(pipeline(step("a", LIST, input=INPUT)), denied=(LIST,))
     assert error_of(world.run())["code"] == "DENIED"
     error = error_of(World(pipeline(step("a", "no.such"))).run())
@@ -197,8 +197,8 @@ def test_what_may_not_be_called_is_not() -> None:
     assert not world.calls
 
 
-def test_time_limits() -> None:
-    """The step's limit is given to the call; the run's limit ends the run whatever the step's `on_error` says."""
+def test_timeouts_of_steps_and_runs() -> None:
+    """A step's timeout applies to the call; the run's timeout ends the run regardless of `on_error`."""
 
     def slow(_call: Call) -> Failure:
         return Failure(TIMEOUT, "slow", retryable=True)
@@ -211,29 +211,29 @@ def test_time_limits() -> None:
     )
     world = World(document, answer=slow, remaining_ms=5000)
     error = error_of(world.run())
-    assert (error["code"], error["message"]) == ("TIMEOUT", "the run has taken longer than it may")
+    assert (error["code"], error["message"]) == ("TIMEOUT", "the run has exceeded its timeout")
     assert world.calls[0].timeout == 5.0
     assert world.calls[1].body == b'{"start":"TIMEOUT"}'
 
 
-def test_the_pipelines_own_limit_counts_from_its_first_entry() -> None:
-    """Across delays too."""
+def test_the_pipelines_timeout_counts_from_its_first_entry() -> None:
+    """Across delays."""
     document = pipeline(step("a", LIST, input=INPUT, retry={"max": 9, "delay": "6s"}), timeout="20s")
     world = World(document, answer=failing(99))
     assert error_of(world.run())["code"] == "TIMEOUT"
     assert sum(world.slept) == pytest.approx(20.0)
 
 
-def test_keys_are_bounded() -> None:
-    """A long key keeps its beginning and gets a digest; it stays the same."""
+def test_idempotency_keys_have_a_maximum_length() -> None:
+    """A long key keeps its beginning and gets a digest; it is stable."""
     key = idempotency_key("r" * 300, "a")
     assert len(key) == 254
     assert key == idempotency_key("r" * 300, "a") != idempotency_key("r" * 300, "b")
     assert idempotency_key("r", "a") == "r/a"
 
 
-def test_huge_values_fail_their_step_only() -> None:
-    """A large value written many times is refused before it exists."""
+def test_huge_values_fail_only_their_step() -> None:
+    """A large value that is inserted many times fails before it is built."""
     big = "x" * 400_000
     document = pipeline(step("a", input={f"k{number}": "${params.big}" for number in range(500)}, on_error="continue"))
     world = World(document, params={"big": big})
@@ -241,8 +241,8 @@ def test_huge_values_fail_their_step_only() -> None:
     assert orjson.loads(world.journal[0].error)["code"] == "PAYLOAD_TOO_LARGE"
 
 
-def test_many_large_pure_steps_are_committed_on_the_way() -> None:
-    """The last message stays small whatever the pipeline."""
+def test_large_entries_of_pure_steps_are_committed_early() -> None:
+    """The last message is small for every pipeline."""
     document = pipeline(*[step(f"s{number}", input={"x": "${params.big}"}) for number in range(10)])
     world = World(document, params={"big": "x" * 200_000})
     ending = world.run()
@@ -252,15 +252,15 @@ def test_many_large_pure_steps_are_committed_on_the_way() -> None:
 
 @pytest.mark.parametrize("name", ["\\ud800", "\\u0000"])
 def test_errors_can_always_be_stored(name: str) -> None:
-    """Whatever they quote."""
+    """Even if they quote unusual characters."""
     for text in (f'${{params."{name}"}}', f'${{`"{name}"`}}', f'x${{`"{name}"`}}'):
         ending = World(pipeline(step("a", input={"x": text}))).run()
         assert error_of(ending)["code"] == "EXPRESSION"
         assert b"\\u0000" not in ending.error
 
 
-def test_a_run_keeps_so_much_of_its_steps_and_no_more() -> None:
-    """Whether in one stay or after a crash; what is too much is an error of its step."""
+def test_the_outputs_of_a_run_are_limited_together() -> None:
+    """In one segment and after a crash; the output that exceeds the limit fails its step."""
     text = "x" * 400
     steps = [step(name, input={"text": text}) for name in ("a", "b")]
     steps += [step("e", LIST, input={"start": "x"}), step("c", input={"text": text}, on_error="continue")]
@@ -274,7 +274,7 @@ def test_a_run_keeps_so_much_of_its_steps_and_no_more() -> None:
         ]  # fmt: skip
 
 
-def test_what_calls_effects_and_loops_give_is_counted_too() -> None:
+def test_outputs_of_calls_effects_and_loops_count() -> None:
     large = {"text": "x" * 400}
     called = World(
         pipeline(step("a", LIST, input={"start": "x"})), outputs_max_bytes=300, answer=lambda _: Output(large)

@@ -25,7 +25,7 @@ DEFINITIONS = SCHEMA["$defs"]
 
 
 def has_a_shape(document: Any) -> bool:
-    """Whether the parser, which knows neither tools nor names, is content."""
+    """Whether the parser, without tools and names, accepts a document."""
     findings = Findings()
     parse(orjson.dumps(document), findings)
     return not findings.violations
@@ -33,20 +33,20 @@ def has_a_shape(document: Any) -> bool:
 
 @pytest.mark.parametrize("name", [*BROKEN, *VALID])
 def test_schema_and_parser_agree(name: str) -> None:
-    """What the one refuses the other refuses, and what the one takes the other takes."""
+    """Each accepts exactly the documents that the other accepts."""
     document = BROKEN.get(name, VALID.get(name))
     assert VALIDATOR.is_valid(document) is has_a_shape(document)
 
 
-def test_repaired_documents_fit_the_schema() -> None:
-    """Fixes lead to what editors show as right."""
+def test_repaired_documents_match_the_schema() -> None:
+    """Editors show no errors after the fixes."""
     for name, document in BROKEN.items():
         found, valid = repaired(document)
         assert VALIDATOR.is_valid(found) or not valid, name
 
 
-def test_the_schema_is_good_and_knows_what_the_parser_knows() -> None:
-    """It is a schema that a tool could be registered with; its keys and bounds are the language's."""
+def test_the_schema_is_valid_and_complete() -> None:
+    """A tool could be registered with it; it has all keys and limits of the parser."""
     assert not schema_problems(SCHEMA)
     step, pipeline = DEFINITIONS["step"]["properties"], DEFINITIONS["pipeline"]["properties"]
     assert set(step) == set(ACCEPTED_STEP_KEYS)
@@ -65,8 +65,8 @@ def test_the_schema_is_good_and_knows_what_the_parser_knows() -> None:
     )
 
 
-def test_everything_is_described() -> None:
-    """Models read the schema: each key of a step says what it does."""
+def test_every_key_of_a_step_has_a_description() -> None:
+    """Models read the schema."""
     for name, part in DEFINITIONS["step"]["properties"].items():
         named = DEFINITIONS[part["$ref"].rpartition("/")[2]] if "$ref" in part else {}
         assert part.get("description") or named.get("description") or name == "retry", name
@@ -81,7 +81,7 @@ STEP = st.fixed_dictionaries(
 
 @settings(max_examples=400, deadline=None)
 @given(steps=st.lists(STEP, max_size=2))
-def test_schema_and_parser_agree_on_anything(steps: list[Any]) -> None:
+def test_schema_and_parser_agree_on_random_documents(steps: list[Any]) -> None:
     """Small values at every key of a step."""
     document = {"steps": steps}
     assert VALIDATOR.is_valid(document) is has_a_shape(document), document

@@ -1,4 +1,4 @@
-"""Secrets go to the tool and nowhere else: what is rendered, recorded and told holds their names."""
+"""Secret values are sent to tools only; rendered, recorded and reported data has their names."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline_engine.language.secret_places import SecretPlace, SecretUse, conce
 from pipeline_engine.tools.definition import HttpAuth, Kind, Tool
 from pipeline_engine.tools.mask import Mask
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
-from pipeline_engine.tools.secret_use import MAX_IN_ONE_TEXT, open_call
+from pipeline_engine.tools.secret_use import MAX_IN_ONE_TEXT, fill_secrets
 from tests.unit.engine.pipelines import TOOL_TEXTS, checked, pipeline, step
 from tests.unit.engine.world import World
 
@@ -29,8 +29,8 @@ def problems(document: Any) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("text", ["${secrets.mail_key}", "${ secrets.mail_key }", "Token ${secrets.mail_key}: ${now}"])
-def test_secrets_stand_in_the_input_of_called_tools(text: str) -> None:
-    """As whole texts and inside of them, at any depth."""
+def test_secrets_are_allowed_in_the_input_of_called_tools(text: str) -> None:
+    """As whole strings and inside them, at any depth."""
     assert problems(pipeline(step("a", "weather.forecast", input={"city": "x", "deep": [{"t": text}]}))) == []
 
 
@@ -49,14 +49,14 @@ def test_secrets_stand_in_the_input_of_called_tools(text: str) -> None:
         pipeline(step("a", LIST, input={"start": "x"}, needs_approval={"message": "${secrets.key}"})),
     ],
 )
-def test_secrets_stand_nowhere_else(document: Any) -> None:
-    """Neither in what is kept nor in anything that is computed."""
+def test_secrets_are_allowed_nowhere_else(document: Any) -> None:
+    """Neither in anything that is stored nor in expressions."""
     [(_, message)] = problems(document)
-    assert message.startswith("a secret stands alone, as `${secrets.name}`")
+    assert message.startswith("a secret can only be referenced as a whole, `${secrets.NAME}`")
 
 
-def test_what_is_recorded_names_the_secret() -> None:
-    """And what the tool is called with says where it belongs; data that looks like a reference is data."""
+def test_records_contain_the_names_of_secrets() -> None:
+    """The call has the places of secrets; data that looks like a reference is data."""
     given = {"start": "${params.x}", "labels": ["${secrets.mail_key}", "to ${params.x} by ${secrets.mail_key}"]}
     run = World(pipeline(step("a", LIST, input=given)), params={"x": "${secrets.other}"})
     assert run.run().state == "SUCCEEDED"
@@ -69,8 +69,8 @@ def test_what_is_recorded_names_the_secret() -> None:
     assert use.refused == {"mail_key"}, "nothing is granted by itself"
 
 
-def test_only_what_is_granted_is_used() -> None:
-    """The worker says which secrets the owner may use; a tool's own go with every call of it."""
+def test_only_granted_secrets_are_used() -> None:
+    """The worker sends the secrets that the owner may use; a tool's own secret is used in each of its calls."""
     document = orjson.dumps(pipeline(step("a", LIST, input={"start": "${secrets.mail_key} ${secrets.password}"})))
     plan = compile_plan(document, TOOL_TEXTS, (), b"", project="p", secrets=["mail_key"])
     place = SecretPlace(("start",), frozenset(VALUES))
@@ -99,25 +99,25 @@ def look(project: str, name: str) -> str:
     return VALUES[name]
 
 
-def test_references_are_filled_where_they_were_written() -> None:
-    """Data elsewhere that looks like one stays, and a value is not looked into again."""
+def test_references_are_filled_only_at_their_places() -> None:
+    """Data that looks like a reference stays, and a secret's value is not scanned for references."""
     use = SecretUse("p", (SecretPlace(("a", 1), frozenset({"mail_key"})), SecretPlace(("gone",), frozenset(VALUES))))
-    opened = open_call(call({"a": ["${secrets.mail_key}", "x ${secrets.mail_key}"], "b": 1}), use, None, look)
+    opened = fill_secrets(call({"a": ["${secrets.mail_key}", "x ${secrets.mail_key}"], "b": 1}), use, None, look)
     assert opened.call.input == {"a": ["${secrets.mail_key}", f"x {KEY}"], "b": 1}
     assert orjson.loads(opened.call.body) == opened.call.input
     crafty = {"mail_key": "${secrets.password}"}
     whole = SecretUse("p", (SecretPlace(("a",), frozenset({"mail_key", "password"})),))
-    told = open_call(call({"a": "${secrets.mail_key}"}), whole, None, lambda _p, name: {**VALUES, **crafty}[name])
+    told = fill_secrets(call({"a": "${secrets.mail_key}"}), whole, None, lambda _p, name: {**VALUES, **crafty}[name])
     assert told.call.input == {"a": "${secrets.password}"}
 
 
-def test_a_text_is_not_blown_up() -> None:
+def test_the_number_of_filled_references_is_limited() -> None:
     """Data may look like thousands of references."""
     use = SecretUse("p", (SecretPlace(("a",), frozenset({"mail_key"})),))
-    opened = open_call(call({"a": "${secrets.mail_key}" * 500}), use, None, look)
+    opened = fill_secrets(call({"a": "${secrets.mail_key}" * 500}), use, None, look)
     assert opened.call.input["a"].count(KEY) == MAX_IN_ONE_TEXT
     with pytest.raises(PayloadError):
-        open_call(call({"a": "${secrets.mail_key}", "b": "x" * 1024 * 1024}), use, None, look)
+        fill_secrets(call({"a": "${secrets.mail_key}", "b": "x" * 1024 * 1024}), use, None, look)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_a_text_is_not_blown_up() -> None:
         (HttpAuth("header", "mail_key", "X-Key"), {"X-Key": KEY}),
     ],
 )
-def test_a_tool_says_how_it_is_called(auth: HttpAuth, headers: dict[str, str]) -> None:
-    opened = open_call(call({}), SecretUse("p"), auth, look)
+def test_the_auth_of_a_tool_sets_the_headers(auth: HttpAuth, headers: dict[str, str]) -> None:
+    opened = fill_secrets(call({}), SecretUse("p"), auth, look)
     assert opened.headers == headers
     [sent] = headers.values()
     masked = opened.mask.text(f"got {sent}")
@@ -141,13 +141,13 @@ def test_a_tool_says_how_it_is_called(auth: HttpAuth, headers: dict[str, str]) -
     [
         (SecretUse("p", (SecretPlace(("a",), frozenset({"none"})),)), None, "the secret none does not exist"),
         (SecretUse("other", (), frozenset()), HttpAuth("bearer", "mail_key"), "the secret mail_key does not exist"),
-        (SecretUse("p", (), frozenset({"mail_key"})), None, "the secret mail_key is not the task owner's to use"),
-        (SecretUse("p"), HttpAuth("bearer", "password"), "the secret password is not printable ASCII"),
+        (SecretUse("p", (), frozenset({"mail_key"})), None, "the secret mail_key may not be used by the task's owner"),
+        (SecretUse("p"), HttpAuth("bearer", "password"), "the secret password must be printable ASCII"),
     ],
 )
-def test_what_cannot_be_used_is_said_without_its_value(use: SecretUse, auth: HttpAuth | None, words: str) -> None:
+def test_an_unusable_secret_is_reported_without_its_value(use: SecretUse, auth: HttpAuth | None, words: str) -> None:
     with pytest.raises(SecretError) as refused:
-        open_call(call({"a": "${secrets.none}"}), use, auth, look)
+        fill_secrets(call({"a": "${secrets.none}"}), use, auth, look)
     assert words in str(refused.value)
     assert PASSWORD not in str(refused.value)
 
@@ -162,8 +162,8 @@ FORMS = [
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_an_echo_is_masked(form: str) -> None:
-    """As it is, and as JSON, URLs and Basic authentication write it; in outputs, errors, keys and bytes."""
+def test_an_echoed_secret_is_masked(form: str) -> None:
+    """Verbatim and as JSON, URL encoding and Basic authentication write it; in outputs, errors, keys and bytes."""
     mask = Mask(VALUES)
     assert "[secret password]" in mask.text(f"x{form}y")
     assert b"[secret password]" in mask.body(b"\xff" + form.encode())
@@ -175,8 +175,8 @@ def test_an_echo_is_masked(form: str) -> None:
     assert failure.details["status"] == 500
 
 
-def test_files_are_read_anew_when_they_change(tmp_path: Path) -> None:
-    """A line end at the end is not part of a secret; projects do not see each other's."""
+def test_secret_files_are_reread_when_they_change(tmp_path: Path) -> None:
+    """A trailing line end is removed; projects are separate."""
     (tmp_path / "p").mkdir()
     files = SecretFiles(tmp_path)
     file = tmp_path / "p" / "mail_key"
@@ -196,14 +196,14 @@ def test_files_are_read_anew_when_they_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"short", "fewer than 8"),
-        (b"", "fewer than 8"),
-        (b"x" * 5000, "more than 4096"),
+        (b"short", "at least 8 characters"),
+        (b"", "at least 8 characters"),
+        (b"x" * 5000, "at most 4096 bytes"),
         (b"\xff" * 9, "UTF-8"),
         (b"a\0" * 9, "NUL"),
     ],
 )
-def test_files_that_are_no_secrets_are_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_invalid_secret_files_are_rejected(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "mail_key").write_bytes(content)
     with pytest.raises(SecretError, match=words):

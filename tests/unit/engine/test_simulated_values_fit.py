@@ -1,4 +1,4 @@
-"""Values are made up to fit a tool's own words, and always the same ones for a seed."""
+"""Generated values match the tool's schema and are reproducible by seed."""
 
 from random import Random
 from typing import Any
@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from pipeline_engine.data.schemas import errors_of, schema_problems
-from pipeline_engine.simulation.drawing import KINDS, draw
+from pipeline_engine.simulation.value_generator import KINDS, generate
 
 NODE = {"$ref": "#/$defs/node"}
 SCHEMAS: list[Any] = [
@@ -39,45 +39,45 @@ FORMATS = ("date-time", "date", "time", "duration", "email", "hostname", "uri", 
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=str)
-def test_a_value_fits_its_schema(schema: Any) -> None:
-    """With every seed; the schemas are ones that can be registered."""
+def test_a_generated_value_matches_its_schema(schema: Any) -> None:
+    """With every seed."""
     assert not schema_problems(schema)
     for seed in range(30):
-        value = draw(schema, str(seed))
+        value = generate(schema, str(seed))
         assert not errors_of(schema, value), value
 
 
-def test_formats_are_honoured() -> None:
-    """As far as the checker knows them; others are words."""
+def test_formats_are_generated() -> None:
+    """Unknown formats are words."""
     for name in FORMATS:
-        assert not errors_of({"type": "string", "format": name}, draw({"format": name}, "1"))
+        assert not errors_of({"type": "string", "format": name}, generate({"format": name}, "1"))
 
 
-def test_the_seed_decides() -> None:
-    """Equal seeds give equal values, others do not all."""
+def test_the_seed_determines_the_value() -> None:
+    """Equal seeds give equal values; different seeds usually give different ones."""
     schema = {"type": "array", "items": {"type": "integer"}, "minItems": 3}
-    assert draw(schema, "1") == draw(schema, "1")
-    assert len({str(draw(schema, str(seed))) for seed in range(10)}) > 1
+    assert generate(schema, "1") == generate(schema, "1")
+    assert len({str(generate(schema, str(seed))) for seed in range(10)}) > 1
 
 
-def test_a_schema_that_asks_for_itself_ends() -> None:
-    """A required part of its own kind has no finite value; drawing ends all the same."""
+def test_generation_ends_for_a_recursive_schema() -> None:
+    """A required part of its own type has no finite value."""
     endless = {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}}}
-    assert not errors_of(endless, draw(endless, "1"))
+    assert not errors_of(endless, generate(endless, "1"))
     needed = {"$ref": "#/$defs/a", "$defs": {"a": {"required": ["a"], "properties": {"a": {"$ref": "#/$defs/a"}}}}}
-    assert draw(needed, "1")["a"]["a"]
+    assert generate(needed, "1")["a"]["a"]
     circle = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
-    assert draw(circle, "1") == {}
+    assert generate(circle, "1") == {}
 
 
-def test_a_schema_that_asks_for_much_gets_little() -> None:
-    """However wide it is at every level."""
+def test_the_size_of_a_generated_value_is_limited() -> None:
+    """However wide the schema is at every level."""
     wide: Any = {"type": "integer"}
     for _ in range(8):
         wide = {"type": "array", "minItems": 1000, "items": wide}
     tree = {"properties": {name: {"$ref": "#"} for name in "abcdefgh"}}
     for schema in (wide, tree):
-        assert len(orjson.dumps(draw(schema, "1"))) < 1024 * 1024
+        assert len(orjson.dumps(generate(schema, "1"))) < 1024 * 1024
 
 
 NUMBERS = (0, 1, -1, 0.5, -7.25, 10**6, 2**60, -(2**60), 1e308, -1e308, 1e-300)
@@ -86,7 +86,7 @@ STEPS = (1, 3, 0.1, 2**60, 1e-300, 1e308)
 
 
 def any_schema(chance: Random, depth: int = 0) -> dict[str, Any]:
-    """Keywords as they come, contradictions included."""
+    """Returns a random schema, which may be contradictory."""
 
     def inner() -> Any:
         return any_schema(chance, depth + 1) if depth < 3 and chance.random() < 0.9 else chance.choice([True, False])
@@ -111,10 +111,10 @@ def any_schema(chance: Random, depth: int = 0) -> dict[str, Any]:
     return {key: made[key] for key in kept}
 
 
-def test_no_schema_makes_it_raise() -> None:
-    """Whatever comes out is JSON; whether it fits is told by the schema."""
+def test_generation_never_raises() -> None:
+    """Every result is JSON, valid or not."""
     chance = Random(7)
     for number in range(300):
         schema = any_schema(chance)
-        value = draw(schema, str(number))
+        value = generate(schema, str(number))
         assert orjson.loads(orjson.dumps(value)) == value, schema

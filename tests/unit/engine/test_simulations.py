@@ -1,4 +1,4 @@
-"""A simulated run is the run as it would be, on answers that are given or made up."""
+"""Simulated runs use mocked or generated responses."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
-from pipeline_engine.simulation import simulation
+from pipeline_engine.simulation import simulation, trace
 from tests.unit.engine.pipelines import BUILT_IN, TOOL_TEXTS, pipeline, step
 from tests.unit.engine.simulated import mock, output_of, simulated, steps_of
 from tests.unit.engine.world import NOW_US
@@ -18,8 +18,8 @@ KEYS = ("publish_time", "time", "status", "choice", "edited_input", "agent", "co
 CITY = {"city": "Porto"}
 
 
-def test_time_passes_without_being_waited_for() -> None:
-    """Waits, delays of retries and slow tools move the clock that `now` is read from."""
+def test_simulated_time_passes_at_once() -> None:
+    """Waits, retry delays and slow tools advance the clock of `now`."""
     document = pipeline(
         step("a", LIST, input={"start": "${now}"}, retry={"max": 1, "delay": "1h", "jitter": 0}),
         step("b", "orchestrator.wait", input={"for": "7d"}),
@@ -35,8 +35,8 @@ def test_time_passes_without_being_waited_for() -> None:
     assert answer.claims == 3
 
 
-def test_the_first_mock_that_fits_and_is_not_used_up_answers() -> None:
-    """By path, by path with any index, by tool; so often as it says."""
+def test_the_first_matching_mock_answers() -> None:
+    """By path, by path with any index, by tool; as often as it allows."""
     loop = {"id": "l", "foreach": [1, 2, 3], "max_parallel": 1, "do": [step("x", WEATHER, input=CITY)]}
     mocks = [
         mock("l[1].x", output="one"),
@@ -46,26 +46,25 @@ def test_the_first_mock_that_fits_and_is_not_used_up_answers() -> None:
     ]
     answer = simulated(pipeline(loop), *mocks)
     assert output_of(answer, "l") == ["some", "one", "any"]
-    assert list(answer.warnings) == ["mocks[3] was never used"]
+    assert list(answer.warnings) == ["mocks[3] was not used"]
     assert not answer.generated
 
 
-def test_an_answer_that_takes_too_long_is_a_timeout() -> None:
-    """A mock that says nothing else leaves the answer to chance."""
+def test_a_mocked_duration_above_the_timeout_is_a_timeout() -> None:
+    """A mock with a duration only has a generated output."""
     document = pipeline(step("a", WEATHER, input=CITY, timeout="5s", retry=0))
     answer = simulated(document, mock("a", duration_ms=6000))
     assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "TIMEOUT")
     assert answer.end_us - NOW_US == 5 * SECOND
 
 
-def test_a_mock_that_the_tool_could_not_give_is_refused_as_its_answer_would_be() -> None:
-    """The output schema holds for mocks too."""
+def test_a_mocked_output_must_match_the_output_schema() -> None:
     answer = simulated(pipeline(step("a", LIST, input={"start": "x"})), mock("a", output={"evnts": []}))
     assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "VALIDATION_OUTPUT")
 
 
-def test_what_nobody_says_is_made_up_to_fit() -> None:
-    """The seed decides; where the schema is not understood or missing, that is told."""
+def test_outputs_without_mock_are_generated() -> None:
+    """The seed determines them; a missing or unsupported schema is a warning."""
     tool = {
         "name": "a.b",
         "output_schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
@@ -81,15 +80,15 @@ def test_what_nobody_says_is_made_up_to_fit() -> None:
     assert (answer.state, orjson.loads(answer.error)["code"]) == ("FAILED", "VALIDATION_OUTPUT")
     assert list(answer.generated) == ["a", "b", "c"]
     assert list(answer.warnings) == [
-        "b.c has no output_schema: it answered {}; give it a mock",
-        "no value was found for `pattern` of the output_schema of o.d: give it a mock",
+        "b.c does not define an output_schema, so its output is {}; add a mock for it",
+        "no generated value matches `pattern` of the output_schema of o.d; add a mock for it",
     ]
     assert simulated(document, tools=texts, seed=1) == answer
     assert simulated(document, tools=texts, seed=2) != answer
 
 
-def test_state_is_the_runs_own() -> None:
-    """Empty at first, apart from what mocks say of it."""
+def test_a_simulated_run_has_its_own_state() -> None:
+    """Empty at first, except for what mocks return."""
     name = {"namespace": "n", "key": "k"}
     document = pipeline(
         step("a", "orchestrator.get_state", input={**name, "default": 7}),
@@ -106,8 +105,8 @@ def test_state_is_the_runs_own() -> None:
     assert orjson.loads(full.output) == [5, {"value": 8, "revision": 42}, "TOOL_ERROR"]
 
 
-def test_an_event_comes_when_a_mock_says_so_and_otherwise_never() -> None:
-    """A mock needs to say no more than the event's data."""
+def test_an_event_arrives_only_by_a_mock() -> None:
+    """A mock needs only the event's data."""
     waits = step("w", "orchestrator.wait_event", input={"topic": "order.*", "timeout": "7d"})
     heard = simulated(pipeline(waits, output="${steps.w}"), mock("w", output={"data": {"n": 3}}, duration_ms=60_000))
     event = orjson.loads(heard.output)
@@ -118,8 +117,8 @@ def test_an_event_comes_when_a_mock_says_so_and_otherwise_never() -> None:
         assert silent.end_us - NOW_US == 7 * 86_400 * SECOND
 
 
-def test_a_question_is_answered_by_a_mock_or_expires() -> None:
-    """Approved with the first choice, where the mock says no more; edits are edits."""
+def test_an_approval_is_answered_by_a_mock_or_expires() -> None:
+    """The default is approval by the first choice; a mock may edit."""
     question = {"message": "Send?", "data": {"to": "x"}, "expires_in": "1h"}
     ask = step("q", "orchestrator.request_approval", input=question)
     document = pipeline(ask, output=["${steps.q.status}", "${steps.q.choice}", "${steps.q.data.to}"])
@@ -140,8 +139,8 @@ ODD = [None, True, 7, -0.5, "x", [], [1], {}, {"x": 1}, *({key: value} for key i
 
 
 @pytest.mark.parametrize("odd", ODD, ids=str)
-def test_no_mock_is_too_odd(odd: Any) -> None:
-    """What a tool could not say is refused as its answer would be; nothing breaks."""
+def test_invalid_mocked_outputs_fail_the_step(odd: Any) -> None:
+    """As the same output of the tool would."""
     state = {"namespace": "n", "key": "k"}
     steps = [
         step("call", WEATHER, input=CITY),
@@ -163,15 +162,15 @@ def test_no_mock_is_too_odd(odd: Any) -> None:
     assert failed.state == "SUCCEEDED"
 
 
-def test_what_never_comes_is_waited_for() -> None:
-    """A question without a deadline: the trace ends with what the run waits for."""
+def test_a_wait_without_a_result_ends_the_simulation() -> None:
+    """The trace ends with the open wait."""
     answer = simulated(pipeline(step("q", "orchestrator.request_approval", input={"message": "Send?"})))
     assert (answer.state, [(wait.path, wait.kind) for wait in answer.waits]) == ("WAITING", [("q", "APPROVAL")])
     assert [(entry.path, entry.state) for entry in answer.unanswered] == [("q", "WAITING")]
 
 
-def test_branches_share_the_time_and_what_fails_first_ends_the_others() -> None:
-    """In the order of their virtual times, whatever order they were asked in."""
+def test_branches_share_simulated_time() -> None:
+    """The first failure in simulated time cancels the others, in whatever order they were called."""
     slow, fast = step("s", WEATHER, input=CITY), step("f", LIST, input={"start": "x"})
     document = pipeline({"id": "both", "branches": {"one": [slow], "two": [fast]}})
     mocks = [
@@ -187,8 +186,8 @@ def test_branches_share_the_time_and_what_fails_first_ends_the_others() -> None:
     assert answer.end_us - NOW_US == SECOND
 
 
-def test_a_run_has_its_time_and_no_more() -> None:
-    """The run's own limit counts what tools take, not what it waits."""
+def test_the_run_timeout_applies() -> None:
+    """It counts the time of tools, not that of waits."""
     document = pipeline(
         step("a", "orchestrator.wait", input={"for": "1h"}),
         step("b", WEATHER, input=CITY, timeout="10s", retry=0, on_error="continue"),
@@ -203,9 +202,9 @@ def test_a_run_has_its_time_and_no_more() -> None:
     ("bound", "value", "says"),
     [("MAX_ENTRIES", 5, "after 5 attempts"), ("MAX_BYTES", 100, "2 MiB"), ("MAX_SECONDS", -1.0, "of computing")],
 )
-def test_a_simulation_has_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, value: Any, says: str) -> None:
-    """It stops there, tells why, and keeps what it has seen."""
-    monkeypatch.setattr(simulation, bound, value)
+def test_a_simulation_has_limits(monkeypatch: pytest.MonkeyPatch, bound: str, value: Any, says: str) -> None:
+    """It stops with a warning and keeps its trace."""
+    monkeypatch.setattr(simulation if bound == "MAX_SECONDS" else trace, bound, value)
     steps = [step(f"s{number}", WEATHER, input=CITY) for number in range(20)]
     answer = simulated(pipeline(*steps), mock(tool=WEATHER, output="x" * 30))
     assert answer.state == "RUNNING"
@@ -213,24 +212,23 @@ def test_a_simulation_has_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, va
     assert len(answer.steps) <= 6
 
 
-def test_nothing_is_waited_for_beyond_the_calendar() -> None:
-    """The year 9999 is where moments end."""
+def test_a_simulation_ends_with_the_calendar() -> None:
+    """Before the year 9999."""
     ages = [step(f"w{number}", "orchestrator.wait", input={"for": "36500d"}) for number in range(90)]
     answer = simulated(pipeline(*ages))
     assert (answer.state, len(answer.steps)) == ("RUNNING", 79)
     assert "9998" in answer.warnings[0]
 
 
-def test_computing_ends_when_nobody_waits_for_it() -> None:
-    """The engine has other things to do."""
+def test_a_cancelled_simulation_stops() -> None:
     document = orjson.dumps(pipeline(step("a", WEATHER, input=CITY), step("b", WEATHER, input=CITY)))
     request = pb.SimulateRunRequest(definition=pb.Definition(pipeline=document, tools=TOOL_TEXTS))
     assert simulation.simulate(request).state == "SUCCEEDED"
     assert simulation.simulate(request, lambda: True).state == "RUNNING"
 
 
-def test_no_other_run_is_started_and_a_mock_says_what_one_would_give() -> None:
-    """Any value, also null; a run that nobody speaks for is waited for."""
+def test_child_runs_are_mocked_and_not_started() -> None:
+    """By any value, also null; without a mock the child never ends."""
     given = {"task": "tasks/report"}
     free = step("a", "orchestrator.run_task", input=given)
     waits = step("w", "orchestrator.run_task", input={**given, "wait": True})

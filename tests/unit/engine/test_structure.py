@@ -1,4 +1,4 @@
-"""`do`, `foreach` and `branches`: what they give, what runs at once, what a failure ends."""
+"""`do`, `foreach` and `branches`: outputs, concurrency and failures."""
 
 from collections.abc import Callable
 from random import Random
@@ -16,12 +16,12 @@ WEATHER = "weather.forecast"
 
 
 def block(step_id: str, **modifiers: Any) -> dict[str, Any]:
-    """A step without a tool."""
+    """Returns a step without a tool."""
     return {"id": step_id, **{"if" if key == "condition" else key: value for key, value in modifiers.items()}}
 
 
 def by_city(call: Call) -> Output | Failure:
-    """Knows every city but X, where it rains errors."""
+    """Fails for the city X."""
     city = call.input["city"]
     return Failure("TOOL_ERROR", "no such city") if city == "X" else Output({"events": [], "city": city})
 
@@ -31,7 +31,7 @@ def ask(step_id: str, city: str = "${item}", **more: Any) -> dict[str, Any]:
 
 
 def at_random(random: Random) -> Callable[[list[tuple[int, Request]]], int]:
-    """Answers in any order."""
+    """Returns a function that chooses the next response at random."""
     return lambda asked: random.randrange(len(asked))
 
 
@@ -42,8 +42,8 @@ def output_of(document: Any, **more: Any) -> Any:
     return orjson.loads(ending.output)
 
 
-def test_a_loop_gives_its_outputs_in_order() -> None:
-    """Whatever comes back first; `item` and `index` are roots of its input; paths carry the index."""
+def test_a_loop_returns_its_outputs_in_order() -> None:
+    """In any order of responses; `item` and `index` are root names of its input; paths contain the index."""
     document = pipeline(
         step("f", WEATHER, input={"city": "${item.name}", "n": "${index}"}, foreach="params.cities"),
         output="${steps.f[*].city}",
@@ -58,8 +58,8 @@ def test_a_loop_gives_its_outputs_in_order() -> None:
 
 
 @pytest.mark.parametrize(("limit", "most"), [(None, 10), (1, 1), (3, 3), (100, 30)])
-def test_at_most_so_many_iterations_run_at_once(limit: int | None, most: int) -> None:
-    """Ten unless it says otherwise."""
+def test_the_number_of_concurrent_iterations_is_limited(limit: int | None, most: int) -> None:
+    """Ten by default."""
     more: dict[str, Any] = {} if limit is None else {"max_parallel": limit}
     world = World(pipeline(ask("f", foreach=["A"] * 30, **more)), answer=by_city)
     world.run()
@@ -68,7 +68,7 @@ def test_at_most_so_many_iterations_run_at_once(limit: int | None, most: int) ->
 
 
 def test_names_in_a_loop_are_local_to_the_iteration() -> None:
-    """A body's steps see each other and what ran before the loop; the last output is the iteration's."""
+    """The steps of a body see each other and the steps before the loop."""
     body = [ask("w"), step("say", input={"text": "${steps.before.greeting} ${steps.w.city} ${index}"})]
     document = pipeline(
         step("before", input={"greeting": "Hi"}),
@@ -80,8 +80,8 @@ def test_names_in_a_loop_are_local_to_the_iteration() -> None:
     assert {"loop[0].w", "loop[1].say", "loop"} <= {path for path, _, _ in world.states()}
 
 
-def test_branches_run_side_by_side_and_give_an_object() -> None:
-    """By name, the last output of each."""
+def test_branches_run_concurrently_and_return_an_object() -> None:
+    """With the last output of each branch by name."""
     document = pipeline(
         block(
             "both",
@@ -95,16 +95,16 @@ def test_branches_run_side_by_side_and_give_an_object() -> None:
     assert {call.idempotency_key for call in world.calls} == {"root/both.left.a", "root/both.right.c"}
 
 
-def test_a_group_is_one_step_to_its_modifiers() -> None:
-    """`if` decides about all, names inside are known afterwards, and are null when it did not run."""
+def test_modifiers_apply_to_a_group_as_a_whole() -> None:
+    """Names inside are visible afterwards, and null if the group did not run."""
     group = block("g", condition="params.go", do=[step("x", input={"n": 1}), step("y", input={"m": "${steps.x.n}"})])
     document = pipeline(group, output={"g": "${steps.g}", "x": "${steps.x}"})
     assert output_of(document, params={"go": True}) == {"g": {"m": 1}, "x": {"n": 1}}
     assert output_of(document, params={"go": False}) == {"g": None, "x": None}
 
 
-def test_the_first_failure_ends_the_others() -> None:
-    """They are given up, nothing new starts, and the loop fails with that error."""
+def test_the_first_failure_cancels_the_siblings() -> None:
+    """No new iteration starts, and the loop fails with that error."""
     document = pipeline(ask("f", foreach=["X", *"ABCDEFGHIJKLMNO"], max_parallel=4))
     world = World(document, answer=by_city)
     error = error_of(world.run())
@@ -113,8 +113,8 @@ def test_the_first_failure_ends_the_others() -> None:
     assert world.states()[-1] == ("f", 1, "FAILED")
 
 
-def test_continue_keeps_errors_in_their_places() -> None:
-    """Of iterations and of branches; the others go on."""
+def test_continue_keeps_errors_at_their_positions() -> None:
+    """Of iterations and branches; the siblings continue."""
     loop = ask("f", foreach=["A", "X", "B"], on_error="continue")
     fork = block("g", branches={"good": [ask("a", "A")], "bad": [ask("x", "X")]}, on_error="continue")
     found = output_of(pipeline(loop, fork, output={"f": "${steps.f}", "g": "${steps.g}"}))
@@ -123,8 +123,8 @@ def test_continue_keeps_errors_in_their_places() -> None:
     assert found["g"]["bad"]["error"]["step"] == "g.bad.x"
 
 
-def test_handlers_of_blocks_see_the_error_inside() -> None:
-    """And the run goes on behind them."""
+def test_handlers_of_blocks_get_the_error() -> None:
+    """The run continues after them."""
     handler = [step("h", input={"where": "${error.step}"})]
     for failing in (
         block("b", do=[ask("x", "X")], on_error=handler),
@@ -162,8 +162,8 @@ def test_loops_in_loops() -> None:
     ("foreach", "code"),
     [("params.n", "EXPRESSION"), ("params.missing", "EXPRESSION"), ("params.many", "FAN_OUT_LIMIT")],
 )
-def test_what_cannot_be_looped_over_fails_its_step(foreach: str, code: str) -> None:
-    """No list, nothing there, too many."""
+def test_an_invalid_list_fails_the_loop(foreach: str, code: str) -> None:
+    """Not a list, null, or too many elements."""
     world = World(pipeline(step("f", foreach=foreach)), params={"n": 5, "many": [0] * 1001})
     error = error_of(world.run())
     assert (error["code"], error["step"]) == (code, "f")
@@ -171,8 +171,8 @@ def test_what_cannot_be_looped_over_fails_its_step(foreach: str, code: str) -> N
     assert ending.state == "SUCCEEDED"
 
 
-def test_nested_loops_are_bounded_together() -> None:
-    """Ten thousand iterations of a run, and few hundred strands at once."""
+def test_nested_loops_are_limited_together() -> None:
+    """Ten thousand iterations of a run, and a few hundred concurrent strands."""
     inner = ask("i", foreach="params.l", max_parallel=100)
     document = pipeline(block("o", foreach="params.l", max_parallel=100, do=[inner]))
     world = World(document, answer=lambda _: Output({"events": []}), params={"l": [str(n) for n in range(150)]})
@@ -180,7 +180,7 @@ def test_nested_loops_are_bounded_together() -> None:
     assert world.most_at_once <= 300
 
 
-def test_empty_loops_give_empty_lists() -> None:
+def test_an_empty_loop_returns_an_empty_list() -> None:
     """Also of blocks."""
     document = pipeline(
         ask("a", foreach=[]), block("b", foreach="params.none", do=[ask("c")]), output="${[steps.a, steps.b]}"
@@ -188,8 +188,8 @@ def test_empty_loops_give_empty_lists() -> None:
     assert output_of(document, params={"none": []}) == [[], []]
 
 
-def test_retries_belong_to_iterations() -> None:
-    """Each tries again for itself; the delays pass side by side."""
+def test_each_iteration_is_retried_separately() -> None:
+    """The delays run concurrently."""
     seen: dict[str, int] = {}
 
     def flaky(call: Call) -> Output | Failure:
@@ -202,8 +202,8 @@ def test_retries_belong_to_iterations() -> None:
     assert ("f[2]", 2, "SUCCEEDED") in world.states()
 
 
-def test_a_run_leaves_the_engine_only_when_every_strand_waits_for_long() -> None:
-    """Until the first of them may go on; the others wait for what is left of their delay."""
+def test_a_run_leaves_the_engine_when_every_strand_has_a_long_delay() -> None:
+    """Until the first of them ends; the others keep the rest of their delay."""
     retry = {"max": 1, "delay": "10m", "jitter": 0}
     tried: set[str] = set()
 
@@ -226,7 +226,7 @@ def test_a_run_leaves_the_engine_only_when_every_strand_waits_for_long() -> None
 
 
 def test_large_outputs_end_a_loop_early() -> None:
-    """Outputs that cannot be kept together are not collected by the gigabyte, and entries leave on the way."""
+    """Outputs that exceed the limit together are not collected, and entries are committed early."""
     document = pipeline(step("f", input={"x": "${params.big}"}, foreach="params.many", on_error="continue"), step("b"))
     world = World(document, params={"big": "x" * 300_000, "many": [0] * 500})
     ending = world.run()
@@ -236,8 +236,8 @@ def test_large_outputs_end_a_loop_early() -> None:
     assert len(world.journal) < 20
 
 
-def test_branches_for_each_element() -> None:
-    """A step with both gives a list of objects; each iteration is recorded once it is joined."""
+def test_branches_inside_a_loop() -> None:
+    """The output is a list of objects; each iteration is recorded when it has ended."""
     both = {"l": [ask("a")], "r": [step("b", input={"n": "${index}"})]}
     document = pipeline(block("f", foreach=["A", "B"], branches=both), output="${steps.f}")
     world = World(document, answer=by_city)

@@ -35,28 +35,28 @@ ROOTS: dict[str, Any] = {"params": {"n": 1, "t": True, "o": {"a": [1]}, "z": Non
     ],
 )
 def test_templates_render(template: Any, value: Any) -> None:
-    """One placeholder alone keeps its type; results are not read again."""
+    """A single placeholder keeps its type; results are not rendered again."""
     assert compile_template(template).render(ROOTS, Account()) == value
 
 
 @pytest.mark.parametrize("template", ["${", "${params.n", "${a${b}}", "${}", "a ${ } b", "x ${'a}"])
-def test_unreadable_templates_are_refused(template: str) -> None:
-    """When they are compiled, not when they are rendered."""
+def test_malformed_templates_are_rejected(template: str) -> None:
+    """At compile time."""
     with pytest.raises(ExpressionError) as caught:
         compile_template(template)
     assert caught.value.kind is Kind.SYNTAX
 
 
-def test_constants_are_known() -> None:
-    """What holds no placeholder is not rendered at all."""
+def test_constant_templates_are_detected() -> None:
+    """They are not rendered."""
     value = {"a": ["x", 1, "$"]}
     template = compile_template(value)
     assert template.constant
     assert template.render({}, Account()) is value
 
 
-def test_rendering_leaves_the_document_alone() -> None:
-    """Each run gets values of its own."""
+def test_rendering_does_not_change_the_document() -> None:
+    """Each run gets separate values."""
     document = {"a": ["${params.n}", 2], "b": {"c": "${params.s}"}}
     before = orjson.dumps(document)
     template = compile_template(document)
@@ -67,16 +67,14 @@ def test_rendering_leaves_the_document_alone() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="${}'\"` an.x", max_size=20))
-def test_any_text_renders_or_is_refused(text: str) -> None:
-    """Nothing but an ExpressionError comes of any text."""
+def test_any_text_renders_or_raises_an_expression_error(text: str) -> None:
     with suppress(ExpressionError):
         compile_template(text).render({"a": {"n": 1}, "x": "${a}"}, Account())
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=30).filter(lambda text: "$" not in text and "\0" not in text))
-def test_values_are_never_templates(value: str) -> None:
-    """Whatever a value holds, it comes out as it went in."""
+def test_rendered_values_are_never_templates(value: str) -> None:
     hostile = "${params.n} $${" + value
     assert compile_template("${v}").render({"v": hostile}, Account()) == hostile
     assert compile_template("<${v}>").render({"v": hostile}, Account()) == f"<{hostile}>"
@@ -99,15 +97,15 @@ def test_values_are_never_templates(value: str) -> None:
         (b"\xff", False),
     ],
 )
-def test_what_cannot_be_kept_is_refused(text: bytes, large: bool) -> None:
-    """Answers of tools that PostgreSQL or a reader would choke on, or that would be rounded."""
+def test_json_that_cannot_be_stored_is_rejected(text: bytes, large: bool) -> None:
+    """Responses that PostgreSQL or a reader rejects, or that would be rounded."""
     with pytest.raises(PayloadError) as caught:
         read(text)
     assert caught.value.too_large is large
 
 
-def test_what_can_be_kept_is_kept_exactly() -> None:
-    """Large integers, long fractions, escaped texts."""
+def test_json_is_stored_exactly() -> None:
+    """Large integers, long fractions, escaped strings."""
     for text in (b"18446744073709551615", b"-9223372036854775808", b'"\\\\u0000"', b"[" * 64 + b"]" * 64):
         assert write(read(text)) == text
     assert read(b"0.12345678901234567890123") == pytest.approx(0.123456789012345678)

@@ -1,4 +1,4 @@
-"""What the page shows is what comes out."""
+"""The example of the page on simulations has the documented result."""
 
 import re
 from pathlib import Path
@@ -19,13 +19,13 @@ BLOCK = re.compile(r"```(?:yaml|json)\n(.*?)```\n", re.DOTALL)
 
 
 def mock(written: dict[str, Any]) -> Mock:
-    """As the command reads it."""
+    """Reads a mock as the command does."""
     found = Mock()
     assert not fill(written, found)
     return found
 
 
-def test_the_example_runs_as_it_is_shown() -> None:
+def test_the_example_runs_as_documented() -> None:
     document, mocks, shown = (YAML(typ="safe", pure=True).load(text) for text in BLOCK.findall(PAGE.read_text()))
     answer = simulated(document, *(to_engine(mock(one)) for one in mocks["mocks"]), tools=TOOLS)
     assert [list(step) for step in steps_of(answer)] == shown

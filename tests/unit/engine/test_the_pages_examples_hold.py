@@ -1,4 +1,4 @@
-"""Every example of the language's pages is valid, runs, and gives what stands below it."""
+"""Every example of the language's pages is valid, runs, and has the result that follows it."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.tools.definition import BUILT_IN_KINDS
-from pipeline_engine.validation.checks import validate_pipeline
+from pipeline_engine.validation.validate import validate_pipeline
 from tests.unit.engine.pipelines import BUILT_IN
 from tests.unit.engine.test_schema_of_the_language import VALIDATOR
 from tests.unit.engine.world import World
@@ -29,7 +29,7 @@ TOOLS = [
 
 
 def examples() -> list[Any]:
-    """The examples of both pages, each with its page and line."""
+    """Returns the examples of both pages, each with its page and line."""
     found = []
     for page in ("pipeline.md", "cookbook.md"):
         text = (DOCS / page).read_text()
@@ -40,7 +40,7 @@ def examples() -> list[Any]:
 
 
 def answer(call: Call) -> Output | Failure:
-    """What the tools of the pages say."""
+    """Responds as the tools of the pages do."""
     if call.tool.name == "stock.quote":
         return Failure("TOOL_UNAVAILABLE", "the exchange is closed", retryable=True)
     answers: dict[str, Any] = {
@@ -52,7 +52,7 @@ def answer(call: Call) -> Output | Failure:
 
 
 def perform(entry: pb.JournalEntry) -> Any:
-    """What the worker makes of effects on an empty store."""
+    """Returns the results of effects on an empty store."""
     given = orjson.loads(entry.input)
     results = {
         "orchestrator.emit": {"event": "events/1"},
@@ -64,8 +64,8 @@ def perform(entry: pb.JournalEntry) -> Any:
 
 
 @pytest.mark.parametrize(("text", "fails", "result"), examples())
-def test_an_example_does_what_the_page_says(text: str, fails: bool, result: str | None) -> None:
-    """Checked by the engine and the schema, then run."""
+def test_an_example_has_the_documented_result(text: str, fails: bool, result: str | None) -> None:
+    """It is validated by the engine and the schema, then run."""
     document = YAML(typ="safe", pure=True).load(text)
     request = pb.ValidatePipelineRequest(pipeline=orjson.dumps(document), tools=TOOLS, params=orjson.dumps(PARAMS))
     checked = validate_pipeline(request)
@@ -78,11 +78,10 @@ def test_an_example_does_what_the_page_says(text: str, fails: bool, result: str 
     assert orjson.loads(ending.error if fails else ending.output) == orjson.loads(result)
 
 
-def test_the_page_names_every_built_in_tool_and_code() -> None:
-    """So that nobody has to read the code."""
+def test_the_page_lists_every_built_in_tool_and_error_code() -> None:
     page = (DOCS / "pipeline.md").read_text()
     assert [name for name in BUILT_IN_KINDS if f"`{name}" not in page] == []
-    source = (Path(__file__).parents[3] / "pipeline_engine/failure.py").read_text()
+    source = (Path(__file__).parents[3] / "pipeline_engine/data/failure.py").read_text()
     codes = re.findall(r'^([A-Z_]+) = "\1"$', source, re.MULTILINE)
     assert len(codes) >= 9
     assert [code for code in codes if code not in page] == []

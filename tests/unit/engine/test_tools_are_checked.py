@@ -1,4 +1,4 @@
-"""Which tools can be registered."""
+"""The validation of tools for registration."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ import pytest
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine.validation.checks import validate_tool
+from pipeline_engine.validation.validate import validate_tool
 from tests.unit.engine.pipelines import CALENDAR, TOOLS
 
 
 def fields(**changes: Any) -> dict[str, str]:
-    """Reason by field of a tool that differs from a good one."""
+    """Returns reasons by field for a valid tool with changes."""
     tool = {**CALENDAR, **changes}
     answer = validate_tool(pb.ValidateToolRequest(tool=orjson.dumps(tool)))
     return {violation.field: ErrorReason.Name(violation.reason) for violation in answer.violations}
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: str(tool["name"]))
-def test_good_tools_pass(tool: dict[str, Any]) -> None:
-    """The built-in tools and an HTTP tool are accepted."""
+def test_valid_tools_are_accepted(tool: dict[str, Any]) -> None:
+    """The built-in tools and an HTTP tool."""
     assert not validate_tool(pb.ValidateToolRequest(tool=orjson.dumps(tool))).violations
 
 
@@ -50,8 +50,7 @@ def test_good_tools_pass(tool: dict[str, Any]) -> None:
         7,
     ],
 )
-def test_bad_urls_are_refused(url: Any) -> None:
-    """Everything that is no plain http or https URL."""
+def test_invalid_urls_are_rejected(url: Any) -> None:
     assert fields(http={"url": url}) == {"http.url": "INVALID_TRANSPORT"}
 
 
@@ -67,8 +66,8 @@ def test_bad_urls_are_refused(url: Any) -> None:
         {"X": "é"},
     ],
 )
-def test_bad_headers_are_refused(headers: dict[str, Any]) -> None:
-    """What the transport sets itself, and what would forge more."""
+def test_invalid_headers_are_rejected(headers: dict[str, Any]) -> None:
+    """Headers that the transport sets, and values that could inject a header."""
     found = fields(http={"url": "http://host/", "headers": headers})
     assert found == {f"http.headers.{next(iter(headers))}": "INVALID_TRANSPORT"}
 
@@ -87,13 +86,12 @@ def test_bad_headers_are_refused(headers: dict[str, Any]) -> None:
         {"$schema": "http://json-schema.org/draft-07/schema#"},
     ],
 )
-def test_bad_schemas_are_refused(schema: dict[str, Any]) -> None:
-    """Nothing remote, nothing invalid, nothing huge, no pattern that needs backtracking."""
+def test_invalid_schemas_are_rejected(schema: dict[str, Any]) -> None:
+    """Remote references, invalid keywords, large schemas, and patterns that need backtracking."""
     assert set(fields(input_schema=schema).values()) == {"INVALID_SCHEMA"}
 
 
-def test_names_and_transport_are_needed() -> None:
-    """A tool has a name of its own, a transport, and a sane time limit."""
+def test_name_transport_and_timeout_are_validated() -> None:
     assert fields(name="Bad Name") == {"name": "NAME_INVALID"}
     assert fields(name="orchestrator.mine") == {"name": "RESERVED"}
     assert fields(http=None) == {"http": "FIELD_REQUIRED"}
@@ -124,8 +122,8 @@ def test_names_and_transport_are_needed() -> None:
         ([], "UNSAFE", {"lookup": "FIELD_INVALID"}),
     ],
 )
-def test_lookups_are_checked(lookup: Any, effect: str | None, found: dict[str, str]) -> None:
-    """Only UNSAFE tools have one; its templates see the call, and nothing of a run."""
+def test_lookups_are_validated(lookup: Any, effect: str | None, found: dict[str, str]) -> None:
+    """Only UNSAFE tools have one; its templates refer to the call only."""
     assert fields(lookup=lookup, effect=effect) == found
 
 
@@ -149,13 +147,13 @@ def test_lookups_are_checked(lookup: Any, effect: str | None, found: dict[str, s
         ({"header": {"name": "x-team", "secret": "x"}}, {"http.auth.header.name": "INVALID_TRANSPORT"}),
     ],
 )
-def test_auth_is_checked(auth: dict[str, Any], found: dict[str, str]) -> None:
-    """A secret is named, not written, and its header is not one that is set otherwise."""
+def test_auth_is_validated(auth: dict[str, Any], found: dict[str, str]) -> None:
+    """It contains the name of a secret, and its header must not be set elsewhere."""
     assert fields(http={"url": "http://host/", "headers": {"X-Team": "blue"}, "auth": auth}) == found
 
 
-def test_a_value_in_the_place_of_a_secrets_name_is_not_told() -> None:
-    """Errors are logged and shown."""
+def test_a_value_instead_of_a_secrets_name_is_not_quoted() -> None:
+    """Errors are logged and displayed."""
     tool = {**CALENDAR, "http": {"url": "http://host/", "auth": {"bearer": {"secret": "CANARY-4711"}}}}
     answer = validate_tool(pb.ValidateToolRequest(tool=orjson.dumps(tool)))
     assert answer.violations

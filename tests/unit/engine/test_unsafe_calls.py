@@ -1,4 +1,4 @@
-"""A call of an UNSAFE tool acts once, whatever is lost; what cannot be found out is said."""
+"""A call of an UNSAFE tool is never repeated while its outcome is unknown."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,13 +18,13 @@ from tests.unit.engine.world import NOW_US, CrashedError, World, error_of
 
 SEND, FIND = "mail.send", "mail.find"
 LOOKUP = {"uses": FIND, "arguments": {"key": "${idempotency_key}", "to": "${input.to}", "at": "${start_time}"}}
-LOST = Failure(TOOL_UNAVAILABLE, "the connection broke", retryable=True, unclear=True)
+LOST = Failure(TOOL_UNAVAILABLE, "the connection broke", retryable=True, may_have_happened=True)
 UNSENT = Failure(TOOL_UNAVAILABLE, "no connection", retryable=True)
 PLAIN = step("send", SEND, input={"to": "${params.to}"})
 
 
 def tools(*, lookup: dict[str, Any] | None = LOOKUP, **send: Any) -> list[bytes]:
-    """An UNSAFE tool and the one that its lookup uses."""
+    """Returns an UNSAFE tool and its lookup tool."""
     http = {"method": "POST", "url": "http://127.0.0.1:1/"}
     sender = {"name": SEND, "effect": "UNSAFE", "http": http, **({"lookup": lookup} if lookup else {}), **send}
     return [*TOOL_TEXTS, orjson.dumps(sender), orjson.dumps({"name": FIND, "effect": "READ", "http": http})]
@@ -32,7 +32,7 @@ def tools(*, lookup: dict[str, Any] | None = LOOKUP, **send: Any) -> list[bytes]
 
 @dataclass
 class Post:
-    """What mail.send and mail.find know: how often each key was sent. `faults` are what calls of mail.send end with."""
+    """The server of mail.send and mail.find, with the number of calls by key; `faults` are results of mail.send."""
 
     faults: list[Failure] = field(default_factory=list)
     acts: list[bool] = field(default_factory=list)
@@ -63,7 +63,7 @@ def world(post: Post, *steps: dict[str, Any], made_of: list[bytes] | None = None
 
 
 def test_the_start_is_durable_before_the_request() -> None:
-    """Together with everything before it: one commit, and none for the end."""
+    """One commit with all earlier entries, and no further one for the end."""
     read = step("read", "calendar.list_events", input={"start": "x"})
     seen: list[Any] = []
     run = world(Post(), read, PLAIN)
@@ -81,8 +81,8 @@ def test_the_start_is_durable_before_the_request() -> None:
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("place", range(4))
-def test_a_crash_at_any_boundary_acts_once(place: int, before: bool) -> None:
-    """Before and after each request is served; an answer that was lost is found again."""
+def test_a_crash_at_any_request_does_not_repeat_the_call(place: int, before: bool) -> None:
+    """Before and after each request is performed; the lookup finds a lost response."""
     post = Post()
     run = world(post, PLAIN, step("last", "calendar.list_events", input={"start": "x"}), crash_at=place)
     run.crash_before_answer = before
@@ -93,8 +93,8 @@ def test_a_crash_at_any_boundary_acts_once(place: int, before: bool) -> None:
 
 
 @pytest.mark.parametrize("seed", range(80))
-def test_crashes_in_loops_and_lost_answers_act_once_each(seed: int) -> None:
-    """Elements side by side, each call with an outcome of its own, and three crashes."""
+def test_crashes_and_lost_responses_in_loops_do_not_repeat_calls(seed: int) -> None:
+    """Concurrent iterations with different outcomes, and three crashes."""
     random = Random(seed)
     post = Post(acts=[random.random() < 0.5 for _ in range(40)])
     inner = post.__call__
@@ -116,8 +116,8 @@ def test_crashes_in_loops_and_lost_answers_act_once_each(seed: int) -> None:
     assert sorted(post.sent) == ["root/each[0]", "root/each[1]", "root/each[2]"]
 
 
-def test_a_lookup_gets_what_the_call_got() -> None:
-    """Its key, its input and its time, also when a later stay would render another input."""
+def test_a_lookup_gets_the_key_input_and_time_of_the_call() -> None:
+    """Even if a later segment would render another input."""
     post = Post(faults=[LOST])
     run = world(post)
     assert orjson.loads(run.run().output) == {"id": "found"}
@@ -125,8 +125,8 @@ def test_a_lookup_gets_what_the_call_got() -> None:
     assert post.asked == [{"key": "root/send", "to": "ann", "at": f"{began:%Y-%m-%dT%H:%M:%SZ}"}]
 
 
-def test_the_recorded_input_is_called_again() -> None:
-    """`now` may be another one when the run goes on; what was begun is not rendered anew."""
+def test_the_recorded_input_is_used_again() -> None:
+    """`now` differs when the run resumes; a started call is not rendered again."""
     run = world(Post(acts=[False, True]), step("send", SEND, input={"to": "${now}"}), crash_at=1)
     with pytest.raises(CrashedError):
         run.segment()
@@ -135,8 +135,8 @@ def test_the_recorded_input_is_called_again() -> None:
     assert [call.input["to"] for call in run.calls if call.tool.name == SEND] == ["2027-01-15T08:00:00Z"] * 2
 
 
-def test_a_call_that_did_not_happen_is_a_failure_like_any_other() -> None:
-    """It is repeated as the retry says, as a new attempt."""
+def test_a_call_that_did_not_happen_is_retried() -> None:
+    """As a new attempt, by the step's retry rule."""
     post = Post(faults=[LOST, LOST, LOST], acts=[False] * 3)
     run = world(post)
     error = error_of(run.run())
@@ -147,8 +147,8 @@ def test_a_call_that_did_not_happen_is_a_failure_like_any_other() -> None:
     assert post.sent == ["root/send"]
 
 
-def test_a_request_that_was_never_sent_needs_no_lookup() -> None:
-    """Nobody is asked; the next attempt is durable before it is made."""
+def test_an_unsent_request_needs_no_lookup() -> None:
+    """The next attempt is durable before it is made."""
     post = Post(faults=[UNSENT], acts=[False, True])
     run = world(post)
     assert run.run().state == "SUCCEEDED"
@@ -157,25 +157,25 @@ def test_a_request_that_was_never_sent_needs_no_lookup() -> None:
 
 
 @pytest.mark.parametrize("place", [2, 3])
-def test_a_crash_while_the_next_try_is_waited_for_leaves_nothing_unclear(place: int) -> None:
-    """A failed attempt is durable before its delay begins."""
+def test_a_crash_during_the_retry_delay_needs_no_lookup(place: int) -> None:
+    """A failed attempt is durable before its delay starts."""
     post = Post(faults=[UNSENT], acts=[False, True])
     run = world(post, made_of=tools(lookup=None), crash_at=place)
     assert run.run().state == "SUCCEEDED"
     assert post.sent == ["root/send"]
 
 
-def test_a_refusal_is_no_unknown_outcome() -> None:
-    """TOOL_ERROR is not repeated, unless the tool says so."""
+def test_a_refusal_is_a_known_outcome() -> None:
+    """TOOL_ERROR is not retried unless the tool's rule lists it."""
     refused = Failure(TOOL_ERROR, "the tool answered 400")
     post = Post(faults=[refused], acts=[False])
     assert error_of(world(post).run())["code"] == TOOL_ERROR
     assert post.asked == []
 
 
-def test_a_tool_may_say_that_a_timeout_is_harmless() -> None:
-    """Its own retry names the code; a step's does not suffice."""
-    timeout = Failure(TIMEOUT, "no answer", retryable=True, unclear=True)
+def test_a_tools_own_retry_codes_need_no_lookup() -> None:
+    """The codes of a step's rule do."""
+    timeout = Failure(TIMEOUT, "no answer", retryable=True, may_have_happened=True)
     post = Post(faults=[timeout], acts=[False, True])
     run = world(post, made_of=tools(lookup=None, retry={"max": 1, "codes": [TIMEOUT]}))
     assert run.run().state == "SUCCEEDED"
@@ -197,8 +197,8 @@ def test_a_tool_may_say_that_a_timeout_is_harmless() -> None:
         ([Failure(TOOL_ERROR, "404")], 1),
     ],
 )
-def test_a_lookup_that_does_not_tell_leaves_the_outcome_unknown(finds: list[Any], asked: int) -> None:
-    """After its own retries; a person is told why, and the call is not repeated."""
+def test_a_failing_lookup_leaves_the_outcome_unknown(finds: list[Any], asked: int) -> None:
+    """After its retries a person gets the reason, and the call is not repeated."""
     post = Post(faults=[LOST], finds=finds)
     run = world(post, reply={"choice": "fail"})
     assert error_of(run.run())["code"] == "OUTCOME_UNKNOWN"
@@ -206,15 +206,15 @@ def test_a_lookup_that_does_not_tell_leaves_the_outcome_unknown(finds: list[Any]
     assert (len(post.asked), post.sent) == (asked, ["root/send"])
 
 
-def test_a_lookup_may_take_its_time() -> None:
-    """`happened: null` is asked again."""
+def test_an_undecided_lookup_is_retried() -> None:
+    """It answers `happened: null`."""
     post = Post(faults=[LOST], finds=[{"happened": None}, {"happened": None}])
     assert orjson.loads(world(post).run().output) == {"id": "found"}
     assert len(post.asked) == 3
 
 
-def test_the_found_output_is_checked() -> None:
-    """Against the tool's own schema, and never repeated."""
+def test_the_output_from_a_lookup_is_validated() -> None:
+    """By the tool's output schema; a failure is not retried."""
     made_of = tools(output_schema={"type": "object", "required": ["number"]})
     post = Post(faults=[LOST])
     assert error_of(world(post, made_of=made_of).run())["code"] == "VALIDATION_OUTPUT"
@@ -222,8 +222,8 @@ def test_the_found_output_is_checked() -> None:
 
 
 @pytest.mark.parametrize("crash_at", [None, 1])
-def test_without_a_lookup_a_person_tells(crash_at: int | None) -> None:
-    """In this stay and after a crash; the run waits meanwhile, for a week at most."""
+def test_without_a_lookup_a_person_decides(crash_at: int | None) -> None:
+    """In this segment and after a crash; the run waits for at most a week."""
     post = Post(faults=[] if crash_at else [LOST])
     run = world(post, made_of=tools(lookup=None), crash_at=crash_at)
     run.reply = {"choice": "happened", "input": {"id": "told"}}
@@ -235,16 +235,16 @@ def test_without_a_lookup_a_person_tells(crash_at: int | None) -> None:
     assert (question.guarded_tool, question.deadline_ms) == (SEND, 7 * 86_400_000)
 
 
-def test_an_output_that_is_told_must_fit_the_tool() -> None:
-    """It happened; only its output is wrong."""
+def test_an_output_from_a_person_is_validated() -> None:
+    """The call happened; only its output is invalid."""
     made_of = tools(lookup=None, output_schema={"type": "object", "required": ["id"]})
     run = world(Post(faults=[LOST]), made_of=made_of, reply={"choice": "happened", "input": "m1"})
     error = error_of(run.run())
     assert (error["code"], error["details"]) == ("VALIDATION_OUTPUT", {"happened": True})
 
 
-def test_an_output_for_which_there_is_no_room_happened() -> None:
-    """So that whoever takes the run up again does not call blindly."""
+def test_a_call_whose_output_exceeds_the_limit_has_happened() -> None:
+    """A retry of the run must not repeat it without a verdict."""
     first = step("first", "calendar.list_events", input={"start": "x"})
     run = world(post := Post(), first, PLAIN, outputs_max_bytes=20)
     error = error_of(run.run())
@@ -255,12 +255,12 @@ def test_an_output_for_which_there_is_no_room_happened() -> None:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        ({"choice": "fail", "comment": "no trace"}, "agents/boss says `fail`: no trace"),
-        ({"status": "expired", "choice": None, "agent": None}, "nobody has told in time"),
+        ({"choice": "fail", "comment": "no trace"}, "agents/boss chose `fail`: no trace"),
+        ({"status": "expired", "choice": None, "agent": None}, "the question was not answered in time"),
     ],
 )
-def test_what_nobody_can_tell_stays_unknown(reply: dict[str, Any], words: str) -> None:
-    """`on_error` decides what becomes of the run; the step is not repeated."""
+def test_an_undecided_outcome_stays_unknown(reply: dict[str, Any], words: str) -> None:
+    """`on_error` applies; the step is not retried."""
     post = Post(faults=[LOST])
     run = world(post, {**PLAIN, "on_error": "continue", "retry": 5}, made_of=tools(lookup=None), reply=reply)
     error = orjson.loads(run.run().output)["error"]
@@ -269,8 +269,8 @@ def test_what_nobody_can_tell_stays_unknown(reply: dict[str, Any], words: str) -
     assert (post.sent, run.states()) == (["root/send"], [("send", 1, "FAILED")])
 
 
-def test_a_person_may_have_a_call_repeated() -> None:
-    """As a new attempt, about which somebody is asked anew when its answer is lost too."""
+def test_a_person_can_have_a_call_repeated() -> None:
+    """As a new attempt, with a new question if its response is lost too."""
     post = Post(faults=[LOST, LOST], acts=[False, False, True])
     run = world(post, made_of=tools(lookup=None), reply={"choice": "repeat"})
     assert run.run().state == "SUCCEEDED"
@@ -281,7 +281,7 @@ def test_a_person_may_have_a_call_repeated() -> None:
 
 @pytest.mark.parametrize("place", range(8))
 def test_a_repeated_call_survives_crashes(place: int) -> None:
-    """Before and after the answer; then an attempt that failed for certain is counted on from there."""
+    """Before and after the response; a certain failure is then retried from this attempt on."""
     post = Post(faults=[LOST, UNSENT], acts=[False, False, True])
     run = world(post, {**PLAIN, "retry": 4}, made_of=tools(lookup=None), reply={"choice": "repeat"}, crash_at=place)
     assert run.run().state == "SUCCEEDED"
@@ -289,8 +289,8 @@ def test_a_repeated_call_survives_crashes(place: int) -> None:
     assert [state for *_, state in run.states()][-1] == "SUCCEEDED"
 
 
-def test_several_calls_are_asked_about_at_once() -> None:
-    """A loop whose answers were lost waits for all of them; each gets its own."""
+def test_several_questions_can_be_open_at_once() -> None:
+    """A loop with several lost responses waits for all answers."""
     post = Post(faults=[LOST, LOST, LOST])
     each = step("each", SEND, input={"to": "${item}"}, foreach=["a", "b", "c"])
     run = World(pipeline(each, output="${steps.each[*].id}"), answer=post, tools=tools(lookup=None))
@@ -300,8 +300,8 @@ def test_several_calls_are_asked_about_at_once() -> None:
     assert len(post.sent) == 3
 
 
-def test_a_tool_that_has_become_uncallable_leaves_the_outcome_unknown() -> None:
-    """It was deleted, or is not the owner's to call any more, while its call was under way."""
+def test_a_tool_that_cannot_be_called_any_more_leaves_the_outcome_unknown() -> None:
+    """It was deleted or forbidden while its call was in flight."""
     for more in ({"denied": (SEND,)}, {"tools": TOOL_TEXTS}):
         run = world(Post(), crash_at=1)
         with pytest.raises(CrashedError):
@@ -312,9 +312,9 @@ def test_a_tool_that_has_become_uncallable_leaves_the_outcome_unknown() -> None:
         assert run.states() == [("send", 1, "FAILED")]
 
 
-def test_a_run_without_time_left_asks_nobody() -> None:
-    """The attempt is recorded as unknown, and the run ends with its own timeout."""
-    timeout = Failure(TIMEOUT, "no answer", retryable=True, unclear=True)
+def test_an_expired_run_does_not_ask_a_person() -> None:
+    """The attempt is recorded as unknown, and the run ends with its timeout."""
+    timeout = Failure(TIMEOUT, "no answer", retryable=True, may_have_happened=True)
     post = Post(faults=[timeout])
     run = world(post, remaining_ms=1000)
     assert error_of(run.run())["code"] == TIMEOUT
@@ -322,8 +322,8 @@ def test_a_run_without_time_left_asks_nobody() -> None:
     assert post.asked == []
 
 
-def test_a_pipeline_is_checked_against_the_lookups_of_its_tools() -> None:
-    """A lookup that is gone or writes is a problem of the step; none at all is a warning."""
+def test_a_pipeline_is_validated_against_the_lookups_of_its_tools() -> None:
+    """A missing lookup tool, or one that writes, is a problem; a tool without lookup is a warning."""
     steps = {"steps": [step("send", SEND, input={"to": "x"})]}
 
     def said(made_of: list[bytes]) -> tuple[list[str], list[str]]:
@@ -334,12 +334,14 @@ def test_a_pipeline_is_checked_against_the_lookups_of_its_tools() -> None:
     problems, _ = said(tools()[:-1])
     assert problems == ["mail.send cannot be used: its lookup mail.find does not exist"]
     writing = [*tools()[:-1], orjson.dumps({"name": FIND, "http": {"url": "http://x.example/"}})]
-    assert said(writing)[0] == ["mail.send cannot be used: its lookup mail.find is not READ"]
+    assert said(writing)[0] == [
+        "mail.send cannot be used: its lookup mail.find must have the effect READ (got IDEMPOTENT)"
+    ]
     assert "has no lookup" in said(tools(lookup=None))[1][0]
 
 
-def test_a_simulation_asks_the_lookup_too() -> None:
-    """A mocked timeout leaves the outcome open; mocks answer the lookup, at `?lookup` behind the step's path."""
+def test_a_simulation_calls_the_lookup() -> None:
+    """After a mocked timeout; mocks answer the lookup at the step's path with `?lookup`."""
     lost = mock("send", error={"code": TIMEOUT})
     found = mock(tool=FIND, output={"happened": True, "output": {"id": "m"}})
     document = pipeline(PLAIN, output="${steps.send}")
@@ -351,8 +353,7 @@ def test_a_simulation_asks_the_lookup_too() -> None:
     assert orjson.loads(answer.output) == {"id": "told"}
 
 
-def test_what_was_approved_is_called_once() -> None:
-    """The question before the call and the one about its outcome do not meet."""
+def test_approval_and_question_about_the_outcome_are_separate() -> None:
     asked = step("send", SEND, input={"to": "${now}"}, needs_approval=True)
     post = Post(acts=[True], faults=[LOST])
     run = world(post, asked, made_of=tools(lookup=None))
@@ -371,8 +372,8 @@ def test_what_was_approved_is_called_once() -> None:
 @pytest.mark.parametrize(
     "reply", [{"choice": "happened", "input": {"id": "m"}}, {"choice": "repeat"}, {"choice": "fail"}]
 )
-def test_a_replay_gets_the_recorded_outcomes(reply: dict[str, Any]) -> None:
-    """Nobody is asked again: the same attempts with the same inputs, and the same end."""
+def test_a_replay_uses_the_recorded_outcomes(reply: dict[str, Any]) -> None:
+    """The same attempts with the same inputs, and the same end."""
     document = pipeline({**PLAIN, "on_error": "continue"}, output="${steps.send}")
     run = World(document, answer=Post(faults=[LOST]), tools=tools(lookup=None), params={"to": "ann"}, reply=reply)
     ending = run.run()
@@ -382,8 +383,7 @@ def test_a_replay_gets_the_recorded_outcomes(reply: dict[str, Any]) -> None:
     assert [entry.input for entry in answer.steps] == [entry.input for entry in run.journal]
 
 
-def test_a_replay_stops_at_a_call_that_was_cut_off() -> None:
-    """What nobody knows is not answered."""
+def test_a_replay_stops_at_a_call_without_an_outcome() -> None:
     run = world(Post(), crash_at=1)
     with pytest.raises(CrashedError):
         run.segment()
@@ -392,8 +392,8 @@ def test_a_replay_stops_at_a_call_that_was_cut_off() -> None:
     assert (answer.state, steps_of(answer)) == ("RUNNING", [("send", 1, "RUNNING")])
 
 
-def test_a_call_that_a_failing_sibling_forestalls_is_not_recorded_as_begun() -> None:
-    """Its start was never durable, so that its request was never sent."""
+def test_a_call_that_a_failing_sibling_prevents_has_no_start_entry() -> None:
+    """Its start was not durable, so its request was never sent."""
     fails = step("no", "orchestrator.fail", input={"code": "NO", "message": "m"})
     run = world(post := Post(), {"id": "both", "branches": {"left": [PLAIN], "right": [fails]}})
     run.document.pop("output")

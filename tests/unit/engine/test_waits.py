@@ -1,4 +1,4 @@
-"""A run that waits leaves the engine, and goes on as if it had never left."""
+"""A run that waits leaves the engine and resumes from its journal."""
 
 from typing import Any
 
@@ -29,8 +29,8 @@ def branches(**lists: list[dict[str, Any]]) -> dict[str, Any]:
     return {"id": "both", "branches": lists}
 
 
-def test_a_wait_ends_the_stay_with_everything_that_was_done() -> None:
-    """Nothing has to be durable before: the entries go with the wait."""
+def test_a_wait_ends_the_segment_with_all_entries() -> None:
+    """No commit precedes it: the entries are part of the suspension."""
     world = World(pipeline(step("a", LIST, input={"start": "x"}), pause("b"), step("c")))
     ending = suspended(world)
     assert [(wait.path, wait.kind, wait.deadline_ms) for wait in ending.waits] == [("b", "TIMER", 60 * MINUTE_MS)]
@@ -39,7 +39,7 @@ def test_a_wait_ends_the_stay_with_everything_that_was_done() -> None:
     assert world.requests == 1, "the call only"
 
 
-def test_it_goes_on_behind_the_wait_with_a_new_now() -> None:
+def test_a_run_resumes_after_the_wait_with_a_new_now() -> None:
     seen: list[str] = []
 
     def answer(call: Call) -> Output:
@@ -54,14 +54,14 @@ def test_it_goes_on_behind_the_wait_with_a_new_now() -> None:
     assert world.states() == [("a", 1, "SUCCEEDED"), ("b", 1, "SUCCEEDED"), ("c", 1, "SUCCEEDED")]
 
 
-def test_until_is_a_moment_of_the_databases_clock() -> None:
+def test_until_is_a_time_of_the_database_clock() -> None:
     ending = suspended(World(pipeline(pause("a", input={"until": "2027-01-15T09:00:00+01:00"}))))
     assert ending.waits[0].deadline_us == NOW_US
     assert not ending.waits[0].HasField("deadline_ms")
 
 
-def test_an_event_counts_from_the_runs_beginning_or_from_since() -> None:
-    """From when the run was enqueued: what came while earlier steps worked counts too."""
+def test_events_since_the_enqueue_time_or_since_are_new() -> None:
+    """Events that arrive during earlier steps count."""
     early = {**EVENT, "since": "${minus_time(now, '1h')}", "match": {"data.order": "${params.order}"}}
     steps = branches(
         x=[step("a", "orchestrator.wait_event", input=EVENT)], y=[step("b", "orchestrator.wait_event", input=early)]
@@ -72,8 +72,8 @@ def test_an_event_counts_from_the_runs_beginning_or_from_since() -> None:
     assert other.match == b'{"data.order":"o\'1"}'
 
 
-def test_no_event_is_taken_twice() -> None:
-    """A line goes on listening behind what it has waited for last, also an iteration and what follows a loop."""
+def test_an_event_is_used_by_one_wait_only() -> None:
+    """A strand waits for events after its last one; iterations and the steps after a loop do so too."""
     event = step("e", "orchestrator.wait_event", input=EVENT)
     loop = {"id": "l", "foreach": [1, 2], "max_parallel": 1, "do": [event]}
     world = World(pipeline(pause("a"), loop, step("z", "orchestrator.wait_event", input=EVENT)))
@@ -87,8 +87,8 @@ def test_no_event_is_taken_twice() -> None:
     assert world.run().state == "SUCCEEDED"
 
 
-def test_behind_an_event_only_later_ones_of_the_log_are_news() -> None:
-    """Events that were published together have one time, and each is for a wait of its own."""
+def test_only_events_later_in_the_log_are_new_after_an_event() -> None:
+    """Events that were published together have the same time."""
     event = step("e", "orchestrator.wait_event", input=EVENT)
     world = World(pipeline(event, {**event, "id": "f"}, pause("p"), {**event, "id": "g"}))
     world._wait(suspended(world), comes=False)
@@ -104,7 +104,7 @@ def test_behind_an_event_only_later_ones_of_the_log_are_news() -> None:
     assert third.waits[0].since_us > NOW_US
 
 
-def test_branches_wait_together_and_go_on_one_by_one() -> None:
+def test_branches_wait_together_and_resume_separately() -> None:
     left, right = [pause("a"), pause("b")], [pause("c"), step("d", LIST, input={"start": "x"})]
     world = World(pipeline(branches(left=left, right=right)))
     assert world.run().state == "SUCCEEDED"
@@ -113,7 +113,7 @@ def test_branches_wait_together_and_go_on_one_by_one() -> None:
     assert [call.idempotency_key for call in world.calls] == ["root/both.right.d"]
 
 
-def test_a_wait_that_is_asked_for_again_is_not_rendered_again() -> None:
+def test_an_open_wait_is_not_rendered_again() -> None:
     world = World(pipeline(branches(left=[pause("a")], right=[pause("b", input={"until": "${now+2h}"})])))
     first = suspended(world)
     world._wait(first)
@@ -121,13 +121,13 @@ def test_a_wait_that_is_asked_for_again_is_not_rendered_again() -> None:
     assert [(wait.path, wait.kind) for wait in again.waits] == [("both.right.b", "")]
 
 
-def test_iterations_wait_a_few_at_a_time() -> None:
+def test_max_parallel_limits_waiting_iterations() -> None:
     world = World(pipeline({"id": "l", "foreach": [1, 2, 3], "max_parallel": 2, "do": [pause("a")]}))
     assert world.run().state == "SUCCEEDED"
     assert world.stays == [["l[0].a", "l[1].a"], ["l[1].a", "l[2].a"], ["l[2].a"]]
 
 
-def test_a_branch_that_works_keeps_the_run_and_the_rest_of_the_wait_counts() -> None:
+def test_a_working_branch_keeps_the_run_and_the_deadline_stays() -> None:
     def slow(_call: Call) -> Output:
         world.clock.seconds += 600
         return Output({"events": []})
@@ -138,14 +138,14 @@ def test_a_branch_that_works_keeps_the_run_and_the_rest_of_the_wait_counts() -> 
     assert len(world.calls) == 2
 
 
-def test_a_long_delay_beside_a_wait_wakes_the_run() -> None:
+def test_a_long_delay_next_to_a_wait_wakes_the_run() -> None:
     retry = {"max": 1, "delay": "10m", "jitter": 0}
     work = [step("b", LIST, input={"start": "x"}, retry=retry)]
     world = World(pipeline(branches(left=[pause("a")], right=work)), answer=failing(1))
     assert suspended(world).wake_ms == 10 * MINUTE_MS
 
 
-def test_a_short_delay_beside_a_wait_keeps_the_run() -> None:
+def test_a_short_delay_next_to_a_wait_keeps_the_run() -> None:
     retry = {"max": 1, "delay": "4s", "jitter": 0}
     work = [step("b", LIST, input={"start": "x"}, retry=retry)]
     world = World(pipeline(branches(left=[pause("a")], right=work)), answer=failing(1))
@@ -153,8 +153,8 @@ def test_a_short_delay_beside_a_wait_keeps_the_run() -> None:
     assert world.slept == [4.0]
 
 
-def test_conditions_and_blocks_that_were_begun_are_not_asked_again() -> None:
-    """After the wait `now` is another one; the steps behind belong to what was begun before."""
+def test_conditions_of_started_blocks_are_not_evaluated_again() -> None:
+    """`now` differs after the wait."""
     morning = "now < '2027-01-15T08:30:00Z'"
     body = [pause("a", condition=morning), step("b", LIST, input={"start": "x"})]
     world = World(pipeline({"id": "block", "if": morning, "do": body}, step("late", LIST, condition=morning)))
@@ -162,8 +162,8 @@ def test_conditions_and_blocks_that_were_begun_are_not_asked_again() -> None:
     assert world.states() == [("block.a", 1, "SUCCEEDED"), ("block.b", 1, "SUCCEEDED"), ("late", 1, "SKIPPED")]
 
 
-def test_a_loop_goes_on_over_the_list_that_it_began_with() -> None:
-    """After the wait `now` is another one, and so would the list be."""
+def test_a_loop_continues_with_its_first_list() -> None:
+    """`now` differs after the wait, and so would the list."""
     loop = {
         "id": "l", "foreach": ["${now}", "${plus_time(now, '1h')}"], "max_parallel": 1,
         "do": [pause("p"), step("s", "orchestrator.set", input={"at": "${item}"})],
@@ -176,7 +176,7 @@ def test_a_loop_goes_on_over_the_list_that_it_began_with() -> None:
     ]  # fmt: skip
 
 
-def test_a_failed_wait_is_an_error_like_any_other() -> None:
+def test_a_failed_wait_is_handled_by_on_error() -> None:
     document = pipeline(step("a", "orchestrator.wait_event", input=EVENT, on_error="continue"), output="${steps.a}")
     world = World(document)
     world._wait(suspended(world))
@@ -189,7 +189,7 @@ def test_a_failed_wait_is_an_error_like_any_other() -> None:
     assert world.states() == [("a", 1, "FAILED")]
 
 
-def test_a_failure_gives_up_what_the_siblings_wait_for() -> None:
+def test_a_failure_cancels_the_waits_of_the_siblings() -> None:
     work = [step("b", "orchestrator.fail", input={"code": "NO", "message": "m"})]
     handler = [pause("h", input={"for": "1m"})]
     document = pipeline({**branches(left=[pause("a")], right=work), "on_error": handler}, step("c"))
@@ -209,14 +209,14 @@ def test_a_failure_gives_up_what_the_siblings_wait_for() -> None:
         ("orchestrator.wait_event", {**EVENT, "since": "${params.x}"}, "VALIDATION_INPUT"),
     ],
 )
-def test_what_cannot_be_waited_for_fails_at_once(uses: str, given: dict[str, Any], code: str) -> None:
+def test_an_invalid_wait_fails_at_once(uses: str, given: dict[str, Any], code: str) -> None:
     params = {"x": "a..b", "p": "P", "never": "2027-02-30T00:00:00Z", "open": "data.("}
     ending = World(pipeline(step("a", uses, input=given)), params=params).run()
     assert error_of(ending)["code"] == code
 
 
-def test_time_that_was_waited_is_not_time_that_was_taken() -> None:
-    """Neither the run's own limit nor the pipeline's counts it."""
+def test_waiting_does_not_count_for_timeouts() -> None:
+    """Neither for the run's timeout nor for the pipeline's."""
     world = World(
         pipeline(step("x", LIST, input={"start": "x"}), pause("a"), step("b", LIST, input={"start": "x"}), timeout="1m")
     )
@@ -224,7 +224,7 @@ def test_time_that_was_waited_is_not_time_that_was_taken() -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("timeout", "5m"), ("retry", 3)])
-def test_modifiers_of_calls_are_refused_with_their_repair(key: str, value: Any) -> None:
+def test_modifiers_of_calls_are_rejected_on_waits(key: str, value: Any) -> None:
     answer = checked(pipeline(pause("a", **{key: value})))
     assert [violation.field for violation in answer.violations] == [f"steps[0].{key}"]
     assert answer.violations[0].HasField("fix")
@@ -233,10 +233,10 @@ def test_modifiers_of_calls_are_refused_with_their_repair(key: str, value: Any) 
 @pytest.mark.parametrize(
     "given", [{}, {"for": "soon"}, {"for": "1h", "until": "2027-01-01T00:00:00Z"}, {"until": "tomorrow"}]
 )
-def test_a_wait_says_once_how_long(given: dict[str, Any]) -> None:
+def test_a_wait_has_exactly_one_of_for_and_until(given: dict[str, Any]) -> None:
     assert checked(pipeline(step("a", "orchestrator.wait", input=given))).violations
 
 
-def test_a_wait_for_an_event_ends_some_time() -> None:
+def test_a_wait_for_an_event_needs_a_timeout() -> None:
     assert checked(pipeline(step("a", "orchestrator.wait_event", input={"topic": "a"}))).violations
     assert not checked(pipeline(step("a", "orchestrator.wait_event", input=EVENT))).violations

@@ -1,4 +1,4 @@
-"""Drives a run as the engine and its worker do, without sockets; it can crash at any request."""
+"""Drives a run like an engine and its worker, without sockets; it can crash at any request."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunSt
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.data.failure import TIMEOUT, Failure
 from pipeline_engine.interpreter.executor import Execution
-from pipeline_engine.interpreter.journal import Starts, merge
+from pipeline_engine.interpreter.journal import OpenStarts, merge
 from pipeline_engine.interpreter.requests import (
-    Answer,
     Call,
     Commit,
     Delayed,
+    Effect,
     Ending,
     Finished,
     Output,
-    Perform,
     Request,
+    Response,
     Sleep,
     Suspended,
 )
@@ -34,11 +34,11 @@ NOW_US = 1_800_000_000_000_000
 
 
 class CrashedError(Exception):
-    """The engine is gone."""
+    """The simulated crash of the engine."""
 
 
-class TurnedClock:
-    """A clock that only moves when it is told to."""
+class ManualClock:
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -55,14 +55,14 @@ def succeed(_call: Call) -> Output | Failure:
 
 
 def awake_first(asked: list[tuple[int, Request]]) -> int:
-    """What is answered next: the first ask that is no sleep, else the shortest sleep."""
+    """Chooses the next response: to the first request that is not a sleep, else to the shortest sleep."""
     seconds = [request.seconds if isinstance(request, Sleep) else -1.0 for _, request in asked]
     return seconds.index(min(seconds))
 
 
 @dataclass
 class World:
-    """One run: what is durable, what was called, and where the engine crashes."""
+    """One run: its durable entries, its calls, and the request at which the engine crashes."""
 
     document: Any
     answer: Callable[[Call], Output | Failure] = succeed
@@ -76,13 +76,13 @@ class World:
     crash_at: int | None = None
     crash_before_answer: bool = False
     journal: list[JournalEntry] = field(default_factory=list)
-    starts: Starts = field(default_factory=dict)
+    starts: OpenStarts = field(default_factory=dict)
     stay_of: dict[tuple[str, int], int] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
     requests: int = 0
-    clock: TurnedClock = field(default_factory=TurnedClock)
+    clock: ManualClock = field(default_factory=ManualClock)
     jitter: float = 0.0
     choose: Callable[[list[tuple[int, Request]]], int] = awake_first
     most_at_once: int = 0
@@ -176,17 +176,17 @@ class World:
         execution = Execution(
             plan, start, self.clock, lambda _key: self.jitter, outputs_max_bytes=self.outputs_max_bytes
         )
-        turn = execution.begin()
+        progress = execution.start()
         asked: list[tuple[int, Request]] = []
         while execution.ending is None:
-            asked = [(ask, request) for ask, request in [*asked, *turn.asks] if ask not in turn.dropped]
+            asked = [(ask, request) for ask, request in [*asked, *progress.requests] if ask not in progress.cancelled]
             self.most_at_once = max(self.most_at_once, sum(isinstance(request, Call) for _, request in asked))
             ask, request = asked.pop(self.choose(asked))
-            turn = execution.answer(ask, self._serve(request))
+            progress = execution.respond(ask, self._serve(request))
         self._keep(execution.ending.entries)
         return execution.ending
 
-    def _serve(self, request: Request) -> Answer:
+    def _serve(self, request: Request) -> Response:
         crashes = self.requests == self.crash_at
         self.requests += 1
         if crashes and self.crash_before_answer:
@@ -196,11 +196,11 @@ class World:
             raise CrashedError
         return answer
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Response:
         if isinstance(request, Commit):
             self._keep(request.entries)
             return None
-        if isinstance(request, Perform):
+        if isinstance(request, Effect):
             return self._perform(request)
         if isinstance(request, Call):
             self.calls.append(request)
@@ -212,7 +212,7 @@ class World:
         self.clock.seconds += request.seconds
         return None
 
-    def _perform(self, request: Perform) -> JournalEntry:
+    def _perform(self, request: Effect) -> JournalEntry:
         self._keep(request.entries)
         self.effects.append(request.idempotency_key)
         output = self.perform(request.step)
@@ -237,7 +237,7 @@ class World:
 
 
 def failing(times: int, code: str = "TOOL_UNAVAILABLE", **more: Any) -> Callable[[Call], Output | Failure]:
-    """A tool that fails so often and then answers."""
+    """Returns a tool that fails `times` times and then answers."""
     left = [times]
 
     def answer(_call: Call) -> Output | Failure:
@@ -248,7 +248,7 @@ def failing(times: int, code: str = "TOOL_UNAVAILABLE", **more: Any) -> Callable
 
 
 def error_of(ending: Finished) -> dict[str, Any]:
-    """The error of a failed run."""
+    """Returns the error of a failed run."""
     assert ending.state == "FAILED"
     error: dict[str, Any] = orjson.loads(ending.error)
     return error

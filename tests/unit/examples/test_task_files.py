@@ -18,7 +18,8 @@ from examples.morning_briefing.tasks import create_request, load
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import parse
-from pipeline_engine.validation.pipeline import Surroundings, check
+from pipeline_engine.validation.context import ValidationContext
+from pipeline_engine.validation.pipeline import check
 
 BUILT_IN = Path(ordinaut.store.__file__).with_name("builtin_tools.json")
 
@@ -32,7 +33,7 @@ def findings_of(task: dict[str, Any], mailbox: Path) -> Findings:
     findings = Findings()
     document = parse(orjson.dumps(task["pipeline"]), findings)
     assert document is not None
-    check(document, Surroundings(tools, params=tuple(task.get("params", {})), params_closed=True), findings)
+    check(document, ValidationContext(tools, params=tuple(task.get("params", {})), params_closed=True), findings)
     return findings
 
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from gateway.api import token_throttle
-from gateway.api.token_throttle import BadTokens
+from gateway.authentication import token_throttle
+from gateway.authentication.token_throttle import TokenThrottle
 from ordinaut.errors import ResourceExhaustedError, UnauthenticatedError
 
 
@@ -17,14 +17,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def kinds(tokens: BadTokens, source: str, count: int) -> list[type]:
-    return [type(tokens.refusal(source)) for _ in range(count)]
+def kinds(tokens: TokenThrottle, source: str, count: int) -> list[type]:
+    return [type(tokens.rejection(source)) for _ in range(count)]
 
 
-def test_an_address_has_a_budget_that_comes_back(clock: list[float]) -> None:
-    tokens = BadTokens()
+def test_the_budget_of_an_address_is_refilled(clock: list[float]) -> None:
+    tokens = TokenThrottle()
     burst = int(token_throttle.BURST)
-    answers = [tokens.refusal("10.0.0.1") for _ in range(burst + 1)]
+    answers = [tokens.rejection("10.0.0.1") for _ in range(burst + 1)]
     assert {type(answer) for answer in answers[:burst]} == {UnauthenticatedError}
     assert isinstance(answers[burst], ResourceExhaustedError)
     assert answers[burst].retry_after
@@ -32,18 +32,18 @@ def test_an_address_has_a_budget_that_comes_back(clock: list[float]) -> None:
     assert kinds(tokens, "10.0.0.1", 3) == [UnauthenticatedError, UnauthenticatedError, ResourceExhaustedError]
 
 
-def test_addresses_do_not_pay_for_each_other(clock: list[float]) -> None:
-    tokens = BadTokens()
+def test_budgets_of_addresses_are_independent(clock: list[float]) -> None:
+    tokens = TokenThrottle()
     kinds(tokens, "10.0.0.1", int(token_throttle.BURST) + 1)
     assert kinds(tokens, "10.0.0.2", 1) == [UnauthenticatedError]
     assert kinds(tokens, "[::1]", 1) == [UnauthenticatedError]
 
 
-def test_only_so_many_addresses_are_remembered(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_stored_addresses_is_bounded(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were seen last."""
-    monkeypatch.setattr(token_throttle, "SOURCES_MAX", 2)
+    monkeypatch.setattr(token_throttle, "ADDRESSES_MAX", 2)
     monkeypatch.setattr(token_throttle, "BURST", 1.0)
-    tokens = BadTokens()
+    tokens = TokenThrottle()
     for number in range(3):
         kinds(tokens, f"10.0.0.{number}", 1)
     assert kinds(tokens, "10.0.0.2", 1) == [ResourceExhaustedError]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.api.batches import AT_ONCE, BATCH_MAX, Batch
+from gateway.api.batches import BATCH_MAX, CONCURRENT_CHECKS, Batch
 from ordinaut.errors import InvalidArgumentError, PermissionDeniedError, Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest
@@ -14,7 +14,7 @@ def requests(count: int) -> list[CreateTaskRequest]:
     return [CreateTaskRequest(task_id=str(number)) for number in range(count)]
 
 
-async def test_outcomes_have_the_order_of_the_requests() -> None:
+async def test_results_are_in_the_order_of_the_requests() -> None:
     """However long each takes; only a few are checked at a time."""
     running = most = 0
     gate = asyncio.Event()
@@ -23,17 +23,17 @@ async def test_outcomes_have_the_order_of_the_requests() -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        if running == AT_ONCE:
+        if running == CONCURRENT_CHECKS:
             gate.set()
         await gate.wait()
         running -= 1
         return request.task_id
 
     assert await Batch(requests(50)).checked(check) == [str(number) for number in range(50)]
-    assert most == AT_ONCE
+    assert most == CONCURRENT_CHECKS
 
 
-async def test_problems_and_their_fixes_move_to_their_request() -> None:
+async def test_paths_of_violations_and_fixes_begin_with_their_request() -> None:
     repair = Repair("x", [{"op": "move", "from": "/task/a", "path": "/task/b"}])
 
     async def check(request: CreateTaskRequest) -> None:
@@ -48,7 +48,7 @@ async def test_problems_and_their_fixes_move_to_their_request() -> None:
     assert second.repair.operations == [{"op": "move", "from": "/requests/3/task/a", "path": "/requests/3/task/b"}]
 
 
-async def test_another_failure_keeps_its_kind() -> None:
+async def test_other_errors_are_raised_unchanged() -> None:
     async def check(request: CreateTaskRequest) -> None:
         raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, "no", {}, [Violation("task.pipeline", "no")])
 
@@ -58,16 +58,16 @@ async def test_another_failure_keeps_its_kind() -> None:
 
 
 @pytest.mark.parametrize("count", [0, BATCH_MAX + 1])
-def test_a_batch_has_bounds(count: int) -> None:
+def test_the_size_of_a_batch_is_bounded(count: int) -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         Batch(requests(count))
     assert [violation.field for violation in refused.value.violations] == ["requests"]
 
 
-def test_names_stand_once_in_a_batch() -> None:
+def test_names_in_a_batch_are_unique() -> None:
     """Requests without a chosen name are never twins."""
     batch = Batch(requests(5))
-    batch.refuse_twins("task_id", ["a", None, "b", None, "c"])
+    batch.refuse_duplicates("task_id", ["a", None, "b", None, "c"])
     with pytest.raises(InvalidArgumentError) as refused:
-        batch.refuse_twins("task_id", ["a", None, "a", "b", "a"])
+        batch.refuse_duplicates("task_id", ["a", None, "a", "b", "a"])
     assert [violation.field for violation in refused.value.violations] == ["requests[2].task_id", "requests[4].task_id"]

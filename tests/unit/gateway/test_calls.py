@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway.api import calls
-from gateway.api.calls import counted, registration
+from gateway.api.calls import count_rejections, registration
 from ordinaut.errors import InvalidArgumentError, NotFoundError
 from ordinaut.v1 import run_service_pb2
 from ordinaut.v1.run_service_pb2 import GetRunRequest, WatchRunRequest, WatchRunResponse
@@ -32,7 +32,7 @@ def count(method: str, code: str) -> float:
     return REGISTRY.get_sample_value("ordinaut_gateway_call_seconds_count", labels) or 0.0
 
 
-async def test_a_call_without_a_deadline_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_without_a_deadline_gets_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """One with a deadline keeps its own."""
     monkeypatch.setattr(calls, "DEFAULT_DEADLINE_SECONDS", 0.01)
 
@@ -51,7 +51,7 @@ async def test_a_call_without_a_deadline_gets_one(monkeypatch: pytest.MonkeyPatc
     assert await served(GetRun=quick).GetRun(GetRunRequest(), context(10.0)) == "done"
 
 
-async def test_outcomes_are_counted_by_code() -> None:
+async def test_calls_are_counted_by_code() -> None:
     """Answers, refusals, broken requests and cancelled streams alike; refusals of the guard too."""
 
     async def refuse(_request: Any, _context: Any) -> None:
@@ -76,11 +76,11 @@ async def test_outcomes_are_counted_by_code() -> None:
     await broken.aclose()
     assert [count(*name) for name in names] == [number + 1 for number in before]
     with pytest.raises(InvalidArgumentError):
-        await counted(closed)(PATH + "GetRun", context())
+        await count_rejections(closed)(PATH + "GetRun", context())
     assert count("GetRun", "INVALID_ARGUMENT") == before[1] + 2
 
 
-def test_a_missing_method_stops_the_start() -> None:
+def test_a_missing_method_prevents_the_start() -> None:
     """Not the first caller."""
     with pytest.raises(AttributeError):
         registration(SimpleNamespace(), SERVICE, lambda _servicer, _server: None)

@@ -29,33 +29,33 @@ def told(comparison: Comparison) -> list[tuple[str, str, list[Any]]]:
     ]
 
 
-def test_equal_json_is_the_same_however_it_is_written() -> None:
+def test_equal_json_is_the_same_in_any_notation() -> None:
     """The store writes 1.0 as it got it and sorts keys."""
     comparison = compared([entry(input={"a": 1.0, "b": [True]})], [entry(input={"b": [True], "a": 1})])
     assert (told(comparison), comparison.same) == ([("a", "SAME", [])], True)
 
 
 @pytest.mark.parametrize(("one", "other"), [(True, 1), (None, 0), ("1", 1), ([], {}), (2**60, 2**60 + 1)])
-def test_other_json_is_not(one: Any, other: Any) -> None:
+def test_different_json_is_different(one: Any, other: Any) -> None:
     comparison = compared([entry(output={"x": one})], [entry(output={"x": other})])
     [(_, outcome, patch)] = told(comparison)
     assert (outcome, patch[0]["op"], patch[0]["path"]) == ("DIFFERENT", "replace", "/output/x")
     assert not comparison.same
 
 
-def test_null_and_nothing_are_the_same() -> None:
+def test_null_equals_a_missing_value() -> None:
     """A step without output and one that gave null cannot be told apart in a table."""
     assert compared([entry(output=None)], [entry()]).same
 
 
-def test_what_is_large_is_replaced_as_a_whole() -> None:
+def test_large_values_are_replaced_as_a_whole() -> None:
     """Looking for the parts would take longer than anybody waits."""
     numbers = list(range(LARGE))
     [(_, _, patch)] = told(compared([entry(output=numbers)], [entry(output=numbers[1:])]))
     assert [(one["op"], one["path"]) for one in patch] == [("replace", "/output")]
 
 
-def test_attempts_that_only_one_of_them_has() -> None:
+def test_attempts_of_only_one_run() -> None:
     """Those of the replay first; what began and never ended is not answered."""
     comparison = compared(
         [entry("a"), entry("b", attempt=2)],
@@ -81,7 +81,7 @@ def test_attempts_that_only_one_of_them_has() -> None:
         (DONE, "DIFFERENT", False),
     ],
 )
-def test_a_replay_that_lacks_an_answer(ended: End, end: str, same: bool) -> None:
+def test_a_replay_that_lacks_a_result(ended: End, end: str, same: bool) -> None:
     """As far as the record goes, where the run was ended from outside."""
     comparison = compared([], [], ended, state="RUNNING", unanswered=[entry("a", state="RUNNING")])
     assert (StepComparison.Outcome.Name(comparison.end), comparison.same) == (end, same)

@@ -42,16 +42,16 @@ def refused(after: Any, *editable: str, before: Any = BEFORE) -> list[str]:
         ({"no": False}, (), ["e.no"]),
     ],
 )
-def test_only_what_is_editable_changes(change: dict[str, Any], editable: tuple[str, ...], expected: list[str]) -> None:
+def test_only_editable_parts_may_change(change: dict[str, Any], editable: tuple[str, ...], expected: list[str]) -> None:
     assert refused({**BEFORE, **change}, *editable) == expected
 
 
-def test_what_is_left_out_has_changed() -> None:
+def test_an_omitted_key_is_a_change() -> None:
     assert refused({key: item for key, item in BEFORE.items() if key != "no"}) == ["e.no"]
 
 
 @given(before=VALUES, after=VALUES, editable=POINTERS)
-def test_repairs_undo_exactly_what_was_not_allowed(before: Any, after: Any, editable: list[str]) -> None:
+def test_repairs_undo_exactly_the_refused_changes(before: Any, after: Any, editable: list[str]) -> None:
     """After them nothing is refused; what was allowed stays."""
     violations = refused_edits(before, after, editable, "e")
     request = {"e": after}
@@ -64,11 +64,11 @@ def test_repairs_undo_exactly_what_was_not_allowed(before: Any, after: Any, edit
 
 
 @given(value=VALUES)
-def test_what_was_not_touched_is_never_refused(value: Any) -> None:
+def test_unchanged_values_are_never_refused(value: Any) -> None:
     assert not refused_edits(value, value, [], "e")
 
 
-def test_long_integers_come_back_as_they_were() -> None:
+def test_unchanged_long_integers_are_restored() -> None:
     """Callers see them as texts, because JSON numbers would lose their digits."""
     before = {"id": 2**53 + 1, "ids": [2**60, 5], "text": "9007199254740993"}
     shown = {"id": str(2**53 + 1), "ids": [str(2**60), 5], "text": "x"}

@@ -38,7 +38,7 @@ STORED = task(
 def changed(changes: Task, *paths: str) -> tuple[Task, Problems]:
     problems = Problems()
     found = masked_paths(problems, changes, FieldMask(paths=paths))
-    return apply(STORED, changes, found if not problems.found else []), problems
+    return apply(STORED, changes, found if not problems.violations else []), problems
 
 
 def test_the_writable_fields_are_those_of_the_contract() -> None:
@@ -54,7 +54,7 @@ def test_without_a_mask_every_set_field_is_taken() -> None:
     assert result == STORED
 
 
-def test_a_star_takes_every_writable_field() -> None:
+def test_a_star_means_every_writable_field() -> None:
     """What is unset is cleared, the server's fields stay."""
     result, _ = changed(task(description="new"), "*")
     assert result == task(name="tasks/one", description="new")
@@ -69,7 +69,7 @@ def test_messages_maps_and_lists_are_replaced_as_wholes() -> None:
     assert (len(result.schedule.triggers), result.schedule.time_zone) == (1, "")
 
 
-def test_a_path_reaches_into_a_message() -> None:
+def test_paths_may_be_nested() -> None:
     """Its neighbours stay."""
     result, _ = changed(task(run_policy={"priority": 1, "max_losses": 9}), "run_policy.priority", "schedule.triggers")
     assert (result.run_policy.priority, result.run_policy.max_losses) == (1, 2)
@@ -77,15 +77,15 @@ def test_a_path_reaches_into_a_message() -> None:
 
 
 @given(st.sampled_from(["", "x", "owner", "state", "params.x", "labels.a", "run_policy.x", "schedule.triggers.cron"]))
-def test_paths_that_cannot_be_written_are_problems(path: str) -> None:
+def test_unwritable_paths_are_violations(path: str) -> None:
     """Unknown, the server's, or inside of what is one value."""
     result, problems = changed(task(), path)
-    assert [violation.field for violation in problems.found] == ["update_mask"]
+    assert [violation.field for violation in problems.violations] == ["update_mask"]
     assert result == STORED
 
 
 @given(st.sets(st.sampled_from(WRITABLE)))
-def test_fields_outside_of_the_mask_stay(paths: set[str]) -> None:
+def test_fields_outside_the_mask_are_unchanged(paths: set[str]) -> None:
     """Whatever the changes say."""
     changes = task(display_name="x", description="y", labels={"q": "r"}, params={"n": 1}, run_policy={"priority": 9})
     result = apply(STORED, changes, sorted(paths))

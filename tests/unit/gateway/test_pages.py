@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.api import pagination
-from gateway.api.pagination import filled
+from gateway.api.pagination import read_page
 from ordinaut.v1.task_pb2 import Task
 
 SIZES = st.lists(st.integers(0, 2 * pagination.MAX_BYTES), max_size=60)
@@ -12,7 +12,7 @@ SIZES = st.lists(st.integers(0, 2 * pagination.MAX_BYTES), max_size=60)
 
 @settings(deadline=None)
 @given(SIZES, st.integers(1, 50), st.integers(2, 5))
-async def test_pages_together_are_what_is_shown(sizes: list[int], page_size: int, hidden: int) -> None:
+async def test_all_pages_together_contain_every_visible_row_once(sizes: list[int], page_size: int, hidden: int) -> None:
     """Each once and in order, whatever the rows weigh; no page but that of a single row is too large."""
     rows = [(number, size // 1000) for number, size in enumerate(sizes)]
 
@@ -25,7 +25,7 @@ async def test_pages_together_are_what_is_shown(sizes: list[int], page_size: int
         seen: list[int] = []
         start = ""
         while True:
-            page = await filled(
+            page = await read_page(
                 read,
                 lambda row: str(row[0]),
                 start,
@@ -44,7 +44,7 @@ async def test_pages_together_are_what_is_shown(sizes: list[int], page_size: int
     assert seen == [number for number, _ in rows if number % hidden]
 
 
-async def test_a_page_of_large_rows_reads_no_more_than_a_few_of_them() -> None:
+async def test_a_page_of_large_rows_reads_only_a_few_rows() -> None:
     asked: list[int] = []
 
     async def read(after: str, count: int) -> list[int]:
@@ -52,7 +52,7 @@ async def test_a_page_of_large_rows_reads_no_more_than_a_few_of_them() -> None:
         begin = int(after or 0)
         return list(range(begin + 1, begin + 1 + count))
 
-    large = await filled(read, str, "", 1000, lambda _: Task(description="x" * 1_000_000))
+    large = await read_page(read, str, "", 1000, lambda _: Task(description="x" * 1_000_000))
     assert (len(large.messages), asked) == (3, [pagination.FIRST_ROWS])
-    small = await filled(read, str, "", 1000, lambda _: Task(description="x"))
+    small = await read_page(read, str, "", 1000, lambda _: Task(description="x"))
     assert (len(small.messages), asked[1:]) == (1000, [pagination.FIRST_ROWS, 1000 - pagination.FIRST_ROWS])

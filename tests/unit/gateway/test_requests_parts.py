@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api import resource_names
-from gateway.api.caller import Caller
-from gateway.api.pagination import Pages, page_size
+from gateway.api.pagination import PageTokens, page_size
 from gateway.api.resource_names import topic_pattern
 from gateway.api.violations import reroot
+from gateway.authentication.caller import Caller
 from gateway.definitions.references import callable_names, require_rights, tool_uses
 from ordinaut.errors import InvalidArgumentError, PermissionDeniedError
 from ordinaut.internal.v1.violation_pb2 import Violation
@@ -22,7 +22,7 @@ UID = "01a208f2-7e21-7792-beb8-3ec69593a833"
 ADMIN = Caller("default", "admin", frozenset({"admin"}))
 
 
-def test_names_are_read() -> None:
+def test_resource_names_are_parsed() -> None:
     """Each in its documented form."""
     assert resource_names.task_id("tasks/a-1") == "a-1"
     assert resource_names.task_id(f"tasks/{UID}") == UID
@@ -36,7 +36,7 @@ def test_names_are_read() -> None:
     "name",
     ["", "a", "tasks/", "tasks/A", "tasks/a/b", "task/a", "tasks/a\n", "tasks/..", "tasks/a'--", "tasks/" + "a" * 64],
 )
-def test_names_of_another_form_are_refused(name: str) -> None:
+def test_malformed_resource_names_are_refused(name: str) -> None:
     """NAME_INVALID at the field, whatever is tried."""
     with pytest.raises(InvalidArgumentError) as refused:
         resource_names.task_id(name)
@@ -66,7 +66,7 @@ def test_topics_match_word_by_word(pattern: str, topic: str, fits: bool) -> None
 
 
 @pytest.mark.parametrize("pattern", ["a.>.b", "a*", "A", "a..b", ".", "(a+)+$", "a b", "ü", "a." * 9 + "a"])
-def test_other_patterns_are_refused(pattern: str) -> None:
+def test_malformed_patterns_are_refused(pattern: str) -> None:
     """No regular expression of a caller is ever compiled."""
     with pytest.raises(InvalidArgumentError) as refused:
         topic_pattern(pattern)
@@ -74,9 +74,9 @@ def test_other_patterns_are_refused(pattern: str) -> None:
 
 
 @given(st.text(max_size=50))
-def test_a_page_token_carries_its_key(key: str) -> None:
+def test_a_page_token_contains_its_key(key: str) -> None:
     """Whatever the key is, and only to the same question."""
-    pages = Pages(b"k" * 32)
+    pages = PageTokens(b"k" * 32)
     request = ListRunsRequest(task="tasks/a", page_size=7)
     try:
         request.page_token = pages.token(request, ADMIN, key)
@@ -87,19 +87,19 @@ def test_a_page_token_carries_its_key(key: str) -> None:
 
 
 @given(st.text("ABCabc019-_=é ", min_size=1, max_size=60))
-def test_no_forged_page_token_is_taken(token: str) -> None:
+def test_forged_page_tokens_are_refused(token: str) -> None:
     """PAGE_TOKEN_INVALID for every one."""
     with pytest.raises(InvalidArgumentError) as refused:
-        Pages(b"k" * 32).start(ListTasksRequest(page_token=token), ADMIN)
+        PageTokens(b"k" * 32).start(ListTasksRequest(page_token=token), ADMIN)
     assert refused.value.reason == ErrorReason.PAGE_TOKEN_INVALID
 
 
-def test_another_installations_page_token_is_foreign() -> None:
+def test_a_page_token_of_another_installation_is_refused() -> None:
     """The key is part of it."""
     request = ListTasksRequest()
-    request.page_token = Pages(b"a" * 32).token(request, ADMIN, "x")
+    request.page_token = PageTokens(b"a" * 32).token(request, ADMIN, "x")
     with pytest.raises(InvalidArgumentError):
-        Pages(b"b" * 32).start(request, ADMIN)
+        PageTokens(b"b" * 32).start(request, ADMIN)
 
 
 def test_page_sizes_are_bounded() -> None:
@@ -109,7 +109,7 @@ def test_page_sizes_are_bounded() -> None:
         page_size(-1)
 
 
-def test_problems_of_a_part_become_problems_of_the_whole() -> None:
+def test_paths_of_violations_are_prefixed() -> None:
     """Paths and the fixes' pointers alike."""
     found = Violation(field="steps[2].uses", message="m", reason=ErrorReason.UNKNOWN_TOOL)
     operation = found.fix.operations.add()
@@ -128,7 +128,7 @@ def test_problems_of_a_part_become_problems_of_the_whole() -> None:
     ]
 
 
-def test_every_use_of_a_tool_is_seen_wherever_it_stands() -> None:
+def test_every_use_of_a_tool_is_found() -> None:
     """But not what a step merely passes on."""
     document = {
         "steps": [
@@ -145,7 +145,7 @@ def test_every_use_of_a_tool_is_seen_wherever_it_stands() -> None:
     ]
 
 
-def test_rights_are_asked_for_each_tool_and_store() -> None:
+def test_each_tool_and_store_requires_a_scope() -> None:
     """What a template decides is known only at run: some right must be there."""
     emit = {"uses": "orchestrator.emit", "with": {"topic": "${params.topic}"}}
     scopes = frozenset({"tools:call:mail.*", "events:publish:a.*"})

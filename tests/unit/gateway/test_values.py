@@ -8,7 +8,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.json_values import ANSWER_DEPTH, fill_struct, fill_value, parse, to_json, to_python
+from gateway.api.json_values import RESPONSE_DEPTH, fill_struct, fill_value, parse, to_json, to_python
 from ordinaut.limits import EXACT_INTEGER
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -28,7 +28,7 @@ def value(data: Any) -> Value:
 
 
 @given(JSON)
-def test_json_comes_back_as_it_went(data: Any) -> None:
+def test_json_is_converted_without_loss(data: Any) -> None:
     """Over the wire and through text."""
     assert parse(to_json(value(data))) == data
 
@@ -39,13 +39,13 @@ def test_integers_are_integers() -> None:
 
 
 @pytest.mark.parametrize("digits", [str(2**53), str(-(2**53)), str(2**63), str(2**64), "1" + "0" * 30, "9" * 5000])
-def test_integers_beyond_53_bits_leave_as_text(digits: str) -> None:
+def test_integers_beyond_53_bits_are_sent_as_text(digits: str) -> None:
     """Every digit of them, also where a parser would round or refuse."""
     assert to_python(value(parse(f'{{"n": [{digits}]}}'))) == {"n": [digits]}
 
 
 @pytest.mark.parametrize("wrap", [lambda data: {"a": data}, lambda data: [data]])
-def test_what_is_nested_too_deep_for_the_wire_leaves_as_json(wrap: Any) -> None:
+def test_values_nested_too_deep_for_protobuf_are_sent_as_json_text(wrap: Any) -> None:
     """The levels above it stay what they are, and the whole can be read."""
     data: Any = 1
     for _ in range(60):
@@ -55,9 +55,9 @@ def test_what_is_nested_too_deep_for_the_wire_leaves_as_json(wrap: Any) -> None:
     while not isinstance(read, str):
         read = read["a"] if isinstance(read, dict) else read[0]
         levels += 1
-    assert levels == ANSWER_DEPTH
+    assert levels == RESPONSE_DEPTH
     rest = json.loads(read)
-    for _ in range(60 - ANSWER_DEPTH):
+    for _ in range(60 - RESPONSE_DEPTH):
         rest = rest["a"] if isinstance(rest, dict) else rest[0]
     assert rest == 1
 

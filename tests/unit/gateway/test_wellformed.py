@@ -7,7 +7,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from gateway.api.json_values import fill_struct
-from gateway.api.message_checks import require_wellformed
+from gateway.api.message_checks import require_valid_values
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -20,13 +20,13 @@ from ordinaut.v1.tool_service_pb2 import CreateToolRequest
 def found(request: Message) -> list[tuple[str, str]]:
     """Paths and reasons."""
     try:
-        require_wellformed(request)
+        require_valid_values(request)
     except InvalidArgumentError as error:
         return [(violation.field, ErrorReason.Name(violation.reason)) for violation in error.violations]
     return []
 
 
-def test_a_good_request_passes() -> None:
+def test_a_valid_request_passes() -> None:
     """Texts, numbers, times and durations of every kind."""
     task = ParseDict(
         {
@@ -40,7 +40,7 @@ def test_a_good_request_passes() -> None:
     assert found(CreateTaskRequest(task=task)) == []
 
 
-def test_every_bad_value_is_named_where_it_stands() -> None:
+def test_every_invalid_value_is_reported_with_its_path() -> None:
     """All of them in one answer, with paths that can be followed."""
     request = CreateTaskRequest(task_id="a\0")
     task = request.task
@@ -83,7 +83,7 @@ def test_json_is_bounded_in_depth(levels: int, reasons: list[str]) -> None:
     assert [reason for _, reason in found(request)] == reasons
 
 
-def test_the_number_of_problems_is_bounded() -> None:
+def test_the_number_of_violations_is_bounded() -> None:
     """An answer to a megabyte of mistakes is no megabyte."""
     request = RunTaskRequest()
     for index in range(1000):

@@ -71,7 +71,7 @@ def empty(descriptor: Descriptor) -> Message:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_it_reads_what_the_library_reads(data: st.DataObject) -> None:
+def test_documents_are_parsed_like_the_protobuf_library_does(data: st.DataObject) -> None:
     descriptor = data.draw(st.sampled_from(REQUESTS))
     document = data.draw(documents(descriptor))
     mine, theirs = empty(descriptor), empty(descriptor)
@@ -85,7 +85,7 @@ def test_it_reads_what_the_library_reads(data: st.DataObject) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), junk=FREE)
-def test_whatever_stands_there_is_read_or_told(data: st.DataObject, junk: Any) -> None:
+def test_any_document_is_parsed_or_refused(data: st.DataObject, junk: Any) -> None:
     """Wrong values anywhere are problems with paths, never exceptions."""
     descriptor = data.draw(st.sampled_from(REQUESTS))
     for field in descriptor.fields:
@@ -105,7 +105,7 @@ def test_whatever_stands_there_is_read_or_told(data: st.DataObject, junk: Any) -
         ({"pipeline": {"a b": [{"c": 2**53}]}}, {"pipeline['a b'][0].c"}),
     ],
 )  # fmt: skip
-def test_every_problem_has_its_path(document: dict[str, Any], fields: set[str]) -> None:
+def test_every_violation_has_its_path(document: dict[str, Any], fields: set[str]) -> None:
     assert {problem.field for problem in fill(document, Task())} == fields
 
 

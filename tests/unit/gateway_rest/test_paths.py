@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rest.errors import HttpRefusalError
+from gateway.rest.errors import HttpError
 from gateway.rest.openapi.paths import readable
 from gateway.rest.transcoding.path_template import PathTemplate
 from gateway.rest.transcoding.routes import RouteTable
@@ -43,12 +43,12 @@ def values(template: str, path: str) -> dict[str, str] | None:
         ("/v1/a.b", "/v1/axb", None),
     ],
 )
-def test_what_fits(template: str, path: str, found: dict[str, str] | None) -> None:
+def test_paths_that_match(template: str, path: str, found: dict[str, str] | None) -> None:
     assert values(template, path) == found
 
 
 @given(word=st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable() or "\n" in text))
-def test_what_is_escaped_comes_back(word: str) -> None:
+def test_escaped_values_are_decoded(word: str) -> None:
     """Any text can be a name; whether it may be one is the gateway's to say."""
     try:
         escaped = quote(word, safe="")
@@ -60,12 +60,12 @@ def test_what_is_escaped_comes_back(word: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/v1/tasks/%", "/v1/tasks/%4", "/v1/tasks/%zz", "/v1/tasks/%ff", "/v1/tasks/%ed%a0%80"]
 )
-def test_what_is_no_text(path: str) -> None:
+def test_values_that_are_not_text(path: str) -> None:
     with pytest.raises(InvalidArgumentError):
         values("/v1/{name=tasks/*}", path)
 
 
-def test_one_path_leads_to_one_method() -> None:
+def test_each_path_has_one_method() -> None:
     """Every route is found by a path that is made from it."""
     for route in TABLE.routes:
         path = re.sub(r"\{[a-z_.]+=([^}]+)\}", lambda found: found[1], route.template.text)
@@ -74,8 +74,8 @@ def test_one_path_leads_to_one_method() -> None:
         assert found is route
 
 
-def test_a_path_with_other_methods_names_them() -> None:
-    with pytest.raises(HttpRefusalError) as refused:
+def test_a_path_with_other_methods_lists_them() -> None:
+    with pytest.raises(HttpError) as refused:
         TABLE.find("PUT", "/v1/tasks/a")
     assert (refused.value.status, refused.value.headers["allow"]) == (405, "DELETE, GET, PATCH")
 
@@ -90,5 +90,5 @@ def test_a_path_with_other_methods_names_them() -> None:
         ("/v1/{name=others/*}", ("/v1/others/{name}", ["name"])),
     ],
 )
-def test_how_paths_are_written(template: str, written: tuple[str, list[str]]) -> None:
+def test_paths_in_openapi(template: str, written: tuple[str, list[str]]) -> None:
     assert readable(PathTemplate.parse(template)) == written

@@ -7,8 +7,8 @@ import orjson
 import pytest
 from google.rpc.code_pb2 import Code
 
-from gateway.api.client_address import source_metadata, source_of
-from gateway.rest.errors import HTTP_STATUS, refusal
+from gateway.authentication.client_address import address_metadata, client_address
+from gateway.rest.errors import HTTP_STATUS, error_response
 from ordinaut.errors import (
     AbortedError,
     OrdinautError,
@@ -38,11 +38,11 @@ def test_every_code_has_a_status() -> None:
     assert set(HTTP_STATUS) == set(Code.values()) - {Code.Value("OK")}
 
 
-def test_details_are_printed_by_name() -> None:
+def test_details_have_field_names() -> None:
     """Violations, fixes and all, with the protos' field names."""
     repair = Repair("write b", [{"op": "replace", "path": "/a", "value": "b"}])
     error = Invalid.of([Violation("a", "is wrong", ErrorReason.FIELD_INVALID, repair)])
-    answer = refusal(failed(grpc.StatusCode.INVALID_ARGUMENT, error))
+    answer = error_response(failed(grpc.StatusCode.INVALID_ARGUMENT, error))
     info, request, fix = told(answer.body)["details"]
     assert (answer.status, info["reason"]) == (400, "FIELD_INVALID")
     assert request["field_violations"] == [{"field": "a", "description": "is wrong", "reason": "FIELD_INVALID"}]
@@ -60,18 +60,18 @@ def test_details_are_printed_by_name() -> None:
     ],
 )
 def test_one_code_may_have_two_statuses(error: OrdinautError, conditional: bool, status: int) -> None:
-    assert refusal(error, conditional=conditional).status == status
+    assert error_response(error, conditional=conditional).status == status
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.2, "1"), (1.0, "1"), (1.2, "2")])
-def test_how_long_to_wait(seconds: float, header: str) -> None:
+def test_retry_after(seconds: float, header: str) -> None:
     """In whole seconds, never less than what is asked for."""
     error = UnavailableError(ErrorReason.STORE_UNAVAILABLE, "", retry_after=seconds)
-    assert refusal(error).headers["retry-after"] == header
+    assert error_response(error).headers["retry-after"] == header
 
 
-def test_who_is_not_known_is_told_how_to_be() -> None:
-    answer = refusal(UnauthenticatedError(ErrorReason.TOKEN_INVALID, ""))
+def test_an_unauthenticated_response_names_the_scheme() -> None:
+    answer = error_response(UnauthenticatedError(ErrorReason.TOKEN_INVALID, ""))
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
@@ -85,15 +85,15 @@ def test_who_is_not_known_is_told_how_to_be() -> None:
         (grpc.StatusCode.UNKNOWN, 500, "INTERNAL_ERROR"),
     ],
 )
-def test_what_grpc_says_by_itself(code: grpc.StatusCode, status: int, reason: str) -> None:
+def test_errors_of_grpc_itself(code: grpc.StatusCode, status: int, reason: str) -> None:
     """Its own errors carry no details; none of its words reach the caller."""
-    answer = refusal(failed(code))
+    answer = error_response(failed(code))
     assert (answer.status, told(answer.body)["details"][0]["reason"]) == (status, reason)
     assert b"secret words" not in answer.body
 
 
-def test_a_defect_has_a_number_and_no_words() -> None:
-    answer = refusal(KeyError("secret words"))
+def test_an_internal_error_reveals_only_an_id() -> None:
+    answer = error_response(KeyError("secret words"))
     assert answer.status == 500
     assert told(answer.body)["details"][0]["metadata"]["error_id"] in told(answer.body)["message"]
     assert b"secret words" not in answer.body
@@ -112,12 +112,12 @@ class Context:
         return "ipv4:10.0.0.9:1234"
 
 
-def test_only_this_process_names_other_sources() -> None:
+def test_only_this_process_can_set_the_client_address() -> None:
     """A caller over gRPC that claims to be somebody else is itself."""
-    shown: Any = Context(*source_metadata("192.0.2.7"))
+    shown: Any = Context(*address_metadata("192.0.2.7"))
     spoofed: Any = Context(("ordinaut-source", "192.0.2.7"), ("ordinaut-source-proof", "0" * 32))
     plain: Any = Context()
-    assert [source_of(context) for context in (shown, spoofed, plain)] == [
+    assert [client_address(context) for context in (shown, spoofed, plain)] == [
         "192.0.2.7",
         "ipv4:10.0.0.9",
         "ipv4:10.0.0.9",

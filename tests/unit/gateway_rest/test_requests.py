@@ -37,7 +37,7 @@ def refused(name: str, body: Any = None, query: str = "", values: dict[str, str]
 
 
 @given(fields=st.sets(st.sampled_from(WRITABLE)), camel=st.booleans(), clear=st.booleans())
-def test_the_mask_is_what_was_sent(fields: set[str], camel: bool, clear: bool) -> None:
+def test_the_mask_consists_of_the_fields_that_were_sent(fields: set[str], camel: bool, clear: bool) -> None:
     """Set or cleared, in either spelling; fields that callers cannot change are left to the gateway to refuse."""
     body: dict[str, Any] = {
         JSON_NAMES.get(key, key) if camel else key: None if clear else VALUES.get(key, {}) for key in fields
@@ -47,7 +47,7 @@ def test_the_mask_is_what_was_sent(fields: set[str], camel: bool, clear: bool) -
     assert (request.task.name, request.task.etag) == ("tasks/a", '"1"')
 
 
-def test_a_mask_that_is_given_counts() -> None:
+def test_an_explicit_mask_is_used() -> None:
     request = made("UpdateTask", {"description": "x"}, "update_mask=displayName,run_policy.priority")
     assert list(request.update_mask.paths) == ["display_name", "run_policy.priority"]
 
@@ -87,11 +87,11 @@ def test_an_unset_number_is_not_zero() -> None:
         ("RunTask", {"params": [1]}, "priority=1", {"params", "priority"}),
     ],
 )
-def test_problems(name: str, body: Any, query: str, fields: set[str]) -> None:
+def test_violations_of_query_parameters(name: str, body: Any, query: str, fields: set[str]) -> None:
     assert refused(name, body, query) == fields
 
 
-def test_the_body_may_repeat_the_path_only() -> None:
+def test_the_body_may_repeat_but_not_contradict_the_path() -> None:
     values = {"task.name": "tasks/a"}
     assert made("UpdateTask", {"name": "tasks/a"}, values=values).task.name == "tasks/a"
     assert refused("UpdateTask", {"name": "tasks/b"}, values=values) == {"task.name"}
@@ -114,7 +114,7 @@ def outcome(route: Route, chosen: tuple[str, ...]) -> tuple[Any, set[str]]:
 
 
 @pytest.mark.parametrize("chosen", [pair for size in (1, 2, 3) for pair in itertools.combinations(HEADERS, size)])
-def test_headers_are_fields_or_refused(chosen: tuple[str, ...]) -> None:
+def test_headers_set_fields_or_are_refused(chosen: tuple[str, ...]) -> None:
     """No method ever ignores a condition."""
     for route in ROUTES.values():
         request, problems = outcome(route, chosen)

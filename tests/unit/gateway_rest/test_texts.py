@@ -26,7 +26,7 @@ PLAIN = st.recursive(
 
 
 @given(value=PLAIN)
-def test_json_comes_back(value: Any) -> None:
+def test_json_round_trip(value: Any) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
         assert read_json(text.encode()) == value
 
@@ -39,21 +39,21 @@ def plain_depth(value: Any) -> int:
 
 
 @given(value=PLAIN)
-def test_depth_is_counted_without_reading(value: Any) -> None:
+def test_depth_is_counted_without_parsing(value: Any) -> None:
     """Brackets in texts do not count, wherever quotes and backslashes stand."""
     assert depth(json.dumps(value).encode()) == plain_depth(value)
     assert depth(json.dumps([json.dumps(value)]).encode()) == 1
 
 
 @given(data=st.binary(max_size=200) | st.text('[]{}",:\\ntf1e-.0 ', max_size=200).map(str.encode))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
     for read in (read_json, read_yaml):
         with suppress(InvalidArgumentError):
             read(data)
 
 
 @pytest.mark.parametrize("data", [b"[" * 10**6, b'{"a":' * 10**5, b'"' + b"\\" * 10**6, b'"a' * 10**6, b"[]" * 10**6])
-def test_hostile_texts_cost_little(data: bytes) -> None:
+def test_hostile_texts_are_cheap_to_refuse(data: bytes) -> None:
     with pytest.raises(InvalidArgumentError):
         read_json(data)
 
@@ -74,7 +74,7 @@ def test_the_deepest_json() -> None:
         ("-" + "9" * 5000, ErrorReason.NUMBER_OUT_OF_RANGE),
     ],
 )
-def test_what_cannot_be_kept_stays_in_its_place(text: str, reason: int) -> None:
+def test_unrepresentable_values_become_flaws_in_place(text: str, reason: int) -> None:
     found = read_json(f'{{"a": [1, {text}]}}'.encode())["a"][1]
     assert isinstance(found, InvalidValue)
     assert found.reason == reason
@@ -102,7 +102,7 @@ def test_the_second_of_two_keys_is_a_flaw() -> None:
         ("a: .inf", {"a": math.inf}),
     ],
 )
-def test_yaml_is_read_as_1_2(text: str, value: Any) -> None:
+def test_yaml_is_parsed_as_version_1_2(text: str, value: Any) -> None:
     assert read_yaml(text.encode()) == value
 
 

@@ -1,17 +1,17 @@
-"""ExplainOccurrence: why a task ran at a moment, or did not."""
+"""ExplainOccurrence: explains why a task ran at a time, or did not."""
 
-from gateway.api.caller import Caller
-from gateway.api.json_values import moment_of, timestamp
+from gateway.api.json_values import timestamp, to_datetime
 from gateway.api.resource_names import task_id
-from gateway.api.violations import Problems
-from gateway.clients import Scheduler
-from gateway.health import Components
+from gateway.api.violations import Problems, one_of
+from gateway.authentication.caller import Caller
+from gateway.clients import SchedulerClient
+from gateway.health import Health
 from gateway.runs.conversion import to_run
-from gateway.tasks.occurrences.explanation.facts import Facts, Inquiry
+from gateway.tasks.occurrences.explanation.facts import Facts, FactsReader
 from gateway.tasks.occurrences.explanation.verdict import Obstacle, obstacles, verdict
-from gateway.tasks.occurrences.explanation.words import LANGUAGES, Words
-from gateway.tasks.occurrences.list import to_occurrence
-from gateway.tasks.preview import END, FIRST
+from gateway.tasks.occurrences.explanation.wording import LANGUAGES, Wording
+from gateway.tasks.occurrences.ledger import to_occurrence
+from gateway.tasks.preview import END, FIRST, outside_years
 from ordinaut.errors import NotFoundError
 from ordinaut.store import task
 from ordinaut.store.database import Database
@@ -23,56 +23,56 @@ DEFAULT_LANGUAGE = "en"
 
 
 class Explanation:
-    """ExplainOccurrence."""
+    """Implements ExplainOccurrence."""
 
-    def __init__(self, database: Database, scheduler: Scheduler, components: Components) -> None:
+    def __init__(self, database: Database, scheduler: SchedulerClient, health: Health) -> None:
         self._database = database
-        self._inquiry = Inquiry(database, scheduler, components)
+        self._reader = FactsReader(database, scheduler, health)
 
     async def explain(self, request: ExplainOccurrenceRequest, caller: Caller) -> OccurrenceExplanation:
-        """What is known of one moment, in fields and in words.
+        """Returns the facts about one time, in fields and in words.
 
         Raises:
-            InvalidArgumentError: name, time or language cannot be read.
-            NotFoundError: there is no such task that the caller may see.
+            InvalidArgumentError: name, time or language is invalid.
+            NotFoundError: the task does not exist, or the caller may not see it.
         """
         name = task_id(request.name)
         caller.require(READ, name)
         problems = Problems()
         if request.HasField("time") and not FIRST <= request.time.seconds < END:
-            problems.add("time", "must lie in the years 1970 to 2200")
+            problems.add("time", outside_years(request.time))
         if request.language and request.language not in LANGUAGES:
-            problems.add("language", f"must be one of {', '.join(LANGUAGES)}")
+            problems.add("language", one_of(LANGUAGES, request.language))
         problems.check()
         async with self._database.connection() as connection:
             record = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
         if record is None:
             raise NotFoundError.of(request.name)
-        moment = moment_of(request.time) if request.HasField("time") else None
-        facts = await self._inquiry.about(record, moment)
-        return _answer(facts, request.name, Words(facts, request.language or DEFAULT_LANGUAGE))
+        time = to_datetime(request.time) if request.HasField("time") else None
+        facts = await self._reader.read(record, time)
+        return _to_response(facts, request.name, Wording(facts, request.language or DEFAULT_LANGUAGE))
 
 
-def _answer(facts: Facts, parent: str, words: Words) -> OccurrenceExplanation:
-    found = obstacles(facts)
-    answer = OccurrenceExplanation(
-        explanation=words.whole(found),
+def _to_response(facts: Facts, parent: str, words: Wording) -> OccurrenceExplanation:
+    causes = obstacles(facts)
+    response = OccurrenceExplanation(
+        explanation=words.text(causes),
         verdict=verdict(facts),
         time=timestamp(facts.moment),
-        hindrances=[_hindrance(obstacle, words) for obstacle in found],
+        hindrances=[_hindrance(obstacle, words) for obstacle in causes],
     )
     if facts.entry is not None:
-        answer.occurrence.CopyFrom(to_occurrence(facts.entry, parent))
+        response.occurrence.CopyFrom(to_occurrence(facts.entry, parent))
     if facts.run is not None:
-        answer.run.CopyFrom(to_run(facts.run))
+        response.run.CopyFrom(to_run(facts.run))
     if facts.around is not None:
         for side in ("before", "after"):
             if facts.around.HasField(side):
-                getattr(answer, side).CopyFrom(getattr(facts.around, side))
-    return answer
+                getattr(response, side).CopyFrom(getattr(facts.around, side))
+    return response
 
 
-def _hindrance(obstacle: Obstacle, words: Words) -> Hindrance:
+def _hindrance(obstacle: Obstacle, words: Wording) -> Hindrance:
     message = Hindrance(kind=obstacle.kind, message=words.obstacle(obstacle), resource=obstacle.resource)
     if obstacle.time is not None:
         message.time.FromDatetime(obstacle.time)

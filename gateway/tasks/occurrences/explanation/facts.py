@@ -1,13 +1,13 @@
-"""What is known of one moment of a task, and the reading of it."""
+"""Reads the facts about one instant of a task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from gateway.api.json_values import moment_of, timestamp
-from gateway.clients import Scheduler
-from gateway.health import Components
+from gateway.api.json_values import timestamp, to_datetime
+from gateway.clients import SchedulerClient
+from gateway.health import Health
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.scheduler_service_pb2 import LocateMomentRequest, LocateMomentResponse
@@ -21,15 +21,15 @@ from ordinaut.store.task import TaskRecord
 from ordinaut.v1.schedule_pb2 import Schedule
 
 AHEAD_MAX = 10_000
-SOON = timedelta(seconds=1)  # what is due fires within milliseconds
+GRACE = timedelta(seconds=1)  # due occurrences fire within milliseconds
 
 
 @dataclass(slots=True)
 class Facts:
-    """What the tables, the scheduler and the health of the others say.
+    """Data from the tables, from the scheduler, and from health checks.
 
-    `around` is None while the scheduler is away. `place` is where a live run stands in the queue. `left_behind`: a
-    pause or a change came before the moment was accounted for.
+    `around` is None if the scheduler is unavailable. `place` is the position of a live run in the queue. `left_behind`:
+    the instant has no outcome yet because the task was paused or changed first.
     """
 
     now: datetime
@@ -50,27 +50,27 @@ class Facts:
 
     @property
     def is_late(self) -> bool:
-        """The moment was due, and nothing has become of it."""
+        """Whether the instant was due and is still without an outcome."""
         scheduled = self.around is not None and self.around.HasField("at") and not self.is_of_another_schedule
         return scheduled and self.entry is None and self.moment <= self.now
 
     @property
     def is_of_another_schedule(self) -> bool:
-        """The moment lies before what the present schedule is responsible for."""
+        """Whether the instant is before the first one that the current schedule decides."""
         decided = self.cursor is not None and self.moment <= self.cursor.last_instant
         return self.entry is None and not self.left_behind and (self.moment < self.task.create_time or decided)
 
 
-class Inquiry:
-    """Gathers facts."""
+class FactsReader:
+    """Reads facts from the tables, the scheduler and health checks."""
 
-    def __init__(self, database: Database, scheduler: Scheduler, components: Components) -> None:
+    def __init__(self, database: Database, scheduler: SchedulerClient, health: Health) -> None:
         self._database = database
         self._scheduler = scheduler
-        self._components = components
+        self._health = health
 
-    async def about(self, record: TaskRecord, moment: datetime | None) -> Facts:
-        """What is known of a moment; of what is late or waits, else of the newest that was due, when none is given."""
+    async def read(self, record: TaskRecord, moment: datetime | None) -> Facts:
+        """Reads the facts about an instant; None selects a late or queued occurrence, else the last due one."""
         async with self._database.connection() as connection:
             now = await database_clock.database_now(connection)
             seen = await cursor.upcoming(connection, record.uid)
@@ -82,37 +82,37 @@ class Inquiry:
             await _follow(connection, facts)
         await self._locate(facts)
         if facts.is_late or (facts.run is not None and facts.run.state == "QUEUED"):
-            await self._look_around(facts)
+            await self._check_health(facts)
         return facts
 
     async def _locate(self, facts: Facts) -> None:
-        question = LocateMomentRequest(
+        request = LocateMomentRequest(
             schedule=facts.schedule, time=timestamp(facts.moment), task_uid=str(facts.task.uid)
         )
         try:
-            facts.around = await self._scheduler.locate(question)
+            facts.around = await self._scheduler.locate(request)
         except UnavailableError:
             return
         if facts.entry is None and facts.around.HasField("before"):
-            before = moment_of(facts.around.before_time)
+            before = to_datetime(facts.around.before_time)
             async with self._database.connection() as connection:
                 facts.previous = await occurrence.covering(connection, facts.task.uid, before)
 
-    async def _look_around(self, facts: Facts) -> None:
-        facts.health = await self._components.health()
+    async def _check_health(self, facts: Facts) -> None:
+        facts.health = await self._health.check()
         async with self._database.connection() as connection:
             facts.workers = len(await system.workers(connection))
 
 
 async def _choose(connection: Connection, facts: Facts) -> None:
-    """What is late, else the oldest run that has not started, else the newest entry, else what comes next."""
+    """Selects a late instant, else the oldest run that has not started, else the last entry, else the next instant."""
     seen = facts.cursor
     if (
-        seen is not None
+        seen
         and seen.next_instant
         and seen.next_fire_time
         and not seen.recorded
-        and seen.next_fire_time < facts.now - SOON
+        and seen.next_fire_time < facts.now - GRACE
     ):
         facts.moment = seen.next_instant
         return
@@ -128,7 +128,7 @@ async def _choose(connection: Connection, facts: Facts) -> None:
 
 
 async def _follow(connection: Connection, facts: Facts) -> None:
-    """From the entry to its run, and to what kept it from having one."""
+    """Reads the run of the entry, or what prevented it."""
     entry = facts.entry
     if entry is None:
         facts.left_behind = await unsettled_range.contains(connection, facts.task.uid, facts.moment)

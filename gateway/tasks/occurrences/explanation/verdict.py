@@ -1,4 +1,4 @@
-"""From the facts about a moment to how it stands and what is in its way. Pure."""
+"""Derives the verdict about an instant and the obstacles from facts. Pure functions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _OF_RUN = {"QUEUED": Verdict.QUEUED, "RUNNING": Verdict.RUNNING, "WAITING": Verd
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """One thing in the way; `number` counts where there is something to count."""
+    """One reason why an occurrence did not or does not start; `number` is a count, for kinds that have one."""
 
     kind: Hindrance.Kind.ValueType
     resource: str = ""
@@ -24,7 +24,7 @@ class Obstacle:
 
 
 def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
-    """How the moment stands."""
+    """Returns the verdict about the instant."""
     entry, around = facts.entry, facts.around
     if entry is not None and entry.outcome not in {"ENQUEUED", "BUFFERED"} and entry.backfill is None:
         return Verdict.NOT_RUN
@@ -38,14 +38,14 @@ def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
 
 
 def obstacles(facts: Facts) -> list[Obstacle]:
-    """What is or was in its way, the most important first."""
+    """Returns the reasons why it did not or does not start, most important first."""
     match verdict(facts):
         case Verdict.LATE:
-            return list(_of_what_is_late(facts))
+            return list(_of_late(facts))
         case Verdict.UPCOMING:
-            return list(_of_what_comes(facts))
+            return list(_of_upcoming(facts))
         case Verdict.QUEUED:
-            return list(_of_what_waits(facts))
+            return list(_of_queued(facts))
         case Verdict.NOT_RUN if facts.live_run is not None:
             return [Obstacle(Kind.LIVE_RUN, f"runs/{facts.live_run}")]
         case Verdict.NOTHING_DUE if facts.moment < facts.task.create_time or (
@@ -56,10 +56,11 @@ def obstacles(facts: Facts) -> list[Obstacle]:
 
 
 def _next(facts: Facts) -> datetime | None:
-    return facts.cursor.next_instant if facts.cursor else None
+    instant: datetime | None = facts.cursor.next_instant if facts.cursor else None
+    return instant
 
 
-def _of_what_is_late(facts: Facts) -> Iterator[Obstacle]:
+def _of_late(facts: Facts) -> Iterator[Obstacle]:
     if facts.task.state == "PAUSED" and not facts.left_behind:
         yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
         return
@@ -72,7 +73,7 @@ def _of_what_is_late(facts: Facts) -> Iterator[Obstacle]:
         yield Obstacle(Kind.CATCHING_UP)
 
 
-def _of_what_comes(facts: Facts) -> Iterator[Obstacle]:
+def _of_upcoming(facts: Facts) -> Iterator[Obstacle]:
     if facts.task.state == "PAUSED":
         yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
     start = facts.cursor.next_fire_time if facts.cursor and _next(facts) == facts.moment else None
@@ -80,14 +81,14 @@ def _of_what_comes(facts: Facts) -> Iterator[Obstacle]:
         yield Obstacle(Kind.LATER_START, time=start)
 
 
-def _of_what_waits(facts: Facts) -> Iterator[Obstacle]:
+def _of_queued(facts: Facts) -> Iterator[Obstacle]:
     place = facts.place
     if place is not None and place.state == "DELAYED":
         yield Obstacle(Kind.LATER_START, time=place.due_time)
         return
     if place is not None and place.state == "BLOCKED":
-        in_the_way = place.exclusive
-        yield Obstacle(Kind.BUFFERED_RUN, f"runs/{in_the_way}") if in_the_way else Obstacle(Kind.CATCHING_UP)
+        live_run = place.exclusive
+        yield Obstacle(Kind.BUFFERED_RUN, f"runs/{live_run}") if live_run else Obstacle(Kind.CATCHING_UP)
         return
     if not facts.workers:
         yield Obstacle(Kind.NO_WORKER)

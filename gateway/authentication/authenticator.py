@@ -1,0 +1,149 @@
+"""Authenticates calls by bearer token before their first message is read.
+
+A token is `ord_<public id>_<secret>`; the store has the SHA-256 of the secret.
+"""
+
+import hmac
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+
+from gateway.authentication.caller import CALLER, Caller, missing_scope
+from gateway.authentication.client_address import client_address
+from gateway.authentication.token_throttle import TokenThrottle
+from gateway.authentication.token_uses import TokenUses
+from ordinaut.names import covers, granted
+from ordinaut.rpc.interceptor import Context
+from ordinaut.store import identity
+from ordinaut.store.database import Database
+from ordinaut.v1.options_pb2 import scope as scope_option
+
+BEARER = re.compile(r"(?i:bearer) +ord_([0-9a-f]{16})_([0-9a-f]{64})")
+CACHE_SECONDS = 2.0  # the longest time that a revoked token is still accepted
+CACHE_MAX = 10_000  # tokens
+RECHECK_SECONDS = 20.0
+NO_HASH = bytes(32)
+SELF = "self"  # the scope of methods that every valid token may call
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedToken:
+    caller: Caller
+    secret_hash: bytes
+    expires: float  # of time.monotonic()
+
+
+class Authenticator:
+    """The guard of the public server: identifies the caller and checks the method's scope."""
+
+    def __init__(self, database: Database, scopes: Mapping[str, str], uses: TokenUses) -> None:
+        self._database = database
+        self._uses = uses
+        self._scopes = scopes
+        self._cache: dict[str, _CachedToken] = {}
+        self._throttle = TokenThrottle()
+
+    async def guard(self, method: str, context: Context) -> None:
+        """Authorizes a call and stores its caller for the servicer.
+
+        Raises:
+            UnauthenticatedError: the token is missing or invalid.
+            PermissionDeniedError: the token lacks the method's scope.
+        """
+        caller = await self.identify(context)
+        scope = self._scopes[method]
+        if scope != SELF and not granted(caller.scopes, scope):
+            raise missing_scope(scope)
+        CALLER.set(caller)
+        structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
+
+    async def identify(self, context: Context) -> Caller:
+        """Returns the caller that the call's token identifies, with its current rights.
+
+        Raises:
+            UnauthenticatedError: the token is missing, malformed, unknown, expired or revoked.
+            ResourceExhaustedError: LIMIT_REACHED: too many such tokens were sent from the same address.
+        """
+        # A missing, malformed, unknown, expired, revoked or wrong token gets the same message, so an answer does not
+        # reveal which public ids exist. An unknown id is compared with NO_HASH, and the comparison is evaluated before
+        # the test for None, so it takes as long as for a known id. What is compared are hashes: a caller cannot choose
+        # the bytes of its side, so that even a comparison with variable time would not leak the stored ones.
+        token = _bearer_token(context)
+        if token is None:
+            raise self._throttle.rejection(client_address(context))
+        public_id, secret = token
+        secret_hash = identity.hash_secret(secret)
+        cached = self._cache.get(public_id)
+        if cached is None or cached.expires <= time.monotonic():
+            cached = await self._look_up(public_id)
+        if not hmac.compare_digest(secret_hash, cached.secret_hash if cached else NO_HASH) or cached is None:
+            raise self._throttle.rejection(client_address(context))
+        self._uses.note_use(public_id)
+        return cached.caller
+
+    def token_recheck(self, context: Context) -> Callable[[], Awaitable[None]]:
+        """Returns a function for long streams to await repeatedly: it checks the token again every twenty seconds."""
+        next_check = time.monotonic() + RECHECK_SECONDS
+
+        async def recheck() -> None:
+            nonlocal next_check
+            if time.monotonic() >= next_check:
+                await self.identify(context)
+                next_check = time.monotonic() + RECHECK_SECONDS
+
+        return recheck
+
+    async def _look_up(self, public_id: str) -> _CachedToken | None:
+        # The age of a cache entry counts from before the query, so a revocation that commits while the query runs is
+        # in effect at most CACHE_SECONDS later. Only valid tokens are cached: a token that was just created works at
+        # once, and unknown ids, which an attacker can invent, take no memory.
+        query_time = time.monotonic()
+        async with self._database.connection() as connection:
+            credential = await identity.find_credential(connection, public_id)
+        if credential is None:
+            self._cache.pop(public_id, None)
+            return None
+        lifetime = CACHE_SECONDS if credential.seconds_left is None else min(CACHE_SECONDS, credential.seconds_left)
+        cached = _CachedToken(_caller(public_id, credential), credential.secret_hash, query_time + lifetime)
+        self._store(public_id, cached)
+        return cached
+
+    def _store(self, public_id: str, cached: _CachedToken) -> None:
+        self._cache.pop(public_id, None)
+        self._cache[public_id] = cached
+        if len(self._cache) > CACHE_MAX:
+            self._cache.pop(next(iter(self._cache)))  # the oldest entry
+
+
+def _caller(public_id: str, credential: identity.Credential) -> Caller:
+    rights = frozenset(credential.agent_scopes)
+    if credential.token_scopes:  # a scope that the agent has lost is lost by its tokens too
+        rights = frozenset(scope for scope in credential.token_scopes if covers(rights, scope))
+    return Caller(credential.project, credential.agent, rights, public_id)
+
+
+def _bearer_token(context: Context) -> tuple[str, str] | None:
+    """The public id and the secret; None unless there is exactly one well-formed `authorization` header."""
+    headers = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+    match = BEARER.fullmatch(headers[0]) if len(headers) == 1 and isinstance(headers[0], str) else None
+    return (match[1], match[2]) if match else None
+
+
+def method_scopes(services: Sequence[ServiceDescriptor]) -> dict[str, str]:
+    """Returns the scope of every method by its full path, `/package.Service/Method`.
+
+    Raises:
+        RuntimeError: a method declares no scope.
+    """
+    scopes = {
+        f"/{service.full_name}/{method.name}": method.GetOptions().Extensions[scope_option]
+        for service in services
+        for method in service.methods
+    }
+    if missing := sorted(path for path, scope in scopes.items() if not scope):
+        raise RuntimeError(f"these methods declare no scope: {', '.join(missing)}")
+    return scopes

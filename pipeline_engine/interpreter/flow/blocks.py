@@ -1,0 +1,172 @@
+"""Steps that contain steps: `do` runs them in order, `branches` and `foreach` concurrently.
+
+The functions that run the inner steps are arguments, because these in turn run blocks. A concurrent block records an
+entry when all its strands have ended, so that a resumed run knows the result without visiting the inner steps.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ordinaut.expressions import ExpressionError
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
+from ordinaut.limits import MAX_JSON_BYTES
+from pipeline_engine.data.describe import kind_of
+from pipeline_engine.data.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
+from pipeline_engine.data.payload import PayloadError, write
+from pipeline_engine.interpreter.journal import SUCCEEDED
+from pipeline_engine.interpreter.requests import Sleep
+from pipeline_engine.interpreter.run import MAX_ITERATIONS
+from pipeline_engine.interpreter.step_values import expression_failure
+from pipeline_engine.interpreter.strand import Attempt, Strand
+from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Failed, Fork, StepFlow, StepsFlow
+from pipeline_engine.language.document import MAX_ITEMS
+from pipeline_engine.language.plan import StepPlan
+
+LIST = ".foreach"
+"""Suffix of the path of the entry that records the list of a loop."""
+VARYING = frozenset({"now", "run", "step"})
+"""Root names with other values after a wait, or in a retry of the run."""
+RunSteps = Callable[[Strand, Sequence[StepPlan]], StepsFlow]
+"""Runs a line of steps on a strand."""
+RunIteration = Callable[[Strand, StepPlan, str], StepFlow]
+"""Runs one iteration of a step under its path."""
+
+
+@dataclass(slots=True)
+class _Outputs:
+    """The outputs of iterations or branches so far, and their size as JSON in bytes."""
+
+    values: Any
+    size: int = 0
+
+    def keep(self, key: int | str, value: Any) -> Failed | None:
+        """Stores one output; Failed as soon as all together exceed the limit."""
+        self.values[key] = value
+        self.size += len(orjson.dumps(value))
+        if self.size > MAX_JSON_BYTES:
+            return Failed(_too_large(f"got at least {self.size} bytes"))
+        return None
+
+
+def _too_large(detail: str) -> Failure:
+    return Failure(PAYLOAD_TOO_LARGE, f"the outputs of a block must be at most 1 MiB together ({detail})")
+
+
+def run_group(strand: Strand, step: StepPlan, body: Sequence[StepPlan], path: str, run_steps: RunSteps) -> StepFlow:
+    """Runs the body in order; the output of its last step is the output of the block."""
+    inner = strand.inner(f"{path}.")
+    end = yield from run_steps(inner, body)
+    strand.continue_after(inner)
+    if isinstance(end, Failed):
+        return end.failure
+    if end is None:
+        strand.save(step, inner.last_output)
+    return end
+
+
+def run_branches(
+    strand: Strand, step: StepPlan, branches: Mapping[str, Sequence[StepPlan]], path: str, run_steps: RunSteps
+) -> StepFlow:
+    """Runs the branches concurrently; the output is an object with the last output of each branch."""
+    outputs = _Outputs(dict.fromkeys(branches))
+    names = list(branches)
+
+    def branch(index: int) -> StepsFlow:
+        name = names[index]
+        inner = strand.inner(f"{path}.{name}.", steps=dict(strand.roots["steps"]))
+        end = yield from run_steps(inner, branches[name])
+        return _settle(step, end.failure if isinstance(end, Failed) else end, inner, outputs, name)
+
+    return (yield from _run_concurrently(strand, step, path, outputs, Fork(len(names), len(names), branch)))
+
+
+def run_loop(strand: Strand, step: StepPlan, path: str, run_iteration: RunIteration) -> StepFlow:
+    """Runs the step once for each element; the output is the list of outputs in the order of the elements."""
+    start_us = strand.run.now_us()
+    elements = _elements(strand, step, path)
+    if isinstance(elements, Failure):
+        return strand.record_failure(Attempt(step, path, 1, start_us), elements)
+    outputs = _Outputs([None] * len(elements))
+
+    def iteration(index: int) -> StepsFlow:
+        if strand.run.account.should_yield:
+            yield Sleep(0.0)
+        if strand.run.journal.is_large:
+            yield AwaitDurable(strand.run.journal.added)
+        steps = dict(strand.roots["steps"])
+        inner = strand.inner("", steps=steps, item=elements[index], index=index)
+        # Iterations that run one after the other wait for different events, so they share the run's watermark.
+        inner.event_watermark = strand.run.event_watermark
+        result = yield from run_iteration(inner, step, f"{path}[{index}]")
+        return _settle(step, result, inner, outputs, index)
+
+    return (
+        yield from _run_concurrently(strand, step, path, outputs, Fork(len(elements), step.max_parallel, iteration))
+    )
+
+
+def _settle(
+    step: StepPlan, result: Failure | Exit | None, inner: Strand, outputs: _Outputs, key: int | str
+) -> Exit | None:
+    """Stores one output. Under `on_error: continue` a failure is an output too; otherwise it ends the siblings."""
+    if isinstance(result, Failure):
+        if step.on_error != "continue":
+            return Failed(result)
+        return outputs.keep(key, {"error": result.to_dict()})
+    return result if result is not None else outputs.keep(key, inner.last_output)
+
+
+def _run_concurrently(strand: Strand, step: StepPlan, path: str, outputs: _Outputs, fork: Fork) -> StepFlow:
+    attempt = Attempt(step, path, 1, strand.run.now_us())
+    end = yield fork
+    strand.join()
+    if isinstance(end, Failed):
+        return strand.record_failure(attempt, end.failure)
+    if end is not None:
+        return end  # type: ignore[return-value]  # the response to a Fork is an Exit or None
+    try:
+        body = write(outputs.values)
+    except PayloadError as error:
+        return strand.record_failure(attempt, _too_large(str(error)))
+    limited = strand.limited(body)
+    if isinstance(limited, Failure):
+        return strand.record_failure(attempt, limited)
+    strand.record_joined(attempt, body, outputs.values)
+    return None
+
+
+def _elements(strand: Strand, step: StepPlan, path: str) -> list[Any] | Failure:
+    """Returns the elements of a loop: the recorded list, or else the rendered one, within the limits of fan-out."""
+    if step.foreach is None:
+        raise AssertionError("a loop has elements")
+    recorded = strand.run.journal.recorded.get(path + LIST)
+    try:
+        elements = orjson.loads(recorded.output) if recorded else step.foreach.render(strand.roots, strand.run.account)
+    except ExpressionError as error:
+        return expression_failure(error)
+    if type(elements) is not list:
+        return Failure(EXPRESSION, f"`foreach` must evaluate to a list, not {kind_of(elements)}")
+    strand.run.iterations += len(elements)
+    if len(elements) > MAX_ITEMS:
+        return Failure(FAN_OUT_LIMIT, f"a loop must have at most {MAX_ITEMS} elements (got {len(elements)})")
+    if strand.run.iterations > MAX_ITERATIONS:
+        message = f"the loops of a run must have at most {MAX_ITERATIONS} iterations together"
+        return Failure(FAN_OUT_LIMIT, f"{message} (got {strand.run.iterations})")
+    if recorded is None and any(VARYING & expression.names for expression in step.foreach.expressions):
+        return _record_list(strand, path, elements)
+    return elements
+
+
+def _record_list(strand: Strand, path: str, elements: list[Any]) -> list[Any] | Failure:
+    """Records a list that would be rendered differently in a later segment: a loop continues with its first list."""
+    try:
+        body = write(elements)
+    except PayloadError as error:
+        return Failure(PAYLOAD_TOO_LARGE if error.too_large else EXPRESSION, f"the elements of the loop: {error}")
+    now_us = strand.run.now_us()
+    entry = JournalEntry(path=path + LIST, attempt=1, state=SUCCEEDED, output=body, start_us=now_us, end_us=now_us)
+    strand.run.journal.add(entry, barrier=False)
+    return elements

@@ -1,0 +1,70 @@
+"""A strand as the executor schedules it, and the entry of a step that is cut off when its strand is cancelled."""
+
+from collections.abc import Generator
+from typing import Any
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
+from pipeline_engine.interpreter.journal import CANCELLED
+from pipeline_engine.interpreter.requests import Call
+from pipeline_engine.interpreter.run import Run
+from pipeline_engine.interpreter.strand_protocol import Fork, StrandRequest
+from pipeline_engine.tools.definition import UNSAFE
+
+ABOUT_A_CALL = "?"
+"""Part of the paths of lookups and of questions about a call, which are not steps."""
+
+
+class ScheduledStrand:
+    """The generator of a strand with its parent and its children, and what it waits for.
+
+    `fork` while it waits for children, of which it has `started` some; `request_id` while it waits for a response;
+    `wakes`, a monotonic time, during a sleep; `wait` for a wait that outlasts the segment; `call` for the call of a
+    tool. `since` is the monotonic time at which the wait or call began.
+    """
+
+    __slots__ = (
+        "call",
+        "children",
+        "ended",
+        "fork",
+        "generator",
+        "parent",
+        "request_id",
+        "since",
+        "started",
+        "wait",
+        "wakes",
+    )
+
+    def __init__(self, generator: Generator[StrandRequest, Any, Any], parent: "ScheduledStrand | None" = None) -> None:
+        self.generator = generator
+        self.parent = parent
+        self.fork: Fork | None = None
+        self.started = 0
+        self.children: set[ScheduledStrand] | None = None
+        self.request_id = 0
+        self.wakes: float | None = None
+        self.wait: Wait | None = None
+        self.call: Call | None = None
+        self.since = 0.0
+        self.ended = False
+
+    def cancelled_entry(self, run: Run, *, call_sent: bool) -> JournalEntry | None:
+        """Returns the CANCELLED entry of the step that waits or is being called; None when no step has started.
+
+        The call of an UNSAFE tool keeps the RUNNING entry of its start, because its outcome is unknown. A wait that an
+        earlier segment requested is yielded with its path only; its other fields come from the journal.
+        """
+        entry = JournalEntry(attempt=1, state=CANCELLED, end_us=run.now_us())
+        since_us = entry.end_us - round((run.clock.monotonic() - self.since) * 1_000_000)
+        call = self.call if call_sent else None
+        if self.wait is not None:
+            requested = run.journal.waits.get(self.wait.path)
+            entry.path = self.wait.path
+            source = requested if requested is not None else self.wait
+            entry.tool, entry.input = source.tool, source.input
+            entry.start_us = since_us if requested is None else requested.start_us
+        elif call is not None and call.tool.effect != UNSAFE:
+            entry.path, entry.attempt, entry.tool, entry.input = call.path, call.attempt, call.tool.name, call.body
+            entry.start_us = since_us if run.start_times is None else run.attempt_start_us(call.path, call.attempt)
+        return entry if entry.path and ABOUT_A_CALL not in entry.path else None

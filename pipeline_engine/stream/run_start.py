@@ -1,0 +1,62 @@
+"""Prepares a run that a worker has sent: compiles its definition and checks params that were not checked before."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import orjson
+
+from ordinaut.clock import Clock
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, RunStart
+from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
+from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.data.schemas import Check, compile_schema
+from pipeline_engine.interpreter.executor import Execution
+from pipeline_engine.interpreter.requests import ToolPort
+from pipeline_engine.language.compile import PlanError
+from pipeline_engine.stream.plan_cache import PlanCache
+
+MAX_SCHEMAS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """What all streams of an engine share.
+
+    `fraction` returns a number in [0, 1) for a key. `outputs_max_bytes` limits all outputs of one run together.
+    """
+
+    plans: PlanCache
+    tools: ToolPort
+    clock: Clock
+    fraction: Callable[[str], float]
+    outputs_max_bytes: int = MAX_STEP_OUTPUTS_BYTES
+
+
+def prepare(start: RunStart, definition: Definition, context: EngineContext) -> Execution | Failure:
+    """Returns the execution of a run, or the failure with which the run ends at once."""
+    try:
+        plan = context.plans.get(definition)
+    except PlanError as error:
+        return Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
+    failure = params_failure(start)
+    if failure is not None:
+        return failure
+    return Execution(plan, start, context.clock, context.fraction, outputs_max_bytes=context.outputs_max_bytes)
+
+
+def params_failure(start: RunStart) -> Failure | None:
+    """Checks the params of a child run, which come from another run's step; only before its first segment."""
+    if not start.params_schema or start.journal or start.waits:
+        return None
+    try:
+        check = _compiled(start.params_schema)
+    except ValueError as error:
+        return Failure(VALIDATION_INPUT, f"the task's params_schema is invalid: {error}")
+    problem = check(orjson.loads(start.params)) if check is not None else None
+    return None if problem is None else Failure(VALIDATION_INPUT, f"params: {problem[1]}", pointer=problem[0])
+
+
+@lru_cache(maxsize=MAX_SCHEMAS)
+def _compiled(schema: bytes) -> Check | None:
+    return compile_schema(orjson.loads(schema))

@@ -1,0 +1,68 @@
+"""Checks how a step uses its tool: that the tool exists, the literal input, waits and lookups."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.language.approval import APPROVAL
+from pipeline_engine.language.children import check_run_task, waits_for_child
+from pipeline_engine.language.document import Step
+from pipeline_engine.language.findings import Findings, nearest
+from pipeline_engine.language.inputs import check_input
+from pipeline_engine.language.wait_times import check_wait
+from pipeline_engine.tools.definition import UNSAFE
+from pipeline_engine.tools.lookup_check import lookup_problem
+
+TIMER = "orchestrator.wait"
+WAITING = frozenset({TIMER, "orchestrator.wait_event", APPROVAL})
+
+
+def check_tool_use(
+    step: Step, tools: Mapping[str, Mapping[str, Any]], tool_names: Sequence[str], findings: Findings
+) -> None:
+    """Reports every problem of a step with `uses`; `tool_names` are all names that exist."""
+    if step.uses in WAITING or waits_for_child(step):
+        _check_modifiers_of_wait(step, findings)
+    check_run_task(step, findings)
+    tool = tools.get(step.uses)
+    if tool is not None:
+        check_input(step.input, tool.get("input_schema"), step.place.key("with"), step.uses, findings)
+        if step.uses == TIMER:
+            check_wait(step.input, step.place.key("with"), findings)
+        _check_lookup(step, tool, tools, findings)
+    elif step.uses not in tool_names:
+        _report_unknown_tool(step, tool_names, findings)
+
+
+def _check_modifiers_of_wait(step: Step, findings: Findings) -> None:
+    """A wait is not retried, and its duration is part of its input or belongs to the child run."""
+    for key in [name for name, value in (("timeout", step.timeout), ("retry", step.retry)) if value is not None]:
+        instead = "the child run has its own" if waits_for_child(step) else "`with` sets how long to wait"
+        message = f"`{key}` does not apply to {step.uses}, which waits; {instead}"
+        findings.problem(step.place.key(key), message, fix=("Removes it.", [step.place.key(key).remove()]))
+
+
+def _check_lookup(
+    step: Step, tool: Mapping[str, Any], tools: Mapping[str, Mapping[str, Any]], findings: Findings
+) -> None:
+    """An UNSAFE tool without a usable lookup leaves the outcome of a lost call to a person."""
+    problem = lookup_problem(tool, tools)
+    where = step.place.key("uses")
+    if problem is not None:
+        findings.problem(where, f"{step.uses} cannot be used: {problem}", ErrorReason.UNKNOWN_TOOL)
+    elif tool.get("effect") == UNSAFE and not tool.get("lookup"):
+        consequence = "when the answer of a call is lost, the run waits until a person decides"
+        findings.warn(where, f"{step.uses} is {UNSAFE} and its definition has no lookup: {consequence}")
+
+
+def _report_unknown_tool(step: Step, tool_names: Sequence[str], findings: Findings) -> None:
+    where = step.place.key("uses")
+    word = step.uses.rpartition(".")[2]
+    same_word = [name for name in tool_names if name.rpartition(".")[2] == word]
+    near = same_word[0] if len(same_word) == 1 else nearest(step.uses, tool_names)
+    message = f"unknown tool {step.uses[:128]!r}"
+    if near is None:
+        findings.problem(where, message, ErrorReason.UNKNOWN_TOOL)
+        return
+    fix = (f"Uses {near}.", [where.replace(near)])
+    findings.problem(where, f"{message}; did you mean {near}?", ErrorReason.UNKNOWN_TOOL, fix)

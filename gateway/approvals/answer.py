@@ -8,7 +8,7 @@ from gateway.approvals.answer_validation import AnswerValidator
 from gateway.approvals.conversion import to_approval
 from gateway.authentication.caller import Caller
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError, PermissionDeniedError
-from ordinaut.store import approval, due_work, run, wait
+from ordinaut.store import approval, due_work_recover, run, wait
 from ordinaut.store.approval import ApprovalRecord
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
@@ -46,7 +46,7 @@ class ApprovalAnswer:
         reply = await self._validator.validate(request, caller, record)
 
         async def work(connection: Connection) -> Approval:
-            await due_work.lock(connection, [record.run])
+            await due_work_recover.lock(connection, [record.run])
             answered = await approval.answer(connection, record.id, reply)
             current = await approval.get(connection, record.id, project=record.project, agent=None)
             if current is None:

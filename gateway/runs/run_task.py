@@ -11,7 +11,7 @@ from gateway.clients import EngineClient
 from gateway.definitions.params import check_params, merge_params
 from gateway.runs.conversion import to_run
 from ordinaut.errors import FailedPreconditionError, NotFoundError
-from ordinaut.store import due_work, run, task
+from ordinaut.store import due_work_enqueue, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
 from ordinaut.store.sql import Connection
@@ -84,7 +84,7 @@ def _is_plain(request: RunTaskRequest, target: TaskToRun) -> bool:
 
 
 async def _enqueue(connection: Connection, request: RunTaskRequest, target: TaskToRun, params: str) -> UUID:
-    result = await due_work.enqueue_manual(
+    result = await due_work_enqueue.enqueue_manual(
         connection,
         task=target.uid,
         run=target.run,

@@ -23,7 +23,7 @@ from gateway.runs.simulate import RunSimulation
 from gateway.runs.watch import RunChanges, RunWatch
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import due_work, run, task
+from ordinaut.store import due_work_finish, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
 from ordinaut.store.run import RunRecord, StepKey, StepRecord
@@ -160,7 +160,7 @@ class Runs(RunServiceServicer):
 
         async def work(connection: Connection) -> Run:
             await visible_run(connection, caller, run_uid, WRITE, steps=False)
-            if await due_work.request_cancel(connection, run=run_uid, reason=reason) == "UNKNOWN":
+            if await due_work_finish.request_cancel(connection, run=run_uid, reason=reason) == "UNKNOWN":
                 ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
                 raise FailedPreconditionError(
                     ErrorReason.RUN_FINISHED,

@@ -31,7 +31,7 @@ from gateway.tasks.simulate import TaskSimulation
 from gateway.tasks.update import TaskUpdate
 from ordinaut.errors import NotFoundError
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import backfill, cursor, due_work, task
+from ordinaut.store import backfill, cursor, due_work_finish, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, SCHEDULE, Hints
 from ordinaut.store.selection import Selection
@@ -202,7 +202,7 @@ class Tasks(TaskServiceServicer):
             await task.delete(connection, record.uid)
             reason = f"the task was deleted by {caller.name}"
             await backfill.cancel(connection, record.uid, None, reason)
-            await due_work.cancel_task(connection, task=record.uid, reason=reason)
+            await due_work_finish.cancel_task(connection, task=record.uid, reason=reason)
             await announce_task(connection, "deleted", record, caller)
             return Empty()
 

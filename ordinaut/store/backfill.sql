@@ -151,7 +151,7 @@ WITH chosen AS MATERIALIZED (
   LEFT JOIN occurrence AS o ON o.task = b.task AND o.key = CASE WHEN w.recorded THEN w.key END
   CROSS JOIN (SELECT clock_now() AS now) AS clock
 ),
--- include due_work.queue
+-- include due_work_enqueue.queue
 , linked AS (
   INSERT INTO backfill_run (run, backfill) SELECT run, :backfill FROM fresh
 ), ran_again AS (

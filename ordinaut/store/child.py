@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from ordinaut.store import due_work
+from ordinaut.store import due_work_recover
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
@@ -171,9 +171,9 @@ async def settle(connection: Connection, runs: Sequence[UUID]) -> int:
     waiting = [row["parent"] for row in await SQL.waiting.rows(connection, runs=list(runs))]
     if not waiting:
         return 0
-    await due_work.lock(connection, waiting)
+    await due_work_recover.lock(connection, waiting)
     rows = await SQL.settle.rows(connection, runs=list(runs), parents=waiting)
-    await due_work.wake(connection, [row["run"] for row in rows])
+    await due_work_recover.wake(connection, [row["run"] for row in rows])
     return len(rows)
 
 

@@ -63,13 +63,13 @@ WITH wanted AS (
   JOIN task_version AS v ON v.task = t.uid AND v.version = w.version
   WHERE NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = t.uid AND o.key = 'child:' || w.key)
 ),
--- include due_work.enqueue
+-- include due_work_enqueue.enqueue
 , remembered AS (
   INSERT INTO run_child (run, parent, path, key, awaited)
   SELECT w.run, w.parent, w.path, w.key, w.awaited FROM wanted AS w WHERE w.run IN (SELECT id FROM queued)
 )
 SELECT wanted.key, queued.id AS run,
--- include due_work.in_the_way
+-- include due_work_enqueue.live_run
 FROM wanted
 JOIN fresh ON fresh.run = wanted.run
 LEFT JOIN queued ON queued.id = wanted.run;

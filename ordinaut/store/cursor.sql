@@ -102,8 +102,8 @@ AND NOT EXISTS (SELECT FROM occurrence AS o WHERE o.task = due.task AND o.instan
 -- fragment fire_due: Turns the cursors in `due` into runs and ledger rows, and leaves them to be planned.
 -- One statement does all of it, so that a crash leaves either every part of an occurrence or none: the queue row, the
 -- ledger row that names its run, and the cursor past the instant. The overlap policy is decided by the unique index on
--- exclusive queue rows inside due_work.enqueue, and the ledger gets the outcome that the insert had. No lock is held
--- between a decision and its write, and a thousand cursors cost one round trip. The check of the ledger makes firing
+-- exclusive queue rows inside due_work_enqueue.enqueue, and the ledger gets the outcome that the insert had. No lock is
+-- held between a decision and its write, and a thousand cursors cost one round trip. The check of the ledger makes firing
 -- idempotent: an instant that was skipped, or that fired under older zone data, moves the cursor and creates nothing.
 -- `due` has: task, next_instant, next_fire_time, next_key, next_outcome, next_trigger, next_params, interval_end,
 -- generation, always_buffer (any overlap policy but ALLOW buffers it if a run is live), now.
@@ -116,7 +116,7 @@ fresh AS (
   WHERE due.next_outcome IS NULL AND
 -- include unrecorded
 ),
--- include due_work.enqueue
+-- include due_work_enqueue.enqueue
 , unfired AS (
   INSERT INTO occurrence (project, task, key, trigger, instant, outcome, reason, create_time)
   SELECT t.project, t.uid, due.next_key, due.next_trigger, due.next_instant, due.next_outcome, 'its day is excluded',

@@ -1,4 +1,4 @@
-"""What a run executes: the version of its task, with tools and rights as they are now."""
+"""Definitions that runs execute: a version of a task, with the current tools and rights of its owner."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ SQL = Queries(__file__)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A definition, and what its owner may do."""
+    """A definition, and the scopes of its owner."""
 
     message: Definition
     scopes: frozenset[str]
 
 
 async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> Loaded:
-    """One version of a task as an engine gets it."""
+    """One version of a task in the form that engines receive."""
     row = await SQL.load.row(connection, project=project, owner=owner, task=task, version=version)
     scopes = frozenset(row["scopes"])
     message = Definition(
@@ -37,9 +37,9 @@ async def load(connection: Connection, *, project: str, owner: str, task: UUID, 
 
 
 async def run_timeout(connection: Connection, task: UUID, version: int) -> timedelta:
-    """How long a run of a version may take."""
-    span: timedelta = await SQL.run_timeout.value(connection, task=task, version=version)
-    return span
+    """The run timeout of a version."""
+    timeout: timedelta = await SQL.run_timeout.value(connection, task=task, version=version)
+    return timeout
 
 
 def _may_call(scopes: frozenset[str], tool: str) -> bool:

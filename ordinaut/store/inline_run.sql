@@ -31,5 +31,5 @@ WITH fresh AS (
   CROSS JOIN (SELECT clock_now() AS now) AS clock
   WHERE t.uid = :holder
 ),
--- include due_work.enqueue
+-- include due_work_enqueue.enqueue
 SELECT id FROM queued;

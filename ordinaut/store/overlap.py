@@ -5,7 +5,7 @@ At most one row of a task is exclusive: a unique index ensures it. Buffered rows
 
 from dataclasses import dataclass
 
-from ordinaut.store import due_work
+from ordinaut.store import due_work_finish
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
@@ -43,7 +43,7 @@ async def release_blocked(connection: Connection, batch: int) -> Released:
 async def cancel_superseded(connection: Connection, batch: int) -> Superseded:
     """Cancels up to `batch` runs for newer ones that are to replace them; in a transaction."""
     answers = [
-        await due_work.request_cancel(connection, run=row["run"], reason=f"runs/{row['by']} takes its place")
+        await due_work_finish.request_cancel(connection, run=row["run"], reason=f"runs/{row['by']} takes its place")
         for row in await SQL.superseded.rows(connection, batch=batch)
     ]
     return Superseded(answers.count("ENDED"), answers.count("REQUESTED"))

@@ -18,10 +18,10 @@ WITH fresh AS (
   CROSS JOIN (SELECT clock_now() AS now) AS clock
   WHERE r.id = :retry_of
 ),
--- include due_work.enqueue
+-- include due_work_enqueue.enqueue
 SELECT
   queued.id AS run,
--- include due_work.in_the_way
+-- include due_work_enqueue.live_run
 FROM fresh
 LEFT JOIN queued ON true;
 

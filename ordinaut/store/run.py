@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
 from ordinaut.names import occurrence_id
+from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries, Record
 
@@ -80,18 +80,18 @@ class RunRecord:
     steps: str | None = None
 
 
-def described(row: Any) -> bytes:
-    """Returns the JSON of `run` in a pipeline; `row` is a mapping from the run's columns."""
-    scheduled, end = row["scheduled_time"], row["interval_end"]
+def described(run: RunRecord | ClaimedRun) -> bytes:
+    """Returns the JSON of the variable `run` of a pipeline."""
+    scheduled, end = run.scheduled_time, run.interval_end
     facts = {
-        "name": f"runs/{row['id']}",
-        "task": f"tasks/{row['task_name']}" if row["task_name"] else "",
-        "kind": row["kind"],
-        "trigger": row["trigger"],
-        "occurrence": occurrence_id(row["occurrence"], scheduled),
+        "name": f"runs/{run.id}",
+        "task": f"tasks/{run.task_name}" if run.task_name else "",
+        "kind": run.kind,
+        "trigger": run.trigger,
+        "occurrence": occurrence_id(run.occurrence, scheduled),
         "scheduled_time": scheduled,
         "interval": {"start": scheduled, "end": end} if scheduled else None,
-        "claims": row["claims"],
+        "claims": run.claims,
     }
     return orjson.dumps(facts, option=orjson.OPT_UTC_Z)
 

@@ -37,7 +37,7 @@ WITH due AS MATERIALIZED (
   WHERE
 -- include cursor.unrecorded
 ),
--- include due_work.enqueue
+-- include due_work_enqueue.enqueue
 SELECT (SELECT count(*) FROM queued) AS queued, (SELECT count(*) FROM blocked) AS buffered;
 
 -- query contains: Whether an instant of a task lies in a range that is not settled yet.

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store import due_work
+from ordinaut.store import due_work_recover
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
@@ -144,9 +144,9 @@ async def resolve(connection: Connection, results: Sequence[tuple[UUID, str, str
     if not results:
         return 0
     runs, paths, texts = (list(column) for column in zip(*results, strict=True))
-    await due_work.lock(connection, runs)
+    await due_work_recover.lock(connection, runs)
     rows = await SQL.resolve.rows(connection, runs=runs, paths=paths, results=texts)
-    await due_work.wake(connection, [row["run"] for row in rows])
+    await due_work_recover.wake(connection, [row["run"] for row in rows])
     return len(rows)
 
 
@@ -158,7 +158,7 @@ async def expire(connection: Connection, batch: int) -> list[ExpiredWait]:
     runs = [row["run"] for row in await SQL.due.rows(connection, batch=batch)]
     if not runs:
         return []
-    await due_work.lock(connection, runs)
+    await due_work_recover.lock(connection, runs)
     expired = [ExpiredWait(*row) for row in await SQL.expire.rows(connection, runs=runs)]
-    await due_work.wake(connection, [wait.run for wait in expired])
+    await due_work_recover.wake(connection, [wait.run for wait in expired])
     return expired

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from ordinaut.store import backfill
 from ordinaut.store.backfill import BackfillRecord, NewBackfill
+from ordinaut.store.due_work_claim import ClaimedRun
 from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import LoopRunner, open_instants
@@ -36,11 +37,11 @@ async def look(rig: Rig, task: UUID, name: str = "again") -> BackfillRecord:
     return found
 
 
-async def end(rig: Rig, holder: UUID, *claimed: Any, state: str = "SUCCEEDED") -> None:
+async def end(rig: Rig, holder: UUID, *claimed: ClaimedRun, state: str = "SUCCEEDED") -> None:
     """Ends claimed runs, and counts them as the matcher would."""
     await rig.complete(holder, *claimed, state=state)
     async with rig.database.transaction() as connection:
-        await backfill.settle(connection, {row["id"]: state for row in claimed})
+        await backfill.settle(connection, {run.id: state for run in claimed})
 
 
 async def run_out(
@@ -59,7 +60,8 @@ async def run_out(
         claimed = await rig.claim(holder, random.randint(1, 30))
         if not claimed:
             return ran
-        for row in sorted(claimed, key=lambda row: row["id"]):
-            if row["kind"] == "BACKFILL":  # what the clock has started stays as it is
+        for row in sorted(claimed, key=lambda row: row.id):
+            if row.kind == "BACKFILL":  # what the clock has started stays as it is
                 await end(rig, holder, row, state=pick())
-                ran.append(row["scheduled_time"])
+                assert row.scheduled_time is not None
+                ran.append(row.scheduled_time)

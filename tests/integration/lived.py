@@ -7,7 +7,8 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store import cursor, due_work, task
+from ordinaut.store import cursor, due_work_claim, due_work_finish, task
+from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.hints import TURN, Hints
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
@@ -41,17 +42,17 @@ class Worker:
     durations: Mapping[UUID, tuple[Sequence[timedelta], int]]
     started: dict[UUID, int] = field(default_factory=dict)
     runs: dict[UUID, tuple[datetime | None, datetime, str]] = field(default_factory=dict)
-    live: list[tuple[datetime, int, Any]] = field(default_factory=list)
+    live: list[tuple[datetime, int, ClaimedRun]] = field(default_factory=list)
 
     async def start(self) -> bool:
         """Claims what there is; whether there was anything."""
-        claimed = sorted(await self.rig.claim(self.holder), key=lambda row: row["id"])
+        claimed = sorted(await self.rig.claim(self.holder), key=lambda row: row.id)
         for row in claimed:
-            durations, fail_every = self.durations[row["task"]]
-            number = self.started[row["task"]] = self.started.get(row["task"], 0) + 1
+            durations, fail_every = self.durations[row.task]
+            number = self.started[row.task] = self.started.get(row.task, 0) + 1
             end = self.rig.now + durations[(number - 1) % len(durations)]
             state = "FAILED" if fail_every and number % fail_every == 0 else "SUCCEEDED"
-            self.runs[row["id"]] = (self.rig.now, end, state)
+            self.runs[row.id] = (self.rig.now, end, state)
             heappush(self.live, (end, len(self.runs), row))
         return bool(claimed)
 
@@ -59,17 +60,17 @@ class Worker:
         """Ends what has taken its time."""
         while self.live and self.live[0][0] <= self.rig.now:
             row = heappop(self.live)[2]
-            assert await self.rig.complete(self.holder, row, state=self.runs[row["id"]][2])
+            assert await self.rig.complete(self.holder, row, state=self.runs[row.id][2])
 
     async def stop(self) -> None:
         """Ends what is to be cancelled."""
         async with self.rig.database.transaction() as connection:
-            wanted = set(await due_work.cancels(connection, self.holder))
-            rows = [live[2] for live in self.live if live[2]["id"] in wanted]
+            wanted = set(await due_work_claim.cancel_requests(connection, self.holder))
+            rows = [live[2] for live in self.live if live[2].id in wanted]
             for row in rows:
-                await due_work.end_cancelled_mine(connection, self.holder, [row["id"]], [row["fence"]])
-                self.runs[row["id"]] = (self.runs[row["id"]][0], self.rig.now, "CANCELLED")
-        self.live = [live for live in self.live if live[2]["id"] not in wanted]
+                await due_work_finish.end_cancelled_owned(connection, self.holder, [row.id], [row.fence])
+                self.runs[row.id] = (self.runs[row.id][0], self.rig.now, "CANCELLED")
+        self.live = [live for live in self.live if live[2].id not in wanted]
         heapify(self.live)
 
 

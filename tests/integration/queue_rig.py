@@ -1,4 +1,4 @@
-"""A database whose clock the test turns, with tasks, queue rows and leases in it."""
+"""A database with a clock that the test controls, with tasks, queue rows and leases."""
 
 import json
 from collections.abc import Sequence
@@ -7,14 +7,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from ordinaut.settings import StoreSettings
-from ordinaut.store import cursor, due_work, lease, task
+from ordinaut.store import cursor, due_work_claim, due_work_finish, lease, task
 from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
+from ordinaut.store.due_work_claim import ClaimedRun, LeasedRow
 from ordinaut.store.task import Definition, Description
 
 PROJECT = "default"
 BEGINNING = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-# The database's clock stands still until the test moves it.
+# The database's clock does not advance unless the test moves it.
 SKEWABLE_CLOCK = """
 CREATE TABLE test_clock (moment timestamptz NOT NULL);
 INSERT INTO test_clock VALUES ('2026-03-02T12:00:00Z');
@@ -36,7 +37,7 @@ SELECT run, 'default', $1::uuid, 'queued', 1, 'agents/alice', 'MANUAL', '', 'run
 FROM (SELECT new_id() AS run, place FROM generate_series(1, $2::int) AS place) AS new
 RETURNING id
 """
-# Raises an error of the server's own for the first few rows; the count survives what is rolled back.
+# Raises a server error for the first three rows; the counter is not rolled back.
 FAULT = """
 CREATE SEQUENCE fault_count;
 CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -72,17 +73,17 @@ class Rig:
         await self.execute("UPDATE test_clock SET moment = $1", self.now)
 
     async def execute(self, statement: str, *arguments: Any) -> None:
-        """Runs a statement of the test's own."""
+        """Executes a statement of the test."""
         async with self.database.connection() as connection:
             await connection.execute(statement, *arguments)
 
     async def rows(self, statement: str, *arguments: Any) -> list[Any]:
-        """Rows of a question of the test's own."""
+        """The rows of a query of the test."""
         async with self.database.connection() as connection:
             return await connection.fetch(statement, *arguments)
 
     async def value(self, statement: str, *arguments: Any) -> Any:
-        """The answer to a question of the test's own."""
+        """The first value of a query of the test."""
         async with self.database.connection() as connection:
             return await connection.fetchval(statement, *arguments)
 
@@ -102,7 +103,7 @@ class Rig:
         policy: dict[str, Any] | None = None,
         **schedule: Any,
     ) -> UUID:
-        """A task with time triggers, each `{"cron": "…"}` or the like; ids, a zone and the beginning are added.
+        """A task with time triggers, each `{"cron": "…"}` or the like; ids, a zone and the start time are added.
 
         `policy` are columns of the definition, such as `{"start_deadline": timedelta(...)}`.
         """
@@ -126,7 +127,7 @@ class Rig:
             **(policy or {}),
         )
         async with self.database.transaction() as connection:
-            made = await task.create(
+            record = await task.create(
                 connection,
                 project=PROJECT,
                 name=name,
@@ -134,19 +135,19 @@ class Rig:
                 description=Description("", "", "{}"),
                 definition=definition,
             )
-            assert made is not None
+            assert record is not None
             await cursor.create(
                 connection,
                 project=PROJECT,
-                task=made.uid,
+                task=record.uid,
                 last_instant=self.now,
                 event_triggers=event_triggers,
                 ends=not triggers,
             )
-        return made.uid
+        return record.uid
 
     async def schedule(self, task: UUID) -> dict[str, Any]:
-        """The stored schedule of a task's present version."""
+        """The stored schedule of a task's current version."""
         text = await self.value(
             "SELECT v.schedule::text FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = t.version "
             "WHERE t.uid = $1", task,
@@ -157,34 +158,34 @@ class Rig:
         self, count: int, *, of: UUID | None = None, priority: int = 5, state: str = "READY", ready_in: float = 0
     ) -> list[UUID]:
         """Rows in the queue, ready one microsecond after another."""
-        made = await self.rows(QUEUE, of or uuid4(), count, priority, state, timedelta(seconds=ready_in))
-        return [row["id"] for row in made]
+        rows = await self.rows(QUEUE, of or uuid4(), count, priority, state, timedelta(seconds=ready_in))
+        return [row["id"] for row in rows]
 
     async def lease(self, seconds: float = 30) -> UUID:
         """A lease of a worker."""
-        taken = uuid4()
+        holder = uuid4()
         async with self.database.connection() as connection:
-            await lease.take(connection, lease=taken, host="host", address="127.0.0.1:1", seconds=seconds)
-        return taken
+            await lease.take(connection, lease=holder, host="host", address="127.0.0.1:1", seconds=seconds)
+        return holder
 
-    async def claim(self, holder: UUID, batch: int = 100) -> list[Any]:
-        """What a worker with that lease gets."""
+    async def claim(self, holder: UUID, batch: int = 100) -> list[ClaimedRun]:
+        """The runs that a worker with that lease claims."""
         async with self.database.connection() as connection:
-            return await due_work.claim(connection, holder, {}, batch)
+            return await due_work_claim.claim(connection, holder, {}, batch)
 
-    async def complete(self, holder: UUID, *claimed: Any, state: str = "SUCCEEDED") -> set[UUID]:
-        """Ends claimed rows with an output; the runs whose end was accepted."""
-        ended = due_work.EndColumns()
-        for row in claimed:
-            ended.ids.append(row["id"])
-            ended.fences.append(row["fence"])
+    async def complete(self, holder: UUID, *claimed: ClaimedRun | LeasedRow, state: str = "SUCCEEDED") -> set[UUID]:
+        """Ends claimed rows with an output; returns the runs that were ended."""
+        ended = due_work_finish.EndColumns()
+        for run in claimed:
+            ended.ids.append(run.id)
+            ended.fences.append(run.fence)
             ended.states.append(state)
             ended.outputs.append('{"done": true}')
             ended.errors.append(None)
         async with self.database.transaction() as connection:
-            return await due_work.complete(connection, holder, ended)
+            return await due_work_finish.complete(connection, holder, ended)
 
     async def row(self, run: UUID) -> Any:
-        """A run's row in the queue, None when it has left."""
-        found = await self.rows("SELECT * FROM due_work WHERE id = $1", run)
-        return found[0] if found else None
+        """A run's row in the queue; None if it has left."""
+        rows = await self.rows("SELECT * FROM due_work WHERE id = $1", run)
+        return rows[0] if rows else None

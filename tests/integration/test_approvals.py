@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
-from ordinaut.store import approval, due_work, wait
+from ordinaut.store import approval, due_work_finish, due_work_recover, wait
 from ordinaut.store.approval import Reply
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.test_waits import DAY_MS, Loops, outcome, put_aside, resumed, state, suspended, timer
@@ -41,7 +41,7 @@ async def answered(rig: Rig, run: UUID, step: str = "ask", reply: Reply = REPLY)
     """Whether an answer was the first."""
     found = (await approvals(rig, run))[step]
     async with rig.database.transaction() as connection:
-        await due_work.lock(connection, [run])
+        await due_work_recover.lock(connection, [run])
         given = await approval.answer(connection, found["id"], reply)
         if given is not None:
             await wait.resolve(connection, [(run, step, '{"status": "approved"}')])
@@ -97,7 +97,7 @@ async def test_a_suspension_and_its_question_are_one_transaction(rig: Rig) -> No
     [row] = await rig.claim(await rig.lease(1))
     await rig.turn_clock(seconds=2)
     assert await put_aside(rig, row, question()) == {}
-    assert not await approvals(rig, row["id"])
+    assert not await approvals(rig, row.id)
 
 
 async def test_what_a_later_stay_does_not_name_is_cancelled(rig: Rig, loops: Loops) -> None:
@@ -112,7 +112,7 @@ async def test_what_a_later_stay_does_not_name_is_cancelled(rig: Rig, loops: Loo
     assert {path: one["state"] for path, one in after.items()} == {"a": "PENDING", "b": "CANCELLED"}
     assert after["a"]["id"] == before["a"]["id"]
     async with rig.database.transaction() as connection:
-        assert await due_work.request_cancel(connection, run=run, reason="no") == "ENDED"
+        assert await due_work_finish.request_cancel(connection, run=run, reason="no") == "ENDED"
     assert (await approvals(rig, run))["a"]["state"] == "CANCELLED"
     assert [verb for verb, _ in await told(rig)] == ["requested", "requested", "cancelled", "cancelled"]
 
@@ -137,7 +137,7 @@ async def test_deadline_answers_and_cancel_race_to_one_end(rig: Rig) -> None:
 
         async def cancel(run: UUID = run) -> None:
             async with rig.database.transaction() as connection:
-                await due_work.request_cancel(connection, run=run, reason="no")
+                await due_work_finish.request_cancel(connection, run=run, reason="no")
 
         await asyncio.gather(
             loops[0].expire_waits(), answered(rig, run), cancel(), answered(rig, run), loops[1].expire_waits()

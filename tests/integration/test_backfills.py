@@ -39,12 +39,12 @@ async def test_instants_before_the_creation_of_the_task_run_once_and_get_rows(ri
     assert (made.state, made.total) == ("RUNNING", 3)
     await runner.backfill()
     runs = await rig.claim(holder)
-    assert [row["scheduled_time"] for row in runs] == [minute(-4), minute(-3), minute(-2)]
+    assert [row.scheduled_time for row in runs] == [minute(-4), minute(-3), minute(-2)]
     first = runs[0]
-    assert (first["kind"], first["trigger"], first["priority"]) == ("BACKFILL", "t0", 9)
-    assert (first["interval_end"], first["params"]) == (minute(-3), '{"again": true}')
-    assert first["occurrence"] == "1/cron:20260302T135600"
-    assert first["root"] == f"{task}/1/cron:20260302T135600"
+    assert (first.kind, first.trigger, first.priority) == ("BACKFILL", "t0", 9)
+    assert (first.interval_end, first.params) == (minute(-3), '{"again": true}')
+    assert first.occurrence == "1/cron:20260302T135600"
+    assert first.root == f"{task}/1/cron:20260302T135600"
     assert await minutes(rig, task) == [(-4, "ENQUEUED", 1), (-3, "ENQUEUED", 1), (-2, "ENQUEUED", 1)]
     await end(rig, holder, *runs[:2])
     assert (await look(rig, task)).state == "RUNNING"
@@ -223,7 +223,7 @@ async def test_a_cancelled_backfill_enqueues_nothing_and_counts_runs_that_end_la
     async with rig.database.transaction() as connection:
         [uid] = await backfill.cancel(connection, task, "again", "enough")
         assert not await backfill.cancel(connection, task, "again", "twice")
-        assert await backfill.live_runs(connection, uid) == sorted(row["id"] for row in claimed)
+        assert await backfill.live_runs(connection, uid) == sorted(row.id for row in claimed)
     await end(rig, holder, *claimed)
     assert await run_out(rig, runner, holder) == []
     done = await look(rig, task)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import cursor, due_work, retry
+from ordinaut.store import cursor, due_work_finish, retry
 from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.backfill_rig import begin, look, run_out
 from tests.integration.queue_rig import BEGINNING, Rig
@@ -36,7 +36,7 @@ async def live_through(rig: Rig, runner: LoopRunner, task: UUID, holder: UUID, c
         for row in await rig.claim(holder, 3):
             await rig.complete(holder, row, state=chance.choice(STATES))
             if chance.random() < 0.5:
-                await take_up(rig, row["id"])
+                await take_up(rig, row.id)
         if chance.random() < 0.3:
             await cancel_one(rig)
         await rig.turn_clock(seconds=chance.choice([300, 1200, 4000, 20_000]))
@@ -63,7 +63,7 @@ async def cancel_one(rig: Rig) -> None:
     """A run that has not started is cancelled."""
     if run := await rig.value("SELECT id FROM due_work WHERE state = 'READY' ORDER BY id DESC LIMIT 1"):
         async with rig.database.transaction() as connection:
-            await due_work.request_cancel(connection, run=run, reason="enough")
+            await due_work_finish.request_cancel(connection, run=run, reason="enough")
 
 
 async def oracle(rig: Rig, task: UUID, due: list[datetime], reprocess: str) -> set[datetime]:

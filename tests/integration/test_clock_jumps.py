@@ -83,8 +83,8 @@ async def test_leases_that_a_jump_ends_are_taken_over_and_the_first_worker_chang
     await rig.execute("UPDATE due_work SET together = NULL")  # they may go together again
     second = await rig.lease(seconds=30)
     taken = await rig.claim(second)
-    assert {row["id"] for row in taken} == {row["id"] for row in held}
+    assert {row.id for row in taken} == {row.id for row in held}
     await rig.turn_clock(seconds=-HOUR)  # the first lease would be live again
     assert await rig.complete(first, *held) == set()
-    assert await rig.complete(second, *taken) == {row["id"] for row in taken}
+    assert await rig.complete(second, *taken) == {row.id for row in taken}
     assert await rig.value("SELECT count(*) FROM run WHERE state = 'SUCCEEDED'") == 3

@@ -8,7 +8,7 @@ from typing import Any
 import pytest_asyncio
 
 from ordinaut.settings import StoreSettings
-from ordinaut.store import due_work
+from ordinaut.store import due_work_recover
 from ordinaut.v1.explanation_pb2 import Hindrance, OccurrenceExplanation
 from ordinaut.v1.run_service_pb2 import CancelRunRequest
 from ordinaut.v1.task_service_pb2 import (
@@ -174,7 +174,7 @@ async def test_a_missed_occurrence_names_its_replacement(town: Town) -> None:
     assert coalesced.verdict == Verdict.NOT_RUN
     assert "replaced by a later one (due at 2026-03-02 18:00:00+02:00, outcome ENQUEUED)" in coalesced.explanation
     async with town.system.database.transaction() as connection:
-        await due_work.end_unstarted(connection)
+        await due_work_recover.end_unstarted(connection)
     missed = await town.explain()
     assert (missed.verdict, missed.time.ToDatetime(UTC)) == (Verdict.NOT_RUN, at(16))
     assert f"had not started by the deadline. Its run: {missed.run.name} (CANCELLED)." in missed.explanation

@@ -221,6 +221,6 @@ async def test_a_watch_works_without_hints(system: GatewaySystem, monkeypatch: p
     run = await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))
     stream = aiter(system.admin.runs.WatchRun(WatchRunRequest(name=run.name)))
     await take(stream, 1)
-    monkeypatch.setattr(Hints, "_hear", lambda _hints, _topic: None)
+    monkeypatch.setattr(Hints, "_wake_subscribers", lambda _hints, _topic: None)
     await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
     assert (await take(stream, 1))[0].run.state == run.CANCELLED

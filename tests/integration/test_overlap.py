@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work, retry
+from ordinaut.store import due_work_enqueue, due_work_finish, due_work_recover, retry
+from ordinaut.store.due_work_claim import LeasedRow
 from ordinaut.store.hints import Hints
 from scheduler.maintenance.promote import Promote
 from tests.integration.overlap_model import TaskModel
@@ -62,7 +63,7 @@ class Both:
     async def somebody_asks(self) -> None:
         run = await self._rig.value("SELECT new_id()")
         async with self._rig.database.transaction() as connection:
-            await due_work.enqueue_manual(
+            await due_work_enqueue.enqueue_manual(
                 connection, task=self._task, run=run, params_json="{}", priority=None, start_time=None
             )
         await self._arrived(by_time=False)
@@ -70,7 +71,9 @@ class Both:
     async def events_come(self) -> None:
         uids = [f"{len(self._known):04}-{place}" for place in range(self._chance.randint(1, 4))]
         async with self._rig.database.transaction() as connection:
-            await due_work.enqueue_for_events(connection, [(self._task, "e", uid, "{}", None, 1) for uid in uids])
+            await due_work_enqueue.enqueue_for_events(
+                connection, [(self._task, "e", uid, "{}", None, 1) for uid in uids]
+            )
         await self._arrived(by_time=False)
 
     async def somebody_retries(self) -> None:
@@ -84,36 +87,36 @@ class Both:
 
     async def a_worker_claims(self) -> None:
         claimed = await self._rig.claim(self._holder)
-        self._fences |= {row["id"]: row["fence"] for row in claimed}
-        self._model.is_claimed(*(row["id"] for row in claimed))
+        self._fences |= {row.id: row.fence for row in claimed}
+        self._model.is_claimed(*(row.id for row in claimed))
 
     async def a_run_ends(self) -> None:
         if run := self._one(self._model.leased):
-            await self._rig.complete(self._holder, {"id": run, "fence": self._fences[run]}, state="FAILED")
+            await self._rig.complete(self._holder, LeasedRow(run, self._fences[run], False), state="FAILED")
             self._ended.append(run)
             self._model.ends(run)
 
     async def a_run_waits(self) -> None:
         if run := self._one(self._model.leased - self._model.stopping):
             async with self._rig.database.transaction() as connection:
-                assert await due_work.suspend(connection, self._holder, [run], [self._fences[run]])
+                assert await due_work_finish.suspend(connection, self._holder, [run], [self._fences[run]])
             self._model.waits(run)
 
     async def a_run_goes_on(self) -> None:
         async with self._rig.database.transaction() as connection:
-            await due_work.wake(connection, list(self._model.live() - self._model.leased))
+            await due_work_recover.wake(connection, list(self._model.live() - self._model.leased))
 
     async def somebody_cancels(self) -> None:
         if run := self._one(self._model.live() | {waiting.run for waiting in self._model.line}):
             async with self._rig.database.transaction() as connection:
-                await due_work.request_cancel(connection, run=run, reason="for the test")
+                await due_work_finish.request_cancel(connection, run=run, reason="for the test")
             self._model.is_cancelled(run)
 
     async def stopped_runs_end(self) -> None:
         stopping = list(self._model.stopping)
         fences = [self._fences[run] for run in stopping]
         async with self._rig.database.transaction() as connection:
-            ended = await due_work.end_cancelled_mine(connection, self._holder, stopping, fences)
+            ended = await due_work_finish.end_cancelled_owned(connection, self._holder, stopping, fences)
         assert ended == set(stopping)
         for run in ended:
             self._model.ends(run)
@@ -165,7 +168,7 @@ async def test_the_queue_does_what_the_model_says(policy: str | None, rig: Rig) 
         for _ in range(STEPS):
             await both.step()
         async with rig.database.transaction() as connection:
-            await due_work.cancel_task(connection, task=task, reason="the test is over")
+            await due_work_finish.cancel_task(connection, task=task, reason="the test is over")
             await connection.execute("UPDATE schedule_cursor SET next_fire_time = 'infinity'")
 
 
@@ -188,7 +191,7 @@ async def test_a_buffered_run_past_its_deadline_is_missed_and_the_next_one_start
     await rig.complete(holder, *live)
     await release_blocked(rig)
     [row] = await rig.claim(holder)
-    assert row["scheduled_time"] == BEGINNING + timedelta(seconds=3 * PERIOD_SECONDS)
+    assert row.scheduled_time == BEGINNING + timedelta(seconds=3 * PERIOD_SECONDS)
 
 
 async def test_a_superseding_run_also_cancels_caught_up_runs(rig: Rig) -> None:

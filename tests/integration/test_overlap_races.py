@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work
+from ordinaut.store import due_work_enqueue, due_work_finish
+from ordinaut.store.due_work_claim import LeasedRow
 from ordinaut.store.hints import Hints
 from scheduler.maintenance.release_blocked import ReleaseBlocked
 from tests.integration.queue_rig import Rig
@@ -32,7 +33,7 @@ class _RefusedError(Exception):
 
 async def ask(rig: Rig, task: UUID, run: UUID) -> bool:
     async with rig.database.transaction() as connection:
-        queued = await due_work.enqueue_manual(
+        queued = await due_work_enqueue.enqueue_manual(
             connection, task=task, run=run, params_json="{}", priority=None, start_time=None
         )
         if queued.run is None:
@@ -70,7 +71,7 @@ async def test_a_new_run_does_not_overtake_a_buffered_one(policy: str, rig: Rig)
     assert await ask(rig, task, second)
     await rig.execute("UPDATE task_version SET overlap = $2, max_buffer = 5 WHERE task = $1", task, policy)
     async with rig.database.transaction() as connection:
-        assert await due_work.request_cancel(connection, run=first, reason="over") == "ENDED"
+        assert await due_work_finish.request_cancel(connection, run=first, reason="over") == "ENDED"
     if policy in {"SKIP", "BUFFER_ONE"}:
         with pytest.raises(_RefusedError):
             await ask(rig, task, third)
@@ -109,4 +110,4 @@ async def work_off(rig: Rig, holder: UUID, started: list[datetime]) -> None:
     rows = await rig.rows("SELECT id, fence, scheduled_time FROM due_work WHERE state = 'LEASED'")
     assert len(rows) <= 1
     started += [row["scheduled_time"] for row in rows if row["scheduled_time"] not in started]
-    await rig.complete(holder, *rows)
+    await rig.complete(holder, *(LeasedRow(row["id"], row["fence"], False) for row in rows))

@@ -1,4 +1,4 @@
-"""Claims, leases and fences: who may write, and who may not any more."""
+"""Claims, leases and fences: which writes are accepted, and which are not."""
 
 import asyncio
 from collections import Counter
@@ -8,16 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work, lease
+from ordinaut.store import due_work_claim, due_work_finish, due_work_recover, lease
+from ordinaut.store.due_work_claim import LeasedRow
 from tests.integration.queue_rig import BEGINNING, Rig
 
 
-async def test_a_claim_takes_the_most_urgent_first_and_the_oldest_of_a_class(rig: Rig) -> None:
-    late = await rig.queue(3, priority=9)
-    usual = await rig.queue(3)
+async def test_a_claim_takes_the_most_urgent_class_first_and_its_oldest_rows(rig: Rig) -> None:
+    least = await rig.queue(3, priority=9)
+    default = await rig.queue(3)
     urgent = await rig.queue(3, priority=1)
     claimed = await rig.claim(await rig.lease(), 7)
-    assert {row["id"] for row in claimed} == {*urgent, *usual, late[0]}
+    assert {row.id for row in claimed} == {*urgent, *default, least[0]}
 
 
 async def test_a_claim_needs_a_live_lease(rig: Rig) -> None:
@@ -31,7 +32,7 @@ async def test_a_claim_needs_a_live_lease(rig: Rig) -> None:
     assert await rig.claim(draining) == []
 
 
-async def test_a_lease_that_is_over_cannot_be_renewed(rig: Rig) -> None:
+async def test_an_expired_lease_cannot_be_renewed(rig: Rig) -> None:
     holder = await rig.lease(seconds=10)
     async with rig.database.connection() as connection:
         await rig.turn_clock(seconds=9)
@@ -40,38 +41,38 @@ async def test_a_lease_that_is_over_cannot_be_renewed(rig: Rig) -> None:
         assert not await lease.renew(connection, holder, 10)
 
 
-async def test_fences_and_claims_rise_and_now_stays_what_the_first_claim_said(rig: Rig) -> None:
+async def test_each_claim_raises_fence_and_claims_and_keeps_the_segment_time(rig: Rig) -> None:
     [run] = await rig.queue(1)
-    seen = []
+    counters = []
     for _ in range(3):
         holder = await rig.lease()
         [row] = await rig.claim(holder)
-        seen.append((row["fence"], row["claims"], row["segment_time"]))
+        counters.append((row.fence, row.claims, row.segment_time))
         async with rig.database.connection() as connection:
-            assert await due_work.release(connection, holder, [run], [row["fence"]]) == 1
+            assert await due_work_finish.release(connection, holder, [run], [row.fence]) == 1
         await rig.turn_clock(seconds=1)
-    assert seen == [(1, 1, BEGINNING), (2, 2, BEGINNING), (3, 3, BEGINNING)]
+    assert counters == [(1, 1, BEGINNING), (2, 2, BEGINNING), (3, 3, BEGINNING)]
 
 
 async def _writes(rig: Rig, holder: UUID, run: UUID, fence: int) -> dict[str, Any]:
-    """What each of a worker's writes is answered with."""
-    claimed = {"id": run, "fence": fence}
+    """The answer to each kind of write of a worker."""
+    claimed = LeasedRow(run, fence, False)
     async with rig.database.transaction() as connection:
         return {
-            "locks": await due_work.lock_mine(connection, holder, [run], [fence]),
-            "delays": await due_work.delay(connection, holder, [run], [fence], [1000]),
-            "cancels": await due_work.end_cancelled_mine(connection, holder, [run], [fence]),
+            "locks": await due_work_finish.lock_owned(connection, holder, [run], [fence]),
+            "delays": await due_work_finish.delay(connection, holder, [run], [fence], [1000]),
+            "cancels": await due_work_finish.end_cancelled_owned(connection, holder, [run], [fence]),
             "completes": await rig.complete(holder, claimed),
         }
 
 
 @pytest.mark.parametrize("wrong", ["fence", "owner", "expired", "returned"])
-async def test_a_write_without_the_right_to_it_touches_nothing(wrong: str, rig: Rig) -> None:
+async def test_a_write_with_a_wrong_fence_owner_or_lease_changes_nothing(wrong: str, rig: Rig) -> None:
     [run] = await rig.queue(1)
     holder = await rig.lease(seconds=10)
     [row] = await rig.claim(holder)
     await rig.execute("UPDATE due_work SET cancel_requested = true")
-    fence, writer = row["fence"], holder
+    fence, writer = row.fence, holder
     if wrong == "fence":
         fence -= 1
     elif wrong == "owner":
@@ -80,7 +81,7 @@ async def test_a_write_without_the_right_to_it_touches_nothing(wrong: str, rig: 
         await rig.turn_clock(seconds=10)
     else:
         async with rig.database.connection() as connection:
-            await due_work.release(connection, holder, [run], [fence])
+            await due_work_finish.release(connection, holder, [run], [fence])
     before = await rig.row(run)
     answers = await _writes(rig, writer, run, fence)
     assert answers == {"locks": set(), "delays": set(), "cancels": set(), "completes": set()}
@@ -89,39 +90,39 @@ async def test_a_write_without_the_right_to_it_touches_nothing(wrong: str, rig: 
     assert await rig.value("SELECT count(*) FROM outbox") == 0
 
 
-async def test_a_superseded_worker_changes_nothing_of_its_successor(rig: Rig) -> None:
+async def test_a_worker_with_an_old_fence_cannot_change_the_row_of_the_next_claim(rig: Rig) -> None:
     [run] = await rig.queue(1)
     zombie = await rig.lease(seconds=10)
     [old] = await rig.claim(zombie)
     await rig.turn_clock(seconds=11)
     async with rig.database.connection() as connection:
-        assert await due_work.rescue(connection, 10) == 1
+        assert await due_work_recover.rescue(connection, 10) == 1
     async with rig.database.connection() as connection:
-        [new] = await due_work.claim_quarantined(connection, await rig.lease())
-    assert new["fence"] == old["fence"] + 1
+        [new] = await due_work_claim.claim_quarantined(connection, await rig.lease())
+    assert new.fence == old.fence + 1
     async with rig.database.connection() as connection:
-        assert await due_work.release(connection, zombie, [run], [old["fence"]]) == 0
-        assert await due_work.lose(connection, zombie, [run], [old["fence"]]) == 0
+        assert await due_work_finish.release(connection, zombie, [run], [old.fence]) == 0
+        assert await due_work_finish.lose(connection, zombie, [run], [old.fence]) == 0
     assert await rig.complete(zombie, old) == set()
     assert (await rig.row(run))["state"] == "LEASED"
 
 
-async def test_workers_that_claim_at_once_never_get_the_same_row_and_leave_none(rig: Rig) -> None:
+async def test_concurrent_claims_take_every_row_exactly_once(rig: Rig) -> None:
     runs = await rig.queue(600) + await rig.queue(200, priority=2)
-    taken: Counter[UUID] = Counter()
+    counts: Counter[UUID] = Counter()
 
     async def worker(batch: int) -> None:
         holder = await rig.lease()
         while rows := await rig.claim(holder, batch):
-            taken.update(row["id"] for row in rows)
+            counts.update(row.id for row in rows)
 
     await asyncio.gather(*(worker(batch) for batch in (1, 7, 20, 33, 50)))
-    left = await rig.claim(await rig.lease(), 800)  # a worker stops when all that is left is locked by others
-    taken.update(row["id"] for row in left)
-    assert taken == Counter(runs)
+    rest = await rig.claim(await rig.lease(), 800)  # a worker stops when the remaining rows are locked by others
+    counts.update(row.id for row in rest)
+    assert counts == Counter(runs)
 
 
-async def test_a_run_ends_once_however_many_say_so(rig: Rig) -> None:
+async def test_concurrent_completions_end_a_run_once(rig: Rig) -> None:
     [run] = await rig.queue(1)
     holder = await rig.lease()
     [row] = await rig.claim(holder)
@@ -131,32 +132,32 @@ async def test_a_run_ends_once_however_many_say_so(rig: Rig) -> None:
     assert await rig.value("SELECT sum(count) FROM outbox") == 1
 
 
-async def test_hints_only_skip_what_is_below_them(rig: Rig) -> None:
+async def test_a_low_water_mark_skips_only_rows_below_it(rig: Rig) -> None:
     first, second = await rig.queue(2)
     mark = (await rig.row(second))["ready_time"]
     async with rig.database.connection() as connection:
-        [row] = await due_work.claim(connection, await rig.lease(), {5: mark}, 10)
-        assert row["id"] == second
-        [row] = await due_work.claim(connection, await rig.lease(), {5: mark - timedelta(microseconds=1)}, 10)
-        assert row["id"] == first
+        [row] = await due_work_claim.claim(connection, await rig.lease(), {5: mark}, 10)
+        assert row.id == second
+        [row] = await due_work_claim.claim(connection, await rig.lease(), {5: mark - timedelta(microseconds=1)}, 10)
+        assert row.id == first
 
 
-async def test_what_is_more_urgent_than_a_backlog_is_claimed_apart(rig: Rig) -> None:
+async def test_rows_more_urgent_than_a_backlog_can_be_claimed_separately(rig: Rig) -> None:
     await rig.queue(5)
     [urgent] = await rig.queue(1, priority=1)
     async with rig.database.connection() as connection:
-        [row] = await due_work.claim(connection, await rig.lease(), {}, 10, before=5)
-        assert row["id"] == urgent
-        assert not await due_work.claim(connection, await rig.lease(), {}, 10, before=5)
-        assert len(await due_work.claim(connection, await rig.lease(), {}, 10)) == 5
+        [row] = await due_work_claim.claim(connection, await rig.lease(), {}, 10, before=5)
+        assert row.id == urgent
+        assert not await due_work_claim.claim(connection, await rig.lease(), {}, 10, before=5)
+        assert len(await due_work_claim.claim(connection, await rig.lease(), {}, 10)) == 5
 
 
-async def test_a_lease_that_a_row_names_is_kept(rig: Rig) -> None:
+async def test_a_lease_with_rows_is_not_deleted(rig: Rig) -> None:
     await rig.queue(1)
     holder, idle = await rig.lease(seconds=10), await rig.lease(seconds=10)
     await rig.claim(holder)
     async with rig.database.connection() as connection:
-        await lease.give_up(connection, holder)
+        await lease.delete_unused(connection, holder)
         await rig.turn_clock(minutes=2)
         assert await lease.forget_expired(connection) == 1
     assert await rig.rows("SELECT id FROM lease") == [(holder,)]

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work
+from ordinaut.store import due_work_claim, due_work_finish, due_work_recover
+from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.hints import Hints
 from scheduler.maintenance.promote import Promote
 from scheduler.maintenance.rescue import Rescue
@@ -14,14 +15,14 @@ from tests.integration.queue_rig import Rig
 from tests.patience import PATIENCE
 
 
-async def _lose(rig: Rig, rows: list[Any], holder: UUID) -> None:
+async def _lose(rig: Rig, rows: list[ClaimedRun], holder: UUID) -> None:
     async with rig.database.connection() as connection:
-        await due_work.lose(connection, holder, [row["id"] for row in rows], [row["fence"] for row in rows])
+        await due_work_finish.lose(connection, holder, [row.id for row in rows], [row.fence for row in rows])
 
 
-async def _suspects(rig: Rig, holder: UUID) -> list[Any]:
+async def _claim_quarantined(rig: Rig, holder: UUID) -> list[ClaimedRun]:
     async with rig.database.connection() as connection:
-        return await due_work.claim_quarantined(connection, holder)
+        return await due_work_claim.claim_quarantined(connection, holder)
 
 
 async def _rescue(rig: Rig) -> None:
@@ -35,39 +36,40 @@ async def _ended(rig: Rig, run: UUID) -> Any:
     return row
 
 
-async def test_each_loss_narrows_the_group_until_the_run_is_alone(rig: Rig) -> None:
+async def test_each_loss_reduces_the_isolation_size_until_the_run_is_alone(rig: Rig) -> None:
     await rig.queue(100)
     holder = await rig.lease()
     await _lose(rig, await rig.claim(holder), holder)
     sizes = []
     for _ in range(4):
-        group = await _suspects(rig, holder)
+        group = await _claim_quarantined(rig, holder)
         sizes.append(len(group))
-        assert len({row["isolation_size"] for row in group}) == 1
+        isolation = await rig.rows("SELECT DISTINCT isolation_size FROM due_work WHERE state = 'LEASED'")
+        assert len(isolation) == 1
         await _lose(rig, group, holder)
-        await rig.execute("DELETE FROM due_work WHERE id <> ALL($1::uuid[])", [row["id"] for row in group])
+        await rig.execute("DELETE FROM due_work WHERE id <> ALL($1::uuid[])", [row.id for row in group])
         await rig.turn_clock(seconds=1)
     assert sizes == [64, 16, 4, 1]
 
 
-async def test_what_was_lost_is_claimed_by_nobody_who_does_something_else(rig: Rig) -> None:
+async def test_a_lost_run_is_not_claimed_together_with_others(rig: Rig) -> None:
     [lost] = await rig.queue(1)
     holder = await rig.lease()
     await _lose(rig, await rig.claim(holder), holder)
     [fresh] = await rig.queue(1)
-    assert [row["id"] for row in await rig.claim(holder)] == [fresh]
-    assert [row["id"] for row in await _suspects(rig, holder)] == [lost]
+    assert [row.id for row in await rig.claim(holder)] == [fresh]
+    assert [row.id for row in await _claim_quarantined(rig, holder)] == [lost]
 
 
-async def test_only_losses_while_alone_count_and_three_of_them_end_the_run(rig: Rig) -> None:
+async def test_three_losses_of_a_run_that_was_alone_end_it(rig: Rig) -> None:
     [run] = await rig.queue(1)
     holder = await rig.lease()
     await _lose(rig, await rig.claim(holder), holder)
     for _ in range(6):
         assert (await rig.row(run)) is not None
-        await _lose(rig, await _suspects(rig, holder), holder)
+        await _lose(rig, await _claim_quarantined(rig, holder), holder)
     assert (await rig.row(run))["losses"] == 3
-    assert await _suspects(rig, holder) == []
+    assert await _claim_quarantined(rig, holder) == []
     await _rescue(rig)
     ended = await _ended(rig, run)
     assert ended["state"] == "FAILED"
@@ -75,25 +77,25 @@ async def test_only_losses_while_alone_count_and_three_of_them_end_the_run(rig: 
     assert await rig.row(run) is None
 
 
-async def test_rescue_takes_back_what_dead_workers_held_and_nothing_else(rig: Rig) -> None:
+async def test_rescue_returns_exactly_the_rows_without_a_live_lease(rig: Rig) -> None:
     await rig.queue(500)
     dead, alive = await rig.lease(seconds=10), await rig.lease(seconds=100)
     lost = await rig.claim(dead, 450)
-    kept = await rig.claim(alive, 50)
+    alive_rows = await rig.claim(alive, 50)
     await rig.turn_clock(seconds=11)
     await asyncio.gather(_rescue(rig), _rescue(rig))
     states = dict(await rig.rows("SELECT id, state FROM due_work"))
-    assert {run for run, state in states.items() if state == "READY"} == {row["id"] for row in lost}
-    assert {run for run, state in states.items() if state == "LEASED"} == {row["id"] for row in kept}
+    assert {run for run, state in states.items() if state == "READY"} == {row.id for row in lost}
+    assert {run for run, state in states.items() if state == "LEASED"} == {row.id for row in alive_rows}
     assert await rig.value("SELECT count(*) FROM due_work WHERE isolation_size = 64") == 450
 
 
-async def test_a_delayed_run_is_claimable_at_its_time_and_not_before(rig: Rig) -> None:
+async def test_a_delayed_run_is_claimable_when_it_is_due_and_not_before(rig: Rig) -> None:
     [run] = await rig.queue(1)
     holder = await rig.lease(seconds=100)
     [row] = await rig.claim(holder)
     async with rig.database.connection() as connection:
-        assert await due_work.delay(connection, holder, [run], [row["fence"]], [10_000]) == {run}
+        assert await due_work_finish.delay(connection, holder, [run], [row.fence], [10_000]) == {run}
     promote = Promote(rig.database, Hints(rig.database))
     await rig.turn_clock(seconds=9.999)
     await promote.run_once()
@@ -102,7 +104,7 @@ async def test_a_delayed_run_is_claimable_at_its_time_and_not_before(rig: Rig) -
     await rig.turn_clock(seconds=0.001)
     await promote.run_once()
     [again] = await rig.claim(holder)
-    assert (again["id"], again["fence"]) == (run, row["fence"] + 1)
+    assert (again.id, again.fence) == (run, row.fence + 1)
 
 
 async def test_a_batch_of_promotions_is_shared_by_two_schedulers(rig: Rig) -> None:
@@ -120,69 +122,69 @@ async def test_a_batch_of_promotions_is_shared_by_two_schedulers(rig: Rig) -> No
 
 
 @pytest.mark.parametrize("state", ["READY", "DELAYED"])
-async def test_cancelling_a_run_that_nobody_holds_ends_it_at_once(state: str, rig: Rig) -> None:
+async def test_cancelling_a_run_that_is_not_leased_ends_it_at_once(state: str, rig: Rig) -> None:
     [run] = await rig.queue(1, state=state)
     async with rig.database.transaction() as connection:
-        assert await due_work.request_cancel(connection, run=run, reason="no more") == "ENDED"
+        assert await due_work_finish.request_cancel(connection, run=run, reason="no more") == "ENDED"
     ended = await _ended(rig, run)
     assert (ended["state"], ended["cancel_reason"]) == ("CANCELLED", "no more")
     topics = await rig.value("SELECT events::jsonb -> 0 ->> 'topic' FROM outbox")
     assert topics == "ordinaut.run.cancelled"
 
 
-async def test_cancelling_a_held_run_is_for_its_worker_to_do(rig: Rig) -> None:
+async def test_cancelling_a_leased_run_is_requested_from_its_worker(rig: Rig) -> None:
     [run] = await rig.queue(1)
     holder = await rig.lease()
     [row] = await rig.claim(holder)
     async with rig.database.connection() as connection:
-        assert await due_work.end_cancelled_mine(connection, holder, [run], [row["fence"]]) == set()
-        assert await due_work.request_cancel(connection, run=run, reason="no more") == "REQUESTED"
-        assert await due_work.cancels(connection, holder) == {run}
-        assert await due_work.end_cancelled_mine(connection, holder, [run], [row["fence"]]) == {run}
-        assert await due_work.request_cancel(connection, run=run, reason="again") == "UNKNOWN"
+        assert await due_work_finish.end_cancelled_owned(connection, holder, [run], [row.fence]) == set()
+        assert await due_work_finish.request_cancel(connection, run=run, reason="no more") == "REQUESTED"
+        assert await due_work_claim.cancel_requests(connection, holder) == {run}
+        assert await due_work_finish.end_cancelled_owned(connection, holder, [run], [row.fence]) == {run}
+        assert await due_work_finish.request_cancel(connection, run=run, reason="again") == "UNKNOWN"
     assert (await _ended(rig, run))["cancel_reason"] == "no more"
 
 
 @pytest.mark.parametrize("way", ["release", "delay", "lose", "rescue"])
-async def test_a_cancelled_run_that_comes_back_is_never_claimed_again(way: str, rig: Rig) -> None:
+async def test_a_returned_run_with_a_requested_cancel_is_never_claimed_again(way: str, rig: Rig) -> None:
     [run] = await rig.queue(1)
     holder = await rig.lease(seconds=10)
     [row] = await rig.claim(holder)
     async with rig.database.connection() as connection:
-        await due_work.request_cancel(connection, run=run, reason="no more")
+        await due_work_finish.request_cancel(connection, run=run, reason="no more")
         if way == "release":
-            await due_work.release(connection, holder, [run], [row["fence"]])
+            await due_work_finish.release(connection, holder, [run], [row.fence])
         elif way == "delay":
-            await due_work.delay(connection, holder, [run], [row["fence"]], [3_600_000])
+            await due_work_finish.delay(connection, holder, [run], [row.fence], [3_600_000])
         elif way == "lose":
-            await due_work.lose(connection, holder, [run], [row["fence"]])
+            await due_work_finish.lose(connection, holder, [run], [row.fence])
         else:
             await rig.turn_clock(seconds=11)
-            await due_work.rescue(connection, 10)
+            await due_work_recover.rescue(connection, 10)
     other = await rig.lease()
     assert await rig.claim(other) == []
-    assert await _suspects(rig, other) == []
+    assert await _claim_quarantined(rig, other) == []
     await _rescue(rig)
     assert (await _ended(rig, run))["state"] == "CANCELLED"
 
 
 async def test_deleting_a_task_cancels_its_runs_in_every_state(rig: Rig) -> None:
     task = await rig.task()
-    held = await rig.queue(3, of=task, priority=1)
+    leased = await rig.queue(3, of=task, priority=1)
     holder = await rig.lease()
     await rig.claim(holder, 3)
     await rig.queue(1500, of=task)
     await rig.queue(3, of=task, state="DELAYED")
     await rig.queue(2)
     async with rig.database.transaction() as connection:
-        await due_work.cancel_task(connection, task=task, reason="deleted")
+        await due_work_finish.cancel_task(connection, task=task, reason="deleted")
     assert await rig.value("SELECT count(*) FROM run WHERE state = 'CANCELLED'") == 1503
     async with rig.database.connection() as connection:
-        assert await due_work.cancels(connection, holder) == set(held)
+        assert await due_work_claim.cancel_requests(connection, holder) == set(leased)
     assert await rig.value("SELECT count(*) FROM due_work") == 5
 
 
-async def test_a_cancel_is_never_lost_while_rows_change_hands(rig: Rig) -> None:
+async def test_a_cancel_is_not_lost_while_rows_are_claimed_and_released(rig: Rig) -> None:
     runs = await rig.queue(60)
     stop = asyncio.Event()
 
@@ -191,14 +193,14 @@ async def test_a_cancel_is_never_lost_while_rows_change_hands(rig: Rig) -> None:
         while not stop.is_set():
             rows = await rig.claim(holder, 20)
             async with rig.database.connection() as connection:
-                await due_work.release(connection, holder, [row["id"] for row in rows], [row["fence"] for row in rows])
+                await due_work_finish.release(connection, holder, [row.id for row in rows], [row.fence for row in rows])
 
     async def cancel() -> list[str]:
         async with asyncio.timeout(PATIENCE):
             answers = []
             for run in runs:
                 async with rig.database.transaction() as connection:
-                    answers.append(await due_work.request_cancel(connection, run=run, reason="x"))
+                    answers.append(await due_work_finish.request_cancel(connection, run=run, reason="x"))
         stop.set()
         return answers
 
@@ -209,7 +211,7 @@ async def test_a_cancel_is_never_lost_while_rows_change_hands(rig: Rig) -> None:
     assert await rig.value("SELECT count(*) FROM run WHERE state = 'CANCELLED'") == 60
 
 
-async def test_a_run_whose_history_stands_already_leaves_the_queue_without_changing_it(rig: Rig) -> None:
+async def test_a_run_that_is_in_the_history_leaves_the_queue_and_the_history_stays(rig: Rig) -> None:
     [run] = await rig.queue(1)
     holder = await rig.lease()
     [row] = await rig.claim(holder)

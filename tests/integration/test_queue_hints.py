@@ -1,4 +1,4 @@
-"""Hints come through, also after the connection that carries them has died; nothing but a hint is ever lost."""
+"""Hints between processes, also after their connection was lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,24 +19,24 @@ LISTENING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
 
 @asynccontextmanager
 async def listening(database: Database) -> AsyncIterator[tuple[Hints, asyncio.Event]]:
-    """A process that serves hints and has heard that it is connected."""
+    """A process that serves hints and is connected."""
     hints = Hints(database)
-    heard = hints.subscribe(WORK)
+    received = hints.subscribe(WORK)
     serving = asyncio.create_task(hints.serve())
     try:
-        assert await wait_hint(heard, PATIENCE)
-        yield hints, heard
+        assert await wait_hint(received, PATIENCE)
+        yield hints, received
         assert not serving.done()
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
 
 
-async def test_what_one_process_sends_every_process_hears(database: Database) -> None:
-    async with listening(database) as (one, own), listening(database) as (_, others):
-        one.send(WORK)
+async def test_a_hint_reaches_every_process(database: Database) -> None:
+    async with listening(database) as (sender, own), listening(database) as (_, remote):
+        sender.send(WORK)
         assert own.is_set()
-        assert await wait_hint(others, PATIENCE)
+        assert await wait_hint(remote, PATIENCE)
 
 
 @pytest.mark.parametrize("harm", ["pg_terminate_backend", "pg_cancel_backend"])
@@ -46,14 +46,14 @@ async def test_hints_survive_a_broken_connection(
     monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.05)
     killer = await asyncpg.connect(store_settings.database_url)
     try:
-        async with listening(database) as (one, _), listening(database) as (_, others):
+        async with listening(database) as (sender, _), listening(database) as (_, remote):
             for _ in range(20):
                 for row in await killer.fetch(LISTENING):
                     await killer.execute(f"SELECT {harm}($1)", row["pid"])
-                one.send(WORK)
-            others.clear()
-            one.send(WORK)
-            assert await wait_hint(others, PATIENCE)
+                sender.send(WORK)
+            remote.clear()
+            sender.send(WORK)
+            assert await wait_hint(remote, PATIENCE)
     finally:
         await killer.close()
 
@@ -66,16 +66,16 @@ async def test_many_hints_become_few_notifications(database: Database, monkeypat
         sent.append(query)
         return await real(self, query, *arguments, **named)  # type: ignore[misc]
 
-    async with listening(database) as (one, _), listening(database) as (_, others):
+    async with listening(database) as (sender, _), listening(database) as (_, remote):
         monkeypatch.setattr(asyncpg.Connection, "execute", counting)
         for _ in range(1000):
-            one.send(WORK)
-        assert await wait_hint(others, PATIENCE)
+            sender.send(WORK)
+        assert await wait_hint(remote, PATIENCE)
         monkeypatch.undo()
     assert len([query for query in sent if "pg_notify" in query]) <= 2
 
 
-async def test_a_silent_connection_is_tried_and_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_tested_and_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENCE_SECONDS", 0.05)
     monkeypatch.setattr(module, "SEND_SECONDS", 0.05)
     monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.05)
@@ -88,17 +88,17 @@ async def test_a_silent_connection_is_tried_and_replaced(database: Database, mon
             await asyncio.Event().wait()
         return await real(self, query, *arguments, **named)  # type: ignore[misc]
 
-    async with listening(database) as (_, heard):
+    async with listening(database) as (_, received):
         monkeypatch.setattr(asyncpg.Connection, "execute", swallow_once)
         async with asyncio.timeout(PATIENCE):
             await swallowed.wait()
-        assert await wait_hint(heard, PATIENCE)  # told because it has connected again
+        assert await wait_hint(received, PATIENCE)  # every topic is hinted at after a reconnect
 
 
 @pytest.mark.parametrize(
     "statement", ["SET statement_timeout = 1; SELECT pg_sleep(5)", "SELECT pg_terminate_backend(pg_backend_pid())"]
 )
-async def test_a_statement_that_is_cut_off_is_unavailable(statement: str, database: Database) -> None:
+async def test_a_statement_that_is_cancelled_or_disconnected_is_unavailable(statement: str, database: Database) -> None:
     with pytest.raises(UnavailableError):
         async with database.connection() as connection:
             await connection.execute(statement)
@@ -107,7 +107,7 @@ async def test_a_statement_that_is_cut_off_is_unavailable(statement: str, databa
         assert await connection.fetchval("SELECT 1") == 1
 
 
-async def test_a_pool_that_leads_to_a_replica_is_given_up_by_repeated_work_too(
+async def test_connections_to_a_read_only_server_are_replaced_by_repeat_too(
     database: Database, store_settings: StoreSettings
 ) -> None:
     async def write(connection: object) -> None:

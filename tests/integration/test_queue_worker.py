@@ -1,4 +1,4 @@
-"""A worker without engines: what it claims, holds, gives back and writes when something goes wrong in between."""
+"""A worker with fake engines: what it claims, holds, releases and writes when something fails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, RunFinished
-from ordinaut.store import due_work
+from ordinaut.store import due_work_claim, due_work_finish
 from ordinaut.store.database import Database
 from tests.integration.queue_rig import Rig
 from tests.patience import PATIENCE
@@ -21,32 +21,32 @@ from worker.worker import Worker
 
 
 class Engines(EngineStream):
-    """A stream that an engine would serve: it has credit, and the test says what becomes of the runs."""
+    """A stream without an engine: it has credit, and the test finishes the runs."""
 
     async def serve(self) -> None:
-        """Gives credit once, then nothing happens."""
+        """Gives credit once."""
         self.started: list[Any] = []
         self.credit = 100
         self._on_frame(self, EngineFrame(credit=100))
         await asyncio.Event().wait()
 
     def start_run(self, definition: Any, start: Any) -> None:
-        """Notes the run."""
+        """Records the run."""
         self.credit -= 1
         self.started.append(start)
 
     def finish(self, *ended: tuple[int, bytes]) -> None:
-        """Tells of runs, by handle, that have succeeded with an output."""
+        """Reports runs, by handle, that have succeeded with an output."""
         runs = [RunFinished(handle=handle, state="SUCCEEDED", output=output) for handle, output in ended]
         self._on_frame(self, EngineFrame(runs=runs))
 
 
 @asynccontextmanager
 async def working(rig: Rig, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[Worker]:
-    """A worker that has begun."""
+    """A started worker."""
     monkeypatch.setattr("worker.worker.EngineStream", Engines)
-    told = {"lease_seconds": 30, "grace_seconds": 0.3, "poll_seconds": 0.02, **settings}
-    worker = Worker(rig.database, WorkerSettings(database_url=rig.settings.database_url, **told))
+    environment = {"lease_seconds": 30, "grace_seconds": 0.3, "poll_seconds": 0.02, **settings}
+    worker = Worker(rig.database, WorkerSettings(database_url=rig.settings.database_url, **environment))
     await worker.start("127.0.0.1:1")
     try:
         yield worker
@@ -54,15 +54,15 @@ async def working(rig: Rig, monkeypatch: pytest.MonkeyPatch, **settings: Any) ->
         await worker.stop()
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Asks again and again."""
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Polls until the condition holds."""
     async with asyncio.timeout(PATIENCE):
-        while not await holds():
+        while not await condition():
             await asyncio.sleep(0.01)
 
 
 def started(worker: Worker) -> dict[UUID, int]:
-    """Runs that an engine got, with their handles."""
+    """The runs sent to an engine, with their handles."""
     [stream] = worker._streams
     assert isinstance(stream, Engines)
     return {run.id: run.handle for run in worker._runs.all() if run.stream is stream}
@@ -109,7 +109,7 @@ async def test_of_a_batch_only_the_run_whose_data_cannot_be_stored_fails(
 
 
 @pytest.mark.parametrize("committed", [True, False])
-async def test_an_end_whose_commit_is_unknown_is_the_databases_to_tell(
+async def test_a_completion_with_unknown_outcome_is_released_or_recorded_once(
     committed: bool, rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def cut(self: Database, work: Any, **named: Any) -> Any:
@@ -124,7 +124,7 @@ async def test_an_end_whose_commit_is_unknown_is_the_databases_to_tell(
         await until(_claimed(worker, 5))
         monkeypatch.setattr(Database, "repeat", cut)
         await _finish(worker, dict.fromkeys(runs, b"1"))
-        if not committed:  # its rows are leased to it and it does not hold them: given back, and claimed again
+        if not committed:  # the worker releases its unheld rows and claims them again
             await until(lambda: rig.value("SELECT bool_and(fence = 2) FROM due_work"))
             await until(_claimed(worker, 5))
             await _finish(worker, dict.fromkeys(runs, b"2"))
@@ -134,20 +134,20 @@ async def test_an_end_whose_commit_is_unknown_is_the_databases_to_tell(
     ]
 
 
-async def test_draining_leaves_no_row_under_the_lease_not_even_one_that_is_just_being_claimed(
+async def test_draining_leaves_no_row_under_the_lease_also_during_a_claim(
     rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, answer = asyncio.Event(), asyncio.Event()
+    loading, answer = asyncio.Event(), asyncio.Event()
     real = Definitions.get
 
     async def slow(self: Definitions, connection: Any, row: Any) -> Any:
-        asked.set()
+        loading.set()
         await answer.wait()
         return await real(self, connection, row)
 
     monkeypatch.setattr(Definitions, "get", slow)
     async with working(rig, monkeypatch) as worker, asyncio.timeout(PATIENCE):
-        await asked.wait()
+        await loading.wait()
         draining = asyncio.create_task(worker.drain())
         answer.set()
         assert await draining == (0, 5)
@@ -156,17 +156,17 @@ async def test_draining_leaves_no_row_under_the_lease_not_even_one_that_is_just_
     assert await rig.value("SELECT count(*) FROM due_work WHERE isolation_size IS NOT NULL") == 0
 
 
-async def test_suspects_that_are_just_being_claimed_are_not_taken_for_strangers(
+async def test_quarantined_runs_being_claimed_are_not_released_as_unheld(
     rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await rig.execute("UPDATE due_work SET isolation_size = 64")
     monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.0)
     reconciled = asyncio.Event()
-    looks = 0
-    real_get, real_held = Definitions.get, due_work.held
+    reads = 0
+    real_get, real_held = Definitions.get, due_work_claim.leased_rows
 
     async def slow(self: Definitions, connection: Any, row: Any) -> Any:
-        try:  # time enough for a reconciliation, were it not kept out
+        try:  # enough time for a reconciliation, if the lock did not prevent it
             async with asyncio.timeout(0.2):
                 await reconciled.wait()
         except TimeoutError:
@@ -174,46 +174,46 @@ async def test_suspects_that_are_just_being_claimed_are_not_taken_for_strangers(
         return await real_get(self, connection, row)
 
     async def counting(connection: Any, lease: UUID) -> Any:
-        nonlocal looks
+        nonlocal reads
         rows = await real_held(connection, lease)
-        looks += 1
+        reads += 1
         if rows:
             reconciled.set()
         return rows
 
     monkeypatch.setattr(Definitions, "get", slow)
-    monkeypatch.setattr("worker.claim.due_work.held", counting)
+    monkeypatch.setattr("worker.claim.due_work_claim.leased_rows", counting)
     async with working(rig, monkeypatch) as worker:
         await until(_claimed(worker, 5))
         await asyncio.wait_for(reconciled.wait(), PATIENCE)
         assert set(await rig.rows("SELECT state, fence FROM due_work")) == {("LEASED", 1)}
-    assert looks
+    assert reads
 
 
-async def test_a_worker_whose_lease_is_over_drops_everything_and_takes_another(
+async def test_a_worker_with_an_expired_lease_drops_its_runs_and_takes_a_new_lease(
     rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with working(rig, monkeypatch, lease_seconds=1) as worker:
         await until(_claimed(worker, 5))
         first = worker._lease.id
-        await rig.turn_clock(seconds=2)  # the database's clock: the lease is over there
+        await rig.turn_clock(seconds=2)  # the database's clock: the lease has expired
 
         async def another() -> bool:
-            return worker._lease.id != first and worker._lease.good()
+            return worker._lease.id != first and worker._lease.is_live()
 
         await until(another)
         assert started(worker) == {}
     assert await rig.value("SELECT count(*) FROM run") == 0
 
 
-async def test_a_cancelled_run_stops_and_ends_while_the_others_go_on(
+async def test_a_cancelled_run_ends_while_the_others_continue(
     rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.05)
     async with working(rig, monkeypatch) as worker:
         await until(_claimed(worker, 5))
         async with rig.database.connection() as connection:
-            assert await due_work.request_cancel(connection, run=runs[0], reason="no") == "REQUESTED"
+            assert await due_work_finish.request_cancel(connection, run=runs[0], reason="no") == "REQUESTED"
         await until(_ended(rig, 1))
         await _finish(worker, dict.fromkeys(runs[1:], b"1"))
         await until(_ended(rig, 5))
@@ -221,7 +221,7 @@ async def test_a_cancelled_run_stops_and_ends_while_the_others_go_on(
     assert states == dict.fromkeys(runs, "SUCCEEDED") | {runs[0]: "CANCELLED"}
 
 
-async def _finish_whatever_runs(rig: Rig, worker: Worker, count: int) -> None:
+async def _finish_all(rig: Rig, worker: Worker, count: int) -> None:
     async def done() -> bool:
         await _finish(worker, dict.fromkeys(started(worker), b"1"))
         return bool(await rig.value("SELECT count(*) = $1 FROM run", count))
@@ -230,21 +230,21 @@ async def _finish_whatever_runs(rig: Rig, worker: Worker, count: int) -> None:
 
 
 @pytest.mark.parametrize("code", ["53100", "57014", "40001", "40P01", "55P03", "25006"])
-async def test_ends_that_the_server_refuses_for_a_while_are_recorded_once_afterwards(
+async def test_completions_that_fail_for_a_while_are_recorded_once_afterwards(
     code: str, rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.05)
     await rig.break_inserts("run", code)
     async with working(rig, monkeypatch) as worker:
         await until(_claimed(worker, 5))
-        await _finish_whatever_runs(rig, worker, 5)
+        await _finish_all(rig, worker, 5)
         assert not any(task.done() for task in worker._tasks)
     states = dict(await rig.rows("SELECT id, state FROM run"))
     assert states == dict.fromkeys(runs, "SUCCEEDED")
     assert await rig.value("SELECT sum(count) FROM outbox") == 5
 
 
-async def test_a_queue_that_is_locked_or_whose_connections_are_cancelled_only_waits(
+async def test_work_continues_after_the_queue_was_locked_and_connections_were_terminated(
     rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.05)
@@ -264,6 +264,6 @@ async def test_a_queue_that_is_locked_or_whose_connections_are_cancelled_only_wa
                 await own.execute(f"SELECT {harm}($1)", row["pid"])
         await transaction.rollback()
         await own.close()
-        await _finish_whatever_runs(rig, worker, 5)
+        await _finish_all(rig, worker, 5)
         assert not any(task.done() for task in worker._tasks)
     assert dict(await rig.rows("SELECT id, state FROM run")) == dict.fromkeys(runs, "SUCCEEDED")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work, task
+from ordinaut.store import due_work_finish, task
 from ordinaut.store.hints import Hints
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
@@ -110,7 +110,7 @@ async def test_a_run_that_started_in_time_may_be_retried_later(rig: Rig, loops: 
     holder = await rig.lease(seconds=10**6)
     [row] = await rig.claim(holder)
     async with rig.database.transaction() as connection:
-        assert await due_work.delay(connection, holder, [row["id"]], [row["fence"]], [45_000])
+        assert await due_work_finish.delay(connection, holder, [row.id], [row.fence], [45_000])
     await rig.turn_clock(seconds=45)
     await loops.settle()
     assert len(await rig.claim(holder)) == 1

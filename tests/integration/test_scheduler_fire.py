@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ordinaut.store import cursor, due_work
+from ordinaut.store import cursor, due_work_enqueue
 from ordinaut.store.hints import Hints
 from scheduler.firing.fire import Fire
 from tests.integration.queue_rig import BEGINNING, Rig
@@ -62,7 +62,7 @@ async def test_overlap_is_decided_by_the_index_under_concurrency(rig: Rig) -> No
 
     async def ask(run: Any) -> bool:
         async with rig.database.transaction() as connection:
-            queued = await due_work.enqueue_manual(
+            queued = await due_work_enqueue.enqueue_manual(
                 connection, task=task, run=run, params_json="{}", priority=None, start_time=None
             )
             if queued.run is None:

@@ -1,4 +1,4 @@
-"""Every statement of the store, as PostgreSQL sees it."""
+"""Every statement of the store in PostgreSQL: it prepares, and its plan reads few rows."""
 
 import json
 from dataclasses import fields
@@ -11,7 +11,9 @@ import pytest
 from ordinaut.store import (
     backfill,
     cursor,
-    due_work,
+    due_work_claim,
+    due_work_enqueue,
+    due_work_recover,
     event,
     lease,
     occurrence,
@@ -53,6 +55,13 @@ async def test_every_block_of_every_file_prepares(rig: Rig) -> None:
         (backfill.SQL.lock, backfill.LockedBackfill),
         (backfill.SQL.examine, backfill.ExaminedInstant),
         (overlap.SQL.release_blocked, overlap.Released),
+        (due_work_claim.SQL.claim, due_work_claim.ClaimedRun),
+        (due_work_claim.SQL.claim_quarantined, due_work_claim.ClaimedRun),
+        (due_work_claim.SQL.journal_of, due_work_claim.JournaledStep),
+        (due_work_claim.SQL.leased_rows, due_work_claim.LeasedRow),
+        (due_work_claim.SQL.depth, due_work_claim.QueueDepth),
+        (due_work_claim.SQL.queue_place, due_work_claim.QueuePlace),
+        (due_work_enqueue.SQL.enqueue_manual, due_work_enqueue.Enqueued),
         (wait.SQL.open, wait.OpenWait),
         (wait.SQL.unscanned, wait.OpenWait),
         (wait.SQL.journaled, wait.JournaledWait),
@@ -124,18 +133,18 @@ async def test_a_batch_that_fires_reads_its_own_rows_and_compares_none_with_each
 async def test_a_claim_reads_only_what_it_takes_whatever_else_lies_in_the_queue(rig: Rig) -> None:
     arguments = {
         "lease": await rig.lease(),
-        "classes": list(due_work.CLASSES),
-        "hints": [due_work.LOWEST] * 9,
+        "classes": list(due_work_claim.CLASSES),
+        "hints": [due_work_claim.LOWEST] * 9,
         "batch": 50,
     }
     await rig.queue(100_000, state="DELAYED", ready_in=3600)
     await rig.execute("ANALYZE due_work")
-    idle = await _explained(rig, due_work.SQL.claim, **arguments)
+    idle = await _explained(rig, due_work_claim.SQL.claim, **arguments)
     assert (_rows_read(idle, "due_work_claim"), _reads_the_whole_queue(idle)) == (0, False)
     await rig.queue(5_000, priority=7)
     await rig.queue(5_000, priority=2)
     await rig.execute("ANALYZE due_work")
-    busy = await _explained(rig, due_work.SQL.claim, **arguments)
+    busy = await _explained(rig, due_work_claim.SQL.claim, **arguments)
     assert (_rows_read(busy, "due_work_claim"), _reads_the_whole_queue(busy)) == (50, False)
 
 
@@ -146,9 +155,10 @@ async def test_what_is_asked_again_and_again_never_reads_the_whole_queue(rig: Ri
     holder = await rig.lease()
     await rig.queue(20_000)
     await rig.execute("ANALYZE due_work")
-    queue = due_work.SQL.queries
-    often = [queue[name] for name in ("rescue", "held", "cancels", "promote", "end_unclaimed", "has_quarantined")]
-    for query in (*often, queue["seconds_to_promotion"], lease.SQL.forget_expired, lease.SQL.give_up):
+    claim, recover = due_work_claim.SQL, due_work_recover.SQL
+    reads = (claim.leased_rows, claim.cancel_requests, claim.has_quarantined, recover.seconds_to_promotion)
+    duties = (recover.rescue, recover.promote, recover.end_unclaimed, lease.SQL.forget_expired, lease.SQL.delete_unused)
+    for query in (*reads, *duties):
         nodes = await _explained(rig, query, lease=holder, batch=200)
         assert not _reads_the_whole_queue(nodes), query.name
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from ordinaut.store import cursor
+from ordinaut.store.due_work_claim import LeasedRow
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import UNSETTLED, LoopRunner, instants
 
@@ -85,7 +86,8 @@ async def test_every_due_instant_has_one_outcome(seed: int, rig: Rig) -> None:
         paused ^= {task}
     for task in paused:
         await set_paused(rig, task, paused=False)
-    await rig.complete(holder, *await rig.rows("SELECT id, fence FROM due_work WHERE state = 'LEASED'"))
+    leased = await rig.rows("SELECT id, fence, cancel_requested FROM due_work WHERE state = 'LEASED'")
+    await rig.complete(holder, *(LeasedRow(*row) for row in leased))
     await work(rig, runner, holder, ending=1, chance=chance)
     outcomes = set[str]().union(*[await assert_accounted(rig, task) for task in tasks])
     assert len(outcomes & OUTCOMES) >= 5

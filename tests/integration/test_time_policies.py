@@ -70,7 +70,7 @@ async def test_all_runs_missed_instants_one_after_the_other(rig: Rig) -> None:
     assert await runs(rig, task) == [BEGINNING + minute * MINUTE for minute in (8, 9, 10)]
     for minute in (8, 9, 10):
         [row] = await rig.claim(holder)
-        assert row["scheduled_time"] == BEGINNING + minute * MINUTE
+        assert row.scheduled_time == BEGINNING + minute * MINUTE
         await rig.complete(holder, row)
         await release_blocked(rig)
     assert await ledger(rig, task) == [

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from ordinaut.store import due_work, event, run, wait
+from ordinaut.store import due_work_finish, due_work_recover, event, run, wait
+from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.event import NewEvent
 from ordinaut.store.hints import Hints
 from scheduler.events.backlog_scan import BacklogScan
@@ -18,19 +19,20 @@ from scheduler.maintenance.expire_waits import ExpireWaits
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.scheduler_rig import NoStream
 from tests.patience import PATIENCE
-from worker.completion import SUSPEND, LastWord
 from worker.held_runs import HeldRun
+from worker.run_result import WAITING, RunResult
 from worker.suspension import suspend
 
 US = 1_000_000
 BEGINNING_US = round(BEGINNING.timestamp()) * US
 DAY_MS = 86_400_000
+NO_STREAM: Any = None  # nothing is sent to an engine here
 
 
-def held(row: Any, scopes: frozenset[str] = frozenset({"admin"})) -> HeldRun:
+def held(row: ClaimedRun, scopes: frozenset[str] = frozenset({"admin"})) -> HeldRun:
     return HeldRun(
-        handle=1, id=row["id"], fence=row["fence"], project=PROJECT, owner="agents/alice", scopes=scopes, depth=0,
-        root=row["root"], stream=None,
+        handle=1, id=row.id, fence=row.fence, project=PROJECT, owner="agents/alice", scopes=scopes, depth=0,
+        root=row.root, stream=NO_STREAM,
     )  # fmt: skip
 
 
@@ -49,18 +51,18 @@ async def suspended(rig: Rig, *waits: Wait, wake_ms: int = 0, scopes: frozenset[
     await rig.queue(1)
     [row] = await rig.claim(await rig.lease(3600))
     await put_aside(rig, row, *waits, wake_ms=wake_ms, scopes=scopes)
-    found: UUID = row["id"]
+    found: UUID = row.id
     return found
 
 
 async def put_aside(
-    rig: Rig, row: Any, *waits: Wait, wake_ms: int = 0, scopes: frozenset[str] = frozenset({"admin"})
+    rig: Rig, row: ClaimedRun, *waits: Wait, wake_ms: int = 0, scopes: frozenset[str] = frozenset({"admin"})
 ) -> dict[UUID, str]:
-    owner = await rig.value("SELECT lease_owner FROM due_work WHERE id = $1", row["id"])
-    entry = JournalEntry(path=f"before{row['claims']}", attempt=1, state="SUCCEEDED", tool="t.t")
-    word = LastWord(held(row, scopes), SUSPEND, [entry], delay_ms=wake_ms, waits=waits)
+    owner = await rig.value("SELECT lease_owner FROM due_work WHERE id = $1", row.id)
+    entry = JournalEntry(path=f"before{row.claims}", attempt=1, state="SUCCEEDED", tool="t.t")
+    result = RunResult(WAITING, [entry], delay_ms=wake_ms, waits=waits)
     async with rig.database.transaction() as connection:
-        return await suspend(connection, owner, [word])
+        return await suspend(connection, owner, [(held(row, scopes), result)])
 
 
 async def publish(rig: Rig, topic: str = "order.done", number: bool = True, **data: Any) -> None:
@@ -84,11 +86,11 @@ async def outcome(rig: Rig, waiting: UUID) -> dict[str, Any]:
     return {row["path"]: json.loads(row["result"] or row["error"] or "null") for row in rows}
 
 
-async def resumed(rig: Rig) -> tuple[Any, dict[str, str]]:
+async def resumed(rig: Rig) -> tuple[ClaimedRun, dict[str, str]]:
     """The claimed row, and what the engine is told of its waits."""
     [row] = await rig.claim(await rig.lease(3600))
     async with rig.database.connection() as connection:
-        return row, {entry.path: entry.state for entry in await wait.journaled(connection, [row["id"]])}
+        return row, {entry.path: entry.state for entry in await wait.journaled(connection, [row.id])}
 
 
 class Loops:
@@ -124,10 +126,10 @@ async def test_a_timer_of_thirty_days_ends_in_thirty_days(rig: Rig, loops: Loops
     assert await outcome(rig, waiting) == {"a": {"until": "2026-04-01T12:00:00.000000Z"}}
     row, told = await resumed(rig)
     assert told == {"a": "SUCCEEDED"}
-    assert row["segment_time"] == BEGINNING + timedelta(days=30)
-    assert (row["claims"], row["fence"]) == (2, 2)
-    assert row["remaining_seconds"] == 86_400
-    assert row["waited_ms"] == 30 * DAY_MS
+    assert row.segment_time == BEGINNING + timedelta(days=30)
+    assert (row.claims, row.fence) == (2, 2)
+    assert row.remaining_seconds == 86_400
+    assert row.waited_ms == 30 * DAY_MS
     assert await rig.value("SELECT losses FROM due_work") == 0
 
 
@@ -189,7 +191,7 @@ async def test_no_event_is_lost_while_waits_are_stored(rig: Rig) -> None:
     done.set()
     await asyncio.gather(*workers)
     numbers = await rig.rows("SELECT run, (result -> 'data' ->> 'n')::int AS n FROM wait")
-    assert {row["run"]: row["n"] for row in numbers} == {row["id"]: place for place, row in enumerate(rows)}
+    assert {row["run"]: row["n"] for row in numbers} == {row.id: place for place, row in enumerate(rows)}
 
 
 async def test_only_a_matching_event_ends_a_wait(rig: Rig, loops: Loops) -> None:
@@ -346,7 +348,7 @@ async def test_a_lost_worker_cannot_suspend(rig: Rig) -> None:
 async def test_cancelling_ends_a_waiting_run_with_its_waits(rig: Rig) -> None:
     waiting = await suspended(rig, timer(deadline_ms=1000), for_event("z"))
     async with rig.database.transaction() as connection:
-        assert await due_work.request_cancel(connection, run=waiting, reason="no") == "ENDED"
+        assert await due_work_finish.request_cancel(connection, run=waiting, reason="no") == "ENDED"
     assert await rig.value("SELECT count(*) FROM wait") == 0
     assert await rig.value("SELECT state FROM run WHERE id = $1", waiting) == "CANCELLED"
 
@@ -355,7 +357,7 @@ async def test_deleting_the_task_ends_its_waiting_runs(rig: Rig) -> None:
     waiting = await suspended(rig, timer(deadline_ms=1000))
     task = (await rig.row(waiting))["task"]
     async with rig.database.transaction() as connection:
-        await due_work.cancel_task(connection, task=task, reason="deleted")
+        await due_work_finish.cancel_task(connection, task=task, reason="deleted")
     assert await state(rig, waiting) == "GONE"
     assert await rig.value("SELECT count(*) FROM wait") == 0
 
@@ -364,11 +366,11 @@ async def test_a_cancel_that_meets_a_suspension_is_not_lost(rig: Rig) -> None:
     await rig.queue(1)
     [row] = await rig.claim(await rig.lease(3600))
     async with rig.database.transaction() as connection:
-        assert await due_work.request_cancel(connection, run=row["id"], reason="no") == "REQUESTED"
+        assert await due_work_finish.request_cancel(connection, run=row.id, reason="no") == "REQUESTED"
     await put_aside(rig, row, timer(deadline_ms=DAY_MS))
     async with rig.database.transaction() as connection:
-        assert await due_work.end_unclaimed(connection) == 1
-    assert await rig.value("SELECT state FROM run WHERE id = $1", row["id"]) == "CANCELLED"
+        assert await due_work_recover.end_unclaimed(connection) == 1
+    assert await rig.value("SELECT state FROM run WHERE id = $1", row.id) == "CANCELLED"
     assert await rig.value("SELECT count(*) FROM wait") == 0
 
 
@@ -378,7 +380,7 @@ async def test_the_end_of_a_run_deletes_its_waits(rig: Rig, loops: Loops) -> Non
     await loops.expire_waits()
     holder = await rig.lease(3600)
     [row] = await rig.claim(holder)
-    assert await rig.complete(holder, row) == {row["id"]}
+    assert await rig.complete(holder, row) == {row.id}
     assert await rig.value("SELECT count(*) FROM wait") == 0
 
 

@@ -12,7 +12,7 @@ import asyncpg
 
 from benchmarks.scheduler_system import scheduler_system
 from benchmarks.targets import Row
-from ordinaut.store import due_work_claim, lease
+from ordinaut.store.queue import due_work_claim, lease
 
 COUNT = 1_000_000
 BATCH = 100_000

@@ -6,8 +6,9 @@ from importlib.metadata import version
 from gateway.api.json_values import duration, timestamp
 from gateway.health import Health
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import due_work_claim, system
+from ordinaut.store import system
 from ordinaut.store.database import Database
+from ordinaut.store.queue import due_work_claim
 from ordinaut.store.system import WorkerRecord
 from ordinaut.v1.system_pb2 import Worker
 from ordinaut.v1.system_service_pb2 import (

@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from ordinaut.store import due_work_claim, due_work_finish
 from ordinaut.store.database import STORE_FAILURES, Database
-from ordinaut.store.due_work_claim import ClaimedRun, LeasedRow
 from ordinaut.store.hints import CANCEL, RUN, WORK, Hints, wait_hint
+from ordinaut.store.queue import due_work_claim, due_work_finish
+from ordinaut.store.queue.due_work_claim import ClaimedRun, LeasedRow
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from worker.engine.dispatch import Dispatch

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
-from ordinaut.store import due_work_finish
 from ordinaut.store.database import OUTCOME_UNKNOWN, REPEATABLE, Database
-from ordinaut.store.due_work_finish import EndColumns, StepColumns
 from ordinaut.store.hints import OUTBOX, RUN, WAIT, WORK, Hints
+from ordinaut.store.queue import due_work_finish
+from ordinaut.store.queue.due_work_finish import EndColumns, StepColumns
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from worker import metrics

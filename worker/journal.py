@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
-from ordinaut.store import due_work_finish
 from ordinaut.store.database import OUTCOME_UNKNOWN, REPEATABLE, Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.queue import due_work_finish
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from worker.completion import Completion

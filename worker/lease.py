@@ -7,8 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
-from ordinaut.store import lease as lease_store
 from ordinaut.store.database import STORE_FAILURES, Database
+from ordinaut.store.queue import lease as lease_store
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 

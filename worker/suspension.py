@@ -7,7 +7,8 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
 from ordinaut.names import granted, idempotency_key
-from ordinaut.store import approval, child, due_work_finish, wait
+from ordinaut.store.queue import child, due_work_finish, wait
+from ordinaut.store.runs import approval
 from ordinaut.store.sql import Connection
 from worker.effects.child_request import ChildRequest
 from worker.effects.child_runs import start

@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame
-from ordinaut.store import due_work_claim, due_work_finish
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import WORK, Hints
+from ordinaut.store.queue import due_work_claim, due_work_finish
 from ordinaut.telemetry import get_logger
 from worker.claim import Claimer
 from worker.completion import Completion

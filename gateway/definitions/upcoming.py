@@ -7,8 +7,9 @@ from uuid import UUID
 
 from ordinaut.clock import TICK
 from ordinaut.names import occurrence_id
-from ordinaut.store import cursor, database_clock, occurrence
+from ordinaut.store import database_clock
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor, occurrence
 from ordinaut.v1.schedule_pb2 import Upcoming
 
 

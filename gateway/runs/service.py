@@ -23,12 +23,14 @@ from gateway.runs.simulate import RunSimulation
 from gateway.runs.watch import RunChanges, RunWatch
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import due_work_finish, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
-from ordinaut.store.run import RunRecord, StepKey, StepRecord
+from ordinaut.store.queue import due_work_finish
+from ordinaut.store.runs import run
+from ordinaut.store.runs.run import RunRecord, StepKey, StepRecord
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import task
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import (

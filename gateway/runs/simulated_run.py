@@ -15,9 +15,10 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     SimulateRunResponse,
     Wait,
 )
-from ordinaut.store import task, tool
-from ordinaut.store.run import RunRecord, described
+from ordinaut.store import tool
+from ordinaut.store.runs.run import RunRecord, described
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import task
 from ordinaut.v1.run_pb2 import Run
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})

@@ -19,8 +19,10 @@ from gateway.tasks.conversion import to_task
 from gateway.tasks.preview import END, FIRST, outside_years
 from ordinaut.errors import NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import SimulateRequest
-from ordinaut.store import database_clock, occurrence, run, task
+from ordinaut.store import database_clock
 from ordinaut.store.database import Database
+from ordinaut.store.runs import run
+from ordinaut.store.tasks import occurrence, task
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_service_pb2 import SimulateTaskRequest, SimulateTaskResponse
 

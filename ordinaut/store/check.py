@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from ordinaut.store.sql import FOLDER, INCLUDE, read_blocks
+from ordinaut.store.sql import FOLDER, INCLUDE, read_blocks, sql_files
 
 USE = re.compile(r"\bSQL\.(\w+)\b")
 DUPLICATE_LINES = 8
@@ -15,7 +15,7 @@ def problems(folder: Path = FOLDER) -> list[str]:
     messages: list[str] = []
     included: set[tuple[str, str]] = set()
     fragments: set[tuple[str, str]] = set()
-    for path in sorted(folder.glob("*.sql")):
+    for path in sql_files(folder).values():
         blocks = read_blocks(path)
         module = path.with_suffix(".py")
         used = set(USE.findall(module.read_text())) if module.exists() else set()
@@ -34,7 +34,7 @@ def _duplicates(folder: Path) -> list[str]:
     """Sequences of lines that occur in two blocks: they belong in a fragment."""
     first_block: dict[tuple[str, ...], str] = {}
     messages: list[str] = []
-    for path in sorted(folder.glob("*.sql")):
+    for path in sql_files(folder).values():
         for name, (_, _, text) in read_blocks(path).items():
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             block = f"{path.stem}.{name}"

@@ -21,6 +21,7 @@ FILTER = re.compile(r"^[ \t]*-- filter$", re.MULTILINE)
 ORDER = re.compile(r"^[ \t]*-- order$", re.MULTILINE)
 PARAMETER = re.compile(r"(?<![:\w']):([a-z][a-z_]*)")
 FOLDER = Path(__file__).parent
+MIGRATIONS = "migrations"
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Record = asyncpg.Record
@@ -87,6 +88,23 @@ class Queries:
 
 
 @cache
+def sql_files(folder: Path = FOLDER) -> dict[str, Path]:
+    """The SQL files of the store by stem, without the migrations.
+
+    Raises:
+        ValueError: two files have the same name, so that an include would be ambiguous.
+    """
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.sql")):
+        if path.parent.name == MIGRATIONS:
+            continue
+        if path.stem in files:
+            raise ValueError(f"{path} and {files[path.stem]} have the same name")
+        files[path.stem] = path
+    return files
+
+
+@cache
 def read_blocks(path: Path) -> dict[str, tuple[str, str, str]]:
     """Kind, intent and raw text of each block of a file, by name.
 
@@ -109,6 +127,6 @@ def expand(text: str, stem: str) -> str:
 
     def fragment(match: re.Match[str]) -> str:
         home = match[1] or stem
-        return expand(read_blocks(FOLDER / f"{home}.sql")[match[2]][2], home)
+        return expand(read_blocks(sql_files()[home])[match[2]][2], home)
 
     return INCLUDE.sub(fragment, text)

@@ -1,8 +1,8 @@
 """Promote: delayed runs become claimable when they are due, and runs past their start deadline end."""
 
-from ordinaut.store import due_work_recover
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.queue import due_work_recover
 from scheduler.metrics import PROMOTED, UNFIRED
 
 BATCH = 1000

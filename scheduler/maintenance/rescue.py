@@ -1,8 +1,8 @@
 """Rescue: rows of workers with an expired lease return to the queue; runs that were lost too often end."""
 
-from ordinaut.store import due_work_recover, lease
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.queue import due_work_recover, lease
 from ordinaut.telemetry import get_logger
 from scheduler.metrics import LOST_TOO_OFTEN, RESCUED
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store import backfill
-from ordinaut.store.backfill import BackfillRecord, NewBackfill
-from ordinaut.store.due_work_claim import ClaimedRun
+from ordinaut.store.queue.due_work_claim import ClaimedRun
+from ordinaut.store.tasks import backfill
+from ordinaut.store.tasks.backfill import BackfillRecord, NewBackfill
 from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import LoopRunner, open_instants

@@ -7,9 +7,10 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store import cursor, due_work_claim, due_work_finish, task
-from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.hints import TURN, Hints
+from ordinaut.store.queue import due_work_claim, due_work_finish
+from ordinaut.store.queue.due_work_claim import ClaimedRun
+from ordinaut.store.tasks import cursor, task
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
 from scheduler.maintenance.promote import Promote

@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from ordinaut.settings import StoreSettings
-from ordinaut.store import cursor, due_work_claim, due_work_finish, lease, task
-from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
-from ordinaut.store.due_work_claim import ClaimedRun, LeasedRow
-from ordinaut.store.task import Definition, Description
+from ordinaut.store.queue import due_work_claim, due_work_finish, lease
+from ordinaut.store.queue.due_work_claim import ClaimedRun, LeasedRow
+from ordinaut.store.tasks import cursor, task
+from ordinaut.store.tasks.cursor import NewEventTrigger
+from ordinaut.store.tasks.task import Definition, Description
 
 PROJECT = "default"
 BEGINNING = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from ordinaut.store import pending_work
 from ordinaut.store.hints import Hints
+from ordinaut.store.queue import pending_work
 from scheduler.__main__ import periodic_loops
 from scheduler.loops.pending_work import PendingWork
 from scheduler.loops.periodic import PeriodicLoop

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
-from ordinaut.store import approval, due_work_finish, due_work_recover, wait
-from ordinaut.store.approval import Reply
+from ordinaut.store.queue import due_work_finish, due_work_recover, wait
+from ordinaut.store.runs import approval
+from ordinaut.store.runs.approval import Reply
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig
 from tests.integration.test_waits import DAY_MS, Loops, outcome, put_aside, resumed, state, suspended, timer
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import cursor
+from ordinaut.store.tasks import cursor
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import LoopRunner, instants, ledger, schedulers, settle
 from tests.patience import PATIENCE

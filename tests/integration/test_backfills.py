@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import backfill, cursor
+from ordinaut.store.tasks import backfill, cursor
 from tests.integration.backfill_rig import begin, end, look, run_out
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import LoopRunner, ledger, settle

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import cursor, due_work_finish, retry
+from ordinaut.store.queue import due_work_finish
+from ordinaut.store.runs import retry
+from ordinaut.store.tasks import cursor
 from scheduler.schedules.schedule import CompiledSchedule
 from tests.integration.backfill_rig import begin, look, run_out
 from tests.integration.queue_rig import BEGINNING, Rig

@@ -11,9 +11,11 @@ import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry, Wait
 from ordinaut.limits import MAX_CHAIN_DEPTH
-from ordinaut.store import due_work_enqueue, due_work_finish, event, retry, run
-from ordinaut.store.due_work_claim import ClaimedRun
+from ordinaut.store import event
 from ordinaut.store.hints import Hints
+from ordinaut.store.queue import due_work_enqueue, due_work_finish
+from ordinaut.store.queue.due_work_claim import ClaimedRun
+from ordinaut.store.runs import retry, run
 from scheduler.events.matcher import Matcher
 from scheduler.maintenance.child_runs import ChildRuns
 from tests.integration.queue_rig import BEGINNING, PROJECT, Rig

@@ -17,11 +17,11 @@ from redis.asyncio import Redis
 from ordinaut.embedded.valkey import EmbeddedValkey
 from ordinaut.settings import StreamSettings
 from ordinaut.store import event
-from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
 from ordinaut.store.event import NewEvent
 from ordinaut.store.hints import Hints, wait_hint
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks.cursor import NewEventTrigger
 from ordinaut.streams.event_stream import KEY, EventStream
 from scheduler.events import matcher as matcher_module
 from scheduler.events.matcher import Matcher

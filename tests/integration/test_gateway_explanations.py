@@ -8,7 +8,7 @@ from typing import Any
 import pytest_asyncio
 
 from ordinaut.settings import StoreSettings
-from ordinaut.store import due_work_recover
+from ordinaut.store.queue import due_work_recover
 from ordinaut.v1.explanation_pb2 import Hindrance, OccurrenceExplanation
 from ordinaut.v1.run_service_pb2 import CancelRunRequest
 from ordinaut.v1.task_service_pb2 import (

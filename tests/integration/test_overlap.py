@@ -7,9 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work_enqueue, due_work_finish, due_work_recover, retry
-from ordinaut.store.due_work_claim import LeasedRow
 from ordinaut.store.hints import Hints
+from ordinaut.store.queue import due_work_enqueue, due_work_finish, due_work_recover
+from ordinaut.store.queue.due_work_claim import LeasedRow
+from ordinaut.store.runs import retry
 from scheduler.maintenance.promote import Promote
 from tests.integration.overlap_model import TaskModel
 from tests.integration.queue_rig import BEGINNING, Rig

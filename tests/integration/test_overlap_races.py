@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work_enqueue, due_work_finish
-from ordinaut.store.due_work_claim import LeasedRow
 from ordinaut.store.hints import Hints
+from ordinaut.store.queue import due_work_enqueue, due_work_finish
+from ordinaut.store.queue.due_work_claim import LeasedRow
 from scheduler.maintenance.release_blocked import ReleaseBlocked
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import (

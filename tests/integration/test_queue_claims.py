@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work_claim, due_work_finish, due_work_recover, lease
-from ordinaut.store.due_work_claim import LeasedRow
+from ordinaut.store.queue import due_work_claim, due_work_finish, due_work_recover, lease
+from ordinaut.store.queue.due_work_claim import LeasedRow
 from tests.integration.queue_rig import BEGINNING, Rig
 
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work_claim, due_work_finish, due_work_recover
-from ordinaut.store.due_work_claim import ClaimedRun
 from ordinaut.store.hints import Hints
+from ordinaut.store.queue import due_work_claim, due_work_finish, due_work_recover
+from ordinaut.store.queue.due_work_claim import ClaimedRun
 from scheduler.maintenance.promote import Promote
 from scheduler.maintenance.rescue import Rescue
 from tests.integration.queue_rig import Rig

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, RunFinished
-from ordinaut.store import due_work_claim, due_work_finish
 from ordinaut.store.database import Database
+from ordinaut.store.queue import due_work_claim, due_work_finish
 from tests.integration.queue_rig import Rig
 from tests.patience import PATIENCE
 from worker.engine.definitions import Definitions

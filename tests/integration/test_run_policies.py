@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import due_work_finish, task
 from ordinaut.store.hints import Hints
+from ordinaut.store.queue import due_work_finish
+from ordinaut.store.tasks import task
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
 from scheduler.events.task_health import count_failures

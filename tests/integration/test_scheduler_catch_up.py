@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import cursor, event
+from ordinaut.store import event
 from ordinaut.store.hints import Hints
+from ordinaut.store.tasks import cursor
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
 from scheduler.maintenance.retention import Retention

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ordinaut.store import cursor, due_work_enqueue
 from ordinaut.store.hints import Hints
+from ordinaut.store.queue import due_work_enqueue
+from ordinaut.store.tasks import cursor
 from scheduler.firing.fire import Fire
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import LoopRunner, in_spite, instants, ledger, nemesis, schedulers, settle

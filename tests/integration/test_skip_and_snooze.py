@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import cursor, occurrence
+from ordinaut.store.tasks import cursor, occurrence
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import LoopRunner, ledger, settle
 

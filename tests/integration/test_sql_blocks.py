@@ -8,25 +8,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ordinaut.store import (
-    backfill,
-    cursor,
-    due_work_claim,
-    due_work_enqueue,
-    due_work_recover,
-    event,
-    lease,
-    occurrence,
-    overlap,
-    task_health,
-    unsettled_range,
-    wait,
-)
-from ordinaut.store.sql import FOLDER, Queries, Query
+from ordinaut.store import event
+from ordinaut.store.queue import due_work_claim, due_work_enqueue, due_work_recover, lease, overlap, wait
+from ordinaut.store.sql import Queries, Query, sql_files
+from ordinaut.store.tasks import backfill, cursor, occurrence, task_health, unsettled_range
 from tests.integration.queue_rig import Rig
 from tests.integration.scheduler_rig import LoopRunner, settle
 
-FILES = sorted(FOLDER.glob("*.sql"))
+FILES = list(sql_files().values())
 
 
 async def test_every_block_of_every_file_prepares(rig: Rig) -> None:

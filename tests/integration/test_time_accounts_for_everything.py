@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import cursor
-from ordinaut.store.due_work_claim import LeasedRow
+from ordinaut.store.queue.due_work_claim import LeasedRow
+from ordinaut.store.tasks import cursor
 from tests.integration.queue_rig import BEGINNING, Rig
 from tests.integration.scheduler_rig import UNSETTLED, LoopRunner, instants
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from ordinaut.store import cursor
 from ordinaut.store.hints import Hints
+from ordinaut.store.tasks import cursor
 from scheduler.firing.catch_up import CatchUp
 from scheduler.metrics import UNFIRED
 from tests.integration.queue_rig import BEGINNING, Rig

@@ -9,10 +9,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from ordinaut.store import due_work_finish, due_work_recover, event, run, wait
-from ordinaut.store.due_work_claim import ClaimedRun
+from ordinaut.store import event
 from ordinaut.store.event import NewEvent
 from ordinaut.store.hints import Hints
+from ordinaut.store.queue import due_work_finish, due_work_recover, wait
+from ordinaut.store.queue.due_work_claim import ClaimedRun
+from ordinaut.store.runs import run
 from scheduler.events.backlog_scan import BacklogScan
 from scheduler.events.matcher import Matcher
 from scheduler.maintenance.expire_waits import ExpireWaits

@@ -16,8 +16,8 @@ from uuid import UUID
 import pytest
 
 from ordinaut.embedded.process import command
-from ordinaut.store import cursor
 from ordinaut.store.hints import Hints
+from ordinaut.store.tasks import cursor
 from scheduler.firing.zone_upgrade import ZoneUpgrade
 from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 from tests.integration.queue_rig import BEGINNING, Rig

@@ -15,8 +15,9 @@ from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.times import parse_duration, parse_timestamp
 from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
 from ordinaut.names import granted
-from ordinaut.store import child, retry
-from ordinaut.store.child import ChildColumns, EnqueuedChild, Target, root_of
+from ordinaut.store.queue import child
+from ordinaut.store.queue.child import ChildColumns, EnqueuedChild, Target, root_of
+from ordinaut.store.runs import retry
 from ordinaut.store.sql import Connection
 from worker.effects.child_request import ChildRequest
 from worker.effects.child_targets import targets_of

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from ordinaut.limits import MAX_LIVE_RUNS
-from ordinaut.store import child, inline_run, tool
-from ordinaut.store.child import RunRules, Target
+from ordinaut.store import tool
+from ordinaut.store.queue import child
+from ordinaut.store.queue.child import RunRules, Target
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import Definition
+from ordinaut.store.tasks import inline_run
+from ordinaut.store.tasks.task import Definition
 from worker.effects.child_request import ChildRequest
 from worker.effects.errors import EffectError
 

@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from uuid import UUID
 
-from ordinaut.store import definition
-from ordinaut.store.definition import Loaded
-from ordinaut.store.due_work_claim import ClaimedRun
+from ordinaut.store.queue import definition
+from ordinaut.store.queue.definition import Loaded
+from ordinaut.store.queue.due_work_claim import ClaimedRun
 from ordinaut.store.sql import Connection
 
 MAX_DEFINITIONS = 1000

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from ordinaut.clock import EPOCH, TICK
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
-from ordinaut.store import child, due_work_claim, due_work_finish, wait
 from ordinaut.store.database import STORE_FAILURES, Database
-from ordinaut.store.definition import Loaded
-from ordinaut.store.due_work_claim import ClaimedRun, JournaledStep
-from ordinaut.store.run import described
+from ordinaut.store.queue import child, due_work_claim, due_work_finish, wait
+from ordinaut.store.queue.definition import Loaded
+from ordinaut.store.queue.due_work_claim import ClaimedRun, JournaledStep
+from ordinaut.store.queue.wait import JournaledWait
+from ordinaut.store.runs.run import described
 from ordinaut.store.sql import Connection
-from ordinaut.store.wait import JournaledWait
 from ordinaut.telemetry import get_logger
 from worker.completion import Completion
 from worker.effects.errors import EffectError

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable
 from itertools import cycle
 
-from ordinaut.store import due_work_claim
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import WORK, Hints, wait_hint
+from ordinaut.store.queue import due_work_claim
 from ordinaut.telemetry import get_logger
 from worker.engine.dispatch import Dispatch
 from worker.engine.stream import EngineStream

@@ -15,11 +15,12 @@ from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest
 from ordinaut.limits import LAST_YEAR
 from ordinaut.names import occurrence_id
-from ordinaut.store import cursor, database_clock, occurrence, task
+from ordinaut.store import database_clock
 from ordinaut.store.database import Database
-from ordinaut.store.occurrence import OccurrenceRecord
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.tasks import cursor, occurrence, task
+from ordinaut.store.tasks.occurrence import OccurrenceRecord
+from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.task_service_pb2 import SkipOccurrenceRequest

@@ -11,13 +11,16 @@ from gateway.health import Health
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.scheduler_service_pb2 import LocateMomentRequest, LocateMomentResponse
-from ordinaut.store import cursor, database_clock, due_work_claim, occurrence, run, system, unsettled_range
-from ordinaut.store.cursor import UpcomingInstant
+from ordinaut.store import database_clock, system
 from ordinaut.store.database import Database
-from ordinaut.store.occurrence import OccurrenceRecord
-from ordinaut.store.run import RunRecord
+from ordinaut.store.queue import due_work_claim
+from ordinaut.store.runs import run
+from ordinaut.store.runs.run import RunRecord
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.tasks import cursor, occurrence, unsettled_range
+from ordinaut.store.tasks.cursor import UpcomingInstant
+from ordinaut.store.tasks.occurrence import OccurrenceRecord
+from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.schedule_pb2 import Schedule
 
 AHEAD_MAX = 10_000

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from ordinaut.store import cursor
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
+from ordinaut.store.tasks import cursor
 
 SQL = Queries(__file__)
 FIELDS = {

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store import due_work_recover
+from ordinaut.store.queue import due_work_recover
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)

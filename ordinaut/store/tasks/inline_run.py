@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from ordinaut.store.sql import Connection, Queries
-from ordinaut.store.task import Definition
+from ordinaut.store.tasks.task import Definition
 
 SQL = Queries(__file__)
 HOLDERS = UUID("0199a0f4-6f0e-7d53-9a52-3b7c1f1de5a1")  # the namespace of the uids of hidden tasks

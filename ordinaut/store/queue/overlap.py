@@ -5,7 +5,7 @@ At most one row of a task is exclusive: a unique index ensures it. Buffered rows
 
 from dataclasses import dataclass
 
-from ordinaut.store import due_work_finish
+from ordinaut.store.queue import due_work_finish
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from ordinaut.store import due_work_recover
+from ordinaut.store.queue import due_work_recover
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)

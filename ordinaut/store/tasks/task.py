@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from ordinaut.store import task_health
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
+from ordinaut.store.tasks import task_health
 
 SQL = Queries(__file__)
 FIELDS = {

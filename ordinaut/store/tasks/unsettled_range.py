@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from ordinaut.store import cursor
-from ordinaut.store.cursor import Fired, PlanColumns
 from ordinaut.store.sql import Connection, Queries
+from ordinaut.store.tasks import cursor
+from ordinaut.store.tasks.cursor import Fired, PlanColumns
 
 SQL = Queries(__file__)
 

@@ -9,7 +9,7 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
 from ordinaut.names import occurrence_id
-from ordinaut.store.due_work_claim import ClaimedRun
+from ordinaut.store.queue.due_work_claim import ClaimedRun
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries, Record
 

@@ -15,7 +15,7 @@ from ordinaut.embedded.valkey import EmbeddedValkey
 from ordinaut.settings import StoreSettings
 from ordinaut.store.database import Database
 from ordinaut.store.migrate import migrate
-from tests.integration.queue_rig import Rig
+from tests.integration.support.queue_rig import Rig
 
 TEMPLATE = "ordinaut_template"
 NUMBERS = itertools.count(1)

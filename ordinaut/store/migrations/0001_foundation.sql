@@ -249,13 +249,13 @@ CREATE INDEX due_work_claim ON due_work (priority, ready_time, id)
   WHERE state = 'READY' AND isolation_size IS NULL; -- due_work_claim.claim
 CREATE INDEX due_work_quarantine ON due_work (isolation_size, ready_time, id)
   WHERE state = 'READY' AND isolation_size IS NOT NULL; -- due_work_claim.claim_quarantined
-CREATE INDEX due_work_leased ON due_work (lease_owner) WHERE state = 'LEASED'; -- due_work_recover.rescue, due_work.held
+CREATE INDEX due_work_leased ON due_work (lease_owner) WHERE state = 'LEASED'; -- due_work_recover.rescue, due_work_claim.leased_rows
 CREATE INDEX due_work_delayed ON due_work (due_time) WHERE state = 'DELAYED'; -- due_work_recover.promote
 CREATE INDEX due_work_latest_start ON due_work (latest_start)
   WHERE latest_start IS NOT NULL AND start_time IS NULL; -- due_work_recover.end_unstarted
 CREATE UNIQUE INDEX due_work_exclusive ON due_work (task) WHERE exclusive; -- enforces the overlap policy
 CREATE UNIQUE INDEX due_work_root ON due_work (root); -- one live run for one idempotency root
-CREATE INDEX due_work_task ON due_work (task, id); -- run.list, due_work.cancel_task
+CREATE INDEX due_work_task ON due_work (task, id); -- run.list
 CREATE INDEX due_work_blocked ON due_work (task, ready_time, id)
   WHERE state = 'BLOCKED'; -- overlap.release_blocked, blocked_runs
 CREATE INDEX due_work_superseding ON due_work (task, ready_time, id)

@@ -419,13 +419,16 @@ CREATE TABLE tool (
   PRIMARY KEY (project, name)
 );
 
--- (source, id) of published events, unique for ever.
+-- Ids that publishers gave to their events, unique for ever, with the first event of each.
 CREATE TABLE event (
   project text NOT NULL,
+  publisher text NOT NULL,
   source text NOT NULL,
   id text NOT NULL,
   uid uuid NOT NULL,
-  PRIMARY KEY (project, source, id)
+  hash bytea NOT NULL, -- of topic, subject and data: the id cannot be reused for another event
+  create_time timestamptz NOT NULL,
+  PRIMARY KEY (project, publisher, source, id)
 );
 
 -- The event log. A row is one published event or one batch of lifecycle events: `count` positions from `position`.

@@ -239,6 +239,11 @@ async def read(connection: Connection, *, project: str | None, after: int, batch
     return [LogEntry(*row) for row in await SQL.read.rows(connection, project=project, after=after, batch=batch)]
 
 
+async def transactions(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """The ids (xid) of the transactions that published rows of the log, by the rows' ids."""
+    return {row["id"]: row["xid"] for row in await SQL.transactions.rows(connection, ids=list(ids))}
+
+
 async def following(connection: Connection, *, after: int, batch: int) -> list[EntryMark]:
     """The marks of the rows after a position."""
     return [EntryMark(*row) for row in await SQL.following.rows(connection, after=after, batch=batch)]

@@ -59,6 +59,9 @@ WHERE position IS NOT NULL AND position + count - 1 > :after AND position > :aft
 ORDER BY position
 LIMIT :batch;
 
+-- query transactions: The transactions that published some rows.
+SELECT id, xid FROM outbox WHERE id = ANY(:ids::bigint[]);
+
 -- query following: The columns of EntryMark of the rows after a position.
 SELECT id, position, create_time
 FROM outbox

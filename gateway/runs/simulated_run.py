@@ -52,7 +52,6 @@ def start_of(initial: RunRecord, run_timeout: timedelta) -> RunStart:
         event=(initial.event or "").encode(),
         run=described(initial),
         now_us=now_us,
-        created_us=microseconds_of(initial.create_time),
         remaining_ms=round(run_timeout.total_seconds() * 1000),
     )
 

@@ -163,7 +163,6 @@ def _run_start(
         now_us=(claimed.segment_time - EPOCH) // TICK,
         remaining_ms=max(1, round(claimed.remaining_seconds * 1000)),
         waited_ms=claimed.waited_ms,
-        created_us=(claimed.create_time - EPOCH) // TICK,
         priority=claimed.priority,
     )
     if journal or waits:  # setting an empty list costs as much as all other fields together

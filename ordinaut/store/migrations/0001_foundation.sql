@@ -203,6 +203,21 @@ CREATE TABLE lease (
   draining boolean NOT NULL DEFAULT false
 );
 
+-- The end of the event log as a statement sees it. Events that were published before are those up to `position`, and of
+-- the rows without a position at that time those up to `outbox_id` of transactions before `xid`. A row of a transaction
+-- that was still open has a higher xid and counts as published later, although its id may be lower. Without the limit by
+-- id, a database restored from a dump, in which xids begin again, would take all new events for old ones.
+CREATE TYPE log_mark AS (position bigint, outbox_id bigint, xid bigint);
+
+-- STABLE: it sees what the calling statement sees. plpgsql: the tables are created further down.
+CREATE FUNCTION current_log_mark() RETURNS log_mark LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    (SELECT value FROM position WHERE name = 'events'),
+    (SELECT last_value FROM outbox_id_seq),
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::log_mark;
+END $$;
+
 -- One live run; the row is deleted when the run ends. BLOCKED: buffered by the overlap policy, in the order of
 -- ready_time; a transaction that adds a BLOCKED row holds the lock of the task's cursor. WAITING: see `wait`.
 CREATE TABLE due_work (
@@ -241,6 +256,7 @@ CREATE TABLE due_work (
   start_time timestamptz,
   cancel_requested boolean NOT NULL DEFAULT false,
   cancel_reason text NOT NULL DEFAULT '',
+  log_mark log_mark NOT NULL DEFAULT current_log_mark(), -- its waits see events after it; of a retry: as of the first run
   create_time timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE due_work
@@ -293,6 +309,7 @@ CREATE TABLE run (
   losses int NOT NULL,
   depth smallint NOT NULL,
   cancel_reason text NOT NULL,
+  log_mark log_mark NOT NULL DEFAULT current_log_mark(), -- of due_work
   create_time timestamptz NOT NULL,
   start_time timestamptz,
   end_time timestamptz NOT NULL,
@@ -419,13 +436,16 @@ CREATE TABLE tool (
   PRIMARY KEY (project, name)
 );
 
--- (source, id) of published events, unique for ever.
+-- Ids that publishers gave to their events, unique for ever, with the first event of each.
 CREATE TABLE event (
   project text NOT NULL,
+  publisher text NOT NULL,
   source text NOT NULL,
   id text NOT NULL,
   uid uuid NOT NULL,
-  PRIMARY KEY (project, source, id)
+  hash bytea NOT NULL, -- of topic, subject and data: the id cannot be reused for another event
+  create_time timestamptz NOT NULL,
+  PRIMARY KEY (project, publisher, source, id)
 );
 
 -- The event log. A row is one published event or one batch of lifecycle events: `count` positions from `position`.
@@ -438,6 +458,7 @@ CREATE TABLE outbox (
   count int NOT NULL,
   position bigint,
   sent boolean NOT NULL DEFAULT false,
+  xid bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint, -- the transaction that published it; see log_mark
   create_time timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX outbox_unnumbered ON outbox (id) WHERE position IS NULL; -- event.number
@@ -463,8 +484,11 @@ CREATE TABLE wait (
   topic text NOT NULL,
   pattern boolean NOT NULL GENERATED ALWAYS AS (topic ~ '[*>]') STORED,
   match jsonb,
-  since timestamptz,
+  since timestamptz, -- NULL: since the run was created
+  log_mark log_mark, -- of the run, for an EVENT
+  taken bigint[] NOT NULL DEFAULT '{}', -- positions of events that have ended earlier waits of the same line of steps
   deadline timestamptz,
+  create_position bigint NOT NULL, -- the last position of the log when it was stored
   scanned boolean NOT NULL DEFAULT false, -- events from before it was known have been searched
   scan_position bigint, -- how far the search has come
   result jsonb,

@@ -12,18 +12,20 @@ WHERE w.run = ANY(:runs::uuid[])
 
 -- query put: Inserts waits of locked runs; those stored already stay as they are.
 INSERT INTO wait (
-  run, path, project, kind, tool, input, topic, match, since, scan_position, deadline, error, create_time, resolve_time)
+  run, path, project, kind, tool, input, topic, match, since, log_mark, taken, create_position, deadline, error,
+  create_time, resolve_time)
 SELECT
   a.run, a.path, d.project, a.kind, a.tool, a.input, a.topic, a.match,
-  timestamptz 'epoch' + a.since_us * interval '1 microsecond', a.position, -- the backlog scan starts there
+  timestamptz 'epoch' + a.since_us * interval '1 microsecond', CASE WHEN a.kind = 'EVENT' THEN d.log_mark END,
+  ARRAY(SELECT jsonb_array_elements_text(a.taken)::bigint), (SELECT value FROM position WHERE name = 'events'),
   coalesce(
     timestamptz 'epoch' + a.deadline_us * interval '1 microsecond',
     clock.now + a.deadline_ms * interval '1 millisecond'),
   a.error, clock.now, CASE WHEN a.error IS NOT NULL THEN clock.now END
 FROM unnest(
     :runs::uuid[], :paths::text[], :kinds::text[], :tools::text[], :inputs::jsonb[], :topics::text[], :matches::jsonb[],
-    :sinces::bigint[], :positions::bigint[], :deadlines_us::bigint[], :deadlines_ms::bigint[], :errors::jsonb[])
-  AS a (run, path, kind, tool, input, topic, match, since_us, position, deadline_us, deadline_ms, error)
+    :sinces::bigint[], :taken::jsonb[], :deadlines_us::bigint[], :deadlines_ms::bigint[], :errors::jsonb[])
+  AS a (run, path, kind, tool, input, topic, match, since_us, taken, deadline_us, deadline_ms, error)
 JOIN due_work AS d ON d.id = a.run
 CROSS JOIN (SELECT clock_now() AS now) AS clock
 ON CONFLICT (run, path) DO NOTHING;
@@ -38,7 +40,10 @@ FROM wait
 WHERE run = ANY(:runs::uuid[]) AND kind <> 'DELAY';
 
 -- fragment event_wait: The columns of OpenWait, in its order.
-SELECT run, path, project, topic, match::text AS match, since, deadline, scan_position
+SELECT
+  run, path, project, topic, match::text AS match, since, (log_mark).position AS log_position,
+  (log_mark).outbox_id AS log_outbox_id, (log_mark).xid AS log_xid, taken, deadline,
+  coalesce(deadline < clock_now(), false) AS is_due, create_position, scan_position
 FROM wait
 WHERE kind = 'EVENT' AND resolve_time IS NULL
 

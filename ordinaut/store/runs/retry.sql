@@ -38,6 +38,9 @@ WHERE run = :retry_of
     OR error @> '{"details": {"happened": true}}'))
   AND path !~ '(^|[.])on_error([.]|$)';
 
+-- query see_same_events: Events that were published after the old run was created count for the new one too.
+UPDATE due_work AS d SET log_mark = r.log_mark FROM run AS r WHERE d.id = :run AND r.id = :retry_of;
+
 -- query remember: Stores which run the new one retries.
 INSERT INTO run_retry (run, retry_of) VALUES (:run, :retry_of);
 

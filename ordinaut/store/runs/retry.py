@@ -28,6 +28,6 @@ async def enqueue(connection: Connection, *, retry_of: UUID, root: str, run: UUI
         return RetryResult(None, task_exists=False)
     if row["run"] is not None:
         await SQL.copy_steps.run(connection, retry_of=retry_of, run=run)
-        await SQL.remember.run(connection, retry_of=retry_of, run=run)
+        await SQL.record_retry.run(connection, retry_of=retry_of, run=run)
         await SQL.inherit.run(connection, retry_of=retry_of, run=run)
     return RetryResult(**row)

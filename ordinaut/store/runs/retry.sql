@@ -38,7 +38,7 @@ WHERE run = :retry_of
     OR error @> '{"details": {"happened": true}}'))
   AND path !~ '(^|[.])on_error([.]|$)';
 
--- query remember: Stores which run the new one retries.
+-- query record_retry: Stores which run the new one retries.
 INSERT INTO run_retry (run, retry_of) VALUES (:run, :retry_of);
 
 -- query inherit: The new run takes the place of the old one for the step that started it.

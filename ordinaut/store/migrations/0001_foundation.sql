@@ -158,7 +158,7 @@ CREATE TABLE task_health (
   failures int NOT NULL DEFAULT 0, -- consecutive failed runs
   overdue_time timestamptz NOT NULL -- reported as overdue without a success by then; infinity: never
 );
-CREATE INDEX task_health_overdue ON task_health (overdue_time); -- task_health.tell_overdue
+CREATE INDEX task_health_overdue ON task_health (overdue_time); -- task_health.take_overdue
 
 CREATE TABLE event_trigger (
   project text NOT NULL,
@@ -191,7 +191,7 @@ CREATE TABLE occurrence (
 );
 CREATE UNIQUE INDEX occurrence_instant ON occurrence (task, instant) WHERE instant IS NOT NULL; -- cursor.fire
 CREATE INDEX occurrence_time ON occurrence (task, coalesce(instant, create_time), key); -- occurrence.list
-CREATE INDEX occurrence_collapsed ON occurrence (task, instant) WHERE count > 1; -- occurrence.collapsed
+CREATE INDEX occurrence_merged ON occurrence (task, instant) WHERE count > 1; -- occurrence.merged
 
 -- One row per worker process.
 CREATE TABLE lease (
@@ -334,9 +334,9 @@ CREATE TABLE run_child (
   key uuid NOT NULL, -- of the step's idempotency key: the same key gets the same child
   awaited boolean NOT NULL -- the step waits for its end
 );
-CREATE INDEX run_child_key ON run_child (key, run); -- child.known
+CREATE INDEX run_child_key ON run_child (key, run); -- child.newest
 CREATE INDEX run_child_parent ON run_child (parent, run); -- run.list, child.counts
-CREATE INDEX run_child_awaited ON run_child (parent, path) WHERE awaited; -- child.ended, child.unwanted
+CREATE INDEX run_child_awaited ON run_child (parent, path) WHERE awaited; -- child.ended, child.abandonable
 
 -- Backfills: time ranges of a task's past that are run, or run again.
 CREATE TABLE backfill (
@@ -369,7 +369,7 @@ CREATE TABLE backfill (
   UNIQUE (task, id) -- backfill.get, backfill.list
 );
 CREATE INDEX backfill_next_look ON backfill (next_look_time)
-  WHERE state = 'RUNNING' AND position IS NOT NULL; -- backfill.take_next
+  WHERE state = 'RUNNING' AND position IS NOT NULL; -- backfill.claim
 
 CREATE TABLE backfill_run (
   run uuid PRIMARY KEY,
@@ -464,7 +464,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_unnumbered ON outbox (id) WHERE position IS NULL; -- event.number
 CREATE INDEX outbox_unsent ON outbox (position) WHERE position IS NOT NULL AND NOT sent; -- event.unsent
 CREATE UNIQUE INDEX outbox_position ON outbox (position) WHERE position IS NOT NULL; -- event.read
-CREATE INDEX outbox_project ON outbox (project, position) WHERE position IS NOT NULL; -- event.list
+CREATE INDEX outbox_project ON outbox (project, position) WHERE position IS NOT NULL; -- event.read
 
 -- Counters of the log: `events` is the last numbered position, `matcher` the last matched one.
 CREATE TABLE position (
@@ -590,4 +590,4 @@ CREATE TABLE request_log (
   create_time timestamptz NOT NULL,
   PRIMARY KEY (project, agent, method, request_id)
 );
-CREATE INDEX request_log_age ON request_log (create_time); -- request_log.forget
+CREATE INDEX request_log_age ON request_log (create_time); -- request_log.delete_old

@@ -12,7 +12,7 @@ history AS (
   FROM gone
   ON CONFLICT (id) DO NOTHING -- a recorded end is final; the queue row is deleted in any case
 ),
--- include wait.forget
+-- include wait.delete_waits
 , announced AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT project, concat('[', string_agg(events, ','), ']')::json, sum(count)::int, max(now)

@@ -8,7 +8,7 @@
     CASE
       WHEN outcome <> 'SKIPPED_OVERLAP' THEN ''
       WHEN overlap = 'SKIP' THEN 'a run of the task was live'
-      ELSE 'a run of the task was live, and no more could wait for their turn' END,
+      ELSE 'a run of the task was live, and its buffer was full' END,
     CASE WHEN outcome <> 'SKIPPED_OVERLAP' THEN run END, now
   -- IN as an expression uses a hashed subplan. A join would be planned as a nested loop, because the planner cannot
   -- estimate the number of rows in a batch.

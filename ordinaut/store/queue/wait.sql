@@ -1,5 +1,6 @@
--- fragment forget: Deletes the waits of the runs that have left due_work as `gone`. A run in its first claim has none.
-forgotten AS (
+-- fragment delete_waits: Deletes the waits of the runs that have left due_work as `gone`. A run in its first claim has
+-- none.
+deleted_waits AS (
   DELETE FROM wait
   WHERE run = ANY(ARRAY(SELECT g.id FROM gone AS g WHERE g.claims > 1 OR g.state <> 'LEASED'))
 )
@@ -75,7 +76,7 @@ FROM unnest(:runs::uuid[], :paths::text[], :results::jsonb[]) AS r (run, path, r
 WHERE w.run = r.run AND w.path = r.path AND w.resolve_time IS NULL
 RETURNING w.run;
 
--- fragment over: Open waits past their deadline, once every event published in time has been matched against
+-- fragment expired: Open waits past their deadline, once every event published in time has been matched against
 -- them. Without that condition a wait could fail although its event is in the log and only the matcher is late. The
 -- creation time of the oldest unmatched event decides. It is among the first thousand: positions rise with creation
 -- times, except for the length of a transaction.
@@ -96,31 +97,31 @@ WHERE w.resolve_time IS NULL AND w.deadline <= clock_now()
 SELECT DISTINCT run FROM (
   SELECT w.run FROM wait AS w CROSS JOIN LATERAL (
     SELECT
--- include over
-  ) AS passed
+-- include expired
+  ) AS past_deadline
   ORDER BY w.deadline
   LIMIT :batch
 ) AS expired;
 
--- fragment over_since: When the wait expired, RFC 3339.
+-- fragment expire_time: When the wait expired, RFC 3339.
 to_char(w.deadline AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
 -- query expire: Ends the expired waits of locked runs: a timer with its time, an unanswered approval with the status
 -- `expired`, a wait for an event with an error. Returns the columns of ExpiredWait, in its order.
 UPDATE wait AS w SET
   result = CASE w.kind WHEN 'TIMER' THEN jsonb_build_object('until',
--- include over_since
+-- include expire_time
   ) WHEN 'APPROVAL' THEN jsonb_build_object(
     'status', 'expired', 'approval', (
       SELECT concat('approvals/', a.id) FROM approval AS a
       WHERE a.run = w.run AND a.step = w.path AND a.state = 'PENDING'),
     'time',
--- include over_since
+-- include expire_time
   ) END,
   error = CASE WHEN w.kind = 'EVENT' THEN jsonb_build_object(
     'code', 'TIMEOUT', 'message', format('no matching event was published on %s before the deadline', w.topic), 'step', w.path,
     'tool', w.tool, 'attempt', 1) END,
   resolve_time = clock_now()
--- include over
+-- include expired
   AND w.run = ANY(:runs::uuid[])
 RETURNING w.run, w.path, w.kind;

@@ -29,6 +29,6 @@ async def enqueue(connection: Connection, *, retry_of: UUID, root: str, run: UUI
     if row["run"] is not None:
         await SQL.copy_steps.run(connection, retry_of=retry_of, run=run)
         await SQL.see_same_events.run(connection, retry_of=retry_of, run=run)
-        await SQL.remember.run(connection, retry_of=retry_of, run=run)
+        await SQL.record_retry.run(connection, retry_of=retry_of, run=run)
         await SQL.inherit.run(connection, retry_of=retry_of, run=run)
     return RetryResult(**row)

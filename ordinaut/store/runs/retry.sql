@@ -41,7 +41,7 @@ WHERE run = :retry_of
 -- query see_same_events: Events that were published after the old run was created count for the new one too.
 UPDATE due_work AS d SET log_mark = r.log_mark FROM run AS r WHERE d.id = :run AND r.id = :retry_of;
 
--- query remember: Stores which run the new one retries.
+-- query record_retry: Stores which run the new one retries.
 INSERT INTO run_retry (run, retry_of) VALUES (:run, :retry_of);
 
 -- query inherit: The new run takes the place of the old one for the step that started it.

@@ -17,9 +17,9 @@ from tests.patience import PATIENCE
 
 OUTBOX = "INSERT INTO outbox (project, events, count, create_time) VALUES ('default', '[]', 1, clock_now())"
 WAIT = """
-INSERT INTO wait (run, path, project, kind, tool, topic, deadline, scanned, create_time)
+INSERT INTO wait (run, path, project, kind, tool, topic, deadline, scanned, create_time, create_position)
 VALUES (new_id(), 'a', 'default', $1, 'orchestrator.wait', 'mail.new', clock_now() + interval '1 minute', false,
-  clock_now())
+  clock_now(), 0)
 """
 CHILD = """
 INSERT INTO run_child (run, parent, path, key, awaited) VALUES (new_id(), new_id(), 'a', new_id(), true)

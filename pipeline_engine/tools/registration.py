@@ -10,12 +10,13 @@ from ordinaut.expressions.times import parse_duration
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
-from pipeline_engine.data.schemas import schema_problems
+from pipeline_engine.data.schemas import schema_problems, schema_warnings
 from pipeline_engine.tools.auth_check import auth_violations
 from pipeline_engine.tools.definition import BUILT_IN, METHODS
 from pipeline_engine.tools.headers import header_problem
 from pipeline_engine.tools.lookup_check import lookup_violations
 
+SCHEMAS = ("input_schema", "output_schema")
 MAX_URL = 2048
 MAX_HEADERS = 32
 MAX_TIMEOUT_SECONDS = 86_400.0
@@ -36,6 +37,15 @@ def tool_violations(value: Any) -> list[Violation]:
     return [*_name(value), *_schemas(value), *_timeouts(value), *_transport(value), *lookup_violations(value)]
 
 
+def tool_warnings(value: Mapping[str, Any]) -> list[str]:
+    """Returns what is accepted in a valid tool and probably not intended."""
+    return [
+        f"{key}{where.replace('/', '.')}: {message}"
+        for key in SCHEMAS
+        for where, message in schema_warnings(value.get(key))
+    ]
+
+
 def _name(value: Mapping[str, Any]) -> Iterator[Violation]:
     name = value.get("name")
     if not isinstance(name, str) or not DOTTED.fullmatch(name):
@@ -51,7 +61,7 @@ def _name(value: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def _schemas(value: Mapping[str, Any]) -> Iterator[Violation]:
-    for key in ("input_schema", "output_schema"):
+    for key in SCHEMAS:
         if value.get(key) is not None:
             for where, message in schema_problems(value[key]):
                 yield Violation(key + where.replace("/", "."), message, ErrorReason.INVALID_SCHEMA)

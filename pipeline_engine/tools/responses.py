@@ -25,6 +25,8 @@ EXCERPT = 500
 """Number of bytes of a response that a failure includes."""
 MAX_HEADER_EXCERPT = 500
 """Number of characters of a response header that a failure includes."""
+TLS_ALERT = r"b'\x15\x03"
+"""How the HTTP parser shows the first bytes of a TLS alert."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -98,7 +100,8 @@ def failure_of(failure: Exception) -> Failure:
         return Failure(TOOL_UNAVAILABLE, f"no connection to {where}: {cause}{_tls_hint(cause)}", retryable=True)
     if isinstance(failure, aiohttp.ClientResponseError):
         # The status of this exception is 400 whatever the tool has answered, so it is not repeated here.
-        message = f"the response of the tool is not valid HTTP: {failure.message}"[:EXCERPT]
+        hint = "; the port answers with TLS: use https://" if TLS_ALERT in failure.message else ""
+        message = f"the response of the tool is not valid HTTP: {failure.message}"[:EXCERPT] + hint
         return Failure(TOOL_ERROR, message, details={"reason": "INVALID_RESPONSE"}, may_have_happened=True)
     unsent = isinstance(failure, aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL)
     wrong = isinstance(failure, aiohttp.InvalidURL | ValueError)

@@ -265,7 +265,7 @@ async def raw_failure(response: bytes, scheme: str = "http") -> Failure:
         (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 9000 + b"\r\nContent-Length: 2\r\n\r\n{}", "8190 bytes"),
         (b"HTTP/1.1 200 OK\r\n" + b"a" * 9000 + b": x\r\nContent-Length: 2\r\n\r\n{}", "8190 bytes"),
         (b"SSH-2.0-OpenSSH\r\n", "SSH-2.0"),
-        (b"\x15\x03\x01\x00\x02\x02\x46", "Bad status line"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "use https://"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "Duplicate Content-Length"),
     ],
 )

@@ -9,6 +9,8 @@ from ordinaut.cli.files import documents
 from ordinaut.cli.parameters import parse_message, parse_pairs
 from ordinaut.client.document import DocumentError
 from ordinaut.v1.state_pb2 import StateEntry
+from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.tool_pb2 import Tool
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,22 @@ def test_what_json_cannot_carry_is_a_problem_of_its_field(tmp_path: Path, text: 
     (document,) = documents(str(path))
     with pytest.raises(Exception, match="value"):
         parse_message(document, StateEntry(), "")
+
+
+@pytest.mark.parametrize("digits", ["9223372036854775807", "-9223372036854775808", str(2**70), "1e300", "3"])
+@pytest.mark.parametrize("form", ['{{"{field}": {{"maximum": {digits}}}}}', "{field}: {{maximum: {digits}}}"])
+def test_bounds_in_schemas_may_be_rounded(tmp_path: Path, digits: str, form: str) -> None:
+    """In JSON and YAML; in values they are refused."""
+    path = tmp_path / "file.yaml"
+    for message, field in ((Tool, "input_schema"), (Tool, "output_schema"), (Task, "params_schema")):
+        path.write_text(form.format(field=field, digits=digits))
+        (document,) = documents(str(path))
+        schema = getattr(parse_message(document, message(), ""), field)
+        assert schema["maximum"] == float(digits)
+    path.write_text(form.format(field="params", digits=digits))
+    (document,) = documents(str(path))
+    if digits in {"1e300", "3"}:
+        assert parse_message(document, Task(), "").params["maximum"] == float(digits)
+    else:
+        with pytest.raises(Exception, match="put it in quotes"):
+            parse_message(document, Task(), "")

@@ -249,10 +249,17 @@ class HttpTransport(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     AUTH_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """GET, POST, PUT, PATCH or DELETE; POST when empty."""
     url: _builtins.str
-    """An http or https URL without user, password or fragment. At most 2048 characters."""
+    """An http or https URL without user, password or fragment. At most 2048 characters. `{name}` in the path or in the
+    query is replaced by that value of the input, percent-encoded, which is then not part of the body or query.
+    """
+    content_type: _builtins.str
+    """Form of the body: `application/json`, the default, or `application/x-www-form-urlencoded`, in which strings are sent
+    verbatim, lists as repeated parameters, null not at all, and all else as JSON.
+    """
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Headers of every call: at most 32, with values of at most 4096 characters. Headers that the transport sets are
@@ -270,10 +277,11 @@ class HttpTransport(_message.Message):
         url: _builtins.str = ...,
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         auth: Global___HttpAuth | None = ...,
+        content_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "headers", b"headers", "method", b"method", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "content_type", b"content_type", "headers", b"headers", "method", b"method", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

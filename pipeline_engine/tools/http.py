@@ -5,24 +5,26 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
 from ordinaut.limits import MAX_JSON_BYTES
-from pipeline_engine.data.failure import DENIED, PAYLOAD_TOO_LARGE, TOOL_ERROR, Failure
-from pipeline_engine.data.payload import PayloadError
+from pipeline_engine.data.failure import DENIED, PAYLOAD_TOO_LARGE, TOOL_ERROR, VALIDATION_INPUT, Failure
+from pipeline_engine.data.payload import PayloadError, write
+from pipeline_engine.data.schemas import pointer
 from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.language.secret_places import SecretUse
-from pipeline_engine.tools.definition import HttpTarget
+from pipeline_engine.tools.definition import FORM, HttpTarget
 from pipeline_engine.tools.egress import Egress, EgressDeniedError
 from pipeline_engine.tools.http_sessions import HttpSessions
 from pipeline_engine.tools.responses import failure_of, outcome_of_response, response_details
 from pipeline_engine.tools.retry_after import ToolHolds
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.secret_use import Secrets, fill_secrets
+from pipeline_engine.tools.url_template import MAX_URL_BYTES, UrlInputError, fill_url
 
-MAX_QUERY = 16 * 1024
 NO_SECRETS = SecretFiles(None).get
 
 
@@ -89,17 +91,26 @@ class HttpTools:
     ) -> Output | Failure:
         """Sends the request with the `auth` headers, and masks the response before it is interpreted."""
         headers = {**target.headers, **auth, "Idempotency-Key": request.idempotency_key}
-        url = URL(target.url, encoded=True)
+        address, body, value = target.url, request.body, request.input
+        if "{" in address:
+            try:
+                address, value = fill_url(address, value)
+            except UrlInputError as error:
+                return Failure(VALIDATION_INPUT, str(error), pointer=pointer([error.name]))
+            body = write(value)
+        url = URL(address, encoded=True)
         self._check_numeric_host(url)
-        body: bytes | None = request.body
         if target.method == "GET":
-            url, body = url.update_query(query_of(request.input)), None
-            if len(url.raw_query_string) > MAX_QUERY:
-                size = len(url.raw_query_string)
-                return Failure(PAYLOAD_TOO_LARGE, f"the query must be at most {MAX_QUERY} bytes (got {size})")
+            url = url.update_query(query_of(value))
         else:
-            headers["Content-Type"] = "application/json"
-        async with self._sessions.request(request, target.method, url, body, headers) as response:
+            headers["Content-Type"] = target.content_type
+            if target.content_type == FORM:
+                body = urlencode(query_of(value)).encode()
+        if (size := len(url.raw_path_qs)) > MAX_URL_BYTES:
+            message = f"the path and query of the URL must be at most {MAX_URL_BYTES} bytes (got {size})"
+            return Failure(PAYLOAD_TOO_LARGE, message)
+        content = None if target.method == "GET" else body
+        async with self._sessions.request(request, target.method, url, content, headers) as response:
             text = await _read_limited(response)
             if isinstance(text, Failure):
                 details = response_details(response.status, response.headers, b"")
@@ -120,7 +131,7 @@ class HttpTools:
 
 
 def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns an input as query parameters: strings verbatim, lists repeated, null omitted, all else as JSON.
+    """Returns an input as parameters: strings verbatim, lists repeated, null omitted, all else as JSON.
 
     >>> query_of({"city": "Porto", "day": [1, 2], "all": True, "none": None})
     [('city', 'Porto'), ('day', '1'), ('day', '2'), ('all', 'true')]

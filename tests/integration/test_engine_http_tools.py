@@ -84,6 +84,58 @@ async def test_get_sends_the_input_in_the_query() -> None:
     ]
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_the_body_may_be_a_form(method: str) -> None:
+    seen: dict[str, Any] = {}
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.update(type=request.content_type, fields=list((await request.post()).items()))
+        return web.json_response({})
+
+    form = "application/x-www-form-urlencoded"
+    async with tool_server(handle) as port:
+        value = {"city": "São Paulo & more", "day": [1, 2], "all": True, "none": None, "deep": {"a": 1}}
+        assert await call(port, value, method=method, content_type=form) == Output({})
+    fields = [("city", "São Paulo & more"), ("day", "1"), ("day", "2"), ("all", "true"), ("deep", '{"a":1}')]
+    assert (seen["type"], seen["fields"]) == (form, fields)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_placeholders_of_the_url_are_filled_from_the_input(method: str) -> None:
+    """Percent-encoded, and no longer part of the body or of the query."""
+    seen: dict[str, Any] = {}
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.update(path=request.raw_path, body=await request.text())
+        return web.json_response({})
+
+    async with tool_server(handle) as port:
+        url = f"http://127.0.0.1:{port}/users/{{user}}/items?full={{full}}&a=b"
+        value = {"user": "å/..?#%41", "full": True, "rest": 1}
+        assert await call(port, value, method=method, url=url) == Output({})
+    path = "/users/%C3%A5%2F..%3F%23%2541/items?full=true&a=b"
+    query = "&rest=1" if method == "GET" else ""
+    assert seen == {"path": path + query, "body": "" if query else '{"rest":1}'}
+
+
+@pytest.mark.parametrize("value", [{}, {"user": None}, {"user": ["a"]}, {"user": {}}, {"user": ".."}, {"user": ""}])
+async def test_a_value_that_does_not_fit_the_url_is_an_invalid_input(value: dict[str, Any]) -> None:
+    """The request is not sent."""
+    called: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        called.append(request.path)
+        return web.json_response({})
+
+    async with tool_server(handle) as port:
+        found = await call(port, value, url=f"http://127.0.0.1:{port}/users/{{user}}")
+        long = await call(port, {"user": "x" * 20_000}, url=f"http://127.0.0.1:{port}/users/{{user}}")
+    assert isinstance(found, Failure)
+    assert (found.code, found.pointer, found.may_have_happened) == ("VALIDATION_INPUT", "/user", False)
+    assert isinstance(long, Failure)
+    assert (long.code, called) == ("PAYLOAD_TOO_LARGE", [])
+
+
 @pytest.mark.parametrize(
     ("response", "code", "retryable"),
     [

@@ -238,3 +238,38 @@ def test_a_value_instead_of_a_secrets_name_is_not_quoted() -> None:
     answer = validate_tool(pb.ValidateToolRequest(tool=orjson.dumps(tool)))
     assert answer.violations
     assert b"CANARY" not in answer.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://h/users/{user}", True),
+        ("https://h/x?q={q}&r={r}", True),
+        ("https://h?q={q}", True),
+        ("https://{host}/x", False),
+        ("https://h:{port}/x", False),
+        ("{scheme}://h/x", False),
+        ("https://h/{user", False),
+        ("https://h/user}", False),
+        ("https://h/{}", False),
+        ("https://h/{a b}", False),
+        ("https://h/{{user}}", False),
+        ("https://h/${user}", False),
+    ],
+)
+def test_placeholders_are_names_in_the_path_or_query(url: str, accepted: bool) -> None:
+    expected = {} if accepted else {"http.url": "INVALID_TRANSPORT"}
+    assert fields(http={"url": url}) == expected
+
+
+def test_a_placeholder_without_a_required_property_is_a_warning() -> None:
+    schema = {"type": "object", "required": ["a"]}
+    tool = {**CALENDAR, "http": {"url": "https://h/{a}/{b}?c={b}"}, "input_schema": schema}
+    assert [warning.partition(" is not")[0] for warning in tool_warnings(tool)] == ["http.url: `{b}`"]
+
+
+def test_the_content_type_is_json_or_a_form() -> None:
+    for accepted in ("application/json", "application/x-www-form-urlencoded", ""):
+        assert fields(http={"url": "http://h/", "content_type": accepted}) == {}
+    for refused in ("text/plain", "multipart/form-data", 5):
+        assert fields(http={"url": "http://h/", "content_type": refused}) == {"http.content_type": "INVALID_TRANSPORT"}

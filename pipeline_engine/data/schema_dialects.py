@@ -14,8 +14,15 @@ VALIDATORS: Mapping[str, Callable[..., Any]] = {
     "https://json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
     DEFAULT: jsonschema_rs.Draft202012Validator,
 }
-DATA = frozenset({"const", "enum", "default", "examples", "example"})
-"""Keywords with values that are data: an object in them is not a schema, and a `$ref` in it is not a reference."""
+APPLICATORS = frozenset(
+    {
+        *("items", "additionalItems", "prefixItems", "contains", "unevaluatedItems", "contentSchema"),
+        *("additionalProperties", "unevaluatedProperties", "propertyNames"),
+        *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
+    }
+)
+"""Keywords with a schema or a list of schemas. The values of all others, such as `default`, `enum` and `x-source`, are
+data: a `$ref` in them is not a reference."""
 BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"})
 """Keywords with an object of schemas by name; a name such as `default` is not a keyword there."""
 Node = tuple[str, Any]
@@ -65,20 +72,20 @@ def walk(value: Any, where: str = "") -> Iterator[Node]:
 
 
 def subschemas(schema: Any) -> Iterator[Node]:
-    """Yields the objects in a schema that are schemas; the values of unknown keywords count as schemas.
+    """Yields the objects in a schema that are schemas.
 
-    >>> [where for where, _ in subschemas({"items": {}, "default": {}, "properties": {"default": {}}})]
-    ['', '/properties/default', '/items']
+    >>> [where for where, _ in subschemas({"items": [{}], "default": {}, "properties": {"default": {}}})]
+    ['', '/properties/default', '/items/0']
     """
     stack: list[tuple[str, Any, bool]] = [("", schema, False)]
     while stack:
         where, node, by_name = stack.pop()
-        if isinstance(node, dict) and not by_name:
+        is_schema = isinstance(node, dict) and not by_name
+        if is_schema:
             yield where, node
         for key, item in _items(node):
-            is_keyword = isinstance(node, dict) and not by_name
-            if not (is_keyword and key in DATA):
-                stack.append((f"{where}/{escaped(key)}", item, is_keyword and key in BY_NAME))
+            if not is_schema or key in APPLICATORS or key in BY_NAME:
+                stack.append((f"{where}/{escaped(key)}", item, is_schema and key in BY_NAME))
 
 
 def _items(node: Any) -> Iterator[tuple[str | int, Any]]:

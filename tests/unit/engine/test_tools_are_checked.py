@@ -141,7 +141,7 @@ def test_patterns_without_a_bounded_cost_are_refused(pattern: str, place: str) -
     assert "without lookaround" in found[0].message
 
 
-@pytest.mark.parametrize("keyword", ["default", "const", "enum", "examples"])
+@pytest.mark.parametrize("keyword", ["default", "const", "enum", "examples", "x-source"])
 def test_data_in_a_schema_is_not_a_reference(keyword: str) -> None:
     """Except in a property that has the name of the keyword."""
     data: Any = {"$ref": "http://example.com/x", "$schema": "http://example.com/y"}

@@ -12,6 +12,7 @@ from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
+from pipeline_engine.tools.retry_after import ToolHolds
 from pipeline_engine.tools.secret_files import SecretFiles
 
 SERVICE = "ordinaut.internal.v1.PipelineEngineService"
@@ -24,9 +25,12 @@ def main() -> None:
     async def compose(process: Process) -> None:
         egress = Egress(parse_rules(settings.egress_allow), parse_rules(settings.egress_deny))
         secrets = SecretFiles(settings.secrets_dir)
-        tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get)
+        clock = ProcessClock()
+        holds = ToolHolds(clock.monotonic)
+        tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get, holds=holds)
         process.stack.push_async_callback(tools.close)
-        context = EngineContext(PlanCache(), tools, ProcessClock(), fraction_of, settings.run_outputs_max_bytes)
+        limit = settings.run_outputs_max_bytes
+        context = EngineContext(PlanCache(), tools, clock, fraction_of, limit, holds.remaining)
         service = PipelineEngineService(context, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],

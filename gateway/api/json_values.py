@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ordinaut.documents.numbers import is_exact
 from ordinaut.limits import EXACT_INTEGER
 
 RESPONSE_DEPTH = 31  # protobuf parsers refuse 100 nested messages; a level of JSON takes three
@@ -22,7 +23,7 @@ INTEGER_DIGITS_MAX = 1000  # Python refuses to read integers of more than 4 300 
 
 
 def to_python(value: Struct | ListValue | Value) -> Any:
-    """Returns plain Python data; numbers without a fraction are int."""
+    """Returns plain Python data; numbers without a fraction are int below 2^53."""
     if isinstance(value, Struct):
         return {key: to_python(item) for key, item in value.fields.items()}
     if isinstance(value, ListValue):
@@ -33,7 +34,8 @@ def to_python(value: Struct | ListValue | Value) -> Any:
     plain = getattr(value, kind)
     if kind in {"struct_value", "list_value"}:
         return to_python(plain)
-    return int(plain) if kind == "number_value" and plain.is_integer() else plain
+    whole = kind == "number_value" and plain.is_integer() and abs(plain) < EXACT_INTEGER
+    return int(plain) if whole else plain
 
 
 def to_json(value: Struct | ListValue | Value) -> str:
@@ -41,15 +43,18 @@ def to_json(value: Struct | ListValue | Value) -> str:
     return orjson.dumps(to_python(value)).decode()
 
 
-def fill_struct(struct: Struct, data: dict[str, Any], depth: int = 1) -> None:
+def fill_struct(struct: Struct, data: dict[str, Any], depth: int = 1, *, rounds: bool = False) -> None:
     """Copies plain data into an empty Struct and marks it as set, also if the data is empty."""
     struct.SetInParent()
     for key, item in data.items():
-        fill_value(struct.fields[key], item, depth)
+        fill_value(struct.fields[key], item, depth, rounds=rounds)
 
 
-def fill_value(value: Value, data: Any, depth: int = 0) -> None:
-    """Copies plain data into an empty Value that is nested in `depth` levels of JSON."""
+def fill_value(value: Value, data: Any, depth: int = 0, *, rounds: bool = False) -> None:
+    """Copies plain data into an empty Value that is nested in `depth` levels of JSON.
+
+    With `rounds`, for schemas, large integers are rounded instead of sent as text.
+    """
     match data:
         case None:
             value.null_value = 0  # type: ignore[assignment]  # the only value of NullValue
@@ -57,18 +62,18 @@ def fill_value(value: Value, data: Any, depth: int = 0) -> None:
             value.bool_value = data
         case str():
             value.string_value = data
-        case int() if abs(data) >= EXACT_INTEGER:
+        case int() if not (rounds or is_exact(data)):
             value.string_value = str(data)
         case int() | float():
             value.number_value = data
         case dict() | list() if depth >= RESPONSE_DEPTH:
             value.string_value = json.dumps(data, ensure_ascii=False)
         case dict():
-            fill_struct(value.struct_value, data, depth + 1)
+            fill_struct(value.struct_value, data, depth + 1, rounds=rounds)
         case _:
             value.list_value.SetInParent()
             for item in data:
-                fill_value(value.list_value.values.add(), item, depth + 1)
+                fill_value(value.list_value.values.add(), item, depth + 1, rounds=rounds)
 
 
 def parse(text: str) -> Any:

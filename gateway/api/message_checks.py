@@ -12,8 +12,9 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
+from ordinaut.documents.numbers import SCHEMA_FIELDS, is_exact
 from ordinaut.errors import InvalidArgumentError, Violation
-from ordinaut.limits import EXACT_INTEGER, MAX_JSON_DEPTH
+from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
 MAX_PROBLEMS = 100
@@ -76,7 +77,10 @@ def _field(field: FieldDescriptor, value: Any, path: str) -> Iterator[Problem]:
 
 def _single(field: FieldDescriptor, value: Any, path: str) -> Iterator[Problem]:
     if field.message_type is not None:
-        yield from _message(value, path)
+        problems = _message(value, path)
+        if field.name in SCHEMA_FIELDS:
+            problems = (problem for problem in problems if problem[1] != ErrorReason.INTEGER_PRECISION)
+        yield from problems
     elif field.enum_type is not None:
         if value not in field.enum_type.values_by_number:
             yield path, ErrorReason.FIELD_INVALID, f"must be a value of {field.enum_type.name} (got {value})"
@@ -118,11 +122,12 @@ def _json_value(value: Value, path: str, depth: int) -> Iterator[Problem]:
 def _number(number: float, path: str) -> Iterator[Problem]:
     if not math.isfinite(number):
         yield path, ErrorReason.NON_FINITE_NUMBER, f"must be a finite number (got {number})"
-    elif abs(number) >= EXACT_INTEGER:
+    elif not is_exact(number):
         yield (
             path,
             ErrorReason.INTEGER_PRECISION,
-            f"must be less than 2^53 in absolute value (got {number:.17g}); send larger numbers as a string",
+            "numbers from 2^53 on must have at most 15 significant digits, because integers may have been rounded "
+            f"(got {number:.17g}); send larger integers as a string",
         )
 
 

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import jsonpatch
 
 from gateway.api.json_values import fill_struct, parse
+from ordinaut.documents.numbers import is_exact
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, SimulateRunResponse
+from ordinaut.limits import EXACT_INTEGER
 from ordinaut.v1.replay_pb2 import StepComparison
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
@@ -113,14 +115,16 @@ def _filled(state: str, **texts: str | None) -> dict[str, Any]:
 
 
 def _with_integers(value: Any) -> Any:
-    """Converts floats without a fraction to int, so that 1.0 equals 1."""
+    """Gives equal numbers one type: 1.0 equals 1, and 1e23 the integer as which PostgreSQL writes it."""
     match value:
         case dict():
             return {key: _with_integers(item) for key, item in value.items()}
         case list():
             return [_with_integers(item) for item in value]
-        case float() if value.is_integer():
+        case float() if value.is_integer() and abs(value) < EXACT_INTEGER:
             return int(value)
+        case int() if abs(value) >= EXACT_INTEGER and is_exact(value):
+            return float(value)
     return value
 
 

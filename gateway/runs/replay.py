@@ -17,6 +17,7 @@ from gateway.runs.simulated_run import definition_of, microseconds_of, start_of,
 from ordinaut.errors import FailedPreconditionError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, Recorded, RunStart
+from ordinaut.limits import MAX_MESSAGE_BYTES
 from ordinaut.store.database import Database
 from ordinaut.store.queue import definition
 from ordinaut.store.queue.definition import RunDefinition
@@ -29,6 +30,8 @@ from ordinaut.v1.run_service_pb2 import ReplayRunRequest, ReplayRunResponse
 from ordinaut.v1.task_pb2 import Task
 
 READ = "runs:read"
+MAX_RESPONSE_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
+"""Clients receive at most MAX_MESSAGE_BYTES by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +162,21 @@ def _to_response(
         warnings=response.warnings,
     )
     fill_patch(message.end_difference, comparison.end_difference)
+    _limit_size(message)
     return message
+
+
+def _limit_size(message: ReplayRunResponse) -> None:
+    """Omits the largest parts of a response that clients would refuse; the comparison itself is small."""
+    if message.ByteSize() <= MAX_RESPONSE_BYTES:
+        return
+    del message.run.steps[:]
+    message.run.ClearField("output")
+    message.run.ClearField("params")
+    reason = f"because the response would exceed {MAX_RESPONSE_BYTES} bytes"
+    message.warnings.append(f"`run` is without its steps, output and params, {reason}")
+    if message.ByteSize() > MAX_RESPONSE_BYTES:
+        for step in message.steps:
+            del step.difference[:]
+        del message.end_difference[:]
+        message.warnings.append(f"differences are omitted, {reason}")

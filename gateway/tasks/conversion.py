@@ -38,7 +38,7 @@ def to_task(
     fill_struct(task.pipeline, parse(record.pipeline))
     fill_struct(task.params, parse(record.params))
     if record.params_schema is not None:
-        fill_struct(task.params_schema, parse(record.params_schema))
+        fill_struct(task.params_schema, parse(record.params_schema), rounds=True)
     return task
 
 

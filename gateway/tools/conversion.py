@@ -1,5 +1,7 @@
 """Converts tools between the stored definition and the API message."""
 
+from collections.abc import Sequence
+
 import orjson
 from google.protobuf import json_format
 
@@ -13,18 +15,18 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.tool_pb2 import Tool
 
 SCHEMAS = ("input_schema", "output_schema")
-NOT_STORED = ("name", "owner", "etag", "create_time", "update_time")
+NOT_STORED = ("name", "owner", "etag", "create_time", "update_time", "warnings")
 TOOL_ID_MAX = 200
 
 
-def to_tool(record: ToolRecord) -> Tool:
+def to_tool(record: ToolRecord, warnings: Sequence[str] = ()) -> Tool:
     """Converts a stored tool."""
     definition = parse(record.definition)
     schemas = {name: definition.pop(name) for name in SCHEMAS if name in definition}
-    tool = Tool()
+    tool = Tool(warnings=warnings)
     json_format.ParseDict(definition, tool)
     for name, schema in schemas.items():
-        fill_struct(getattr(tool, name), schema)
+        fill_struct(getattr(tool, name), schema, rounds=True)
     tool.name = f"tools/{record.name}"
     tool.owner = record.owner
     tool.etag = etag_of(record.revision)

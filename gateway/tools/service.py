@@ -1,6 +1,8 @@
 # ruff: noqa: N802 - methods are named by the contract
 """ToolService: tools are shared in the project by scope; only their owner and admins can change them."""
 
+from collections.abc import Sequence
+
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.api.errors import already_exists, changed_concurrently
@@ -41,7 +43,7 @@ from ordinaut.v1.tool_service_pb2_grpc import ToolServiceServicer
 
 READ = "tools:read"
 WRITE = "tools:write"
-VOLATILE = frozenset({"update_time"})
+VOLATILE = frozenset({"update_time", "warnings"})
 
 
 class Tools(ToolServiceServicer):
@@ -65,7 +67,7 @@ class Tools(ToolServiceServicer):
         _refuse_reserved(name)
         caller.require(WRITE, name)
         name_field = "tool_id" if request.tool_id else "tool.name"
-        definition = await self._checked(problems, request.tool, name, name_field, caller)
+        definition, warnings = await self._checked(problems, request.tool, name, name_field, caller)
 
         async def work(connection: Connection) -> Tool:
             record = await tool.create(
@@ -73,7 +75,7 @@ class Tools(ToolServiceServicer):
             )
             if record is None:
                 raise already_exists(f"tools/{name}")
-            return to_tool(record)
+            return to_tool(record, warnings)
 
         return await mutation.execute(work)
 
@@ -114,7 +116,7 @@ class Tools(ToolServiceServicer):
         if not request.update_mask.paths:
             refuse_output_fields(problems, "tool", request.tool, current, VOLATILE)
         changed = apply(current, request.tool, [] if problems.violations else paths)
-        definition = await self._checked(problems, changed, name, "tool.name", caller)
+        definition, warnings = await self._checked(problems, changed, name, "tool.name", caller)
 
         async def work(connection: Connection) -> Tool:
             record = await tool.update(
@@ -122,7 +124,7 @@ class Tools(ToolServiceServicer):
             )
             if record is None:
                 raise changed_concurrently(f"tools/{name}")
-            return to_tool(record)
+            return to_tool(record, warnings)
 
         return await mutation.execute(work)
 
@@ -146,8 +148,10 @@ class Tools(ToolServiceServicer):
         """Calls a tool once and waits for the result."""
         return await self._call.call(request, current_caller(), tool_id(request.name), context)
 
-    async def _checked(self, problems: Problems, message: Tool, name: str, name_field: str, caller: Caller) -> str:
-        """Validates a tool and returns its definition."""
+    async def _checked(
+        self, problems: Problems, message: Tool, name: str, name_field: str, caller: Caller
+    ) -> tuple[str, Sequence[str]]:
+        """Validates a tool and returns its definition with warnings."""
         check_tool(problems, message, name, name_field)
         if message.lookup.uses:
             await self._check_lookup(problems, message.lookup.uses, caller)
@@ -163,7 +167,7 @@ class Tools(ToolServiceServicer):
             violation for violation in reroot(response.violations, "tool") if violation.field not in reported
         )
         problems.check()
-        return definition
+        return definition, response.warnings
 
     async def _check_lookup(self, problems: Problems, uses: str, caller: Caller) -> None:
         """Checks the lookup tool. The caller must be allowed to call it; callers of the new tool need not be."""

@@ -1,14 +1,16 @@
 """Reads documents from files: JSON, or one or more documents of YAML 1.2 without aliases."""
 
-import io
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ordinaut.client.document import DocumentError, Problem
+from ordinaut.documents.json_text import read_json
+from ordinaut.documents.scalars import kind_of
+from ordinaut.errors import InvalidArgumentError
 from ordinaut.limits import MAX_DOCUMENT_BYTES
+from ordinaut.v1.error_pb2 import ErrorReason
 
 STDIN = "-"
 
@@ -23,10 +25,9 @@ def documents(path: str) -> list[dict[str, Any]]:
     if len(data) > MAX_DOCUMENT_BYTES:
         raise DocumentError([Problem(path, "must be at most 1 MiB")])
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as failure:
-        raise DocumentError([Problem(path, f"must be UTF-8: {failure}")]) from None
-    return list(_objects(text, path))
+        return list(_objects(data, path))
+    except InvalidArgumentError as failure:
+        raise DocumentError([Problem(path, failure.message)]) from None
 
 
 def one_document(path: str) -> dict[str, Any]:
@@ -41,43 +42,22 @@ def one_document(path: str) -> dict[str, Any]:
     return contents[0]
 
 
-def _objects(text: str, path: str) -> Iterator[dict[str, Any]]:
-    for document in _json_or_yaml(text, path):
+def _objects(data: bytes, path: str) -> Iterator[dict[str, Any]]:
+    for document in _json_or_yaml(data):
         if document is None:  # an empty document after a trailing `---`
             continue
         if not isinstance(document, dict):
-            raise DocumentError([Problem(path, f"a document must be an object (got {type(document).__name__})")])
+            raise DocumentError([Problem(path, f"a document must be an object (got {kind_of(document)})")])
         yield document
 
 
-def _json_or_yaml(text: str, path: str) -> list[Any]:
+def _json_or_yaml(data: bytes) -> list[Any]:
     try:
-        return [json.loads(text)]
-    except ValueError:  # not JSON, or several documents
-        return _yaml(text, path)
-    except RecursionError:
-        raise DocumentError([Problem(path, "is nested too deeply")]) from None
+        return [read_json(data)]
+    except InvalidArgumentError as failure:
+        if failure.reason != ErrorReason.MALFORMED_JSON:
+            raise
+    # Not JSON, or several documents. Imported here, because most commands do not read files.
+    from ordinaut.documents.yaml_text import read_yaml_documents  # noqa: PLC0415
 
-
-def _yaml(text: str, path: str) -> list[Any]:
-    # Imported here, because most commands do not read files.
-    from ruamel.yaml import YAML  # noqa: PLC0415
-    from ruamel.yaml.constructor import SafeConstructor  # noqa: PLC0415
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-    from ruamel.yaml.events import AliasEvent  # noqa: PLC0415
-
-    class Plain(SafeConstructor):
-        """Keeps timestamps as strings: neither JSON nor the core schema of YAML 1.2 has a timestamp type."""
-
-    Plain.add_constructor("tag:yaml.org,2002:timestamp", Plain.construct_yaml_str)
-    reader = YAML(typ="safe", pure=True)
-    reader.Constructor = Plain
-    try:
-        for event in reader.parse(io.StringIO(text)):
-            if isinstance(event, AliasEvent):
-                raise DocumentError([Problem(path, f"must not use aliases (got *{event.anchor})")])
-        return list(reader.load_all(text))
-    except YAMLError as failure:
-        raise DocumentError([Problem(path, f"must be YAML 1.2 or JSON: {failure}")]) from None
-    except RecursionError:
-        raise DocumentError([Problem(path, "is nested too deeply")]) from None
+    return list(read_yaml_documents(data))

@@ -1,6 +1,5 @@
 """Mocks from the command line: outputs as `--mock step=…`, or complete mocks from a file."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,8 @@ import typer
 
 from ordinaut.cli.files import one_document
 from ordinaut.cli.parameters import parse_message
+from ordinaut.documents.json_text import read_json
+from ordinaut.errors import InvalidArgumentError
 from ordinaut.v1.mock_pb2 import Mock
 
 MockOptions = Annotated[
@@ -47,8 +48,8 @@ def _output(text: str) -> Mock:
 def _value(text: str) -> Any:
     """Parses JSON, or reads the file with this name."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text.encode("utf-8", "surrogateescape"))
+    except InvalidArgumentError:
         if not Path(text).is_file():
             raise typer.BadParameter(f"must be JSON or an existing file (got {text!r})") from None
     return one_document(text)

@@ -7,13 +7,21 @@ from typing import Any, TypeVar
 import typer
 from google.protobuf.message import Message
 
-from ordinaut.client.document import DocumentError, read
+from ordinaut.client.document import DocumentError, read, with_integers
+from ordinaut.documents.invalid_value import InvalidValue
+from ordinaut.documents.json_text import read_json
+from ordinaut.errors import InvalidArgumentError
 
 Target = TypeVar("Target", bound=Message)
 
 
 def parse_pairs(texts: Sequence[str]) -> dict[str, Any]:
     """Parses `key=value` options; a value that is not JSON is a string.
+
+    A number that would be written differently is a string as well: `1.10` could be a version, `1e3` a hash.
+
+    >>> parse_pairs(["city=Porto", "days=3", "version=1.10", "list=[1.10]"])
+    {'city': 'Porto', 'days': 3, 'version': '1.10', 'list': [1.1]}
 
     Raises:
         typer.BadParameter: an option has another form.
@@ -34,9 +42,9 @@ def parse_json(text: str) -> Any:
         typer.BadParameter: the text is not JSON.
     """
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as failure:
-        raise typer.BadParameter(f"must be JSON: {failure}") from None
+        return read_json(text.encode("utf-8", "surrogateescape"))
+    except InvalidArgumentError as failure:
+        raise typer.BadParameter(f"must be JSON: {failure.message}") from None
 
 
 def parse_message(document: Mapping[str, Any], message: Target, path: str) -> Target:
@@ -53,6 +61,10 @@ def parse_message(document: Mapping[str, Any], message: Target, path: str) -> Ta
 
 def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_json(text.encode("utf-8", "surrogateescape"))
+    except InvalidArgumentError:
         return text
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, InvalidValue) or (is_number and json.dumps(with_integers(value)) != text):
+        return text
+    return value

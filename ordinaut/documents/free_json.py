@@ -1,23 +1,28 @@
 """Converts arbitrary JSON to `google.protobuf.Struct`, `Value` and `ListValue`."""
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ordinaut.documents.invalid_value import InvalidValue
+from ordinaut.documents.numbers import is_exact
 from ordinaut.documents.scalars import SURROGATE, kind_of
-from ordinaut.limits import EXACT_INTEGER, MAX_MESSAGE_DEPTH
+from ordinaut.limits import MAX_MESSAGE_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
 
 FREE_JSON = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
 Invalid = tuple[list[str | int], InvalidValue]
 
 
-def fill_free(value: Any, message: Any, depth: int) -> Iterator[Invalid]:
+def fill_free(value: Any, message: Any, depth: int, *, rounds: bool = False) -> Iterator[Invalid]:
     """Fills an empty message from a JSON value; yields each value that cannot be represented, with its path.
 
-    `depth` is the number of nested messages up to and including `message`.
+    `depth` is the number of nested messages up to and including `message`. With `rounds`, integers from 2^53 on are
+    rounded instead of refused.
     """
+    if rounds:
+        value = _rounded(value)
     match message.DESCRIPTOR.name:
         case "Struct" if isinstance(value, Mapping):
             yield from _object(value, message, depth, [])
@@ -76,7 +81,7 @@ def _list(value: list[Any], message: Any, depth: int, steps: list[str | int]) ->
 def _number(value: float, message: Any, steps: list[str | int]) -> Iterator[Invalid]:
     if isinstance(value, float) and not math.isfinite(value):
         yield steps, InvalidValue(ErrorReason.NON_FINITE_NUMBER, "must be a finite number")
-    elif abs(value) >= EXACT_INTEGER:
+    elif not (is_exact(value) or isinstance(value, _Rounded)):
         yield (
             steps,
             InvalidValue(
@@ -85,6 +90,21 @@ def _number(value: float, message: Any, steps: list[str | int]) -> Iterator[Inva
         )
     else:
         message.number_value = value
+
+
+class _Rounded(float):
+    """An integer that may be rounded."""
+
+
+def _rounded(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: _rounded(item) for key, item in value.items()}
+        case list():
+            return [_rounded(item) for item in value]
+        case int() | float() if not isinstance(value, bool) and not is_exact(value):
+            return _Rounded(value) if abs(value) <= sys.float_info.max else value
+    return value
 
 
 def _text(value: str, steps: list[str | int]) -> Iterator[Invalid]:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from ordinaut.documents.durations import proto_duration
 from ordinaut.documents.free_json import FREE_JSON, fill_free
 from ordinaut.documents.invalid_value import InvalidValue
+from ordinaut.documents.numbers import SCHEMA_FIELDS
 from ordinaut.documents.scalars import kind_of, scalar
 from ordinaut.errors import Violation
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -53,12 +54,12 @@ class _Reader:
     def __init__(self) -> None:
         self.violations: list[Violation] = []
 
-    def message(self, value: Any, message: Any, path: str, depth: int) -> None:
+    def message(self, value: Any, message: Any, path: str, depth: int, *, rounds: bool = False) -> None:
         name = message.DESCRIPTOR.full_name
         if isinstance(value, InvalidValue):
             self._add_invalid(path, value)
         elif name in FREE_JSON:
-            self._free(value, message, path, depth)
+            self._free(value, message, path, depth, rounds=rounds)
         elif name in WRAPPERS:
             self._single(value, message, message.DESCRIPTOR.fields_by_name["value"], path, depth)
         elif name in _TEXTS:
@@ -107,7 +108,7 @@ class _Reader:
         if field.message_type is not None:
             inner = getattr(message, field.name)
             inner.SetInParent()
-            self.message(value, inner, path, depth + 1)
+            self.message(value, inner, path, depth + 1, rounds=field.name in SCHEMA_FIELDS)
             return
         read = self._scalar(value, field, path)
         if read is not None:
@@ -155,8 +156,8 @@ class _Reader:
             return None
         return read
 
-    def _free(self, value: Any, message: Any, path: str, depth: int) -> None:
-        for steps, invalid in fill_free(value, message, depth):
+    def _free(self, value: Any, message: Any, path: str, depth: int, *, rounds: bool) -> None:
+        for steps, invalid in fill_free(value, message, depth, rounds=rounds):
             self._add_invalid(_deeper(path, steps), invalid)
 
     def _well_known(self, value: Any, message: Any, path: str) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from ordinaut.limits import EXACT_INTEGER
+
 
 def to_document(message: Message) -> dict[str, Any]:
     """A message as proto3 JSON. Integral numbers of Struct values become int; 64-bit integer fields are strings."""
@@ -13,9 +15,17 @@ def to_document(message: Message) -> dict[str, Any]:
 
 
 def with_integers(value: Any) -> Any:
-    """A copy of a JSON value in which floats without a fraction are int, because Struct stores doubles only."""
+    """A copy of a JSON value in which floats without a fraction are int, because Struct stores doubles only.
+
+    From 2^53 on they stay floats: the digits of the int would not be those that were written.
+
+    >>> with_integers([1.0, 1.5, 1e23])
+    [1, 1.5, 1e+23]
+    """
     if isinstance(value, dict):
         return {key: with_integers(item) for key, item in value.items()}
     if isinstance(value, list):
         return [with_integers(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and str(value) != "-0.0" else value
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_INTEGER and str(value) != "-0.0":
+        return int(value)
+    return value

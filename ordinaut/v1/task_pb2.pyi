@@ -144,7 +144,7 @@ class Task(_message.Message):
 
     @_builtins.property
     def params_schema(self) -> _struct_pb2.Struct:
-        """JSON Schema (2020-12) for the params of the task and of each run. At most 64 KiB."""
+        """JSON Schema for the params of the task and of each run, as for `Tool.input_schema`. At most 64 KiB."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

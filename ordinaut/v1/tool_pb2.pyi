@@ -76,6 +76,7 @@ class Tool(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name `tools/{tool}`. The id is words of `[a-z][a-z0-9_-]*` joined by dots, such as
     `tools/weather.forecast`; at most 200 characters.
@@ -90,11 +91,13 @@ class Tool(_message.Message):
     """Changes with every update. An update or deletion with an outdated etag fails with ABORTED (ETAG_MISMATCH)."""
     @_builtins.property
     def input_schema(self) -> _struct_pb2.Struct:
-        """JSON Schema (2020-12, no remote references) of the input. At most 64 KiB. Unset: any object."""
+        """JSON Schema of the input, without remote references: draft 4 to 2020-12, as `$schema` says, 2020-12 by default.
+        `format` is checked. Numbers from 2^53 on are rounded to doubles, with a warning. At most 64 KiB. Unset: any object.
+        """
 
     @_builtins.property
     def output_schema(self) -> _struct_pb2.Struct:
-        """JSON Schema (2020-12, no remote references) of the output. At most 64 KiB. Unset: any value."""
+        """JSON Schema of the output, as for `input_schema`. At most 64 KiB. Unset: any value."""
 
     @_builtins.property
     def lookup(self) -> Global___Lookup:
@@ -124,6 +127,10 @@ class Tool(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the last update."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Findings that are accepted and probably not intended. Only in responses of CreateTool and UpdateTool."""
+
     def __init__(
         self,
         *,
@@ -141,10 +148,11 @@ class Tool(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "http", b"http", "input_schema", b"input_schema", "lookup", b"lookup", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "effect", b"effect", "etag", b"etag", "http", b"http", "input_schema", b"input_schema", "lookup", b"lookup", "name", b"name", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "owner", b"owner", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "effect", b"effect", "etag", b"etag", "http", b"http", "input_schema", b"input_schema", "lookup", b"lookup", "name", b"name", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "owner", b"owner", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_transport: _TypeAlias = _typing.Literal["http", "orchestrator"]  # noqa: Y015
     _WhichOneofArgType_transport: _TypeAlias = _typing.Literal["transport", b"transport"]  # noqa: Y015
@@ -241,10 +249,17 @@ class HttpTransport(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     AUTH_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """GET, POST, PUT, PATCH or DELETE; POST when empty."""
     url: _builtins.str
-    """An http or https URL without user, password or fragment. At most 2048 characters."""
+    """An http or https URL without user, password or fragment. At most 2048 characters. `{name}` in the path or in the
+    query is replaced by that value of the input, percent-encoded, which is then not part of the body or query.
+    """
+    content_type: _builtins.str
+    """Form of the body: `application/json`, the default, or `application/x-www-form-urlencoded`, in which strings are sent
+    verbatim, lists as repeated parameters, null not at all, and all else as JSON.
+    """
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Headers of every call: at most 32, with values of at most 4096 characters. Headers that the transport sets are
@@ -262,10 +277,11 @@ class HttpTransport(_message.Message):
         url: _builtins.str = ...,
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         auth: Global___HttpAuth | None = ...,
+        content_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "headers", b"headers", "method", b"method", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "content_type", b"content_type", "headers", b"headers", "method", b"method", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,6 +6,10 @@ from typing import Any
 
 import orjson
 
+from ordinaut.clock import EPOCH, TICK
+from ordinaut.expressions import ExpressionError
+from ordinaut.expressions.times import parse_timestamp, timestamp_of_us
+
 VALIDATION_INPUT = "VALIDATION_INPUT"
 VALIDATION_OUTPUT = "VALIDATION_OUTPUT"
 EXPRESSION = "EXPRESSION"
@@ -18,6 +22,8 @@ PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
 FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
 OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 
+NEXT_ATTEMPT_TIME = "next_attempt_time"
+"""Key of `details`: the time of the next attempt, if there is one."""
 MAX_MESSAGE = 2000
 """Characters of a message."""
 
@@ -36,8 +42,9 @@ def printable(message: str) -> str:
 class Failure:
     """One failed attempt; `ordinaut.v1.Error` in Python. `pointer` is RFC 6901 into the rejected input or output.
 
-    `may_have_happened`: the request may have taken effect although no usable response arrived. This flag is not
-    recorded in the journal.
+    `may_have_happened`: the request may have taken effect although no usable response arrived. `retry_after`: the
+    seconds that the tool asked to wait before another attempt; infinite if the run ends before. Neither is recorded in
+    the journal.
     """
 
     code: str
@@ -49,6 +56,7 @@ class Failure:
     retryable: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
     may_have_happened: bool = False
+    retry_after: float = 0.0
 
     def at(self, step: str, tool: str, attempt: int) -> "Failure":
         """Returns the failure with the step's path, its tool and the attempt number."""
@@ -57,6 +65,18 @@ class Failure:
     def with_known_outcome(self, *, happened: bool) -> "Failure":
         """Returns the failure of a call that is known to have happened, or known not to have happened."""
         return replace(self, may_have_happened=False, details={**self.details, "happened": happened})
+
+    def with_next_attempt(self, us: int) -> "Failure":
+        """Returns the failure with the time of the next attempt, unless it was recorded with one."""
+        return replace(self, details={NEXT_ATTEMPT_TIME: timestamp_of_us(us), **self.details})
+
+    def next_attempt_us(self) -> int | None:
+        """Returns the recorded time of the next attempt, in microseconds since 1970 UTC."""
+        text = self.details.get(NEXT_ATTEMPT_TIME)
+        try:
+            return None if text is None else (parse_timestamp(str(text)) - EPOCH) // TICK
+        except ExpressionError:  # the details of a tool or a mock may have this key with another meaning
+            return None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the failure as a JSON object without unset fields."""

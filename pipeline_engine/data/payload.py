@@ -6,11 +6,14 @@ from typing import Any
 
 import orjson
 
+from ordinaut.documents.numbers import is_exact
 from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 
 _LONG_INTEGER = re.compile(rb"\d{19}")
 _MAX_INTEGER = 2**64
 _MIN_INTEGER = -(2**63)
+_MAX_DIGITS = 310
+"""Digits of the largest double, with a sign."""
 
 
 class PayloadError(ValueError):
@@ -94,16 +97,17 @@ def holds_nul(value: Any) -> bool:
 
 
 def _refuse_rounding(text: bytes) -> None:
-    """Rejects integers beyond 64 bits.
+    """Rejects integers beyond 64 bits, except those that a double carries exactly, such as 1e21 written in full.
 
     orjson reads such an integer as a float and loses digits without an error. An id with 20 digits would reach the
     tool as another id, so the text is parsed a second time by the standard library, but only when it contains 19
     digits in a row.
     """
 
-    def exact(digits: str) -> int:
-        if not (len(digits) <= 20 and _MIN_INTEGER <= int(digits) < _MAX_INTEGER):
+    def exact(digits: str) -> float:
+        number = int(digits) if len(digits) <= _MAX_DIGITS else None
+        if number is None or not (_MIN_INTEGER <= number < _MAX_INTEGER or is_exact(number)):
             raise PayloadError(f"an integer must fit in 64 bits (got {digits[:24]}…); send it as a string")
-        return int(digits)
+        return number
 
     json.loads(text, parse_int=exact)

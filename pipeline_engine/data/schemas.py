@@ -1,7 +1,7 @@
-"""JSON Schema 2020-12: a thorough check of each registered schema, a fast check of values.
+"""JSON Schema, drafts 4 to 2020-12: checks of registered schemas, and of values against them.
 
-The two use different libraries: jsonschema reports every defect of a schema with a pointer; jsonschema_rs is compiled
-and validates values on the path of every call. Remote references are never fetched.
+Patterns are those of a linear-time engine: lookaround and backreferences are refused, because a backtracking engine
+would let one pattern stop the process. Remote references are never fetched.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +11,25 @@ from typing import Any
 
 import jsonschema_rs
 import orjson
-from jsonschema import Draft202012Validator, SchemaError
+
+from ordinaut.limits import EXACT_INTEGER
+from pipeline_engine.data.schema_dialects import (
+    VALIDATORS,
+    Node,
+    compile_validator,
+    dialect_of,
+    escaped,
+    is_checked_format,
+    subschemas,
+    walk,
+)
 
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_SCHEMA_NODES = 5_000
 MAX_SCHEMA_DEPTH = 32
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-REFERENCES = frozenset({"$ref", "$dynamicRef"})
+REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 MAX_PROBLEMS = 50
+MAX_WARNINGS = 20
 Problem = tuple[str, str]
 """RFC 6901 pointer and message."""
 Check = Callable[[Any], Problem | None]
@@ -97,11 +108,13 @@ def requires_only_object(schema: Any) -> bool:
     return isinstance(schema, dict) and schema.get("type") == "object" and not set(schema) - _ANNOTATIONS - {"type"}
 
 
-_ANNOTATIONS = frozenset({"$schema", "$id", "$comment", "title", "description", "examples", "default", "$defs"})
+_ANNOTATIONS = frozenset(
+    {"$schema", "$id", "id", "$comment", "title", "description", "examples", "default", "$defs", "definitions"}
+)
 
 
-def _validator(schema: Any) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(
+def _validator(schema: Any) -> Any:
+    return compile_validator(
         schema,
         retriever=_refuse_fetching,
         pattern_options=jsonschema_rs.RegexOptions(size_limit=1024 * 1024),
@@ -115,7 +128,7 @@ def _problems(errors: Iterator[jsonschema_rs.ValidationError]) -> Iterator[Probl
 
 def pointer(path: list[str | int]) -> str:
     """Returns an RFC 6901 pointer: `/a/0/b`."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return "".join(f"/{escaped(part)}" for part in path)
 
 
 def schema_problems(schema: Any) -> list[Problem]:
@@ -124,18 +137,39 @@ def schema_problems(schema: Any) -> list[Problem]:
         return []
     if not isinstance(schema, dict):
         return [("", "a schema must be an object or a boolean")]
-    problems = list(_bounds(schema)) or list(_references(schema))
+    problems = list(_bounds(schema)) or [*_dialects(schema), *_references(schema)]
     if problems:
         return problems
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        return [(pointer(list(error.absolute_path)), error.message[:500])]
-    try:
         _validator(schema)
+    except jsonschema_rs.ValidationError as error:
+        return [(pointer(error.instance_path), _defect(error))]
     except ValueError as error:
         return [("", str(error).splitlines()[0][:500] if str(error) else "the schema cannot be compiled")]
     return []
+
+
+def _defect(error: jsonschema_rs.ValidationError) -> str:
+    if not error.message.endswith('is not a "regex"'):
+        return error.message[:500]
+    supported = "a regular expression without lookaround and backreferences, at most 1 MiB when compiled"
+    return f"a pattern must be {supported} (got {str(error.instance)[:200]!r})"
+
+
+def schema_warnings(schema: Any) -> list[Problem]:
+    """Returns what is accepted in a valid schema and probably not intended, at most 20 findings."""
+    return list(islice(_warnings(schema), MAX_WARNINGS))
+
+
+def _warnings(schema: Any) -> Iterator[Problem]:
+    dialect = dialect_of(schema)
+    for where, node in subschemas(schema):
+        name = node.get("format")
+        if isinstance(name, str) and not is_checked_format(dialect, name):
+            yield f"{where}/format", f"the format {name[:50]!r} is not checked"
+    for where, number in walk(schema):
+        if type(number) in {int, float} and abs(number) >= EXACT_INTEGER and number == int(number):
+            yield where, f"numbers from 2^53 on are stored as doubles and may have been rounded (is {number:.17g})"
 
 
 def _bounds(schema: dict[str, Any]) -> Iterator[Problem]:
@@ -147,7 +181,7 @@ def _bounds(schema: dict[str, Any]) -> Iterator[Problem]:
     if size > MAX_SCHEMA_BYTES:
         yield "", f"a schema must be at most {MAX_SCHEMA_BYTES} bytes (got {size})"
         return
-    nodes = list(_walk(schema))
+    nodes: list[Node] = list(walk(schema))
     if len(nodes) > MAX_SCHEMA_NODES:
         yield "", f"a schema must have at most {MAX_SCHEMA_NODES} values (got {len(nodes)})"
     too_deep = next((where for where, _ in nodes if where.count("/") > MAX_SCHEMA_DEPTH), None)
@@ -155,24 +189,22 @@ def _bounds(schema: dict[str, Any]) -> Iterator[Problem]:
         yield too_deep, f"a schema must be nested at most {MAX_SCHEMA_DEPTH} levels deep"
 
 
-def _walk(schema: Any) -> Iterator[tuple[str, Any]]:
-    stack: list[tuple[str, Any]] = [("", schema)]
-    while stack:
-        where, node = stack.pop()
-        yield where, node
-        if isinstance(node, dict):
-            stack.extend((where + pointer([key]), value) for key, value in node.items())
-        elif isinstance(node, list):
-            stack.extend((where + pointer([place]), value) for place, value in enumerate(node))
+def _dialects(schema: dict[str, Any]) -> Iterator[Problem]:
+    """All parts of a schema have one dialect: `$schema` below the root may only repeat it."""
+    dialect = dialect_of(schema)
+    if dialect not in VALIDATORS:
+        yield "/$schema", f"the dialect must be one of {', '.join(VALIDATORS)} (got {dialect[:200]!r})"
+        return
+    for where, node in subschemas(schema):
+        if isinstance(node.get("$schema"), str) and dialect_of(node) != dialect:
+            yield (
+                f"{where}/$schema",
+                f"must be the dialect of the whole schema, {dialect} (got {node['$schema'][:200]!r})",
+            )
 
 
 def _references(schema: dict[str, Any]) -> Iterator[Problem]:
-    for where, node in _walk(schema):
-        if not isinstance(node, dict):
-            continue
+    for where, node in subschemas(schema):
         for key in REFERENCES & node.keys():
             if isinstance(node[key], str) and not node[key].startswith("#"):
                 yield f"{where}/{key}", f"{key} must point into the same schema (`#/$defs/…`), got {node[key][:200]!r}"
-        dialect = node.get("$schema", DIALECT)
-        if isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
-            yield f"{where}/$schema", f"the dialect must be {DIALECT} (got {dialect[:200]!r})"

@@ -33,6 +33,7 @@ from pipeline_engine.interpreter.run import Run, StartTimes, roots_of
 from pipeline_engine.interpreter.scheduled_strand import ScheduledStrand
 from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Fork
 from pipeline_engine.language.plan import Plan
+from pipeline_engine.tools.definition import Tool
 
 MAX_STRANDS = 200
 """Concurrent strands of one run; above this number, each fork runs one strand at a time."""
@@ -51,7 +52,7 @@ class Progress:
 class Execution:
     """One segment of a run, from the end of its journal; `ending` is set when the segment is over.
 
-    `start_times` are those of a run that is replayed.
+    `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class Execution:
         fraction: Callable[[str], float],
         start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
+        hold: Callable[[Tool], float] = lambda _tool: 0.0,
     ) -> None:
         self.ending: Ending | None = None
-        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes)
+        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold)
         self._root = ScheduledStrand(run_script(self._run, roots_of(plan, start)))
         self._ready: list[tuple[ScheduledStrand, Response | Exit]] = []
         self._pending: dict[int, ScheduledStrand] = {}

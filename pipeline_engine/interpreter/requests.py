@@ -4,8 +4,8 @@ The interpreter yields these and receives the responses; the driver performs the
 segment is the time from a claim until the run finishes, suspends or is delayed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
@@ -64,9 +64,10 @@ Request = Commit | Effect | Call | Sleep
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The parsed output of a tool."""
+    """The parsed output of a tool; `details` describe the response, for a failure of its check."""
 
     value: Any
+    details: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 Response = JournalEntry | Output | Failure | None

@@ -1,6 +1,7 @@
 """Decides whether and when a failed attempt is retried."""
 
 import hashlib
+import math
 from collections.abc import Callable
 
 from pipeline_engine.data.failure import (
@@ -30,7 +31,7 @@ def is_repeated(failure: Failure, rule: RetryRule, attempt: int) -> bool:
     >>> is_repeated(Failure(VALIDATION_INPUT, "", retryable=True), rule, 1)
     False
     """
-    if attempt > rule.max or failure.code in NEVER:
+    if attempt > rule.max or failure.code in NEVER or failure.retry_after == math.inf:
         return False
     return failure.code in rule.codes if rule.codes else failure.retryable
 

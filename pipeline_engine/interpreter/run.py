@@ -15,6 +15,7 @@ from pipeline_engine.interpreter.journal import Journal
 from pipeline_engine.interpreter.step_values import Input
 from pipeline_engine.interpreter.taken_events import TakenEvents
 from pipeline_engine.language.plan import Plan
+from pipeline_engine.tools.definition import Tool
 
 WAITS_MAX_BYTES = 8 * 1024 * 1024
 """Limit of all open waits of a run together."""
@@ -39,6 +40,7 @@ class Run:
         "approved_inputs",
         "clock",
         "fraction",
+        "hold",
         "iterations",
         "journal",
         "outputs_max_bytes",
@@ -57,8 +59,10 @@ class Run:
         fraction: Callable[[str], float],
         start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
+        hold: Callable[[Tool], float] = lambda _tool: 0.0,
     ) -> None:
         self.plan = plan
+        self.hold = hold
         self.outputs_max_bytes = outputs_max_bytes
         self.start_times = start_times
         self.clock = clock

@@ -4,7 +4,9 @@ A strand does not decide what runs next: the modules in `flow` do. They take a s
 and record the results here.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ordinaut.expressions.times import timestamp_of_us
@@ -12,14 +14,14 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, TIMEOUT, Failure
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
-from pipeline_engine.interpreter.requests import Output
-from pipeline_engine.interpreter.retry import is_repeated
+from pipeline_engine.interpreter.requests import Output, Sleep
+from pipeline_engine.interpreter.retry import delay_seconds, is_repeated
 from pipeline_engine.interpreter.run import Run
 from pipeline_engine.interpreter.step_values import Input, check_output, render_input
-from pipeline_engine.interpreter.strand_protocol import Expired
+from pipeline_engine.interpreter.strand_protocol import Expired, StrandRequest
 from pipeline_engine.interpreter.taken_events import NO_POSITIONS, Positions
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.tools.definition import Kind
+from pipeline_engine.tools.definition import Kind, Tool
 
 
 @dataclass(slots=True)
@@ -155,11 +157,28 @@ class Strand:
             if not isinstance(output, Failure):
                 self.record_success(attempt, output, response.value)
                 return None
+            output = _with_response(output, response)
             response = output.with_known_outcome(happened=True) if step.kind is Kind.UNSAFE else output
         if not isinstance(response, Failure):
             raise TypeError("the response to a call must be an Output or a Failure")
+        if response.retry_after > self.run.remaining():  # the run cannot wait that long, so the step fails now
+            response = replace(response, retry_after=math.inf)
         repeated = is_repeated(response, step.retry, attempt.number) and self.run.remaining() > 0
+        if repeated:
+            delay = self.retry_delay(step, attempt.path, attempt.number, response.retry_after)
+            response = response.with_next_attempt(self.run.now_us() + round(delay * 1_000_000))
         return self.record_failure(attempt, response, repeated=repeated)
+
+    def retry_delay(self, step: StepPlan, path: str, number: int, least: float = 0.0) -> float:
+        """Returns the seconds after a failed attempt until the next one: at least `least`, at most the run's time."""
+        key = idempotency_key(self.run.root, path)
+        delay = max(least, delay_seconds(step.retry, number, key, self.run.fraction))
+        return max(0.0, min(delay, self.run.remaining()))
+
+    def await_hold(self, tool: Tool | None) -> Generator[StrandRequest, Any, None]:
+        """Waits while the tool has asked this engine to wait, at most until the run's timeout."""
+        while tool is not None and (seconds := min(self.run.hold(tool), self.run.remaining())) > 0:
+            yield Sleep(seconds)
 
     def save(self, step: StepPlan, value: Any) -> None:
         """Saves an output under the step's names; inner steps that never ran are null."""
@@ -196,3 +215,12 @@ class Strand:
         number = self.run.journal.add(entry, barrier=barrier)
         if barrier:
             self.barrier = number
+
+
+def _with_response(failure: Failure, response: Output) -> Failure:
+    """Adds to the failure of an output's check what came back."""
+    status = response.details.get("status")
+    message = failure.message
+    if status is not None and "body" not in response.details:
+        message = f"the tool answered {status} without a body, which is null: {message}"
+    return replace(failure, message=message, details={**response.details, **failure.details})

@@ -79,7 +79,8 @@ class _Simulation:
         self._segment_now_us = request.start.now_us
         self._waited_us = 0
         self._claims = 0
-        self._trace = Trace(request.start.journal)
+        replayed = [attempt.entry for attempt in request.recorded] if request.follow else []
+        self._trace = Trace(request.start.journal, replayed)
         self._timeline = Timeline(replay=request.follow)
 
     def run(self) -> SimulateRunResponse:

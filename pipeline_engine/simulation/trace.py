@@ -16,11 +16,17 @@ class CutError(Exception):
 
 
 class Trace:
-    """The journal of a simulated run, which begins with the `earlier` entries of its start."""
+    """The journal of a simulated run, which begins with the `earlier` entries of its start.
 
-    def __init__(self, earlier: Iterable[JournalEntry]) -> None:
+    The trace of a replay may exceed the limits by the size of the `replayed` entries: a run of any size can be replayed
+    to its end.
+    """
+
+    def __init__(self, earlier: Iterable[JournalEntry], replayed: Iterable[JournalEntry] = ()) -> None:
         self.journal = list(earlier)
         self._earlier = len(self.journal)
+        sizes = [_size(entry) for entry in replayed]
+        self._max_entries, self._max_bytes = MAX_ENTRIES + len(sizes), MAX_BYTES + sum(sizes)
         self._starts: OpenStarts = {}
         self._bytes = 0
         self._unanswered: dict[int, JournalEntry] = {}
@@ -32,11 +38,11 @@ class Trace:
             CutError: the trace exceeds a limit.
         """
         self.keep_unlimited(entries)
-        self._bytes += sum(len(entry.input) + len(entry.output) + len(entry.error) for entry in entries)
-        if len(self.journal) > MAX_ENTRIES:
-            raise CutError(f"the simulation stopped after {MAX_ENTRIES} attempts")
-        if self._bytes > MAX_BYTES:
-            raise CutError("the simulation stopped after 2 MiB of inputs and outputs")
+        self._bytes += sum(map(_size, entries))
+        if len(self.journal) > self._max_entries:
+            raise CutError(f"the simulation stopped after {self._max_entries} attempts")
+        if self._bytes > self._max_bytes:
+            raise CutError(f"the simulation stopped after {self._max_bytes} bytes of inputs and outputs")
 
     def keep_unlimited(self, entries: Entries) -> None:
         """Adds the last entries of a simulation that stops."""
@@ -65,3 +71,7 @@ class Trace:
         """Returns the requests without a response that are not in the journal."""
         recorded = {(entry.path, entry.attempt) for entry in self.new_entries()}
         return [entry for entry in self._unanswered.values() if (entry.path, entry.attempt) not in recorded]
+
+
+def _size(entry: JournalEntry) -> int:
+    return len(entry.input) + len(entry.output) + len(entry.error)

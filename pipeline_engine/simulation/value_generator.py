@@ -29,6 +29,10 @@ FORMATS: Mapping[str, Callable[[Random], str]] = {
     "email": lambda random: f"{random.choice(WORDS)}@example.com",
     "hostname": lambda random: f"{random.choice(WORDS)}.example.com",
     "uri": lambda random: f"https://example.com/{random.choice(WORDS)}",
+    "iri": lambda random: f"https://example.com/{random.choice(WORDS)}",
+    "json-pointer": lambda random: f"/{random.choice(WORDS)}",
+    "relative-json-pointer": lambda random: f"{random.randint(0, 9)}/{random.choice(WORDS)}",
+    "idn-email": lambda random: f"{random.choice(WORDS)}@example.com",
     "uuid": lambda random: str(UUID(int=random.getrandbits(128), version=4)),
     "ipv4": lambda random: f"192.0.2.{random.randint(1, 254)}",
     "ipv6": lambda random: f"2001:db8::{random.randint(1, 9999):x}",
@@ -123,6 +127,8 @@ class _Generator:
 
     def _array(self, schema: Schema, depth: int) -> list[Any]:
         first, items = schema.get("prefixItems") or [], schema.get("items", {})
+        if isinstance(items, list):  # the spelling of drafts before 2020-12
+            first, items = items, schema.get("additionalItems", {})
         least, most = int(schema.get("minItems") or 0), int(schema.get("maxItems", MAX_LENGTH))
         length = least if self._is_minimal(depth) else max(least, len(first), self._random.randint(1, 3))
         count = min(length, most, len(first) if items is False else MAX_LENGTH)
@@ -138,20 +144,29 @@ class _Generator:
     def _number(self, schema: Schema, *, whole: bool) -> float:
         """Returns a multiple of `multipleOf` within the bounds; other numbers are multiples of a quarter."""
         step: float = schema.get("multipleOf") or (1 if whole else 0.25)
-        low: float = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
-        high: float = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
+        above, below = (_exclusive(schema, bound) for bound in ("Minimum", "Maximum"))
+        low: float = max(schema.get("minimum", -math.inf), -math.inf if above is None else above)
+        high: float = min(schema.get("maximum", math.inf), math.inf if below is None else below)
         if math.isinf(low):
             low = min(0, high - SPREAD)
         high = min(high, low + SPREAD * step)
         if max(abs(low), abs(high), step) / min(step, 1) > LARGEST:
             return low
         first, last = math.ceil(low / step), math.floor(high / step)
-        first += first * step == schema.get("exclusiveMinimum")
-        last -= last * step == schema.get("exclusiveMaximum")
+        first += first * step == above
+        last -= last * step == below
         if first > last:
             return low + (high - low) / 2
         number = self._random.randint(first, last) * step
         return int(number) if whole or number == int(number) else number
+
+
+def _exclusive(schema: Schema, bound: str) -> float | None:
+    """Returns an exclusive bound; in draft 4, the keyword is a boolean that makes the other bound exclusive."""
+    exclusive = schema.get(f"exclusive{bound}")
+    if isinstance(exclusive, bool):
+        return schema.get(bound.lower()) if exclusive else None
+    return exclusive
 
 
 def _examples(schema: Schema) -> Sequence[Any]:

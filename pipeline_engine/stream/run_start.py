@@ -15,6 +15,7 @@ from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.requests import ToolPort
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.stream.plan_cache import PlanCache
+from pipeline_engine.tools.definition import Tool
 
 MAX_SCHEMAS = 256
 
@@ -23,7 +24,8 @@ MAX_SCHEMAS = 256
 class EngineContext:
     """What all streams of an engine share.
 
-    `fraction` returns a number in [0, 1) for a key. `outputs_max_bytes` limits all outputs of one run together.
+    `fraction` returns a number in [0, 1) for a key. `outputs_max_bytes` limits all outputs of one run together. `hold`
+    returns the seconds until a tool may be called again.
     """
 
     plans: PlanCache
@@ -31,6 +33,7 @@ class EngineContext:
     clock: Clock
     fraction: Callable[[str], float]
     outputs_max_bytes: int = MAX_STEP_OUTPUTS_BYTES
+    hold: Callable[[Tool], float] = lambda _tool: 0.0
 
 
 def prepare(start: RunStart, definition: Definition, context: EngineContext) -> Execution | Failure:
@@ -42,7 +45,8 @@ def prepare(start: RunStart, definition: Definition, context: EngineContext) -> 
     failure = params_failure(start)
     if failure is not None:
         return failure
-    return Execution(plan, start, context.clock, context.fraction, outputs_max_bytes=context.outputs_max_bytes)
+    limit, hold = context.outputs_max_bytes, context.hold
+    return Execution(plan, start, context.clock, context.fraction, outputs_max_bytes=limit, hold=hold)
 
 
 def params_failure(start: RunStart) -> Failure | None:

@@ -10,6 +10,9 @@ from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+FORM = "application/x-www-form-urlencoded"
+CONTENT_TYPES = ("application/json", FORM)
+"""Forms of a request's body; the first is the default."""
 BUILT_IN = "orchestrator."
 READ, IDEMPOTENT, UNSAFE = "READ", "IDEMPOTENT", "UNSAFE"
 
@@ -60,12 +63,13 @@ class HttpAuth:
 
 @dataclass(frozen=True, slots=True)
 class HttpTarget:
-    """The address of an HTTP tool; `headers` are sent with every call."""
+    """The address of an HTTP tool; `headers` are sent with every call, `content_type` is the form of the body."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: HttpAuth | None = None
+    content_type: str = CONTENT_TYPES[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +123,13 @@ def _lookup(value: object) -> Lookup | None:
 
 
 def _target(http: Mapping[str, Any]) -> HttpTarget:
-    headers = dict(http.get("headers") or {})
-    return HttpTarget(http.get("method") or "POST", str(http.get("url", "")), headers, _auth(http.get("auth")))
+    return HttpTarget(
+        method=http.get("method") or "POST",
+        url=str(http.get("url", "")),
+        headers=dict(http.get("headers") or {}),
+        auth=_auth(http.get("auth")),
+        content_type=http.get("content_type") or CONTENT_TYPES[0],
+    )
 
 
 def _auth(auth: object) -> HttpAuth | None:

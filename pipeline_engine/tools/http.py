@@ -5,40 +5,45 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
 from ordinaut.limits import MAX_JSON_BYTES
-from pipeline_engine.data.failure import (
-    DENIED,
-    PAYLOAD_TOO_LARGE,
-    TOOL_ERROR,
-    TOOL_UNAVAILABLE,
-    VALIDATION_OUTPUT,
-    Failure,
-)
-from pipeline_engine.data.payload import PayloadError, read
+from pipeline_engine.data.failure import DENIED, PAYLOAD_TOO_LARGE, TOOL_ERROR, VALIDATION_INPUT, Failure
+from pipeline_engine.data.payload import PayloadError, write
+from pipeline_engine.data.schemas import pointer
 from pipeline_engine.interpreter.requests import Call, Output
 from pipeline_engine.language.secret_places import SecretUse
-from pipeline_engine.tools.definition import HttpTarget
+from pipeline_engine.tools.definition import FORM, HttpTarget
 from pipeline_engine.tools.egress import Egress, EgressDeniedError
 from pipeline_engine.tools.http_sessions import HttpSessions
+from pipeline_engine.tools.responses import failure_of, outcome_of_response, response_details
+from pipeline_engine.tools.retry_after import ToolHolds
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.secret_use import Secrets, fill_secrets
+from pipeline_engine.tools.url_template import MAX_URL_BYTES, UrlInputError, fill_url
 
-RETRYABLE_STATUS = frozenset({408, 425, 429})
-EXCERPT = 500
-"""Number of bytes of an error response that the failure includes."""
-MAX_QUERY = 16 * 1024
 NO_SECRETS = SecretFiles(None).get
 
 
 class HttpTools:
-    """The engine's HTTP client; create it in the running event loop, and `close` it."""
+    """The engine's HTTP client; create it in the running event loop, and `close` it.
 
-    def __init__(self, egress: Egress, *, connections: int = 512, secrets: Secrets = NO_SECRETS) -> None:
+    `holds` learns which tools have asked to wait with Retry-After.
+    """
+
+    def __init__(
+        self,
+        egress: Egress,
+        *,
+        connections: int = 512,
+        secrets: Secrets = NO_SECRETS,
+        holds: ToolHolds | None = None,
+    ) -> None:
         self._egress = egress
+        self._holds = holds
         self._secrets = secrets
         self._sessions = HttpSessions(egress, connections)
 
@@ -48,6 +53,12 @@ class HttpTools:
 
     async def call(self, request: Call) -> Output | Failure:
         """Sends one request; the caller applies the timeout."""
+        outcome = await self._call(request)
+        if self._holds is not None and isinstance(outcome, Failure) and outcome.retry_after > 0:
+            self._holds.hold(request.tool, outcome.retry_after)
+        return outcome
+
+    async def _call(self, request: Call) -> Output | Failure:
         target = request.tool.http
         if target is None:
             return Failure(TOOL_ERROR, f"the transport of {request.tool.name} is not supported by this engine")
@@ -80,20 +91,30 @@ class HttpTools:
     ) -> Output | Failure:
         """Sends the request with the `auth` headers, and masks the response before it is interpreted."""
         headers = {**target.headers, **auth, "Idempotency-Key": request.idempotency_key}
-        url = URL(target.url, encoded=True)
+        address, body, value = target.url, request.body, request.input
+        if "{" in address:
+            try:
+                address, value = fill_url(address, value)
+            except UrlInputError as error:
+                return Failure(VALIDATION_INPUT, str(error), pointer=pointer([error.name]))
+            body = write(value)
+        url = URL(address, encoded=True)
         self._check_numeric_host(url)
-        body: bytes | None = request.body
         if target.method == "GET":
-            url, body = url.update_query(query_of(request.input)), None
-            if len(url.raw_query_string) > MAX_QUERY:
-                size = len(url.raw_query_string)
-                return Failure(PAYLOAD_TOO_LARGE, f"the query must be at most {MAX_QUERY} bytes (got {size})")
+            url = url.update_query(query_of(value))
         else:
-            headers["Content-Type"] = "application/json"
-        async with self._sessions.request(request, target.method, url, body, headers) as response:
+            headers["Content-Type"] = target.content_type
+            if target.content_type == FORM:
+                body = urlencode(query_of(value)).encode()
+        if (size := len(url.raw_path_qs)) > MAX_URL_BYTES:
+            message = f"the path and query of the URL must be at most {MAX_URL_BYTES} bytes (got {size})"
+            return Failure(PAYLOAD_TOO_LARGE, message)
+        content = None if target.method == "GET" else body
+        async with self._sessions.request(request, target.method, url, content, headers) as response:
             text = await _read_limited(response)
             if isinstance(text, Failure):
-                return replace(text, may_have_happened=not 300 <= response.status < 500)
+                details = response_details(response.status, response.headers, b"")
+                return replace(text, details=details, may_have_happened=not 300 <= response.status < 500)
             return outcome_of_response(response.status, response.headers, mask(text))
 
     def _check_numeric_host(self, url: URL) -> None:
@@ -110,7 +131,7 @@ class HttpTools:
 
 
 def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns an input as query parameters: strings verbatim, lists repeated, null omitted, all else as JSON.
+    """Returns an input as parameters: strings verbatim, lists repeated, null omitted, all else as JSON.
 
     >>> query_of({"city": "Porto", "day": [1, 2], "all": True, "none": None})
     [('city', 'Porto'), ('day', '1'), ('day', '2'), ('all', 'true')]
@@ -133,56 +154,3 @@ async def _read_limited(response: aiohttp.ClientResponse) -> bytes | Failure:
         if len(parts) > MAX_JSON_BYTES:
             return Failure(PAYLOAD_TOO_LARGE, "the response must be at most 1 MiB")
     return bytes(parts)
-
-
-def outcome_of_response(status: int, headers: Mapping[str, str], text: bytes) -> Output | Failure:
-    """Interprets a response: 2xx is an output; 5xx, 408, 425 and 429 are retryable failures.
-
-    3xx and 4xx are definite refusals: the tool has not done anything. After 5xx the call may have happened.
-    """
-    if 200 <= status < 300:
-        return _output(headers, text)
-    details: dict[str, Any] = {"status": status}
-    if text:
-        details["body"] = text[:EXCERPT].decode("utf-8", "replace").replace("\0", "")
-    if 300 <= status < 400:
-        return Failure(TOOL_ERROR, f"the tool answered {status}; redirects are not followed", details=details)
-    message = f"the tool answered {status}"
-    if status >= 500:
-        return Failure(TOOL_UNAVAILABLE, message, retryable=True, details=details, may_have_happened=True)
-    return Failure(TOOL_ERROR, message, retryable=status in RETRYABLE_STATUS, details=details)
-
-
-def _output(headers: Mapping[str, str], text: bytes) -> Output | Failure:
-    """Parses an output. After an unreadable response the call may have happened, but its output is unknown."""
-    try:
-        return Output(read(text))
-    except PayloadError as error:
-        if error.too_large:
-            return Failure(PAYLOAD_TOO_LARGE, str(error), may_have_happened=True)
-        kind = headers.get("Content-Type", "")
-        if "json" in kind.lower():
-            return Failure(VALIDATION_OUTPUT, str(error), may_have_happened=True)
-        message = f"the response must be JSON (got content type {kind[:100] or '(none)'})"
-        return Failure(TOOL_ERROR, message, may_have_happened=True)
-
-
-def failure_of(failure: Exception) -> Failure:
-    """Converts an exception of the HTTP client into a failure.
-
-    A failed connect proves that the request was not sent. Every other error may occur after the tool has received the
-    request, so `may_have_happened` is set unless the error is known to precede the request.
-    """
-    cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
-    if isinstance(cause, EgressDeniedError):
-        return Failure(DENIED, str(cause), details={"reason": "EGRESS_DENIED"})
-    if isinstance(failure, aiohttp.ClientConnectorError):
-        return Failure(TOOL_UNAVAILABLE, f"no connection to {failure.host}:{failure.port}: {cause}", retryable=True)
-    text = f"{type(failure).__name__}: {failure}"[:EXCERPT]
-    if isinstance(failure, aiohttp.ConnectionTimeoutError):
-        return Failure(TOOL_UNAVAILABLE, text, retryable=True)
-    if isinstance(failure, aiohttp.InvalidURL):
-        return Failure(TOOL_ERROR, text)
-    if isinstance(failure, aiohttp.ClientResponseError | ValueError):
-        return Failure(TOOL_ERROR, text, may_have_happened=True)
-    return Failure(TOOL_UNAVAILABLE, text, retryable=True, may_have_happened=True)

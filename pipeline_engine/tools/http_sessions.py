@@ -17,6 +17,9 @@ MAX_CONNECT_SECONDS = 10.0
 CONNECT_SHARE = 0.8
 """Share of a call's timeout that connecting may take. A failed connect proves that the request was never sent; if the
 timeout of the whole call expired first, this would be unknown."""
+KEEP_ALIVE_SECONDS = 4.0
+"""Idle time after which a pooled connection is closed. Many servers close theirs after 5 s; a request that is written
+at that time is lost, and whether the tool has received it is unknown."""
 Context = Any
 """An asynchronous context manager for the response, as aiohttp's `request` returns it."""
 
@@ -77,18 +80,19 @@ class HttpSessions:
         if call.tool.kind is not Kind.UNSAFE:
             return self._pooled.request(method, url, data=body, headers=headers, allow_redirects=False)
         if self._unpooled is None:
-            self._unpooled = self._session(force_close=True, middlewares=(send_once,))
+            self._unpooled = self._session(force_close=True)
         connect = min(MAX_CONNECT_SECONDS, CONNECT_SHARE * call.timeout)
         limit = aiohttp.ClientTimeout(total=None, connect=connect)
         return self._unpooled.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=limit)
 
-    def _session(self, *, force_close: bool, **options: Any) -> aiohttp.ClientSession:
+    def _session(self, *, force_close: bool) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=self._connections,
             resolver=GuardedResolver(self._egress),
             socket_factory=self._egress.socket,
             ttl_dns_cache=30,
             force_close=force_close,
+            keepalive_timeout=None if force_close else KEEP_ALIVE_SECONDS,
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -97,7 +101,7 @@ class HttpSessions:
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None),
             headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ordinaut"},
-            **options,
+            middlewares=(send_once,),
         )
 
 
@@ -108,8 +112,9 @@ class ConnectionLostError(aiohttp.ClientError):
 async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Prevents aiohttp from repeating a GET, PUT or DELETE after a lost connection.
 
-    aiohttp retries idempotent methods by itself when the connection is closed. An UNSAFE tool may use such a method
-    without being idempotent, so the error is converted into one that aiohttp does not retry.
+    aiohttp sends these methods again when a pooled connection breaks. The tool may have received the first request, so
+    the second one would be an attempt that neither the step's `retry` allows nor the run records. The error is
+    converted into one that aiohttp does not retry.
 
     Raises:
         ConnectionLostError: the connection was lost.

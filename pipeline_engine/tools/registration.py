@@ -10,19 +10,21 @@ from ordinaut.expressions.times import parse_duration
 from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
-from pipeline_engine.data.schemas import schema_problems
+from pipeline_engine.data.schemas import schema_problems, schema_warnings
 from pipeline_engine.tools.auth_check import auth_violations
-from pipeline_engine.tools.definition import BUILT_IN, METHODS
+from pipeline_engine.tools.definition import BUILT_IN, CONTENT_TYPES, METHODS
 from pipeline_engine.tools.headers import header_problem
 from pipeline_engine.tools.lookup_check import lookup_violations
+from pipeline_engine.tools.url_template import placeholders, template_problem
 
+SCHEMAS = ("input_schema", "output_schema")
 MAX_URL = 2048
 MAX_HEADERS = 32
 MAX_TIMEOUT_SECONDS = 86_400.0
 FORBIDDEN_IN_URL = (
     (re.compile(r"[\x00-\x20\x7f-\x9f\\]"), "a URL must not contain spaces, control characters or backslashes"),
     (re.compile(r"#"), "a URL must not contain a fragment (`#`)"),
-    (re.compile(r"\$\{|\{\{"), "a URL must not contain templates; send values in the input"),
+    (re.compile(r"\$\{|\{\{"), "a URL must not contain templates; write `{name}` for a value of the input"),
 )
 HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 REFUSED_PORTS = frozenset({22, 23, 25, 465, 587, 3306, 5432, 6379, 11211, 27017})
@@ -34,6 +36,23 @@ def tool_violations(value: Any) -> list[Violation]:
     if not isinstance(value, dict):
         return [Violation("", f"a tool must be an object, not {kind_of(value)}")]
     return [*_name(value), *_schemas(value), *_timeouts(value), *_transport(value), *lookup_violations(value)]
+
+
+def tool_warnings(value: Mapping[str, Any]) -> list[str]:
+    """Returns what is accepted in a valid tool and probably not intended."""
+    findings = [
+        f"{key}{where.replace('/', '.')}: {message}"
+        for key in SCHEMAS
+        for where, message in schema_warnings(value.get(key))
+    ]
+    schema = value.get("input_schema")
+    required = schema.get("required", ()) if isinstance(schema, dict) else ()
+    names = placeholders((value.get("http") or {}).get("url", ""))
+    return findings + [
+        f"http.url: `{{{name}}}` is not in `required` of input_schema, so a call without it fails"
+        for name in names
+        if name not in required
+    ]
 
 
 def _name(value: Mapping[str, Any]) -> Iterator[Violation]:
@@ -51,7 +70,7 @@ def _name(value: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def _schemas(value: Mapping[str, Any]) -> Iterator[Violation]:
-    for key in ("input_schema", "output_schema"):
+    for key in SCHEMAS:
         if value.get(key) is not None:
             for where, message in schema_problems(value[key]):
                 yield Violation(key + where.replace("/", "."), message, ErrorReason.INVALID_SCHEMA)
@@ -79,6 +98,10 @@ def _transport(value: Mapping[str, Any]) -> Iterator[Violation]:
     if method not in METHODS:
         message = f"must be one of {', '.join(METHODS)} (got {quoted(method)})"
         yield Violation("http.method", message, ErrorReason.INVALID_TRANSPORT)
+    content_type = http.get("content_type") or CONTENT_TYPES[0]
+    if content_type not in CONTENT_TYPES:
+        message = f"must be one of {', '.join(CONTENT_TYPES)} (got {quoted(content_type)})"
+        yield Violation("http.content_type", message, ErrorReason.INVALID_TRANSPORT)
     problem = url_problem(http.get("url"))
     if problem:
         yield Violation("http.url", problem, ErrorReason.INVALID_TRANSPORT)
@@ -94,6 +117,8 @@ def url_problem(url: object) -> str | None:
     for forbidden, problem in FORBIDDEN_IN_URL:
         if forbidden.search(url):
             return problem
+    if (invalid := template_problem(url)) is not None:
+        return invalid
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -12,11 +12,11 @@ from ordinaut.v1 import error_pb2
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.payload import PayloadError, read
-from pipeline_engine.data.schemas import errors_of, problems_of, schema_problems
+from pipeline_engine.data.schemas import errors_of, problems_of, schema_problems, schema_warnings
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.inputs import place_of, repair, value_at
 from pipeline_engine.language.parse import parse
-from pipeline_engine.tools.registration import tool_violations
+from pipeline_engine.tools.registration import tool_violations, tool_warnings
 from pipeline_engine.validation.context import ValidationContext
 from pipeline_engine.validation.pipeline import check, tools_of
 
@@ -73,7 +73,11 @@ def _params_schema(text: bytes, findings: Findings) -> Any:
     problems = schema_problems(schema)
     for where, message in problems:
         findings.problem(place.below(where), message, ErrorReason.INVALID_SCHEMA)
-    return None if problems else schema
+    if problems:
+        return None
+    for where, message in schema_warnings(schema):
+        findings.warn(place.below(where), message)
+    return schema
 
 
 def _check_params(params: Any, schema: Any, findings: Findings) -> None:
@@ -86,11 +90,12 @@ def _check_params(params: Any, schema: Any, findings: Findings) -> None:
 
 
 def validate_tool(request: engine_pb2.ValidateToolRequest) -> engine_pb2.ValidateToolResponse:
-    """Returns every reason why a tool cannot be registered."""
+    """Returns every reason why a tool cannot be registered, and warnings about one that can."""
     findings = Findings()
     value = _read(request.tool, Place(), findings)
     violations = findings.violations or tool_violations(value)
-    return engine_pb2.ValidateToolResponse(violations=to_proto(violations))
+    warnings = [] if violations else tool_warnings(value)
+    return engine_pb2.ValidateToolResponse(violations=to_proto(violations), warnings=warnings)
 
 
 def validate_value(request: engine_pb2.ValidateValueRequest) -> engine_pb2.ValidateValueResponse:

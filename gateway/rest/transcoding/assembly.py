@@ -16,10 +16,10 @@ from google.protobuf.message import Message
 
 from gateway.api.violations import got
 from gateway.rest.transcoding.body import Body
-from gateway.rest.transcoding.json_text import malformed
 from gateway.rest.transcoding.preconditions import Preconditions
 from gateway.rest.transcoding.query import read_query
 from gateway.rest.transcoding.routes import WHOLE, Route
+from ordinaut.documents.json_text import malformed
 from ordinaut.documents.reading import fill, find_field
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.v1.error_pb2 import ErrorReason

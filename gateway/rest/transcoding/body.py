@@ -9,8 +9,8 @@ from typing import Any
 from gateway.api.violations import got
 from gateway.rest.errors import HttpError
 from gateway.rest.transcoding.headers import Headers
-from gateway.rest.transcoding.json_text import malformed, read_json
-from gateway.rest.transcoding.yaml_text import read_yaml
+from ordinaut.documents.json_text import malformed, read_json
+from ordinaut.documents.yaml_text import read_yaml
 from ordinaut.errors import DeadlineExceededError, InvalidArgumentError, ResourceExhaustedError
 from ordinaut.limits import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
 from ordinaut.v1.error_pb2 import ErrorReason

@@ -36,6 +36,8 @@ def apply_files(
         for tool in tools:
             applied, outcome = await apply(tool, _verbs(client))
             print_json(applied) if session.as_json else typer.echo(f"{applied.name} {outcome}")
+            for warning in applied.warnings:
+                typer.echo(f"  warning: {warning}", err=True)
 
     session.call(work)
 

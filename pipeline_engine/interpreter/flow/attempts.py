@@ -8,7 +8,7 @@ from pipeline_engine.data.failure import DENIED, TOOL_ERROR, Failure
 from pipeline_engine.interpreter.flow.unsafe_calls import run_unsafe
 from pipeline_engine.interpreter.journal import RUNNING, SUCCEEDED
 from pipeline_engine.interpreter.requests import Call, Effect, Sleep
-from pipeline_engine.interpreter.retry import delay_seconds, is_repeated
+from pipeline_engine.interpreter.retry import is_repeated
 from pipeline_engine.interpreter.step_values import render_input
 from pipeline_engine.interpreter.strand import Attempt, Strand
 from pipeline_engine.interpreter.strand_protocol import AwaitDurable, StepFlow, Stopped
@@ -60,6 +60,7 @@ def run_attempts(strand: Strand, step: StepPlan, path: str, number: int) -> Step
     if number > 1 and (delay := _remaining_delay(strand, step, path, number - 1)) > 0:
         yield Sleep(delay)
     while True:
+        yield from strand.await_hold(step.tool)
         if strand.barrier > run.journal.durable and step.kind is not Kind.UNSAFE:
             yield AwaitDurable(strand.barrier)
         if (expired := strand.expired(step, path, number)) is not None:
@@ -72,14 +73,8 @@ def run_attempts(strand: Strand, step: StepPlan, path: str, number: int) -> Step
         if type(failure) is not Failure or not is_repeated(failure, step.retry, failure.attempt):
             return failure
         number = failure.attempt  # higher than before if a person had an UNSAFE call repeated
-        yield Sleep(_delay(strand, step, path, number))
+        yield Sleep(strand.retry_delay(step, path, number, failure.retry_after))
         number += 1
-
-
-def _delay(strand: Strand, step: StepPlan, path: str, number: int) -> float:
-    key = idempotency_key(strand.run.root, path)
-    delay = delay_seconds(step.retry, number, key, strand.run.fraction)
-    return max(0.0, min(delay, strand.run.remaining()))
 
 
 def _remaining_delay(strand: Strand, step: StepPlan, path: str, number: int) -> float:
@@ -87,8 +82,11 @@ def _remaining_delay(strand: Strand, step: StepPlan, path: str, number: int) -> 
     entry = strand.run.journal.recorded[path]
     if entry.state == RUNNING:  # the attempt after the delay has already started
         return 0.0
+    next_us = Failure.from_json(entry.error).next_attempt_us()
+    if next_us is not None:
+        return max(0.0, min((next_us - strand.run.now_us()) / 1_000_000, strand.run.remaining()))
     passed = (strand.run.now_us() - entry.end_us) / 1_000_000
-    return max(0.0, _delay(strand, step, path, number) - max(0.0, passed))
+    return max(0.0, strand.retry_delay(step, path, number) - max(0.0, passed))
 
 
 def _run_attempt(strand: Strand, attempt: Attempt) -> StepFlow:

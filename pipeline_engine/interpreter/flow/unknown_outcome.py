@@ -96,16 +96,19 @@ def _call_lookup(strand: Strand, lookup: StepPlan, arguments: Input, path: str) 
         raise AssertionError("a lookup has a tool")
     key = idempotency_key(strand.run.root, path)
     number = 1
-    while (remaining := strand.run.remaining()) > 0:
+    while True:
+        yield from strand.await_hold(lookup.tool)
+        if (remaining := strand.run.remaining()) <= 0:
+            return Failure(TOOL_UNAVAILABLE, "the run exceeded its timeout before the lookup gave a verdict")
         timeout = min(lookup.timeout, remaining)
         response = yield Call(lookup.tool, arguments.value, arguments.body, key, timeout, path, number, lookup.secrets)
         verdict = response if isinstance(response, Failure) else read_verdict(response.value)
         if not isinstance(verdict, Failure) or not is_repeated(verdict, lookup.retry, number):
             return verdict
         delay = delay_seconds(lookup.retry, number, key, strand.run.fraction)
+        # A longer wait that the tool asked for is served by `await_hold`, also by an engine that takes the run over.
         yield Sleep(min(delay, MAX_DELAY_IN_ENGINE_SECONDS))
         number += 1
-    return Failure(TOOL_UNAVAILABLE, "the run exceeded its timeout before the lookup gave a verdict")
 
 
 def read_verdict(answer: Any) -> Verdict:

@@ -9,8 +9,9 @@ from google.protobuf import json_format
 
 from ordinaut.v1.replay_pb2 import StepComparison
 from ordinaut.v1.run_pb2 import Run
-from ordinaut.v1.run_service_pb2 import CreateRunRequest, ReplayRunRequest, ReplayRunResponse
+from ordinaut.v1.run_service_pb2 import CreateRunRequest, ReplayRunRequest, ReplayRunResponse, WatchRunRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, DeleteTaskRequest, RunTaskRequest, UpdateTaskRequest
+from ordinaut.v1.view_pb2 import BASIC
 from tests.integration.conftest import fresh_database
 from tests.integration.support.gateway_system import GatewaySystem, a_task, finished, gateway_system, refusal, working
 
@@ -99,3 +100,19 @@ async def test_all_violations_are_reported_at_once(system: GatewaySystem, done: 
     assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["mocks[0]", "pipeline.steps[0].uses"])
     refused = await refusal(replayed(system, done.name, pipeline=SUM, present_version=True))
     assert refused.fields == ["pipeline"]
+
+
+@pytest.mark.parametrize("steps", [3, 6])
+async def test_a_large_run_is_replayed_to_its_end(system: GatewaySystem, steps: int) -> None:
+    """2.7 and 5.4 MB of inputs and outputs; what the response cannot hold is omitted with a warning."""
+    copies = [{"id": f"s{number}", "uses": "orchestrator.set", "with": {"t": "${params.t}"}} for number in range(steps)]
+    pipeline = {"steps": copies, "output": "${length(steps.s0.t)}"}
+    request = json_format.ParseDict({"pipeline": pipeline, "params": {"t": "x" * 450_000}}, CreateRunRequest())
+    name = (await system.admin.runs.CreateRun(request)).name
+    async for _ in system.admin.runs.WatchRun(WatchRunRequest(name=name, view=BASIC)):
+        pass
+    replay = await replayed(system, name)
+    assert (replay.same, replay.end) == (True, StepComparison.SAME)
+    assert [step.outcome for step in replay.steps] == [StepComparison.SAME] * steps
+    assert replay.ByteSize() < 4 * 1024 * 1024
+    assert [warning.startswith("`run` is without its steps") for warning in replay.warnings] == [True] * (steps > 3)

@@ -199,3 +199,32 @@ async def test_a_tools_update_is_masked_and_checked(system: GatewaySystem) -> No
         assert await connection.fetchval("SELECT revision FROM project WHERE name = 'default'") == before + 1
     await system.admin.tools.DeleteTool(DeleteToolRequest(name=tool.name, etag=changed.etag))
     assert (await refusal(system.admin.tools.GetTool(GetToolRequest(name=tool.name)))).code == "NOT_FOUND"
+
+
+async def test_bounds_beyond_2_53_are_rounded_with_a_warning(system: GatewaySystem) -> None:
+    """They stay numbers when the tool is read and written back."""
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "properties": {"n": {"maximum": 2.0**63, "minimum": -1e22}, "id": {"format": "int64"}},
+    }
+    created = await system.admin.tools.CreateTool(
+        CreateToolRequest(tool=a_tool(input_schema=schema), tool_id="rounding")
+    )
+    assert [warning.partition(":")[0] for warning in sorted(created.warnings)] == [
+        "input_schema.properties.id.format",
+        "input_schema.properties.n.maximum",
+        "input_schema.properties.n.minimum",
+    ]
+    tool = await system.admin.tools.GetTool(GetToolRequest(name=created.name))
+    assert (MessageToDict(tool)["inputSchema"], list(tool.warnings)) == (schema, [])
+    updated = await system.admin.tools.UpdateTool(UpdateToolRequest(tool=created))
+    assert MessageToDict(updated)["inputSchema"] == schema
+    await system.admin.tools.DeleteTool(DeleteToolRequest(name=created.name))
+
+
+async def test_a_large_number_with_few_digits_is_kept(system: GatewaySystem) -> None:
+    """PostgreSQL writes it with all its zeros."""
+    for number in (1e21, 1e23, -1.5e300, 1e17):
+        await system.admin.state.PutStateEntry(put({"x": [number]}, name="state/notes/number"))
+        entry = await system.admin.state.GetStateEntry(GetStateEntryRequest(name="state/notes/number"))
+        assert MessageToDict(entry)["value"] == {"x": [number]}

@@ -44,7 +44,7 @@ ROWS = [
     Row("blank body", "POST", "/v1/events", 400, "MALFORMED_JSON", b" \n"),
     Row("not JSON", "POST", "/v1/events", 400, "MALFORMED_JSON", b"{topic: a}"),
     Row("two documents", "POST", "/v1/events", 400, "MALFORMED_JSON", b"{} {}"),
-    Row("byte order mark", "POST", "/v1/events", 400, "MALFORMED_JSON", b"\xef\xbb\xbf{}"),
+    Row("UTF-16", "POST", "/v1/events", 400, "MALFORMED_JSON", "{}".encode("utf-16")),
     Row("UTF-16", "POST", "/v1/events", 400, "MALFORMED_JSON", '{"topic": "a"}'.encode("utf-16")),
     Row("UTF-16 without mark", "POST", "/v1/events", 400, "MALFORMED_JSON", '{"topic": "a"}'.encode("utf-16-le")),
     Row("not UTF-8", "POST", "/v1/events", 400, "INVALID_UNICODE", b'{"topic": "\xff"}'),

@@ -25,6 +25,7 @@ from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
+from pipeline_engine.tools.retry_after import ToolHolds
 from tests.patience import PATIENCE
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
@@ -45,9 +46,11 @@ async def engine(
     *, allow: str = "127.0.0.0/8", credit: int = 400, port_to_tools: ToolPort | None = None
 ) -> AsyncIterator[Engine]:
     """Starts an engine on a free port."""
-    tools = HttpTools(Egress(parse_rules(allow)))
+    holds = ToolHolds(ProcessClock().monotonic)
+    tools = HttpTools(Egress(parse_rules(allow)), holds=holds)
     service = PipelineEngineService(
-        EngineContext(PlanCache(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01), credit
+        EngineContext(PlanCache(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01, hold=holds.remaining),
+        credit,
     )
     server = Server(
         [

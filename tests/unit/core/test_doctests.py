@@ -6,7 +6,11 @@ from importlib import import_module
 import pytest
 
 MODULES = (
+    "ordinaut.cli.parameters",
     "ordinaut.documents.durations",
+    "ordinaut.documents.json_text",
+    "ordinaut.documents.numbers",
+    "ordinaut.documents.writing",
     "ordinaut.expressions.compare",
     "ordinaut.expressions.expression",
     "ordinaut.expressions.paths",

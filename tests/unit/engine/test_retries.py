@@ -1,14 +1,20 @@
 """Delays between attempts: exponential, limited, with a random share."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
+from ordinaut.clock import EPOCH
+from ordinaut.expressions.times import parse_timestamp
 from pipeline_engine.interpreter.retry import delay_seconds, fraction_of
 from pipeline_engine.language.document import RetryRule
-from pipeline_engine.tools.definition import read_proto_retry
+from pipeline_engine.tools.definition import HttpTarget, Kind, Tool, read_proto_retry
+from pipeline_engine.tools.retry_after import ToolHolds, retry_after_seconds
 from tests.unit.engine.pipelines import pipeline, step
-from tests.unit.engine.world import World, failing
+from tests.unit.engine.world import World, error_of, failing
 
 KEYS = [f"root/{number}" for number in range(500)]
 
@@ -54,3 +60,80 @@ def test_a_step_applies_its_retry_rule() -> None:
     world = World(document, answer=failing(2), jitter=0.8)
     world.run()
     assert world.slept == [pytest.approx(0.8), pytest.approx(1.6)]
+
+
+def one_step(**options: Any) -> Any:
+    return pipeline(step("a", "weather.forecast", input={"city": "Rome"}, **options))
+
+
+@pytest.mark.parametrize(("asked", "slept"), [(0.0, 1.0), (0.4, 1.0), (3.0, 3.0), (30.0, 30.0)])
+def test_retry_after_is_the_floor_of_the_delay(asked: float, slept: float) -> None:
+    """In the engine, and in the queue for a delay that is longer than the engine keeps a run."""
+    world = World(one_step(retry={"max": 1, "delay": "1s"}), answer=failing(1, retry_after=asked))
+    assert world.run().state == "SUCCEEDED"
+    assert world.slept == [pytest.approx(slept)]
+
+
+def test_the_time_of_the_next_attempt_is_recorded() -> None:
+    """Only while there is one, and an engine that takes the run over keeps to it."""
+    answer = failing(2, retry_after=20.0)
+    world = World(one_step(retry={"max": 1, "delay": "1s"}), answer=answer, crash_at=2)
+    ending = world.run()
+    first, last = (orjson.loads(entry.error) for entry in world.journal)
+    began = world.journal[0].end_us
+    assert parse_timestamp(first["details"]["next_attempt_time"]) == EPOCH + timedelta(microseconds=began + 20_000_000)
+    assert "next_attempt_time" not in last.get("details", {})
+    assert error_of(ending)["attempt"] == 2
+    assert world.journal[1].start_us - began == pytest.approx(20_000_000, abs=2_000)
+
+
+def test_a_wait_beyond_the_runs_timeout_fails_the_step_at_once() -> None:
+    """With the error of the tool, which the pipeline can handle."""
+    document = one_step(retry={"max": 5, "delay": "1s"})
+    world = World(document, answer=failing(9, retry_after=60.0), remaining_ms=30_000)
+    error = error_of(world.run())
+    assert (error["code"], error["attempt"], world.slept) == ("TOOL_UNAVAILABLE", 1, [])
+
+
+def test_a_call_waits_while_its_tool_is_held() -> None:
+    """Also the first attempt of another run; the time of the wait does not count for the attempt."""
+    world = World(one_step(retry=0), answer=failing(0))
+    until = world.clock.seconds + 12.0
+    world.hold = lambda _tool: max(0.0, until - world.clock.seconds)
+    assert world.run().state == "SUCCEEDED"
+    assert sum(world.slept) == pytest.approx(12.0, abs=0.002)
+    assert len(world.calls) == 1
+    assert world.clock.seconds >= until
+
+
+def test_holds_are_kept_by_tool_and_address() -> None:
+    seconds = [100.0]
+    holds = ToolHolds(lambda: seconds[0])
+    tool = Tool("t.x", Kind.HTTP, http=HttpTarget("POST", "http://a.example/x"))
+    other = replace(tool, http=HttpTarget("POST", "http://b.example/x"))
+    holds.hold(tool, 5.0)
+    holds.hold(tool, 1.0)
+    assert (holds.remaining(tool), holds.remaining(other)) == (5.0, 0.0)
+    seconds[0] += 6.0
+    assert holds.remaining(tool) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("9" * 400, 86_400.0),
+        ("Fri, 15 Jan 2027 08:02:00 GMT", 120.0),
+        ("Friday, 15-Jan-27 08:02:00 GMT", 120.0),
+        ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
+        ("Fri, 15 Jan 2099 07:00:00 GMT", 86_400.0),
+        ("1.5", 0.0),
+        ("-3", 0.0),
+        ("", 0.0),
+        ("\u0663", 0.0),
+        ("99 Foo 2027", 0.0),
+    ],
+)
+def test_the_header_is_seconds_or_a_date(text: str, seconds: float) -> None:
+    assert retry_after_seconds(text, now=datetime(2027, 1, 15, 8, tzinfo=UTC)) == seconds

@@ -200,7 +200,11 @@ def test_the_run_timeout_applies() -> None:
 
 @pytest.mark.parametrize(
     ("bound", "value", "says"),
-    [("MAX_ENTRIES", 5, "after 5 attempts"), ("MAX_BYTES", 100, "2 MiB"), ("MAX_SECONDS", -1.0, "of computing")],
+    [
+        ("MAX_ENTRIES", 5, "after 5 attempts"),
+        ("MAX_BYTES", 100, "after 100 bytes"),
+        ("MAX_SECONDS", -1.0, "of computing"),
+    ],
 )
 def test_a_simulation_has_limits(monkeypatch: pytest.MonkeyPatch, bound: str, value: Any, says: str) -> None:
     """It stops with a warning and keeps its trace."""

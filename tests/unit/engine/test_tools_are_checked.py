@@ -7,6 +7,9 @@ import pytest
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.schema_dialects import VALIDATORS, is_checked_format
+from pipeline_engine.data.schemas import problems_of
+from pipeline_engine.tools.registration import tool_violations, tool_warnings
 from pipeline_engine.validation.validate import validate_tool
 from tests.unit.engine.pipelines import CALENDAR, TOOLS
 
@@ -83,12 +86,89 @@ def test_invalid_headers_are_rejected(headers: dict[str, Any]) -> None:
         {"pattern": "("},
         {"pattern": "(a+)+(?=x)"},
         {"enum": ["x" * 10] * 10_000},
-        {"$schema": "http://json-schema.org/draft-07/schema#"},
+        {"$schema": "http://json-schema.org/draft-03/schema#"},
     ],
 )
 def test_invalid_schemas_are_rejected(schema: dict[str, Any]) -> None:
     """Remote references, invalid keywords, large schemas, and patterns that need backtracking."""
     assert set(fields(input_schema=schema).values()) == {"INVALID_SCHEMA"}
+
+
+@pytest.mark.parametrize("draft", [f"http://json-schema.org/draft-0{number}/schema#" for number in (4, 6, 7)])
+@pytest.mark.parametrize("mark", ["", "#"])
+def test_earlier_drafts_are_supported(draft: str, mark: str) -> None:
+    """In the spellings that are in use; MCP servers send draft 7."""
+    schema = {
+        "$schema": draft.rstrip("#") + mark,
+        "type": "object",
+        "properties": {"a": {"$ref": "#/definitions/b"}},
+        "definitions": {"b": {"items": [{"type": "string"}], "additionalItems": False}},
+    }
+    assert fields(input_schema=schema) == {}
+    assert problems_of(schema, {"a": ["x"]}) == []
+    assert [where for where, _ in problems_of(schema, {"a": ["x", "y"]})] == ["/a"]
+
+
+def test_a_draft_decides_what_a_keyword_means() -> None:
+    bounded = {"maximum": 5, "exclusiveMaximum": True}
+    assert fields(input_schema=bounded) == {"input_schema.exclusiveMaximum": "INVALID_SCHEMA"}
+    draft_4 = {"$schema": "http://json-schema.org/draft-04/schema#", **bounded}
+    assert fields(input_schema=draft_4) == {}
+    assert problems_of(draft_4, 5)
+    mixed = {"properties": {"a": {"$schema": "http://json-schema.org/draft-07/schema#"}}}
+    assert fields(input_schema=mixed) == {"input_schema.properties.a.$schema": "INVALID_SCHEMA"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "accepted", "refused"),
+    [(r"^\p{L}+$", "Žluťoučký", "a1"), (r"^(?<year>\d{4})$", "2027", "27"), (r"^[\u0041-\u0043]$", "B", "D")],
+)
+def test_patterns_are_those_of_json_schema(pattern: str, accepted: str, refused: str) -> None:
+    """Which differ from those of Python."""
+    assert fields(input_schema={"pattern": pattern}) == {}
+    assert problems_of({"pattern": pattern}, accepted) == []
+    assert problems_of({"pattern": pattern}, refused)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(" * 1000 + "a" + ")" * 1000, "^(?=a)", r"(a)\1", "a{1,100000}", "(", "[[" * 5000]
+)
+@pytest.mark.parametrize("place", ["pattern", "patternProperties"])
+def test_patterns_without_a_bounded_cost_are_refused(pattern: str, place: str) -> None:
+    schema = {place: pattern if place == "pattern" else {pattern: {}}}
+    found = tool_violations({**CALENDAR, "input_schema": schema})
+    assert [violation.reason for violation in found] == [ErrorReason.INVALID_SCHEMA]
+    assert "without lookaround" in found[0].message
+
+
+@pytest.mark.parametrize("keyword", ["default", "const", "enum", "examples", "x-source"])
+def test_data_in_a_schema_is_not_a_reference(keyword: str) -> None:
+    """Except in a property that has the name of the keyword."""
+    data: Any = {"$ref": "http://example.com/x", "$schema": "http://example.com/y"}
+    value = [data] if keyword in {"enum", "examples"} else data
+    assert fields(input_schema={keyword: value}) == {}
+    assert fields(input_schema={"properties": {keyword: {"$ref": "http://example.com/x"}}}) == {
+        f"input_schema.properties.{keyword}.$ref": "INVALID_SCHEMA"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("email", "nobody"), ("date", "2027-02-30"), ("date-time", "yesterday"), ("ipv4", "1.2.3")]
+)
+@pytest.mark.parametrize("dialect", [*VALIDATORS])
+def test_formats_are_checked(name: str, value: str, dialect: str) -> None:
+    """In every draft that has them."""
+    expected = [] if not is_checked_format(dialect, name) else [""]
+    assert [where for where, _ in problems_of({"$schema": dialect, "format": name}, value)] == expected
+    assert expected or (dialect, name) == ("http://json-schema.org/draft-04/schema", "date")
+
+
+def test_warnings_name_what_is_not_checked_and_what_is_rounded() -> None:
+    schema = {"properties": {"n": {"format": "int64", "maximum": 2.0**63}, "d": {"format": "date"}}}
+    assert fields(input_schema=schema) == {}
+    first, second = sorted(tool_warnings({**CALENDAR, "input_schema": schema}))
+    assert first.startswith("input_schema.properties.n.format: the format 'int64' is not checked")
+    assert second.startswith("input_schema.properties.n.maximum: numbers from 2^53 on")
 
 
 def test_name_transport_and_timeout_are_validated() -> None:
@@ -158,3 +238,38 @@ def test_a_value_instead_of_a_secrets_name_is_not_quoted() -> None:
     answer = validate_tool(pb.ValidateToolRequest(tool=orjson.dumps(tool)))
     assert answer.violations
     assert b"CANARY" not in answer.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://h/users/{user}", True),
+        ("https://h/x?q={q}&r={r}", True),
+        ("https://h?q={q}", True),
+        ("https://{host}/x", False),
+        ("https://h:{port}/x", False),
+        ("{scheme}://h/x", False),
+        ("https://h/{user", False),
+        ("https://h/user}", False),
+        ("https://h/{}", False),
+        ("https://h/{a b}", False),
+        ("https://h/{{user}}", False),
+        ("https://h/${user}", False),
+    ],
+)
+def test_placeholders_are_names_in_the_path_or_query(url: str, accepted: bool) -> None:
+    expected = {} if accepted else {"http.url": "INVALID_TRANSPORT"}
+    assert fields(http={"url": url}) == expected
+
+
+def test_a_placeholder_without_a_required_property_is_a_warning() -> None:
+    schema = {"type": "object", "required": ["a"]}
+    tool = {**CALENDAR, "http": {"url": "https://h/{a}/{b}?c={b}"}, "input_schema": schema}
+    assert [warning.partition(" is not")[0] for warning in tool_warnings(tool)] == ["http.url: `{b}`"]
+
+
+def test_the_content_type_is_json_or_a_form() -> None:
+    for accepted in ("application/json", "application/x-www-form-urlencoded", ""):
+        assert fields(http={"url": "http://h/", "content_type": accepted}) == {}
+    for refused in ("text/plain", "multipart/form-data", 5):
+        assert fields(http={"url": "http://h/", "content_type": refused}) == {"http.content_type": "INVALID_TRANSPORT"}

@@ -27,6 +27,7 @@ from pipeline_engine.interpreter.requests import (
     Suspended,
 )
 from pipeline_engine.language.compile import compile_plan
+from pipeline_engine.tools.definition import Tool
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
 CHILDREN = frozenset({"orchestrator.run_task", "orchestrator.run_pipeline"})
@@ -95,6 +96,7 @@ class World:
     happens: Callable[[list[str]], str] = lambda paths: paths[0]
     now_us: int = NOW_US
     waited_ms: int = 0
+    hold: Callable[[Tool], float] = lambda _tool: 0.0
 
     def run(self) -> Finished:
         """To the end, through crashes and delays."""
@@ -173,7 +175,12 @@ class World:
             waited_ms=self.waited_ms,
         )
         execution = Execution(
-            plan, start, self.clock, lambda _key: self.jitter, outputs_max_bytes=self.outputs_max_bytes
+            plan,
+            start,
+            self.clock,
+            lambda _key: self.jitter,
+            outputs_max_bytes=self.outputs_max_bytes,
+            hold=self.hold,
         )
         progress = execution.start()
         asked: list[tuple[int, Request]] = []

@@ -15,7 +15,6 @@ MODULES = (
     "gateway.api.violations",
     "gateway.approvals.edits",
     "gateway.rest.openapi.paths",
-    "gateway.rest.transcoding.json_text",
     "gateway.rest.transcoding.path_template",
     "gateway.runs.service",
     "gateway.runs.simulated_run",

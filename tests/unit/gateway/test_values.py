@@ -38,10 +38,25 @@ def test_integers_are_integers() -> None:
     assert to_json(value([1, 1.0, 1.5, -0.0])) == "[1,1,1.5,0]"
 
 
-@pytest.mark.parametrize("digits", [str(2**53), str(-(2**53)), str(2**63), str(2**64), "1" + "0" * 30, "9" * 5000])
+@pytest.mark.parametrize(
+    "digits", [str(2**53), str(-(2**53)), str(2**63), str(2**64), "1" + "0" * 30 + "1", "9" * 5000]
+)
 def test_integers_beyond_53_bits_are_sent_as_text(digits: str) -> None:
     """Every digit of them, also where a parser would round or refuse."""
     assert to_python(value(parse(f'{{"n": [{digits}]}}'))) == {"n": [digits]}
+
+
+@pytest.mark.parametrize(("digits", "number"), [("1" + "0" * 30, 1e30), ("1e21", 1e21), ("1" + "0" * 17, 1e17)])
+def test_large_numbers_with_few_digits_are_numbers(digits: str, number: float) -> None:
+    """The database writes 1e30 with all its zeros."""
+    assert parse(to_json(value(parse(digits)))) == number
+
+
+def test_schemas_keep_numbers() -> None:
+    """A bound must not become a string when a tool is read and written back."""
+    schema = Struct()
+    fill_struct(schema, parse('{"maximum": 9223372036854776000, "minimum": -1180591620717411303424}'), rounds=True)
+    assert to_python(schema) == {"maximum": 2.0**63, "minimum": -(2.0**70)}
 
 
 @pytest.mark.parametrize("wrap", [lambda data: {"a": data}, lambda data: [data]])

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import Body
 from gateway.rest.transcoding.headers import Headers
-from gateway.rest.transcoding.json_text import read_json
 from gateway.rest.transcoding.preconditions import Preconditions
 from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.services import DESCRIPTORS
+from ordinaut.documents.json_text import read_json
 from ordinaut.errors import InvalidArgumentError
 
 ROUTES = {route.method.name: route for route in RouteTable(DESCRIPTORS).routes}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rest.transcoding.json_text import depth, read_json
-from gateway.rest.transcoding.yaml_text import read_yaml
 from ordinaut.documents.invalid_value import InvalidValue
+from ordinaut.documents.json_text import depth, read_json
+from ordinaut.documents.yaml_text import read_yaml
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -70,7 +70,7 @@ def test_the_deepest_json() -> None:
         ("NaN", ErrorReason.NON_FINITE_NUMBER),
         ("-Infinity", ErrorReason.NON_FINITE_NUMBER),
         ("1e400", ErrorReason.NUMBER_OUT_OF_RANGE),
-        ("9" * 21, ErrorReason.NUMBER_OUT_OF_RANGE),
+        ("9" * 311, ErrorReason.NUMBER_OUT_OF_RANGE),
         ("-" + "9" * 5000, ErrorReason.NUMBER_OUT_OF_RANGE),
     ],
 )
@@ -100,10 +100,43 @@ def test_the_second_of_two_keys_is_a_flaw() -> None:
         ("a: &anchor 1", {"a": 1}),
         ("--- {a: 1}", {"a": 1}),
         ("a: .inf", {"a": math.inf}),
+        ("\ufeffa: 1", {"a": 1}),
+        ("a: [0, -0, +12, 0x1F, 1.5, .5, 1., 1e3, -1.5E-2]", {"a": [0, 0, 12, 31, 1.5, 0.5, 1.0, 1000.0, -0.015]}),
     ],
 )
 def test_yaml_is_parsed_as_version_1_2(text: str, value: Any) -> None:
     assert read_yaml(text.encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("01234", "0777", "00", "-07", "1_000", "1__0", "1_000.5", "0b11", "-0b1", "0x_1F", "-0x1F", "0o8", "0o_7"),
+        *("007.5", "1_0e3", "12:30:45", "1:30", "0b", "1e", "1.2.3", "+", "-.", "2027-01-15", "1,000", "0x1F_"),
+        *("yes", "off", "NULL_", "0" * 400),
+    ],
+)
+def test_yaml_that_parsers_read_differently_stays_text(text: str) -> None:
+    """As value, in lists and objects, and as key."""
+    assert read_yaml(f"a: {text}".encode()) == {"a": text}
+    assert read_yaml(f"[{{k: [{text}]}}]".encode()) == [{"k": [text]}] or "," in text
+    assert read_yaml(f"{text}: 1".encode()) == {text: 1}
+
+
+@pytest.mark.parametrize("digits", ["9" * 311, "9" * 5000])
+def test_integers_that_are_too_long_become_flaws_in_yaml(digits: str) -> None:
+    found = read_yaml(f"a: {digits}".encode())["a"]
+    assert isinstance(found, InvalidValue)
+    assert found.reason == ErrorReason.NUMBER_OUT_OF_RANGE
+
+
+@pytest.mark.parametrize("read", [read_json, read_yaml])
+def test_a_byte_order_mark_is_skipped(read: Any) -> None:
+    """That of UTF-8; other encodings are refused by name."""
+    assert read(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+    for data in ('{"a": 1}'.encode("utf-16"), b"\xfe\xff\x00{"):
+        with pytest.raises(InvalidArgumentError, match="UTF-16"):
+            read(data)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Parses JSON bodies, stricter than `json.loads`.
+"""Parses JSON, stricter than `json.loads`.
 
 Values that cannot be represented are replaced by an `InvalidValue`, so that the parser of the document can report their
 path.
@@ -10,13 +10,13 @@ import re
 from itertools import accumulate
 from typing import Any
 
-from gateway.api.violations import at_most, got
 from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.v1.error_pb2 import ErrorReason
 
 MAX_DEPTH = 64
-INTEGER_DIGITS_MAX = 20  # enough for every integer of 64 bits
+MAX_DIGITS = 310  # enough for every double; Python refuses to read integers of more than 4 300 digits
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -34,26 +34,26 @@ def read_json(data: bytes) -> Any:
         return _DECODER.decode(utf8(data))
     except json.JSONDecodeError as failure:
         place = f"line {failure.lineno}, column {failure.colno}"
-        raise malformed(f"the body is not JSON: {failure.msg}, {place}", place) from None
+        raise malformed(f"the text is not JSON: {failure.msg}, {place}", place) from None
 
 
 def utf8(data: bytes) -> str:
-    """Decodes the body.
+    """Decodes a text; a byte order mark before it is skipped.
 
     Raises:
-        InvalidArgumentError: the body is not UTF-8, or begins with a byte order mark.
+        InvalidArgumentError: the text is not UTF-8.
     """
-    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise malformed("the body must be UTF-8 without a byte order mark")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise malformed("the text must be UTF-8 (got the byte order mark of UTF-16)")
     try:
-        return data.decode()
+        return data.removeprefix(BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError as failure:
-        text = f"the body is not UTF-8 at byte {failure.start}"
+        text = f"the text is not UTF-8 at byte {failure.start}"
         raise InvalidArgumentError(ErrorReason.INVALID_UNICODE, text) from None
 
 
 def malformed(message: str, place: str = "") -> InvalidArgumentError:
-    """The error for a body that cannot be parsed."""
+    """The error for a text that cannot be parsed."""
     return InvalidArgumentError(ErrorReason.MALFORMED_JSON, message, {"place": place} if place else {})
 
 
@@ -67,6 +67,12 @@ def depth(data: bytes) -> int:
     return max(accumulate(map(STEP.__getitem__, brackets)), default=0)
 
 
+def too_many_digits(digits: str) -> InvalidValue:
+    """The value in place of an integer that is too long to be read."""
+    message = f"an integer must be at most {MAX_DIGITS} digits (got {len(digits)})"
+    return InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, message)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for key, value in pairs:
@@ -78,11 +84,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int | InvalidValue:
-    if len(digits) > INTEGER_DIGITS_MAX:
-        return InvalidValue(
-            ErrorReason.NUMBER_OUT_OF_RANGE, f"an integer {at_most(INTEGER_DIGITS_MAX, 'digits', len(digits))}"
-        )
-    return int(digits)
+    return int(digits) if len(digits) <= MAX_DIGITS else too_many_digits(digits)
 
 
 def _float(text: str) -> float | InvalidValue:
@@ -90,7 +92,7 @@ def _float(text: str) -> float | InvalidValue:
     return (
         number
         if math.isfinite(number)
-        else InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be in the range of a double {got(text)}")
+        else InvalidValue(ErrorReason.NUMBER_OUT_OF_RANGE, f"must be in the range of a double (got {text[:40]!r})")
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
-from ordinaut.expressions.tokens import tokenize
+from ordinaut.expressions.rename import renamed
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.template import Placeholder, split
 from pipeline_engine.language.findings import Findings, Place, nearest
@@ -192,25 +192,3 @@ def _unknown_param(name: str, names: Names) -> _Problem | None:
         return None
     hint = f"did you mean `params.{near}`?" if near else f"defined params: {', '.join(names.params[:10])}"
     return f"unknown param `params.{name[:64]}`; {hint}", ["params", name], ["params", near] if near else None
-
-
-def renamed(text: str, wrong: Sequence[str], right: Sequence[str]) -> str | None:
-    """Returns the expression with each occurrence of the path `wrong` replaced by `right`; None without occurrences.
-
-    >>> renamed("length(step.a.items)", ["step", "a"], ["steps", "a"])
-    'length(steps.a.items)'
-    """
-    tokens = tokenize(text)
-    wrong_tokens = [word for key in wrong for word in (".", key)][1:]
-    pieces: list[str] = []
-    place = 0
-    for index, token in enumerate(tokens):
-        here = [_unquoted(following.text) for following in tokens[index : index + len(wrong_tokens)]]
-        if here == wrong_tokens and (index == 0 or tokens[index - 1].text != ".") and token.start >= place:
-            pieces += [text[place : token.start], ".".join(right)]
-            place = tokens[index + len(wrong_tokens) - 1].end
-    return "".join([*pieces, text[place:]]) if pieces else None
-
-
-def _unquoted(word: str) -> str:
-    return word[1:-1] if word.startswith('"') else word

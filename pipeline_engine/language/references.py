@@ -1,14 +1,15 @@
 """Compiles the expressions and templates of a document and checks that each reference exists at its place."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
+from ordinaut.expressions.event_condition import EVENT_FIELDS, event_problem, reads_event
 from ordinaut.expressions.rename import renamed
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.template import Placeholder, split
-from pipeline_engine.language.findings import Findings, Place, nearest
+from pipeline_engine.language.findings import Findings, Operation, Place, nearest
 from pipeline_engine.language.secret_places import secret_of
 
 ROOTS = ("params", "steps", "event", "run", "now")
@@ -27,6 +28,8 @@ REASONS = {
 }
 Rewrite = Callable[[str], Any]
 """Returns the whole text with the repaired expression in it."""
+Repair = Callable[[str], list[Operation]]
+"""Returns the operations that put the repaired expression into the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Names:
     """The names that an expression may refer to at its place.
 
     `later` are the names of steps that have not run yet; `inside` maps each hidden name to the step that contains it;
-    `with_secrets`: secret references are allowed.
+    `with_secrets`: secret references are allowed. `in_match`: the fields of an event are root names as well.
     """
 
     steps: Sequence[str]
@@ -46,11 +49,19 @@ class Names:
     in_loop: bool
     in_step: bool
     with_secrets: bool = False
+    in_match: bool = False
 
     def roots(self) -> list[str]:
         """Returns the root names."""
         loop = ["item", "index"] if self.in_loop else []
-        return [*ROOTS, *loop, *(["step"] if self.in_step else []), *(["error"] if self.in_handler else [])]
+        fields, excluded = (EVENT_FIELDS, {"event"}) if self.in_match else ((), ())
+        return [
+            *fields,
+            *(root for root in ROOTS if root not in excluded),
+            *loop,
+            *(["step"] if self.in_step else []),
+            *(["error"] if self.in_handler else []),
+        ]
 
 
 def condition_expression(text: str) -> str:
@@ -85,6 +96,54 @@ def check_value(value: Any, place: Place, names: Names, findings: Findings) -> N
             check_value(item, place.item(index), names, findings)
 
 
+def check_match(value: Any, place: Place, names: Names, findings: Findings) -> None:
+    """Checks the `match` of a wait for an event: an expression, or an object of expressions and rendered values."""
+    inner = replace(names, in_match=True)
+    if isinstance(value, str):
+        _check_match_expression(value, place, inner, findings, lambda repaired: [place.replace(repaired)])
+    elif isinstance(value, dict):
+        for key, expected in value.items():
+            where = place.key(key)
+            _check_match_expression(key, where, inner, findings, _renames(place, where))
+            check_value(expected, where, names, findings)
+    else:
+        check_value(value, place, names, findings)
+
+
+def _renames(parent: Place, where: Place) -> Repair:
+    return lambda repaired: [parent.key(repaired).move_from(where)]
+
+
+def _check_match_expression(text: str, place: Place, names: Names, findings: Findings, repair: Repair) -> None:
+    try:
+        expression = compile_expression(text)
+    except ExpressionError as error:
+        repaired = error.repaired if error.repaired and _is_condition(error.repaired) else None
+        _report_error(error, place, findings, repair(repaired) if repaired else None)
+        return
+    for message, repaired in _unresolved(expression, names):
+        fix = (f"Replaces it by `{repaired}`.", repair(repaired)) if repaired else None
+        findings.problem(place, message, ErrorReason.UNRESOLVED_REFERENCE, fix)
+    if not reads_event(expression) and not any(path[0] == "event" for path in expression.references):
+        findings.problem(
+            place,
+            f"`match` must read a field of the event ({', '.join(EVENT_FIELDS)}), such as data.order == params.order",
+            ErrorReason.UNRESOLVED_REFERENCE,
+        )
+
+
+def _is_condition(text: str) -> bool:
+    try:
+        return reads_event(compile_expression(text))
+    except ExpressionError:
+        return False
+
+
+def _report_error(error: ExpressionError, place: Place, findings: Findings, operations: list[Operation] | None) -> None:
+    fix = (error.explanation, operations) if operations else None
+    findings.problem(place, error.message, REASONS.get(error.kind, ErrorReason.TEMPLATE_SYNTAX), fix)
+
+
 def _check_text(text: str, place: Place, names: Names, findings: Findings) -> None:
     if "{{" in text and "${" not in text:
         findings.warn(place, "`{{` is literal text; to insert a value, write `${…}`")
@@ -110,8 +169,7 @@ def _check_expression(
     try:
         expression = compile_expression(text, strict=strict)
     except ExpressionError as error:
-        fix = (error.explanation, [place.replace(rewrite(error.repaired))]) if error.repaired else None
-        findings.problem(place, error.message, REASONS.get(error.kind, ErrorReason.TEMPLATE_SYNTAX), fix)
+        _report_error(error, place, findings, [place.replace(rewrite(error.repaired))] if error.repaired else None)
         return
     for message, repaired in _unresolved(expression, names):
         fix = (f"Replaces it by `{repaired}`.", [place.replace(rewrite(repaired))]) if repaired else None
@@ -121,6 +179,9 @@ def _check_expression(
 def _unresolved(expression: Expression, names: Names) -> list[tuple[str, str | None]]:
     problems: dict[str, str | None] = {}
     for path in expression.references:
+        if names.in_match and (of_event := event_problem(expression.text, path)) is not None:
+            problems[of_event[0]] = of_event[1]
+            continue
         keys = [key for key in path[:2] if isinstance(key, str)]
         problem = _problem(keys, names)
         if problem is not None:
@@ -162,10 +223,12 @@ def _unknown_root(root: str, names: Names) -> _Problem:
         return f"`{root}` is available only {PLACES[root]}", [root], None
     if root in {"item", "index"}:
         return f"`{root}` is available only in the `with` or `do` of a step with `foreach`", [root], None
-    for owner, members in (("steps", names.steps), ("params", names.params)):
-        if root in members:
-            return f"unknown root name `{root}`; did you mean `{owner}.{root}`?", [root], [owner, root]
     near = nearest(root, names.roots())
+    owners = [owner for owner, members in (("steps", names.steps), ("params", names.params)) if root in members]
+    if names.in_match and near is None:
+        owners = ["data"]  # `match` is first of all about the content of the event
+    if owners:
+        return f"unknown root name `{root[:64]}`; did you mean `{owners[0]}.{root[:64]}`?", [root], [owners[0], root]
     hint = f"did you mean `{near}`?" if near else f"supported root names: {', '.join(names.roots())}"
     return f"unknown root name `{root[:64]}`; {hint}", [root], [near] if near else None
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import check_approval
-from pipeline_engine.language.children import literal_pipeline, rendered_input
+from pipeline_engine.language.children import literal_pipeline
 from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import read_document
-from pipeline_engine.language.references import Names, check_condition, check_value
+from pipeline_engine.language.references import Names, check_condition, check_match, check_value
+from pipeline_engine.language.step_input import NOT_AN_OBJECT, WAIT_EVENT, rendered_input
 from pipeline_engine.tools.definition import BUILT_IN
 from pipeline_engine.validation.context import ValidationContext
 from pipeline_engine.validation.scope import Scope, is_bounded
@@ -80,10 +81,19 @@ class _Checker:
 
     def _check_call(self, step: Step, names: Names) -> None:
         with_secrets = replace(names, with_secrets=not step.uses.startswith(BUILT_IN))
-        check_value(rendered_input(step), step.place.key("with"), with_secrets, self.findings)
+        self._check_input(step, with_secrets)
         check_tool_use(step, self.context.tools, self.tool_names, self.findings)
         self._check_literal_pipeline(step)
         check_approval(step, names, self.findings)
+
+    def _check_input(self, step: Step, names: Names) -> None:
+        where, value = step.place.key("with"), rendered_input(step)
+        if step.uses == WAIT_EVENT and isinstance(step.input, dict) and "match" in step.input:
+            value = {key: item for key, item in value.items() if key != "match"}
+            check_match(step.input["match"], where.key("match"), names, self.findings)
+        elif step.uses == WAIT_EVENT and isinstance(step.input, str):
+            self.findings.problem(where, NOT_AN_OBJECT, ErrorReason.TOOL_INPUT_INVALID)
+        check_value(value, where, names, self.findings)
 
     def _check_literal_pipeline(self, step: Step) -> None:
         """Checks a literal pipeline of a child run as a separate document; its params are unknown here."""

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import orjson
 
-from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.expressions import ExpressionError
+from ordinaut.expressions.event_condition import matches_event
 from ordinaut.names import topic_matcher
 from ordinaut.store import wait
 from ordinaut.store.database import DATA_ERRORS
@@ -66,19 +66,8 @@ def is_match(open_wait: OpenWait, topic: str, time: datetime, document: bytes) -
     if open_wait.match is None:
         return True
     try:
-        return _matches(orjson.loads(open_wait.match), orjson.loads(document))
+        return matches_event(orjson.loads(open_wait.match), orjson.loads(document))
     except ExpressionError as failure:  # for this event; another one may match
         CONDITION_FAILED.inc()
         log.warning("wait_condition_failed", run=str(open_wait.run), failure=str(failure))
         return False
-
-
-def _matches(match: str | dict[str, Any], event: dict[str, Any]) -> bool:
-    if isinstance(match, str):
-        return compile_expression(match).holds(event)
-    return all(_equal(compile_expression(path).evaluate(event), expected) for path, expected in match.items())
-
-
-def _equal(value: Any, expected: Any) -> bool:
-    """Equality of JSON values, in which true is not 1."""
-    return isinstance(value, bool) == isinstance(expected, bool) and bool(value == expected)

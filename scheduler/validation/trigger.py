@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from ordinaut.expressions import ExpressionError, Kind, compile_expression
+from ordinaut.expressions import ExpressionError, Kind
+from ordinaut.expressions.event_condition import when_problems
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Trigger
 from scheduler.triggers.build import KINDS
@@ -91,8 +92,7 @@ class TriggerCheck:
         except ScheduleError as error:
             self.findings.add_error(f"{path}.topic", error)
         try:
-            if trigger.event.when:
-                compile_expression(trigger.event.when)
+            problems = when_problems(trigger.event.when) if trigger.event.when else []
         except ExpressionError as error:
             self.findings.add_repairable(
                 f"{path}.when",
@@ -101,6 +101,16 @@ class TriggerCheck:
                 target=f"{path}.when",
                 value=error.repaired,
                 explanation=error.explanation,
+            )
+            return
+        for message, repaired in problems:
+            self.findings.add_repairable(
+                f"{path}.when",
+                ErrorReason.UNRESOLVED_REFERENCE,
+                message,
+                target=f"{path}.when",
+                value=repaired,
+                explanation=f"Replaces it by `{repaired}`.",
             )
 
     def _probe(self, trigger: TimeTrigger) -> None:

@@ -8,8 +8,11 @@ import pytest
 MODULES = (
     "ordinaut.documents.durations",
     "ordinaut.expressions.compare",
+    "ordinaut.expressions.event_condition",
     "ordinaut.expressions.expression",
     "ordinaut.expressions.paths",
+    "ordinaut.expressions.placeholders",
+    "ordinaut.expressions.rename",
     "ordinaut.expressions.rewrite",
     "ordinaut.expressions.times",
     "ordinaut.names",

@@ -25,13 +25,14 @@ TOLERANT = frozenset({"default", "not_null", "type"})
 class Compiler:
     """Compiles one expression.
 
-    `references` collects the paths that start at a root, `inner_references` those inside filters and the like, which
-    may start at a root, and `names` every name that may be a root. `checks_types`: comparing values of different types
-    is an error.
+    `references` collects the paths that start at a root, `element_references` those through `[*]` or a filter with the
+    index 0 in its place, `inner_references` those inside filters and the like, which may start at a root, and `names`
+    every name that may be a root. `checks_types`: comparing values of different types is an error.
     """
 
     checks_types: bool = True
     inner_references: list[tuple[Key, ...]] = field(default_factory=list)
+    element_references: list[tuple[Key, ...]] = field(default_factory=list)
     references: list[tuple[Key, ...]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     nodes: int = 0
@@ -99,6 +100,8 @@ def _right(compiler: Compiler, node: Node) -> Evaluate:
 def _chain(compiler: Compiler, node: Node, head: bool, nested: bool, strict: bool) -> Evaluate:
     prefix, rest = _static_prefix(node["children"])
     start = compiler.path(prefix, head=head, nested=nested, strict=strict) if prefix else None
+    if prefix and rest and head and not nested:
+        _note_elements(compiler, prefix, rest[0])
     start = start or compiler.compile(rest.pop(0), head=head, nested=nested, strict=False)
     steps = [_right(compiler, part) for part in rest]
 
@@ -157,6 +160,8 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
     condition = compiler.inner(node["children"][2]) if len(node["children"]) > 2 else None
     parts = compiler.nodes - before
     of_values = node["type"] == "value_projection"
+    if head and not nested:
+        _note_elements(compiler, (), node)
 
     def evaluate(current: Any, scope: Scope) -> Any:
         elements = base(current, scope)
@@ -171,6 +176,17 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
         return [value for value in results if value is not None]
 
     return evaluate
+
+
+def _note_elements(compiler: Compiler, prefix: tuple[Key, ...], node: Node) -> None:
+    """Collects the paths of a projection behind a path that starts at a root."""
+    if node["type"] not in {"projection", "filter_projection"}:
+        return
+    base, member = static_path(node["children"][0]), static_path(node["children"][1])
+    if base is not None:
+        compiler.references.append((*prefix, *base))
+    if base is not None and member is not None:
+        compiler.element_references.append((*prefix, *base, 0, *member))
 
 
 def _flatten(compiler: Compiler, node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:

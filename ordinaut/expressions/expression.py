@@ -34,9 +34,9 @@ class Expression:
 
     `references` are the paths that it reads from the roots, such as `("steps", "a", "x")`; `inner_references` are paths
     inside filters, projections and multi-selects of elements, which are read from the roots where the element does not
-    have them; `names` are all names in it that may be roots, including those inside filters. `evaluate` takes a dict of
-    root names; its result shares parts with them. It raises ExpressionError for wrong types, exceeded limits and, if
-    strict, missing paths.
+    have them; `element_references` are paths through `[*]` or a filter, with the index 0 in its place; `names` are all
+    names in it that may be roots, including those inside filters. `evaluate` takes a dict of root names; its result
+    shares parts with them. It raises ExpressionError for wrong types, exceeded limits and, if strict, missing paths.
     """
 
     text: str
@@ -45,6 +45,7 @@ class Expression:
     evaluate: Evaluation
     is_path: bool
     inner_references: tuple[tuple[Key, ...], ...] = ()
+    element_references: tuple[tuple[Key, ...], ...] = ()
 
     def holds(self, roots: Mapping[str, Any], account: Account | None = None) -> bool:
         """Whether the result is truthy.
@@ -96,8 +97,15 @@ def compile_expression(text: str, *, strict: bool = False, semantics: int = CURR
                 account.spend(MAX_FUEL - scope.fuel + 1)
         return value
 
-    inner = tuple(compiler.inner_references)
-    return Expression(text, tuple(compiler.references), frozenset(compiler.names), bounded, False, inner)
+    return Expression(
+        text,
+        tuple(compiler.references),
+        frozenset(compiler.names),
+        bounded,
+        is_path=False,
+        inner_references=tuple(compiler.inner_references),
+        element_references=tuple(compiler.element_references),
+    )
 
 
 def _parse(text: str, semantics: int) -> Node:

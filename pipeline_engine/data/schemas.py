@@ -176,3 +176,16 @@ def _references(schema: dict[str, Any]) -> Iterator[Problem]:
         dialect = node.get("$schema", DIALECT)
         if isinstance(dialect, str) and dialect.rstrip("#") != DIALECT:
             yield f"{where}/$schema", f"the dialect must be {DIALECT} (got {dialect[:200]!r})"
+
+
+def member_at(schema: Any, where: str) -> Any:
+    """Returns the part of a schema at an RFC 6901 pointer; True, which accepts everything, if there is none."""
+    for word in where.split("/")[1:]:
+        key = word.replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, dict) and key in schema:
+            schema = schema[key]
+        elif isinstance(schema, list) and key.isdecimal() and int(key) < len(schema):
+            schema = schema[int(key)]
+        else:
+            return True
+    return True if where and not where.startswith("/") else schema

@@ -1,13 +1,15 @@
 """Compiles the expressions and templates of a document and checks that each reference exists at its place."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
 from ordinaut.expressions.event_condition import EVENT_FIELDS, event_problem, reads_event
+from ordinaut.expressions.paths import path_text
 from ordinaut.expressions.rename import renamed
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.schema_paths import MissingMember, missing_member
 from pipeline_engine.data.template import Placeholder, split
 from pipeline_engine.language.findings import Findings, Operation, Place, nearest
 from pipeline_engine.language.secret_places import secret_of
@@ -38,6 +40,7 @@ class Names:
 
     `later` are the names of steps that have not run yet; `inside` maps each hidden name to the step that contains it;
     `with_secrets`: secret references are allowed. `in_match`: the fields of an event are root names as well.
+    `outputs` are the schemas of the outputs of steps by name.
     """
 
     steps: Sequence[str]
@@ -50,6 +53,8 @@ class Names:
     in_step: bool
     with_secrets: bool = False
     in_match: bool = False
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    params_schema: Any = None
 
     def roots(self) -> list[str]:
         """Returns the root names."""
@@ -121,9 +126,7 @@ def _check_match_expression(text: str, place: Place, names: Names, findings: Fin
         repaired = error.repaired if error.repaired and _is_condition(error.repaired) else None
         _report_error(error, place, findings, repair(repaired) if repaired else None)
         return
-    for message, repaired in _unresolved(expression, names):
-        fix = (f"Replaces it by `{repaired}`.", repair(repaired)) if repaired else None
-        findings.problem(place, message, ErrorReason.UNRESOLVED_REFERENCE, fix)
+    _report_unresolved(expression, place, names, findings, repair)
     if not reads_event(expression) and not any(path[0] == "event" for path in expression.references):
         findings.problem(
             place,
@@ -171,9 +174,48 @@ def _check_expression(
     except ExpressionError as error:
         _report_error(error, place, findings, [place.replace(rewrite(error.repaired))] if error.repaired else None)
         return
+    _report_unresolved(expression, place, names, findings, lambda repaired: [place.replace(rewrite(repaired))])
+
+
+def _report_unresolved(expression: Expression, place: Place, names: Names, findings: Findings, repair: Repair) -> None:
     for message, repaired in _unresolved(expression, names):
-        fix = (f"Replaces it by `{repaired}`.", [place.replace(rewrite(repaired))]) if repaired else None
+        fix = (f"Replaces it by `{repaired}`.", repair(repaired)) if repaired else None
         findings.problem(place, message, ErrorReason.UNRESOLVED_REFERENCE, fix)
+    for message, repaired, closed in _undeclared(expression, names):
+        fix = (f"Replaces it by `{repaired}`.", repair(repaired)) if repaired else None
+        if closed:
+            findings.problem(place, message, ErrorReason.UNRESOLVED_REFERENCE, fix)
+        else:
+            findings.warn(place, message, fix)
+
+
+def _undeclared(expression: Expression, names: Names) -> list[tuple[str, str | None, bool]]:
+    """The paths that a schema does not declare, each as message, repaired expression, and whether it cannot exist."""
+    results: dict[str, tuple[str | None, bool]] = {}
+    for path in (*expression.references, *expression.element_references):
+        root, start = str(path[0]), 2 if path[0] == "steps" else 1
+        schema = names.outputs.get(str(path[1])) if root == "steps" and len(path) > 1 else None
+        if root == "params" and len(path) > 2:  # the first key is checked by name
+            schema = names.params_schema
+        missing = None if schema is None else missing_member(schema, path[start:])
+        if missing is not None:
+            place = start + missing.place
+            wrong, near = path[: place + 1], nearest(str(path[place]), missing.names)
+            repaired = _renamed_key(expression.text, wrong, near)
+            message = _undeclared_message(path_text(wrong), path_text(path[:place]), missing, near)
+            results[message] = repaired, missing.closed
+    return [(message, repaired, closed) for message, (repaired, closed) in results.items()]
+
+
+def _undeclared_message(wrong: str, parent: str, missing: MissingMember, near: str | None) -> str:
+    of_schema = "cannot exist" if missing.closed else "is not declared"
+    names = f"did you mean `{near}`?" if near else f"declared: {', '.join(missing.names[:10]) or '(none)'}"
+    return f"`{wrong[:200]}` {of_schema} by the schema of `{parent[:200]}`; {names}"
+
+
+def _renamed_key(text: str, wrong: Sequence[str | int], near: str | None) -> str | None:
+    keys = [key for key in wrong if isinstance(key, str)]
+    return renamed(text, keys, [*keys[:-1], near]) if near and len(keys) == len(wrong) else None
 
 
 def _unresolved(expression: Expression, names: Names) -> list[tuple[str, str | None]]:

@@ -168,13 +168,11 @@ def read_timeout(
     value: Mapping[str, Any], place: Place, findings: Findings, bound: float = MAX_TIMEOUT_SECONDS
 ) -> float | None:
     """Reads the `timeout` of a step or document, or its `timeout_seconds`; None when both are absent."""
+    seconds: Any = value.get("timeout_seconds")
+    if "timeout_seconds" in value and not (is_number(seconds) and 0 < seconds <= bound):
+        message = f"`timeout_seconds` must be a number greater than 0 and at most {bound:g} (got {quoted(seconds)})"
+        findings.problem(place.key("timeout_seconds"), message)
+        seconds = None
     if "timeout" in value:
         return read_seconds(value["timeout"], place.key("timeout"), findings, bound)
-    if "timeout_seconds" not in value:
-        return None
-    seconds = value["timeout_seconds"]
-    if is_number(seconds) and 0 < seconds <= bound:
-        return float(seconds)
-    message = f"`timeout_seconds` must be a number greater than 0 and at most {bound:g} (got {quoted(seconds)})"
-    findings.problem(place.key("timeout_seconds"), message)
-    return None
+    return None if seconds is None else float(seconds)

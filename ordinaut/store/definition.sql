@@ -2,6 +2,7 @@
 -- scopes.
 SELECT
   v.pipeline::text AS pipeline,
+  v.semantics,
   (v.run_policy -> 'retry')::text AS retry,
   ARRAY(
     SELECT t.definition::text FROM tool AS t

@@ -53,6 +53,7 @@ async def keep(connection: Connection, *, project: str, owner: str, definition: 
         holder=holder,
         version=version,
         pipeline=definition.pipeline,
+        semantics=definition.semantics,
         tools=definition.tools,
         schedule=definition.schedule,
         run_policy=definition.run_policy,

@@ -98,6 +98,7 @@ CREATE TABLE task_version (
   task uuid NOT NULL REFERENCES task,
   version bigint NOT NULL,
   pipeline jsonb NOT NULL,
+  semantics smallint NOT NULL DEFAULT 1, -- revision of the meaning of expressions with which it was accepted
   tools text[] NOT NULL,
   schedule jsonb NOT NULL,
   run_policy jsonb NOT NULL,

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import orjson
@@ -16,10 +15,12 @@ from ordinaut.store.sql import Connection
 from ordinaut.store.wait import OpenWait
 from ordinaut.streams.event_stream import Entry
 from ordinaut.telemetry import get_logger
-from scheduler.events.match import events_of
+from scheduler.events.match import LoggedEvent, events_of
 from scheduler.metrics import CONDITION_FAILED, MATCH_REFUSED
 
 log = get_logger()
+Key = tuple[UUID, str]
+"""A run, and the path of its step."""
 Result = tuple[UUID, str, str]
 """A run, the path of its step, the event as JSON."""
 
@@ -33,14 +34,17 @@ async def end_waits(connection: Connection, entries: Sequence[Entry]) -> int:
     by_project: dict[str, list[OpenWait]] = defaultdict(list)
     for open_wait in await wait.open_for(connection, list(projects), list({logged.body["topic"] for logged in events})):
         by_project[open_wait.project].append(open_wait)
-    results: dict[tuple[UUID, str], Result] = {}
+    results: dict[Key, Result] = {}
+    failures: dict[Key, str] = {}
     for logged in events if by_project else ():
         document = logged.json()
         for open_wait in by_project[logged.project]:
             key = open_wait.run, open_wait.path
-            if key not in results and is_match(open_wait, logged.body["topic"], logged.time, document):
+            if key not in results and is_match(open_wait, logged, document, failures):
                 results[key] = (*key, document.decode())
-    return await resolve(connection, list(results.values()))
+    ended = await resolve(connection, list(results.values()))
+    await wait.note_failures(connection, failures)
+    return ended
 
 
 async def resolve(connection: Connection, results: Sequence[Result]) -> int:
@@ -57,8 +61,13 @@ async def resolve(connection: Connection, results: Sequence[Result]) -> int:
     return await resolve(connection, results[:middle]) + await resolve(connection, results[middle:])
 
 
-def is_match(open_wait: OpenWait, topic: str, time: datetime, document: bytes) -> bool:
-    """Whether an event (`document` as JSON) was published in time for the wait and matches it."""
+def is_match(open_wait: OpenWait, logged: LoggedEvent, document: bytes, failures: dict[Key, str]) -> bool:
+    """Whether an event (`document` as JSON) was published in time for the wait and matches it.
+
+    The reason why the condition cannot be evaluated is added to `failures`: any publisher can cause it, so that it does
+    not end the wait.
+    """
+    topic, time = logged.body["topic"], logged.time
     if not topic_matcher(open_wait.topic)(topic):
         return False
     if (open_wait.since and time < open_wait.since) or (open_wait.deadline and time > open_wait.deadline):
@@ -70,4 +79,5 @@ def is_match(open_wait: OpenWait, topic: str, time: datetime, document: bytes) -
     except ExpressionError as failure:  # for this event; another one may match
         CONDITION_FAILED.inc()
         log.warning("wait_condition_failed", run=str(open_wait.run), failure=str(failure))
+        failures.setdefault((open_wait.run, open_wait.path), str(failure)[:1000])
         return False

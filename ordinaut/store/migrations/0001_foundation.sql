@@ -468,6 +468,7 @@ CREATE TABLE wait (
   deadline timestamptz,
   scanned boolean NOT NULL DEFAULT false, -- events from before it was known have been searched
   scan_position bigint, -- how far the search has come
+  condition_error text, -- why `match` could not be evaluated on an event; the first reason
   result jsonb,
   error jsonb,
   create_time timestamptz NOT NULL,

@@ -1,7 +1,9 @@
-# Ordinaut: `make` alone prints what there is.
+# Ordinaut: `make` prints the targets.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Three for each of two cores: most of the time tests wait.
+TEST_PROCESSES ?= 6
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=
 READY := $(VENV)/.ready
 # the generator of protos/ is older than the packages of $(VENV), and conflicts with them
@@ -11,7 +13,7 @@ PROTOS := GENERATOR=$(GENERATOR) $(RUN) sh scripts/protos.sh
 PIN := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format protos protos-baseline lock bench wheels clean
+.PHONY: help setup demo up test test-unit test-full check format protos protos-baseline lock bench wheels clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -29,14 +31,20 @@ $(GENERATOR_READY): scripts/generator-requirements.lock
 
 setup: $(READY) ## make the virtual environment with everything pinned
 
-demo: $(READY) ## run the morning briefing on embedded servers and tell its story
+demo: $(READY) ## run the morning briefing on embedded servers and print its steps
 	@$(RUN) python -m examples.morning_briefing.demo
 
 up: $(READY) ## start the whole system on this machine; data stays in .ordinaut/
 	@$(RUN) ordinaut up --data-dir .ordinaut
 
-test: $(READY) ## run every test on real servers
-	@$(RUN) python -m pytest
+test: $(READY) ## run every test on real servers, with a sample of the kills and random cases
+	@$(RUN) python -m pytest -n $(TEST_PROCESSES)
+
+test-unit: $(READY) ## run the tests that need no server
+	@$(RUN) python -m pytest -n 2 tests/unit
+
+test-full: $(READY) ## run every test with every kill and all random cases
+	@$(RUN) ORDINAUT_TEST_FULL=1 python -m pytest -n $(TEST_PROCESSES)
 
 check: $(READY) $(GENERATOR_READY) ## formatting, lint, types, import rules, SQL, protos
 	@$(RUN) ruff format --check .
@@ -54,10 +62,10 @@ format: $(READY) $(GENERATOR_READY) ## format code and protos
 protos: $(READY) $(GENERATOR_READY) ## generate ordinaut/v1 and ordinaut/internal/v1 from protos/
 	@$(PROTOS) generate .
 
-protos-baseline: $(READY) $(GENERATOR_READY) ## agree on the public contract as it is now, until 0.1.0 is released
+protos-baseline: $(READY) $(GENERATOR_READY) ## accept the current public contract as the baseline (until 0.1.0 is released)
 	@$(PROTOS) baseline
 
-lock: $(READY) ## choose versions anew and pin them in requirements.lock and scripts/generator-requirements.lock
+lock: $(READY) ## update the versions that are pinned in requirements.lock and scripts/generator-requirements.lock
 	@$(RUN) $(PIN) --all-extras --group dev pyproject.toml deploy/build-requirements.in -o requirements.lock
 	@$(RUN) $(PIN) scripts/generator-requirements.in -o scripts/generator-requirements.lock
 

@@ -8,13 +8,13 @@ from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
 from ordinaut.store.migrate import check_schema
-from worker.service import WorkerServicer
+from worker.service import WorkerService
 from worker.settings import WorkerSettings
 from worker.worker import Worker
 
 
 async def compose(process: Process, settings: WorkerSettings) -> None:
-    """Puts the worker together; what is entered last is left first."""
+    """Starts the parts of a worker; they are stopped in reverse order."""
     database = await Database.open(settings)
     process.stack.push_async_callback(database.close)
     async with database.connection() as connection:
@@ -23,7 +23,7 @@ async def compose(process: Process, settings: WorkerSettings) -> None:
     server = Server(
         [
             Registration(
-                add_WorkerServiceServicer_to_server, WorkerServicer(worker.drain), "ordinaut.internal.v1.WorkerService"
+                add_WorkerServiceServicer_to_server, WorkerService(worker.drain), "ordinaut.internal.v1.WorkerService"
             )
         ],
         internal_guard(settings.internal_token),
@@ -38,7 +38,7 @@ async def compose(process: Process, settings: WorkerSettings) -> None:
 
 
 def main() -> None:
-    """Reads the environment and runs until told to stop."""
+    """Reads the settings and runs until stopped by a signal."""
     settings = WorkerSettings()
     run("worker", settings, settings.worker_metrics_port, lambda process: compose(process, settings))
 

@@ -1,6 +1,6 @@
 """Converts the start of a simulated run to the engine's message, and the engine's response to a run."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,9 +15,10 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     SimulateRunResponse,
     Wait,
 )
-from ordinaut.store import task, tool
-from ordinaut.store.run import RunRecord, described
+from ordinaut.store import tool
+from ordinaut.store.runs.run import RunRecord, described
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import task
 from ordinaut.v1.run_pb2 import Run
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
@@ -28,6 +29,7 @@ def to_simulated_run(initial: RunRecord, response: SimulateRunResponse) -> Run:
     """Returns the run as it would have been stored; `initial` is its record before the first step."""
     pending = {entry.path: entry for entry in response.unanswered}
     waits = [_wait(wait, pending[wait.path]) for wait in response.waits]
+    steps = [*response.steps, *(entry for entry in response.unanswered if entry.state == WAITING)]
     record = replace(
         initial,
         state=response.state,
@@ -35,7 +37,7 @@ def to_simulated_run(initial: RunRecord, response: SimulateRunResponse) -> Run:
         error=response.error.decode() or None,
         claims=response.claims,
         end_time=time_of(response.end_us) if response.state in ENDED else None,
-        steps=orjson.dumps([_step(entry) for entry in response.steps]).decode(),
+        steps=orjson.dumps([_step(entry) for entry in steps]).decode(),
         waits=orjson.dumps(waits).decode() if waits else None,
     )
     return to_run(record)
@@ -48,9 +50,8 @@ def start_of(initial: RunRecord, run_timeout: timedelta) -> RunStart:
         root=initial.root,
         params=initial.params.encode(),
         event=(initial.event or "").encode(),
-        run=described(asdict(initial)),
+        run=described(initial),
         now_us=now_us,
-        created_us=microseconds_of(initial.create_time),
         remaining_ms=round(run_timeout.total_seconds() * 1000),
     )
 

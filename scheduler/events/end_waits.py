@@ -9,13 +9,15 @@ import orjson
 from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.event_condition import matches_event
 from ordinaut.names import topic_matcher
-from ordinaut.store import wait
 from ordinaut.store.database import DATA_ERRORS
+from ordinaut.store.queue import wait
+from ordinaut.store.queue.wait import OpenWait
 from ordinaut.store.sql import Connection
-from ordinaut.store.wait import OpenWait
 from ordinaut.streams.event_stream import Entry
 from ordinaut.telemetry import get_logger
-from scheduler.events.match import LoggedEvent, events_of
+from scheduler.events.log_entry import row_of
+from scheduler.events.match import events_of
+from scheduler.events.wait_window import is_in_window, read_transactions
 from scheduler.metrics import CONDITION_FAILED, MATCH_REFUSED
 
 log = get_logger()
@@ -30,17 +32,24 @@ async def end_waits(connection: Connection, entries: Sequence[Entry]) -> int:
     projects = {entry.project for entry in entries}
     if not await wait.any_open(connection, list(projects)):
         return 0
-    events = [logged for entry in entries for logged in events_of(entry)]
+    events = [(row_of(entry), logged) for entry in entries for logged in events_of(entry)]
+    topics = {logged.body["topic"] for _, logged in events}
+    waits = await wait.open_for(connection, list(projects), list(topics))
     by_project: dict[str, list[OpenWait]] = defaultdict(list)
-    for open_wait in await wait.open_for(connection, list(projects), list({logged.body["topic"] for logged in events})):
+    for open_wait in waits:
         by_project[open_wait.project].append(open_wait)
+    transactions = await read_transactions(connection, map(row_of, entries), waits)
     results: dict[Key, Result] = {}
     failures: dict[Key, str] = {}
-    for logged in events if by_project else ():
+    for row, logged in events if by_project else ():
         document = logged.json()
         for open_wait in by_project[logged.project]:
             key = open_wait.run, open_wait.path
-            if key not in results and is_match(open_wait, logged, document, failures):
+            if (
+                key not in results
+                and is_in_window(open_wait, logged, row, transactions)
+                and is_match(open_wait, logged.body["topic"], document, failures)
+            ):
                 results[key] = (*key, document.decode())
     ended = await resolve(connection, list(results.values()))
     await wait.note_failures(connection, failures)
@@ -61,16 +70,13 @@ async def resolve(connection: Connection, results: Sequence[Result]) -> int:
     return await resolve(connection, results[:middle]) + await resolve(connection, results[middle:])
 
 
-def is_match(open_wait: OpenWait, logged: LoggedEvent, document: bytes, failures: dict[Key, str]) -> bool:
-    """Whether an event (`document` as JSON) was published in time for the wait and matches it.
+def is_match(open_wait: OpenWait, topic: str, document: bytes, failures: dict[Key, str]) -> bool:
+    """Whether an event (`document` as JSON) has the topic of the wait and meets its condition.
 
     The reason why the condition cannot be evaluated is added to `failures`: any publisher can cause it, so that it does
     not end the wait.
     """
-    topic, time = logged.body["topic"], logged.time
     if not topic_matcher(open_wait.topic)(topic):
-        return False
-    if (open_wait.since and time < open_wait.since) or (open_wait.deadline and time > open_wait.deadline):
         return False
     if open_wait.match is None:
         return True

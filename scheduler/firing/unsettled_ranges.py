@@ -7,12 +7,12 @@ runs if the task is active.
 import asyncio
 import json
 
-from ordinaut.store import cursor, unsettled_range
-from ordinaut.store.cursor import Fired, PlanColumns
 from ordinaut.store.database import STORE_FAILURES, Database
-from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
+from ordinaut.store.hints import BUFFERED, OUTBOX, WORK, Hints
 from ordinaut.store.sql import Connection
-from ordinaut.store.unsettled_range import UnsettledRange
+from ordinaut.store.tasks import cursor, unsettled_range
+from ordinaut.store.tasks.cursor import Fired, PlanColumns
+from ordinaut.store.tasks.unsettled_range import UnsettledRange
 from ordinaut.telemetry import get_logger
 from scheduler.firing import next_instant
 from scheduler.firing.catch_up_policy import ALL, CatchUpPolicy
@@ -48,7 +48,7 @@ class UnsettledRanges:
                 return True
         if fired.queued:
             ENQUEUED.labels("catch_up").inc(fired.queued)
-            self._hints.send(WORK, OUTBOX, *([TURN] if fired.buffered else []))
+            self._hints.send(WORK, OUTBOX, *([BUFFERED] if fired.buffered else []))
         return True
 
 

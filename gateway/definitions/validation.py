@@ -77,10 +77,12 @@ class TaskValidator:
         owner: str,
         rights: frozenset[str],
         stored: bool = False,
+        before: Task | None = None,
     ) -> CheckedTask:
         """Validates the definition of a task with the id `name`, which may be empty.
 
-        `rights` are its owner's scopes; `stored` means that its schedule is already stored.
+        `rights` are its owner's scopes; `stored` means that its schedule is already stored. `before` is the stored task
+        if the pipeline is not changed: the problems that it has already are only warnings.
 
         Raises:
             InvalidArgumentError: with all violations, including those in `problems`.
@@ -92,6 +94,10 @@ class TaskValidator:
         tools = await self._tools(project, document)
         schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored)
         problems.extend(reroot(schedule.violations, "task.schedule"))
+        if before is not None and pipeline.violations:
+            pipeline = _without_known_problems(
+                pipeline, await self._engines.validate_pipeline(_pipeline_request(before, tools, rights))
+            )
         problems.extend(_pipeline_problems(pipeline, "task"))
         problems.check()
         require_rights(rights, document, "task.pipeline")
@@ -155,6 +161,24 @@ class TaskValidator:
             if isinstance(response, BaseException):
                 raise response
         return answers  # type: ignore[return-value]  # neither is an exception
+
+
+def _without_known_problems(
+    pipeline: ValidatePipelineResponse, before: ValidatePipelineResponse
+) -> ValidatePipelineResponse:
+    """Turns the problems that the stored task has as well into warnings.
+
+    The rules of a pipeline become stricter with a release. A task that was accepted under the old ones must remain
+    editable: a change of its schedule or priority is not the cause of these problems.
+    """
+    known = {(violation.field, violation.message) for violation in before.violations}
+    known_ones = [each for each in pipeline.violations if (each.field, each.message) in known]
+    result = ValidatePipelineResponse()
+    result.CopyFrom(pipeline)
+    del result.violations[:]
+    result.violations.extend(each for each in pipeline.violations if (each.field, each.message) not in known)
+    result.warnings.extend(f"{each.field}: {each.message}" for each in known_ones)
+    return result
 
 
 def check_description(problems: Problems, task: Task) -> None:

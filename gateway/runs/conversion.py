@@ -78,7 +78,12 @@ def _fill_times(message: Run, record: RunRecord) -> None:
 
 
 def _wait(wait: dict[str, Any]) -> Wait:
-    message = Wait(step=wait["step"], kind=Wait.Kind.Value(wait["kind"]), topic=wait["topic"])
+    message = Wait(
+        step=wait["step"],
+        kind=Wait.Kind.Value(wait["kind"]),
+        topic=wait["topic"],
+        condition_error=wait["condition_error"],
+    )
     message.create_time.FromJsonString(wait["create_time"])
     if wait["run"] is not None:
         message.run = f"runs/{wait['run']}"

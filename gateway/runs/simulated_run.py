@@ -104,5 +104,6 @@ def _wait(wait: Wait, entry: JournalEntry) -> dict[str, Any]:
         "deadline": time_of(wait.deadline_us) if wait.HasField("deadline_us") else None,
         "create_time": time_of(entry.start_us),
         "approval": "",
+        "condition_error": "",
         "run": None,
     }

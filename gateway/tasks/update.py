@@ -7,7 +7,7 @@ from functools import partial
 from gateway.api.errors import changed_concurrently
 from gateway.api.field_masks import apply, masked_paths, refuse_output_fields, require_etag
 from gateway.api.idempotency import Mutation
-from gateway.api.json_values import parse
+from gateway.api.json_values import parse, to_python
 from gateway.api.violations import Problems
 from gateway.authentication.caller import Caller
 from gateway.definitions.validation import CheckedTask, TaskValidator, check_description
@@ -87,6 +87,7 @@ class TaskUpdate:
             problems.check()
             return _Change(stored, changed, None, new_version=False, new_schedule=False)
         keeps_schedule = "schedule" not in touched
+        keeps_pipeline = to_python(changed.pipeline) == to_python(current.pipeline)
         checked = await self._validator.validate(
             changed,
             problems,
@@ -95,7 +96,11 @@ class TaskUpdate:
             owner=stored.owner,
             rights=rights,
             stored=keeps_schedule,
+            before=current if keeps_pipeline else None,
         )
+        if keeps_pipeline:  # the same document keeps its meaning
+            definition = replace(checked.definition, pipeline=stored.pipeline, semantics=stored.semantics)
+            checked = replace(checked, definition=definition)
         if keeps_schedule:
             checked = replace(checked, definition=replace(checked.definition, schedule=stored.schedule))
         return _Change(

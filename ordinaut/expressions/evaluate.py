@@ -5,15 +5,16 @@ have is looked up among the roots, so that `[?days >= params.min]` works; two st
 instant; in strict positions a missing path is an error.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ordinaut.expressions.bounds import MAX_DEPTH, MAX_NODES, SCALARS, Scope
-from ordinaut.expressions.compare import ORDERINGS, equal, ordered, truthy
+from ordinaut.expressions.compare import ORDERINGS, equal, ordered, require_one_type, require_order, truthy
 from ordinaut.expressions.errors import ExpressionError, Kind
 from ordinaut.expressions.functions import BY_EXPRESSION, call, check_arity
-from ordinaut.expressions.paths import Key, Node, lenient_path, static_path, strict_path
+from ordinaut.expressions.paths import Key, Node, lenient_path, path_text, static_path, strict_path
 
 Evaluate = Callable[[Any, Scope], Any]
 TOLERANT = frozenset({"default", "not_null", "type"})
@@ -24,9 +25,14 @@ TOLERANT = frozenset({"default", "not_null", "type"})
 class Compiler:
     """Compiles one expression.
 
-    `references` collects the paths that start at a root, `names` every name that may be a root.
+    `references` collects the paths that start at a root, `element_references` those through `[*]` or a filter with the
+    index 0 in its place, `inner_references` those inside filters and the like, which may start at a root, and `names`
+    every name that may be a root. `checks_types`: comparing values of different types is an error.
     """
 
+    checks_types: bool = True
+    inner_references: list[tuple[Key, ...]] = field(default_factory=list)
+    element_references: list[tuple[Key, ...]] = field(default_factory=list)
     references: list[tuple[Key, ...]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     nodes: int = 0
@@ -66,6 +72,7 @@ class Compiler:
         walk = lenient_path(path)
         if not head or not isinstance(path[0], str):
             return lambda current, _scope: walk(current)
+        self.inner_references.append(path)
         return _inner_first(path[0], walk)
 
     def inner(self, node: Node) -> Evaluate:
@@ -93,6 +100,8 @@ def _right(compiler: Compiler, node: Node) -> Evaluate:
 def _chain(compiler: Compiler, node: Node, head: bool, nested: bool, strict: bool) -> Evaluate:
     prefix, rest = _static_prefix(node["children"])
     start = compiler.path(prefix, head=head, nested=nested, strict=strict) if prefix else None
+    if prefix and rest and head and not nested:
+        _note_elements(compiler, prefix, rest[0])
     start = start or compiler.compile(rest.pop(0), head=head, nested=nested, strict=False)
     steps = [_right(compiler, part) for part in rest]
 
@@ -151,6 +160,8 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
     condition = compiler.inner(node["children"][2]) if len(node["children"]) > 2 else None
     parts = compiler.nodes - before
     of_values = node["type"] == "value_projection"
+    if head and not nested:
+        _note_elements(compiler, (), node)
 
     def evaluate(current: Any, scope: Scope) -> Any:
         elements = base(current, scope)
@@ -165,6 +176,17 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
         return [value for value in results if value is not None]
 
     return evaluate
+
+
+def _note_elements(compiler: Compiler, prefix: tuple[Key, ...], node: Node) -> None:
+    """Collects the paths of a projection behind a path that starts at a root."""
+    if node["type"] not in {"projection", "filter_projection"}:
+        return
+    base, member = static_path(node["children"][0]), static_path(node["children"][1])
+    if base is not None:
+        compiler.references.append((*prefix, *base))
+    if base is not None and member is not None:
+        compiler.element_references.append((*prefix, *base, 0, *member))
 
 
 def _flatten(compiler: Compiler, node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
@@ -236,13 +258,35 @@ def _pipe(compiler: Compiler, node: Node, _head: bool, nested: bool, strict: boo
 
 def _comparison(compiler: Compiler, node: Node, _head: bool, nested: bool, _strict: bool) -> Evaluate:
     left, right = (compiler.compile(child, head=True, nested=nested, strict=False) for child in node["children"])
-    if node["value"] in ORDERINGS:
-        ordering = ORDERINGS[node["value"]]
-        return _ordering(ordering, left, right)
-    expected = node["value"] == "eq"
+    compare = _ordering(ORDERINGS[node["value"]]) if node["value"] in ORDERINGS else _equality(node["value"] == "eq")
+    check = require_order if node["value"] in ORDERINGS else require_one_type
 
     def evaluate(current: Any, scope: Scope) -> Any:
+        return compare(left(current, scope), right(current, scope), scope)
+
+    def evaluate_checked(current: Any, scope: Scope) -> Any:
         first, second = left(current, scope), right(current, scope)
+        if type(first) is not type(second) or type(first) not in {str, int, float}:
+            try:
+                check(first, second)
+            except ExpressionError as error:
+                operands = " and ".join(map(_operand_text, node["children"]))
+                raise ExpressionError(error.kind, f"{error.message}: {operands}") from None
+        return compare(first, second, scope)
+
+    return evaluate_checked if compiler.checks_types else evaluate
+
+
+def _operand_text(node: Node) -> str:
+    """An operand in a message: its path or literal, but no value from the data, which may be confidential."""
+    path = static_path(node)
+    if path is not None:
+        return path_text(path)
+    return json.dumps(node["value"])[:100] if node["type"] == "literal" else "a computed value"
+
+
+def _equality(expected: bool) -> Callable[[Any, Any, Scope], bool]:
+    def compare(first: Any, second: Any, scope: Scope) -> bool:
         if type(first) not in SCALARS and type(second) not in SCALARS:
             scope.spend_deeply(first)
             scope.spend_deeply(second)
@@ -250,17 +294,16 @@ def _comparison(compiler: Compiler, node: Node, _head: bool, nested: bool, _stri
             scope.spend_on(first)
         return equal(first, second) is expected
 
-    return evaluate
+    return compare
 
 
-def _ordering(ordering: Callable[[Any, Any], Any], left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(current: Any, scope: Scope) -> Any:
-        first, second = left(current, scope), right(current, scope)
+def _ordering(ordering: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Scope], bool | None]:
+    def compare(first: Any, second: Any, scope: Scope) -> bool | None:
         if type(first) is str:
             scope.spend_on(first)
         return ordered(ordering, first, second)
 
-    return evaluate
+    return compare
 
 
 def _function(compiler: Compiler, node: Node, _head: bool, nested: bool, strict: bool) -> Evaluate:

@@ -13,7 +13,9 @@ from ordinaut.expressions.compare import truthy
 from ordinaut.expressions.errors import ExpressionError, Kind
 from ordinaut.expressions.evaluate import Compiler
 from ordinaut.expressions.paths import Key, Node, lenient_path, static_path, strict_path
+from ordinaut.expressions.placeholders import refuse_placeholders
 from ordinaut.expressions.rewrite import to_jmespath
+from ordinaut.expressions.semantics import CURRENT, FIRST
 from ordinaut.expressions.tokens import OPENS, Token, tokenize
 from ordinaut.expressions.traps import refuse_traps
 
@@ -30,9 +32,11 @@ class Evaluation(Protocol):
 class Expression:
     """A compiled expression.
 
-    `references` are the paths that it reads from the roots, such as `("steps", "a", "x")`; `names` are all names in it
-    that may be roots, including those inside filters. `evaluate` takes a dict of root names; its result shares parts
-    with them. It raises ExpressionError for wrong types, exceeded limits and, if strict, missing paths.
+    `references` are the paths that it reads from the roots, such as `("steps", "a", "x")`; `inner_references` are paths
+    inside filters, projections and multi-selects of elements, which are read from the roots where the element does not
+    have them; `element_references` are paths through `[*]` or a filter, with the index 0 in its place; `names` are all
+    names in it that may be roots, including those inside filters. `evaluate` takes a dict of root names; its result
+    shares parts with them. It raises ExpressionError for wrong types, exceeded limits and, if strict, missing paths.
     """
 
     text: str
@@ -40,6 +44,8 @@ class Expression:
     names: frozenset[str]
     evaluate: Evaluation
     is_path: bool
+    inner_references: tuple[tuple[Key, ...], ...] = ()
+    element_references: tuple[tuple[Key, ...], ...] = ()
 
     def holds(self, roots: Mapping[str, Any], account: Account | None = None) -> bool:
         """Whether the result is truthy.
@@ -51,10 +57,11 @@ class Expression:
 
 
 @lru_cache(maxsize=2048)
-def compile_expression(text: str, *, strict: bool = False) -> Expression:
+def compile_expression(text: str, *, strict: bool = False, semantics: int = CURRENT) -> Expression:
     """Compiles an expression of at most 4096 characters; the 2048 most recently used ones are cached.
 
-    `strict` makes a missing path an error, except under default(), `||`, `&&`, `!` and comparisons.
+    `strict` makes a missing path an error, except under default(), `||`, `&&`, `!` and comparisons. `semantics` is the
+    revision of the meaning, see `semantics`.
 
     >>> roots = {"params": {"min": 20}, "steps": {"weather": {"days": [{"t": 18}, {"t": 25}]}}}
     >>> compile_expression("steps.weather.days[?t > params.min].t").evaluate(roots)
@@ -69,12 +76,12 @@ def compile_expression(text: str, *, strict: bool = False) -> Expression:
     Raises:
         ExpressionError: the expression cannot be parsed, is too large, or is ambiguous; often with a repair.
     """
-    tree = _parse(text)
+    tree = _parse(text, semantics)
     path = static_path(tree)
     if path is not None:
         walk = strict_path(path) if strict else lenient_path(path)
         return Expression(text, (path,), frozenset({str(path[0])}), lambda roots, _account=None: walk(roots), True)
-    compiler = Compiler()
+    compiler = Compiler(checks_types=semantics > FIRST)
     evaluate = compiler.compile(tree, head=True, nested=False, strict=strict)
 
     # The result is measured as well: it may share parts and grow when it is written as JSON. The account is charged
@@ -90,16 +97,26 @@ def compile_expression(text: str, *, strict: bool = False) -> Expression:
                 account.spend(MAX_FUEL - scope.fuel + 1)
         return value
 
-    return Expression(text, tuple(compiler.references), frozenset(compiler.names), bounded, False)
+    return Expression(
+        text,
+        tuple(compiler.references),
+        frozenset(compiler.names),
+        bounded,
+        is_path=False,
+        inner_references=tuple(compiler.inner_references),
+        element_references=tuple(compiler.element_references),
+    )
 
 
-def _parse(text: str) -> Node:
+def _parse(text: str, semantics: int) -> Node:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(Kind.LIMIT, f"an expression must have at most {MAX_LENGTH} characters (got {len(text)})")
     tokens = tokenize(text)
     if not tokens:
         raise ExpressionError(Kind.SYNTAX, "the expression is empty")
     _refuse_depth(tokens)
+    if semantics > FIRST:
+        refuse_placeholders(text, tokens)
     refuse_traps(text, tokens)
     try:
         tree: Node = Parser().parse(to_jmespath(tokens)).parsed

@@ -1,7 +1,9 @@
 """Functions of expressions: those of JMESPath and some more. All are pure: they read no clock and change nothing."""
 
 import hashlib
+import json
 import math
+import re
 import zoneinfo
 from datetime import UTC, datetime, time
 from difflib import get_close_matches
@@ -28,6 +30,10 @@ NUMBER: Any = {"types": ["number"]}
 ANY: Any = {"types": []}
 TEXTS: Any = {"types": ["array-string"]}
 MAX_INTEGER = 2**63
+MIN_EXACT, MAX_EXACT = -(2**63), 2**64
+"""Integers that every reader of JSON in Ordinaut reads exactly."""
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_LONG_NUMBER = re.compile(r"\d{19}", re.ASCII)
 
 
 class PureFunctions(functions.Functions):
@@ -82,9 +88,22 @@ class PureFunctions(functions.Functions):
     @signature(TEXT)
     def _func_from_json(self, text: str) -> Any:
         try:
-            return orjson.loads(text)
+            value = orjson.loads(text)
         except ValueError:
             raise ExpressionError(Kind.VALUE, "from_json(): the string is not valid JSON") from None
+        if _LONG_NUMBER.search(text):  # orjson reads an integer beyond 64 bits as a float, which loses digits
+            json.loads(text, parse_int=lambda digits: _exact("from_json()", digits))
+        return value
+
+    @signature(ANY)
+    def _func_to_number(self, value: Any) -> float | None:
+        """Null unless the value is a number or a string with a JSON number: Python would accept `1_0` and `nan` too."""
+        if type(value) in {int, float}:
+            return value  # type: ignore[no-any-return]
+        if type(value) is not str or not _NUMBER.fullmatch(value.strip()):
+            return None
+        text = value.strip()
+        return _number(float(text)) if set(text) & set(".eE") else _exact("to_number()", text)
 
     @signature(TEXT)
     def _func_lower(self, text: str) -> str:
@@ -161,6 +180,14 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
     if type(result) is list:
         scope.spend(len(result))
     return result
+
+
+def _exact(function: str, digits: str) -> int:
+    if len(digits.lstrip("+-0")) > 20 or not MIN_EXACT <= int(digits) < MAX_EXACT:
+        raise ExpressionError(
+            Kind.VALUE, f"{function}: an integer must fit in 64 bits (got {digits[:24]}…); keep it as a string"
+        )
+    return int(digits)
 
 
 def _number(value: float) -> float:

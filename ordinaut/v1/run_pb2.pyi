@@ -444,6 +444,7 @@ class Wait(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     APPROVAL_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    CONDITION_ERROR_FIELD_NUMBER: _builtins.int
     step: _builtins.str
     """Path of the step."""
     kind: Global___Wait.Kind.ValueType
@@ -454,6 +455,8 @@ class Wait(_message.Message):
     """For APPROVAL: resource name `approvals/{approval}`."""
     run: _builtins.str
     """For CHILD: resource name `runs/{run}` of the other run."""
+    condition_error: _builtins.str
+    """For EVENT: why `match` could not be evaluated on an event, which counted as not matching; the first reason."""
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """Time at which a TIMER ends, the wait for an EVENT fails with TIMEOUT, or an APPROVAL expires."""
@@ -472,10 +475,11 @@ class Wait(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         approval: _builtins.str = ...,
         run: _builtins.str = ...,
+        condition_error: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "create_time", b"create_time", "deadline", b"deadline", "kind", b"kind", "run", b"run", "step", b"step", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "condition_error", b"condition_error", "create_time", b"create_time", "deadline", b"deadline", "kind", b"kind", "run", b"run", "step", b"step", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,8 @@ REJECTED = "REJECTED"
 PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
 FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
 OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+CANCELLED = "CANCELLED"
+LOST_TOO_OFTEN = "LOST_TOO_OFTEN"
 
 NEXT_ATTEMPT_TIME = "next_attempt_time"
 """Key of `details`: the time of the next attempt, if there is one."""

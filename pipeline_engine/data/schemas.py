@@ -208,3 +208,16 @@ def _references(schema: dict[str, Any]) -> Iterator[Problem]:
         for key in REFERENCES & node.keys():
             if isinstance(node[key], str) and not node[key].startswith("#"):
                 yield f"{where}/{key}", f"{key} must point into the same schema (`#/$defs/…`), got {node[key][:200]!r}"
+
+
+def member_at(schema: Any, where: str) -> Any:
+    """Returns the part of a schema at an RFC 6901 pointer; True, which accepts everything, if there is none."""
+    for word in where.split("/")[1:]:
+        key = word.replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, dict) and key in schema:
+            schema = schema[key]
+        elif isinstance(schema, list) and key.isdecimal() and int(key) < len(schema):
+            schema = schema[int(key)]
+        else:
+            return True
+    return True if where and not where.startswith("/") else schema

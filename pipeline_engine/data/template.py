@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import Account, Expression, ExpressionError, Kind, compile_expression
+from ordinaut.expressions.semantics import CURRENT, FIRST
 from ordinaut.limits import MAX_JSON_BYTES
 
 Roots = Mapping[str, Any]
@@ -86,7 +87,7 @@ def _closing(text: str, start: int) -> int:
     raise ExpressionError(Kind.SYNTAX, "`${` is not closed by `}`; write `$${` for a literal `${`")
 
 
-def compile_template(value: Any) -> Template:
+def compile_template(value: Any, semantics: int = CURRENT) -> Template:
     """Compiles a JSON value with placeholders in its strings; keys are literal.
 
     >>> template = compile_template({"to": "${params.city}", "text": "${params.n} events in ${params.city}"})
@@ -98,86 +99,107 @@ def compile_template(value: Any) -> Template:
     >>> compile_template("${params.n}").render({"params": {"n": 2}}, Account())
     2
 
+    `semantics` is the revision of the meaning of expressions.
+
     Raises:
         ExpressionError: a placeholder cannot be parsed.
     """
     expressions: list[Expression] = []
-    render = _compile(value, expressions)
+    render = _Compiler(expressions, semantics).compile(value)
     if render is None:
         return Template(lambda _roots, _account: value, constant=True, expressions=())
     return Template(render, constant=False, expressions=tuple(expressions))
 
 
-def _compile(value: Any, expressions: list[Expression]) -> Render | None:
-    """Returns the renderer of a value; None when the value contains no placeholder."""
-    if isinstance(value, str):
-        return _text(value, expressions) if "${" in value else None
-    if isinstance(value, dict):
-        return _object(value, expressions)
-    if isinstance(value, list):
-        return _array(value, expressions)
-    return None
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    expressions: list[Expression]
+    semantics: int
 
-
-def _object(value: dict[str, Any], expressions: list[Expression]) -> Render | None:
-    renders = {key: render for key, item in value.items() if (render := _compile(item, expressions))}
-    if not renders:
-        return None
-    if len(renders) == len(value):
-        parts = tuple(renders.items())
-        return lambda roots, account: {key: render(roots, account) for key, render in parts}
-    changing = tuple(renders.items())
-
-    def mixed(roots: Roots, account: Account) -> dict[str, Any]:
-        result = value.copy()
-        for key, render in changing:
-            result[key] = render(roots, account)
-        return result
-
-    return mixed
-
-
-def _array(value: list[Any], expressions: list[Expression]) -> Render | None:
-    renders = [(place, render) for place, item in enumerate(value) if (render := _compile(item, expressions))]
-    if not renders:
+    def compile(self, value: Any) -> Render | None:
+        """Returns the renderer of a value; None when the value contains no placeholder."""
+        if isinstance(value, str):
+            return self._text(value) if "${" in value else None
+        if isinstance(value, dict):
+            return self._object(value)
+        if isinstance(value, list):
+            return self._array(value)
         return None
 
-    def render_all(roots: Roots, account: Account) -> list[Any]:
-        result = value.copy()
-        for place, render in renders:
-            result[place] = render(roots, account)
-        return result
+    def _object(self, value: dict[str, Any]) -> Render | None:
+        renders = {key: render for key, item in value.items() if (render := self.compile(item))}
+        if not renders:
+            return None
+        if len(renders) == len(value):
+            parts = tuple(renders.items())
+            return lambda roots, account: {key: render(roots, account) for key, render in parts}
+        changing = tuple(renders.items())
 
-    return render_all
+        def mixed(roots: Roots, account: Account) -> dict[str, Any]:
+            result = value.copy()
+            for key, render in changing:
+                result[key] = render(roots, account)
+            return result
+
+        return mixed
+
+    def _array(self, value: list[Any]) -> Render | None:
+        renders = [(place, render) for place, item in enumerate(value) if (render := self.compile(item))]
+        if not renders:
+            return None
+
+        def render_all(roots: Roots, account: Account) -> list[Any]:
+            result = value.copy()
+            for place, render in renders:
+                result[place] = render(roots, account)
+            return result
+
+        return render_all
+
+    def _text(self, text: str) -> Render | None:
+        parts: list[str | Expression] = []
+        for part in split(text):
+            if isinstance(part, str):
+                parts.append(part)
+            else:
+                expression = compile_expression(part.expression, strict=True, semantics=self.semantics)
+                self.expressions.append(expression)
+                parts.append(expression)
+        if len(parts) == 1 and not isinstance(parts[0], str):
+            return parts[0].evaluate
+
+        inserted = _inserted if self.semantics > FIRST else _inserted_or_null
+
+        def join(roots: Roots, account: Account) -> str:
+            words: list[str] = []
+            size = 0
+            for part in parts:
+                # One input may contain thousands of placeholders that each insert a large value. The text is charged
+                # and measured while it grows, so that such an input fails before it uses the memory and the event loop.
+                word = part if isinstance(part, str) else inserted(part, roots, account)
+                words.append(word)
+                size += len(word)
+                account.spend_on_text(len(word))
+                if size > MAX_JSON_BYTES:
+                    raise ExpressionError(Kind.LIMIT, "a rendered text must be at most 1 MiB")
+            return "".join(words)
+
+        return join
 
 
-def _text(text: str, expressions: list[Expression]) -> Render | None:
-    parts: list[str | Render] = []
-    for part in split(text):
-        if isinstance(part, str):
-            parts.append(part)
-        else:
-            expression = compile_expression(part.expression, strict=True)
-            expressions.append(expression)
-            parts.append(expression.evaluate)
-    if len(parts) == 1 and not isinstance(parts[0], str):
-        return parts[0]
+def _inserted(part: Expression, roots: Roots, account: Account) -> str:
+    """The text of a placeholder inside a longer text; null is an error, because `Hello null` is never intended."""
+    value = part.evaluate(roots, account)
+    if value is None:
+        expression = part.text[:200]
+        raise ExpressionError(
+            Kind.MISSING, f"{expression} is null and cannot be inserted into text; use default({expression}, …)"
+        )
+    return to_text(value)
 
-    def join(roots: Roots, account: Account) -> str:
-        words: list[str] = []
-        size = 0
-        for part in parts:
-            # One input may contain thousands of placeholders that each insert a large value. The text is charged and
-            # measured while it grows, so that such an input fails before it uses the memory and the event loop.
-            word = part if isinstance(part, str) else to_text(part(roots, account))
-            words.append(word)
-            size += len(word)
-            account.spend_on_text(len(word))
-            if size > MAX_JSON_BYTES:
-                raise ExpressionError(Kind.LIMIT, "a rendered text must be at most 1 MiB")
-        return "".join(words)
 
-    return join
+def _inserted_or_null(part: Expression, roots: Roots, account: Account) -> str:
+    return to_text(part.evaluate(roots, account))
 
 
 def to_text(value: Any) -> str:

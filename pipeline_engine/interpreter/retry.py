@@ -17,9 +17,10 @@ from pipeline_engine.data.failure import (
 from pipeline_engine.language.document import RetryRule
 
 MAX_DELAY_IN_ENGINE_SECONDS = 5.0
-NEVER = frozenset(
-    {VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, DENIED, REJECTED, PAYLOAD_TOO_LARGE, OUTCOME_UNKNOWN}
-)
+FINAL = frozenset({REJECTED, OUTCOME_UNKNOWN})
+"""Codes of a decision: another attempt would ask again, or call although the outcome of the call is unknown."""
+LISTED = frozenset({VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, DENIED, PAYLOAD_TOO_LARGE})
+"""Codes that are retried only by a rule that lists them, because the same call usually fails in the same way."""
 
 
 def is_repeated(failure: Failure, rule: RetryRule, attempt: int) -> bool:
@@ -28,12 +29,18 @@ def is_repeated(failure: Failure, rule: RetryRule, attempt: int) -> bool:
     >>> rule = RetryRule(max=2)
     >>> [is_repeated(Failure("TIMEOUT", "", retryable=True), rule, attempt) for attempt in (1, 2, 3)]
     [True, True, False]
-    >>> is_repeated(Failure(VALIDATION_INPUT, "", retryable=True), rule, 1)
+    >>> is_repeated(Failure(VALIDATION_OUTPUT, "", retryable=True), rule, 1)
     False
+    >>> is_repeated(Failure(VALIDATION_OUTPUT, ""), RetryRule(max=2, codes=("VALIDATION_OUTPUT",)), 1)
+    True
     """
-    if attempt > rule.max or failure.code in NEVER or failure.retry_after == math.inf:
+    if attempt > rule.max or failure.code in FINAL or failure.retry_after == math.inf:
         return False
-    return failure.code in rule.codes if rule.codes else failure.retryable
+    if not rule.codes:
+        return failure.retryable and failure.code not in LISTED
+    # A call of an UNSAFE tool that returned an unusable output has happened, so it is not repeated.
+    has_happened = failure.code in LISTED and failure.details.get("happened") is True
+    return failure.code in rule.codes and not has_happened
 
 
 def fraction_of(key: str) -> float:

@@ -1,10 +1,9 @@
-"""Steps that start other runs: which of their inputs must be literal, and which are rendered by the started run."""
+"""Steps that start other runs: which of their inputs must be literal."""
 
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import quoted
-from pipeline_engine.data.template import Template, compile_template
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings
 
@@ -28,28 +27,6 @@ def literal_pipeline(step: Step) -> Any:
         return None
     document = step.input.get("pipeline")
     return document if isinstance(document, dict | list) else None
-
-
-def rendered_input(step: Step) -> Any:
-    """Returns the part of the step's input that the step itself renders."""
-    if literal_pipeline(step) is None:
-        return step.input
-    return {key: value for key, value in step.input.items() if key != "pipeline"}
-
-
-def input_template(step: Step) -> Template:
-    """Compiles the template of the step's input.
-
-    Raises:
-        ExpressionError: a placeholder cannot be parsed.
-    """
-    document = literal_pipeline(step)
-    own = compile_template(rendered_input(step))
-    if document is None:
-        return own
-    return Template(
-        lambda roots, account: {**own.render(roots, account), "pipeline": document}, own.constant, own.expressions
-    )
 
 
 def check_run_task(step: Step, findings: Findings) -> None:

@@ -7,16 +7,18 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import Expression, ExpressionError, compile_expression
+from ordinaut.expressions.semantics import CURRENT
 from pipeline_engine.data.payload import PayloadError, write
 from pipeline_engine.data.schemas import Check, compile_schema, requires_only_object
 from pipeline_engine.data.template import Template, compile_template
-from pipeline_engine.language.children import input_template, waits_for_child
+from pipeline_engine.language.children import waits_for_child
 from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import parse
 from pipeline_engine.language.plan import Plan, StepPlan
 from pipeline_engine.language.references import condition_expression
 from pipeline_engine.language.secret_places import SecretPlace, SecretUse, conceal
+from pipeline_engine.language.step_input import input_template, match_roots
 from pipeline_engine.tools.definition import (
     CALLED,
     DEFAULT_TIMEOUT_SECONDS,
@@ -45,6 +47,7 @@ def compile_plan(
     *,
     project: str = "",
     secrets: Sequence[str] = (),
+    semantics: int = 0,
 ) -> Plan:
     """Compiles a definition; the arguments are JSON and names as in `ordinaut.internal.v1.Definition`.
 
@@ -59,7 +62,14 @@ def compile_plan(
     try:
         by_name = {tool.name: tool for tool in (read_tool(orjson.loads(text)) for text in tools)}
         default = read_proto_retry(orjson.loads(retry)) if retry else None
-        compiler = _Compiler(by_name, frozenset(denied), default or DEFAULT_RETRY, project, frozenset(secrets))
+        compiler = _Compiler(
+            by_name,
+            frozenset(denied),
+            default or DEFAULT_RETRY,
+            project,
+            frozenset(secrets),
+            semantics or CURRENT,
+        )
         return compiler.plan(document)
     except (ExpressionError, PayloadError, ValueError) as failure:
         raise PlanError(str(failure)) from failure
@@ -72,6 +82,7 @@ class _Compiler:
     default_retry: RetryRule
     project: str
     secrets: Set[str]
+    semantics: int
     roots: set[str] = field(default_factory=set)
     checks: dict[tuple[str, str], Check | None] = field(default_factory=dict)
 
@@ -80,7 +91,7 @@ class _Compiler:
         steps = self._steps(document.steps)
         on_error = self._steps(document.on_error)
         output = self._template(document.output) if document.has_output else None
-        return Plan(steps, on_error, output, document.timeout, frozenset(self.roots))
+        return Plan(steps, on_error, output, document.timeout, frozenset(self.roots), self.semantics)
 
     def _step(self, step: Step) -> StepPlan:
         if not step.uses:
@@ -88,8 +99,9 @@ class _Compiler:
         tool = self.tools.get(step.uses)
         kind = self._kind(step, tool)
         value, places = conceal(step.input) if kind in CALLED else (None, ())
-        template = compile_template(value) if places else input_template(step)
+        template = compile_template(value, self.semantics) if places else input_template(step, self.semantics)
         self._collect_roots(template.expressions)
+        self.roots |= match_roots(step)
         return self._tool_step(step, tool, kind, template, places)
 
     def _tool_step(
@@ -97,6 +109,8 @@ class _Compiler:
     ) -> StepPlan:
         """Compiles a step that calls a tool."""
         retry = step.retry or (tool.retry if tool else None) or self.default_retry
+        # `orchestrator.fail` is repeated only by a rule that lists its code.
+        pure = kind in PURE and not (kind is Kind.FAIL and retry.codes)
         return StepPlan(
             id=step.id,
             names=step.names,
@@ -109,10 +123,10 @@ class _Compiler:
             check_input=self._check(tool, "input_schema"),
             check_output=self._check(tool, "output_schema") if kind in CALLED else None,
             timeout=step.timeout or (tool.timeout if tool else None) or DEFAULT_TIMEOUT_SECONDS,
-            retry=NO_RETRY if kind in PURE or kind is Kind.WAIT else retry,
+            retry=NO_RETRY if pure or kind is Kind.WAIT else retry,
             on_error="steps" if step.handlers else str(step.on_error),
             handlers=self._steps(step.handlers),
-            pure=kind in PURE,
+            pure=pure,
             foreach=self._elements(step),
             max_parallel=step.max_parallel or DEFAULT_PARALLEL,
             approval=self._approval(step),
@@ -134,7 +148,7 @@ class _Compiler:
             return None
         retry = target.retry or DEFAULT_RETRY
         step = Step(id="lookup", place=Place(), uses=target.name, input=tool.lookup.arguments, retry=retry)
-        return self._tool_step(step, target, target.kind, compile_template(step.input))
+        return self._tool_step(step, target, target.kind, compile_template(step.input, self.semantics))
 
     def _kind(self, step: Step, tool: Tool | None) -> Kind:
         if step.uses in self.denied:
@@ -184,7 +198,7 @@ class _Compiler:
         return self._template({"message": f"May {step.id} call {step.uses}?", **step.needs_approval})
 
     def _template(self, value: Any) -> Template:
-        template = compile_template(value)
+        template = compile_template(value, self.semantics)
         self._collect_roots(template.expressions)
         return template
 
@@ -193,7 +207,7 @@ class _Compiler:
             return None
         if condition is False:
             return lambda _roots, _account: False
-        expression = compile_expression(condition_expression(condition))
+        expression = compile_expression(condition_expression(condition), semantics=self.semantics)
         self._collect_roots((expression,))
         return expression.holds
 

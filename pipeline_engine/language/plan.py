@@ -51,10 +51,15 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A pipeline ready to run; `roots` are the root names that its expressions read, `timeout` in seconds."""
+    """A pipeline ready to run.
+
+    `roots` are the root names that its expressions read, `timeout` in seconds, `semantics` the revision of the meaning
+    of its expressions.
+    """
 
     steps: tuple[StepPlan, ...]
     on_error: tuple[StepPlan, ...]
     output: Template | None
     timeout: float | None
     roots: frozenset[str]
+    semantics: int

@@ -1,14 +1,17 @@
 """Compiles the expressions and templates of a document and checks that each reference exists at its place."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
-from ordinaut.expressions.tokens import tokenize
+from ordinaut.expressions.event_condition import EVENT_FIELDS, event_problem, reads_event
+from ordinaut.expressions.paths import path_text
+from ordinaut.expressions.rename import renamed
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.schema_paths import MissingMember, missing_member
 from pipeline_engine.data.template import Placeholder, split
-from pipeline_engine.language.findings import Findings, Place, nearest
+from pipeline_engine.language.findings import Findings, Operation, Place, nearest
 from pipeline_engine.language.secret_places import secret_of
 
 ROOTS = ("params", "steps", "event", "run", "now")
@@ -27,6 +30,8 @@ REASONS = {
 }
 Rewrite = Callable[[str], Any]
 """Returns the whole text with the repaired expression in it."""
+Repair = Callable[[str], list[Operation]]
+"""Returns the operations that put the repaired expression into the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class Names:
     """The names that an expression may refer to at its place.
 
     `later` are the names of steps that have not run yet; `inside` maps each hidden name to the step that contains it;
-    `with_secrets`: secret references are allowed.
+    `with_secrets`: secret references are allowed. `in_match`: the fields of an event are root names as well.
+    `outputs` are the schemas of the outputs of steps by name.
     """
 
     steps: Sequence[str]
@@ -46,11 +52,21 @@ class Names:
     in_loop: bool
     in_step: bool
     with_secrets: bool = False
+    in_match: bool = False
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    params_schema: Any = None
 
     def roots(self) -> list[str]:
         """Returns the root names."""
         loop = ["item", "index"] if self.in_loop else []
-        return [*ROOTS, *loop, *(["step"] if self.in_step else []), *(["error"] if self.in_handler else [])]
+        fields, excluded = (EVENT_FIELDS, {"event"}) if self.in_match else ((), ())
+        return [
+            *fields,
+            *(root for root in ROOTS if root not in excluded),
+            *loop,
+            *(["step"] if self.in_step else []),
+            *(["error"] if self.in_handler else []),
+        ]
 
 
 def condition_expression(text: str) -> str:
@@ -85,6 +101,52 @@ def check_value(value: Any, place: Place, names: Names, findings: Findings) -> N
             check_value(item, place.item(index), names, findings)
 
 
+def check_match(value: Any, place: Place, names: Names, findings: Findings) -> None:
+    """Checks the `match` of a wait for an event: an expression, or an object of expressions and rendered values."""
+    inner = replace(names, in_match=True)
+    if isinstance(value, str):
+        _check_match_expression(value, place, inner, findings, lambda repaired: [place.replace(repaired)])
+    elif isinstance(value, dict):
+        for key, expected in value.items():
+            where = place.key(key)
+            _check_match_expression(key, where, inner, findings, _renames(place, where))
+            check_value(expected, where, names, findings)
+    else:
+        check_value(value, place, names, findings)
+
+
+def _renames(parent: Place, where: Place) -> Repair:
+    return lambda repaired: [parent.key(repaired).move_from(where)]
+
+
+def _check_match_expression(text: str, place: Place, names: Names, findings: Findings, repair: Repair) -> None:
+    try:
+        expression = compile_expression(text)
+    except ExpressionError as error:
+        repaired = error.repaired if error.repaired and _is_condition(error.repaired) else None
+        _report_error(error, place, findings, repair(repaired) if repaired else None)
+        return
+    _report_unresolved(expression, place, names, findings, repair)
+    if not reads_event(expression) and not any(path[0] == "event" for path in expression.references):
+        findings.problem(
+            place,
+            f"`match` must read a field of the event ({', '.join(EVENT_FIELDS)}), such as data.order == params.order",
+            ErrorReason.UNRESOLVED_REFERENCE,
+        )
+
+
+def _is_condition(text: str) -> bool:
+    try:
+        return reads_event(compile_expression(text))
+    except ExpressionError:
+        return False
+
+
+def _report_error(error: ExpressionError, place: Place, findings: Findings, operations: list[Operation] | None) -> None:
+    fix = (error.explanation, operations) if operations else None
+    findings.problem(place, error.message, REASONS.get(error.kind, ErrorReason.TEMPLATE_SYNTAX), fix)
+
+
 def _check_text(text: str, place: Place, names: Names, findings: Findings) -> None:
     if "{{" in text and "${" not in text:
         findings.warn(place, "`{{` is literal text; to insert a value, write `${…}`")
@@ -110,17 +172,58 @@ def _check_expression(
     try:
         expression = compile_expression(text, strict=strict)
     except ExpressionError as error:
-        fix = (error.explanation, [place.replace(rewrite(error.repaired))]) if error.repaired else None
-        findings.problem(place, error.message, REASONS.get(error.kind, ErrorReason.TEMPLATE_SYNTAX), fix)
+        _report_error(error, place, findings, [place.replace(rewrite(error.repaired))] if error.repaired else None)
         return
+    _report_unresolved(expression, place, names, findings, lambda repaired: [place.replace(rewrite(repaired))])
+
+
+def _report_unresolved(expression: Expression, place: Place, names: Names, findings: Findings, repair: Repair) -> None:
     for message, repaired in _unresolved(expression, names):
-        fix = (f"Replaces it by `{repaired}`.", [place.replace(rewrite(repaired))]) if repaired else None
+        fix = (f"Replaces it by `{repaired}`.", repair(repaired)) if repaired else None
         findings.problem(place, message, ErrorReason.UNRESOLVED_REFERENCE, fix)
+    for message, repaired, closed in _undeclared(expression, names):
+        fix = (f"Replaces it by `{repaired}`.", repair(repaired)) if repaired else None
+        if closed:
+            findings.problem(place, message, ErrorReason.UNRESOLVED_REFERENCE, fix)
+        else:
+            findings.warn(place, message, fix)
+
+
+def _undeclared(expression: Expression, names: Names) -> list[tuple[str, str | None, bool]]:
+    """The paths that a schema does not declare, each as message, repaired expression, and whether it cannot exist."""
+    results: dict[str, tuple[str | None, bool]] = {}
+    for path in (*expression.references, *expression.element_references):
+        root, start = str(path[0]), 2 if path[0] == "steps" else 1
+        schema = names.outputs.get(str(path[1])) if root == "steps" and len(path) > 1 else None
+        if root == "params" and len(path) > 2:  # the first key is checked by name
+            schema = names.params_schema
+        missing = None if schema is None else missing_member(schema, path[start:])
+        if missing is not None:
+            place = start + missing.place
+            wrong, near = path[: place + 1], nearest(str(path[place]), missing.names)
+            repaired = _renamed_key(expression.text, wrong, near)
+            message = _undeclared_message(path_text(wrong), path_text(path[:place]), missing, near)
+            results[message] = repaired, missing.closed
+    return [(message, repaired, closed) for message, (repaired, closed) in results.items()]
+
+
+def _undeclared_message(wrong: str, parent: str, missing: MissingMember, near: str | None) -> str:
+    of_schema = "cannot exist" if missing.closed else "is not declared"
+    names = f"did you mean `{near}`?" if near else f"declared: {', '.join(missing.names[:10]) or '(none)'}"
+    return f"`{wrong[:200]}` {of_schema} by the schema of `{parent[:200]}`; {names}"
+
+
+def _renamed_key(text: str, wrong: Sequence[str | int], near: str | None) -> str | None:
+    keys = [key for key in wrong if isinstance(key, str)]
+    return renamed(text, keys, [*keys[:-1], near]) if near and len(keys) == len(wrong) else None
 
 
 def _unresolved(expression: Expression, names: Names) -> list[tuple[str, str | None]]:
     problems: dict[str, str | None] = {}
     for path in expression.references:
+        if names.in_match and (of_event := event_problem(expression.text, path)) is not None:
+            problems[of_event[0]] = of_event[1]
+            continue
         keys = [key for key in path[:2] if isinstance(key, str)]
         problem = _problem(keys, names)
         if problem is not None:
@@ -162,10 +265,12 @@ def _unknown_root(root: str, names: Names) -> _Problem:
         return f"`{root}` is available only {PLACES[root]}", [root], None
     if root in {"item", "index"}:
         return f"`{root}` is available only in the `with` or `do` of a step with `foreach`", [root], None
-    for owner, members in (("steps", names.steps), ("params", names.params)):
-        if root in members:
-            return f"unknown root name `{root}`; did you mean `{owner}.{root}`?", [root], [owner, root]
     near = nearest(root, names.roots())
+    owners = [owner for owner, members in (("steps", names.steps), ("params", names.params)) if root in members]
+    if names.in_match and near is None:
+        owners = ["data"]  # `match` is first of all about the content of the event
+    if owners:
+        return f"unknown root name `{root[:64]}`; did you mean `{owners[0]}.{root[:64]}`?", [root], [owners[0], root]
     hint = f"did you mean `{near}`?" if near else f"supported root names: {', '.join(names.roots())}"
     return f"unknown root name `{root[:64]}`; {hint}", [root], [near] if near else None
 
@@ -192,25 +297,3 @@ def _unknown_param(name: str, names: Names) -> _Problem | None:
         return None
     hint = f"did you mean `params.{near}`?" if near else f"defined params: {', '.join(names.params[:10])}"
     return f"unknown param `params.{name[:64]}`; {hint}", ["params", name], ["params", near] if near else None
-
-
-def renamed(text: str, wrong: Sequence[str], right: Sequence[str]) -> str | None:
-    """Returns the expression with each occurrence of the path `wrong` replaced by `right`; None without occurrences.
-
-    >>> renamed("length(step.a.items)", ["step", "a"], ["steps", "a"])
-    'length(steps.a.items)'
-    """
-    tokens = tokenize(text)
-    wrong_tokens = [word for key in wrong for word in (".", key)][1:]
-    pieces: list[str] = []
-    place = 0
-    for index, token in enumerate(tokens):
-        here = [_unquoted(following.text) for following in tokens[index : index + len(wrong_tokens)]]
-        if here == wrong_tokens and (index == 0 or tokens[index - 1].text != ".") and token.start >= place:
-            pieces += [text[place : token.start], ".".join(right)]
-            place = tokens[index + len(wrong_tokens) - 1].end
-    return "".join([*pieces, text[place:]]) if pieces else None
-
-
-def _unquoted(word: str) -> str:
-    return word[1:-1] if word.startswith('"') else word

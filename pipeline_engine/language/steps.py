@@ -148,11 +148,11 @@ class _StepReader:
         return read_name(value["save_as"], self.place.key("save_as"), self.findings, "saved")
 
     def _retry(self, value: Mapping[str, Any]) -> RetryRule | None:
+        count = None
+        if "max_retries" in value:  # also checked where `retry` has precedence
+            count = read_integer(value["max_retries"], 0, MAX_RETRIES, self.place.key("max_retries"), self.findings)
         if "retry" in value:
             return read_retry(value["retry"], self.place.key("retry"), self.findings)
-        if "max_retries" not in value:
-            return None
-        count = read_integer(value["max_retries"], 0, MAX_RETRIES, self.place.key("max_retries"), self.findings)
         return None if count is None else RetryRule(count)
 
     def _on_error(self, value: Mapping[str, Any]) -> tuple[Step, ...] | str:

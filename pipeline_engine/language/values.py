@@ -8,7 +8,16 @@ from ordinaut.expressions.times import parse_duration
 from ordinaut.limits import MAX_RETRIES
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import quoted
-from pipeline_engine.data.failure import TIMEOUT, TOOL_ERROR, TOOL_UNAVAILABLE
+from pipeline_engine.data.failure import (
+    CANCELLED,
+    FAN_OUT_LIMIT,
+    LOST_TOO_OFTEN,
+    OUTCOME_UNKNOWN,
+    REJECTED,
+    TIMEOUT,
+    TOOL_ERROR,
+    TOOL_UNAVAILABLE,
+)
 from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule, format_seconds
 from pipeline_engine.language.findings import Findings, Place, nearest
 from pipeline_engine.language.keys import refuse_unknown_keys
@@ -19,6 +28,14 @@ MAX_TIMEOUT_SECONDS = 86_400.0
 MAX_DELAY_SECONDS = 7 * 86_400.0
 MAX_FACTOR = 10.0
 RETRY_KEYS = ("max", "delay", "factor", "max_delay", "jitter", "codes")
+NEVER_RETRIED = {
+    REJECTED: "a person has decided",
+    OUTCOME_UNKNOWN: "the call may have happened",
+    FAN_OUT_LIMIT: "it is an error of a loop, and `retry` applies to each call",
+    CANCELLED: "the step was cut off",
+    LOST_TOO_OFTEN: "it ends the run",
+}
+"""Codes that no retry rule of a step applies to, with the reason."""
 KNOWN_CODES = (TOOL_UNAVAILABLE, TIMEOUT, TOOL_ERROR)
 DURATION_EXPECTED = "must be a duration such as `90s`, `5m`, `1h30m`, `7d` or `PT1H`"
 
@@ -106,6 +123,9 @@ def _codes(value: Any, place: Place, findings: Findings) -> tuple[str, ...] | No
             fix = (f"Replaces it by {near}.", [place.item(index).replace(near)]) if near else None
             message = f"must be an error code such as TOOL_UNAVAILABLE (got {quoted(code)})"
             findings.problem(place.item(index), message, fix=fix)
+        elif code in NEVER_RETRIED:
+            fix = ("Removes it.", [place.item(index).remove()])
+            findings.warn(place.item(index), f"{code} is never retried: {NEVER_RETRIED[code]}", fix)
     return tuple(code for code in value if isinstance(code, str))
 
 
@@ -148,13 +168,11 @@ def read_timeout(
     value: Mapping[str, Any], place: Place, findings: Findings, bound: float = MAX_TIMEOUT_SECONDS
 ) -> float | None:
     """Reads the `timeout` of a step or document, or its `timeout_seconds`; None when both are absent."""
+    seconds: Any = value.get("timeout_seconds")
+    if "timeout_seconds" in value and not (is_number(seconds) and 0 < seconds <= bound):
+        message = f"`timeout_seconds` must be a number greater than 0 and at most {bound:g} (got {quoted(seconds)})"
+        findings.problem(place.key("timeout_seconds"), message)
+        seconds = None
     if "timeout" in value:
         return read_seconds(value["timeout"], place.key("timeout"), findings, bound)
-    if "timeout_seconds" not in value:
-        return None
-    seconds = value["timeout_seconds"]
-    if is_number(seconds) and 0 < seconds <= bound:
-        return float(seconds)
-    message = f"`timeout_seconds` must be a number greater than 0 and at most {bound:g} (got {quoted(seconds)})"
-    findings.problem(place.key("timeout_seconds"), message)
-    return None
+    return None if seconds is None else float(seconds)

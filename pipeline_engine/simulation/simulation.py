@@ -53,6 +53,7 @@ def simulate(request: SimulateRunRequest, is_cancelled: Callable[[], bool] = lam
             definition.retry,
             project=definition.project,
             secrets=definition.secrets,
+            semantics=definition.semantics,
         )
     except PlanError as error:
         failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")

@@ -42,6 +42,7 @@ def _compile(definition: Definition) -> Plan | PlanError:
             definition.retry,
             project=definition.project,
             secrets=definition.secrets,
+            semantics=definition.semantics,
         )
     except PlanError as error:
         return error

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import check_approval
-from pipeline_engine.language.children import literal_pipeline, rendered_input
+from pipeline_engine.language.children import literal_pipeline
 from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import read_document
-from pipeline_engine.language.references import Names, check_condition, check_value
+from pipeline_engine.language.references import Names, check_condition, check_match, check_value
+from pipeline_engine.language.step_input import NOT_AN_OBJECT, WAIT_EVENT, rendered_input
 from pipeline_engine.tools.definition import BUILT_IN
 from pipeline_engine.validation.context import ValidationContext
+from pipeline_engine.validation.output_schemas import output_schema
 from pipeline_engine.validation.scope import Scope, is_bounded
 from pipeline_engine.validation.tool_use import check_tool_use
 
@@ -20,13 +23,18 @@ ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
 
 @dataclass(slots=True)
 class _Checker:
-    """Walks the steps of one document; `hidden` maps each name inside a loop or branch to the enclosing step."""
+    """Walks the steps of one document.
+
+    `hidden` maps each name inside a loop or branch to the enclosing step, `outputs` each name to the schema of its
+    output.
+    """
 
     context: ValidationContext
     findings: Findings
     tool_names: list[str]
     places_by_name: dict[str, str] = field(default_factory=dict)
     hidden: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
 
     def check_steps(self, steps: Sequence[Step], scope: Scope) -> Scope:
         """Checks steps in order and returns the scope after them, in which their names are visible."""
@@ -37,6 +45,7 @@ class _Checker:
                 self.findings.warn(step.place, f"this step never runs: `{ending.id}` always ends the run before it")
                 ending = None
             del later[: len(step.names) + len(step.inner_names)]
+            self.outputs |= dict.fromkeys(step.names, output_schema(step, self.context.tools))
             self._check_step(step, scope, tuple(later))
             scope = scope.seeing((*step.names, *step.inner_names))
             if step.uses in ENDING and step.condition is None and step.on_error == "fail" and step.foreach is None:
@@ -60,6 +69,8 @@ class _Checker:
             in_handler=scope.in_handler,
             in_loop=scope.in_loop,
             in_step=in_step,
+            outputs=self.outputs,
+            params_schema=self.context.params_schema,
         )
 
     def _check_step(self, step: Step, scope: Scope, later: tuple[str, ...]) -> None:
@@ -80,10 +91,19 @@ class _Checker:
 
     def _check_call(self, step: Step, names: Names) -> None:
         with_secrets = replace(names, with_secrets=not step.uses.startswith(BUILT_IN))
-        check_value(rendered_input(step), step.place.key("with"), with_secrets, self.findings)
+        self._check_input(step, with_secrets)
         check_tool_use(step, self.context.tools, self.tool_names, self.findings)
         self._check_literal_pipeline(step)
         check_approval(step, names, self.findings)
+
+    def _check_input(self, step: Step, names: Names) -> None:
+        where, value = step.place.key("with"), rendered_input(step)
+        if step.uses == WAIT_EVENT and isinstance(step.input, dict) and "match" in step.input:
+            value = {key: item for key, item in value.items() if key != "match"}
+            check_match(step.input["match"], where.key("match"), names, self.findings)
+        elif step.uses == WAIT_EVENT and isinstance(step.input, str):
+            self.findings.problem(where, NOT_AN_OBJECT, ErrorReason.TOOL_INPUT_INVALID)
+        check_value(value, where, names, self.findings)
 
     def _check_literal_pipeline(self, step: Step) -> None:
         """Checks a literal pipeline of a child run as a separate document; its params are unknown here."""
@@ -92,7 +112,7 @@ class _Checker:
             return
         document = read_document(pipeline, step.place.key("with").key("pipeline"), self.findings)
         if document is not None:
-            check(document, replace(self.context, params=(), params_closed=False), self.findings)
+            check(document, replace(self.context, params=(), params_closed=False, params_schema=None), self.findings)
 
     def _check_foreach(self, step: Step, names: Names, scope: Scope) -> None:
         place = step.place.key("foreach")

@@ -45,7 +45,7 @@ def _context(request: engine_pb2.ValidatePipelineRequest, params: Any, schema: A
     properties = schema.get("properties") if isinstance(schema, dict) else None
     names = [*(params if isinstance(params, dict) else ()), *(properties if isinstance(properties, dict) else ())]
     closed = isinstance(schema, dict) and schema.get("additionalProperties") is False
-    return ValidationContext(tools, list(request.tool_names), list(dict.fromkeys(names)), params_closed=closed)
+    return ValidationContext(tools, list(request.tool_names), list(dict.fromkeys(names)), closed, schema)
 
 
 def _tool(text: bytes) -> Mapping[str, Any] | None:

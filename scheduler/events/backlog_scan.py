@@ -17,7 +17,7 @@ from ordinaut.store.hints import RUN, WORK, Hints
 from ordinaut.store.queue import wait
 from ordinaut.store.queue.wait import OpenWait
 from ordinaut.store.sql import Connection
-from scheduler.events.end_waits import is_match, resolve
+from scheduler.events.end_waits import Key, is_match, resolve
 from scheduler.events.log_entry import stream_entry
 from scheduler.events.match import events_of
 from scheduler.events.wait_window import is_in_window, read_transactions
@@ -57,13 +57,17 @@ async def _scan_batch(connection: Connection) -> tuple[bool, int]:
     if not await wait.unscanned(connection, 1):
         return False, 0
     until = await event.wait_for_matcher(connection)
-    scans = [await _scan(connection, open_wait, until) for open_wait in await wait.unscanned(connection, WAITS)]
+    failures: dict[Key, str] = {}
+    scans = [
+        await _scan(connection, open_wait, until, failures) for open_wait in await wait.unscanned(connection, WAITS)
+    ]
     ended = await resolve(connection, [(scan.wait.run, scan.wait.path, scan.event) for scan in scans if scan.event])
     await wait.note_scans(connection, [(scan.wait.run, scan.wait.path, scan.position, scan.complete) for scan in scans])
+    await wait.note_failures(connection, failures)
     return len(scans) == WAITS or not all(scan.complete for scan in scans), ended
 
 
-async def _scan(connection: Connection, open_wait: OpenWait, until: int) -> Scan:
+async def _scan(connection: Connection, open_wait: OpenWait, until: int, failures: dict[Key, str]) -> Scan:
     """Compares the next part of the log with one wait."""
     after = await _start(connection, open_wait)
     rows = await event.read(connection, project=open_wait.project, after=after, batch=ROWS)
@@ -76,7 +80,7 @@ async def _scan(connection: Connection, open_wait: OpenWait, until: int) -> Scan
         after = logged.position
         document = logged.json()
         if is_in_window(open_wait, logged, number, transactions) and is_match(
-            open_wait, logged.body["topic"], document
+            open_wait, logged.body["topic"], document, failures
         ):
             return Scan(open_wait, after, complete=True, event=document.decode())
     return Scan(open_wait, after, complete=len(rows) < ROWS)

@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import orjson
 
-from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.expressions import ExpressionError
+from ordinaut.expressions.event_condition import matches_event
 from ordinaut.names import topic_matcher
 from ordinaut.store.database import DATA_ERRORS
 from ordinaut.store.queue import wait
@@ -21,6 +21,8 @@ from scheduler.events.wait_window import is_in_window, read_transactions
 from scheduler.metrics import CONDITION_FAILED, MATCH_REFUSED
 
 log = get_logger()
+Key = tuple[UUID, str]
+"""A run, and the path of its step."""
 Result = tuple[UUID, str, str]
 """A run, the path of its step, the event as JSON."""
 
@@ -37,7 +39,8 @@ async def end_waits(connection: Connection, entries: Sequence[Entry]) -> int:
     for open_wait in waits:
         by_project[open_wait.project].append(open_wait)
     transactions = await read_transactions(connection, map(row_of, entries), waits)
-    results: dict[tuple[UUID, str], Result] = {}
+    results: dict[Key, Result] = {}
+    failures: dict[Key, str] = {}
     for row, logged in events if by_project else ():
         document = logged.json()
         for open_wait in by_project[logged.project]:
@@ -45,10 +48,12 @@ async def end_waits(connection: Connection, entries: Sequence[Entry]) -> int:
             if (
                 key not in results
                 and is_in_window(open_wait, logged, row, transactions)
-                and is_match(open_wait, logged.body["topic"], document)
+                and is_match(open_wait, logged.body["topic"], document, failures)
             ):
                 results[key] = (*key, document.decode())
-    return await resolve(connection, list(results.values()))
+    ended = await resolve(connection, list(results.values()))
+    await wait.note_failures(connection, failures)
+    return ended
 
 
 async def resolve(connection: Connection, results: Sequence[Result]) -> int:
@@ -65,26 +70,20 @@ async def resolve(connection: Connection, results: Sequence[Result]) -> int:
     return await resolve(connection, results[:middle]) + await resolve(connection, results[middle:])
 
 
-def is_match(open_wait: OpenWait, topic: str, document: bytes) -> bool:
-    """Whether an event (`document` as JSON) has the topic of the wait and meets its condition."""
+def is_match(open_wait: OpenWait, topic: str, document: bytes, failures: dict[Key, str]) -> bool:
+    """Whether an event (`document` as JSON) has the topic of the wait and meets its condition.
+
+    The reason why the condition cannot be evaluated is added to `failures`: any publisher can cause it, so that it does
+    not end the wait.
+    """
     if not topic_matcher(open_wait.topic)(topic):
         return False
     if open_wait.match is None:
         return True
     try:
-        return _matches(orjson.loads(open_wait.match), orjson.loads(document))
+        return matches_event(orjson.loads(open_wait.match), orjson.loads(document))
     except ExpressionError as failure:  # for this event; another one may match
         CONDITION_FAILED.inc()
         log.warning("wait_condition_failed", run=str(open_wait.run), failure=str(failure))
+        failures.setdefault((open_wait.run, open_wait.path), str(failure)[:1000])
         return False
-
-
-def _matches(match: str | dict[str, Any], event: dict[str, Any]) -> bool:
-    if isinstance(match, str):
-        return compile_expression(match).holds(event)
-    return all(_equal(compile_expression(path).evaluate(event), expected) for path, expected in match.items())
-
-
-def _equal(value: Any, expected: Any) -> bool:
-    """Equality of JSON values, in which true is not 1."""
-    return isinstance(value, bool) == isinstance(expected, bool) and bool(value == expected)

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from ordinaut.expressions import ExpressionError, Kind, compile_expression
+from ordinaut.expressions.event_condition import Problem, when_problems
+from ordinaut.expressions.semantics import FIRST
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Trigger
 from scheduler.triggers.build import KINDS
@@ -35,13 +37,15 @@ class TriggerCheck:
     """Checks triggers of a schedule, and adds violations to `findings`.
 
     Times up to `since` are in the past; None allows any time. `where` is UTC if the schedule's zone is missing or
-    invalid, so that everything else is still checked. `dst` is the schedule's setting.
+    invalid, so that everything else is still checked. `dst` is the schedule's setting. `stored`: the schedule was
+    accepted before, so that its conditions are only parsed.
     """
 
     findings: Findings
     where: ZoneInfo
     since: datetime | None
     dst: Dst
+    stored: bool = False
 
     def __call__(self, trigger: Trigger, path: str) -> None:
         """Checks the trigger at that path; an rrule has its DTSTART."""
@@ -91,8 +95,7 @@ class TriggerCheck:
         except ScheduleError as error:
             self.findings.add_error(f"{path}.topic", error)
         try:
-            if trigger.event.when:
-                compile_expression(trigger.event.when)
+            problems = self._when_problems(trigger.event.when) if trigger.event.when else []
         except ExpressionError as error:
             self.findings.add_repairable(
                 f"{path}.when",
@@ -102,6 +105,22 @@ class TriggerCheck:
                 value=error.repaired,
                 explanation=error.explanation,
             )
+            return
+        for message, repaired in problems:
+            self.findings.add_repairable(
+                f"{path}.when",
+                ErrorReason.UNRESOLVED_REFERENCE,
+                message,
+                target=f"{path}.when",
+                value=repaired,
+                explanation=f"Replaces it by `{repaired}`.",
+            )
+
+    def _when_problems(self, text: str) -> list[Problem]:
+        if not self.stored:
+            return when_problems(text)
+        compile_expression(text, semantics=FIRST)
+        return []
 
     def _probe(self, trigger: TimeTrigger) -> None:
         """Checks that the trigger has instants, and that the first few are computed within the step limit."""

@@ -316,6 +316,7 @@ class Definition(_message.Message):
     RETRY_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
+    SEMANTICS_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     """SHA-256 of the other fields, in hexadecimal."""
     pipeline: _builtins.bytes
@@ -324,6 +325,8 @@ class Definition(_message.Message):
     """Default retry rule of the task, `ordinaut.v1.Retry` as proto3 JSON. Empty: none."""
     project: _builtins.str
     """Project of the run and of its secrets."""
+    semantics: _builtins.int
+    """Revision of the meaning of expressions with which the document was stored. 0: the current one."""
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Tool definitions, JSON objects: `ordinaut.v1.Tool` as proto3 JSON with proto field names, `name` without `tools/`."""
@@ -346,10 +349,11 @@ class Definition(_message.Message):
         retry: _builtins.bytes = ...,
         project: _builtins.str = ...,
         secrets: _abc.Iterable[_builtins.str] | None = ...,
+        semantics: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied_tools", b"denied_tools", "hash", b"hash", "pipeline", b"pipeline", "project", b"project", "retry", b"retry", "secrets", b"secrets", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied_tools", b"denied_tools", "hash", b"hash", "pipeline", b"pipeline", "project", b"project", "retry", b"retry", "secrets", b"secrets", "semantics", b"semantics", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -98,6 +98,7 @@ CREATE TABLE task_version (
   task uuid NOT NULL REFERENCES task,
   version bigint NOT NULL,
   pipeline jsonb NOT NULL,
+  semantics smallint NOT NULL DEFAULT 1, -- revision of the meaning of expressions with which it was accepted
   tools text[] NOT NULL,
   schedule jsonb NOT NULL,
   run_policy jsonb NOT NULL,
@@ -491,6 +492,7 @@ CREATE TABLE wait (
   create_position bigint NOT NULL, -- the last position of the log when it was stored
   scanned boolean NOT NULL DEFAULT false, -- events from before it was known have been searched
   scan_position bigint, -- how far the search has come
+  condition_error text, -- why `match` could not be evaluated on an event; the first reason
   result jsonb,
   error jsonb,
   create_time timestamptz NOT NULL,

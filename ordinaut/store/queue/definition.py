@@ -26,6 +26,7 @@ async def load(connection: Connection, *, project: str, owner: str, task: UUID, 
     scopes = frozenset(row["scopes"])
     message = Definition(
         pipeline=row["pipeline"].encode(),
+        semantics=row["semantics"],
         tools=[tool.encode() for tool in row["tools"]],
         denied_tools=[name for name in row["tool_names"] if not _may_call(scopes, name)],
         retry=(row["retry"] or "").encode(),

@@ -1,6 +1,7 @@
 -- query load: A version of a task with its tools, their lookups, and its owner's scopes, as they are now.
 SELECT
   v.pipeline::text AS pipeline,
+  v.semantics,
   (v.run_policy -> 'retry')::text AS retry,
   ARRAY(
     SELECT t.definition::text FROM tool AS t

@@ -1,6 +1,6 @@
 """Waits of live runs. A wait is ended under the lock of the run's row in due_work; the first result wins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -150,6 +150,13 @@ async def note_scans(connection: Connection, scans: Sequence[tuple[UUID, str, in
     if scans:
         runs, paths, positions, done = (list(column) for column in zip(*scans, strict=True))
         await SQL.note_scan.run(connection, runs=runs, paths=paths, positions=positions, done=done)
+
+
+async def note_failures(connection: Connection, failures: Mapping[tuple[UUID, str], str]) -> None:
+    """Stores for each (run, path) why its condition could not be evaluated on an event, if there is no reason yet."""
+    if failures:
+        runs, paths = (list(column) for column in zip(*failures, strict=True))
+        await SQL.note_failures.run(connection, runs=runs, paths=paths, messages=list(failures.values()))
 
 
 async def resolve(connection: Connection, results: Sequence[tuple[UUID, str, str]]) -> int:

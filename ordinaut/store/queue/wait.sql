@@ -70,6 +70,18 @@ UPDATE wait AS w SET scan_position = s.position, scanned = s.done
 FROM unnest(:runs::uuid[], :paths::text[], :positions::bigint[], :done::boolean[]) AS s (run, path, position, done)
 WHERE w.run = s.run AND w.path = s.path;
 
+-- query note_failures: Stores why `match` could not be evaluated on an event; the first reason stays. Rows that are
+-- locked are left out: their runs are about to resume.
+WITH free AS (
+  SELECT w.run, w.path, f.message
+  FROM wait AS w JOIN unnest(:runs::uuid[], :paths::text[], :messages::text[]) AS f (run, path, message) USING (run, path)
+  WHERE w.resolve_time IS NULL AND w.condition_error IS NULL
+  FOR UPDATE OF w SKIP LOCKED
+)
+UPDATE wait AS w SET condition_error = free.message
+FROM free
+WHERE w.run = free.run AND w.path = free.path;
+
 -- query resolve: Stores results of waits of locked runs; the first one wins.
 UPDATE wait AS w SET result = r.result, resolve_time = clock_now()
 FROM unnest(:runs::uuid[], :paths::text[], :results::jsonb[]) AS r (run, path, result)
@@ -119,8 +131,9 @@ UPDATE wait AS w SET
 -- include expire_time
   ) END,
   error = CASE WHEN w.kind = 'EVENT' THEN jsonb_build_object(
-    'code', 'TIMEOUT', 'message', format('no matching event was published on %s before the deadline', w.topic), 'step', w.path,
-    'tool', w.tool, 'attempt', 1) END,
+    'code', 'TIMEOUT', 'message', format('no matching event was published on %s before the deadline', w.topic)
+      || coalesce('; `match` could not be evaluated on an event: ' || w.condition_error, ''),
+    'step', w.path, 'tool', w.tool, 'attempt', 1) END,
   resolve_time = clock_now()
 -- include expired
   AND w.run = ANY(:runs::uuid[])

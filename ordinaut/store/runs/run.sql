@@ -31,6 +31,7 @@ SELECT
   CASE WHEN r.state IN ('RUNNING', 'WAITING') THEN (
     SELECT json_agg(json_build_object(
       'step', w.path, 'kind', w.kind, 'topic', w.topic, 'deadline', w.deadline, 'create_time', w.create_time,
+      'condition_error', coalesce(w.condition_error, ''),
       'approval', CASE WHEN w.kind = 'APPROVAL' THEN (
         SELECT concat('approvals/', a.id) FROM approval AS a
         WHERE a.run = w.run AND a.step = w.path AND a.state = 'PENDING') END,

@@ -55,6 +55,7 @@ async def store_version(
         holder=holder,
         version=version,
         pipeline=definition.pipeline,
+        semantics=definition.semantics,
         tools=definition.tools,
         schedule=definition.schedule,
         run_policy=definition.run_policy,

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from ordinaut.expressions.semantics import CURRENT
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 from ordinaut.store.tasks import task_health
@@ -27,7 +28,8 @@ FIELDS = {
 class TaskRecord:
     """A task with its current version.
 
-    `labels`, `pipeline`, `schedule`, `run_policy`, `params` and `params_schema` are JSON texts as they are stored.
+    `labels`, `pipeline`, `schedule`, `run_policy`, `params` and `params_schema` are JSON texts as they are stored;
+    `semantics` is the revision of the meaning of expressions with which the pipeline was accepted.
     """
 
     uid: UUID
@@ -44,6 +46,7 @@ class TaskRecord:
     create_time: datetime
     update_time: datetime
     pipeline: str
+    semantics: int
     schedule: str
     run_policy: str
     params: str
@@ -52,7 +55,10 @@ class TaskRecord:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """The content of a version: JSON texts, and the parts that the queue reads, as separate columns."""
+    """The content of a version: JSON texts, and the parts that the queue reads, as separate columns.
+
+    `semantics` is the revision of the meaning of the expressions in `pipeline`.
+    """
 
     pipeline: str
     tools: list[str]
@@ -69,6 +75,7 @@ class Definition:
     start_deadline: timedelta | None = None
     pause_after_failures: int | None = None
     expect_success_every: timedelta | None = None
+    semantics: int = CURRENT
 
     @property
     def tracks_health(self) -> bool:

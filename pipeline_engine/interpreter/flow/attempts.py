@@ -1,5 +1,8 @@
 """The attempts of a step: pure steps once, steps with effects until they succeed or their retries are used up."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
@@ -26,8 +29,7 @@ def run_pure(strand: Strand, step: StepPlan, path: str) -> Failure | Stopped | N
         return strand.record_failure(attempt, rendered)
     attempt.input, value = rendered, rendered.value
     if step.kind is Kind.FAIL:
-        failure = Failure(value["code"], value["message"], details=value.get("details") or {})
-        return strand.record_failure(attempt, failure)
+        return _fail(strand, attempt, value)
     if step.kind is Kind.STOP:
         output = orjson.dumps(value.get("output"))
         strand.record_success(attempt, output, value.get("output"))
@@ -38,6 +40,12 @@ def run_pure(strand: Strand, step: StepPlan, path: str) -> Failure | Stopped | N
         return strand.record_failure(attempt, limited)
     strand.record_success(attempt, limited, value)
     return None
+
+
+def _fail(strand: Strand, attempt: Attempt, value: Mapping[str, Any]) -> Failure:
+    failure = Failure(value["code"], value["message"], details=value.get("details") or {})
+    repeated = is_repeated(failure, attempt.step.retry, attempt.number)
+    return strand.record_failure(attempt, failure, repeated=repeated)
 
 
 def _uncallable(step: StepPlan) -> Failure:
@@ -97,6 +105,8 @@ def _run_attempt(strand: Strand, attempt: Attempt) -> StepFlow:
     if isinstance(rendered, Failure):
         return strand.record_failure(attempt, rendered)
     attempt.input = rendered
+    if step.kind is Kind.FAIL:
+        return _fail(strand, attempt, rendered.value)
     if step.kind is Kind.EFFECT:
         return (yield from _apply_effect(strand, attempt))
     if step.tool is None:

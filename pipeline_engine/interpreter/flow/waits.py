@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 
 from ordinaut.clock import EPOCH, TICK
-from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.expressions import ExpressionError, compile_expression, semantics
 from ordinaut.expressions.bounds import measure
+from ordinaut.expressions.event_condition import bound_match
 from ordinaut.expressions.times import format_timestamp, parse_duration
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.names import TopicPatternError, topic_matcher
@@ -127,10 +128,16 @@ def _fill_event(wait: Wait, arguments: dict[str, Any], strand: Strand) -> None:
         wait.since_us = _instant_us(arguments, "since")
     wait.taken_positions.extend(sorted(strand.taken))
     if "match" in arguments:
-        match = arguments["match"]
-        for expression in [match] if isinstance(match, str) else match:
-            compile_expression(expression)
-        wait.match = orjson.dumps(match)
+        wait.match = orjson.dumps(_match(arguments["match"], strand))
+
+
+def _match(match: Any, strand: Strand) -> Any:
+    """Returns the condition as the scheduler evaluates it: with the values of this run that it reads."""
+    if strand.run.plan.semantics > semantics.FIRST:
+        return bound_match(match, strand.roots)
+    for expression in [match] if isinstance(match, str) else match:
+        compile_expression(expression, semantics=semantics.FIRST)
+    return match
 
 
 def _fill_approval(wait: Wait, arguments: dict[str, Any], _strand: Strand) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from ordinaut.expressions.event_condition import bound_match
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from ordinaut.store import event
 from ordinaut.store.event import NewEvent
@@ -217,6 +218,39 @@ async def test_only_a_matching_event_ends_a_wait(rig: Rig, loops: Loops) -> None
     await publish(rig, total=11)
     await loops.match()
     assert [await state(rig, one) for one in (text, pattern, late)] == ["READY", "READY", "READY"]
+
+
+@pytest.mark.parametrize("stored_form", [True, False])
+async def test_a_condition_that_fails_is_reported_with_the_timeout(rig: Rig, loops: Loops, stored_form: bool) -> None:
+    """A text instead of a number does not match, and the wait says why; a later event can still match."""
+    match = bound_match("data.total > params.limit", {"params": {"limit": 10}}) if stored_form else "data.total > `10`"
+    failing = await suspended(rig, for_event(match=match, deadline_ms=60_000))
+    await publish(rig, total="12")
+    await loops.backlog_scan()
+    ended = await suspended(rig, for_event(match=match, deadline_ms=60_000))
+    await publish(rig, total="13")
+    await loops.backlog_scan()
+    await loops.match()
+    async with rig.database.connection() as connection:
+        reasons = [row["condition_error"] for row in await connection.fetch("SELECT condition_error FROM wait")]
+    expected = "cannot compare a string with a number; convert one of them with to_number() or to_string()"
+    assert [bool(reason and reason.startswith(expected)) for reason in reasons] == [stored_form] * 2
+    await publish(rig, total=11)
+    await loops.match()
+    assert [await state(rig, one) for one in (failing, ended)] == ["READY", "READY"]
+
+
+async def test_a_timeout_names_the_failure_of_the_condition(rig: Rig, loops: Loops) -> None:
+    failing = await suspended(rig, for_event(match=bound_match({"data.total": 12}, {}), deadline_ms=60_000))
+    await publish(rig, total="12")
+    await loops.backlog_scan()
+    await loops.match()
+    await rig.turn_clock(seconds=60)
+    await loops.match()
+    await loops.expire_waits()
+    error = (await outcome(rig, failing))["a"]
+    assert error["code"] == "TIMEOUT"
+    assert "`match` could not be evaluated on an event: cannot compare a string with a number" in error["message"]
 
 
 async def test_two_events_of_one_batch_are_for_two_waits(rig: Rig, loops: Loops) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordinaut.expressions import ExpressionError, Kind, compile_expression
+from ordinaut.expressions.semantics import FIRST
 from tests.sample import FULL
 
 ROOTS: dict[str, Any] = {
@@ -37,7 +38,6 @@ ROOTS: dict[str, Any] = {
         ("steps.x.temp > -5", True),
         ("steps.x.temp == 30.0", True),
         ("steps.x.ok == true", True),
-        ("steps.x.ok == `1`", False),
         ("steps.x.none == null", True),
         ("!(steps.x.ok)", False),
         ("!contains(steps.x.name, 'z')", True),
@@ -225,8 +225,14 @@ PLAIN = st.recursive(
 @settings(max_examples=300 if FULL else 60)
 @given(PLAIN, st.dictionaries(NAMES, VALUES, max_size=3))
 def test_agreement_with_jmespath(text: str, roots: dict[str, Any]) -> None:
-    """Except for intended differences, the reference implementation agrees."""
-    assert compile_expression(text).evaluate(roots) == jmespath.search(text, roots)
+    """Except for intended differences, the reference implementation agrees.
+
+    One of them is that a comparison of different types is an error, so the first revision is compared.
+    """
+    expected = jmespath.search(text, roots)
+    assert compile_expression(text, semantics=FIRST).evaluate(roots) == expected
+    with suppress(ExpressionError):
+        assert compile_expression(text).evaluate(roots) == expected
 
 
 @pytest.mark.parametrize(

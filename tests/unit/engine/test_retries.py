@@ -9,11 +9,13 @@ import pytest
 
 from ordinaut.clock import EPOCH
 from ordinaut.expressions.times import parse_timestamp
+from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.interpreter.retry import delay_seconds, fraction_of
 from pipeline_engine.language.document import RetryRule
 from pipeline_engine.tools.definition import HttpTarget, Kind, Tool, read_proto_retry
 from pipeline_engine.tools.retry_after import ToolHolds, retry_after_seconds
-from tests.unit.engine.pipelines import pipeline, step
+from tests.unit.engine.pipelines import checked, pipeline, step
 from tests.unit.engine.world import World, error_of, failing
 
 KEYS = [f"root/{number}" for number in range(500)]
@@ -137,3 +139,65 @@ def test_holds_are_kept_by_tool_and_address() -> None:
 )
 def test_the_header_is_seconds_or_a_date(text: str, seconds: float) -> None:
     assert retry_after_seconds(text, now=datetime(2027, 1, 15, 8, tzinfo=UTC)) == seconds
+
+
+def run_of(failures: list[Output | Failure], codes: list[str]) -> World:
+    """Runs one step whose calls have these results, with a rule that lists `codes`."""
+    results = iter(failures)
+    one = step("a", "calendar.list_events", input={"start": "x"}, retry={"max": 2, "delay": "1s", "codes": codes})
+    world = World(pipeline(one), answer=lambda _call: next(results))
+    world.run()
+    return world
+
+
+INVALID, VALID = Output({}), Output({"events": []})
+
+
+@pytest.mark.parametrize(
+    ("codes", "failures", "calls"),
+    [
+        (["VALIDATION_OUTPUT"], [INVALID, INVALID, VALID], 3),
+        (["VALIDATION_OUTPUT"], [INVALID, INVALID, INVALID], 3),
+        (["VALIDATION_OUTPUT"], [Failure("TIMEOUT", "", retryable=True), VALID], 1),
+        (["TIMEOUT"], [INVALID, VALID], 1),
+        (["NO_DATA"], [Failure("NO_DATA", ""), VALID], 2),
+        (["DENIED"], [Failure("DENIED", ""), VALID], 2),
+        (["PAYLOAD_TOO_LARGE"], [Failure("PAYLOAD_TOO_LARGE", ""), VALID], 2),
+        (["REJECTED"], [Failure("REJECTED", ""), VALID], 1),
+        (["OUTCOME_UNKNOWN"], [Failure("OUTCOME_UNKNOWN", ""), VALID], 1),
+        ([], [INVALID, VALID], 1),
+    ],
+)
+def test_a_listed_code_is_retried(codes: list[str], failures: list[Output | Failure], calls: int) -> None:
+    """Also one that is not retried by default; only the codes of decisions are final."""
+    assert len(run_of(failures, codes).calls) == calls
+
+
+@pytest.mark.parametrize(("code", "attempts"), [("NO_DATA", 3), ("OTHER", 1)])
+def test_orchestrator_fail_is_repeated_by_a_rule_that_lists_its_code(code: str, attempts: int) -> None:
+    """Its input is rendered for each attempt."""
+    rule = {"max": 2, "delay": "1s", "codes": [code]}
+    message = "attempt ${step.attempt}"
+    one = step("a", "orchestrator.fail", input={"code": "NO_DATA", "message": message}, retry=rule)
+    world = World(pipeline(one))
+    assert error_of(world.run())["message"] == f"attempt {attempts}"
+    assert len(world.slept) == attempts - 1
+
+
+def test_orchestrator_fail_in_a_pipeline_can_stop_failing() -> None:
+    """A rule of the task applies as well."""
+    message = {"code": "${step.attempt == `3` && 'LAST' || 'NO_DATA'}", "message": "m"}
+    world = World(
+        pipeline(step("a", "orchestrator.fail", input=message)),
+        retry=b'{"max": 5, "delay": "1s", "codes": ["NO_DATA"]}',
+    )
+    assert error_of(world.run())["code"] == "LAST"
+
+
+@pytest.mark.parametrize("code", ["REJECTED", "OUTCOME_UNKNOWN", "FAN_OUT_LIMIT", "CANCELLED", "LOST_TOO_OFTEN"])
+def test_a_code_that_is_never_retried_is_a_warning(code: str) -> None:
+    """With the repair that removes it."""
+    answer = checked(pipeline(step("a", "weather.forecast", input={"city": "Rome"}, retry={"codes": [code]})))
+    assert not answer.violations
+    assert [warning.startswith("steps[0].retry.codes[0]: ") for warning in answer.warnings] == [True]
+    assert answer.warning_fixes[0].fix.operations[0]["op"] == "remove"

@@ -1,11 +1,15 @@
 """Runs: data, conditions, retries, handlers, limits."""
 
+from typing import Any
+
 import orjson
 import pytest
 
+from ordinaut.expressions.semantics import FIRST
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import TIMEOUT, Failure
-from pipeline_engine.interpreter.requests import Call, Output
+from pipeline_engine.interpreter.requests import Call, Output, Suspended
+from pipeline_engine.language.compile import PlanError
 from tests.unit.engine.pipelines import pipeline, step
 from tests.unit.engine.world import World, error_of, failing
 
@@ -287,3 +291,31 @@ def test_outputs_of_calls_effects_and_loops_count() -> None:
         pipeline({"id": "l", "foreach": [1, 2], "uses": "orchestrator.set", "with": large}), outputs_max_bytes=1000
     )
     assert (error_of(joined.run())["step"], error_of(joined.run())["code"]) == ("l", "PAYLOAD_TOO_LARGE")
+
+
+OLD_FORMS: list[dict[str, Any]] = [
+    step("a", **{"if": "'${params.n}' != 'x'"}, input={"x": "${params.none}!"}),
+    step("b", **{"if": "params.n > params.text"}),
+    step("c", **{"if": "params.n != params.text"}, input={"list": "${params.list[?@ == '1']}"}),
+]
+
+
+def test_a_run_keeps_the_semantics_of_its_definition() -> None:
+    """A pipeline that an earlier release accepted runs as before: different types are unequal, null is text."""
+    params = {"n": 5, "text": "7", "none": None, "list": [1, "1"]}
+    world = World(pipeline(*OLD_FORMS, output="${steps}"), params=params, semantics=FIRST)
+    ending = world.run()
+    assert orjson.loads(ending.output) == {"a": {"x": "null!"}, "b": None, "c": {"list": ["1"]}}
+    for form in OLD_FORMS[1:]:
+        assert error_of(World(pipeline(form), params=params).run())["code"] == "EXPRESSION"
+    with pytest.raises(PlanError, match="placeholder"):
+        World(pipeline(OLD_FORMS[0])).run()
+
+
+def test_a_wait_of_the_first_revision_renders_its_match() -> None:
+    """The text of the value is a part of the expression, as it was accepted."""
+    given = {"topic": "a", "timeout": "1h", "match": "data.n == '${params.n}'"}
+    world = World(pipeline(step("a", "orchestrator.wait_event", input=given)), params={"n": "x"}, semantics=FIRST)
+    ending = world.segment()
+    assert isinstance(ending, Suspended)
+    assert orjson.loads(ending.waits[0].match) == "data.n == 'x'"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordinaut.expressions import Account, ExpressionError, Kind
+from ordinaut.expressions.semantics import FIRST
 from pipeline_engine.data.payload import PayloadError, read, write
 from pipeline_engine.data.template import compile_template
 from tests.sample import FULL
@@ -22,8 +23,8 @@ ROOTS: dict[str, Any] = {"params": {"n": 1, "t": True, "o": {"a": [1]}, "z": Non
         ("${params.n}", 1),
         ("${ params.o }", {"a": [1]}),
         (
-            "n=${params.n} t=${params.t} o=${params.o} z=${params.z} s=${params.s}",
-            'n=1 t=true o={"a":[1]} z=null s=text',
+            "n=${params.n} t=${params.t} o=${params.o} z=${default(params.z, 'no')} s=${params.s}",
+            'n=1 t=true o={"a":[1]} z=no s=text',
         ),
         ("$${params.n} and $$", "${params.n} and $$"),
         ("a $${x} ${params.n}", "a ${x} 1"),
@@ -112,3 +113,35 @@ def test_json_is_stored_exactly() -> None:
     assert read(b"0.12345678901234567890123") == pytest.approx(0.123456789012345678)
     assert read(b'"12345678901234567890123"') == "12345678901234567890123"
     assert read(b"") is None
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("Hello ${params.z}", None),
+        ("Hello ${params.z.deeper}", None),
+        ("Hello ${params.o.a[?@ > params.n] | [0]}", None),
+        ("Hello ${default(params.z, params.z)}", None),
+        ("Hello ${to_number(params.s)}", None),
+        ("Hello ${default(params.z, 'you')}", "Hello you"),
+        ("Hello ${params.z || 'you'}", "Hello you"),
+        ("Hello ${to_string(params.z)}", "Hello null"),
+        ('{"x": ${to_json(params.z)}}', '{"x": null}'),
+        ("Hello ${[params.z]}", "Hello [null]"),
+    ],
+)
+def test_null_is_not_inserted_into_text(template: str, text: str | None) -> None:
+    """Null inside a text is an error that names the expression; a text that contains JSON can be computed."""
+    compiled = compile_template(template)
+    if text is not None:
+        assert compiled.render(ROOTS, Account()) == text
+        return
+    with pytest.raises(ExpressionError) as caught:
+        compiled.render(ROOTS, Account())
+    assert (caught.value.kind, "default(" in caught.value.message) == (Kind.MISSING, True)
+
+
+def test_a_stored_template_keeps_null_as_text() -> None:
+    """The first revision of the semantics inserts null as `null`; a value alone keeps its type in both."""
+    assert compile_template("Hello ${params.z}", FIRST).render(ROOTS, Account()) == "Hello null"
+    assert compile_template("${params.z}").render(ROOTS, Account()) is None

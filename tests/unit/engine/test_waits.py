@@ -2,11 +2,16 @@
 
 from typing import Any
 
+import orjson
 import pytest
+from google.protobuf.json_format import MessageToDict
 
+from ordinaut.expressions import ExpressionError
+from ordinaut.expressions.event_condition import bound_match, matches_event
 from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.requests import Call, Finished, Output, Suspended
 from tests.unit.engine.pipelines import checked, pipeline, step
+from tests.unit.engine.test_broken_documents_are_repaired import apply
 from tests.unit.engine.world import NOW_US, World, error_of, failing
 
 LIST = "calendar.list_events"
@@ -73,7 +78,7 @@ def test_events_count_since_the_run_was_created_or_from_since() -> None:
     assert (one.kind, one.topic, one.match) == ("EVENT", "order.*", b"")
     assert not one.HasField("since_us")
     assert other.since_us == NOW_US - 3_600_000_000
-    assert other.match == b'{"data.order":"o\'1"}'
+    assert orjson.loads(other.match) == [2, {"data.order": "o'1"}, {}]
     assert (epoch.HasField("since_us"), epoch.since_us) == (True, 0)
 
 
@@ -213,3 +218,88 @@ def test_a_wait_has_exactly_one_of_for_and_until(given: dict[str, Any]) -> None:
 def test_a_wait_for_an_event_needs_a_timeout() -> None:
     assert checked(pipeline(step("a", "orchestrator.wait_event", input={"topic": "a"}))).violations
     assert not checked(pipeline(step("a", "orchestrator.wait_event", input=EVENT))).violations
+
+
+def wait_for(match: Any, **modifiers: Any) -> dict[str, Any]:
+    return step("a", "orchestrator.wait_event", input={**EVENT, "match": match}, **modifiers)
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "data.order == params.order",
+        "data.items[?id == params.order]",
+        {"data.order": "${params.order}"},
+        {"data.order": "x' || 'a' == 'a"},
+        {"data.items[?id == params.order] | [0].paid": True},
+    ],
+)
+def test_values_of_the_run_are_bound_in_a_match(match: Any) -> None:
+    """A value stays a value, whatever it contains; only what the condition reads is stored with the wait."""
+    order = "x' || 'a' == 'a"
+    [wait] = suspended(World(pipeline(wait_for(match)), params={"order": order, "secret": "s"})).waits
+    stored = orjson.loads(wait.match)
+    for event_order, fits in ((order, True), ("other", False)):
+        items = [{"id": event_order, "paid": True}]
+        assert matches_event(stored, {"data": {"order": event_order, "items": items}}) is fits
+    assert "secret" not in wait.match.decode()
+
+
+def test_names_of_loops_are_bound_in_a_match() -> None:
+    """Each iteration waits for its own element."""
+    loop = wait_for("data.n == item.n && data.i == index", foreach=[{"n": 5}, {"n": 6}])
+    waits = suspended(World(pipeline(loop))).waits
+    bound = [orjson.loads(wait.match)[2] for wait in waits]
+    assert bound == [{"item": {"n": 5}, "index": 0}, {"item": {"n": 6}, "index": 1}]
+
+
+@pytest.mark.parametrize(
+    ("match", "repaired"),
+    [
+        ("data.order == '${params.order}'", "data.order == params.order"),
+        ("${data.n > `5`}", "(data.n > `5`)"),
+        ("data.n == ${params.order}", "data.n == params.order"),
+        ("event.data.n == 5", "data.n == 5"),
+        ("data.id == event.id && event.topic != 'x'", "data.id == id && event.topic != 'x'"),
+        ("dta.n == 5", "data.n == 5"),
+        ("data.n == parms.order", "data.n == params.order"),
+        ("data.n == params.ordr", "data.n == params.order"),
+        ("topic.name == 'x'", None),
+        ("${params.order}", None),
+        ("params.order == 'x'", None),
+        ("event == 'x'", None),
+        ({"data.order": "${params.ordr}"}, {"data.order": "${params.order}"}),
+        ({"event.data.order": 5}, {"data.order": 5}),
+        ({"order": 5}, {"data.order": 5}),
+        ("order == params.order", "data.order == params.order"),
+        ({"'${params.order}'": 5}, None),
+        ("${params.order}x", None),
+        ("data.n == error.code", None),
+        ("data.n == secrets.x", None),
+    ],
+)
+def test_a_match_that_would_never_match_is_refused(match: Any, repaired: Any) -> None:
+    """Unknown names and placeholders, with a repair where the intention is certain."""
+    document = pipeline(wait_for(match))
+    answer = checked(document, params={"order": "A-7"})
+    first = answer.violations[0]
+    assert first.field.startswith("steps[0].with.match")
+    assert first.HasField("fix") is (repaired is not None)
+    if repaired is not None:
+        better = apply(document, MessageToDict(first.fix)["operations"])
+        assert better["steps"][0]["with"]["match"] == repaired
+
+
+def test_the_input_of_a_wait_for_an_event_is_written_as_an_object() -> None:
+    """An expression in computed data would be evaluated."""
+    answer = checked(pipeline(step("a", "orchestrator.wait_event", input="${params.input}")))
+    assert [violation.field for violation in answer.violations] == ["steps[0].with"]
+
+
+def test_a_wait_of_the_first_revision_matches_as_before() -> None:
+    """It was stored without a revision and without values."""
+    assert matches_event("data.n != 'x'", {"data": {"n": 5}})
+    assert matches_event({"data.n": 5}, {"data": {"n": 5}})
+    assert not matches_event({"data.n": "5"}, {"data": {"n": 5}})
+    with pytest.raises(ExpressionError, match="cannot compare a number with a string"):
+        matches_event(bound_match({"data.n": "5"}, {}), {"data": {"n": 5}})

@@ -97,6 +97,7 @@ class World:
     now_us: int = NOW_US
     waited_ms: int = 0
     hold: Callable[[Tool], float] = lambda _tool: 0.0
+    semantics: int = 0
 
     def run(self) -> Finished:
         """To the end, through crashes and delays."""
@@ -160,7 +161,7 @@ class World:
 
     def segment(self) -> Ending:
         """From the journal to an end, a delay or a crash."""
-        plan = compile_plan(orjson.dumps(self.document), self.tools, self.denied, self.retry)
+        plan = compile_plan(orjson.dumps(self.document), self.tools, self.denied, self.retry, semantics=self.semantics)
         start = RunStart(
             handle=1,
             hash="h",

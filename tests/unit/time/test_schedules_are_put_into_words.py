@@ -94,7 +94,7 @@ def test_the_whole_schedule() -> None:
         "start_time": "2026-06-01T00:00:00Z", "end_time": "2027-01-01T00:00:00Z", "max_occurrences": 30,
         "exclusions": [{"date": "2026-12-25"}, {"rrule": "FREQ=WEEKLY;BYDAY=SU"}], "jitter": "600s",
     }  # fmt: skip
-    found = check({"interval": "5400s"}, {"event": {"topic": "mail.*", "when": "event.data.x"}}, **fields).schedule
+    found = check({"interval": "5400s"}, {"event": {"topic": "mail.*", "when": "data.x"}}, **fields).schedule
     assert sentence(found, NOW) == (
         "Runs every 90 minutes and when an event mail.* arrives that meets its condition, "
         "from 2026-06-01 00:00 UTC on, until 2027-01-01 00:00 UTC, 30 times in all, "

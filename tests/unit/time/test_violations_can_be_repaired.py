@@ -61,10 +61,46 @@ def test_a_cron_of_another_dialect_is_repaired(text: str, becomes: str) -> None:
 
 def test_an_expression_is_repaired() -> None:
     """The repair that the expression's own check knows is handed on."""
-    schedule = schedule_of({"event": {"topic": "mail.*", "when": 'event.data.x == "a"'}})
+    schedule = schedule_of({"event": {"topic": "mail.*", "when": 'data.x == "a"'}})
     found = validate(schedule, NOW, stored=False).violations
     assert [violation.field for violation in found] == ["triggers[0].event.when"]
     assert not validate(repaired(schedule), NOW, stored=False).violations
+
+
+@pytest.mark.parametrize(
+    ("when", "becomes"),
+    [
+        ("event.data.n == 5", "data.n == 5"),
+        ("event.data.n == 5 && event.data.k == 'x'", "data.n == 5 && data.k == 'x'"),
+        ("n == 5", "data.n == 5"),
+        ("dta.n == 5", "data.n == 5"),
+        ("topik == 'x'", "topic == 'x'"),
+        ("!(urgent)", "!(data.urgent)"),
+        ("length(items[?price > 5]) > `0`", "length(data.items[?price > 5]) > `0`"),
+        ("data.n == '${params.x}'", None),
+        ("params.x == data.n", None),
+        ("now > publish_time", None),
+        ("steps.a == 1", None),
+        ("topic.name == 'x'", None),
+        ("event == 'x'", None),
+    ],
+)
+def test_a_condition_that_would_never_hold_is_refused(when: str, becomes: str | None) -> None:
+    """The root names are the fields of the event."""
+    schedule = schedule_of({"event": {"topic": "mail.*", "when": when}})
+    [found, *_] = validate(schedule, NOW, stored=False).violations
+    assert found.field == "triggers[0].event.when"
+    if becomes is not None:
+        assert repaired(schedule).triggers[0].event.when == becomes
+    elif "${" not in when:
+        assert not found.HasField("fix")
+
+
+def test_conditions_may_read_every_field_of_an_event() -> None:
+    """Also inside filters, where a name may belong to the element."""
+    names = ["name", "position", "topic", "source", "subject", "id", "data", "publish_time", "publisher", "depth"]
+    condition = " || ".join([*(f"{name} == null" for name in names), "data.items[?price > depth]"])
+    assert not problems({"event": {"topic": "mail.*", "when": condition}})
 
 
 def test_every_problem_at_once() -> None:
@@ -236,7 +272,7 @@ def test_an_adjusted_instant_is_marked() -> None:
 
 def test_event_triggers_are_listed() -> None:
     """The matcher finds its patterns here; such a schedule has no time of its own."""
-    plan = accepted({"event": {"topic": "mail.*", "when": "event.data.urgent"}, "params": {"a": 1}})
+    plan = accepted({"event": {"topic": "mail.*", "when": "data.urgent"}, "params": {"a": 1}})
     assert not plan.has_time_triggers
     assert plan.next(None) == (None, {})
-    assert plan.event_triggers == [("t0", "mail.*", "event.data.urgent", {"a": 1})]
+    assert plan.event_triggers == [("t0", "mail.*", "data.urgent", {"a": 1})]

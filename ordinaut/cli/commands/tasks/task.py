@@ -7,6 +7,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.apply import Verbs, apply, without_output
 from ordinaut.cli.commands.tasks import backfill
+from ordinaut.cli.commands.tasks.check import check
 from ordinaut.cli.commands.tasks.explain import explain
 from ordinaut.cli.commands.tasks.simulate import simulate
 from ordinaut.cli.files import documents
@@ -26,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="Create, inspect, run and pause tas
 app.add_typer(backfill.app, name="backfill")
 app.command("simulate")(simulate)
 app.command("explain")(explain)
+app.command("check")(check)
 Name = Annotated[str, typer.Argument(help="Task: `my-task` or `tasks/my-task`.")]
 OCCURRENCE_COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN", "REASON")
 COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")

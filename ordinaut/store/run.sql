@@ -25,7 +25,13 @@ SELECT
   r.end_time,
   CASE WHEN r.kind = 'RETRY' THEN (SELECT x.retry_of FROM run_retry AS x WHERE x.run = r.id) END AS retry_of,
   CASE WHEN r.state IN ('FAILED', 'CANCELLED')
-    THEN ARRAY(SELECT x.run FROM run_retry AS x WHERE x.retry_of = r.id ORDER BY x.run) END AS retries,
+    THEN ARRAY(
+      WITH RECURSIVE chain AS (
+        SELECT x.run FROM run_retry AS x WHERE x.retry_of = r.id
+        UNION ALL
+        SELECT x.run FROM chain AS c JOIN run_retry AS x ON x.retry_of = c.run
+      )
+      SELECT run FROM chain ORDER BY run) END AS retries,
   CASE WHEN r.kind = 'BACKFILL' THEN backfill_of(r.id) END AS backfill,
   CASE WHEN r.kind IN ('CHILD', 'RETRY') THEN (SELECT c.parent FROM run_child AS c WHERE c.run = r.id) END AS parent,
   CASE WHEN r.state IN ('RUNNING', 'WAITING') THEN (

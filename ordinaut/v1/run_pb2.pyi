@@ -176,7 +176,9 @@ class Run(_message.Message):
     state: Global___Run.State.ValueType
     """State of the run."""
     retry_of: _builtins.str
-    """Resource name `runs/{run}` of the run that this one retries. Only for kind RETRY."""
+    """Resource name `runs/{run}` of the run that this one continues: the newest of the chain of retries at the time of
+    RetryRun. Only for kind RETRY.
+    """
     backfill: _builtins.str
     """Resource name `tasks/{task}/backfills/{backfill}`. Only for kind BACKFILL."""
     claims: _builtins.int
@@ -241,7 +243,7 @@ class Run(_message.Message):
 
     @_builtins.property
     def retries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Resource names `runs/{run}` of the runs that retried this one, the oldest first."""
+        """Resource names `runs/{run}` of the retries of this run and of their retries, the oldest first."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

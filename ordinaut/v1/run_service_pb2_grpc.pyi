@@ -65,11 +65,14 @@ class RunServiceStub:
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
     """
     RetryRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_pb2.Run]
-    """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same version, inputs
-    and idempotency keys, and resumes after the steps that the old run had finished. The run of a task needs the scope
-    `tasks:run` for the task as well.
-    Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (RUN_STATE if the run is live or
-    succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted).
+    """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same inputs and
+    idempotency keys, and resumes after the steps that the old run had finished. If the run has been retried before, the
+    new run continues from the newest retry, whose name is in `retry_of`. The run of a task needs the scope `tasks:run`
+    for the task as well.
+    Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), INVALID_ARGUMENT if `from_step` is not a step of the document,
+    FAILED_PRECONDITION (RUN_STATE if the run is live or succeeded; ALREADY_RETRIED, with the retry, if a retry of the
+    run is live or has succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted, or, for version LATEST,
+    if the run has no task).
     """
     SimulateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SimulateRunRequest, _run_service_pb2.SimulateRunResponse]
     """Executes a pipeline without side effects: no tool is called, nothing is stored, and no time passes. Step results
@@ -123,11 +126,14 @@ class RunServiceAsyncStub(RunServiceStub):
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
     """
     RetryRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_pb2.Run]  # type: ignore[assignment]
-    """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same version, inputs
-    and idempotency keys, and resumes after the steps that the old run had finished. The run of a task needs the scope
-    `tasks:run` for the task as well.
-    Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (RUN_STATE if the run is live or
-    succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted).
+    """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same inputs and
+    idempotency keys, and resumes after the steps that the old run had finished. If the run has been retried before, the
+    new run continues from the newest retry, whose name is in `retry_of`. The run of a task needs the scope `tasks:run`
+    for the task as well.
+    Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), INVALID_ARGUMENT if `from_step` is not a step of the document,
+    FAILED_PRECONDITION (RUN_STATE if the run is live or succeeded; ALREADY_RETRIED, with the retry, if a retry of the
+    run is live or has succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted, or, for version LATEST,
+    if the run has no task).
     """
     SimulateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SimulateRunRequest, _run_service_pb2.SimulateRunResponse]  # type: ignore[assignment]
     """Executes a pipeline without side effects: no tool is called, nothing is stored, and no time passes. Step results
@@ -220,11 +226,14 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.RetryRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
-        """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same version, inputs
-        and idempotency keys, and resumes after the steps that the old run had finished. The run of a task needs the scope
-        `tasks:run` for the task as well.
-        Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (RUN_STATE if the run is live or
-        succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted).
+        """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same inputs and
+        idempotency keys, and resumes after the steps that the old run had finished. If the run has been retried before, the
+        new run continues from the newest retry, whose name is in `retry_of`. The run of a task needs the scope `tasks:run`
+        for the task as well.
+        Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), INVALID_ARGUMENT if `from_step` is not a step of the document,
+        FAILED_PRECONDITION (RUN_STATE if the run is live or succeeded; ALREADY_RETRIED, with the retry, if a retry of the
+        run is live or has succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted, or, for version LATEST,
+        if the run has no task).
         """
 
     @_abc_1.abstractmethod

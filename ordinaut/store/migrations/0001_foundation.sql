@@ -308,7 +308,7 @@ CREATE TABLE run_retry (
   run uuid PRIMARY KEY, -- the new run; run.get, run.list
   retry_of uuid NOT NULL
 );
-CREATE INDEX run_retry_of ON run_retry (retry_of); -- backfill.examine, run.get
+CREATE UNIQUE INDEX run_retry_of ON run_retry (retry_of); -- a run is retried once; retry.newest, backfill.examine, run.get
 
 CREATE TABLE run_child (
   run uuid PRIMARY KEY, -- the child; run.get, run.list

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Three for each of two cores: most of the time tests wait.
+TEST_PROCESSES ?= 6
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=
 READY := $(VENV)/.ready
 # the generator of protos/ is older than the packages of $(VENV), and conflicts with them
@@ -11,7 +13,7 @@ PROTOS := GENERATOR=$(GENERATOR) $(RUN) sh scripts/protos.sh
 PIN := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format protos protos-baseline lock bench wheels clean
+.PHONY: help setup demo up test test-unit test-full check format protos protos-baseline lock bench wheels clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -35,8 +37,14 @@ demo: $(READY) ## run the morning briefing on embedded servers and tell its stor
 up: $(READY) ## start the whole system on this machine; data stays in .ordinaut/
 	@$(RUN) ordinaut up --data-dir .ordinaut
 
-test: $(READY) ## run every test on real servers
-	@$(RUN) python -m pytest
+test: $(READY) ## run every test on real servers; of kills and random cases a sample
+	@$(RUN) python -m pytest -n $(TEST_PROCESSES)
+
+test-unit: $(READY) ## run the tests that need no server
+	@$(RUN) python -m pytest -n 2 tests/unit
+
+test-full: $(READY) ## run every test with every kill and all random cases
+	@$(RUN) ORDINAUT_TEST_FULL=1 python -m pytest -n $(TEST_PROCESSES)
 
 check: $(READY) $(GENERATOR_READY) ## formatting, lint, types, import rules, SQL, protos
 	@$(RUN) ruff format --check .

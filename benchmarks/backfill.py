@@ -12,12 +12,13 @@ from uuid import UUID
 from benchmarks.targets import Row
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.settings import StoreSettings
-from ordinaut.store import backfill, cursor, identity, task
-from ordinaut.store.backfill import NewBackfill
+from ordinaut.store import identity
 from ordinaut.store.database import Database
 from ordinaut.store.hints import Hints
 from ordinaut.store.migrate import migrate
-from ordinaut.store.task import Definition, Description
+from ordinaut.store.tasks import backfill, cursor, task
+from ordinaut.store.tasks.backfill import NewBackfill
+from ordinaut.store.tasks.task import Definition, Description
 from scheduler.firing.backfill import Backfill
 
 ROUNDS = 5

@@ -12,7 +12,7 @@ import asyncpg
 
 from benchmarks.scheduler_system import scheduler_system
 from benchmarks.targets import Row
-from ordinaut.store import due_work, lease
+from ordinaut.store.queue import due_work_claim, lease
 
 COUNT = 1_000_000
 BATCH = 100_000
@@ -60,7 +60,7 @@ async def empty_claims(connection: "asyncpg.Connection[Any]") -> list[float]:
     await lease.take(connection, lease=holder, host="bench", address="127.0.0.1:1", seconds=3600)
     for _ in range(CLAIMS):
         start = time.perf_counter()
-        claims = await due_work.claim(connection, holder, {}, 100)
+        claims = await due_work_claim.claim(connection, holder, {}, 100)
         samples.append(time.perf_counter() - start)
         if claims:
             raise RuntimeError(f"a claim must return no delayed run (got {len(claims)} runs)")

@@ -6,8 +6,9 @@ from importlib.metadata import version
 from gateway.api.json_values import duration, timestamp
 from gateway.health import Health
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import due_work, system
+from ordinaut.store import system
 from ordinaut.store.database import Database
+from ordinaut.store.queue import due_work_claim
 from ordinaut.store.system import WorkerRecord
 from ordinaut.v1.system_pb2 import Worker
 from ordinaut.v1.system_service_pb2 import (
@@ -34,20 +35,21 @@ class System(SystemServiceServicer):
         components = await self._health.check()
         async with self._database.connection() as connection:
             status = await system.status(connection)
-            depths = {row["state"]: row for row in await due_work.depth_by_state(connection)}
+            depths = {depth.state: depth for depth in await due_work_claim.depth_by_state(connection)}
         response = GetStatusResponse(
             version=self._version,
             schema_version=status.schema_version,
             time=timestamp(status.now),
-            due_work={state: depths[state]["rows"] if state in depths else 0 for state in STATES},
+            due_work={state: depths[state].rows if state in depths else 0 for state in STATES},
             fire_lag=duration(status.fire_lag),
             outbox_backlog=status.outbox_backlog,
             last_position=status.last_position,
             components=components,
             workers=status.workers,
         )
-        if "READY" in depths:
-            response.oldest_ready_age.CopyFrom(duration(depths["READY"]["oldest"]))
+        ready = depths.get("READY")
+        if ready is not None and ready.oldest is not None:
+            response.oldest_ready_age.CopyFrom(duration(ready.oldest))
         return response
 
     async def ListWorkers(self, request: ListWorkersRequest, context: Context) -> ListWorkersResponse:

@@ -14,7 +14,7 @@ from worker.worker import Worker
 
 
 async def compose(process: Process, settings: WorkerSettings) -> None:
-    """Puts the worker together; what is entered last is left first."""
+    """Starts the parts of a worker; they are stopped in reverse order."""
     database = await Database.open(settings)
     process.stack.push_async_callback(database.close)
     async with database.connection() as connection:
@@ -38,7 +38,7 @@ async def compose(process: Process, settings: WorkerSettings) -> None:
 
 
 def main() -> None:
-    """Reads the environment and runs until told to stop."""
+    """Reads the settings and runs until stopped by a signal."""
     settings = WorkerSettings()
     run("worker", settings, settings.worker_metrics_port, lambda process: compose(process, settings))
 

@@ -1,14 +1,15 @@
-"""The claim loop: takes as much work as the engines have credit for, and keeps what it holds in line with its rows."""
+"""The claim loop: takes as much work as the engines have credit for, and reconciles held runs with their rows."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from ordinaut.store import due_work
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import CANCEL, RUN, WORK, Hints, wait_hint
-from ordinaut.store.sql import Connection, Record
+from ordinaut.store.queue import due_work_claim, due_work_finish
+from ordinaut.store.queue.due_work_claim import ClaimedRun, LeasedRow
+from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
 from worker.engine.dispatch import Dispatch
 from worker.engine.stream import EngineStream
@@ -25,10 +26,10 @@ URGENT_BATCH = 50
 
 
 class Claimer:
-    """Claims one batch at a time. `draining` set: claims nothing more.
+    """Claims one batch at a time; nothing more after `draining` is set.
 
-    `claiming` is held from a claim until its runs are held, by whoever claims in this process: what is leased but not
-    held while it is free belongs to nobody.
+    The lock `claiming` is held from a claim until its runs are held, by this loop and by the quarantine. While it is
+    free, every row under the lease is held, or its claim has failed: reconciliation depends on that.
     """
 
     def __init__(
@@ -53,100 +54,118 @@ class Claimer:
         self._wake = hints.subscribe(WORK, CANCEL)
         self._cancel = hints.subscribe(CANCEL)
         self._low_water: dict[int, datetime] = {}
-        self._crowded = 0  # the least urgent class of a full batch; 0: there is no backlog
+        self._backlog_class = 0  # the least urgent class of the last full batch; 0 without a backlog
         self._full_probe_at = 0.0
         self._reconcile_at = 0.0
         self.draining = False
 
     def wake(self) -> None:
-        """Looks again at once: an engine has given credit, or suspects have left."""
+        """Claims at once: an engine has given credit, or quarantined runs have ended."""
         self._wake.set()
 
     async def serve(self) -> None:
         """Claims until draining or cancelled."""
         while not self.draining:
             try:
-                full = await self._turn()
+                has_backlog = await self._claim_once()
             except STORE_FAILURES as failure:
                 log.warning("claim_failed", failure=str(failure))
                 await asyncio.sleep(self._settings.poll_seconds)
                 continue
-            if full:
-                await self._refill()
+            if has_backlog:
+                await self._await_credit()
             else:
                 await wait_hint(self._wake, self._settings.poll_seconds)
 
-    async def _turn(self) -> bool:
-        """One look at the queue; True when there may be more at once."""
-        wanted = min(sum(stream.credit for stream in self._streams), self._settings.claim_batch)
+    async def _claim_once(self) -> bool:
+        """Reconciles if it is time, and claims one batch; True if more rows may be claimable."""
+        size = min(self._credit(), self._settings.claim_batch)
         async with self._claiming, self._database.connection() as connection:
             if time.monotonic() >= self._reconcile_at or self._cancel.is_set():
                 await self._reconcile(connection)
-            if self.draining or wanted <= 0 or not self._lease.good():
+            if self.draining or size <= 0 or not self._lease.is_live():
                 return False
-            wanted -= await self._claim_urgent(connection, min(wanted, URGENT_BATCH)) if self._crowded > 1 else 0
-            if wanted <= 0:
+            if self._backlog_class > 1:
+                size -= await self._claim_urgent(connection, min(size, URGENT_BATCH))
+            if size <= 0:
                 return True
-            rows = await due_work.claim(connection, self._lease.id, self._marks(), wanted)
-            self._note(rows, wanted)
-            if rows:
-                await self._dispatch.start(connection, rows, self._streams)
-        return len(rows) == wanted
+            runs = await due_work_claim.claim(connection, self._lease.id, self._marks(), size)
+            self._update_marks(runs, size)
+            if runs:
+                await self._dispatch.start(connection, runs, self._streams)
+        return len(runs) == size
 
-    async def _claim_urgent(self, connection: Connection, wanted: int) -> int:
-        """Sends ahead what is more urgent than the backlog: a large batch takes long to be claimed and to be sent."""
-        rows = await due_work.claim(connection, self._lease.id, self._low_water, wanted, before=self._crowded)
-        if rows:
-            await self._dispatch.start(connection, rows, self._streams)
-        return len(rows)
+    async def _claim_urgent(self, connection: Connection, size: int) -> int:
+        """Claims and dispatches up to `size` runs that are more urgent than the backlog.
+
+        With a backlog, a full batch takes tens of milliseconds to be claimed and sent, and its runs are sent together.
+        An urgent run that became ready during that time would wait for all of it. A small pass over the classes before
+        the backlog's keeps that wait short. If it finds nothing, it has cost one index descent for each class.
+        """
+        runs = await due_work_claim.claim(connection, self._lease.id, self._low_water, size, before=self._backlog_class)
+        if runs:
+            await self._dispatch.start(connection, runs, self._streams)
+        return len(runs)
 
     def _marks(self) -> dict[int, datetime]:
+        """The low-water marks for a claim: none once a second, so that no row is overlooked for longer.
+
+        A mark is the highest ready_time claimed from a class: rows before it were claimed by this worker or another,
+        and their dead index entries need not be read again. It is only a hint. A transaction that commits late, or a
+        row that another worker releases, can add a row below it; a claim that comes back short clears the marks, and a
+        constantly full queue is read from its start every second.
+        """
         if time.monotonic() >= self._full_probe_at:
             self._full_probe_at = time.monotonic() + FULL_PROBE_SECONDS
             self._low_water.clear()
         return self._low_water
 
-    def _note(self, rows: Sequence[Record], wanted: int) -> None:
-        """Rows below the last claimed one are dead; a claim that came back short is repeated without marks."""
-        self._crowded = 0
-        if len(rows) < wanted:
+    def _update_marks(self, runs: Sequence[ClaimedRun], size: int) -> None:
+        self._backlog_class = 0
+        if len(runs) < size:
             self._low_water.clear()
             return
-        self._crowded = max(row["priority"] for row in rows)
-        for row in rows:
-            priority, ready = row["priority"], row["ready_time"]
-            if ready > self._low_water.get(priority, due_work.LOWEST):
-                self._low_water[priority] = ready
+        self._backlog_class = max(run.priority for run in runs)
+        for run in runs:
+            if run.ready_time > self._low_water.get(run.priority, due_work_claim.LOWEST):
+                self._low_water[run.priority] = run.ready_time
 
-    async def _refill(self) -> None:
-        """With a backlog, waits a moment for more credit: small claims cost as much as large ones."""
+    async def _await_credit(self) -> None:
+        """With a backlog, waits briefly for more credit: a small claim costs about as much as a large one."""
         deadline = time.monotonic() + REFILL_SECONDS
-        while sum(stream.credit for stream in self._streams) < REFILL_CREDIT:
-            left = deadline - time.monotonic()
-            if left <= 0 or not await wait_hint(self._wake, left):
+        while self._credit() < REFILL_CREDIT:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not await wait_hint(self._wake, remaining):
                 return
 
+    def _credit(self) -> int:
+        return sum(stream.credit for stream in self._streams)
+
     async def _reconcile(self, connection: Connection) -> None:
-        """Stops what is to be cancelled, and releases rows that are leased to this worker but not held by it."""
+        """Stops runs that are to be cancelled, and releases rows under the lease that this worker does not hold.
+
+        Unheld rows come from claims with a lost answer, and from runs that were dropped because the outcome of a commit
+        was unknown. Without the release they would stay leased as long as the worker lives.
+        """
         self._reconcile_at = time.monotonic() + RECONCILE_SECONDS
         self._cancel.clear()
         lease = self._lease.id
-        rows = await due_work.held(connection, lease)
-        strangers = [row for row in rows if not self._runs.holds_claim(row["id"], row["fence"])]
-        if strangers:
-            ids, fences = [row["id"] for row in strangers], [row["fence"] for row in strangers]
-            released = await due_work.release(connection, lease, ids, fences)
+        rows = await due_work_claim.leased_rows(connection, lease)
+        unheld = [row for row in rows if not self._runs.holds_claim(row.id, row.fence)]
+        if unheld:
+            ids, fences = [row.id for row in unheld], [row.fence for row in unheld]
+            released = await due_work_finish.release(connection, lease, ids, fences)
             log.warning("unheld_rows_released", runs=released)
-        await self._stop(connection, [row for row in rows if row["cancel_requested"]])
+        await self._stop_cancelled(connection, [row for row in rows if row.cancel_requested])
 
-    async def _stop(self, connection: Connection, rows: Sequence[Record]) -> None:
-        held = [run for row in rows if (run := self._runs.by_id(row["id"])) is not None]
-        if not held:
+    async def _stop_cancelled(self, connection: Connection, rows: Sequence[LeasedRow]) -> None:
+        runs = [run for row in rows if (run := self._runs.by_id(row.id)) is not None]
+        if not runs:
             return
-        for run in held:
+        for run in runs:
             run.stream.cancel([run.handle])
-        ids, fences = [run.id for run in held], [run.fence for run in held]
-        ended = await due_work.end_cancelled_mine(connection, self._lease.id, ids, fences)
-        self._runs.drop(held)
+        ids, fences = [run.id for run in runs], [run.fence for run in runs]
+        ended = await due_work_finish.end_cancelled_owned(connection, self._lease.id, ids, fences)
+        self._runs.drop(runs)
         self._hints.send(RUN)
         log.info("runs_cancelled", runs=len(ended))

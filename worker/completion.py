@@ -1,152 +1,129 @@
-"""Completion: runs that have ended, or go on later, leave this worker in one commit for many."""
+"""Completion: the results of claims are written in one commit for many runs, and the runs leave this worker."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from uuid import UUID
 
-import orjson
-
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from ordinaut.store import due_work
 from ordinaut.store.database import OUTCOME_UNKNOWN, REPEATABLE, Database
 from ordinaut.store.hints import OUTBOX, RUN, WAIT, WORK, Hints
+from ordinaut.store.queue import due_work_finish
+from ordinaut.store.queue.due_work_finish import EndColumns, StepColumns
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
+from worker import metrics
 from worker.group_commit import GroupCommit
 from worker.held_runs import HeldRun, HeldRuns
 from worker.lease import Lease
-from worker.metrics import DELAYED, DROPPED, ENDED, SUSPENDED
+from worker.run_result import DELAYED, WAITING, RunResult
 from worker.suspension import suspend
 
 log = get_logger()
 LINGER_SECONDS = 0.003
 LIMIT = 500
-DELAY = "DELAYED"
-SUSPEND = "WAITING"
-AWAY = {DELAY: DELAYED, SUSPEND: SUSPENDED}
-
-
-@dataclass(slots=True)
-class LastWord:
-    """How one claim ends: SUCCEEDED or FAILED with output or error as JSON, DELAYED by `delay_ms`, or WAITING.
-
-    A run that waits goes on after `delay_ms` in any case, unless that is 0.
-    """
-
-    run: HeldRun
-    state: str
-    entries: Sequence[JournalEntry] = field(default_factory=tuple)
-    output: bytes = b""
-    error: bytes = b""
-    delay_ms: int = 0
-    waits: Sequence[Wait] = field(default_factory=tuple)
-    refused_before: bool = False
-
-    @classmethod
-    def refused(cls, run: HeldRun, failure: Exception) -> "LastWord":
-        """The end of a run whose data PostgreSQL cannot store; it holds no data of the run."""
-        error = {
-            "code": "VALIDATION_OUTPUT",
-            "message": f"the run's data cannot be stored: {failure}",
-            "retryable": False,
-        }
-        return cls(run, "FAILED", error=orjson.dumps(error), refused_before=True)
 
 
 class Completion:
-    """Group-commits the ends of runs."""
+    """Group-commits the results of claims."""
 
     def __init__(self, database: Database, lease: Lease, runs: HeldRuns, hints: Hints) -> None:
         self._database = database
         self._lease = lease
         self._runs = runs
         self._hints = hints
-        self.commits = GroupCommit("completion", self._write, self._refuse, linger_seconds=LINGER_SECONDS, limit=LIMIT)
+        self.commits = GroupCommit("completion", self._write, self._reject, linger_seconds=LINGER_SECONDS, limit=LIMIT)
 
-    def add(self, word: LastWord) -> None:
-        """Queues the end of one claim, behind the journal write of its run that may be on its way."""
-        if word.run.writing:
-            word.run.last_word = word
+    def add(self, run: HeldRun, result: RunResult) -> None:
+        """Queues the result of one claim, after the journal write of its run that may be in flight."""
+        if run.writing:
+            run.result = result
         else:
-            self.commits.add(word)
+            self.commits.add((run, result))
 
-    async def _write(self, batch: Sequence[LastWord]) -> None:
-        batch = [word for word in batch if self._runs.holds(word.run)]
+    async def _write(self, batch: Sequence[tuple[HeldRun, RunResult]]) -> None:
+        batch = [(run, result) for run, result in batch if self._runs.holds(run)]
         if not batch:
             return
-        if self._lease.good():
+        if self._lease.is_live():
             lease = self._lease.id
             try:
-                done = await self._database.repeat(
-                    lambda connection: _end(connection, lease, batch),
-                    one_statement=all(word.state not in AWAY for word in batch),
+                written = await self._database.repeat(
+                    lambda connection: _write_results(connection, lease, batch),
+                    one_statement=all(result.ends_run for _, result in batch),
                 )
+            # The commit may have happened although its answer was lost. A repeat could not tell a run that has ended
+            # from one whose lease was lost, and would block the group while the database is away. So the runs are
+            # dropped. If the commit did not happen, their rows are still under this lease and not held: the claim loop
+            # releases them, and the next claim resumes each run from its journal.
             except (*OUTCOME_UNKNOWN, *REPEATABLE) as failure:
                 log.warning("completion_outcome_unknown", runs=len(batch), failure=str(failure))
             else:
-                self._account(batch, done)
+                self._report(batch, written)
         else:
             log.warning("lease_lost", stage="completion", runs=len(batch))
-            DROPPED.labels("completion").inc(len(batch))
-        self._runs.drop(word.run for word in batch)
+            metrics.DROPPED.labels("completion").inc(len(batch))
+        self._runs.drop(run for run, _ in batch)
 
-    def _account(self, batch: Sequence[LastWord], done: set[UUID]) -> None:
-        self._hints.send(RUN, OUTBOX, *([WAIT, WORK] if any(word.state == SUSPEND for word in batch) else []))
-        for state, runs in Counter(word.state for word in batch if word.run.id in done).items():
-            (AWAY[state] if state in AWAY else ENDED.labels(state)).inc(runs)
-        if len(done) == len(batch):
+    def _report(self, batch: Sequence[tuple[HeldRun, RunResult]], written: set[UUID]) -> None:
+        """Sends hints and counts what was written."""
+        any_waits = any(result.state == WAITING for _, result in batch)
+        self._hints.send(RUN, OUTBOX, *((WAIT, WORK) if any_waits else ()))
+        for state, count in Counter(result.state for run, result in batch if run.id in written).items():
+            if state == DELAYED:
+                metrics.DELAYED.inc(count)
+            elif state == WAITING:
+                metrics.SUSPENDED.inc(count)
+            else:
+                metrics.ENDED.labels(state).inc(count)
+        if len(written) == len(batch):
             return
-        for word in batch:
-            if word.run.id not in done:
-                log.warning("lease_lost", stage="completion", run=str(word.run.id), fence=word.run.fence)
-                DROPPED.labels("completion").inc()
+        for run, _ in batch:
+            if run.id not in written:
+                log.warning("lease_lost", stage="completion", run=str(run.id), fence=run.fence)
+                metrics.DROPPED.labels("completion").inc()
 
-    def _refuse(self, word: LastWord, failure: Exception) -> None:
-        log.warning("completion_rejected", run=str(word.run.id), failure=str(failure))
-        if word.refused_before:  # nothing of the run is left that could be at fault: the lease's end is its next chance
-            log.error("run_cannot_end", run=str(word.run.id), failure=str(failure))
+    def _reject(self, item: tuple[HeldRun, RunResult], failure: Exception) -> None:
+        run, result = item
+        log.warning("completion_rejected", run=str(run.id), failure=str(failure))
+        if result.replaces_rejected:  # it holds no data of the run: not even a failure can be stored for it now
+            log.error("run_cannot_end", run=str(run.id), failure=str(failure))
             return
-        self.commits.add(LastWord.refused(word.run, failure))
+        self.commits.add((run, RunResult.rejected(failure)))
 
 
-async def _end(connection: Connection, lease: UUID, batch: Sequence[LastWord]) -> set[UUID]:
-    ended = sorted(
-        (word for word in batch if word.state not in AWAY), key=lambda word: word.run.id
-    )  # the order of locks
-    delayed = [word for word in batch if word.state == DELAY]
-    suspended = [word for word in batch if word.state == SUSPEND]
-    done: set[UUID] = set()
+async def _write_results(connection: Connection, lease: UUID, batch: Sequence[tuple[HeldRun, RunResult]]) -> set[UUID]:
+    """Writes the results; returns the runs that the worker still owned."""
+    delayed = [(run, result) for run, result in batch if result.state == DELAYED]
+    waiting = [(run, result) for run, result in batch if result.state == WAITING]
+    ended = [(run, result) for run, result in batch if result.ends_run]
+    written: set[UUID] = set()
     if delayed:
-        done |= await _delay(connection, lease, delayed)
-    if suspended:
-        done |= (await suspend(connection, lease, suspended)).keys()
+        written |= await _delay(connection, lease, delayed)
+    if waiting:
+        written |= (await suspend(connection, lease, waiting)).keys()
     if ended:
-        done |= await due_work.complete(connection, lease, _columns(ended))
-    return done
+        written |= await due_work_finish.complete(connection, lease, _end_columns(ended))
+    return written
 
 
-async def _delay(connection: Connection, lease: UUID, words: Sequence[LastWord]) -> set[UUID]:
-    ids, fences = [word.run.id for word in words], [word.run.fence for word in words]
-    mine = await due_work.lock_mine(connection, lease, ids, fences)
-    steps = due_work.StepColumns()
-    for word in words:
-        if word.run.id in mine:
-            for seq, entry in enumerate(word.entries, word.run.next_seq):
-                steps.add(word.run.id, seq, entry)
-    await due_work.record_steps(connection, steps)
-    return await due_work.delay(connection, lease, ids, fences, [word.delay_ms for word in words])
+async def _delay(connection: Connection, lease: UUID, batch: Sequence[tuple[HeldRun, RunResult]]) -> set[UUID]:
+    ids, fences = [run.id for run, _ in batch], [run.fence for run, _ in batch]
+    owned = await due_work_finish.lock_owned(connection, lease, ids, fences)
+    steps = StepColumns()
+    for run, result in batch:
+        if run.id in owned:
+            steps.add_all(run.id, run.next_seq, result.entries)
+    await due_work_finish.record_steps(connection, steps)
+    return await due_work_finish.delay(connection, lease, ids, fences, [result.delay_ms for _, result in batch])
 
 
-def _columns(words: Sequence[LastWord]) -> due_work.EndColumns:
-    columns = due_work.EndColumns()
-    for word in words:
-        run = word.run
+def _end_columns(batch: Sequence[tuple[HeldRun, RunResult]]) -> EndColumns:
+    """The columns in the order of run ids, which is the order of locks."""
+    columns = EndColumns()
+    for run, result in sorted(batch, key=lambda item: item[0].id):
         columns.ids.append(run.id)
         columns.fences.append(run.fence)
-        columns.states.append(word.state)
-        columns.outputs.append(word.output.decode() or None)
-        columns.errors.append(word.error.decode() or None)
-        for seq, entry in enumerate(word.entries, run.next_seq):
-            columns.steps.add(run.id, seq, entry)
+        columns.states.append(result.state)
+        columns.outputs.append(result.output.decode() or None)
+        columns.errors.append(result.error.decode() or None)
+        columns.steps.add_all(run.id, run.next_seq, result.entries)
     return columns

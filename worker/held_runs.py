@@ -4,18 +4,19 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
+from worker.engine.stream import EngineStream
 from worker.metrics import HELD
+from worker.run_result import RunResult, StepReport
 
 
 @dataclass(slots=True, eq=False)
 class HeldRun:
-    """One claim of one run. `stream` executes it; `next_seq` numbers its next journal entry.
+    """One claim of one run. `stream` executes it; `next_seq` is the number of its next journal entry.
 
-    `writing`: a journal write of this run is on its way; further entries wait in `queued`, and what ends the run in
-    `last_word`, until it is done.
+    While a journal write of the run is in flight (`writing`), further reports wait in `reports`, and the result of the
+    claim in `result`.
     """
 
     handle: int
@@ -26,15 +27,15 @@ class HeldRun:
     scopes: frozenset[str]
     depth: int
     root: str
-    stream: Any
+    stream: EngineStream
     next_seq: int = 0
     writing: bool = False
-    queued: deque[Any] = field(default_factory=deque)
-    last_word: Any = None
+    reports: deque[StepReport] = field(default_factory=deque)
+    result: RunResult | None = None
 
 
 class HeldRuns:
-    """Every claim that is not resolved yet, also those whose end is being written."""
+    """Every unresolved claim, including those with a result that is being written."""
 
     def __init__(self) -> None:
         self._by_handle: dict[int, HeldRun] = {}
@@ -45,7 +46,7 @@ class HeldRuns:
         self.empty.set()
 
     def __len__(self) -> int:
-        """How many are held."""
+        """The number of claims."""
         return len(self._by_handle)
 
     def next_handle(self) -> int:
@@ -54,38 +55,38 @@ class HeldRuns:
         return self._last_handle
 
     def add(self, run: HeldRun) -> None:
-        """Holds a freshly claimed run."""
+        """Holds a new claim."""
         self._by_handle[run.handle] = run
         self._by_id[run.id] = run
         self.empty.clear()
 
-    def get(self, handle: int, stream: Any) -> HeldRun | None:
-        """The run of that handle, when `stream` executes it."""
+    def get(self, handle: int, stream: EngineStream) -> HeldRun | None:
+        """The run with that handle, if `stream` executes it."""
         run = self._by_handle.get(handle)
         return run if run is not None and run.stream is stream else None
 
     def by_id(self, run: UUID) -> HeldRun | None:
-        """The present claim of that run."""
+        """The current claim of that run."""
         return self._by_id.get(run)
 
     def holds_claim(self, run: UUID, fence: int) -> bool:
-        """Whether the claim of that run under that fence is held."""
-        held = self._by_id.get(run)
-        return held is not None and held.fence == fence
+        """Whether the claim of that run with that fence is held."""
+        current = self._by_id.get(run)
+        return current is not None and current.fence == fence
 
     def holds(self, run: HeldRun) -> bool:
-        """Whether this very claim is still held."""
+        """Whether this claim is still held."""
         return self._by_handle.get(run.handle) is run
 
     def drop(self, runs: Iterable[HeldRun]) -> None:
-        """Forgets claims, whatever became of them."""
+        """Removes claims."""
         for run in runs:
             if self._by_handle.pop(run.handle, None) is not None and self._by_id.get(run.id) is run:
                 del self._by_id[run.id]
         if not self._by_handle:
             self.empty.set()
 
-    def on(self, stream: Any) -> list[HeldRun]:
+    def on(self, stream: EngineStream) -> list[HeldRun]:
         """The runs that a stream executes."""
         return [run for run in self._by_handle.values() if run.stream is stream]
 

@@ -1,4 +1,4 @@
-"""What operators' tools may ask a worker."""
+"""WorkerService: the calls of operators' tools to a worker."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,6 +14,6 @@ class WorkerServicer(WorkerServiceServicer):
         self._drain = drain
 
     async def Drain(self, _request: messages.DrainRequest, _context: Any) -> messages.DrainResponse:  # noqa: N802 - the method's name
-        """Drains this worker and tells what became of its runs."""
+        """Drains this worker; returns how many of its runs finished, and how many were released."""
         finished, released = await self._drain()
         return messages.DrainResponse(finished=finished, released=released)

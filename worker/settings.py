@@ -1,4 +1,4 @@
-"""What a worker can be told by its environment."""
+"""The settings of a worker, from its environment."""
 
 from pydantic import Field
 
@@ -14,8 +14,8 @@ class WorkerSettings(StoreSettings):
     engine_addresses: str = Field(f"127.0.0.1:{ENGINE_PORT}", description="comma-separated host:port of each engine")
     lease_seconds: float = Field(30.0, ge=1, le=600)
     claim_batch: int = Field(500, ge=1, le=1000)
-    poll_seconds: float = Field(0.25, ge=0.01, le=10, description="how often an idle worker looks without a hint")
-    fail_points: str = Field("", description="for fault tests: `hold_self_fence` trusts the lease for ever")
+    poll_seconds: float = Field(0.25, ge=0.01, le=10, description="interval of claims without a hint")
+    fail_points: str = Field("", description="for fault tests: `hold_self_fence` ignores that the lease has expired")
 
     @property
     def engines(self) -> list[str]:

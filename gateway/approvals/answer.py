@@ -8,11 +8,12 @@ from gateway.approvals.answer_validation import AnswerValidator
 from gateway.approvals.conversion import to_approval
 from gateway.authentication.caller import Caller
 from ordinaut.errors import AbortedError, FailedPreconditionError, NotFoundError, PermissionDeniedError
-from ordinaut.store import approval, due_work, run, wait
-from ordinaut.store.approval import ApprovalRecord
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
-from ordinaut.store.run import TERMINAL
+from ordinaut.store.queue import due_work_recover, wait
+from ordinaut.store.runs import approval, run
+from ordinaut.store.runs.approval import ApprovalRecord
+from ordinaut.store.runs.run import TERMINAL
 from ordinaut.store.sql import Connection
 from ordinaut.v1.approval_pb2 import Approval
 from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest
@@ -46,7 +47,7 @@ class ApprovalAnswer:
         reply = await self._validator.validate(request, caller, record)
 
         async def work(connection: Connection) -> Approval:
-            await due_work.lock(connection, [record.run])
+            await due_work_recover.lock(connection, [record.run])
             answered = await approval.answer(connection, record.id, reply)
             current = await approval.get(connection, record.id, project=record.project, agent=None)
             if current is None:

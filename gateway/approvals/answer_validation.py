@@ -13,8 +13,8 @@ from gateway.clients import EngineClient
 from ordinaut.errors import Repair, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
 from ordinaut.store import tool
-from ordinaut.store.approval import REJECT, ApprovalRecord, Reply
 from ordinaut.store.database import Database
+from ordinaut.store.runs.approval import REJECT, ApprovalRecord, Reply
 from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest
 from ordinaut.v1.error_pb2 import ErrorReason
 

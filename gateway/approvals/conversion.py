@@ -1,7 +1,7 @@
 """Converts stored approvals to API messages."""
 
 from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
-from ordinaut.store.approval import ApprovalRecord
+from ordinaut.store.runs.approval import ApprovalRecord
 from ordinaut.v1.approval_pb2 import Approval
 
 

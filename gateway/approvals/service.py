@@ -13,9 +13,9 @@ from gateway.approvals.conversion import to_approval
 from gateway.authentication.caller import AGENTS, Caller, current_caller
 from ordinaut.errors import NotFoundError
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import approval
-from ordinaut.store.approval import ApprovalRecord
 from ordinaut.store.database import Database
+from ordinaut.store.runs import approval
+from ordinaut.store.runs.approval import ApprovalRecord
 from ordinaut.store.selection import Selection
 from ordinaut.v1.approval_pb2 import Approval
 from ordinaut.v1.approval_service_pb2 import (

@@ -10,8 +10,9 @@ import orjson
 from gateway.api.violations import join, pointer_of
 from ordinaut.errors import PermissionDeniedError, Repair, Violation
 from ordinaut.names import USE_SECRET, granted, secret_names
-from ordinaut.store import identity, task
+from ordinaut.store import identity
 from ordinaut.store.database import Database
+from ordinaut.store.tasks import task
 from ordinaut.v1.error_pb2 import ErrorReason
 
 SYSTEM_TOOLS = "orchestrator."

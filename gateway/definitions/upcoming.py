@@ -7,8 +7,9 @@ from uuid import UUID
 
 from ordinaut.clock import TICK
 from ordinaut.names import occurrence_id
-from ordinaut.store import cursor, due_work, occurrence
+from ordinaut.store import database_clock
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor, occurrence
 from ordinaut.v1.schedule_pb2 import Upcoming
 
 
@@ -44,5 +45,5 @@ async def skipped_and_snoozed(connection: Connection, task: UUID) -> SkippedAndS
     snoozed = None
     if following and following.snoozed and following.next_instant and following.next_fire_time:
         snoozed = (following.next_instant, following.next_fire_time)
-    now = following.now if following else await due_work.database_now(connection)
+    now = following.now if following else await database_clock.database_now(connection)
     return SkippedAndSnoozed(now, frozenset(occurrence_id("", instant) for instant in skipped), snoozed)

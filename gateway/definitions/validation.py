@@ -32,9 +32,9 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineReq
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
 from ordinaut.rpc.status import fix_of
 from ordinaut.store import tool
-from ordinaut.store.cursor import NewEventTrigger
 from ordinaut.store.database import Database
-from ordinaut.store.task import Definition
+from ordinaut.store.tasks.cursor import NewEventTrigger
+from ordinaut.store.tasks.task import Definition
 from ordinaut.store.tool import NamedTools
 from ordinaut.v1.error_pb2 import ErrorReason, Fix
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming

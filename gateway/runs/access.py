@@ -4,8 +4,8 @@ from uuid import UUID
 
 from gateway.authentication.caller import Caller
 from ordinaut.errors import NotFoundError
-from ordinaut.store import run
-from ordinaut.store.run import RunRecord
+from ordinaut.store.runs import run
+from ordinaut.store.runs.run import RunRecord
 from ordinaut.store.sql import Connection
 
 

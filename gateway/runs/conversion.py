@@ -5,7 +5,7 @@ from typing import Any
 from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
 from gateway.events.conversion import to_event
 from ordinaut.names import idempotency_key, occurrence_id
-from ordinaut.store.run import RunRecord
+from ordinaut.store.runs.run import RunRecord
 from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
 
 UNENDED = frozenset({StepRun.RUNNING, StepRun.WAITING})

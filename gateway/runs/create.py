@@ -11,10 +11,11 @@ from gateway.authentication.caller import Caller
 from gateway.definitions.validation import TaskValidator
 from gateway.runs.conversion import to_run
 from ordinaut.errors import NotFoundError
-from ordinaut.store import inline_run, run
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.runs import run
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import inline_run
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import CreateRunRequest
 from ordinaut.v1.task_pb2 import RunPolicy, Task

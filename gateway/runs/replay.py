@@ -17,11 +17,13 @@ from gateway.runs.simulated_run import definition_of, microseconds_of, start_of,
 from ordinaut.errors import FailedPreconditionError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, Recorded, RunStart
-from ordinaut.store import definition, run, task
 from ordinaut.store.database import Database
-from ordinaut.store.definition import Loaded
-from ordinaut.store.run import TERMINAL, RunRecord
+from ordinaut.store.queue import definition
+from ordinaut.store.queue.definition import Loaded
+from ordinaut.store.runs import run
+from ordinaut.store.runs.run import TERMINAL, RunRecord
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import task
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_service_pb2 import ReplayRunRequest, ReplayRunResponse
 from ordinaut.v1.task_pb2 import Task

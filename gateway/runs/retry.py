@@ -6,8 +6,8 @@ from uuid import UUID
 from gateway.api.resource_names import new_id
 from gateway.runs.conversion import to_run
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Violation
-from ordinaut.store import retry, run
-from ordinaut.store.run import RunRecord
+from ordinaut.store.runs import retry, run
+from ordinaut.store.runs.run import RunRecord
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run

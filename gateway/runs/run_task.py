@@ -11,11 +11,13 @@ from gateway.clients import EngineClient
 from gateway.definitions.params import check_params, merge_params
 from gateway.runs.conversion import to_run
 from ordinaut.errors import FailedPreconditionError, NotFoundError
-from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.queue import due_work_enqueue
+from ordinaut.store.runs import run
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import TaskToRun
+from ordinaut.store.tasks import task
+from ordinaut.store.tasks.task import TaskToRun
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_service_pb2 import RunTaskRequest
@@ -84,7 +86,7 @@ def _is_plain(request: RunTaskRequest, target: TaskToRun) -> bool:
 
 
 async def _enqueue(connection: Connection, request: RunTaskRequest, target: TaskToRun, params: str) -> UUID:
-    result = await due_work.enqueue_manual(
+    result = await due_work_enqueue.enqueue_manual(
         connection,
         task=target.uid,
         run=target.run,

@@ -23,12 +23,14 @@ from gateway.runs.simulate import RunSimulation
 from gateway.runs.watch import RunChanges, RunWatch
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import due_work, run, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
-from ordinaut.store.run import RunRecord, StepKey, StepRecord
+from ordinaut.store.queue import due_work_finish
+from ordinaut.store.runs import run
+from ordinaut.store.runs.run import RunRecord, StepKey, StepRecord
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import task
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import (
@@ -160,7 +162,7 @@ class Runs(RunServiceServicer):
 
         async def work(connection: Connection) -> Run:
             await visible_run(connection, caller, run_uid, WRITE, steps=False)
-            if await due_work.request_cancel(connection, run=run_uid, reason=reason) == "UNKNOWN":
+            if await due_work_finish.request_cancel(connection, run=run_uid, reason=reason) == "UNKNOWN":
                 ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
                 raise FailedPreconditionError(
                     ErrorReason.RUN_FINISHED,

@@ -21,10 +21,13 @@ from gateway.runs.simulated_run import definition_of, start_of, to_simulated_run
 from ordinaut.errors import NotFoundError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, Recorded
-from ordinaut.store import definition, due_work, run, task
+from ordinaut.store import database_clock
 from ordinaut.store.database import Database
-from ordinaut.store.run import RunRecord
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.queue import definition
+from ordinaut.store.runs import run
+from ordinaut.store.runs.run import RunRecord
+from ordinaut.store.tasks import task
+from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.run_service_pb2 import SimulateRunRequest, SimulateRunResponse
@@ -127,7 +130,7 @@ class RunSimulation:
             start_time = to_datetime(request.start_time)
         else:
             async with self._database.connection() as connection:
-                start_time = await due_work.database_now(connection)
+                start_time = await database_clock.database_now(connection)
         id_ = UUID(int=RUN_IDS + (request.seed & 0xFFFFFFFF))
         record, interval = subject.task, request.interval
         return RunRecord(

@@ -1,6 +1,6 @@
 """Converts the start of a simulated run to the engine's message, and the engine's response to a run."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,9 +15,10 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     SimulateRunResponse,
     Wait,
 )
-from ordinaut.store import task, tool
-from ordinaut.store.run import RunRecord, described
+from ordinaut.store import tool
+from ordinaut.store.runs.run import RunRecord, described
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import task
 from ordinaut.v1.run_pb2 import Run
 
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
@@ -48,7 +49,7 @@ def start_of(initial: RunRecord, run_timeout: timedelta) -> RunStart:
         root=initial.root,
         params=initial.params.encode(),
         event=(initial.event or "").encode(),
-        run=described(asdict(initial)),
+        run=described(initial),
         now_us=now_us,
         created_us=microseconds_of(initial.create_time),
         remaining_ms=round(run_timeout.total_seconds() * 1000),

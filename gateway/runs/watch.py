@@ -17,10 +17,10 @@ from prometheus_client import Gauge
 from gateway.api.errors import shutting_down
 from gateway.runs.conversion import to_run, to_steps
 from ordinaut.errors import NotFoundError
-from ordinaut.store import run
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import RUN, Hints, wait_hint
-from ordinaut.store.run import TERMINAL, RunRecord
+from ordinaut.store.runs import run
+from ordinaut.store.runs.run import TERMINAL, RunRecord
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.run_pb2 import StepRun
 from ordinaut.v1.run_service_pb2 import WatchRunResponse

@@ -7,7 +7,7 @@ from google.protobuf import json_format
 
 from gateway.api.field_masks import etag_of
 from gateway.api.json_values import fill_struct, parse, timestamp
-from ordinaut.store.task import Description, TaskRecord
+from ordinaut.store.tasks.task import Description, TaskRecord
 from ordinaut.v1.schedule_pb2 import Upcoming
 from ordinaut.v1.task_pb2 import Task
 

@@ -15,10 +15,10 @@ from gateway.definitions.validation import CheckedTask, TaskValidator, check_des
 from gateway.tasks.conversion import description_of, to_task
 from gateway.tasks.lifecycle_events import announce_tasks
 from ordinaut.names import RESOURCE_ID, split_name
-from ordinaut.store import cursor, task
 from ordinaut.store.database import Database
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.tasks import cursor, task
+from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.authentication.caller import Caller
 from ordinaut.store import event
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.tasks.task import TaskRecord
 
 
 async def announce_task(connection: Connection, verb: str, record: TaskRecord, caller: Caller) -> None:

@@ -7,7 +7,7 @@ from gateway.api.violations import Problems, one_of, reroot
 from gateway.clients import SchedulerClient
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
 from ordinaut.limits import MAX_UPCOMING
-from ordinaut.store import due_work
+from ordinaut.store import database_clock
 from ordinaut.store.database import Database
 from ordinaut.v1.schedule_pb2 import Schedule
 from ordinaut.v1.task_service_pb2 import (
@@ -75,7 +75,7 @@ class SchedulePreview:
 
     async def _request(self, schedule: Schedule) -> ValidateScheduleRequest:
         async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
+            now = await database_clock.database_now(connection)
         return ValidateScheduleRequest(schedule=schedule, now=timestamp(now))
 
     async def _validate(self, validation: ValidateScheduleRequest, problems: Problems) -> ValidateScheduleResponse:

@@ -31,12 +31,13 @@ from gateway.tasks.simulate import TaskSimulation
 from gateway.tasks.update import TaskUpdate
 from ordinaut.errors import NotFoundError
 from ordinaut.rpc.interceptor import Context
-from ordinaut.store import backfill, cursor, due_work, task
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, SCHEDULE, Hints
+from ordinaut.store.queue import due_work_finish
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.tasks import backfill, cursor, task
+from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
 from ordinaut.v1.occurrence_pb2 import Occurrence
@@ -202,7 +203,7 @@ class Tasks(TaskServiceServicer):
             await task.delete(connection, record.uid)
             reason = f"the task was deleted by {caller.name}"
             await backfill.cancel(connection, record.uid, None, reason)
-            await due_work.cancel_task(connection, task=record.uid, reason=reason)
+            await due_work_finish.cancel_task(connection, task=record.uid, reason=reason)
             await announce_task(connection, "deleted", record, caller)
             return Empty()
 

@@ -19,8 +19,10 @@ from gateway.tasks.conversion import to_task
 from gateway.tasks.preview import END, FIRST, outside_years
 from ordinaut.errors import NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import SimulateRequest
-from ordinaut.store import due_work, occurrence, run, task
+from ordinaut.store import database_clock
 from ordinaut.store.database import Database
+from ordinaut.store.runs import run
+from ordinaut.store.tasks import occurrence, task
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_service_pb2 import SimulateTaskRequest, SimulateTaskResponse
 
@@ -56,7 +58,7 @@ class TaskSimulation:
         if name:
             caller.require(READ, name)
         async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
+            now = await database_clock.database_now(connection)
         simulation = _simulation_request(request, now)
         if name:
             await self._add_stored(simulation, caller, name)

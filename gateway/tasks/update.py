@@ -14,10 +14,11 @@ from gateway.definitions.validation import CheckedTask, TaskValidator, check_des
 from gateway.tasks.conversion import description_of, to_task
 from gateway.tasks.lifecycle_events import announce_task
 from ordinaut.errors import NotFoundError
-from ordinaut.store import cursor, identity, task
+from ordinaut.store import identity
 from ordinaut.store.database import Database
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import Definition, TaskRecord
+from ordinaut.store.tasks import cursor, task
+from ordinaut.store.tasks.task import Definition, TaskRecord
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import UpdateTaskRequest
 

@@ -1,4 +1,4 @@
-"""The pool of connections to PostgreSQL: timeouts on everything, and what its failures mean to callers."""
+"""The connection pool for PostgreSQL: every operation has a timeout, and its failures are classified."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ REPEATABLE = (
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
 )
-# The server went away, turned read-only (a failover), or has no connection, disk or memory left.
+# The server is unreachable, read-only after a failover, or out of connections, disk or memory.
 GONE = (
     OSError,
     asyncpg.InterfaceError,
@@ -36,16 +36,16 @@ GONE = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-# What PostgreSQL refuses because of the values themselves.
+# PostgreSQL rejected the values.
 DATA_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 # The commit may or may not have happened.
 OUTCOME_UNKNOWN = (*GONE, asyncpg.QueryCanceledError, TimeoutError)
-# All of that, also as `Database.connection` puts it: what a loop of a service logs and goes on after.
+# All of these, also in the form that `Database.connection` raises: a loop of a service logs them and continues.
 STORE_FAILURES = (*OUTCOME_UNKNOWN, *REPEATABLE, UnavailableError, AbortedError)
 
 
 class Database:
-    """Connections for one process. `open` it inside the running event loop, `close` it at the end."""
+    """Connections of one process. `open` it in the running event loop, `close` it at the end."""
 
     def __init__(self, pool: "asyncpg.Pool[Any]", settings: StoreSettings) -> None:
         self._pool = pool
@@ -53,10 +53,10 @@ class Database:
 
     @classmethod
     async def open(cls, settings: StoreSettings) -> "Database":
-        """Connects, waiting for a server that is just starting.
+        """Connects; waits for a server that is starting.
 
         Raises:
-            UnavailableError: nothing answered for a minute.
+            UnavailableError: no server answered for 60 seconds.
         """
         deadline = asyncio.get_running_loop().time() + 60
         while True:
@@ -69,7 +69,7 @@ class Database:
                 await asyncio.sleep(0.2 + random.random() * 0.3)  # noqa: S311 - spreads reconnects; nothing to signal on
 
     async def close(self) -> None:
-        """Gives up every connection, at once where the network does not answer."""
+        """Closes every connection; after 2 seconds without waiting for the server."""
         try:
             async with asyncio.timeout(2):
                 await self._pool.close()
@@ -81,7 +81,7 @@ class Database:
         """A connection outside of any transaction.
 
         Raises:
-            UnavailableError: PostgreSQL cannot be reached or refuses work.
+            UnavailableError: PostgreSQL cannot be reached or rejects work.
             AbortedError: another transaction held a lock for too long.
         """
         try:
@@ -89,10 +89,12 @@ class Database:
                 yield connection
         except REPEATABLE as failure:
             raise AbortedError(
-                ErrorReason.REQUEST_IN_PROGRESS, "another call works on the same thing; repeat it", retry_after=0.5
+                ErrorReason.REQUEST_IN_PROGRESS,
+                "another request holds a lock on the same resource; retry",
+                retry_after=0.5,
             ) from failure
         except OUTCOME_UNKNOWN as failure:
-            await self._forget(failure)
+            await self._expire(failure)
             raise _unavailable(failure) from failure
 
     @asynccontextmanager
@@ -102,9 +104,9 @@ class Database:
             yield connection
 
     async def repeat(self, work: Callable[[Connection], Awaitable[Result]], *, one_statement: bool = False) -> Result:
-        """Does `work` in a transaction, again from the start after a deadlock or a lock not got, five times at most.
+        """Executes `work` in a transaction; repeats it after a deadlock or a lock timeout, at most five times in all.
 
-        `one_statement`: the work is a transaction by itself, and two round trips are saved.
+        `one_statement`: the work is one statement, which is its own transaction; this saves two round trips.
         """
         for attempt in range(REPEATS):
             try:
@@ -118,19 +120,19 @@ class Database:
                     raise
                 log.info("transaction_retried", attempt=attempt + 1)
             except OUTCOME_UNKNOWN as failure:
-                await self._forget(failure)
+                await self._expire(failure)
                 raise
         raise AssertionError("unreachable")
 
     async def dedicated(self) -> "asyncpg.Connection[Any]":
-        """A connection of one's own, for LISTEN or for a lease; the caller closes it."""
+        """A connection outside of the pool, for LISTEN or a lease; the caller closes it."""
         settings = self._settings
         return await asyncpg.connect(
             settings.database_url, timeout=CONNECT_SECONDS, server_settings=_server_settings(settings)
         )
 
-    async def _forget(self, failure: BaseException) -> None:
-        """Gives up connections that may lead to a server that is gone or has become a replica."""
+    async def _expire(self, failure: BaseException) -> None:
+        """Makes the pool replace connections that may lead to a server that is gone or has become a replica."""
         if not isinstance(failure, TimeoutError | asyncpg.InsufficientResourcesError | asyncpg.QueryCanceledError):
             await self._pool.expire_connections()
 
@@ -143,13 +145,13 @@ async def _pool(settings: StoreSettings) -> "asyncpg.Pool[Any]":
         max_inactive_connection_lifetime=300,
         timeout=CONNECT_SECONDS,
         command_timeout=settings.statement_timeout_seconds + 5,
-        reset=_leave_as_it_is,
+        reset=_no_reset,
         server_settings=_server_settings(settings),
     )
 
 
-async def _leave_as_it_is(_connection: Any) -> None:
-    """Nothing is ever set in a session of the pool, so there is nothing to reset: a round trip less for each use."""
+async def _no_reset(_connection: Any) -> None:
+    """Skips the reset, which costs a round trip per use: no session of the pool changes its settings."""
 
 
 def _server_settings(settings: StoreSettings) -> dict[str, str]:
@@ -160,7 +162,7 @@ def _server_settings(settings: StoreSettings) -> dict[str, str]:
         "idle_in_transaction_session_timeout": str(round(settings.statement_timeout_seconds * 1000)),
         "timezone": "UTC",
         "jit": "off",
-        "enable_seqscan": "off",  # else a plan that was kept from when the queue was empty reads all of a full one
+        "enable_seqscan": "off",  # a plan cached while the queue was empty must not scan the full table later
     }
 
 

@@ -1,7 +1,7 @@
-"""Hints between processes that something may be worth a look: coalesced NOTIFY, one LISTEN per process.
+"""Hints between processes that rows of some topic have changed: coalesced NOTIFY, one LISTEN per process.
 
-A hint is never the truth and may be lost; who waits for one also looks by itself now and then. Sending takes a
-database-wide lock at commit, so a process sends at most one notification at a time, whatever it was asked meanwhile.
+A hint may be lost, for example while a connection is replaced. So every subscriber also polls, and nothing depends on a
+hint but the time until a change is noticed. Hints are therefore sent after the commit, not within the transaction.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ WAIT = "wait"
 BACKFILL = "backfill"
 TURN = "turn"
 RECONNECT_SECONDS = 1.0
-SEND_SECONDS = 5.0  # a network that swallows everything is noticed after so long
-SILENCE_SECONDS = 15.0  # after so long without anything to send, the connection is tried
-PACE_SECONDS = 0.01  # between two notifications of one process; the first after a pause goes at once
+SEND_SECONDS = 5.0  # timeout of a notification: a network that drops packets is noticed after that time
+SILENCE_SECONDS = 15.0  # after that time without hints, an empty notification tests the connection
+PACE_SECONDS = 0.01  # between two notifications of one process; the first one after a pause is sent at once
 
 
 class Hints:
-    """Sends and hears hints; run `serve` as a task for as long as the process lives."""
+    """Sends and receives hints; `serve` runs as a task during the life of the process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,21 +38,21 @@ class Hints:
         self._wake_sender = asyncio.Event()
 
     def subscribe(self, *topics: str) -> asyncio.Event:
-        """An event that is set whenever one of the topics is hinted at; the subscriber clears it."""
+        """An event that is set by each hint on one of the topics; the subscriber clears it."""
         event = asyncio.Event()
         for topic in topics:
             self._subscribers[topic].add(event)
         return event
 
     def send(self, *topics: str) -> None:
-        """Tells every process, this one at once, that a committed change concerns these topics."""
+        """Reports a committed change of these topics to every process, and at once to this one."""
         for topic in topics:
-            self._hear(topic)
+            self._wake_subscribers(topic)
         self._to_send.update(topics)
         self._wake_sender.set()
 
     async def serve(self) -> None:
-        """Sends and listens until cancelled; reconnects, and then wakes everybody, because hints were lost."""
+        """Sends and listens until cancelled; after a reconnect every subscriber is woken, because hints may be lost."""
         while True:
             try:
                 await self._serve_connected()
@@ -66,8 +66,11 @@ class Hints:
             await connection.add_listener(CHANNEL, self._notified)
             connection.add_termination_listener(lambda _connection: self._wake_sender.set())
             for topic in list(self._subscribers):
-                self._hear(topic)
+                self._wake_subscribers(topic)
             while True:
+                # Pacing. A commit that notifies takes a lock of the whole database until it is flushed, so frequent
+                # notifications would serialize the commits of all processes. One per process and pause, with all
+                # topics since the last one, bounds that; a listener that is woken 10 ms later claims a larger batch.
                 await wait_hint(self._wake_sender, SILENCE_SECONDS)
                 await self._notify(connection)
                 await asyncio.sleep(PACE_SECONDS)
@@ -75,7 +78,7 @@ class Hints:
             connection.terminate()
 
     async def _notify(self, connection: Any) -> None:
-        """Sends what is to be sent; what could not be sent stays for the next connection."""
+        """Sends the collected topics; after a failure they are kept for the next connection."""
         topics, self._to_send = self._to_send, set()
         try:
             async with asyncio.timeout(SEND_SECONDS):
@@ -87,15 +90,15 @@ class Hints:
 
     def _notified(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         for topic in str(payload).split():
-            self._hear(topic)
+            self._wake_subscribers(topic)
 
-    def _hear(self, topic: str) -> None:
+    def _wake_subscribers(self, topic: str) -> None:
         for event in self._subscribers[topic]:
             event.set()
 
 
 async def wait_hint(event: asyncio.Event, seconds: float) -> bool:
-    """Waits for a hint, at most `seconds`; clears it. True: it came."""
+    """Waits at most `seconds` for a hint and clears it; whether there was one."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,4 +1,4 @@
-"""Brings a database to this version's schema. Forward only; many processes may call it at once."""
+"""Migrates a database to the schema of this version. Forward only; several processes may call it concurrently."""
 
 import json
 import re
@@ -20,17 +20,17 @@ OLDEST_SERVED = 1
 
 
 class SchemaVersionError(RuntimeError):
-    """The database's schema is not one that this binary serves."""
+    """This version cannot work with the schema of the database."""
 
 
 async def migrate(database_url: str) -> int:
-    """Applies what is missing in one transaction and refreshes the built-in tools.
+    """Applies the missing migrations in one transaction and refreshes the built-in tools.
 
     Returns:
         The schema version.
 
     Raises:
-        SchemaVersionError: the database is newer than this binary.
+        SchemaVersionError: the schema is newer than this version.
     """
     connection: asyncpg.Connection[Any] = await asyncpg.connect(database_url, timeout=10)
     try:
@@ -39,7 +39,7 @@ async def migrate(database_url: str) -> int:
             await SQL.create_version_table.run(connection)
             version = int(await SQL.version.value(connection))
             if version > SCHEMA_VERSION:
-                raise SchemaVersionError(f"schema {version} is newer than this version's {SCHEMA_VERSION}")
+                raise SchemaVersionError(f"schema version must be at most {SCHEMA_VERSION} (got {version})")
             for number, path in _files():
                 if number > version:
                     await connection.execute(path.read_text())
@@ -54,7 +54,7 @@ async def check_schema(connection: Connection) -> int:
     """The schema version.
 
     Raises:
-        SchemaVersionError: it is outside the range that this binary serves.
+        SchemaVersionError: this version cannot work with it.
     """
     try:
         version = int(await SQL.version.value(connection))
@@ -62,8 +62,7 @@ async def check_schema(connection: Connection) -> int:
         version = 0
     if not OLDEST_SERVED <= version <= SCHEMA_VERSION:
         raise SchemaVersionError(
-            f"the database has schema {version}, this version serves {OLDEST_SERVED} to {SCHEMA_VERSION}: "
-            "run `ordinaut migrate`"
+            f"schema version must be {OLDEST_SERVED} to {SCHEMA_VERSION} (got {version}): run `ordinaut migrate`"
         )
     return version
 

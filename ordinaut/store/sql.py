@@ -1,9 +1,9 @@
-"""SQL lives in `.sql` files beside the module that uses it; this reads them.
+"""Reads SQL from the `.sql` file of the same name as the module that uses it.
 
-A file holds named blocks. `-- query NAME: intent` begins a statement, `-- fragment NAME: intent` a piece that other
-statements take in with a line `-- include NAME`; `include FILE.NAME` takes it from another file. `:name` is a
-parameter. Nothing is ever formatted into SQL; in the lists that callers filter and order, lines `-- filter` and
-`-- order` mark where `selection` puts its fixed texts.
+A file consists of named blocks. `-- query NAME: intent` starts a statement, `-- fragment NAME: intent` a part that
+statements include with a line `-- include NAME`, or `-- include FILE.NAME` from another file. `:name` is a parameter.
+No values are formatted into SQL. In lists that callers filter and order, the lines `-- filter` and `-- order` are
+replaced by the fixed texts of a `Selection`.
 """
 
 import re
@@ -21,6 +21,7 @@ FILTER = re.compile(r"^[ \t]*-- filter$", re.MULTILINE)
 ORDER = re.compile(r"^[ \t]*-- order$", re.MULTILINE)
 PARAMETER = re.compile(r"(?<![:\w']):([a-z][a-z_]*)")
 FOLDER = Path(__file__).parent
+MIGRATIONS = "migrations"
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Record = asyncpg.Record
@@ -49,20 +50,20 @@ class Query:
         return await connection.fetchval(self.text, *self._ordered(arguments))
 
     async def run(self, connection: Connection, **arguments: Any) -> int:
-        """How many rows the statement touched."""
+        """The number of rows that the statement changed."""
         status = await connection.execute(self.text, *self._ordered(arguments))
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
     async def page(self, connection: Connection, selection: Selection, **arguments: Any) -> list[Any]:
-        """Every row, with a selection's SQL in the places of the lines `-- filter` and `-- order`."""
+        """Every row, with a selection's SQL in place of the lines `-- filter` and `-- order`."""
         clause = selection.sql(len(self.parameters) + 1)
         text = FILTER.sub(lambda _: clause.filter, ORDER.sub(lambda _: clause.order, self.text))
         return await connection.fetch(text, *self._ordered(arguments), *clause.values)
 
     def _ordered(self, arguments: dict[str, Any]) -> list[Any]:
         if arguments.keys() != set(self.parameters):
-            raise TypeError(f"{self.name} takes {sorted(self.parameters)}, not {sorted(arguments)}")
+            raise TypeError(f"{self.name} takes {sorted(self.parameters)} (got {sorted(arguments)})")
         return [arguments[parameter] for parameter in self.parameters]
 
 
@@ -79,7 +80,7 @@ class Queries:
         }
 
     def __getattr__(self, name: str) -> Query:
-        """The statement of that name."""
+        """The statement with that name."""
         try:
             return self.__dict__["queries"][name]  # type: ignore[no-any-return]
         except KeyError:
@@ -87,28 +88,45 @@ class Queries:
 
 
 @cache
+def sql_files(folder: Path = FOLDER) -> dict[str, Path]:
+    """The SQL files of the store by stem, without the migrations.
+
+    Raises:
+        ValueError: two files have the same name, so that an include would be ambiguous.
+    """
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.sql")):
+        if path.parent.name == MIGRATIONS:
+            continue
+        if path.stem in files:
+            raise ValueError(f"{path} and {files[path.stem]} have the same name")
+        files[path.stem] = path
+    return files
+
+
+@cache
 def read_blocks(path: Path) -> dict[str, tuple[str, str, str]]:
     """Kind, intent and raw text of each block of a file, by name.
 
     Raises:
-        ValueError: a name stands twice.
+        ValueError: two blocks have the same name.
     """
     text = path.read_text()
     heads = list(HEAD.finditer(text))
     blocks: dict[str, tuple[str, str, str]] = {}
     for head, following in zip(heads, [*heads[1:], None], strict=True):
         if head[2] in blocks:
-            raise ValueError(f"{path.name}: {head[2]} stands twice")
+            raise ValueError(f"{path.name}: two blocks are named {head[2]}")
         body = text[head.end() : following.start() if following else len(text)].strip().rstrip(";")
         blocks[head[2]] = (head[1], head[3], body)
     return blocks
 
 
 def expand(text: str, stem: str) -> str:
-    """The text with every included fragment in its place."""
+    """The text with every include line replaced by its fragment."""
 
     def fragment(match: re.Match[str]) -> str:
         home = match[1] or stem
-        return expand(read_blocks(FOLDER / f"{home}.sql")[match[2]][2], home)
+        return expand(read_blocks(sql_files()[home])[match[2]][2], home)
 
     return INCLUDE.sub(fragment, text)

@@ -11,11 +11,12 @@ includes them.
 
 from dataclasses import dataclass
 
-from ordinaut.store import event, wait
+from ordinaut.store import event
 from ordinaut.store.database import Database
 from ordinaut.store.hints import RUN, WORK, Hints
+from ordinaut.store.queue import wait
+from ordinaut.store.queue.wait import OpenWait
 from ordinaut.store.sql import Connection
-from ordinaut.store.wait import OpenWait
 from scheduler.events.end_waits import is_match, resolve
 from scheduler.events.log_entry import stream_entry
 from scheduler.events.match import events_of

@@ -10,10 +10,10 @@ import orjson
 
 from ordinaut.expressions import ExpressionError, compile_expression
 from ordinaut.names import topic_matcher
-from ordinaut.store import wait
 from ordinaut.store.database import DATA_ERRORS
+from ordinaut.store.queue import wait
+from ordinaut.store.queue.wait import OpenWait
 from ordinaut.store.sql import Connection
-from ordinaut.store.wait import OpenWait
 from ordinaut.streams.event_stream import Entry
 from ordinaut.telemetry import get_logger
 from scheduler.events.match import events_of

@@ -12,10 +12,12 @@ position: a missing entry or one of another database (after a restore) differs, 
 from collections.abc import Sequence
 from itertools import takewhile
 
-from ordinaut.store import backfill, child, due_work, event
+from ordinaut.store import event
 from ordinaut.store.database import DATA_ERRORS, Database
 from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, TURN, WORK, Hints, wait_hint
+from ordinaut.store.queue import child, due_work_enqueue
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import backfill
 from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
 from scheduler.events import task_health
@@ -126,7 +128,7 @@ async def _enqueue(connection: Connection, matches: Sequence[Match]) -> tuple[in
     """
     try:
         async with connection.transaction():
-            return await due_work.enqueue_for_events(connection, matches)
+            return await due_work_enqueue.enqueue_for_events(connection, matches)
     except DATA_ERRORS as failure:
         if len(matches) == 1:
             MATCH_REFUSED.inc()

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from ordinaut.store import task_health
 from ordinaut.store.sql import Connection
-from ordinaut.store.task_health import TaskHealth
+from ordinaut.store.tasks import task_health
+from ordinaut.store.tasks.task_health import TaskHealth
 from scheduler.events.match import RunEnd
 from scheduler.maintenance.task_lifecycle import pause
 

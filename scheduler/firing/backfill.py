@@ -11,11 +11,11 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from ordinaut.store import backfill
-from ordinaut.store.backfill import ExaminedInstant, RunColumns, RunningBackfill
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import OUTBOX, WORK, Hints
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import backfill
+from ordinaut.store.tasks.backfill import ExaminedInstant, RunColumns, RunningBackfill
 from ordinaut.telemetry import get_logger
 from scheduler.firing.merged_rows import split_around
 from scheduler.firing.next_instant import occurrence_key

@@ -8,11 +8,11 @@ repeats nothing and an outage of months does not hold a lock for minutes.
 import asyncio
 import json
 
-from ordinaut.store import cursor
-from ordinaut.store.cursor import PendingCursor
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor
+from ordinaut.store.tasks.cursor import PendingCursor
 from ordinaut.telemetry import get_logger
 from scheduler.firing import next_instant
 from scheduler.firing.catch_up_policy import ALL, CatchUpPolicy

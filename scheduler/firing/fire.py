@@ -1,8 +1,8 @@
 """Fire: cursors that are due become occurrences and runs, a thousand in one statement."""
 
-from ordinaut.store import cursor
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
+from ordinaut.store.tasks import cursor
 from scheduler.firing.bisect import bisect_batch
 from scheduler.maintenance.task_lifecycle import set_aside
 from scheduler.metrics import ENQUEUED, FIRE_LAG, FIRED, UNFIRED

@@ -12,9 +12,9 @@ from datetime import datetime
 from uuid import UUID
 
 from ordinaut.clock import TICK
-from ordinaut.store import cursor, occurrence
-from ordinaut.store.occurrence import MergedRow, Part
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor, occurrence
+from ordinaut.store.tasks.occurrence import MergedRow, Part
 from scheduler.firing.missed_instants import MissedInstants, UnskippedInstants
 from scheduler.firing.next_instant import occurrence_key
 from scheduler.metrics import UNFIRED

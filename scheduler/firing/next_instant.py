@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store import cursor
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor
 from scheduler.firing.missed_instants import MissedInstants
 from scheduler.schedules.jitter import fire_time
 from scheduler.schedules.schedule import CompiledSchedule, Instant

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from ordinaut.store import cursor
-from ordinaut.store.cursor import PendingCursor
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, Hints
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor
+from ordinaut.store.tasks.cursor import PendingCursor
 from scheduler.firing import next_instant
 from scheduler.firing.bisect import bisect_batch
 from scheduler.firing.merged_rows import record

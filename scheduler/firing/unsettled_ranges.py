@@ -7,12 +7,12 @@ runs if the task is active.
 import asyncio
 import json
 
-from ordinaut.store import cursor, unsettled_range
-from ordinaut.store.cursor import Fired, PlanColumns
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
 from ordinaut.store.sql import Connection
-from ordinaut.store.unsettled_range import UnsettledRange
+from ordinaut.store.tasks import cursor, unsettled_range
+from ordinaut.store.tasks.cursor import Fired, PlanColumns
+from ordinaut.store.tasks.unsettled_range import UnsettledRange
 from ordinaut.telemetry import get_logger
 from scheduler.firing import next_instant
 from scheduler.firing.catch_up_policy import ALL, CatchUpPolicy

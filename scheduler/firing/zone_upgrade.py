@@ -13,11 +13,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ordinaut.store import cursor
-from ordinaut.store.cursor import PendingCursor
 from ordinaut.store.database import Database
 from ordinaut.store.hints import Hints
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor
+from ordinaut.store.tasks.cursor import PendingCursor
 from ordinaut.telemetry import get_logger
 from scheduler.firing.bisect import bisect_batch
 from scheduler.firing.plan import Planned, compute, conclude, write

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from ordinaut.store import pending_work
 from ordinaut.store.database import Database
+from ordinaut.store.queue import pending_work
 from scheduler.loops.periodic import PeriodicLoop
 
 

@@ -4,9 +4,9 @@ The matcher ends most of these waits when it reads the event of the end. This lo
 stored after that event was matched.
 """
 
-from ordinaut.store import child, due_work
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
+from ordinaut.store.queue import child, due_work_finish
 from ordinaut.store.sql import Connection
 from scheduler.metrics import WAITS_ENDED
 
@@ -40,5 +40,5 @@ async def _cancel(connection: Connection) -> int:
     rows = await child.abandon(connection, BATCH)
     for row in rows:
         reason = f"runs/{row.parent} no longer waits for it"
-        await due_work.request_cancel(connection, run=row.run, reason=reason)
+        await due_work_finish.request_cancel(connection, run=row.run, reason=reason)
     return len(rows)

@@ -1,8 +1,9 @@
 """Ends waits at their deadline: timers succeed, waits for events fail, unanswered approvals expire."""
 
-from ordinaut.store import approval, wait
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.queue import wait
+from ordinaut.store.runs import approval
 from ordinaut.store.sql import Connection
 from scheduler.metrics import WAITS_ENDED
 

@@ -1,9 +1,10 @@
 """Overdue tasks (the dead man's switch): an event for each task that has not succeeded for too long, once per lapse."""
 
-from ordinaut.store import event, task_health
+from ordinaut.store import event
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, Hints
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import task_health
 from ordinaut.telemetry import get_logger
 from scheduler.metrics import OVERDUE
 

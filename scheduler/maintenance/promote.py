@@ -1,8 +1,8 @@
 """Promote: delayed runs become claimable when they are due, and runs past their start deadline end."""
 
-from ordinaut.store import due_work
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.queue import due_work_recover
 from scheduler.metrics import PROMOTED, UNFIRED
 
 BATCH = 1000
@@ -17,19 +17,19 @@ class Promote:
 
     async def run_once(self) -> bool:
         """Processes one batch of each kind; True when there may be more."""
-        late = await self._database.repeat(due_work.end_unstarted, one_statement=True)
+        late = await self._database.repeat(due_work_recover.end_unstarted, one_statement=True)
         if late:
             UNFIRED.labels("MISSED").inc(late)
             self._hints.send(RUN, OUTBOX)
         promoted = await self._database.repeat(
-            lambda connection: due_work.promote(connection, BATCH), one_statement=True
+            lambda connection: due_work_recover.promote(connection, BATCH), one_statement=True
         )
         if promoted:
             PROMOTED.inc(promoted)
             self._hints.send(WORK)
-        return promoted >= BATCH or late >= due_work.ENDING_BATCH
+        return promoted >= BATCH or late >= due_work_recover.ENDING_BATCH
 
     async def seconds_to_next(self) -> float | None:
         """How long until the next delayed run is due; None if no run is delayed."""
         async with self._database.connection() as connection:
-            return await due_work.seconds_to_promotion(connection)
+            return await due_work_recover.seconds_to_promotion(connection)

@@ -3,9 +3,9 @@
 import asyncio
 import time
 
-from ordinaut.store import overlap
 from ordinaut.store.database import DATA_ERRORS, Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, TURN, WORK, Hints
+from ordinaut.store.queue import overlap
 from ordinaut.telemetry import get_logger
 from scheduler.metrics import RELEASED, SUPERSEDED
 

@@ -1,8 +1,8 @@
 """Rescue: rows of workers with an expired lease return to the queue; runs that were lost too often end."""
 
-from ordinaut.store import due_work, lease
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
+from ordinaut.store.queue import due_work_recover, lease
 from ordinaut.telemetry import get_logger
 from scheduler.metrics import LOST_TOO_OFTEN, RESCUED
 
@@ -19,8 +19,10 @@ class Rescue:
 
     async def run_once(self) -> bool:
         """Processes one batch of each kind; True when there may be more."""
-        rescued = await self._database.repeat(lambda connection: due_work.rescue(connection, BATCH), one_statement=True)
-        ended = await self._database.repeat(due_work.end_unclaimed, one_statement=True)
+        rescued = await self._database.repeat(
+            lambda connection: due_work_recover.rescue(connection, BATCH), one_statement=True
+        )
+        ended = await self._database.repeat(due_work_recover.end_unclaimed, one_statement=True)
         if rescued:
             RESCUED.inc(rescued)
             log.warning("runs_rescued", runs=rescued)

@@ -1,7 +1,9 @@
 """Hourly maintenance: partitions of the history, expired request answers, tasks that were not completed in time."""
 
-from ordinaut.store import cursor, history, request_log
+from ordinaut.store import request_log
 from ordinaut.store.database import Database
+from ordinaut.store.runs import history
+from ordinaut.store.tasks import cursor
 from scheduler.maintenance.task_lifecycle import complete
 
 WEEKS_AHEAD = 3

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from ordinaut.store import cursor, event
+from ordinaut.store import event
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor
 from ordinaut.telemetry import get_logger
 from scheduler.metrics import PAUSED, SET_ASIDE
 

@@ -1,8 +1,8 @@
 """The live runs of a simulated task: admission of new runs, release of buffered ones, and their ends.
 
-In the database these are the insert of `due_work.queue` with its unique index, `overlap.release_blocked`,
-`overlap.superseded`, `due_work.end_unstarted`, and a worker that is always free. A test with random tasks checks that
-both implementations agree.
+In the database these are the insert of `due_work_enqueue.queue` with its unique index, `overlap.release_blocked`,
+`overlap.superseded`, `due_work_recover.end_unstarted`, and a worker that is always free. A test with random tasks
+checks that both implementations agree.
 """
 
 from collections import deque

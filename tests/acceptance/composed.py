@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from ordinaut.embedded.process import command
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -27,9 +30,9 @@ END_SECONDS = 30.0
 
 def compose(*arguments: str, environment: Mapping[str, str] = SECRETS) -> "subprocess.CompletedProcess[str]":
     """Calls the real Compose, which sees nothing of this process's environment."""
-    command = [str(PROGRAMS / "docker-compose"), "--env-file", os.devnull, *arguments]
+    argv = [str(PROGRAMS / "docker-compose"), "--env-file", os.devnull, *arguments]
     given = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
-    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv, cwd=ROOT, env=given, capture_output=True, text=True, timeout=60, check=False)
 
 
 def resolved(*files: str, environment: Mapping[str, str] = SECRETS) -> dict[str, Any]:
@@ -60,7 +63,7 @@ class Container:
 
     def started(self) -> "subprocess.Popen[str]":
         """The process; once it is ready it says so in one line."""
-        argv = [sys.executable, *image()[0][1:], *self.command]
+        argv = command([sys.executable, *image()[0][1:], *self.command], signal.SIGKILL)
         given = {"PATH": os.environ["PATH"], **self.environment}
         return subprocess.Popen(argv, cwd="/tmp", env=given, stdout=subprocess.PIPE, text=True)
 

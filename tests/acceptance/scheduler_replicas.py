@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ordinaut.embedded.process import command
 from tests.acceptance.system import SystemUnderTest
 
 
@@ -44,9 +45,8 @@ class Replica:
     async def start(self) -> None:
         """Launches it; it works once it is ready."""
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "scheduler", env=self._environment, stdout=log, stderr=log
-            )
+            tied = command([sys.executable, "-m", "scheduler"], signal.SIGKILL)
+            self._process = await asyncio.create_subprocess_exec(*tied, env=self._environment, stdout=log, stderr=log)
 
     async def kill(self) -> None:
         """kill -9."""

@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from ordinaut.client import Client
+from ordinaut.embedded.process import command
+from tests.ports import lasting_port
 
 START_SECONDS = 60.0
 END_SECONDS = 60.0
@@ -32,7 +34,7 @@ class SystemUnderTest:
         self._options = ["--workers", str(workers), "--engines", str(engines)]
         self._environment = {**os.environ, "ORDINAUT_LEASE_SECONDS": "2", **environment}
         self._process: asyncio.subprocess.Process | None = None
-        self._ports = ["--grpc-port", "0", "--rest-port", "0"]
+        self._ports = ["--grpc-port", str(lasting_port()), "--rest-port", str(lasting_port())]
         self.said: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
@@ -44,16 +46,16 @@ class SystemUnderTest:
             await self.stop()
 
     async def start(self) -> None:
+        argv = [sys.executable, "-m", "ordinaut.cli", "up", "--json", "--data-dir", str(self.folder)]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ordinaut.cli", "up", "--json", "--data-dir", str(self.folder),
-            *self._ports, *self._options,
-            env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=None,
-        )  # fmt: skip
+            *command([*argv, *self._ports, *self._options], signal.SIGTERM),  # it ends with the test's process
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=None,
+        )
         assert self._process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
             self.said = json.loads(await self._process.stdout.readline())
-        grpc, rest = (self.said[face].rpartition(":")[2] for face in ("grpc", "rest"))
-        self._ports = ["--grpc-port", grpc, "--rest-port", rest]
 
     async def stop(self) -> int:
         """SIGTERM, and the exit code."""

@@ -15,9 +15,9 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import GetRunRequest
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
+from tests.patience import PATIENCE
 
 CALLS_AT_ONCE = 20
-WAITING_SECONDS = 30.0
 
 
 def working_steps(count: int) -> dict[str, Any]:
@@ -78,7 +78,7 @@ async def publish(client: Client, topic: str, **data: Any) -> None:
 
 async def until_waiting(client: Client, name: str, *steps: str) -> Run:
     """The run, once it is WAITING for exactly these steps."""
-    async with asyncio.timeout(WAITING_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         async for run in client.watch_run(name):
             if run.state == Run.WAITING and sorted(wait.step for wait in run.waits) == sorted(steps):
                 return run

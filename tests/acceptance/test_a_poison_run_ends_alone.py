@@ -9,6 +9,7 @@ from ordinaut.v1.run_pb2 import Run
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, run_many, run_task, working_steps
 from tests.acceptance.tool_server import ToolServer
+from tests.patience import PATIENCE
 
 HARMLESS = 20
 
@@ -36,7 +37,7 @@ async def test_a_run_that_kills_engines_is_isolated_and_ended(tmp_path: Path) ->
         await create_task(client, "work", working_steps(1))
         tool.gate.clear()
         poison = await run_task(client, "work")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await tool.called.wait()
         harmless = await run_many(client, "work", HARMLESS)
         killing = asyncio.create_task(kill_at_each_call(system, tool, poison))

@@ -24,6 +24,7 @@ from ordinaut.v1.tool_pb2 import Tool
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, publish, run_task, until_waiting
 from tests.acceptance.tool_server import ToolServer
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 QUICK = {"max": 3, "delay": "10ms"}
@@ -97,7 +98,7 @@ async def executed(client: Client, tool: ToolServer) -> Run:
     await create_task(client, "replayed", everything(), params={"run": "first"})
     name = await run_task(client, "replayed")
     await publish(client, "replay.go", run="first", word="left")
-    assert await ended(client, [name], 60) == {name: ["succeeded"]}
+    assert await ended(client, [name], PATIENCE) == {name: ["succeeded"]}
     return await get_run(client, name)
 
 
@@ -179,11 +180,11 @@ async def test_a_run_that_failed_and_its_retry_are_reproduced(client: Client, to
     handlers = [built_in("why", "set", error="${error}", now="${now}")]
     await create_task(client, "retried", {"version": 1, "steps": steps, "on_error": handlers}, params={"run": "r"})
     failed = await run_task(client, "retried")
-    await ended(client, [failed], 30)
+    await ended(client, [failed], PATIENCE)
     replay = await replayed(client, failed)
     assert (replay.same, replay.run.state, replay.run.error.step) == (True, Run.FAILED, "second")
     retry = (await client.runs.RetryRun(RetryRunRequest(name=failed))).name
-    await ended(client, [retry], 30)
+    await ended(client, [retry], PATIENCE)
     replay = await replayed(client, retry)
     assert replay.same
     assert outcomes(replay) == {"COPIED": ["first", "moment"], "SAME": ["second", "third"]}
@@ -218,7 +219,7 @@ async def test_what_people_and_other_runs_said_is_said_again(client: Client, too
     await answer(client, name, "ask", choice="approve", edited_input=edited, comment="as said")
     await answer(client, name, "agreed.approval", choice="approve")
     await answer(client, name, "refused.approval", choice="reject", comment="no")
-    assert await ended(client, [name], 30) == {name: ["succeeded"]}
+    assert await ended(client, [name], PATIENCE) == {name: ["succeeded"]}
     run = await get_run(client, name)
     replay = await replayed(client, name)
     assert outcomes(replay) == {"SAME": [step.path for step in run.steps]}
@@ -235,7 +236,7 @@ async def test_an_unsafe_call_that_somebody_had_repeated(client: Client, tool: T
     await create_task(client, "unsafe", {"version": 1, "steps": [step, work("then")]}, params={"run": "u"})
     name = await run_task(client, "unsafe")
     await answer(client, name, "once?attempt-1", choice="repeat", comment="it did not")
-    assert await ended(client, [name], 30) == {name: ["succeeded"]}
+    assert await ended(client, [name], PATIENCE) == {name: ["succeeded"]}
     replay = await replayed(client, name)
     assert outcomes(replay) == {"SAME": ["once", "once", "then"]}
     assert replay.same
@@ -255,7 +256,7 @@ async def test_a_run_that_ran_out_of_time(client: Client, tool: ToolServer) -> N
     tool.before = answer_too_late
     try:
         name = await run_task(client, "late")
-        assert await ended(client, [name], 30) == {name: ["failed"]}
+        assert await ended(client, [name], PATIENCE) == {name: ["failed"]}
     finally:
         tool.before = None
         over.set()
@@ -281,7 +282,7 @@ async def test_params_make_another_run(client: Client, executed: Run) -> None:
     request = json_format.ParseDict({"name": "tasks/replayed", "params": {"run": "x"}}, RunTaskRequest())
     other = await client.tasks.RunTask(request)
     await publish(client, "replay.go", run="x", word="left")
-    assert await ended(client, [other.name], 60) == {other.name: ["succeeded"]}
+    assert await ended(client, [other.name], PATIENCE) == {other.name: ["succeeded"]}
     replay = await replayed(client, other.name)
     assert replay.same
     assert "never" in {step.path for step in replay.run.steps if step.state == StepRun.SUCCEEDED}

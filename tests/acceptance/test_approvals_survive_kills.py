@@ -17,6 +17,7 @@ from ordinaut.v1.run_pb2 import Run, StepRun, Wait
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, run_task, until_waiting
 from tests.acceptance.tool_server import ToolServer
+from tests.patience import PATIENCE
 
 ASKED = {"message": "Do it?", "assignees": ["boss"], "expires_in": "90d"}
 AHEAD = """
@@ -82,7 +83,7 @@ async def test_it_is_answered_whatever_was_killed(tmp_path: Path) -> None:
             given = await answer(boss, question.name, "approve")
             await killing
             await system.kill("worker")
-            assert await ended(client, [name], 60) == {name: ["succeeded"]}
+            assert await ended(client, [name], PATIENCE) == {name: ["succeeded"]}
             run = await get_run(client, name)
             assert (given.state, run.state, run.output.string_value) == (Approval.APPROVED, Run.SUCCEEDED, "expired")
             assert {step.path: step.state for step in run.steps} == dict.fromkeys(

@@ -16,9 +16,10 @@ from ordinaut.v1.task_service_pb2 import CreateBackfillRequest, GetBackfillReque
 from tests.acceptance.scheduler_replicas import Schedulers
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task
+from tests.sample import amount
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
-MOMENTS = 1_500
+MOMENTS = amount("ORDINAUT_TEST_MOMENTS", 400, 1_500)
 SCHEDULERS = 2
 DRAIN_SECONDS = 120.0
 LOOK_SECONDS = 0.1  # how often progress is read: nothing tells of it

@@ -12,8 +12,11 @@ from ordinaut.v1.run_service_pb2 import CancelRunRequest, ListRunsRequest
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, run_task, working_steps
 from tests.acceptance.tool_server import ToolServer
+from tests.patience import PATIENCE
+from tests.sample import FULL
 
 ITEMS = ["x", "y", "z"]
+KILLED = ("worker", "scheduler", "pipeline_engine") + (("worker", "scheduler") if FULL else ())
 
 
 def parent() -> dict[str, Any]:
@@ -42,14 +45,14 @@ async def test_each_step_has_one_child(tmp_path: Path) -> None:
             await create_task(client, "work", work, params={"item": "none"})
             await create_task(client, "parent", parent())
             name = await run_task(client, "parent")
-            for service in ("worker", "scheduler", "pipeline_engine", "worker", "scheduler"):
+            for service in KILLED:
                 await system.kill(service)
             assert await ended(client, [name], 90) == {name: ["succeeded"]}
             run = await get_run(client, name)
             output: dict[str, Any] = json_format.MessageToDict(run.output)
             assert output["items"] == ITEMS
             assert [step.state for step in run.steps] == [StepRun.SUCCEEDED] * 5
-            await ended(client, [output["free"]], 60)
+            await ended(client, [output["free"]], PATIENCE)
             found = await children(client, name)
             assert [one.state for one in found] == [Run.SUCCEEDED] * 4
             calls = {(run_name, step): key for run_name, step, key in tool.calls}
@@ -65,11 +68,11 @@ async def cancelled_together(client: Client, system: SystemUnderTest) -> None:
     step = {"id": "c", "uses": "orchestrator.run_task", "with": {"task": "pause", "wait": True}}
     await create_task(client, "patient", {"version": 1, "steps": [step]})
     name = await run_task(client, "patient")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         async for run in client.watch_run(name):
             if run.state == Run.WAITING:
                 break
     [child] = await children(client, name)
     await client.runs.CancelRun(CancelRunRequest(name=name))
     await system.kill("scheduler")
-    assert await ended(client, [child.name], 30) == {child.name: ["cancelled"]}
+    assert await ended(client, [child.name], PATIENCE) == {child.name: ["cancelled"]}

@@ -16,6 +16,7 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.system_service_pb2 import GetStatusRequest, ListWorkersRequest
 from tests.acceptance.composed import ROOT, Composition, running
 from tests.acceptance.tasks import create_task, ended, get_run, run_many
+from tests.patience import PATIENCE
 
 GRPC_PORTS = {
     "gateway": 50051,
@@ -64,7 +65,7 @@ async def test_a_task_runs_through_what_compose_starts(composition: Composition)
         async with Client(f"{gateway.address}:50051", token) as client:
             await create_task(client, "composed", PIPELINE)
             names = await run_many(client, "composed", COUNT)
-            assert await ended(client, names, 60) == {name: ["succeeded"] for name in names}
+            assert await ended(client, names, PATIENCE) == {name: ["succeeded"] for name in names}
             assert (await get_run(client, names[0])).state == Run.SUCCEEDED
             status = await client.system.GetStatus(GetStatusRequest())
             workers = (await client.system.ListWorkers(ListWorkersRequest())).workers

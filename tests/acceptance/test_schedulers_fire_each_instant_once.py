@@ -1,6 +1,6 @@
 """Several schedulers on one database: whatever is done to them, each instant has one outcome and at most one run.
 
-The suite takes 600 schedules for some seconds; `ORDINAUT_TEST_SCHEDULES=2000 ORDINAUT_TEST_SECONDS=120` is the show.
+The suite takes 200 schedules for some seconds; `ORDINAUT_TEST_SCHEDULES=2000 ORDINAUT_TEST_SECONDS=120` is a long run.
 `ORDINAUT_TEST_SEED` repeats a run whose seed was printed.
 """
 
@@ -23,9 +23,10 @@ from ordinaut.v1.task_service_pb2 import BatchCreateTasksRequest, CreateTaskRequ
 from tests.acceptance.mixed_schedules import Expected, mixed
 from tests.acceptance.scheduler_replicas import Schedulers
 from tests.acceptance.system import SystemUnderTest
+from tests.sample import amount
 
-SECONDS = int(os.environ.get("ORDINAUT_TEST_SECONDS", "12"))
-SCHEDULES = int(os.environ.get("ORDINAUT_TEST_SCHEDULES", "600"))
+SECONDS = amount("ORDINAUT_TEST_SECONDS", 6, 12)
+SCHEDULES = amount("ORDINAUT_TEST_SCHEDULES", 200, 600)
 SEED = int(os.environ.get("ORDINAUT_TEST_SEED", "20261025"))
 REPLICAS = 3
 SETTLE_SECONDS = 90.0

@@ -11,8 +11,11 @@ from ordinaut.v1.state_service_pb2 import ListStateEntriesRequest
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, run_many
 from tests.acceptance.tool_server import ToolServer
+from tests.patience import PATIENCE
+from tests.sample import FULL
 
-RUNS = 12
+RUNS = 12 if FULL else 5
+KILLED = ("worker", "pipeline_engine") * (2 if FULL else 1)
 ELEMENTS = 4
 DRAIN_SECONDS = 90.0
 
@@ -49,9 +52,9 @@ CALLS = {*(f"e{number}{more}" for number in range(ELEMENTS) for more in ("", "-a
 
 async def kill_some(system: SystemUnderTest, tool: ToolServer) -> None:
     """Worker and engine in turn, each with calls under way."""
-    for service in ("worker", "pipeline_engine", "worker", "pipeline_engine"):
+    for service in KILLED:
         tool.called.clear()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await tool.called.wait()
         await system.kill(service)
 

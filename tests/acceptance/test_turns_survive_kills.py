@@ -7,6 +7,7 @@ from ordinaut.client import Client
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, run_task, working_steps
 from tests.acceptance.tool_server import ToolServer
+from tests.patience import PATIENCE
 
 RUNS = 8
 KILLED = ("scheduler", "worker", "pipeline_engine")
@@ -27,7 +28,7 @@ async def test_one_run_after_the_other(tmp_path: Path) -> None:
             await system.kill_everything()
             await system.start()
         async with system.client() as client:
-            assert await ended(client, names, 60) == {name: ["succeeded"] for name in names}
+            assert await ended(client, names, PATIENCE) == {name: ["succeeded"] for name in names}
         assert [run for run, _ in groupby(run for run, _, _ in tool.calls)] == names
         assert await system.stop() == 0
 
@@ -40,6 +41,6 @@ async def newest_wins(client: Client, tool: ToolServer) -> None:
     await tool.called.wait()
     *others, newest = [await run_task(client, "newest") for _ in range(3)]
     older = [first, *others]
-    assert await ended(client, older, 30) == {name: ["cancelled"] for name in older}
+    assert await ended(client, older, PATIENCE) == {name: ["cancelled"] for name in older}
     tool.gate.set()
-    assert await ended(client, [newest], 30) == {newest: ["succeeded"]}
+    assert await ended(client, [newest], PATIENCE) == {newest: ["succeeded"]}

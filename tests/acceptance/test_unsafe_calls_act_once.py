@@ -1,6 +1,7 @@
 """What must not be done twice is done once, whoever dies: the tool after acting, the engine or the worker meanwhile."""
 
 import asyncio
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,7 @@ import pytest_asyncio
 from google.protobuf import json_format
 
 from ordinaut.client import Client
+from ordinaut.embedded.process import command
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import CreateRunRequest, WatchRunRequest
 from ordinaut.v1.tool_pb2 import Tool
@@ -18,8 +20,11 @@ from ordinaut.v1.tool_service_pb2 import CreateToolRequest
 from tests.acceptance.mail_room import noted, sent
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import ended, get_run
+from tests.patience import PATIENCE
+from tests.ports import lasting_port
+from tests.sample import amount
 
-DEATHS = 50
+DEATHS = amount("ORDINAUT_TEST_DEATHS", 10, 50)
 DRAIN_SECONDS = 120.0
 AT_ONCE = 5
 PATIENT = {"max": 100, "delay": "0.250s", "factor": 1}
@@ -33,8 +38,7 @@ class Post:
         self.log = folder / "log"
         self.log.touch()
         self.deaths = 0
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = lasting_port()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -46,9 +50,9 @@ class Post:
             await asyncio.gather(keeping, return_exceptions=True)
 
     async def _keep(self) -> None:
-        command = (sys.executable, "-m", "tests.acceptance.mail_room", str(self.port), str(self.log))
+        argv = [sys.executable, "-m", "tests.acceptance.mail_room", str(self.port), str(self.log)]
         while True:
-            process = await asyncio.create_subprocess_exec(*command)
+            process = await asyncio.create_subprocess_exec(*command(argv, signal.SIGKILL))
             try:
                 await process.wait()
             finally:
@@ -98,7 +102,7 @@ class Post:
 
     async def begun(self, name: str) -> None:
         """Waits until the run's call is recorded as begun."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             async for answer in self.client.runs.WatchRun(WatchRunRequest(name=name)):
                 if [step.state for step in (await get_run(self.client, name)).steps] == [StepRun.RUNNING]:
                     return
@@ -106,7 +110,7 @@ class Post:
 
     async def acted(self, name: str) -> None:
         """Waits until the tool has acted for the run: its own log says so, and nothing tells of a file's growth."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not any(name.removeprefix("runs/") in key for key in sent(self.log)):
                 await asyncio.sleep(0.02)
 

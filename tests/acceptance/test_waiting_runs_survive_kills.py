@@ -8,6 +8,7 @@ from ordinaut.v1.system_service_pb2 import GetStatusRequest
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, publish, run_task, until_waiting
 from tests.acceptance.tool_server import ToolServer
+from tests.patience import PATIENCE
 
 
 def work(step_id: str) -> dict[str, Any]:
@@ -49,14 +50,14 @@ async def test_it_goes_on_behind_its_waits(tmp_path: Path) -> None:
                 await system.kill(service)
             run = await until_waiting(client, name, "both.answer.reply")
             assert (run.waits[0].kind, run.waits[0].topic) == (Wait.EVENT, "order.*")
-            await ended(client, [early], 60)
+            await ended(client, [early], PATIENCE)
             status = await client.system.GetStatus(GetStatusRequest())
             assert (status.due_work["WAITING"], status.due_work["LEASED"]) == (1, 0)
             await system.kill_everything()
             await system.start()
         async with system.client() as client:
             await publish(client, "order.done", run=name)
-            assert await ended(client, [name, early], 60) == {name: ["succeeded"], early: ["succeeded"]}
+            assert await ended(client, [name, early], PATIENCE) == {name: ["succeeded"], early: ["succeeded"]}
             for each in (name, early):
                 run = await get_run(client, each)
                 states = {step.path: step.state for step in run.steps}

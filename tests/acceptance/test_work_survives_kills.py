@@ -1,7 +1,6 @@
 """No run is lost, none ends twice, and a tool call repeats only with its own key, whatever is killed."""
 
 import asyncio
-import os
 from pathlib import Path
 
 from ordinaut.v1.run_pb2 import Run, StepRun
@@ -9,8 +8,10 @@ from ordinaut.v1.system_service_pb2 import GetStatusRequest
 from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, run_many, working_steps
 from tests.acceptance.tool_server import ToolServer
+from tests.patience import PATIENCE
+from tests.sample import amount
 
-RUNS = int(os.environ.get("ORDINAUT_TEST_RUNS", "120"))
+RUNS = amount("ORDINAUT_TEST_RUNS", 40, 120)
 STEPS = 3
 DRAIN_SECONDS = 120.0
 
@@ -27,7 +28,7 @@ async def kill_one_after_another(system: SystemUnderTest, tool: ToolServer) -> N
 
 async def under_way(tool: ToolServer) -> None:
     tool.called.clear()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await tool.called.wait()
 
 

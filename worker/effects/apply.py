@@ -1,4 +1,4 @@
-"""Steps that the worker performs itself, in the transaction that journals them: exactly once, many runs at a time."""
+"""Steps that the worker executes in the transaction that journals them: exactly once, for many runs at a time."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,99 +14,99 @@ from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SY
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
 from worker.effects import child_runs
-from worker.effects.child_request import Birth
+from worker.effects.child_request import ChildRequest
 from worker.effects.errors import EffectError
 from worker.held_runs import HeldRun
 
 
 @dataclass(slots=True)
-class Deed:
-    """One effect of one run: what was asked, and what came of it."""
+class PendingEffect:
+    """One effect of one run, and its result: an output, or the error of the step."""
 
     run: HeldRun
     key: str
     step: JournalEntry
-    given: dict[str, Any]
-    outcome: Any = None
+    input: dict[str, Any]
+    result: Any = None
 
     @property
     def state_name(self) -> state_entry.Name:
-        """The state entry that it is about."""
-        return self.run.project, self.given["namespace"], self.given["key"]
+        """The state entry that it reads or writes."""
+        return self.run.project, self.input["namespace"], self.input["key"]
 
 
-async def perform(connection: Connection, asked: Sequence[tuple[HeldRun, Effect]]) -> dict[UUID, JournalEntry]:
-    """Performs one effect for each of some runs, kind by kind; the completed journal entries, by run."""
-    by_tool: dict[str, list[Deed]] = defaultdict(list)
-    deeds: list[Deed] = []
-    for run, effect in asked:
+async def apply_effects(connection: Connection, effects: Sequence[tuple[HeldRun, Effect]]) -> dict[UUID, JournalEntry]:
+    """Applies one effect of each run, tool by tool; returns the completed journal entries by run."""
+    by_tool: dict[str, list[PendingEffect]] = defaultdict(list)
+    pending: list[PendingEffect] = []
+    for run, request in effects:
         step = JournalEntry()
-        step.CopyFrom(effect.step)
-        deed = Deed(run, effect.idempotency_key, step, orjson.loads(step.input or b"{}"))
-        deeds.append(deed)
+        step.CopyFrom(request.step)
+        effect = PendingEffect(run, request.idempotency_key, step, orjson.loads(step.input or b"{}"))
+        pending.append(effect)
         try:
-            ALLOW[step.tool](deed)
-        except EffectError as refusal:
-            deed.outcome = refusal
+            CHECKS[step.tool](effect)
+        except EffectError as error:
+            effect.result = error
         else:
-            by_tool[step.tool].append(deed)
-    for tool, perform_all in PERFORM.items():
+            by_tool[step.tool].append(effect)
+    for tool, apply_all in APPLY.items():
         if by_tool[tool]:
-            await perform_all(connection, by_tool[tool])
-    return {deed.run.id: _completed(deed) for deed in deeds}
+            await apply_all(connection, by_tool[tool])
+    return {effect.run.id: _completed(effect) for effect in pending}
 
 
-def _completed(deed: Deed) -> JournalEntry:
-    step, outcome = deed.step, deed.outcome
+def _completed(effect: PendingEffect) -> JournalEntry:
+    step, result = effect.step, effect.result
     step.end_us = max(step.end_us, step.start_us)
-    if not isinstance(outcome, EffectError):
-        step.state, step.output = "SUCCEEDED", orjson.dumps(outcome)
+    if not isinstance(result, EffectError):
+        step.state, step.output = "SUCCEEDED", orjson.dumps(result)
         return step
-    step.state, step.error = "FAILED", outcome.to_json(step.path, step.tool, step.attempt)
+    step.state, step.error = "FAILED", result.to_json(step.path, step.tool, step.attempt)
     return step
 
 
-def _may_emit(deed: Deed) -> None:
-    topic = deed.given["topic"]
+def _check_emit(effect: PendingEffect) -> None:
+    topic = effect.input["topic"]
     if not DOTTED.fullmatch(topic) or topic.startswith(SYSTEM_TOPIC):
         raise EffectError("VALIDATION_INPUT", f"{topic!r} is not a topic that can be published to")
-    if not granted(deed.run.scopes, "events:publish", topic):
+    if not granted(effect.run.scopes, "events:publish", topic):
         raise EffectError("DENIED", f"the task's owner may not publish {topic}")
-    if deed.run.depth >= MAX_CHAIN_DEPTH:
+    if effect.run.depth >= MAX_CHAIN_DEPTH:
         raise EffectError("DENIED", f"maximum run chain depth ({MAX_CHAIN_DEPTH}) exceeded")
 
 
-def _may_get_state(deed: Deed) -> None:
-    if not granted(deed.run.scopes, "state:read", deed.given["namespace"]):
-        raise EffectError("DENIED", f"the task's owner may not read state/{deed.given['namespace']}")
+def _check_get_state(effect: PendingEffect) -> None:
+    if not granted(effect.run.scopes, "state:read", effect.input["namespace"]):
+        raise EffectError("DENIED", f"the task's owner may not read state/{effect.input['namespace']}")
 
 
-def _may_put_state(deed: Deed) -> None:
-    namespace, key = deed.given["namespace"], deed.given["key"]
+def _check_put_state(effect: PendingEffect) -> None:
+    namespace, key = effect.input["namespace"], effect.input["key"]
     if not STATE_NAMESPACE.fullmatch(namespace) or not STATE_KEY.fullmatch(key) or len(key) > STATE_KEY_MAX:
-        raise EffectError("VALIDATION_INPUT", f"state/{namespace}/{key} is not the name of a state entry")
-    if not granted(deed.run.scopes, "state:write", namespace):
+        raise EffectError("VALIDATION_INPUT", f"state/{namespace}/{key} is not a valid name of a state entry")
+    if not granted(effect.run.scopes, "state:write", namespace):
         raise EffectError("DENIED", f"the task's owner may not write state/{namespace}")
 
 
-def _may_run_task(deed: Deed) -> None:
-    if deed.given.get("wait"):  # the engine has not seen it in the document: the input as a whole was an expression
-        raise EffectError("VALIDATION_INPUT", "`wait` is written in the document, not computed")
+def _check_run_task(effect: PendingEffect) -> None:
+    if effect.input.get("wait"):  # only possible if the whole input is an expression: the engine did not see `wait`
+        raise EffectError("VALIDATION_INPUT", "`wait` must be written in the document, it cannot be computed")
 
 
-async def _emit(connection: Connection, deeds: Sequence[Deed]) -> None:
-    """One row of the log for each project; an event with an id of its own goes alone, because it may be a repeat."""
+async def _emit(connection: Connection, effects: Sequence[PendingEffect]) -> None:
+    """Appends one row to the log for each project, and a separate one for each event with an id, which may repeat."""
     batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for deed in deeds:
-        run, given = deed.run, deed.given
-        uid = emitted_uid(deed.key)
+    for effect in effects:
+        run, content = effect.run, effect.input
+        uid = emitted_uid(effect.key)
         new = event.NewEvent(
             uid=uid,
-            topic=given["topic"],
+            topic=content["topic"],
             source=f"runs/{run.id}",
-            subject=given.get("subject", ""),
-            event_id=given.get("id", ""),
-            data=given.get("data", {}),
+            subject=content.get("subject", ""),
+            event_id=content.get("id", ""),
+            data=content.get("data", {}),
             publisher=f"runs/{run.id}",
             depth=run.depth,
         )
@@ -114,56 +114,59 @@ async def _emit(connection: Connection, deeds: Sequence[Deed]) -> None:
             uid, _ = await event.publish(connection, run.project, new)
         else:
             batches[run.project].append(new.document())
-        deed.outcome = {"event": f"events/{uid}"}
+        effect.result = {"event": f"events/{uid}"}
     for project, events in batches.items():
         await event.announce(connection, project, events)
 
 
-async def _get_state(connection: Connection, deeds: Sequence[Deed]) -> None:
-    found = await state_entry.get_many(connection, [deed.state_name for deed in deeds])
-    for deed, entry in zip(deeds, found, strict=True):
+async def _get_state(connection: Connection, effects: Sequence[PendingEffect]) -> None:
+    entries = await state_entry.get_many(connection, [effect.state_name for effect in effects])
+    for effect, entry in zip(effects, entries, strict=True):
         if entry is None:
-            deed.outcome = {"value": deed.given.get("default"), "revision": 0}
+            effect.result = {"value": effect.input.get("default"), "revision": 0}
         else:
-            deed.outcome = {"value": orjson.loads(entry.value), "revision": entry.revision}
+            effect.result = {"value": orjson.loads(entry.value), "revision": entry.revision}
 
 
-async def _put_state(connection: Connection, deeds: Sequence[Deed]) -> None:
-    """Deeds on one name go one after another; each round writes a name once."""
-    waiting: dict[state_entry.Name, list[Deed]] = defaultdict(list)
-    for deed in deeds:
-        waiting[deed.state_name].append(deed)
-    while waiting:
-        turn = {name: some.pop(0) for name, some in waiting.items()}
-        waiting = {name: some for name, some in waiting.items() if some}
+async def _put_state(connection: Connection, effects: Sequence[PendingEffect]) -> None:
+    """Writes each name once per round, so that effects on one name are applied one after another."""
+    queues: dict[state_entry.Name, list[PendingEffect]] = defaultdict(list)
+    for effect in effects:
+        queues[effect.state_name].append(effect)
+    while queues:
+        batch = {name: queue.pop(0) for name, queue in queues.items()}
+        queues = {name: queue for name, queue in queues.items() if queue}
         values = {
-            name: (orjson.dumps(deed.given["value"]).decode(), deed.given.get("revision"))
-            for name, deed in turn.items()
+            name: (orjson.dumps(effect.input["value"]).decode(), effect.input.get("revision"))
+            for name, effect in batch.items()
         }
         written = await state_entry.put_many(connection, values)
-        for name, deed in turn.items():
-            deed.outcome = {"revision": written[name].revision} if name in written else _conflict(deed)
+        for name, effect in batch.items():
+            effect.result = {"revision": written[name].revision} if name in written else _conflict(effect)
 
 
-def _conflict(deed: Deed) -> EffectError:
-    _, namespace, key = deed.state_name
-    return EffectError("TOOL_ERROR", f"state/{namespace}/{key} has another revision", expected=deed.given["revision"])
+def _conflict(effect: PendingEffect) -> EffectError:
+    _, namespace, key = effect.state_name
+    message = f"state/{namespace}/{key} has another revision"
+    return EffectError("TOOL_ERROR", message, expected=effect.input["revision"])
 
 
-async def _run_task(connection: Connection, deeds: Sequence[Deed]) -> None:
-    births = [Birth(deed.run, deed.step.path, deed.key, deed.step.tool, deed.given) for deed in deeds]
-    await child_runs.start(connection, births)
-    for deed, birth in zip(deeds, births, strict=True):
-        deed.outcome = birth.refused or {"run": f"runs/{birth.child}"}
+async def _run_task(connection: Connection, effects: Sequence[PendingEffect]) -> None:
+    requests = [
+        ChildRequest(effect.run, effect.step.path, effect.key, effect.step.tool, effect.input) for effect in effects
+    ]
+    await child_runs.start(connection, requests)
+    for effect, request in zip(effects, requests, strict=True):
+        effect.result = request.error or {"run": f"runs/{request.child}"}
 
 
-ALLOW: dict[str, Callable[[Deed], None]] = {
-    "orchestrator.get_state": _may_get_state,
-    "orchestrator.put_state": _may_put_state,
-    "orchestrator.emit": _may_emit,
-    "orchestrator.run_task": _may_run_task,
+CHECKS: dict[str, Callable[[PendingEffect], None]] = {
+    "orchestrator.get_state": _check_get_state,
+    "orchestrator.put_state": _check_put_state,
+    "orchestrator.emit": _check_emit,
+    "orchestrator.run_task": _check_run_task,
 }
-PERFORM: dict[str, Callable[[Connection, Sequence[Deed]], Awaitable[None]]] = {
+APPLY: dict[str, Callable[[Connection, Sequence[PendingEffect]], Awaitable[None]]] = {
     "orchestrator.get_state": _get_state,
     "orchestrator.put_state": _put_state,
     "orchestrator.emit": _emit,

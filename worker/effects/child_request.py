@@ -1,4 +1,4 @@
-"""A child that is to be: what a step asks for."""
+"""A request of a step for a child run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ from worker.held_runs import HeldRun
 
 
 @dataclass(slots=True)
-class Birth:
-    """A child that a step asks for; then the run that it is, or why there is none. `key` is the step's own.
+class ChildRequest:
+    """A child run that a step requests; afterwards `child` is its id, or `error` says why it was not started.
 
-    `awaited`: the step waits for its end. `pipeline` is its document as JSON, where it is no run of a task; `tools` are
-    those that the document uses.
+    `key` is the idempotency key of the step, `input` its input. `awaited`: the step waits for the end of the child. A
+    child without a task has its document in `pipeline` (JSON), and the tools that the document uses in `tools`.
     """
 
     run: HeldRun
     path: str
     key: str
     tool: str
-    given: dict[str, Any]
+    input: dict[str, Any]
     awaited: bool = False
     pipeline: str = ""
     tools: Sequence[str] = ()
     child: UUID | None = None
-    refused: EffectError | None = None
+    error: EffectError | None = None
 
     @property
-    def id(self) -> UUID:
-        """What the child is known by."""
+    def child_key(self) -> UUID:
+        """The key of the child, derived from the step's: the same for every request of the step."""
         return child_key(self.key)
 
     @property
     def task(self) -> str:
-        """The name of the task that is to run; empty: it is a document."""
-        return "" if self.pipeline else str(self.given.get("task", "")).removeprefix("tasks/")
+        """The name of the task to run; empty for a document."""
+        return "" if self.pipeline else str(self.input.get("task", "")).removeprefix("tasks/")

@@ -1,7 +1,7 @@
-"""Children: runs that steps start, in the transaction that journals the step or suspends its run.
+"""Child runs: started by steps, in the transaction that journals the step or suspends its run.
 
-A step has one child, whoever comes to it: after a crash, by a retry of its run, from a backup. It is known by the
-step's idempotency key.
+A step has one child, identified by the step's idempotency key: also when the step is executed again after a crash, in a
+retry of its run, or after a restore from a backup.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,190 +15,196 @@ from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.times import parse_duration, parse_timestamp
 from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
 from ordinaut.names import granted
-from ordinaut.store import child, retry
-from ordinaut.store.child import ChildColumns, EnqueuedChild, Target, root_of
+from ordinaut.store.queue import child
+from ordinaut.store.queue.child import ChildColumns, EnqueuedChild, Target, root_of
+from ordinaut.store.runs import retry
 from ordinaut.store.sql import Connection
-from worker.effects.child_request import Birth
+from worker.effects.child_request import ChildRequest
 from worker.effects.child_targets import targets_of
 from worker.effects.errors import EffectError
 
 RUN_TASK = "orchestrator.run_task"
 RUN_A_TASK, RUN_A_DOCUMENT = "tasks:run", "runs:write"
 MAX_CHILDREN = 1000
-"""Of one run, whatever became of them."""
+"""Children of one run, including those that have ended."""
 FAN_OUT_LIMIT = "FAN_OUT_LIMIT"
 OVERLAP = "OVERLAP"
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
-NOTHING = EnqueuedChild(None, None)
+NOT_QUEUED = EnqueuedChild(None, None)
 
 
-async def start(connection: Connection, births: Sequence[Birth]) -> None:
-    """Starts children of runs whose rows are locked, or finds those that were started before."""
-    known = await child.known(connection, [birth.id for birth in births])
-    ended = await child.states(connection, list(known.values())) if known else {}
-    for birth in births:
-        if (before := known.get(birth.id)) is not None:
-            await _take_up(connection, birth, before, ended.get(before))
-    await _begin(connection, [birth for birth in births if birth.id not in known])
+async def start(connection: Connection, requests: Sequence[ChildRequest]) -> None:
+    """Starts children of locked runs, or reuses those that were started before."""
+    existing = await child.known(connection, [request.child_key for request in requests])
+    states = await child.states(connection, list(existing.values())) if existing else {}
+    for request in requests:
+        if (run := existing.get(request.child_key)) is not None:
+            await _reuse(connection, request, run, states.get(run))
+    await _start_new(connection, [request for request in requests if request.child_key not in existing])
 
 
-async def _take_up(connection: Connection, birth: Birth, before: UUID, ended: str | None) -> None:
-    """The child of this step that there is already; one that has failed is retried where its end is waited for."""
-    birth.child = before
-    if not birth.awaited:
+async def _reuse(connection: Connection, request: ChildRequest, run: UUID, end_state: str | None) -> None:
+    """Uses the existing child of a step; one that has failed is retried if the step waits for its end."""
+    request.child = run
+    if not request.awaited:
         return
-    if ended in {"FAILED", "CANCELLED"}:
-        if not _is_permitted(birth):
+    if end_state in {"FAILED", "CANCELLED"}:
+        if not _is_permitted(request):
             return
-        again = await retry.enqueue(
-            connection, retry_of=before, root=root_of(birth.id), run=await child.new_id(connection)
+        queued = await retry.enqueue(
+            connection, retry_of=run, root=root_of(request.child_key), run=await child.new_id(connection)
         )
-        if again.run is None:
-            birth.refused = _gone(birth) if not again.task_exists else _overlap(birth, again.live_run)
+        if queued.run is None:
+            request.error = _overlap(request, queued.live_run) if queued.task_exists else _not_found(request)
             return
-        birth.child = again.run
-    await child.adopt(connection, run=birth.child, parent=birth.run.id, path=birth.path)
+        request.child = queued.run
+    await child.adopt(connection, run=request.child, parent=request.run.id, path=request.path)
 
 
-async def _begin(connection: Connection, births: Sequence[Birth]) -> None:
-    births = [birth for birth in births if _is_permitted(birth)]
-    if not births:
+async def _start_new(connection: Connection, requests: Sequence[ChildRequest]) -> None:
+    requests = [request for request in requests if _is_permitted(request)]
+    if not requests:
         return
-    targets = await targets_of(connection, births)
-    room = _Room(await child.counts(connection, [birth.run.id for birth in births]))
-    lines = await _lines(connection, births, targets)
-    new, begun = ChildColumns(), []
-    for birth in births:
+    targets = await targets_of(connection, requests)
+    quota = _Quota(await child.counts(connection, [request.run.id for request in requests]))
+    blocking = await _blocking_tasks(connection, requests, targets)
+    new, accepted = ChildColumns(), []
+    for request in requests:
         try:
-            target = _visible(birth, targets.get(birth.key))
-            _refuse_circle(birth, target, lines)
-            room.take(birth, target)
-            _add(new, birth, target)
-        except EffectError as refusal:
-            birth.refused = refusal
+            target = _visible(request, targets.get(request.key))
+            _reject_deadlock(request, target, blocking)
+            quota.take(request, target)
+            _add(new, request, target)
+        except EffectError as error:
+            request.error = error
         else:
-            begun.append(birth)
-    queued = await child.enqueue(connection, new) if begun else {}
-    for birth in begun:
-        became = queued.get(birth.id, NOTHING)
-        birth.child = became.run
-        if birth.child is None:
-            birth.refused = _overlap(birth, became.live_run)
+            accepted.append(request)
+    queued = await child.enqueue(connection, new) if accepted else {}
+    for request in accepted:
+        answer = queued.get(request.child_key, NOT_QUEUED)
+        request.child = answer.run
+        if request.child is None:
+            request.error = _overlap(request, answer.live_run)
 
 
-async def _lines(
-    connection: Connection, births: Sequence[Birth], targets: Mapping[str, Target]
+async def _blocking_tasks(
+    connection: Connection, requests: Sequence[ChildRequest], targets: Mapping[str, Target]
 ) -> dict[UUID, set[UUID]]:
-    """What may not be waited for, by the waiting run: asked for only where runs have to wait for their turn."""
-    suspects = {
-        birth.run.id
-        for birth in births
-        if birth.awaited and (target := targets.get(birth.key)) is not None and target.in_turn
+    """The tasks that keep new runs buffered until a waiting run ends, by that run; read only if a target buffers."""
+    parents = {
+        request.run.id
+        for request in requests
+        if request.awaited and (target := targets.get(request.key)) is not None and target.in_turn
     }
-    return await child.lines(connection, list(suspects)) if suspects else {}
+    return await child.lines(connection, list(parents)) if parents else {}
 
 
-def _refuse_circle(birth: Birth, target: Target, lines: Mapping[UUID, set[UUID]]) -> None:
-    """Lets a birth pass unless its child would wait for its turn until its parent has ended.
+def _reject_deadlock(request: ChildRequest, target: Target, blocking: Mapping[UUID, set[UUID]]) -> None:
+    """Checks that the child would not be buffered until its parent ends, while the parent waits for the child.
 
     Raises:
-        EffectError: neither would ever end.
+        EffectError: neither of them would ever end.
     """
-    if target.in_turn and birth.awaited and target.uid in lines.get(birth.run.id, ()):
-        message = f"a run of tasks/{target.name} waits for this one, and would have to end before another begins"
+    if target.in_turn and request.awaited and target.uid in blocking.get(request.run.id, ()):
+        message = f"a live run of tasks/{target.name} waits for this run, so a new one could not start before it ends"
         raise EffectError("TOOL_ERROR", message, reason=OVERLAP)
 
 
-class _Room:
-    """How many children each run, and how many live runs each task may still get."""
+class _Quota:
+    """The children of each run, and the live runs of each task, counted against their limits."""
 
-    def __init__(self, counts: dict[UUID, int]) -> None:
-        self._children = counts
+    def __init__(self, children: dict[UUID, int]) -> None:
+        self._children = children
         self._live: dict[UUID, int] = {}
 
-    def take(self, birth: Birth, target: Target) -> None:
-        """Counts one more.
+    def take(self, request: ChildRequest, target: Target) -> None:
+        """Counts one child.
 
         Raises:
-            EffectError: that is one too many.
+            EffectError: a limit is reached.
         """
-        parent = birth.run.id
-        if self._children.get(parent, 0) >= MAX_CHILDREN:
-            raise EffectError(FAN_OUT_LIMIT, f"a run starts at most {MAX_CHILDREN} others", limit=MAX_CHILDREN)
+        parent = request.run.id
+        children = self._children.get(parent, 0)
+        if children >= MAX_CHILDREN:
+            message = f"a run can start at most {MAX_CHILDREN} child runs"
+            raise EffectError(FAN_OUT_LIMIT, message, limit=MAX_CHILDREN)
         live = self._live.setdefault(target.uid, target.live_runs)
         if live >= MAX_LIVE_RUNS:
-            whose = f"tasks/{target.name} has" if target.name else f"{target.owner} has, without a task,"
-            raise EffectError(FAN_OUT_LIMIT, f"{whose} {live} live runs", limit=MAX_LIVE_RUNS)
-        self._children[parent] = self._children.get(parent, 0) + 1
+            subject = f"tasks/{target.name}" if target.name else f"{target.owner}, in runs without a task,"
+            message = f"{subject} can have at most {MAX_LIVE_RUNS} live runs (has {live})"
+            raise EffectError(FAN_OUT_LIMIT, message, limit=MAX_LIVE_RUNS)
+        self._children[parent] = children + 1
         self._live[target.uid] = live + 1
 
 
-def _is_permitted(birth: Birth) -> bool:
-    """Whether the run's owner may start such runs, and the chain is not too long; else it is refused."""
-    run = birth.run
+def _is_permitted(request: ChildRequest) -> bool:
+    """Whether the run's owner may start such runs and the chain is not too long; sets the error otherwise."""
+    run = request.run
     if run.depth >= MAX_CHAIN_DEPTH:
-        birth.refused = EffectError("DENIED", f"maximum run chain depth ({MAX_CHAIN_DEPTH}) exceeded")
-    elif birth.task and not granted(run.scopes, RUN_A_TASK, birth.task):
-        birth.refused = EffectError("DENIED", f"the task's owner may not run tasks/{birth.task}")
-    elif not birth.task and not granted(run.scopes, RUN_A_DOCUMENT):
-        birth.refused = EffectError("DENIED", "the task's owner may not run pipelines without a task")
-    return birth.refused is None
+        request.error = EffectError("DENIED", f"maximum run chain depth ({MAX_CHAIN_DEPTH}) exceeded")
+    elif request.task and not granted(run.scopes, RUN_A_TASK, request.task):
+        request.error = EffectError("DENIED", f"the task's owner may not run tasks/{request.task}")
+    elif not request.task and not granted(run.scopes, RUN_A_DOCUMENT):
+        request.error = EffectError("DENIED", "the task's owner may not run pipelines without a task")
+    return request.error is None
 
 
-def _visible(birth: Birth, target: Target | None) -> Target:
-    """What is to run, when the run's owner may see it.
+def _visible(request: ChildRequest, target: Target | None) -> Target:
+    """The target, if the run's owner may see it.
 
     Raises:
-        EffectError: NOT_FOUND, or why it is refused already.
+        EffectError: NOT_FOUND, or the error that the request has already.
     """
-    if birth.refused is not None:
-        raise birth.refused
-    if target is None or ("admin" not in birth.run.scopes and target.owner != birth.run.owner):
-        raise _gone(birth)
+    if request.error is not None:
+        raise request.error
+    if target is None or ("admin" not in request.run.scopes and target.owner != request.run.owner):
+        raise _not_found(request)
     return target
 
 
-def _gone(birth: Birth) -> EffectError:
-    return EffectError("NOT_FOUND", f"there is no tasks/{birth.task}", task=f"tasks/{birth.task}")
+def _not_found(request: ChildRequest) -> EffectError:
+    return EffectError("NOT_FOUND", f"tasks/{request.task} does not exist", task=f"tasks/{request.task}")
 
 
-def _overlap(birth: Birth, live_run: UUID | None) -> EffectError:
+def _overlap(request: ChildRequest, live_run: UUID | None) -> EffectError:
     live = {"live_run": f"runs/{live_run}"} if live_run else {}
-    message = f"tasks/{birth.task} has a live run, and its overlap policy lets no other wait"
+    message = f"tasks/{request.task} has a live run, and its overlap policy does not allow another one"
     return EffectError("TOOL_ERROR", message, reason=OVERLAP, **live)
 
 
-def _add(new: ChildColumns, birth: Birth, target: Target) -> None:
-    start_time, delay = _start_of(birth.given)
-    new.parents.append(birth.run.id)
-    new.paths.append(birth.path)
-    new.keys.append(birth.id)
+def _add(new: ChildColumns, request: ChildRequest, target: Target) -> None:
+    start_time, delay_ms = _start_of(request.input)
+    new.parents.append(request.run.id)
+    new.paths.append(request.path)
+    new.keys.append(request.child_key)
     new.tasks.append(target.uid)
     new.versions.append(target.version)
-    new.params.append(orjson.dumps(birth.given.get("params") or {}).decode())
+    new.params.append(orjson.dumps(request.input.get("params") or {}).decode())
     new.start_times.append(start_time)
-    new.delays_ms.append(delay)
-    new.awaited.append(birth.awaited)
+    new.delays_ms.append(delay_ms)
+    new.awaited.append(request.awaited)
 
 
-def _start_of(given: dict[str, Any]) -> tuple[datetime | None, int | None]:
-    """A moment, or milliseconds from now.
+def _start_of(step_input: dict[str, Any]) -> tuple[datetime | None, int | None]:
+    """The start time, or the delay in milliseconds.
 
     Raises:
         EffectError: it cannot be read.
     """
-    if "delay" in given:
-        span = parse_duration(given["delay"].strip())
-        if span is None:
-            raise EffectError("VALIDATION_INPUT", f"`delay` is a duration such as 90s, not {given['delay'][:50]!r}")
-        return None, span // timedelta(milliseconds=1)
-    if "start_time" not in given:
+    if "delay" in step_input:
+        delay = parse_duration(step_input["delay"].strip())
+        if delay is None:
+            message = f"`delay` must be a duration such as 90s (got {step_input['delay'][:50]!r})"
+            raise EffectError("VALIDATION_INPUT", message)
+        return None, delay // timedelta(milliseconds=1)
+    if "start_time" not in step_input:
         return None, None
     try:
-        moment = parse_timestamp(given["start_time"])
+        start_time = parse_timestamp(step_input["start_time"])
     except ExpressionError as failure:
         raise EffectError("VALIDATION_INPUT", f"`start_time`: {failure}") from None
-    if not FIRST <= moment < LAST:
-        raise EffectError("VALIDATION_INPUT", "`start_time` is a time before the year 9999")
-    return moment, None
+    if not FIRST <= start_time < LAST:
+        message = f"`start_time` must be before the year {LAST.year} (got {step_input['start_time'][:50]!r})"
+        raise EffectError("VALIDATION_INPUT", message)
+    return start_time, None

@@ -1,47 +1,50 @@
-"""What children are runs of: tasks by their names, or documents that are kept for them."""
+"""Targets of child runs: tasks by their names, or documents that are stored for them."""
 
 from collections.abc import Sequence
 
 from ordinaut.limits import MAX_LIVE_RUNS
-from ordinaut.store import child, inline_run, tool
-from ordinaut.store.child import RunRules, Target
+from ordinaut.store import tool
+from ordinaut.store.queue import child
+from ordinaut.store.queue.child import RunRules, Target
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import Definition
-from worker.effects.child_request import Birth
+from ordinaut.store.tasks import inline_run
+from ordinaut.store.tasks.task import Definition
+from worker.effects.child_request import ChildRequest
 from worker.effects.errors import EffectError
 
 
-async def targets_of(connection: Connection, births: Sequence[Birth]) -> dict[str, Target]:
-    """What those that can be started are runs of, by the keys of their steps."""
-    tasks, held = [birth for birth in births if birth.task], [birth for birth in births if not birth.task]
-    names = [(birth.run.project, birth.task) for birth in tasks]
-    found = await child.targets(connection, names, MAX_LIVE_RUNS) if tasks else []
-    named = {(target.project, target.name): target for target in found}
-    targets = {birth.key: named[name] for birth, name in zip(tasks, names, strict=True) if name in named}
-    if held:
-        rules = await child.rules(connection, [birth.run.id for birth in held])
-        for birth in held:
+async def targets_of(connection: Connection, requests: Sequence[ChildRequest]) -> dict[str, Target]:
+    """The targets of the requests that can be started, by the key of the step; sets the errors of documents."""
+    of_tasks = [request for request in requests if request.task]
+    of_documents = [request for request in requests if not request.task]
+    names = [(request.run.project, request.task) for request in of_tasks]
+    tasks = await child.targets(connection, names, MAX_LIVE_RUNS) if names else []
+    by_name = {(target.project, target.name): target for target in tasks}
+    targets = {request.key: by_name[name] for request, name in zip(of_tasks, names, strict=True) if name in by_name}
+    if of_documents:
+        rules = await child.rules(connection, [request.run.id for request in of_documents])
+        for request in of_documents:
             try:
-                targets[birth.key] = await _kept(connection, birth, rules[birth.run.id])
-            except EffectError as refusal:
-                birth.refused = refusal
+                targets[request.key] = await _store_document(connection, request, rules[request.run.id])
+            except EffectError as error:
+                request.error = error
     return targets
 
 
-async def _kept(connection: Connection, birth: Birth, rules: RunRules) -> Target:
-    """A document, kept among those that its owner runs without a task; it has the rules of the run that starts it.
+async def _store_document(connection: Connection, request: ChildRequest, rules: RunRules) -> Target:
+    """Stores a document among its owner's runs without a task, with the rules of the run that starts it.
 
     Raises:
-        EffectError: it uses tools that there are not.
+        EffectError: it uses unknown tools.
     """
-    run = birth.run
-    missing = await tool.missing(connection, run.project, birth.tools)
+    run = request.run
+    missing = await tool.missing(connection, run.project, request.tools)
     if missing:
-        message = f"the pipeline cannot run: there is no tool {', '.join(missing)[:500]}"
+        message = f"the pipeline uses unknown tools: {', '.join(missing)[:500]}"
         raise EffectError("VALIDATION_INPUT", message, tools=missing)
     definition = Definition(
-        pipeline=birth.pipeline,
-        tools=list(birth.tools),
+        pipeline=request.pipeline,
+        tools=list(request.tools),
         schedule="{}",
         run_policy=rules.run_policy,
         params="{}",

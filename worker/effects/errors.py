@@ -1,4 +1,4 @@
-"""What a worker refuses to do for a step."""
+"""Errors of effects that the worker applies."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import orjson
 
 
 class EffectError(Exception):
-    """A failing effect: data for its step alone."""
+    """A failed effect: an error of its step, not of the transaction."""
 
     def __init__(self, code: str, message: str, **details: Any) -> None:
         super().__init__(message)

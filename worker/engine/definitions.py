@@ -1,33 +1,30 @@
-"""Definitions as the engine gets them, kept by version of the task and revision of the project."""
+"""A cache of definitions, by version of the task and revision of the project."""
 
 from collections import OrderedDict
-from typing import Any
+from uuid import UUID
 
-from ordinaut.store import definition
-from ordinaut.store.definition import Loaded
+from ordinaut.store.queue import definition
+from ordinaut.store.queue.definition import Loaded
+from ordinaut.store.queue.due_work_claim import ClaimedRun
 from ordinaut.store.sql import Connection
 
-KEPT = 1000
+MAX_DEFINITIONS = 1000
 
 
 class Definitions:
-    """The last thousand definitions that claims needed."""
+    """The definitions loaded last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], Loaded] = OrderedDict()
+        self._loaded: OrderedDict[tuple[UUID, int, int], Loaded] = OrderedDict()
 
-    async def get(self, connection: Connection, row: Any) -> Loaded:
-        """The definition of a claimed row, as its tools and its owner's rights are at this claim."""
-        key = (row["task"], row["task_version"], row["project_revision"])
-        loaded = self._kept.get(key)
+    async def get(self, connection: Connection, run: ClaimedRun) -> Loaded:
+        """The definition of a claimed run, with its tools and its owner's rights at this claim."""
+        key = (run.task, run.task_version, run.project_revision)
+        loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = self._kept[key] = await definition.load(
-                connection,
-                project=row["project"],
-                owner=row["owner"],
-                task=row["task"],
-                version=row["task_version"],
+            loaded = self._loaded[key] = await definition.load(
+                connection, project=run.project, owner=run.owner, task=run.task, version=run.task_version
             )
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            if len(self._loaded) > MAX_DEFINITIONS:
+                self._loaded.popitem(last=False)
         return loaded

@@ -1,4 +1,4 @@
-"""One stream to one engine: frames out, frames in, and what happens when it breaks."""
+"""One stream to one engine: frames in both directions, and a new stream when it breaks."""
 
 import asyncio
 from collections import deque
@@ -26,9 +26,9 @@ RECONNECT_SECONDS = 0.2
 
 
 class EngineStream:
-    """Runs go out as long as the engine gives credit; `on_frame` and `on_lost` are told what comes of them.
+    """Sends runs while the engine gives credit; calls `on_frame` for each frame and `on_lost` after the stream broke.
 
-    What is sent during one turn of the event loop leaves as one frame, or as several where that would be too large.
+    Messages added in one iteration of the event loop are sent as one frame, or as several if it would be too large.
     """
 
     def __init__(
@@ -45,42 +45,42 @@ class EngineStream:
         self._metadata = (*internal_metadata(token), *(((ISOLATED_KEY, "1"),) if isolated else ()))
         self._on_frame = on_frame
         self._on_lost = on_lost
-        self._known: set[str] = set()
+        self._sent_definitions: set[str] = set()
         self._pending = WorkerFrame()
-        self._bytes = 0
+        self._pending_bytes = 0
         self._full: deque[WorkerFrame] = deque()
-        self._some = asyncio.Event()
+        self._added = asyncio.Event()
 
     def start_run(self, definition: Definition, start: RunStart) -> None:
-        """Sends a run, and its definition where this engine has not seen it; takes one credit."""
+        """Sends a run, and its definition if this stream has not sent it yet; uses one credit."""
         self.credit -= 1
-        if definition.hash not in self._known:
-            self._known.add(definition.hash)
+        if definition.hash not in self._sent_definitions:
+            self._sent_definitions.add(definition.hash)
             self._pending.definitions.append(definition)
-            self._bytes += len(definition.pipeline) + sum(map(len, definition.tools))
+            self._pending_bytes += len(definition.pipeline) + sum(map(len, definition.tools))
         self._pending.starts.append(start)
-        self._written(len(start.params) + len(start.event) + _weight(start.journal) + _weight(start.waits))
+        self._add_bytes(len(start.params) + len(start.event) + _size(start.journal) + _size(start.waits))
 
     def committed(self, handle: int, result: JournalEntry | None) -> None:
-        """Tells the engine that what it waits for is durable."""
+        """Acknowledges that the reported entries are durable; `result` is the entry of the effect."""
         self._pending.committed.append(StepCommitted(handle=handle, result=result))
-        self._written(len(result.output) if result is not None else 0)
+        self._add_bytes(len(result.output) if result is not None else 0)
 
     def cancel(self, handles: Sequence[int]) -> None:
         """Stops runs in the engine."""
         self._pending.cancels.extend(RunCancel(handle=handle) for handle in handles)
-        self._some.set()
+        self._added.set()
 
-    def _written(self, weight: int) -> None:
-        """Closes a frame that holds much: with its last message it stays far below gRPC's limit."""
-        self._bytes += weight
-        if self._bytes > FRAME_BYTES:
+    def _add_bytes(self, size: int) -> None:
+        """Closes the frame when it is large; with its last message it stays far below gRPC's limit."""
+        self._pending_bytes += size
+        if self._pending_bytes > FRAME_BYTES:
             self._full.append(self._pending)
-            self._pending, self._bytes = WorkerFrame(), 0
-        self._some.set()
+            self._pending, self._pending_bytes = WorkerFrame(), 0
+        self._added.set()
 
     async def serve(self) -> None:
-        """Keeps the stream open until cancelled; opens it anew when it breaks."""
+        """Keeps the stream open until cancelled; opens a new one when it breaks."""
         async with internal_channel(self.address) as channel:
             while True:
                 try:
@@ -88,7 +88,7 @@ class EngineStream:
                 except grpc.aio.AioRpcError as failure:
                     log.warning("engine_lost", engine=self.address, code=failure.code().name, details=failure.details())
                 finally:
-                    self._forget()
+                    self._reset()
                     await self._on_lost(self)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -106,20 +106,20 @@ class EngineStream:
 
     async def _send(self, call: "grpc.aio.StreamStreamCall[WorkerFrame, EngineFrame]") -> None:
         while True:
-            await self._some.wait()
-            self._some.clear()
+            await self._added.wait()
+            self._added.clear()
             while self._full:
                 await call.write(self._full.popleft())
-            frame, self._pending, self._bytes = self._pending, WorkerFrame(), 0
+            frame, self._pending, self._pending_bytes = self._pending, WorkerFrame(), 0
             await call.write(frame)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self.credit = 0
-        self._known.clear()
-        self._pending, self._bytes = WorkerFrame(), 0
+        self._sent_definitions.clear()
+        self._pending, self._pending_bytes = WorkerFrame(), 0
         self._full.clear()
-        self._some.clear()
+        self._added.clear()
 
 
-def _weight(entries: Iterable[JournalEntry]) -> int:
+def _size(entries: Iterable[JournalEntry]) -> int:
     return sum(len(entry.input) + len(entry.output) + len(entry.error) for entry in entries)

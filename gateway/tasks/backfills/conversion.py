@@ -1,7 +1,7 @@
 """Converts stored backfills to API messages."""
 
 from gateway.api.json_values import fill_struct, parse, timestamp
-from ordinaut.store.backfill import BackfillRecord
+from ordinaut.store.tasks.backfill import BackfillRecord
 from ordinaut.v1.backfill_pb2 import Backfill
 
 

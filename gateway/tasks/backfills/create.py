@@ -20,12 +20,13 @@ from ordinaut.errors import NotFoundError, ResourceExhaustedError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
 from ordinaut.limits import FIRST_YEAR
 from ordinaut.names import RESOURCE_ID
-from ordinaut.store import backfill, due_work, task
-from ordinaut.store.backfill import BackfillRecord, NewBackfill
+from ordinaut.store import database_clock
 from ordinaut.store.database import Database
 from ordinaut.store.hints import BACKFILL, Hints
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.tasks import backfill, task
+from ordinaut.store.tasks.backfill import BackfillRecord, NewBackfill
+from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_service_pb2 import CreateBackfillRequest
@@ -88,7 +89,7 @@ class BackfillCreate:
 
     async def _validated(self, request: CreateBackfillRequest, caller: Caller, name: str) -> _ValidBackfill:
         async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
+            now = await database_clock.database_now(connection)
             record = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
         if record is None:
             raise NotFoundError.of(request.parent)

@@ -10,8 +10,8 @@ from gateway.api.violations import Problems, reroot
 from gateway.clients import SchedulerClient
 from ordinaut.clock import EPOCH
 from ordinaut.internal.v1.scheduler_service_pb2 import ListInstantsRequest, ListInstantsResponse
-from ordinaut.store import backfill
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import backfill
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule
 

@@ -9,12 +9,13 @@ from gateway.api.violations import REASON_MAX, Problems
 from gateway.authentication.caller import Caller
 from gateway.tasks.backfills.conversion import to_backfill
 from ordinaut.errors import FailedPreconditionError, NotFoundError
-from ordinaut.store import backfill, due_work, task
-from ordinaut.store.backfill import FIELDS, BackfillRecord
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, Hints
+from ordinaut.store.queue import due_work_finish
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import backfill, task
+from ordinaut.store.tasks.backfill import FIELDS, BackfillRecord
 from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_service_pb2 import (
@@ -98,7 +99,7 @@ class Backfills:
                 )
             if request.cancel_runs:
                 live = await backfill.live_runs(connection, after.uid)
-                await due_work.cancel_runs(connection, runs=live, reason=reason)
+                await due_work_finish.cancel_runs(connection, runs=live, reason=reason)
             return to_backfill(after)
 
         response = await mutation.execute(work)

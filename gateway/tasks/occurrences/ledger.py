@@ -8,10 +8,10 @@ from gateway.api.resource_names import task_id
 from gateway.authentication.caller import Caller
 from ordinaut.errors import NotFoundError
 from ordinaut.names import occurrence_id
-from ordinaut.store import occurrence, task
 from ordinaut.store.database import Database
-from ordinaut.store.occurrence import FIELDS, KEY, OccurrenceRecord
 from ordinaut.store.selection import Selection
+from ordinaut.store.tasks import occurrence, task
+from ordinaut.store.tasks.occurrence import FIELDS, KEY, OccurrenceRecord
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.task_service_pb2 import ListOccurrencesRequest, ListOccurrencesResponse
 

@@ -15,11 +15,12 @@ from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest
 from ordinaut.limits import LAST_YEAR
 from ordinaut.names import occurrence_id
-from ordinaut.store import cursor, due_work, occurrence, task
+from ordinaut.store import database_clock
 from ordinaut.store.database import Database
-from ordinaut.store.occurrence import OccurrenceRecord
 from ordinaut.store.sql import Connection
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.tasks import cursor, occurrence, task
+from ordinaut.store.tasks.occurrence import OccurrenceRecord
+from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.task_service_pb2 import SkipOccurrenceRequest
@@ -51,7 +52,7 @@ class OccurrenceSkip:
         instant = _instant(problems, request.occurrence)
         problems.check()
         async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
+            now = await database_clock.database_now(connection)
             current = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
         if current is None:
             raise NotFoundError.of(request.name)

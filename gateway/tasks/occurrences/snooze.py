@@ -13,10 +13,10 @@ from gateway.definitions.run_policy import YEAR_SECONDS
 from gateway.definitions.validation import TaskValidator
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Violation
-from ordinaut.store import cursor, task
-from ordinaut.store.cursor import UpcomingInstant
 from ordinaut.store.database import Database
 from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor, task
+from ordinaut.store.tasks.cursor import UpcomingInstant
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import SnoozeTaskRequest

@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime
 
+import pytest
+
 from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.task_service_pb2 import ListBackfillsResponse
 from tests.unit.cli.conftest import Cli, Gateway
@@ -42,7 +44,10 @@ def test_dry_run_prints_counts_and_first_occurrences(cli: Cli, gateway: Gateway)
     assert lines[2] == "  and 4 more"
 
 
-def test_watch_prints_changes_until_all_runs_have_ended(cli: Cli, gateway: Gateway) -> None:
+def test_watch_prints_changes_until_all_runs_have_ended(
+    cli: Cli, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordinaut.cli.commands.tasks.backfill.POLL_SECONDS", 0.01)
     gateway.queue["GetBackfill"] = [
         backfill(total=3, enqueued=2),
         backfill(total=3, enqueued=2),

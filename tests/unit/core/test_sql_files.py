@@ -9,7 +9,7 @@ from ordinaut.store.sql import Query, expand, read_blocks
 
 
 class Silent:
-    """A connection that would answer."""
+    """A connection that returns no rows."""
 
     async def fetch(self, *_arguments: object) -> list[object]:
         return []
@@ -21,9 +21,9 @@ def test_parameters_are_numbered_in_order_and_casts_are_left_alone() -> None:
     assert query.text == "SELECT $1::uuid, $2, $1, 'a:b', '{}'::jsonb, 'run:' || $2"
 
 
-async def test_a_call_with_other_arguments_than_the_statements_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"x takes \['a'\], not \['b'\]"):
-        await Query("x", "", "SELECT :a").rows(Silent(), b=1)  # type: ignore[arg-type]  # it never gets that far
+async def test_a_call_with_wrong_arguments_raises() -> None:
+    with pytest.raises(TypeError, match=r"x takes \['a'\] \(got \['b'\]\)"):
+        await Query("x", "", "SELECT :a").rows(Silent(), b=1)  # type: ignore[arg-type]  # not used before the error
 
 
 def test_blocks_and_fragments(tmp_path: Path) -> None:
@@ -32,18 +32,18 @@ def test_blocks_and_fragments(tmp_path: Path) -> None:
     assert read_blocks(path)["q"] == ("query", "All.", "SELECT\n-- include f\nFROM t")
 
 
-def test_a_name_stands_once(tmp_path: Path) -> None:
+def test_block_names_are_unique(tmp_path: Path) -> None:
     path = tmp_path / "x.sql"
     path.write_text("-- query q: One.\nSELECT 1;\n-- query q: Two.\nSELECT 2;\n")
-    with pytest.raises(ValueError, match="q stands twice"):
+    with pytest.raises(ValueError, match="two blocks are named q"):
         read_blocks(path)
 
 
 def test_fragments_come_from_other_files_too() -> None:
-    assert "INSERT INTO due_work" in expand("-- include due_work.enqueue", "cursor")
+    assert "INSERT INTO due_work" in expand("-- include due_work_enqueue.enqueue", "cursor")
 
 
-def test_the_projects_sql_has_nothing_missing_unused_or_standing_twice() -> None:
+def test_the_sql_files_have_no_missing_unused_or_duplicated_blocks() -> None:
     assert problems() == []
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordinaut.expressions import ExpressionError, Kind, compile_expression
+from tests.sample import FULL
 
 ROOTS: dict[str, Any] = {
     "now": "2026-11-23T14:00:00Z",
@@ -187,7 +188,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if FULL else 60)
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_arbitrary_text_raises_no_other_error(text: str) -> None:
     """The outcome is a value or an ExpressionError."""
@@ -221,7 +222,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if FULL else 60)
 @given(PLAIN, st.dictionaries(NAMES, VALUES, max_size=3))
 def test_agreement_with_jmespath(text: str, roots: dict[str, Any]) -> None:
     """Except for intended differences, the reference implementation agrees."""

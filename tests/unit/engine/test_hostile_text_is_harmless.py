@@ -1,6 +1,7 @@
 """Random documents, expressions and templates neither hang nor raise undocumented exceptions.
 
-20 000 cases by default; `ORDINAUT_FUZZ_CASES=1000000` makes it a long run, `ORDINAUT_FUZZ_SEED` another one.
+6 000 cases in the suite, 20 000 with `make test-full`; `ORDINAUT_FUZZ_CASES=1000000` makes it a long run,
+`ORDINAUT_FUZZ_SEED` another one.
 """
 
 import os
@@ -22,10 +23,11 @@ from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import parse
 from pipeline_engine.validation.context import ValidationContext
 from pipeline_engine.validation.pipeline import check
+from tests.sample import amount
 from tests.unit.engine.corpus import BROKEN, VALID
 from tests.unit.engine.pipelines import TOOL_TEXTS, TOOLS
 
-CASES = int(os.environ.get("ORDINAUT_FUZZ_CASES", "20000"))
+CASES = amount("ORDINAUT_FUZZ_CASES", 6_000, 20_000)
 SEED = int(os.environ.get("ORDINAUT_FUZZ_SEED", "1"))
 LONGEST_SECONDS = 0.1
 HANG_SECONDS = 10.0

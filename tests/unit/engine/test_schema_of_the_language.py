@@ -16,6 +16,7 @@ from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.keys import ACCEPTED_DOCUMENT_KEYS, ACCEPTED_STEP_KEYS
 from pipeline_engine.language.parse import parse
 from pipeline_engine.language.values import MAX_FACTOR, MAX_TIMEOUT_SECONDS, RETRY_KEYS
+from tests.sample import FULL
 from tests.unit.engine.corpus import BROKEN, VALID
 from tests.unit.engine.test_broken_documents_are_repaired import repaired
 
@@ -79,7 +80,7 @@ STEP = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if FULL else 60)
 @given(steps=st.lists(STEP, max_size=2))
 def test_schema_and_parser_agree_on_random_documents(steps: list[Any]) -> None:
     """Small values at every key of a step."""

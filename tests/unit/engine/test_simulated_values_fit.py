@@ -8,6 +8,7 @@ import pytest
 
 from pipeline_engine.data.schemas import errors_of, schema_problems
 from pipeline_engine.simulation.value_generator import KINDS, generate
+from tests.sample import FULL
 
 NODE = {"$ref": "#/$defs/node"}
 SCHEMAS: list[Any] = [
@@ -114,7 +115,7 @@ def any_schema(chance: Random, depth: int = 0) -> dict[str, Any]:
 def test_generation_never_raises() -> None:
     """Every result is JSON, valid or not."""
     chance = Random(7)
-    for number in range(300):
+    for number in range(300 if FULL else 100):
         schema = any_schema(chance)
         value = generate(schema, str(number))
         assert orjson.loads(orjson.dumps(value)) == value, schema

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ordinaut.expressions import Account, ExpressionError, Kind
 from pipeline_engine.data.payload import PayloadError, read, write
 from pipeline_engine.data.template import compile_template
+from tests.sample import FULL
 
 ROOTS: dict[str, Any] = {"params": {"n": 1, "t": True, "o": {"a": [1]}, "z": None, "s": "text", "again": "${params.n}"}}
 
@@ -65,7 +66,7 @@ def test_rendering_does_not_change_the_document() -> None:
     assert template.render(ROOTS, Account()) == {"a": [1, 2], "b": {"c": "text"}}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 if FULL else 60)
 @given(st.text(alphabet="${}'\"` an.x", max_size=20))
 def test_any_text_renders_or_raises_an_expression_error(text: str) -> None:
     with suppress(ExpressionError):

@@ -13,8 +13,10 @@ from gateway.api.filters import parse_filter
 from gateway.api.ordering import parse_order
 from gateway.events.filter import event_filter
 from ordinaut.errors import InvalidArgumentError
-from ordinaut.store import identity, occurrence, run, task, tool
+from ordinaut.store import identity, tool
+from ordinaut.store.runs import run
 from ordinaut.store.selection import EVERYTHING, Comparison, Every, Not, Order, Selection, Some
+from ordinaut.store.tasks import occurrence, task
 from ordinaut.v1.event_pb2 import Event
 
 WORDS = ["(", ")", "=", "!=", ":", "AND", "OR", "NOT", "state", "name", "'x'", "labels.a", "1"]

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ordinaut.store.occurrence import MergedRow
+from ordinaut.store.tasks.occurrence import MergedRow
 from scheduler.firing.merged_rows import parts_of
 from scheduler.firing.time_range import newest_first, oldest_first, position_after
 from scheduler.schedules.schedule import CompiledSchedule

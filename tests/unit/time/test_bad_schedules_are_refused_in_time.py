@@ -8,7 +8,7 @@ import pytest
 from tests.unit.time.writing import problems
 
 CAP_SECONDS = 0.5
-"""Ten times the bound of an answer: a watchdog against search without end, not a measurement."""
+"""Of CPU. Ten times the bound of an answer: a watchdog against search without end, not a measurement."""
 
 CRON = [
     "", "* * * *", "* * * * * *", "60 * * * *", "0 24 * * *", "0 0 0 * *", "0 0 * * 8", "*/0 * * * *", "30-10 * * * *",
@@ -72,9 +72,9 @@ ONCE = [
 
 def answered(trigger: dict[str, Any], zone: str = "UTC") -> dict[str, str]:
     """Reason by field, within the cap."""
-    started = time.monotonic()
+    started = time.thread_time()
     found = problems(trigger, time_zone=zone)
-    assert time.monotonic() - started < CAP_SECONDS
+    assert time.thread_time() - started < CAP_SECONDS
     return found
 
 

@@ -113,9 +113,9 @@ def test_the_most_expensive_exclusions_are_affordable() -> None:
     rules = [{"rrule": f"FREQ=YEARLY;BYMONTH={month};BYMONTHDAY=31,-1;BYSETPOS=2"} for month in range(1, 10)]
     until = {"rrule": "FREQ=DAILY;UNTIL=20270501T000000Z"}
     plan = accepted({"interval": "1s"}, exclusions=[*rules, until], start_time=NOW.isoformat())
-    started = time.monotonic()
+    started = time.thread_time()
     instant, _ = plan.next_open(NOW)
-    assert time.monotonic() - started < 0.5
+    assert time.thread_time() - started < 0.5
     assert instant is not None
     assert instant.time == datetime(2027, 5, 1, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ from gateway.tasks.occurrences.explanation.wording import LANGUAGES, Wording
 from gateway.tasks.occurrences.ledger import to_occurrence
 from gateway.tasks.preview import END, FIRST, outside_years
 from ordinaut.errors import NotFoundError
-from ordinaut.store import task
 from ordinaut.store.database import Database
+from ordinaut.store.tasks import task
 from ordinaut.v1.explanation_pb2 import Hindrance, OccurrenceExplanation
 from ordinaut.v1.task_service_pb2 import ExplainOccurrenceRequest
 

@@ -11,13 +11,16 @@ from gateway.health import Health
 from gateway.tasks.conversion import to_task
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1.scheduler_service_pb2 import LocateMomentRequest, LocateMomentResponse
-from ordinaut.store import cursor, due_work, occurrence, run, system, unsettled_range
-from ordinaut.store.cursor import UpcomingInstant
+from ordinaut.store import database_clock, system
 from ordinaut.store.database import Database
-from ordinaut.store.occurrence import OccurrenceRecord
-from ordinaut.store.run import RunRecord
-from ordinaut.store.sql import Connection, Record
-from ordinaut.store.task import TaskRecord
+from ordinaut.store.queue import due_work_claim
+from ordinaut.store.runs import run
+from ordinaut.store.runs.run import RunRecord
+from ordinaut.store.sql import Connection
+from ordinaut.store.tasks import cursor, occurrence, unsettled_range
+from ordinaut.store.tasks.cursor import UpcomingInstant
+from ordinaut.store.tasks.occurrence import OccurrenceRecord
+from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.schedule_pb2 import Schedule
 
 AHEAD_MAX = 10_000
@@ -42,7 +45,7 @@ class Facts:
     run: RunRecord | None = None
     live_run: UUID | None = None
     left_behind: bool = False
-    place: Record | None = None
+    place: due_work_claim.QueuePlace | None = None
     around: LocateMomentResponse | None = None
     previous: OccurrenceRecord | None = None
     health: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +75,7 @@ class FactsReader:
     async def read(self, record: TaskRecord, moment: datetime | None) -> Facts:
         """Reads the facts about an instant; None selects a late or queued occurrence, else the last due one."""
         async with self._database.connection() as connection:
-            now = await due_work.database_now(connection)
+            now = await database_clock.database_now(connection)
             seen = await cursor.upcoming(connection, record.uid)
             facts = Facts(now, moment or now, record, to_task(record).schedule, seen)
             if moment is None:
@@ -116,7 +119,7 @@ async def _choose(connection: Connection, facts: Facts) -> None:
     ):
         facts.moment = seen.next_instant
         return
-    waiting = await due_work.oldest_unstarted(connection, facts.task.uid)
+    waiting = await due_work_claim.oldest_unstarted(connection, facts.task.uid)
     if waiting is not None:
         facts.entry = await occurrence.of_run(connection, facts.task.uid, waiting)
     if facts.entry is None:
@@ -135,7 +138,7 @@ async def _follow(connection: Connection, facts: Facts) -> None:
         return
     if entry.run is not None:
         facts.run = await run.get(connection, entry.run, steps=False)
-        facts.place = await due_work.place(connection, entry.run, AHEAD_MAX)
+        facts.place = await due_work_claim.queue_place(connection, entry.run, AHEAD_MAX)
     if entry.outcome == "SKIPPED_OVERLAP":
         facts.live_run = await run.live_at(connection, facts.task.uid, entry.create_time)
     if entry.outcome == "COALESCED":

@@ -83,18 +83,18 @@ def _of_upcoming(facts: Facts) -> Iterator[Obstacle]:
 
 def _of_queued(facts: Facts) -> Iterator[Obstacle]:
     place = facts.place
-    if place is not None and place["state"] == "DELAYED":
-        yield Obstacle(Kind.LATER_START, time=place["due_time"])
+    if place is not None and place.state == "DELAYED":
+        yield Obstacle(Kind.LATER_START, time=place.due_time)
         return
-    if place is not None and place["state"] == "BLOCKED":
-        live_run = place["exclusive"]
+    if place is not None and place.state == "BLOCKED":
+        live_run = place.exclusive
         yield Obstacle(Kind.BUFFERED_RUN, f"runs/{live_run}") if live_run else Obstacle(Kind.CATCHING_UP)
         return
     if not facts.workers:
         yield Obstacle(Kind.NO_WORKER)
     if facts.health.get("engine") != SERVING:
         yield Obstacle(Kind.NO_ENGINE)
-    if place is not None and place["ahead"]:
-        yield Obstacle(Kind.QUEUE, number=place["ahead"])
+    if place is not None and place.ahead:
+        yield Obstacle(Kind.QUEUE, number=place.ahead)
     elif facts.workers and facts.health.get("engine") == SERVING:
         yield Obstacle(Kind.BUSY)

@@ -12,7 +12,7 @@ from gateway.api.json_values import to_datetime
 from gateway.tasks.occurrences.explanation import english, romanian
 from gateway.tasks.occurrences.explanation.facts import Facts
 from gateway.tasks.occurrences.explanation.verdict import Obstacle, Verdict, verdict
-from ordinaut.store.run import RunRecord
+from ordinaut.store.runs.run import RunRecord
 from ordinaut.v1.explanation_pb2 import Hindrance
 
 

@@ -1,0 +1,2 @@
+-- query now: The time of the database's clock.
+SELECT clock_now();

@@ -1,0 +1,46 @@
+"""Definitions that runs execute: a version of a task, with the current tools and rights of its owner."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition
+from ordinaut.names import USE_SECRET, granted, secret_names
+from ordinaut.store.sql import Connection, Queries
+
+SQL = Queries(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A definition, and the scopes of its owner."""
+
+    message: Definition
+    scopes: frozenset[str]
+
+
+async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> Loaded:
+    """One version of a task in the form that engines receive."""
+    row = await SQL.load.row(connection, project=project, owner=owner, task=task, version=version)
+    scopes = frozenset(row["scopes"])
+    message = Definition(
+        pipeline=row["pipeline"].encode(),
+        tools=[tool.encode() for tool in row["tools"]],
+        denied_tools=[name for name in row["tool_names"] if not _may_call(scopes, name)],
+        retry=(row["retry"] or "").encode(),
+        project=project,
+        secrets=[name for name in secret_names(row["pipeline"]) if granted(scopes, USE_SECRET, name)],
+    )
+    message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
+    return Loaded(message, scopes)
+
+
+async def run_timeout(connection: Connection, task: UUID, version: int) -> timedelta:
+    """The run timeout of a version."""
+    timeout: timedelta = await SQL.run_timeout.value(connection, task=task, version=version)
+    return timeout
+
+
+def _may_call(scopes: frozenset[str], tool: str) -> bool:
+    return tool.startswith("orchestrator.") or granted(scopes, "tools:call", tool)

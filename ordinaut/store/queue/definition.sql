@@ -1,0 +1,17 @@
+-- query load: A version of a task with its tools, their lookups, and its owner's scopes, as they are now.
+SELECT
+  v.pipeline::text AS pipeline,
+  (v.run_policy -> 'retry')::text AS retry,
+  ARRAY(
+    SELECT t.definition::text FROM tool AS t
+    WHERE t.project IN (:project, '_') AND t.name = ANY(v.tools || ARRAY(
+      SELECT u.definition #>> '{lookup,uses}' FROM tool AS u WHERE u.project = :project AND u.name = ANY(v.tools)))
+    ORDER BY t.name, t.project <> '_') AS tools,
+  v.tools AS tool_names,
+  coalesce((SELECT a.scopes FROM agent AS a WHERE a.project = :project AND 'agents/' || a.name = :owner), '{}')
+    AS scopes
+FROM task_version AS v
+WHERE v.task = :task AND v.version = :version;
+
+-- query run_timeout: The run timeout of a version.
+SELECT run_timeout FROM task_version WHERE task = :task AND version = :version;

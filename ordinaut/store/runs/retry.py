@@ -1,0 +1,58 @@
+"""Retries: new runs that continue from an ended run. Each is continued once: the retries of a run are a chain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from ordinaut.store.sql import Connection, Queries
+
+SQL = Queries(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryResult:
+    """The result of a retry: `run` was enqueued, `live_run` prevents it, or the task has been deleted."""
+
+    run: UUID | None
+    live_run: UUID | None = None
+    task_exists: bool = True
+
+
+async def newest(connection: Connection, run: UUID) -> UUID:
+    """Returns the last run in the chain of retries of a run; the run itself if it has not been retried."""
+    newest_run: UUID = await SQL.newest.value(connection, run=run)
+    return newest_run
+
+
+async def claim(connection: Connection, *, retry_of: UUID, run: UUID) -> bool:
+    """Makes `run` the retry of a run, in a transaction; False if another transaction has committed a retry of it."""
+    return await SQL.claim.row(connection, retry_of=retry_of, run=run) is not None
+
+
+async def latest_version(connection: Connection, task: UUID) -> int | None:
+    """Returns the current version of a task; None for a deleted task, and for a run without a task."""
+    version: int | None = await SQL.latest_version.value(connection, task=task)
+    return version
+
+
+async def step_ids(connection: Connection, task: UUID, version: int) -> list[str]:
+    """Returns the ids of the steps of a version, in the order of the document; without those inside of steps."""
+    ids: list[str] = await SQL.step_ids.value(connection, task=task, version=version)
+    return ids
+
+
+async def enqueue(
+    connection: Connection, *, retry_of: UUID, run: UUID, version: int, kept: Sequence[str] | None
+) -> RetryResult:
+    """Enqueues `run`, which has claimed `retry_of`, with the results of its completed steps; in a transaction.
+
+    `kept`: only results of these steps of the document, and new idempotency keys; None: all results, and the same keys.
+    """
+    row = await SQL.enqueue.row(connection, retry_of=retry_of, run=run, version=version, fresh_keys=kept is not None)
+    if row is None:
+        return RetryResult(None, task_exists=False)
+    if row["run"] is not None:
+        kept_ids = None if kept is None else list(kept)
+        await SQL.copy_steps.run(connection, retry_of=retry_of, run=run, kept=kept_ids)
+        await SQL.inherit.run(connection, retry_of=retry_of, run=run)
+    return RetryResult(**row)

@@ -1,0 +1,53 @@
+"""Reports of an engine about a run: finished steps while it continues, and the result of its claim at the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry, Wait
+
+FAILED = "FAILED"
+DELAYED = "DELAYED"
+WAITING = "WAITING"
+RETURNED = frozenset({DELAYED, WAITING})
+"""States in which a run returns to the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """Journal entries of a run, and the effect of the step after them, which the worker applies."""
+
+    entries: Sequence[JournalEntry]
+    effect: Effect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a claim ends: SUCCEEDED or FAILED with output or error as JSON, DELAYED by `delay_ms`, or WAITING.
+
+    `entries` are journaled with it. A run in state WAITING resumes after `delay_ms` at the latest, unless that is 0.
+    """
+
+    state: str
+    entries: Sequence[JournalEntry] = ()
+    output: bytes = b""
+    error: bytes = b""
+    delay_ms: int = 0
+    waits: Sequence[Wait] = ()
+    replaces_rejected: bool = False
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether the run has ended; else it returns to the queue."""
+        return self.state not in RETURNED
+
+    @classmethod
+    def rejected(cls, failure: Exception) -> "RunResult":
+        """The failure of a run after PostgreSQL rejected its data; it contains no data of the run."""
+        error = {
+            "code": "VALIDATION_OUTPUT",
+            "message": f"the run's data cannot be stored: {failure}",
+            "retryable": False,
+        }
+        return cls(FAILED, error=orjson.dumps(error), replaces_rejected=True)

@@ -7,6 +7,7 @@ from gateway.api.resource_names import new_id
 from gateway.runs.conversion import to_run
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Violation
 from ordinaut.store.runs import retry, run
+from ordinaut.store.runs.retry import RetryResult
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -29,11 +30,7 @@ async def retry_run(connection: Connection, named: RunRecord, request: RetryRunR
             f"{request.name} must be FAILED or CANCELLED (is {named.state})",
             {"resource": request.name, "state": named.state},
         )
-    run_uid = new_id()
-    ended = await _claim(connection, named, run_uid)
-    version = await _version(connection, ended, request)
-    kept = await _kept_steps(connection, ended.task, version, request.from_step) if request.from_step else None
-    result = await retry.enqueue(connection, retry_of=ended.id, run=run_uid, version=version, kept=kept)
+    result = await _enqueue(connection, named, request)
     if not result.task_exists:
         raise _without_task(request.name, "its task has been deleted")
     if result.run is None:
@@ -49,13 +46,16 @@ async def retry_run(connection: Connection, named: RunRecord, request: RetryRunR
     return to_run(record)
 
 
-async def _claim(connection: Connection, named: RunRecord, run_uid: UUID) -> RunRecord:
-    """Makes the new run the retry of the newest run in the chain, and returns that run."""
-    # Only the insert decides between concurrent retries: the one that loses sees the chain with the winner's run.
+async def _enqueue(connection: Connection, named: RunRecord, request: RetryRunRequest) -> RetryResult:
+    # Only the unique index of retries decides between concurrent calls: the one that loses reads the chain again, and
+    # finds the run of the winner.
     while True:
         ended = await _newest(connection, named)
-        if await retry.claim(connection, retry_of=ended.id, run=run_uid):
-            return ended
+        version = await _version(connection, ended, request)
+        kept = await _kept_steps(connection, ended.task, version, request.from_step) if request.from_step else None
+        result = await retry.enqueue(connection, retry_of=ended.id, run=new_id(), version=version, kept=kept)
+        if result.newer is None:
+            return result
 
 
 async def _newest(connection: Connection, named: RunRecord) -> RunRecord:

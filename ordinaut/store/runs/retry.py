@@ -11,10 +11,14 @@ SQL = Queries(__file__)
 
 @dataclass(frozen=True, slots=True)
 class RetryResult:
-    """The result of a retry: `run` was enqueued, `live_run` prevents it, or the task has been deleted."""
+    """The result of a retry: `run` was enqueued.
+
+    Otherwise `newer` is another retry of the run, or `live_run` prevents it, or the task has been deleted.
+    """
 
     run: UUID | None
     live_run: UUID | None = None
+    newer: UUID | None = None
     task_exists: bool = True
 
 
@@ -22,11 +26,6 @@ async def newest(connection: Connection, run: UUID) -> UUID:
     """Returns the last run in the chain of retries of a run; the run itself if it has not been retried."""
     newest_run: UUID = await SQL.newest.value(connection, run=run)
     return newest_run
-
-
-async def claim(connection: Connection, *, retry_of: UUID, run: UUID) -> bool:
-    """Makes `run` the retry of a run, in a transaction; False if another transaction has committed a retry of it."""
-    return await SQL.claim.row(connection, retry_of=retry_of, run=run) is not None
 
 
 async def latest_version(connection: Connection, task: UUID) -> int | None:
@@ -42,17 +41,25 @@ async def step_ids(connection: Connection, task: UUID, version: int) -> list[str
 
 
 async def enqueue(
-    connection: Connection, *, retry_of: UUID, run: UUID, version: int, kept: Sequence[str] | None
+    connection: Connection,
+    *,
+    retry_of: UUID,
+    run: UUID,
+    version: int | None = None,
+    kept: Sequence[str] | None = None,
 ) -> RetryResult:
-    """Enqueues `run`, which has claimed `retry_of`, with the results of its completed steps; in a transaction.
+    """Enqueues `run` as the retry of an ended run, with the results of its completed steps; in a transaction.
 
-    `kept`: only results of these steps of the document, and new idempotency keys; None: all results, and the same keys.
+    Only the first retry of a run is enqueued; nothing is stored if the result has no run. `version` is that of the
+    ended run if None. `kept`: only results of these steps of the document, and new idempotency keys; None: all results,
+    and the same keys.
     """
+    if await SQL.claim.row(connection, retry_of=retry_of, run=run) is None:
+        return RetryResult(None, newer=await newest(connection, retry_of))
     row = await SQL.enqueue.row(connection, retry_of=retry_of, run=run, version=version, fresh_keys=kept is not None)
-    if row is None:
-        return RetryResult(None, task_exists=False)
-    if row["run"] is not None:
-        kept_ids = None if kept is None else list(kept)
-        await SQL.copy_steps.run(connection, retry_of=retry_of, run=run, kept=kept_ids)
-        await SQL.inherit.run(connection, retry_of=retry_of, run=run)
+    if row is None or row["run"] is None:
+        await SQL.unclaim.run(connection, run=run)
+        return RetryResult(**row) if row is not None else RetryResult(None, task_exists=False)
+    await SQL.copy_steps.run(connection, retry_of=retry_of, run=run, kept=None if kept is None else list(kept))
+    await SQL.inherit.run(connection, retry_of=retry_of, run=run)
     return RetryResult(**row)

@@ -10,6 +10,9 @@ SELECT run FROM chain ORDER BY place DESC LIMIT 1;
 -- this transaction; then its own insert returns no row, and it reads the chain again.
 INSERT INTO run_retry (run, retry_of) VALUES (:run, :retry_of) ON CONFLICT (retry_of) DO NOTHING RETURNING run;
 
+-- query unclaim: A retry that cannot be enqueued leaves the run as it was.
+DELETE FROM run_retry WHERE run = :run;
+
 -- query latest_version: The current version of a task; NULL for a deleted task, and for a run without a task.
 SELECT version FROM task WHERE uid = :task AND delete_time IS NULL;
 
@@ -35,7 +38,7 @@ WITH fresh AS (
     NULL::timestamptz AS instant, 1 AS place, clock.now
   FROM run AS r
   JOIN task AS t ON t.uid = r.task AND (t.delete_time IS NULL OR r.task_name = '')
-  JOIN task_version AS v ON v.task = r.task AND v.version = :version
+  JOIN task_version AS v ON v.task = r.task AND v.version = coalesce(:version, r.task_version)
   CROSS JOIN (SELECT clock_now() AS now) AS clock
   WHERE r.id = :retry_of
 ),

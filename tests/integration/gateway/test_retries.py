@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest_asyncio
 from google.protobuf import json_format
+from google.protobuf.field_mask_pb2 import FieldMask
 
+from ordinaut.store.runs import retry
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import (
     CancelRunRequest,
@@ -192,9 +195,11 @@ async def test_a_retry_can_execute_the_current_version(system: GatewaySystem, da
         failed = await finished(system.admin, (await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/fix"))).name)
         corrected = a_task(pipeline={"steps": [*COUNTED["steps"][:2], {**FINE["steps"][0], "id": "new"}]}, params={})
         corrected.name = "tasks/fix"
-        await system.admin.tasks.UpdateTask(UpdateTaskRequest(task=corrected, update_mask={"paths": ["pipeline"]}))
+        await system.admin.tasks.UpdateTask(
+            UpdateTaskRequest(task=corrected, update_mask=FieldMask(paths=["pipeline"]))
+        )
         recorded = await finished(system.admin, (await retried(system, failed)).name)
-        latest = await finished(system.admin, (await retried(system, failed, version="LATEST")).name)
+        latest = await finished(system.admin, (await retried(system, failed, version=RetryRunRequest.LATEST)).name)
     assert (recorded.state, recorded.task_version) == (Run.FAILED, 1)
     assert (latest.state, latest.task_version, latest.retry_of) == (Run.SUCCEEDED, 2, recorded.name)
     assert [step.path for step in latest.steps] == ["first", "second", "new"]
@@ -204,7 +209,7 @@ async def test_a_retry_can_execute_the_current_version(system: GatewaySystem, da
 async def test_a_run_without_a_task_has_no_current_version(system: GatewaySystem) -> None:
     run = await system.admin.runs.CreateRun(inline(FINE))
     await system.admin.runs.CancelRun(CancelRunRequest(name=run.name))
-    refused = await refusal(system.admin.runs.RetryRun(RetryRunRequest(name=run.name, version="LATEST")))
+    refused = await refusal(system.admin.runs.RetryRun(RetryRunRequest(name=run.name, version=RetryRunRequest.LATEST)))
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "TASK_STATE")
     assert (await retried(system, run)).retry_of == run.name
 
@@ -240,6 +245,11 @@ async def test_the_overlap_policy_applies_to_retries(system: GatewaySystem) -> N
     live = await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one"))
     refused = await refusal(system.admin.runs.RetryRun(RetryRunRequest(name=run.name)))
     assert (refused.reason, refused.metadata) == ("OVERLAP", {"live_run": live.name})
+    async with system.database.transaction() as connection:  # a worker commits although the retry was refused
+        result = await retry.enqueue(connection, retry_of=UUID(run.name.removeprefix("runs/")), run=uuid4())
+    assert result.run is None
+    await system.admin.runs.CancelRun(CancelRunRequest(name=live.name))
+    assert (await retried(system, run)).retry_of == run.name
 
 
 async def test_the_runs_of_a_deleted_task_stay_ended(system: GatewaySystem) -> None:

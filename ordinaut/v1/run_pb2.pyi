@@ -304,7 +304,9 @@ class StepRun(_message.Message):
         STATE_UNSPECIFIED: StepRun._State.ValueType  # 0
         """Unspecified; never sent by the server."""
         RUNNING: StepRun._State.ValueType  # 1
-        """The call of an UNSAFE tool has been started. In a run that has ended, it is unknown whether the call happened."""
+        """A call has been started: of an UNSAFE tool, or of another one at least a second ago. In a run that has ended, it
+        is unknown whether the call of the UNSAFE tool happened.
+        """
         SUCCEEDED: StepRun._State.ValueType  # 2
         """The attempt succeeded."""
         FAILED: StepRun._State.ValueType  # 3
@@ -312,8 +314,8 @@ class StepRun(_message.Message):
         SKIPPED: StepRun._State.ValueType  # 4
         """The condition of the step was false."""
         CANCELLED: StepRun._State.ValueType  # 5
-        """The attempt was cut off by the failure of a sibling, by the end of the run, or, if it was waiting, by its
-        cancellation. The call of an UNSAFE tool stays RUNNING.
+        """The attempt was cut off by the failure of a sibling, or by the end or the cancellation of the run. The call of an
+        UNSAFE tool stays RUNNING.
         """
         WAITING: StepRun._State.ValueType  # 6
         """The step waits for a time, an event, an approval or another run, and holds no worker."""
@@ -324,7 +326,9 @@ class StepRun(_message.Message):
     STATE_UNSPECIFIED: StepRun.State.ValueType  # 0
     """Unspecified; never sent by the server."""
     RUNNING: StepRun.State.ValueType  # 1
-    """The call of an UNSAFE tool has been started. In a run that has ended, it is unknown whether the call happened."""
+    """A call has been started: of an UNSAFE tool, or of another one at least a second ago. In a run that has ended, it
+    is unknown whether the call of the UNSAFE tool happened.
+    """
     SUCCEEDED: StepRun.State.ValueType  # 2
     """The attempt succeeded."""
     FAILED: StepRun.State.ValueType  # 3
@@ -332,8 +336,8 @@ class StepRun(_message.Message):
     SKIPPED: StepRun.State.ValueType  # 4
     """The condition of the step was false."""
     CANCELLED: StepRun.State.ValueType  # 5
-    """The attempt was cut off by the failure of a sibling, by the end of the run, or, if it was waiting, by its
-    cancellation. The call of an UNSAFE tool stays RUNNING.
+    """The attempt was cut off by the failure of a sibling, or by the end or the cancellation of the run. The call of an
+    UNSAFE tool stays RUNNING.
     """
     WAITING: StepRun.State.ValueType  # 6
     """The step waits for a time, an event, an approval or another run, and holds no worker."""

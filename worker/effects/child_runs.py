@@ -53,11 +53,12 @@ async def _reuse(connection: Connection, request: ChildRequest, run: UUID, end_s
         if not _is_permitted(request):
             return
         queued = await retry.enqueue(connection, retry_of=run, run=await child.new_id(connection))
-        if queued.run is None and queued.newer is None:
+        retry_run = queued.run or queued.newer
+        if retry_run is None:
             request.error = _overlap(request, queued.live_run) if queued.task_exists else _not_found(request)
             return
-        request.child = queued.run or queued.newer
-    await child.adopt(connection, run=request.child, parent=request.run.id, path=request.path)
+        request.child = run = retry_run
+    await child.adopt(connection, run=run, parent=request.run.id, path=request.path)
 
 
 async def _start_new(connection: Connection, requests: Sequence[ChildRequest]) -> None:

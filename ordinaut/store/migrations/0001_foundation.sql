@@ -377,7 +377,7 @@ CREATE TABLE step_run (
   path text NOT NULL,
   attempt int NOT NULL,
   seq int NOT NULL,
-  state text NOT NULL CHECK (state IN ('RUNNING', 'SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED')),
+  state text NOT NULL CHECK (state IN ('RUNNING', 'STARTED', 'SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED')),
   tool text NOT NULL,
   input jsonb,
   output jsonb,

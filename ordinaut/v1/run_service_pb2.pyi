@@ -275,12 +275,12 @@ class WatchRunResponse(_message.Message):
     STEPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def run(self) -> _run_pb2.Run:
-        """The run in view BASIC."""
+        """The run in view BASIC. Unset if the steps take more than 3 MiB and the next response continues them."""
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.StepRun]:
-        """In the first response of a stream all steps, in each later response the steps that are new or have changed since
-        the previous one. A step replaces the one with the same `path` and `attempt`.
+        """In the first responses of a stream, until `run` is set, all steps, in each later response the steps that are new or
+        have changed since the previous one. A step replaces the one with the same `path` and `attempt`.
         """
 
     def __init__(

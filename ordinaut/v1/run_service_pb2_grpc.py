@@ -100,8 +100,9 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Reads one run.
-        Errors: NOT_FOUND.
+        """Reads one run. In view FULL, a run of more than 4 MiB is refused; ListRunSteps returns its steps page by page. A gRPC
+        client that accepts larger messages announces that in the metadata `ordinaut-max-response-bytes`.
+        Errors: NOT_FOUND, RESOURCE_EXHAUSTED (TOO_LARGE) in view FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,8 +43,9 @@ class RunServiceStub:
     the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_pb2.Run]
-    """Reads one run.
-    Errors: NOT_FOUND.
+    """Reads one run. In view FULL, a run of more than 4 MiB is refused; ListRunSteps returns its steps page by page. A gRPC
+    client that accepts larger messages announces that in the metadata `ordinaut-max-response-bytes`.
+    Errors: NOT_FOUND, RESOURCE_EXHAUSTED (TOO_LARGE) in view FULL.
     """
     ListRunSteps: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunStepsRequest, _run_service_pb2.ListRunStepsResponse]
     """Lists the steps of a run: the recorded attempts in the order in which they were recorded, then the steps that wait.
@@ -104,8 +105,9 @@ class RunServiceAsyncStub(RunServiceStub):
     the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_pb2.Run]  # type: ignore[assignment]
-    """Reads one run.
-    Errors: NOT_FOUND.
+    """Reads one run. In view FULL, a run of more than 4 MiB is refused; ListRunSteps returns its steps page by page. A gRPC
+    client that accepts larger messages announces that in the metadata `ordinaut-max-response-bytes`.
+    Errors: NOT_FOUND, RESOURCE_EXHAUSTED (TOO_LARGE) in view FULL.
     """
     ListRunSteps: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunStepsRequest, _run_service_pb2.ListRunStepsResponse]  # type: ignore[assignment]
     """Lists the steps of a run: the recorded attempts in the order in which they were recorded, then the steps that wait.
@@ -174,8 +176,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.GetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
-        """Reads one run.
-        Errors: NOT_FOUND.
+        """Reads one run. In view FULL, a run of more than 4 MiB is refused; ListRunSteps returns its steps page by page. A gRPC
+        client that accepts larger messages announces that in the metadata `ordinaut-max-response-bytes`.
+        Errors: NOT_FOUND, RESOURCE_EXHAUSTED (TOO_LARGE) in view FULL.
         """
 
     @_abc_1.abstractmethod

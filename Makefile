@@ -1,4 +1,4 @@
-# Ordinaut: `make` alone prints what there is.
+# Ordinaut: `make` prints the targets.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -31,13 +31,13 @@ $(GENERATOR_READY): scripts/generator-requirements.lock
 
 setup: $(READY) ## make the virtual environment with everything pinned
 
-demo: $(READY) ## run the morning briefing on embedded servers and tell its story
+demo: $(READY) ## run the morning briefing on embedded servers and print its steps
 	@$(RUN) python -m examples.morning_briefing.demo
 
 up: $(READY) ## start the whole system on this machine; data stays in .ordinaut/
 	@$(RUN) ordinaut up --data-dir .ordinaut
 
-test: $(READY) ## run every test on real servers; of kills and random cases a sample
+test: $(READY) ## run every test on real servers, with a sample of the kills and random cases
 	@$(RUN) python -m pytest -n $(TEST_PROCESSES)
 
 test-unit: $(READY) ## run the tests that need no server
@@ -62,10 +62,10 @@ format: $(READY) $(GENERATOR_READY) ## format code and protos
 protos: $(READY) $(GENERATOR_READY) ## generate ordinaut/v1 and ordinaut/internal/v1 from protos/
 	@$(PROTOS) generate .
 
-protos-baseline: $(READY) $(GENERATOR_READY) ## agree on the public contract as it is now, until 0.1.0 is released
+protos-baseline: $(READY) $(GENERATOR_READY) ## accept the current public contract as the baseline (until 0.1.0 is released)
 	@$(PROTOS) baseline
 
-lock: $(READY) ## choose versions anew and pin them in requirements.lock and scripts/generator-requirements.lock
+lock: $(READY) ## update the versions that are pinned in requirements.lock and scripts/generator-requirements.lock
 	@$(RUN) $(PIN) --all-extras --group dev pyproject.toml deploy/build-requirements.in -o requirements.lock
 	@$(RUN) $(PIN) scripts/generator-requirements.in -o scripts/generator-requirements.lock
 

@@ -9,7 +9,7 @@ from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
-from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, SCHEDULE, TURN, WAIT, Hints
+from ordinaut.store.hints import BACKFILL, BUFFERED, EVENTS, OUTBOX, RUN, SCHEDULE, WAIT, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
 from scheduler.events.backlog_scan import BacklogScan
@@ -92,7 +92,7 @@ def periodic_loops(
         firing.promote,
         loop("catch_up", catch_up.run_once),
         loop("unsettled_ranges", UnsettledRanges(database, hints).run_once, SCHEDULE),
-        loop("release_blocked", ReleaseBlocked(database, hints).run_once, RUN, TURN),
+        loop("release_blocked", ReleaseBlocked(database, hints).run_once, RUN, BUFFERED),
         loop("backfill", Backfill(database, hints).run_once, BACKFILL),
         loop("rescue", Rescue(database, hints).run_once),
         loop("number_events", relay.number, OUTBOX),

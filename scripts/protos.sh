@@ -4,8 +4,8 @@
 #
 # protos/baseline.binpb is the agreed contract: an image of the public package ordinaut.v1, without comments. `check`
 # refuses changes that break its wire format, its JSON, or the names in generated code. CHANGELOG.md holds the SHA-256 of
-# the image, so that a replaced image without a changed line there is refused as well. `baseline` replaces both; do so in
-# a commit that changes nothing else. That is allowed until 0.1.0 is released; afterwards v1 only grows.
+# the image, so that a replaced image without a changed line there is refused as well. `baseline` replaces both,
+# in the commit that changes the contract. That is allowed until 0.1.0 is released; afterwards v1 only grows.
 set -eu
 
 BASELINE=protos/baseline.binpb

@@ -8,7 +8,7 @@ from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.store.database import Database
 from ordinaut.store.migrate import check_schema
-from worker.service import WorkerServicer
+from worker.service import WorkerService
 from worker.settings import WorkerSettings
 from worker.worker import Worker
 
@@ -23,7 +23,7 @@ async def compose(process: Process, settings: WorkerSettings) -> None:
     server = Server(
         [
             Registration(
-                add_WorkerServiceServicer_to_server, WorkerServicer(worker.drain), "ordinaut.internal.v1.WorkerService"
+                add_WorkerServiceServicer_to_server, WorkerService(worker.drain), "ordinaut.internal.v1.WorkerService"
             )
         ],
         internal_guard(settings.internal_token),

@@ -1,4 +1,4 @@
-"""WorkerService: the calls of operators' tools to a worker."""
+"""WorkerService: what operators can ask a worker to do."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,8 +7,8 @@ from ordinaut.internal.v1 import worker_service_pb2 as messages
 from ordinaut.internal.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
 
-class WorkerServicer(WorkerServiceServicer):
-    """Serves WorkerService."""
+class WorkerService(WorkerServiceServicer):
+    """Implements WorkerService."""
 
     def __init__(self, drain: Callable[[], Awaitable[tuple[int, int]]]) -> None:
         self._drain = drain

@@ -70,7 +70,7 @@ class Mutation(Generic[Response]):
                 return await self._concurrent_response(connection)
             response = await work(connection)
             stored = None if self._has_secret else response.SerializeToString()
-            await request_log.keep(connection, self._key, stored)
+            await request_log.store_response(connection, self._key, stored)
             return response
 
     async def _concurrent_response(self, connection: Connection) -> Response:

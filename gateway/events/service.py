@@ -4,9 +4,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from datetime import datetime
 from itertools import chain
-from uuid import UUID
 
 from gateway.api.batches import Batch
 from gateway.api.idempotency import Mutation
@@ -199,10 +197,9 @@ def _new_event(caller: Caller, message: Event) -> event.NewEvent:
     )
 
 
-def _published(message: Event, new: event.NewEvent, outcome: tuple[UUID, datetime | None]) -> Event:
-    uid, publish_time = outcome
+def _published(message: Event, new: event.NewEvent, published: event.PublishedEvent) -> Event:
     response = Event(
-        name=f"events/{uid}",
+        name=f"events/{published.uid}",
         topic=new.topic,
         source=new.source,
         subject=new.subject,
@@ -210,8 +207,7 @@ def _published(message: Event, new: event.NewEvent, outcome: tuple[UUID, datetim
         publisher=new.publisher,
         data=message.data,
     )
-    if publish_time is not None:
-        response.publish_time.FromDatetime(publish_time)
+    response.publish_time.FromDatetime(published.time)
     return response
 
 

@@ -20,7 +20,7 @@ from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, Recorded, RunStart
 from ordinaut.store.database import Database
 from ordinaut.store.queue import definition
-from ordinaut.store.queue.definition import Loaded
+from ordinaut.store.queue.definition import RunDefinition
 from ordinaut.store.runs import run
 from ordinaut.store.runs.run import TERMINAL, RunRecord
 from ordinaut.store.sql import Connection
@@ -39,7 +39,7 @@ class RecordedRun:
     record: RunRecord
     inherited: list[JournalEntry]
     recorded: list[Recorded]
-    loaded: Loaded
+    definition: RunDefinition
     run_timeout: timedelta
 
 
@@ -69,7 +69,7 @@ class RunReplay:
         async with self._database.connection() as connection:
             record = await visible_run(connection, caller, run_uid, READ, steps=False)
             recorded_run = await _recorded_run(connection, request, record)
-        message = recorded_run.loaded.message
+        message = recorded_run.definition.message
         if request.HasField("pipeline"):
             message = await self._checked(request, recorded_run, problems)
         problems.check()
@@ -94,11 +94,11 @@ class RunReplay:
         """Validates the other document and returns its definition, with the owner's current scopes and tools."""
         task_message = Task(pipeline=request.pipeline)
         checked = await self._validator.validate_inline(
-            task_message, problems, project=recorded_run.record.project, rights=recorded_run.loaded.scopes
+            task_message, problems, project=recorded_run.record.project, rights=recorded_run.definition.scopes
         )
         async with self._database.connection() as connection:
             return await definition_of(
-                connection, recorded_run.record.project, checked, retry=recorded_run.loaded.message.retry
+                connection, recorded_run.record.project, checked, retry=recorded_run.definition.message.retry
             )
 
 
@@ -120,8 +120,8 @@ async def _recorded_run(connection: Connection, request: ReplayRunRequest, recor
         )
     version = record.task_version
     if request.present_version:
-        version = await _present_version(connection, record, request.name)
-    loaded = await definition.load(
+        version = await _current_version(connection, record, request.name)
+    stored = await definition.load(
         connection, project=record.project, owner=record.owner, task=record.task, version=version
     )
     recorded = await run.recorded(connection, record.id)
@@ -131,12 +131,12 @@ async def _recorded_run(connection: Connection, request: ReplayRunRequest, recor
         record,
         [attempt.entry for attempt in inherited],
         recorded[len(inherited) :],
-        loaded,
+        stored,
         await definition.run_timeout(connection, record.task, version),
     )
 
 
-async def _present_version(connection: Connection, record: RunRecord, name: str) -> int:
+async def _current_version(connection: Connection, record: RunRecord, name: str) -> int:
     current = None
     if record.task_name:
         current = await task.get(connection, project=record.project, name=record.task_name, owner=None)

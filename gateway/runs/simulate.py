@@ -105,14 +105,14 @@ class RunSimulation:
             if record is None:
                 problems.check()
                 raise NotFoundError.of(request.task)
-            loaded = await definition.load(
+            stored = await definition.load(
                 connection, project=record.project, owner=record.owner, task=record.uid, version=record.version
             )
         params = merge_params(record.params, request.params)
         await check_params(self._engines, problems, record.params_schema, params, overrides=request.params)
         problems.check()
         policy = json_format.Parse(record.run_policy, RunPolicy())
-        return Subject(loaded.message, params, run_timeout_of(policy), record.owner, record)
+        return Subject(stored.message, params, run_timeout_of(policy), record.owner, record)
 
     async def _document(self, problems: Problems, request: SimulateRunRequest, caller: Caller) -> Subject:
         message = Task(pipeline=request.pipeline, params=request.params, run_policy=request.run_policy)

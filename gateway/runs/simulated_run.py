@@ -29,6 +29,7 @@ def to_simulated_run(initial: RunRecord, response: SimulateRunResponse) -> Run:
     """Returns the run as it would have been stored; `initial` is its record before the first step."""
     pending = {entry.path: entry for entry in response.unanswered}
     waits = [_wait(wait, pending[wait.path]) for wait in response.waits]
+    steps = [*response.steps, *(entry for entry in response.unanswered if entry.state == WAITING)]
     record = replace(
         initial,
         state=response.state,
@@ -36,7 +37,7 @@ def to_simulated_run(initial: RunRecord, response: SimulateRunResponse) -> Run:
         error=response.error.decode() or None,
         claims=response.claims,
         end_time=time_of(response.end_us) if response.state in ENDED else None,
-        steps=orjson.dumps([_step(entry) for entry in response.steps]).decode(),
+        steps=orjson.dumps([_step(entry) for entry in steps]).decode(),
         waits=orjson.dumps(waits).decode() if waits else None,
     )
     return to_run(record)
@@ -51,7 +52,6 @@ def start_of(initial: RunRecord, run_timeout: timedelta) -> RunStart:
         event=(initial.event or "").encode(),
         run=described(initial),
         now_us=now_us,
-        created_us=microseconds_of(initial.create_time),
         remaining_ms=round(run_timeout.total_seconds() * 1000),
     )
 

@@ -38,28 +38,28 @@ class PureFunctions(functions.Functions):
         return fallback if value is None else value
 
     @signature(TEXT, TEXT)
-    def _func_plus_time(self, moment: str, span: str) -> str:
-        return times.shifted(moment, span, 1)
+    def _func_plus_time(self, timestamp: str, span: str) -> str:
+        return times.shifted(timestamp, span, 1)
 
     @signature(TEXT, TEXT)
-    def _func_minus_time(self, moment: str, span: str) -> str:
-        return times.shifted(moment, span, -1)
+    def _func_minus_time(self, timestamp: str, span: str) -> str:
+        return times.shifted(timestamp, span, -1)
 
     @signature(TEXT, TEXT, TEXT)
-    def _func_format_time(self, moment: str, form: str, zone: str) -> str:
+    def _func_format_time(self, timestamp: str, form: str, zone: str) -> str:
         if len(form) > 256:
             raise ExpressionError(Kind.LIMIT, f"a time format must have at most 256 characters (got {len(form)})")
-        return times.parse_timestamp(moment).astimezone(times.zone(zone)).strftime(form)
+        return times.parse_timestamp(timestamp).astimezone(times.zone(zone)).strftime(form)
 
     @signature(TEXT, TEXT)
-    def _func_start_of_day(self, moment: str, zone: str) -> str:
+    def _func_start_of_day(self, timestamp: str, zone: str) -> str:
         place = times.zone(zone)
-        day = times.parse_timestamp(moment).astimezone(place).date()
+        day = times.parse_timestamp(timestamp).astimezone(place).date()
         return times.format_timestamp(_start_of_day(datetime.combine(day, time.min), place))
 
     @signature(TEXT, TEXT)
-    def _func_age(self, moment: str, until: str) -> float:
-        return (times.parse_timestamp(until) - times.parse_timestamp(moment)).total_seconds()
+    def _func_age(self, timestamp: str, until: str) -> float:
+        return (times.parse_timestamp(until) - times.parse_timestamp(timestamp)).total_seconds()
 
     @signature(NUMBER, NUMBER)
     def _func_add(self, left: float, right: float) -> float:

@@ -1,4 +1,4 @@
-"""Static checks of the SQL files, part of `make check`: missing, unused and duplicated statements."""
+"""Static checks of the SQL files, part of `make check`: missing, unused and duplicated statements, stale comments."""
 
 import re
 import sys
@@ -7,6 +7,8 @@ from pathlib import Path
 from ordinaut.store.sql import FOLDER, INCLUDE, read_blocks, sql_files
 
 USE = re.compile(r"\bSQL\.(\w+)\b")
+INDEX_COMMENT = re.compile(r"; -- (.*)")
+STATEMENT = re.compile(r"\b(\w+\.\w+)\b")
 DUPLICATE_LINES = 8
 
 
@@ -27,7 +29,19 @@ def problems(folder: Path = FOLDER) -> list[str]:
             included |= {(home or path.stem, name) for home, name in INCLUDE.findall(text)}
     messages += [f"{home}.sql: fragment {name} is missing" for home, name in sorted(included - fragments)]
     messages += [f"{home}.sql: fragment {name} is never included" for home, name in sorted(fragments - included)]
-    return messages + _duplicates(folder)
+    return messages + _stale_index_comments(folder) + _duplicates(folder)
+
+
+def _stale_index_comments(folder: Path) -> list[str]:
+    """Statements that the comment after an index names, and that do not exist (any more)."""
+    statements = {f"{path.stem}.{name}" for path in sql_files(folder).values() for name in read_blocks(path)}
+    return [
+        f"{path.name}: an index names {statement}, which is missing"
+        for path in sorted((folder / "migrations").glob("*.sql"))
+        for comment in INDEX_COMMENT.findall(path.read_text())
+        for statement in STATEMENT.findall(comment)
+        if statement not in statements
+    ]
 
 
 def _duplicates(folder: Path) -> list[str]:

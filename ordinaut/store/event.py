@@ -4,6 +4,7 @@ A row holds a JSON array of events `{uid, topic, source, subject, id, publisher,
 runs of a task are stored as one group, `{topic, subject, depth, data, part, runs}`: one event for each run.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from ordinaut.errors import AlreadyExistsError
 from ordinaut.store.sql import Connection, Queries
+from ordinaut.v1.error_pb2 import ErrorReason
 
 SQL = Queries(__file__)
 NUMBER_BATCH = 1000
+Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,16 @@ class NewEvent:
     publisher: str
     depth: int
 
+    @property
+    def key(self) -> Key:
+        """What identifies an event with an `event_id` within its project: publisher, source and id."""
+        return self.publisher, self.source, self.event_id
+
+    def hash(self) -> bytes:
+        """SHA-256 of what a repetition has in common with the first publication, besides the key."""
+        content = json.dumps([self.topic, self.subject, self.data], sort_keys=True)
+        return hashlib.sha256(content.encode()).digest()
+
     def document(self) -> dict[str, Any]:
         """The event in the form that is stored."""
         return {
@@ -42,6 +56,31 @@ class NewEvent:
             "depth": self.depth,
             "data": self.data,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedEvent:
+    """The uid and the time of an event in the log."""
+
+    uid: UUID
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedId:
+    """A publisher's id with the first event that was published under it."""
+
+    publisher: str
+    source: str
+    event_id: str
+    uid: UUID
+    hash: bytes
+    create_time: datetime
+
+    @property
+    def key(self) -> Key:
+        """As `NewEvent.key`."""
+        return self.publisher, self.source, self.event_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,38 +140,55 @@ def unfolded(documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield {"uid": uid, "source": f"runs/{run}", "id": "", "publisher": "", **shared}
 
 
-async def publish(connection: Connection, project: str, new: NewEvent) -> tuple[UUID, datetime | None]:
-    """Appends one event, at most once for each (source, event_id) if the id is not empty.
+async def publish(connection: Connection, project: str, new: NewEvent) -> PublishedEvent:
+    """Appends one event, at most once for each (publisher, source, event_id) if the id is not empty.
 
     Returns:
-        The event's uid, and its time; the first publication's uid and None when it was published before.
+        The event that this publisher has published under the id first; another one than `new` if it is a repetition.
+
+    Raises:
+        AlreadyExistsError: EVENT_ID_REUSED: the first event has another topic, subject or data.
     """
-    [outcome] = await publish_all(connection, project, [new])
-    return outcome
+    [published] = await publish_all(connection, project, [new])
+    return published
 
 
-async def publish_all(
-    connection: Connection, project: str, events: Sequence[NewEvent]
-) -> list[tuple[UUID, datetime | None]]:
-    """As `publish`, for at most a thousand events, which become one row of the log.
-
-    Ids are claimed in sorted order, so that concurrent publishers wait for each other instead of deadlocking.
-    """
-    first: dict[UUID, UUID] = {}
-    for new in sorted(events, key=lambda event: (event.source, event.event_id)):
-        first[new.uid] = await _claim_id(connection, project, new)
-    fresh = [new.document() for new in events if first[new.uid] == new.uid]
-    time = await announce(connection, project, fresh) if fresh else None
-    return [(first[new.uid], time if first[new.uid] == new.uid else None) for new in events]
+async def publish_all(connection: Connection, project: str, events: Sequence[NewEvent]) -> list[PublishedEvent]:
+    """As `publish`, for at most a thousand events, which become one row of the log; all or none."""
+    claims = await _claim_ids(connection, project, [new for new in events if new.event_id])
+    uids = [claims[new.key].uid if new.key in claims else new.uid for new in events]
+    times = {claim.uid: claim.create_time for claim in claims.values()}
+    fresh = [new for new, uid in zip(events, uids, strict=True) if new.uid == uid]
+    if fresh:
+        claimed = next((times[new.uid] for new in fresh if new.uid in times), None)
+        time = await announce(connection, project, [new.document() for new in fresh], claimed)
+        times |= {new.uid: time for new in fresh}
+    return [PublishedEvent(uid, times[uid]) for uid in uids]
 
 
-async def _claim_id(connection: Connection, project: str, new: NewEvent) -> UUID:
-    if not new.event_id:
-        return new.uid
-    uid: UUID = await SQL.claim_id.value(
-        connection, project=project, source=new.source, event_id=new.event_id, uid=new.uid
+async def _claim_ids(connection: Connection, project: str, events: Sequence[NewEvent]) -> dict[Key, ClaimedId]:
+    if not events:
+        return {}
+    wanted = {new.key: new for new in reversed(events)}  # the first of equal ones
+    rows = await SQL.claim_ids.rows(
+        connection,
+        project=project,
+        publishers=[new.publisher for new in wanted.values()],
+        sources=[new.source for new in wanted.values()],
+        ids=[new.event_id for new in wanted.values()],
+        uids=[new.uid for new in wanted.values()],
+        hashes=[new.hash() for new in wanted.values()],
     )
-    return uid
+    claims = {claim.key: claim for claim in (ClaimedId(*row) for row in rows)}
+    for new in events:
+        if claims[new.key].hash != new.hash():
+            raise AlreadyExistsError(
+                ErrorReason.EVENT_ID_REUSED,
+                f"{new.publisher} has published another event with id {new.event_id!r} and source {new.source!r}; "
+                "use a new id for an event with another topic, subject or data",
+                {"resource": f"events/{claims[new.key].uid}", "source": new.source, "id": new.event_id},
+            )
+    return claims
 
 
 def of_task(change: str, uid: UUID, name: str, *, publisher: str = "", **facts: Any) -> dict[str, Any]:
@@ -150,10 +206,15 @@ def of_task(change: str, uid: UUID, name: str, *, publisher: str = "", **facts: 
     return new.document()
 
 
-async def announce(connection: Connection, project: str, events: Sequence[dict[str, Any]]) -> datetime:
-    """Appends events `{uid, topic, source, subject, id, publisher, depth, data}` as one row; returns their time."""
-    time: datetime = await SQL.append.value(connection, project=project, events=json.dumps(list(events)))
-    return time
+async def announce(
+    connection: Connection, project: str, events: Sequence[dict[str, Any]], time: datetime | None = None
+) -> datetime:
+    """Appends events `{uid, topic, source, subject, id, publisher, depth, data}` as one row; returns their time.
+
+    `time`: of the database's clock in this transaction; None: now.
+    """
+    appended: datetime = await SQL.append.value(connection, project=project, events=json.dumps(list(events)), time=time)
+    return appended
 
 
 async def number(connection: Connection) -> int:
@@ -176,6 +237,11 @@ async def mark_sent(connection: Connection, ids: Sequence[int]) -> None:
 async def read(connection: Connection, *, project: str | None, after: int, batch: int) -> list[LogEntry]:
     """Entries with positions after `after`; the first one may begin earlier. `project` None: of every project."""
     return [LogEntry(*row) for row in await SQL.read.rows(connection, project=project, after=after, batch=batch)]
+
+
+async def transactions(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """The ids (xid) of the transactions that published rows of the log, by the rows' ids."""
+    return {row["id"]: row["xid"] for row in await SQL.transactions.rows(connection, ids=list(ids))}
 
 
 async def following(connection: Connection, *, after: int, batch: int) -> list[EntryMark]:

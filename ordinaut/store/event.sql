@@ -1,12 +1,17 @@
--- query claim_id: Accepts a publisher's id once; returns the uid of the first event with it.
-INSERT INTO event AS e (project, source, id, uid)
-VALUES (:project, :source, :event_id, :uid)
-ON CONFLICT (project, source, id) DO UPDATE SET uid = e.uid
-RETURNING uid;
+-- query claim_ids: Accepts each id of a publisher once; returns for each what its first event is: the columns of
+-- ClaimedId, in its order. In sorted order, so that concurrent publishers wait for each other instead of deadlocking.
+INSERT INTO event AS e (project, publisher, source, id, uid, hash, create_time)
+SELECT :project, k.publisher, k.source, k.id, k.uid, k.hash, clock.now
+FROM unnest(:publishers::text[], :sources::text[], :ids::text[], :uids::uuid[], :hashes::bytea[])
+  AS k (publisher, source, id, uid, hash)
+CROSS JOIN (SELECT clock_now() AS now) AS clock
+ORDER BY k.publisher, k.source, k.id
+ON CONFLICT (project, publisher, source, id) DO UPDATE SET uid = e.uid
+RETURNING publisher, source, id, uid, hash, create_time;
 
 -- query append: One or more events of a project, as one row of the log.
 INSERT INTO outbox (project, events, count, create_time)
-VALUES (:project, :events::json, json_array_length(:events::json), clock_now())
+VALUES (:project, :events::json, json_array_length(:events::json), coalesce(:time::timestamptz, clock_now()))
 RETURNING create_time;
 
 -- query lock_counter: The last position, locked: one process numbers at a time.
@@ -53,6 +58,9 @@ WHERE position IS NOT NULL AND position + count - 1 > :after AND position > :aft
   AND (:project::text IS NULL OR project = :project)
 ORDER BY position
 LIMIT :batch;
+
+-- query transactions: The transactions that published some rows.
+SELECT id, xid FROM outbox WHERE id = ANY(:ids::bigint[]);
 
 -- query following: The columns of EntryMark of the rows after a position.
 SELECT id, position, create_time

@@ -21,7 +21,7 @@ RUN = "run"
 CANCEL = "cancel"
 WAIT = "wait"
 BACKFILL = "backfill"
-TURN = "turn"
+BUFFERED = "buffered"
 RECONNECT_SECONDS = 1.0
 SEND_SECONDS = 5.0  # timeout of a notification: a network that drops packets is noticed after that time
 SILENCE_SECONDS = 15.0  # after that time without hints, an empty notification tests the connection
@@ -108,4 +108,16 @@ async def wait_hint(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-__all__ = ["BACKFILL", "CANCEL", "EVENTS", "OUTBOX", "RUN", "SCHEDULE", "TURN", "WAIT", "WORK", "Hints", "wait_hint"]
+__all__ = [
+    "BACKFILL",
+    "BUFFERED",
+    "CANCEL",
+    "EVENTS",
+    "OUTBOX",
+    "RUN",
+    "SCHEDULE",
+    "WAIT",
+    "WORK",
+    "Hints",
+    "wait_hint",
+]

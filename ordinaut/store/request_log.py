@@ -36,14 +36,14 @@ async def claim(connection: Connection, key: RequestKey, request_hash: bytes) ->
     return await SQL.claim.row(connection, **_columns(key), hash=request_hash) is not None
 
 
-async def keep(connection: Connection, key: RequestKey, response: bytes | None) -> None:
+async def store_response(connection: Connection, key: RequestKey, response: bytes | None) -> None:
     """Stores the response of a claimed request; None for a response with a secret."""
-    await SQL.keep.run(connection, **_columns(key), answer=response)
+    await SQL.store_response.run(connection, **_columns(key), answer=response)
 
 
-async def forget(connection: Connection, batch: int) -> int:
+async def delete_old(connection: Connection, batch: int) -> int:
     """Deletes at most `batch` requests that are older than 24 hours and returns their number."""
-    return await SQL.forget.run(connection, batch=batch)
+    return await SQL.delete_old.run(connection, batch=batch)
 
 
 def _columns(key: RequestKey) -> dict[str, str]:

@@ -13,11 +13,11 @@ SET hash = excluded.hash, answer = NULL, create_time = excluded.create_time
 WHERE r.create_time <= clock_now() - interval '24 hours'
 RETURNING request_id;
 
--- query keep: Stores the response for later requests with this id.
+-- query store_response: Stores the response for later requests with this id.
 UPDATE request_log SET answer = :answer
 WHERE project = :project AND agent = :agent AND method = :method AND request_id = :request_id;
 
--- query forget: Deletes requests older than 24 hours.
+-- query delete_old: Deletes requests older than 24 hours.
 DELETE FROM request_log
 WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM request_log WHERE create_time <= clock_now() - interval '24 hours' LIMIT :batch));

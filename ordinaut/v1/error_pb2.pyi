@@ -170,6 +170,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The path exists, but not with this HTTP method; `Allow` lists the allowed ones."""
     TOKEN_IN_URL: _ErrorReason.ValueType  # 86
     """A token is in the URL, where logs and histories keep it."""
+    EVENT_ID_REUSED: _ErrorReason.ValueType  # 87
+    """The publisher has published another event under this source and id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69 and 71 to 79
@@ -320,6 +322,8 @@ METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 85
 """The path exists, but not with this HTTP method; `Allow` lists the allowed ones."""
 TOKEN_IN_URL: ErrorReason.ValueType  # 86
 """A token is in the URL, where logs and histories keep it."""
+EVENT_ID_REUSED: ErrorReason.ValueType  # 87
+"""The publisher has published another event under this source and id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

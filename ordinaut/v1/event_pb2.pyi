@@ -47,7 +47,10 @@ class Event(_message.Message):
     subject: _builtins.str
     """What the event is about. At most 255 characters."""
     id: _builtins.str
-    """The publisher's own id. At most 255 characters. Each combination of source and id is accepted once."""
+    """The publisher's own id. At most 255 characters. Each combination of publisher, source and id is accepted once:
+    publishing it again with the same topic, subject and data has no effect, and with others it is ALREADY_EXISTS
+    (EVENT_ID_REUSED).
+    """
     publisher: _builtins.str
     """Resource name `agents/{agent}`, or `runs/{run}` for an event of a pipeline."""
     depth: _builtins.int

@@ -66,7 +66,8 @@ class EventServiceServicer(object):
 
     def PublishEvent(self, request, context):
         """Appends an event. The response has no position: the log numbers the event shortly afterwards.
-        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to,
+        ALREADY_EXISTS (EVENT_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,7 +75,8 @@ class EventServiceServicer(object):
 
     def BatchPublishEvents(self, request, context):
         """Appends several events, or none if any of them is invalid. The response has the order of the requests.
-        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to,
+        ALREADY_EXISTS (EVENT_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

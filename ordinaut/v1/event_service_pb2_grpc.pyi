@@ -38,11 +38,13 @@ class EventServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     PublishEvent: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.PublishEventRequest, _event_pb2.Event]
     """Appends an event. The response has no position: the log numbers the event shortly afterwards.
-    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to,
+    ALREADY_EXISTS (EVENT_ID_REUSED).
     """
     BatchPublishEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.BatchPublishEventsRequest, _event_service_pb2.BatchPublishEventsResponse]
     """Appends several events, or none if any of them is invalid. The response has the order of the requests.
-    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to,
+    ALREADY_EXISTS (EVENT_ID_REUSED).
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
     """Lists events by position.
@@ -62,11 +64,13 @@ class EventServiceAsyncStub(EventServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PublishEvent: _aio.UnaryUnaryMultiCallable[_event_service_pb2.PublishEventRequest, _event_pb2.Event]  # type: ignore[assignment]
     """Appends an event. The response has no position: the log numbers the event shortly afterwards.
-    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to,
+    ALREADY_EXISTS (EVENT_ID_REUSED).
     """
     BatchPublishEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.BatchPublishEventsRequest, _event_service_pb2.BatchPublishEventsResponse]  # type: ignore[assignment]
     """Appends several events, or none if any of them is invalid. The response has the order of the requests.
-    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+    Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to,
+    ALREADY_EXISTS (EVENT_ID_REUSED).
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists events by position.
@@ -89,7 +93,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]:
         """Appends an event. The response has no position: the log numbers the event shortly afterwards.
-        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to,
+        ALREADY_EXISTS (EVENT_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -99,7 +104,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.BatchPublishEventsResponse, _abc.Awaitable[_event_service_pb2.BatchPublishEventsResponse]]:
         """Appends several events, or none if any of them is invalid. The response has the order of the requests.
-        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to.
+        Errors: INVALID_ARGUMENT (INVALID_TOPIC), PERMISSION_DENIED for a topic that the token may not publish to,
+        ALREADY_EXISTS (EVENT_ID_REUSED).
         """
 
     @_abc_1.abstractmethod

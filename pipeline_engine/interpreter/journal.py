@@ -37,7 +37,7 @@ class Journal:
     def __init__(self, recorded: Iterable[JournalEntry], waits: Iterable[JournalEntry] = ()) -> None:
         self.recorded = {entry.path: entry for entry in recorded if entry.state not in NOT_RESUMED}
         self.waits = {entry.path: entry for entry in waits}
-        self.containers = {path for inner in (*self.recorded, *self.waits) for path in _containers(inner)}
+        self.containers = {path for inner in (*self.recorded, *self.waits) for path in containers_of(inner)}
         self.unsent: list[JournalEntry] = []
         self.added = self.durable = self.last_barrier = 0
         self._sent = 0
@@ -99,10 +99,10 @@ def merge(journal: list[JournalEntry], starts: OpenStarts, entries: Iterable[Jou
             starts[entry.path, entry.attempt] = position
 
 
-def _containers(path: str) -> Iterator[str]:
+def containers_of(path: str) -> Iterator[str]:
     """Yields the paths of the steps that contain a step.
 
-    >>> list(_containers("loop[3].b"))
+    >>> list(containers_of("loop[3].b"))
     ['loop', 'loop[3]']
     """
     return (path[: match.start()] for match in CONTAINER_END.finditer(path))

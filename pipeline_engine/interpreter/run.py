@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -13,6 +13,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.interpreter.journal import Journal
 from pipeline_engine.interpreter.step_values import Input
+from pipeline_engine.interpreter.taken_events import TakenEvents
 from pipeline_engine.language.plan import Plan
 
 WAITS_MAX_BYTES = 8 * 1024 * 1024
@@ -21,16 +22,6 @@ MAX_ITERATIONS = 10_000
 """Limit of the iterations of all loops of a run together."""
 StartTimes = Mapping[tuple[str, int], int]
 """The start times of attempts, by path and number, in microseconds since 1970 UTC."""
-
-
-class EventWatermark(NamedTuple):
-    """The point in the event log from which on events are new to a strand.
-
-    `us`: events published at or after this time are new. `position`: if not 0, only events after this position.
-    """
-
-    us: int
-    position: int = 0
 
 
 class Run:
@@ -47,8 +38,6 @@ class Run:
         "account",
         "approved_inputs",
         "clock",
-        "created_us",
-        "event_watermark",
         "fraction",
         "iterations",
         "journal",
@@ -56,6 +45,7 @@ class Run:
         "plan",
         "root",
         "start_times",
+        "taken_events",
         "wait_bytes",
     )
 
@@ -74,9 +64,8 @@ class Run:
         self.clock = clock
         self.fraction = fraction
         self.root = start.root
-        self.created_us = start.created_us
-        self.event_watermark = EventWatermark(start.created_us)
         self.journal = Journal(start.journal, start.waits)
+        self.taken_events = TakenEvents(self.journal.recorded.values())
         self.wait_bytes = sum(len(entry.input) for entry in start.waits)
         self.account = Account()
         self.approved_inputs: dict[str, Input] = {}

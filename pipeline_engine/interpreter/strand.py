@@ -14,9 +14,10 @@ from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, TIMEOUT, Failure
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
 from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.interpreter.retry import is_repeated
-from pipeline_engine.interpreter.run import EventWatermark, Run
+from pipeline_engine.interpreter.run import Run
 from pipeline_engine.interpreter.step_values import Input, check_output, render_input
 from pipeline_engine.interpreter.strand_protocol import Expired
+from pipeline_engine.interpreter.taken_events import NO_POSITIONS, Positions
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.tools.definition import Kind
 
@@ -45,11 +46,11 @@ class Strand:
     """One line of steps. `prefix` begins their paths; `roots` are the values of the root names.
 
     `barrier` is the number of the journal entry that must be durable before the next step with effects starts.
-    `last_output` is the output of the step that ended last. `event_watermark` is the point from which on events are
-    new: the time at which the run was enqueued, or the end of the strand's last wait.
+    `last_output` is the output of the step that ended last. `taken` are the positions in the log of the events that
+    ended earlier waits of the strand and of the strands around it; no later wait of the strand ends with one of them.
     """
 
-    __slots__ = ("barrier", "event_watermark", "last_output", "prefix", "roots", "run")
+    __slots__ = ("barrier", "last_output", "prefix", "roots", "run", "taken")
 
     def __init__(self, run: Run, prefix: str, roots: dict[str, Any], barrier: int = 0) -> None:
         self.run = run
@@ -57,21 +58,27 @@ class Strand:
         self.roots = roots
         self.barrier = barrier
         self.last_output: Any = None
-        self.event_watermark = EventWatermark(run.created_us)
+        self.taken: Positions = NO_POSITIONS
 
     def inner(self, prefix: str, **roots: Any) -> "Strand":
         """Returns a strand inside this one, with further root names."""
         inner = Strand(self.run, prefix, {**self.roots, **roots}, self.barrier)
-        inner.event_watermark = self.event_watermark
+        inner.taken = self.taken
         return inner
 
     def continue_after(self, inner: "Strand") -> None:
-        """Takes over the barrier and the watermark of an inner strand that ran in this strand's place."""
-        self.barrier, self.event_watermark = inner.barrier, inner.event_watermark
+        """Takes over the barrier and the taken events of an inner strand that ran in this strand's place."""
+        self.barrier, self.taken = inner.barrier, inner.taken
 
-    def join(self) -> None:
-        """Takes over the newest barrier and watermark of the run after concurrent strands have ended."""
-        self.barrier, self.event_watermark = self.run.journal.last_barrier, self.run.event_watermark
+    def join(self, path: str) -> None:
+        """Takes over the newest barrier of the run, and the taken events of concurrent strands after their end."""
+        self.barrier = self.run.journal.last_barrier
+        self.take_inside(path)
+
+    def take_inside(self, path: str) -> None:
+        """Takes the events that ended waits inside of a step."""
+        if positions := self.run.taken_events.inside(path):
+            self.taken |= positions
 
     def begin(self, step: StepPlan, path: str, number: int) -> Attempt:
         """Starts an attempt and sets the root name `step`."""

@@ -10,13 +10,14 @@ from ordinaut.clock import EPOCH
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.failure import TIMEOUT, VALIDATION_OUTPUT, Failure
-from pipeline_engine.interpreter.flow.waits import END_TIME_KEYS
 from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.language import approval
 from pipeline_engine.simulation.responder import outcome_of
 
 Outcome = Output | Failure
 TIMER, EVENT, APPROVAL, CHILD = "TIMER", "EVENT", "APPROVAL", "CHILD"
+END_TIME_KEYS = ("until", "publish_time", "time")
+"""The keys of the outputs of these tools that contain the time at which the wait ended."""
 
 
 def mocked_result(wait: Wait, value: Any, end_us: int) -> Outcome:

@@ -1,12 +1,12 @@
 """The backlog scan: an event that a run waits for may have been published before the wait was stored.
 
 No event is lost between the scan and the matcher. Both lock the matcher's position row, so while the scan runs, the
-position P does not change. The scan compares a committed wait with the log from `since` up to P, and marks it as
-scanned in the same transaction. The matcher takes only scanned waits; it continues after P, and only when the scan has
-committed and released the row, so it reads the wait as scanned. Hence every event is compared with the wait exactly
-once: those up to P by the scan, all later ones by the matcher. A wait that is committed while the matcher is at work is
-not scanned yet, and the scan that follows covers the events which the matcher took in that transaction, because P
-includes them.
+position P does not change. The scan compares a committed wait with the log up to P, from the position at which the run
+was created or from `since`, and marks it as scanned in the same transaction. The matcher takes only scanned waits; it
+continues after P, and only when the scan has committed and released the row, so it reads the wait as scanned. Hence
+every event is compared with the wait exactly once: those up to P by the scan, all later ones by the matcher. A wait
+that is committed while the matcher is at work is not scanned yet, and the scan that follows covers the events which the
+matcher took in that transaction, because P includes them.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from ordinaut.store.sql import Connection
 from scheduler.events.end_waits import is_match, resolve
 from scheduler.events.log_entry import stream_entry
 from scheduler.events.match import events_of
+from scheduler.events.wait_window import is_in_window, read_transactions
 from scheduler.metrics import WAITS_ENDED
 
 WAITS = 50
@@ -64,18 +65,27 @@ async def _scan_batch(connection: Connection) -> tuple[bool, int]:
 
 async def _scan(connection: Connection, open_wait: OpenWait, until: int) -> Scan:
     """Compares the next part of the log with one wait."""
-    after = open_wait.scan_position
-    if after is None:
-        since = open_wait.since
-        after = await event.position_before(connection, open_wait.project, since) if since else 0
+    after = await _start(connection, open_wait)
     rows = await event.read(connection, project=open_wait.project, after=after, batch=ROWS)
-    for logged in (logged for row in rows for logged in events_of(stream_entry(row))):
+    transactions = await read_transactions(connection, [row.id for row in rows], [open_wait])
+    for number, logged in ((row.id, logged) for row in rows for logged in events_of(stream_entry(row))):
         if logged.position <= after:  # earlier in the same row
             continue
         if logged.position > until:
             return Scan(open_wait, until, complete=True)
         after = logged.position
         document = logged.json()
-        if is_match(open_wait, logged.body["topic"], logged.time, document):
+        if is_in_window(open_wait, logged, number, transactions) and is_match(
+            open_wait, logged.body["topic"], document
+        ):
             return Scan(open_wait, after, complete=True, event=document.decode())
     return Scan(open_wait, after, complete=len(rows) < ROWS)
+
+
+async def _start(connection: Connection, open_wait: OpenWait) -> int:
+    """The position after which the log is, or continues to be, compared with a wait."""
+    if open_wait.scan_position is not None:
+        return open_wait.scan_position
+    if open_wait.since is None:
+        return open_wait.log_position
+    return await event.position_before(connection, open_wait.project, open_wait.since)

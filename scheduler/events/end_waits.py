@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,9 @@ from ordinaut.store.queue.wait import OpenWait
 from ordinaut.store.sql import Connection
 from ordinaut.streams.event_stream import Entry
 from ordinaut.telemetry import get_logger
+from scheduler.events.log_entry import row_of
 from scheduler.events.match import events_of
+from scheduler.events.wait_window import is_in_window, read_transactions
 from scheduler.metrics import CONDITION_FAILED, MATCH_REFUSED
 
 log = get_logger()
@@ -29,16 +30,23 @@ async def end_waits(connection: Connection, entries: Sequence[Entry]) -> int:
     projects = {entry.project for entry in entries}
     if not await wait.any_open(connection, list(projects)):
         return 0
-    events = [logged for entry in entries for logged in events_of(entry)]
+    events = [(row_of(entry), logged) for entry in entries for logged in events_of(entry)]
+    topics = {logged.body["topic"] for _, logged in events}
+    waits = await wait.open_for(connection, list(projects), list(topics))
     by_project: dict[str, list[OpenWait]] = defaultdict(list)
-    for open_wait in await wait.open_for(connection, list(projects), list({logged.body["topic"] for logged in events})):
+    for open_wait in waits:
         by_project[open_wait.project].append(open_wait)
+    transactions = await read_transactions(connection, map(row_of, entries), waits)
     results: dict[tuple[UUID, str], Result] = {}
-    for logged in events if by_project else ():
+    for row, logged in events if by_project else ():
         document = logged.json()
         for open_wait in by_project[logged.project]:
             key = open_wait.run, open_wait.path
-            if key not in results and is_match(open_wait, logged.body["topic"], logged.time, document):
+            if (
+                key not in results
+                and is_in_window(open_wait, logged, row, transactions)
+                and is_match(open_wait, logged.body["topic"], document)
+            ):
                 results[key] = (*key, document.decode())
     return await resolve(connection, list(results.values()))
 
@@ -57,11 +65,9 @@ async def resolve(connection: Connection, results: Sequence[Result]) -> int:
     return await resolve(connection, results[:middle]) + await resolve(connection, results[middle:])
 
 
-def is_match(open_wait: OpenWait, topic: str, time: datetime, document: bytes) -> bool:
-    """Whether an event (`document` as JSON) was published in time for the wait and matches it."""
+def is_match(open_wait: OpenWait, topic: str, document: bytes) -> bool:
+    """Whether an event (`document` as JSON) has the topic of the wait and meets its condition."""
     if not topic_matcher(open_wait.topic)(topic):
-        return False
-    if (open_wait.since and time < open_wait.since) or (open_wait.deadline and time > open_wait.deadline):
         return False
     if open_wait.match is None:
         return True

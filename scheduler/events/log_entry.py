@@ -26,5 +26,10 @@ def uid_of(row: LogEntry | EntryMark) -> str:
     return f"{row.id}-{_microseconds(row.create_time):x}"
 
 
+def row_of(entry: Entry) -> int:
+    """The id of the row of an entry."""
+    return int(entry.uid.partition("-")[0])
+
+
 def _microseconds(time: datetime) -> int:
     return round(time.timestamp() * 1_000_000)

@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from ordinaut.store import event
 from ordinaut.store.database import DATA_ERRORS, Database
-from ordinaut.store.hints import BACKFILL, EVENTS, OUTBOX, RUN, TURN, WORK, Hints, wait_hint
+from ordinaut.store.hints import BACKFILL, BUFFERED, EVENTS, OUTBOX, RUN, WORK, Hints, wait_hint
 from ordinaut.store.queue import child, due_work_enqueue
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import backfill
@@ -106,7 +106,7 @@ class Matcher:
             queued, buffered = queued + counts[0], buffered + counts[1]
         if queued:
             ENQUEUED.labels("event").inc(queued)
-            hints |= {WORK, OUTBOX, *([TURN] if buffered else [])}
+            hints |= {WORK, OUTBOX, *([BUFFERED] if buffered else [])}
         if await task_health.update(connection, result.ended, monitored):
             hints.add(OUTBOX)
         await complete(connection, list(result.ended))

@@ -9,7 +9,7 @@ import asyncio
 import json
 
 from ordinaut.store.database import Database
-from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
+from ordinaut.store.hints import BUFFERED, OUTBOX, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import cursor
 from ordinaut.store.tasks.cursor import PendingCursor
@@ -57,7 +57,7 @@ class CatchUp:
             fired = await cursor.fire_one(connection, late.task, always_buffer=_always_buffer(late))
             await cursor.count_catch_up(connection, self._per_second)
         ENQUEUED.labels("catch_up").inc(fired.queued)
-        self._hints.send(WORK, OUTBOX, *([TURN] if fired.buffered else []))
+        self._hints.send(WORK, OUTBOX, *([BUFFERED] if fired.buffered else []))
         return True
 
     async def _move_to_next(self, connection: Connection, late: PendingCursor) -> bool:

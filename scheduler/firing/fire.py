@@ -1,7 +1,7 @@
 """Fire: cursors that are due become occurrences and runs, a thousand in one statement."""
 
 from ordinaut.store.database import Database
-from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
+from ordinaut.store.hints import BUFFERED, OUTBOX, WORK, Hints
 from ordinaut.store.tasks import cursor
 from scheduler.firing.bisect import bisect_batch
 from scheduler.maintenance.task_lifecycle import set_aside
@@ -23,7 +23,7 @@ class Fire:
             FIRED.inc(fired.moved)
             ENQUEUED.labels("schedule").inc(fired.queued)
             UNFIRED.labels("EXCLUDED").inc(fired.excluded)
-            self._hints.send(WORK, OUTBOX, *([TURN] if fired.buffered else []))
+            self._hints.send(WORK, OUTBOX, *([BUFFERED] if fired.buffered else []))
         return fired.moved >= self._batch
 
     async def seconds_to_next(self) -> float | None:

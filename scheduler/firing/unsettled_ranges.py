@@ -8,7 +8,7 @@ import asyncio
 import json
 
 from ordinaut.store.database import STORE_FAILURES, Database
-from ordinaut.store.hints import OUTBOX, TURN, WORK, Hints
+from ordinaut.store.hints import BUFFERED, OUTBOX, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import cursor, unsettled_range
 from ordinaut.store.tasks.cursor import Fired, PlanColumns
@@ -48,7 +48,7 @@ class UnsettledRanges:
                 return True
         if fired.queued:
             ENQUEUED.labels("catch_up").inc(fired.queued)
-            self._hints.send(WORK, OUTBOX, *([TURN] if fired.buffered else []))
+            self._hints.send(WORK, OUTBOX, *([BUFFERED] if fired.buffered else []))
         return True
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from ordinaut.store.database import DATA_ERRORS, Database
-from ordinaut.store.hints import CANCEL, OUTBOX, RUN, TURN, WORK, Hints
+from ordinaut.store.hints import BUFFERED, CANCEL, OUTBOX, RUN, WORK, Hints
 from ordinaut.store.queue import overlap
 from ordinaut.telemetry import get_logger
 from scheduler.metrics import RELEASED, SUPERSEDED
@@ -26,7 +26,7 @@ class ReleaseBlocked:
     def __init__(self, database: Database, hints: Hints) -> None:
         self._database = database
         self._hints = hints
-        self._buffered_hint = hints.subscribe(TURN)
+        self._buffered_hint = hints.subscribe(BUFFERED)
         self._rest_until = 0.0
         self._tasks = 0  # with buffered runs, by the last query
 

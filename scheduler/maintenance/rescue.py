@@ -31,5 +31,5 @@ class Rescue:
             LOST_TOO_OFTEN.inc(ended)
             log.error("quarantined_runs_ended", runs=ended)
             self._hints.send(RUN, OUTBOX)
-        await self._database.repeat(lease.forget_expired, one_statement=True)
+        await self._database.repeat(lease.delete_expired, one_statement=True)
         return rescued >= BATCH

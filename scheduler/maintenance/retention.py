@@ -7,7 +7,7 @@ from ordinaut.store.tasks import cursor
 from scheduler.maintenance.task_lifecycle import complete
 
 WEEKS_AHEAD = 3
-FORGET_BATCH = 10_000
+REQUESTS_BATCH = 10_000
 ENDED_BATCH = 10_000
 
 
@@ -26,5 +26,5 @@ class Retention:
         ):  # a scheduler may crash after it has planned the end of a schedule and before it completes the task
             await complete(connection, await cursor.tasks_with_ended_schedule(connection, ENDED_BATCH))
         async with self._database.transaction() as connection:
-            forgotten = await request_log.forget(connection, FORGET_BATCH)
-        return forgotten >= FORGET_BATCH
+            deleted = await request_log.delete_old(connection, REQUESTS_BATCH)
+        return deleted >= REQUESTS_BATCH

@@ -7,7 +7,7 @@ from scheduler.schedules.schedule import CompiledSchedule, Instant
 from scheduler.triggers.trigger import BEGINNING
 
 # How far back the previous instant is searched, step by step: in a dense schedule it is near.
-_LOOK_BACKS = (
+_SEARCH_SPANS = (
     timedelta(minutes=2), timedelta(hours=2), timedelta(days=2), timedelta(days=40), timedelta(days=800),
     timedelta(days=20_000),
 )  # fmt: skip
@@ -30,8 +30,8 @@ def before(plan: CompiledSchedule, time: datetime) -> Instant | None:
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    for look_back in _LOOK_BACKS:
-        since = max(time - look_back, BEGINNING)
+    for span in _SEARCH_SPANS:
+        since = max(time - span, BEGINNING)
         instant, state = plan.next(since)
         last = None
         for _ in range(_MAX_INSTANTS):

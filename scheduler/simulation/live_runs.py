@@ -132,4 +132,4 @@ def _miss(entry: Entry) -> None:
 
 def _overlap_reason(overlap: str) -> str:
     reason = "a run of the task was live"
-    return reason if overlap == "SKIP" else f"{reason}, and no more could wait for their turn"
+    return reason if overlap == "SKIP" else f"{reason}, and its buffer was full"

@@ -24,7 +24,6 @@ from scheduler.triggers.problem import ScheduleError
 from scheduler.validation.schedule import compiled, validate
 
 MAX_OCCURRENCES = 200_000
-DEFAULT_BUFFER = 100
 NO_TASK = UUID(int=0)  # the uid of a task that does not exist yet
 
 

@@ -66,7 +66,7 @@ async def test_its_late_result_is_dropped_or_refused(tmp_path: Path, fail_point:
         finally:
             os.kill(zombie, signal.SIGCONT)
         if fail_point:
-            await until_said(folder, "lease_lost", what="completion", run=name.removeprefix("runs/"), fence=1)
+            await until_said(folder, "lease_lost", stage="completion", run=name.removeprefix("runs/"), fence=1)
         else:
             await until_said(folder, "lease_lost")
         run = await get_run(client, name)

@@ -8,11 +8,13 @@ from uuid import UUID
 
 import orjson
 
+from ordinaut.errors import AlreadyExistsError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry
 from ordinaut.limits import MAX_CHAIN_DEPTH
 from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SYSTEM_TOPIC, emitted_uid, granted
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
+from ordinaut.v1.error_pb2 import ErrorReason
 from worker.effects import child_runs
 from worker.effects.child_request import ChildRequest
 from worker.effects.errors import EffectError
@@ -111,12 +113,20 @@ async def _emit(connection: Connection, effects: Sequence[PendingEffect]) -> Non
             depth=run.depth,
         )
         if new.event_id:
-            uid, _ = await event.publish(connection, run.project, new)
+            effect.result = await _publish_once(connection, run.project, new)
         else:
             batches[run.project].append(new.document())
-        effect.result = {"event": f"events/{uid}"}
+            effect.result = {"event": f"events/{uid}"}
     for project, events in batches.items():
         await event.announce(connection, project, events)
+
+
+async def _publish_once(connection: Connection, project: str, new: event.NewEvent) -> dict[str, str] | EffectError:
+    try:
+        published = await event.publish(connection, project, new)
+    except AlreadyExistsError as failure:
+        return EffectError("TOOL_ERROR", failure.message, reason=ErrorReason.Name(failure.reason))
+    return {"event": f"events/{published.uid}"}
 
 
 async def _get_state(connection: Connection, effects: Sequence[PendingEffect]) -> None:

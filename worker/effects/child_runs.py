@@ -36,7 +36,7 @@ NOT_QUEUED = EnqueuedChild(None, None)
 
 async def start(connection: Connection, requests: Sequence[ChildRequest]) -> None:
     """Starts children of locked runs, or reuses those that were started before."""
-    existing = await child.known(connection, [request.child_key for request in requests])
+    existing = await child.newest(connection, [request.child_key for request in requests])
     states = await child.states(connection, list(existing.values())) if existing else {}
     for request in requests:
         if (run := existing.get(request.child_key)) is not None:
@@ -94,9 +94,9 @@ async def _blocking_tasks(
     parents = {
         request.run.id
         for request in requests
-        if request.awaited and (target := targets.get(request.key)) is not None and target.in_turn
+        if request.awaited and (target := targets.get(request.key)) is not None and target.buffers
     }
-    return await child.lines(connection, list(parents)) if parents else {}
+    return await child.buffering_tasks(connection, list(parents)) if parents else {}
 
 
 def _reject_deadlock(request: ChildRequest, target: Target, blocking: Mapping[UUID, set[UUID]]) -> None:
@@ -105,7 +105,7 @@ def _reject_deadlock(request: ChildRequest, target: Target, blocking: Mapping[UU
     Raises:
         EffectError: neither of them would ever end.
     """
-    if target.in_turn and request.awaited and target.uid in blocking.get(request.run.id, ()):
+    if target.buffers and request.awaited and target.uid in blocking.get(request.run.id, ()):
         message = f"a live run of tasks/{target.name} waits for this run, so a new one could not start before it ends"
         raise EffectError("TOOL_ERROR", message, reason=OVERLAP)
 

@@ -54,6 +54,8 @@ async def _store_document(connection: Connection, request: ChildRequest, rules: 
         max_losses=rules.max_losses,
         run_timeout=rules.run_timeout,
     )
-    holder, version = await inline_run.keep(connection, project=run.project, owner=run.owner, definition=definition)
+    holder, version = await inline_run.store_version(
+        connection, project=run.project, owner=run.owner, definition=definition
+    )
     live = await inline_run.live(connection, project=run.project, owner=run.owner, count_to=MAX_LIVE_RUNS)
     return Target(run.project, "", holder, run.owner, version, live)

@@ -9,7 +9,7 @@ from ordinaut.clock import EPOCH, TICK
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.queue import child, due_work_claim, due_work_finish, wait
-from ordinaut.store.queue.definition import Loaded
+from ordinaut.store.queue.definition import RunDefinition
 from ordinaut.store.queue.due_work_claim import ClaimedRun, JournaledStep
 from ordinaut.store.queue.wait import JournaledWait
 from ordinaut.store.runs.run import described
@@ -63,11 +63,11 @@ class Dispatch:
         schemas = await _params_schemas(connection, claimed)
         unsent: list[ClaimedRun] = []
         for run in claimed:
-            loaded = await self._definitions.get(connection, run)
+            definition = await self._definitions.get(connection, run)
             stream = max(streams, key=lambda candidate: candidate.credit)
             if stream.credit > 0:
                 journal, run_waits = journals.get(run.id, EMPTY), waits.get(run.id, ())
-                self._start_one(run, loaded, journal, run_waits, schemas.get(run.id, b""), stream)
+                self._start_one(run, definition, journal, run_waits, schemas.get(run.id, b""), stream)
             else:  # a stream broke after the claim
                 unsent.append(run)
         CLAIMED.inc(len(claimed) - len(unsent))
@@ -120,7 +120,7 @@ class Dispatch:
     def _start_one(
         self,
         claimed: ClaimedRun,
-        loaded: Loaded,
+        definition: RunDefinition,
         journal: StoredJournal,
         waits: Sequence[JournalEntry],
         params_schema: bytes,
@@ -132,7 +132,7 @@ class Dispatch:
             fence=claimed.fence,
             project=claimed.project,
             owner=claimed.owner,
-            scopes=loaded.scopes,
+            scopes=definition.scopes,
             depth=claimed.depth,
             root=claimed.root,
             stream=stream,
@@ -141,21 +141,21 @@ class Dispatch:
         self._runs.add(run)
         if claimed.claims == 1:
             DUE_TO_START.observe(max(claimed.late_seconds, 0))
-        start = _run_start(run.handle, claimed, loaded.message.hash, journal.entries, waits)
+        start = _run_start(run.handle, claimed, definition.message.hash, journal.entries, waits)
         start.params_schema = params_schema
-        stream.start_run(loaded.message, start)
+        stream.start_run(definition.message, start)
 
 
 def _run_start(
     handle: int,
     claimed: ClaimedRun,
-    definition: str,
+    definition_hash: str,
     journal: Sequence[JournalEntry],
     waits: Sequence[JournalEntry],
 ) -> RunStart:
     start = RunStart(
         handle=handle,
-        hash=definition,
+        hash=definition_hash,
         root=claimed.root,
         params=claimed.params.encode(),
         event=(claimed.event or "").encode(),
@@ -163,7 +163,6 @@ def _run_start(
         now_us=(claimed.segment_time - EPOCH) // TICK,
         remaining_ms=max(1, round(claimed.remaining_seconds * 1000)),
         waited_ms=claimed.waited_ms,
-        created_us=(claimed.create_time - EPOCH) // TICK,
         priority=claimed.priority,
     )
     if journal or waits:  # setting an empty list costs as much as all other fields together

@@ -57,7 +57,7 @@ class Snooze:
                 raise wrong_state(request.name, record.state, "ACTIVE")
             await cursor.fire_if_due(connection, record.uid, snoozed_too=False)
             upcoming = await cursor.upcoming(connection, record.uid)
-            await cursor.snooze(connection, record.uid, _moment(request, upcoming))
+            await cursor.snooze(connection, record.uid, _new_start(request, upcoming))
             return to_task(record)
 
         response = await self._once_planned(lambda: mutation.execute(work))
@@ -83,7 +83,7 @@ def _check(request: SnoozeTaskRequest) -> None:
     problems.check()
 
 
-def _moment(request: SnoozeTaskRequest, upcoming: UpcomingInstant | None) -> datetime:
+def _new_start(request: SnoozeTaskRequest, upcoming: UpcomingInstant | None) -> datetime:
     """Returns the new start time of the next occurrence."""
     if upcoming is None or upcoming.next_fire_time is None:
         raise _UnplannedError
@@ -91,19 +91,19 @@ def _moment(request: SnoozeTaskRequest, upcoming: UpcomingInstant | None) -> dat
         raise _not_snoozable("the next occurrence of the task will not run", upcoming.next_outcome or "ENDED")
     present = upcoming.next_fire_time
     if request.WhichOneof("to") == "delay":
-        field, moment = "delay", present + request.delay.ToTimedelta()
+        field, start = "delay", present + request.delay.ToTimedelta()
     else:
-        field, moment = "until_time", to_datetime(request.until_time)
-    if moment <= max(present, upcoming.now):
+        field, start = "until_time", to_datetime(request.until_time)
+    if start <= max(present, upcoming.now):
         raise _refused(
             field, f"must result in a time after {present.isoformat()}, the current start time, and in the future"
         )
     following = upcoming.interval_end
-    if following is not None and moment >= following:
+    if following is not None and start >= following:
         raise _refused(
             field, f"must result in a time before {following.isoformat()}, when the next but one occurrence is due"
         )
-    return moment
+    return start
 
 
 def _not_snoozable(message: str, state: str) -> FailedPreconditionError:

@@ -24,7 +24,9 @@ def publish(
     data: Annotated[str, typer.Option(help="Event data, a JSON object.")] = "{}",
     source: Annotated[str, typer.Option(help="Origin of the event.")] = "",
     subject: Annotated[str, typer.Option(help="Subject of the event.")] = "",
-    event_id: Annotated[str, typer.Option("--id", help="Event id; a repeated id of the same source is ignored.")] = "",
+    event_id: Annotated[
+        str, typer.Option("--id", help="Event id; the same event is published once for each id and source.")
+    ] = "",
 ) -> None:
     """Publish an event exactly once; retries until the gateway answers."""
     session = session_of(context)

@@ -366,7 +366,6 @@ class RunStart(_message.Message):
     JOURNAL_FIELD_NUMBER: _builtins.int
     WAITS_FIELD_NUMBER: _builtins.int
     WAITED_MS_FIELD_NUMBER: _builtins.int
-    CREATED_US_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     PARAMS_SCHEMA_FIELD_NUMBER: _builtins.int
     handle: _builtins.int
@@ -387,8 +386,6 @@ class RunStart(_message.Message):
     """Remaining time of the run. 0: no limit."""
     waited_ms: _builtins.int
     """Time spent waiting, which does not count towards the timeout."""
-    created_us: _builtins.int
-    """Time at which the run was enqueued, in microseconds since 1970 UTC."""
     priority: _builtins.int
     """Runs with priority 1 start before those with 9."""
     params_schema: _builtins.bytes
@@ -415,13 +412,12 @@ class RunStart(_message.Message):
         journal: _abc.Iterable[Global___JournalEntry] | None = ...,
         waits: _abc.Iterable[Global___JournalEntry] | None = ...,
         waited_ms: _builtins.int = ...,
-        created_us: _builtins.int = ...,
         priority: _builtins.int = ...,
         params_schema: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_us", b"created_us", "event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "params_schema", b"params_schema", "priority", b"priority", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "params_schema", b"params_schema", "priority", b"priority", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -733,7 +729,7 @@ class Wait(_message.Message):
     DEADLINE_US_FIELD_NUMBER: _builtins.int
     GUARDED_TOOL_FIELD_NUMBER: _builtins.int
     SUBJECT_HASH_FIELD_NUMBER: _builtins.int
-    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    TAKEN_POSITIONS_FIELD_NUMBER: _builtins.int
     PIPELINE_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     path: _builtins.str
@@ -751,7 +747,9 @@ class Wait(_message.Message):
     Empty: none.
     """
     since_us: _builtins.int
-    """For EVENT: the earliest time that counts, in microseconds since 1970 UTC."""
+    """For EVENT: the earliest time that counts, in microseconds since 1970 UTC. Without it, the events count that were
+    published after the run was created.
+    """
     deadline_ms: _builtins.int
     """Deadline, from now."""
     deadline_us: _builtins.int
@@ -762,10 +760,12 @@ class Wait(_message.Message):
     """
     subject_hash: _builtins.str
     """For APPROVAL: SHA-256 of the `data` of the question as canonical JSON, in hexadecimal."""
-    after_position: _builtins.int
-    """For EVENT: only events after this position of the log count. 0: all."""
     pipeline: _builtins.bytes
     """For CHILD without a task: the normalised document, as JSON."""
+    @_builtins.property
+    def taken_positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For EVENT: positions of events that do not count, because earlier waits of the same line of steps ended with them."""
+
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For CHILD without a task: the tools that the document uses."""
@@ -779,27 +779,31 @@ class Wait(_message.Message):
         input: _builtins.bytes = ...,
         topic: _builtins.str = ...,
         match: _builtins.bytes = ...,
-        since_us: _builtins.int = ...,
+        since_us: _builtins.int | None = ...,
         deadline_ms: _builtins.int | None = ...,
         deadline_us: _builtins.int | None = ...,
         guarded_tool: _builtins.str = ...,
         subject_hash: _builtins.str = ...,
-        after_position: _builtins.int = ...,
+        taken_positions: _abc.Iterable[_builtins.int] | None = ...,
         pipeline: _builtins.bytes = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "_since_us", b"_since_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "since_us", b"since_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "after_position", b"after_position", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "guarded_tool", b"guarded_tool", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "pipeline", b"pipeline", "since_us", b"since_us", "subject_hash", b"subject_hash", "tool", b"tool", "tools", b"tools", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms", "_deadline_us", b"_deadline_us", "_since_us", b"_since_us", "deadline_ms", b"deadline_ms", "deadline_us", b"deadline_us", "guarded_tool", b"guarded_tool", "input", b"input", "kind", b"kind", "match", b"match", "path", b"path", "pipeline", b"pipeline", "since_us", b"since_us", "subject_hash", b"subject_hash", "taken_positions", b"taken_positions", "tool", b"tool", "tools", b"tools", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_ms: _TypeAlias = _typing.Literal["deadline_ms"]  # noqa: Y015
     _WhichOneofArgType__deadline_ms: _TypeAlias = _typing.Literal["_deadline_ms", b"_deadline_ms"]  # noqa: Y015
     _WhichOneofReturnType__deadline_us: _TypeAlias = _typing.Literal["deadline_us"]  # noqa: Y015
     _WhichOneofArgType__deadline_us: _TypeAlias = _typing.Literal["_deadline_us", b"_deadline_us"]  # noqa: Y015
+    _WhichOneofReturnType__since_us: _TypeAlias = _typing.Literal["since_us"]  # noqa: Y015
+    _WhichOneofArgType__since_us: _TypeAlias = _typing.Literal["_since_us", b"_since_us"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__deadline_ms) -> _WhichOneofReturnType__deadline_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__deadline_us) -> _WhichOneofReturnType__deadline_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__since_us) -> _WhichOneofReturnType__since_us | None: ...
 
 Global___Wait: _TypeAlias = Wait  # noqa: Y015
 

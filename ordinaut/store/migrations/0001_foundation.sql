@@ -158,7 +158,7 @@ CREATE TABLE task_health (
   failures int NOT NULL DEFAULT 0, -- consecutive failed runs
   overdue_time timestamptz NOT NULL -- reported as overdue without a success by then; infinity: never
 );
-CREATE INDEX task_health_overdue ON task_health (overdue_time); -- task_health.tell_overdue
+CREATE INDEX task_health_overdue ON task_health (overdue_time); -- task_health.take_overdue
 
 CREATE TABLE event_trigger (
   project text NOT NULL,
@@ -191,7 +191,7 @@ CREATE TABLE occurrence (
 );
 CREATE UNIQUE INDEX occurrence_instant ON occurrence (task, instant) WHERE instant IS NOT NULL; -- cursor.fire
 CREATE INDEX occurrence_time ON occurrence (task, coalesce(instant, create_time), key); -- occurrence.list
-CREATE INDEX occurrence_collapsed ON occurrence (task, instant) WHERE count > 1; -- occurrence.collapsed
+CREATE INDEX occurrence_merged ON occurrence (task, instant) WHERE count > 1; -- occurrence.merged
 
 -- One row per worker process.
 CREATE TABLE lease (
@@ -202,6 +202,21 @@ CREATE TABLE lease (
   expire_time timestamptz NOT NULL,
   draining boolean NOT NULL DEFAULT false
 );
+
+-- The end of the event log as a statement sees it. Events that were published before are those up to `position`, and of
+-- the rows without a position at that time those up to `outbox_id` of transactions before `xid`. A row of a transaction
+-- that was still open has a higher xid and counts as published later, although its id may be lower. Without the limit by
+-- id, a database restored from a dump, in which xids begin again, would take all new events for old ones.
+CREATE TYPE log_mark AS (position bigint, outbox_id bigint, xid bigint);
+
+-- STABLE: it sees what the calling statement sees. plpgsql: the tables are created further down.
+CREATE FUNCTION current_log_mark() RETURNS log_mark LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    (SELECT value FROM position WHERE name = 'events'),
+    (SELECT last_value FROM outbox_id_seq),
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::log_mark;
+END $$;
 
 -- One live run; the row is deleted when the run ends. BLOCKED: buffered by the overlap policy, in the order of
 -- ready_time; a transaction that adds a BLOCKED row holds the lock of the task's cursor. WAITING: see `wait`.
@@ -241,21 +256,22 @@ CREATE TABLE due_work (
   start_time timestamptz,
   cancel_requested boolean NOT NULL DEFAULT false,
   cancel_reason text NOT NULL DEFAULT '',
+  log_mark log_mark NOT NULL DEFAULT current_log_mark(), -- its waits see events after it; of a retry: as of the first run
   create_time timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE due_work
   ALTER params SET STORAGE EXTERNAL, ALTER event SET STORAGE EXTERNAL, ALTER labels SET STORAGE EXTERNAL;
 CREATE INDEX due_work_claim ON due_work (priority, ready_time, id)
-  WHERE state = 'READY' AND isolation_size IS NULL; -- due_work.claim
+  WHERE state = 'READY' AND isolation_size IS NULL; -- due_work_claim.claim
 CREATE INDEX due_work_quarantine ON due_work (isolation_size, ready_time, id)
-  WHERE state = 'READY' AND isolation_size IS NOT NULL; -- due_work.claim_quarantined
-CREATE INDEX due_work_leased ON due_work (lease_owner) WHERE state = 'LEASED'; -- due_work.rescue, due_work.held
-CREATE INDEX due_work_delayed ON due_work (due_time) WHERE state = 'DELAYED'; -- due_work.promote
+  WHERE state = 'READY' AND isolation_size IS NOT NULL; -- due_work_claim.claim_quarantined
+CREATE INDEX due_work_leased ON due_work (lease_owner) WHERE state = 'LEASED'; -- due_work_recover.rescue, due_work_claim.leased_rows
+CREATE INDEX due_work_delayed ON due_work (due_time) WHERE state = 'DELAYED'; -- due_work_recover.promote
 CREATE INDEX due_work_latest_start ON due_work (latest_start)
-  WHERE latest_start IS NOT NULL AND start_time IS NULL; -- due_work.end_unstarted
+  WHERE latest_start IS NOT NULL AND start_time IS NULL; -- due_work_recover.end_unstarted
 CREATE UNIQUE INDEX due_work_exclusive ON due_work (task) WHERE exclusive; -- enforces the overlap policy
 CREATE UNIQUE INDEX due_work_root ON due_work (root); -- one live run for one idempotency root
-CREATE INDEX due_work_task ON due_work (task, id); -- run.list, due_work.cancel_task
+CREATE INDEX due_work_task ON due_work (task, id); -- run.list
 CREATE INDEX due_work_blocked ON due_work (task, ready_time, id)
   WHERE state = 'BLOCKED'; -- overlap.release_blocked, blocked_runs
 CREATE INDEX due_work_superseding ON due_work (task, ready_time, id)
@@ -293,6 +309,7 @@ CREATE TABLE run (
   losses int NOT NULL,
   depth smallint NOT NULL,
   cancel_reason text NOT NULL,
+  log_mark log_mark NOT NULL DEFAULT current_log_mark(), -- of due_work
   create_time timestamptz NOT NULL,
   start_time timestamptz,
   end_time timestamptz NOT NULL,
@@ -317,9 +334,9 @@ CREATE TABLE run_child (
   key uuid NOT NULL, -- of the step's idempotency key: the same key gets the same child
   awaited boolean NOT NULL -- the step waits for its end
 );
-CREATE INDEX run_child_key ON run_child (key, run); -- child.known
+CREATE INDEX run_child_key ON run_child (key, run); -- child.newest
 CREATE INDEX run_child_parent ON run_child (parent, run); -- run.list, child.counts
-CREATE INDEX run_child_awaited ON run_child (parent, path) WHERE awaited; -- child.ended, child.unwanted
+CREATE INDEX run_child_awaited ON run_child (parent, path) WHERE awaited; -- child.ended, child.abandonable
 
 -- Backfills: time ranges of a task's past that are run, or run again.
 CREATE TABLE backfill (
@@ -352,7 +369,7 @@ CREATE TABLE backfill (
   UNIQUE (task, id) -- backfill.get, backfill.list
 );
 CREATE INDEX backfill_next_look ON backfill (next_look_time)
-  WHERE state = 'RUNNING' AND position IS NOT NULL; -- backfill.take_next
+  WHERE state = 'RUNNING' AND position IS NOT NULL; -- backfill.claim
 
 CREATE TABLE backfill_run (
   run uuid PRIMARY KEY,
@@ -419,13 +436,16 @@ CREATE TABLE tool (
   PRIMARY KEY (project, name)
 );
 
--- (source, id) of published events, unique for ever.
+-- Ids that publishers gave to their events, unique for ever, with the first event of each.
 CREATE TABLE event (
   project text NOT NULL,
+  publisher text NOT NULL,
   source text NOT NULL,
   id text NOT NULL,
   uid uuid NOT NULL,
-  PRIMARY KEY (project, source, id)
+  hash bytea NOT NULL, -- of topic, subject and data: the id cannot be reused for another event
+  create_time timestamptz NOT NULL,
+  PRIMARY KEY (project, publisher, source, id)
 );
 
 -- The event log. A row is one published event or one batch of lifecycle events: `count` positions from `position`.
@@ -438,12 +458,13 @@ CREATE TABLE outbox (
   count int NOT NULL,
   position bigint,
   sent boolean NOT NULL DEFAULT false,
+  xid bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint, -- the transaction that published it; see log_mark
   create_time timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX outbox_unnumbered ON outbox (id) WHERE position IS NULL; -- event.number
 CREATE INDEX outbox_unsent ON outbox (position) WHERE position IS NOT NULL AND NOT sent; -- event.unsent
 CREATE UNIQUE INDEX outbox_position ON outbox (position) WHERE position IS NOT NULL; -- event.read
-CREATE INDEX outbox_project ON outbox (project, position) WHERE position IS NOT NULL; -- event.list
+CREATE INDEX outbox_project ON outbox (project, position) WHERE position IS NOT NULL; -- event.read
 
 -- Counters of the log: `events` is the last numbered position, `matcher` the last matched one.
 CREATE TABLE position (
@@ -463,8 +484,11 @@ CREATE TABLE wait (
   topic text NOT NULL,
   pattern boolean NOT NULL GENERATED ALWAYS AS (topic ~ '[*>]') STORED,
   match jsonb,
-  since timestamptz,
+  since timestamptz, -- NULL: since the run was created
+  log_mark log_mark, -- of the run, for an EVENT
+  taken bigint[] NOT NULL DEFAULT '{}', -- positions of events that have ended earlier waits of the same line of steps
   deadline timestamptz,
+  create_position bigint NOT NULL, -- the last position of the log when it was stored
   scanned boolean NOT NULL DEFAULT false, -- events from before it was known have been searched
   scan_position bigint, -- how far the search has come
   result jsonb,
@@ -566,4 +590,4 @@ CREATE TABLE request_log (
   create_time timestamptz NOT NULL,
   PRIMARY KEY (project, agent, method, request_id)
 );
-CREATE INDEX request_log_age ON request_log (create_time); -- request_log.forget
+CREATE INDEX request_log_age ON request_log (create_time); -- request_log.delete_old

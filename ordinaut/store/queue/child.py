@@ -22,7 +22,7 @@ ROOT = "child:"
 class Target:
     """A task that a step may start, with its current version and its live runs, counted up to a limit.
 
-    `in_turn`: a run of it is buffered until no other run is live, and a live run that waits counts as live.
+    `buffers`: a run of it is buffered until no other run is live, and a live run that waits counts as live.
     """
 
     project: str
@@ -31,7 +31,7 @@ class Target:
     owner: str
     version: int
     live_runs: int
-    in_turn: bool = False
+    buffers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +104,17 @@ async def counts(connection: Connection, parents: Sequence[UUID]) -> dict[UUID, 
     return {row["parent"]: row["children"] for row in rows}
 
 
-async def lines(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, set[UUID]]:
+async def buffering_tasks(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, set[UUID]]:
     """Returns for each of these live runs the tasks of which no run can start before it has ended."""
     blocked: dict[UUID, set[UUID]] = defaultdict(set)
-    for row in await SQL.lines.rows(connection, runs=list(runs)):
+    for row in await SQL.buffering_tasks.rows(connection, runs=list(runs)):
         blocked[row["origin"]].add(row["task"])
     return blocked
 
 
-async def known(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, UUID]:
+async def newest(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, UUID]:
     """Returns the newest child of each key that has one, and locks these rows."""
-    return {row["key"]: row["run"] for row in await SQL.known.rows(connection, keys=list(keys))}
+    return {row["key"]: row["run"] for row in await SQL.newest.rows(connection, keys=list(keys))}
 
 
 async def states(connection: Connection, runs: Sequence[UUID]) -> dict[UUID, str]:
@@ -127,7 +127,7 @@ async def enqueue(connection: Connection, new: ChildColumns) -> dict[UUID, Enque
     results = await _enqueue(connection, new)
     if len(results) < len(new.keys):  # the others have a ledger row, because a live run prevented them before
         remaining = new.without(results)
-        await SQL.forget_refusals.run(connection, tasks=remaining.tasks, keys=[root_of(key) for key in remaining.keys])
+        await SQL.delete_refusals.run(connection, tasks=remaining.tasks, keys=[root_of(key) for key in remaining.keys])
         results |= await _enqueue(connection, remaining)
     return results
 
@@ -184,7 +184,7 @@ async def ended(connection: Connection, batch: int) -> list[UUID]:
 
 async def abandon(connection: Connection, batch: int) -> list[AbandonedChild]:
     """Marks at most `batch` children that are no longer awaited, and returns them; each is returned once."""
-    locked = [row["run"] for row in await SQL.unwanted.rows(connection, batch=batch)]
+    locked = [row["run"] for row in await SQL.abandonable.rows(connection, batch=batch)]
     if not locked:
         return []
     return [AbandonedChild(**row) for row in await SQL.abandon.rows(connection, runs=locked)]

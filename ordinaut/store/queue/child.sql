@@ -1,4 +1,4 @@
--- query known: The newest child of each key that has one; locks the rows.
+-- query newest: The newest child of each key that has one; locks the rows.
 WITH locked AS MATERIALIZED (
   SELECT c.run, c.key FROM run_child AS c WHERE c.key = ANY(:keys::uuid[]) ORDER BY c.key, c.run FOR UPDATE
 )
@@ -9,20 +9,20 @@ SELECT id, state FROM run WHERE id = ANY(:runs::uuid[]);
 
 -- query targets: The tasks with these names, and the number of live runs of each, counted up to a limit.
 SELECT t.project, t.name, t.uid, t.owner, t.version,
-  v.overlap IN ('BUFFER_ONE', 'BUFFER_ALL') AND NOT v.ignore_waiting AS in_turn,
+  v.overlap IN ('BUFFER_ONE', 'BUFFER_ALL') AND NOT v.ignore_waiting AS buffers,
   (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
 FROM (SELECT DISTINCT project, name FROM unnest(:projects::text[], :names::text[]) AS n (project, name)) AS named
 JOIN task AS t ON t.project = named.project AND t.name = named.name AND t.delete_time IS NULL
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version;
 
--- query lines: For each run the tasks of which no other run can start before it ends: its own task, and those of the
--- runs that wait for it.
-WITH RECURSIVE line (origin, run) AS (
+-- query buffering_tasks: For each run the tasks of which no other run can start before it ends: its own task, and
+-- those of the runs that wait for it.
+WITH RECURSIVE ancestor (origin, run) AS (
   SELECT p.run, p.run FROM unnest(:runs::uuid[]) AS p (run)
   UNION ALL
-  SELECT line.origin, c.parent FROM line JOIN run_child AS c ON c.run = line.run WHERE c.awaited
+  SELECT ancestor.origin, c.parent FROM ancestor JOIN run_child AS c ON c.run = ancestor.run WHERE c.awaited
 )
-SELECT line.origin, d.task FROM line JOIN due_work AS d ON d.id = line.run WHERE d.exclusive;
+SELECT ancestor.origin, d.task FROM ancestor JOIN due_work AS d ON d.id = ancestor.run WHERE d.exclusive;
 
 -- query rules: The rules of some live runs; of their policies the part that a document without a task inherits.
 SELECT d.id, d.priority, d.max_losses, d.run_timeout,
@@ -34,7 +34,7 @@ WHERE d.id = ANY(:runs::uuid[]);
 -- query counts: The number of children of some runs.
 SELECT parent, count(*) AS children FROM run_child WHERE parent = ANY(:parents::uuid[]) GROUP BY parent;
 
--- query forget_refusals: Deletes the ledger rows of children that a live run prevented, which are requested again.
+-- query delete_refusals: Deletes the ledger rows of children that a live run prevented, which are requested again.
 DELETE FROM occurrence
 WHERE task = ANY(:tasks::uuid[]) AND key = ANY(:keys::text[]) AND run IS NULL;
 
@@ -112,13 +112,13 @@ RETURNING w.run;
 -- query ended: Ended children that are still awaited.
 SELECT c.run FROM run_child AS c JOIN run AS r ON r.id = c.run WHERE c.awaited LIMIT :batch;
 
--- fragment given_up: Its step no longer waits: the parent has ended or has dropped the wait.
+-- fragment abandoned: Its step no longer waits: the parent has ended or has dropped the wait.
 c.awaited AND NOT EXISTS (SELECT FROM wait AS w WHERE w.run = c.parent AND w.path = c.path)
 
--- query unwanted: Children that are no longer awaited; locks the rows.
+-- query abandonable: Children that are no longer awaited; locks the rows.
 SELECT c.run FROM run_child AS c
 WHERE
--- include given_up
+-- include abandoned
 ORDER BY c.run
 LIMIT :batch
 FOR UPDATE SKIP LOCKED;
@@ -126,5 +126,5 @@ FOR UPDATE SKIP LOCKED;
 -- query abandon: The same, evaluated again after the lock, because another run may have adopted them.
 UPDATE run_child AS c SET awaited = false
 WHERE c.run = ANY(:runs::uuid[]) AND
--- include given_up
+-- include abandoned
 RETURNING c.run, c.parent;

@@ -13,14 +13,14 @@ SQL = Queries(__file__)
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A definition, and the scopes of its owner."""
+class RunDefinition:
+    """A definition as engines receive it, and the scopes of its owner."""
 
     message: Definition
     scopes: frozenset[str]
 
 
-async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> Loaded:
+async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> RunDefinition:
     """One version of a task in the form that engines receive."""
     row = await SQL.load.row(connection, project=project, owner=owner, task=task, version=version)
     scopes = frozenset(row["scopes"])
@@ -33,7 +33,7 @@ async def load(connection: Connection, *, project: str, owner: str, task: UUID, 
         secrets=[name for name in secret_names(row["pipeline"]) if granted(scopes, USE_SECRET, name)],
     )
     message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
-    return Loaded(message, scopes)
+    return RunDefinition(message, scopes)
 
 
 async def run_timeout(connection: Connection, task: UUID, version: int) -> timedelta:

@@ -3,15 +3,16 @@
 history AS (
   INSERT INTO run (
     id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
-    scheduled_time, interval_end, state, output, error, claims, losses, depth, cancel_reason, create_time, start_time,
-    end_time)
+    scheduled_time, interval_end, state, output, error, claims, losses, depth, cancel_reason, log_mark, create_time,
+    start_time, end_time)
   SELECT
     id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
-    scheduled_time, interval_end, end_state, output, error, claims, losses, depth, reason, create_time, start_time, now
+    scheduled_time, interval_end, end_state, output, error, claims, losses, depth, reason, log_mark, create_time,
+    start_time, now
   FROM gone
   ON CONFLICT (id) DO NOTHING -- a recorded end is final; the queue row is deleted in any case
 ),
--- include wait.forget
+-- include wait.delete_waits
 , announced AS (
   INSERT INTO outbox (project, events, count, create_time)
   SELECT project, concat('[', string_agg(events, ','), ']')::json, sum(count)::int, max(now)

@@ -41,7 +41,6 @@ class ClaimedRun:
     priority: int
     ready_time: datetime
     depth: int
-    create_time: datetime
     segment_time: datetime
     remaining_seconds: float
     waited_ms: int

@@ -17,7 +17,7 @@ WHERE d.ctid = ANY (ARRAY(SELECT picked.place FROM picked))
 RETURNING
   d.id, d.fence, d.claims, d.project, d.task, d.task_name, d.task_version, d.owner, d.kind, d.trigger, d.occurrence,
   d.root, d.params::text AS params, d.event::text AS event, d.scheduled_time, d.interval_end, d.priority, d.ready_time,
-  d.depth, d.create_time, d.segment_time,
+  d.depth, d.segment_time,
   extract(epoch FROM d.start_time + d.run_timeout + d.waited - clock.now)::float8 AS remaining_seconds,
   (extract(epoch FROM d.waited) * 1000)::bigint AS waited_ms,
   extract(epoch FROM clock.now - d.due_time)::float8 AS late_seconds,

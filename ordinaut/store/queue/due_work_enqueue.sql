@@ -8,7 +8,7 @@
     CASE
       WHEN outcome <> 'SKIPPED_OVERLAP' THEN ''
       WHEN overlap = 'SKIP' THEN 'a run of the task was live'
-      ELSE 'a run of the task was live, and no more could wait for their turn' END,
+      ELSE 'a run of the task was live, and its buffer was full' END,
     CASE WHEN outcome <> 'SKIPPED_OVERLAP' THEN run END, now
   -- IN as an expression uses a hashed subplan. A join would be planned as a nested loop, because the planner cannot
   -- estimate the number of rows in a batch.
@@ -90,11 +90,12 @@ placed AS (
 
 -- fragment queued_columns: The columns of a new row that describe its run.
     id, project, task, task_name, task_version, owner, labels, kind, trigger, occurrence, root, params, event,
-    scheduled_time, interval_end, latest_start, priority, max_losses, run_timeout, depth, create_time,
+    scheduled_time, interval_end, latest_start, priority, max_losses, run_timeout, depth, create_time, log_mark,
 
 -- fragment queued_values: The values of these columns from `placed`.
     run, project, task, task_name, task_version, owner, labels, kind, trigger, key, root, params, event,
     scheduled_time, interval_end, latest_start, priority, max_losses, run_timeout, depth, now,
+    (SELECT current_log_mark()), -- a subselect, evaluated once for all rows
 
 -- fragment live_run: The run that prevents another of its task: the exclusive one, else the first buffered one.
 coalesce(

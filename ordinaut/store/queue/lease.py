@@ -27,6 +27,6 @@ async def delete_unused(connection: Connection, lease: UUID) -> None:
     await SQL.delete_unused.run(connection, lease=lease)
 
 
-async def forget_expired(connection: Connection) -> int:
+async def delete_expired(connection: Connection) -> int:
     """Deletes leases without rows that expired more than a minute ago; returns the number."""
-    return await SQL.forget_expired.run(connection)
+    return await SQL.delete_expired.run(connection)

@@ -17,7 +17,7 @@ UPDATE lease SET draining = true WHERE id = :lease;
 DELETE FROM lease
 WHERE id = :lease AND NOT EXISTS (SELECT FROM due_work WHERE state = 'LEASED' AND lease_owner = :lease);
 
--- query forget_expired: Deletes expired leases without rows.
+-- query delete_expired: Deletes expired leases without rows.
 DELETE FROM lease AS l
 WHERE l.expire_time < clock_now() - interval '1 minute'
   AND NOT EXISTS (SELECT FROM due_work AS d WHERE d.state = 'LEASED' AND d.lease_owner = l.id);

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from ordinaut.store.queue import due_work_recover
-from ordinaut.store.sql import Connection, Queries
+from ordinaut.store.sql import Connection, Queries, Record
 
 SQL = Queries(__file__)
 DELAY = "DELAY"
@@ -18,8 +18,11 @@ APPROVAL = "APPROVAL"
 class OpenWait:
     """A wait for an event, without a result so far.
 
-    It takes events of the topic pattern `topic` from `since` to `deadline` which meet `match` (JSON text, None: any).
-    `scan_position` is up to where the event log has been scanned for it, None before the first scan.
+    It takes events of the topic pattern `topic` up to `deadline` which meet `match` (JSON text, None: any), published
+    at `since` or later, or, without it, after the run was created (the `log_*` columns: see `log_mark` in the schema),
+    and not at one of the positions `taken`. `is_due`: the deadline has passed. `create_position` is the last position
+    of the log when the wait was stored; `scan_position` is up to where the log has been scanned for it, None before the
+    first scan.
     """
 
     run: UUID
@@ -28,7 +31,13 @@ class OpenWait:
     topic: str
     match: str | None
     since: datetime | None
+    log_position: int
+    log_outbox_id: int
+    log_xid: int
+    taken: frozenset[int]
     deadline: datetime | None
+    is_due: bool
+    create_position: int
     scan_position: int | None
 
 
@@ -68,7 +77,7 @@ class WaitColumns:
     topics: list[str] = field(default_factory=list)
     matches: list[str | None] = field(default_factory=list)
     sinces: list[int | None] = field(default_factory=list)
-    positions: list[int | None] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
     deadlines_us: list[int | None] = field(default_factory=list)
     deadlines_ms: list[int | None] = field(default_factory=list)
     errors: list[str | None] = field(default_factory=list)
@@ -82,8 +91,8 @@ class WaitColumns:
         self.inputs.append(wait.input.decode() or None)
         self.topics.append(wait.topic)
         self.matches.append(wait.match.decode() or None)
-        self.sinces.append(wait.since_us or None)
-        self.positions.append(wait.after_position or None)
+        self.sinces.append(wait.since_us if wait.HasField("since_us") else None)
+        self.taken.append(f"[{','.join(map(str, wait.taken_positions))}]")
         self.deadlines_us.append(wait.deadline_us if wait.HasField("deadline_us") else None)
         self.deadlines_ms.append(wait.deadline_ms if wait.HasField("deadline_ms") else None)
         self.errors.append(error.decode() or None)
@@ -105,7 +114,7 @@ async def put(
         topics=new.topics,
         matches=new.matches,
         sinces=new.sinces,
-        positions=new.positions,
+        taken=new.taken,
         deadlines_us=new.deadlines_us,
         deadlines_ms=new.deadlines_ms,
         errors=new.errors,
@@ -124,12 +133,16 @@ async def any_open(connection: Connection, projects: Sequence[str]) -> bool:
 
 async def open_for(connection: Connection, projects: Sequence[str], topics: Sequence[str]) -> list[OpenWait]:
     """The scanned waits that events of these topics may end."""
-    return [OpenWait(*row) for row in await SQL.open.rows(connection, projects=list(projects), topics=list(topics))]
+    return [_open_wait(row) for row in await SQL.open.rows(connection, projects=list(projects), topics=list(topics))]
 
 
 async def unscanned(connection: Connection, batch: int) -> list[OpenWait]:
     """The oldest waits for which the event log is not completely scanned."""
-    return [OpenWait(*row) for row in await SQL.unscanned.rows(connection, batch=batch)]
+    return [_open_wait(row) for row in await SQL.unscanned.rows(connection, batch=batch)]
+
+
+def _open_wait(row: Record) -> OpenWait:
+    return OpenWait(**{**row, "taken": frozenset(row["taken"])})
 
 
 async def note_scans(connection: Connection, scans: Sequence[tuple[UUID, str, int, bool]]) -> None:

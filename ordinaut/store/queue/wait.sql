@@ -1,5 +1,6 @@
--- fragment forget: Deletes the waits of the runs that have left due_work as `gone`. A run in its first claim has none.
-forgotten AS (
+-- fragment delete_waits: Deletes the waits of the runs that have left due_work as `gone`. A run in its first claim has
+-- none.
+deleted_waits AS (
   DELETE FROM wait
   WHERE run = ANY(ARRAY(SELECT g.id FROM gone AS g WHERE g.claims > 1 OR g.state <> 'LEASED'))
 )
@@ -12,18 +13,20 @@ WHERE w.run = ANY(:runs::uuid[])
 
 -- query put: Inserts waits of locked runs; those stored already stay as they are.
 INSERT INTO wait (
-  run, path, project, kind, tool, input, topic, match, since, scan_position, deadline, error, create_time, resolve_time)
+  run, path, project, kind, tool, input, topic, match, since, log_mark, taken, create_position, deadline, error,
+  create_time, resolve_time)
 SELECT
   a.run, a.path, d.project, a.kind, a.tool, a.input, a.topic, a.match,
-  timestamptz 'epoch' + a.since_us * interval '1 microsecond', a.position, -- the backlog scan starts there
+  timestamptz 'epoch' + a.since_us * interval '1 microsecond', CASE WHEN a.kind = 'EVENT' THEN d.log_mark END,
+  ARRAY(SELECT jsonb_array_elements_text(a.taken)::bigint), (SELECT value FROM position WHERE name = 'events'),
   coalesce(
     timestamptz 'epoch' + a.deadline_us * interval '1 microsecond',
     clock.now + a.deadline_ms * interval '1 millisecond'),
   a.error, clock.now, CASE WHEN a.error IS NOT NULL THEN clock.now END
 FROM unnest(
     :runs::uuid[], :paths::text[], :kinds::text[], :tools::text[], :inputs::jsonb[], :topics::text[], :matches::jsonb[],
-    :sinces::bigint[], :positions::bigint[], :deadlines_us::bigint[], :deadlines_ms::bigint[], :errors::jsonb[])
-  AS a (run, path, kind, tool, input, topic, match, since_us, position, deadline_us, deadline_ms, error)
+    :sinces::bigint[], :taken::jsonb[], :deadlines_us::bigint[], :deadlines_ms::bigint[], :errors::jsonb[])
+  AS a (run, path, kind, tool, input, topic, match, since_us, taken, deadline_us, deadline_ms, error)
 JOIN due_work AS d ON d.id = a.run
 CROSS JOIN (SELECT clock_now() AS now) AS clock
 ON CONFLICT (run, path) DO NOTHING;
@@ -38,7 +41,10 @@ FROM wait
 WHERE run = ANY(:runs::uuid[]) AND kind <> 'DELAY';
 
 -- fragment event_wait: The columns of OpenWait, in its order.
-SELECT run, path, project, topic, match::text AS match, since, deadline, scan_position
+SELECT
+  run, path, project, topic, match::text AS match, since, (log_mark).position AS log_position,
+  (log_mark).outbox_id AS log_outbox_id, (log_mark).xid AS log_xid, taken, deadline,
+  coalesce(deadline < clock_now(), false) AS is_due, create_position, scan_position
 FROM wait
 WHERE kind = 'EVENT' AND resolve_time IS NULL
 
@@ -70,7 +76,7 @@ FROM unnest(:runs::uuid[], :paths::text[], :results::jsonb[]) AS r (run, path, r
 WHERE w.run = r.run AND w.path = r.path AND w.resolve_time IS NULL
 RETURNING w.run;
 
--- fragment over: Open waits past their deadline, once every event published in time has been matched against
+-- fragment expired: Open waits past their deadline, once every event published in time has been matched against
 -- them. Without that condition a wait could fail although its event is in the log and only the matcher is late. The
 -- creation time of the oldest unmatched event decides. It is among the first thousand: positions rise with creation
 -- times, except for the length of a transaction.
@@ -91,31 +97,31 @@ WHERE w.resolve_time IS NULL AND w.deadline <= clock_now()
 SELECT DISTINCT run FROM (
   SELECT w.run FROM wait AS w CROSS JOIN LATERAL (
     SELECT
--- include over
-  ) AS passed
+-- include expired
+  ) AS past_deadline
   ORDER BY w.deadline
   LIMIT :batch
 ) AS expired;
 
--- fragment over_since: When the wait expired, RFC 3339.
+-- fragment expire_time: When the wait expired, RFC 3339.
 to_char(w.deadline AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
 -- query expire: Ends the expired waits of locked runs: a timer with its time, an unanswered approval with the status
 -- `expired`, a wait for an event with an error. Returns the columns of ExpiredWait, in its order.
 UPDATE wait AS w SET
   result = CASE w.kind WHEN 'TIMER' THEN jsonb_build_object('until',
--- include over_since
+-- include expire_time
   ) WHEN 'APPROVAL' THEN jsonb_build_object(
     'status', 'expired', 'approval', (
       SELECT concat('approvals/', a.id) FROM approval AS a
       WHERE a.run = w.run AND a.step = w.path AND a.state = 'PENDING'),
     'time',
--- include over_since
+-- include expire_time
   ) END,
   error = CASE WHEN w.kind = 'EVENT' THEN jsonb_build_object(
     'code', 'TIMEOUT', 'message', format('no matching event was published on %s before the deadline', w.topic), 'step', w.path,
     'tool', w.tool, 'attempt', 1) END,
   resolve_time = clock_now()
--- include over
+-- include expired
   AND w.run = ANY(:runs::uuid[])
 RETURNING w.run, w.path, w.kind;

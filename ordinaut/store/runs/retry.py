@@ -61,5 +61,6 @@ async def enqueue(
         await SQL.unclaim.run(connection, run=run)
         return RetryResult(**row) if row is not None else RetryResult(None, task_exists=False)
     await SQL.copy_steps.run(connection, retry_of=retry_of, run=run, kept=None if kept is None else list(kept))
+    await SQL.see_same_events.run(connection, retry_of=retry_of, run=run)
     await SQL.inherit.run(connection, retry_of=retry_of, run=run)
     return RetryResult(**row)

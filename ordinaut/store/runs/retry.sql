@@ -64,6 +64,9 @@ WHERE run = :retry_of
   AND path !~ '(^|[.])on_error([.]|$)'
   AND (:kept::text[] IS NULL OR split_part(split_part(path, '.', 1), '[', 1) = ANY(:kept));
 
+-- query see_same_events: Events that were published after the old run was created count for the new one too.
+UPDATE due_work AS d SET log_mark = r.log_mark FROM run AS r WHERE d.id = :run AND r.id = :retry_of;
+
 -- query inherit: The new run takes the place of the old one for the step that started it.
 INSERT INTO run_child (run, parent, path, key, awaited)
 SELECT :run, parent, path, key, false FROM run_child WHERE run = :retry_of;

@@ -188,7 +188,7 @@ async def list_page(
 
 async def live_at(connection: Connection, task: UUID, time: datetime) -> UUID | None:
     """Returns the oldest run of the task that was live at a time, or None."""
-    run: UUID | None = await SQL.live_at.value(connection, task=task, moment=time)
+    run: UUID | None = await SQL.live_at.value(connection, task=task, time=time)
     return run
 
 

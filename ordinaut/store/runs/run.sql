@@ -152,11 +152,11 @@ LIMIT :size;
 
 -- query live_at: The oldest run of a task that was live at a time; of ended runs only the last thousand are examined.
 SELECT id FROM (
-  SELECT id FROM due_work WHERE task = :task AND create_time <= :moment
+  SELECT id FROM due_work WHERE task = :task AND create_time <= :time
   UNION ALL
   SELECT id FROM (
-    SELECT id, end_time FROM run WHERE task = :task AND id < first_id(:moment) ORDER BY id DESC LIMIT 1000) AS before
-  WHERE end_time >= :moment
+    SELECT id, end_time FROM run WHERE task = :task AND id < first_id(:time) ORDER BY id DESC LIMIT 1000) AS before
+  WHERE end_time >= :time
 ) AS live
 ORDER BY id
 LIMIT 1;

@@ -38,13 +38,15 @@ async def enqueue(
     start_time: datetime | None,
 ) -> None:
     """Enqueues a run of `definition`, ignoring its params and schedule; to be called in a transaction."""
-    holder, version = await keep(connection, project=project, owner=owner, definition=definition)
+    holder, version = await store_version(connection, project=project, owner=owner, definition=definition)
     await SQL.enqueue.value(
         connection, holder=holder, version=version, run=run, params=params_json, start_time=start_time
     )
 
 
-async def keep(connection: Connection, *, project: str, owner: str, definition: Definition) -> tuple[UUID, int]:
+async def store_version(
+    connection: Connection, *, project: str, owner: str, definition: Definition
+) -> tuple[UUID, int]:
     """Stores a document as a version of the hidden task of `owner`; returns the uid of the task and the version."""
     holder, version = holder_of(project, owner), _version(definition)
     await SQL.create_holder.run(connection, holder=holder, project=project, owner=owner)

@@ -98,8 +98,6 @@ def run_loop(strand: Strand, step: StepPlan, path: str, run_iteration: RunIterat
             yield AwaitDurable(strand.run.journal.added)
         steps = dict(strand.roots["steps"])
         inner = strand.inner("", steps=steps, item=elements[index], index=index)
-        # Iterations that run one after the other wait for different events, so they share the run's watermark.
-        inner.event_watermark = strand.run.event_watermark
         result = yield from run_iteration(inner, step, f"{path}[{index}]")
         return _settle(step, result, inner, outputs, index)
 
@@ -122,7 +120,7 @@ def _settle(
 def _run_concurrently(strand: Strand, step: StepPlan, path: str, outputs: _Outputs, fork: Fork) -> StepFlow:
     attempt = Attempt(step, path, 1, strand.run.now_us())
     end = yield fork
-    strand.join()
+    strand.join(path)
     if isinstance(end, Failed):
         return strand.record_failure(attempt, end.failure)
     if end is not None:

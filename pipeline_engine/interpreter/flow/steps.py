@@ -12,7 +12,7 @@ from pipeline_engine.interpreter.flow.approval_gate import await_approval
 from pipeline_engine.interpreter.flow.attempts import run_attempts, run_pure
 from pipeline_engine.interpreter.flow.blocks import run_branches, run_group, run_loop
 from pipeline_engine.interpreter.flow.unsafe_calls import interrupted_attempt
-from pipeline_engine.interpreter.flow.waits import advance_watermark, run_wait
+from pipeline_engine.interpreter.flow.waits import run_wait
 from pipeline_engine.interpreter.journal import FAILED, RUNNING, SUCCEEDED
 from pipeline_engine.interpreter.requests import Finished, Sleep
 from pipeline_engine.interpreter.retry import is_repeated
@@ -29,6 +29,7 @@ from pipeline_engine.interpreter.strand_protocol import (
     Stopped,
     StrandRequest,
 )
+from pipeline_engine.interpreter.taken_events import EVENT, positions_in
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.tools.definition import Kind
 
@@ -98,6 +99,7 @@ def _start(strand: Strand, step: StepPlan, path: str) -> int | Failure | Stopped
 
 def _resume(strand: Strand, step: StepPlan, recorded: JournalEntry, *, retried: bool) -> int | Failure | Stopped | None:
     """Continues from the entry of an earlier segment: it counts as the result, unless a retry is due."""
+    strand.take_inside(recorded.path)  # by branches or iterations, which have ended
     if recorded.state == RUNNING:
         return interrupted_attempt(strand, step, recorded)
     if recorded.state == FAILED:
@@ -105,8 +107,8 @@ def _resume(strand: Strand, step: StepPlan, recorded: JournalEntry, *, retried: 
         is_retry_due = retried and is_repeated(failure, step.retry, recorded.attempt)
         return recorded.attempt + 1 if is_retry_due else failure
     strand.save(step, orjson.loads(recorded.output) if recorded.output else None)
-    if step.kind is Kind.WAIT and recorded.tool:
-        advance_watermark(strand, step.uses, strand.last_output)
+    if step.uses == EVENT:
+        strand.taken |= positions_in(strand.last_output)
     stops = step.kind is Kind.STOP and recorded.state == SUCCEEDED and bool(recorded.tool)
     return Stopped(recorded.output) if stops else None
 

@@ -22,10 +22,11 @@ from pipeline_engine.data.describe import quoted
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.interpreter.journal import FAILED, WAITING
-from pipeline_engine.interpreter.run import WAITS_MAX_BYTES, EventWatermark
+from pipeline_engine.interpreter.run import WAITS_MAX_BYTES
 from pipeline_engine.interpreter.step_values import Input, expression_failure
 from pipeline_engine.interpreter.strand import Attempt, Strand
 from pipeline_engine.interpreter.strand_protocol import StepFlow
+from pipeline_engine.interpreter.taken_events import EVENT, positions_in
 from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.children import RUN_PIPELINE, RUN_TASK
 from pipeline_engine.language.plan import StepPlan
@@ -34,12 +35,8 @@ from pipeline_engine.validation.computed_pipeline import computed_document, norm
 from pipeline_engine.validation.pipeline import tools_of
 
 TIMER = "orchestrator.wait"
-EVENT = "orchestrator.wait_event"
-END_TIME_KEYS = ("until", "publish_time", "time")
-"""The keys of the outputs of these tools that contain the time at which the wait ended."""
 CHECK_FUEL = 30
 """Cost of validating one element of a computed pipeline; a unit is about a microsecond."""
-MAX_POSITION = 2**63
 FIRST = datetime(1, 1, 2, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -70,23 +67,6 @@ def waits_too_large() -> Failure:
     return Failure(PAYLOAD_TOO_LARGE, f"all open waits of a run must be at most {WAITS_MAX_BYTES} bytes together")
 
 
-def advance_watermark(strand: Strand, tool: str, output: Any) -> None:
-    """Moves the strand's event watermark to the end of a wait: earlier events are not new to it any more.
-
-    A child run does not move it: an event that arrives during the child run is still new afterwards.
-    """
-    if tool in (RUN_TASK, RUN_PIPELINE):
-        return
-    end_time = read_instant(next(output[key] for key in END_TIME_KEYS if key in output))
-    if end_time is None:
-        return
-    us, position = (end_time - EPOCH) // TICK, output.get("position")
-    # A mock may contain any position.
-    has_position = tool == EVENT and type(position) is int and 0 < position < MAX_POSITION
-    strand.event_watermark = EventWatermark(us, position) if has_position else EventWatermark(us + 1)
-    strand.run.event_watermark = max(strand.run.event_watermark, strand.event_watermark)
-
-
 def _result(strand: Strand, step: StepPlan, entry: JournalEntry) -> Failure | None:
     if entry.tool == APPROVAL and entry.state != FAILED:
         answer = approval_output(entry.input, entry.output)
@@ -98,7 +78,10 @@ def _result(strand: Strand, step: StepPlan, entry: JournalEntry) -> Failure | No
     if entry.state == FAILED:
         return Failure.from_json(entry.error)
     strand.save(step, orjson.loads(entry.output) if entry.output else None)
-    advance_watermark(strand, step.uses, strand.last_output)
+    if step.uses == EVENT:
+        positions = positions_in(strand.last_output)
+        strand.taken |= positions
+        strand.run.taken_events.add(entry.path, positions)
     return None
 
 
@@ -142,10 +125,7 @@ def _fill_event(wait: Wait, arguments: dict[str, Any], strand: Strand) -> None:
     wait.deadline_ms = milliseconds(arguments, "timeout")
     if "since" in arguments:
         wait.since_us = _instant_us(arguments, "since")
-    elif strand.event_watermark.position:  # events of one batch have the same time, so the position decides
-        wait.since_us, wait.after_position = strand.run.created_us, strand.event_watermark.position
-    else:
-        wait.since_us = strand.event_watermark.us
+    wait.taken_positions.extend(sorted(strand.taken))
     if "match" in arguments:
         match = arguments["match"]
         for expression in [match] if isinstance(match, str) else match:

@@ -146,7 +146,7 @@ async def test_what_is_asked_again_and_again_never_reads_the_whole_queue(rig: Ri
     await rig.execute("ANALYZE due_work")
     claim, recover = due_work_claim.SQL, due_work_recover.SQL
     reads = (claim.leased_rows, claim.cancel_requests, claim.has_quarantined, recover.seconds_to_promotion)
-    duties = (recover.rescue, recover.promote, recover.end_unclaimed, lease.SQL.forget_expired, lease.SQL.delete_unused)
+    duties = (recover.rescue, recover.promote, recover.end_unclaimed, lease.SQL.delete_expired, lease.SQL.delete_unused)
     for query in (*reads, *duties):
         nodes = await _explained(rig, query, lease=holder, batch=200)
         assert not _reads_the_whole_queue(nodes), query.name

@@ -148,7 +148,8 @@ async def test_an_invalid_preview_lists_its_violations(system: GatewaySystem) ->
 
 async def test_events_are_published_together(system: GatewaySystem) -> None:
     """In their order, each id once, also twice in one batch; none when one is wrong."""
-    events = [Event(topic=f"batch.n{number}", id=str(number % 4), source="there") for number in range(5)]
+    numbers = [0, 1, 2, 3, 0]
+    events = [Event(topic=f"batch.n{number}", id=str(number), source="there") for number in numbers]
     request = BatchPublishEventsRequest(requests=[PublishEventRequest(event=event) for event in events])
     answer = await system.admin.events.BatchPublishEvents(request)
     assert [event.topic for event in answer.events] == [event.topic for event in events]
@@ -163,7 +164,7 @@ async def test_events_are_published_together(system: GatewaySystem) -> None:
         told = await connection.fetchval(
             "SELECT string_agg(events::text, '') FROM outbox WHERE events::text LIKE '%batch.n%'"
         )
-    assert [told.count(f'"batch.n{number}"') for number in range(5)] == [1, 1, 1, 1, 0]
+    assert [told.count(f'"batch.n{number}"') for number in range(4)] == [1, 1, 1, 1]
 
 
 async def test_a_forbidden_topic_rejects_the_whole_batch(system: GatewaySystem) -> None:

@@ -64,7 +64,7 @@ async def ended(system: GatewaySystem, state: str, **values: Any) -> str:
             "$4::jsonb, NULL, now(), now(), now() FROM generate_series(1, $2::int) AS n",
             run_id, values.get("steps", 0), TEXT, json.dumps(NUMBERS[:20_000]),
         )  # fmt: skip
-    return started.name
+    return str(started.name)
 
 
 async def steps_of(system: GatewaySystem, name: str) -> list[StepRun]:

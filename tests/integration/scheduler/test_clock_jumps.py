@@ -80,7 +80,7 @@ async def test_leases_that_a_jump_ends_are_taken_over_and_the_first_worker_chang
     assert await rig.complete(first, held[0]) == set(), "its lease is over, by the only clock that counts"
     loops = LoopRunner(rig.database, rig.settings).loops
     await loops["rescue"]()
-    await rig.execute("UPDATE due_work SET together = NULL")  # they may go together again
+    await rig.execute("UPDATE due_work SET isolation_size = NULL")  # they may go together again
     second = await rig.lease(seconds=30)
     taken = await rig.claim(second)
     assert {row.id for row in taken} == {row.id for row in held}

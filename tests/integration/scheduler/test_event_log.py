@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,14 +16,16 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from ordinaut.embedded.valkey import EmbeddedValkey
+from ordinaut.errors import AlreadyExistsError
 from ordinaut.settings import StreamSettings
 from ordinaut.store import event
 from ordinaut.store.database import Database
-from ordinaut.store.event import NewEvent
+from ordinaut.store.event import NewEvent, PublishedEvent
 from ordinaut.store.hints import Hints, wait_hint
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks.cursor import NewEventTrigger
 from ordinaut.streams.event_stream import KEY, EventStream
+from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.events import matcher as matcher_module
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
@@ -384,11 +387,54 @@ async def test_runs_that_exceed_one_row_of_the_log_can_all_be_read(log: Log, rig
     assert await rig.value("SELECT count(*) FROM due_work") == 1500
 
 
-async def test_a_publishers_own_id_counts_once(rig: Rig) -> None:
-    new = NewEvent(uuid4(), "a", "shop", "", "order-1", {}, "agents/alice", 0)
-    again = NewEvent(uuid4(), "a", "shop", "", "order-1", {}, "agents/alice", 0)
+def with_id(topic: str = "a", *, source: str = "shop", publisher: str = "agents/alice", **data: Any) -> NewEvent:
+    return NewEvent(uuid4(), topic, source, "", "order-1", data, publisher, 0)
+
+
+async def test_an_id_counts_once_for_each_publisher_and_source(rig: Rig) -> None:
+    new = with_id(n=1, m=2)
+    others = [with_id(source="store"), with_id(publisher="agents/bob"), with_id()]
     async with rig.database.transaction() as connection:
-        assert (await event.publish(connection, "default", new))[0] == new.uid
-        assert await event.publish(connection, "default", again) == (new.uid, None)
-        assert (await event.publish(connection, "other", again))[0] == again.uid
-    assert await rig.value("SELECT count(*) FROM outbox") == 2
+        first = await event.publish(connection, "default", new)
+        await rig.turn_clock(seconds=5)
+        assert await event.publish(connection, "default", with_id(m=2, n=1)) == first
+        published = [await event.publish(connection, "default", other) for other in others[:2]]
+        published.append(await event.publish(connection, "other", others[2]))
+    assert first.uid == new.uid
+    assert [one.uid for one in published] == [other.uid for other in others]
+    assert await rig.rows("SELECT create_time FROM outbox WHERE project = 'default' ORDER BY id LIMIT 1") == [
+        (first.time,)
+    ]
+    assert await rig.value("SELECT count(*) FROM outbox") == 4
+
+
+@pytest.mark.parametrize(
+    "other", [with_id("b"), with_id(n=2), with_id(n="1"), with_id(n=True), replace(with_id(n=1), subject="x")]
+)
+async def test_an_id_is_not_reused_for_another_event(rig: Rig, other: NewEvent) -> None:
+    """Neither later nor within one batch, of which nothing is published."""
+    alone = NewEvent(uuid4(), "a", "shop", "", "", {}, "agents/alice", 0)
+    async with rig.database.transaction() as connection:
+        await event.publish_all(connection, "default", [with_id(n=1), with_id(n=1)])
+    assert await rig.value("SELECT sum(count) FROM outbox") == 1
+    for project, events in (("default", [alone, other]), ("other", [alone, with_id(n=1), other])):
+        with pytest.raises(AlreadyExistsError, match="order-1") as refused:
+            async with rig.database.transaction() as connection:
+                await event.publish_all(connection, project, events)
+        assert refused.value.reason == ErrorReason.EVENT_ID_REUSED
+    assert await rig.value("SELECT sum(count) FROM outbox") == 1
+
+
+async def test_publishers_of_the_same_ids_do_not_deadlock(rig: Rig) -> None:
+    """In any order; the answers name the same events."""
+
+    async def publish(place: int) -> list[PublishedEvent]:
+        new = [NewEvent(uuid4(), "a", "shop", "", str((n * place) % 97), {}, "agents/alice", 0) for n in range(1, 97)]
+        async with rig.database.transaction() as connection:
+            published = await event.publish_all(connection, "default", new)
+        by_id = {one.event_id: answer for one, answer in zip(new, published, strict=True)}
+        return [by_id[number] for number in sorted(by_id)]
+
+    answers = await asyncio.gather(*(publish(place) for place in (1, 5, 7, 11, 96)))
+    assert [answer == answers[0] for answer in answers] == [True] * 5
+    assert await rig.value("SELECT sum(count) FROM outbox") == 96

@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 from uuid import UUID
 
-from ordinaut.store.hints import TURN, Hints
+from ordinaut.store.hints import BUFFERED, Hints
 from ordinaut.store.queue import due_work_claim, due_work_finish
 from ordinaut.store.queue.due_work_claim import ClaimedRun
 from ordinaut.store.tasks import cursor, task
@@ -159,7 +159,7 @@ class Life:
         for _ in range(3):
             while await self._promote.run_once():
                 pass
-            self._hints.send(TURN)
+            self._hints.send(BUFFERED)
             while await self._releaser.run_once():
                 pass
             await self._worker.stop()

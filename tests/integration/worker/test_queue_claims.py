@@ -159,6 +159,6 @@ async def test_a_lease_with_rows_is_not_deleted(rig: Rig) -> None:
     async with rig.database.connection() as connection:
         await lease.delete_unused(connection, holder)
         await rig.turn_clock(minutes=2)
-        assert await lease.forget_expired(connection) == 1
+        assert await lease.delete_expired(connection) == 1
     assert await rig.rows("SELECT id FROM lease") == [(holder,)]
     assert idle != holder

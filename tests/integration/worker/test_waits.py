@@ -43,7 +43,7 @@ def timer(path: str = "a", **deadline: int) -> Wait:
 
 
 def for_event(path: str = "a", topic: str = "order.done", match: Any = None, **more: Any) -> Wait:
-    given = {"since_us": BEGINNING_US, "deadline_ms": 7 * DAY_MS, **more}
+    given = {"deadline_ms": 7 * DAY_MS, **more}
     asked = b"" if match is None else json.dumps(match).encode()
     return Wait(path=path, kind="EVENT", tool="orchestrator.wait_event", input=b"{}", topic=topic, match=asked, **given)
 
@@ -148,10 +148,13 @@ async def test_until_is_read_on_the_databases_clock(rig: Rig, loops: Loops) -> N
 @pytest.mark.parametrize("when", ["before", "between", "after"])
 async def test_an_event_ends_the_wait_whenever_it_comes(rig: Rig, loops: Loops, when: str) -> None:
     """Before the wait is known, before it has been looked back for, and afterwards."""
+    await rig.queue(1)
+    [row] = await rig.claim(await rig.lease(3600))
+    waiting = row.id
     if when == "before":
         await publish(rig, order=7)
         await loops.match()
-    waiting = await suspended(rig, for_event())
+    await put_aside(rig, row, for_event())
     if when == "between":
         await publish(rig, order=7)
         await loops.match()
@@ -227,9 +230,102 @@ async def test_two_events_of_one_batch_are_for_two_waits(rig: Rig, loops: Loops)
     await loops.match()
     row, _ = await resumed(rig)
     heard = (await outcome(rig, waiting))["first"]
-    await put_aside(rig, row, for_event("second", after_position=heard["position"]))
+    await put_aside(rig, row, for_event("second", taken_positions=[heard["position"]]))
     await loops.backlog_scan()
     assert (await outcome(rig, waiting))["second"]["data"] == {"n": 1}
+
+
+async def until_matched(rig: Rig, loops: Loops) -> None:
+    async with rig.database.transaction() as connection:
+        await event.number(connection)
+    await loops.match()
+
+
+@pytest.mark.parametrize("numbered", ["before", "before the scan", "after the scan"])
+async def test_an_event_from_before_the_run_does_not_count(rig: Rig, loops: Loops, numbered: str) -> None:
+    """Also when the log numbers it after the run was created; the next event is for the wait."""
+    await publish(rig, n=1, number=numbered == "before")
+    waiting = await suspended(rig, for_event(topic="order.*"))
+    if numbered == "after the scan":
+        await loops.backlog_scan()
+    await publish(rig, n=2, number=False)
+    await until_matched(rig, loops)
+    await loops.backlog_scan()
+    assert (await outcome(rig, waiting))["a"]["data"] == {"n": 2}
+
+
+@pytest.mark.parametrize("scanned_first", [True, False])
+async def test_an_event_that_is_committed_after_the_run_counts(rig: Rig, loops: Loops, scanned_first: bool) -> None:
+    """Although its row is older: it was not in the log when the run was created."""
+    new = NewEvent(uuid4(), "order.done", "test", "", "", {"n": 1}, "agents/alice", 0)
+    async with rig.database.transaction() as slow:
+        await event.publish(slow, PROJECT, new)
+        await publish(rig, "noise.x", number=False)
+        waiting = await suspended(rig, for_event())
+    if scanned_first:
+        await loops.backlog_scan()
+    await until_matched(rig, loops)
+    await loops.backlog_scan()
+    assert (await outcome(rig, waiting))["a"]["data"] == {"n": 1}
+
+
+async def test_a_restored_database_does_not_take_new_events_for_old_ones(rig: Rig, loops: Loops) -> None:
+    """Transaction ids begin again in a server that a dump is restored to."""
+    waiting = await suspended(rig, for_event())
+    for table in ("due_work", "wait"):
+        await rig.execute(f"UPDATE {table} SET log_mark.xid = 1000000000000")
+    await publish(rig, n=1)
+    await loops.match()
+    await loops.backlog_scan()
+    assert (await outcome(rig, waiting))["a"]["data"] == {"n": 1}
+
+
+@pytest.mark.parametrize("skew", [-20, 20])
+@pytest.mark.parametrize("wrong_at", ["enqueue", "publication", "wait"])
+async def test_a_wrong_clock_hides_no_event(rig: Rig, loops: Loops, wrong_at: str, skew: int) -> None:
+    """An event before the run does not count and one after it does, whatever the clock showed."""
+
+    async def turn(at: str, by: int) -> None:
+        if at == wrong_at:
+            await rig.turn_clock(seconds=by)
+
+    await publish(rig, n=1)
+    await turn("enqueue", skew)
+    await rig.queue(1)
+    [row] = await rig.claim(await rig.lease(3600))
+    await turn("enqueue", -skew)
+    await turn("publication", skew)
+    await publish(rig, n=2)
+    await turn("publication", -skew)
+    await turn("wait", skew)
+    await put_aside(rig, row, for_event(deadline_ms=5000))
+    await turn("wait", -skew)
+    await loops.match()
+    await loops.backlog_scan()
+    assert (await outcome(rig, row.id))["a"]["data"] == {"n": 2}
+
+
+async def test_what_a_line_of_steps_has_taken_does_not_count_again(rig: Rig, loops: Loops) -> None:
+    """Also with `since`, and whatever came before it still does."""
+    await rig.queue(1)
+    [row] = await rig.claim(await rig.lease(3600))
+    for n in (1, 2):
+        await publish(rig, n=n)
+    await put_aside(
+        rig,
+        row,
+        for_event("a", taken_positions=[2]),
+        for_event("b", taken_positions=[1, 7]),
+        for_event("c", taken_positions=[1], since_us=0),
+        for_event("d", since_us=0),
+        for_event("e", taken_positions=[1, 2]),
+    )
+    await loops.match()
+    await loops.backlog_scan()
+    ended = await outcome(rig, row.id)
+    assert {path: event and event["data"]["n"] for path, event in ended.items()} == {
+        "a": 1, "b": 2, "c": 2, "d": 1, "e": None,
+    }  # fmt: skip
 
 
 async def test_an_event_of_another_project_does_not_match(rig: Rig, loops: Loops) -> None:
@@ -407,8 +503,8 @@ async def test_a_long_log_is_scanned_in_parts(rig: Rig, loops: Loops) -> None:
     async with rig.database.transaction() as connection:
         await event.number(connection)
     await loops.match()
-    far = await suspended(rig, for_event())
-    near = await suspended(rig, for_event(topic="order.never"))
+    far = await suspended(rig, for_event(since_us=BEGINNING_US))
+    near = await suspended(rig, for_event(topic="order.never", since_us=BEGINNING_US))
     turns = 1
     while await loops.backlog_scan():
         turns += 1

@@ -55,3 +55,11 @@ def test_a_missing_an_unused_and_a_repeated_block_are_found(tmp_path: Path) -> N
     assert "x.sql: b is never used" in found
     assert "x.py uses SQL.c, which is missing" in found
     assert "x.b repeats 8 lines of x.a" in found
+
+
+def test_an_index_comment_that_names_a_missing_statement_is_found(tmp_path: Path) -> None:
+    (tmp_path / "x.sql").write_text("-- query a: One.\nSELECT 1\n")
+    (tmp_path / "x.py").write_text("SQL.a\n")
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "0001_x.sql").write_text("CREATE INDEX i ON t (c); -- x.a, x.b of a project\n")
+    assert problems(tmp_path) == ["0001_x.sql: an index names x.b, which is missing"]

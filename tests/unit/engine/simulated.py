@@ -29,7 +29,6 @@ def simulated(
         event=b'{"data":{"x":1}}',
         run=b'{"name":"runs/r"}',
         now_us=NOW_US,
-        created_us=NOW_US - 5,
         remaining_ms=more.pop("remaining_ms", 0),
     )
     definition = pb.Definition(pipeline=orjson.dumps(document), tools=tools)

@@ -94,12 +94,14 @@ def test_iterations_wait_for_children_concurrently() -> None:
     assert world.run().output == b"[1,2,3]"
 
 
-def test_events_during_a_child_run_are_new_afterwards() -> None:
+def test_the_output_of_a_child_is_not_an_event() -> None:
     """A child may publish the event that its parent waits for next."""
     world = World(pipeline(child("a", wait=True), step("e", "orchestrator.wait_event", input=EVENT)))
     world._wait(suspended(world), comes=False)
-    end(world, "a", {"until": "2030-01-01T00:00:00Z"})
-    assert suspended(world).waits[0].since_us == NOW_US - 5
+    end(world, "a", {"position": 7, "publish_time": "2030-01-01T00:00:00Z"})
+    [wait] = suspended(world).waits
+    assert not wait.HasField("since_us")
+    assert not wait.taken_positions
 
 
 @pytest.mark.parametrize(

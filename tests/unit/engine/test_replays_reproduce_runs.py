@@ -21,7 +21,6 @@ def replayed(world: World) -> pb.SimulateRunResponse:
     """Replays the run from its journal."""
     start = pb.RunStart(
         root="root", params=b"{}", event=b'{"data":{"x":1}}', run=b'{"name":"runs/r"}', now_us=NOW_US,
-        created_us=NOW_US - 5,
     )  # fmt: skip
     definition = pb.Definition(pipeline=orjson.dumps(world.document), tools=world.tools)
     return simulate(pb.SimulateRunRequest(definition=definition, start=start, recorded=recorded(world), follow=True))

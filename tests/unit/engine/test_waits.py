@@ -60,48 +60,21 @@ def test_until_is_a_time_of_the_database_clock() -> None:
     assert not ending.waits[0].HasField("deadline_ms")
 
 
-def test_events_since_the_enqueue_time_or_since_are_new() -> None:
-    """Events that arrive during earlier steps count."""
+def test_events_count_since_the_run_was_created_or_from_since() -> None:
+    """Without `since` the store knows the first position that counts."""
     early = {**EVENT, "since": "${minus_time(now, '1h')}", "match": {"data.order": "${params.order}"}}
+    first = {**EVENT, "since": "1970-01-01T00:00:00Z"}
     steps = branches(
-        x=[step("a", "orchestrator.wait_event", input=EVENT)], y=[step("b", "orchestrator.wait_event", input=early)]
+        x=[step("a", "orchestrator.wait_event", input=EVENT)],
+        y=[step("b", "orchestrator.wait_event", input=early)],
+        z=[step("c", "orchestrator.wait_event", input=first)],
     )
-    one, other = suspended(World(pipeline(steps), params={"order": "o'1"})).waits
-    assert (one.kind, one.topic, one.since_us, one.match) == ("EVENT", "order.*", NOW_US - 5, b"")
+    one, other, epoch = suspended(World(pipeline(steps), params={"order": "o'1"})).waits
+    assert (one.kind, one.topic, one.match) == ("EVENT", "order.*", b"")
+    assert not one.HasField("since_us")
     assert other.since_us == NOW_US - 3_600_000_000
     assert other.match == b'{"data.order":"o\'1"}'
-
-
-def test_an_event_is_used_by_one_wait_only() -> None:
-    """A strand waits for events after its last one; iterations and the steps after a loop do so too."""
-    event = step("e", "orchestrator.wait_event", input=EVENT)
-    loop = {"id": "l", "foreach": [1, 2], "max_parallel": 1, "do": [event]}
-    world = World(pipeline(pause("a"), loop, step("z", "orchestrator.wait_event", input=EVENT)))
-    heard = []
-    for _ in range(4):
-        ending = suspended(world)
-        heard.append(ending.waits[0].since_us)
-        world._wait(ending)
-    hour, week = 3_600_000_000, 7 * 86_400_000_000
-    assert heard == [0, *(NOW_US + hour + place * week + 1 for place in range(3))]
-    assert world.run().state == "SUCCEEDED"
-
-
-def test_only_events_later_in_the_log_are_new_after_an_event() -> None:
-    """Events that were published together have the same time."""
-    event = step("e", "orchestrator.wait_event", input=EVENT)
-    world = World(pipeline(event, {**event, "id": "f"}, pause("p"), {**event, "id": "g"}))
-    world._wait(suspended(world), comes=False)
-    entry = world.waits["e"]
-    entry.state = "SUCCEEDED"
-    entry.output = b'{"position": 41, "publish_time": "2027-01-15T08:00:01Z"}'
-    second = suspended(world)
-    assert [(wait.after_position, wait.since_us) for wait in second.waits] == [(41, NOW_US - 5)]
-    world._wait(second)
-    world._wait(suspended(world))
-    third = suspended(world)
-    assert third.waits[0].after_position == 0
-    assert third.waits[0].since_us > NOW_US
+    assert (epoch.HasField("since_us"), epoch.since_us) == (True, 0)
 
 
 def test_branches_wait_together_and_resume_separately() -> None:

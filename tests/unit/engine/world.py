@@ -167,7 +167,6 @@ class World:
             run=b'{"name":"runs/r"}',
             event=b'{"data":{"x":1}}',
             now_us=self.now_us,
-            created_us=NOW_US - 5,
             remaining_ms=self.remaining_ms,
             journal=self.journal,
             waits=list(self.waits.values()),

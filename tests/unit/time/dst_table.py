@@ -24,16 +24,16 @@ class Row(NamedTuple):
 
 START = "DTSTART;TZID=America/New_York:20260101T000000\nRRULE:"
 ROWS = (
-    Row("cron, fixed time", {"cron": "30 2 * * *"}, {"cron": "30 1 * * *"}),
-    Row("cron, `*` in minute or hour", {"cron": "30 */1 * * *"}, {"cron": "30 */1 * * *"}),
+    Row("cron at a fixed time", {"cron": "30 2 * * *"}, {"cron": "30 1 * * *"}),
+    Row("cron with `*` in minute or hour", {"cron": "30 */1 * * *"}, {"cron": "30 */1 * * *"}),
     Row(
-        "rrule by the day or longer",
+        "rrule, daily or longer",
         {"rrule": START + "FREQ=DAILY;BYHOUR=2;BYMINUTE=30"},
         {"rrule": START + "FREQ=DAILY;BYHOUR=1;BYMINUTE=30"},
     ),
     Row("once, local", {"once": "2026-03-08T02:30:00"}, {"once": "2026-11-01T01:30:00"}),
     Row(
-        "rrule by the hour or shorter",
+        "rrule, hourly or shorter",
         {"rrule": START + "FREQ=HOURLY;BYMINUTE=30"},
         {"rrule": START + "FREQ=HOURLY;BYMINUTE=30"},
     ),
@@ -49,11 +49,11 @@ def tables() -> str:
     overlap = ("", "FIRST", "LAST", "BOTH")
     return "\n".join(
         [
-            f"Clocks in {ZONE} jump from 02:00 to 03:00 on 8 March 2026. Between 01:15 and 04:15 fires:",
+            f"Clocks in {ZONE} jump from 02:00 to 03:00 on 8 March 2026. Times of firing between 01:15 and 04:15:",
             "",
             *_table("gap", gap, GAP, lambda row: row.in_gap),
             "",
-            "They are set back from 02:00 to 01:00 on 1 November 2026. Between 00:45 and 02:15 fires:",
+            "Clocks are set back from 02:00 to 01:00 on 1 November 2026. Times of firing between 00:45 and 02:15:",
             "",
             *_table("overlap", overlap, OVERLAP, lambda row: row.in_overlap),
         ]
@@ -61,7 +61,7 @@ def tables() -> str:
 
 
 def _table(field: str, values: tuple[str, ...], window: tuple[str, str], trigger: Any) -> Iterator[str]:
-    yield "| trigger | " + " | ".join(f"`{value}`" if value else "unset" for value in values) + " |"
+    yield "| trigger | " + " | ".join(f"`{value}`" if value else "default" for value in values) + " |"
     yield "|---" * (len(values) + 1) + "|"
     for row in ROWS:
         cells = [fired(trigger(row), {field: value} if value else {}, window) for value in values]
@@ -74,7 +74,7 @@ def fired(trigger: Mapping[str, Any], dst: Mapping[str, str], window: tuple[str,
     fields: dict[str, Any] = {"time_zone": ZONE, "start_time": "2026-01-01T05:30:00Z", "dst": dict(dst)}
     found = check(dict(trigger), now=NEW_YEAR, **fields)
     if found.violations:
-        return "refused"
+        return "rejected"
     plan = compiled(found.schedule)
     shown = [instant.time.astimezone(plan.zone) for instant in take(plan, begin, 6) if instant.time < end]
     return ", ".join(f"{local:%H:%M}{' (2nd)' if local.fold else ''}" for local in shown) or "nothing"

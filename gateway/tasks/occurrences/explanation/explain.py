@@ -58,7 +58,7 @@ def _to_response(facts: Facts, parent: str, words: Wording) -> OccurrenceExplana
     response = OccurrenceExplanation(
         explanation=words.text(causes),
         verdict=verdict(facts),
-        time=timestamp(facts.moment),
+        time=timestamp(facts.time),
         hindrances=[_hindrance(obstacle, words) for obstacle in causes],
     )
     if facts.entry is not None:

@@ -31,12 +31,12 @@ GRACE = timedelta(seconds=1)  # due occurrences fire within milliseconds
 class Facts:
     """Data from the tables, from the scheduler, and from health checks.
 
-    `around` is None if the scheduler is unavailable. `place` is the position of a live run in the queue. `left_behind`:
+    `around` is None if the scheduler is unavailable. `place` is the position of a live run in the queue. `unsettled`:
     the instant has no outcome yet because the task was paused or changed first.
     """
 
     now: datetime
-    moment: datetime
+    time: datetime
     task: TaskRecord
     schedule: Schedule
     cursor: UpcomingInstant | None
@@ -44,7 +44,7 @@ class Facts:
     successor: OccurrenceRecord | None = None
     run: RunRecord | None = None
     live_run: UUID | None = None
-    left_behind: bool = False
+    unsettled: bool = False
     place: due_work_claim.QueuePlace | None = None
     around: LocateMomentResponse | None = None
     previous: OccurrenceRecord | None = None
@@ -55,13 +55,13 @@ class Facts:
     def is_late(self) -> bool:
         """Whether the instant was due and is still without an outcome."""
         scheduled = self.around is not None and self.around.HasField("at") and not self.is_of_another_schedule
-        return scheduled and self.entry is None and self.moment <= self.now
+        return scheduled and self.entry is None and self.time <= self.now
 
     @property
     def is_of_another_schedule(self) -> bool:
         """Whether the instant is before the first one that the current schedule decides."""
-        decided = self.cursor is not None and self.moment <= self.cursor.last_instant
-        return self.entry is None and not self.left_behind and (self.moment < self.task.create_time or decided)
+        decided = self.cursor is not None and self.time <= self.cursor.last_instant
+        return self.entry is None and not self.unsettled and (self.time < self.task.create_time or decided)
 
 
 class FactsReader:
@@ -72,16 +72,16 @@ class FactsReader:
         self._scheduler = scheduler
         self._health = health
 
-    async def read(self, record: TaskRecord, moment: datetime | None) -> Facts:
+    async def read(self, record: TaskRecord, time: datetime | None) -> Facts:
         """Reads the facts about an instant; None selects a late or queued occurrence, else the last due one."""
         async with self._database.connection() as connection:
             now = await database_clock.database_now(connection)
             seen = await cursor.upcoming(connection, record.uid)
-            facts = Facts(now, moment or now, record, to_task(record).schedule, seen)
-            if moment is None:
+            facts = Facts(now, time or now, record, to_task(record).schedule, seen)
+            if time is None:
                 await _choose(connection, facts)
             else:
-                facts.entry = await occurrence.covering(connection, record.uid, moment)
+                facts.entry = await occurrence.covering(connection, record.uid, time)
             await _follow(connection, facts)
         await self._locate(facts)
         if facts.is_late or (facts.run is not None and facts.run.state == "QUEUED"):
@@ -89,9 +89,7 @@ class FactsReader:
         return facts
 
     async def _locate(self, facts: Facts) -> None:
-        request = LocateMomentRequest(
-            schedule=facts.schedule, time=timestamp(facts.moment), task_uid=str(facts.task.uid)
-        )
+        request = LocateMomentRequest(schedule=facts.schedule, time=timestamp(facts.time), task_uid=str(facts.task.uid))
         try:
             facts.around = await self._scheduler.locate(request)
         except UnavailableError:
@@ -117,7 +115,7 @@ async def _choose(connection: Connection, facts: Facts) -> None:
         and not seen.recorded
         and seen.next_fire_time < facts.now - GRACE
     ):
-        facts.moment = seen.next_instant
+        facts.time = seen.next_instant
         return
     waiting = await due_work_claim.oldest_unstarted(connection, facts.task.uid)
     if waiting is not None:
@@ -125,16 +123,16 @@ async def _choose(connection: Connection, facts: Facts) -> None:
     if facts.entry is None:
         facts.entry = await occurrence.newest(connection, facts.task.uid, facts.now)
     if facts.entry is not None:
-        facts.moment = facts.entry.last_instant or facts.entry.time
+        facts.time = facts.entry.last_instant or facts.entry.time
     elif seen is not None and seen.next_instant:
-        facts.moment = seen.next_instant
+        facts.time = seen.next_instant
 
 
 async def _follow(connection: Connection, facts: Facts) -> None:
     """Reads the run of the entry, or what prevented it."""
     entry = facts.entry
     if entry is None:
-        facts.left_behind = await unsettled_range.contains(connection, facts.task.uid, facts.moment)
+        facts.unsettled = await unsettled_range.contains(connection, facts.task.uid, facts.time)
         return
     if entry.run is not None:
         facts.run = await run.get(connection, entry.run, steps=False)

@@ -30,10 +30,10 @@ def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
         return Verdict.NOT_RUN
     if entry is not None:
         return _OF_RUN.get(facts.run.state, Verdict.ENDED) if facts.run else Verdict.ENDED
-    if facts.moment > facts.now and around is not None and around.HasField("at"):
+    if facts.time > facts.now and around is not None and around.HasField("at"):
         return Verdict.UPCOMING
-    if facts.is_late or (around is None and facts.moment == _next(facts)):
-        return Verdict.LATE if facts.moment <= facts.now else Verdict.UPCOMING
+    if facts.is_late or (around is None and facts.time == _next(facts)):
+        return Verdict.LATE if facts.time <= facts.now else Verdict.UPCOMING
     return Verdict.NOTHING_DUE
 
 
@@ -48,7 +48,7 @@ def obstacles(facts: Facts) -> list[Obstacle]:
             return list(_of_queued(facts))
         case Verdict.NOT_RUN if facts.live_run is not None:
             return [Obstacle(Kind.LIVE_RUN, f"runs/{facts.live_run}")]
-        case Verdict.NOTHING_DUE if facts.moment < facts.task.create_time or (
+        case Verdict.NOTHING_DUE if facts.time < facts.task.create_time or (
             facts.is_of_another_schedule and facts.around is not None and facts.around.HasField("at")
         ):
             return [Obstacle(Kind.OTHER_SCHEDULE)]
@@ -61,10 +61,10 @@ def _next(facts: Facts) -> datetime | None:
 
 
 def _of_late(facts: Facts) -> Iterator[Obstacle]:
-    if facts.task.state == "PAUSED" and not facts.left_behind:
+    if facts.task.state == "PAUSED" and not facts.unsettled:
         yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
         return
-    start = facts.cursor.next_fire_time if facts.cursor and _next(facts) == facts.moment else None
+    start = facts.cursor.next_fire_time if facts.cursor and _next(facts) == facts.time else None
     if start is not None and start > facts.now:
         yield Obstacle(Kind.LATER_START, time=start)
     elif facts.health.get("scheduler") != SERVING:
@@ -76,8 +76,8 @@ def _of_late(facts: Facts) -> Iterator[Obstacle]:
 def _of_upcoming(facts: Facts) -> Iterator[Obstacle]:
     if facts.task.state == "PAUSED":
         yield Obstacle(Kind.TASK_PAUSED, time=facts.task.update_time)
-    start = facts.cursor.next_fire_time if facts.cursor and _next(facts) == facts.moment else None
-    if start is not None and start > facts.moment:
+    start = facts.cursor.next_fire_time if facts.cursor and _next(facts) == facts.time else None
+    if start is not None and start > facts.time:
         yield Obstacle(Kind.LATER_START, time=start)
 
 

@@ -74,7 +74,7 @@ class Wording:
                 error=_error_suffix(facts.run),
             )
         if how == Verdict.LATE:
-            return self._phrase("LATE", late=str(facts.now - facts.moment).partition(".")[0])
+            return self._phrase("LATE", late=str(facts.now - facts.time).partition(".")[0])
         if how == Verdict.NOTHING_DUE:
             return self._phrase(self._nothing())
         return self._phrase(Verdict.Name(how))
@@ -85,7 +85,7 @@ class Wording:
             return "UNKNOWN"
         if not any(trigger.WhichOneof("kind") != "event" for trigger in facts.schedule.triggers):
             return "NO_TIMES"
-        return "NOTHING_UPCOMING" if facts.moment > facts.now else "NOTHING_DUE"
+        return "NOTHING_UPCOMING" if facts.time > facts.now else "NOTHING_DUE"
 
     def _around(self) -> list[str]:
         around, how, run = self._facts.around, verdict(self._facts), self._facts.run
@@ -127,7 +127,7 @@ class Wording:
         return self._phrase("SUCCESSOR", successor=self._local(successor.time), outcome=successor.outcome)
 
     def _phrase(self, name: str, **facts: str) -> str:
-        return self._language.phrases[name].format(instant=self._local(self._facts.moment), **facts)
+        return self._language.phrases[name].format(instant=self._local(self._facts.time), **facts)
 
     def _local_time(self, time: Timestamp) -> str:
         return self._local(to_datetime(time))

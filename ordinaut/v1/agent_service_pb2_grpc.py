@@ -91,7 +91,7 @@ class AgentServiceServicer(object):
     """
 
     def CreateAgent(self, request, context):
-        """Makes an agent. Nobody can give a scope that they lack.
+        """Creates an agent. Its scopes must be a subset of those of the caller.
         Errors: INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED (MISSING_SCOPE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -38,7 +38,7 @@ class AgentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AgentServiceAsyncStub: ...
     CreateAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreateAgentRequest, _agent_pb2.Agent]
-    """Makes an agent. Nobody can give a scope that they lack.
+    """Creates an agent. Its scopes must be a subset of those of the caller.
     Errors: INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED (MISSING_SCOPE).
     """
     GetAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetAgentRequest, _agent_pb2.Agent]
@@ -82,7 +82,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreateAgentRequest, _agent_pb2.Agent]  # type: ignore[assignment]
-    """Makes an agent. Nobody can give a scope that they lack.
+    """Creates an agent. Its scopes must be a subset of those of the caller.
     Errors: INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED (MISSING_SCOPE).
     """
     GetAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetAgentRequest, _agent_pb2.Agent]  # type: ignore[assignment]
@@ -129,7 +129,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.CreateAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.Agent, _abc.Awaitable[_agent_pb2.Agent]]:
-        """Makes an agent. Nobody can give a scope that they lack.
+        """Creates an agent. Its scopes must be a subset of those of the caller.
         Errors: INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED (MISSING_SCOPE).
         """
 

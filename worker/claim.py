@@ -19,6 +19,8 @@ from worker.settings import WorkerSettings
 
 log = get_logger()
 RECONCILE_SECONDS = 1.0
+REPORT_SECONDS = 3.0
+"""Time that an engine has to report a run that it was asked to stop."""
 FULL_PROBE_SECONDS = 1.0
 REFILL_SECONDS = 0.005
 REFILL_CREDIT = 50
@@ -159,13 +161,23 @@ class Claimer:
         await self._stop_cancelled(connection, [row for row in rows if row.cancel_requested])
 
     async def _stop_cancelled(self, connection: Connection, rows: Sequence[LeasedRow]) -> None:
-        runs = [run for row in rows if (run := self._runs.by_id(row.id)) is not None]
-        if not runs:
+        """Asks the engines to stop runs, and ends those that an engine has not reported in time.
+
+        The reply of an engine has the attempts that it cut off, and ends the run as any other result does. An engine
+        that is too busy to reply must not keep a cancelled run alive: then the run ends with what is in the journal.
+        """
+        now = time.monotonic()
+        overdue = []
+        for run in filter(None, (self._runs.by_id(row.id) for row in rows)):
+            if run.stopped_at is None:
+                run.stopped_at = now
+                run.stream.cancel([run.handle], report=True)
+            elif now - run.stopped_at >= REPORT_SECONDS:
+                overdue.append(run)
+        if not overdue:
             return
-        for run in runs:
-            run.stream.cancel([run.handle])
-        ids, fences = [run.id for run in runs], [run.fence for run in runs]
+        ids, fences = [run.id for run in overdue], [run.fence for run in overdue]
         ended = await due_work_finish.end_cancelled_owned(connection, self._lease.id, ids, fences)
-        self._runs.drop(runs)
+        self._runs.drop(overdue)
         self._hints.send(RUN)
-        log.info("runs_cancelled", runs=len(ended))
+        log.warning("runs_cancelled_without_report", runs=len(ended))

@@ -14,7 +14,7 @@ from worker import metrics
 from worker.group_commit import GroupCommit
 from worker.held_runs import HeldRun, HeldRuns
 from worker.lease import Lease
-from worker.run_result import DELAYED, WAITING, RunResult
+from worker.run_result import CANCELLED, DELAYED, WAITING, RunResult
 from worker.suspension import suspend
 
 log = get_logger()
@@ -48,7 +48,7 @@ class Completion:
             try:
                 written = await self._database.repeat(
                     lambda connection: _write_results(connection, lease, batch),
-                    one_statement=all(result.ends_run for _, result in batch),
+                    one_statement=all(result.completes for _, result in batch),
                 )
             # The commit may have happened although its answer was lost. A repeat could not tell a run that has ended
             # from one whose lease was lost, and would block the group while the database is away. So the runs are
@@ -94,18 +94,34 @@ async def _write_results(connection: Connection, lease: UUID, batch: Sequence[tu
     """Writes the results; returns the runs that the worker still owned."""
     delayed = [(run, result) for run, result in batch if result.state == DELAYED]
     waiting = [(run, result) for run, result in batch if result.state == WAITING]
-    ended = [(run, result) for run, result in batch if result.ends_run]
+    cancelled = [(run, result) for run, result in batch if result.state == CANCELLED]
+    ended = [(run, result) for run, result in batch if result.completes]
     written: set[UUID] = set()
     if delayed:
         written |= await _delay(connection, lease, delayed)
     if waiting:
         written |= (await suspend(connection, lease, waiting)).keys()
+    if cancelled:
+        written |= await _cancel(connection, lease, cancelled)
     if ended:
         written |= await due_work_finish.complete(connection, lease, _end_columns(ended))
     return written
 
 
 async def _delay(connection: Connection, lease: UUID, batch: Sequence[tuple[HeldRun, RunResult]]) -> set[UUID]:
+    ids, fences = await _record_entries(connection, lease, batch)
+    return await due_work_finish.delay(connection, lease, ids, fences, [result.delay_ms for _, result in batch])
+
+
+async def _cancel(connection: Connection, lease: UUID, batch: Sequence[tuple[HeldRun, RunResult]]) -> set[UUID]:
+    ids, fences = await _record_entries(connection, lease, batch)
+    return await due_work_finish.end_cancelled_owned(connection, lease, ids, fences)
+
+
+async def _record_entries(
+    connection: Connection, lease: UUID, batch: Sequence[tuple[HeldRun, RunResult]]
+) -> tuple[list[UUID], list[int]]:
+    """Locks the rows and inserts the entries of runs that the worker still owns; returns the ids and fences of all."""
     ids, fences = [run.id for run, _ in batch], [run.fence for run, _ in batch]
     owned = await due_work_finish.lock_owned(connection, lease, ids, fences)
     steps = StepColumns()
@@ -113,7 +129,7 @@ async def _delay(connection: Connection, lease: UUID, batch: Sequence[tuple[Held
         if run.id in owned:
             steps.add_all(run.id, run.next_seq, result.entries)
     await due_work_finish.record_steps(connection, steps)
-    return await due_work_finish.delay(connection, lease, ids, fences, [result.delay_ms for _, result in batch])
+    return ids, fences
 
 
 def _end_columns(batch: Sequence[tuple[HeldRun, RunResult]]) -> EndColumns:

@@ -16,7 +16,7 @@ class HeldRun:
     """One claim of one run. `stream` executes it; `next_seq` is the number of its next journal entry.
 
     While a journal write of the run is in flight (`writing`), further reports wait in `reports`, and the result of the
-    claim in `result`.
+    claim in `result`. `stopped_at` is the monotonic time at which the engine was asked to stop a cancelled run.
     """
 
     handle: int
@@ -32,6 +32,7 @@ class HeldRun:
     writing: bool = False
     reports: deque[StepReport] = field(default_factory=deque)
     result: RunResult | None = None
+    stopped_at: float | None = None
 
 
 class HeldRuns:

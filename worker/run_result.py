@@ -10,6 +10,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntr
 FAILED = "FAILED"
 DELAYED = "DELAYED"
 WAITING = "WAITING"
+CANCELLED = "CANCELLED"
 RETURNED = frozenset({DELAYED, WAITING})
 """States in which a run returns to the queue."""
 
@@ -24,7 +25,7 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a claim ends: SUCCEEDED or FAILED with output or error as JSON, DELAYED by `delay_ms`, or WAITING.
+    """How a claim ends: SUCCEEDED or FAILED with output or error as JSON, CANCELLED, DELAYED by `delay_ms`, or WAITING.
 
     `entries` are journaled with it. A run in state WAITING resumes after `delay_ms` at the latest, unless that is 0.
     """
@@ -38,9 +39,9 @@ class RunResult:
     replaces_rejected: bool = False
 
     @property
-    def ends_run(self) -> bool:
-        """Whether the run has ended; else it returns to the queue."""
-        return self.state not in RETURNED
+    def completes(self) -> bool:
+        """Whether the run has ended by itself; else it was cancelled, or returns to the queue."""
+        return self.state not in RETURNED and self.state != CANCELLED
 
     @classmethod
     def rejected(cls, failure: Exception) -> "RunResult":

@@ -4,15 +4,17 @@ from typing import Any
 
 from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
 from gateway.events.conversion import to_event
+from gateway.runs.response_size import fit_run
 from ordinaut.names import idempotency_key, occurrence_id
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
 
+SMALL = 128 * 1024  # characters of JSON
 UNENDED = frozenset({StepRun.RUNNING, StepRun.WAITING})
 
 
 def to_run(record: RunRecord) -> Run:
-    """Converts a run: in view BASIC, or FULL if the record has steps."""
+    """Converts a run: in view BASIC, where large values may be left out, or FULL if the record has steps."""
     message = Run(
         name=f"runs/{record.id}",
         task=f"tasks/{record.task_name}" if record.task_name else "",
@@ -48,7 +50,14 @@ def to_run(record: RunRecord) -> Run:
         message.waits.extend(map(_wait, parse(record.waits)))
     if record.steps is not None:
         message.steps.extend(to_steps(record))
-    return message
+        return message
+    return fit_run(message) if _may_be_large(record) else message
+
+
+def _may_be_large(record: RunRecord) -> bool:
+    """Whether the run can take more than 3 MiB: as protobuf, JSON takes at most 13 times its length."""
+    texts = (record.params, record.event, record.output, record.error)
+    return sum(len(text) for text in texts if text is not None) > SMALL
 
 
 def to_steps(record: RunRecord) -> list[StepRun]:

@@ -13,6 +13,7 @@ from gateway.definitions.validation import TaskValidator
 from gateway.runs.access import visible_run
 from gateway.runs.compare import Comparison, End, compare, fill_patch
 from gateway.runs.mocks import check_mocks, to_engine
+from gateway.runs.response_size import fit_replay
 from gateway.runs.simulated_run import definition_of, microseconds_of, start_of, to_simulated_run
 from ordinaut.errors import FailedPreconditionError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
@@ -90,7 +91,7 @@ class RunReplay:
         end = End(record.state, record.output, record.error)
         recorded = [attempt.entry for attempt in recorded_run.recorded]
         comparison = await asyncio.to_thread(compare, end, recorded_run.inherited, recorded, response)
-        return _to_response(comparison, initial, response)
+        return fit_replay(_to_response(comparison, initial, response))
 
     async def _checked(self, request: ReplayRunRequest, recorded_run: RecordedRun, problems: Problems) -> Definition:
         """Validates the other document and returns its definition, with the owner's current scopes and tools."""

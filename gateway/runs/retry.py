@@ -1,41 +1,95 @@
 """RetryRun: a new run that resumes after the last completed step of a failed or cancelled run."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from gateway.api.resource_names import new_id
 from gateway.runs.conversion import to_run
-from ordinaut.errors import FailedPreconditionError, NotFoundError
+from ordinaut.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Violation
 from ordinaut.store.runs import retry, run
+from ordinaut.store.runs.retry import RetryResult
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_service_pb2 import RetryRunRequest
 
 RETRIED = frozenset({"FAILED", "CANCELLED"})
 
 
-async def retry_run(connection: Connection, ended: RunRecord) -> Run:
+async def retry_run(connection: Connection, named: RunRecord, request: RetryRunRequest) -> Run:
     """Enqueues the retry of a run, in a transaction; the caller has checked access.
 
     Raises:
-        FailedPreconditionError: RUN_STATE, OVERLAP, TASK_STATE.
+        FailedPreconditionError: RUN_STATE, ALREADY_RETRIED, OVERLAP, TASK_STATE.
+        InvalidArgumentError: `from_step` is not a step of the document.
     """
-    name = f"runs/{ended.id}"
-    if ended.state not in RETRIED:
+    if named.state not in RETRIED:
         raise FailedPreconditionError(
             ErrorReason.RUN_STATE,
-            f"{name} must be FAILED or CANCELLED (is {ended.state})",
-            {"resource": name, "state": ended.state},
+            f"{request.name} must be FAILED or CANCELLED (is {named.state})",
+            {"resource": request.name, "state": named.state},
         )
-    result = await retry.enqueue(connection, retry_of=ended.id, root=ended.root, run=new_id())
+    result = await _enqueue(connection, named, request)
     if not result.task_exists:
-        raise FailedPreconditionError(
-            ErrorReason.TASK_STATE, f"{name} cannot be retried: its task has been deleted", {"resource": name}
-        )
+        raise _without_task(request.name, "its task has been deleted")
     if result.run is None:
         live = f"runs/{result.live_run}" if result.live_run else ""
         raise FailedPreconditionError(
-            ErrorReason.OVERLAP, f"{name} cannot be retried while {live or 'another run'} is live", {"live_run": live}
+            ErrorReason.OVERLAP,
+            f"{request.name} cannot be retried while {live or 'another run'} is live",
+            {"live_run": live},
         )
     record = await run.get(connection, result.run, steps=False)
     if record is None:
         raise NotFoundError.of(f"runs/{result.run}")
     return to_run(record)
+
+
+async def _enqueue(connection: Connection, named: RunRecord, request: RetryRunRequest) -> RetryResult:
+    # Only the unique index of retries decides between concurrent calls: the one that loses reads the chain again, and
+    # finds the run of the winner.
+    while True:
+        ended = await _newest(connection, named)
+        version = await _version(connection, ended, request)
+        kept = await _kept_steps(connection, ended.task, version, request.from_step) if request.from_step else None
+        result = await retry.enqueue(connection, retry_of=ended.id, run=new_id(), version=version, kept=kept)
+        if result.newer is None:
+            return result
+
+
+async def _newest(connection: Connection, named: RunRecord) -> RunRecord:
+    newest = await retry.newest(connection, named.id)
+    if newest == named.id:
+        return named
+    record = await run.get(connection, newest, steps=False)
+    if record is None or record.state not in RETRIED:
+        state = "no longer stored" if record is None else record.state
+        raise FailedPreconditionError(
+            ErrorReason.ALREADY_RETRIED,
+            f"runs/{named.id} has been retried: runs/{newest} is {state}",
+            {"resource": f"runs/{named.id}", "retry": f"runs/{newest}", "state": state},
+        )
+    return record
+
+
+async def _version(connection: Connection, ended: RunRecord, request: RetryRunRequest) -> int:
+    if request.version != RetryRunRequest.LATEST:
+        return ended.task_version
+    version = await retry.latest_version(connection, ended.task) if ended.task_name else None
+    if version is None:
+        raise _without_task(request.name, "it was started without a task, or its task has been deleted")
+    return version
+
+
+async def _kept_steps(connection: Connection, task: UUID, version: int, from_step: str) -> Sequence[str]:
+    """Returns the ids of the steps before `from_step`."""
+    ids = await retry.step_ids(connection, task, version)
+    if from_step not in ids:
+        text = f"must be the id of a step in the document's list `steps`: {', '.join(ids)} (got {from_step!r})"
+        raise InvalidArgumentError.of([Violation("from_step", text, ErrorReason.UNRESOLVED_REFERENCE)])
+    return ids[: ids.index(from_step)]
+
+
+def _without_task(name: str, why: str) -> FailedPreconditionError:
+    return FailedPreconditionError(ErrorReason.TASK_STATE, f"{name} cannot be retried: {why}", {"resource": name})

@@ -3,6 +3,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from uuid import UUID
 
 from gateway.api.filters import parse_filter
@@ -18,6 +19,7 @@ from gateway.runs.access import visible_run
 from gateway.runs.conversion import to_run, to_step
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
+from gateway.runs.response_size import accepted_bytes, check_full, fit_step, too_large
 from gateway.runs.retry import retry_run
 from gateway.runs.simulate import RunSimulation
 from gateway.runs.watch import RunChanges, RunWatch
@@ -88,9 +90,15 @@ class Runs(RunServiceServicer):
 
     async def GetRun(self, request: GetRunRequest, context: Context) -> Run:
         """Returns one run, with steps unless the view is BASIC."""
-        caller, run_uid = current_caller(), run_id(request.name)
+        caller, run_uid, is_full = current_caller(), run_id(request.name), request.view != BASIC
         async with self._database.connection() as connection:
-            return to_run(await visible_run(connection, caller, run_uid, READ, steps=request.view != BASIC))
+            record = await visible_run(connection, caller, run_uid, READ, steps=is_full)
+        if not is_full:
+            return to_run(record)
+        max_bytes = accepted_bytes(context.invocation_metadata())
+        if len(record.steps or "") > 2 * max_bytes:  # the JSON has white space and more text than the message
+            raise too_large(request.name, f"more than {max_bytes} bytes", max_bytes)
+        return check_full(to_run(replace(record, steps=record.steps or "[]")), max_bytes)
 
     async def ListRunSteps(self, request: ListRunStepsRequest, context: Context) -> ListRunStepsResponse:
         """Lists a page of a run's steps, in the order in which they were recorded."""
@@ -105,7 +113,7 @@ class Runs(RunServiceServicer):
                 return await run.steps_page(connection, run_uid, after=key, payloads=payloads, size=count)
 
             def convert(step: StepRecord) -> StepRun:
-                return to_step(record.root, parse(step.step))
+                return fit_step(to_step(record.root, parse(step.step)))
 
             page = await read_page(read, write_step_key, start, size, convert)
         token = self._page_tokens.token(request, caller, write_step_key(page.last)) if page.last else ""
@@ -146,7 +154,7 @@ class Runs(RunServiceServicer):
         token_recheck = self._authenticator.token_recheck(context)
         async with aclosing(self._watch.watch(run_uid, token_recheck, payloads=payloads)) as records:
             async for record in records:
-                if (message := changes.next_response(record)) is not None:
+                for message in changes.next_responses(record):
                     yield message
 
     async def CancelRun(self, request: CancelRunRequest, context: Context) -> Run:
@@ -186,7 +194,7 @@ class Runs(RunServiceServicer):
             ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
             if ended.task_name:
                 caller.require(RUN_TASK, ended.task_name)
-            return await retry_run(connection, ended)
+            return await retry_run(connection, ended, request)
 
         response = await mutation.execute(work)
         self._hints.send(WORK, OUTBOX, RUN)

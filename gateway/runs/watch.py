@@ -8,7 +8,7 @@ reader, which also reads once a second: a lost hint delays a change but loses no
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -16,7 +16,9 @@ from prometheus_client import Gauge
 
 from gateway.api.errors import shutting_down
 from gateway.runs.conversion import to_run, to_steps
+from gateway.runs.response_size import batches
 from ordinaut.errors import NotFoundError
+from ordinaut.limits import MAX_MESSAGE_BYTES
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import RUN, Hints, wait_hint
 from ordinaut.store.runs import run
@@ -139,19 +141,28 @@ class RunChanges:
         self._run = b""
         self._states: dict[tuple[str, int], StepRun.State.ValueType] = {}
 
-    def next_response(self, record: RunRecord) -> WatchRunResponse | None:
-        """Returns the next response for a record with steps; None if nothing has changed."""
-        message = WatchRunResponse(run=to_run(replace(record, steps=None)))
+    def next_responses(self, record: RunRecord) -> Iterator[WatchRunResponse]:
+        """Yields the responses for a record with steps: none if nothing has changed, several if the steps are large."""
+        *full, last = batches(self._changed_steps(record))
+        for steps in full:
+            yield WatchRunResponse(steps=steps)
+        run = to_run(replace(record, steps=None))
+        serialized = run.SerializeToString(deterministic=True)
+        if serialized == self._run and not last:
+            return
+        self._run = serialized
+        message = WatchRunResponse(run=run, steps=last)
+        if message.ByteSize() > MAX_MESSAGE_BYTES:
+            yield WatchRunResponse(steps=last)
+            message = WatchRunResponse(run=run)
+        yield message
+
+    def _changed_steps(self, record: RunRecord) -> Iterator[StepRun]:
         for step in to_steps(record):
             key = step.path, step.attempt
             if self._states.get(key) != step.state:
                 self._states[key] = step.state
-                message.steps.append(step if self._payloads else without_payload(step))
-        run = message.run.SerializeToString(deterministic=True)
-        if run == self._run and not message.steps:
-            return None
-        self._run = run
-        return message
+                yield step if self._payloads else without_payload(step)
 
 
 def without_payload(step: StepRun) -> StepRun:

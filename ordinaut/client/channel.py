@@ -8,6 +8,7 @@ import grpc
 from ordinaut.client.errors import ApiError
 
 DEADLINE_SECONDS = 30.0
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 Metadata = Sequence[tuple[str, str]]
 
 OPTIONS: Sequence[tuple[str, Any]] = (
@@ -16,7 +17,7 @@ OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
     ("grpc.enable_retries", 0),  # the client decides which calls are safe to retry
 )
 

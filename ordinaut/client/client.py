@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import grpc
 from google.protobuf import json_format
 
-from ordinaut.client.channel import Methods, open_channel
+from ordinaut.client.channel import MAX_RESPONSE_BYTES, Methods, open_channel
 from ordinaut.client.retry import RetryPolicy, resuming_stream, with_retries
 from ordinaut.limits import GRPC_PORT
 from ordinaut.v1 import agent_service_pb2_grpc as agents_grpc
@@ -58,7 +58,8 @@ class Client:
 
     def __init__(self, address: str = DEFAULT_ADDRESS, token: str = "") -> None:
         self._address = address
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        accepted = (("ordinaut-max-response-bytes", str(MAX_RESPONSE_BYTES)),)
+        self._metadata = (*accepted, ("authorization", f"Bearer {token}")) if token else accepted
         self._channel: grpc.aio.Channel | None = None
 
     @classmethod
@@ -146,6 +147,8 @@ class Client:
 
         async for answer in resuming_stream(open_stream, retry or RetryPolicy()):
             steps.update(((step.path, step.attempt), step) for step in answer.steps)
+            if not answer.HasField("run"):  # the next response continues the steps
+                continue
             answer.run.steps.extend(steps.values())
             yield answer.run
             if answer.run.state in ENDED:

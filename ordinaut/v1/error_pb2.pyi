@@ -154,6 +154,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The owner of a run may not approve its own request."""
     BACKFILL_STATE: _ErrorReason.ValueType  # 70
     """The backfill has ended."""
+    ALREADY_RETRIED: _ErrorReason.ValueType  # 71
+    """The run has a retry that is live or has succeeded; the metadata names it."""
     MALFORMED_JSON: _ErrorReason.ValueType  # 80
     """The body is not valid JSON or YAML of the announced content type and encoding."""
     DUPLICATE_KEY: _ErrorReason.ValueType  # 81
@@ -304,6 +306,8 @@ SELF_APPROVAL: ErrorReason.ValueType  # 67
 """The owner of a run may not approve its own request."""
 BACKFILL_STATE: ErrorReason.ValueType  # 70
 """The backfill has ended."""
+ALREADY_RETRIED: ErrorReason.ValueType  # 71
+"""The run has a retry that is live or has succeeded; the metadata names it."""
 MALFORMED_JSON: ErrorReason.ValueType  # 80
 """The body is not valid JSON or YAML of the announced content type and encoding."""
 DUPLICATE_KEY: ErrorReason.ValueType  # 81

@@ -25,8 +25,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Run(_message.Message):
-    """One execution of a pipeline. Every field is set by the server. View BASIC holds every field except `steps`; view FULL
-    holds all fields.
+    """One execution of a pipeline. Every field is set by the server. View BASIC holds every field except `steps` and those in
+    `omitted`; view FULL holds all fields.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -161,6 +161,7 @@ class Run(_message.Message):
     RETRIES_FIELD_NUMBER: _builtins.int
     TASK_UID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    OMITTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name `runs/{run}`. The id is a UUIDv7."""
     task: _builtins.str
@@ -176,7 +177,9 @@ class Run(_message.Message):
     state: Global___Run.State.ValueType
     """State of the run."""
     retry_of: _builtins.str
-    """Resource name `runs/{run}` of the run that this one retries. Only for kind RETRY."""
+    """Resource name `runs/{run}` of the run that this one continues: the newest of the chain of retries at the time of
+    RetryRun. Only for kind RETRY.
+    """
     backfill: _builtins.str
     """Resource name `tasks/{task}/backfills/{backfill}`. Only for kind BACKFILL."""
     claims: _builtins.int
@@ -241,11 +244,17 @@ class Run(_message.Message):
 
     @_builtins.property
     def retries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Resource names `runs/{run}` of the runs that retried this one, the oldest first."""
+        """Resource names `runs/{run}` of the retries of this run and of their retries, the oldest first."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels of the task at the time when the run was enqueued. A retry has the labels of the run that it retries."""
+
+    @_builtins.property
+    def omitted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only in view BASIC: those of `params`, `event.data`, `output` and `error.details` that were left out, the largest
+        first, because the run would take more than 3 MiB with them.
+        """
 
     def __init__(
         self,
@@ -278,10 +287,11 @@ class Run(_message.Message):
         retries: _abc.Iterable[_builtins.str] | None = ...,
         task_uid: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        omitted: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "output", b"output", "params", b"params", "scheduled_time", b"scheduled_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "labels", b"labels", "losses", b"losses", "name", b"name", "occurrence", b"occurrence", "output", b"output", "owner", b"owner", "params", b"params", "parent", b"parent", "retries", b"retries", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_uid", b"task_uid", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "cancel_reason", b"cancel_reason", "claims", b"claims", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "event", b"event", "interval", b"interval", "kind", b"kind", "labels", b"labels", "losses", b"losses", "name", b"name", "occurrence", b"occurrence", "omitted", b"omitted", "output", b"output", "owner", b"owner", "params", b"params", "parent", b"parent", "retries", b"retries", "retry_of", b"retry_of", "scheduled_time", b"scheduled_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task", "task_uid", b"task_uid", "task_version", b"task_version", "trigger", b"trigger", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -302,7 +312,9 @@ class StepRun(_message.Message):
         STATE_UNSPECIFIED: StepRun._State.ValueType  # 0
         """Unspecified; never sent by the server."""
         RUNNING: StepRun._State.ValueType  # 1
-        """The call of an UNSAFE tool has been started. In a run that has ended, it is unknown whether the call happened."""
+        """A call has been started: of an UNSAFE tool, or of another one at least a second ago. In a run that has ended, it
+        is unknown whether the call of the UNSAFE tool happened.
+        """
         SUCCEEDED: StepRun._State.ValueType  # 2
         """The attempt succeeded."""
         FAILED: StepRun._State.ValueType  # 3
@@ -310,8 +322,8 @@ class StepRun(_message.Message):
         SKIPPED: StepRun._State.ValueType  # 4
         """The condition of the step was false."""
         CANCELLED: StepRun._State.ValueType  # 5
-        """The attempt was cut off by the failure of a sibling, by the end of the run, or, if it was waiting, by its
-        cancellation. The call of an UNSAFE tool stays RUNNING.
+        """The attempt was cut off by the failure of a sibling, or by the end or the cancellation of the run. The call of an
+        UNSAFE tool stays RUNNING.
         """
         WAITING: StepRun._State.ValueType  # 6
         """The step waits for a time, an event, an approval or another run, and holds no worker."""
@@ -322,7 +334,9 @@ class StepRun(_message.Message):
     STATE_UNSPECIFIED: StepRun.State.ValueType  # 0
     """Unspecified; never sent by the server."""
     RUNNING: StepRun.State.ValueType  # 1
-    """The call of an UNSAFE tool has been started. In a run that has ended, it is unknown whether the call happened."""
+    """A call has been started: of an UNSAFE tool, or of another one at least a second ago. In a run that has ended, it
+    is unknown whether the call of the UNSAFE tool happened.
+    """
     SUCCEEDED: StepRun.State.ValueType  # 2
     """The attempt succeeded."""
     FAILED: StepRun.State.ValueType  # 3
@@ -330,8 +344,8 @@ class StepRun(_message.Message):
     SKIPPED: StepRun.State.ValueType  # 4
     """The condition of the step was false."""
     CANCELLED: StepRun.State.ValueType  # 5
-    """The attempt was cut off by the failure of a sibling, by the end of the run, or, if it was waiting, by its
-    cancellation. The call of an UNSAFE tool stays RUNNING.
+    """The attempt was cut off by the failure of a sibling, or by the end or the cancellation of the run. The call of an
+    UNSAFE tool stays RUNNING.
     """
     WAITING: StepRun.State.ValueType  # 6
     """The step waits for a time, an event, an approval or another run, and holds no worker."""
@@ -346,6 +360,7 @@ class StepRun(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    OMITTED_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Path of the step: `a`, `loop[3].b`, `facts.weather.today`, `a.on_error.note`, `on_error.tell`, `a.approval`."""
     tool: _builtins.str
@@ -378,6 +393,12 @@ class StepRun(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Time at which the attempt ended. Unset while it is RUNNING or WAITING."""
 
+    @_builtins.property
+    def omitted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only in ListRunSteps, WatchRun and ReplayRun: those of `input`, `output` and `error.details` that were left out, the largest
+        first, because the step or the response would be too large with them.
+        """
+
     def __init__(
         self,
         *,
@@ -391,10 +412,11 @@ class StepRun(_message.Message):
         error: Global___RunError | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        omitted: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error", b"error", "input", b"input", "output", b"output", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "end_time", b"end_time", "error", b"error", "idempotency_key", b"idempotency_key", "input", b"input", "output", b"output", "path", b"path", "start_time", b"start_time", "state", b"state", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "end_time", b"end_time", "error", b"error", "idempotency_key", b"idempotency_key", "input", b"input", "omitted", b"omitted", "output", b"output", "path", b"path", "start_time", b"start_time", "state", b"state", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import interval_pb2 as _interval_pb2
 from ordinaut.v1 import event_pb2 as _event_pb2
 from ordinaut.v1 import mock_pb2 as _mock_pb2
@@ -183,8 +184,8 @@ class ListRunsRequest(_message.Message):
     """The `next_page_token` of the previous page. Empty for the first page."""
     filter: _builtins.str
     """Filter (AIP-160) over `task`, `owner`, `task_uid`, `labels.<key>`, `state`, `kind`, `trigger`, `backfill`,
-    `claims`, `losses`, `error.code`, `cancel_reason`, `parent`, `scheduled_time`, `create_time`, `start_time`,
-    `end_time`. At most 4000 characters.
+    `claims`, `losses`, `error.code`, `cancel_reason`, `parent`, `retry_of`, `scheduled_time`, `create_time`,
+    `start_time`, `end_time`. At most 4000 characters.
     """
     order_by: _builtins.str
     """`create_time desc` (default) or `create_time`."""
@@ -274,12 +275,12 @@ class WatchRunResponse(_message.Message):
     STEPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def run(self) -> _run_pb2.Run:
-        """The run in view BASIC."""
+        """The run in view BASIC. Unset if the steps take more than 3 MiB and the next response continues them."""
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.StepRun]:
-        """In the first response of a stream all steps, in each later response the steps that are new or have changed since
-        the previous one. A step replaces the one with the same `path` and `attempt`.
+        """In the first responses of a stream, until `run` is set, all steps, in each later response the steps that are new or
+        have changed since the previous one. A step replaces the one with the same `path` and `attempt`.
         """
 
     def __init__(
@@ -334,23 +335,57 @@ class RetryRunRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Version:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _VersionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RetryRunRequest._Version.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        VERSION_UNSPECIFIED: RetryRunRequest._Version.ValueType  # 0
+        """RECORDED."""
+        RECORDED: RetryRunRequest._Version.ValueType  # 1
+        """The version of the run that it continues."""
+        LATEST: RetryRunRequest._Version.ValueType  # 2
+        """The current version of the task. The results of finished steps are kept by path."""
+
+    class Version(_Version, metaclass=_VersionEnumTypeWrapper):
+        """Which version of the task a retry executes."""
+
+    VERSION_UNSPECIFIED: RetryRunRequest.Version.ValueType  # 0
+    """RECORDED."""
+    RECORDED: RetryRunRequest.Version.ValueType  # 1
+    """The version of the run that it continues."""
+    LATEST: RetryRunRequest.Version.ValueType  # 2
+    """The current version of the task. The results of finished steps are kept by path."""
+
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    FROM_STEP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name `runs/{run}`."""
     request_id: _builtins.str
     """Idempotency key of at most 64 characters. Within 24 hours the same request with the same key gets the same
     response.
     """
+    version: Global___RetryRunRequest.Version.ValueType
+    """Version of the task. RECORDED when unset."""
+    from_step: _builtins.str
+    """Id of a step of the document's list `steps`. This step and those after it are executed again, also those that had
+    succeeded, and with new idempotency keys; only results of earlier steps are kept. Empty: resume after the finished
+    steps.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        version: Global___RetryRunRequest.Version.ValueType = ...,
+        from_step: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_step", b"from_step", "name", b"name", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -100,8 +100,9 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Reads one run.
-        Errors: NOT_FOUND.
+        """Reads one run. In view FULL, a run of more than 4 MiB is refused; ListRunSteps returns its steps page by page. A gRPC
+        client that accepts larger messages announces that in the metadata `ordinaut-max-response-bytes`.
+        Errors: NOT_FOUND, RESOURCE_EXHAUSTED (TOO_LARGE) in view FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,11 +143,14 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RetryRun(self, request, context):
-        """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same version, inputs
-        and idempotency keys, and resumes after the steps that the old run had finished. The run of a task needs the scope
-        `tasks:run` for the task as well.
-        Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (RUN_STATE if the run is live or
-        succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted).
+        """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same inputs and
+        idempotency keys, and resumes after the steps that the old run had finished. If the run has been retried before, the
+        new run continues from the newest retry, whose name is in `retry_of`. The run of a task needs the scope `tasks:run`
+        for the task as well.
+        Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), INVALID_ARGUMENT if `from_step` is not a step of the document,
+        FAILED_PRECONDITION (RUN_STATE if the run is live or succeeded; ALREADY_RETRIED, with the retry, if a retry of the
+        run is live or has succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted, or, for version LATEST,
+        if the run has no task).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,8 +43,9 @@ class RunServiceStub:
     the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_pb2.Run]
-    """Reads one run.
-    Errors: NOT_FOUND.
+    """Reads one run. In view FULL, a run of more than 4 MiB is refused; ListRunSteps returns its steps page by page. A gRPC
+    client that accepts larger messages announces that in the metadata `ordinaut-max-response-bytes`.
+    Errors: NOT_FOUND, RESOURCE_EXHAUSTED (TOO_LARGE) in view FULL.
     """
     ListRunSteps: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunStepsRequest, _run_service_pb2.ListRunStepsResponse]
     """Lists the steps of a run: the recorded attempts in the order in which they were recorded, then the steps that wait.
@@ -65,11 +66,14 @@ class RunServiceStub:
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
     """
     RetryRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_pb2.Run]
-    """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same version, inputs
-    and idempotency keys, and resumes after the steps that the old run had finished. The run of a task needs the scope
-    `tasks:run` for the task as well.
-    Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (RUN_STATE if the run is live or
-    succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted).
+    """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same inputs and
+    idempotency keys, and resumes after the steps that the old run had finished. If the run has been retried before, the
+    new run continues from the newest retry, whose name is in `retry_of`. The run of a task needs the scope `tasks:run`
+    for the task as well.
+    Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), INVALID_ARGUMENT if `from_step` is not a step of the document,
+    FAILED_PRECONDITION (RUN_STATE if the run is live or succeeded; ALREADY_RETRIED, with the retry, if a retry of the
+    run is live or has succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted, or, for version LATEST,
+    if the run has no task).
     """
     SimulateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SimulateRunRequest, _run_service_pb2.SimulateRunResponse]
     """Executes a pipeline without side effects: no tool is called, nothing is stored, and no time passes. Step results
@@ -101,8 +105,9 @@ class RunServiceAsyncStub(RunServiceStub):
     the caller are live, UNAVAILABLE (ENGINE_UNAVAILABLE).
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_pb2.Run]  # type: ignore[assignment]
-    """Reads one run.
-    Errors: NOT_FOUND.
+    """Reads one run. In view FULL, a run of more than 4 MiB is refused; ListRunSteps returns its steps page by page. A gRPC
+    client that accepts larger messages announces that in the metadata `ordinaut-max-response-bytes`.
+    Errors: NOT_FOUND, RESOURCE_EXHAUSTED (TOO_LARGE) in view FULL.
     """
     ListRunSteps: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunStepsRequest, _run_service_pb2.ListRunStepsResponse]  # type: ignore[assignment]
     """Lists the steps of a run: the recorded attempts in the order in which they were recorded, then the steps that wait.
@@ -123,11 +128,14 @@ class RunServiceAsyncStub(RunServiceStub):
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
     """
     RetryRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_pb2.Run]  # type: ignore[assignment]
-    """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same version, inputs
-    and idempotency keys, and resumes after the steps that the old run had finished. The run of a task needs the scope
-    `tasks:run` for the task as well.
-    Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (RUN_STATE if the run is live or
-    succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted).
+    """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same inputs and
+    idempotency keys, and resumes after the steps that the old run had finished. If the run has been retried before, the
+    new run continues from the newest retry, whose name is in `retry_of`. The run of a task needs the scope `tasks:run`
+    for the task as well.
+    Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), INVALID_ARGUMENT if `from_step` is not a step of the document,
+    FAILED_PRECONDITION (RUN_STATE if the run is live or succeeded; ALREADY_RETRIED, with the retry, if a retry of the
+    run is live or has succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted, or, for version LATEST,
+    if the run has no task).
     """
     SimulateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SimulateRunRequest, _run_service_pb2.SimulateRunResponse]  # type: ignore[assignment]
     """Executes a pipeline without side effects: no tool is called, nothing is stored, and no time passes. Step results
@@ -168,8 +176,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.GetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
-        """Reads one run.
-        Errors: NOT_FOUND.
+        """Reads one run. In view FULL, a run of more than 4 MiB is refused; ListRunSteps returns its steps page by page. A gRPC
+        client that accepts larger messages announces that in the metadata `ordinaut-max-response-bytes`.
+        Errors: NOT_FOUND, RESOURCE_EXHAUSTED (TOO_LARGE) in view FULL.
         """
 
     @_abc_1.abstractmethod
@@ -220,11 +229,14 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.RetryRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
-        """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same version, inputs
-        and idempotency keys, and resumes after the steps that the old run had finished. The run of a task needs the scope
-        `tasks:run` for the task as well.
-        Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (RUN_STATE if the run is live or
-        succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted).
+        """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same inputs and
+        idempotency keys, and resumes after the steps that the old run had finished. If the run has been retried before, the
+        new run continues from the newest retry, whose name is in `retry_of`. The run of a task needs the scope `tasks:run`
+        for the task as well.
+        Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), INVALID_ARGUMENT if `from_step` is not a step of the document,
+        FAILED_PRECONDITION (RUN_STATE if the run is live or succeeded; ALREADY_RETRIED, with the retry, if a retry of the
+        run is live or has succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted, or, for version LATEST,
+        if the run has no task).
         """
 
     @_abc_1.abstractmethod

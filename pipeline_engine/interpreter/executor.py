@@ -17,6 +17,7 @@ from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.interpreter.flow.steps import run_script
+from pipeline_engine.interpreter.journal import STARTED
 from pipeline_engine.interpreter.requests import (
     Call,
     Commit,
@@ -31,10 +32,12 @@ from pipeline_engine.interpreter.requests import (
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS
 from pipeline_engine.interpreter.run import Run, StartTimes, roots_of
 from pipeline_engine.interpreter.scheduled_strand import ScheduledStrand
-from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Fork
+from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Fork, StepsFlow
 from pipeline_engine.language.plan import Plan
 from pipeline_engine.tools.definition import Tool
 
+CHECKPOINT_SECONDS = 1.0
+"""Age of calls and of unsent entries that a checkpoint makes durable."""
 MAX_STRANDS = 200
 """Concurrent strands of one run; above this number, each fork runs one strand at a time."""
 
@@ -72,6 +75,8 @@ class Execution:
         self._pending: dict[int, ScheduledStrand] = {}
         self._writers: list[tuple[ScheduledStrand, AwaitDurable | Effect]] = []
         self._writing: ScheduledStrand | None = None
+        self._checkpoint = ScheduledStrand(_no_steps())  # no strand waits for the write of a checkpoint
+        self._checkpoint.ended = True
         self._waiting: list[ScheduledStrand] = []
         self._last_request_id = 0
         self._strands = 1
@@ -98,9 +103,34 @@ class Execution:
         return self._run_pass(strand, response)
 
     def close(self) -> list[JournalEntry]:
-        """Cancels all strands and returns the entries that were not sent."""
-        self._cancel(self._root)
+        """Cancels all strands; returns the entries that were not sent, and those of the attempts that were cut off."""
+        self._progress = Progress()
+        if not self._root.ended:
+            self._record_cancelled(self._root)
+            self._cancel(self._root)
         return self._run.journal.take_unsent()
+
+    def checkpoint(self) -> Progress:
+        """Writes the entries and the starts of calls that are older than CHECKPOINT_SECONDS.
+
+        The record of a repeated attempt or of a call in flight goes with the next write that a step waits for. That may
+        take minutes, and if the worker is lost and the run is then cancelled, nothing shows that the tool was called.
+        """
+        self._progress = Progress()
+        if self.ending is not None or self._writing is not None:
+            return self._progress
+        before = self._run.clock.monotonic() - CHECKPOINT_SECONDS
+        is_due = self._run.journal.is_older(self._run.now_us() - round(CHECKPOINT_SECONDS * 1_000_000))
+        for strand in self._pending.values():
+            if strand.call is not None and not strand.noted and strand.since <= before:
+                strand.noted = True
+                if (entry := strand.call_entry(self._run, STARTED)) is not None:
+                    self._run.journal.add(entry, barrier=False)
+                    is_due = True
+        if is_due:
+            self._writing = self._checkpoint
+            self._request(self._checkpoint, Commit(self._run.journal.take_unsent()))
+        return self._progress
 
     def _run_pass(self, strand: ScheduledStrand, response: Response) -> Progress:
         self._progress = progress = Progress()
@@ -141,7 +171,7 @@ class Execution:
                 strand.wakes = self._run.clock.monotonic() + request.seconds
                 self._sleeping += 1
             elif type(request) is Call:
-                strand.call, strand.since = request, self._run.clock.monotonic()
+                strand.call, strand.since, strand.noted = request, self._run.clock.monotonic(), False
             self._request(strand, request)
 
     def _request(self, strand: ScheduledStrand, request: Request) -> None:
@@ -243,6 +273,11 @@ class Execution:
         ending = Suspended(entries, waits, wake_ms) if waits else Delayed(entries, wake_ms)
         self._cancel(self._root)
         self.ending = ending
+
+
+def _no_steps() -> StepsFlow:
+    return None
+    yield
 
 
 def _with_remaining_time(wait: Wait, seconds: float) -> Wait:

@@ -8,14 +8,15 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 FLUSH_BYTES = 256 * 1024
 CONTAINER_END = re.compile(r"[.\[]")
 SUCCEEDED, FAILED, SKIPPED, WAITING, RUNNING = "SUCCEEDED", "FAILED", "SKIPPED", "WAITING", "RUNNING"
-CANCELLED = "CANCELLED"
+CANCELLED, STARTED = "CANCELLED", "STARTED"
+NOT_RESUMED = frozenset({CANCELLED, STARTED})
 
 
 class Journal:
     """The entries of one run, numbered from 1: `added` is the last number, `durable` the last durable one.
 
-    `recorded` are the entries of earlier segments by path, without CANCELLED ones; `waits` are the waits that are open
-    or resolved and not recorded yet; `containers` are the paths of the steps that contain one of either.
+    `recorded` are the entries of earlier segments by path, without those of NOT_RESUMED; `waits` are the waits that
+    are open or resolved and not recorded yet; `containers` are the paths of the steps that contain one of either.
     `last_barrier` is the number of the newest entry that must be durable before a step with effects starts.
     `output_bytes` is the size of all outputs together.
     """
@@ -34,7 +35,7 @@ class Journal:
     )
 
     def __init__(self, recorded: Iterable[JournalEntry], waits: Iterable[JournalEntry] = ()) -> None:
-        self.recorded = {entry.path: entry for entry in recorded if entry.state != CANCELLED}
+        self.recorded = {entry.path: entry for entry in recorded if entry.state not in NOT_RESUMED}
         self.waits = {entry.path: entry for entry in waits}
         self.containers = {path for inner in (*self.recorded, *self.waits) for path in containers_of(inner)}
         self.unsent: list[JournalEntry] = []
@@ -58,6 +59,10 @@ class Journal:
     def is_large(self) -> bool:
         """Whether the unsent entries should be sent although no step waits for them."""
         return self._unsent_bytes > FLUSH_BYTES
+
+    def is_older(self, us: int) -> bool:
+        """Whether the first unsent entry ended before a time, in microseconds since 1970 UTC."""
+        return bool(self.unsent) and self.unsent[0].end_us <= us
 
     def withdraw(self, entry: JournalEntry) -> None:
         """Removes an entry unless it was already sent; the other entries keep their numbers."""

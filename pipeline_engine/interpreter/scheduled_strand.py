@@ -19,7 +19,8 @@ class ScheduledStrand:
 
     `fork` while it waits for children, of which it has `started` some; `request_id` while it waits for a response;
     `wakes`, a monotonic time, during a sleep; `wait` for a wait that outlasts the segment; `call` for the call of a
-    tool. `since` is the monotonic time at which the wait or call began.
+    tool. `since` is the monotonic time at which the wait or call began; `noted` whether the start of the call is in the
+    journal.
     """
 
     __slots__ = (
@@ -28,6 +29,7 @@ class ScheduledStrand:
         "ended",
         "fork",
         "generator",
+        "noted",
         "parent",
         "request_id",
         "since",
@@ -47,6 +49,7 @@ class ScheduledStrand:
         self.wait: Wait | None = None
         self.call: Call | None = None
         self.since = 0.0
+        self.noted = False
         self.ended = False
 
     def cancelled_entry(self, run: Run, *, call_sent: bool) -> JournalEntry | None:
@@ -55,16 +58,43 @@ class ScheduledStrand:
         The call of an UNSAFE tool keeps the RUNNING entry of its start, because its outcome is unknown. A wait that an
         earlier segment requested is yielded with its path only; its other fields come from the journal.
         """
-        entry = JournalEntry(attempt=1, state=CANCELLED, end_us=run.now_us())
-        since_us = entry.end_us - round((run.clock.monotonic() - self.since) * 1_000_000)
-        call = self.call if call_sent else None
-        if self.wait is not None:
-            requested = run.journal.waits.get(self.wait.path)
-            entry.path = self.wait.path
-            source = requested if requested is not None else self.wait
-            entry.tool, entry.input = source.tool, source.input
-            entry.start_us = since_us if requested is None else requested.start_us
-        elif call is not None and call.tool.effect != UNSAFE:
-            entry.path, entry.attempt, entry.tool, entry.input = call.path, call.attempt, call.tool.name, call.body
-            entry.start_us = since_us if run.start_times is None else run.attempt_start_us(call.path, call.attempt)
-        return entry if entry.path and ABOUT_A_CALL not in entry.path else None
+        if self.wait is None:
+            return self.call_entry(run, CANCELLED) if call_sent else None
+        requested = run.journal.waits.get(self.wait.path)
+        source = requested if requested is not None else self.wait
+        return _unless_about_a_call(
+            JournalEntry(
+                path=self.wait.path,
+                attempt=1,
+                state=CANCELLED,
+                tool=source.tool,
+                input=source.input,
+                start_us=self._since_us(run) if requested is None else requested.start_us,
+                end_us=run.now_us(),
+            )
+        )
+
+    def call_entry(self, run: Run, state: str) -> JournalEntry | None:
+        """Returns an entry of the call in flight, which has no end yet; None without one, and for an UNSAFE tool."""
+        call = self.call
+        if call is None or call.tool.effect == UNSAFE:
+            return None
+        replayed = run.start_times is not None
+        return _unless_about_a_call(
+            JournalEntry(
+                path=call.path,
+                attempt=call.attempt,
+                state=state,
+                tool=call.tool.name,
+                input=call.body,
+                start_us=run.attempt_start_us(call.path, call.attempt) if replayed else self._since_us(run),
+                end_us=run.now_us(),
+            )
+        )
+
+    def _since_us(self, run: Run) -> int:
+        return run.now_us() - round((run.clock.monotonic() - self.since) * 1_000_000)
+
+
+def _unless_about_a_call(entry: JournalEntry) -> JournalEntry | None:
+    return None if ABOUT_A_CALL in entry.path else entry

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.limits import FRAME_BYTES
 from pipeline_engine import metrics
-from pipeline_engine.interpreter.journal import RUNNING
+from pipeline_engine.interpreter.journal import RUNNING, STARTED
 from pipeline_engine.interpreter.requests import Commit, Delayed, Effect, Entries, Finished, Suspended
+
+UNENDED = frozenset({RUNNING, STARTED})
 
 
 class FrameWriter:
@@ -105,6 +107,6 @@ def _weight(entries: Entries) -> int:
     weight = 0
     for entry in entries:
         weight += len(entry.input) + len(entry.output) + len(entry.error)
-        if entry.state != RUNNING:
+        if entry.state not in UNENDED:
             metrics.STEP_STATES[entry.state].observe((entry.end_us - entry.start_us) / 1_000_000)
     return weight

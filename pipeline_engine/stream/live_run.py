@@ -10,7 +10,7 @@ from ordinaut.telemetry import get_logger
 from pipeline_engine import metrics
 from pipeline_engine.data.failure import TOOL_ERROR, Failure, timed_out
 from pipeline_engine.interpreter.executor import Execution, Progress
-from pipeline_engine.interpreter.journal import FAILED
+from pipeline_engine.interpreter.journal import CANCELLED, FAILED
 from pipeline_engine.interpreter.requests import (
     Call,
     Commit,
@@ -57,10 +57,16 @@ class LiveRun:
         request_id, self._write = self._write, None
         self._respond(request_id, committed.result if committed.HasField("result") else None)
 
-    def cancel(self) -> None:
-        """Closes the execution and cancels its calls."""
-        self._execution.close()
+    def cancel(self) -> Finished:
+        """Closes the execution and cancels its calls; returns the end of the run with what it had not sent."""
+        entries = self._execution.close()
         self.cancel_pending()
+        return Finished(entries, CANCELLED)
+
+    def checkpoint(self) -> None:
+        """Makes older entries and starts of calls durable."""
+        for request_id, request in self._execution.checkpoint().requests:
+            self._perform(request_id, request)
 
     def cancel_pending(self) -> None:
         """Cancels all calls and sleeps."""

@@ -8,7 +8,8 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, RunStar
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine import metrics
 from pipeline_engine.data.failure import Failure
-from pipeline_engine.interpreter.journal import FAILED
+from pipeline_engine.interpreter.executor import CHECKPOINT_SECONDS
+from pipeline_engine.interpreter.journal import CANCELLED, FAILED
 from pipeline_engine.interpreter.requests import Delayed, Ending, Finished, Suspended
 from pipeline_engine.stream.frame_writer import FrameWriter
 from pipeline_engine.stream.live_run import LiveRun
@@ -30,6 +31,7 @@ class Session:
         self._queue = StartQueue()
         self._runs: dict[int, LiveRun] = {}
         self._draining = False
+        self._checkpoints: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     async def read(self, frames: AsyncIterator[WorkerFrame]) -> None:
@@ -59,7 +61,7 @@ class Session:
             if (run := self._runs.get(committed.handle)) is not None:  # None: it was cancelled after the write
                 run.commit(committed)
         for cancel in frame.cancels:
-            self._cancel(cancel.handle)
+            self._cancel(cancel.handle, report=cancel.report)
 
     def drain(self) -> None:
         """Stops giving credit and ends the stream after its last run."""
@@ -71,7 +73,9 @@ class Session:
         """Drops every run; the worker releases them or its lease expires, and they are claimed again."""
         metrics.LIVE.dec(self._queue.clear())
         for handle in list(self._runs):
-            self._cancel(handle)
+            self._cancel(handle, report=False)
+        if self._checkpoints is not None:
+            self._checkpoints.cancel()
         self.ended.set()
 
     def _enqueue(self, starts: Sequence[RunStart]) -> None:
@@ -105,6 +109,8 @@ class Session:
             return
         run = LiveRun(start.handle, execution, self._context.tools, self.writer, self._end)
         self._runs[start.handle] = run
+        if self._checkpoints is None:
+            self._checkpoints = self._loop.call_later(CHECKPOINT_SECONDS, self._checkpoint)
         run.start()
 
     def _end(self, run: LiveRun, ending: Ending) -> None:
@@ -121,12 +127,22 @@ class Session:
         run.cancel_pending()
         self._release(state)
 
-    def _cancel(self, handle: int) -> None:
+    def _cancel(self, handle: int, *, report: bool) -> None:
         if self._queue.remove(handle):
-            self._release("CANCELLED")
+            ending = Finished((), CANCELLED)
         elif (run := self._runs.pop(handle, None)) is not None:
-            run.cancel()
-            self._release("CANCELLED")
+            ending = run.cancel()
+        else:
+            return
+        if report:
+            self.writer.finish(handle, ending)
+        self._release(CANCELLED)
+
+    def _checkpoint(self) -> None:
+        """Writes older entries and starts of calls of every run, each CHECKPOINT_SECONDS while there are runs."""
+        for run in list(self._runs.values()):
+            run.checkpoint()
+        self._checkpoints = self._loop.call_later(CHECKPOINT_SECONDS, self._checkpoint) if self._runs else None
 
     def _release(self, state: str) -> None:
         """Counts a run that has left the engine, and gives its credit back to the worker."""

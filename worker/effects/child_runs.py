@@ -16,7 +16,7 @@ from ordinaut.expressions.times import parse_duration, parse_timestamp
 from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
 from ordinaut.names import granted
 from ordinaut.store.queue import child
-from ordinaut.store.queue.child import ChildColumns, EnqueuedChild, Target, root_of
+from ordinaut.store.queue.child import ChildColumns, EnqueuedChild, Target
 from ordinaut.store.runs import retry
 from ordinaut.store.sql import Connection
 from worker.effects.child_request import ChildRequest
@@ -52,14 +52,13 @@ async def _reuse(connection: Connection, request: ChildRequest, run: UUID, end_s
     if end_state in {"FAILED", "CANCELLED"}:
         if not _is_permitted(request):
             return
-        queued = await retry.enqueue(
-            connection, retry_of=run, root=root_of(request.child_key), run=await child.new_id(connection)
-        )
-        if queued.run is None:
+        queued = await retry.enqueue(connection, retry_of=run, run=await child.new_id(connection))
+        retry_run = queued.run or queued.newer
+        if retry_run is None:
             request.error = _overlap(request, queued.live_run) if queued.task_exists else _not_found(request)
             return
-        request.child = queued.run
-    await child.adopt(connection, run=request.child, parent=request.run.id, path=request.path)
+        request.child = run = retry_run
+    await child.adopt(connection, run=run, parent=request.run.id, path=request.path)
 
 
 async def _start_new(connection: Connection, requests: Sequence[ChildRequest]) -> None:

@@ -66,9 +66,9 @@ class EngineStream:
         self._pending.committed.append(StepCommitted(handle=handle, result=result))
         self._add_bytes(len(result.output) if result is not None else 0)
 
-    def cancel(self, handles: Sequence[int]) -> None:
-        """Stops runs in the engine."""
-        self._pending.cancels.extend(RunCancel(handle=handle) for handle in handles)
+    def cancel(self, handles: Sequence[int], *, report: bool = False) -> None:
+        """Stops runs in the engine; with `report` the engine replies with what it has not reported of them."""
+        self._pending.cancels.extend(RunCancel(handle=handle, report=report) for handle in handles)
         self._added.set()
 
     def _add_bytes(self, size: int) -> None:

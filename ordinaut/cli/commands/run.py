@@ -89,13 +89,18 @@ def cancel_run(
 def retry_run(
     context: typer.Context,
     name: Name,
+    latest: Annotated[bool, typer.Option("--latest", help="Execute the current version of the task.")] = False,
+    from_step: Annotated[
+        str, typer.Option(help="Id of a step: execute it and those after it again, with new idempotency keys.")
+    ] = "",
     watch: Annotated[
         bool, typer.Option(help="Display the new run until it has ended; exit code 1 if it does not succeed.")
     ] = False,
 ) -> None:
     """Start a new run that resumes a failed or cancelled run after its last completed step."""
     session = session_of(context)
-    request = requests.RetryRunRequest(name=with_prefix("runs", name))
+    version = requests.RetryRunRequest.LATEST if latest else requests.RetryRunRequest.VERSION_UNSPECIFIED
+    request = requests.RetryRunRequest(name=with_prefix("runs", name), version=version, from_step=from_step)
     show_started(session, lambda client: client.runs.RetryRun(request), watch=watch)
 
 

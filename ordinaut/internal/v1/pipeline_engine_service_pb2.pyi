@@ -233,7 +233,7 @@ class WorkerFrame(_message.Message):
 
     @_builtins.property
     def cancels(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunCancel]:
-        """Runs to stop at once, without a reply."""
+        """Runs to stop at once."""
 
     def __init__(
         self,
@@ -454,7 +454,8 @@ class JournalEntry(_message.Message):
     """Number of the attempt; the first is 1."""
     state: _builtins.str
     """SUCCEEDED, FAILED, SKIPPED or CANCELLED, as in `ordinaut.v1.StepRun.State`; in `RunStart.waits` also WAITING.
-    RUNNING is the call of an UNSAFE tool that is about to be made; the entry of its end replaces it.
+    RUNNING is the call of an UNSAFE tool that is about to be made, STARTED the call of another tool that was made at
+    least a second ago; the entry of its end replaces either. A run is resumed as if it had no STARTED entries.
     """
     tool: _builtins.str
     """Full name of the tool. Empty for a skipped step."""
@@ -590,16 +591,22 @@ class RunCancel(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HANDLE_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     handle: _builtins.int
     """The run."""
+    report: _builtins.bool
+    """Whether the engine replies with a RunFinished in state CANCELLED, with the entries that are not durable yet and a
+    CANCELLED entry for each attempt that it cut off. There is no reply if the engine has reported the end of the run.
+    """
     def __init__(
         self,
         *,
         handle: _builtins.int = ...,
+        report: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["handle", b"handle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handle", b"handle", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -619,7 +626,7 @@ class RunFinished(_message.Message):
     handle: _builtins.int
     """The run."""
     state: _builtins.str
-    """SUCCEEDED or FAILED."""
+    """SUCCEEDED, FAILED, or CANCELLED in the reply to a RunCancel."""
     output: _builtins.bytes
     """Output as JSON. Empty: null."""
     error: _builtins.bytes

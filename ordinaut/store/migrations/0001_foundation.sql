@@ -326,7 +326,7 @@ CREATE TABLE run_retry (
   run uuid PRIMARY KEY, -- the new run; run.get, run.list
   retry_of uuid NOT NULL
 );
-CREATE INDEX run_retry_of ON run_retry (retry_of); -- backfill.examine, run.get
+CREATE UNIQUE INDEX run_retry_of ON run_retry (retry_of); -- a run is retried once; retry.newest, backfill.examine, run.get
 
 CREATE TABLE run_child (
   run uuid PRIMARY KEY, -- the child; run.get, run.list
@@ -395,7 +395,7 @@ CREATE TABLE step_run (
   path text NOT NULL,
   attempt int NOT NULL,
   seq int NOT NULL,
-  state text NOT NULL CHECK (state IN ('RUNNING', 'SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED')),
+  state text NOT NULL CHECK (state IN ('RUNNING', 'STARTED', 'SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED')),
   tool text NOT NULL,
   input jsonb,
   output jsonb,

@@ -19,7 +19,7 @@ FOR UPDATE OF d;
 -- fragment finished_entry: An entry replaces the start of its call; a repeated entry changes nothing.
 ON CONFLICT (run, path, attempt) DO UPDATE
 SET state = excluded.state, output = excluded.output, error = excluded.error, end_time = excluded.end_time
-WHERE step_run.state = 'RUNNING'
+WHERE step_run.state IN ('RUNNING', 'STARTED')
 
 -- query record_steps: Inserts journal entries of locked rows.
 INSERT INTO step_run (

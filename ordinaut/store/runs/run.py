@@ -31,6 +31,7 @@ FIELDS = {
     "error.code": Field("error ->> 'code'"),
     "cancel_reason": Field("cancel_reason"),
     "parent": Field("id", Kind.ID, members="SELECT c.run FROM run_child AS c WHERE c.parent"),
+    "retry_of": Field("id", Kind.ID, members="SELECT x.run FROM run_retry AS x WHERE x.retry_of"),
     "scheduled_time": Field("scheduled_time", Kind.TIME),
     "create_time": Field("create_time", Kind.TIME),
     "start_time": Field("start_time", Kind.TIME),

@@ -25,7 +25,13 @@ SELECT
   r.end_time,
   CASE WHEN r.kind = 'RETRY' THEN (SELECT x.retry_of FROM run_retry AS x WHERE x.run = r.id) END AS retry_of,
   CASE WHEN r.state IN ('FAILED', 'CANCELLED')
-    THEN ARRAY(SELECT x.run FROM run_retry AS x WHERE x.retry_of = r.id ORDER BY x.run) END AS retries,
+    THEN ARRAY(
+      WITH RECURSIVE chain AS (
+        SELECT x.run FROM run_retry AS x WHERE x.retry_of = r.id
+        UNION ALL
+        SELECT x.run FROM chain AS c JOIN run_retry AS x ON x.retry_of = c.run
+      )
+      SELECT run FROM chain ORDER BY run) END AS retries,
   CASE WHEN r.kind = 'BACKFILL' THEN backfill_of(r.id) END AS backfill,
   CASE WHEN r.kind IN ('CHILD', 'RETRY') THEN (SELECT c.parent FROM run_child AS c WHERE c.run = r.id) END AS parent,
   CASE WHEN r.state IN ('RUNNING', 'WAITING') THEN (
@@ -42,9 +48,14 @@ SELECT
     WHERE w.run = r.id AND w.resolve_time IS NULL AND w.kind <> 'DELAY'
   )::text END AS waits,
 
--- fragment attempts: The recorded attempts of the run `r`, then its waiting steps without an entry in the journal.
-SELECT s.seq, s.path, s.attempt, s.state, s.tool, s.input, s.output, s.error, s.start_time, s.end_time
+-- fragment attempts: The recorded attempts of the run `r`, then its waiting steps without an entry in the journal. A call
+-- that was STARTED is RUNNING in a live run, and was cut off by the end of an ended one.
+SELECT
+  s.seq, s.path, s.attempt,
+  CASE WHEN s.state <> 'STARTED' THEN s.state WHEN e.id IS NULL THEN 'RUNNING' ELSE 'CANCELLED' END AS state, s.tool,
+  s.input, s.output, s.error, s.start_time, coalesce(e.end_time, s.end_time) AS end_time
 FROM step_run AS s
+LEFT JOIN LATERAL (SELECT x.id, x.end_time FROM run AS x WHERE x.id = s.run AND s.state = 'STARTED') AS e ON true
 WHERE s.run = r.id
 UNION ALL
 SELECT 2147483647, w.path, 1, 'WAITING', w.tool, w.input, NULL, NULL, w.create_time, w.create_time
@@ -100,14 +111,14 @@ SELECT
   (extract(epoch FROM end_time) * 1000000)::bigint AS end_us,
   (extract(epoch FROM segment_time) * 1000000)::bigint AS now_us
 FROM step_run
-WHERE run = :run
+WHERE run = :run AND state <> 'STARTED'
 ORDER BY seq, path, attempt;
 
 -- query marks: For each run a text that changes with every change of the run or of its steps.
 SELECT
   d.id,
   concat_ws(' ', d.state, d.claims, d.fence, d.cancel_requested, (
-    SELECT count(*) + count(*) FILTER (WHERE s.state <> 'RUNNING') FROM step_run AS s WHERE s.run = d.id)) AS mark
+    SELECT count(*) + count(*) FILTER (WHERE s.state NOT IN ('RUNNING', 'STARTED')) FROM step_run AS s WHERE s.run = d.id)) AS mark
 FROM due_work AS d
 WHERE d.id = ANY(:ids::uuid[])
 UNION ALL

@@ -248,3 +248,29 @@ async def test_malformed_bytes_end_the_stream_with_a_reason() -> None:
 async def _read_all(call: Any) -> None:
     async for _ in call:
         pass
+
+
+async def test_a_cancelled_run_is_reported_with_the_attempts_that_were_cut_off() -> None:
+    """Only if the worker asks for it; a call in flight is made durable after a second."""
+    called, going = asyncio.Semaphore(0), asyncio.Event()
+
+    async def handle(_request: web.Request) -> web.Response:
+        called.release()
+        await going.wait()
+        return web.json_response({})
+
+    document = pipeline(step("s", input={"x": 1}), step("a", "t.x"))
+    async with tool_server(handle) as port, engine() as running, Worker(running) as worker:
+        await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1), start(2)])
+        await called.acquire()
+        await called.acquire()
+        await worker.until(lambda w: len(w.committed) == 4)
+        assert {(entry.path, entry.state) for entry in worker.committed} == {("s", "SUCCEEDED"), ("a", "STARTED")}
+        await worker.send(cancels=[pb.RunCancel(handle=2), pb.RunCancel(handle=1, report=True)])
+        ended = await worker.result(1)
+        assert (ended.state, [(entry.path, entry.state) for entry in ended.entries]) == (
+            "CANCELLED", [("a", "CANCELLED")],
+        )  # fmt: skip
+        assert ended.entries[0].start_us <= ended.entries[0].end_us
+        assert 2 not in worker.finished
+        going.set()

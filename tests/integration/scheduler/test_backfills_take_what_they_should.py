@@ -57,8 +57,7 @@ async def live_through(rig: Rig, runner: LoopRunner, task: UUID, holder: UUID, c
 
 async def take_up(rig: Rig, run: UUID) -> None:
     async with rig.database.transaction() as connection:
-        root, new_run = await rig.value("SELECT root FROM run WHERE id = $1", run), await rig.value("SELECT new_id()")
-        await retry.enqueue(connection, run=new_run, retry_of=run, root=root)
+        await retry.enqueue(connection, run=await rig.value("SELECT new_id()"), retry_of=run)
 
 
 async def cancel_one(rig: Rig) -> None:

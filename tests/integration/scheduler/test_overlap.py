@@ -80,10 +80,9 @@ class Both:
     async def somebody_retries(self) -> None:
         if self._ended:
             ended = self._ended.pop()
-            root = await self._rig.value("SELECT root FROM run WHERE id = $1", ended)
             run = await self._rig.value("SELECT new_id()")
             async with self._rig.database.transaction() as connection:
-                await retry.enqueue(connection, retry_of=ended, root=root, run=run)
+                await retry.enqueue(connection, retry_of=ended, run=run)
             await self._arrived(by_time=False)
 
     async def a_worker_claims(self) -> None:

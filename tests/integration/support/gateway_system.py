@@ -118,7 +118,7 @@ async def gateway_system(database_url: str, *, egress: str = "", **more: Any) ->
     """Everything started on free ports, and stopped at the end; `egress` opens addresses, `more` is for the gateway."""
     async with AsyncExitStack() as stack:
         scheduler = await _serve(stack, _scheduler())
-        tools = HttpTools(Egress(parse_rules(egress)), connections=2)
+        tools = HttpTools(Egress(parse_rules(egress)), connections=16)
         stack.push_async_callback(tools.close)
         engine = await _serve(stack, _engine(tools))
         settings = GatewaySettings(

@@ -351,7 +351,7 @@ async def test_a_retry_of_the_parent_reuses_its_children(rig: Rig) -> None:
     [row] = [row for row in await rig.claim(family.lease) if row.id == family.row.id]
     await rig.complete(family.lease, row, state="FAILED")
     async with rig.database.transaction() as connection:
-        again = await retry.enqueue(connection, retry_of=row.id, root=row.root, run=uuid4())
+        again = await retry.enqueue(connection, retry_of=row.id, run=uuid4())
     assert again.run is not None
     [family.row] = await rig.claim(family.lease)
     assert await family.wait("good", "bad", task="report") == "READY"
@@ -373,12 +373,11 @@ async def test_a_live_child_is_adopted_by_a_retry_before_it_is_cancelled(rig: Ri
     family.lease = await rig.lease(36_000)
     await rig.queue(1, of=task)
     [family.row] = await rig.claim(family.lease)
-    root = family.row.root
     await family.wait("a", task="report")
     child = await family.child()
     await family.cancel(family.row.id)
     async with rig.database.transaction() as connection:
-        again = await retry.enqueue(connection, retry_of=family.row.id, root=root, run=uuid4())
+        again = await retry.enqueue(connection, retry_of=family.row.id, run=uuid4())
     [family.row] = [row for row in await rig.claim(family.lease) if row.id == again.run]
     assert await family.wait("a", task="report") == "WAITING"
     await family.sweep()

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, RunFinished
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunFinished
 from ordinaut.store.database import Database
 from ordinaut.store.queue import due_work_claim, due_work_finish
 from tests.integration.support.queue_rig import Rig
@@ -267,3 +267,34 @@ async def test_work_continues_after_the_queue_was_locked_and_connections_were_te
         await _finish_all(rig, worker, 5)
         assert not any(task.done() for task in worker._tasks)
     assert dict(await rig.rows("SELECT id, state FROM run")) == dict.fromkeys(runs, "SUCCEEDED")
+
+
+async def test_a_cancelled_run_ends_although_its_engine_does_not_report_it(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.claim.REPORT_SECONDS", 0.1)
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        async with rig.database.transaction() as connection:
+            assert await due_work_finish.request_cancel(connection, run=runs[0], reason="enough") == "REQUESTED"
+        await until(_ended(rig, 1))
+        assert await rig.value("SELECT state FROM run WHERE id = $1", runs[0]) == "CANCELLED"
+        await until(_claimed(worker, 4))
+
+
+async def test_what_an_engine_reports_of_a_cancelled_run_is_recorded(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        async with rig.database.transaction() as connection:
+            await due_work_finish.request_cancel(connection, run=runs[0], reason="enough")
+        entries = [JournalEntry(path="a", attempt=number, state=state, tool="t.x") for number, state in
+                   ((1, "FAILED"), (2, "CANCELLED"))]  # fmt: skip
+        [stream] = worker._streams
+        handle = started(worker)[runs[0]]
+        stream._on_frame(stream, EngineFrame(runs=[RunFinished(handle=handle, state="CANCELLED", entries=entries)]))
+        await until(_ended(rig, 1))
+    rows = await rig.rows("SELECT attempt, state FROM step_run WHERE run = $1 ORDER BY seq", runs[0])
+    assert [tuple(row) for row in rows] == [(1, "FAILED"), (2, "CANCELLED")]
+    assert await rig.value("SELECT cancel_reason FROM run WHERE id = $1", runs[0]) == "enough"

@@ -58,10 +58,11 @@ def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> A
                 ErrorReason.INVALID_REQUEST, f"{route.verb} of this path must be sent without a body"
             )
         return parameters
-    if route.body == WHOLE:
-        return {} if body is None else body.document()
-    if body is not None:
-        parameters[route.body] = body.document()
+    document = None if body is None else body.document()
+    if route.body == WHOLE:  # clients that have nothing to send send nothing, `{}` or `null`; required fields are
+        return {} if document is None else document  # checked by the method, which names all that are missing
+    if document is not None:
+        parameters[route.body] = document
     elif field_behavior_pb2.REQUIRED in _behaviors(route.request.fields_by_name[route.body]):
         raise malformed(f"the body is empty; it must be {route.body} as JSON")
     return parameters

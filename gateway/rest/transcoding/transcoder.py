@@ -48,7 +48,7 @@ class Transcoder:
             route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
             conditions = Preconditions.of(exchange.headers)
             conditional = conditions.conditional(route)
-            body = await receive_body(receive, exchange.headers, expected=bool(route.body))
+            body = await receive_body(receive, exchange.headers)
             parts = (route, values, scope["query_string"], body, conditions)
             large = body is not None and body.is_large
             request = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)

@@ -5,9 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from google.api.field_behavior_pb2 import REQUIRED
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.rest.openapi.schemas import behaviors
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import Body
 from gateway.rest.transcoding.headers import Headers
@@ -45,6 +47,29 @@ def test_the_mask_consists_of_the_fields_that_were_sent(fields: set[str], camel:
     request = made("UpdateTask", {**body, "etag": '"1"', "owner": None}, values={"task.name": "tasks/a"})
     assert set(request.update_mask.paths) == fields
     assert (request.task.name, request.task.etag) == ("tasks/a", '"1"')
+
+
+def required_fields(route: Route) -> set[str]:
+    """The required fields of a body that the path does not set."""
+    bound = {path for path, _ in route.template.variables}
+    message = route.request if route.body == "*" else route.request.fields_by_name[route.body].message_type
+    return {field.name for field in message.fields if REQUIRED in behaviors(field)} - bound
+
+
+OPTIONAL_BODIES = sorted(name for name, route in ROUTES.items() if route.body == "*" and not required_fields(route))
+
+
+def test_the_methods_with_an_optional_body_include_the_commands() -> None:
+    assert {"RunTask", "RetryRun", "PauseTask", "ResumeTask", "CancelRun"} <= set(OPTIONAL_BODIES)
+
+
+@pytest.mark.parametrize("name", OPTIONAL_BODIES)
+@pytest.mark.parametrize("content", [None, b"{}", b"null"])
+def test_an_optional_body_may_be_empty(name: str, content: bytes | None) -> None:
+    values = {path: f"{path}s/x" for path, _ in ROUTES[name].template.variables}
+    sent = None if content is None else Body(content, read_json)
+    request = assemble(ROUTES[name], values, b"", sent, NONE)
+    assert {field.name for field, _ in request.ListFields()} == set(values)
 
 
 def test_an_explicit_mask_is_used() -> None:

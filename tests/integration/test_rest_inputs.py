@@ -204,7 +204,8 @@ KNOWN_AND_FOUND = [
             "run_policy": {"priority": 77, "retries": 1},
         },
         {"shape", "task_id", "task.colour", "task.display_name", "task.schedule.triggers[0].hue",
-         "task.schedule.triggers[0].cron", "task.schedule.time_zone", "task.pipeline.steps[1].id", "task.run_policy.priority",
+         "task.schedule.triggers[0].cron", "task.schedule.time_zone", "task.pipeline.steps[1].id",
+         "task.run_policy.priority",
          "task.run_policy.retries"},
     ),
     (  # the value of a misspelled field is validated too

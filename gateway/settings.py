@@ -2,14 +2,14 @@
 
 from pydantic import Field
 
-from ordinaut.settings import StoreSettings
+from ordinaut.settings import Listen, StoreSettings
 
 
 class GatewaySettings(StoreSettings):
     """Settings of one gateway process; port 0 binds a free port."""
 
-    gateway_listen: str = "127.0.0.1:50051"
-    rest_listen: str = "127.0.0.1:8080"
+    gateway_listen: Listen = "127.0.0.1:50051"
+    rest_listen: Listen = "127.0.0.1:8080"
     gateway_metrics_port: int = Field(9464, ge=0, le=65535)
     scheduler_address: str = "127.0.0.1:50052"
     engine_addresses: str = Field("127.0.0.1:50053", description="comma-separated; called in rotation")

@@ -24,6 +24,7 @@ LINGER_SECONDS = 0.003
 LIMIT = 500
 DELAY = "DELAYED"
 SUSPEND = "WAITING"
+FAILED = "FAILED"
 AWAY = {DELAY: DELAYED, SUSPEND: SUSPENDED}
 
 
@@ -95,6 +96,9 @@ class Completion:
         self._hints.send(RUN, OUTBOX, *([WAIT, WORK] if any(word.state == SUSPEND for word in batch) else []))
         for state, runs in Counter(word.state for word in batch if word.run.id in done).items():
             (AWAY[state] if state in AWAY else ENDED.labels(state)).inc(runs)
+        for word in batch:
+            if word.state == FAILED and word.run.id in done:
+                _log_failure(word)
         if len(done) == len(batch):
             return
         for word in batch:
@@ -108,6 +112,19 @@ class Completion:
             log.error("run_cannot_end", run=str(word.run.id), failure=str(failure))
             return
         self.commits.add(LastWord.refused(word.run, failure))
+
+
+def _log_failure(word: LastWord) -> None:
+    """Logs a failed run with the code and the step of its error, without the message, which may contain data."""
+    error = orjson.loads(word.error or b"{}")
+    log.warning(
+        "run_failed",
+        run=f"runs/{word.run.id}",
+        project=word.run.project,
+        owner=word.run.owner,
+        code=error.get("code", ""),
+        step=error.get("step", ""),
+    )
 
 
 async def _end(connection: Connection, lease: UUID, batch: Sequence[LastWord]) -> set[UUID]:

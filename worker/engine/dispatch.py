@@ -95,22 +95,24 @@ class Dispatch:
                 self._completion.add(word)
 
     async def on_lost(self, stream: EngineStream) -> None:
-        """Gives the runs of a broken stream back to the queue, each counted as a loss.
+        """Gives the runs of a broken stream back to the queue, each counted as a loss unless the engine was stopped.
 
-        What cannot be given back now is found when the worker compares its rows with what it holds.
+        The runs of a stream that the engine ended itself did not crash it. What cannot be given back now is found when
+        the worker compares its rows with what it holds.
         """
         lost = self._runs.on(stream)
         if not lost:
             return
-        LOST.inc(len(lost))
+        give_back = due_work.release if stream.drained else due_work.lose
+        LOST.inc(0 if stream.drained else len(lost))
         try:
             async with self._database.connection() as connection:
                 ids, fences = [run.id for run in lost], [run.fence for run in lost]
-                given_back = await due_work.lose(connection, self._lease.id, ids, fences)
+                given_back = await give_back(connection, self._lease.id, ids, fences)
         except STORE_FAILURES as failure:
             log.warning("engine_loss_not_recorded", runs=len(lost), failure=str(failure))
         else:
-            log.warning("engine_runs_returned", engine=stream.address, runs=given_back)
+            log.warning("engine_runs_returned", engine=stream.address, runs=given_back, stopped=stream.drained)
         finally:
             self._runs.drop(lost)
 

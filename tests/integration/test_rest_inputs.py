@@ -295,6 +295,7 @@ async def test_unauthenticated_requests(rest: RestSystem, shown: tuple[str, ...]
     assert answer.startswith("HTTP/1.1 401 "), answer
     assert "www-authenticate: Bearer" in answer
     assert "TOKEN_INVALID" in answer
+    assert "metadata `" not in answer  # a term of gRPC
 
 
 async def test_only_the_guessing_address_is_throttled(rest: RestSystem) -> None:

@@ -4,11 +4,12 @@ from gateway.rest.server import serve_rest
 from gateway.server import open_gateway
 from gateway.settings import GatewaySettings
 from ordinaut.rpc.service_process import Process, run
+from ordinaut.settings import read_settings
 
 
 def main() -> None:
     """Serves gRPC and HTTP until the process is asked to stop."""
-    settings = GatewaySettings()
+    settings = read_settings(GatewaySettings)
 
     async def compose(process: Process) -> None:
         gateway = await open_gateway(process, settings)

@@ -29,6 +29,14 @@ class Health:
         )
         return {POSTGRES: postgres, "scheduler": scheduler, "engine": engine}
 
+    async def workers(self) -> int | None:
+        """Returns the number of workers with a live lease; None while PostgreSQL does not answer."""
+        try:
+            async with asyncio.timeout(STORE_SECONDS), self._database.connection() as connection:
+                return await system.worker_count(connection)
+        except (TimeoutError, OrdinautError):
+            return None
+
     async def _postgres(self) -> str:
         try:
             async with asyncio.timeout(STORE_SECONDS), self._database.connection() as connection:

@@ -13,6 +13,7 @@ from gateway.approvals.service import Approvals
 from gateway.authentication.authenticator import Authenticator, method_scopes
 from gateway.authentication.token_uses import TokenUses
 from gateway.clients import EngineClient, SchedulerClient
+from gateway.definitions.references import with_pipeline_rights
 from gateway.definitions.validation import TaskValidator
 from gateway.events.service import Events
 from gateway.events.watch import EventWatch
@@ -89,7 +90,12 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         settings, database, hints, page_tokens, scheduler, engines, authenticator, health, run_watch, event_watch
     )
     registrations = [registration(servicers[name], service, add) for name, (service, add) in PUBLIC.items()]
-    server = Server(registrations, count_rejections(authenticator.guard), max_message_bytes=MAX_MESSAGE_BYTES)
+    server = Server(
+        registrations,
+        count_rejections(authenticator.guard),
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        explain=with_pipeline_rights,
+    )
     return Gateway(server, health, run_watch, event_watch)
 
 

@@ -3,17 +3,18 @@
 from pydantic import Field
 
 from ordinaut.limits import ENGINE_PORT, GRPC_PORT, MAX_LIVE_RUNS, METRICS_PORTS, REST_PORT, SCHEDULER_PORT
-from ordinaut.settings import StoreSettings
+from ordinaut.settings import Listen, StoreSettings
 
 
 class GatewaySettings(StoreSettings):
     """Settings of one gateway process; port 0 binds a free port."""
 
-    gateway_listen: str = f"127.0.0.1:{GRPC_PORT}"
-    rest_listen: str = f"127.0.0.1:{REST_PORT}"
+    gateway_listen: Listen = f"127.0.0.1:{GRPC_PORT}"
+    rest_listen: Listen = f"127.0.0.1:{REST_PORT}"
     gateway_metrics_port: int = Field(METRICS_PORTS["gateway"], ge=0, le=65535)
     scheduler_address: str = f"127.0.0.1:{SCHEDULER_PORT}"
     engine_addresses: str = Field(f"127.0.0.1:{ENGINE_PORT}", description="comma-separated; called in rotation")
+
     live_runs_max: int = Field(
         MAX_LIVE_RUNS, ge=1, description="the maximum number of live runs of one task, or of one agent without a task"
     )

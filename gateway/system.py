@@ -4,21 +4,24 @@
 from importlib.metadata import version
 
 from gateway.api.json_values import duration, timestamp
+from gateway.authentication.caller import current_caller
 from gateway.health import Health
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import system
 from ordinaut.store.database import Database
 from ordinaut.store.queue import due_work_claim
-from ordinaut.store.system import WorkerRecord
+from ordinaut.store.system import LateTaskRecord, WorkerRecord
 from ordinaut.v1.system_pb2 import Worker
 from ordinaut.v1.system_service_pb2 import (
     GetStatusRequest,
     GetStatusResponse,
+    LateTask,
     ListWorkersRequest,
     ListWorkersResponse,
 )
 from ordinaut.v1.system_service_pb2_grpc import SystemServiceServicer
 
+LATE_TASKS_MAX = 20
 STATES = ("READY", "LEASED", "DELAYED", "BLOCKED", "WAITING")
 
 
@@ -31,11 +34,14 @@ class System(SystemServiceServicer):
         self._version = version("ordinaut")
 
     async def GetStatus(self, request: GetStatusRequest, context: Context) -> GetStatusResponse:
-        """Returns queue depths, delays, and the health of the components."""
-        components = await self._health.check()
+        """Returns queue depths, delays, late tasks, and the health of the components."""
+        caller, components = current_caller(), await self._health.check()
         async with self._database.connection() as connection:
             status = await system.status(connection)
             depths = {depth.state: depth for depth in await due_work_claim.depth_by_state(connection)}
+            late = await system.late_tasks(
+                connection, project=caller.project, owner=caller.owner_filter, size=LATE_TASKS_MAX
+            )
         response = GetStatusResponse(
             version=self._version,
             schema_version=status.schema_version,
@@ -46,6 +52,7 @@ class System(SystemServiceServicer):
             last_position=status.last_position,
             components=components,
             workers=status.workers,
+            late_tasks=map(_to_late_task, late),
         )
         ready = depths.get("READY")
         if ready is not None and ready.oldest is not None:
@@ -56,6 +63,14 @@ class System(SystemServiceServicer):
         """Lists the worker processes with a live lease."""
         async with self._database.connection() as connection:
             return ListWorkersResponse(workers=map(_to_worker, await system.workers(connection)))
+
+
+def _to_late_task(record: LateTaskRecord) -> LateTask:
+    late = LateTask(task=f"tasks/{record.name or record.uid}", reason=LateTask.Reason.Value(record.reason))
+    if record.due_time is not None and record.delay is not None:
+        late.due_time.CopyFrom(timestamp(record.due_time))
+        late.delay.CopyFrom(duration(record.delay))
+    return late
 
 
 def _to_worker(record: WorkerRecord) -> Worker:

@@ -13,6 +13,10 @@ from google.rpc.code_pb2 import Code
 from ordinaut.v1.error_pb2 import ErrorReason
 
 
+class StartError(RuntimeError):
+    """A process cannot start, for a reason that its operator can remove; the message is one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Repair:
     """JSON Patch operations (RFC 6902) on the request as it was sent; applying them removes one violation."""

@@ -1,10 +1,13 @@
 """`python -m pipeline_engine`: executes pipelines and checks them."""
 
+import asyncio
+
 from ordinaut.clock import ProcessClock
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import add_PipelineEngineServiceServicer_to_server
 from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
+from ordinaut.settings import read_settings
 from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.settings import EngineSettings
@@ -15,12 +18,13 @@ from pipeline_engine.tools.http import HttpTools
 from pipeline_engine.tools.retry_after import ToolHolds
 from pipeline_engine.tools.secret_files import SecretFiles
 
+DRAIN_SHARE = 0.8  # of the grace period; the rest is for closing the streams
 SERVICE = "ordinaut.internal.v1.PipelineEngineService"
 
 
 def main() -> None:
     """Runs the engine until it receives a signal to stop."""
-    settings = EngineSettings()
+    settings = read_settings(EngineSettings)
 
     async def compose(process: Process) -> None:
         egress = Egress(parse_rules(settings.egress_allow), parse_rules(settings.egress_deny))
@@ -38,8 +42,12 @@ def main() -> None:
             max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
         )
         process.ports["grpc"] = await server.start(settings.engine_listen)
-        process.stack.push_async_callback(server.stop, settings.grace_seconds)
-        process.stack.callback(service.drain)
+
+        async def stop() -> None:
+            grace = settings.grace_seconds
+            await asyncio.gather(server.stop(grace), service.drain(grace * DRAIN_SHARE))
+
+        process.stack.push_async_callback(stop)
 
     run("pipeline_engine", settings, settings.engine_metrics_port, compose)
 

@@ -94,7 +94,19 @@ class PipelineEngineService(engine_grpc.PipelineEngineServiceServicer):
             session.writer.credit(self._credit)
             await session.ended.wait()
 
-    def drain(self) -> None:
-        """Ends every stream after its last run."""
-        for session in self._sessions:
+    async def drain(self, seconds: float) -> None:
+        """Ends every stream after its last run, and after `seconds` also the streams that still have runs.
+
+        Workers return the runs of a stream that ends without an error to the queue uncounted. If the server cancelled
+        the stream at the end of its own grace period, they would count a loss for each.
+        """
+        sessions = list(self._sessions)
+        for session in sessions:
             session.drain()
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(session.ended.wait() for session in sessions))
+        except TimeoutError:
+            for session in sessions:
+                session.writer.close()
+            await asyncio.gather(*(session.ended.wait() for session in sessions))

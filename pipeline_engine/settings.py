@@ -5,14 +5,14 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from ordinaut.limits import ENGINE_PORT, MAX_STEP_OUTPUTS_BYTES, METRICS_PORTS
-from ordinaut.settings import Settings
+from ordinaut.settings import Listen, Settings
 from pipeline_engine.tools.egress import parse_rules
 
 
 class EngineSettings(Settings):
     """Settings of `python -m pipeline_engine`."""
 
-    engine_listen: str = f"127.0.0.1:{ENGINE_PORT}"
+    engine_listen: Listen = f"127.0.0.1:{ENGINE_PORT}"
     engine_metrics_port: int = Field(METRICS_PORTS["pipeline_engine"], ge=0, le=65_535)
     engine_credit: int = Field(1000, ge=1, le=10_000, description="maximum number of concurrent runs of one stream")
     engine_connections: int = Field(512, ge=1, le=10_000, description="maximum number of connections to tools")

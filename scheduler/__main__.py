@@ -8,6 +8,7 @@ from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerService
 from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
+from ordinaut.settings import read_settings
 from ordinaut.store.database import Database
 from ordinaut.store.hints import BACKFILL, BUFFERED, EVENTS, OUTBOX, RUN, SCHEDULE, WAIT, Hints
 from ordinaut.store.migrate import check_schema
@@ -114,7 +115,7 @@ def periodic_loops(
 def main() -> None:
     """Reads the environment and runs until stopped."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    settings = SchedulerSettings()
+    settings = read_settings(SchedulerSettings)
     run("scheduler", settings, settings.scheduler_metrics_port, lambda process: compose(process, settings))
 
 

@@ -26,6 +26,7 @@ CONDITION_FAILED = Counter("ordinaut_trigger_conditions_failed", "Conditions of 
 WAITS_ENDED = Counter("ordinaut_waits_resolved", "Waits that were resolved", ["source"])
 CHAINS_STOPPED = Counter("ordinaut_event_chains_stopped", "Triggered runs rejected at the maximum chain depth")
 FIRE_LAG = Gauge("ordinaut_fire_lag_seconds", "How late the most overdue schedule is")
+WORKERS = Gauge("ordinaut_workers", "Worker processes with a live lease")
 OUTBOX_AGE = Gauge("ordinaut_outbox_age_seconds", "Age of the oldest event that is not numbered or not sent")
 SIMULATIONS = Gauge("ordinaut_simulations_running", "Simulations in progress")
 LOOP_SECONDS = Histogram("ordinaut_scheduler_loop_seconds", "One pass of a periodic loop", ["loop"])

@@ -6,6 +6,7 @@ from ordinaut.internal.v1.worker_service_pb2_grpc import add_WorkerServiceServic
 from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
+from ordinaut.settings import read_settings
 from ordinaut.store.database import Database
 from ordinaut.store.migrate import check_schema
 from worker.service import WorkerService
@@ -39,7 +40,7 @@ async def compose(process: Process, settings: WorkerSettings) -> None:
 
 def main() -> None:
     """Reads the settings and runs until stopped by a signal."""
-    settings = WorkerSettings()
+    settings = read_settings(WorkerSettings)
     run("worker", settings, settings.worker_metrics_port, lambda process: compose(process, settings))
 
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
+import orjson
+
 from ordinaut.store.database import OUTCOME_UNKNOWN, REPEATABLE, Database
 from ordinaut.store.hints import OUTBOX, RUN, WAIT, WORK, Hints
 from ordinaut.store.queue import due_work_finish
@@ -14,7 +16,7 @@ from worker import metrics
 from worker.group_commit import GroupCommit
 from worker.held_runs import HeldRun, HeldRuns
 from worker.lease import Lease
-from worker.run_result import CANCELLED, DELAYED, WAITING, RunResult
+from worker.run_result import CANCELLED, DELAYED, FAILED, WAITING, RunResult
 from worker.suspension import suspend
 
 log = get_logger()
@@ -74,6 +76,9 @@ class Completion:
                 metrics.SUSPENDED.inc(count)
             else:
                 metrics.ENDED.labels(state).inc(count)
+        for run, result in batch:
+            if result.state == FAILED and run.id in written:
+                _log_failure(run, result)
         if len(written) == len(batch):
             return
         for run, _ in batch:
@@ -88,6 +93,19 @@ class Completion:
             log.error("run_cannot_end", run=str(run.id), failure=str(failure))
             return
         self.commits.add((run, RunResult.rejected(failure)))
+
+
+def _log_failure(run: HeldRun, result: RunResult) -> None:
+    """Logs a failed run with the code and the step of its error, without the message, which may contain data."""
+    error = orjson.loads(result.error or b"{}")
+    log.warning(
+        "run_failed",
+        run=f"runs/{run.id}",
+        project=run.project,
+        owner=run.owner,
+        code=error.get("code", ""),
+        step=error.get("step", ""),
+    )
 
 
 async def _write_results(connection: Connection, lease: UUID, batch: Sequence[tuple[HeldRun, RunResult]]) -> set[UUID]:

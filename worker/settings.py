@@ -3,13 +3,13 @@
 from pydantic import Field
 
 from ordinaut.limits import ENGINE_PORT, METRICS_PORTS, WORKER_PORT
-from ordinaut.settings import StoreSettings
+from ordinaut.settings import Listen, StoreSettings
 
 
 class WorkerSettings(StoreSettings):
     """Settings of a worker process."""
 
-    worker_listen: str = f"127.0.0.1:{WORKER_PORT}"
+    worker_listen: Listen = f"127.0.0.1:{WORKER_PORT}"
     worker_metrics_port: int = Field(METRICS_PORTS["worker"], ge=0, le=65535)
     engine_addresses: str = Field(f"127.0.0.1:{ENGINE_PORT}", description="comma-separated host:port of each engine")
     lease_seconds: float = Field(30.0, ge=1, le=600)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import orjson
 
 from gateway.api.json_values import timestamp
-from gateway.authentication.caller import Caller, missing_scope
+from gateway.authentication.caller import Caller, missing_scopes
 from ordinaut.errors import NotFoundError
 from ordinaut.names import covers
 from ordinaut.store import identity
@@ -67,8 +67,7 @@ def require_scopes(caller: Caller, scopes: Sequence[str]) -> None:
     """Requires that the caller has all of these scopes.
 
     Raises:
-        PermissionDeniedError: MISSING_SCOPE, with the first missing scope.
+        PermissionDeniedError: MISSING_SCOPE, with all missing scopes.
     """
-    for scope in scopes:
-        if not covers(caller.scopes, scope):
-            raise missing_scope(scope)
+    if missing := [scope for scope in scopes if not covers(caller.scopes, scope)]:
+        raise missing_scopes(missing, caller.name)

@@ -11,7 +11,8 @@ from google.rpc.code_pb2 import Code
 from prometheus_client import Histogram
 
 from gateway.api.message_checks import require_valid_values
-from ordinaut.errors import OrdinautError
+from gateway.api.rehearsal import known_violations, rehearse
+from ordinaut.errors import InvalidArgumentError, OrdinautError
 from ordinaut.rpc.interceptor import Context, Guard
 from ordinaut.rpc.server import Registration
 
@@ -66,10 +67,15 @@ def _wrapped(inner: Any, method: MethodDescriptor) -> Any:
 
 def _unary(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
-        with _Measured(path) as measured:
+        async def validated() -> Any:
             require_valid_values(request)
             async with asyncio.timeout(_timeout(context.time_remaining())):
-                response = await inner(request, context)
+                return await inner(request, context)
+
+        with _Measured(path) as measured:
+            if known := known_violations(context):
+                await rehearse(validated, known)
+            response = await validated()
             measured.done()
             return response
 
@@ -86,6 +92,8 @@ def _timeout(remaining: float | None) -> float | None:
 def _streaming(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         with _Measured(path) as measured:
+            if known := known_violations(context):
+                raise InvalidArgumentError.of(known)
             require_valid_values(request)
             async for response in inner(request, context):
                 yield response

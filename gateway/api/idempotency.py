@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from gateway.api.rehearsal import is_rehearsal, refuse_change
 from gateway.api.violations import Problems
 from gateway.authentication.caller import current_caller
 from ordinaut.errors import AlreadyExistsError
@@ -48,6 +49,8 @@ class Mutation(Generic[Response]):
         problems = Problems()
         problems.request_id(self._id)
         problems.check()
+        if is_rehearsal():  # a request with violations was never executed
+            return None
         async with self._database.connection() as connection:
             stored = await request_log.find(connection, self._key)
         return self._read(stored) if stored else None
@@ -63,6 +66,7 @@ class Mutation(Generic[Response]):
         # finds the row. It then reads the response in a second statement, because the snapshot of the waiting one was
         # taken before the commit and does not contain the response. Work, row and response commit together, so an
         # effect without a stored response cannot exist. Failures roll back and are not stored: a retry runs again.
+        refuse_change()
         async with self._database.transaction() as connection:
             if not self._id:
                 return await work(connection)

@@ -55,10 +55,10 @@ class Authenticator:
             PermissionDeniedError: the token lacks the method's scope.
         """
         caller = await self.identify(context)
+        CALLER.set(caller)
         scope = self._scopes[method]
         if scope != SELF and not granted(caller.scopes, scope):
             raise missing_scope(scope)
-        CALLER.set(caller)
         structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
 
     async def identify(self, context: Context) -> Caller:
@@ -120,10 +120,10 @@ class Authenticator:
 
 
 def _caller(public_id: str, credential: identity.Credential) -> Caller:
-    rights = frozenset(credential.agent_scopes)
+    rights = agent_scopes = frozenset(credential.agent_scopes)
     if credential.token_scopes:  # a scope that the agent has lost is lost by its tokens too
-        rights = frozenset(scope for scope in credential.token_scopes if covers(rights, scope))
-    return Caller(credential.project, credential.agent, rights, public_id)
+        rights = frozenset(scope for scope in credential.token_scopes if covers(agent_scopes, scope))
+    return Caller(credential.project, credential.agent, rights, public_id, agent_scopes)
 
 
 def _bearer_token(context: Context) -> tuple[str, str] | None:

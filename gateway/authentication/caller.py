@@ -1,10 +1,12 @@
 """The caller of a call: an agent in a project, with the rights of its token."""
 
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from shlex import quote
 
-from ordinaut.errors import PermissionDeniedError
-from ordinaut.names import granted
+from ordinaut.errors import PermissionDeniedError, Violation
+from ordinaut.names import covers, granted
 from ordinaut.v1.error_pb2 import ErrorReason
 
 AGENTS = "agents/"
@@ -12,12 +14,16 @@ AGENTS = "agents/"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The agent that a call's token belongs to, with the rights of that token; `token` is its public id."""
+    """The agent that a call's token belongs to, with the rights of that token; `token` is its public id.
+
+    `agent_scopes` are the rights of the agent, which a token may restrict.
+    """
 
     project: str
     agent: str
     scopes: frozenset[str]
     token: str = ""
+    agent_scopes: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -62,5 +68,29 @@ def current_caller() -> Caller:
 
 
 def missing_scope(scope: str) -> PermissionDeniedError:
-    """The token lacks `scope`."""
-    return PermissionDeniedError(ErrorReason.MISSING_SCOPE, f"the token lacks the scope {scope}", {"scope": scope})
+    """The token of the caller lacks `scope`."""
+    return missing_scopes([scope], current_caller().name)
+
+
+def missing_scopes(scopes: Iterable[str], agent: str, violations: Sequence[Violation] = ()) -> PermissionDeniedError:
+    """The error for all scopes that `agent` (`agents/…`) lacks, with the command that grants them."""
+    distinct = list(dict.fromkeys(scopes))
+    caller = current_caller()
+    is_caller = agent == caller.name
+    holder = "the token" if is_caller else f"{agent}, the owner of the task,"
+    noun = "scope" if len(distinct) == 1 else "scopes"
+    command = _granting_command(distinct, agent, caller.agent_scopes if is_caller else frozenset())
+    return PermissionDeniedError(
+        ErrorReason.MISSING_SCOPE,
+        f"{holder} lacks the {noun} {', '.join(distinct)}; as an admin, run: {command}",
+        {"scope": distinct[0], "scopes": ",".join(distinct), "command": command},
+        violations,
+    )
+
+
+def _granting_command(scopes: Sequence[str], agent: str, agent_scopes: frozenset[str]) -> str:
+    name = agent.removeprefix(AGENTS)
+    missing = [scope for scope in scopes if not covers(agent_scopes, scope)]
+    if not missing:  # the agent has them all, but its token is restricted
+        return f"ordinaut agent token {name}"
+    return f"ordinaut agent grant {name} {' '.join(f'--scope {quote(scope)}' for scope in missing)}"

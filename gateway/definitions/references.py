@@ -6,8 +6,11 @@ from difflib import get_close_matches
 from typing import Any
 
 import orjson
+from google.protobuf.message import Message
 
-from gateway.api.violations import join, pointer_of
+from gateway.api.json_values import to_python
+from gateway.api.violations import Problems, join, pointer_of
+from gateway.authentication.caller import current_caller, missing_scopes
 from ordinaut.errors import PermissionDeniedError, Repair, Violation
 from ordinaut.names import USE_SECRET, granted, secret_names
 from ordinaut.store import identity
@@ -64,22 +67,54 @@ def callable_names(scopes: frozenset[str], names: list[str]) -> list[str]:
     return [name for name in names if name.startswith(SYSTEM_TOOLS) or granted(scopes, CALL, name)]
 
 
-def require_rights(scopes: frozenset[str], document: Any, root: str) -> None:
+def require_rights(scopes: frozenset[str], document: Any, root: str, *, owner: str, problems: Problems) -> None:
     """Requires that the owner of a pipeline may call every tool and use every secret in it.
+
+    If there are other problems, the missing scopes are added to them, so that one error contains both.
 
     Raises:
         PermissionDeniedError: MISSING_SCOPE, with a violation at each such step.
+        InvalidArgumentError: there are other problems.
     """
-    missing = [(use, scope) for use in tool_uses(document) for scope in _missing_scopes(scopes, use)]
+    missing = list(missing_rights(scopes, document, root))
+    if problems.violations:
+        problems.extend(violation for _, violation in missing)
+        problems.check()
     if missing:
-        violations = [
-            Violation(join(root, use.path), f"the owner lacks the scope {scope}", ErrorReason.MISSING_SCOPE)
-            for use, scope in missing
-        ]
-        scope = missing[0][1]
-        raise PermissionDeniedError(
-            ErrorReason.MISSING_SCOPE, f"the task's owner lacks the scope {scope}", {"scope": scope}, violations
-        )
+        raise missing_scopes([scope for scope, _ in missing], owner, [violation for _, violation in missing])
+
+
+def missing_rights(scopes: frozenset[str], document: Any, root: str) -> Iterator[tuple[str, Violation]]:
+    """Yields each scope that a pipeline needs and its owner lacks, with a violation at the step that needs it."""
+    for use in tool_uses(document):
+        for scope in _missing_scopes(scopes, use):
+            text = f"the owner lacks the scope {scope}"
+            yield scope, Violation(join(root, use.path), text, ErrorReason.MISSING_SCOPE)
+
+
+def with_pipeline_rights(failure: BaseException, request: Any) -> BaseException:
+    """Adds the scopes that the pipelines of a request need to the error for the missing scope of its method.
+
+    Without them a caller would learn about one missing scope with each attempt.
+    """
+    if not isinstance(failure, PermissionDeniedError) or "scopes" not in failure.facts or failure.violations:
+        return failure
+    caller = current_caller()
+    missing = [pair for root, pipeline in _pipelines(request) for pair in missing_rights(caller.scopes, pipeline, root)]
+    scopes = [*str(failure.facts["scopes"]).split(","), *(scope for scope, _ in missing)]
+    return missing_scopes(scopes, caller.name, [violation for _, violation in missing])
+
+
+def _pipelines(request: Any, root: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the pipelines of a request with their paths."""
+    fields = request.DESCRIPTOR.fields_by_name if isinstance(request, Message) else {}
+    if "pipeline" in fields and fields["pipeline"].message_type is not None:
+        yield join(root, "pipeline"), to_python(getattr(request, "pipeline"))  # noqa: B009 - not in every message
+    if "task" in fields and fields["task"].message_type is not None:
+        yield from _pipelines(getattr(request, "task"), join(root, "task"))  # noqa: B009
+    if "requests" in fields:
+        for index, single in enumerate(getattr(request, "requests")):  # noqa: B009
+            yield from _pipelines(single, f"{root}requests[{index}]")
 
 
 def _missing_scopes(scopes: frozenset[str], use: ToolUse) -> Iterator[str]:

@@ -99,8 +99,7 @@ class TaskValidator:
                 pipeline, await self._engines.validate_pipeline(_pipeline_request(before, tools, rights))
             )
         problems.extend(_pipeline_problems(pipeline, "task"))
-        problems.check()
-        require_rights(rights, document, "task.pipeline")
+        require_rights(rights, document, "task.pipeline", owner=owner, problems=problems)
         missing = await task_warnings(
             self._database, document, project=project, owner=owner, rights=rights, itself=name
         )
@@ -108,7 +107,7 @@ class TaskValidator:
         return _checked_task(task, tools, schedule, pipeline, missing)
 
     async def validate_inline(
-        self, task: Task, problems: Problems, *, project: str, rights: frozenset[str]
+        self, task: Task, problems: Problems, *, project: str, owner: str, rights: frozenset[str]
     ) -> Definition:
         """Validates the pipeline, params and policy of a run without a task; raises as `validate`.
 
@@ -119,8 +118,7 @@ class TaskValidator:
         tools = await self._tools(project, document)
         pipeline = await self._engines.validate_pipeline(_pipeline_request(task, tools, rights))
         problems.extend(_pipeline_problems(pipeline, ""))
-        problems.check()
-        require_rights(rights, document, "pipeline")
+        require_rights(rights, document, "pipeline", owner=owner, problems=problems)
         return _definition(task, Schedule(), pipeline)
 
     async def add_upcoming(self, task: Task) -> None:

@@ -1,5 +1,6 @@
 """Composes the HTTP application: health, API pages, and the transcoded API under /v1."""
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -32,9 +33,11 @@ def application(health: Health, transcoder: Transcoder) -> Application:
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        components = await health.check()
-        ready = components[POSTGRES] == SERVING  # scheduler and engine are needed only to store definitions
-        body = {"status": "ready" if ready else "not ready", "components": dict(components)}
+        components, workers = await asyncio.gather(health.check(), health.workers())
+        # Scheduler and engine are needed only to store definitions, and workers only to execute runs. A gateway that is
+        # not ready would get no traffic, so that nothing could be read or stored until a worker is back.
+        ready = components[POSTGRES] == SERVING
+        body = {"status": "ready" if ready else "not ready", "components": dict(components), "workers": workers}
         return JSONResponse(body, status_code=200 if ready else 503)
 
     app.include_router(pages(transcoder.table))

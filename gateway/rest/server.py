@@ -15,6 +15,7 @@ from gateway.rest.application import application
 from gateway.rest.request_limits import Application
 from gateway.rest.transcoding.transcoder import Transcoder
 from gateway.services import DESCRIPTORS
+from ordinaut.errors import StartError
 from ordinaut.limits import MAX_MESSAGE_BYTES
 
 STOP_SECONDS = 5.0
@@ -70,7 +71,7 @@ async def serving(app: Application, listen: str) -> AsyncIterator[int]:
     """Serves `app` on `host:port` (0: a free port) until the context ends; yields the port.
 
     Raises:
-        OSError: the address cannot be bound.
+        StartError: the address cannot be bound.
     """
     listener = _listener(listen)
     server = _Server(
@@ -99,7 +100,10 @@ async def serving(app: Application, listen: str) -> AsyncIterator[int]:
 def _listener(listen: str) -> socket.socket:
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)
+    except OSError as failure:
+        raise StartError(f"cannot listen on {listen}: {failure.strerror}") from failure
 
 
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared, not bound
@@ -115,7 +119,7 @@ async def serve_rest(health: Health, grpc_listen: str, grpc_port: int, listen: s
     """Serves HTTP on `listen` in front of the gRPC server at `grpc_port`; yields the port.
 
     Raises:
-        OSError: the address cannot be bound.
+        StartError: the address cannot be bound.
     """
     host = grpc_listen.rpartition(":")[0]
     target = f"{LOOPBACK_OF.get(host, host)}:{grpc_port}"

@@ -47,7 +47,9 @@ class InlineRun:
         problems = Problems()
         _refuse_task_rules(problems, request.run_policy)
         task = Task(pipeline=request.pipeline, params=request.params, run_policy=request.run_policy)
-        definition = await self._validator.validate_inline(task, problems, project=caller.project, rights=caller.scopes)
+        definition = await self._validator.validate_inline(
+            task, problems, project=caller.project, owner=caller.name, rights=caller.scopes
+        )
 
         async def work(connection: Connection) -> Run:
             run_uid = new_id()

@@ -97,7 +97,11 @@ class RunReplay:
         """Validates the other document and returns its definition, with the owner's current scopes and tools."""
         task_message = Task(pipeline=request.pipeline)
         checked = await self._validator.validate_inline(
-            task_message, problems, project=recorded_run.record.project, rights=recorded_run.definition.scopes
+            task_message,
+            problems,
+            project=recorded_run.record.project,
+            owner=recorded_run.record.owner,
+            rights=recorded_run.definition.scopes,
         )
         async with self._database.connection() as connection:
             return await definition_of(

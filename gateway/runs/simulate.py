@@ -116,7 +116,9 @@ class RunSimulation:
 
     async def _document(self, problems: Problems, request: SimulateRunRequest, caller: Caller) -> Subject:
         message = Task(pipeline=request.pipeline, params=request.params, run_policy=request.run_policy)
-        checked = await self._validator.validate_inline(message, problems, project=caller.project, rights=caller.scopes)
+        checked = await self._validator.validate_inline(
+            message, problems, project=caller.project, owner=caller.name, rights=caller.scopes
+        )
         retry = orjson.loads(checked.run_policy).get("retry")
         async with self._database.connection() as connection:
             engine_definition = await definition_of(

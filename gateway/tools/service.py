@@ -1,9 +1,7 @@
 # ruff: noqa: N802 - methods are named by the contract
 """ToolService: tools are shared in the project by scope; only their owner and admins can change them."""
 
-from collections.abc import Sequence
-
-from google.protobuf.empty_pb2 import Empty
+from collections.abc import Iterator, Sequence
 
 from gateway.api.errors import already_exists, changed_concurrently
 from gateway.api.field_masks import apply, masked_paths, refuse_output_fields, require_etag
@@ -26,7 +24,7 @@ from ordinaut.store import tool
 from ordinaut.store.database import Database
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
-from ordinaut.store.tool import ToolRecord
+from ordinaut.store.tool import ToolRecord, ToolUser
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.tool_pb2 import Tool
@@ -34,6 +32,7 @@ from ordinaut.v1.tool_service_pb2 import (
     CallToolRequest,
     CreateToolRequest,
     DeleteToolRequest,
+    DeleteToolResponse,
     GetToolRequest,
     ListToolsRequest,
     ListToolsResponse,
@@ -44,6 +43,7 @@ from ordinaut.v1.tool_service_pb2_grpc import ToolServiceServicer
 READ = "tools:read"
 WRITE = "tools:write"
 VOLATILE = frozenset({"update_time", "warnings"})
+WARNINGS_MAX = 50
 
 
 class Tools(ToolServiceServicer):
@@ -128,19 +128,20 @@ class Tools(ToolServiceServicer):
 
         return await mutation.execute(work)
 
-    async def DeleteTool(self, request: DeleteToolRequest, context: Context) -> Empty:
-        """Deletes a tool; steps that use it fail afterwards."""
+    async def DeleteTool(self, request: DeleteToolRequest, context: Context) -> DeleteToolResponse:
+        """Deletes a tool; steps that use it fail afterwards, and the response names their tasks."""
         caller, name = current_caller(), tool_id(request.name)
         caller.require(WRITE, name)
-        mutation = Mutation(self._database, request, Empty)
+        mutation = Mutation(self._database, request, DeleteToolResponse)
         if (response := await mutation.stored_response()) is not None:
             return response
 
-        async def work(connection: Connection) -> Empty:
+        async def work(connection: Connection) -> DeleteToolResponse:
             stored = await _changeable(connection, caller, name, request.etag)
+            users = await tool.users(connection, project=caller.project, name=name)
             if not await tool.delete(connection, project=caller.project, name=name, revision=stored.revision):
                 raise changed_concurrently(f"tools/{name}")
-            return Empty()
+            return DeleteToolResponse(warnings=_warnings(caller, name, users))
 
         return await mutation.execute(work)
 
@@ -187,6 +188,18 @@ def _chosen_id(problems: Problems, request: CreateToolRequest) -> str:
         message = f"must be tools/{chosen or '{tool}'} {got(request.tool.name)}"
         problems.add("tool.name", message, ErrorReason.NAME_INVALID)
     return chosen
+
+
+def _warnings(caller: Caller, name: str, users: Sequence[ToolUser]) -> Iterator[str]:
+    """Yields the effects of a deletion; tasks that the caller cannot see are counted."""
+    visible = [user for user in users if user.collection == "tools" or caller.owner_filter in {None, user.owner}]
+    for user in visible[:WARNINGS_MAX]:
+        effect = "the steps that call it fail" if user.collection == "tasks" else "its lookup fails"
+        yield f"{user.collection}/{user.name} uses tools/{name}: {effect} until it is registered again"
+    if more := len(visible[WARNINGS_MAX:]):
+        yield f"{more} more tasks or tools use tools/{name}"
+    if hidden := len(users) - len(visible):
+        yield f"{hidden} {'task' if hidden == 1 else 'tasks'} of other owners use tools/{name}"
 
 
 async def _existing(connection: Connection, caller: Caller, name: str) -> ToolRecord:

@@ -42,7 +42,11 @@ app.command("migrate")(database.migrate)
 def options(
     context: typer.Context,
     address: Annotated[
-        str, typer.Option(envvar="ORDINAUT_ADDRESS", help="Address of the gateway: host:port or https://host:port.")
+        str,
+        typer.Option(
+            envvar="ORDINAUT_ADDRESS",
+            help="Address of the gateway: host:port or https://host:port; or several, separated by commas.",
+        ),
     ] = DEFAULT_ADDRESS,
     token: Annotated[str, typer.Option(envvar="ORDINAUT_TOKEN", help="Access token.", show_default=False)] = "",
     as_json: Annotated[

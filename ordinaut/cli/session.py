@@ -10,8 +10,10 @@ import typer
 
 from ordinaut.client import Client
 from ordinaut.client.client import DEFAULT_ADDRESS
+from ordinaut.client.retry import RetryPolicy
 
 Result = TypeVar("Result")
+RETRY_POLICY = RetryPolicy(give_up_after=3.0, max_delay=1.0)  # a restart of the gateway; a person waits for the error
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Session:
         return asyncio.run(self._call(work))
 
     async def _call(self, work: Callable[[Client], Awaitable[Result]]) -> Result:
-        async with Client(self.address, self.token) as client:
+        async with Client(self.address, self.token, retry=RETRY_POLICY) as client:
             return await work(client)
 
 

@@ -1,7 +1,6 @@
 """The client: one attribute per service, and helpers that retry or resume calls."""
 
 import os
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import grpc
 from google.protobuf import json_format
 
-from ordinaut.client.channel import MAX_RESPONSE_BYTES, Methods, open_channel
-from ordinaut.client.retry import RetryPolicy, resuming_stream, with_retries
+from ordinaut.client.channel import DEADLINE_SECONDS, MAX_RESPONSE_BYTES, Addresses, Methods, open_channel
+from ordinaut.client.retry import RetryPolicy, resuming_stream
 from ordinaut.limits import GRPC_PORT
 from ordinaut.v1 import agent_service_pb2_grpc as agents_grpc
 from ordinaut.v1 import approval_service_pb2_grpc as approvals_grpc
@@ -36,6 +35,7 @@ if TYPE_CHECKING:  # these classes exist only in the type stubs
     from ordinaut.v1.tool_service_pb2_grpc import ToolServiceAsyncStub
 
 DEFAULT_ADDRESS = f"127.0.0.1:{GRPC_PORT}"
+CALL_RETRY_POLICY = RetryPolicy(give_up_after=10.0, max_delay=2.0)
 ENDED = frozenset({Run.SUCCEEDED, Run.FAILED, Run.CANCELLED})
 
 
@@ -45,6 +45,10 @@ class Client:
     `tasks runs approvals events tools state agents system` wrap the generated stubs: await a unary method, iterate a
     streaming one; other attributes of grpc call objects are not available. Each call sends the token, has a deadline
     of 30 s unless `timeout` is given, and raises `ApiError`.
+
+    `address` may be several, separated by commas; a call goes to the next one if the gateway is UNAVAILABLE. Unary
+    calls are repeated then, as `retry` allows (by default for ten seconds, within their deadline). Calls that change
+    something get a `request_id` unless they have one, so they take effect once.
     """
 
     tasks: "TaskServiceAsyncStub"
@@ -56,11 +60,14 @@ class Client:
     agents: "AgentServiceAsyncStub"
     system: "SystemServiceAsyncStub"
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, token: str = "") -> None:
-        self._address = address
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, token: str = "", *, retry: RetryPolicy = CALL_RETRY_POLICY
+    ) -> None:
+        self._addresses = Addresses(address)
         accepted = (("ordinaut-max-response-bytes", str(MAX_RESPONSE_BYTES)),)
         self._metadata = (*accepted, ("authorization", f"Bearer {token}")) if token else accepted
-        self._channel: grpc.aio.Channel | None = None
+        self._retry = retry
+        self._channels: list[grpc.aio.Channel] = []
 
     @classmethod
     def from_env(cls) -> Self:
@@ -68,25 +75,27 @@ class Client:
         return cls(os.environ.get("ORDINAUT_ADDRESS") or DEFAULT_ADDRESS, os.environ.get("ORDINAUT_TOKEN", ""))
 
     async def __aenter__(self) -> Self:
-        """Opens the channel, which connects on the first call and reconnects automatically."""
-        channel = self._channel = open_channel(self._address)
-        self.tasks = cast("TaskServiceAsyncStub", Methods(tasks_grpc.TaskServiceStub(channel), self._metadata))
-        self.runs = cast("RunServiceAsyncStub", Methods(runs_grpc.RunServiceStub(channel), self._metadata))
-        approvals = Methods(approvals_grpc.ApprovalServiceStub(channel), self._metadata)
-        self.approvals = cast("ApprovalServiceAsyncStub", approvals)
-        self.events = cast("EventServiceAsyncStub", Methods(events_grpc.EventServiceStub(channel), self._metadata))
-        self.tools = cast("ToolServiceAsyncStub", Methods(tools_grpc.ToolServiceStub(channel), self._metadata))
-        self.state = cast("StateServiceAsyncStub", Methods(state_grpc.StateServiceStub(channel), self._metadata))
-        self.agents = cast("AgentServiceAsyncStub", Methods(agents_grpc.AgentServiceStub(channel), self._metadata))
-        self.system = cast("SystemServiceAsyncStub", Methods(system_grpc.SystemServiceStub(channel), self._metadata))
+        """Opens a channel to each address, which connects on the first call and reconnects automatically."""
+        self._channels = [open_channel(address) for address in self._addresses.all]
+        self.tasks = cast("TaskServiceAsyncStub", self._methods(tasks_grpc.TaskServiceStub))
+        self.runs = cast("RunServiceAsyncStub", self._methods(runs_grpc.RunServiceStub))
+        self.approvals = cast("ApprovalServiceAsyncStub", self._methods(approvals_grpc.ApprovalServiceStub))
+        self.events = cast("EventServiceAsyncStub", self._methods(events_grpc.EventServiceStub))
+        self.tools = cast("ToolServiceAsyncStub", self._methods(tools_grpc.ToolServiceStub))
+        self.state = cast("StateServiceAsyncStub", self._methods(state_grpc.StateServiceStub))
+        self.agents = cast("AgentServiceAsyncStub", self._methods(agents_grpc.AgentServiceStub))
+        self.system = cast("SystemServiceAsyncStub", self._methods(system_grpc.SystemServiceStub))
         return self
+
+    def _methods(self, stub: Any) -> Methods:
+        return Methods([stub(channel) for channel in self._channels], self._metadata, self._addresses, self._retry)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the channel and cancels active calls."""
-        if self._channel is not None:
-            await self._channel.close()
+        """Closes the channels and cancels active calls."""
+        for channel in self._channels:
+            await channel.close()
 
     async def publish(
         self,
@@ -105,8 +114,12 @@ class Client:
         """
         event = Event(topic=topic, source=source, subject=subject, id=event_id)
         json_format.ParseDict(dict(data or {}), event.data)
-        request = PublishEventRequest(event=event, request_id=str(uuid.uuid4()))
-        return await with_retries(lambda: self.events.PublishEvent(request), retry or RetryPolicy())
+        policy = retry or RetryPolicy()
+        publish: Any = self.events.PublishEvent
+        published: Event = await publish(
+            PublishEventRequest(event=event), retry=policy, timeout=max(policy.give_up_after, DEADLINE_SECONDS)
+        )
+        return published
 
     async def watch_events(
         self, topic: str = "", *, after_position: int | None = None, retry: RetryPolicy | None = None

@@ -17,6 +17,7 @@ from ordinaut.errors import Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 
 PROBLEMS_MAX = 100
+SIMILAR = 0.8  # ratio of difflib
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 CAPITAL = re.compile("[A-Z]")
 WRAPPERS = frozenset(
@@ -29,7 +30,8 @@ def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
     """Fills an empty `message` from a document and returns the problems, at most 100.
 
     Field names are accepted in both spellings, `snake_case` and `camelCase`. `path` is the path of the document in
-    the request. If there are problems, the content of `message` is undefined.
+    the request. If there are problems, `message` contains what could be read; the value of a misspelled field is read
+    into the field that it resembles, so that a method which validates the message reports problems in it too.
     """
     reader = _Reader()
     reader.message(document, message, path, 1)
@@ -76,6 +78,7 @@ class _Reader:
             field = find_field(message.DESCRIPTOR, str(key))
             if field is None:
                 self._add(here, _unknown(message.DESCRIPTOR, str(key)), ErrorReason.UNKNOWN_FIELD)
+                self._misspelled(document, value, message, str(key), depth)
             elif field.name in spellings:
                 self._add(
                     here,
@@ -84,9 +87,19 @@ class _Reader:
                 )
             else:
                 spellings[field.name] = str(key)
-                self._field(value, message, field, here, depth, spellings)
+                self.field(value, message, field, here, depth, spellings)
 
-    def _field(
+    def _misspelled(self, document: Mapping[Any, Any], value: Any, message: Any, key: str, depth: int) -> None:
+        """Reads the value of an unknown field into the field with a similar name, if that is not in the document."""
+        name = next(iter(get_close_matches(key, message.DESCRIPTOR.fields_by_name, n=1, cutoff=SIMILAR)), None)
+        if name is None:
+            return
+        field = message.DESCRIPTOR.fields_by_name[name]
+        choice = [field, *(field.containing_oneof.fields if field.containing_oneof else ())]
+        if not {spelling for member in choice for spelling in (member.name, member.camelcase_name)} & set(document):
+            _Reader().field(value, message, field, name, depth, {})  # its problems may be those of the guess
+
+    def field(
         self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, spellings: Mapping[str, str]
     ) -> None:
         entry = field.message_type

@@ -27,6 +27,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 log = get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 Guard = Callable[[str, Context], Awaitable[None]]
+Explain = Callable[[BaseException, Any], BaseException]
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -34,11 +35,20 @@ class MalformedMessage:
     """Replaces a request that could not be parsed, so that the handler wrapper can reject it."""
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Converts exceptions of handlers to statuses; `guard` runs before the first message is parsed."""
+def as_it_is(failure: BaseException, _request: Any) -> BaseException:
+    """Explains no failure."""
+    return failure
 
-    def __init__(self, guard: Guard) -> None:
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Converts exceptions of handlers to statuses; `guard` runs before a handler.
+
+    `explain` may replace the exception of a guard or of a unary handler by one that says more about the request.
+    """
+
+    def __init__(self, guard: Guard, explain: Explain = as_it_is) -> None:
         self._guard = guard
+        self._explain = explain
 
     async def intercept_service(
         self,
@@ -50,10 +60,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         method = str(handler_call_details.method)
         if handler is None:  # grpc itself returns UNIMPLEMENTED
             return None
-        return _wrapped(handler, method, self._guard)
+        return _wrapped(handler, method, self._guard, self._explain)
 
 
-def _wrapped(handler: Any, method: str, guard: Guard) -> "grpc.RpcMethodHandler[Any, Any]":
+def _wrapped(handler: Any, method: str, guard: Guard, explain: Explain) -> "grpc.RpcMethodHandler[Any, Any]":
     deserialize = _tolerant(handler.request_deserializer)
     if handler.response_streaming:
         inner = handler.stream_stream or handler.unary_stream
@@ -65,7 +75,7 @@ def _wrapped(handler: Any, method: str, guard: Guard) -> "grpc.RpcMethodHandler[
     make_unary = (
         grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
     )
-    return make_unary(_unary(inner, method, guard), deserialize, handler.response_serializer)
+    return make_unary(_unary(inner, method, guard, explain), deserialize, handler.response_serializer)
 
 
 def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
@@ -81,7 +91,7 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], A
     return attempt
 
 
-def _unary(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context], Awaitable[Any]]:
+def _unary(inner: Any, method: str, guard: Guard, explain: Explain) -> Callable[[Any, Context], Awaitable[Any]]:
     async def call(request: Any, context: Context) -> Any:
         try:
             await guard(method, context)
@@ -90,7 +100,7 @@ def _unary(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context], Aw
         except grpc.aio.AbortError:
             raise
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the outermost handler
-            await _abort(context, method, failure)
+            await _abort(context, method, explain(failure, request))
 
     return call
 

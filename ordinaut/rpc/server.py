@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from ordinaut.errors import PermissionDeniedError
+from ordinaut.errors import PermissionDeniedError, StartError
 from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
-from ordinaut.rpc.interceptor import Context, ErrorInterceptor, Guard
+from ordinaut.rpc.interceptor import Context, ErrorInterceptor, Explain, Guard, as_it_is
 from ordinaut.rpc.reflection import add_reflection
 from ordinaut.v1.error_pb2 import ErrorReason
 
@@ -31,9 +31,16 @@ class Registration:
 class Server:
     """A gRPC server; must be created inside the running event loop."""
 
-    def __init__(self, registrations: Sequence[Registration], guard: Guard, *, max_message_bytes: int) -> None:
+    def __init__(
+        self,
+        registrations: Sequence[Registration],
+        guard: Guard,
+        *,
+        max_message_bytes: int,
+        explain: Explain = as_it_is,
+    ) -> None:
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(_open_or(guard))],
+            interceptors=[ErrorInterceptor(_open_or(guard), explain)],
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", max_message_bytes),
@@ -54,8 +61,15 @@ class Server:
 
         Returns:
             The port number.
+
+        Raises:
+            StartError: the address cannot be bound.
         """
-        port = self._server.add_insecure_port(listen)
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError:
+            reason = "the port is in use, or the host is not an address of this machine"
+            raise StartError(f"cannot listen on {listen}: {reason}") from None
         await self._server.start()
         await self.report(serving=True)
         return port

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import uvloop
 
+from ordinaut.errors import OrdinautError, StartError
 from ordinaut.settings import Settings
 from ordinaut.telemetry import configure_logging, get_logger, serve_metrics
 
@@ -47,9 +48,15 @@ def run(service: str, settings: Settings, metrics_port: int, compose: Compose) -
 
     Once ready, it prints one line of JSON to standard output: `{"service": …, "ready": true, "ports": {…}}`, from
     which a supervisor that started the process with port 0 reads the port numbers.
+
+    Raises:
+        SystemExit: the process cannot start for a reason that its operator can remove, in one line.
     """
     configure_logging(service, settings.log_format, settings.log_level)
-    uvloop.run(_live(service, settings, metrics_port, compose))
+    try:
+        uvloop.run(_live(service, settings, metrics_port, compose))
+    except StartError as failure:
+        raise SystemExit(f"ordinaut: the {service} cannot start: {failure}") from None
 
 
 async def _live(service: str, settings: Settings, metrics_port: int, compose: Compose) -> None:
@@ -60,11 +67,11 @@ async def _live(service: str, settings: Settings, metrics_port: int, compose: Co
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
         process = Process(stack, stopping)
-        port, metrics = serve_metrics(settings.metrics_host, metrics_port)
-        stack.callback(metrics.server_close)
-        stack.callback(metrics.shutdown)
-        process.ports["metrics"] = port
-        await compose(process)
+        try:
+            _serve_metrics(process, settings.metrics_host, metrics_port)
+            await compose(process)
+        except (OSError, OrdinautError) as failure:
+            raise StartError(str(failure)) from failure
         _announce(service, process.ports)
         log.info("ready", ports=process.ports)
         await stopping.wait()
@@ -72,6 +79,15 @@ async def _live(service: str, settings: Settings, metrics_port: int, compose: Co
     log.info("stopped")
     if process.failure is not None:
         raise process.failure
+
+
+def _serve_metrics(process: Process, host: str, metrics_port: int) -> None:
+    try:
+        process.ports["metrics"], metrics = serve_metrics(host, metrics_port)
+    except OSError as failure:
+        raise StartError(f"cannot serve metrics on {host}:{metrics_port}: {failure.strerror}") from failure
+    process.stack.callback(metrics.server_close)
+    process.stack.callback(metrics.shutdown)
 
 
 def _announce(service: str, ports: dict[str, int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from ordinaut.errors import AbortedError, UnavailableError
+from ordinaut.errors import AbortedError, StartError, UnavailableError
 from ordinaut.settings import StoreSettings
 from ordinaut.store.sql import Connection
 from ordinaut.telemetry import get_logger
@@ -36,6 +36,7 @@ GONE = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+REFUSED = asyncpg.PostgresError
 # PostgreSQL rejected the values.
 DATA_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 # The commit may or may not have happened.
@@ -57,6 +58,7 @@ class Database:
 
         Raises:
             UnavailableError: no server answered for 60 seconds.
+            StartError: PostgreSQL refused the connection.
         """
         deadline = asyncio.get_running_loop().time() + 60
         while True:
@@ -67,6 +69,8 @@ class Database:
                     raise _unavailable(failure) from failure
                 log.warning("postgres_not_reached", failure=str(failure))
                 await asyncio.sleep(0.2 + random.random() * 0.3)  # noqa: S311 - spreads reconnects; nothing to signal on
+            except REFUSED as failure:  # a wrong password, an unknown database: waiting does not help
+                raise StartError(f"PostgreSQL refused the connection: {failure}") from failure
 
     async def close(self) -> None:
         """Closes every connection; after 2 seconds without waiting for the server."""

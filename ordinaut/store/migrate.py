@@ -9,18 +9,37 @@ from typing import Any
 import asyncpg
 import uvloop
 
-from ordinaut.settings import StoreSettings
+from ordinaut.errors import StartError
+from ordinaut.settings import StoreSettings, read_settings
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
 FOLDER = Path(__file__).parent / "migrations"
 BUILTIN_TOOLS = Path(__file__).parent / "builtin_tools.json"
 SCHEMA_VERSION = 1
+POSTGRES_OLDEST = 16
 OLDEST_SERVED = 1
 
 
-class SchemaVersionError(RuntimeError):
+class SchemaVersionError(StartError):
     """This version cannot work with the schema of the database."""
+
+
+class PostgresVersionError(StartError):
+    """The PostgreSQL server is too old."""
+
+
+def require_postgres(server: Any) -> None:
+    """Requires a server that has everything the schema uses; `server` has the attributes major and minor.
+
+    Raises:
+        PostgresVersionError: it is older than PostgreSQL 16.
+    """
+    if server.major < POSTGRES_OLDEST:
+        received = f"{server.major}.{server.minor}"
+        raise PostgresVersionError(
+            f"the database server must be PostgreSQL {POSTGRES_OLDEST} or newer (got {received})"
+        )
 
 
 async def migrate(database_url: str) -> int:
@@ -30,10 +49,12 @@ async def migrate(database_url: str) -> int:
         The schema version.
 
     Raises:
+        PostgresVersionError: the server is older than PostgreSQL 16.
         SchemaVersionError: the schema is newer than this version.
     """
     connection: asyncpg.Connection[Any] = await asyncpg.connect(database_url, timeout=10)
     try:
+        require_postgres(connection.get_server_version())
         async with connection.transaction():
             await SQL.lock.value(connection)
             await SQL.create_version_table.run(connection)
@@ -82,7 +103,7 @@ async def _refresh_builtin_tools(connection: Connection) -> None:
 
 def main() -> None:
     """Migrates the database that ORDINAUT_DATABASE_URL names."""
-    version = uvloop.run(migrate(StoreSettings().database_url))
+    version = uvloop.run(migrate(read_settings(StoreSettings).database_url))
     sys.stdout.write(f"schema {version}\n")
 
 

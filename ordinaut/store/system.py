@@ -34,6 +34,17 @@ class WorkerRecord:
     leased_runs: int
 
 
+@dataclass(frozen=True, slots=True)
+class LateTaskRecord:
+    """A late task; `reason` is a name of LateTask.Reason. Times are None for NO_SUCCESS."""
+
+    name: str | None
+    uid: UUID
+    reason: str
+    due_time: datetime | None
+    delay: timedelta | None
+
+
 async def status(connection: Connection) -> StatusRecord:
     """Returns the state of the installation, in one statement."""
     return StatusRecord(**await SQL.status.row(connection))
@@ -42,6 +53,17 @@ async def status(connection: Connection) -> StatusRecord:
 async def workers(connection: Connection) -> list[WorkerRecord]:
     """Returns the worker processes with a live lease, oldest first."""
     return [WorkerRecord(**row) for row in await SQL.workers.rows(connection)]
+
+
+async def late_tasks(connection: Connection, *, project: str, owner: str | None, size: int) -> list[LateTaskRecord]:
+    """Returns the late tasks of a project, the latest first; `owner` None: of every owner."""
+    rows = await SQL.late_tasks.rows(connection, project=project, owner=owner, size=size)
+    return [LateTaskRecord(**row) for row in rows]
+
+
+async def worker_count(connection: Connection) -> int:
+    """Returns the number of worker processes with a live lease."""
+    return int(await SQL.worker_count.value(connection))
 
 
 async def ping(connection: Connection) -> None:

@@ -41,6 +41,15 @@ class NamedTools:
     definitions: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class ToolUser:
+    """A task or a tool that uses a tool: its collection, `tasks` or `tools`, its name, and the owner of a task."""
+
+    collection: str
+    name: str
+    owner: str
+
+
 async def create(connection: Connection, *, project: str, name: str, owner: str, definition: str) -> ToolRecord | None:
     """Registers a tool and makes workers reload the project's tools; None when the name is taken."""
     row = await SQL.create.row(connection, project=project, name=name, owner=owner, definition=definition)
@@ -71,6 +80,11 @@ async def update(
         return None
     await SQL.touch_project.run(connection, project=project)
     return ToolRecord(**row)
+
+
+async def users(connection: Connection, *, project: str, name: str) -> list[ToolUser]:
+    """Returns the tasks whose current version calls a tool, and the tools whose lookup it is."""
+    return [ToolUser(**row) for row in await SQL.users.rows(connection, project=project, name=name)]
 
 
 async def delete(connection: Connection, *, project: str, name: str, revision: int) -> bool:

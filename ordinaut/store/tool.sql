@@ -29,6 +29,17 @@ RETURNING project, name, owner, definition::text AS definition, revision, create
 -- query delete: Deletes a tool if the revision is still the current one.
 DELETE FROM tool WHERE project = :project AND name = :name AND revision = :revision RETURNING name;
 
+-- query users: The current versions of tasks, and the tools, that use a tool: the columns of ToolUser, in its order.
+SELECT 'tasks' AS collection, coalesce(t.name, t.uid::text) AS name, t.owner
+FROM task AS t
+JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+WHERE t.project = :project AND t.delete_time IS NULL AND t.state <> 'COMPLETED' AND v.tools @> ARRAY[:name::text]
+UNION ALL
+SELECT 'tools', o.name, ''
+FROM tool AS o
+WHERE o.project = :project AND o.definition #>> '{lookup,uses}' = :name
+ORDER BY 1, 2;
+
 -- query touch_project: Makes workers reload the project's tools.
 UPDATE project SET revision = revision + 1 WHERE name = :project;
 

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ordinaut.v1 import system_pb2 as _system_pb2
 import builtins as _builtins
 import sys
@@ -94,6 +95,7 @@ class GetStatusResponse(_message.Message):
     LAST_POSITION_FIELD_NUMBER: _builtins.int
     COMPONENTS_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
+    LATE_TASKS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of Ordinaut."""
     schema_version: _builtins.int
@@ -126,6 +128,10 @@ class GetStatusResponse(_message.Message):
     def components(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Health of the components by name (postgres, scheduler, engine): `SERVING`, or the reason why not."""
 
+    @_builtins.property
+    def late_tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___LateTask]:
+        """Tasks that are late, the latest first; at most 20, of the caller's project and visible to the caller."""
+
     def __init__(
         self,
         *,
@@ -139,14 +145,80 @@ class GetStatusResponse(_message.Message):
         last_position: _builtins.int = ...,
         components: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         workers: _builtins.int = ...,
+        late_tasks: _abc.Iterable[Global___LateTask] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fire_lag", b"fire_lag", "oldest_ready_age", b"oldest_ready_age", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "due_work", b"due_work", "fire_lag", b"fire_lag", "last_position", b"last_position", "oldest_ready_age", b"oldest_ready_age", "outbox_backlog", b"outbox_backlog", "schema_version", b"schema_version", "time", b"time", "version", b"version", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "due_work", b"due_work", "fire_lag", b"fire_lag", "last_position", b"last_position", "late_tasks", b"late_tasks", "oldest_ready_age", b"oldest_ready_age", "outbox_backlog", b"outbox_backlog", "schema_version", b"schema_version", "time", b"time", "version", b"version", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class LateTask(_message.Message):
+    """A task that is late."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[LateTask._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: LateTask._Reason.ValueType  # 0
+        """Not used."""
+        NOT_FIRED: LateTask._Reason.ValueType  # 1
+        """An occurrence has not been fired for 5 seconds: no scheduler is running, or it is overloaded."""
+        NOT_STARTED: LateTask._Reason.ValueType  # 2
+        """A run has been claimable for 30 seconds: no worker or engine is running, or they are overloaded."""
+        NO_SUCCESS: LateTask._Reason.ValueType  # 3
+        """The task has not succeeded within `expect_success_every`."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+        """What is late."""
+
+    REASON_UNSPECIFIED: LateTask.Reason.ValueType  # 0
+    """Not used."""
+    NOT_FIRED: LateTask.Reason.ValueType  # 1
+    """An occurrence has not been fired for 5 seconds: no scheduler is running, or it is overloaded."""
+    NOT_STARTED: LateTask.Reason.ValueType  # 2
+    """A run has been claimable for 30 seconds: no worker or engine is running, or they are overloaded."""
+    NO_SUCCESS: LateTask.Reason.ValueType  # 3
+    """The task has not succeeded within `expect_success_every`."""
+
+    TASK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    DELAY_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """Resource name `tasks/{task}`."""
+    reason: Global___LateTask.Reason.ValueType
+    """What is late."""
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """Time at which it was due. Unset for NO_SUCCESS."""
+
+    @_builtins.property
+    def delay(self) -> _duration_pb2.Duration:
+        """How late it is. Unset for NO_SUCCESS."""
+
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        reason: Global___LateTask.Reason.ValueType = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+        delay: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "due_time", b"due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "due_time", b"due_time", "reason", b"reason", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LateTask: _TypeAlias = LateTask  # noqa: Y015
 
 @_typing.final
 class ListWorkersRequest(_message.Message):

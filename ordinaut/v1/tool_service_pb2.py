@@ -25,7 +25,6 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import client_pb2 as google_dot_api_dot_client__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
-from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
@@ -33,7 +32,7 @@ from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import tool_pb2 as ordinaut_dot_v1_dot_tool__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eordinaut/v1/tool_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\x1a\x16ordinaut/v1/tool.proto\"\x84\x01\n\x11\x43reateToolRequest\x12+\n\x04tool\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.ToolB\x04\xe2\x41\x01\x02R\x04tool\x12\x1d\n\x07tool_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06toolId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"*\n\x0eGetToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x99\x01\n\x10ListToolsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"d\n\x11ListToolsResponse\x12\'\n\x05tools\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.ToolR\x05tools\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x01\n\x11UpdateToolRequest\x12+\n\x04tool\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.ToolB\x04\xe2\x41\x01\x02R\x04tool\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x85\x01\n\x0f\x43\x61llToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x33\n\x05input\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x05input\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"l\n\x11\x44\x65leteToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId2\xdc\x05\n\x0bToolService\x12v\n\nCreateTool\x12\x1e.ordinaut.v1.CreateToolRequest\x1a\x11.ordinaut.v1.Tool\"5\xda\x41\x0ctool,tool_id\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tools:\x04tool\x12j\n\x07GetTool\x12\x1b.ordinaut.v1.GetToolRequest\x1a\x11.ordinaut.v1.Tool\"/\xda\x41\x04name\x8a\xb5\x18\ntools:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tools/*}\x12k\n\tListTools\x12\x1d.ordinaut.v1.ListToolsRequest\x1a\x1e.ordinaut.v1.ListToolsResponse\"\x1f\x8a\xb5\x18\ntools:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tools\x12\x88\x01\n\nUpdateTool\x12\x1e.ordinaut.v1.UpdateToolRequest\x1a\x11.ordinaut.v1.Tool\"G\xda\x41\x10tool,update_mask\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{tool.name=tools/*}:\x04tool\x12y\n\x08\x43\x61llTool\x12\x1c.ordinaut.v1.CallToolRequest\x1a\x10.ordinaut.v1.Run\"=\xda\x41\nname,input\x8a\xb5\x18\ntools:call\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/{name=tools/*}:call:\x01*\x12v\n\nDeleteTool\x12\x1e.ordinaut.v1.DeleteToolRequest\x1a\x16.google.protobuf.Empty\"0\xda\x41\x04name\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tools/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eordinaut/v1/tool_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x19ordinaut/v1/options.proto\x1a\x15ordinaut/v1/run.proto\x1a\x16ordinaut/v1/tool.proto\"\x84\x01\n\x11\x43reateToolRequest\x12+\n\x04tool\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.ToolB\x04\xe2\x41\x01\x02R\x04tool\x12\x1d\n\x07tool_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06toolId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"*\n\x0eGetToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x99\x01\n\x10ListToolsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"d\n\x11ListToolsResponse\x12\'\n\x05tools\x18\x01 \x03(\x0b\x32\x11.ordinaut.v1.ToolR\x05tools\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x01\n\x11UpdateToolRequest\x12+\n\x04tool\x18\x01 \x01(\x0b\x32\x11.ordinaut.v1.ToolB\x04\xe2\x41\x01\x02R\x04tool\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x85\x01\n\x0f\x43\x61llToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x33\n\x05input\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x05input\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"l\n\x11\x44\x65leteToolRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"0\n\x12\x44\x65leteToolResponse\x12\x1a\n\x08warnings\x18\x01 \x03(\tR\x08warnings2\xe5\x05\n\x0bToolService\x12v\n\nCreateTool\x12\x1e.ordinaut.v1.CreateToolRequest\x1a\x11.ordinaut.v1.Tool\"5\xda\x41\x0ctool,tool_id\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tools:\x04tool\x12j\n\x07GetTool\x12\x1b.ordinaut.v1.GetToolRequest\x1a\x11.ordinaut.v1.Tool\"/\xda\x41\x04name\x8a\xb5\x18\ntools:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tools/*}\x12k\n\tListTools\x12\x1d.ordinaut.v1.ListToolsRequest\x1a\x1e.ordinaut.v1.ListToolsResponse\"\x1f\x8a\xb5\x18\ntools:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tools\x12\x88\x01\n\nUpdateTool\x12\x1e.ordinaut.v1.UpdateToolRequest\x1a\x11.ordinaut.v1.Tool\"G\xda\x41\x10tool,update_mask\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{tool.name=tools/*}:\x04tool\x12y\n\x08\x43\x61llTool\x12\x1c.ordinaut.v1.CallToolRequest\x1a\x10.ordinaut.v1.Run\"=\xda\x41\nname,input\x8a\xb5\x18\ntools:call\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/{name=tools/*}:call:\x01*\x12\x7f\n\nDeleteTool\x12\x1e.ordinaut.v1.DeleteToolRequest\x1a\x1f.ordinaut.v1.DeleteToolResponse\"0\xda\x41\x04name\x8a\xb5\x18\x0btools:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tools/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -86,20 +85,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLSERVICE'].methods_by_name['CallTool']._serialized_options = b'\332A\nname,input\212\265\030\ntools:call\202\323\344\223\002\034\"\027/v1/{name=tools/*}:call:\001*'
   _globals['_TOOLSERVICE'].methods_by_name['DeleteTool']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['DeleteTool']._serialized_options = b'\332A\004name\212\265\030\013tools:write\202\323\344\223\002\024*\022/v1/{name=tools/*}'
-  _globals['_CREATETOOLREQUEST']._serialized_start=303
-  _globals['_CREATETOOLREQUEST']._serialized_end=435
-  _globals['_GETTOOLREQUEST']._serialized_start=437
-  _globals['_GETTOOLREQUEST']._serialized_end=479
-  _globals['_LISTTOOLSREQUEST']._serialized_start=482
-  _globals['_LISTTOOLSREQUEST']._serialized_end=635
-  _globals['_LISTTOOLSRESPONSE']._serialized_start=637
-  _globals['_LISTTOOLSRESPONSE']._serialized_end=737
-  _globals['_UPDATETOOLREQUEST']._serialized_start=740
-  _globals['_UPDATETOOLREQUEST']._serialized_end=908
-  _globals['_CALLTOOLREQUEST']._serialized_start=911
-  _globals['_CALLTOOLREQUEST']._serialized_end=1044
-  _globals['_DELETETOOLREQUEST']._serialized_start=1046
-  _globals['_DELETETOOLREQUEST']._serialized_end=1154
-  _globals['_TOOLSERVICE']._serialized_start=1157
-  _globals['_TOOLSERVICE']._serialized_end=1889
+  _globals['_CREATETOOLREQUEST']._serialized_start=274
+  _globals['_CREATETOOLREQUEST']._serialized_end=406
+  _globals['_GETTOOLREQUEST']._serialized_start=408
+  _globals['_GETTOOLREQUEST']._serialized_end=450
+  _globals['_LISTTOOLSREQUEST']._serialized_start=453
+  _globals['_LISTTOOLSREQUEST']._serialized_end=606
+  _globals['_LISTTOOLSRESPONSE']._serialized_start=608
+  _globals['_LISTTOOLSRESPONSE']._serialized_end=708
+  _globals['_UPDATETOOLREQUEST']._serialized_start=711
+  _globals['_UPDATETOOLREQUEST']._serialized_end=879
+  _globals['_CALLTOOLREQUEST']._serialized_start=882
+  _globals['_CALLTOOLREQUEST']._serialized_end=1015
+  _globals['_DELETETOOLREQUEST']._serialized_start=1017
+  _globals['_DELETETOOLREQUEST']._serialized_end=1125
+  _globals['_DELETETOOLRESPONSE']._serialized_start=1127
+  _globals['_DELETETOOLRESPONSE']._serialized_end=1175
+  _globals['_TOOLSERVICE']._serialized_start=1178
+  _globals['_TOOLSERVICE']._serialized_end=1919
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,6 @@
 import grpc
 import warnings
 
-from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from ordinaut.v1 import run_pb2 as ordinaut_dot_v1_dot_run__pb2
 from ordinaut.v1 import tool_pb2 as ordinaut_dot_v1_dot_tool__pb2
 from ordinaut.v1 import tool_service_pb2 as ordinaut_dot_v1_dot_tool__service__pb2
@@ -67,7 +66,7 @@ class ToolServiceStub(object):
         self.DeleteTool = channel.unary_unary(
                 '/ordinaut.v1.ToolService/DeleteTool',
                 request_serializer=ordinaut_dot_v1_dot_tool__service__pb2.DeleteToolRequest.SerializeToString,
-                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                response_deserializer=ordinaut_dot_v1_dot_tool__service__pb2.DeleteToolResponse.FromString,
                 _registered_method=True)
 
 
@@ -123,7 +122,7 @@ class ToolServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTool(self, request, context):
-        """Deletes a tool. Steps that use it fail afterwards.
+        """Deletes a tool. Steps that use it fail afterwards; the response names the tasks that have such steps.
         Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -161,7 +160,7 @@ def add_ToolServiceServicer_to_server(servicer, server):
             'DeleteTool': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteTool,
                     request_deserializer=ordinaut_dot_v1_dot_tool__service__pb2.DeleteToolRequest.FromString,
-                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                    response_serializer=ordinaut_dot_v1_dot_tool__service__pb2.DeleteToolResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -327,7 +326,7 @@ class ToolService(object):
             target,
             '/ordinaut.v1.ToolService/DeleteTool',
             ordinaut_dot_v1_dot_tool__service__pb2.DeleteToolRequest.SerializeToString,
-            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            ordinaut_dot_v1_dot_tool__service__pb2.DeleteToolResponse.FromString,
             options,
             channel_credentials,
             insecure,

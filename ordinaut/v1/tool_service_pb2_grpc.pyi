@@ -4,7 +4,6 @@ isort:skip_file
 The service of tools."""
 
 from collections import abc as _abc
-from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from ordinaut.v1 import run_pb2 as _run_pb2
 from ordinaut.v1 import tool_pb2 as _tool_pb2
@@ -64,8 +63,8 @@ class ToolServiceStub:
     Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
     RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
     """
-    DeleteTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.DeleteToolRequest, _empty_pb2.Empty]
-    """Deletes a tool. Steps that use it fail afterwards.
+    DeleteTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.DeleteToolRequest, _tool_service_pb2.DeleteToolResponse]
+    """Deletes a tool. Steps that use it fail afterwards; the response names the tasks that have such steps.
     Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
     """
 
@@ -102,8 +101,8 @@ class ToolServiceAsyncStub(ToolServiceStub):
     Errors: NOT_FOUND, INVALID_ARGUMENT (TOOL_INPUT_INVALID), PERMISSION_DENIED for a tool that the token may not call,
     RESOURCE_EXHAUSTED (LIMIT_REACHED), UNAVAILABLE (ENGINE_UNAVAILABLE), DEADLINE_EXCEEDED.
     """
-    DeleteTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.DeleteToolRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a tool. Steps that use it fail afterwards.
+    DeleteTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.DeleteToolRequest, _tool_service_pb2.DeleteToolResponse]  # type: ignore[assignment]
+    """Deletes a tool. Steps that use it fail afterwards; the response names the tasks that have such steps.
     Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
     """
 
@@ -173,8 +172,8 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _tool_service_pb2.DeleteToolRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a tool. Steps that use it fail afterwards.
+    ) -> _typing.Union[_tool_service_pb2.DeleteToolResponse, _abc.Awaitable[_tool_service_pb2.DeleteToolResponse]]:
+        """Deletes a tool. Steps that use it fail afterwards; the response names the tasks that have such steps.
         Errors: NOT_FOUND, ABORTED (ETAG_MISMATCH), PERMISSION_DENIED (RESERVED).
         """
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ordinaut.store.database import Database
 from ordinaut.store.queue import pending_work
 from scheduler.loops.periodic import PeriodicLoop
+from scheduler.metrics import WORKERS
 
 
 class PendingWork:
@@ -17,7 +18,8 @@ class PendingWork:
     async def run_once(self) -> bool:
         """Queries once and wakes the loops; always False."""
         async with self._database.connection() as connection:
-            names = await pending_work.loops_with_work(connection)
-        for name in names:
+            pending = await pending_work.pending(connection)
+        WORKERS.set(pending.workers)
+        for name in pending.loops:
             self._loops[name].wake()
         return False

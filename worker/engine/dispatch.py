@@ -98,22 +98,23 @@ class Dispatch:
                 self._completion.add(run, result)
 
     async def on_lost(self, stream: EngineStream) -> None:
-        """Returns the runs of a broken stream to the queue, each counted as a loss.
+        """Returns the runs of a broken stream to the queue, each counted as a loss unless the engine ended the stream.
 
         If the database cannot be reached, the claim loop releases their rows later, as rows that are not held.
         """
         lost = self._runs.on(stream)
         if not lost:
             return
-        LOST.inc(len(lost))
+        give_back = due_work_finish.release if stream.drained else due_work_finish.lose
+        LOST.inc(0 if stream.drained else len(lost))
         try:
             async with self._database.connection() as connection:
                 ids, fences = [run.id for run in lost], [run.fence for run in lost]
-                returned = await due_work_finish.lose(connection, self._lease.id, ids, fences)
+                returned = await give_back(connection, self._lease.id, ids, fences)
         except STORE_FAILURES as failure:
             log.warning("engine_loss_not_recorded", runs=len(lost), failure=str(failure))
         else:
-            log.warning("engine_runs_returned", engine=stream.address, runs=returned)
+            log.warning("engine_runs_returned", engine=stream.address, runs=returned, stopped=stream.drained)
         finally:
             self._runs.drop(lost)
 

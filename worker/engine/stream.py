@@ -42,6 +42,7 @@ class EngineStream:
     ) -> None:
         self.address = address
         self.credit = 0
+        self.drained = False  # whether the engine ended the stream by itself, because it stops
         self._metadata = (*internal_metadata(token), *(((ISOLATED_KEY, "1"),) if isolated else ()))
         self._on_frame = on_frame
         self._on_lost = on_lost
@@ -93,12 +94,14 @@ class EngineStream:
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _serve_once(self, channel: grpc.aio.Channel) -> None:
+        self.drained = False
         call = PipelineEngineServiceStub(channel).Execute(metadata=self._metadata, wait_for_ready=True)
         sender = asyncio.create_task(self._send(call))
         try:
             async for frame in call:
                 self.credit += frame.credit
                 self._on_frame(self, frame)
+            self.drained = True
         finally:
             sender.cancel()
             call.cancel()

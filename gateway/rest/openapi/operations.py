@@ -16,7 +16,6 @@ from gateway.rest.transcoding.routes import WHOLE, Route
 from gateway.rest.transcoding.streaming import EVENTS, LINES, RESUMES_AFTER
 from ordinaut.v1.options_pb2 import scope as scope_option
 
-JSON_AND_YAML = ("application/json", "application/yaml")
 SELF = "self"
 BREAK = re.compile(r"[.;:] ")
 
@@ -78,7 +77,7 @@ def _fits_query(field: FieldDescriptor) -> bool:
 def _query_schema(field: FieldDescriptor, schemas: Schemas) -> Schema:
     single = schemas.single(field)
     if single.get("format") == "int64":
-        single = {**INTEGER, "format": "int64"}
+        single = {**INTEGER, "format": "int64", "examples": [42]}
     return {"type": "array", "items": single} if field.is_repeated else single
 
 
@@ -103,11 +102,14 @@ def _body(route: Route, schemas: Schemas) -> Schema:
         required = "required" in schema
     else:
         field = route.request.fields_by_name[route.body]
-        schema, required = schemas.single(field), field_behavior_pb2.REQUIRED in behaviors(field)
+        required = field_behavior_pb2.REQUIRED in behaviors(field)
+        is_partial, resource = route.verb == "PATCH", field.message_type
+        schema = schemas.patch(resource) if is_partial and resource else schemas.single(field)
     examples = EXAMPLES.get(route.method.name, {})
     listed = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
-    content = {kind: {"schema": schema, **listed} for kind in JSON_AND_YAML}
-    return {"required": required, "content": content}
+    # YAML is accepted too. It is described in the introduction only, because client generators refuse or duplicate a
+    # body with two content types.
+    return {"required": required, "content": {"application/json": {"schema": schema, **listed}}}
 
 
 def _answer_text(route: Route) -> str:

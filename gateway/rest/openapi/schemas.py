@@ -27,7 +27,8 @@ WELL_KNOWN: Mapping[str, Schema] = {
     },
 }
 INTEGER: Schema = {"type": "integer", "format": "int32"}
-LONG: Schema = {"type": ["string", "integer"], "format": "int64", "pattern": "^-?[0-9]+$"}
+# Responses contain strings, because JavaScript rounds integers of 2^53 and more.
+LONG: Schema = {"type": ["string", "integer"], "format": "int64", "pattern": "^-?[0-9]+$", "examples": ["42"]}
 SCALARS: Mapping[int, Schema] = {
     FieldDescriptor.CPPTYPE_STRING: {"type": "string"},
     FieldDescriptor.CPPTYPE_BOOL: {"type": "boolean"},
@@ -60,6 +61,14 @@ class Schemas:
         if name not in self.components:
             self.components[name] = {}  # first, because its fields may refer to it
             self.components[name] = self.object(descriptor)
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def patch(self, descriptor: Descriptor) -> Schema:
+        """Returns a reference to the schema of a partial message: no field is required in a change of some fields."""
+        name = f"{component_name(descriptor)}Patch"
+        if name not in self.components:
+            schema = {key: value for key, value in self.object(descriptor).items() if key != "required"}
+            self.components[name] = {**schema, "title": name}
         return {"$ref": f"#/components/schemas/{name}"}
 
     def object(self, descriptor: Descriptor, leave_out: frozenset[str] = frozenset()) -> Schema:

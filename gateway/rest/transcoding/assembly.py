@@ -30,11 +30,13 @@ MASK = "update_mask"
 
 def assemble(
     route: Route, values: dict[str, str], query: bytes, body: Body | None, conditions: Preconditions
-) -> Message:
-    """Returns the request message; `values` are the variables of the path.
+) -> tuple[Message, list[Violation]]:
+    """Returns the request message and the violations of all parts; `values` are the variables of the path.
+
+    If there are violations, the message contains what could be read.
 
     Raises:
-        InvalidArgumentError: with all violations of all parts.
+        InvalidArgumentError: the body is malformed.
     """
     parameters, problems = read_query(query, route.request, route.body)
     document = _with_body(route, parameters, body)
@@ -46,9 +48,7 @@ def assemble(
         if route.verb == "PATCH" and MASK in route.request.fields_by_name and MASK not in document:
             document[MASK] = ",".join(_masked_fields(route, document.get(route.body)))
     problems.extend(fill(document, request))
-    if problems:
-        raise InvalidArgumentError.of(problems)
-    return request
+    return request, problems
 
 
 def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> Any:
@@ -58,10 +58,11 @@ def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> A
                 ErrorReason.INVALID_REQUEST, f"{route.verb} of this path must be sent without a body"
             )
         return parameters
-    if route.body == WHOLE:
-        return {} if body is None else body.document()
-    if body is not None:
-        parameters[route.body] = body.document()
+    document = None if body is None else body.document()
+    if route.body == WHOLE:  # clients that have nothing to send send nothing, `{}` or `null`; required fields are
+        return {} if document is None else document  # checked by the method, which names all that are missing
+    if document is not None:
+        parameters[route.body] = document
     elif field_behavior_pb2.REQUIRED in _behaviors(route.request.fields_by_name[route.body]):
         raise malformed(f"the body is empty; it must be {route.body} as JSON")
     return parameters
@@ -75,8 +76,10 @@ def _bind(document: dict[str, Any], path: str, value: str) -> Iterator[Violation
         inner = inner.setdefault(step, {})
         if not isinstance(inner, dict):  # a value of a wrong type, which the parser refuses
             return
-    if inner.setdefault(name, value) != value:
-        yield Violation(path, f"must equal the value in the path, {value!r} {got(str(inner[name]))}")
+    received = inner.get(name, value)
+    inner[name] = value
+    if received != value:
+        yield Violation(path, f"must equal the value in the path, {value!r} {got(str(received))}")
 
 
 def _masked_fields(route: Route, resource: Any) -> Iterator[str]:

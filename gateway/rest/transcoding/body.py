@@ -22,7 +22,6 @@ INLINE_YAML_BYTES = 2 * 1024
 GZIP_WINDOW = 31
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json", ""})
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
-ANNOUNCING = (JSON_TYPES | YAML_TYPES) - {""}
 
 
 class ClientGoneError(Exception):
@@ -50,23 +49,23 @@ class Body:
         return self.read(self.data)
 
 
-async def receive_body(receive: Receive, headers: Headers, *, expected: bool) -> Body | None:
-    """Returns the body or None. If a body is `expected` and a content type is sent, an empty body is malformed.
+async def receive_body(receive: Receive, headers: Headers) -> Body | None:
+    """Returns the body; None if it is empty or blank, also with a content type, which many clients send always.
 
     Raises:
         HttpError: 408, 413, 415.
-        InvalidArgumentError: the body is empty, or does not match its content encoding.
+        InvalidArgumentError: the body does not match its content encoding.
         ClientGoneError: the client has disconnected.
     """
     announced = headers.first(b"content-type")
     limit = MAX_DOCUMENT_BYTES if _media_type(announced) in YAML_TYPES else MAX_MESSAGE_BYTES
     data = await _arrived(receive, headers, limit)
-    if not data and not (expected and _media_type(announced) in ANNOUNCING):
+    if not data.strip():
         return None
     kind = _kind(announced)
     data = _decompressed(data, headers.first(b"content-encoding"), limit)
     if not data.strip():
-        raise malformed("the body is empty")
+        return None
     return Body(data, read_json if kind in JSON_TYPES else read_yaml)
 
 

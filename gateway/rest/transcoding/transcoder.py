@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
+from gateway.api.rehearsal import violations_metadata
 from gateway.api.violations import got
 from gateway.authentication.client_address import address_metadata
 from gateway.rest.errors import error_response
@@ -31,6 +32,7 @@ TIMEOUT = b"x-server-timeout"
 SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
 INLINE_RESPONSE_BYTES = 64 * 1024  # larger responses are converted in a thread
 Scope = Any
+Metadata = tuple[tuple[str, str], ...]
 
 
 class Transcoder:
@@ -48,25 +50,28 @@ class Transcoder:
             route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
             conditions = Preconditions.of(exchange.headers)
             conditional = conditions.conditional(route)
-            body = await receive_body(receive, exchange.headers, expected=bool(route.body))
+            body = await receive_body(receive, exchange.headers)
             parts = (route, values, scope["query_string"], body, conditions)
             large = body is not None and body.is_large
-            request = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
-            await self._call(route, request, exchange, conditions)
+            request, problems = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
+            with violations_metadata(problems) as metadata:
+                await self._call(route, request, exchange, conditions, metadata)
         except ClientGoneError:
             return
         except Exception as failure:  # noqa: BLE001 - the outermost handler
             error = error_response(failure, conditional=conditional)
             await send_body(send, exchange.headers, error.status, error.headers, error.body)
 
-    async def _call(self, route: Route, request: Message, exchange: "_Exchange", conditions: Preconditions) -> None:
-        call = self._calls[route.path]
+    async def _call(
+        self, route: Route, request: Message, exchange: "_Exchange", conditions: Preconditions, violations: Metadata
+    ) -> None:
+        call, metadata = self._calls[route.path], (*exchange.metadata, *violations)
         if route.method.server_streaming:
             resume(request, route.request, exchange.headers)
-            running = call(request, metadata=exchange.metadata, timeout=exchange.timeout)
+            running = call(request, metadata=metadata, timeout=exchange.timeout)
             await Stream(running, exchange.receive, exchange.send, stream_format(exchange.headers)).serve()
             return
-        running = call(request, metadata=exchange.metadata, timeout=exchange.timeout)
+        running = call(request, metadata=metadata, timeout=exchange.timeout)
         response = await _unless_disconnected(running, exchange.receive)
         tag = etag(response)
         headers = {"etag": tag} if tag else {}
@@ -86,7 +91,7 @@ class _Exchange:
     send: Send
 
     @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
+    def metadata(self) -> Metadata:
         """The client address and all Authorization headers; the authenticator refuses more than one."""
         headers = self.headers.all(b"authorization")
         tokens = (("authorization", value) for value in headers if len(value) <= AUTHORIZATION_MAX)

@@ -2,21 +2,23 @@
 
 import asyncio
 import os
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from ordinaut.cli.output import print_json
 from ordinaut.cli.session import session_of
 
+Result = TypeVar("Result")
 project = typer.Typer(no_args_is_help=True, help="Create projects, the isolated tenants of an installation.")
 
 
 def migrate(context: typer.Context) -> None:
     """Migrate the database of ORDINAUT_DATABASE_URL to the current schema."""
-    from ordinaut.store.migrate import migrate as migrate_database  # noqa: PLC0415 - needs the database driver
+    from ordinaut.store.migrate import migrate as migrate_database  # noqa: PLC0415 - as above
 
-    version = asyncio.run(migrate_database(_database_url()))
+    version = _run(migrate_database)
     print_json({"schema_version": version}) if session_of(context).as_json else typer.echo(f"schema {version}")
 
 
@@ -30,8 +32,22 @@ def create_project(context: typer.Context, name: Annotated[str, typer.Argument(h
     """Create a project in the database of ORDINAUT_DATABASE_URL and print its admin token, which is not stored."""
     from ordinaut.embedded.database import new_project  # noqa: PLC0415 - as above
 
-    token = asyncio.run(new_project(_database_url(), name))
+    token = _run(lambda url: new_project(url, name))
     print_json({"project": name, "token": token}) if session_of(context).as_json else typer.echo(token)
+
+
+def _run(work: Callable[[str], Coroutine[Any, Any, Result]]) -> Result:
+    """Runs `work` on the database of ORDINAUT_DATABASE_URL.
+
+    Raises:
+        RuntimeError: PostgreSQL refused the connection or a statement; with its message.
+    """
+    from ordinaut.store.database import REFUSED  # noqa: PLC0415 - needs the database driver
+
+    try:
+        return asyncio.run(work(_database_url()))
+    except REFUSED as failure:
+        raise RuntimeError(f"PostgreSQL: {failure}") from None
 
 
 def _database_url() -> str:

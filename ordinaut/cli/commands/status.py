@@ -3,16 +3,19 @@
 import typer
 from google.protobuf.duration_pb2 import Duration
 
-from ordinaut.cli.output import print_json, print_table
+from ordinaut.cli.output import local_time, print_json, print_table
 from ordinaut.cli.session import session_of
 from ordinaut.client import Client
 from ordinaut.v1.agent_service_pb2 import WhoAmIRequest
 from ordinaut.v1.system_service_pb2 import (
     GetStatusRequest,
     GetStatusResponse,
+    LateTask,
     ListWorkersRequest,
     ListWorkersResponse,
 )
+
+LATE_COLUMNS = ("LATE", "REASON", "DUE", "DELAY")
 
 
 def whoami(context: typer.Context) -> None:
@@ -26,7 +29,7 @@ def whoami(context: typer.Context) -> None:
 
 
 def status(context: typer.Context) -> None:
-    """Print component health, queue sizes, delays and workers."""
+    """Print component health, queue sizes, delays, workers, and the tasks that are late."""
     session = session_of(context)
 
     async def work(client: Client) -> tuple[GetStatusResponse, ListWorkersResponse]:
@@ -45,9 +48,17 @@ def status(context: typer.Context) -> None:
         ("oldest ready", _seconds(now.oldest_ready_age)),
         ("fire lag", _seconds(now.fire_lag)),
         ("events", f"{now.last_position} published, {now.outbox_backlog} pending"),
+        ("workers", str(now.workers) if now.workers else "0: no run starts"),
         *((worker.name, f"{worker.host}, {worker.leased_runs} leased runs") for worker in workers.workers),
     ]
     print_table((f"ORDINAUT {now.version}", ""), rows, "")
+    if now.late_tasks:
+        print_table(LATE_COLUMNS, map(_late, now.late_tasks), "")
+
+
+def _late(task: LateTask) -> tuple[str, ...]:
+    delay = _seconds(task.delay) if task.HasField("delay") else ""
+    return task.task, LateTask.Reason.Name(task.reason), local_time(task.due_time), delay
 
 
 def _seconds(span: Duration) -> str:

@@ -74,11 +74,16 @@ def get_tool(context: typer.Context, name: Name) -> None:
 
 @app.command("delete")
 def delete_tool(context: typer.Context, name: Name) -> None:
-    """Delete a tool; steps that use it will fail."""
+    """Delete a tool and print which tasks use it; their steps will fail."""
     session = session_of(context)
     request = requests.DeleteToolRequest(name=with_prefix("tools", name))
-    session.call(lambda client: client.tools.DeleteTool(request))
-    print_json({}) if session.as_json else typer.echo(f"{request.name} deleted")
+    response = session.call(lambda client: client.tools.DeleteTool(request))
+    if session.as_json:
+        print_json(response)
+        return
+    typer.echo(f"{request.name} deleted")
+    for warning in response.warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def _tool(document: dict[str, Any]) -> Tool:

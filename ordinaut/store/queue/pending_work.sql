@@ -1,10 +1,12 @@
--- query loops_with_work: The scheduler's loops that have work.
+-- query pending: The columns of Pending: the scheduler's loops that have work, and the number of workers.
 -- One statement every 250 ms replaces a poll by each loop, so an idle system costs four queries a second. Each EXISTS
 -- reads at most one entry of a partial index, which takes microseconds even with a million tasks. The answer is a hint,
 -- not a claim: it takes no lock, and a loop that finds its rows locked by another scheduler does nothing. The loops
 -- also run by their own period and by hints, so a wrong or lost answer delays work and never loses it.
-SELECT a.loop
-FROM (VALUES
+-- The number of workers is for the metrics; it costs nothing in the same statement.
+SELECT
+  (SELECT count(*) FROM lease WHERE expire_time > clock_now()) AS workers,
+  (SELECT coalesce(array_agg(a.loop), '{}') FROM (VALUES
   ('fire', EXISTS (
     SELECT FROM schedule_cursor
     WHERE next_fire_time <= clock_now() AND next_fire_time >= clock_now() - interval '5 seconds')),
@@ -31,4 +33,4 @@ FROM (VALUES
       SELECT FROM due_work
       WHERE state = 'READY' AND isolation_size IS NOT NULL AND (losses >= max_losses OR cancel_requested)))
 ) AS a (loop, has_work)
-WHERE a.has_work;
+WHERE a.has_work) AS loops;

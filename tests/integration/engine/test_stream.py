@@ -185,11 +185,29 @@ async def test_draining_ends_streams_after_their_runs() -> None:
     async with tool_server(handle) as port, engine(credit=3) as running, Worker(running) as worker:
         await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
         await worker.until(lambda w: w.credit == 3)
-        running.service.drain()
+        draining = asyncio.create_task(running.service.drain(10))
         going.set()
         assert (await worker.result(1)).state == "SUCCEEDED"
+        await draining
         assert await worker.call.code() == grpc.StatusCode.OK
         assert worker.credit == 3
+
+
+async def test_streams_with_long_runs_end_without_an_error_before_the_grace_period() -> None:
+    """So that the worker returns the runs uncounted."""
+    entered = asyncio.Event()
+
+    async def handle(_request: web.Request) -> web.Response:
+        entered.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    document = pipeline(step("a", "t.x"))
+    async with tool_server(handle) as port, engine() as running, Worker(running) as worker:
+        await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1)])
+        await asyncio.wait_for(entered.wait(), 10)
+        await running.service.drain(0.05)
+        assert await worker.call.code() == grpc.StatusCode.OK
 
 
 async def test_a_run_without_definition_ends_the_stream() -> None:

@@ -1,14 +1,17 @@
 """Agents change and go; their rights go with them at once, and nobody changes whom they could not have made."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from gateway.authentication import authenticator
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
 from ordinaut.v1.agent_service_pb2 import (
+    CreateAgentRequest,
     CreateAgentTokenRequest,
     DeleteAgentRequest,
     GetAgentRequest,
@@ -17,8 +20,15 @@ from ordinaut.v1.agent_service_pb2 import (
     UpdateAgentRequest,
     WhoAmIRequest,
 )
-from ordinaut.v1.task_service_pb2 import CreateTaskRequest, DeleteTaskRequest
-from tests.integration.support.gateway_system import GatewaySystem, a_task, gateway_system, refusal
+from ordinaut.v1.run_service_pb2 import CreateRunRequest
+from ordinaut.v1.task_pb2 import Task
+from ordinaut.v1.task_service_pb2 import (
+    BatchCreateTasksRequest,
+    CreateTaskRequest,
+    DeleteTaskRequest,
+    ValidateTaskRequest,
+)
+from tests.integration.support.gateway_system import GatewaySystem, Refusal, a_task, gateway_system, refusal
 
 SOME = ("tasks:read", "tasks:write")
 
@@ -72,9 +82,9 @@ async def test_changing_an_agent_requires_all_its_scopes(system: GatewaySystem) 
     await system.agent("reader", "tasks:read")
     for request in (changed("clerk", display_name="x"), changed("reader", scopes=["tasks:write"])):
         refused = await refusal(limited.agents.UpdateAgent(request))
-        assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tasks:write"})
+        assert (refused.code, refused.metadata["scopes"]) == ("PERMISSION_DENIED", "tasks:write")
     refused = await refusal(limited.agents.DeleteAgent(DeleteAgentRequest(name="agents/clerk")))
-    assert refused.metadata == {"scope": "tasks:write"}
+    assert refused.metadata["scopes"] == "tasks:write"
     assert await limited.agents.UpdateAgent(changed("reader", display_name="x"))
 
 
@@ -134,3 +144,51 @@ async def test_tokens_are_listed_without_their_secrets(system: GatewaySystem) ->
     assert list(revoked.values()) == [False]
     refused = await refusal(system.admin.agents.ListAgentTokens(ListAgentTokensRequest(parent="agents/nobody")))
     assert refused.code == "NOT_FOUND"
+
+
+async def test_all_missing_scopes_come_at_once(system: GatewaySystem) -> None:
+    """Those of the method and of every step, with the command that grants them."""
+    steps = [
+        {"id": "a", "uses": "mail.send", "with": {"to": "${secrets.box}"}},
+        {"id": "b", "uses": "orchestrator.emit", "with": {"topic": "a.b"}},
+        {"id": "c", "uses": "orchestrator.run_task", "with": {"task": "report"}},
+    ]
+    needed = ["tools:call:mail.send", "secrets:use:box", "events:publish:a.b", "tasks:run:report"]
+    task = json_format.ParseDict({"pipeline": {"steps": steps}}, Task())
+    poor, run = (
+        await system.agent("poor", "tasks:read"),
+        json_format.ParseDict({"pipeline": {"steps": steps}}, CreateRunRequest()),
+    )
+    batch = BatchCreateTasksRequest(requests=[CreateTaskRequest(task=task)])
+    for call, scope in (
+        (poor.tasks.CreateTask(CreateTaskRequest(task=task)), "tasks:write"),
+        (poor.tasks.ValidateTask(ValidateTaskRequest(task=task)), "tasks:write"),
+        (poor.tasks.BatchCreateTasks(batch), "tasks:write"),
+        (poor.runs.CreateRun(run), "runs:write"),
+    ):
+        info = await denied(call)
+        assert info.metadata["scopes"].split(",") == [scope, *needed]
+        granted = " ".join(f"--scope {name}" for name in [scope, *needed])
+        assert info.metadata["command"] == f"ordinaut agent grant poor {granted}"
+
+
+async def test_all_scopes_that_cannot_be_granted_come_at_once(system: GatewaySystem) -> None:
+    keeper = await system.agent("keeper", "agents:write", "tasks:read")
+    agent = Agent(scopes=["tasks:read", "tasks:write", "runs:read"])
+    info = await denied(keeper.agents.CreateAgent(CreateAgentRequest(agent_id="x", agent=agent)))
+    assert info.metadata["scopes"] == "tasks:write,runs:read"
+
+
+async def test_a_restricted_token_is_told_apart_from_its_agent(system: GatewaySystem) -> None:
+    await system.agent("wide", "tasks:read", "tasks:write")
+    request = CreateAgentTokenRequest(parent="agents/wide", agent_token=AgentToken(scopes=["tasks:read"]))
+    narrow = system.caller((await system.admin.agents.CreateAgentToken(request)).secret)
+    info = await denied(narrow.tasks.DeleteTask(DeleteTaskRequest(name="tasks/x")))
+    assert info.metadata["command"] == "ordinaut agent token wide"
+
+
+async def denied(call: Any) -> Refusal:
+    """The error of a call that is refused for its scopes."""
+    refused = await refusal(call)
+    assert refused.reason == "MISSING_SCOPE"
+    return refused

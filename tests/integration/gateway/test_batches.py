@@ -174,6 +174,6 @@ async def test_a_forbidden_topic_rejects_the_whole_batch(system: GatewaySystem) 
         requests=[PublishEventRequest(event=Event(topic=topic)) for topic in ("mail.sent", "order.sent")]
     )
     refused = await refusal(mailer.events.BatchPublishEvents(request))
-    assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "events:publish:order.sent"})
+    assert (refused.code, refused.metadata["scopes"]) == ("PERMISSION_DENIED", "events:publish:order.sent")
     found = await mailer.events.ListEvents(ListEventsRequest(topic="mail.sent"))
     assert not found.events

@@ -209,7 +209,7 @@ async def test_a_pipeline_is_called_as_a_tool(system: GatewaySystem, database_ur
 async def test_saving_a_step_that_runs_a_task_requires_the_scope(system: GatewaySystem) -> None:
     agent = await system.agent("someone", "runs:write", "tasks:run:mail-*")
     refused = await refusal(agent.runs.CreateRun(inline(starting())))
-    assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tasks:run:report"})
+    assert (refused.code, refused.metadata["scopes"]) == ("PERMISSION_DENIED", "tasks:run:report")
     assert await agent.runs.CreateRun(inline(starting(task="mail-morning")))
     assert await agent.runs.CreateRun(inline(starting(task="${params.x}")))
 

@@ -223,7 +223,7 @@ async def test_every_method_requires_its_scope(system: GatewaySystem) -> None:
             if method.GetOptions().Extensions[scope_option] == lacking:
                 refused = await refusal(call(system, caller, method))
                 assert (refused.code, refused.reason) == ("PERMISSION_DENIED", "MISSING_SCOPE"), method.full_name
-                assert refused.metadata == {"scope": lacking}
+                assert refused.metadata["scopes"] == lacking
 
 
 async def test_another_owners_tasks_and_runs_do_not_exist(system: GatewaySystem) -> None:

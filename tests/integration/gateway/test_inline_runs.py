@@ -90,7 +90,7 @@ async def test_an_inline_run_belongs_to_its_caller_and_has_its_scopes(system: Ga
     calls = {"steps": [{"id": "a", "uses": "mail.send"}]}
     refused = await refusal(agent.runs.CreateRun(wanted(calls)))
     assert (refused.code, refused.reason) == ("PERMISSION_DENIED", "MISSING_SCOPE")
-    assert refused.metadata == {"scope": "tools:call:mail.send"}
+    assert refused.metadata["scopes"] == "tools:call:mail.send"
     run = await agent.runs.CreateRun(wanted(SET))
     assert (await agent.runs.GetRun(GetRunRequest(name=run.name))).name == run.name
     assert (await refusal(other.runs.GetRun(GetRunRequest(name=run.name)))).code == "NOT_FOUND"
@@ -158,5 +158,5 @@ async def test_an_invalid_call_is_refused_before_it_runs(system: GatewaySystem) 
         assert refused.fields[0].startswith(field)
     mailer = await system.agent("mailer", "tools:call:mail.*")
     refused = await refusal(mailer.tools.CallTool(call("weather.now", {"city": "Iasi"})))
-    assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tools:call:weather.now"})
+    assert (refused.code, refused.metadata["scopes"]) == ("PERMISSION_DENIED", "tools:call:weather.now")
     assert not (await system.admin.runs.ListRuns(ListRunsRequest())).runs

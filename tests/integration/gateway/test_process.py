@@ -27,7 +27,7 @@ async def test_a_process_reports_its_components(database_url: str) -> None:
     async with a_gateway(database_url) as (_, ports):
         assert await fetch(ports["rest"], "/healthz", aiohttp.ClientResponse.json) == (200, {"status": "alive"})
         status, body = await fetch(ports["rest"], "/readyz", aiohttp.ClientResponse.json)
-        assert (status, body["components"]["postgres"]) == (200, "SERVING")
+        assert (status, body["components"]["postgres"], body["workers"]) == (200, "SERVING", 0)
         assert body["components"]["scheduler"] != "SERVING"
         async with grpc.aio.insecure_channel(f"127.0.0.1:{ports['grpc']}") as channel:
             check: Any = health_pb2_grpc.HealthStub(channel)

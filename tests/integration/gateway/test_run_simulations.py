@@ -114,7 +114,7 @@ async def test_simulations_require_the_same_scopes(system: GatewaySystem) -> Non
     caller = await system.agent("simulant", "runs:write", "tasks:read")
     document = json_format.ParseDict({"pipeline": WARM}, SimulateRunRequest())
     refused = await refusal(caller.runs.SimulateRun(document))
-    assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": "tools:call:weather.forecast"})
+    assert (refused.code, refused.metadata["scopes"]) == ("PERMISSION_DENIED", "tools:call:weather.forecast")
     for name in ("tasks/warm", "tasks/nobody"):
         refused = await refusal(caller.runs.SimulateRun(SimulateRunRequest(task=name)))
         assert (refused.code, refused.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")

@@ -201,5 +201,5 @@ async def test_a_task_is_started_with_its_own_scope(system: GatewaySystem) -> No
         (writer.runs.RetryRun(RetryRunRequest(name=run.name)), "tasks:run:mail-morning"),
     ):
         refused = await refusal(call)
-        assert (refused.code, refused.metadata) == ("PERMISSION_DENIED", {"scope": lacking})
+        assert (refused.code, refused.metadata["scopes"]) == ("PERMISSION_DENIED", lacking)
     assert (await owner.runs.RetryRun(RetryRunRequest(name=run.name))).retry_of == run.name

@@ -44,6 +44,30 @@ async def test_every_method_is_reached(rest: RestSystem, method: MethodDescripto
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+NO_BODY = [
+    {},
+    {"content-type": "application/json"},
+    {"content-type": "application/json; charset=utf-8"},
+    {"content-type": "application/yaml"},
+    {"content-type": "application/x-www-form-urlencoded"},  # what curl sends with -d ''
+    {"content-type": "application/json", "content-encoding": "gzip"},
+]
+
+
+@pytest.mark.parametrize("headers", NO_BODY)
+async def test_commands_without_a_body(rest: RestSystem, headers: dict[str, str]) -> None:
+    """Generated clients always send a content type."""
+    await rest.call("POST", "/v1/tasks?task_id=bare", TASK)
+    for verb in ("pause", "resume", "run"):
+        answer = await rest.call("POST", f"/v1/tasks/bare:{verb}", data=b"", headers=headers)
+        assert answer.status == 200, (verb, answer.text)
+    run = (await rest.call("POST", "/v1/tasks/bare:run", data=b"", headers=headers)).json["name"]
+    assert (await rest.call("POST", f"/v1/{run}:cancel", data=b"", headers=headers)).status == 200
+    retried = await rest.call("POST", f"/v1/{run}:retry", data=b"", headers=headers)
+    assert retried.status == 200, retried.text
+    assert (await rest.call("DELETE", "/v1/tasks/bare", headers=headers)).status == 200
+
+
 async def test_a_task_from_creation_to_deletion(rest: RestSystem) -> None:
     """Create, read, change, clear, pause, run, list and delete; each answer is the one that gRPC gives."""
     tasks = rest.grpc.admin.tasks

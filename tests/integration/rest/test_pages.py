@@ -155,3 +155,29 @@ def exercise(rest: RestSystem, operation: Any, mode: GenerationMode) -> None:
         case.call_and_validate(base_url=rest.base, headers=headers, checks=CHECKS, timeout=PATIENCE)
 
     call()
+
+
+async def test_the_page_does_not_keep_the_token(rest: RestSystem) -> None:
+    """Swagger UI would store it in the browser in plain text."""
+    assert "persistAuthorization: false" in (await rest.call("GET", "/docs/docs.js")).text
+
+
+async def test_bodies_of_patches_require_no_field(rest: RestSystem) -> None:
+    document = (await rest.call("GET", "/openapi.json")).json
+    patches = [path["patch"] for path in document["paths"].values() if "patch" in path]
+    assert patches
+    for operation in patches:
+        reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        assert "required" not in document["components"]["schemas"][reference.rpartition("/")[2]]
+
+
+async def test_integers_of_64_bits_have_examples(rest: RestSystem) -> None:
+    schemas = (await rest.call("GET", "/openapi.json")).json["components"]["schemas"]
+    longs = [
+        field
+        for schema in schemas.values()
+        for field in schema.get("properties", {}).values()
+        if field.get("format") == "int64"
+    ]
+    assert longs
+    assert all(field["examples"] == ["42"] for field in longs)

@@ -28,7 +28,7 @@ INSERT INTO run_child (run, parent, path, key, awaited) VALUES (new_id(), new_id
 
 async def waiting(rig: Rig) -> set[str]:
     async with rig.database.connection() as connection:
-        return await pending_work.loops_with_work(connection)
+        return set((await pending_work.pending(connection)).loops)
 
 
 async def test_a_schedule_is_planned_fired_or_caught_up(rig: Rig) -> None:
@@ -104,7 +104,7 @@ async def test_the_loops_it_names_are_woken(rig: Rig) -> None:
     """Every name that the statement can yield is that of a loop, which is woken by it."""
     settings = SchedulerSettings(database_url=rig.settings.database_url)
     made = periodic_loops(rig.database, NoStream(), Hints(rig.database), None, settings)  # type: ignore[arg-type]
-    names = re.findall(r"\('(\w+)', EXISTS", pending_work.SQL.loops_with_work.text)
+    names = re.findall(r"\('(\w+)', EXISTS", pending_work.SQL.pending.text)
     assert len(names) >= 13
     assert set(names) <= {loop.name for loop in made}
     ran = asyncio.Event()

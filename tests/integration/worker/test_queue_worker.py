@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import structlog.testing
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunFinished
 from ordinaut.store.database import Database
@@ -106,6 +107,42 @@ async def test_of_a_batch_only_the_run_whose_data_cannot_be_stored_fails(
     states = dict(await rig.rows("SELECT id, state FROM run"))
     assert states == dict.fromkeys(runs, "SUCCEEDED") | {runs[2]: "FAILED"}
     assert "VALIDATION_OUTPUT" in await rig.value("SELECT error::text FROM run WHERE id = $1", runs[2])
+
+
+async def test_a_failed_run_leaves_a_log_line(rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its code and its step; the message may contain data."""
+    with structlog.testing.capture_logs() as logs:
+        async with working(rig, monkeypatch) as worker:
+            await until(_claimed(worker, 5))
+            [stream] = worker._streams
+            failed = RunFinished(
+                handle=started(worker)[runs[0]],
+                state="FAILED",
+                error=b'{"code": "TOOL_ERROR", "step": "pay", "message": "card 4711"}',
+            )
+            worker._on_frame(stream, EngineFrame(runs=[failed]))
+            await _finish(worker, dict.fromkeys(runs[1:], b"1"))
+            await until(_ended(rig, 5))
+    [line] = [entry for entry in logs if entry["event"] == "run_failed"]
+    assert (line["run"], line["code"], line["step"]) == (f"runs/{runs[0]}", "TOOL_ERROR", "pay")
+    assert (line["project"], line["owner"]) == ("default", "agents/alice")
+    assert "4711" not in str(line)
+
+
+@pytest.mark.parametrize(("drained", "losses"), [(True, {None}), (False, {64})])
+async def test_only_a_broken_stream_counts_a_loss(
+    drained: bool, losses: set[int | None], rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that stops ends its streams; one that crashes breaks them."""
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        worker._claimer.draining = worker._quarantine.draining = True
+        [stream] = worker._streams
+        stream.drained = drained
+        await worker._on_lost(stream)
+        rows = await rig.rows("SELECT state, isolation_size FROM due_work")
+    assert {row["state"] for row in rows} == {"READY"}
+    assert {row["isolation_size"] for row in rows} == losses
 
 
 @pytest.mark.parametrize("committed", [True, False])

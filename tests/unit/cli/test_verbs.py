@@ -20,9 +20,9 @@ from ordinaut.v1.run_service_pb2 import ListRunsResponse, WatchRunResponse
 from ordinaut.v1.state_pb2 import StateEntry
 from ordinaut.v1.state_service_pb2 import ListStateEntriesResponse
 from ordinaut.v1.system_pb2 import Worker
-from ordinaut.v1.system_service_pb2 import GetStatusResponse, ListWorkersResponse
+from ordinaut.v1.system_service_pb2 import GetStatusResponse, LateTask, ListWorkersResponse
 from ordinaut.v1.tool_pb2 import HttpTransport, Tool
-from ordinaut.v1.tool_service_pb2 import ListToolsResponse
+from ordinaut.v1.tool_service_pb2 import DeleteToolResponse, ListToolsResponse
 from tests.unit.cli.conftest import Answer, Cli, Gateway
 
 GONE = UnavailableError(ErrorReason.CALL_CANCELLED, "going away", retry_after=0.01)
@@ -160,6 +160,41 @@ def test_a_new_agent_gets_a_token(cli: Cli, gateway: Gateway) -> None:
     request = gateway.requests("CreateAgent")[0]
     assert (request.agent_id, list(request.agent.scopes)) == ("bot", ["tasks:write", "runs:read"])
     assert gateway.requests("CreateAgentToken")[0].parent == "agents/bot"
+
+
+def test_scopes_are_added_to_those_of_an_agent(cli: Cli, gateway: Gateway) -> None:
+    agent = Agent(name="agents/bot", scopes=["tasks:read", "runs:read"], etag='"1"')
+    gateway.answers = {"GetAgent": agent, "UpdateAgent": Agent(name="agents/bot", scopes=["tasks:read", "tasks:write"])}
+    out = cli("agent", "grant", "bot", "--scope", "tasks:write", "--scope", "runs:read").out
+    assert out == "agents/bot: tasks:read, tasks:write\n"
+    request = gateway.requests("UpdateAgent")[0]
+    assert list(request.agent.scopes) == ["tasks:read", "runs:read", "tasks:write"]
+    assert (request.agent.etag, list(request.update_mask.paths)) == ('"1"', ["scopes"])
+
+
+def test_a_token_may_be_restricted(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers = {"CreateAgentToken": AgentToken(secret="ord_1_2")}
+    assert cli("agent", "token", "bot", "--scope", "runs:read").out == "ord_1_2\n"
+    request = gateway.requests("CreateAgentToken")[0]
+    assert (request.parent, list(request.agent_token.scopes)) == ("agents/bot", ["runs:read"])
+
+
+def test_a_deleted_tool_prints_its_warnings(cli: Cli, gateway: Gateway) -> None:
+    gateway.answers = {"DeleteTool": DeleteToolResponse(warnings=["tasks/a uses tools/mail.send"])}
+    result = cli("tool", "delete", "mail.send")
+    assert result.out == "tools/mail.send deleted\n"
+    assert result.err == "warning: tasks/a uses tools/mail.send\n"
+
+
+def test_status_names_late_tasks_and_missing_workers(cli: Cli, gateway: Gateway) -> None:
+    late = LateTask(task="tasks/report", reason=LateTask.NOT_STARTED)
+    late.delay.FromSeconds(120)
+    gateway.answers = {"GetStatus": GetStatusResponse(late_tasks=[late]), "ListWorkers": ListWorkersResponse()}
+    out = cli("status").out
+    assert "0: no run starts" in out
+    assert "tasks/report" in out
+    assert "NOT_STARTED" in out
+    assert "120.0 s" in out
 
 
 def test_whoami_and_status(cli: Cli, gateway: Gateway) -> None:

@@ -18,7 +18,7 @@ PATH = "/ordinaut.v1.RunService/"
 
 
 def context(remaining: float | None = None) -> Any:
-    return SimpleNamespace(time_remaining=lambda: remaining)
+    return SimpleNamespace(time_remaining=lambda: remaining, invocation_metadata=tuple)
 
 
 def served(**methods: Any) -> Any:

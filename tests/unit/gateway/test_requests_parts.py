@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from gateway.api import resource_names
 from gateway.api.pagination import PageTokens, page_size
 from gateway.api.resource_names import topic_pattern
-from gateway.api.violations import reroot
-from gateway.authentication.caller import Caller
+from gateway.api.violations import Problems, reroot
+from gateway.authentication.caller import CALLER, Caller
 from gateway.definitions.references import callable_names, require_rights, tool_uses
 from ordinaut.errors import InvalidArgumentError, PermissionDeniedError
 from ordinaut.internal.v1.violation_pb2 import Violation
@@ -149,10 +149,21 @@ def test_each_tool_and_store_requires_a_scope() -> None:
     """What a template decides is known only at run: some right must be there."""
     emit = {"uses": "orchestrator.emit", "with": {"topic": "${params.topic}"}}
     scopes = frozenset({"tools:call:mail.*", "events:publish:a.*"})
-    require_rights(scopes, [{"uses": "mail.send"}, {"uses": "orchestrator.set"}, emit], "p")
+    token = CALLER.set(Caller("p", "a", scopes))
+    owner, problems = "agents/a", Problems()
+    steps = [{"uses": "mail.send"}, {"uses": "orchestrator.set"}, emit]
+    require_rights(scopes, steps, "p", owner=owner, problems=problems)
     with pytest.raises(PermissionDeniedError) as refused:
-        require_rights(frozenset({"tools:call:other"}), [{"uses": "mail.send"}, emit], "p")
-    assert [violation.field for violation in refused.value.violations] == ["p[0].uses", "p[1].uses"]
+        require_rights(frozenset({"tools:call:other"}), steps, "p", owner=owner, problems=problems)
+    assert [violation.field for violation in refused.value.violations] == ["p[0].uses", "p[2].uses"]
+    assert refused.value.facts["scopes"] == "tools:call:mail.send,events:publish"
+    command = "ordinaut agent grant a --scope tools:call:mail.send --scope events:publish"
+    assert refused.value.facts["command"] == command
+    problems.add("x", "is wrong")
+    with pytest.raises(InvalidArgumentError) as both:
+        require_rights(frozenset(), steps, "p", owner=owner, problems=problems)
+    assert [violation.field for violation in both.value.violations] == ["x", "p[0].uses", "p[2].uses"]
+    CALLER.reset(token)
     names = ["mail.send", "orchestrator.set", "web.get"]
     assert callable_names(scopes, names) == ["mail.send", "orchestrator.set"]
 

@@ -5,9 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from google.api.field_behavior_pb2 import REQUIRED
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.rest.openapi.schemas import behaviors
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import Body
 from gateway.rest.transcoding.headers import Headers
@@ -15,7 +17,6 @@ from gateway.rest.transcoding.preconditions import Preconditions
 from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.services import DESCRIPTORS
 from ordinaut.documents.json_text import read_json
-from ordinaut.errors import InvalidArgumentError
 
 ROUTES = {route.method.name: route for route in RouteTable(DESCRIPTORS).routes}
 BODY = Body(b"{}", read_json)
@@ -27,13 +28,15 @@ VALUES = {"description": "x", "display_name": "x"}
 
 def made(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> Any:
     sent = None if body is None else Body(json.dumps(body).encode(), read_json)
-    return assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
+    request, problems = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
+    assert not problems
+    return request
 
 
 def refused(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> set[str]:
-    with pytest.raises(InvalidArgumentError) as found:
-        made(name, body, query, values)
-    return {violation.field for violation in found.value.violations}
+    sent = None if body is None else Body(json.dumps(body).encode(), read_json)
+    _, problems = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
+    return {violation.field for violation in problems}
 
 
 @given(fields=st.sets(st.sampled_from(WRITABLE)), camel=st.booleans(), clear=st.booleans())
@@ -45,6 +48,29 @@ def test_the_mask_consists_of_the_fields_that_were_sent(fields: set[str], camel:
     request = made("UpdateTask", {**body, "etag": '"1"', "owner": None}, values={"task.name": "tasks/a"})
     assert set(request.update_mask.paths) == fields
     assert (request.task.name, request.task.etag) == ("tasks/a", '"1"')
+
+
+def required_fields(route: Route) -> set[str]:
+    """The required fields of a body that the path does not set."""
+    bound = {path for path, _ in route.template.variables}
+    return {field.name for field in route.request.fields if REQUIRED in behaviors(field)} - bound
+
+
+OPTIONAL_BODIES = sorted(name for name, route in ROUTES.items() if route.body == "*" and not required_fields(route))
+
+
+def test_the_methods_with_an_optional_body_include_the_commands() -> None:
+    assert {"RunTask", "RetryRun", "PauseTask", "ResumeTask", "CancelRun"} <= set(OPTIONAL_BODIES)
+
+
+@pytest.mark.parametrize("name", OPTIONAL_BODIES)
+@pytest.mark.parametrize("content", [None, b"{}", b"null"])
+def test_an_optional_body_may_be_empty(name: str, content: bytes | None) -> None:
+    values = {path: f"{path}s/x" for path, _ in ROUTES[name].template.variables}
+    sent = None if content is None else Body(content, read_json)
+    request, problems = assemble(ROUTES[name], values, b"", sent, NONE)
+    assert not problems
+    assert {field.name for field, _ in request.ListFields()} == set(values)
 
 
 def test_an_explicit_mask_is_used() -> None:
@@ -107,10 +133,8 @@ HEADERS = {
 def outcome(route: Route, chosen: tuple[str, ...]) -> tuple[Any, set[str]]:
     """The request, or the fields of what was refused."""
     conditions = Preconditions.of(Headers([HEADERS[name] for name in chosen]))
-    try:
-        return assemble(route, {}, b"", BODY if route.body else None, conditions), set()
-    except InvalidArgumentError as failure:
-        return None, {violation.field for violation in failure.violations}
+    request, problems = assemble(route, {}, b"", BODY if route.body else None, conditions)
+    return None if problems else request, {violation.field for violation in problems}
 
 
 @pytest.mark.parametrize("chosen", [pair for size in (1, 2, 3) for pair in itertools.combinations(HEADERS, size)])

@@ -48,8 +48,8 @@ READ = "events:read"
 PUBLISH = "events:publish"
 TEXT_MAX = 255
 SCAN_ROWS = 100
-# Events that are read for one page, so that a call with a filter that nothing matches takes 0.2 s and not minutes. A
-# page may therefore be short, or empty, without being the last one.
+# Events that are read for one page, which bounds a call whose filter matches nothing. A page may therefore be short, or
+# empty, without being the last one.
 SCAN_EVENTS_MAX = 1_000
 TopicFilter = Callable[[str], bool]
 

@@ -174,7 +174,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The publisher has published another event under this source and id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69 and 71 to 79
+    """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69 and 72 to 79
     are free for later reasons.
     """
 

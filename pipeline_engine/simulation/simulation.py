@@ -14,7 +14,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
 )
 from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.executor import Execution
-from pipeline_engine.interpreter.journal import FAILED, RUNNING, WAITING
+from pipeline_engine.interpreter.journal import CANCELLED, FAILED, RUNNING, WAITING
 from pipeline_engine.interpreter.requests import (
     Call,
     Commit,
@@ -125,9 +125,13 @@ class _Simulation:
                     self._perform(request_id, request)
                 progress = execution.respond(*self._next_response())
         except CutError:
-            self._trace.keep_unlimited(execution.close())
+            self._trace.keep_unlimited([entry for entry in execution.close() if self._is_recorded(entry)])
             raise
         return execution.ending
+
+    def _is_recorded(self, entry: JournalEntry) -> bool:
+        """Whether an entry of the end is reported: an attempt was cut off only if the recorded one was, too."""
+        return entry.state != CANCELLED or self._recorded_run.was_cut_off(entry.path, entry.attempt)
 
     def _run_start(self) -> RunStart:
         """Returns what a worker would send with this claim."""

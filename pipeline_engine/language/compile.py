@@ -11,7 +11,7 @@ from ordinaut.expressions.semantics import CURRENT
 from pipeline_engine.data.payload import PayloadError, write
 from pipeline_engine.data.schemas import Check, compile_schema, requires_only_object
 from pipeline_engine.data.template import Template, compile_template
-from pipeline_engine.language.children import waits_for_child
+from pipeline_engine.language.builtin_steps import waits_for_child
 from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import parse

@@ -5,7 +5,7 @@ from typing import Any
 from ordinaut.expressions import ExpressionError, Kind, compile_expression
 from ordinaut.expressions.semantics import CURRENT, FIRST
 from pipeline_engine.data.template import Template, compile_template
-from pipeline_engine.language.children import literal_pipeline
+from pipeline_engine.language.builtin_steps import literal_pipeline
 from pipeline_engine.language.document import Step
 
 WAIT_EVENT = "orchestrator.wait_event"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline_engine.data.schema_paths import EMBEDDED
-from pipeline_engine.language.children import waits_for_child
+from pipeline_engine.language.builtin_steps import waits_for_child
 from pipeline_engine.language.document import Step
 
 ERROR = {"type": "object", "properties": {"error": True}, "additionalProperties": False}

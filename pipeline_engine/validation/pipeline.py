@@ -6,7 +6,7 @@ from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import check_approval
-from pipeline_engine.language.children import literal_pipeline
+from pipeline_engine.language.builtin_steps import literal_pipeline
 from pipeline_engine.language.document import MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.parse import read_document

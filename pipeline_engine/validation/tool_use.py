@@ -5,11 +5,10 @@ from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import APPROVAL
-from pipeline_engine.language.children import check_run_task, waits_for_child
+from pipeline_engine.language.builtin_steps import check_run_task, check_wait, waits_for_child
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings, nearest
 from pipeline_engine.language.inputs import check_input
-from pipeline_engine.language.wait_times import check_wait
 from pipeline_engine.tools.definition import UNSAFE
 from pipeline_engine.tools.lookup_check import lookup_problem
 

@@ -29,9 +29,8 @@ from pipeline_engine.interpreter.strand import Attempt, Strand
 from pipeline_engine.interpreter.strand_protocol import StepFlow
 from pipeline_engine.interpreter.taken_events import EVENT, positions_in
 from pipeline_engine.language.approval import APPROVAL
-from pipeline_engine.language.children import RUN_PIPELINE, RUN_TASK
+from pipeline_engine.language.builtin_steps import RUN_PIPELINE, RUN_TASK, read_instant
 from pipeline_engine.language.plan import StepPlan
-from pipeline_engine.language.wait_times import read_instant
 from pipeline_engine.validation.computed_pipeline import computed_document, normalised
 from pipeline_engine.validation.pipeline import tools_of
 

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from ordinaut.client.retry import RetryPolicy
 from ordinaut.errors import InvalidArgumentError, Repair, UnavailableError, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 from tests.unit.cli.conftest import Cli, Gateway
@@ -53,11 +56,19 @@ def test_wrong_usage_has_another_exit_code(cli: Cli, gateway: Gateway) -> None:
     assert gateway.asked == []
 
 
+@pytest.fixture
+def single_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CLI does not wait for the gateway to come back; tests/unit/cli/test_client_retries.py covers that."""
+    monkeypatch.setattr("ordinaut.cli.session.RETRY_POLICY", RetryPolicy(give_up_after=0))
+
+
+@pytest.mark.usefixtures("single_attempts")
 def test_a_missing_component_is_named(cli: Cli, gateway: Gateway) -> None:
     gateway.answers["GetTask"] = UnavailableError(ErrorReason.STORE_UNAVAILABLE, "PostgreSQL cannot be reached")
     assert cli("task", "get", "a").err == "UNAVAILABLE STORE_UNAVAILABLE: PostgreSQL cannot be reached\n"
 
 
+@pytest.mark.usefixtures("single_attempts")
 def test_an_unreachable_gateway_prints_a_hint(cli: Cli) -> None:
     result = cli("--address", "127.0.0.1:1", "whoami")
     assert result.exit_code == 1

@@ -20,7 +20,7 @@ from scheduler.triggers.trigger import TimeTrigger
 from tests.sample import amount
 from tests.unit.time.oracle import MINUTE, WEEKDAYS, CronOracle, Places, RuleOracle, changes, wall
 
-INSTANTS = amount("ORDINAUT_ORACLE_INSTANTS", 500, 2_000)
+INSTANTS = amount("ORDINAUT_ORACLE_INSTANTS", 250, 2_000)
 SEED = int(os.environ.get("ORDINAUT_ORACLE_SEED", "20261123"))
 ZONES = (
     "Australia/Lord_Howe", "Europe/Chisinau", "Pacific/Apia", "America/St_Johns", "Africa/Casablanca",

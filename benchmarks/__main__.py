@@ -24,9 +24,9 @@ from benchmarks import (
     throughput,
     triggers,
 )
-from benchmarks.machine_lock import BenchmarkRunningError, lock_path, machine_lock
-from benchmarks.report import ResultFile, load_text, table
-from benchmarks.runner import Part, PartResult, run_parts
+from benchmarks.harness.machine_lock import BenchmarkRunningError, lock_path, machine_lock
+from benchmarks.harness.report import ResultFile, load_text, table
+from benchmarks.harness.runner import Part, PartResult, run_parts
 
 RESULTS = Path(__file__).parent / "results"
 LIMIT_SECONDS = 1800.0

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from benchmarks.targets import Row
+from benchmarks.harness.targets import Row
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.settings import StoreSettings
 from ordinaut.store import identity

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.targets import Row
+from benchmarks.harness.targets import Row
 from benchmarks.usage import cpu_seconds
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import PipelineEngineServiceStub

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import asyncpg
 
+from benchmarks.harness.targets import Row
 from benchmarks.scheduler_system import scheduler_system
-from benchmarks.targets import Row
 from ordinaut.store.queue import due_work_claim, lease
 
 COUNT = 1_000_000

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 from google.protobuf import json_format
 
-from benchmarks.targets import Row
+from benchmarks.harness.targets import Row
 from benchmarks.throughput import QUEUE, create_task
 from ordinaut.client import Client
 from ordinaut.embedded.system import Plan, System

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from google.protobuf import json_format
 
-from benchmarks.targets import Row
+from benchmarks.harness.targets import Row
 from ordinaut.client import Client
 from ordinaut.embedded.system import Plan, System
 from ordinaut.v1.agent_service_pb2 import WhoAmIRequest

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from benchmarks.harness.targets import Row
 from benchmarks.scheduler_system import Scheduler, scheduler_system
-from benchmarks.targets import Row
 
 ROUNDS = 3
 FEW = 10_000

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.targets import Row
+from benchmarks.harness.targets import Row
 from benchmarks.usage import cpu_seconds, resident_mib
 
 ROUNDS = 3

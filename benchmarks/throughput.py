@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from benchmarks.floor import floor_rate
-from benchmarks.targets import Row
+from benchmarks.harness.targets import Row
 from benchmarks.usage import cpu_seconds
 from ordinaut.embedded.binaries import postgres_programs
 from ordinaut.embedded.system import Plan, System

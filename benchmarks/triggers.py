@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.targets import Row
+from benchmarks.harness.targets import Row
 from scheduler.schedules.schedule import CompiledSchedule
 
 SAMPLES = 2_000

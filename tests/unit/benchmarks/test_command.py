@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.load import Load, LoadSampler
-from benchmarks.machine_lock import machine_lock
-from benchmarks.targets import Row
+from benchmarks.harness.load import Load, LoadSampler
+from benchmarks.harness.machine_lock import machine_lock
+from benchmarks.harness.targets import Row
 
 GOOD = Row("good", 1.0, "ms", required=5, goal=3)
 MISSED = Row("too slow", 9.0, "ms", required=5, goal=3)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from benchmarks.harness.targets import Row
 from benchmarks.latency import percentiles, quantile
-from benchmarks.targets import Row
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import Load, LoadSampler, other_runnable
+from benchmarks.harness.load import Load, LoadSampler, other_runnable
 
 
 def thread(proc: Path, pid: int, tid: int, state: str, children: str = "") -> None:

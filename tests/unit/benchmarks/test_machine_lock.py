@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.machine_lock import BenchmarkRunningError, lock_path, machine_lock
+from benchmarks.harness.machine_lock import BenchmarkRunningError, lock_path, machine_lock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from benchmarks.machine_lock import machine_lock
+from benchmarks.harness.machine_lock import machine_lock
 with machine_lock(Path(sys.argv[1])):
     print(flush=True)
     sys.stdin.read()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import Load
-from benchmarks.runner import PartResult, run_part, run_parts
-from benchmarks.targets import Row
+from benchmarks.harness.load import Load
+from benchmarks.harness.runner import PartResult, run_part, run_parts
+from benchmarks.harness.targets import Row
 
 FIRST, SECOND = Row("first", 1.0, "ms"), Row("second", 2.0, "ms")
 QUIET = Load(0.1, 0.2, 0.3)

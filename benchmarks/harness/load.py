@@ -1,7 +1,7 @@
 """Load that other processes put on the machine while a part is measured.
 
 The load average cannot show it: it includes the benchmark's own processes, and for minutes those of the part before.
-So a small process (`python -m benchmarks.load PID SECONDS`) samples how many threads of the machine are runnable and
+So a small process (`python -m benchmarks.harness.load PID SECONDS`) samples how many threads of the machine are runnable and
 subtracts those of the benchmark's process tree. It is a separate process to keep its work out of the measured client.
 """
 
@@ -49,8 +49,8 @@ class LoadSampler:
     async def start(cls, own_pid: int, sample_seconds: float = SAMPLE_SECONDS) -> Self:
         """Starts to sample; the tree of `own_pid` is not counted."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.load", str(own_pid), str(sample_seconds)),
-            cwd=Path(__file__).parent.parent,
+            *(sys.executable, "-m", "benchmarks.harness.load", str(own_pid), str(sample_seconds)),
+            cwd=Path(__file__).parents[2],
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -10,8 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.load import Load, LoadSampler
-from benchmarks.targets import Row
+from benchmarks.harness.load import Load, LoadSampler
+from benchmarks.harness.targets import Row
 
 Part = Callable[[Path], AsyncGenerator[Row, None]]
 

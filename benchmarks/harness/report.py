@@ -13,9 +13,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.load import MAX_OTHER_LOAD, Load
-from benchmarks.runner import PartResult
-from benchmarks.targets import Row
+from benchmarks.harness.load import MAX_OTHER_LOAD, Load
+from benchmarks.harness.runner import PartResult
+from benchmarks.harness.targets import Row
 
 STYLES = {"goal": "green", "required": "yellow", "missed": "bold red", "": ""}
 

@@ -1,7 +1,7 @@
 """Load that other processes put on the machine while a part is measured.
 
 The load average cannot show it: it includes the benchmark's own processes, and for minutes those of the part before.
-So a small process (`python -m benchmarks.harness.load PID SECONDS`) samples how many threads of the machine are runnable and
+So a small process (`python -m benchmarks.harness.load PID SECONDS`) samples the runnable threads of the machine and
 subtracts those of the benchmark's process tree. It is a separate process to keep its work out of the measured client.
 """
 

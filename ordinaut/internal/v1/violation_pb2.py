@@ -22,16 +22,17 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from ordinaut.v1 import draft_pb2 as ordinaut_dot_v1_dot_draft__pb2
 from ordinaut.v1 import error_pb2 as ordinaut_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ordinaut/internal/v1/violation.proto\x12\x14ordinaut.internal.v1\x1a\x17ordinaut/v1/error.proto\"\x91\x01\n\tViolation\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x30\n\x06reason\x18\x03 \x01(\x0e\x32\x18.ordinaut.v1.ErrorReasonR\x06reason\x12\"\n\x03\x66ix\x18\x04 \x01(\x0b\x32\x10.ordinaut.v1.FixR\x03\x66ixb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ordinaut/internal/v1/violation.proto\x12\x14ordinaut.internal.v1\x1a\x17ordinaut/v1/draft.proto\x1a\x17ordinaut/v1/error.proto\"\xc6\x01\n\tViolation\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x30\n\x06reason\x18\x03 \x01(\x0e\x32\x18.ordinaut.v1.ErrorReasonR\x06reason\x12\"\n\x03\x66ix\x18\x04 \x01(\x0b\x32\x10.ordinaut.v1.FixR\x03\x66ix\x12\x33\n\tquestions\x18\x05 \x03(\x0b\x32\x15.ordinaut.v1.QuestionR\tquestionsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ordinaut.internal.v1.violation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VIOLATION']._serialized_start=88
-  _globals['_VIOLATION']._serialized_end=233
+  _globals['_VIOLATION']._serialized_start=113
+  _globals['_VIOLATION']._serialized_end=311
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 Problems as data between Ordinaut's processes."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from ordinaut.v1 import draft_pb2 as _draft_pb2
 from ordinaut.v1 import error_pb2 as _error_pb2
 import builtins as _builtins
 import sys
@@ -27,6 +30,7 @@ class Violation(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     FIX_FIELD_NUMBER: _builtins.int
+    QUESTIONS_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """Path into the document: `steps[2].if`."""
     message: _builtins.str
@@ -37,6 +41,12 @@ class Violation(_message.Message):
     def fix(self) -> _error_pb2.Fix:
         """A repair of the document, if there is one: JSON Patch operations (RFC 6902) with pointers from its root."""
 
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[_draft_pb2.Question]:
+        """What only the caller can decide; then there is no fix. The patches of the choices have pointers from the root of
+        the document.
+        """
+
     def __init__(
         self,
         *,
@@ -44,10 +54,11 @@ class Violation(_message.Message):
         message: _builtins.str = ...,
         reason: _error_pb2.ErrorReason.ValueType = ...,
         fix: _error_pb2.Fix | None = ...,
+        questions: _abc.Iterable[_draft_pb2.Question] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fix", b"fix"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "fix", b"fix", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "fix", b"fix", "message", b"message", "questions", b"questions", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -200,7 +200,7 @@ def _translated(found: Found, scope: Scope) -> Translation | None:
     if found.kind in STRONG:
         return translate(found.expression, scope)
     try:
-        node = parse(found.expression, [*scope.steps, *scope.params])
+        node = parse(found.expression, scope.composed)
         return translate(found.expression, scope) if reads_known(node, scope, bare=found.kind != "path") else None
     except ForeignError:
         return None

@@ -62,7 +62,7 @@ def translate(text: str, scope: Scope) -> Translation:
         ForeignError: it is not understood, or has no equivalent here.
     """
     writer = _Writer(scope)
-    result = writer.write(parse(text, [*scope.steps, *scope.params]), PIPE)
+    result = writer.write(parse(text, scope.composed), PIPE)
     try:
         compile_expression(result)
     except ExpressionError as error:

@@ -211,6 +211,8 @@ def _step(path: list[Key], scope: Scope) -> Resolved:
         return Resolved(path)
     name: Key = scope.steps.get(str(path[1]), str(path[1]))
     rest, certain = path[2:], path[0] in {"steps", "$steps"}
+    if path[0] == "$node" and rest and rest[0] == "json":
+        rest, certain = rest[1:], True
     if name in scope.moved:
         outer, *branch = scope.moved[str(name)]
         return Resolved(["steps", outer, *branch, *rest])

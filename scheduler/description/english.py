@@ -53,6 +53,10 @@ class English(Language):
             return f"from {self.weekday_names[days[0]]} to {self.weekday_names[days[-1]]}"
         return f"on {self.listed([self.weekday_names[day] for day in days])}"
 
+    def month_days_on(self, days: Sequence[int], weekdays: Sequence[int]) -> str:
+        """`on day 1-7 of the month, but only on Monday,`."""
+        return f"{self.month_days(days)}, but only {self.weekdays(weekdays)},"
+
     def month_days(self, days: Sequence[int]) -> str:
         """`on day 1 and 15 of the month`."""
         from_start = [day for day in days if day > 0]

@@ -61,6 +61,10 @@ class Language(ABC):
         """On these days of the week."""
 
     @abstractmethod
+    def month_days_on(self, days: Sequence[int], weekdays: Sequence[int]) -> str:
+        """On these days of the month that are also these days of the week."""
+
+    @abstractmethod
     def month_days(self, days: Sequence[int]) -> str:
         """On these days of the month; negative ones count from its end."""
 

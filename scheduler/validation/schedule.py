@@ -1,8 +1,8 @@
 """Checks and completes a schedule: all violations at once, as data, with a repair where it is certain."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from typing import Literal, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,6 +24,8 @@ from scheduler.validation.trigger import TriggerCheck
 from scheduler.validation.warnings import warnings_of
 
 MAX_TRIGGERS = 100
+# An end after the last planned year is no end.
+_WINDOW: Mapping[Literal["start_time", "end_time"], int] = {"start_time": LAST_YEAR, "end_time": MAXYEAR}
 
 
 class Checked(NamedTuple):
@@ -74,9 +76,7 @@ def compiled(schedule: Schedule) -> CompiledSchedule:
 
 
 def _check_window(schedule: Schedule, since: datetime | None, findings: Findings) -> None:
-    readable = [
-        _is_readable(schedule, field, findings) for field in ("start_time", "end_time") if schedule.HasField(field)
-    ]
+    readable = [_is_readable(schedule, field, findings) for field in _WINDOW if schedule.HasField(field)]
     if not all(readable) or not schedule.HasField("end_time"):
         return
     end = schedule.end_time.ToDatetime(UTC)
@@ -90,15 +90,15 @@ def _check_window(schedule: Schedule, since: datetime | None, findings: Findings
         )
 
 
-def _is_readable(schedule: Schedule, field: str, findings: Findings) -> bool:
+def _is_readable(schedule: Schedule, field: Literal["start_time", "end_time"], findings: Findings) -> bool:
     stamp: Timestamp = getattr(schedule, field)
     try:
         year = stamp.ToDatetime(UTC).year
     except (ValueError, OverflowError):
         year = 0
-    if FIRST_YEAR <= year <= LAST_YEAR:
+    if FIRST_YEAR <= year <= _WINDOW[field]:
         return True
-    message = f"{field} must be in the years {FIRST_YEAR} to {LAST_YEAR}"
+    message = f"{field} must be in the years {FIRST_YEAR} to {_WINDOW[field]}"
     findings.add(field, ErrorReason.FIELD_INVALID, message)
     return False
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import IntEnum
 
+from ordinaut.limits import FIRST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.triggers.problem import ScheduleError
 
@@ -77,7 +78,9 @@ def parse_date_time(text: str) -> date | datetime:
         day_of_year = date(int(year), int(month), int(day))
         if hour is None:
             return day_of_year
-        clock_time = time(int(hour), int(minute), int(second), tzinfo=UTC if utc else None)
+        # RFC 5545 §3.3.12: where leap seconds are not supported, 60 means 59.
+        whole = 59 if second == "60" else int(second)
+        clock_time = time(int(hour), int(minute), whole, tzinfo=UTC if utc else None)
     except ValueError as error:
         raise invalid_rrule(f'"{text}" is not a time: {error}') from error
     return datetime.combine(day_of_year, clock_time)
@@ -156,9 +159,12 @@ def _seconds(name: str, text: str) -> tuple[int, ...]:
 
 def _until(name: str, text: str) -> date | datetime:
     try:
-        return parse_date_time(text)
+        until = parse_date_time(text)
     except ScheduleError as problem:
         raise invalid_rrule(f"{name}: {problem.message}") from problem
+    if until.year < FIRST_YEAR:
+        raise invalid_rrule(f"{name} must be in the year {FIRST_YEAR} or later (got {until.year})")
+    return until
 
 
 def _weekday(name: str, text: str) -> int:

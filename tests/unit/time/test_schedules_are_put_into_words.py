@@ -27,7 +27,7 @@ WORDS = [
         "on day 13 of the month or on Friday at 00:00",
         "în ziua 13 a lunii sau în fiecare vineri la 00:00",
     ),
-    ({"cron": "0 0 */10 * 5"}, "on day 1, 11, 21 and 31 of the month and on Friday at 00:00", None),
+    ({"cron": "0 0 */10 * 5"}, "on day 1, 11, 21 and 31 of the month, but only on Friday, at 00:00", None),
     (
         {"cron": "0 9 1,15 1,7 *"},
         "on day 1 and 15 of the month at 09:00 in January and July",

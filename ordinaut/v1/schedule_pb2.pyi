@@ -228,7 +228,7 @@ class Trigger(_message.Message):
     """Five fields (Vixie cron) or a nickname such as `@daily`. 0 and 7 are Sunday."""
     rrule: _builtins.str
     """RFC 5545: an `RRULE` value, or lines DTSTART, RRULE, RDATE, EXDATE. Without DTSTART, the time of creation is
-    stored in the rule.
+    stored in the rule. `SKIP=BACKWARD` and `SKIP=FORWARD` (RFC 7529) move days that a month does not have.
     """
     once: _builtins.str
     """A single time: RFC 3339 with offset, or local time in the schedule's zone."""

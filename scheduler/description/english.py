@@ -73,6 +73,10 @@ class English(Language):
         place = "last" if nth == -1 else f"{_ordinal(abs(nth))}{' to last' if nth < 0 else ''}"
         return f"on the {place} {self.weekday_names[weekday]} of the {'year' if of_year else 'month'}"
 
+    def moved_days(self, *, backward: bool) -> str:
+        """`(in shorter months on the last day)`."""
+        return f"(in shorter months on {'the last day' if backward else 'the day after the last one'})"
+
     def year_days(self, days: Sequence[int]) -> str:
         """`on day 100 of the year`."""
         return f"on day {self.numbers(days)} of the year"

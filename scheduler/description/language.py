@@ -77,6 +77,10 @@ class Language(ABC):
         """On the nth such weekday of the month or year; negative ones count from the end."""
 
     @abstractmethod
+    def moved_days(self, *, backward: bool) -> str:
+        """In a month without that day: on its last day, or on the first day after it."""
+
+    @abstractmethod
     def year_days(self, days: Sequence[int]) -> str:
         """On these days of the year."""
 

@@ -93,6 +93,10 @@ class Romanian(Language):
         place = "prima" if abs(nth) == 1 else f"a {abs(nth)}-a"
         return f"în {place} {day} {'de la sfârșitul ' + whose if nth < 0 else 'a ' + whose}"
 
+    def moved_days(self, *, backward: bool) -> str:
+        """`(în lunile mai scurte în ultima zi)`."""
+        return f"(în lunile mai scurte {'în ultima zi' if backward else 'în ziua de după ultima'})"
+
     def year_days(self, days: Sequence[int]) -> str:
         """`în ziua 100 a anului`."""
         return f"în {'ziua' if len(days) == 1 else 'zilele'} {self.numbers(days)} din an"

@@ -13,6 +13,7 @@ _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _AROUND = timedelta(hours=3)
 _DAYS_AHEAD = 366
+_FEW = 4  # an hourly schedule has more around a change, and runs in each hour
 _MAX_INSTANTS = 8  # denser schedules get no warnings about single occurrences
 
 
@@ -66,13 +67,16 @@ def _moved(plan: CompiledSchedule, change: datetime) -> Iterator[tuple[str, str]
     for instant in instants:
         local = local_time(instant.time, plan.zone)
         day, nominal = instant.nominal_local.split("T")
+        if not instant.key_nominal.startswith(("cron:", "rrule:")) or instant.key_nominal.endswith("Z"):
+            continue  # an interval counts elapsed time; a `once` has a warning of its own
         if instant.adjusted:
             yield "gap", f"on {day} clocks skip {nominal[:5]}: it runs at {local:%H:%M}"
-        elif instant.key_nominal.startswith(("cron:", "rrule:")) and not _repeats(instants, instant):
-            resolution = resolve(local.replace(fold=0), plan.zone)
-            if resolution.repeated and not instant.key_nominal.endswith("Z"):
+        elif resolve(local.replace(fold=0), plan.zone).repeated:
+            if not _repeats(instants, instant):
                 which_pass = "second" if local.fold else "first"
                 yield "overlap", f"on {day} clocks show {nominal[:5]} twice: it runs at the {which_pass}"
+            elif len(instants) <= _FEW:
+                yield "both", f"on {day} clocks show {nominal[:5]} twice: it runs at both"
 
 
 def _repeats(instants: list[Instant], instant: Instant) -> bool:

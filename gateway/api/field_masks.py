@@ -19,7 +19,7 @@ Resource = TypeVar("Resource", bound=Message)
 
 
 def masked_paths(problems: Problems, changes: Message, mask: FieldMask) -> list[str]:
-    """Returns the paths that an update changes: the mask's, or without a mask those of all writable values that are set.
+    """Returns the paths that an update changes: those of the mask, or without a mask those of all writable values set.
 
     `*` means every writable field. Paths that do not exist or cannot be changed become problems.
 

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from ordinaut.v1.schedule_pb2 import Schedule
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.triggers.cron.parse import NICKNAMES, CronFields, parse_cron
+from scheduler.triggers.localtime.zone import same_zone
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.lines import parse_calendar_text
 from scheduler.triggers.rrule.parse import Frequency
@@ -21,16 +22,16 @@ _DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _STEP = re.compile(r"\*/([0-9]+)", re.ASCII)
 
 
-def warnings_of(written: Schedule, completed: Schedule, since: datetime) -> list[str]:
-    """The warnings, one sentence each; `written` is the caller's schedule, `completed` the accepted one."""
+def warnings_of(completed: Schedule, since: datetime) -> list[str]:
+    """The warnings about an accepted schedule, one sentence each."""
     compiled = CompiledSchedule.compile(MessageToDict(completed, preserving_proto_field_name=True))
-    warnings = list(_of_whole(compiled, since))
-    for index, (before, after) in enumerate(zip(written.triggers, completed.triggers, strict=True)):
-        match after.WhichOneof("kind"):
+    warnings = [*_of_whole(compiled, since), *_of_zones(completed)]
+    for index, trigger in enumerate(completed.triggers):
+        match trigger.WhichOneof("kind"):
             case "cron":
-                of_trigger = _of_cron(after.cron)
+                of_trigger = _of_cron(trigger.cron)
             case "rrule":
-                of_trigger = _of_rule(before.rrule, after.rrule, compiled)
+                of_trigger = _of_rule(trigger.rrule, compiled, open_start=trigger.HasField("anchor_time"))
             case _:
                 continue
         warnings.extend(f"triggers[{index}]: {warning}" for warning in of_trigger)
@@ -42,6 +43,15 @@ def warnings_of(written: Schedule, completed: Schedule, since: datetime) -> list
 def _of_whole(compiled: CompiledSchedule, since: datetime) -> Iterator[str]:
     if compiled.has_time_triggers and not compiled.event_triggers and compiled.next_open(since)[0] is None:
         yield f"the schedule has no time after {stamp(since)}: it has ended"
+
+
+def _of_zones(schedule: Schedule) -> Iterator[str]:
+    """Names the rules whose DTSTART is in a zone that is not the schedule's."""
+    for name, parts in (("triggers", schedule.triggers), ("exclusions", schedule.exclusions)):
+        for index, part in enumerate(parts):
+            zone_name = parse_calendar_text(part.rrule).zone_name if part.WhichOneof("kind") == "rrule" else None
+            if zone_name and not same_zone(zone_name, schedule.time_zone or "UTC"):
+                yield f"{name}[{index}]: its DTSTART is in {zone_name}, the schedule in {schedule.time_zone or 'UTC'}"
 
 
 def _of_cron(text: str) -> Iterator[str]:
@@ -74,12 +84,11 @@ def _of_short_months(fields: CronFields) -> Iterator[str]:
         yield "29 February exists in leap years only"
 
 
-def _of_rule(written: str, text: str, compiled: CompiledSchedule) -> Iterator[str]:
+def _of_rule(text: str, compiled: CompiledSchedule, *, open_start: bool) -> Iterator[str]:
     parts = parse_calendar_text(text)
     rule = parts.rule
     if rule is None or parts.start is None:
         return
-    open_start = parse_calendar_text(written).start is None
     if open_start and rule.hours and not rule.minutes and rule.frequency <= Frequency.DAILY:
         yield f"the minute ({parts.start.minute}) is that of the creation time; add BYMINUTE=0 or a DTSTART"
     if open_start and rule.minutes and not rule.seconds and parts.start.second:

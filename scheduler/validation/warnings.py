@@ -47,11 +47,13 @@ def _of_whole(compiled: CompiledSchedule, since: datetime) -> Iterator[str]:
 
 def _of_zones(schedule: Schedule) -> Iterator[str]:
     """Names the rules whose DTSTART is in a zone that is not the schedule's."""
-    for name, parts in (("triggers", schedule.triggers), ("exclusions", schedule.exclusions)):
-        for index, part in enumerate(parts):
-            zone_name = parse_calendar_text(part.rrule).zone_name if part.WhichOneof("kind") == "rrule" else None
-            if zone_name and not same_zone(zone_name, schedule.time_zone or "UTC"):
-                yield f"{name}[{index}]: its DTSTART is in {zone_name}, the schedule in {schedule.time_zone or 'UTC'}"
+    own = schedule.time_zone or "UTC"
+    rules = [(f"triggers[{index}]", trigger.rrule) for index, trigger in enumerate(schedule.triggers)]
+    rules += [(f"exclusions[{index}]", exclusion.rrule) for index, exclusion in enumerate(schedule.exclusions)]
+    for path, text in rules:
+        named = parse_calendar_text(text).zone_name if text else None
+        if named and not same_zone(named, own):
+            yield f"{path}: its DTSTART is in {named}, the schedule in {own}"
 
 
 def _of_cron(text: str) -> Iterator[str]:

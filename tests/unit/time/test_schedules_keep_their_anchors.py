@@ -91,7 +91,7 @@ def test_the_values_that_the_server_wrote_cannot_be_changed_by_an_update() -> No
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 def test_reordered_triggers_keep_ids_and_anchors(order: tuple[int, ...]) -> None:
-    triggers = [SECONDS, {"interval": "9s"}, RULE, EVENT]
+    triggers: list[dict[str, Any]] = [SECONDS, {"interval": "9s"}, RULE, EVENT]
     before = stored(*triggers, time_zone=ZONE)
     after = replaced(before, *(triggers[place] for place in order), time_zone=ZONE).schedule
     assert [trigger.id for trigger in after.triggers] == [f"t{place}" for place in order]

@@ -16,7 +16,8 @@ class HeldRun:
     """One claim of one run. `stream` executes it; `next_seq` is the number of its next journal entry.
 
     `reports` are not written yet; while a journal write of the run is queued or in flight (`writing`), further ones are
-    added, and the result of the claim waits in `result`. `stopped_at` is the monotonic time at which the engine was asked to stop a cancelled run.
+    added, and the result of the claim waits in `result`. `stopped_at` is the monotonic time at which the engine was
+    asked to stop a cancelled run.
     """
 
     handle: int

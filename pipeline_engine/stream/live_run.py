@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,7 +28,10 @@ log = get_logger()
 
 
 class LiveRun:
-    """A run in this engine. Calls and sleeps run concurrently; one write is answered by the worker's StepCommitted."""
+    """A run in this engine. Calls and sleeps run concurrently.
+
+    The worker responds to a commit, and to each effect of one write in their order, with a StepCommitted.
+    """
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class LiveRun:
         self._writer = writer
         self._on_end = on_end
         self._pending: dict[int, asyncio.Task[None] | asyncio.TimerHandle] = {}
-        self._write: int | None = None
+        self._writes: deque[int] = deque()
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -51,11 +55,10 @@ class LiveRun:
         self._advance(self._execution.start)
 
     def commit(self, committed: StepCommitted) -> None:
-        """Takes the worker's response to the write in flight."""
-        if self._write is None:
+        """Takes the worker's response to the oldest commit or effect in flight."""
+        if not self._writes:
             return
-        request_id, self._write = self._write, None
-        self._respond(request_id, committed.result if committed.HasField("result") else None)
+        self._respond(self._writes.popleft(), committed.result if committed.HasField("result") else None)
 
     def cancel(self) -> Finished:
         """Closes the execution and cancels its calls; returns the end of the run with what it had not sent."""
@@ -96,10 +99,10 @@ class LiveRun:
 
     def _perform(self, request_id: int, request: Request) -> None:
         if isinstance(request, Commit):
-            self._write = request_id
+            self._writes.append(request_id)
             self._writer.commit(self.handle, request)
         elif isinstance(request, Effect):
-            self._write = request_id
+            self._writes.append(request_id)
             self._writer.effect(self.handle, request)
         elif isinstance(request, Call):
             self._pending[request_id] = self._loop.create_task(self._call(request_id, request))

@@ -20,6 +20,7 @@ from pipeline_engine.interpreter.flow.steps import run_script
 from pipeline_engine.interpreter.journal import STARTED
 from pipeline_engine.interpreter.requests import (
     Call,
+    CheckValue,
     Commit,
     Delayed,
     Effect,
@@ -55,7 +56,8 @@ class Progress:
 class Execution:
     """One segment of a run, from the end of its journal; `ending` is set when the segment is over.
 
-    `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again.
+    `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again;
+    `params_check` is the check of params that were not checked before.
     """
 
     def __init__(
@@ -67,10 +69,11 @@ class Execution:
         start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
         hold: Callable[[Tool], float] = lambda _tool: 0.0,
+        params_check: CheckValue | None = None,
     ) -> None:
         self.ending: Ending | None = None
         self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold)
-        self._root = ScheduledStrand(run_script(self._run, roots_of(plan, start)))
+        self._root = ScheduledStrand(run_script(self._run, roots_of(plan, start), params_check))
         self._ready: list[tuple[ScheduledStrand, Response | Exit]] = []
         self._pending: dict[int, ScheduledStrand] = {}
         self._writers: list[tuple[ScheduledStrand, AwaitDurable | Effect]] = []

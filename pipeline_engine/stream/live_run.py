@@ -14,6 +14,8 @@ from pipeline_engine.interpreter.executor import Execution, Progress
 from pipeline_engine.interpreter.journal import CANCELLED, FAILED
 from pipeline_engine.interpreter.requests import (
     Call,
+    CheckPort,
+    CheckValue,
     Commit,
     Effect,
     Ending,
@@ -38,12 +40,14 @@ class LiveRun:
         handle: int,
         execution: Execution,
         tools: ToolPort,
+        checks: CheckPort,
         writer: FrameWriter,
         on_end: Callable[["LiveRun", Ending], None],
     ) -> None:
         self.handle = handle
         self._execution = execution
         self._tools = tools
+        self._checks = checks
         self._writer = writer
         self._on_end = on_end
         self._pending: dict[int, asyncio.Task[None] | asyncio.TimerHandle] = {}
@@ -106,6 +110,8 @@ class LiveRun:
             self._writer.effect(self.handle, request)
         elif isinstance(request, Call):
             self._pending[request_id] = self._loop.create_task(self._call(request_id, request))
+        elif isinstance(request, CheckValue):
+            self._pending[request_id] = self._loop.create_task(self._check(request_id, request))
         else:
             self._pending[request_id] = self._loop.call_later(request.seconds, self._respond, request_id, None)
 
@@ -121,6 +127,14 @@ class LiveRun:
             response = replace(self._internal_error(), may_have_happened=True)
         outcome = response.code if isinstance(response, Failure) else "OK"
         metrics.TOOLS.labels(outcome).observe(self._loop.time() - began)
+        self._respond(request_id, response)
+
+    async def _check(self, request_id: int, request: CheckValue) -> None:
+        response: Response
+        try:
+            response = await self._checks.check(request)
+        except Exception:  # noqa: BLE001 - a defect that one run triggers must not end the other runs
+            response = self._internal_error()
         self._respond(request_id, response)
 
     def _internal_error(self) -> Failure:

@@ -100,7 +100,8 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
 
 
 def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) -> ValidateScheduleResponse:
-    checked = validate(request.schedule, now, request.stored, since=min(now, after))
+    before = request.before if request.HasField("before") else None
+    checked = validate(request.schedule, now, request.stored, since=min(now, after), before=before)
     response = ValidateScheduleResponse(
         violations=checked.violations, schedule=checked.schedule, warnings=checked.warnings
     )

@@ -1,7 +1,7 @@
 """A stored schedule, compiled: its next instants, and its event triggers.
 
 Works on the stored JSON form of `ordinaut.v1.Schedule` (proto field names), which validation has completed: every
-trigger has an id, every rrule its DTSTART, every interval a start_time.
+trigger has an id, every rrule its DTSTART, every interval an anchor_time or the schedule a start_time.
 """
 
 import json
@@ -77,8 +77,8 @@ class CompiledSchedule:
     """The parsed triggers of a schedule; pure, and shared between callers."""
 
     __slots__ = (
-        "_cached", "_counted", "_end", "_exclusions", "_limit", "_start", "_time_ids", "_time_params", "_union",
-        "event_triggers", "jitter", "zone", "zone_data",
+        "_cached", "_counted", "_counted_from", "_end", "_exclusions", "_limit", "_start", "_time_ids", "_time_params",
+        "_union", "event_triggers", "jitter", "zone", "zone_data",
     )  # fmt: skip
 
     def __init__(self, schedule: Mapping[str, Any]) -> None:
@@ -101,7 +101,9 @@ class CompiledSchedule:
         self._time_ids = [str(trigger["id"]) for trigger, _ in timed]
         self._time_params: list[Mapping[str, Any] | None] = [trigger.get("params") for trigger, _ in timed]
         limit = int(schedule.get("max_occurrences", 0))
-        self._limit = CountEnd(limit, json.dumps(schedule, sort_keys=True), self._nth) if limit else None
+        self._counted_from = _time(schedule.get("counted_from"), self._start)
+        count = max(0, limit - int(schedule.get("counted_before", 0)))
+        self._limit = CountEnd(count, json.dumps(schedule, sort_keys=True), self._nth) if limit else None
         self._counted = tuple(self._count_ends())
         self._cached: dict[datetime, Instant | None] = {}
 
@@ -182,14 +184,14 @@ class CompiledSchedule:
         return None if instant and self._limit and instant.time > self._limit.last else instant
 
     def _nth(self, count: int) -> datetime:
-        """The instant of the count-th occurrence that is not excluded, or END."""
-        last: datetime | None = None
+        """The instant of the count-th occurrence from `counted_from` on that is not excluded, or END."""
+        last = self._counted_from - TICK
         for _ in range(count):
             instant = self._first_open(last)
             if instant is None:
                 return END
             last = instant.time
-        return last or END
+        return last
 
     def _instant(self, place: int, firing: Firing) -> Instant:
         trigger: TimeTrigger = self._union.triggers[place]

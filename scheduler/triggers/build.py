@@ -1,7 +1,7 @@
 """Builds a trigger from the JSON form of `ordinaut.v1.Trigger`."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ KINDS = ("cron", "rrule", "interval", "once", "event")
 
 
 def build(trigger: Mapping[str, Any], where: ZoneInfo | None, anchor: datetime, dst: Dst = BY_KIND) -> TimeTrigger:
-    """The trigger of the first kind that is set; `anchor` is where an interval counts from.
+    """The trigger of the first kind that is set; `anchor` is where an interval without anchor_time counts from.
 
     `dst` applies to local times: cron, rules by the day or longer, a local `once`.
 
@@ -36,7 +36,7 @@ def build(trigger: Mapping[str, Any], where: ZoneInfo | None, anchor: datetime, 
         case "rrule":
             return RRuleTrigger(value, _required(where), dst)
         case "interval":
-            return IntervalTrigger(_span(value), anchor)
+            return IntervalTrigger(_span(value), _time(trigger.get("anchor_time"), anchor))
         case "once":
             return OnceTrigger(value, where, dst)
         case "event":
@@ -50,6 +50,10 @@ def _required(where: ZoneInfo | None) -> ZoneInfo:
             ErrorReason.TIMEZONE_REQUIRED, "local times need the schedule's time_zone, such as Europe/Chisinau"
         )
     return where
+
+
+def _time(text: str | None, default: datetime) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else default
 
 
 def _span(text: str) -> timedelta:

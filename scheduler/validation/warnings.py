@@ -11,7 +11,7 @@ from ordinaut.v1.schedule_pb2 import Schedule
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.triggers.cron.parse import parse_cron, stepped_items
 from scheduler.triggers.localtime.clock_change import LAST, Dst
-from scheduler.triggers.localtime.zone import local_time, resolve, zone_minutes
+from scheduler.triggers.localtime.zone import local_time, resolve, same_zone, zone_minutes
 from scheduler.triggers.once import OnceTrigger, parse_once
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.day_sets import ALL_MONTHS
@@ -29,18 +29,18 @@ _FIXED_ABBREVIATIONS = {"EST": "America/New_York", "MST": "America/Denver", "HST
 _DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-def warnings_of(written: Schedule, completed: Schedule, since: datetime) -> list[str]:
-    """The warnings, one sentence each; `written` is the caller's schedule, `completed` the accepted one."""
+def warnings_of(completed: Schedule, since: datetime) -> list[str]:
+    """The warnings about an accepted schedule, one sentence each."""
     compiled = CompiledSchedule.compile(MessageToDict(completed, preserving_proto_field_name=True))
-    warnings = [*_of_whole(compiled, since), *_of_zone(completed.time_zone)]
-    for index, (before, after) in enumerate(zip(written.triggers, completed.triggers, strict=True)):
-        match after.WhichOneof("kind"):
+    warnings = [*_of_whole(compiled, since), *_of_zones(completed), *_of_zone(completed.time_zone)]
+    for index, trigger in enumerate(completed.triggers):
+        match trigger.WhichOneof("kind"):
             case "cron":
-                of_trigger = _of_cron(after.cron)
+                of_trigger = _of_cron(trigger.cron)
             case "rrule":
-                of_trigger = _of_rule(before.rrule, after.rrule, compiled)
+                of_trigger = _of_rule(trigger.rrule, compiled, open_start=trigger.HasField("anchor_time"))
             case "once":
-                of_trigger = _of_once(after.once, compiled.zone, dst_of(completed))
+                of_trigger = _of_once(trigger.once, compiled.zone, dst_of(completed))
             case _:
                 continue
         warnings.extend(f"triggers[{index}]: {warning}" for warning in of_trigger)
@@ -52,6 +52,17 @@ def warnings_of(written: Schedule, completed: Schedule, since: datetime) -> list
 def _of_whole(compiled: CompiledSchedule, since: datetime) -> Iterator[str]:
     if compiled.has_time_triggers and not compiled.event_triggers and compiled.next_open(since)[0] is None:
         yield f"the schedule has no time after {stamp(since)}: it has ended"
+
+
+def _of_zones(schedule: Schedule) -> Iterator[str]:
+    """Names the rules whose DTSTART is in a zone that is not the schedule's."""
+    own = schedule.time_zone or "UTC"
+    rules = [(f"triggers[{index}]", trigger.rrule) for index, trigger in enumerate(schedule.triggers)]
+    rules += [(f"exclusions[{index}]", exclusion.rrule) for index, exclusion in enumerate(schedule.exclusions)]
+    for path, text in rules:
+        named = parse_calendar_text(text).zone_name if text else None
+        if named and not same_zone(named, own):
+            yield f"{path}: its DTSTART is in {named}, the schedule in {own}"
 
 
 def _of_cron(text: str) -> Iterator[str]:
@@ -98,12 +109,11 @@ def _of_short_months(days: Collection[int], months: Iterable[int], advice: str =
         yield from _of_short_months([last], months, advice)
 
 
-def _of_rule(written: str, text: str, compiled: CompiledSchedule) -> Iterator[str]:
+def _of_rule(text: str, compiled: CompiledSchedule, *, open_start: bool) -> Iterator[str]:
     parts = parse_calendar_text(text)
     rule = parts.rule
     if rule is None or parts.start is None:
         return
-    open_start = parse_calendar_text(written).start is None
     if open_start and rule.hours and not rule.minutes and rule.frequency <= Frequency.DAILY:
         yield f"the minute ({parts.start.minute}) is that of the creation time; add BYMINUTE=0 or a DTSTART"
     if open_start and rule.minutes and not rule.seconds and parts.start.second:

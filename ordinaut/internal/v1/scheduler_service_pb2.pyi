@@ -39,6 +39,7 @@ class ValidateScheduleRequest(_message.Message):
     TASK_UID_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     YEARLY_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """Number of occurrences to compute, at most 1000."""
     stored: _builtins.bool
@@ -61,6 +62,10 @@ class ValidateScheduleRequest(_message.Message):
     def after_time(self) -> _timestamp_pb2.Timestamp:
         """Only occurrences after this time; now when unset."""
 
+    @_builtins.property
+    def before(self) -> _schedule_pb2.Schedule:
+        """The stored schedule that this one replaces. What is equal in both keeps its anchors, ids and spelling."""
+
     def __init__(
         self,
         *,
@@ -72,10 +77,11 @@ class ValidateScheduleRequest(_message.Message):
         task_uid: _builtins.str = ...,
         language: _builtins.str = ...,
         yearly: _builtins.bool = ...,
+        before: _schedule_pb2.Schedule | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "now", b"now", "schedule", b"schedule"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "before", b"before", "now", b"now", "schedule", b"schedule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "count", b"count", "language", b"language", "now", b"now", "schedule", b"schedule", "stored", b"stored", "task_uid", b"task_uid", "yearly", b"yearly"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "before", b"before", "count", b"count", "language", b"language", "now", b"now", "schedule", b"schedule", "stored", b"stored", "task_uid", b"task_uid", "yearly", b"yearly"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

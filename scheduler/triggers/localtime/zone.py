@@ -195,9 +195,10 @@ def same_zone(first: str, second: str) -> bool:
     Raises:
         ScheduleError: UNKNOWN_TIMEZONE.
     """
-    return first == second or _rules(zone(first).key) == _rules(zone(second).key)
+    return first == second or rules_of(zone(first).key) == rules_of(zone(second).key)
 
 
 @lru_cache(maxsize=64)
-def _rules(name: str) -> bytes:
+def rules_of(name: str) -> bytes:
+    """The zone's data, which all names of one zone share; `name` is one of `zone_names`."""
     return files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()

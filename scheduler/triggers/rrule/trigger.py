@@ -21,7 +21,7 @@ from scheduler.triggers.rrule.lines import CalendarText, ListedDate, parse_calen
 from scheduler.triggers.rrule.parse import Frequency, Rule, invalid_rrule
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 
-_BY_RFC = Placing(SHIFT, FIRST)
+BY_RFC = Placing(SHIFT, FIRST)
 
 
 class RRuleTrigger(TimeTrigger):
@@ -46,7 +46,7 @@ class RRuleTrigger(TimeTrigger):
 
     def __init__(self, text: str, where: ZoneInfo, dst: Dst = BY_KIND) -> None:
         parts = parse_calendar_text(text)
-        self._placing = _BY_RFC.under(dst)
+        self._placing = BY_RFC.under(dst)
         self._zone = zone(parts.zone_name) if parts.zone_name else where
         self.count_end: CountEnd | None = None
         self._sources: list[Firings] = [ListedFirings(self._additions(parts))]

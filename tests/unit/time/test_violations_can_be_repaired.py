@@ -1,6 +1,6 @@
 """What validation says and writes in: paths, reasons, repairs, completed schedules, warnings."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -163,8 +163,9 @@ def test_two_names_of_one_zone_are_no_conflict() -> None:
 def test_anchors_are_added_once() -> None:
     """What is open is fixed at creation, and a second validation changes nothing."""
     first = check({"rrule": "FREQ=DAILY;COUNT=3"}, {"interval": "90s"}, time_zone="Europe/Chisinau")
-    assert first.schedule.triggers[0].rrule == "DTSTART;TZID=Europe/Chisinau:20260501T130000\nRRULE:FREQ=DAILY;COUNT=3"
-    assert first.schedule.start_time.ToDatetime(UTC) == NOW
+    assert first.schedule.triggers[0].rrule == "DTSTART;TZID=Europe/Chisinau:20260502T130000\nRRULE:FREQ=DAILY;COUNT=3"
+    anchors = [trigger.anchor_time.ToDatetime(UTC) for trigger in first.schedule.triggers]
+    assert anchors == [NOW + timedelta(days=1), NOW]
     assert [trigger.id for trigger in first.schedule.triggers] == ["t0", "t1"]
     later = validate(first.schedule, datetime(2026, 8, 1, tzinfo=UTC), stored=True)
     assert later.schedule == first.schedule

@@ -4,7 +4,7 @@ An anchor stays until its trigger changes. A rule with such an anchor belongs to
 changes, its DTSTART keeps the local time, or the instant if the rule counts elapsed time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ from scheduler.triggers.rrule.parse import Frequency
 from scheduler.validation.fields import dst_of
 from scheduler.validation.findings import Findings
 
+ZoneOf = Callable[[Trigger | Exclusion], ZoneInfo]
 SECOND = timedelta(seconds=1)
 MAX_MOVE = timedelta(hours=3)  # by which newer zone data may move a DTSTART away from the stored anchor
 
@@ -59,9 +60,10 @@ def detach(schedule: Schedule) -> list[Detached]:
     return detached
 
 
-def attach(schedule: Schedule, detached: Sequence[Detached], where: ZoneInfo, now: datetime) -> None:
+def attach(schedule: Schedule, detached: Sequence[Detached], zone_of: ZoneOf, now: datetime) -> None:
     """Writes the DTSTART of every rule without one, and the anchors of intervals without start_time."""
     for rule in detached:
+        where = zone_of(rule.part)
         if rule.where.key == where.key:
             rule.part.rrule = with_start(rule.part.rrule, rule.start, where)
         else:
@@ -71,6 +73,7 @@ def attach(schedule: Schedule, detached: Sequence[Detached], where: ZoneInfo, no
     for trigger in schedule.triggers:
         kind = trigger.WhichOneof("kind")
         if kind == "rrule" and lacks_start(trigger.rrule):
+            where = zone_of(trigger)
             _attach(trigger, first_start(trigger.rrule, now, since, where, dst_of(schedule)), where)
         elif kind == "interval" and schedule.HasField("start_time"):
             trigger.ClearField("anchor_time")
@@ -78,6 +81,7 @@ def attach(schedule: Schedule, detached: Sequence[Detached], where: ZoneInfo, no
             trigger.anchor_time.FromDatetime(opening)
     for exclusion in schedule.exclusions:  # their first day is that of the creation
         if exclusion.WhichOneof("kind") == "rrule" and lacks_start(exclusion.rrule):
+            where = zone_of(exclusion)
             _attach(exclusion, local_time(opening, where).replace(fold=0), where)
 
 

@@ -61,7 +61,7 @@ def validate(
     _check_window(completed, None if stored or kept.ends_as_before(completed) else since, findings)
     check_fields(completed, findings)
     choice = _complete(completed, kept, now, findings)
-    check = TriggerCheck(findings, choice.zone, None if stored else since, dst_of(completed), stored)
+    check = TriggerCheck(findings, choice.of, None if stored else since, dst_of(completed), stored)
     check_kept = replace(check, since=None, stored=True)
     for index, trigger in enumerate(completed.triggers):
         accepted = index in kept.triggers and (trigger.WhichOneof("kind") != "once" or kept.was_past(index, since))
@@ -88,7 +88,7 @@ def _complete(schedule: Schedule, kept: KeptParts, now: datetime, findings: Find
     detached = detach(schedule)
     choice = choose_zone(schedule, findings, now)
     schedule.time_zone = choice.name
-    attach(schedule, detached, choice.zone, now)
+    attach(schedule, detached, choice.of, now)
     complete_count(schedule, kept, now, findings)
     return choice
 

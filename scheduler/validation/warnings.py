@@ -22,6 +22,7 @@ from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import stamp
 from scheduler.validation.clock_changes import coming_changes
 from scheduler.validation.fields import dst_of
+from scheduler.validation.time_zone import own_zone
 
 _ALL_DAYS, _ALL_WEEKDAYS = 31, 7
 _SHORTEST = 28
@@ -32,15 +33,18 @@ _DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 def warnings_of(completed: Schedule, since: datetime) -> list[str]:
     """The warnings about an accepted schedule, one sentence each."""
     compiled = CompiledSchedule.compile(MessageToDict(completed, preserving_proto_field_name=True))
-    warnings = [*_of_whole(compiled, since), *_of_zones(completed), *_of_zone(completed.time_zone)]
+    warnings = [*_of_whole(compiled, since), *_of_zones(completed)]
+    for name in dict.fromkeys([completed.time_zone, *(trigger.time_zone for trigger in completed.triggers)]):
+        warnings.extend(_of_zone(name))
     for index, trigger in enumerate(completed.triggers):
+        where = own_zone(trigger) or compiled.zone
         match trigger.WhichOneof("kind"):
             case "cron":
                 of_trigger = _of_cron(trigger.cron)
             case "rrule":
-                of_trigger = _of_rule(trigger.rrule, compiled, open_start=trigger.HasField("anchor_time"))
+                of_trigger = _of_rule(trigger.rrule, where, open_start=trigger.HasField("anchor_time"))
             case "once":
-                of_trigger = _of_once(trigger.once, compiled.zone, dst_of(completed))
+                of_trigger = _of_once(trigger.once, where, dst_of(completed))
             case _:
                 continue
         warnings.extend(f"triggers[{index}]: {warning}" for warning in of_trigger)
@@ -57,7 +61,7 @@ def _of_whole(compiled: CompiledSchedule, since: datetime) -> Iterator[str]:
 def _of_zones(schedule: Schedule) -> Iterator[str]:
     """Names the rules whose DTSTART is in a zone that is not the schedule's."""
     own = schedule.time_zone or "UTC"
-    rules = [(f"triggers[{index}]", trigger.rrule) for index, trigger in enumerate(schedule.triggers)]
+    rules = [(f"triggers[{index}]", each.rrule) for index, each in enumerate(schedule.triggers) if not each.time_zone]
     rules += [(f"exclusions[{index}]", exclusion.rrule) for index, exclusion in enumerate(schedule.exclusions)]
     for path, text in rules:
         named = parse_calendar_text(text).zone_name if text else None
@@ -109,7 +113,7 @@ def _of_short_months(days: Collection[int], months: Iterable[int], advice: str =
         yield from _of_short_months([last], months, advice)
 
 
-def _of_rule(text: str, compiled: CompiledSchedule, *, open_start: bool) -> Iterator[str]:
+def _of_rule(text: str, where: ZoneInfo, *, open_start: bool) -> Iterator[str]:
     parts = parse_calendar_text(text)
     rule = parts.rule
     if rule is None or parts.start is None:
@@ -118,7 +122,7 @@ def _of_rule(text: str, compiled: CompiledSchedule, *, open_start: bool) -> Iter
         yield f"the minute ({parts.start.minute}) is that of the creation time; add BYMINUTE=0 or a DTSTART"
     if open_start and rule.minutes and not rule.seconds and parts.start.second:
         yield f"the second ({parts.start.second}) is that of the creation time; add BYSECOND=0 or a DTSTART"
-    trigger = RRuleTrigger(text, compiled.zone)
+    trigger = RRuleTrigger(text, where)
     if not open_start and not trigger.starts_at(parts.start):
         yield f"DTSTART {stamp(parts.start)} does not match the rule, so it is not an occurrence"
     if rule.skip is Skip.OMIT:

@@ -83,8 +83,8 @@ class TaskValidator:
         """Validates the definition of a task with the id `name`, which may be empty.
 
         `rights` are the scopes with which it is saved; `stored` means that its schedule is already stored. `before` is
-        the stored task if the pipeline is not changed: the problems that it has already are only warnings. `replaces` is
-        the stored schedule, of which equal parts are kept.
+        the stored task if the pipeline is not changed: the problems that it has already are only warnings. `replaces`
+        is the stored schedule, of which equal parts are kept.
 
         Raises:
             InvalidArgumentError: with all violations, including those in `problems`.

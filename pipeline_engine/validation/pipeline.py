@@ -37,9 +37,12 @@ class _Checker:
     hidden: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
 
-    def check_steps(self, steps: Sequence[Step], scope: Scope) -> Scope:
-        """Checks steps in order and returns the scope after them, in which their names are visible."""
-        later = [name for step in steps for name in (*step.names, *step.inner_names)]
+    def check_steps(self, steps: Sequence[Step], scope: Scope, around: tuple[str, ...] = ()) -> Scope:
+        """Checks steps in order and returns the scope after them, in which their names are visible.
+
+        `around` are the names of the enclosing steps and those after them, which have not run yet.
+        """
+        later = [*(name for step in steps for name in (*step.names, *step.inner_names)), *around]
         ending: Step | None = None
         for step in steps:
             if ending is not None:
@@ -90,13 +93,14 @@ class _Checker:
             names = replace(names, steps=scope.steps)
         if step.uses:
             self._check_call(step, names)
-        self._check_inner_steps(step, scope)
+        own = (*step.names, *step.inner_names, *later)
+        self._check_inner_steps(step, scope, own)
         if step.rounds is not None:
             check_rounds(step.rounds, step.place, self.findings)
             self._check_until(step, step.rounds.until, names)
         self.outputs |= dict.fromkeys(step.names, output_schema(step, self.context.tools))
         if step.otherwise:
-            self.check_steps(step.otherwise, outer)
+            self.check_steps(step.otherwise, outer, own)
         if step.handlers:
             self.check_steps(step.handlers, outer.seeing((*step.names, *step.inner_names)).handling())
 
@@ -147,10 +151,10 @@ class _Checker:
                 "bound a list with a slice such as `[:20]`",
             )
 
-    def _check_inner_steps(self, step: Step, scope: Scope) -> None:
+    def _check_inner_steps(self, step: Step, scope: Scope, around: tuple[str, ...]) -> None:
         branches = list((step.branches or {}).values())
         for steps in ([] if step.body is None else [step.body]) + branches:
-            self.check_steps(steps, scope)
+            self.check_steps(steps, scope, around)
         hidden = [step.body, *branches] if step.body is not None and step.is_repeated else branches
         if not step.id.startswith("?"):
             names = [name for steps in hidden for inner in steps for name in (*inner.names, *inner.inner_names)]

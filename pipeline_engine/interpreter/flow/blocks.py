@@ -5,7 +5,7 @@ entry when all its strands have ended, so that a resumed run knows the result wi
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,15 @@ from pipeline_engine.interpreter.journal import SUCCEEDED
 from pipeline_engine.interpreter.requests import Sleep
 from pipeline_engine.interpreter.step_values import expression_failure
 from pipeline_engine.interpreter.strand import Attempt, Strand
-from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Failed, Fork, StepFlow, StepsFlow
+from pipeline_engine.interpreter.strand_protocol import (
+    AwaitDurable,
+    Exit,
+    Failed,
+    Fork,
+    StepFlow,
+    StepsFlow,
+    StrandRequest,
+)
 from pipeline_engine.language.document import MAX_ITEMS, MAX_ITERATIONS, Tolerance
 from pipeline_engine.language.plan import StepPlan
 
@@ -107,10 +115,7 @@ def run_loop(strand: Strand, step: StepPlan, path: str, run_iteration: RunIterat
     outputs = _Outputs([None] * len(elements), tolerated)
 
     def iteration(index: int) -> StepsFlow:
-        if strand.run.account.should_yield:
-            yield Sleep(0.0)
-        if strand.run.journal.is_large:
-            yield AwaitDurable(strand.run.journal.added)
+        yield from _make_room(strand, step)
         steps = dict(strand.roots["steps"])
         inner = strand.inner("", steps=steps, item=elements[index], index=index)
         result = yield from run_iteration(inner, step, f"{path}[{index}]")
@@ -119,6 +124,21 @@ def run_loop(strand: Strand, step: StepPlan, path: str, run_iteration: RunIterat
     return (
         yield from _run_concurrently(strand, step, path, outputs, Fork(len(elements), step.max_parallel, iteration))
     )
+
+
+def _make_room(strand: Strand, step: StepPlan) -> Generator[StrandRequest, Any, None]:
+    """Pauses before an iteration when expressions have used their share, or when results are to be made durable.
+
+    Iterations do not wait for each other's results. Without a limit, a crash would repeat all iterations that ended
+    since the last commit; with it, at most twice `max_parallel`.
+    """
+    journal = strand.run.journal
+    if strand.run.account.should_yield:
+        yield Sleep(0.0)
+    if journal.is_large:
+        yield AwaitDurable(journal.added)
+    if journal.last_barrier - journal.durable >= step.max_parallel:
+        yield AwaitDurable(journal.last_barrier)
 
 
 def _settle(

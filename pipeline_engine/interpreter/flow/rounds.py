@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 
 from ordinaut.expressions import ExpressionError
-from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.failure import FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, TIMEOUT, Failure
 from pipeline_engine.data.payload import PayloadError, write
@@ -121,7 +120,7 @@ class _Loop:
         done = number + 1 - self._window.first
         if done >= self._rounds.max_rounds:
             return self.fail(_exhausted("max_rounds", f"after {done} rounds", done, inner.last_output), number + 1)
-        if self._rounds.timeout is not None and self._run.now_us() >= self._deadline_us(self._rounds.timeout):
+        if self._rounds.timeout is not None and self._is_late(number):
             within = f"within {format_seconds(self._rounds.timeout)}, after {done} rounds"
             return self.fail(_exhausted("timeout", within, done, inner.last_output), number + 1)
         return None
@@ -151,16 +150,9 @@ class _Loop:
 
     def _wait_request(self, path: str) -> Wait:
         """The wait of `every`; in a loop with a timeout it ends at its end, so that the last round is made then."""
-        wait = Wait(path=path, kind="TIMER", tool=TIMER, deadline_ms=math.ceil(self._rounds.every * 1000))
-        arguments = {"for": format_seconds(self._rounds.every)}
-        if self._rounds.timeout is not None:
-            deadline_us = self._deadline_us(self._rounds.timeout)
-            left_ms = math.ceil((deadline_us - self._run.now_us()) / 1000)
-            if left_ms <= wait.deadline_ms:
-                wait.deadline_ms = max(1, left_ms)
-                arguments = {"until": timestamp_of_us(deadline_us)}
-        wait.input = orjson.dumps(arguments)
-        return wait
+        seconds = min(self._rounds.every, self._remaining())
+        body = orjson.dumps({"for": format_seconds(self._rounds.every)})
+        return Wait(path=path, kind="TIMER", tool=TIMER, deadline_ms=max(1, math.ceil(seconds * 1000)), input=body)
 
     def _succeed(self, value: Any, number: int) -> Failure | None:
         try:
@@ -172,8 +164,17 @@ class _Loop:
         self._strand.record_joined(self._attempt, body, value)
         return None
 
-    def _deadline_us(self, timeout: float) -> int:
-        return self._window.start_us + round(timeout * 1_000_000)
+    def _remaining(self) -> float:
+        """The seconds until the timeout of the loop."""
+        if self._rounds.timeout is None:
+            return math.inf
+        return self._rounds.timeout - (self._run.now_us() - self._window.start_us) / 1_000_000
+
+    def _is_late(self, number: int) -> bool:
+        """Whether the timeout has passed after a round; a replay follows the record, because its clock differs."""
+        if self._run.start_times is not None:
+            return (self._mark(number + 1), 1) in self._run.start_times
+        return self._remaining() <= 0
 
     def _wait(self, number: int) -> str:
         return f"{self._path}.every[{number}]"

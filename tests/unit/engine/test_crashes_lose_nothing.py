@@ -168,11 +168,19 @@ def tolerant_document() -> dict[str, Any]:
     fallible = {"city": "${item}"}
     handled = step("h", LIST, input={"start": "${error.code}"})
     return pipeline(
-        step("few", "weather.forecast", input=fallible, foreach=["good", "never", "fine"], retry=1, tolerate="34%"),
+        step(
+            "few",
+            "weather.forecast",
+            input=fallible,
+            foreach=["good", "never", "fine"],
+            retry=1,
+            tolerate="34%",
+            max_parallel=1,
+        ),
         {
             "id": "many",
             "foreach": ["never", "good", "never", "fine"],
-            "max_parallel": 2,
+            "max_parallel": 1,
             "tolerate": 1,
             "do": [step("n", LIST, input=X), step("m", "weather.forecast", input=fallible, retry=0)],
             "on_error": [handled],

@@ -29,7 +29,7 @@ def output_of(*steps: dict[str, Any], output: Any, **more: Any) -> Any:
 def test_the_alternative_runs_if_the_condition_is_false(condition: Any) -> None:
     """Its last output is the output of the step, under both names; its steps are visible afterwards."""
     other = either(condition, step("b", input={"n": 2}), step("c", input={"n": "${add(steps.b.n, 1)}"}), save_as="s")
-    params = {"no": None, "list": [], "text": "", "n": 3}
+    params: dict[str, Any] = {"no": None, "list": [], "text": "", "n": 3}
     found = output_of(other, output="${[steps.a.n, steps.s.n, steps.b.n, steps.c.n]}", params=params)
     assert found == [3, 3, 2, 3]
 
@@ -119,7 +119,7 @@ def test_an_alternative_takes_the_events_of_its_own_line_only() -> None:
     ]
     world = World(pipeline(either(False, {"id": "both", "branches": {"l": [event], "r": late}})))
     world.happens = lambda paths: next((path for path in paths if path.endswith(".e")), paths[0])
-    world._result = lambda _path, _moment: {"position": 5}  # type: ignore[method-assign]
+    world._result = lambda path, moment: {"position": 5}  # type: ignore[method-assign]
     first = world.segment()
     world._wait(first)  # type: ignore[arg-type]
     second = world.segment()

@@ -167,7 +167,9 @@ def test_an_invalid_list_fails_the_loop(foreach: str, code: str) -> None:
     world = World(pipeline(step("f", foreach=foreach)), params={"n": 5, "many": [0] * 10_001})
     error = error_of(world.run())
     assert (error["code"], error["step"]) == (code, "f")
-    ending = World(pipeline(step("f", foreach=foreach, on_error="continue")), params={"n": 5, "many": [0] * 10_001}).run()
+    ending = World(
+        pipeline(step("f", foreach=foreach, on_error="continue")), params={"n": 5, "many": [0] * 10_001}
+    ).run()
     assert ending.state == "SUCCEEDED"
 
 

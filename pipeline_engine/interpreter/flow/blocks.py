@@ -6,7 +6,7 @@ entry when all its strands have ended, so that a resumed run knows the result wi
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from ordinaut.limits import MAX_JSON_BYTES
 from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
 from pipeline_engine.data.payload import PayloadError, write
+from pipeline_engine.interpreter.flow.chunks import Chunks
 from pipeline_engine.interpreter.journal import SUCCEEDED
 from pipeline_engine.interpreter.requests import Sleep
 from pipeline_engine.interpreter.step_values import expression_failure
@@ -47,13 +48,13 @@ RunIteration = Callable[[Strand, StepPlan, str], StepFlow]
 class _Outputs:
     """The outputs of iterations or branches so far, and their size as JSON in bytes.
 
-    `failed` of them have failed, of which `tolerated` are outputs too.
+    Those of `failed` have failed, of which as many as `tolerated` are outputs too.
     """
 
     values: Any
     tolerated: float
     size: int = 0
-    failed: int = 0
+    failed: set[int | str] = field(default_factory=set)
 
     def keep(self, key: int | str, value: Any) -> Failed | None:
         """Stores one output; Failed as soon as all together exceed the limit."""
@@ -65,10 +66,10 @@ class _Outputs:
 
     def keep_failure(self, key: int | str, failure: Failure) -> Failed | None:
         """Stores a failure as an output; Failed, which ends the siblings, when too many have failed."""
-        self.failed += 1
-        if self.failed <= self.tolerated:
+        self.failed.add(key)
+        if len(self.failed) <= self.tolerated:
             return self.keep(key, {"error": failure.to_dict()})
-        counts = {"failed_iterations": self.failed} if self.tolerated else {}
+        counts = {"failed_iterations": len(self.failed)} if self.tolerated else {}
         return Failed(replace(failure, details={**failure.details, **counts}))
 
 
@@ -113,17 +114,23 @@ def run_loop(strand: Strand, step: StepPlan, path: str, run_iteration: RunIterat
     tolerance = Tolerance() if step.tolerate is None else step.tolerate
     tolerated = math.inf if _tolerates_any(step) else tolerance.of(len(elements))
     outputs = _Outputs([None] * len(elements), tolerated)
+    chunks = Chunks(strand, path, len(elements))
+    for index, output in chunks.recorded.items():
+        outputs.keep(index, output)
 
-    def iteration(index: int) -> StepsFlow:
+    def iteration(place: int) -> StepsFlow:
+        index = chunks.pending[place]
         yield from _make_room(strand, step)
         steps = dict(strand.roots["steps"])
         inner = strand.inner("", steps=steps, item=elements[index], index=index)
         result = yield from run_iteration(inner, step, f"{path}[{index}]")
-        return _settle(step, result, inner, outputs, index)
+        end = _settle(step, result, inner, outputs, index)
+        if end is None:
+            chunks.end(index, outputs.values, outputs.failed)
+        return end
 
-    return (
-        yield from _run_concurrently(strand, step, path, outputs, Fork(len(elements), step.max_parallel, iteration))
-    )
+    fork = Fork(len(chunks.pending), step.max_parallel, iteration)
+    return (yield from _run_concurrently(strand, step, path, outputs, fork))
 
 
 def _make_room(strand: Strand, step: StepPlan) -> Generator[StrandRequest, Any, None]:

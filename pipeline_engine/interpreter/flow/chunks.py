@@ -41,7 +41,7 @@ class Chunks:
                 self.recorded.update((index, output) for index, output in outputs if index not in chunk["failed"])
         self.pending: Sequence[int] = [index for index in range(count) if index not in self.recorded]
 
-    def end(self, index: int, outputs: Sequence[Any], failed: Collection[int]) -> None:
+    def end(self, index: int, outputs: Sequence[Any], failed: Collection[int | str]) -> None:
         """Counts an iteration that has ended; records its chunk if it was the last one of it."""
         number = index // CHUNK
         if number not in self._open:
@@ -52,7 +52,7 @@ class Chunks:
             if self._open:  # else the entry of the loop follows
                 self._record(number, outputs, failed)
 
-    def _record(self, number: int, outputs: Sequence[Any], failed: Collection[int]) -> None:
+    def _record(self, number: int, outputs: Sequence[Any], failed: Collection[int | str]) -> None:
         first = number * CHUNK
         inside = outputs[first : first + CHUNK]
         kept = [None if index in failed else output for index, output in enumerate(inside, first)]

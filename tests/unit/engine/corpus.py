@@ -244,7 +244,7 @@ BROKEN = {**KEYS, **NAMES, **TOOLS, **EXPRESSIONS, **VALUES, **STRUCTURE, **FLOW
 OUT_OF_RANGE: dict[str, Any] = {
     "elif": pipeline(step("a", condition="params.x", **{"elif": "params.y"})),
     "repeat": pipeline(step("a", repeat=5)),
-    "while_true": pipeline(step("a", every="5s", **{"while": True})),
+    "while_true": pipeline({**step("a", every="5s"), "while": True}),
     "until_true": pipeline(step("a", every="5s", until=True)),
     "else_of_nothing": pipeline({**step("a", condition="params.x"), "else": []}),
     "else_as_text": pipeline({**step("a", condition="params.x"), "else": "continue"}),

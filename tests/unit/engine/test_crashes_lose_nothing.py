@@ -117,7 +117,7 @@ def alternatives_document() -> dict[str, Any]:
     inner = step("odd", LIST, input={"start": "${item}"}, condition="index == to_number('1')")
     inner["else"] = [step("even", "orchestrator.emit", input={"topic": "${item}"})]
     broken = step("broken", LIST, input={"start": "x"}, condition=False, on_error="continue")
-    broken["else"] = [step("never", "weather.forecast", input={"city": "never"}, retry=1)]
+    broken["else"] = [step("never", "weather.forecast", input={"city": "never"}, retry=0)]
     return pipeline(
         {**step("a", LIST, input={"start": "x"}, condition="params.x == 'y'"), "else": other},
         {"id": "b", "if": False, "do": [read], "else": [{"id": "both", "branches": {"l": [step("l", LIST, input=X)]}}]},

@@ -291,6 +291,20 @@ def test_a_retry_has_the_whole_timeout_again() -> None:
     assert not third.calls
 
 
+def test_a_retry_of_a_cancelled_run_makes_the_remaining_rounds() -> None:
+    """The wait that was cancelled is made again."""
+    world = world_of(job(max_rounds=4), rounds=9)
+    for _ in range(2):
+        ending = world.segment()
+        assert isinstance(ending, Suspended)
+        world._wait(ending)
+    world.waits.clear()
+    again = retried(world)
+    assert error_of(again.run())["details"]["rounds"] == 4
+    assert again.stays == [["job.every[1]"], ["job.every[2]"]]
+    assert calls_of(again) == ["job[2]", "job[3]"]
+
+
 def test_a_retry_repeats_the_round_that_failed() -> None:
     """With its key; each time the loop fails in the same round."""
     answers: list[Any] = [Output({"status": "x"}), *[Failure("TOOL_ERROR", "no")] * 3, Output({"status": "done"})]

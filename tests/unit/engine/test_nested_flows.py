@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Callable
 from itertools import count
 from random import Random
 from typing import Any
@@ -44,7 +45,7 @@ class Documents:
         """A call, an effect, a wait, a group, branches or a loop, with random modifiers."""
         one = next(self.ids)
         kind = self.random.choice(["call", "bad", "emit", "set", "wait", *["do", "branches"] * (depth > 0)])
-        made: dict[str, Any] = {
+        kinds: dict[str, Callable[[], dict[str, Any]]] = {
             "call": lambda: step(one, LIST, input={"start": "${now}"}, retry=0),
             "bad": lambda: step(one, LIST, input={"start": "bad"}, retry=0, on_error="continue"),
             "emit": lambda: step(one, "orchestrator.emit", input={"topic": "t"}),
@@ -52,7 +53,8 @@ class Documents:
             "wait": lambda: step(one, "orchestrator.wait", input={"for": "1m"}),
             "do": lambda: {"id": one, "do": self.steps(depth - 1)},
             "branches": lambda: {"id": one, "branches": {"l": self.steps(depth - 1), "r": self.steps(depth - 1)}},
-        }[kind]()
+        }
+        made = kinds[kind]()
         if self.random.random() < 0.3:
             made["if"] = self.random.choice([True, False, "params.yes", "params.no", "now > '2027-01-15T08:01:30Z'"])
             if self.random.random() < 0.7:

@@ -7,7 +7,17 @@ from gateway.runs.mocks import STEP
 
 @pytest.mark.parametrize(
     "path",
-    ["a", "loop[2].b", "loop[*].b", "both.left.x", "a.on_error.note", "a.else.b", "poll[*]", "each[*][2].x", "a?lookup"],
+    [
+        "a",
+        "loop[2].b",
+        "loop[*].b",
+        "both.left.x",
+        "a.on_error.note",
+        "a.else.b",
+        "poll[*]",
+        "each[*][2].x",
+        "a?lookup",
+    ],
 )
 def test_a_path_of_a_step_is_accepted(path: str) -> None:
     """Of an element, a round, and a round of an element too."""

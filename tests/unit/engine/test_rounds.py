@@ -397,6 +397,12 @@ def test_near_misses_are_rejected(keys: dict[str, Any], field: str, message: str
     assert (fixed or "") in str(violations[field].fix).replace("\\'", "'")
 
 
+def test_all_problems_of_a_loop_are_reported_at_once() -> None:
+    keys = {"until": "steps.jop.ok", "max_rounds": 0, "retry": "x"}
+    fields = [violation.field for violation in checked(pipeline(step("job", **keys))).violations]
+    assert sorted(fields) == [f"steps[0].{key}" for key in ("every", "max_rounds", "retry", "until")]
+
+
 def test_a_loop_that_does_not_read_its_result_is_a_warning() -> None:
     (warning,) = checked(pipeline(step("job", until="params.x", every="5s")), params={"x": 1}).warnings
     assert warning == "steps[0].until: `until` does not read the result of the rounds, as in steps.job.status == 'done'"

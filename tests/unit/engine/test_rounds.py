@@ -398,7 +398,7 @@ def test_near_misses_are_rejected(keys: dict[str, Any], field: str, message: str
 
 
 def test_all_problems_of_a_loop_are_reported_at_once() -> None:
-    keys = {"until": "steps.jop.ok", "max_rounds": 0, "retry": "x"}
+    keys: dict[str, Any] = {"until": "steps.jop.ok", "max_rounds": 0, "retry": "x"}
     fields = [violation.field for violation in checked(pipeline(step("job", **keys))).violations]
     assert sorted(fields) == [f"steps[0].{key}" for key in ("every", "max_rounds", "retry", "until")]
 

@@ -122,7 +122,7 @@ def _step(work: Work, step: Object, depth: int) -> None:
     _on_error(work, step)
     _mode(work, step)
     _branches(work, step, depth)
-    for key in ("do", "on_error"):
+    for key in ("do", "else", "on_error"):
         if isinstance(step.get(key), Object | Array):
             _list(work, step, key, depth + 1)
     _loop(work, step, depth)
@@ -179,6 +179,10 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
             )
         case "save_as" | "id":
             return isinstance(value, str | int) and "{" not in str(value)
+        case "else":
+            return isinstance(value, Array | Object)
+        case "until":
+            return isinstance(value, str)
         case "do":
             return isinstance(value, Array) or (isinstance(value, Object) and folded(key) != "then")
     return True

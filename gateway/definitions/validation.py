@@ -153,7 +153,7 @@ class TaskValidator:
         check_policy(problems, task.run_policy, "run_policy")
         document = to_python(task.pipeline)
         tools = await self._tools(project, document)
-        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=False)
+        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=False, replaces=None)
         problems.extend(violation for _, violation in missing_rights(rights, document, "pipeline"))
         return [
             *(Finding(violation) for violation in problems.violations),

@@ -179,10 +179,6 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
             )
         case "save_as" | "id":
             return isinstance(value, str | int) and "{" not in str(value)
-        case "else":
-            return isinstance(value, Array | Object)
-        case "until":
-            return isinstance(value, str)
         case "do":
             return isinstance(value, Array) or (isinstance(value, Object) and folded(key) != "then")
     return True

@@ -8,6 +8,7 @@ import orjson
 
 from benchmarks.drafts.tools import answers, definitions
 from gateway.definitions.references import tool_uses
+from ordinaut.documents.durations import proto_duration
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from pipeline_engine.simulation.simulation import simulate
 
@@ -18,6 +19,8 @@ SAMPLE_EVENT = {
     "data": {"id": "o-1", "order": "o-1", "total": 150, "amount": 150, "city": "Oslo", "urgent": True, "status": "failed"},
 }  # fmt: skip
 SLOW_MS = (12_000, 50_000, 400_000, 7_200_000)
+SPANS = frozenset({"for", "timeout", "expires_in", "delay"})
+JITTER = 0.5  # of retries, by default
 RETRY = b'{"max":2,"jitter":0}'
 
 
@@ -151,15 +154,21 @@ def _is_call(entry: pb.JournalEntry) -> bool:
 
 
 def _call(entry: pb.JournalEntry) -> tuple[Any, ...]:
-    """Start in seconds, tool, input, attempt, state, output, error code."""
+    """Start in seconds, tool, input, attempt, state, output, error code; durations of built-in tools in seconds."""
     value = [orjson.loads(text) if text else None for text in (entry.input, entry.output, entry.error)]
+    if entry.tool.startswith("orchestrator.") and isinstance(value[0], dict):
+        value[0] = {key: _in_seconds(item) if key in SPANS else item for key, item in value[0].items()}
     code = value[2].get("code") if isinstance(value[2], dict) else None
     started = (entry.start_us - NOW_US) // 1_000_000
     return started, entry.tool, value[0], entry.attempt, entry.state, value[1], code
 
 
+def _in_seconds(value: Any) -> Any:
+    return proto_duration(value) or value if isinstance(value, str) else value
+
+
 def _without_jitter(value: Any) -> Any:
-    """Delays of retries depend on the names of steps unless their jitter is 0."""
+    """With the default jitter, delays of retries depend on the names of steps; it is left out."""
     if isinstance(value, list):
         return [_without_jitter(item) for item in value]
     if not isinstance(value, dict):
@@ -167,5 +176,5 @@ def _without_jitter(value: Any) -> Any:
     copy = {key: item if key == "with" else _without_jitter(item) for key, item in value.items()}
     if "uses" in copy and "retry" in copy:
         rule = copy["retry"] if isinstance(copy["retry"], dict) else {"max": copy["retry"]}
-        copy["retry"] = {"jitter": 0, **rule}
+        copy["retry"] = {**rule, "jitter": 0} if rule.get("jitter", JITTER) == JITTER else rule
     return copy

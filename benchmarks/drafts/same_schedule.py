@@ -1,5 +1,6 @@
 """Whether two schedules mean the same: their instants over two years, their event triggers and their policies."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise, zip_longest
@@ -7,6 +8,8 @@ from typing import Any, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 
+from ordinaut.expressions import ExpressionError, compile_expression
+from ordinaut.expressions.compare import truthy
 from ordinaut.v1.schedule_pb2 import Schedule
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.validation.schedule import compiled, validate
@@ -14,6 +17,7 @@ from scheduler.validation.schedule import compiled, validate
 YEARS = timedelta(days=731)
 MAX_INSTANTS = 1500  # from the start; frequent schedules are also compared at the start of each month
 SAMPLE = 60
+NUMBER, TEXT, FIELD = re.compile(r"\b\d+(?:\.\d+)?\b"), re.compile(r"'([^']*)'"), re.compile(r"\bdata\.(\w+)")
 
 
 class Due(NamedTuple):
@@ -35,11 +39,32 @@ def difference(schedule: Schedule, oracle: Schedule, now: datetime) -> str:
 
 
 def _events(ours: CompiledSchedule, expected: CompiledSchedule) -> str:
-    lists = [
-        sorted((each.topic, "".join(each.when.split()), repr(each.params)) for each in one.event_triggers)
-        for one in (ours, expected)
-    ]
-    return "" if lists[0] == lists[1] else f"event triggers: {lists[0]} instead of {lists[1]}"
+    left, right = (sorted(each.event_triggers, key=lambda trigger: trigger.topic) for each in (ours, expected))
+    if [(each.topic, each.params) for each in left] != [(each.topic, each.params) for each in right]:
+        return f"event triggers: {[each.topic for each in left]} instead of {[each.topic for each in right]}"
+    for mine, other in zip(left, right, strict=True):
+        if not _equal_conditions(mine.when, other.when):
+            return f"event triggers: when {mine.when!r} instead of {other.when!r}"
+    return ""
+
+
+def _equal_conditions(mine: str, other: str) -> bool:
+    """Whether both accept the same events: with numbers around those in the conditions, and without data."""
+    if mine == other or not (mine and other):
+        return mine == other
+    numbers = [float(text) for text in NUMBER.findall(mine + other)] or [0.0]
+    fields = sorted(set(FIELD.findall(mine + other)))
+    events: list[dict[str, Any]] = [{"topic": "orders.paid", "data": {}}]
+    for value in [text for text in TEXT.findall(mine + other)] + [n + step for n in numbers for step in (-1, 0, 1)]:
+        events.append({"topic": "orders.paid", "data": dict.fromkeys(fields, value)})
+    return all(_accepts(mine, event) == _accepts(other, event) for event in events)
+
+
+def _accepts(condition: str, event: Mapping[str, Any]) -> bool | None:
+    try:
+        return truthy(compile_expression(condition, strict=False).evaluate(dict(event)))
+    except ExpressionError:
+        return None
 
 
 def _policies(schedule: Schedule, oracle: Schedule) -> str:

@@ -13,6 +13,7 @@ from jsonpointer import JsonPointer
 from benchmarks.drafts.comparison import difference
 from benchmarks.drafts.corpus import Draft
 from ordinaut.client import ApiError
+from ordinaut.documents.durations import proto_duration
 from ordinaut.v1.draft_pb2 import Certainty, Change, Question
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import DraftTaskRequest, DraftTaskResponse
@@ -89,7 +90,7 @@ async def _by_question(
         return Score(draft, Outcome.BY_QUESTION, asked=True)
     if not needed and not detail:
         return Score(draft, Outcome.EXACT, f"asked: {questions}"[:400], asked=True)
-    nearest = detail
+    nearest = ""
     for answers in _answers(response.questions):
         answered = DraftTaskRequest()
         answered.CopyFrom(request)
@@ -97,12 +98,13 @@ async def _by_question(
         try:
             second = await ask(answered)
         except ApiError as error:
-            nearest = f"answer refused: {error}"
+            nearest = nearest or f"answer refused: {error}"
             continue
-        nearest = compared(second.tasks, draft.tasks(now), now)
-        if not nearest and second.complete:
+        differs = compared(second.tasks, draft.tasks(now), now)
+        if not differs and second.complete:
             return Score(draft, Outcome.BY_QUESTION if needed else Outcome.NEEDLESS, questions[:400], asked=True)
-    return Score(draft, Outcome.NOT_UNDERSTOOD, f"no choice of: {questions[:300]}; last: {nearest}", asked=True)
+        nearest = nearest or differs or f"{second.problems[:1]}"
+    return Score(draft, Outcome.NOT_UNDERSTOOD, f"no choice of: {questions[:300]}; first choice: {nearest}", asked=True)
 
 
 def _answers(questions: Sequence[Question]) -> Iterator[Mapping[str, str]]:
@@ -116,25 +118,34 @@ def _answers(questions: Sequence[Question]) -> Iterator[Mapping[str, str]]:
 
 
 def _blamed(response: DraftTaskResponse, draft: Draft, detail: str, now: datetime) -> Iterator[str]:
-    """CERTAIN changes that are wrong: all of them if nothing was assumed, else those whose value no oracle has."""
-    certain = [change for change in response.changes if change.certainty == Certainty.CERTAIN]
-    only_certain = len(certain) == len(response.changes)
+    """CERTAIN changes in the part that differs whose value is still there, and at that place in no oracle."""
     part = detail.partition(".")[0].partition(":")[0].partition(",")[0]
+    result = MessageToDict(response.tasks[0], preserving_proto_field_name=True) if response.tasks else {}
     oracles = [MessageToDict(task, preserving_proto_field_name=True) for task in draft.tasks(now)]
-    for change in certain:
-        in_part = change.task_pointer.strip("/").startswith(part)
-        if (in_part or part in {"invalid", "event triggers"}) and not any(_has(oracle, change) for oracle in oracles):
-            yield f"{change.task_pointer}: {getattr(change, 'from')} -> {change.to} ({change.why})"
-    if only_certain and not certain:
-        yield f"nothing was changed, and the task is called valid: {detail}"
+    for change in response.changes:
+        in_part = change.task_pointer.strip("/").startswith(part) or part in {"invalid", "event triggers"}
+        if in_part and change.certainty == Certainty.CERTAIN and _has(result, change):
+            if not any(_has(oracle, change) for oracle in oracles):
+                yield f"{change.task_pointer}: {getattr(change, 'from')} -> {change.to} ({change.why})"
 
 
-def _has(oracle: Mapping[str, object], change: Change) -> bool:
-    """Whether the oracle has the new value of a change at its place."""
+def _has(document: Mapping[str, object], change: Change) -> bool:
+    """Whether the document has the new value of a change at its place."""
     missing = object()
-    value = JsonPointer(change.task_pointer).resolve(oracle, missing)
+    value = JsonPointer(change.task_pointer).resolve(document, missing)
     try:
         new = orjson.loads(change.to) if change.to else missing
     except orjson.JSONDecodeError:
         new = change.to
-    return value == new
+    last = change.task_pointer.rpartition("/")[2]
+    if isinstance(new, dict) and new.keys() == {last}:
+        new = new[last]  # a renamed key
+    return _plain(value) == _plain(new)
+
+
+def _plain(value: object) -> object:
+    """An expression without `${}` and blanks; a duration in seconds."""
+    if not isinstance(value, str):
+        return value
+    text = "".join(value.split())
+    return proto_duration(text) or text.removeprefix("${").removesuffix("}")

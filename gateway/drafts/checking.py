@@ -10,8 +10,8 @@ from gateway.definitions.validation import Finding, TaskValidator
 from gateway.drafts.answers import Answers
 from gateway.drafts.draft import ASSUMED, CERTAIN, Ask, Draft, Option
 from gateway.drafts.patch import apply_patch
-from gateway.drafts.response import Drafted
-from gateway.drafts.tree import plain
+from gateway.drafts.response import Drafted, operations
+from gateway.drafts.tree import plain, pointers
 from gateway.drafts.zones import TIME_ZONE, setting, zone_question
 from ordinaut.documents.reading import fill
 from ordinaut.errors import Violation
@@ -45,14 +45,8 @@ class Settler:
             if not any(improved):
                 break
             task, findings = await self._check(draft)
-        asks, problems = [], []
-        for finding in findings:
-            questions = list(_asks(finding, answers, prefix))
-            asks += questions
-            if not questions and not _is_answerable(finding, draft):
-                problems.append(finding.violation)
-        for ask in asks:
-            draft.ask(ask)
+        rest = [finding for finding in findings if not _asked(draft, finding, answers, prefix)]
+        problems = [finding.violation for finding in rest if not _is_answerable(finding, draft)]
         return Drafted(draft, task, problems)
 
     async def _check(self, draft: Draft) -> tuple[Task, list[Finding]]:
@@ -75,6 +69,14 @@ def _improve(draft: Draft, finding: Finding, answers: Answers, prefix: str) -> b
     if repair is None or finding.questions:
         return False
     return apply_patch(draft, repair.operations, repair.explanation, _certainty(finding.violation))
+
+
+def _asked(draft: Draft, finding: Finding, answers: Answers, prefix: str) -> bool:
+    """Adds the questions of a finding to the draft; whether there are any."""
+    asks = _asks(finding, answers, prefix)
+    for ask in asks:
+        draft.ask(ask)
+    return bool(asks)
 
 
 def _answered(option: Option) -> str:
@@ -112,5 +114,11 @@ def _operation(operation: Any) -> Mapping[str, Any]:
 def _is_answerable(finding: Finding, draft: Draft) -> bool:
     """Whether an answer to an open question replaces the value that this finding is about."""
     pointer = "/" + finding.violation.field.replace("[", "/").replace("]", "").replace(".", "/")
-    paths = [str(operation["path"]) for ask in draft.asks for option in ask.options for operation in option.patch]
+    where = pointers(draft.root)
+    paths = [
+        str(operation["path"])
+        for ask in draft.asks
+        for option in ask.options
+        for operation in [*option.patch, *operations(option, where)]
+    ]
     return any(pointer == path or pointer.startswith(f"{path}/") for path in paths)

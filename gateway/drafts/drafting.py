@@ -8,6 +8,7 @@ from gateway.drafts.dialects.registry import documents_of
 from gateway.drafts.draft import ASSUMED, CERTAIN, Ask, Draft, Option
 from gateway.drafts.habits.context import ToolInfo, Work
 from gateway.drafts.habits.groups import normalise
+from gateway.drafts.habits.shape import split_tasks
 from gateway.drafts.reading.text import Reading, read_text
 from gateway.drafts.reading.yaml import Duplicate, UnreadableError
 from gateway.drafts.tree import Array, Object, plain, tree_of
@@ -41,7 +42,8 @@ def drafts_of_json(document: Any, form: str, tools: Mapping[str, ToolInfo], answ
 
 
 def _drafts(reading: Reading, form: str, tools: Mapping[str, ToolInfo], answers: Answers) -> list[Draft]:
-    drafts = [draft for tree in reading.documents for draft in documents_of(tree, form)]
+    trees = [part for tree in reading.documents for part in split_tasks(tree)]
+    drafts = [draft for tree in trees for draft in documents_of(tree, form)]
     for repair in reading.repairs:
         drafts[0].note(
             repair.why, repair.place, repair.before, repair.after or None, certain=repair.certainty == CERTAIN

@@ -89,5 +89,9 @@ def _drafts(request: DraftTaskRequest, tools: dict[str, ToolInfo], answers: Answ
 def _info(name: str, text: str) -> ToolInfo:
     definition: dict[str, Any] = orjson.loads(text)
     return ToolInfo(
-        name, definition.get("effect", "IDEMPOTENT"), definition.get("input_schema"), definition.get("output_schema")
+        name,
+        definition.get("effect", "IDEMPOTENT"),
+        definition.get("input_schema"),
+        definition.get("output_schema"),
+        definition.get("http", {}).get("url", ""),
     )

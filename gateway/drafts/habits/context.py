@@ -15,6 +15,7 @@ class ToolInfo:
     effect: str
     input_schema: Any = None
     output_schema: Any = None
+    url: str = ""
 
     @property
     def inputs(self) -> Mapping[str, Any]:

@@ -133,4 +133,4 @@ class Text:
 
 Node = Union[
     Constant, Span, Name, Member, Element, Part, Where, Select, Call, Unary, Binary, Choice, Items, Pairs, Lambda, Text
-]  # noqa: UP007 - strings in it are resolved later
+]

@@ -33,11 +33,11 @@ _LEVELS: list[dict[str, str]] = [
 ]
 _COMPARISONS = {
     **{symbol: symbol for symbol in ("==", "!=", "<", "<=", ">", ">=")},
-    **{"===": "==", "!==": "!=", "<>": "!=", "=": "==", "eq": "==", "ne": "!=", "gt": ">", "lt": "<"},
-    **{"ge": ">=", "gte": ">=", "le": "<=", "lte": "<=", "equals": "=="},
+    "===": "==", "!==": "!=", "<>": "!=", "=": "==", "eq": "==", "ne": "!=", "gt": ">", "lt": "<",
+    "ge": ">=", "gte": ">=", "le": "<=", "lte": "<=", "equals": "==",
 }
 _CONSTANTS: dict[str, Any] = {
-    **{"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False},
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
     **dict.fromkeys(("null", "None", "none", "nil", "undefined", "NULL", "Null"), None),
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 Key = str | int
 
@@ -9,13 +10,38 @@ ROOTS = frozenset({"params", "steps", "event", "run", "now", "step", "item", "in
 STEP_ROOTS = frozenset(
     {
         *("step", "outputs", "results", "result", "output", "tasks", "task", "jobs", "job", "nodes", "node", "needs"),
-        *("stages", "responses", "response", "$node", "$", "$steps", "$step", "data", "context", "ctx", "state", "stage"),
+        *(
+            "stages",
+            "responses",
+            "response",
+            "$node",
+            "$",
+            "$steps",
+            "$step",
+            "data",
+            "context",
+            "ctx",
+            "state",
+            "stage",
+        ),
     }
 )
 """Names before the name of a step."""
 PARAM_ROOTS = frozenset(
     {
-        *("inputs", "input", "args", "arguments", "parameters", "parameter", "param", "vars", "variables", "var", "env"),
+        *(
+            "inputs",
+            "input",
+            "args",
+            "arguments",
+            "parameters",
+            "parameter",
+            "param",
+            "vars",
+            "variables",
+            "var",
+            "env",
+        ),
         *("environment", "config", "settings", "values", "options", "$params", "$inputs", "$env", "$vars", "$input"),
         *("context", "ctx", "workflow", "pipeline", "globals", "dag_run", "conf", "github", "trigger", "payload"),
         *("defaults", "props", "request", "query", "body"),
@@ -34,9 +60,17 @@ LOOSE_OUTPUT_WORDS = frozenset(
 )
 """As OUTPUT_WORDS, but only where the schema decides: many outputs have such members."""
 PREVIOUS = frozenset({"$json", "previous", "prev", "last", "$prev", "$previous", "_", "$input", "$output", "$result"})
-ITEMS = frozenset({"item", "$item", "element", "elem", "it", "each", "row", "entry", "loop", "current", "i", "idx", "$index"})
+ITEMS = frozenset(
+    {"item", "$item", "element", "elem", "it", "each", "row", "entry", "loop", "current", "i", "idx", "$index"}
+)
 NOW = frozenset({"$now", "$today", "today", "date", "timestamp", "current_date", "current_time", "datetime", "utcnow"})
-RUN = {"run_id": ("run", "name"), "execution_date": ("run", "scheduled_time"), "logical_date": ("run", "scheduled_time")}
+KEYWORDS = frozenset({"secrets", "item", "index", "step", "error", "true", "false", "null", "@", "$"})
+SIMILAR = 0.75  # ratio of difflib: a misspelled name rather than a param
+RUN = {
+    "run_id": ("run", "name"),
+    "execution_date": ("run", "scheduled_time"),
+    "logical_date": ("run", "scheduled_time"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +156,10 @@ def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:
         return Resolved(["params", *path], certain=False)
     if root in PARAM_ROOTS and second:
         return Resolved(["params", *_unwrapped(path)], certain=False, undeclared=str(_unwrapped(path)[0]))
-    return Resolved(path)
+    known = [*ROOTS, *scope.steps, *scope.params]
+    if len(path) > 2 or root in KEYWORDS or get_close_matches(root, known, 1, SIMILAR):
+        return Resolved(path)
+    return Resolved(["params", *path], certain=False, undeclared=root)
 
 
 def _step(path: list[Key], scope: Scope) -> Resolved:

@@ -30,6 +30,8 @@ _PLACEHOLDER = re.compile(
 STRONG = frozenset({"github", "jinja", "erb"})
 """Kinds that are placeholders whatever they contain; the others only around a known name."""
 _STATEMENT = re.compile(r"\{%-?\s*\w+.*?%\}", re.DOTALL)
+_FORMAT = re.compile(r"""[fF](?P<quote>['"])(?P<inner>[^{}]*\{.*)(?P=quote)""", re.DOTALL)
+_BACKTICKS = re.compile(r"`(?P<inner>[^`]*\$\{[^`]*)`", re.DOTALL)
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
 
 
@@ -84,7 +86,7 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
     place, certain = 0, True
     undeclared: list[str] = []
     problems: list[str] = []
-    body, offset = (text[1:], 1) if text.startswith("=") and ("{{" in text or "${" in text) else (text, 0)
+    body = _without_marks(text)
     for found in placeholders(body):
         try:
             result = _translated(found, scope)
@@ -96,11 +98,20 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
             place, certain = found.end, certain and result.certain
             undeclared += result.undeclared
     if (statement := _STATEMENT.search(body)) is not None:
-        problems.append(f"`{statement.group()[:60]}` is a statement of another language: use `if` or `foreach` of a step")
+        problems.append(
+            f"`{statement.group()[:60]}` is a statement of another language: use `if` or `foreach` of a step"
+        )
     rewritten = "".join([*parts, body[place:]])
-    if offset and not parts:
-        rewritten = text
-    return Rewritten(rewritten, certain, tuple(undeclared), tuple(problems))
+    return Rewritten(rewritten if parts else text, certain, tuple(undeclared), tuple(problems))
+
+
+def _without_marks(text: str) -> str:
+    """A text without what marks it as a template as a whole: `=` of n8n, `f"…"`, backticks."""
+    if text.startswith("=") and ("{{" in text or "${" in text):
+        return text[1:]
+    if (match := _FORMAT.fullmatch(text)) is not None or (match := _BACKTICKS.fullmatch(text)) is not None:
+        return match["inner"]
+    return text
 
 
 def _whole_path(text: str, scope: Scope) -> Rewritten:

@@ -232,7 +232,9 @@ class _Writer:
         return False
 
     def _join(self, parts: Sequence[Node]) -> tuple[str, int]:
-        words = [self.write(part, PIPE) if self._is_text(part) else f"to_string({self.write(part, PIPE)})" for part in parts]
+        words = [
+            self.write(part, PIPE) if self._is_text(part) else f"to_string({self.write(part, PIPE)})" for part in parts
+        ]
         return f"join('', [{', '.join(words)}])", ATOM
 
     def _choice(self, condition: Node, yes: Node, no: Node | None) -> tuple[str, int]:
@@ -458,7 +460,9 @@ def _as_slice(writer: _Writer, node: Call) -> str | None:
     bounds = [argument.value for argument in node.arguments[1:] if isinstance(argument, Constant)]
     if not node.is_method or len(bounds) != len(node.arguments) - 1:
         return None
-    return f"{writer.write(node.arguments[0], ATOM)}[{':'.join(map(str, [*bounds, ''] if len(bounds) == 1 else bounds))}]"
+    return (
+        f"{writer.write(node.arguments[0], ATOM)}[{':'.join(map(str, [*bounds, ''] if len(bounds) == 1 else bounds))}]"
+    )
 
 
 def _as_round(writer: _Writer, node: Call) -> str | None:
@@ -477,7 +481,9 @@ _SPECIAL: Mapping[str, _Special] = {
     "map": _as_map,
     "filter": _as_filter,
     "get": _as_get,
-    **dict.fromkeys(("strftime", "date", "toFormat", "format_date", "date_format", "toISODate", "formatDate"), _as_time),
+    **dict.fromkeys(
+        ("strftime", "date", "toFormat", "format_date", "date_format", "toISODate", "formatDate"), _as_time
+    ),
     "format": _as_format,
     **dict.fromkeys(("plus", "minus", "subtract"), _as_shift),
     "first": _first(0),

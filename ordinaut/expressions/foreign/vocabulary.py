@@ -15,10 +15,10 @@ TESTS: Mapping[str, Callable[[Node], Node]] = {
     **dict.fromkeys(("null", "None", "none", "nil", "undefined"), lambda node: Binary("==", node, _NULL)),
     "defined": lambda node: Binary("!=", node, _NULL),
     "empty": _empty,
-    "true": lambda node: Binary("==", node, Constant(True)),  # noqa: FBT003
-    "True": lambda node: Binary("==", node, Constant(True)),  # noqa: FBT003
-    "false": lambda node: Binary("==", node, Constant(False)),  # noqa: FBT003
-    "False": lambda node: Binary("==", node, Constant(False)),  # noqa: FBT003
+    "true": lambda node: Binary("==", node, Constant(True)),
+    "True": lambda node: Binary("==", node, Constant(True)),
+    "false": lambda node: Binary("==", node, Constant(False)),
+    "False": lambda node: Binary("==", node, Constant(False)),
     "truthy": lambda node: node,
     "falsy": lambda node: Unary("!", node),
 }
@@ -36,8 +36,10 @@ RENAMED: Mapping[str, str] = {
     **dict.fromkeys(("endswith", "endsWith", "ends_with"), "ends_with"),
     **dict.fromkeys(("contains", "includes", "has", "include"), "contains"),
     **dict.fromkeys(("abs", "ceil", "floor", "max", "min", "sum", "avg", "keys", "values", "sort", "reverse"), ""),
-    **{"sorted": "sort", "reversed": "reverse", "average": "avg", "mean": "avg", "list": "to_array"},
-    **dict.fromkeys(("default", "coalesce", "ifNull", "if_null", "ifnull", "d", "or_else", "ifEmpty", "nvl"), "default"),
+    "sorted": "sort", "reversed": "reverse", "average": "avg", "mean": "avg", "list": "to_array",
+    **dict.fromkeys(
+        ("default", "coalesce", "ifNull", "if_null", "ifnull", "d", "or_else", "ifEmpty", "nvl"), "default"
+    ),
     **dict.fromkeys(("split", "join", "replace", "first", "last", "map", "get", "format", "strftime", "date"), ""),
     **dict.fromkeys(("toFormat", "toISOString", "isoformat", "toISODate", "format_date", "date_format", "iso"), ""),
     **dict.fromkeys(("join_lines", "hash", "trim", "strip", "round", "title", "capitalize", "unique", "escape"), ""),
@@ -45,7 +47,9 @@ RENAMED: Mapping[str, str] = {
 }
 FILTERS = frozenset(RENAMED)
 """The names that may follow `|` as a filter."""
-NOW = frozenset({"now", "utcnow", "today", "Date", "$now", "$today", "datetime", "timestamp", "current_time", "getdate"})
+NOW = frozenset(
+    {"now", "utcnow", "today", "Date", "$now", "$today", "datetime", "timestamp", "current_time", "getdate"}
+)
 """The calls that give the current time."""
 
 TIME_FORMATS: tuple[tuple[str, str], ...] = (

@@ -1,0 +1,78 @@
+"""Conditions in other forms: `unless`, `then` and `else`, lists of conditions."""
+
+from gateway.drafts.draft import ASSUMED
+from gateway.drafts.habits.context import Work
+from gateway.drafts.habits.walk import lists_of_steps
+from gateway.drafts.habits.words import folded
+from gateway.drafts.tree import Array, Object
+
+UNLESS = frozenset({"unless", "if_not", "skip_if", "skip_when", "not_if"})
+
+
+def conditions(work: Work) -> None:
+    """Writes every condition as one expression in `if`."""
+    for steps in lists_of_steps(work):
+        for index in range(len(steps) - 1, -1, -1):
+            step = steps[index]
+            if isinstance(step, Object):
+                _negated(work, step)
+                _listed(work, step)
+                _alternative(work, steps, index, step)
+
+
+def _negated(work: Work, step: Object) -> None:
+    for key in list(step):
+        if folded(key) in UNLESS and isinstance(step[key], str) and "if" not in step:
+            work.draft.rename(step, key, "if", f"`{key}` is the opposite of `if`.")
+            work.draft.put(step, "if", f"!({_bare(step['if'])})", "Negates the condition.")
+
+
+def _bare(text: str) -> str:
+    """A condition without a placeholder around it."""
+    stripped = text.strip()
+    for opening, closing in (("${{", "}}"), ("{{", "}}"), ("${", "}")):
+        if stripped.startswith(opening) and stripped.endswith(closing) and opening not in stripped[len(opening) :]:
+            return stripped[len(opening) : -len(closing)].strip()
+    return stripped
+
+
+def _listed(work: Work, step: Object) -> None:
+    """`if: [a, b]`: all of them; `{and: […]}`, `{or: […]}`, `{not: a}`."""
+    value = step.get("if")
+    if isinstance(value, Array) and value and all(isinstance(item, str) for item in value):
+        work.draft.put(step, "if", _joined(value, "&&"), "All conditions of the list must hold.", ASSUMED)
+    elif isinstance(value, Object) and len(value) == 1:
+        [(key, items)] = value.items()
+        name = folded(key)
+        texts = items if isinstance(items, Array) else [items]
+        if not all(isinstance(item, str) for item in texts):
+            return
+        if name in {"and", "all", "all_of"}:
+            work.draft.put(step, "if", _joined(texts, "&&"), "All conditions must hold.")
+        elif name in {"or", "any", "any_of"}:
+            work.draft.put(step, "if", _joined(texts, "||"), "One of the conditions must hold.")
+        elif name == "not" and len(texts) == 1:
+            work.draft.put(step, "if", f"!({_bare(texts[0])})", "Negates the condition.")
+        elif name in {"expression", "expr", "value", "condition"} and len(texts) == 1:
+            work.draft.put(step, "if", texts[0], "A condition is an expression.")
+
+
+def _joined(texts: list[str], operator: str) -> str:
+    return f" {operator} ".join(f"({_bare(text)})" for text in texts) if len(texts) > 1 else _bare(texts[0])
+
+
+def _alternative(work: Work, steps: Array, index: int, step: Object) -> None:
+    """`if` with `then` and `else`: two groups with opposite conditions."""
+    key = next((key for key in step if folded(key) in {"else", "otherwise", "else_do", "else_steps"}), None)
+    condition = step.get("if")
+    if key is None or not isinstance(condition, str) or not isinstance(step[key], Array | Object):
+        return
+    inner = step.pop(key)
+    other = Object({"if": f"!({_bare(condition)})"}, step.place_of(key))
+    if isinstance(step.get("id"), str):
+        other["id"] = f"{step['id']}_else"
+    other["do"] = inner if isinstance(inner, Array) else Array([inner], inner.place)
+    steps.insert(index + 1, other)
+    if steps.places:
+        steps.places.insert(index + 1, step.place_of(key))
+    work.draft.put(steps, index + 1, other, f"Makes a group with the opposite condition of `{key}`.")

@@ -1,0 +1,276 @@
+"""The shape of a task: what encloses it, and where its pipeline is."""
+
+from typing import Any
+
+from gateway.drafts.draft import ASSUMED, CERTAIN, Draft
+from gateway.drafts.habits.context import Work
+from gateway.drafts.habits.words import (
+    OUTPUT_FIELDS,
+    PIPELINE_FIELDS,
+    PIPELINE_WORDS,
+    STEP_FIELDS,
+    STEP_LISTS,
+    STEP_WORDS,
+    TASK_FIELDS,
+    TASK_WORDS,
+    TRIVIA,
+    folded,
+    meaning,
+)
+from gateway.drafts.tree import Array, Object, plain
+
+ENCLOSING = frozenset(
+    {"task", "workflow", "ordinaut", "definition", "spec", "request", "body", "automation", "document"}
+)
+SCHEDULE_TEXTS = frozenset({"cron", "rrule", "interval", "once", "every", "daily", "weekly", "hourly", "monthly", "at"})
+SCHEDULE_TEXTS_OF_TASK = SCHEDULE_TEXTS | {"crontab", "cron_expression", "run_at", "event", "event_trigger"}
+ZONES = frozenset({"time_zone", "timezone", "tz", "zone"})
+POLICY = {
+    **dict.fromkeys(("priority",), "priority"),
+    **dict.fromkeys(("max_retries", "retries"), "retry"),
+    "retry": "retry",
+    "overlap": "overlap",
+    **dict.fromkeys(("run_timeout", "max_run_time"), "run_timeout"),
+    **dict.fromkeys(("start_deadline",), "start_deadline"),
+}
+
+
+def unwrap(work: Work) -> None:
+    """Takes the task out of what encloses it: `{task: {…}}`, `{kind, metadata, spec}`, a bare list of steps."""
+    draft = work.draft
+    root = draft.root
+    if isinstance(root, Array):
+        draft.root = Object({"pipeline": Object({"steps": root}, root.place)}, root.place)
+        draft.note("Puts the list of steps into `pipeline`.", root.place)
+        return
+    if not isinstance(root, Object):
+        return
+    if isinstance(root.get("metadata"), Object) and isinstance(root.get("spec"), Object):
+        _unwrap_resource(draft, root)
+        return
+    inner = [key for key in root if folded(key) in ENCLOSING and isinstance(root[key], Object)]
+    others = [
+        key for key in root if key not in inner and folded(key) not in TRIVIA | {"version", "task_id", "request_id"}
+    ]
+    if len(inner) == 1 and not others and _is_task(root[inner[0]]):
+        [key] = inner
+        draft.root = root[key]
+        if isinstance(task_id := root.get("task_id"), str) and "name" not in draft.root:
+            draft.root["name"] = task_id
+        draft.note(f"Takes the task out of `{key}`.", root.place_of(key))
+
+
+def _is_task(value: Object) -> bool:
+    keys = {folded(key) for key in value}
+    return bool(keys & (TASK_FIELDS | {*STEP_LISTS, "jobs", "trigger", "triggers", "cron"}))
+
+
+def _unwrap_resource(draft: Draft, root: Object) -> None:
+    inner, metadata = root["spec"], root["metadata"]
+    for key in list(metadata):
+        if key in {"name", "labels", "description", "title"} and key not in inner:
+            draft.move(metadata, key, inner, key, f"Takes `{key}` out of `metadata`.")
+    draft.root = inner
+    draft.note("Takes the task out of `spec`.", root.place_of("spec"))
+
+
+def rename_task_keys(work: Work) -> None:
+    """Renames the members of a task: `title`, `inputs`, `trigger`, `notes`; camel case is accepted as it is."""
+    root = work.draft.root
+    if not isinstance(root, Object):
+        return
+    for key in list(root):
+        name = folded(key)
+        if key in TASK_FIELDS:
+            continue
+        if name in TASK_FIELDS and name not in root:
+            root.renamed(key, name)  # the other spelling of a field
+            continue
+        _rename_task_key(work, root, key, name)
+
+
+def _rename_task_key(work: Work, root: Object, key: str, name: str) -> None:
+    draft = work.draft
+    if name == "id" and "name" not in root and isinstance(root[key], str):
+        draft.rename(root, key, "name", "The name of a task is its id.")
+    elif name in STEP_LISTS and not _is_pipeline_there(root):
+        pipeline = Object(place=root.place_of(key))
+        value = root[key]
+        if isinstance(value, Object) and ("steps" in value or "version" in value) and "uses" not in value:
+            draft.rename(root, key, "pipeline", f"Renames `{key}` to `pipeline`.")
+            return
+        root["pipeline"] = pipeline
+        draft.move(root, key, pipeline, "steps", "Puts the steps into `pipeline`.")
+    elif (target := TASK_WORDS.get(name)) is not None and target not in root:
+        if target == "schedule" and name == "on" and root[key] is None:
+            return
+        draft.rename(root, key, target, f"Renames `{key}` to `{target}`.")
+
+
+def _is_pipeline_there(root: Object) -> bool:
+    return any(
+        folded(key) in {"pipeline", "workflow", "flow"} and isinstance(root[key], Object | Array) for key in root
+    )
+
+
+def gather_pipeline(work: Work) -> None:
+    """Moves what belongs to the pipeline into it: steps, `version`, `output`, `on_error`, `timeout`."""
+    root, draft = work.draft.root, work.draft
+    if not isinstance(root, Object):
+        return
+    pipeline = root.get("pipeline")
+    if isinstance(pipeline, Array):
+        value = Object({"steps": pipeline}, pipeline.place)
+        draft.put(root, "pipeline", value, "Puts the list of steps into `pipeline.steps`.")
+    elif isinstance(pipeline, Object):
+        _flatten(draft, root, pipeline)
+    pipeline = root.get("pipeline")
+    if not isinstance(pipeline, Object):
+        return
+    for key in list(root):
+        name = folded(key)
+        target = name if name in PIPELINE_FIELDS else PIPELINE_WORDS.get(name)
+        if target is not None and key not in TASK_FIELDS and target not in pipeline and name != "version":
+            draft.move(root, key, pipeline, target, f"Moves `{key}` into `pipeline`.")
+    for key in list(pipeline):
+        name = folded(key)
+        if key in PIPELINE_FIELDS:
+            continue
+        if name in PIPELINE_FIELDS | set(STEP_LISTS) and "steps" not in pipeline and name != "steps":
+            if name in STEP_LISTS:
+                draft.rename(pipeline, key, "steps", f"Renames `{key}` to `steps`.")
+        elif (target := PIPELINE_WORDS.get(name)) is not None and target not in pipeline:
+            draft.rename(pipeline, key, target, f"Renames `{key}` to `{target}`.")
+    _hoist(draft, root, pipeline)
+    _version(draft, root, pipeline)
+
+
+def _flatten(draft: Draft, root: Object, pipeline: Object) -> None:
+    """`pipeline: {pipeline: …}`, and `pipeline: {a: {uses: …}, b: {uses: …}}`."""
+    inner = pipeline.get("pipeline")
+    if isinstance(inner, Object) and "steps" not in pipeline:
+        draft.put(root, "pipeline", inner, "Takes the pipeline out of a second `pipeline`.")
+    elif isinstance(inner, Array) and "steps" not in pipeline:
+        draft.rename(pipeline, "pipeline", "steps", "Renames `pipeline` to `steps`.")
+    elif pipeline and all(_is_step(value) for value in pipeline.values()):
+        value = Object({"steps": pipeline}, pipeline.place)
+        draft.put(root, "pipeline", value, "Puts the steps into `pipeline.steps`.")
+
+
+def _is_step(value: Any) -> bool:
+    return isinstance(value, Object) and bool(
+        {"uses", "do", "branches"} & {meaning(key, STEP_WORDS) or key for key in value}
+    )
+
+
+def _hoist(draft: Draft, root: Object, pipeline: Object) -> None:
+    """Members of the task that were written in the pipeline."""
+    for key in list(pipeline):
+        name = folded(key)
+        if key in PIPELINE_FIELDS or key == "timeout_seconds":
+            continue
+        target = name if name in TASK_FIELDS else TASK_WORDS.get(name)
+        if target not in {None, "pipeline"} and target not in root:
+            draft.move(pipeline, key, root, str(target), f"Moves `{key}` out of `pipeline`.")
+
+
+def _version(draft: Draft, root: Object, pipeline: Object) -> None:
+    if "version" in root:
+        if "version" not in pipeline and str(root["version"]) in {"1", "1.0", "v1"}:
+            draft.move(root, "version", pipeline, "version", "Moves `version` into `pipeline`.")
+        else:
+            draft.remove(root, "version", "The version of a task is set by the server.", ASSUMED)
+    version = pipeline.get("version")
+    if version is not None and version != 1:
+        same = str(version) in {"1", "1.0", "v1", "1.0.0"}
+        draft.put(pipeline, "version", 1, "The version of the language is the number 1.", CERTAIN if same else ASSUMED)
+
+
+def gather_schedule(work: Work) -> None:
+    """Moves `cron`, `every`, `timezone` … from the task into `schedule`."""
+    root, draft = work.draft.root, work.draft
+    if not isinstance(root, Object):
+        return
+    for key in list(root):
+        name = folded(key)
+        if key not in TASK_FIELDS and name in SCHEDULE_TEXTS_OF_TASK | ZONES:
+            schedule = root.get("schedule")
+            if schedule is None:
+                schedule = root["schedule"] = Object(place=root.place_of(key))
+            elif isinstance(schedule, str | Array):
+                value = Object({"triggers": schedule}, root.place_of("schedule"))
+                draft.put(root, "schedule", value, "Puts the schedule into an object.")
+                schedule = root["schedule"]
+            if isinstance(schedule, Object) and key not in schedule:
+                draft.move(root, key, schedule, key, f"Moves `{key}` into `schedule`.")
+
+
+def gather_policy(work: Work) -> None:
+    """Moves `priority`, `retries` and the like from the task into `run_policy`."""
+    root, draft = work.draft.root, work.draft
+    if not isinstance(root, Object):
+        return
+    for key in list(root):
+        target = POLICY.get(folded(key))
+        if key in TASK_FIELDS or target is None:
+            continue
+        policy = root.get("run_policy")
+        if policy is None:
+            policy = root["run_policy"] = Object(place=root.place_of(key))
+        if isinstance(policy, Object) and target not in policy:
+            draft.move(root, key, policy, target, f"Moves `{key}` into `run_policy`.")
+
+
+def drop_unknown(work: Work) -> None:
+    """Leaves out what a task does not have: members of the server, and remarks of other systems."""
+    root, draft = work.draft.root, work.draft
+    if not isinstance(root, Object):
+        return
+    for key in list(root):
+        name = folded(key)
+        if key in TASK_FIELDS or root[key] is None:
+            continue
+        if name in {"tags", "categories"} and "labels" not in root:
+            _labels(draft, root, key)
+        elif name in OUTPUT_FIELDS:
+            draft.drop(root, key, f"`{key}` is set by the server.")
+        elif name in TRIVIA:
+            draft.drop(root, key, f"A task has no `{key}`; use `labels` or `description`.")
+    labels = root.get("labels")
+    if isinstance(labels, Array):
+        _labels(draft, root, "labels")
+    for key, value in list(labels.items() if isinstance(labels, Object) else ()):
+        if isinstance(value, int | float | bool):
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            draft.put(labels, key, text, "A label is a text.")
+
+
+def _labels(draft: Draft, root: Object, key: str) -> None:
+    value = root[key]
+    if isinstance(value, Array) and all(isinstance(item, str | int) for item in value):
+        labels = {folded(str(item)): "true" for item in value}
+        if key != "labels":
+            draft.rename(root, key, "labels", f"Renames `{key}` to `labels`.", ASSUMED)
+        draft.put(root, "labels", labels, "Labels are pairs of texts.", ASSUMED)
+    elif key != "labels":
+        draft.drop(root, key, f"A task has no `{key}`; use `labels` or `description`.")
+
+
+def split_tasks(tree: Any) -> list[Any]:
+    """The tasks of a document that lists several: `{tasks: [{name, pipeline}, …]}`, or a list of tasks."""
+    items = tree
+    if isinstance(tree, Object) and len(tree) == 1:
+        [(key, items)] = tree.items()
+        if key not in {"tasks", "workflows", "requests", "items"}:
+            return [tree]
+    if isinstance(items, Array) and items and all(isinstance(item, Object) and _has_pipeline(item) for item in items):
+        return [item["task"] if isinstance(item.get("task"), Object) else item for item in items]
+    return [tree]
+
+
+def _has_pipeline(item: Object) -> bool:
+    inner = item.get("task") if isinstance(item.get("task"), Object) else item
+    keys = {folded(key) for key in plain(inner)} if isinstance(inner, Object) else set()
+    return bool(keys & {"pipeline", "steps", "workflow", "jobs"}) and not keys & (
+        STEP_FIELDS - {"name", "id", "timeout", "on_error"}
+    )

@@ -15,7 +15,7 @@ from gateway.api.json_values import to_python
 from ordinaut.v1.task_pb2 import Task
 
 PARAM = re.compile(r"\bparams\.([A-Za-z_]\w*)")
-ANNOTATIONS = frozenset({"title", "description", "examples", "$schema", "$comment"})
+ANNOTATIONS = frozenset({"title", "description", "default", "examples", "$schema", "$comment"})
 DEFAULT_POLICY = {"priority": 5, "max_losses": 3, "run_timeout": "86400s"}
 
 
@@ -27,7 +27,7 @@ def difference(task: Task, oracle: Task, now: datetime) -> str:
         _texts(task, oracle)
         or _values("run_policy", *(_policy(each) for each in (task, oracle)))
         or _values("params", *(to_python(each.params) for each in (task, oracle)))
-        or _values("params_schema", *(_schema(to_python(each.params_schema)) for each in (task, oracle)))
+        or _values("params_schema", *(_params_schema(each) for each in (task, oracle)))
         or same_schedule.difference(task.schedule, oracle.schedule, now)
         or _pipelines(task, oracle)
     )
@@ -51,18 +51,19 @@ def _policy(task: Task) -> dict[str, Any]:
     return {key: value for key, value in policy.items() if value and DEFAULT_POLICY.get(key) != value}
 
 
+def _params_schema(task: Task) -> Any:
+    """The schema without annotations; params that the task sets are never missing, so that they need not be required."""
+    schema = _schema(to_python(task.params_schema))
+    required = sorted(set(schema.pop("required", ())) - to_python(task.params).keys())
+    return {**schema, "required": required} if required else schema
+
+
 def _schema(schema: Any) -> Any:
-    """A schema without what has no meaning: annotations, an empty or differently ordered `required`."""
     if isinstance(schema, list):
         return [_schema(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    plain = {key: _schema(item) for key, item in schema.items() if key not in ANNOTATIONS or isinstance(item, Mapping)}
-    if isinstance(plain.get("required"), list):
-        plain["required"] = sorted(plain["required"])
-    if plain.get("type") == "object" and not plain.get("required"):
-        plain.pop("required", None)
-    return plain
+    return {key: _schema(item) for key, item in schema.items() if key not in ANNOTATIONS or isinstance(item, Mapping)}
 
 
 def _pipelines(task: Task, oracle: Task) -> str:

@@ -67,6 +67,7 @@ SAME: dict[str, Callable[[dict[str, Any]], object]] = {
     ),
     "the default priority": lambda task: task["run_policy"].update(max_losses=3),
     "a title in the schema": lambda task: task["params_schema"].update(title="Params"),
+    "a required param that is set": lambda task: task["params_schema"].update(required=["city"]),
 }
 OTHER: dict[str, Callable[[dict[str, Any]], object]] = {
     "another hour": lambda task: task["schedule"].update(triggers=[{"cron": "0 10 * * 1-5"}]),
@@ -81,7 +82,7 @@ OTHER: dict[str, Callable[[dict[str, Any]], object]] = {
     "overlap": lambda task: task["run_policy"].update(overlap={"policy": "ALLOW"}),
     "retries of the task": lambda task: task["run_policy"].update(retry={"max": 5}),
     "other params": lambda task: task["params"].update(city="Oslo"),
-    "a stricter schema": lambda task: task["params_schema"].update(required=["city"]),
+    "a stricter schema": lambda task: task["params_schema"].update(additionalProperties=False),
     "another name": lambda task: task.update(name="tasks/b"),
     "a fixed city": lambda task: step(task, 0)["with"].update(city="Berlin"),
     "another timeout": lambda task: step(task, 0).update(timeout="30m"),

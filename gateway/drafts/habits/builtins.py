@@ -1,5 +1,6 @@
 """What other systems call the built-in tools, and how their inputs are written here."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,16 @@ PREFIX = "orchestrator."
 WORDS: Mapping[str, str] = {
     **dict.fromkeys(("sleep", "delay", "wait", "pause", "timer", "wait_for", "wait_until", "wait_time"), "wait"),
     **dict.fromkeys(
-        ("approval", "human", "human_approval", "manual_approval", "approve", "request_approval", "human_in_the_loop"),
+        (
+            "approval",
+            "human",
+            "human_approval",
+            "manual_approval",
+            "approve",
+            "request_approval",
+            "human_in_the_loop",
+            "human.approval",
+        ),
         "request_approval",
     ),
     **dict.fromkeys(
@@ -53,6 +63,7 @@ WORDS: Mapping[str, str] = {
         "wait_event",
     ),
     **dict.fromkeys(("run_pipeline", "pipeline.run"), "run_pipeline"),
+    **dict.fromkeys(("noop", "no_op", "nop", "pass", "dummy", "empty"), "set"),
 }
 """The built-in tool for each word, without the prefix."""
 MEMBERS: Mapping[str, Mapping[str, str]] = {
@@ -110,8 +121,14 @@ INPUTS: Mapping[str, frozenset[str]] = {
     "run_pipeline": frozenset({"pipeline", "params"}),
 }
 MAIN: Mapping[str, str] = {
-    "wait": "for", "request_approval": "message", "emit": "topic", "run_task": "task", "fail": "message",
-    "stop": "output", "wait_event": "topic", "get_state": "key",
+    "wait": "for",
+    "request_approval": "message",
+    "emit": "topic",
+    "run_task": "task",
+    "fail": "message",
+    "stop": "output",
+    "wait_event": "topic",
+    "get_state": "key",
 }
 """The input that a bare value is: `sleep: 30`."""
 NUMBER_UNITS = {"minutes": "m", "hours": "h", "days": "d", "ms": "ms", "milliseconds": "ms", "weeks": "w"}
@@ -167,12 +184,23 @@ def _approval(draft: Draft, arguments: Object) -> None:
 
 
 def _emit(draft: Draft, arguments: Object) -> None:
+    extra = [key for key in arguments if key not in INPUTS["emit"]]
+    if extra and isinstance(arguments.get("data", Object()), Object):
+        data = arguments.setdefault("data", Object(place=arguments.place_of(extra[0])))
+        for key in extra:
+            if key not in data:
+                draft.move(arguments, key, data, key, f"`{key}` is a part of the data of the event.", ASSUMED)
     data = arguments.get("data")
     if isinstance(data, str) and not data.strip().startswith("${"):
         draft.put(arguments, "data", {"text": data}, "The data of an event is an object.", ASSUMED)
 
 
 def _run_task(draft: Draft, arguments: Object) -> None:
+    task = arguments.get("task")
+    if isinstance(task, str) and re.fullmatch(r"[A-Za-z][\w -]{0,60}", task) and task.lower().replace("_", "-") != task:
+        draft.put(
+            arguments, "task", f"tasks/{task.lower().replace('_', '-').replace(' ', '-')}", "Writes the id.", ASSUMED
+        )
     _durations(draft, arguments, ("delay",))
     value = arguments.get("wait")
     if isinstance(value, str) and value.lower() in {"true", "false", "yes", "no"}:

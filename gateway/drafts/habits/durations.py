@@ -39,9 +39,23 @@ def duration(value: Any, unit: str = "s") -> str | None:
         return None
     if isinstance(value, int | float):
         return f"{value:g}{unit}" if value > 0 else None
-    if not isinstance(value, str):
+    if isinstance(value, dict):
+        return _object(value)
+    return _text(value.strip(), unit) if isinstance(value, str) else None
+
+
+def _object(value: dict[str, Any]) -> str | None:
+    """`{minutes: 5}`, `{amount: 5, unit: minutes}`."""
+    unit = value.get("unit", value.get("units"))
+    number = next((value[key] for key in ("amount", "value", "duration", "interval", "every") if key in value), None)
+    if isinstance(unit, str) and isinstance(number, int | float) and unit.lower() in _WORDS:
+        return written_duration(f"{number}{_WORDS[unit.lower()]}")
+    if not value or any(key.lower() not in _WORDS or not isinstance(item, int | float) for key, item in value.items()):
         return None
-    text = value.strip()
+    return written_duration("".join(f"{item}{_WORDS[key.lower()]}" for key, item in value.items()))
+
+
+def _text(text: str, unit: str) -> str | None:
     if proto_duration(text) is not None:
         return text if not text.startswith("P") else str(proto_duration(text))
     if re.fullmatch(r"\d+(?:\.\d+)?", text):

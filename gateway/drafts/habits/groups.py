@@ -7,8 +7,9 @@ from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.names import step_ids, task_name
 from gateway.drafts.habits.order import order
 from gateway.drafts.habits.params import declared_params
-from gateway.drafts.habits.schedule import ask_paused, schedule_shape
+from gateway.drafts.habits.schedule import ask_paused, schedule_shape, window
 from gateway.drafts.habits.shape import (
+    defaults,
     drop_unknown,
     gather_pipeline,
     gather_policy,
@@ -24,12 +25,12 @@ from gateway.drafts.tree import Object
 
 Habit = Callable[[Work], None]
 SHAPE: tuple[Habit, ...] = (
-    *(unwrap, rename_task_keys, gather_pipeline, gather_schedule, schedule_shape, gather_policy),
+    *(unwrap, defaults, rename_task_keys, gather_pipeline, gather_schedule, schedule_shape, gather_policy),
     *(step_lists, conditions, ask_paused, drop_unknown),
 )
 KEYS: tuple[Habit, ...] = (retries, errors, disabled_steps, declared_params, empty_members)
 NAMES: tuple[Habit, ...] = (task_name, step_ids, order)
-UNITS: tuple[Habit, ...] = (durations, numbers, policies)
+UNITS: tuple[Habit, ...] = (durations, numbers, policies, window)
 TOOLS: tuple[Habit, ...] = (input_lists, inputs, resolve_tools, inputs, match_inputs, close_gates)
 TEMPLATES: tuple[Habit, ...] = (rewrite_templates,)
 GROUPS = (SHAPE, KEYS, NAMES, TOOLS, UNITS, TEMPLATES)

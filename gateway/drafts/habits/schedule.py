@@ -1,7 +1,9 @@
 """The shape of a schedule. What a text about time means is decided by the scheduler; here it gets into its place."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.drafts.draft import ASSUMED, REMOVED, Ask, Draft, Option
 from gateway.drafts.habits.context import Work
@@ -14,13 +16,23 @@ MANUAL = frozenset(
 )
 CLOCK = re.compile(r"(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::00)?")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
+LOCAL = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 UNITS = {"second": "s", "minute": "m", "hour": "h", "day": "d", "week": "w"}
+DAY_WORDS = frozenset({"day", "on", "days", "weekday", "day_of_week", "day_of_month"})
 CRON_PARTS = ("minute", "hour", "day_of_month", "month", "day_of_week")
 CRON_PART_WORDS = {
-    "minutes": "minute", "hours": "hour", "day": "day_of_month", "dom": "day_of_month", "months": "month",
-    "dow": "day_of_week", "weekday": "day_of_week", "weekdays": "day_of_week", "month_of_year": "month",
-    "day_of_month": "day_of_month", "days_of_week": "day_of_week",
+    "minutes": "minute",
+    "hours": "hour",
+    "day": "day_of_month",
+    "dom": "day_of_month",
+    "months": "month",
+    "dow": "day_of_week",
+    "weekday": "day_of_week",
+    "weekdays": "day_of_week",
+    "month_of_year": "month",
+    "day_of_month": "day_of_month",
+    "days_of_week": "day_of_week",
 }
 ENABLED = {"enabled": True, "active": True, "is_active": True, "disabled": False, "paused": False, "is_paused": False}
 WINDOW_WORDS = frozenset({"type", "kind", "name", "description", "id", "enabled"})
@@ -67,7 +79,7 @@ def _wrap(draft: Draft, root: Object) -> None:
 
 
 def _unwrap_inner(draft: Draft, root: Object, schedule: Object, inner: Any) -> None:
-    """`on: {schedule: [{cron: …}], workflow_dispatch: …}`."""
+    """Takes the schedule out of another object: `on: {schedule: [{cron: …}], workflow_dispatch: …}`."""
     for key in list(schedule):
         if folded(key) in MANUAL:
             draft.remove(schedule, key, "A task can always be started by hand.")
@@ -126,7 +138,7 @@ def _enabled(work: Work, holder: Object) -> None:
 
 
 def ask_paused(work: Work) -> None:
-    """A document that says `enabled: false`: without the schedule, or active?"""
+    """Asks about a document with `enabled: false`: without the schedule, or active."""
     root = work.draft.root
     if not isinstance(root, Object):
         return
@@ -176,21 +188,34 @@ def _trigger(work: Work, schedule: Object, triggers: Array, index: int) -> None:
     if isinstance(inner, str) and not set(trigger) & set(TRIGGER_KINDS):
         draft.rename(trigger, "schedule", "cron", "Renames `schedule` to `cron`.")
     _enabled(work, trigger)
+    _spellings(draft, trigger)
     _typed(draft, trigger)
-    for key in list(trigger):
-        name = folded(key)
-        if name in {"time_zone", "timezone", "tz", "zone"} and isinstance(trigger[key], str):
-            _hoist_zone(draft, schedule, trigger, key)
-        elif name in {"start_time", "end_time"} or (
-            name in SCHEDULE_WORDS and SCHEDULE_WORDS[name] in {"start_time", "end_time"}
-        ):
-            target = name if name in SCHEDULE_FIELDS else SCHEDULE_WORDS[name]
-            if target not in schedule and len(triggers) == 1:
-                draft.move(trigger, key, schedule, target, f"Moves `{key}` into the schedule.")
-        elif key not in TRIGGER_KINDS and (target := TRIGGER_WORDS.get(name)) and target not in trigger:
-            draft.rename(trigger, key, target, f"Renames `{key}` to `{target}`.")
+    _members(draft, schedule, trigger, single=len(triggers) == 1)
     _phrases(draft, trigger)
     _values(draft, triggers, index)
+
+
+def _spellings(draft: Draft, trigger: Object) -> None:
+    for key in list(trigger):
+        name = folded(key)
+        if key not in TRIGGER_KINDS and name in TRIGGER_KINDS and name not in trigger:
+            draft.rename(trigger, key, name, f"Renames `{key}` to `{name}`.")
+        elif name in {"with", "inputs", "input", "args", "parameters", "arguments"} and "params" not in trigger:
+            draft.rename(trigger, key, "params", f"Renames `{key}` to `params`.")
+
+
+def _members(draft: Draft, schedule: Object, trigger: Object, *, single: bool) -> None:
+    """Members of a trigger: those of the schedule are moved there, the others renamed."""
+    for key in list(trigger):
+        name = folded(key)
+        bound = name if name in {"start_time", "end_time"} else SCHEDULE_WORDS.get(name)
+        if name in {"time_zone", "timezone", "tz", "zone"} and isinstance(trigger[key], str):
+            _hoist_zone(draft, schedule, trigger, key)
+        elif bound in {"start_time", "end_time"}:
+            if bound not in schedule and single:
+                draft.move(trigger, key, schedule, str(bound), f"Moves `{key}` into the schedule.")
+        elif key not in TRIGGER_KINDS and (target := TRIGGER_WORDS.get(name)) and target not in trigger:
+            draft.rename(trigger, key, target, f"Renames `{key}` to `{target}`.")
 
 
 def _hoist_zone(draft: Draft, schedule: Object, trigger: Object, key: str) -> None:
@@ -241,7 +266,7 @@ def _typed(draft: Draft, trigger: Object) -> None:
 
 
 def _phrases(draft: Draft, trigger: Object) -> None:
-    """Several members that are one time: `{every: day, at: "09:00"}`, `{daily: "09:00"}`, `{minutes: 15}`, `{hour: 9}`."""
+    """Several members that are one time: `{every: day, at: "09:00"}`, `{daily: "09:00"}`, `{minutes: 15}`."""
     if _units(draft, trigger) or _cron_fields(draft, trigger):
         return
     at_key = next((key for key in trigger if folded(key) in {"at", "time", "at_time", "hour_of_day"}), None)
@@ -300,47 +325,47 @@ def _exact(days: str, at: str) -> str | None:
 
 
 def _period(draft: Draft, trigger: Object, key: str, at_key: str | None) -> None:
+    """`daily: "09:00"`, `weekly: {day: monday, at: "09:00"}`, `monthly: 1` with `at`."""
     period, value = folded(key), trigger[key]
     keys = [key, *([at_key] if at_key else [])]
-    at = trigger.get(at_key) if at_key else None
+    at, day = _time_and_day(value, trigger.get(at_key) if at_key else None)
+    for name in list(trigger):
+        if folded(name) in DAY_WORDS and day is None:
+            day = trigger[name]
+            keys.append(name)
+    clock = CLOCK.fullmatch(at) if at else None
+    if period == "hourly" and not at:
+        _replace(draft, trigger, keys, "0 * * * *")
+    elif period == "monthly" and isinstance(day, int) and clock:
+        _replace(draft, trigger, keys, f"{int(clock['minute'])} {int(clock['hour'])} {day} * *")
+    else:
+        word = {"daily": "day", "weekly": "week", "monthly": "month", "hourly": "hour", "yearly": "year"}[period]
+        days = f"every {_words(day)}" if period == "weekly" and day else f"every {word}"
+        suffix = f" on {_words(day)}" if day and period != "weekly" else ""
+        _combine(draft, trigger, keys, days + suffix, at or "00:00")
+
+
+def _time_and_day(value: Any, at: Any) -> tuple[str, Any]:
+    """The time and the day in the value of a period."""
     day = None
     if isinstance(value, Object):
         at = next((value[name] for name in value if folded(name) in {"at", "time", "hour"}), at)
-        day = next(
-            (
-                value[name]
-                for name in value
-                if folded(name) in {"day", "on", "days", "weekday", "day_of_week", "day_of_month"}
-            ),
-            None,
-        )
+        day = next((value[name] for name in value if folded(name) in DAY_WORDS), None)
     elif isinstance(value, str) and CLOCK.fullmatch(value.strip()):
-        at = value
-    elif isinstance(value, str):
+        at = value.strip()
+    elif isinstance(value, str | int | Array):
         day = value
-    for name in list(trigger):
-        if folded(name) in {"day", "on", "days", "weekday", "day_of_week", "day_of_month"} and day is None:
-            day = trigger[name]
-            keys.append(name)
     if isinstance(at, int) and 0 <= at <= 23:
         at = f"{at:02}:00"
-    if period == "hourly" and at is None:
-        draft.put(trigger, key, "0 * * * *", "Every hour, as cron.")
-        draft.rename(trigger, key, "cron", f"Renames `{key}` to `cron`.")
-    elif period == "daily":
-        _combine(draft, trigger, keys, "every day", str(at) if at else "00:00")
-    elif period == "weekly" and day is not None:
-        _combine(draft, trigger, keys, f"every {_words(day)}", str(at) if at else "00:00")
-    elif period == "monthly" and isinstance(day, int) and at and (clock := CLOCK.fullmatch(str(at))):
-        before = f"{int(clock['minute'])} {int(clock['hour'])} {day} * *"
-        for name in keys:
-            trigger.pop(name)
-        draft.put(trigger, "cron", before, "Every month, as cron.")
-    else:
-        words = f"{period.removesuffix('ly').replace('dai', 'day')}"
-        _combine(
-            draft, trigger, keys, f"every {words}" + (f" on {_words(day)}" if day else ""), str(at) if at else "00:00"
-        )
+    return str(at) if at is not None else "", day
+
+
+def _replace(draft: Draft, trigger: Object, keys: list[str], text: str) -> None:
+    place = trigger.place_of(keys[0])
+    for key in keys:
+        trigger.pop(key)
+    trigger.places["cron"] = place
+    draft.put(trigger, "cron", text, f"Writes {', '.join(f'`{key}`' for key in keys)} as cron.")
 
 
 def _words(value: Any) -> str:
@@ -422,6 +447,10 @@ def _values(draft: Draft, triggers: Array, index: int) -> None:
             return
     if isinstance(event := trigger.get("event"), str):
         draft.put(trigger, "event", {"topic": event}, "An event trigger has a `topic`.")
+        event = trigger["event"]
+        for key in list(trigger):
+            if folded(key) in {"when", "filter", "condition", "if", "where", "match"}:
+                draft.move(trigger, key, event, "when", f"Moves `{key}` into the event.")
     elif isinstance(event, Object):
         _event(draft, event)
     if isinstance(cron := trigger.get("cron"), str):
@@ -481,6 +510,24 @@ def trigger_of(value: Any) -> dict[str, Any]:
     if (span := duration(text)) is not None and not text.isdecimal():
         return {"interval": span}
     return {"cron": text}
+
+
+def window(work: Work) -> None:
+    """Days and local times of the window become instants in the zone of the schedule."""
+    schedule = work.draft.root.get("schedule") if isinstance(work.draft.root, Object) else None
+    if not isinstance(schedule, Object):
+        return
+    for key in ("start_time", "end_time"):
+        value = schedule.get(key)
+        if not isinstance(value, str) or not LOCAL.fullmatch(value.strip()):
+            continue
+        try:
+            zone = ZoneInfo(str(schedule.get("time_zone") or "UTC"))
+            instant = datetime.fromisoformat(value.strip().replace(" ", "T")).replace(tzinfo=zone)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            continue
+        text = instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        work.draft.put(schedule, key, text, "Writes the local time with its offset.", ASSUMED)
 
 
 def _policies(draft: Draft, schedule: Object) -> None:

@@ -1,5 +1,7 @@
 """The shape of a task: what encloses it, and where its pipeline is."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from gateway.drafts.draft import ASSUMED, CERTAIN, Draft
@@ -19,7 +21,7 @@ from gateway.drafts.habits.words import (
 )
 from gateway.drafts.tree import Array, Object, plain
 
-ENCLOSING = frozenset(
+ENCLOSING = frozenset({"payload"}) | frozenset(
     {"task", "workflow", "ordinaut", "definition", "spec", "request", "body", "automation", "document"}
 )
 SCHEDULE_TEXTS = frozenset({"cron", "rrule", "interval", "once", "every", "daily", "weekly", "hourly", "monthly", "at"})
@@ -31,8 +33,15 @@ POLICY = {
     "retry": "retry",
     "overlap": "overlap",
     **dict.fromkeys(("run_timeout", "max_run_time"), "run_timeout"),
-    **dict.fromkeys(("start_deadline",), "start_deadline"),
+    **dict.fromkeys(("start_deadline", "starting_deadline", "starting_deadline_seconds"), "start_deadline"),
+    **dict.fromkeys(("concurrency_policy", "overlap_policy"), "overlap"),
 }
+POLICY_FIELDS = frozenset(
+    {
+        *("overlap", "priority", "start_deadline", "run_timeout", "retry", "max_losses", "pause_after_failures"),
+        "expect_success_every",
+    }
+)
 
 
 def unwrap(work: Work) -> None:
@@ -48,6 +57,7 @@ def unwrap(work: Work) -> None:
     if isinstance(root.get("metadata"), Object) and isinstance(root.get("spec"), Object):
         _unwrap_resource(draft, root)
         return
+    _open_members(draft, root)
     inner = [key for key in root if folded(key) in ENCLOSING and isinstance(root[key], Object)]
     others = [
         key for key in root if key not in inner and folded(key) not in TRIVIA | {"version", "task_id", "request_id"}
@@ -58,6 +68,19 @@ def unwrap(work: Work) -> None:
         if isinstance(task_id := root.get("task_id"), str) and "name" not in draft.root:
             draft.root["name"] = task_id
         draft.note(f"Takes the task out of `{key}`.", root.place_of(key))
+
+
+def _open_members(draft: Draft, root: Object) -> None:
+    """Members of the task in `metadata` and `payload`."""
+    metadata, payload = root.get("metadata"), root.get("payload")
+    for key in list(metadata) if isinstance(metadata, Object) else ():
+        if folded(key) in {"name", "labels", "description"} and key not in root:
+            draft.move(root["metadata"], key, root, key, f"Takes `{key}` out of `metadata`.")
+    if isinstance(payload, Object) and _is_task(payload):
+        for key in [key for key in payload if key not in root]:
+            draft.move(payload, key, root, key, f"Takes `{key}` out of `payload`.")
+        if not payload:
+            root.pop("payload")
 
 
 def _is_task(value: Object) -> bool:
@@ -91,8 +114,19 @@ def rename_task_keys(work: Work) -> None:
 
 def _rename_task_key(work: Work, root: Object, key: str, name: str) -> None:
     draft = work.draft
-    if name == "id" and "name" not in root and isinstance(root[key], str):
-        draft.rename(root, key, "name", "The name of a task is its id.")
+    if name in {
+        "id",
+        "task",
+        "task_name",
+        "dag_id",
+        "workflow_name",
+        "task_id",
+        "slug",
+        "dag",
+        "flow_name",
+    } and isinstance(root[key], str):
+        if "name" not in root:
+            draft.rename(root, key, "name", "The name of a task is its id.")
     elif name in STEP_LISTS and not _is_pipeline_there(root):
         pipeline = Object(place=root.place_of(key))
         value = root[key]
@@ -125,24 +159,42 @@ def gather_pipeline(work: Work) -> None:
     elif isinstance(pipeline, Object):
         _flatten(draft, root, pipeline)
     pipeline = root.get("pipeline")
-    if not isinstance(pipeline, Object):
-        return
+    if isinstance(pipeline, Object):
+        _take_members(draft, root, pipeline)
+        _rename_members(draft, pipeline)
+        _hoist(draft, root, pipeline)
+        _version(draft, root, pipeline)
+
+
+def _take_members(draft: Draft, root: Object, pipeline: Object) -> None:
     for key in list(root):
         name = folded(key)
         target = name if name in PIPELINE_FIELDS else PIPELINE_WORDS.get(name)
         if target is not None and key not in TASK_FIELDS and target not in pipeline and name != "version":
             draft.move(root, key, pipeline, target, f"Moves `{key}` into `pipeline`.")
+            if target == "output" and name == "outputs":
+                _outputs(draft, pipeline)
+
+
+def _outputs(draft: Draft, pipeline: Object) -> None:
+    """`outputs: {total: {value: …, description: …}}`."""
+    output = pipeline.get("output")
+    for name, value in list(output.items() if isinstance(output, Object) else ()):
+        if isinstance(value, Object) and "value" in value and set(value) <= {"value", "description", "type"}:
+            draft.put(output, name, value["value"], "The output has the value itself.", ASSUMED)
+
+
+def _rename_members(draft: Draft, pipeline: Object) -> None:
     for key in list(pipeline):
         name = folded(key)
         if key in PIPELINE_FIELDS:
             continue
-        if name in PIPELINE_FIELDS | set(STEP_LISTS) and "steps" not in pipeline and name != "steps":
-            if name in STEP_LISTS:
-                draft.rename(pipeline, key, "steps", f"Renames `{key}` to `steps`.")
+        if name in STEP_LISTS and "steps" not in pipeline:
+            draft.rename(pipeline, key, "steps", f"Renames `{key}` to `steps`.")
         elif (target := PIPELINE_WORDS.get(name)) is not None and target not in pipeline:
             draft.rename(pipeline, key, target, f"Renames `{key}` to `{target}`.")
-    _hoist(draft, root, pipeline)
-    _version(draft, root, pipeline)
+            if target == "output" and name == "outputs":
+                _outputs(draft, pipeline)
 
 
 def _flatten(draft: Draft, root: Object, pipeline: Object) -> None:
@@ -205,6 +257,39 @@ def gather_schedule(work: Work) -> None:
                 draft.move(root, key, schedule, key, f"Moves `{key}` into `schedule`.")
 
 
+def defaults(work: Work) -> None:
+    """`defaults: {timeout, retry}` of every step."""
+    root, draft = work.draft.root, work.draft
+    if not isinstance(root, Object):
+        return
+    for key in list(root):
+        value = root[key]
+        if folded(key) not in {"defaults", "default_args", "step_defaults"} or not isinstance(value, Object):
+            continue
+        words = {folded(name): name for name in value}
+        retry = next((words[name] for name in ("retry", "retries", "max_retries") if name in words), None)
+        if retry is not None and "run_policy" not in root:
+            root["run_policy"] = Object(place=root.place_of(key))
+            draft.move(value, retry, root["run_policy"], "retry", f"`{retry}` of every step is that of the run policy.")
+            delay = next((words[name] for name in ("retry_delay", "delay") if name in words), None)
+            if delay is not None and isinstance(root["run_policy"]["retry"], int):
+                rule = Object({"max": root["run_policy"]["retry"]}, value.place)
+                root["run_policy"]["retry"] = rule
+                draft.move(value, delay, rule, "delay", "The delay of the retries.")
+        if not value or set(words) <= {"timeout"}:
+            draft.lose(
+                root.place_of(key), f"`{key}` is not carried over: write what it sets in each step."
+            ) if value else None
+            root.pop(key)
+        elif all(not isinstance(item, Object | Array) for item in value.values()) and not set(words) & {
+            "timeout",
+            "owner",
+        }:
+            draft.rename(root, key, "params", f"Renames `{key}` to `params`.") if "params" not in root else None
+        else:
+            draft.drop(root, key, f"`{key}` is not carried over: write what it sets in each step.")
+
+
 def gather_policy(work: Work) -> None:
     """Moves `priority`, `retries` and the like from the task into `run_policy`."""
     root, draft = work.draft.root, work.draft
@@ -219,6 +304,20 @@ def gather_policy(work: Work) -> None:
             policy = root["run_policy"] = Object(place=root.place_of(key))
         if isinstance(policy, Object) and target not in policy:
             draft.move(root, key, policy, target, f"Moves `{key}` into `run_policy`.")
+    policy = root.get("run_policy")
+    if isinstance(policy, Object):
+        _rename_policy(draft, policy)
+
+
+def _rename_policy(draft: Draft, policy: Object) -> None:
+    for key in list(policy):
+        name = POLICY.get(folded(key)) or (folded(key) if folded(key) in POLICY_FIELDS else None)
+        if name is None or name == key or name in policy:
+            continue
+        if folded(key) == name:
+            policy.renamed(key, name)
+        else:
+            draft.rename(policy, key, name, f"Renames `{key}` to `{name}`.")
 
 
 def drop_unknown(work: Work) -> None:
@@ -239,16 +338,32 @@ def drop_unknown(work: Work) -> None:
     labels = root.get("labels")
     if isinstance(labels, Array):
         _labels(draft, root, "labels")
-    for key, value in list(labels.items() if isinstance(labels, Object) else ()):
+    elif isinstance(labels, str):
+        draft.put(root, "labels", _pairs(re.split(r"[,;]\s*", labels)), "Labels are pairs of texts.", ASSUMED)
+    if isinstance(root.get("labels"), Object):
+        _label_texts(draft, root["labels"])
+
+
+def _label_texts(draft: Draft, labels: Object) -> None:
+    for key, value in list(labels.items()):
+        name = folded(key)
         if isinstance(value, int | float | bool):
             text = str(value).lower() if isinstance(value, bool) else str(value)
             draft.put(labels, key, text, "A label is a text.")
+        if not re.fullmatch(r"[a-z][a-z0-9_.-]*", key) and name not in labels:
+            draft.rename(labels, key, name, "A key of a label has lower-case letters.", ASSUMED)
+
+
+def _pairs(items: Iterable[object]) -> dict[str, str]:
+    """Labels of texts such as `team=weather`; one without a value is true."""
+    pairs = (str(item).partition("=") for item in items if str(item))
+    return {folded(name.strip()): text.strip() if equals else "true" for name, equals, text in pairs}
 
 
 def _labels(draft: Draft, root: Object, key: str) -> None:
     value = root[key]
     if isinstance(value, Array) and all(isinstance(item, str | int) for item in value):
-        labels = {folded(str(item)): "true" for item in value}
+        labels = _pairs(value)
         if key != "labels":
             draft.rename(root, key, "labels", f"Renames `{key}` to `labels`.", ASSUMED)
         draft.put(root, "labels", labels, "Labels are pairs of texts.", ASSUMED)

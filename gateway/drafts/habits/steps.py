@@ -1,6 +1,7 @@
 """The shape of steps: how they are listed, nested and named, and the keys of their members."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.drafts.draft import ASSUMED, CERTAIN, Draft
@@ -8,6 +9,7 @@ from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.tools import builtin_of, known_tool
 from gateway.drafts.habits.walk import DEPTH_MAX, lists_of_steps, pipeline_of, steps_of
 from gateway.drafts.habits.words import (
+    APPROVAL_WORDS,
     ATTEMPT_WORDS,
     ITEM_WORDS,
     RETRY_WORDS,
@@ -21,6 +23,11 @@ from gateway.drafts.tree import Array, Object
 
 TOOL_WORDS = frozenset({"type", "kind", "uses", "action", "tool"})
 MODES = {"parallel": "branches", "sequential": "do", "sequence": "do", "group": "do", "block": "do", "loop": "foreach"}
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "name": (str,),
+    "branches": (Array, Object),
+    "foreach": (str, Array, Object),
+}
 ITEM_NAME = "item name"
 PREVIOUS_KEYS = frozenset({"uses", "do", "branches"})
 _PATH = re.compile(r"[a-z][\w-]*(?:\.[a-z][\w-]*)+", re.ASCII)
@@ -109,13 +116,29 @@ def _is_call(value: Any) -> bool:
 
 
 def _step(work: Work, step: Object, depth: int) -> None:
+    _nested_tool(work.draft, step)
     _rename_keys(work, step)
+    _on_error(work, step)
     _mode(work, step)
     _branches(work, step, depth)
     for key in ("do", "on_error"):
         if isinstance(step.get(key), Object | Array):
             _list(work, step, key, depth + 1)
     _loop(work, step, depth)
+
+
+def _nested_tool(draft: Draft, step: Object) -> None:
+    """`uses: {tool: x, with: …}`."""
+    for key in ("uses", "tool", "action", "call", "function"):
+        value = step.get(key)
+        if not isinstance(value, Object):
+            continue
+        name = next((word for word in value if folded(word) in {"tool", "name", "uses", "id", "function"}), None)
+        if name is not None and isinstance(value[name], str):
+            for other in list(value):
+                if other != name and other not in step:
+                    draft.move(value, other, step, other, f"Moves `{other}` out of `{key}`.")
+            draft.put(step, key, value[name], "A tool is named by a text.")
 
 
 def _rename_keys(work: Work, step: Object) -> None:
@@ -128,7 +151,9 @@ def _rename_keys(work: Work, step: Object) -> None:
         if name in STEP_FIELDS and name not in step:
             draft.rename(step, key, name, f"Renames `{key}` to `{name}`.")
             continue
-        target = meaning(key, STEP_WORDS)
+        target: str | None = meaning(key, STEP_WORDS)
+        if target == "branches" and isinstance(step[key], int):
+            target = "max_parallel"
         if target is None or target in step or not _fits(work, step, key, target):
             continue
         certainty = ASSUMED if target == "name" else CERTAIN
@@ -141,27 +166,20 @@ def _rename_keys(work: Work, step: Object) -> None:
 def _fits(work: Work, step: Object, key: str, target: str) -> bool:
     """Whether a word means this member here, by the kind of its value."""
     value = step[key]
+    if target == "uses":
+        loose = folded(key) in {"task", "run", "command", "service"}
+        return isinstance(value, str) and (not loose or _is_tool(work, value))
+    if target in KINDS:
+        return isinstance(value, KINDS[target])
     match target:
-        case "uses":
-            return isinstance(value, str) and (
-                folded(key) not in {"task", "run", "command", "service"} or _is_tool(work, value)
-            )
         case "with":
             return isinstance(value, Object) or (
                 isinstance(value, str) and "{" in value and key not in {"data", "body"}
             )
         case "save_as" | "id":
             return isinstance(value, str | int) and "{" not in str(value)
-        case "name":
-            return isinstance(value, str)
         case "do":
             return isinstance(value, Array) or (isinstance(value, Object) and folded(key) != "then")
-        case "branches":
-            return isinstance(value, Array | Object)
-        case "foreach":
-            return isinstance(value, str | Array | Object)
-        case "needs_approval":
-            return not isinstance(value, str) or value.lower() in {"true", "yes", "required"}
     return True
 
 
@@ -294,12 +312,22 @@ def retries(work: Work) -> None:
 def _retry(draft: Draft, step: Object) -> None:
     for key in list(step):
         name = folded(key)
-        if name in {"backoff", "retry_delay", "retry_backoff", "retry_interval", "retry_wait"} and "delay" not in step:
+        is_delay = name == "delay" and "retry" in step
+        if is_delay or name in {
+            "backoff",
+            "retry_delay",
+            "retry_backoff",
+            "retry_interval",
+            "retry_wait",
+            "retry_factor",
+        }:
             _joined_retry(draft, step, key)
     rule = step.get("retry")
     if isinstance(rule, bool):
         why = "The default rule repeats twice." if rule else "No repetition."
         draft.remove(step, "retry", why) if rule else draft.put(step, "retry", 0, why)
+    elif isinstance(rule, str) and folded(rule) in {"none", "no", "never", "false", "off"}:
+        draft.put(step, "retry", 0, "No repetition.")
     elif isinstance(rule, str) and rule.strip().isdecimal():
         draft.put(step, "retry", int(rule), "A number without quotes.")
     elif isinstance(rule, Object):
@@ -313,7 +341,8 @@ def _joined_retry(draft: Draft, step: Object, key: str) -> None:
             return
         rule = Object({} if rule is None else {"max": rule}, step.place_of("retry"))
         step["retry"] = rule
-    target = "factor" if isinstance(step[key], int | float) and folded(key) == "backoff" and step[key] < 10 else "delay"
+    is_factor = isinstance(step[key], int | float) and folded(key) == "backoff" and step[key] < 10
+    target = "factor" if is_factor or folded(key) == "retry_factor" else "delay"
     if isinstance(step[key], str) and step[key].lower() in {"exponential", "linear", "fixed", "constant"}:
         factor = 2 if step[key].lower() == "exponential" else 1
         step.pop(key)
@@ -338,6 +367,9 @@ def _rule(draft: Draft, rule: Object) -> None:
                 draft.rename(rule, key, "factor", f"Renames `{key}` to `factor`.", ASSUMED)
             elif "delay" not in rule:
                 draft.rename(rule, key, "delay", f"Renames `{key}` to `delay`.")
+        elif name in {"delay_ms", "backoff_ms", "wait_ms", "interval_ms", "retry_delay_ms"} and "delay" not in rule:
+            draft.rename(rule, key, "delay", f"Renames `{key}` to `delay`.")
+            draft.put(rule, "delay", f"{value}ms", "Writes the duration with a unit.")
         elif (target := RETRY_WORDS.get(name)) is not None and target not in rule:
             draft.rename(rule, key, target, f"Renames `{key}` to `{target}`.")
 
@@ -375,13 +407,16 @@ def _on_error(work: Work, step: Object) -> None:
     draft, value = work.draft, step.get("on_error")
     if isinstance(value, Object) and len(value) == 1:
         [(key, inner)] = value.items()
-        if folded(key) in {"action", "strategy", "policy", "type"} and isinstance(inner, str):
+        if folded(key) in {"continue", "ignore"} and isinstance(inner, bool):
+            word = "continue" if inner else "fail"
+            draft.put(step, "on_error", word, "`on_error` is `fail`, `continue` or a list of steps.")
+        elif folded(key) in {"action", "strategy", "policy", "type"} and isinstance(inner, str):
             draft.put(step, "on_error", inner, "`on_error` is `fail`, `continue` or a list of steps.")
         elif folded(key) in STEP_LISTS or key in {"do", "then"}:
             draft.put(step, "on_error", inner, "`on_error` is a list of steps.")
             _list(work, step, "on_error", 1)
     value = step.get("on_error")
-    words = {
+    words: dict[str, str] = {
         **dict.fromkeys(("ignore", "skip", "continue", "resume", "pass", "log", "proceed", "warn"), "continue"),
         **dict.fromkeys(("stop", "abort", "fail", "raise", "halt", "exit", "terminate", "error"), "fail"),
     }
@@ -443,8 +478,29 @@ def empty_members(work: Work) -> None:
         for key in ("if", "retry", "timeout", "save_as", "foreach", "needs_approval", "name", "max_parallel"):
             if key in step and step[key] in (None, "", []) and key != "foreach":
                 work.draft.remove(step, key, f"An empty `{key}` is left out.")
-        if step.get("needs_approval") is False:
-            work.draft.remove(step, "needs_approval", "A step needs no approval unless it says so.")
+        _approval(work.draft, step)
+
+
+def _approval(draft: Draft, step: Object) -> None:
+    """The forms of `needs_approval`: `false`, a question, a list of people, other words."""
+    manual = next((key for key in step if folded(key) in {"manual", "manual_gate", "gate"} and step[key] is True), None)
+    if manual is not None and "needs_approval" not in step:
+        draft.rename(step, manual, "needs_approval", "A manual step needs an approval.", ASSUMED)
+    value = step.get("needs_approval")
+    if value is False or (isinstance(value, str) and value.lower() in {"no", "false"}):
+        draft.remove(step, "needs_approval", "A step needs no approval unless it says so.")
+    elif isinstance(value, str):
+        yes = value.lower() in {"yes", "true", "required", "manual", "always"}
+        draft.put(step, "needs_approval", True if yes else {"message": value}, "An approval has a message.")
+    elif isinstance(value, Array):
+        draft.put(step, "needs_approval", {"assignees": value}, "The list are those who may answer.", ASSUMED)
+    elif isinstance(value, Object):
+        for key in list(value):
+            target = APPROVAL_WORDS.get(folded(key), "")
+            if target in {"message", "assignees", "expires_in"} and target not in value:
+                draft.rename(value, key, target, f"Renames `{key}` to `{target}`.")
+        if isinstance(value.get("assignees"), str):
+            draft.put(value, "assignees", Array([value["assignees"]]), "Assignees are a list.")
 
 
 def disabled_steps(work: Work) -> None:

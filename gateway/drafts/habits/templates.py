@@ -7,11 +7,12 @@ from typing import Any
 from gateway.drafts.draft import ASSUMED, CERTAIN, Ask, Option
 from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.names import STEP_NAMES
+from gateway.drafts.habits.params import ALIASES
 from gateway.drafts.habits.steps import ITEM_NAME
 from gateway.drafts.habits.walk import pipeline_of, steps_of
 from gateway.drafts.tree import Array, Object, members
 from ordinaut.expressions.foreign.scope import Scope
-from ordinaut.expressions.foreign.templates import Rewritten, rewrite_condition, rewrite_text
+from ordinaut.expressions.foreign.templates import Rewritten, placeholders, rewrite_condition, rewrite_text
 
 LITERAL = {"orchestrator.run_pipeline": "pipeline", "orchestrator.wait_event": "match"}
 """Inputs that the step does not render."""
@@ -58,6 +59,21 @@ def rewrite_templates(work: Work) -> None:
         texts.value(pipeline, "output", scope)
     for names, places in texts.open.items():
         work.draft.ask(_undeclared(work, names, places))
+    _events(texts)
+
+
+def _events(texts: _Texts) -> None:
+    """The conditions of event triggers, which read the fields of the event."""
+    schedule = texts.work.draft.root.get("schedule")
+    triggers = schedule.get("triggers") if isinstance(schedule, Object) else None
+    for trigger in triggers if isinstance(triggers, Array) else ():
+        event = trigger.get("event") if isinstance(trigger, Object) else None
+        if isinstance(event, Object) and isinstance(event.get("when"), str):
+            whole = next(iter(placeholders(event["when"])), None)
+            scope = Scope(in_event=True)
+            if whole is not None and whole.end - whole.start == len(event["when"].strip()):
+                texts.work.draft.put(event, "when", whole.expression, "A condition is an expression.")
+            texts.text(event, "when", scope, rewrite_condition)
 
 
 def _scope(work: Work) -> Scope:
@@ -81,8 +97,44 @@ def _scope(work: Work) -> Scope:
     zone = schedule.get("time_zone") if isinstance(schedule, Object) else None
     names = [*params, *(properties if isinstance(properties, Object) else ())]
     return Scope(
-        steps=steps, params=names, outputs=outputs, time_zone=zone if isinstance(zone, str) and "/" in zone else "UTC"
+        steps=steps,
+        aliases=_aliases(work),
+        moved=_moved(work),
+        approvals=[name for name in steps.values() if name in _users(work, "orchestrator.request_approval")],
+        values=_users(work, "orchestrator.get_state"),
+        params=names,
+        outputs=outputs,
+        time_zone=zone if isinstance(zone, str) and "/" in zone else "UTC",
     )
+
+
+def _users(work: Work, tool: str) -> set[str]:
+    """The names of the steps that use a tool."""
+    steps = [step for step in steps_of(work) if step.get("uses") == tool and "foreach" not in step]
+    return {str(step[key]) for step in steps for key in ("id", "save_as") if key in step}
+
+
+def _aliases(work: Work) -> dict[str, tuple[str, ...]]:
+    """Variables that steps set, and names of secrets in `env`."""
+    aliases: dict[str, tuple[str, ...]] = dict(work.notes.get(ALIASES, {}))
+    for step in steps_of(work):
+        if step.get("uses") == "orchestrator.set" and isinstance(step.get("with"), Object):
+            aliases |= {key: ("steps", str(step.get("id")), key) for key in step["with"]}
+    return aliases
+
+
+def _moved(work: Work) -> dict[str, tuple[str, ...]]:
+    """The last steps of branches, with the path of their output outside of the branch."""
+    moved: dict[str, tuple[str, ...]] = {}
+    for step in steps_of(work):
+        branches = step.get("branches")
+        for name, steps in branches.items() if isinstance(branches, Object) else ():
+            last = steps[-1] if isinstance(steps, Array) and steps else None
+            if isinstance(last, Object) and last.get("id") != name:
+                moved[str(last.get("id"))] = (str(step.get("id")), name)
+            elif isinstance(last, Object):
+                moved[name] = (str(step.get("id")), name)
+    return moved
 
 
 def _outputs(work: Work, step: Object) -> list[str] | None:
@@ -123,7 +175,11 @@ def _step(texts: _Texts, step: Object, scope: Scope) -> None:
         texts.value(step, "needs_approval", inner)
     _steps(texts, step.get("do"), inner)
     for branch in step["branches"].values() if isinstance(step.get("branches"), Object) else ():
-        _steps(texts, branch, inner)
+        own = (
+            {str(each.get("id")) for each in branch if isinstance(each, Object)} if isinstance(branch, Array) else set()
+        )
+        visible = {name: path for name, path in inner.moved.items() if name not in own}
+        _steps(texts, branch, replace(inner, moved=visible))
     _steps(texts, step.get("on_error"), replace(scope, in_handler=True, previous=str(step.get("id", ""))))
 
 

@@ -61,11 +61,16 @@ def _action_key(work: Work, step: Object) -> None:
         word = builtin_of(key)
         if known_tool(work, key) or word:
             value = step[key]
-            arguments = (
-                value
-                if isinstance(value, Object)
-                else Object({} if value is None else {_main(word): value}, step.place_of(key))
-            )
+            if value is False:
+                continue
+            arguments = value if isinstance(value, Object) else Object(place=step.place_of(key))
+            before = step.get("with")
+            if word == f"{PREFIX}run_task" and isinstance(before, Object):
+                before = Object({"params": before}, before.place)
+            if isinstance(before, Object):
+                arguments = Object({**before, **arguments}, before.place)
+            if not isinstance(value, Object) and value is not None and value is not True:
+                arguments[_main(word)] = value
             step["with"] = arguments
             step.places["with"] = step.place_of(key)
             step.pop(key)
@@ -110,11 +115,14 @@ def _same_name(work: Work, name: str) -> str:
 def _known_builtin(work: Work, step: Object, tool: str) -> None:
     """Members of the step that are inputs of a built-in tool."""
     own = INPUTS.get(tool, frozenset())
+    given = step.get("with")
+    if isinstance(given, str) and "${" not in given and "{{" not in given:
+        shape_input(work.draft, step, tool)
     extra = [
         key for key in step if key not in STEP_FIELDS and (folded(key) in own or MEMBERS.get(tool, {}).get(folded(key)))
     ]
-    if extra:
-        _move_inputs(work, step, extra)
+    _move_inputs(work, step, extra)
+    if isinstance(step.get("with"), Object):
         shape_input(work.draft, step, tool)
 
 
@@ -127,7 +135,9 @@ def _become_builtin(work: Work, step: Object, tool: str) -> None:
         keys += [
             key for key in ("timeout", "timeout_seconds", "name") if key in step and not _has(arguments, words, key)
         ]
-        keys = [key for key in keys if key != "name" or ("message" not in step and not _has(arguments, words, "message"))]
+        keys = [
+            key for key in keys if key != "name" or ("message" not in step and not _has(arguments, words, "message"))
+        ]
     elif tool == "wait" and "timeout" in step and not arguments:
         keys.append("timeout")
     elif tool == "wait_event" and "timeout" in step and not _has(arguments, words, "timeout"):
@@ -171,9 +181,10 @@ def close_gates(work: Work) -> None:
     """Adds the condition to the steps after an approval, once they have names."""
     for steps, step in work.notes.pop("gates", []):
         place = next((index for index, other in enumerate(steps) if other is step), len(steps))
-        text = f"steps.{step.get('id')}."
+        if f"{step.get('id')}." in json.dumps(plain(steps)):
+            continue  # the document decides itself what the answer means
         for other in steps[place + 1 :]:
-            if not isinstance(other, Object) or text in json.dumps(plain(other)):
+            if not isinstance(other, Object):
                 continue
             condition = f"steps.{step['id']}.status == 'approved'"
             before = other.get("if")

@@ -14,6 +14,7 @@ TIMEOUT_UNITS = {
     **dict.fromkeys(("timeout_ms", "timeout_milliseconds", "timeout_millis"), "ms"),
     **dict.fromkeys(("timeout_minutes", "timeout_mins", "timeout_min"), "m"),
     **dict.fromkeys(("timeout_hours",), "h"),
+    **dict.fromkeys(("active_deadline_seconds", "timeout_seconds"), "s"),
 }
 POLICY_DURATIONS = ("start_deadline", "run_timeout", "expect_success_every")
 PRIORITIES = {
@@ -28,6 +29,7 @@ PRIORITIES = {
     "lowest": 9,
 }
 OVERLAPS = {
+    **{name.lower(): name for name in ("SKIP", "BUFFER_ONE", "BUFFER_ALL", "CANCEL_OTHER", "ALLOW")},
     **dict.fromkeys(("skip", "forbid", "drop", "ignore", "none", "no"), "SKIP"),
     **dict.fromkeys(("queue", "buffer", "wait", "buffer_all", "enqueue"), "BUFFER_ALL"),
     **dict.fromkeys(("buffer_one",), "BUFFER_ONE"),
@@ -64,7 +66,8 @@ def durations(work: Work) -> None:
     for holder in [pipeline_of(work), *steps_of(work)]:
         for key in list(holder or ()):
             unit = TIMEOUT_UNITS.get(folded(key))
-            if holder is not None and unit and "timeout" not in holder and duration(holder[key], unit):
+            native = key == "timeout_seconds" and isinstance(holder[key], int | float) if holder is not None else False
+            if holder is not None and unit and not native and "timeout" not in holder and duration(holder[key], unit):
                 value = duration(holder[key], unit)
                 work.draft.rename(holder, key, "timeout", f"Renames `{key}` to `timeout`.")
                 work.draft.put(holder, "timeout", _plain(str(value)), "Writes the duration with a unit.")
@@ -114,22 +117,32 @@ def policies(work: Work) -> None:
     if not isinstance(policy, Object):
         return
     draft = work.draft
-    for key in list(policy):
-        if folded(key) in {"concurrency", "max_concurrency", "max_instances", "max_active_runs", "concurrency_policy"}:
-            value: Any = policy[key]
-            policy_name = (
-                ("SKIP" if value == 1 else "ALLOW") if isinstance(value, int) else OVERLAPS.get(folded(str(value)))
-            )
-            if policy_name and "overlap" not in policy:
-                draft.rename(policy, key, "overlap", f"Renames `{key}` to `overlap`.", ASSUMED)
-                draft.put(policy, "overlap", {"policy": policy_name}, "An overlap has a policy.", ASSUMED)
-    overlap = policy.get("overlap")
-    if isinstance(overlap, str) and (name := OVERLAPS.get(folded(overlap))) is not None:
-        draft.put(policy, "overlap", {"policy": name}, "An overlap has a policy.")
-    elif isinstance(overlap, bool):
-        draft.put(policy, "overlap", {"policy": "ALLOW" if overlap else "SKIP"}, "An overlap has a policy.")
+    _concurrency(draft, policy)
+    _overlap(draft, policy)
     priority = policy.get("priority")
     if isinstance(priority, str):
         number = int(priority) if priority.strip().isdecimal() else PRIORITIES.get(priority.lower())
         if number is not None:
             draft.put(policy, "priority", number, "A priority is a number from 1 (urgent) to 9.", ASSUMED)
+
+
+def _concurrency(draft: Draft, policy: Object) -> None:
+    for key in list(policy):
+        if folded(key) in {"concurrency", "max_concurrency", "max_instances", "max_active_runs", "concurrency_policy"}:
+            value: Any = policy[key]
+            name = ("SKIP" if value == 1 else "ALLOW") if isinstance(value, int) else OVERLAPS.get(folded(str(value)))
+            if name and "overlap" not in policy:
+                draft.rename(policy, key, "overlap", f"Renames `{key}` to `overlap`.", ASSUMED)
+                draft.put(policy, "overlap", {"policy": name}, "An overlap has a policy.", ASSUMED)
+
+
+def _overlap(draft: Draft, policy: Object) -> None:
+    overlap = policy.get("overlap")
+    if isinstance(overlap, Object) and isinstance(overlap.get("policy"), str):
+        name = OVERLAPS.get(folded(overlap["policy"]))
+        if name and name != overlap["policy"]:
+            draft.put(overlap, "policy", name, f"The policy is called {name}.")
+    if isinstance(overlap, str) and (name := OVERLAPS.get(folded(overlap))) is not None:
+        draft.put(policy, "overlap", {"policy": name}, "An overlap has a policy.")
+    elif isinstance(overlap, bool):
+        draft.put(policy, "overlap", {"policy": "ALLOW" if overlap else "SKIP"}, "An overlap has a policy.")

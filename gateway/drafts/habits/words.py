@@ -21,6 +21,7 @@ OUTPUT_FIELDS = frozenset(
 )
 """Members of a task that the server sets: a document that was read from it may have them."""
 TASK_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("schedule_interval", "schedule_expression", "scheduling", "cron_schedule"), "schedule"),
     **dict.fromkeys(("title", "label", "display", "displayname", "human_name", "summary_title"), "display_name"),
     **dict.fromkeys(("desc", "notes", "note", "comment", "comments", "about", "summary", "doc", "help"), "description"),
     **dict.fromkeys(("policy", "policies", "runpolicy", "execution_policy"), "run_policy"),
@@ -38,7 +39,6 @@ TASK_WORDS: Mapping[str, str] = {
             "args",
             "arguments",
             "env",
-            "defaults",
             "param",
             "values",
         ),
@@ -96,7 +96,8 @@ TRIGGER_WORDS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("recurrence", "rule", "ical"), "rrule"),
     **dict.fromkeys(("run_at", "datetime", "date", "run_once", "one_time", "scheduled_at", "on_date"), "once"),
-    **dict.fromkeys(("on_event", "event_name", "topic"), "event"),
+    **dict.fromkeys(("on_event", "event_name", "topic", "on"), "event"),
+    "crons": "cron",
     **dict.fromkeys(("every", "repeat_every", "frequency", "period", "each"), "interval"),
 }
 STEP_FIELDS = frozenset(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,21 @@ class Text:
     parts: Sequence["str | Node"]
 
 
-Node = Union[
-    Constant, Span, Name, Member, Element, Part, Where, Select, Call, Unary, Binary, Choice, Items, Pairs, Lambda, Text
-]
+Node = (
+    Constant
+    | Span
+    | Name
+    | Member
+    | Element
+    | Part
+    | Where
+    | Select
+    | Call
+    | Unary
+    | Binary
+    | Choice
+    | Items
+    | Pairs
+    | Lambda
+    | Text
+)

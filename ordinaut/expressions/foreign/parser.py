@@ -28,16 +28,32 @@ from ordinaut.expressions.foreign.vocabulary import FILTERS, TESTS
 
 DEPTH_MAX = 60
 _LEVELS: list[dict[str, str]] = [
-    {"||": "||", "or": "||", "??": "??"},
-    {"&&": "&&", "and": "&&"},
+    {"||": "||", "or": "||", "OR": "||", "??": "??"},
+    {"&&": "&&", "and": "&&", "AND": "&&", "&": "&&"},
 ]
 _COMPARISONS = {
     **{symbol: symbol for symbol in ("==", "!=", "<", "<=", ">", ">=")},
-    "===": "==", "!==": "!=", "<>": "!=", "=": "==", "eq": "==", "ne": "!=", "gt": ">", "lt": "<",
-    "ge": ">=", "gte": ">=", "le": "<=", "lte": "<=", "equals": "==",
+    "===": "==",
+    "!==": "!=",
+    "<>": "!=",
+    "=": "==",
+    "eq": "==",
+    "ne": "!=",
+    "gt": ">",
+    "lt": "<",
+    "ge": ">=",
+    "gte": ">=",
+    "le": "<=",
+    "lte": "<=",
+    "equals": "==",
 }
 _CONSTANTS: dict[str, Any] = {
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
     **dict.fromkeys(("null", "None", "none", "nil", "undefined", "NULL", "Null"), None),
 }
 
@@ -90,7 +106,7 @@ class _Parser:
         return node
 
     def _not(self) -> Node:
-        if self._kind() == "name" and self._text() == "not":
+        if self._kind() == "name" and self._text() in {"not", "NOT"} and self._text(1) not in {"", ".", ")"}:
             self.at += 1
             return Unary("!", self._not())
         return self._comparison()
@@ -243,7 +259,7 @@ class _Parser:
             return Element(node, int(words))
         raise ForeignError(f"`[{words[:40]}]` must be a number or a text")
 
-    def _primary(self) -> Node:
+    def _primary(self) -> Node:  # noqa: PLR0911 - one for each kind of token
         if self.at >= len(self.tokens):
             raise ForeignError("the expression ends too early")
         token = self.tokens[self.at]

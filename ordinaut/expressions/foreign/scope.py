@@ -78,7 +78,10 @@ class Scope:
     """The names at the place of an expression.
 
     `steps` maps the names of steps as they were written to the names that they have; `outputs` are the declared members
-    of their outputs, None where nothing is declared. `loop_names` are names of the element of a loop. `previous` is the
+    of their outputs, None where nothing is declared. `aliases` are names that stand for another path, such as variables
+    that a step sets; `moved` are steps in branches, with the path under which their output is read outside. `approvals`
+    are steps that ask for one, `values` those that read an entry of the state. `in_event`: the names are the fields of
+    an event. `loop_names` are names of the element of a loop. `previous` is the
     step before, `time_zone` the zone of the schedule.
     """
 
@@ -90,6 +93,11 @@ class Scope:
     in_handler: bool = False
     previous: str = ""
     time_zone: str = "UTC"
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    approvals: Collection[str] = ()
+    values: Collection[str] = ()
+    in_event: bool = False
 
 
 @dataclass(slots=True)
@@ -101,7 +109,7 @@ class Resolved:
     undeclared: str = ""
 
 
-def resolve(path: list[Key], scope: Scope) -> Resolved:
+def resolve(path: list[Key], scope: Scope) -> Resolved:  # noqa: PLR0911 - one for each root
     """The path that is meant; one that is not understood is returned as it is.
 
     >>> scope = Scope(steps={"w": "w"}, outputs={"w": ["temp"]}, params=["city"])
@@ -113,6 +121,8 @@ def resolve(path: list[Key], scope: Scope) -> Resolved:
     if path and path[0] == "$" and len(path) > 1:
         path = path[1:]
     root = str(path[0])
+    if scope.in_event:
+        return Resolved(path[1:] if root in {"event", "trigger", "$event"} and len(path) > 1 else path)
     if root.startswith("$") and root[1:] in ROOTS:
         path = [root[1:], *path[1:]]
         root = root[1:]
@@ -132,28 +142,43 @@ def resolve(path: list[Key], scope: Scope) -> Resolved:
 
 def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:
     second = str(path[1]) if len(path) > 1 else ""
+    if scope.in_loop and root in ITEMS and (root not in scope.steps or second in {"value", "item", "index", "key"}):
+        return _item(root, path)
     if root in scope.steps:
         result = _step(["steps", *path], scope)
+        if len(result.path) == 2 and result.path[1] in scope.values:
+            result.path.append("value")
         return Resolved(result.path, _declares(scope, result.path), "")
-    if scope.in_loop and root in ITEMS:
-        return _item(root, path)
+    if (alias := _alias(root, path, scope)) is not None:
+        return alias
     if root in PREVIOUS and scope.previous:
-        rest = path[1:]
-        while rest and rest[0] in {"item", "first", "json", "all", "output", "result", "body"} and root != "$json":
-            rest = rest[1:]
-        return Resolved(["steps", scope.previous, *rest], _declares(scope, ["steps", scope.previous, *rest]))
-    if root in SECRET_ROOTS and second:
-        return Resolved(["secrets", second.lower()], second.islower())
+        return _previous(root, path, scope)
     if root in PARAM_ROOTS and (param := _param(path, scope)) is not None:
         return param
+    return _by_root(root, second, path, scope) or _unknown(root, second, path, scope)
+
+
+def _previous(root: str, path: list[Key], scope: Scope) -> Resolved:
+    rest = path[1:]
+    while rest and rest[0] in {"item", "first", "json", "all", "output", "result", "body"} and root != "$json":
+        rest = rest[1:]
+    return Resolved(["steps", scope.previous, *rest], _declares(scope, ["steps", scope.previous, *rest]))
+
+
+def _by_root(root: str, second: str, path: list[Key], scope: Scope) -> Resolved | None:
+    """A path whose root alone decides."""
+    if root in SECRET_ROOTS and second:
+        return Resolved(["secrets", second.lower()], second.islower())
     if root in EVENT_ROOTS and second:
         return _event(path)
     if root in RUN:
         return Resolved([*RUN[root], *path[1:]], certain=False)
     if root in NOW:
         return Resolved(["now"], certain=False)
-    if root in scope.params:
-        return Resolved(["params", *path], certain=False)
+    return Resolved(["params", *path], certain=False) if root in scope.params else None
+
+
+def _unknown(root: str, second: str, path: list[Key], scope: Scope) -> Resolved:
     if root in PARAM_ROOTS and second:
         return Resolved(["params", *_unwrapped(path)], certain=False, undeclared=str(_unwrapped(path)[0]))
     known = [*ROOTS, *scope.steps, *scope.params]
@@ -162,13 +187,27 @@ def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:
     return Resolved(["params", *path], certain=False, undeclared=root)
 
 
+def _alias(root: str, path: list[Key], scope: Scope) -> Resolved | None:
+    """A variable: `vars.city`, `env.TOKEN`, or `city` alone."""
+    rest = _unwrapped(path) if root in PARAM_ROOTS else path
+    name = str(rest[0]) if rest else ""
+    if name not in scope.aliases or name in scope.params:
+        return None
+    return Resolved([*scope.aliases[name], *rest[1:]], certain=False)
+
+
 def _step(path: list[Key], scope: Scope) -> Resolved:
     """`steps.<written name>…` with the name that the step has, and without words for its output."""
     if len(path) < 2:
         return Resolved(path)
-    name = scope.steps.get(str(path[1]), path[1])
+    name: Key = scope.steps.get(str(path[1]), str(path[1]))
     rest, certain = path[2:], path[0] in {"steps", "$steps"}
+    if name in scope.moved:
+        outer, *branch = scope.moved[str(name)]
+        return Resolved(["steps", outer, *branch, *rest])
     declared = scope.outputs.get(str(name))
+    if rest and rest[0] == "branches" and declared is not None and "branches" not in declared:
+        rest = rest[1:]
     while rest and isinstance(rest[0], str) and rest[0] in OUTPUT_WORDS | LOOSE_OUTPUT_WORDS:
         following = rest[1] if len(rest) > 1 else None
         if declared is not None and rest[0] in declared:

@@ -10,7 +10,7 @@ from ordinaut.expressions.foreign.lexer import ForeignError
 from ordinaut.expressions.foreign.nodes import Call, Element, Member, Name, Node
 from ordinaut.expressions.foreign.parser import parse
 from ordinaut.expressions.foreign.scope import ROOTS, STEP_ROOTS, Scope, resolve
-from ordinaut.expressions.foreign.translate import Translation, translate
+from ordinaut.expressions.foreign.translate import Translation, quoted, translate
 from ordinaut.expressions.foreign.vocabulary import FILTERS
 
 _INNER = r"""(?:[^{}'"`]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|['"])*?"""
@@ -30,6 +30,13 @@ _PLACEHOLDER = re.compile(
 STRONG = frozenset({"github", "jinja", "erb"})
 """Kinds that are placeholders whatever they contain; the others only around a known name."""
 _STATEMENT = re.compile(r"\{%-?\s*\w+.*?%\}", re.DOTALL)
+_CONDITIONAL = re.compile(
+    r"\{%-?\s*if\s+(?P<condition>.+?)\s*-?%\}(?P<yes>(?:(?!\{%).)*)(?:\{%-?\s*else\s*-?%\}(?P<no>(?:(?!\{%).)*))?\{%-?\s*endif\s*-?%\}",
+    re.DOTALL,
+)
+_LOOP = re.compile(
+    r"\{%-?\s*for\s+(?P<name>\w+)\s+in\s+(?P<items>.+?)\s*-?%\}(?P<body>(?:(?!\{%).)*)\{%-?\s*endfor\s*-?%\}", re.DOTALL
+)
 _FORMAT = re.compile(r"""[fF](?P<quote>['"])(?P<inner>[^{}]*\{.*)(?P=quote)""", re.DOTALL)
 _BACKTICKS = re.compile(r"`(?P<inner>[^`]*\$\{[^`]*)`", re.DOTALL)
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
@@ -80,13 +87,13 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
     >>> rewrite_text("It is {{ steps.w.temp }} in {city}, {not} $.steps.w.temp", scope).text
     'It is ${steps.w.temp} in ${params.city}, {not} ${steps.w.temp}'
     """
-    if not any(mark in text for mark in "{$%"):
+    if not any(mark in text for mark in "{%") and ("$" not in text or text.strip() in {"$now", "$.now"}):
         return _whole_path(text, scope)
     parts: list[str] = []
     place, certain = 0, True
     undeclared: list[str] = []
     problems: list[str] = []
-    body = _without_marks(text)
+    body = _without_marks(_without_statements(text, scope))
     for found in placeholders(body):
         try:
             result = _translated(found, scope)
@@ -102,7 +109,60 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
             f"`{statement.group()[:60]}` is a statement of another language: use `if` or `foreach` of a step"
         )
     rewritten = "".join([*parts, body[place:]])
-    return Rewritten(rewritten if parts else text, certain, tuple(undeclared), tuple(problems))
+    if not parts and body == text:
+        rewritten = text
+    return Rewritten(rewritten, certain, tuple(undeclared), tuple(problems))
+
+
+def _without_statements(text: str, scope: Scope) -> str:
+    """`{% if a %}b{% else %}c{% endif %}` as one placeholder."""
+    if "{%" not in text:
+        return text
+
+    def chosen(match: re.Match[str]) -> str:
+        try:
+            condition = translate(match["condition"], scope).text
+        except ForeignError:
+            return match[0]
+        yes, no = (_operand(part or "", scope) for part in (match["yes"], match["no"]))
+        return "${" + f"({condition}) && {yes} || {no}" + "}" if match["yes"].strip() else match[0]
+
+    return _CONDITIONAL.sub(chosen, _LOOP.sub(lambda match: _loop(match, scope), text))
+
+
+def _operand(text: str, scope: Scope) -> str:
+    """A part of a conditional text as an expression."""
+    parts = [text[0:0]]
+    place = 0
+    for found in placeholders(text):
+        try:
+            inner = translate(found.expression, scope).text
+        except ForeignError:
+            continue
+        literal = text[place : found.start]
+        parts += [quoted(literal)] if literal else []
+        parts.append(f"to_string({inner})")
+        place = found.end
+    parts += [quoted(text[place:])] if text[place:] or len(parts) == 1 else []
+    kept = [part for part in parts if part]
+    return kept[0] if len(kept) == 1 else f"join('', [{', '.join(kept)}])"
+
+
+def _loop(match: re.Match[str], scope: Scope) -> str:
+    """`{% for e in list %}{{ e.title }}, {% endfor %}` as the joined texts of the elements."""
+    body, name = match["body"], match["name"]
+    found = list(placeholders(body))
+    if len(found) != 1 or not re.fullmatch(rf"{re.escape(name)}(?:\.[A-Za-z_]\w*)*", found[0].expression):
+        return match[0]
+    try:
+        items = translate(match["items"], scope).text
+    except ForeignError:
+        return match[0]
+    before, after = body[: found[0].start], body[found[0].end :]
+    path = found[0].expression[len(name) :]
+    element = "@" if not path else f"@{path}"
+    text = f"&join('', [{quoted(before)}, to_string({element}), {quoted(after)}])"
+    return "${" + f"join('', map({text}, {items}))" + "}"
 
 
 def _without_marks(text: str) -> str:
@@ -117,6 +177,8 @@ def _without_marks(text: str) -> str:
 def _whole_path(text: str, scope: Scope) -> Rewritten:
     """A text that is nothing but the path of a step's output or of a declared param."""
     words = text.strip()
+    if words in {"$now", "$.now"}:
+        return Rewritten("${now}")
     if not re.fullmatch(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\])+", words):
         return Rewritten(text)
     root, second = words.split(".")[0], re.split(r"[.\[]", words)[1]
@@ -173,8 +235,19 @@ def is_native(text: str, scope: Scope) -> bool:
     if any(match[1] in FILTERS and not _applies(text, match) for match in _FILTER.finditer(text)):
         return False
     paths = [*expression.references, *expression.element_references]
+    if any(_counts(path, scope) for path in paths):
+        return False
     paths += [path for path in expression.inner_references if path[0] in ROOTS]
     return all(resolve(list(path), scope).path == list(path) for path in paths)
+
+
+def _counts(path: tuple[str | int, ...], scope: Scope) -> bool:
+    """Whether a path ends with `length`, which no schema declares: `steps.a.items.length`."""
+    if path[-1] != "length" or path[0] != "steps" or len(path) < 3:
+        declared_approval = len(path) == 3 and path[1] in scope.approvals and path[2] in {"approved", "rejected"}
+        return path[0] == "steps" and declared_approval
+    declared = scope.outputs.get(str(path[1]))
+    return len(path) > 3 or (declared is not None and "length" not in declared)
 
 
 def _applies(text: str, match: re.Match[str]) -> bool:

@@ -41,7 +41,7 @@ _NUMBERS = frozenset({"add", "mul", "div", "length", "to_number", "sum", "abs", 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """An expression here. `certain`: its meaning is preserved; `undeclared` are names of params that nothing declares."""
+    """An expression here. `certain`: its meaning is preserved; `undeclared` are params that are declared nowhere."""
 
     text: str
     certain: bool
@@ -89,7 +89,7 @@ class _Writer:
         text, own = self._written(node)
         return f"({text})" if own < level else text
 
-    def _written(self, node: Node) -> tuple[str, int]:
+    def _written(self, node: Node) -> tuple[str, int]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of node
         match node:
             case Constant(value):
                 return _constant(value), ATOM
@@ -162,6 +162,8 @@ class _Writer:
         if self._element and path[0] == self._element:
             return _joined(path[1:]) if len(path) > 1 else "@"
         resolved = resolve(path, self.scope)
+        if _decision(resolved.path, self.scope):
+            return f"({_joined(resolved.path[:2])}.status == '{resolved.path[2]}')"
         self.certain = self.certain and resolved.certain
         if resolved.undeclared:
             self.undeclared.append(resolved.undeclared)
@@ -182,6 +184,10 @@ class _Writer:
 
     def _binary(self, node: Binary) -> tuple[str, int]:
         operator, left, right = node.operator, node.left, node.right
+        if operator in {"==", "!="}:
+            left, right = self._answer(left, right), self._answer(right, left)
+            if _is_true(right) and (text := self.write(left, PIPE)).startswith("(") and text.endswith("')"):
+                return (text if operator == "==" else f"!{text}"), ATOM
         if operator in _LEVEL:
             level = _LEVEL[operator]
             second = self._within(right) if operator == "|" else self.write(right, level + 1)
@@ -196,6 +202,14 @@ class _Writer:
         if function is None:
             raise ForeignError(f"`{operator}` has no equivalent")
         return f"{function}({self.write(left, PIPE)}, {self.write(right, PIPE)})", ATOM
+
+    def _answer(self, node: Node, other: Node) -> Node:
+        """The answer of an approval in its own words, where it is compared with its status."""
+        match node, other:
+            case Constant(str(text)), Member(Member(Name("steps"), step), "status") if step in self.scope.approvals:
+                words = {"approve": "approved", "accepted": "approved", "yes": "approved", "reject": "rejected"}
+                return Constant(words.get(text.lower(), text.lower()))
+        return node
 
     def _sum(self, operator: str, left: Node, right: Node) -> tuple[str, int]:
         if (span := _span(right)) and operator in {"+", "-"}:
@@ -279,6 +293,15 @@ class _Writer:
         return f"{self.write(of, ATOM)}[?{text}]"
 
 
+def _decision(path: Sequence[Key], scope: Scope) -> bool:
+    """Whether a path is `steps.<approval>.approved`."""
+    return len(path) == 3 and path[1] in scope.approvals and path[2] in {"approved", "rejected", "expired"}
+
+
+def _is_true(node: Node) -> bool:
+    return isinstance(node, Constant) and node.value is True
+
+
 def _is_clock(node: Node) -> bool:
     match node:
         case Name(name):
@@ -341,11 +364,9 @@ _Special = Callable[[_Writer, Call], str | None]
 
 def _as_join(writer: _Writer, node: Call) -> str:
     first, *rest = node.arguments
-    second = rest[0] if rest else Constant("")
-    if isinstance(first, Constant) and isinstance(first.value, str):
-        separator, items = first, second
-    else:
-        separator, items = second, first
+    second: Node = rest[0] if rest else Constant("")
+    is_first = isinstance(first, Constant) and isinstance(first.value, str)
+    separator, items = (first, second) if is_first else (second, first)
     return f"join({writer.write(separator, PIPE)}, {writer.write(items, PIPE)})"
 
 
@@ -425,7 +446,9 @@ def _as_shift(writer: _Writer, node: Call) -> str | None:
     if not node.is_method or len(node.arguments) < 2:
         return None
     of, amount, *unit = node.arguments
-    if isinstance(amount, Pairs):
+    if isinstance(amount, Constant) and isinstance(amount.value, str) and not unit:
+        span = amount.value.replace(" ", "")
+    elif isinstance(amount, Pairs):
         span = "".join(_unit(name, value) for name, value in amount.pairs)
     elif unit and isinstance(unit[0], Constant) and isinstance(amount, Constant):
         span = _unit(str(unit[0].value), amount)

@@ -36,7 +36,11 @@ RENAMED: Mapping[str, str] = {
     **dict.fromkeys(("endswith", "endsWith", "ends_with"), "ends_with"),
     **dict.fromkeys(("contains", "includes", "has", "include"), "contains"),
     **dict.fromkeys(("abs", "ceil", "floor", "max", "min", "sum", "avg", "keys", "values", "sort", "reverse"), ""),
-    "sorted": "sort", "reversed": "reverse", "average": "avg", "mean": "avg", "list": "to_array",
+    "sorted": "sort",
+    "reversed": "reverse",
+    "average": "avg",
+    "mean": "avg",
+    "list": "to_array",
     **dict.fromkeys(
         ("default", "coalesce", "ifNull", "if_null", "ifnull", "d", "or_else", "ifEmpty", "nvl"), "default"
     ),

@@ -6,7 +6,8 @@ from typing import Any
 
 from gateway.drafts.draft import ASSUMED, CERTAIN, Draft
 from gateway.drafts.habits.context import Work
-from gateway.drafts.habits.tools import builtin_of, known_tool
+from gateway.drafts.habits.durations import duration
+from gateway.drafts.habits.tools import builtin_of, calls, known_tool
 from gateway.drafts.habits.walk import DEPTH_MAX, lists_of_steps, pipeline_of, steps_of
 from gateway.drafts.habits.words import (
     APPROVAL_WORDS,
@@ -16,6 +17,7 @@ from gateway.drafts.habits.words import (
     STEP_FIELDS,
     STEP_LISTS,
     STEP_WORDS,
+    TRIVIA,
     folded,
     meaning,
 )
@@ -121,14 +123,16 @@ def _step(work: Work, step: Object, depth: int) -> None:
     _on_error(work, step)
     _mode(work, step)
     _branches(work, step, depth)
-    for key in ("do", "on_error"):
+    for key in ("do", "else", "on_error"):
         if isinstance(step.get(key), Object | Array):
             _list(work, step, key, depth + 1)
     _loop(work, step, depth)
 
 
 def _nested_tool(draft: Draft, step: Object) -> None:
-    """`uses: {tool: x, with: …}`."""
+    """`uses: {tool: x, with: …}`, and `do: <tool>`."""
+    if isinstance(step.get("do"), str) and "uses" not in step and _PATH.fullmatch(step["do"]):
+        draft.rename(step, "do", "uses", "A tool is called with `uses`.")
     for key in ("uses", "tool", "action", "call", "function"):
         value = step.get(key)
         if not isinstance(value, Object):
@@ -169,6 +173,8 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
     if target == "uses":
         loose = folded(key) in {"task", "run", "command", "service"}
         return isinstance(value, str) and (not loose or _is_tool(work, value))
+    if _is_other(folded(key), target, value):
+        return False
     if target in KINDS:
         return isinstance(value, KINDS[target])
     match target:
@@ -181,6 +187,13 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
         case "do":
             return isinstance(value, Array) or (isinstance(value, Object) and folded(key) != "then")
     return True
+
+
+def _is_other(name: str, target: str, value: Any) -> bool:
+    """Words with two meanings: `error: TEXT` of a failing step, `for: 1h` of a waiting one."""
+    if target == "on_error":
+        return name == "error" and isinstance(value, str)
+    return target == "foreach" and name == "for" and duration(value) is not None
 
 
 def _is_tool(work: Work, value: str) -> bool:
@@ -304,9 +317,9 @@ def retries(work: Work) -> None:
         _retry(work.draft, step)
     policy = work.draft.root.get("run_policy") if isinstance(work.draft.root, Object) else None
     if isinstance(policy, Object):
+        _retry(work.draft, policy)
         if isinstance(policy.get("retry"), int) and not isinstance(policy["retry"], bool):
             work.draft.put(policy, "retry", {"max": policy["retry"]}, "The retries of a task are an object.")
-        _retry(work.draft, policy)
 
 
 def _retry(draft: Draft, step: Object) -> None:
@@ -328,8 +341,8 @@ def _retry(draft: Draft, step: Object) -> None:
         draft.remove(step, "retry", why) if rule else draft.put(step, "retry", 0, why)
     elif isinstance(rule, str) and folded(rule) in {"none", "no", "never", "false", "off"}:
         draft.put(step, "retry", 0, "No repetition.")
-    elif isinstance(rule, str) and rule.strip().isdecimal():
-        draft.put(step, "retry", int(rule), "A number without quotes.")
+    elif isinstance(rule, str) and (count := re.fullmatch(r"\s*(\d+)\s*(?:x|times?|retries|attempts)?\s*", rule)):
+        draft.put(step, "retry", int(count[1]), "The number of repetitions.")
     elif isinstance(rule, Object):
         _rule(draft, rule)
 
@@ -501,6 +514,20 @@ def _approval(draft: Draft, step: Object) -> None:
                 draft.rename(value, key, target, f"Renames `{key}` to `{target}`.")
         if isinstance(value.get("assignees"), str):
             draft.put(value, "assignees", Array([value["assignees"]]), "Assignees are a list.")
+
+
+def trivia(work: Work) -> None:
+    """Leaves out what only describes a step, or where it runs; and an input that is empty."""
+    for step in steps_of(work):
+        for key in list(step):
+            if key not in STEP_FIELDS and (folded(key) in TRIVIA or step[key] is None):
+                work.draft.drop(step, key, f"A step has no `{key}`.")
+    for _, arguments, tool in calls(work):
+        for key in list(arguments):
+            if arguments[key] is None and key in tool.inputs and key not in tool.required:
+                kind = tool.inputs[key].get("type") if isinstance(tool.inputs[key], dict) else None
+                if isinstance(kind, str) and kind != "null":
+                    work.draft.remove(arguments, key, "An empty input is left out.", ASSUMED)
 
 
 def disabled_steps(work: Work) -> None:

@@ -22,6 +22,11 @@ OUTPUT_FIELDS = frozenset(
 )
 """Members of a task that the server sets: a document that was read from it may have them."""
 TASK_WORDS: Mapping[str, str] = {
+    "nume": "name",
+    "descriere": "description",
+    "program": "schedule",
+    "orar": "schedule",
+    "parametri": "params",
     **dict.fromkeys(("schedule_interval", "schedule_expression", "scheduling", "cron_schedule"), "schedule"),
     **dict.fromkeys(("title", "label", "display", "displayname", "human_name", "summary_title"), "display_name"),
     **dict.fromkeys(("desc", "notes", "note", "comment", "comments", "about", "summary", "doc", "help"), "description"),
@@ -48,6 +53,8 @@ TASK_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("schema", "params_spec", "input_schema", "inputs_schema", "parameters_schema"), "params_schema"),
 }
 STEP_LISTS = (
+    "pasi",
+    "pași",
     "steps",
     "tasks",
     "jobs",
@@ -58,6 +65,7 @@ STEP_LISTS = (
     "flow",
     "sequence",
     "run_steps",
+    "nodes",
 )
 """Words for the list of steps."""
 PIPELINE_FIELDS = frozenset({"version", "steps", "output", "on_error", "timeout"})
@@ -73,6 +81,8 @@ SCHEDULE_FIELDS = frozenset(
     }
 )
 SCHEDULE_WORDS: Mapping[str, str] = {
+    "fus_orar": "time_zone",
+    "fus": "time_zone",
     **dict.fromkeys(("timezone", "tz", "zone", "time-zone", "timezone_name", "tzinfo", "tz_name"), "time_zone"),
     **dict.fromkeys(
         ("start", "start_date", "starts_at", "start_at", "begin", "from", "starts", "not_before"), "start_time"
@@ -103,11 +113,31 @@ TRIGGER_WORDS: Mapping[str, str] = {
 }
 STEP_FIELDS = frozenset(
     {
-        *("id", "name", "uses", "with", "do", "branches", "foreach", "max_parallel", "if", "save_as", "retry"),
-        *("timeout", "on_error", "needs_approval", "timeout_seconds", "max_retries"),
+        *(
+            "id",
+            "name",
+            "uses",
+            "with",
+            "do",
+            "branches",
+            "foreach",
+            "max_parallel",
+            "tolerate",
+            "if",
+            "else",
+            "save_as",
+        ),
+        *("until", "every", "max_rounds", "retry", "timeout", "on_error", "needs_approval"),
+        *("timeout_seconds", "max_retries"),
     }
 )
 STEP_WORDS: Mapping[str, str] = {
+    "parametri": "with", "unealta": "uses", "daca": "if", "dacă": "if",
+    **dict.fromkeys(("otherwise", "orelse", "or_else", "else_do", "else_steps"), "else"),
+    **dict.fromkeys(("repeat_until", "loop_until", "poll_until", "do_until"), "until"),
+    **dict.fromkeys(("poll_interval", "poll_every", "polling_interval"), "every"),
+    **dict.fromkeys(("rounds", "max_iterations", "max_polls", "max_loops"), "max_rounds"),
+    **dict.fromkeys(("tolerance", "tolerated", "max_failures", "allowed_failures", "allow_failures"), "tolerate"),
     **dict.fromkeys(
         ("use", "tool", "action", "call", "using", "function", "operator", "run", "tool_name", "plugin"), "uses"
     ),
@@ -216,6 +246,18 @@ APPROVAL_WORDS: Mapping[str, str] = {
 }
 TRIVIA = frozenset(
     {
+        *(
+            "runs_on",
+            "shell",
+            "working_directory",
+            "email_on_failure",
+            "email_on_retry",
+            "email",
+            "queue",
+            "pool",
+            "owner",
+        ),
+        *("trigger_rule", "depends_on_past", "environment_name", "image", "log_level", "display_icon", "notes_in_flow"),
         *("tags", "author", "created_by", "icon", "color", "position", "metadata", "annotations", "docs", "meta", "ui"),
         *("created_at", "updated_at", "$schema", "schema_version", "kind", "apiversion", "api_version", "typeversion"),
         *("category", "team", "reference", "link", "url_docs", "order", "index", "x", "y"),

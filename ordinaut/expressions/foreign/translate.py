@@ -70,6 +70,11 @@ def translate(text: str, scope: Scope) -> Translation:
     return Translation(result, writer.certain, tuple(dict.fromkeys(writer.undeclared)))
 
 
+def write(node: Node, scope: Scope) -> str:
+    """A syntax tree as an expression of the language."""
+    return _Writer(scope).write(node, PIPE)
+
+
 def quoted(text: str) -> str:
     """A string of the language."""
     return "'" + text.replace("'", "\\'") + "'"
@@ -147,6 +152,8 @@ class _Writer:
             while rest and rest[0] in {"json", "item"}:
                 rest = rest[1:]
             return self._rooted(["steps", str(first.value) if isinstance(first, Constant) else "", *rest]), ATOM
+        if isinstance(base, Constant):
+            raise ForeignError("a text or number has no members")
         return self.write(base, ATOM) + _keys(keys), ATOM
 
     def _is_declared(self, node: Node) -> bool:

@@ -10,13 +10,17 @@ from worker.engine.stream import EngineStream
 from worker.metrics import HELD
 from worker.run_result import RunResult, StepReport
 
+REPORT_SECONDS = 3.0
+"""Time that an engine has to report a run that it was asked to stop, in addition to that of its `finally`."""
+
 
 @dataclass(slots=True, eq=False)
 class HeldRun:
     """One claim of one run. `stream` executes it; `next_seq` is the number of its next journal entry.
 
     While a journal write of the run is in flight (`writing`), further reports wait in `reports`, and the result of the
-    claim in `result`. `stopped_at` is the monotonic time at which the engine was asked to stop a cancelled run.
+    claim in `result`. `stopped_at` is the monotonic time at which the engine was asked to stop a cancelled run, and
+    `report_seconds` the time that it then has.
     """
 
     handle: int
@@ -33,6 +37,7 @@ class HeldRun:
     reports: deque[StepReport] = field(default_factory=deque)
     result: RunResult | None = None
     stopped_at: float | None = None
+    report_seconds: float = REPORT_SECONDS
 
 
 class HeldRuns:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
-from pipeline_engine.data.failure import OUTCOME_UNKNOWN
+from pipeline_engine.data.failure import DEADLINE, OUTCOME_UNKNOWN
 from pipeline_engine.interpreter.flow.unknown_outcome import REPEAT, comment_of
 from pipeline_engine.interpreter.journal import CANCELLED, RUNNING, SUCCEEDED
 from pipeline_engine.interpreter.run import StartTimes
@@ -30,6 +30,8 @@ class RecordedRun:
         """Returns an attempt that received a response from outside the engine, or None."""
         attempt = self._attempts.get((path, number))
         if attempt is None or not attempt.entry.tool or attempt.entry.state in WITHOUT_RESPONSE:
+            return None
+        if orjson.loads(attempt.entry.error or b"{}").get("code") == DEADLINE:  # the run's time was over
             return None
         return attempt if attempt.entry.state == SUCCEEDED or attempt.entry.input else None
 

@@ -54,12 +54,13 @@ def simulate(request: SimulateRunRequest, is_cancelled: Callable[[], bool] = lam
             project=definition.project,
             secrets=definition.secrets,
             semantics=definition.semantics,
+            deadline_ms=definition.deadline_ms,
         )
     except PlanError as error:
         failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
         return SimulateRunResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)
     if request.follow and not request.start.remaining_ms:
-        plan = replace(plan, timeout=None)
+        plan = replace(plan, timeout=None, deadline=None)
     return _Simulation(plan, request, is_cancelled).run()
 
 
@@ -141,6 +142,7 @@ class _Simulation:
         start.journal.extend(self._trace.journal)
         start.waits.extend(self._waits.entries())
         start.now_us, start.waited_ms = self._segment_now_us, self._waited_us // 1000
+        start.elapsed_ms = (self._clock.now_us - self._start.now_us) // 1000
         if start.remaining_ms:
             spent_us = self._clock.now_us - self._start.now_us - self._waited_us
             start.remaining_ms = max(1, start.remaining_ms - spent_us // 1000)

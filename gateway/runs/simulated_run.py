@@ -21,7 +21,7 @@ from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import task
 from ordinaut.v1.run_pb2 import Run
 
-ENDED = frozenset({"SUCCEEDED", "FAILED"})
+ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 WAITING = "WAITING"
 
 

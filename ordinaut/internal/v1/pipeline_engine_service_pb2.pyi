@@ -978,7 +978,9 @@ class SimulateRunResponse(_message.Message):
     CLAIMS_FIELD_NUMBER: _builtins.int
     WAITS_FIELD_NUMBER: _builtins.int
     state: _builtins.str
-    """SUCCEEDED or FAILED; WAITING if a wait never ends; RUNNING if it was not executed to its end."""
+    """SUCCEEDED or FAILED; CANCELLED if it follows a cancelled run and has run its `finally`; WAITING if a wait never
+    ends; RUNNING if it was not executed to its end.
+    """
     output: _builtins.bytes
     """Output as JSON. Empty: null."""
     error: _builtins.bytes

@@ -213,6 +213,26 @@ def test_replays_and_simulations_run_it(name: str) -> None:
         assert {path for path, *_ in told(again.steps)} == set(paths(world))
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("cancel_at", range(8))
+def test_a_replay_of_a_cancelled_run_runs_it(name: str, cancel_at: int) -> None:
+    world, ending = run(DOCUMENTS[name], cancel_at=cancel_at)
+    again = replayed(world)
+    if ending.state == "CANCELLED" and "on_error.note" in paths(world):
+        return  # nothing shows that the cancellation came before the end of the handlers
+    assert (again.state, told(again.steps)) == (ending.state, told(world.journal))
+
+
+def test_a_replay_of_a_run_that_was_cancelled_while_it_waited_runs_it() -> None:
+    world = World(DOCUMENTS["waiting"], params={"p": 1})
+    world._wait(world.segment(), comes=False)  # type: ignore[arg-type]
+    world.cancelled = True
+    assert world.run().state == "CANCELLED"
+    again = replayed(world)
+    assert again.state == "CANCELLED"
+    assert [entry.path for entry in again.steps] == paths(world)
+
+
 def test_waits_are_refused_with_repairs() -> None:
     waits = [
         step("t", "orchestrator.wait", input={"for": "1s"}),

@@ -13,12 +13,12 @@ import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.limits import FINALLY_SECONDS
-from pipeline_engine.data.failure import Failure
+from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.flow.steps import run_handlers, run_steps
 from pipeline_engine.interpreter.journal import CANCELLED, FAILED, SUCCEEDED
-from pipeline_engine.interpreter.requests import Finished
+from pipeline_engine.interpreter.requests import CheckValue, Finished
 from pipeline_engine.interpreter.run import Run
-from pipeline_engine.interpreter.step_values import render
+from pipeline_engine.interpreter.step_values import failed_check, render
 from pipeline_engine.interpreter.strand import Strand
 from pipeline_engine.interpreter.strand_protocol import Exit, Expired, Failed, Stopped, StrandRequest
 
@@ -29,8 +29,10 @@ HANDLERS, FINALLY = "on_error", "finally"
 ScriptFlow = Generator[StrandRequest, Any, Finished]
 
 
-def run_script(run: Run, roots: dict[str, Any]) -> ScriptFlow:
-    """Runs a whole pipeline."""
+def run_script(run: Run, roots: dict[str, Any], params_check: CheckValue | None = None) -> ScriptFlow:
+    """Runs a whole pipeline; with `params_check` only if the params are valid, otherwise nothing of it."""
+    if params_check is not None and (failure := (yield from _check_params(params_check))) is not None:
+        return Finished((), FAILED, error=failure.to_json())
     handling, finishing = (run.journal.recorded.get(path) for path in (HANDLERS, FINALLY))
     run.is_closed = run.is_closed or handling is not None or finishing is not None
     strand = Strand(run, "", roots)
@@ -46,6 +48,18 @@ def run_script(run: Run, roots: dict[str, Any]) -> ScriptFlow:
     if isinstance(end, Failed | Expired) and run.plan.on_error and not run.cancelled:
         yield from _run_handlers(strand, end.failure)
     return (yield from run_finally(run, roots, _ended(run, end)))
+
+
+def _check_params(params: CheckValue) -> Generator[StrandRequest, Any, Failure | None]:
+    """Checks the params of a child run, which come from another run's step."""
+    if params.check.is_costly(len(params.body)):
+        problem = yield params
+    else:
+        problem = params.check.first_problem(orjson.loads(params.body))
+    if problem is None:
+        return None
+    failure = failed_check(VALIDATION_INPUT, problem)
+    return replace(failure, message=f"params: {failure.message}")
 
 
 def run_finally(run: Run, roots: dict[str, Any], ended: Finished) -> ScriptFlow:

@@ -290,7 +290,7 @@ class Execution:
         now = self._run.clock.monotonic()
         delays = [strand.wakes - now for strand in self._pending.values() if strand.wakes is not None]
         waiting = [strand for strand in self._waiting if not strand.ended]
-        if len(delays) < len(self._pending) or not (delays or waiting) or self._run.is_finishing:
+        if len(delays) < len(self._pending) or not (delays or waiting) or (self._run.is_finishing and not waiting):
             return
         if min(delays, default=math.inf) <= MAX_DELAY_IN_ENGINE_SECONDS:
             return

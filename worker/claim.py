@@ -19,6 +19,8 @@ from worker.settings import WorkerSettings
 
 log = get_logger()
 RECONCILE_SECONDS = 1.0
+REPORT_SECONDS = 3.0
+"""Time that an engine has to report a run that it was asked to stop, in addition to that of its `finally`."""
 FULL_PROBE_SECONDS = 1.0
 REFILL_SECONDS = 0.005
 REFILL_CREDIT = 50
@@ -171,7 +173,7 @@ class Claimer:
             if run.stopped_at is None:
                 run.stopped_at = now
                 run.stream.cancel([run.handle], report=True)
-            elif now - run.stopped_at >= run.report_seconds:
+            elif now - run.stopped_at >= REPORT_SECONDS + run.finally_seconds:
                 overdue.append(run)
         if not overdue:
             return

@@ -10,9 +10,6 @@ from worker.engine.stream import EngineStream
 from worker.metrics import HELD
 from worker.run_result import RunResult, StepReport
 
-REPORT_SECONDS = 3.0
-"""Time that an engine has to report a run that it was asked to stop, in addition to that of its `finally`."""
-
 
 @dataclass(slots=True, eq=False)
 class HeldRun:
@@ -20,7 +17,7 @@ class HeldRun:
 
     `reports` are not written yet; while a journal write of the run is queued or in flight (`writing`), further ones are
     added, and the result of the claim waits in `result`. `stopped_at` is the monotonic time at which the engine was
-    asked to stop a cancelled run, and `report_seconds` the time that it then has.
+    asked to stop a cancelled run, which has `finally_seconds` for the steps that run after a cancellation.
     """
 
     handle: int
@@ -37,7 +34,7 @@ class HeldRun:
     reports: deque[StepReport] = field(default_factory=deque)
     result: RunResult | None = None
     stopped_at: float | None = None
-    report_seconds: float = REPORT_SECONDS
+    finally_seconds: float = 0.0
 
 
 class HeldRuns:

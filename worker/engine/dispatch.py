@@ -141,7 +141,7 @@ class Dispatch:
             next_seq=journal.next_seq,
         )
         if definition.has_finally:
-            run.report_seconds += FINALLY_SECONDS
+            run.finally_seconds = FINALLY_SECONDS
         self._runs.add(run)
         if claimed.claims == 1:
             DUE_TO_START.observe(max(claimed.late_seconds, 0))

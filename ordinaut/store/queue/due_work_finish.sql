@@ -68,7 +68,7 @@ UPDATE due_work AS d
 SET
   state = CASE WHEN d.cancel_requested THEN 'READY' ELSE 'DELAYED' END, lease_owner = NULL,
   due_time = clock.now + w.delay_ms * interval '1 millisecond',
-  ready_time = clock.now + w.delay_ms * interval '1 millisecond',
+  ready_time = clock.now + CASE WHEN d.cancel_requested THEN 0 ELSE w.delay_ms END * interval '1 millisecond',
 -- include unclaimable_if_cancelled
 FROM
   (SELECT clock_now() AS now) AS clock,

@@ -11,6 +11,7 @@ from ordinaut.expressions import Account
 from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
 from ordinaut.limits import FINALLY_SECONDS, MAX_STEP_OUTPUTS_BYTES
+from ordinaut.names import final_root
 from pipeline_engine.data.failure import CANCELLED, DEADLINE, TIMEOUT, Failure
 from pipeline_engine.interpreter.journal import Journal
 from pipeline_engine.interpreter.step_values import Input
@@ -30,7 +31,8 @@ StartTimes = Mapping[tuple[str, int], int]
 class Run:
     """The state of one run while it is in this engine.
 
-    `fraction` returns a number in [0, 1) for a key: the jitter of retries. `start_times` are the recorded start times
+    `root` begins its idempotency keys, `described` is the value of `run` as JSON. `fraction` returns a number in [0, 1)
+    for a key: the jitter of retries. `start_times` are the recorded start times
     of a run that is replayed. `approved_inputs` are inputs that an approval was given for, by step path. All outputs
     together have at most `outputs_max_bytes` as JSON; its open waits have `wait_bytes`. `cancelled`: it is to be
     cancelled; `is_closed`: no step starts that the journal does not contain; `is_finishing`: it executes `finally`.
@@ -44,6 +46,7 @@ class Run:
         "approved_inputs",
         "cancelled",
         "clock",
+        "described",
         "fraction",
         "hold",
         "is_closed",
@@ -75,6 +78,7 @@ class Run:
         self.clock = clock
         self.fraction = fraction
         self.root = start.root
+        self.described = start.run
         self.journal = Journal(start.journal, start.waits)
         self.taken_events = TakenEvents(self.journal.recorded.values())
         self.wait_bytes = sum(len(entry.input) for entry in start.waits)
@@ -97,7 +101,8 @@ class Run:
         self.outputs_max_bytes = math.inf
 
     def finish_within(self, seconds: float) -> None:
-        """Starts `finally`, which has this long from now, and outputs of any size."""
+        """Starts `finally`: it has this long, outputs of any size, and keys that a retry does not repeat."""
+        self.root = final_root(self.root, orjson.loads(self.described)["name"] if self.described else "")
         self._deadline, self._end = self.clock.monotonic() + seconds, math.inf
         self.outputs_max_bytes = math.inf
         self.is_finishing, self.is_closed = True, False

@@ -311,10 +311,10 @@ async def test_a_cancelled_run_reports_after_its_finally() -> None:
         await called.acquire()
         await worker.send(
             starts=[start(3), start(4, cancelled=True)],
-            cancels=[pb.RunCancel(handle=2), *(pb.RunCancel(handle=handle, report=True) for handle in (1, 1, 3, 4))],
+            cancels=[pb.RunCancel(handle=2), *(pb.RunCancel(handle=number, report=True) for number in (1, 1, 3, 4))],
         )
-        for handle in (1, 3, 4):
-            ended = await worker.result(handle)
+        for number in (1, 3, 4):
+            ended = await worker.result(number)
             paths = [entry.path for entry in ended.entries if entry.path != "a"]
             assert (ended.state, paths) == ("CANCELLED", ["finally", "finally.close"])
             assert orjson.loads(ended.entries[-1].output) == {"state": "CANCELLED"}

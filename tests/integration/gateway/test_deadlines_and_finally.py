@@ -20,6 +20,7 @@ from ordinaut.v1.run_service_pb2 import (
     CreateRunRequest,
     GetRunRequest,
     ListRunsRequest,
+    ListRunStepsRequest,
     ReplayRunRequest,
     RetryRunRequest,
     SimulateRunRequest,
@@ -148,6 +149,11 @@ async def test_a_delayed_run_is_resumed_at_its_deadline_and_its_retry_has_a_fres
         again = await system.admin.runs.RetryRun(RetryRunRequest(name=name))
         retried = await finished(system.admin, again.name)
     assert (retried.state, closed(retried)) == (Run.SUCCEEDED, ["SUCCEEDED"])
+    keys = [{step.path: step.idempotency_key for step in each.steps} for each in (run, retried)]
+    assert keys[0]["one"] == keys[1]["one"]
+    assert keys[0]["finally.close"] != keys[1]["finally.close"]
+    listed = await system.admin.runs.ListRunSteps(ListRunStepsRequest(parent=name))
+    assert {step.path: step.idempotency_key for step in listed.steps} == keys[0]
     own = [step.path for step in retried.steps]
     assert own == ["first", "one", "finally", "finally.close"], "the first run's `finally` is not copied"
 

@@ -47,6 +47,13 @@ def closed(world: World) -> dict[str, Any]:
     return data
 
 
+def test_its_keys_contain_the_run() -> None:
+    final = [step("call", LIST, input={"start": "${step.idempotency_key}"})]
+    world, _ = run(with_finally(FIRST, step("b"), final=final))
+    assert [call.idempotency_key for call in world.calls] == ["root/a", "root/r/finally.call"]
+    assert world.calls[1].input["start"] == "root/r/finally.call"
+
+
 def test_after_a_success() -> None:
     close = {**CLOSE, "with": {"topic": "c", "data": {**READ, "p": "${params.p}"}}}
     world, ending = run(with_finally(FIRST, step("b"), final=[close], output="${steps.a}"))

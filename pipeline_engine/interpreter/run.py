@@ -95,17 +95,21 @@ class Run:
             self._deadline = min(self._deadline, now + plan.timeout - max(0.0, elapsed - start.waited_ms / 1000))
 
     def extend(self, seconds: float) -> None:
-        """Allows the run at least this long from now, and outputs of any size: its handlers must be able to run."""
+        """Allows the run at least this long from now and renews its limits: its handlers must be able to run."""
         until = self.clock.monotonic() + seconds
         self._deadline, self._end = max(self._deadline, until), max(self._end, until)
-        self.outputs_max_bytes = math.inf
+        self._renew_limits()
 
     def finish_within(self, seconds: float) -> None:
-        """Starts `finally`: it has this long, outputs of any size, and keys that a retry does not repeat."""
+        """Starts `finally`: it has this long, limits of its own, and keys that a retry does not repeat."""
         self.root = final_root(self.root, orjson.loads(self.described)["name"] if self.described else "")
         self._deadline, self._end = self.clock.monotonic() + seconds, math.inf
-        self.outputs_max_bytes = math.inf
+        self._renew_limits()
         self.is_finishing, self.is_closed = True, False
+
+    def _renew_limits(self) -> None:
+        self.outputs_max_bytes = math.inf
+        self.account, self.iterations = Account(), 0
 
     def reserve_wait(self, wait: Wait) -> bool:
         """Counts a wait against the limit of open waits; False when it exceeds the limit."""

@@ -111,6 +111,18 @@ def test_all_of_it_has_a_minute() -> None:
     assert world.clock.seconds - STARTED_AT == pytest.approx(60, abs=1)
 
 
+def test_limits_that_the_main_part_has_used_up_do_not_apply_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither to the handlers of the pipeline."""
+    monkeypatch.setattr("ordinaut.expressions.bounds.MAX_RUN_FUEL", 100)
+    monkeypatch.setattr("pipeline_engine.interpreter.flow.blocks.MAX_ITERATIONS", 40)
+    costly = step("b", input={"x": "${[item, item, item, item]}"}, foreach=list(range(30)))
+    again = step("again", input={"x": "${item}"}, foreach=list(range(30)))
+    world, ending = run(with_finally(costly, final=[again], on_error=[NOTE]))
+    assert "exceed 100 element visits" in error_of(ending)["message"]
+    states = {entry.path: entry.state for entry in world.journal}
+    assert (states["on_error.note"], states["finally.again"]) == ("SUCCEEDED", "SUCCEEDED")
+
+
 def test_a_long_retry_delay_stays_in_the_engine_and_within_the_minute() -> None:
     rule = {"max": 5, "delay": "40s", "jitter": 0}
 

@@ -40,6 +40,8 @@ def refuse_waits(step: Step, findings: Findings) -> None:
     if step.needs_approval is not None:
         where = step.place.key("needs_approval")
         findings.problem(where, f"{reason} for an approval", fix=("Removes it.", [where.remove()]))
+    if step.rounds is not None:
+        findings.problem(step.place.key("until"), f"{reason} between the rounds of `until`")
     if step.uses == RUN_TASK and waits_for_child(step):
         where = step.place.key("with").key("wait")
         fix = ("Starts the run without waiting for it.", [where.replace(False)])

@@ -21,6 +21,7 @@ WAITS: dict[str, dict[str, Any]] = {
     "approval": step("w", "orchestrator.request_approval", input={"message": "?", "expires_in": "2h"}),
     "child": step("w", "orchestrator.run_task", input={"task": "tasks/a", "wait": True}),
     "pipeline": step("w", "orchestrator.run_pipeline", input={"pipeline": {"steps": [{"id": "a", "uses": LIST}]}}),
+    "until": step("w", LIST, input={"start": "x"}, until="false", every="2h", timeout="10h"),
     "needs_approval": step("w", LIST, input={"start": "x"}, needs_approval={"expires_in": "2h"}),
 }
 NOTE = step(
@@ -61,7 +62,7 @@ def test_a_waiting_run_ends_at_its_deadline(kind: str, crash_at: int | None) -> 
         step("a", LIST, input={"start": "x"}), WAITS[kind], deadline="1h", on_error=[NOTE], **{"finally": [CLOSE]}
     )
     world, error = ended(document, crash_at=crash_at)
-    path = "w.approval" if kind == "needs_approval" else "w"
+    path = {"needs_approval": "w.approval", "until": "w.every[0]"}.get(kind, "w")
     assert (error["code"], error["step"]) == (DEADLINE, "w")
     assert seconds_of(world) == pytest.approx(3600, abs=1)
     entry = entry_of(world, path)

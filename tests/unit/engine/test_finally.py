@@ -158,6 +158,14 @@ DOCUMENTS = {
     "waiting": with_finally(
         FIRST, step("b"), step("w", "orchestrator.wait", input={"for": "1h"}), final=[CLOSE, TWO, LAST]
     ),
+    "rounds": with_finally(
+        step("a", LIST, input={"start": "x"}, until="length(steps.a.events) == 2", every="1h"),
+        step("b", condition="false") | {"else": [step("other", LIST, input={"start": "y"}), FAILS | {"id": "n"}]},
+        final=[CLOSE, TWO, step("c", condition="steps.a == 1") | {"else": [LAST]}],
+    ),
+    "polling": with_finally(
+        FIRST, step("b", LIST, input={"start": "x"}, until="false", every="1h", max_rounds=2), final=[CLOSE, TWO, LAST]
+    ),
     "concurrent": with_finally(
         {"id": "a", "foreach": [1, 2, 3], "do": [step("i", LIST, input={"start": "${item}!"})]},
         {"id": "b", "branches": {"x": [step("m", LIST, input={"start": "x"})], "y": [FAILS | {"id": "n"}]}},
@@ -264,6 +272,8 @@ def test_waits_are_refused_with_repairs() -> None:
     nested = {"id": "g", "do": [{"id": "h", "branches": {"x": [step("i", on_error=[waits[0]])]}}]}
     answer = checked(with_finally(FIRST, step("b"), final=[*waits[1:], nested]))
     fields = [problem.field for problem in answer.violations]
+    polls = checked(with_finally(FIRST, step("b"), final=[{**FIRST, "id": "c", "until": "true", "every": "1s"}]))
+    assert [problem.field for problem in polls.violations] == ["finally[0].until"]
     assert fields == [
         "finally[0].uses", "finally[1].uses", "finally[2].with.wait", "finally[3].uses", "finally[4].needs_approval",
         "finally[5].do[0].branches.x[0].on_error[0].uses",

@@ -90,7 +90,10 @@ def _tolerate_fix(amount: Any, where: Place) -> tuple[str, list[Operation]] | No
 
 
 def read_rounds(value: Mapping[str, Any], place: Place, findings: Findings) -> Rounds | None:
-    """Reads `until`, `every` and their bounds; None without `until`, and when it is unusable."""
+    """Reads `until`, `every` and their bounds; None without `until`, and when it is unusable.
+
+    If `every` is unusable, a value takes its place so that the other keys are checked.
+    """
     if "until" not in value:
         return None
     until, where = value["until"], place.key("until")
@@ -102,9 +105,7 @@ def read_rounds(value: Mapping[str, Any], place: Place, findings: Findings) -> R
     if "max_rounds" in value:
         rounds = read_integer(value["max_rounds"], 1, MAX_ROUNDS, place.key("max_rounds"), findings)
     timeout = read_timeout(value, place, findings, MAX_ROUNDS_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS)
-    if not until or every is None:
-        return None
-    return Rounds(until, every, rounds, timeout)
+    return Rounds(until, every or timeout or MIN_EVERY_SECONDS, rounds, timeout) if until else None
 
 
 def _every(value: Mapping[str, Any], place: Place, findings: Findings) -> float | None:

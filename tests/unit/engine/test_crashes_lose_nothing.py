@@ -137,11 +137,11 @@ def alternatives_document() -> dict[str, Any]:
 
 def rounds_document() -> dict[str, Any]:
     """Returns `until` of a call, of a group with an effect in a loop, of branches, and with a timeout."""
-    loop = {"every": "1m", "max_rounds": 4}
+    loop = {"every": "1m", "max_rounds": 2}
     note = step("note", "orchestrator.emit", input={"topic": "t", "data": {"before": "${steps.job}"}})
     wait = step("w", "orchestrator.wait", input={"for": "5s"})
     return pipeline(
-        step("poll", LIST, input={"start": "x"}, until="now > '2027-01-15T08:02:30Z'", **loop),
+        step("poll", LIST, input={"start": "x"}, until="now > '2027-01-15T08:00:30Z'", **loop),
         {
             "id": "each",
             "foreach": ["A", "B"],
@@ -152,7 +152,7 @@ def rounds_document() -> dict[str, Any]:
         },
         {
             **step("both", "orchestrator.wait", input={"for": "5s"}, foreach=[1, 2]),
-            "until": "now > '2027-01-15T08:10:00Z'",
+            "until": "now > '2027-01-15T09:00:00Z'",
             **loop,
             "on_error": "continue",
             "tolerate": 1,
@@ -192,7 +192,7 @@ def tolerant_document() -> dict[str, Any]:
 
 
 X = {"start": "x"}
-LATER = "now > '2027-01-15T08:05:00Z'"
+LATER = "now > '2027-01-15T08:01:30Z'"
 DOCUMENTS = {
     "alternatives": alternatives_document(),
     "rounds": rounds_document(),

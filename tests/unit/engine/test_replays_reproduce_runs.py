@@ -20,9 +20,13 @@ def recorded(world: World) -> list[pb.Recorded]:
 def replayed(world: World, remaining_ms: int = 0) -> pb.SimulateRunResponse:
     """Replays the run from its journal; without `remaining_ms` its timeout and deadline do not apply."""
     start = pb.RunStart(
-        root="root", params=b"{}", event=b'{"data":{"x":1}}', run=b'{"name":"runs/r"}', now_us=NOW_US,
+        root="root",
+        params=orjson.dumps(world.params),
+        event=b'{"data":{"x":1}}',
+        run=b'{"name":"runs/r"}',
+        now_us=NOW_US,
         remaining_ms=remaining_ms,
-    )  # fmt: skip
+    )
     definition = pb.Definition(pipeline=orjson.dumps(world.document), tools=world.tools)
     return simulate(pb.SimulateRunRequest(definition=definition, start=start, recorded=recorded(world), follow=True))
 

@@ -291,6 +291,20 @@ def test_a_retry_has_the_whole_timeout_again() -> None:
     assert not third.calls
 
 
+def test_a_retry_of_a_cancelled_run_makes_the_remaining_rounds() -> None:
+    """The wait that was cancelled is made again."""
+    world = world_of(job(max_rounds=4), rounds=9)
+    for _ in range(2):
+        ending = world.segment()
+        assert isinstance(ending, Suspended)
+        world._wait(ending)
+    world.waits.clear()
+    again = retried(world)
+    assert error_of(again.run())["details"]["rounds"] == 4
+    assert again.stays == [["job.every[1]"], ["job.every[2]"]]
+    assert calls_of(again) == ["job[2]", "job[3]"]
+
+
 def test_a_retry_repeats_the_round_that_failed() -> None:
     """With its key; each time the loop fails in the same round."""
     answers: list[Any] = [Output({"status": "x"}), *[Failure("TOOL_ERROR", "no")] * 3, Output({"status": "done"})]
@@ -381,6 +395,12 @@ def test_near_misses_are_rejected(keys: dict[str, Any], field: str, message: str
     assert message in violations[field].message
     assert violations[field].HasField("fix") is (fixed is not None)
     assert (fixed or "") in str(violations[field].fix).replace("\\'", "'")
+
+
+def test_all_problems_of_a_loop_are_reported_at_once() -> None:
+    keys: dict[str, Any] = {"until": "steps.jop.ok", "max_rounds": 0, "retry": "x"}
+    fields = [violation.field for violation in checked(pipeline(step("job", **keys))).violations]
+    assert sorted(fields) == [f"steps[0].{key}" for key in ("every", "max_rounds", "retry", "until")]
 
 
 def test_a_loop_that_does_not_read_its_result_is_a_warning() -> None:

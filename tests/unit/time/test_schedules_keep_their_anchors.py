@@ -199,13 +199,38 @@ def test_a_count_gives_that_many_runs(rule: str, fields: dict[str, Any], fractio
     assert len(times) == count
 
 
-@pytest.mark.parametrize("created", ["2026-03-08T06:30:00Z", "2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z"])
-@pytest.mark.parametrize("rule", ["FREQ=DAILY", "FREQ=HOURLY", "FREQ=MINUTELY;INTERVAL=20", "FREQ=DAILY;BYHOUR=1,2"])
-def test_a_count_gives_that_many_runs_around_a_clock_change(created: str, rule: str) -> None:
-    """Clocks skip 02:30 on 8 March and repeat 01:30 on 1 November."""
+@pytest.mark.parametrize("gap", ["RUN_AFTER", "SHIFT", "SKIP"])
+@pytest.mark.parametrize("overlap", ["FIRST", "LAST", "BOTH"])
+@pytest.mark.parametrize(
+    "created",
+    [
+        "2026-03-06T07:30:00Z",
+        "2026-03-08T06:30:00Z",
+        "2026-10-31T05:30:00Z",
+        "2026-11-01T05:45:00Z",
+        "2026-11-01T06:30:00Z",
+    ],
+)
+@pytest.mark.parametrize(
+    "rule",
+    ["FREQ=DAILY", "FREQ=HOURLY", "FREQ=MINUTELY;INTERVAL=28;BYHOUR=1,2", "FREQ=DAILY;BYHOUR=1,2,3;BYMINUTE=15,45"],
+)
+def test_a_count_gives_that_many_runs_around_a_clock_change(rule: str, created: str, overlap: str, gap: str) -> None:
+    """Clocks skip 02:30 on 8 March and repeat 01:30 on 1 November: what is skipped does not count, what is run does."""
     now = datetime.fromisoformat(created)
-    found = check({"rrule": f"{rule};COUNT=4"}, now=now, time_zone="America/New_York").schedule
-    assert len(take(compiled(found), now, 9)) == 4
+    fields: dict[str, Any] = {"time_zone": "America/New_York", "dst": {"gap": gap, "overlap": overlap}}
+    counted = compiled(check({"rrule": f"{rule};COUNT=4"}, now=now, **fields).schedule)
+    endless = compiled(check({"rrule": rule}, now=now, **fields).schedule)
+    assert [found.time for found in take(counted, now, 9)] == [found.time for found in take(endless, now, 4)]
+
+
+def test_a_large_count_counts_nominal_times() -> None:
+    """Computing thousands of instants would be too costly."""
+    plan = compiled(check({"rrule": "FREQ=DAILY;COUNT=9999"}, time_zone="America/New_York").schedule)
+    last = plan.next(datetime(2053, 9, 14, tzinfo=UTC))[0]
+    assert last is not None
+    assert last.time.date() == (NOW + timedelta(days=9999)).date()
+    assert plan.next(last.time)[0] is None
 
 
 def test_excluded_times_are_part_of_a_count() -> None:

@@ -40,7 +40,7 @@ class Schedule(_message.Message):
     COUNTED_FROM_FIELD_NUMBER: _builtins.int
     COUNTED_BEFORE_FIELD_NUMBER: _builtins.int
     time_zone: _builtins.str
-    """IANA time zone. Required by cron, rrule and a local `once`."""
+    """IANA time zone. Required by cron, rrule and a local `once`, unless the trigger has its own."""
     max_occurrences: _builtins.int
     """Maximum number of occurrences from start_time on, at most 1000; excluded ones do not count. Without start_time, they
     count from the time when the limit is set, also across changes of the schedule, and anew only when all time triggers
@@ -242,16 +242,22 @@ class Trigger(_message.Message):
     ONCE_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     ANCHOR_TIME_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the trigger in its task. Unset: its index in the list, `t0`, `t1`, …."""
     cron: _builtins.str
     """Five fields (Vixie cron) or a nickname such as `@daily`. 0 and 7 are Sunday."""
     rrule: _builtins.str
     """RFC 5545: an `RRULE` value, or lines DTSTART, RRULE, RDATE, EXDATE. Without DTSTART, the first instant after the
-    time of creation is stored in the rule.
+    time of creation is stored in the rule. `SKIP=BACKWARD` and `SKIP=FORWARD` (RFC 7529) move days that a month
+    does not have.
     """
     once: _builtins.str
-    """A single time: RFC 3339 with offset, or local time in the schedule's zone."""
+    """A single time: RFC 3339 with offset, or local time in the zone of the trigger or the schedule."""
+    time_zone: _builtins.str
+    """IANA time zone of this trigger, with cron, rrule or a local `once`. Unset: the schedule's. Excluded days are days of
+    this zone for its occurrences.
+    """
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
         """Params that override those of the task, key by key, for runs of this trigger."""
@@ -284,10 +290,11 @@ class Trigger(_message.Message):
         once: _builtins.str = ...,
         event: Global___EventTrigger | None = ...,
         anchor_time: _timestamp_pb2.Timestamp | None = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_time", b"anchor_time", "cron", b"cron", "event", b"event", "interval", b"interval", "kind", b"kind", "once", b"once", "params", b"params", "rrule", b"rrule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_time", b"anchor_time", "cron", b"cron", "event", b"event", "id", b"id", "interval", b"interval", "kind", b"kind", "once", b"once", "params", b"params", "rrule", b"rrule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_time", b"anchor_time", "cron", b"cron", "event", b"event", "id", b"id", "interval", b"interval", "kind", b"kind", "once", b"once", "params", b"params", "rrule", b"rrule", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["cron", "rrule", "interval", "once", "event"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
@@ -367,7 +374,7 @@ class CatchUp(_message.Message):
     """Maximum number of missed occurrences that ALL runs, at most 1000; 100 when unset."""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """Maximum delay with which a missed occurrence may run. Unset: one hour for LATEST, unlimited for ALL and `once`."""
+        """Maximum delay with which a missed occurrence may run. Unset: 24 hours for LATEST, unlimited for ALL and `once`."""
 
     def __init__(
         self,
@@ -400,7 +407,7 @@ class Upcoming(_message.Message):
     id: _builtins.str
     """Id of the occurrence in its task, such as `20261025T003000Z`."""
     local_time: _builtins.str
-    """Due time in the schedule's zone, with offset."""
+    """Due time in the zone of its trigger, with offset."""
     nominal_time: _builtins.str
     """Local time of the rule. It differs from local_time if a clock change moves the occurrence."""
     dst_adjusted: _builtins.bool

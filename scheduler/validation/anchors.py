@@ -4,7 +4,7 @@ An anchor stays until its trigger changes. A rule with such an anchor belongs to
 changes, its DTSTART keeps the local time, or the instant if the rule counts elapsed time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from scheduler.triggers.rrule.parse import Frequency
 from scheduler.validation.fields import dst_of
 from scheduler.validation.findings import Findings
 
+ZoneOf = Callable[[Trigger | Exclusion], ZoneInfo]
 SECOND = timedelta(seconds=1)
 MAX_MOVE = timedelta(hours=3)  # by which newer zone data may move a DTSTART away from the stored anchor
 
@@ -60,9 +61,10 @@ def detach(schedule: Schedule) -> list[Detached]:
     return detached
 
 
-def attach(schedule: Schedule, detached: Sequence[Detached], where: ZoneInfo, now: datetime) -> None:
+def attach(schedule: Schedule, detached: Sequence[Detached], zone_of: ZoneOf, now: datetime) -> None:
     """Writes the DTSTART of every rule without one, and the anchors of intervals without start_time."""
     for rule in detached:
+        where = zone_of(rule.part)
         if rule.where.key == where.key:
             rule.part.rrule = with_start(rule.part.rrule, rule.start, where)
         else:
@@ -72,6 +74,7 @@ def attach(schedule: Schedule, detached: Sequence[Detached], where: ZoneInfo, no
     for trigger in schedule.triggers:
         kind = trigger.WhichOneof("kind")
         if kind == "rrule" and lacks_start(trigger.rrule):
+            where = zone_of(trigger)
             _attach(trigger, where, *first_start(trigger.rrule, now, since, where, dst_of(schedule)))
         elif kind == "interval" and schedule.HasField("start_time"):
             trigger.ClearField("anchor_time")
@@ -79,6 +82,7 @@ def attach(schedule: Schedule, detached: Sequence[Detached], where: ZoneInfo, no
             trigger.anchor_time.FromDatetime(opening + _first_length(trigger, schedule))
     for exclusion in schedule.exclusions:  # their first day is that of the creation
         if exclusion.WhichOneof("kind") == "rrule" and lacks_start(exclusion.rrule):
+            where = zone_of(exclusion)
             _attach(exclusion, where, local_time(opening, where).replace(fold=0), opening)
 
 
@@ -90,10 +94,10 @@ def lacks_start(text: str) -> bool:
         return False  # the check of the trigger itself reports it
 
 
-def is_readable(stamp: Timestamp) -> bool:
-    """Whether a time is in the years of schedules."""
+def is_readable(stamp: Timestamp, last_year: int = LAST_YEAR) -> bool:
+    """Whether a time is in the years of schedules, or up to another year."""
     try:
-        return FIRST_YEAR <= stamp.ToDatetime(UTC).year <= LAST_YEAR
+        return FIRST_YEAR <= stamp.ToDatetime(UTC).year <= last_year
     except (ValueError, OverflowError):
         return False
 

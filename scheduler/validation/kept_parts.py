@@ -33,8 +33,7 @@ class KeptParts:
         if self.before is None or before is None or before.WhichOneof("kind") != "once":
             return False
         try:
-            where = zone(self.before.time_zone) if self.before.time_zone else None
-            firing = OnceTrigger(before.once, where or zone("UTC")).firing
+            firing = OnceTrigger(before.once, zone(before.time_zone or self.before.time_zone or "UTC")).firing
         except ScheduleError:
             return False
         return firing is not None and firing.time <= since
@@ -77,6 +76,8 @@ def _keep_trigger(trigger: Trigger, old: Trigger | None, before: Schedule, now: 
         trigger.anchor_time.CopyFrom(old.anchor_time)
     elif kind == "interval" and before.HasField("start_time") and before.start_time.ToDatetime(UTC) <= now:
         trigger.anchor_time.CopyFrom(before.start_time)  # used if the schedule has no start_time any more
+    if names_one_zone(trigger.time_zone, old.time_zone):
+        trigger.time_zone = old.time_zone
     if not trigger.id and old.id.removeprefix(GENERATED_ID).isdigit():
         trigger.id = old.id
 

@@ -1,9 +1,9 @@
 """Checks and completes a schedule: all violations at once, as data, with a repair where it is certain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import MAXYEAR, UTC, datetime
+from typing import Literal, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 
@@ -24,6 +24,8 @@ from scheduler.validation.trigger import TriggerCheck
 from scheduler.validation.warnings import warnings_of
 
 MAX_TRIGGERS = 100
+# An end after the last planned year is no end.
+_WINDOW: Mapping[Literal["start_time", "end_time"], int] = {"start_time": LAST_YEAR, "end_time": MAXYEAR}
 
 
 class Checked(NamedTuple):
@@ -59,7 +61,7 @@ def validate(
     _check_window(completed, None if stored or kept.ends_as_before(completed) else since, findings)
     check_fields(completed, findings)
     choice = _complete(completed, kept, now, findings)
-    check = TriggerCheck(findings, choice.zone, None if stored else since, dst_of(completed), stored)
+    check = TriggerCheck(findings, choice.of, None if stored else since, dst_of(completed), stored)
     check_kept = replace(check, since=None, stored=True)
     for index, trigger in enumerate(completed.triggers):
         accepted = index in kept.triggers and (trigger.WhichOneof("kind") != "once" or kept.was_past(index, since))
@@ -84,9 +86,9 @@ def _complete(schedule: Schedule, kept: KeptParts, now: datetime, findings: Find
     _complete_ids(schedule, findings)
     check_anchors(schedule, findings)
     detached = detach(schedule)
-    choice = choose_zone(schedule, findings)
+    choice = choose_zone(schedule, findings, now)
     schedule.time_zone = choice.name
-    attach(schedule, detached, choice.zone, now)
+    attach(schedule, detached, choice.of, now)
     complete_count(schedule, kept, now, findings)
     return choice
 
@@ -97,9 +99,7 @@ def compiled(schedule: Schedule) -> CompiledSchedule:
 
 
 def _check_window(schedule: Schedule, since: datetime | None, findings: Findings) -> None:
-    readable = [
-        _is_readable(schedule, field, findings) for field in ("start_time", "end_time") if schedule.HasField(field)
-    ]
+    readable = [_is_readable(schedule, field, findings) for field in _WINDOW if schedule.HasField(field)]
     if not all(readable) or not schedule.HasField("end_time"):
         return
     end = schedule.end_time.ToDatetime(UTC)
@@ -113,10 +113,10 @@ def _check_window(schedule: Schedule, since: datetime | None, findings: Findings
         )
 
 
-def _is_readable(schedule: Schedule, field: str, findings: Findings) -> bool:
-    if is_readable(getattr(schedule, field)):
+def _is_readable(schedule: Schedule, field: Literal["start_time", "end_time"], findings: Findings) -> bool:
+    if is_readable(getattr(schedule, field), _WINDOW[field]):
         return True
-    message = f"{field} must be in the years {FIRST_YEAR} to {LAST_YEAR}"
+    message = f"{field} must be in the years {FIRST_YEAR} to {_WINDOW[field]}"
     findings.add(field, ErrorReason.FIELD_INVALID, message)
     return False
 

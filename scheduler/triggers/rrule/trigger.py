@@ -11,6 +11,7 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from ordinaut.clock import TICK
+from ordinaut.limits import LAST_YEAR
 from scheduler.triggers.localtime.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
 from scheduler.triggers.localtime.firings import END, LocalFirings
 from scheduler.triggers.localtime.zone import local_time, resolve, zone
@@ -92,7 +93,7 @@ class RRuleTrigger(TimeTrigger):
 
     def _until(self, rule: Rule) -> datetime:
         """The last instant that UNTIL allows; a DATE means the end of that local day."""
-        if rule.until is None:
+        if rule.until is None or rule.until.year > LAST_YEAR:
             return END
         if not isinstance(rule.until, datetime):
             return self._instant(datetime.combine(rule.until, time(23, 59, 59)), None)

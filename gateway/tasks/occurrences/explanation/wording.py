@@ -37,7 +37,8 @@ class Wording:
     def __init__(self, facts: Facts, language: str) -> None:
         self._facts = facts
         self._language = LANGUAGES[language]
-        self._zone = _zone(facts.schedule.time_zone)
+        names = (facts.schedule.time_zone, *(trigger.time_zone for trigger in facts.schedule.triggers))
+        self._zone = _zone(next(filter(None, names), ""))
 
     def text(self, obstacles: list[Obstacle]) -> str:
         """Returns the verdict, the obstacles, and the neighbouring times of the schedule."""

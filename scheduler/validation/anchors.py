@@ -40,7 +40,7 @@ class Detached:
 
 def check_anchors(schedule: Schedule, findings: Findings) -> None:
     """Checks the anchors of a schedule that was read elsewhere; those that cannot be used are removed."""
-    for path, part in _parts(schedule):
+    for path, part in parts_of(schedule):
         if part.HasField("anchor_time") and not is_readable(part.anchor_time):
             message = f"anchor_time must be in the years {FIRST_YEAR} to {LAST_YEAR}"
             findings.add(f"{path}.anchor_time", ErrorReason.FIELD_INVALID, message)
@@ -50,7 +50,7 @@ def check_anchors(schedule: Schedule, findings: Findings) -> None:
 def detach(schedule: Schedule) -> list[Detached]:
     """Removes every DTSTART that the server wrote, so that only those of the caller name zones."""
     detached = []
-    for _, part in _parts(schedule):
+    for _, part in parts_of(schedule):
         if not part.HasField("anchor_time") or part.WhichOneof("kind") == "interval":
             continue
         if rule := _detached(part):
@@ -113,7 +113,8 @@ def _has_readable_start(schedule: Schedule) -> bool:
     return schedule.HasField("start_time") and is_readable(schedule.start_time)
 
 
-def _parts(schedule: Schedule) -> Iterator[tuple[str, Trigger | Exclusion]]:
+def parts_of(schedule: Schedule) -> Iterator[tuple[str, Trigger | Exclusion]]:
+    """The triggers and exclusions with their paths."""
     for index, trigger in enumerate(schedule.triggers):
         yield f"triggers[{index}]", trigger
     for index, exclusion in enumerate(schedule.exclusions):

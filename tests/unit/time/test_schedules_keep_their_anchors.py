@@ -279,6 +279,38 @@ def test_a_new_zone_keeps_the_local_times_of_rules_and_exclusions(name: str, rul
     assert back.schedule == before
 
 
+@pytest.mark.parametrize("start", ["DTSTART;TZID=Europe/Chisinau:20260502T090000", "DTSTART:20260502T060000Z"])
+def test_a_new_zone_leaves_a_start_that_the_caller_wrote(start: str) -> None:
+    """With its zone, which is named; stored again or back again, nothing changes."""
+    rule, own = {"rrule": f"{start}\nRRULE:FREQ=DAILY"}, "UTC" if start.endswith("Z") else ZONE
+    before = stored(rule, time_zone=own)
+    after = replaced(before, rule, time_zone="Asia/Tokyo")
+    assert (after.schedule.triggers[0].rrule, after.schedule.triggers[0].time_zone) == (rule["rrule"], own)
+    assert f"triggers[0]: its DTSTART is in {own}, the schedule in Asia/Tokyo" in after.warnings
+    assert [found.time for found in take(compiled(after.schedule), LATER, 9)] == [
+        found.time for found in take(compiled(before), LATER, 9)
+    ]
+    assert replaced(after.schedule, rule, time_zone="Asia/Tokyo").schedule == after.schedule
+    assert replaced(after.schedule, rule, time_zone=own).schedule == before
+
+
+def test_dates_in_another_zone_are_named() -> None:
+    """An EXDATE that stays in its zone no longer removes the time that it was written for."""
+    text = "RRULE:FREQ=DAILY;BYHOUR=9;BYMINUTE=0\nEXDATE;TZID=Europe/Chisinau:20260601T090000,20260602T090000"
+    before = stored({"rrule": text}, time_zone=ZONE)
+    after = replaced(before, {"rrule": text}, time_zone="Asia/Tokyo")
+    assert [warning for warning in after.warnings if "is in" in warning] == [
+        "triggers[0]: its EXDATE is in Europe/Chisinau, the schedule in Asia/Tokyo"
+    ]
+
+
+def test_a_new_zone_takes_along_a_start_without_a_zone() -> None:
+    rule = {"rrule": "DTSTART:20260502T090000\nRRULE:FREQ=DAILY"}
+    after = replaced(stored(rule, time_zone=ZONE), rule, time_zone="Asia/Tokyo")
+    assert [found.time.hour for found in take(compiled(after.schedule), LATER, 2)] == [0, 0]
+    assert not after.schedule.triggers[0].time_zone
+
+
 def test_a_new_zone_keeps_the_instants_of_elapsed_time() -> None:
     """Hours and minutes that pass, as with intervals."""
     triggers = [{"rrule": "FREQ=HOURLY;INTERVAL=7;COUNT=20"}, {"interval": "25000s"}]

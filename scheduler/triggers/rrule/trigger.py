@@ -4,6 +4,7 @@ By default a local time that the clock jumps over is taken with the offset befor
 one that repeats fires at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, time
 from functools import partial
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from ordinaut.clock import TICK
 from ordinaut.limits import LAST_YEAR
+from scheduler.triggers.localtime.changing_hours import changing_hours
 from scheduler.triggers.localtime.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
 from scheduler.triggers.localtime.firings import END, LocalFirings
 from scheduler.triggers.localtime.zone import local_time, resolve, zone
@@ -85,7 +87,7 @@ class RRuleTrigger(TimeTrigger):
         if rule.frequency <= Frequency.DAILY:
             calendar = CalendarRule(rule, start)
             every = LocalFirings(calendar, self._zone, self._placing)
-            self.count_end = CountEnd.of(rule, text, partial(_nth, calendar, every, first))
+            self.count_end = CountEnd.of(rule, text, partial(_nth, rule.hours or (start.hour,), calendar, every, first))
             return replace(every, until=until, count_end=self.count_end)
         elapsed = ElapsedRule(rule, resolution.first if resolution.skipped else first, self._zone)
         self.count_end = CountEnd.of(rule, text, elapsed.nth)
@@ -120,14 +122,14 @@ class RRuleTrigger(TimeTrigger):
         return resolve(at, zone(where) if where else self._zone).first
 
 
-def _nth(calendar: CalendarRule, firings: LocalFirings, first: datetime, count: int) -> datetime:
+def _nth(hours: Sequence[int], calendar: CalendarRule, firings: LocalFirings, first: datetime, count: int) -> datetime:
     """The end of a COUNT: the count-th nominal time, or if that is not the count-th firing, the instant of that.
 
     They differ when clocks skip or repeat times of the rule. For a large count it is the nominal time, because
     computing every instant would be too costly.
     """
     nominal = calendar.nth(count)
-    if count > MAX_COUNTED:
+    if count > MAX_COUNTED or changing_hours(firings.where).isdisjoint(hours):
         return nominal
     last = first - TICK
     for _ in range(count):

@@ -34,7 +34,9 @@ _DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 def warnings_of(completed: Schedule, since: datetime) -> list[str]:
     """The warnings about an accepted schedule, one sentence each."""
     compiled = CompiledSchedule.compile(MessageToDict(completed, preserving_proto_field_name=True))
-    warnings = [*_of_whole(compiled, since), *_of_zones(completed)]
+    warnings = list(_of_zones(completed))
+    with suppress(ScheduleError):  # too costly: reported by the call that needs the instant
+        warnings.extend(_of_whole(compiled, since))
     for name in dict.fromkeys([completed.time_zone, *(trigger.time_zone for trigger in completed.triggers)]):
         warnings.extend(_of_zone(name))
     for index, trigger in enumerate(completed.triggers):
@@ -49,7 +51,7 @@ def warnings_of(completed: Schedule, since: datetime) -> list[str]:
             case _:
                 continue
         warnings.extend(f"triggers[{index}]: {warning}" for warning in of_trigger)
-    with suppress(ScheduleError):  # too costly: reported by the call that needs the instant
+    with suppress(ScheduleError):
         warnings.extend(coming_changes(completed, compiled, since))
     return warnings
 

@@ -164,6 +164,15 @@ def test_an_unchanged_schedule_that_has_ended_is_accepted() -> None:
         assert any("it has ended" in warning for warning in after.warnings)
 
 
+def test_an_unchanged_schedule_with_a_long_pause_ahead_is_accepted() -> None:
+    """Its next time is too far behind excluded days to be searched; that was accepted before."""
+    end = "20280101T000000Z"
+    fields = {"time_zone": "UTC", "exclusions": [{"rrule": f"DTSTART:20260504T000000Z\nRRULE:FREQ=DAILY;UNTIL={end}"}]}
+    before = stored(DAILY, **fields)
+    assert replaced_at(NOW + timedelta(days=2), before, DAILY, **fields).schedule == before
+    assert replaced(before, DAILY, **fields).schedule == before
+
+
 COUNTED: list[tuple[str, dict[str, Any]]] = [
     ("FREQ=DAILY", {}),
     ("FREQ=DAILY;BYHOUR=9;BYMINUTE=30;BYSECOND=0", {}),

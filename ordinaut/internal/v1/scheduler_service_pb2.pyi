@@ -382,6 +382,7 @@ class LocateMomentResponse(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     EXCLUDED_FIELD_NUMBER: _builtins.int
     BEFORE_TIME_FIELD_NUMBER: _builtins.int
+    CLOCK_CHANGE_FIELD_NUMBER: _builtins.int
     excluded: _builtins.bool
     """Whether the day of `at` is excluded."""
     @_builtins.property
@@ -400,6 +401,10 @@ class LocateMomentResponse(_message.Message):
     def before_time(self) -> _timestamp_pb2.Timestamp:
         """Due time of `before`, without jitter."""
 
+    @_builtins.property
+    def clock_change(self) -> Global___ClockChange:
+        """The clock change that skips or repeats the local time."""
+
     def __init__(
         self,
         *,
@@ -408,11 +413,42 @@ class LocateMomentResponse(_message.Message):
         after: _schedule_pb2.Upcoming | None = ...,
         excluded: _builtins.bool = ...,
         before_time: _timestamp_pb2.Timestamp | None = ...,
+        clock_change: Global___ClockChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time", "clock_change", b"clock_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time", "excluded", b"excluded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time", "clock_change", b"clock_change", "excluded", b"excluded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LocateMomentResponse: _TypeAlias = LocateMomentResponse  # noqa: Y015
+
+@_typing.final
+class ClockChange(_message.Message):
+    """A clock change of a time zone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    time_zone: _builtins.str
+    """IANA name of the zone."""
+    before: _builtins.str
+    """Local time until which clocks run, `2026-03-08T02:00:00`."""
+    after: _builtins.str
+    """Local time at which they continue, `2026-03-08T03:00:00`."""
+    def __init__(
+        self,
+        *,
+        time_zone: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockChange: _TypeAlias = ClockChange  # noqa: Y015

@@ -70,7 +70,7 @@ def validate(
     if findings.violations:
         return Checked(findings.violations, schedule, ())
     _check_instants(completed, None if stored or completed == before else since, findings)
-    warnings = () if findings.violations else warnings_of(completed, since)
+    warnings = [] if findings.violations else [*warnings_of(completed, since), *kept.warnings(completed)]
     return Checked(findings.violations, completed, warnings)
 
 

@@ -10,14 +10,14 @@ from scheduler.firing import next_instant
 from scheduler.triggers import trigger
 from scheduler.triggers.cron import parse as cron_parse
 from scheduler.triggers.cron import trigger as cron_trigger
-from scheduler.triggers.localtime import nearby_change, zone, zone_names
+from scheduler.triggers.localtime import changing_hours, nearby_change, zone, zone_names
 from scheduler.triggers.rrule import parse as rrule_parse
 from scheduler.triggers.rrule import trigger as rrule_trigger
-from scheduler.validation import findings
+from scheduler.validation import equality, findings
 
 MODULES = [
-    cron_parse, cron_trigger, findings, nearby_change, next_instant, rrule_parse, rrule_trigger, task_health, trigger,
-    zone, zone_names,
+    changing_hours, cron_parse, cron_trigger, equality, findings, nearby_change, next_instant, rrule_parse,
+    rrule_trigger, task_health, trigger, zone, zone_names,
 ]  # fmt: skip
 
 

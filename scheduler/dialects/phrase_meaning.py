@@ -1,0 +1,320 @@
+"""What the clauses of a phrase mean: one calendar, interval or time, or several that the writer must choose from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+
+from scheduler.dialects.calendar import EVERY_WEEKDAY, HOURS, MONTHS, WORKDAYS, Calendar
+from scheduler.dialects.phrases import Clauses
+from scheduler.dialects.translation import Certainty, InexpressibleError, TimeText
+from scheduler.triggers.rrule.parse import Weekday
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_FREQUENCIES = {"day": "DAILY", "week": "WEEKLY", "month": "MONTHLY", "year": "YEARLY"}
+_DAY_PARTS = {"morning": (6, 8, 9), "evening": (18, 20, 22), "night": (0, 2, 22)}
+_USUAL_HOURS = (0, 8, 9, 12, 18)
+_MAX_PHASES = 4
+_DAY_NAMES = ("month_days", "nearest", "weekdays", "months")
+_HOUR = 3600
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One meaning; `id` and `label` distinguish it from the others."""
+
+    id: str
+    label: str
+    when: Calendar | TimeText
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """All meanings, and the question if there are several; for ASSUMED the first one is the most probable."""
+
+    options: Sequence[Option]
+    question: str = ""
+    certainty: Certainty = Certainty.CERTAIN
+    default: str = ""
+
+
+def meaning(clauses: Clauses, field: str, now: datetime, local: datetime | None) -> Meaning | None:
+    """The meaning of a phrase in the field cron, rrule, interval or once; None if it has none.
+
+    `now` is aware; `local` is the same in the time zone of the phrase, naive, or None if that is not known.
+
+    Raises:
+        InexpressibleError: the phrase is understood, and a trigger cannot express it.
+    """
+    if clauses.after is not None:
+        return _after(clauses, now)
+    if clauses.days_ahead is not None or clauses.next_weekday is not None or clauses.day is not None:
+        return _single(clauses, local)
+    if clauses.times_per is not None:
+        return _times_per(clauses)
+    if clauses.window is not None and clauses.unit not in ("minute", "hour"):
+        return None
+    if clauses.unit in ("second", "minute", "hour"):
+        return _sub_daily(clauses, field)
+    if clauses.minutes is not None:
+        return _at_minutes(clauses)
+    return _daily(clauses, field, local)
+
+
+def _one(when: Calendar | TimeText) -> Meaning:
+    return Meaning((Option("only", "", when),))
+
+
+def _after(clauses: Clauses, now: datetime) -> Meaning | None:
+    number, unit = clauses.after or (0, "")
+    if not clauses.only("after") or unit not in _SECONDS:
+        return None
+    seconds = number * _SECONDS[unit]
+    at = (now.astimezone(UTC) + timedelta(seconds=seconds)).replace(microsecond=0)
+    once = Option("once", "once", TimeText("once", f"{at:%Y-%m-%dT%H:%M:%S}Z"))
+    repeated = Option("every", "again and again", TimeText("interval", f"{seconds}s"))
+    return Meaning((once, repeated), "Does it run once, or repeatedly?", Certainty.ASSUMED, "once")
+
+
+def _single(clauses: Clauses, local: datetime | None) -> Meaning | None:
+    if not clauses.only("days_ahead", "next_weekday", "day", "times"):
+        return None
+    if clauses.times is None or len(clauses.times) != 1:
+        raise InexpressibleError("a single day needs one time, such as tomorrow at 9:00")
+    at = _clock(clauses.times[0])
+    if clauses.day is not None:
+        return _one(TimeText("once", datetime.combine(clauses.day, at).isoformat()))
+    if local is None:
+        raise InexpressibleError("a day relative to today needs the schedule's time_zone, such as Europe/Chisinau")
+    if clauses.days_ahead is not None:
+        day = local.date() + clauses.days_ahead * _DAY
+        repeated = Option("daily", "every day", Calendar((at.minute,), (at.hour,), (at.second,)))
+    else:
+        number = clauses.next_weekday or 0
+        day = local.date() + ((number - local.weekday() - 1) % 7 + 1) * _DAY
+        weekday = (Weekday(0, number),)
+        repeated = Option("weekly", "every week", Calendar((at.minute,), (at.hour,), (at.second,), weekdays=weekday))
+    once = Option("once", "once", TimeText("once", datetime.combine(day, at).isoformat()))
+    return Meaning((once, repeated), "Does it run once, or repeatedly?", Certainty.ASSUMED, "once")
+
+
+def _clock(seconds: int) -> time:
+    return time(seconds // _HOUR, seconds // 60 % 60, seconds % 60)
+
+
+def _times_per(clauses: Clauses) -> Meaning | None:
+    number, unit = clauses.times_per or (0, "")
+    if not clauses.only("times_per", *_DAY_NAMES) or unit not in ("hour", "day"):
+        return None
+    size = 60 if unit == "hour" else 24
+    if size % number:
+        raise InexpressibleError(f"{number} times a{'n' if unit == 'hour' else ''} {unit} are not evenly spaced")
+    step, base = size // number, _calendar(clauses)
+    if unit == "hour":
+        return _one(replace(base, minutes=tuple(range(0, 60, step)), hours=HOURS))
+    starts = sorted({0, *(hour for hour in (6, 8, 9) if hour < step)})
+    options = [
+        Option(f"from-{start:02}00", f"from {start:02}:00 on", replace(base, hours=tuple(range(start, 24, step))))
+        for start in starts
+    ]
+    return Meaning(options, "At which times of day?", Certainty.ASK) if len(options) > 1 else _one(options[0].when)
+
+
+def _calendar(clauses: Clauses) -> Calendar:
+    """The days of the phrase."""
+    return Calendar(
+        month_days=clauses.month_days,
+        weekdays=clauses.weekdays,
+        months=clauses.months or MONTHS,
+        nearest=clauses.nearest or (),
+    )
+
+
+def _sub_daily(clauses: Clauses, field: str) -> Meaning | None:
+    unit, number = str(clauses.unit), clauses.number or 1
+    size = {"second": 60, "minute": 60, "hour": 24}[unit]
+    seconds = number * _SECONDS[unit]
+    is_plain = clauses.only("unit", "number", "adverb")
+    if is_plain and (field == "interval" or unit == "second" or size % number):
+        return _one(TimeText("interval", f"{seconds}s"))
+    if not clauses.only("unit", "number", "adverb", "window", "minutes", *_DAY_NAMES) or unit == "second":
+        return None
+    if size % number and clauses.window is None:
+        raise InexpressibleError(f"every {number} {unit}s on some days only is not evenly spaced")
+    if clauses.minutes is not None and (unit != "hour" or clauses.window is not None):
+        return None
+    base = _calendar(clauses)
+    if clauses.window is not None:
+        return _within(base, clauses.window, seconds)
+    steps = tuple(range(0, size, number))
+    if unit == "hour":
+        return _one(replace(base, minutes=clauses.minutes or (0,), hours=steps))
+    return _one(replace(base, minutes=steps, hours=HOURS))
+
+
+def _within(base: Calendar, window: tuple[int, int, bool], step: int) -> Meaning:
+    """`between 9 and 17` may end at 17:00, before it, or with the last time of that hour."""
+    first, last, is_bare = window
+    inclusive = tuple(range(first, last + 1, step))
+    ends = {"inclusive": inclusive}
+    if last % _HOUR == 0 and last in inclusive and step < _HOUR:
+        if is_bare:
+            ends["whole-hour"] = tuple(range(first, last + _HOUR, step))
+        ends["before"] = inclusive[:-1]
+    options = [
+        Option(name, f"the last time of a day is {_clock(times[-1]):%H:%M}", _at(base, times))
+        for name, times in ends.items()
+    ]
+    if len(options) == 1:
+        return _one(options[0].when)
+    return Meaning(options, "Which time of a day is the last one?", Certainty.ASK, "inclusive")
+
+
+def _at(base: Calendar, times: Sequence[int]) -> Calendar:
+    """The calendar with these times of day."""
+    hours = tuple(sorted({at // _HOUR for at in times}))
+    minutes = tuple(sorted({at // 60 % 60 for at in times}))
+    seconds = tuple(sorted({at % 60 for at in times}))
+    is_grid = len(hours) * len(minutes) * len(seconds) == len(set(times))
+    return replace(base, hours=hours, minutes=minutes, seconds=seconds, only=None if is_grid else tuple(times))
+
+
+def _at_minutes(clauses: Clauses) -> Meaning | None:
+    if not clauses.only("minutes", "hours", *_DAY_NAMES):
+        return None
+    return _one(replace(_calendar(clauses), minutes=clauses.minutes or (0,), hours=clauses.hours or HOURS))
+
+
+def _daily(clauses: Clauses, field: str, local: datetime | None) -> Meaning | None:
+    if not clauses.only("unit", "number", "adverb", "times", "day_part", "dated", *_DAY_NAMES):
+        return None
+    if clauses.only("unit", "number", "adverb") and clauses.adverb:
+        return _adverb(str(clauses.unit))
+    if clauses.only("times"):
+        return _without_day(clauses.times or (), local)
+    if clauses.only("months") or (clauses.only("months", "times") and clauses.unit is None and clauses.months):
+        return None
+    if clauses.times is None:
+        return _without_time(clauses, field, local)
+    if clauses.dated == "day" and clauses.unit is None:
+        return _dated(clauses, local)
+    if clauses.dated == "weekday" and field == "once" and clauses.unit is None:
+        return _dated(clauses, local)
+    return _repeated(clauses, local)
+
+
+def _adverb(unit: str) -> Meaning | None:
+    if unit == "week":
+        options = [
+            Option(name.lower(), f"on {name} at 00:00", Calendar(weekdays=(Weekday(0, number),)))
+            for name, number in (("Monday", 0), ("Sunday", 6))
+        ]
+        return Meaning(options, "On which day of the week?", Certainty.ASK)
+    whole = {
+        "day": Calendar(),
+        "month": Calendar(month_days=(1,)),
+        "year": Calendar(month_days=(1,), months=(1,)),
+    }
+    return _one(whole[unit])
+
+
+def _without_day(times: Sequence[int], local: datetime | None) -> Meaning:
+    at = _at(Calendar(), times)
+    options = [
+        Option("daily", "every day", at),
+        Option("workdays", "from Monday to Friday", replace(at, weekdays=WORKDAYS)),
+    ]
+    if local is not None and len(times) == 1:
+        at_once = datetime.combine(local.date(), _clock(times[0]))
+        at_once += _DAY if at_once <= local else timedelta()
+        options.append(Option("once", "once", TimeText("once", at_once.isoformat())))
+    return Meaning(options, "On which days?", Certainty.ASK, "daily")
+
+
+def _without_time(clauses: Clauses, field: str, local: datetime | None) -> Meaning | None:
+    number = clauses.number or 1
+    if clauses.only("unit", "number") and clauses.unit in _SECONDS and (number > 1 or field == "interval"):
+        return _one(TimeText("interval", f"{number * _SECONDS[clauses.unit]}s"))
+    hours = _DAY_PARTS[clauses.day_part] if clauses.day_part else _USUAL_HOURS if number == 1 else (0, 9)
+    options: list[Option] = []
+    for hour in hours:
+        unit = clauses.unit or ("day" if clauses.day_part and clauses.weekdays is None else None)
+        timed = _repeated(replace(clauses, times=(hour * _HOUR,), day_part=None, unit=unit), local)
+        if timed is None:
+            return None
+        at = f"at {hour:02}:00"
+        for option in timed.options:
+            suffix, more = (f"-{option.id}", f", {option.label}") if option.label else ("", "")
+            options.append(Option(f"at-{hour:02}00{suffix}", at + more, option.when))
+    return Meaning(options, "At which time of day?", Certainty.ASK)
+
+
+def _dated(clauses: Clauses, local: datetime | None) -> Meaning | None:
+    """`on December 24 at 18:00` may be one time or one of every year."""
+    times = clauses.times or ()
+    each = _at(_calendar(clauses), times)
+    if local is None or len(times) != 1:
+        return _one(each)
+    day = next((day for day in _days_from(local) if _is_in(each, day) and _instant(day, times[0]) > local), None)
+    if day is None:
+        return _one(each)
+    once = Option("once", "once", TimeText("once", _instant(day, times[0]).isoformat()))
+    return Meaning((once, Option("every", "every time", each)), "Does it run once, or repeatedly?", Certainty.ASK)
+
+
+def _instant(day: date, seconds: int) -> datetime:
+    return datetime.combine(day, _clock(seconds))
+
+
+def _days_from(local: datetime) -> list[date]:
+    return [local.date() + number * _DAY for number in range(4 * 366 + 1)]
+
+
+def _is_in(calendar: Calendar, day: date) -> bool:
+    by_weekday = calendar.weekdays is None or Weekday(0, day.weekday()) in calendar.weekdays
+    by_day = calendar.month_days is None or day.day in calendar.month_days
+    return day.month in calendar.months and by_day and by_weekday
+
+
+def _repeated(clauses: Clauses, local: datetime | None) -> Meaning | None:
+    base = _at(_calendar(clauses), clauses.times or ())
+    unit, number = clauses.unit, clauses.number or 1
+    has_days = base.weekdays is not None or base.month_days is not None or bool(base.nearest)
+    if not (unit or has_days or clauses.day_part):
+        return None
+    needs = {"week": base.weekdays, "month": has_days or None, "year": base.month_days}
+    if unit in needs and needs[unit] is None:
+        return None
+    if unit == "day" and has_days and number > 1:
+        return None
+    if unit == "week" and (base.month_days or any(day.nth for day in base.weekdays or ())):
+        return None
+    if number == 1:
+        return _one(replace(base, weekdays=None) if base.weekdays == EVERY_WEEKDAY else base)
+    return _phases(base, str(unit), number, local)
+
+
+def _phases(base: Calendar, unit: str, number: int, local: datetime | None) -> Meaning:
+    """Every second week: this one or the next one?"""
+    if local is None:
+        raise InexpressibleError(f"every {number} {unit}s needs the schedule's time_zone, such as Europe/Chisinau")
+    options = []
+    for phase in range(min(number, _MAX_PHASES)):
+        start = _period(local.date(), unit, phase)
+        calendar = replace(base, unit=_FREQUENCIES[unit], step=number, start=start)
+        options.append(Option(f"from-{start}", f"counted from {start}", calendar))
+    return Meaning(options, "From when on is it counted?", Certainty.ASK, options[0].id)
+
+
+def _period(day: date, unit: str, phase: int) -> date:
+    """The first day of the phase-th period from the one of `day` on."""
+    if unit == "day":
+        return day + phase * _DAY
+    if unit == "week":
+        return day - day.weekday() * _DAY + 7 * phase * _DAY
+    if unit == "year":
+        return date(day.year + phase, 1, 1)
+    months = day.year * 12 + day.month - 1 + phase
+    return date(months // 12, months % 12 + 1, 1)
+
+

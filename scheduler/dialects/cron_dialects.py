@@ -6,6 +6,7 @@ crontab(5).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scheduler.dialects.calendar import MONTHS, Calendar
 from scheduler.dialects.fields import (
@@ -90,9 +91,7 @@ def _is_loose(words: list[str]) -> bool:
     minutes, hours = words[1:3]
     is_hour = minutes.isdigit() and 1 <= int(minutes) < 24
     return (
-        hours.startswith("*")
-        or (is_hour and (hours in ("1", "01") or int(minutes) % 5 > 0))
-        or words[5][:4].isdigit()
+        hours.startswith("*") or (is_hour and (hours in ("1", "01") or int(minutes) % 5 > 0)) or words[5][:4].isdigit()
     )
 
 
@@ -114,7 +113,7 @@ def _calendar(words: list[str], dialect: Dialect) -> Calendar:
     return replace(calendar, **dict(_days(by_day, by_weekday, dialect)))
 
 
-def _days(by_day: Days, by_weekday: Days, dialect: Dialect) -> Iterator[tuple[str, object]]:
+def _days(by_day: Days, by_weekday: Days, dialect: Dialect) -> Iterator[tuple[str, Any]]:
     restricted = bool(by_day.values or by_day.nearest), bool(by_weekday.weekdays)
     if by_day.values:
         yield "month_days", tuple(sorted(by_day.values, key=lambda day: (day < 0, day)))

@@ -37,7 +37,7 @@ PRODUCTIONS = {
     "weekdays": r"(?:every |each |on |only on )?(?:the )?<weekdays>",
     "other_weekday": r"(?:every|each) (?:other|second|2nd) <weekdays>",
     "numbered_weekday": rf"(?:on |every )?(?:the )?<ordinals> <weekday> {_OF_MONTH}",
-    "last_day": rf"(?:on |at )?(?:the )?(?:last day|end) (?:of|in) (?:the|each|every) month|(?:at )?month[ -]end",
+    "last_day": r"(?:on |at )?(?:the )?(?:last day|end) (?:of|in) (?:the|each|every) month|(?:at )?month[ -]end",
     "edge_workday": rf"(?:on )?(?:the )?(?P<edge>first|last) (?:week|work|working |business )day {_OF_MONTH}",
     "month_days": rf"(?:on )?(?:the )?<nths>(?: day)? {_OF_MONTH}|on (?:the )?<nths>",
     "numbered_days": rf"on days? <numbers> {_OF_MONTH}",

@@ -52,10 +52,14 @@ def meaning(clauses: Clauses, field: str, now: datetime, local: datetime | None)
         return _single(clauses, local)
     if clauses.times_per is not None:
         return _times_per(clauses)
-    if clauses.window is not None and clauses.unit not in ("minute", "hour"):
-        return None
+    return _recurring(clauses, field, local)
+
+
+def _recurring(clauses: Clauses, field: str, local: datetime | None) -> Meaning | None:
     if clauses.unit in ("second", "minute", "hour"):
         return _sub_daily(clauses, field)
+    if clauses.window is not None:
+        return None
     if clauses.minutes is not None:
         return _at_minutes(clauses)
     return _daily(clauses, field, local)
@@ -188,19 +192,14 @@ def _at_minutes(clauses: Clauses) -> Meaning | None:
 def _daily(clauses: Clauses, field: str, local: datetime | None) -> Meaning | None:
     if not clauses.only("unit", "number", "adverb", "times", "day_part", "dated", *_DAY_NAMES):
         return None
-    if clauses.only("unit", "number", "adverb") and clauses.adverb:
+    if clauses.adverb and clauses.only("unit", "number", "adverb"):
         return _adverb(str(clauses.unit))
     if clauses.only("times"):
         return _without_day(clauses.times or (), local)
-    if clauses.only("months") or (clauses.only("months", "times") and clauses.unit is None and clauses.months):
-        return None
     if clauses.times is None:
         return _without_time(clauses, field, local)
-    if clauses.dated == "day" and clauses.unit is None:
-        return _dated(clauses, local)
-    if clauses.dated == "weekday" and field == "once" and clauses.unit is None:
-        return _dated(clauses, local)
-    return _repeated(clauses, local)
+    may_be_once = clauses.dated == "day" or (clauses.dated == "weekday" and field == "once")
+    return _dated(clauses, local) if may_be_once and clauses.unit is None else _repeated(clauses, local)
 
 
 def _adverb(unit: str) -> Meaning | None:
@@ -250,7 +249,7 @@ def _without_time(clauses: Clauses, field: str, local: datetime | None) -> Meani
 
 
 def _dated(clauses: Clauses, local: datetime | None) -> Meaning | None:
-    """`on December 24 at 18:00` may be one time or one of every year."""
+    """The phrase `on December 24 at 18:00` may name one time, or one of every year."""
     times = clauses.times or ()
     each = _at(_calendar(clauses), times)
     if local is None or len(times) != 1:
@@ -316,5 +315,3 @@ def _period(day: date, unit: str, phase: int) -> date:
         return date(day.year + phase, 1, 1)
     months = day.year * 12 + day.month - 1 + phase
     return date(months // 12, months % 12 + 1, 1)
-
-

@@ -33,7 +33,8 @@ _OF_MONTH = r"(?:(?:a|ale|al|din) (?:lunii|luna|(?:fiecarei|fiecare) luni|fiecar
 PRODUCTIONS = {
     "adverb": r"(?P<adverb>zilnic|saptamanal|lunar|anual)|(?P<from_to>din (?:ora in ora|minut in minut))",
     "every_unit": r"(?:in |o data pe |la )?fiecare <single>|o data pe <single>",
-    "every_number": r"(?:o data )?(?:la |in )(?:fiecare )?<number>(?: de)? <unit>|din <number> in <repeated>(?: de)? <unit>",
+    "every_number": r"(?:o data )?(?:la |in )(?:fiecare )?<number>(?: de)? <unit>"
+    r"|din <number> in <repeated>(?: de)? <unit>",
     "half_hour": r"(?:la |in )(?:fiecare )?(?P<half>jumatate|sfert)(?: de)? ora",
     "workdays": r"(?:in |de )?(?:fiecare zi lucratoare|(?:toate )?zilele (?:lucratoare|de lucru)|zile lucratoare)",
     "weekend": r"(?:in |la )?(?:fiecare |sfarsit de |sfarsitul de )?(?:week-?end(?:uri|ul|urile)?)",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import date
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from scheduler.dialects import phrase_english, phrase_romanian
 from scheduler.dialects.fields import UnfitError
@@ -109,7 +110,7 @@ def _longest(text: str, place: int, language: ModuleType) -> tuple[str, re.Match
     return best
 
 
-def _joined(clauses: Clauses, parts: Mapping[str, object]) -> Clauses:
+def _joined(clauses: Clauses, parts: Mapping[str, Any]) -> Clauses:
     for name, value in parts.items():
         if getattr(clauses, name) is not None:
             raise UnfitError(f"{name} is named twice")
@@ -120,7 +121,8 @@ def _joined(clauses: Clauses, parts: Mapping[str, object]) -> Clauses:
 @cache
 def _productions(language: ModuleType) -> dict[str, re.Pattern[str]]:
     return {
-        name: re.compile(rf"(?:{_expanded(pattern, language)})(?= |$)") for name, pattern in language.PRODUCTIONS.items()
+        name: re.compile(rf"(?:{_expanded(pattern, language)})(?= |$)")
+        for name, pattern in language.PRODUCTIONS.items()
     }
 
 

@@ -113,7 +113,9 @@ def repeating(text: str, now: datetime, where: ZoneInfo | None) -> TimeText | No
     start = _time(start_word) if start_word else None
     duration = _duration(length_word) or (_between(start, _time(length_word)) if start else None)
     if duration is None or duration == _Duration(0, 0, 0):
-        raise InexpressibleError("a repeating interval is R<count>/<start>/<duration>, such as R5/2026-01-01T00:00Z/PT1H")
+        raise InexpressibleError(
+            "a repeating interval is R<count>/<start>/<duration>, such as R5/2026-01-01T00:00Z/PT1H"
+        )
     if start is None and count is None:
         return every(length_word)
     if start is None:

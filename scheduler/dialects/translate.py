@@ -6,7 +6,7 @@ Pure and deterministic. A translation is CERTAIN only if every dialect that has 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from difflib import SequenceMatcher
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,15 @@ from scheduler.dialects.phrase_meaning import Meaning, meaning
 from scheduler.dialects.phrases import LANGUAGES, parse_phrase
 from scheduler.dialects.spans import every, repeating
 from scheduler.dialects.text import MAX_LENGTH, clean
-from scheduler.dialects.translation import Certainty, InexpressibleError, Reading, TimeText, Translation, certain, refused
+from scheduler.dialects.translation import (
+    Certainty,
+    InexpressibleError,
+    Reading,
+    TimeText,
+    Translation,
+    certain,
+    refused,
+)
 from scheduler.dialects.words import plain
 from scheduler.dialects.writing import write
 from scheduler.triggers.build import build
@@ -215,9 +223,7 @@ def _cron(text: str, context: _Context) -> Translation | None:
     return None
 
 
-def _of_calendars(
-    words: list[str], dialects: tuple[Dialect, ...] | None, context: _Context
-) -> Translation | None:
+def _of_calendars(words: list[str], dialects: tuple[Dialect, ...] | None, context: _Context) -> Translation | None:
     found, _ = calendars(words, dialects) if dialects else calendars(words)
     triggers: dict[TimeText, list[Dialect]] = {}
     for dialect, calendar in found:
@@ -268,7 +274,9 @@ def _hashed(words: list[str]) -> Translation | None:
         return None
     readings = [
         Reading(name, label, TimeText("cron", text))
-        for name, label, text in zip(("first", "middle"), ("the first value", "a value in the middle"), texts, strict=True)
+        for name, label, text in zip(
+            ("first", "middle"), ("the first value", "a value in the middle"), texts, strict=True
+        )
     ]
     return Translation(Certainty.ASK, readings, "H is a value that Jenkins chooses. Which one is it here?")
 

@@ -57,7 +57,7 @@ def validate(schedule: Schedule, now: datetime, stored: bool, since: datetime | 
     choice = choose_zone(completed, findings)
     _complete_rules(completed, choice, now)
     _complete_start(completed, now, findings)
-    check = TriggerCheck(findings, choice.zone, None if stored else since, dst_of(completed), stored)
+    check = TriggerCheck(findings, choice.zone, None if stored else since, dst_of(completed), schedule, now, stored)
     for index, trigger in enumerate(completed.triggers):
         check(trigger, f"triggers[{index}]")
     check_exclusions(completed, choice.zone, findings)

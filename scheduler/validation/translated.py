@@ -1,0 +1,98 @@
+"""Adds to the error of a trigger's text what the text means in another dialect: a repair, or a question."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from google.protobuf.json_format import MessageToDict
+
+from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.schedule_pb2 import Schedule, Trigger
+from scheduler.dialects.translate import translate
+from scheduler.dialects.translation import Certainty, Reading, TimeText
+from scheduler.triggers.localtime.zone import same_zone, zone_names
+from scheduler.triggers.once import parse_once
+from scheduler.triggers.problem import Choice, Edit, Question, ScheduleError
+from scheduler.triggers.rrule.lines import parse_calendar_text
+from scheduler.validation.findings import Findings
+
+_UNREADABLE = (ErrorReason.INVALID_CRON, ErrorReason.INVALID_RRULE, ErrorReason.INVALID_TIME)
+
+
+def add_translated(
+    error: ScheduleError, trigger: Trigger, path: str, schedule: Schedule, now: datetime, findings: Findings
+) -> None:
+    """Adds the error of the field at that path; unreadable text gets its translation.
+
+    Where the translation is in local time and the schedule has no zone, that is reported as well.
+    """
+    kind = str(trigger.WhichOneof("kind"))
+    if error.reason not in _UNREADABLE or error.repair or error.question:
+        findings.add_error(path, error)
+        return
+    translation = translate(getattr(trigger, kind), kind, now, schedule.time_zone)
+    message = f"{error.message}; {translation.message}" if translation.message else error.message
+    choices = [choice for reading in translation.readings for choice in _choices(reading, trigger, schedule)]
+    if not choices:
+        findings.add_error(path, ScheduleError(error.reason, message))
+        return
+    if len(choices) == 1 and translation.certainty is Certainty.CERTAIN:
+        [reading] = translation.readings
+        repaired = ScheduleError(error.reason, message, repair=choices[0].edits, explanation=reading.why)
+        findings.add_error(path, repaired)
+    else:
+        text = translation.question or "In which time zone is it?"
+        default = translation.default if any(choice.id == translation.default for choice in choices) else ""
+        question = Question("meaning", text, choices, default)
+        findings.add_error(path, ScheduleError(error.reason, message, question=question))
+    _require_zone(translation.readings, path, schedule, findings)
+
+
+def _choices(reading: Reading, trigger: Trigger, schedule: Schedule) -> list[Choice]:
+    """The reading as edits; two if the zone in the text and the one of the schedule differ."""
+    edits = _edits(reading, trigger)
+    own = schedule.time_zone
+    if not reading.zone or not _is_local(reading.trigger) or (own and _same(own, reading.zone)):
+        return [Choice(reading.id, reading.label, edits)]
+    zoned = [*edits, Edit(reading.zone, "/time_zone")]
+    others = sum(_may_be_local(other) for other in schedule.triggers) > 1
+    if own:
+        in_own = Choice(f"{reading.id}-own-zone", f"in {own}, the zone of the schedule", edits)
+        in_other = Choice(f"{reading.id}-its-zone", f"the whole schedule in {reading.zone}", zoned)
+        return [in_own, in_other]
+    return [] if others else [Choice(reading.id, reading.label, zoned)]
+
+
+def _edits(reading: Reading, trigger: Trigger) -> list[Edit]:
+    kind, written = reading.trigger.kind, str(trigger.WhichOneof("kind"))
+    edits = [Edit(reading.trigger.value)]
+    if kind != written:
+        edits = [Edit(None), Edit(reading.trigger.value, kind)]
+    if reading.params:
+        edits.append(Edit({**MessageToDict(trigger.params), **dict(reading.params)}, "params"))
+    return edits
+
+
+def _same(one: str, other: str) -> bool:
+    return one in zone_names() and same_zone(one, other)
+
+
+def _is_local(trigger: TimeText) -> bool:
+    match trigger.kind:
+        case "cron":
+            return True
+        case "rrule":
+            return parse_calendar_text(trigger.value).zone_name is None
+        case "once":
+            return parse_once(trigger.value).tzinfo is None
+    return False
+
+
+def _may_be_local(trigger: Trigger) -> bool:
+    return trigger.WhichOneof("kind") in ("cron", "rrule", "once")
+
+
+def _require_zone(readings: Iterable[Reading], path: str, schedule: Schedule, findings: Findings) -> None:
+    missing = not schedule.time_zone and any(_is_local(reading.trigger) and not reading.zone for reading in readings)
+    if missing and all(violation.field != "time_zone" for violation in findings.violations):
+        message = f"{path} is in local time and needs an IANA time zone such as Europe/Chisinau"
+        findings.add("time_zone", ErrorReason.TIMEZONE_REQUIRED, message)

@@ -25,7 +25,7 @@ from ordinaut.internal.v1.scheduler_service_pb2 import (
 from ordinaut.limits import FIRST_YEAR, LAST_YEAR, MAX_UPCOMING
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
-from scheduler.description.sentence import DEFAULT, LANGUAGES, sentence
+from scheduler.description.sentence import DEFAULT, LANGUAGES, explanation
 from scheduler.firing.time_range import oldest_first
 from scheduler.schedules import nearby_instants
 from scheduler.schedules.nearby_instants import runs_per_year
@@ -112,7 +112,7 @@ def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) ->
             response.upcoming.append(to_upcoming(instant, compiled(checked.schedule), task))
             response.keys.append(instant.key_nominal)
             response.triggers.append(instant.trigger_id)
-        response.explanation = sentence(checked.schedule, now, request.language or DEFAULT)
+        response.explanation = explanation(checked.schedule, now, request.language or DEFAULT)
         if request.yearly:
             response.runs_per_year = runs_per_year(compiled(checked.schedule), after)
     except ScheduleError as error:  # at a later instant than those that validation computes

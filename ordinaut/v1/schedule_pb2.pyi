@@ -339,7 +339,7 @@ class CatchUp(_message.Message):
     """Maximum number of missed occurrences that ALL runs, at most 1000; 100 when unset."""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """Maximum delay with which a missed occurrence may run. Unset: one hour for LATEST, unlimited for ALL and `once`."""
+        """Maximum delay with which a missed occurrence may run. Unset: 24 hours for LATEST, unlimited for ALL and `once`."""
 
     def __init__(
         self,

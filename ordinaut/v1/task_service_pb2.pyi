@@ -254,7 +254,7 @@ class ExplainScheduleResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     RUNS_PER_YEAR_FIELD_NUMBER: _builtins.int
     explanation: _builtins.str
-    """The schedule as one sentence."""
+    """When the schedule runs, and which missed occurrences run afterwards: one or two sentences."""
     runs_per_year: _builtins.int
     """Number of occurrences in the next 365 days, estimated from the first 1000 if there are more. Events are not
     counted.

@@ -122,9 +122,25 @@ class English(Language):
         """`starting up to 10 min later`."""
         return f"starting up to {span} later"
 
+    def newest_missed(self, span: str) -> str:
+        """`After an outage, the newest missed occurrence runs, up to 24 h late.`."""
+        return f"After an outage, the newest missed occurrence runs, {_late(span)}."
+
+    def all_missed(self, number: int, span: str) -> str:
+        """`After an outage, the newest 100 missed occurrences run, however late.`."""
+        return f"After an outage, the newest {number} missed occurrences run, {_late(span)}."
+
+    def none_missed(self) -> str:
+        """`After an outage, missed occurrences do not run.`."""
+        return "After an outage, missed occurrences do not run."
+
     def in_zone(self, zone: str) -> str:
         """`in the time of Europe/Chisinau`."""
         return f"in the time of {zone}"
+
+
+def _late(span: str) -> str:
+    return f"up to {span} late" if span else "however late"
 
 
 def _ordinal(number: int) -> str:

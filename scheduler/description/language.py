@@ -121,5 +121,17 @@ class Language(ABC):
         """Starting up to `span` later."""
 
     @abstractmethod
+    def newest_missed(self, span: str) -> str:
+        """The sentence: the newest missed occurrence runs up to `span` late; however late if `span` is empty."""
+
+    @abstractmethod
+    def all_missed(self, number: int, span: str) -> str:
+        """The sentence: the newest `number` missed occurrences run up to `span` late; empty: however late."""
+
+    @abstractmethod
+    def none_missed(self) -> str:
+        """The sentence: missed occurrences do not run."""
+
+    @abstractmethod
     def in_zone(self, zone: str) -> str:
         """In the local time of a zone."""

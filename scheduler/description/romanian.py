@@ -141,9 +141,25 @@ class Romanian(Language):
         """`pornind cu cel mult 10 min mai târziu`."""
         return f"pornind cu cel mult {span} mai târziu"
 
+    def newest_missed(self, span: str) -> str:
+        """`După o întrerupere, cea mai nouă ocurență ratată rulează, cu cel mult 24 h întârziere.`."""
+        return f"După o întrerupere, cea mai nouă ocurență ratată rulează, {_late(span)}."
+
+    def all_missed(self, number: int, span: str) -> str:
+        """`După o întrerupere, cele mai noi 100 de ocurențe ratate rulează, oricât ar întârzia.`."""
+        return f"După o întrerupere, cele mai noi {_counted(number, 'ocurențe')} ratate rulează, {_late(span)}."
+
+    def none_missed(self) -> str:
+        """`După o întrerupere, ocurențele ratate nu rulează.`."""
+        return "După o întrerupere, ocurențele ratate nu rulează."
+
     def in_zone(self, zone: str) -> str:
         """`după ora din Europe/Chisinau`."""
         return f"după ora din {zone}"
+
+
+def _late(span: str) -> str:
+    return f"cu cel mult {span} întârziere" if span else "oricât ar întârzia"
 
 
 def _counted(number: int, many: str) -> str:

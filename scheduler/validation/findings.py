@@ -8,6 +8,7 @@ from ordinaut.internal.v1.violation_pb2 import Violation
 from ordinaut.v1.error_pb2 import ErrorReason, Fix
 from scheduler.triggers.problem import Edit, Question, ScheduleError
 
+_MAX_LABELS = 160  # characters; the status of a refused request keeps 300 of a message
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
@@ -40,8 +41,7 @@ class Findings:
 
     def add_question(self, field: str, reason: ErrorReason.ValueType, message: str, question: Question) -> None:
         """Adds a violation without a repair; its message names the choices."""
-        labels = "; ".join(choice.label for choice in question.choices)
-        violation = self.add(field, reason, f"{message}. {question.text} {labels}")
+        violation = self.add(field, reason, f"{message}. {question.text} {_named(question)}")
         asked = violation.questions.add(
             id=f"{field}:{question.kind}", text=question.text, default_choice=question.default
         )
@@ -58,6 +58,16 @@ class Findings:
         violation = self.add(field, error.reason, error.message)
         if error.repair:
             violation.fix.CopyFrom(_fix(field, error.repair, error.explanation))
+
+
+def _named(question: Question) -> str:
+    """The labels of the choices, as many as a message has room for."""
+    labels: list[str] = []
+    for choice in question.choices:
+        if len(labels) > 1 and len("; ".join([*labels, choice.label])) > _MAX_LABELS:
+            return f"{'; '.join(labels)}; …"
+        labels.append(choice.label)
+    return "; ".join(labels)
 
 
 def pointer(path: str) -> str:

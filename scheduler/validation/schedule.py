@@ -54,7 +54,7 @@ def validate(schedule: Schedule, now: datetime, stored: bool, since: datetime | 
     _check_window(completed, None if stored else since, findings)
     check_fields(completed, findings)
     _complete_ids(completed, findings)
-    choice = choose_zone(completed, findings)
+    choice = choose_zone(completed, findings, now)
     _complete_rules(completed, choice, now)
     _complete_start(completed, now, findings)
     check = TriggerCheck(findings, choice.zone, None if stored else since, dst_of(completed), schedule, now, stored)

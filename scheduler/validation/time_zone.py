@@ -1,6 +1,7 @@
 """Chooses the time zone of a schedule's local times."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -20,15 +21,17 @@ class ZoneChoice:
     zone: ZoneInfo
 
 
-def choose_zone(schedule: Schedule, findings: Findings) -> ZoneChoice:
+def choose_zone(schedule: Schedule, findings: Findings, now: datetime) -> ZoneChoice:
     """The schedule's time_zone, or else the zone of the DTSTART in all its rules.
+
+    At `now` the choices of an offset such as `UTC+2` have that offset.
 
     Adds UNKNOWN_TIMEZONE, TIMEZONE_CONFLICT and TIMEZONE_REQUIRED to the findings.
     """
     named = _named_by_rules(schedule)
     needing = [index for index, trigger in enumerate(schedule.triggers) if _needs_zone(trigger, named.get(index))]
     if schedule.time_zone:
-        return _own(schedule, named, needing, findings)
+        return _own(schedule, named, needing, findings, now)
     chosen = next(iter(named.values()), "")
     for index, name in named.items():
         if not same_zone(name, chosen):
@@ -39,9 +42,11 @@ def choose_zone(schedule: Schedule, findings: Findings) -> ZoneChoice:
     return ZoneChoice(chosen, zone(chosen or "UTC"))
 
 
-def _own(schedule: Schedule, named: dict[int, str], needing: list[int], findings: Findings) -> ZoneChoice:
+def _own(
+    schedule: Schedule, named: dict[int, str], needing: list[int], findings: Findings, now: datetime
+) -> ZoneChoice:
     try:
-        own = zone(schedule.time_zone)
+        own = zone(schedule.time_zone, now)
     except ScheduleError as error:
         findings.add_error("time_zone", error)
         return ZoneChoice(schedule.time_zone, zone("UTC"))

@@ -96,7 +96,7 @@ class ValidateScheduleResponse(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     TRIGGERS_FIELD_NUMBER: _builtins.int
     explanation: _builtins.str
-    """The schedule as one sentence."""
+    """The schedule in one or two sentences."""
     runs_per_year: _builtins.int
     """With `yearly`: number of occurrences in the next 365 days, estimated from the first 1000 if there are more."""
     @_builtins.property

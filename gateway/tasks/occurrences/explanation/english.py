@@ -17,7 +17,7 @@ PHRASES = {
     "SKIPPED_OVERLAP": "The occurrence due at {instant} did not run, because another run of the task was live.",
     "COALESCED": "The occurrence due at {instant} was missed and replaced by a later one{successor}.",
     "MISSED": "The occurrence due at {instant} was missed: {reason}.",
-    "PAUSED": "The occurrence due at {instant} did not run, because the task was paused.",
+    "PAUSED": "The occurrence due at {instant} did not run, because {reason}.",
     "EXCLUDED": "The occurrence due at {instant} did not run, because its day is excluded.",
     "SKIPPED": "The occurrence due at {instant} was skipped: {reason}.",
     "EXCLUDED_AHEAD": "It will not run, because its day is excluded.",

@@ -17,7 +17,7 @@ PHRASES = {
     "SKIPPED_OVERLAP": "Ocurența programată la {instant} nu a rulat, pentru că o altă rulare a sarcinii era în curs.",
     "COALESCED": "Ocurența programată la {instant} a fost ratată și înlocuită de una ulterioară{successor}.",
     "MISSED": "Ocurența programată la {instant} a fost ratată: {reason}.",
-    "PAUSED": "Ocurența programată la {instant} nu a rulat, pentru că sarcina era în pauză.",
+    "PAUSED": "Ocurența programată la {instant} nu a rulat, pentru că {reason}.",
     "EXCLUDED": "Ocurența programată la {instant} nu a rulat, pentru că ziua este exclusă.",
     "SKIPPED": "Ocurența programată la {instant} a fost anulată: {reason}.",
     "EXCLUDED_AHEAD": "Nu va rula, pentru că ziua este exclusă.",
@@ -45,6 +45,7 @@ REASONS = {
     r"only the newest (\d+) are caught up": r"se recuperează numai cele mai noi \1",
     r"too late to be caught up": "este prea târziu pentru recuperare",
     r"its run had not started by the deadline": "rularea nu începuse până la termenul limită",
+    r"the task was paused": "sarcina era în pauză",
     r"the task was (paused|completed|deleted) before it was caught up": "sarcina s-a oprit înainte de recuperare",
     r"it was skipped": "a fost sărită",
 }

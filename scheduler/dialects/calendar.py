@@ -24,7 +24,7 @@ class Calendar:
         nearest: days of the month that move to the nearest weekday (Monday to Friday) of the same month; -1: the last.
         either: a day fits if month_days or weekdays fit; else both must.
         years: all in one row.
-        only: the times of day, in seconds since midnight, if they are not every combination of hours, minutes and seconds.
+        only: the times of day, in seconds since midnight, if not all combinations of the three fields are.
         unit, step: every `step` days, weeks, months or years (DAILY … YEARLY) from `start` on.
     """
 

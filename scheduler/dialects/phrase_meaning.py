@@ -294,7 +294,7 @@ def _repeated(clauses: Clauses, local: datetime | None) -> Meaning | None:
 
 
 def _phases(base: Calendar, unit: str, number: int, local: datetime | None) -> Meaning:
-    """Every second week: this one or the next one?"""
+    """Every second week begins with this week or with the next one."""
     if local is None:
         raise InexpressibleError(f"every {number} {unit}s needs the schedule's time_zone, such as Europe/Chisinau")
     options = []

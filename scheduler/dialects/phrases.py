@@ -150,8 +150,8 @@ def _places(language: ModuleType) -> dict[str, str]:
     numbers = _list("[0-9]{1,2}(?: ?- ?[0-9]{1,2})?", language)
     spans = f"(?:(?:{language.FROM}) )?{weekday}(?: ?(?:-|\\b(?:{language.TO})\\b) ?{weekday})?"
     return {
-        "unit": _any(language.UNITS), "single": _any(language.SINGULAR), "number": number, "repeated": number, "weekday": weekday,
-        "weekdays": _list(spans, language), "month": month,
+        "unit": _any(language.UNITS), "single": _any(language.SINGULAR), "number": number, "repeated": number,
+        "weekday": weekday, "weekdays": _list(spans, language), "month": month,
         "months": _list(f"{month}(?: ?(?:-|\\b(?:{language.TO})\\b) ?{month})?", language),
         "ordinals": _list(f"(?:{_any(language.ORDINALS)}|[0-9](?:st|nd|rd|th))", language), "nth": _NTH,
         "nths": _list("(?:[0-9]{1,2}(?:st|nd|rd|th)|first)", language),

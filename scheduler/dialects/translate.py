@@ -91,8 +91,10 @@ def translate(text: str, field: str, now: datetime, zone: str = "") -> Translati
     return refused(_nearest(cleaned.text) if _LETTERS.search(cleaned.text) else "")
 
 
-def next_times(trigger: TimeText, now: datetime, where: ZoneInfo | None, number: int = _SHOWN) -> list[datetime]:
-    """The next times of a trigger after `now`, in the local time of `where` or in UTC.
+def next_times(
+    trigger: TimeText, now: datetime, where: ZoneInfo | None, number: int = _SHOWN, after: datetime | None = None
+) -> list[datetime]:
+    """The next times after `after` (default: `now`) of a trigger that is created now, local to `where` or in UTC.
 
     Raises:
         ScheduleError: the trigger is not valid.
@@ -100,7 +102,7 @@ def next_times(trigger: TimeText, now: datetime, where: ZoneInfo | None, number:
     shown_in = where or zone_of("UTC")
     built = _built(trigger, now, shown_in)
     times: list[datetime] = []
-    after = now
+    after = after or now
     while len(times) < number and (firing := built.after(after)):
         after = firing.time
         times.append(after.astimezone(shown_in))

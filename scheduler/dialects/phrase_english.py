@@ -11,7 +11,8 @@ NUMBERS = {
 ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}
 UNITS = {
     "second": "second", "sec": "second", "minute": "minute", "min": "minute", "hour": "hour", "day": "day",
-    "week": "week", "month": "month", "year": "year",
+    "week": "week", "month": "month", "year": "year", "s": "second", "m": "minute", "h": "hour", "hr": "hour",
+    "d": "day",
 }  # fmt: skip
 SINGULAR = ("second", "minute", "hour", "day", "week", "month", "year")
 CLOCK_WORDS = {"noon": 12 * 3600, "midday": 12 * 3600, "midnight": 0}
@@ -25,11 +26,11 @@ FROM, TO, AND = "from", "to|through|thru|until|till", "and|or"
 REPEATED = re.compile(r"\b(?:every|each)\b|days$|\bmonth\b")
 """What makes a day a repeated one: `every Monday`, `Mondays`, `the 15th of the month`."""
 
-_OF_MONTH = r"(?:of|in) (?:the|each|every|a) month"
+_OF_MONTH = r"(?:of|in) (?:(?:the|each|every|a) )?month"
 PRODUCTIONS = {
     "adverb": r"(?P<adverb>hourly|daily|weekly|monthly|yearly|annually)",
     "every_unit": r"(?:every|each|once an?|once per|once every) (?:single )?<single>",
-    "every_number": r"(?:once )?every <number> <unit>s?",
+    "every_number": r"(?:once )?(?:every|each) <number> ?<unit>s?",
     "every_other": r"(?:every (?:other|second|2nd)|(?P<alternate>alternate)) <unit>s?",
     "half_hour": r"every (?P<half>half(?: an)?|quarter(?: of an)?)[ -]hour",
     "workdays": r"(?:every |each |on |all )?(?:the )?(?:week|work|working |business )days?(?: only)?",
@@ -42,16 +43,18 @@ PRODUCTIONS = {
     "month_days": rf"(?:on )?(?:the )?<nths>(?: day)? {_OF_MONTH}|on (?:the )?<nths>",
     "numbered_days": rf"on days? <numbers> {_OF_MONTH}",
     "date_of_year": r"(?:on )?(?:every )?(?:<month> (?:the )?<nth>|(?:the )?<nth> (?:of )?<month>)",
+    "full_date": r"(?:on )?(?:the )?(?:<month> <nth>(?: ,)? <year>|<nth> (?:of )?<month>(?: ,)? <year>)",
     "months": r"(?:in|of|every|each|during) <months>",
     "at_times": r"(?:at|@) <times>(?: ?o'?clock| ?hours)?",
     "clear_times": r"<clear_times>",
     "window": r"(?:between|from) <low> (?:and|to|until|till|through) <high>",
-    "at_minutes": r"(?:at (?:minutes?|:)|:)? ?<numbers>(?: minutes?)? (?:of|past|after) (?:every|each|the) hour",
+    "at_minutes": r"(?:at (?:minutes?|:)|:)? ?<numbers>(?: minutes?)? (?:of|past|after) (?:every|each|the) hour"
+    r"|(?:every hour|hourly),? at (?:minutes? |:)<numbers>",
     "at_minutes_of_hours": r"at minutes? <numbers> of the hours? <more_numbers>",
     "on_the_hour": r"(?:every hour )?on the hour",
-    "times_per": r"(?:<times_per>|<number> times) (?:a|per|each|every) <unit>",
-    "day_part": r"(?:every|each) <day_part>",
-    "days_ahead": r"(?:on )?<days_ahead>",
+    "times_per": r"(?:<times_per>|<number> times) (?:an?|per|each|every) <unit>",
+    "day_part": r"(?:every|each) <day_part>|(?P<nightly>nightly)",
+    "days_ahead": r"(?:on )?<days_ahead>(?: morning)?",
     "next_weekday": r"(?:on )?(?:next|this|coming) <weekday>",
     "after_span": r"(?:in|after) <number> <unit>s?(?: from now)?|<number> <unit>s? from now",
     "on_date": r"(?:once,? )?(?:on )?<date>",

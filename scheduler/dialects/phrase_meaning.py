@@ -12,6 +12,7 @@ from scheduler.triggers.rrule.parse import Weekday
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _FREQUENCIES = {"day": "DAILY", "week": "WEEKLY", "month": "MONTHLY", "year": "YEARLY"}
 _DAY_PARTS = {"morning": (6, 8, 9), "evening": (18, 20, 22), "night": (0, 2, 22)}
+_PART_HOURS = {"morning": range(4, 12), "evening": range(16, 24), "night": (*range(20, 24), *range(6))}
 _USUAL_HOURS = (0, 8, 9, 12, 18)
 _MAX_PHASES = 4
 _DAY_NAMES = ("month_days", "nearest", "weekdays", "months")
@@ -198,8 +199,28 @@ def _daily(clauses: Clauses, field: str, local: datetime | None) -> Meaning | No
         return _without_day(clauses.times or (), local)
     if clauses.times is None:
         return _without_time(clauses, field, local)
+    if clauses.day_part is not None:
+        clauses = _in_part(clauses)
     may_be_once = clauses.dated == "day" or (clauses.dated == "weekday" and field == "once")
     return _dated(clauses, local) if may_be_once and clauses.unit is None else _repeated(clauses, local)
+
+
+def _in_part(clauses: Clauses) -> Clauses:
+    """The phrase without its part of the day: `every evening at 8` is at 20:00 every day."""
+    hours = _PART_HOURS[str(clauses.day_part)]
+    times = []
+    for at in clauses.times or ():
+        hour = next((hour for hour in (at // _HOUR, at // _HOUR + 12) if hour in hours), None)
+        if hour is None:
+            raise InexpressibleError(f"{_clock(at):%H:%M} is not a time of the {clauses.day_part}")
+        times.append(hour * _HOUR + at % _HOUR)
+    return replace(clauses, times=tuple(sorted(times)), day_part=None, unit=_unit_of(clauses))
+
+
+def _unit_of(clauses: Clauses) -> str | None:
+    """A part of the day without other days is one of every day."""
+    has_days = clauses.weekdays is not None or clauses.month_days is not None or clauses.nearest is not None
+    return clauses.unit or ("day" if clauses.day_part and not has_days else None)
 
 
 def _adverb(unit: str) -> Meaning | None:
@@ -237,8 +258,7 @@ def _without_time(clauses: Clauses, field: str, local: datetime | None) -> Meani
     hours = _DAY_PARTS[clauses.day_part] if clauses.day_part else _USUAL_HOURS if number == 1 else (0, 9)
     options: list[Option] = []
     for hour in hours:
-        unit = clauses.unit or ("day" if clauses.day_part and clauses.weekdays is None else None)
-        timed = _repeated(replace(clauses, times=(hour * _HOUR,), day_part=None, unit=unit), local)
+        timed = _repeated(replace(clauses, times=(hour * _HOUR,), day_part=None, unit=_unit_of(clauses)), local)
         if timed is None:
             return None
         at = f"at {hour:02}:00"

@@ -158,7 +158,8 @@ def _places(language: ModuleType) -> dict[str, str]:
         "numbers": numbers, "more_numbers": numbers, "times": _list(clock, language),
         "clear_times": _list(clear, language), "low": clock, "high": clock,
         "times_per": _any(language.TIMES_PER), "day_part": f"(?:{_any(language.DAY_PARTS)})s?",
-        "days_ahead": _any(language.DAYS_AHEAD), "date": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+        "days_ahead": _any(language.DAYS_AHEAD), "date": "[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}",
+        "year": "20[0-9]{2}|21[0-9]{2}",
         "zone": "[a-z]{3,}(?:/[a-z0-9_+-]+)+|utc",
     }  # fmt: skip
 
@@ -263,6 +264,12 @@ def _month_days(match: re.Match[str], language: ModuleType) -> dict[str, object]
     return {"month_days": days} if is_repeated else {"month_days": days, "dated": "day"}
 
 
+def _date_of_year(match: re.Match[str], language: ModuleType) -> dict[str, object]:
+    days = _numbers(re.sub("[^0-9]", "", _value(match, "nth")), 1, 31, language)
+    parts: dict[str, object] = {"month_days": days, "months": _months(match, language)}
+    return parts if language.REPEATED.search(match[0]) else {**parts, "dated": "day"}
+
+
 def _numbered_weekday(match: re.Match[str], language: ModuleType) -> tuple[Weekday, ...]:
     [day] = _weekdays(match, language)
     places = [
@@ -300,9 +307,22 @@ def _adverb(match: re.Match[str], _language: ModuleType) -> dict[str, object]:
 
 def _date(match: re.Match[str], _language: ModuleType) -> dict[str, object]:
     try:
-        return {"day": date.fromisoformat(_value(match, "date"))}
+        return {"day": date.fromisoformat(re.sub("[/.]", "-", _value(match, "date")))}
     except ValueError as error:
         raise UnfitError(str(error)) from error
+
+
+def _full_date(match: re.Match[str], language: ModuleType) -> dict[str, object]:
+    [month], number = _months(match, language), int(re.sub("[^0-9]", "", _value(match, "nth")))
+    try:
+        return {"day": date(int(_value(match, "year")), month, number)}
+    except ValueError as error:
+        raise UnfitError(str(error)) from error
+
+
+def _day_part(match: re.Match[str], language: ModuleType) -> dict[str, object]:
+    word = _value(match, "day_part")
+    return {"day_part": language.DAY_PARTS[word if word in language.DAY_PARTS else word[:-1]] if word else "night"}
 
 
 def _window(match: re.Match[str], language: ModuleType) -> dict[str, object]:
@@ -343,11 +363,7 @@ _PARTS: Mapping[str, _Part] = {
     "edge_workday": lambda match, _: {"nearest": (1 if match["edge"] in ("first", "prima") else -1,)},
     "month_days": _month_days,
     "numbered_days": lambda match, language: {"month_days": _numbers(_value(match, "numbers"), 1, 31, language)},
-    "date_of_year": lambda match, language: {
-        "month_days": _numbers(re.sub("[^0-9]", "", _value(match, "nth")), 1, 31, language),
-        "months": _months(match, language),
-        "dated": "day",
-    },
+    "date_of_year": _date_of_year,
     "months": lambda match, language: {"months": _months(match, language)},
     "at_times": lambda match, language: {"times": _times(_value(match, "times"), language)},
     "clear_times": lambda match, language: {"times": _times(_value(match, "clear_times"), language)},
@@ -359,12 +375,13 @@ _PARTS: Mapping[str, _Part] = {
     },
     "on_the_hour": lambda match, _: {"minutes": (0,)},
     "times_per": _times_per,
-    "day_part": lambda match, language: {"day_part": language.DAY_PARTS[_value(match, "day_part").rstrip("s")]},
+    "day_part": _day_part,
     "days_ahead": lambda match, language: {"days_ahead": language.DAYS_AHEAD[_value(match, "days_ahead")]},
     "next_weekday": lambda match, language: {"next_weekday": _weekdays(match, language)[0].number},
     "after_span": lambda match, language: {
         "after": (_number(_value(match, "number"), language), _unit(match, language))
     },
     "on_date": _date,
+    "full_date": _full_date,
     "zone": _zone,
 }

@@ -29,19 +29,27 @@ from scheduler.dialects.translation import (
     certain,
     refused,
 )
-from scheduler.dialects.words import plain
+from scheduler.dialects.words import ENGLISH_WEEKDAYS, plain
 from scheduler.dialects.writing import write
 from scheduler.triggers.build import build
 from scheduler.triggers.cron.parse import NICKNAMES, parse_cron
-from scheduler.triggers.localtime.zone import local_time, zone_names
+from scheduler.triggers.localtime.zone import local_time, resolve, zone_names
 from scheduler.triggers.localtime.zone import zone as zone_of
 from scheduler.triggers.once import parse_once
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.lines import parse_calendar_text, with_start
+from scheduler.triggers.rrule.parse import WEEKDAYS as RULE_DAYS
 from scheduler.triggers.trigger import TimeTrigger
 
 _SHOWN = 3
 _BLANKS = re.compile(r"\s*([-,])\s*|(?<=[0-9*])\s*(/)\s*(?=[0-9])")
+_TIME = re.compile(
+    r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}[Tt ][0-9]{2}:?[0-9]{2}\S*(?: ?\[[A-Za-z_/+-]+\]| [A-Za-z_]+(?:/[A-Za-z_/+-]+)*)?",
+    re.ASCII,
+)
+_ZONE_BEHIND = re.compile(r" ?\[?([A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+|(?<= |\[)UTC)\]?$")
+_BY_DAY = re.compile(r"\bBYDAY=([^;]+)", re.IGNORECASE)
+_NAMES = re.compile(r"[A-Za-z]{3,}")
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 _WHICH = "Which dialect is it?"
 
@@ -88,7 +96,8 @@ def translate(text: str, field: str, now: datetime, zone: str = "") -> Translati
                 return _checked(translation, text, context)
     except InexpressibleError as error:
         return refused(str(error))
-    return refused(_nearest(cleaned.text) if _LETTERS.search(cleaned.text) else "")
+    is_phrase = _LETTERS.search(cleaned.text) and "=" not in cleaned.text
+    return refused(_nearest(cleaned.text) if is_phrase else "")
 
 
 def next_times(
@@ -174,11 +183,18 @@ def _wrapped(text: str, context: _Context) -> Translation | None:
 
 
 def _once(text: str) -> TimeText | None:
-    try:
-        parse_once(text)
-    except ScheduleError:
+    """A time in one of the forms of ISO 8601, also `20260701T120000Z` and with a zone behind it."""
+    if not _TIME.fullmatch(text):
         return None
-    return TimeText("once", text)
+    written, name = _ZONE_BEHIND.sub("", text), _ZONE_BEHIND.search(text)
+    try:
+        time = datetime.fromisoformat(written.upper())
+        if name and time.tzinfo is None:
+            return TimeText("once", resolve(time, zone_of(name[1])).first.astimezone(zone_of(name[1])).isoformat())
+        parse_once(time.isoformat())
+    except (ValueError, ScheduleError):
+        return None
+    return TimeText("once", time.isoformat())
 
 
 def _time(text: str, _context: _Context) -> Translation | None:
@@ -186,14 +202,21 @@ def _time(text: str, _context: _Context) -> Translation | None:
 
 
 def _rule(text: str, _context: _Context) -> Translation | None:
-    """A rule in the field of another kind."""
-    if "FREQ=" not in text.upper():
+    """A rule in the field of another kind, with blanks between its parts, or with names of days such as `MON`."""
+    if "FREQ=" not in text.upper() or "DTSTART" in text.upper():
         return None
+    joined = re.sub(r"\s*;\s*|\s+", ";", re.sub(r"\s*,\s*", ",", text.strip()))
+    rule = _BY_DAY.sub(lambda match: "BYDAY=" + _NAMES.sub(_short_name, match[1]), joined)
     try:
-        parse_calendar_text(text)
+        parse_calendar_text(rule)
     except ScheduleError:
         return None
-    return _sole(TimeText("rrule", text), "iCalendar")
+    return _sole(TimeText("rrule", rule), "iCalendar")
+
+
+def _short_name(match: re.Match[str]) -> str:
+    number = ENGLISH_WEEKDAYS.get(match[0].lower())
+    return match[0] if number is None else RULE_DAYS[number]
 
 
 def _span(text: str, context: _Context) -> Translation | None:

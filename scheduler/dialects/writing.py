@@ -41,10 +41,10 @@ def cron_field(values: Sequence[int], low: int, high: int, *, star: bool = True)
     ('*/20', '1-3,9', '5-50/15')
     """
     step = values[1] - values[0] if len(values) > 1 else 0
-    if step and tuple(values) == tuple(range(low, high + 1, step)):
+    if (len(values) > 2 or high in (23, 59)) and step and tuple(values) == tuple(range(low, high + 1, step)):
         whole = "*" if star else f"{low}-{high}"
         return whole if step == 1 else f"{whole}/{step}"
-    if len(values) > 2 and step > 1 and tuple(values) == tuple(range(values[0], values[-1] + 1, step)):
+    if len(values) > 3 and step > 1 and tuple(values) == tuple(range(values[0], values[-1] + 1, step)):
         return f"{values[0]}-{values[-1]}/{step}"
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in _runs(values))
 

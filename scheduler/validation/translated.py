@@ -15,6 +15,11 @@ from scheduler.triggers.problem import Choice, Edit, Question, ScheduleError
 from scheduler.triggers.rrule.lines import parse_calendar_text
 from scheduler.validation.findings import Findings
 
+_EXPECTED = {
+    "cron": "expected a form such as 0 9 * * 1-5",
+    "rrule": "expected a form such as FREQ=WEEKLY;BYDAY=MO;BYHOUR=9;BYMINUTE=0",
+    "once": "expected a form such as 2026-07-01T12:00:00",
+}
 _UNREADABLE = (ErrorReason.INVALID_CRON, ErrorReason.INVALID_RRULE, ErrorReason.INVALID_TIME)
 
 
@@ -30,7 +35,7 @@ def add_translated(
         findings.add_error(path, error)
         return
     translation = translate(getattr(trigger, kind), kind, now, schedule.time_zone)
-    message = f"{error.message}; {translation.message}" if translation.message else error.message
+    message = f"{error.message}; {translation.message or _EXPECTED[kind]}"
     choices = [choice for reading in translation.readings for choice in _choices(reading, trigger, schedule)]
     if not choices:
         findings.add_error(path, ScheduleError(error.reason, message))

@@ -1,0 +1,101 @@
+"""Every repair and every choice, applied to the schedule that was checked, removes its violation and adds none."""
+
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import jsonpatch
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from ordinaut.internal.v1.violation_pb2 import Violation
+from ordinaut.v1.schedule_pb2 import Schedule
+from scheduler.validation.schedule import validate
+from tests.unit.dialects.corpus import ASKED, CERTAIN, REFUSED
+from tests.unit.dialects.expressions import GENERATORS
+
+NOW = datetime(2026, 5, 1, 10, 0, tzinfo=UTC)
+OTHERS: tuple[list[dict[str, Any]], ...] = ([], [{"interval": "60s"}], [{"cron": "0 9 * * *"}])
+ZONES = ("", "UTC", "Europe/Chisinau")
+
+
+def violations(document: dict[str, Any]) -> list[Violation]:
+    """The violations of a schedule in its JSON form."""
+    return list(validate(ParseDict(document, Schedule()), NOW, stored=False).violations)
+
+
+def patched(document: dict[str, Any], operations: Any) -> dict[str, Any]:
+    """The document after a patch."""
+    patch = jsonpatch.JsonPatch([MessageToDict(operation) for operation in operations])
+    result: dict[str, Any] = patch.apply(document)
+    return result
+
+
+def check(document: dict[str, Any]) -> int:
+    """Applies every repair and choice of the first trigger; how many there are."""
+    before = violations(document)
+    fields = {violation.field for violation in before}
+    applied = 0
+    for violation in before:
+        if violation.field == "time_zone":
+            continue
+        patches = [violation.fix.operations] if violation.HasField("fix") else []
+        for question in violation.questions:
+            assert not patches
+            assert len(question.choices) > 1
+            assert not question.default_choice or question.default_choice in {choice.id for choice in question.choices}
+            patches += [choice.patch for choice in question.choices]
+        for operations in patches:
+            after = patched(document, operations)
+            assert after != document
+            remaining = violations(after)
+            assert {left.field for left in remaining} <= fields - {violation.field}, (document, after, remaining)
+            assert not any(left.HasField("fix") for left in remaining if left.field.startswith("triggers"))
+            applied += 1
+    return applied
+
+
+@pytest.mark.parametrize("field", ["cron", "rrule", "once"])
+@pytest.mark.parametrize("others", OTHERS)
+@pytest.mark.parametrize("zone", ZONES)
+def test_known_texts(field: str, others: list[dict[str, Any]], zone: str) -> None:
+    """In every field, with and without a zone and other triggers."""
+    texts = [*CERTAIN, *ASKED, *REFUSED, "CRON_TZ=Asia/Tokyo 0 9 * * *", "Mon *-*-* 09:00 UTC", "TZ=UTC @daily"]
+    applied = sum(
+        check({"triggers": [{field: text, "params": {"a": 1}}, *others], **({"time_zone": zone} if zone else {})})
+        for text in texts
+    )
+    assert applied > len(CERTAIN) * 0.8
+
+
+@pytest.mark.parametrize("dialect", GENERATORS)
+def test_random_texts(dialect: str) -> None:
+    """Random expressions of each dialect."""
+    random = Random(f"20261130 {dialect}")
+    texts = [GENERATORS[dialect](random) for _ in range(60)]
+    assert sum(check({"triggers": [{"cron": text}], "time_zone": random.choice(ZONES[1:])}) for text in texts) > 30
+
+
+def test_a_zone_of_the_text_is_asked_for_if_the_schedule_has_another() -> None:
+    """And set if the schedule has none and no other local time."""
+    text = "CRON_TZ=Asia/Tokyo 0 9 * * *"
+    [found] = violations({"triggers": [{"cron": text}], "time_zone": "Europe/Chisinau"})
+    assert [choice.id for choice in found.questions[0].choices] == ["crontab-own-zone", "crontab-its-zone"]
+    zoned = patched({"triggers": [{"cron": text}]}, violations({"triggers": [{"cron": text}]})[-1].fix.operations)
+    assert zoned == {"triggers": [{"cron": "0 9 * * *"}], "time_zone": "Asia/Tokyo"}
+
+
+def test_a_missing_zone_is_reported_with_the_translation() -> None:
+    """All problems at once."""
+    assert [found.field for found in violations({"triggers": [{"once": "every day at 9"}]})] == [
+        "triggers[0].once",
+        "time_zone",
+    ]
+
+
+def test_params_of_the_trigger_stay() -> None:
+    """The command joins the params that are there."""
+    document = {"triggers": [{"cron": "0 3 * * * root /bin/x", "params": {"a": 1}}], "time_zone": "UTC"}
+    [found] = violations(document)
+    after = patched(document, found.questions[0].choices[1].patch)
+    assert after["triggers"] == [{"cron": "0 3 * * *", "params": {"a": 1, "command": "/bin/x"}}]

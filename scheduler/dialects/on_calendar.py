@@ -2,8 +2,8 @@
 
 import re
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from scheduler.dialects.calendar import MONTHS, Calendar
 from scheduler.dialects.fields import Bounds, UnfitError
 from scheduler.dialects.translation import InexpressibleError, TimeText
@@ -66,13 +66,23 @@ def once_in_zone(calendar: Calendar, name: str) -> TimeText | None:
     fields = (calendar.years, calendar.months, calendar.month_days, calendar.hours, calendar.minutes, calendar.seconds)
     if not name or calendar.weekdays or any(values is None or len(values) != 1 for values in fields):
         return None
-    where: ZoneInfo = zone(name)
     try:
         local = datetime(*(values[0] for values in fields if values))  # type: ignore[arg-type]  # noqa: DTZ001
     except ValueError as error:
         raise InexpressibleError(f"{error}") from error
-    instant = resolve(local, where).first.astimezone(where)
-    return TimeText("once", instant.isoformat())
+    return instant_of(local, name)
+
+
+def instant_of(local: datetime, name: str) -> TimeText:
+    """The local time of a zone with its offset.
+
+    Raises:
+        InexpressibleError: the year is out of range.
+    """
+    if not FIRST_YEAR < local.year < LAST_YEAR:
+        raise InexpressibleError(f"a year must be between {FIRST_YEAR} and {LAST_YEAR} (got {local.year})")
+    where = zone(name)
+    return TimeText("once", resolve(local, where).first.astimezone(where).isoformat())
 
 
 def _calendar(weekdays: str, day: str, clock: str) -> Calendar:

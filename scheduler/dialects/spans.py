@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from scheduler.dialects.translation import InexpressibleError, TimeText
 from scheduler.triggers.interval import MAX_INTERVAL
 from scheduler.triggers.localtime.zone import local_time, resolve
@@ -32,6 +33,7 @@ _DURATION = re.compile(
 _REPEATING = re.compile(r"R(-1|\d{0,5})/(?:([^/]+)/)?([^/]+)", re.ASCII | re.IGNORECASE)
 _TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}(T\d{2}:?\d{2}(:?\d{2})?(Z|[+-]\d{2}(:?\d{2})?)?)?", re.ASCII | re.IGNORECASE)
 _MAX_COUNT = 10_000
+_MAX_SECONDS = MAX_INTERVAL // timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,10 @@ def seconds_of(text: str) -> Fraction | None:
 
 
 def _interval(seconds: Fraction) -> TimeText:
-    if seconds.denominator != 1 or not 1 <= seconds <= MAX_INTERVAL // timedelta(seconds=1):
-        raise InexpressibleError(f"an interval is a whole number of seconds from 1 on (got {float(seconds):g} s)")
+    if seconds.denominator != 1 or not 1 <= seconds <= _MAX_SECONDS:
+        raise InexpressibleError(
+            f"an interval must be a whole number of seconds from 1 to {_MAX_SECONDS} (got {float(seconds):.12g})"
+        )
     return TimeText("interval", f"{seconds}s")
 
 
@@ -127,9 +131,12 @@ def _time(word: str) -> datetime:
     if not _TIME.fullmatch(word):
         raise InexpressibleError(f'"{word[:40]}" is not a time such as 2026-01-01T00:00:00Z')
     try:
-        return datetime.fromisoformat(word.upper())
+        time = datetime.fromisoformat(word.upper())
     except ValueError as error:
         raise InexpressibleError(f'"{word[:40]}" is not a time: {error}') from error
+    if not FIRST_YEAR < time.year < LAST_YEAR:
+        raise InexpressibleError(f"a year must be between {FIRST_YEAR} and {LAST_YEAR} (got {time.year})")
+    return time
 
 
 def _between(start: datetime, end: datetime) -> _Duration:
@@ -160,14 +167,18 @@ def _calendar(start: datetime, duration: _Duration) -> str:
         if start.day > 28:
             raise InexpressibleError(f"day {start.day} does not exist in every month; use a rule with BYMONTHDAY")
         years, months = divmod(duration.months, 12)
-        return f"FREQ=MONTHLY;INTERVAL={duration.months}" if months else f"FREQ=YEARLY;INTERVAL={years}"
+        return _each("MONTHLY", duration.months) if months else _each("YEARLY", years)
     if duration.months:
         raise InexpressibleError("a duration of months together with days or hours is not supported")
     if duration.days and not duration.seconds:
-        return f"FREQ=DAILY;INTERVAL={duration.days}"
+        return _each("DAILY", duration.days)
     return _elapsed(duration.days * 86_400 + duration.seconds)
 
 
 def _elapsed(seconds: int) -> str:
     name, size = next(unit for unit in (("HOURLY", 3600), ("MINUTELY", 60), ("SECONDLY", 1)) if seconds % unit[1] == 0)
-    return f"FREQ={name};INTERVAL={seconds // size}"
+    return _each(name, seconds // size)
+
+
+def _each(frequency: str, number: int) -> str:
+    return f"FREQ={frequency}" if number == 1 else f"FREQ={frequency};INTERVAL={number}"

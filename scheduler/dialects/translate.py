@@ -15,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from scheduler.dialects.calendar import Calendar
 from scheduler.dialects.cron_dialects import EVENT_BRIDGE, FIVE_FIELDS, Dialect, calendars
 from scheduler.dialects.crontab import split_line, unwrapped, without_hash
-from scheduler.dialects.on_calendar import on_calendar, once_in_zone
+from scheduler.dialects.on_calendar import instant_of, on_calendar, once_in_zone
 from scheduler.dialects.phrase_meaning import Meaning, meaning
 from scheduler.dialects.phrases import LANGUAGES, parse_phrase
 from scheduler.dialects.spans import every, repeating
@@ -33,7 +33,7 @@ from scheduler.dialects.words import ENGLISH_WEEKDAYS, plain
 from scheduler.dialects.writing import write
 from scheduler.triggers.build import build
 from scheduler.triggers.cron.parse import NICKNAMES, parse_cron
-from scheduler.triggers.localtime.zone import local_time, resolve, zone_names
+from scheduler.triggers.localtime.zone import local_time, zone_names
 from scheduler.triggers.localtime.zone import zone as zone_of
 from scheduler.triggers.once import parse_once
 from scheduler.triggers.problem import ScheduleError
@@ -133,20 +133,29 @@ def _checked(translation: Translation, text: str, context: _Context) -> Translat
     for reading in translation.readings:
         if reading.trigger == TimeText(context.field, text):
             return refused("")
+        reading = _placed(reading, context)
         try:
             times = next_times(reading.trigger, context.now, context.where)
         except ScheduleError:
             continue
         if not times and not _has_ended(reading.trigger):
             continue
-        zone = reading.zone or context.zone_prefix
         label = f"{reading.label}: {', '.join(f'{time:%Y-%m-%d %H:%M:%S}' for time in times)}".removeprefix(": ")
-        readings.append(replace(reading, label=label, zone=zone))
+        readings.append(replace(reading, label=label))
     lost = len(readings) < len(translation.readings)
     if not readings or (lost and len(readings) < 2):
         return replace(refused(translation.message or "it has no time in the future"))
     default = translation.default if any(reading.id == translation.default for reading in readings) else ""
     return replace(translation, readings=tuple(readings), default=default)
+
+
+def _placed(reading: Reading, context: _Context) -> Reading:
+    """The reading with its zone; a single local time gets the offset of the zone in the text."""
+    zone = reading.zone or context.zone_prefix
+    if zone and reading.trigger.kind == "once":
+        time = datetime.fromisoformat(reading.trigger.value.upper())
+        return replace(reading, trigger=reading.trigger if time.tzinfo else instant_of(time, zone), zone="")
+    return replace(reading, zone="" if reading.trigger.kind == "interval" else zone)
 
 
 def _has_ended(trigger: TimeText) -> bool:
@@ -190,7 +199,7 @@ def _once(text: str) -> TimeText | None:
     try:
         time = datetime.fromisoformat(written.upper())
         if name and time.tzinfo is None:
-            return TimeText("once", resolve(time, zone_of(name[1])).first.astimezone(zone_of(name[1])).isoformat())
+            return instant_of(time, zone_of(name[1]).key)
         parse_once(time.isoformat())
     except (ValueError, ScheduleError):
         return None

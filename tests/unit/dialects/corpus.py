@@ -84,9 +84,9 @@ CERTAIN = {
     "quarterly": ("cron", "0 0 1 */3 *"),
     "2026-12-24 18:00:00 Europe/Berlin": ("once", "2026-12-24T18:00:00+01:00"),
     # ISO 8601
-    "R5/2027-01-01T00:00:00Z/PT1H": ("rrule", "DTSTART:20270101T000000Z\nRRULE:FREQ=HOURLY;INTERVAL=1;COUNT=5"),
-    "R/2026-06-01T09:00:00/P1D": ("rrule", "DTSTART:20260601T090000\nRRULE:FREQ=DAILY;INTERVAL=1"),
-    "R/2026-06-01T09:00:00/P1M": ("rrule", "DTSTART:20260601T090000\nRRULE:FREQ=MONTHLY;INTERVAL=1"),
+    "R5/2027-01-01T00:00:00Z/PT1H": ("rrule", "DTSTART:20270101T000000Z\nRRULE:FREQ=HOURLY;COUNT=5"),
+    "R/2026-06-01T09:00:00/P1D": ("rrule", "DTSTART:20260601T090000\nRRULE:FREQ=DAILY"),
+    "R/2026-06-01T09:00:00/P1M": ("rrule", "DTSTART:20260601T090000\nRRULE:FREQ=MONTHLY"),
     "R/PT15M": ("interval", "900s"),
     "PT15M": ("interval", "900s"),
     "15m": ("interval", "900s"),
@@ -154,5 +154,6 @@ REFUSED = (
     "R/2026-05-31T09:00:00/P1M", "Mon *-*-32 09:00", "*-*-* 24:00", "2026-02-30 09:00 Europe/Berlin", "foo bar",
     "every wekday at 9", "sometimes", "at 8 and 9pm every day", "0 9 * * 1 2 3 4 5", "0 9", "", "?", "* * *",
     "every 0 minutes", "every day at 25:00", "between 9 and 17", "FREQ=SOMETIMES", "n/a", "TODO", "tbd",
-    "every 5th minute of the second hour", "0 9 13W,15 * *", "H", "R5", "null",
+    "every 5th minute of the second hour", "R/9999-12-31T23:59:59-05:00/PT1H", "R/0001-01-01T00:00:00+05:00/PT1H",
+    "9999-12-31 23:59 America/New_York", "0001-01-01 00:00 Asia/Tokyo", "in 9999 weeks", "@every 9999999h", "0 9 13W,15 * *", "H", "R5", "null",
 )  # fmt: skip

@@ -78,4 +78,11 @@ def test_an_interval_stays_an_interval() -> None:
 def test_times_in_elapsed_repetition_keep_their_instant() -> None:
     """A start in UTC is the same instant in the schedule's zone."""
     trigger = translate("R5/2026-06-01T00:00:00Z/PT1H", "rrule", NOW, "Europe/Chisinau").trigger
-    assert trigger == TimeText("rrule", "DTSTART:20260601T030000\nRRULE:FREQ=HOURLY;INTERVAL=1;COUNT=5")
+    assert trigger == TimeText("rrule", "DTSTART:20260601T030000\nRRULE:FREQ=HOURLY;COUNT=5")
+
+
+def test_a_single_time_in_another_zone_is_an_instant() -> None:
+    """It needs no zone of the schedule."""
+    for text in ("TZ=Asia/Tokyo 2027-07-01 12:00", "2027-07-01T12:00[Asia/Tokyo]", "2027-07-01 at 12:00 Asia/Tokyo"):
+        [reading] = translate(text, "once", NOW, "Europe/Chisinau").readings
+        assert (reading.trigger, reading.zone) == (TimeText("once", "2027-07-01T12:00:00+09:00"), "")

@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from scheduler.dialects.cron_dialects import FIVE_FIELDS, calendars
+from scheduler.dialects.words import MONTHS, WEEKDAYS
 from scheduler.triggers.cron.parse import NICKNAMES, parse_cron
 from scheduler.triggers.problem import ScheduleError
 
@@ -14,6 +15,7 @@ _FIELD = re.compile(r"[0-9*?,/#A-Za-z\u00c0-\u024f-]+")
 _HASH = re.compile(r"H(?:\(([0-9]{1,2})-([0-9]{1,2})\))?(?:/([0-9]{1,2}))?", re.ASCII)
 _WRAPPED = re.compile(r"(cron|at)\s*\((.*)\)", re.ASCII | re.IGNORECASE | re.DOTALL)
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+_NAMES = {**WEEKDAYS, **MONTHS}
 _LIMITS = ((0, 59), (0, 23), (1, 28), (1, 12), (0, 6))
 
 
@@ -33,24 +35,26 @@ def split_line(text: str) -> Line | None:
     >>> split_line("0 3 * * * root /usr/bin/backup --all")
     Line(time='0 3 * * *', user='root', command='/usr/bin/backup --all')
     """
-    words = text.split()
-    size = 1 if words and words[0].lower() in NICKNAMES else 5
-    head, rest = words[:size], words[size:]
-    if not rest or not _is_time(head) or all(_is_field(word) for word in rest):
+    size = 1 if text.lstrip().startswith("@") else 5
+    *head, rest = text.split(maxsplit=size) if len(text.split()) > size else ("",)
+    if not rest or not _is_time(head) or all(_is_field(word) for word in rest.split()):
         return None
-    user = rest.pop(0) if len(rest) > 1 and _USER.fullmatch(rest[0]) and _is_path(rest[1]) else ""
-    return Line(" ".join(head), user, " ".join(rest))
+    user, _, command = rest.rstrip().partition(" ")
+    if command and _USER.fullmatch(user) and (user == "root" or _is_path(command.split()[0])):
+        return Line(" ".join(head), user, command.lstrip())
+    return Line(" ".join(head), "", rest.rstrip())
 
 
 def _is_time(head: list[str]) -> bool:
     if len(head) == 1:
-        return True
+        return head[0].lower() in NICKNAMES
     return len(head) == 5 and all(_FIELD.fullmatch(word) for word in head) and bool(calendars(head, FIVE_FIELDS)[0])
 
 
 def _is_field(word: str) -> bool:
     """Whether the word may be a field of cron, so that the line is rather one of another dialect."""
-    return bool(re.fullmatch(r"[0-9*?,/LW#-]+|[A-Za-z]{3}([-,][A-Za-z]{3})*", word)) and not word.startswith("/")
+    names = re.split("[-,]", word.lower())
+    return bool(re.fullmatch(r"[0-9*?,/LW#-]+", word) and word != "/") or all(name in _NAMES for name in names)
 
 
 def _is_path(word: str) -> bool:

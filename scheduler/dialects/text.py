@@ -36,13 +36,21 @@ def clean(text: str) -> Cleaned:
         InexpressibleError: the zone in front is not an IANA zone.
     """
     text = unicodedata.normalize("NFKC", _ASTERISKS.sub("*", _DASHES.sub("-", text)))
-    text = " ".join(_INVISIBLE.sub("", text).split()).strip(_QUOTES + " ")
+    text = _unquoted(" ".join(_INVISIBLE.sub("", text).split()))
     text = _KEY.sub("", text, count=1) if _KEY.match(text) and "FREQ" not in text.upper() else text
-    text = _COMMENT.sub("", text.strip(_QUOTES + " ")).strip(_QUOTES + " ;,").rstrip(".")
+    text = _unquoted(_COMMENT.sub("", _unquoted(text)).strip(" ;,")).rstrip(".")
     match = _ZONE.fullmatch(text)
     if match is None:
         return Cleaned(text, "")
     name = match[1].strip(_QUOTES + ";")
     if name not in zone_names():
         raise InexpressibleError(f'"{name[:64]}" is not an IANA time zone such as Europe/Chisinau')
-    return Cleaned(match[2].strip(_QUOTES + " "), name)
+    return Cleaned(_unquoted(match[2]), name)
+
+
+def _unquoted(text: str) -> str:
+    """Without quotes at both ends; one at the end alone may belong to a command."""
+    text = text.strip()
+    while len(text) > 1 and text[0] in _QUOTES:
+        text = text[1:-1].strip() if text[-1] in _QUOTES else text[1:].strip()
+    return text

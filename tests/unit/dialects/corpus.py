@@ -155,5 +155,6 @@ REFUSED = (
     "every wekday at 9", "sometimes", "at 8 and 9pm every day", "0 9 * * 1 2 3 4 5", "0 9", "", "?", "* * *",
     "every 0 minutes", "every day at 25:00", "between 9 and 17", "FREQ=SOMETIMES", "n/a", "TODO", "tbd",
     "every 5th minute of the second hour", "R/9999-12-31T23:59:59-05:00/PT1H", "R/0001-01-01T00:00:00+05:00/PT1H",
-    "9999-12-31 23:59 America/New_York", "0001-01-01 00:00 Asia/Tokyo", "in 9999 weeks", "@every 9999999h", "0 9 13W,15 * *", "H", "R5", "null",
+    "9999-12-31 23:59 America/New_York", "0001-01-01 00:00 Asia/Tokyo", "in 9999 weeks", "@every 9999999h",
+    "0 9 13W,15 * *", "H", "R5", "null",
 )  # fmt: skip

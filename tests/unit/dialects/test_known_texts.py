@@ -43,6 +43,23 @@ def test_a_lost_command_is_named() -> None:
     assert param.params == (("command", "/usr/bin/backup --all"),)
 
 
+@pytest.mark.parametrize(
+    ("text", "time", "command"),
+    [
+        ('0 9 * * * echo "a  b"', "0 9 * * *", 'echo "a  b"'),
+        ("0 9 * * 1-5 run", "0 9 * * 1-5", "run"),
+        ("@daily /usr/bin/report --to=me@example.com", "@daily", "/usr/bin/report --to=me@example.com"),
+        ("0 9 * * fri-mon /bin/x | mail -s 'x' me", "0 9 * * 0,1,5,6", "/bin/x | mail -s 'x' me"),
+        ("CRON_TZ=UTC 0 9 * * * /bin/x", "0 9 * * *", "/bin/x"),
+        ("*/5 * * * * ubuntu /usr/bin/python /a.py > /dev/null", "*/5 * * * *", "/usr/bin/python /a.py > /dev/null"),
+    ],
+)
+def test_a_command_is_kept_as_it_is(text: str, time: str, command: str) -> None:
+    """With its quotes and blanks."""
+    _, param = translate(text, "cron", NOW, "UTC").readings
+    assert (param.trigger.value, param.params) == (time, (("command", command),))
+
+
 def test_the_zone_of_a_text_is_kept() -> None:
     """In front of cron, behind a calendar event, at the end of a phrase."""
     for text, zone in (

@@ -10,8 +10,9 @@ from random import Random
 import pytest
 
 from scheduler.description.sentence import sentence
-from scheduler.dialects.phrases import LANGUAGES
-from scheduler.dialects.translate import next_times, translate
+from scheduler.dialects.phrases.parse import LANGUAGES
+from scheduler.dialects.times import next_times
+from scheduler.dialects.translate import translate
 from scheduler.dialects.translation import Certainty, TimeText
 from scheduler.validation.schedule import validate
 from tests.unit.time.writing import schedule_of
@@ -25,7 +26,8 @@ EN_MONTHS = ("January", "March", "June", "December")
 RO_MONTHS = ("ianuarie", "martie", "iunie", "decembrie")
 MONTH_NUMBERS = (1, 3, 6, 12)
 CLOCKS = (
-    ("at 9", 9, 0), ("at 09:05", 9, 5), ("at 9am", 9, 0), ("at 9:30 pm", 21, 30), ("at 12 am", 0, 0), ("at 12pm", 12, 0),
+    ("at 9", 9, 0), ("at 09:05", 9, 5), ("at 9am", 9, 0), ("at 9:30 pm", 21, 30), ("at 12 am", 0, 0),
+    ("at 12pm", 12, 0),
     ("at noon", 12, 0), ("at midnight", 0, 0), ("at 17h", 17, 0), ("at 17h30", 17, 30), ("@ 8:15", 8, 15),
     ("at 7 o'clock", 7, 0), ("at 23:59", 23, 59),
 )  # fmt: skip

@@ -11,7 +11,8 @@ from random import Random
 
 import pytest
 
-from scheduler.dialects.translate import next_times, translate
+from scheduler.dialects.times import next_times
+from scheduler.dialects.translate import translate
 from scheduler.dialects.translation import Certainty, TimeText
 from tests.sample import amount
 from tests.unit.dialects import oracles

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from scheduler.dialects.calendar import EVERY_WEEKDAY, HOURS, MONTHS, WORKDAYS, Calendar
-from scheduler.dialects.phrases import Clauses
+from scheduler.dialects.phrases.clauses import Clauses
 from scheduler.dialects.translation import Certainty, InexpressibleError, TimeText
 from scheduler.triggers.rrule.parse import Weekday
 

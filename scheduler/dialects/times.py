@@ -31,8 +31,12 @@ def next_times(
     return times
 
 
+def started(trigger: TimeText, now: datetime, where: ZoneInfo) -> str:
+    """The value of the trigger; a rule without DTSTART gets the one that it has if it is created now."""
+    if trigger.kind != "rrule" or parse_calendar_text(trigger.value).start is not None:
+        return trigger.value
+    return with_start(trigger.value, local_time(now.replace(microsecond=0), where).replace(fold=0), where)
+
+
 def _built(trigger: TimeText, now: datetime, where: ZoneInfo) -> TimeTrigger:
-    value = trigger.value
-    if trigger.kind == "rrule" and parse_calendar_text(value).start is None:
-        value = with_start(value, local_time(now.replace(microsecond=0), where).replace(fold=0), where)
-    return build({trigger.kind: value}, where, now)
+    return build({trigger.kind: started(trigger, now, where)}, where, now)

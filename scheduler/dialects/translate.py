@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from difflib import SequenceMatcher
+from functools import cache
+from heapq import nlargest
 
 from scheduler.dialects.calendar import Calendar
 from scheduler.dialects.context import Context
@@ -124,8 +125,21 @@ READERS: Sequence[Callable[[str, Context], Translation | None]] = (
 
 def _nearest(text: str) -> str:
     """The three examples of phrases that are most similar, in the language of the text."""
-    wanted = plain(text)
-    examples = [example for language in LANGUAGES for example in language.EXAMPLES]
-    examples.sort(key=lambda example: -SequenceMatcher(None, wanted, plain(example)).ratio())
-    listed = ", ".join(f'"{example}"' for example in examples[:SHOWN])
+    wanted = _trigrams(text)
+    nearest = nlargest(SHOWN, _examples().items(), key=lambda entry: _similarity(wanted, entry[1]))
+    listed = ", ".join(f'"{example}"' for example, _ in nearest)
     return f"expected a cron expression such as 0 9 * * 1-5, or a phrase such as {listed}"
+
+
+@cache
+def _examples() -> dict[str, frozenset[str]]:
+    return {example: _trigrams(example) for language in LANGUAGES for example in language.EXAMPLES}
+
+
+def _trigrams(text: str) -> frozenset[str]:
+    padded = f"  {plain(text)} "
+    return frozenset(padded[place : place + 3] for place in range(len(padded) - 2))
+
+
+def _similarity(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / len(one | other)

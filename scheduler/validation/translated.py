@@ -7,9 +7,11 @@ from google.protobuf.json_format import MessageToDict
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Trigger
+from scheduler.dialects.times import started
 from scheduler.dialects.translate import translate
 from scheduler.dialects.translation import Certainty, Reading, TimeText
-from scheduler.triggers.localtime.zone import same_zone, zone_names
+from scheduler.schedules.schedule import CompiledSchedule
+from scheduler.triggers.localtime.zone import same_zone, zone, zone_names
 from scheduler.triggers.once import parse_once
 from scheduler.triggers.problem import Choice, Edit, Question, ScheduleError
 from scheduler.triggers.rrule.lines import parse_calendar_text
@@ -36,12 +38,15 @@ def add_translated(
         return
     translation = translate(getattr(trigger, kind), kind, now, schedule.time_zone)
     message = f"{error.message}; {translation.message or _EXPECTED[kind]}"
-    choices = [choice for reading in translation.readings for choice in _choices(reading, trigger, schedule)]
+    readings = [reading for reading in translation.readings if _fits(reading, schedule, now)]
+    choices = [choice for reading in readings for choice in _choices(reading, trigger, schedule)]
+    if translation.certainty is not Certainty.CERTAIN and len(choices) < 2:
+        choices = []
     if not choices:
         findings.add_error(path, ScheduleError(error.reason, message))
         return
     if len(choices) == 1 and translation.certainty is Certainty.CERTAIN:
-        [reading] = translation.readings
+        [reading] = readings
         repaired = ScheduleError(error.reason, message, repair=choices[0].edits, explanation=reading.why)
         findings.add_error(path, repaired)
     else:
@@ -49,7 +54,28 @@ def add_translated(
         default = translation.default if any(choice.id == translation.default for choice in choices) else ""
         question = Question("meaning", text, choices, default)
         findings.add_error(path, ScheduleError(error.reason, message, question=question))
-    _require_zone(translation.readings, path, schedule, findings)
+    _require_zone(readings, path, schedule, findings)
+
+
+def _fits(reading: Reading, schedule: Schedule, now: datetime) -> bool:
+    """Whether the trigger has a time in the window of the schedule and outside of its exclusions."""
+    is_interval = reading.trigger.kind == "interval"
+    if schedule.max_occurrences and is_interval and len(schedule.triggers) > 1:
+        return schedule.HasField("start_time")
+    if not (schedule.HasField("start_time") or schedule.HasField("end_time") or schedule.exclusions):
+        return True
+    zone_name = reading.zone or (schedule.time_zone if schedule.time_zone in zone_names() else "UTC")
+    value = started(reading.trigger, now, zone(zone_name))
+    try:
+        alone = MessageToDict(schedule, preserving_proto_field_name=True)
+        alone.update(triggers=[{"id": "t0", reading.trigger.kind: value}], time_zone=zone_name)
+        compiled = CompiledSchedule.compile(alone)
+    except ValueError:
+        return True  # the window or an exclusion is not valid, which is a violation of its own
+    try:
+        return compiled.next_open(now)[0] is not None
+    except ScheduleError:
+        return False
 
 
 def _choices(reading: Reading, trigger: Trigger, schedule: Schedule) -> list[Choice]:

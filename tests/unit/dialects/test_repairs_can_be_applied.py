@@ -99,3 +99,20 @@ def test_params_of_the_trigger_stay() -> None:
     [found] = violations(document)
     after = patched(document, found.questions[0].choices[1].patch)
     assert after["triggers"] == [{"cron": "0 3 * * *", "params": {"a": 1, "command": "/bin/x"}}]
+
+
+@pytest.mark.parametrize("text", ["0 0 12 25 12 ? *", "@every 1h", "every day at 9", "0 9 * * * *", "0 9 L * *"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"end_time": "2026-05-03T00:00:00Z"},
+        {"start_time": "2026-06-01T10:00:00Z", "end_time": "2026-06-01T11:30:00Z"},
+        {"exclusions": [{"rrule": "DTSTART:20260101T000000Z\nRRULE:FREQ=DAILY"}]},
+        {"exclusions": [{"date": "2026-02-30"}]},
+        {"max_occurrences": "3"},
+    ],
+)
+def test_the_window_of_the_schedule_is_respected(text: str, fields: dict[str, Any]) -> None:
+    """A translation that has no time in it is not offered."""
+    for others in OTHERS:
+        check({"triggers": [{"cron": text}, *others], "time_zone": "UTC", **fields})

@@ -5,6 +5,8 @@ from types import ModuleType
 
 import pytest
 
+from scheduler.dialects import crontab, fields, on_calendar, spans, text, translate, words, writing
+from scheduler.dialects.phrases import parse as phrase_parse
 from scheduler.events import task_health
 from scheduler.firing import next_instant
 from scheduler.triggers import trigger
@@ -13,7 +15,10 @@ from scheduler.triggers.cron import trigger as cron_trigger
 from scheduler.triggers.rrule import parse as rrule_parse
 from scheduler.triggers.rrule import trigger as rrule_trigger
 
-MODULES = [cron_parse, cron_trigger, next_instant, rrule_parse, rrule_trigger, task_health, trigger]
+MODULES = [
+    cron_parse, cron_trigger, next_instant, rrule_parse, rrule_trigger, task_health, trigger, crontab, fields,
+    on_calendar, spans, text, translate, words, writing, phrase_parse,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

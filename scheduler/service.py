@@ -32,6 +32,7 @@ from scheduler.schedules.nearby_instants import runs_per_year
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 from scheduler.schedules.upcoming import to_upcoming
 from scheduler.simulation.simulate import Simulations
+from scheduler.triggers.localtime.nearby_change import change_around
 from scheduler.triggers.problem import ScheduleError
 from scheduler.validation.schedule import compiled, validate
 
@@ -100,7 +101,8 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
 
 
 def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) -> ValidateScheduleResponse:
-    checked = validate(request.schedule, now, request.stored, since=min(now, after))
+    before = request.before if request.HasField("before") else None
+    checked = validate(request.schedule, now, request.stored, since=min(now, after), before=before)
     response = ValidateScheduleResponse(
         violations=checked.violations, schedule=checked.schedule, warnings=checked.warnings
     )
@@ -136,6 +138,7 @@ def _listed(request: ListInstantsRequest, after: datetime, until: datetime) -> L
 def _located(request: LocateMomentRequest, time: datetime) -> LocateMomentResponse:
     plan, task = compiled(request.schedule), UUID(request.task_uid)
     answer = LocateMomentResponse()
+    _add_clock_change(answer, plan, time)
     with suppress(ScheduleError):
         if (at := nearby_instants.at(plan, time)) is not None:
             answer.at.CopyFrom(to_upcoming(at, plan, task))
@@ -146,6 +149,15 @@ def _located(request: LocateMomentRequest, time: datetime) -> LocateMomentRespon
             answer.before.CopyFrom(to_upcoming(before, plan, task))
             answer.before_time.FromDatetime(before.time)
     return answer
+
+
+def _add_clock_change(answer: LocateMomentResponse, plan: CompiledSchedule, time: datetime) -> None:
+    for where in plan.zones:
+        if (change := change_around(time, where)) is not None:
+            answer.clock_change.time_zone = where.key
+            answer.clock_change.before = change.before.isoformat()
+            answer.clock_change.after = change.after.isoformat()
+            return
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int, task: UUID | None = None) -> list[Upcoming]:

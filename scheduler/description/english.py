@@ -53,6 +53,10 @@ class English(Language):
             return f"from {self.weekday_names[days[0]]} to {self.weekday_names[days[-1]]}"
         return f"on {self.listed([self.weekday_names[day] for day in days])}"
 
+    def month_days_on(self, days: Sequence[int], weekdays: Sequence[int]) -> str:
+        """`on day 1-7 of the month, but only on Monday,`."""
+        return f"{self.month_days(days)}, but only {self.weekdays(weekdays)},"
+
     def month_days(self, days: Sequence[int]) -> str:
         """`on day 1 and 15 of the month`."""
         from_start = [day for day in days if day > 0]
@@ -68,6 +72,10 @@ class English(Language):
         """`on the last Friday of the month`."""
         place = "last" if nth == -1 else f"{_ordinal(abs(nth))}{' to last' if nth < 0 else ''}"
         return f"on the {place} {self.weekday_names[weekday]} of the {'year' if of_year else 'month'}"
+
+    def moved_days(self, *, backward: bool) -> str:
+        """`(in shorter months on the last day)`."""
+        return f"(in shorter months on {'the last day' if backward else 'the day after the last one'})"
 
     def year_days(self, days: Sequence[int]) -> str:
         """`on day 100 of the year`."""

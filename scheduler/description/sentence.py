@@ -29,9 +29,12 @@ def sentence(schedule: Schedule, now: datetime, code: str = DEFAULT) -> str:
     language = LANGUAGES[code]
     if not schedule.triggers:
         return language.runs(language.never())
+    zones = {trigger.time_zone or schedule.time_zone for trigger in schedule.triggers if _is_local(trigger)}
     parts = [language.listed([_trigger(trigger, language) for trigger in schedule.triggers])]
-    if schedule.time_zone and any(_is_local(trigger) for trigger in schedule.triggers):
-        parts.append(language.in_zone(schedule.time_zone))
+    if len(zones) > 1:
+        parts = [language.listed([_with_zone(trigger, schedule, language) for trigger in schedule.triggers])]
+    elif zones:
+        parts.append(language.in_zone(zones.pop()))
     parts += _limits(schedule, now, language)
     return language.runs(", ".join(parts))
 
@@ -76,6 +79,11 @@ def _trigger(trigger: Trigger, language: Language) -> str:
             time = parse_once(trigger.once)
             return language.once(time.isoformat(sep=" ", timespec="minutes"))
     return language.on_event(trigger.event.topic, conditional=bool(trigger.event.when))
+
+
+def _with_zone(trigger: Trigger, schedule: Schedule, language: Language) -> str:
+    words = _trigger(trigger, language)
+    return f"{words} {language.in_zone(trigger.time_zone or schedule.time_zone)}" if _is_local(trigger) else words
 
 
 def _is_local(trigger: Trigger) -> bool:

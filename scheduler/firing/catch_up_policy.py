@@ -38,7 +38,7 @@ class CatchUpPolicy:
             return False
         window = self.window
         if window is None:
-            if self.name == ALL or instant.key_nominal.startswith("once:"):
+            if self.name == ALL or instant.kind == "once":
                 return False
             window = DEFAULT_WINDOW
         return lateness > window

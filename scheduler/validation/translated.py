@@ -36,10 +36,10 @@ def add_translated(
     if error.reason not in _UNREADABLE or error.repair or error.question:
         findings.add_error(path, error)
         return
-    translation = translate(getattr(trigger, kind), kind, now, schedule.time_zone)
+    translation = translate(getattr(trigger, kind), kind, now, trigger.time_zone or schedule.time_zone)
     message = f"{error.message}; {translation.message or _EXPECTED[kind]}"
-    readings = [reading for reading in translation.readings if _fits(reading, schedule, now)]
-    choices = [choice for reading in readings for choice in _choices(reading, trigger, schedule)]
+    readings = [reading for reading in translation.readings if _fits(reading, trigger, schedule, now)]
+    choices = [choice for reading in readings for choice in _choices(reading, trigger)]
     if translation.certainty is not Certainty.CERTAIN and len(choices) < 2:
         choices = []
     if not choices:
@@ -54,17 +54,19 @@ def add_translated(
         default = translation.default if any(choice.id == translation.default for choice in choices) else ""
         question = Question("meaning", text, choices, default)
         findings.add_error(path, ScheduleError(error.reason, message, question=question))
-    _require_zone(readings, path, schedule, findings)
+    if not trigger.time_zone:
+        _require_zone(readings, path, schedule, findings)
 
 
-def _fits(reading: Reading, schedule: Schedule, now: datetime) -> bool:
+def _fits(reading: Reading, trigger: Trigger, schedule: Schedule, now: datetime) -> bool:
     """Whether the trigger has a time in the window of the schedule and outside of its exclusions."""
     is_interval = reading.trigger.kind == "interval"
     if schedule.max_occurrences and is_interval and len(schedule.triggers) > 1:
         return schedule.HasField("start_time")
     if not (schedule.HasField("start_time") or schedule.HasField("end_time") or schedule.exclusions):
         return True
-    zone_name = reading.zone or (schedule.time_zone if schedule.time_zone in zone_names() else "UTC")
+    zones = (reading.zone, trigger.time_zone, schedule.time_zone, "UTC")
+    zone_name = next(name for name in zones if name in zone_names())
     value = started(reading.trigger, now, zone(zone_name))
     try:
         alone = MessageToDict(schedule, preserving_proto_field_name=True)
@@ -78,19 +80,18 @@ def _fits(reading: Reading, schedule: Schedule, now: datetime) -> bool:
         return False
 
 
-def _choices(reading: Reading, trigger: Trigger, schedule: Schedule) -> list[Choice]:
-    """The reading as edits; two if the zone in the text and the one of the schedule differ."""
+def _choices(reading: Reading, trigger: Trigger) -> list[Choice]:
+    """The reading as edits; two if the zone in the text and the one of the trigger differ."""
     edits = _edits(reading, trigger)
-    own = schedule.time_zone
-    if not reading.zone or not _is_local(reading.trigger) or (own and _same(own, reading.zone)):
+    if not reading.zone or not _is_local(reading.trigger) or _same(trigger.time_zone, reading.zone):
         return [Choice(reading.id, reading.label, edits)]
-    zoned = [*edits, Edit(reading.zone, "/time_zone")]
-    others = sum(_may_be_local(other) for other in schedule.triggers) > 1
-    if own:
-        in_own = Choice(f"{reading.id}-own-zone", f"in {own}, the zone of the schedule", edits)
-        in_other = Choice(f"{reading.id}-its-zone", f"the whole schedule in {reading.zone}", zoned)
-        return [in_own, in_other]
-    return [] if others else [Choice(reading.id, reading.label, zoned)]
+    zoned = [*edits, Edit(reading.zone, "time_zone")]
+    if not trigger.time_zone:
+        return [Choice(reading.id, reading.label, zoned)]
+    return [
+        Choice(f"{reading.id}-own-zone", f"in {trigger.time_zone}, the zone of the trigger", edits),
+        Choice(f"{reading.id}-its-zone", f"in {reading.zone}, the zone of the text", zoned),
+    ]
 
 
 def _edits(reading: Reading, trigger: Trigger) -> list[Edit]:
@@ -98,6 +99,8 @@ def _edits(reading: Reading, trigger: Trigger) -> list[Edit]:
     edits = [Edit(reading.trigger.value)]
     if kind != written:
         edits = [Edit(None), Edit(reading.trigger.value, kind)]
+    if kind == "interval" and trigger.time_zone:
+        edits.append(Edit(None, "time_zone"))
     if reading.params:
         edits.append(Edit({**MessageToDict(trigger.params), **dict(reading.params)}, "params"))
     return edits
@@ -116,10 +119,6 @@ def _is_local(trigger: TimeText) -> bool:
         case "once":
             return parse_once(trigger.value).tzinfo is None
     return False
-
-
-def _may_be_local(trigger: Trigger) -> bool:
-    return trigger.WhichOneof("kind") in ("cron", "rrule", "once")
 
 
 def _require_zone(readings: Iterable[Reading], path: str, schedule: Schedule, findings: Findings) -> None:

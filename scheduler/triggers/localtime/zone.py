@@ -106,15 +106,16 @@ def _fixed_offset(minutes: int) -> Iterator[Choice]:
 
 def _offsets(name: str, now: datetime | None) -> set[int]:
     """The offsets of the zone in minutes: at that time, else those of a winter and a summer."""
-    return {_minutes(name, now)} if now else set(_seasons(name, None))
+    return {zone_minutes(name, now)} if now else set(_seasons(name, None))
 
 
 def _seasons(name: str, now: datetime | None) -> tuple[int, int]:
     year = now.year if now else int(ZONE_DATA_VERSION[:4])
-    return _minutes(name, datetime(year, 1, 15, tzinfo=UTC)), _minutes(name, datetime(year, 7, 15, tzinfo=UTC))
+    return zone_minutes(name, datetime(year, 1, 15, tzinfo=UTC)), zone_minutes(name, datetime(year, 7, 15, tzinfo=UTC))
 
 
-def _minutes(name: str, at: datetime) -> int:
+def zone_minutes(name: str, at: datetime) -> int:
+    """The offset of the zone at that time (aware), in minutes east of UTC."""
     return (local_time(at, _load(name)).replace(fold=0) - at.replace(tzinfo=None)) // timedelta(minutes=1)
 
 
@@ -194,9 +195,10 @@ def same_zone(first: str, second: str) -> bool:
     Raises:
         ScheduleError: UNKNOWN_TIMEZONE.
     """
-    return first == second or _rules(zone(first).key) == _rules(zone(second).key)
+    return first == second or rules_of(zone(first).key) == rules_of(zone(second).key)
 
 
 @lru_cache(maxsize=64)
-def _rules(name: str) -> bytes:
+def rules_of(name: str) -> bytes:
+    """The zone's data, which all names of one zone share; `name` is one of `zone_names`."""
     return files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()

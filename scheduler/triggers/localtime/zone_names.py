@@ -20,7 +20,8 @@ _NO_CITIES = frozenset(
     ("act", "lhi", "nsw", "north", "south", "west", "victoria", "queensland", "tasmania", "yancowinna", "easter")
 )
 _MAX_DISTANCE = 2
-_SHORT = 5  # cities with fewer letters may have one wrong letter only
+_SHORT = 6  # a city with fewer letters may have one wrong letter only
+_LONG = 8  # cities with fewer letters that are not in IANA's list resemble too many others
 _OFFSET = re.compile(
     r"\(?(?:etc/)?(?:utc|gmt|z)?\s*([+\-\u2212\u2013])\s*([0-9]{1,2})(?::?([0-9]{2})|[.,]([05]0?))?\s*h?\)?(?:\s.*)?",
     re.IGNORECASE | re.ASCII,
@@ -165,12 +166,21 @@ def _of_place(key: str, words: _Words) -> Correction | None:
 
 
 def _nearest(city: str, cities: Mapping[str, str]) -> str | None:
-    """The zone of the only cities that differ by at most two letters, and not by the first one."""
+    """The zone of the only cities that differ by one letter, or two of a long name, and not by the first one."""
     limit = _MAX_DISTANCE if len(city) >= _SHORT else 1
-    near = [(distance(city, known), zone) for known, zone in cities.items() if city[:1] == known[:1]]
+    near = [
+        (distance(city, known), zone)
+        for known, zone in cities.items()
+        if city[:1] == known[:1] and (len(known) >= _LONG or _folded(zone).partition("/")[2] == known)
+    ]
     least = min((steps for steps, _ in near), default=limit + 1)
-    zones = {zone for steps, zone in near if steps == least}
-    return zones.pop() if least <= limit and len(zones) == 1 else None
+    zones = sorted(zone for steps, zone in near if steps == least)
+    return zones[-1] if least <= limit and len({_data(zone) for zone in zones}) == 1 else None
+
+
+def _data(name: str) -> bytes:
+    """The zone's data, which all names of one zone share."""
+    return files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
 
 
 def distance(first: str, second: str) -> int:

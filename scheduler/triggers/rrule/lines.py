@@ -85,6 +85,16 @@ def with_start(text: str, start: datetime, where: ZoneInfo) -> str:
     return "\n".join([line, *lines])
 
 
+def without_start(text: str) -> str:
+    """The text without its DTSTART line."""
+    return "\n".join(f"{name}{params}:{value}" for name, params, value in _raw_lines(text) if name != "DTSTART")
+
+
+def start_line(text: str) -> str:
+    """The DTSTART line of the text, or an empty text."""
+    return next((f"{params}:{value}" for name, params, value in _raw_lines(text) if name == "DTSTART"), "")
+
+
 def _raw_lines(text: str) -> Iterator[tuple[str, str, str]]:
     for line in _FOLD.sub("", text.strip()).splitlines():
         if not line.strip():

@@ -60,6 +60,21 @@ async def test_missed_instants_of_excluded_days_are_excluded(rig: Rig) -> None:
     ]
 
 
+async def test_one_local_time_in_two_zones_is_two_occurrences(rig: Rig) -> None:
+    """15:00 in Chisinau, the schedule's zone, and two hours later in London."""
+    task = await rig.task({"cron": "0 15 * * *"}, {"cron": "0 15 * * *", "time_zone": "Europe/London"})
+    runner = LoopRunner(rig.database, rig.settings)
+    for hours in (1, 2):
+        await settle(rig, runner)
+        await rig.turn_clock(hours=hours)
+    await settle(rig, runner)
+    assert await ledger(rig, task) == [
+        (BEGINNING + timedelta(hours=hours), "ENQUEUED", 1) for hours in (1, 3)
+    ]  # fmt: skip
+    rows = await rig.rows("SELECT key FROM occurrence ORDER BY instant")
+    assert [row["key"] for row in rows] == ["1/cron:20260302T150000", "1/cron@Europe/London:20260302T150000"]
+
+
 async def test_all_runs_missed_instants_one_after_the_other(rig: Rig) -> None:
     """They wait for their turns, and so no moment is skipped for overlap."""
     task = await rig.task(EVERY_MINUTE, overlap=None, catch_up={"policy": "ALL", "max": 3})

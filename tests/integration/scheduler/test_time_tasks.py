@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, timedelta
 from typing import Any
 
+import grpc
+import pytest
 import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
@@ -77,6 +79,19 @@ async def test_previews_leave_excluded_days_out(system: GatewaySystem) -> None:
     assert [coming.local_time[:10] for coming in answer.occurrences] == ["2030-01-01", "2030-01-03", "2030-01-04"]
     assert answer.ends
     assert "3 times in all, except on 2030-01-02." in answer.explanation
+
+
+async def test_triggers_have_zones_of_their_own(system: GatewaySystem) -> None:
+    """A preview has the local time of each; a question about a zone is part of the message."""
+    tokyo = {"cron": "0 9 * * *", "time_zone": "Asia/Tokyo"}
+    wanted = schedule(triggers=[tokyo, {"cron": "0 9 * * *"}])
+    answer = await system.admin.tasks.PreviewSchedule(PreviewScheduleRequest(schedule=wanted, count=4))
+    assert {coming.local_time[11:] for coming in answer.occurrences} == {"09:00:00+09:00", "09:00:00+02:00"}
+    made = await created(system, "zones", triggers=[tokyo])
+    assert made.schedule.triggers[0].time_zone == "Asia/Tokyo"
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await created(system, "offset", time_zone="GMT+2")
+    assert "Etc/GMT-2 (always 2 h ahead of UTC" in str(refused.value.details())
 
 
 async def test_a_task_carries_its_explanation(system: GatewaySystem) -> None:

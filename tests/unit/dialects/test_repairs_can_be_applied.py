@@ -68,6 +68,13 @@ def test_known_texts(field: str, others: list[dict[str, Any]], zone: str) -> Non
     assert applied > len(CERTAIN) * 0.8
 
 
+@pytest.mark.parametrize("field", ["cron", "rrule", "once"])
+def test_known_texts_in_a_trigger_with_a_zone(field: str) -> None:
+    """An interval has no zone."""
+    for text in [*CERTAIN, *ASKED, *REFUSED, "CRON_TZ=Asia/Tokyo 0 9 * * *"]:
+        check({"triggers": [{field: text, "time_zone": "Asia/Kathmandu"}]})
+
+
 @pytest.mark.parametrize("dialect", GENERATORS)
 def test_random_texts(dialect: str) -> None:
     """Random expressions of each dialect."""
@@ -76,13 +83,18 @@ def test_random_texts(dialect: str) -> None:
     assert sum(check({"triggers": [{"cron": text}], "time_zone": random.choice(ZONES[1:])}) for text in texts) > 30
 
 
-def test_a_zone_of_the_text_is_asked_for_if_the_schedule_has_another() -> None:
-    """And set if the schedule has none and no other local time."""
+def test_the_zone_of_the_text_becomes_that_of_the_trigger() -> None:
+    """The rest of the schedule keeps its zone; if the trigger has another one, the caller is asked."""
     text = "CRON_TZ=Asia/Tokyo 0 9 * * *"
-    [found] = violations({"triggers": [{"cron": text}], "time_zone": "Europe/Chisinau"})
+    for fields in ({}, {"time_zone": "Europe/Chisinau"}):
+        document = {"triggers": [{"cron": text}], **fields}
+        [found] = [found for found in violations(document) if found.HasField("fix")]
+        assert patched(document, found.fix.operations) == {
+            "triggers": [{"cron": "0 9 * * *", "time_zone": "Asia/Tokyo"}],
+            **fields,
+        }
+    [found] = violations({"triggers": [{"cron": text, "time_zone": "Europe/Chisinau"}]})
     assert [choice.id for choice in found.questions[0].choices] == ["crontab-own-zone", "crontab-its-zone"]
-    zoned = patched({"triggers": [{"cron": text}]}, violations({"triggers": [{"cron": text}]})[-1].fix.operations)
-    assert zoned == {"triggers": [{"cron": "0 9 * * *"}], "time_zone": "Asia/Tokyo"}
 
 
 def test_a_missing_zone_is_reported_with_the_translation() -> None:

@@ -12,12 +12,14 @@ from scheduler.firing import next_instant
 from scheduler.triggers import trigger
 from scheduler.triggers.cron import parse as cron_parse
 from scheduler.triggers.cron import trigger as cron_trigger
+from scheduler.triggers.localtime import nearby_change, zone, zone_names
 from scheduler.triggers.rrule import parse as rrule_parse
 from scheduler.triggers.rrule import trigger as rrule_trigger
+from scheduler.validation import findings
 
 MODULES = [
-    cron_parse, cron_trigger, next_instant, rrule_parse, rrule_trigger, task_health, trigger, crontab, fields,
-    on_calendar, spans, text, translate, words, writing, phrase_parse,
+    cron_parse, cron_trigger, crontab, fields, findings, nearby_change, next_instant, on_calendar, phrase_parse,
+    rrule_parse, rrule_trigger, spans, task_health, text, translate, trigger, words, writing, zone, zone_names,
 ]  # fmt: skip
 
 

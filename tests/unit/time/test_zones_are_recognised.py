@@ -33,6 +33,7 @@ def refused(name: str, now: datetime = NOW) -> Violation:
         ("utc", "UTC"), ("Z", "UTC"), ("europe/chisinau", "Europe/Chisinau"), (" Europe/Chisinau", "Europe/Chisinau"),
         ("Europe/Chisnau", "Europe/Chisinau"), ("Europe/Bukharest", "Europe/Bucharest"),
         ("America/Los_Angelos", "America/Los_Angeles"), ("Australia/Sidney", "Australia/Sydney"),
+        ("Europe/Kiyv", "Europe/Kyiv"), ("America/Chigaco", "America/Chicago"), ("America/Racine", "America/Chicago"),
         ("Europe/Lodnon", "Europe/London"), ("Amercia/New_York", "America/New_York"),
     ],
 )  # fmt: skip

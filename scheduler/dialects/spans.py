@@ -31,7 +31,7 @@ _DURATION = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _REPEATING = re.compile(r"R(-1|\d{0,5})/(?:([^/]+)/)?([^/]+)", re.ASCII | re.IGNORECASE)
-_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}(T\d{2}:?\d{2}(:?\d{2})?(Z|[+-]\d{2}(:?\d{2})?)?)?", re.ASCII | re.IGNORECASE)
+_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}(T\d{2}:?\d{2}(:?\d{2})?(Z|[+-]\d{2}(:?[0-5]\d)?)?)?", re.ASCII | re.IGNORECASE)
 _MAX_COUNT = 10_000
 _MAX_SECONDS = MAX_INTERVAL // timedelta(seconds=1)
 

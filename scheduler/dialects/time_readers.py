@@ -16,7 +16,8 @@ from scheduler.triggers.rrule.lines import parse_calendar_text
 from scheduler.triggers.rrule.parse import WEEKDAYS as RULE_DAYS
 
 _TIME = re.compile(
-    r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}[Tt ][0-9]{2}:?[0-9]{2}\S*(?: ?\[[A-Za-z_/+-]+\]| [A-Za-z_]+(?:/[A-Za-z_/+-]+)*)?",
+    r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}[Tt ][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]{1,9})?)?"
+    r"(?:[Zz]|[+-][0-9]{2}(?::?[0-5][0-9])?)?(?: ?\[[A-Za-z_/+-]+\]| [A-Za-z_]+(?:/[A-Za-z_/+-]+)*)?",
     re.ASCII,
 )
 _ZONE_BEHIND = re.compile(r" ?\[?([A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+|(?<= |\[)UTC)\]?$")

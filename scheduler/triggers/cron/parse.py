@@ -102,7 +102,7 @@ def stepped_items(text: str) -> Iterator[tuple[str, str, range]]:
     for field, word in zip(_FIELDS, _words(text), strict=True):
         for item in word.lower().split(","):
             if "/" in item:
-                yield field.name, item, _item(text, field, item)
+                yield field.name, item, _item(field, item)
 
 
 def _words(text: str) -> list[str]:

@@ -6,17 +6,20 @@ from dataclasses import replace
 from scheduler.dialects.context import Context, sole
 from scheduler.dialects.cron_dialects import EVENT_BRIDGE, FIVE_FIELDS, Dialect, calendars
 from scheduler.dialects.crontab import split_line, unwrapped, without_hash
+from scheduler.dialects.on_calendar import SHORTHANDS, on_calendar
 from scheduler.dialects.time_readers import once_of
 from scheduler.dialects.translation import Certainty, InexpressibleError, Reading, TimeText, Translation, certain
 from scheduler.dialects.writing import write
 from scheduler.triggers.cron.parse import NICKNAMES, parse_cron
+from scheduler.triggers.localtime.zone import zone_names
 from scheduler.triggers.problem import ScheduleError
 
 _BLANKS = re.compile(r"\s*([-,])\s*|(?<=[0-9*])\s*(/)\s*(?=[0-9])")
+_ZONE = re.compile(r"\(?(?:[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+|UTC)\)?")
 _WHICH = "Which dialect is it?"
 
 
-def nickname(text: str, _context: Context) -> Translation | None:
+def nickname(text: str, context: Context) -> Translation | None:
     """Reads `@daily` and the other nicknames of cron.
 
     Raises:
@@ -28,7 +31,8 @@ def nickname(text: str, _context: Context) -> Translation | None:
         raise InexpressibleError("@reboot is not a time; expected a time such as @daily, or an event trigger")
     if text.lower() in NICKNAMES:
         return sole(TimeText("cron", text.lower()), "crontab")
-    return None
+    event = on_calendar(text[1:]) if text[1:].lower() in SHORTHANDS else None
+    return sole(write(event[0], context.local), "a nickname") if event else None
 
 
 def wrapped(text: str, context: Context) -> Translation | None:
@@ -49,6 +53,11 @@ def cron(text: str, context: Context) -> Translation | None:
     Raises:
         InexpressibleError: a dialect has the text, and a trigger cannot express it.
     """
+    *head, last = text.split() or [""]
+    if len(head) >= len("mhDMW") and _ZONE.fullmatch(last) and last.strip("()") in zone_names():
+        inner = cron(" ".join(head), context)
+        zoned = [replace(reading, zone=last.strip("()")) for reading in inner.readings] if inner else []
+        return replace(inner, readings=zoned) if inner else None
     for candidate in dict.fromkeys((text, _BLANKS.sub(lambda match: match[1] or match[2], text))):
         words = candidate.split()
         translation = _of_calendars(words, None, context) or _hashed(words)
@@ -78,7 +87,8 @@ def _of_calendars(words: list[str], dialects: tuple[Dialect, ...] | None, contex
         return None
     if len(readings) == 1:
         return certain(replace(readings[0], label=""))
-    return Translation(Certainty.ASK, readings, _WHICH, default=readings[0].id)
+    is_mistake = any(dialect.loose for dialect, _ in found)
+    return Translation(Certainty.ASK, readings, _WHICH, default="" if is_mistake else readings[0].id)
 
 
 def _with_native_words(trigger: TimeText, words: list[str]) -> TimeText:

@@ -58,6 +58,8 @@ def on_calendar(text: str) -> tuple[Calendar, str] | None:
 def _is_event(weekdays: str, day: str, clock: str) -> bool:
     """Whether the parts are more than a phrase such as `Monday`, `9:00` or `9-17` would be."""
     has_year = len(re.split("[-~]", day)) == 3
+    if day and not has_year and "*" not in day:
+        return False  # 05-06 is a day of May or of June
     return has_year or ".." in weekdays or bool(clock and (day or weekdays or not clock.replace(":", "").isdigit()))
 
 

@@ -71,12 +71,15 @@ TimeText(kind='interval', value='900s'))
 
 
 def seconds_of(text: str) -> Fraction | None:
-    """The length of a sum of amounts with units such as `1h30m`, `1.5h` or `2 hours 5 min`; None if it is not one."""
+    """The length of a sum of amounts with units such as `1h30m`, `1.5h` or `2 hours 5 min`; None if it is not one.
+
+    `M` is a month to some readers and a minute to others, so that it is none.
+    """
     total, place = Fraction(), 0
     while place < len(text):
         match = _AMOUNT.match(text, place)
         unit = _UNITS.get(match[2].lower().replace("µ", "u")) if match else None
-        if match is None or unit is None or (match[2] == "M" and text != text.upper()):
+        if match is None or unit is None or match[2] == "M":
             return None
         total += Fraction(match[1].rstrip(".")) * _SECONDS[unit]
         place = match.end()

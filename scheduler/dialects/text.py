@@ -12,7 +12,7 @@ _DASHES = re.compile(r"[\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 _ASTERISKS = re.compile(r"[\u2217\u204e\u22c6\u2731\uff0a]")
 _QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
-_KEY = re.compile(r"(?:cron|rrule|once|interval|schedule)\s*[:=]\s*(?=\S)", re.IGNORECASE)
+_KEY = re.compile(r"(?:-\s*)?(?:cron|rrule|once|interval|schedule)\s*[:=]\s*(?=\S)", re.IGNORECASE)
 _COMMENT = re.compile(r"\s#(?=[\s#A-Za-z]|$).*$")
 _ZONE = re.compile(r"(?:CRON_)?TZ\s*=\s*(\S+)\s+(.+)", re.DOTALL)
 

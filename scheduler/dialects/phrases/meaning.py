@@ -58,7 +58,7 @@ def meaning(clauses: Clauses, field: str, now: datetime, local: datetime | None)
 
 def _recurring(clauses: Clauses, field: str, local: datetime | None) -> Meaning | None:
     if clauses.unit in ("second", "minute", "hour"):
-        return _sub_daily(clauses, field)
+        return _sub_daily(clauses, field, local)
     if clauses.window is not None:
         return None
     if clauses.minutes is not None:
@@ -135,12 +135,14 @@ def _calendar(clauses: Clauses) -> Calendar:
     )
 
 
-def _sub_daily(clauses: Clauses, field: str) -> Meaning | None:
+def _sub_daily(clauses: Clauses, field: str, local: datetime | None) -> Meaning | None:
+    """Steps of the clock where a zone is known and the step divides the hour or the day, else elapsed time."""
     unit, number = str(clauses.unit), clauses.number or 1
     size = {"second": 60, "minute": 60, "hour": 24}[unit]
     seconds = number * _SECONDS[unit]
     is_plain = clauses.only("unit", "number", "adverb")
-    if is_plain and (field == "interval" or unit == "second" or size % number):
+    follows_clock = local is not None and field != "interval" and unit != "second"
+    if is_plain and not (follows_clock and size % number == 0 and (number < size or unit == "minute")):
         return _one(TimeText("interval", f"{seconds}s"))
     if not clauses.only("unit", "number", "adverb", "window", "minutes", *_DAY_NAMES) or unit == "second":
         return None

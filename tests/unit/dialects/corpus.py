@@ -67,6 +67,8 @@ CERTAIN = {
     "0 9 L * *": ("rrule", "FREQ=MONTHLY;BYMONTHDAY=-1;BYHOUR=9;BYMINUTE=0;BYSECOND=0"),
     "0 9 * * 5L": ("rrule", "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9;BYMINUTE=0;BYSECOND=0"),
     "0 9 * * 1#2": ("rrule", "FREQ=MONTHLY;BYDAY=2MO;BYHOUR=9;BYMINUTE=0;BYSECOND=0"),
+    "- cron: '30 5 * * 1 - 5'": ("cron", "30 5 * * 1-5"),
+    "@quarterly": ("cron", "0 0 1 */3 *"),
     # systemd
     "Mon..Fri *-*-* 09:00:00": ("cron", "0 9 * * 1-5"),
     "OnCalendar=weekly": ("cron", "0 0 * * 1"),
@@ -99,6 +101,7 @@ CERTAIN = {
     "at 9:00 every Monday and Thursday": ("cron", "0 9 * * 1,4"),
     "every 2 hours": ("cron", "0 */2 * * *"),
     "every 90 minutes": ("interval", "5400s"),
+    "every 24 hours": ("interval", "86400s"),
     "every 15 minutes from 09:00 to 17:45 on weekdays": ("cron", "*/15 9-17 * * 1-5"),
     "first Monday of the month at 8:30": (
         "rrule", "FREQ=MONTHLY;BYDAY=1MO;BYHOUR=8;BYMINUTE=30;BYSECOND=0",
@@ -156,5 +159,6 @@ REFUSED = (
     "every 0 minutes", "every day at 25:00", "between 9 and 17", "FREQ=SOMETIMES", "n/a", "TODO", "tbd",
     "every 5th minute of the second hour", "R/9999-12-31T23:59:59-05:00/PT1H", "R/0001-01-01T00:00:00+05:00/PT1H",
     "9999-12-31 23:59 America/New_York", "0001-01-01 00:00 Asia/Tokyo", "in 9999 weeks", "@every 9999999h",
-    "0 9 13W,15 * *", "H", "R5", "null",
+    "0 9 13W,15 * *", "1M", "05-06 10:00", "0 9 * * 1 #2",
+    "0 9 * * mar", "from 9 to 5 every hour", "every day at 9 EST", "H", "R5", "null",
 )  # fmt: skip

@@ -65,6 +65,8 @@ def test_the_zone_of_a_text_is_kept() -> None:
     for text, zone in (
         ("CRON_TZ=Asia/Tokyo 0 9 * * *", "Asia/Tokyo"),
         ("TZ=UTC 0 6 * * ?", "UTC"),
+        ("0 9 * * 1-5 Europe/Berlin", "Europe/Berlin"),
+        ("0 0 9 * * ? (UTC)", "UTC"),
         ("Mon..Fri *-*-* 09:00 Europe/Berlin", "Europe/Berlin"),
         ("every day at 9 in the time of Europe/Chisinau", "Europe/Chisinau"),
     ):
@@ -89,6 +91,7 @@ def test_an_interval_stays_an_interval() -> None:
     """The field decides between elapsed time and times of the clock."""
     assert translate("every 15 minutes", "interval", NOW, "UTC").trigger == TimeText("interval", "900s")
     assert translate("every 15 minutes", "cron", NOW, "UTC").trigger == TimeText("cron", "*/15 * * * *")
+    assert translate("every 15 minutes", "cron", NOW).trigger == TimeText("interval", "900s")
     assert translate("every day", "interval", NOW, "UTC").trigger == TimeText("interval", "86400s")
 
 

@@ -1,12 +1,13 @@
 """Reads single times, rules, spans, repeating intervals and calendar events."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from scheduler.dialects.context import Context, sole
 from scheduler.dialects.on_calendar import instant_of, on_calendar, once_in_zone
+from scheduler.dialects.phrases.clauses import ADVERBS
 from scheduler.dialects.spans import every, repeating
-from scheduler.dialects.translation import TimeText, Translation
+from scheduler.dialects.translation import Certainty, Reading, TimeText, Translation
 from scheduler.dialects.words import ENGLISH_WEEKDAYS
 from scheduler.dialects.writing import write
 from scheduler.triggers.localtime.zone import zone as zone_of
@@ -64,13 +65,18 @@ def _short_name(match: re.Match[str]) -> str:
 
 
 def span(text: str, context: Context) -> Translation | None:
-    """Reads a fixed span such as `@every 1h30m`.
+    """Reads a fixed span such as `@every 1h30m`; in `once` a span without `every` may be a time from now on.
 
     Raises:
         InexpressibleError: the span is out of range.
     """
-    del context
-    return sole(every(text), "a duration")
+    trigger = every(text)
+    if trigger is None or context.field != "once" or text.lower().startswith(("@every", "rate")):
+        return sole(trigger, "a duration")
+    at = (context.now.astimezone(UTC) + timedelta(seconds=int(trigger.value[:-1]))).replace(microsecond=0)
+    once = Reading("once", "once", TimeText("once", f"{at:%Y-%m-%dT%H:%M:%S}Z"))
+    readings = (once, Reading("every", "again and again", trigger))
+    return Translation(Certainty.ASK, readings, "Does it run once, or repeatedly?", default="once")
 
 
 def repeating_interval(text: str, context: Context) -> Translation | None:
@@ -88,8 +94,8 @@ def calendar_event(text: str, context: Context) -> Translation | None:
     Raises:
         InexpressibleError: a value of it is out of range, or a trigger cannot express it.
     """
-    if text.lower() == "weekly":
-        return None  # Monday there, Sunday in crontab: the phrase asks
+    if text.lower() in ADVERBS:
+        return None  # weekly is Monday there and Sunday in crontab: the phrase decides
     event = on_calendar(text)
     if event is None:
         return None

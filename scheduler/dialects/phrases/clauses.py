@@ -12,7 +12,7 @@ from scheduler.dialects.phrases.values import clock_time, clock_times, named_ran
 from scheduler.triggers.localtime.zone import zone_names
 from scheduler.triggers.rrule.parse import Weekday
 
-_ADVERBS = {
+ADVERBS = {
     "hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year", "annually": "year",
     "zilnic": "day", "saptamanal": "week", "lunar": "month", "anual": "year",
 }  # fmt: skip
@@ -112,7 +112,7 @@ def _zone(match: re.Match[str], _language: ModuleType) -> dict[str, object]:
 
 def _adverb(match: re.Match[str], _language: ModuleType) -> dict[str, object]:
     if match["adverb"]:
-        return {"unit": _ADVERBS[match["adverb"]], "number": 1, "adverb": True}
+        return {"unit": ADVERBS[match["adverb"]], "number": 1, "adverb": True}
     return {"unit": "hour" if "ora" in match["from_to"] else "minute", "number": 1}
 
 

@@ -196,7 +196,7 @@ def _daily(clauses: Clauses, field: str, local: datetime | None) -> Meaning | No
     if not clauses.only("unit", "number", "adverb", "times", "day_part", "dated", *_DAY_NAMES):
         return None
     if clauses.adverb and clauses.only("unit", "number", "adverb"):
-        return _adverb(str(clauses.unit))
+        return _adverb(str(clauses.unit), field)
     if clauses.only("times"):
         return _without_day(clauses.times or (), local)
     if clauses.times is None:
@@ -225,19 +225,26 @@ def _unit_of(clauses: Clauses) -> str | None:
     return clauses.unit or ("day" if clauses.day_part and not has_days else None)
 
 
-def _adverb(unit: str) -> Meaning | None:
-    if unit == "week":
-        options = [
-            Option(name.lower(), f"on {name} at 00:00", Calendar(weekdays=(Weekday(0, number),)))
-            for name, number in (("Monday", 0), ("Sunday", 6))
-        ]
-        return Meaning(options, "On which day of the week?", Certainty.ASK)
-    whole = {
-        "day": Calendar(),
-        "month": Calendar(month_days=(1,)),
-        "year": Calendar(month_days=(1,), months=(1,)),
+def _adverb(unit: str, field: str) -> Meaning | None:
+    """A word such as `daily` alone: at midnight, or as long after the last time as the unit is."""
+    if field == "interval":
+        return _one(TimeText("interval", f"{_SECONDS[unit]}s")) if unit in _SECONDS else None
+    days = {
+        "day": [("midnight", "at 00:00", Calendar())],
+        "week": [
+            ("monday", "on Monday at 00:00", Calendar(weekdays=(Weekday(0, 0),))),
+            ("sunday", "on Sunday at 00:00", Calendar(weekdays=(Weekday(0, 6),))),
+        ],
+        "month": [("first", "on the first day at 00:00", Calendar(month_days=(1,)))],
+        "year": [("first", "on the first day at 00:00", Calendar(month_days=(1,), months=(1,)))],
     }
-    return _one(whole[unit])
+    options = [Option(name, label, calendar) for name, label, calendar in days[unit]]
+    if field == "rrule":
+        rule = TimeText("rrule", f"FREQ={_FREQUENCIES[unit]}")
+        options.append(Option("now", "counted from the time at which it is created", rule))
+    if len(options) == 1:
+        return _one(options[0].when)
+    return Meaning(options, "On which day and at which time?", Certainty.ASK)
 
 
 def _without_day(times: Sequence[int], local: datetime | None) -> Meaning:

@@ -106,3 +106,20 @@ def test_a_single_time_in_another_zone_is_an_instant() -> None:
     for text in ("TZ=Asia/Tokyo 2027-07-01 12:00", "2027-07-01T12:00[Asia/Tokyo]", "2027-07-01 at 12:00 Asia/Tokyo"):
         [reading] = translate(text, "once", NOW, "Europe/Chisinau").readings
         assert (reading.trigger, reading.zone) == (TimeText("once", "2027-07-01T12:00:00+09:00"), "")
+
+
+def test_the_field_decides_what_is_open() -> None:
+    """A span in `once`, a frequency in `rrule`, a word in `interval`."""
+    asked = {
+        ("once", "5 minutes"): {"2026-05-01T10:05:00Z", "300s"},
+        ("once", "PT15M"): {"2026-05-01T10:15:00Z", "900s"},
+        ("rrule", "daily"): {"0 0 * * *", "FREQ=DAILY"},
+        ("rrule", "weekly"): {"0 0 * * 1", "0 0 * * 0", "FREQ=WEEKLY"},
+        ("once", "Monday at 9"): {"2026-05-04T09:00:00", "0 9 * * 1"},
+    }
+    for (field, text), values in asked.items():
+        translation = translate(text, field, NOW, "UTC")
+        assert translation.certainty is Certainty.ASK
+        assert {reading.trigger.value for reading in translation.readings} == values
+    assert translate("daily", "interval", NOW, "UTC").trigger == TimeText("interval", "86400s")
+    assert translate("monthly", "interval", NOW, "UTC").certainty is Certainty.REFUSED

@@ -63,8 +63,12 @@ DIALECTS = (
     Dialect("aws", "Amazon EventBridge (year last, 1 is Sunday)", "mhDMWY", _FROM_ONE, True, "one", either=False),
     Dialect("year", "crontab with a year (0 is Sunday)", "mhDMWY", _CRONTAB, False, "no", either=True, loose=True),
 )
-EVENT_BRIDGE = tuple(dialect for dialect in DIALECTS if dialect.id == "aws")
 FIVE_FIELDS = DIALECTS[:1]
+_WITHOUT_YEAR = Dialect(
+    "aws-short", "Amazon EventBridge without its year (1 is Sunday)", "mhDMW", _FROM_ONE, True, "free", True
+)
+EVENT_BRIDGE = (*(dialect for dialect in DIALECTS if dialect.id == "aws"), *FIVE_FIELDS, _WITHOUT_YEAR)
+"""The dialects of a text in `cron(…)`."""
 
 
 def calendars(

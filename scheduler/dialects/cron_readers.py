@@ -43,8 +43,7 @@ def wrapped(text: str, context: Context) -> Translation | None:
     name, content = parts
     if name == "at":
         return sole(once_of(content), "Amazon EventBridge")
-    words = content.split()
-    return _of_calendars(words, EVENT_BRIDGE if len(words) == len("mhDMWY") else FIVE_FIELDS, context)
+    return _of_calendars(content.split(), EVENT_BRIDGE, context)
 
 
 def cron(text: str, context: Context) -> Translation | None:

@@ -41,13 +41,14 @@ def on_calendar(text: str) -> tuple[Calendar, str] | None:
     Raises:
         InexpressibleError: it is such an event, with a value that is out of range or a fraction of a second.
     """
-    text = _PREFIX.sub("", text)
+    text, is_named = _PREFIX.subn("", text)
     words = (SHORTHANDS.get(text.lower()) or text).split()
     name = words.pop() if len(words) > 1 and words[-1] in zone_names() else ""
     weekdays = words.pop(0) if words and _WEEKDAYS.fullmatch(plain(words[0])) else ""
     day = words.pop(0) if words and _DATE.fullmatch(words[0]) else ""
     clock = words.pop(0) if words and _CLOCK.fullmatch(words[0]) else ""
-    if words or not _is_event(weekdays, day, clock):
+    is_single_day = bool(re.fullmatch("[0-9-]+", day)) and not weekdays and not clock
+    if words or not (is_named or _is_event(weekdays, day, clock)) or (is_single_day and not is_named):
         return None
     try:
         return _calendar(plain(weekdays), day or "*-*-*", clock or "00:00:00"), name

@@ -84,23 +84,34 @@ def _after(clauses: Clauses, now: datetime) -> Meaning | None:
 def _single(clauses: Clauses, local: datetime | None) -> Meaning | None:
     if not clauses.only("days_ahead", "next_weekday", "day", "times"):
         return None
-    if clauses.times is None or len(clauses.times) != 1:
+    if clauses.times is not None and len(clauses.times) != 1:
         raise InexpressibleError("a single day needs one time, such as tomorrow at 9:00")
-    at = _clock(clauses.times[0])
+    day = clauses.day or _relative_day(clauses, local)
+    if clauses.times is None:
+        options = [Option(f"at-{hour:02}00", f"at {hour:02}:00", _once(day, hour * _HOUR)) for hour in _USUAL_HOURS]
+        return Meaning(options, "At which time of day?", Certainty.ASK)
+    [at] = clauses.times
     if clauses.day is not None:
-        return _one(TimeText("once", datetime.combine(clauses.day, at).isoformat()))
+        return _one(_once(day, at))
+    if clauses.next_weekday is None:
+        repeated = Option("daily", "every day", _at(Calendar(), (at,)))
+    else:
+        weekly = Calendar(weekdays=(Weekday(0, clauses.next_weekday),))
+        repeated = Option("weekly", "every week", _at(weekly, (at,)))
+    options = [Option("once", "once", _once(day, at)), repeated]
+    return Meaning(options, "Does it run once, or repeatedly?", Certainty.ASSUMED, "once")
+
+
+def _relative_day(clauses: Clauses, local: datetime | None) -> date:
     if local is None:
         raise InexpressibleError("a day relative to today needs the schedule's time_zone, such as Europe/Chisinau")
-    if clauses.days_ahead is not None:
-        day = local.date() + clauses.days_ahead * _DAY
-        repeated = Option("daily", "every day", Calendar((at.minute,), (at.hour,), (at.second,)))
-    else:
-        number = clauses.next_weekday or 0
-        day = local.date() + ((number - local.weekday() - 1) % 7 + 1) * _DAY
-        weekday = (Weekday(0, number),)
-        repeated = Option("weekly", "every week", Calendar((at.minute,), (at.hour,), (at.second,), weekdays=weekday))
-    once = Option("once", "once", TimeText("once", datetime.combine(day, at).isoformat()))
-    return Meaning((once, repeated), "Does it run once, or repeatedly?", Certainty.ASSUMED, "once")
+    if clauses.next_weekday is None:
+        return local.date() + (clauses.days_ahead or 0) * _DAY
+    return local.date() + ((clauses.next_weekday - local.weekday() - 1) % 7 + 1) * _DAY
+
+
+def _once(day: date, seconds: int) -> TimeText:
+    return TimeText("once", _instant(day, seconds).isoformat())
 
 
 def _clock(seconds: int) -> time:
@@ -286,7 +297,7 @@ def _dated(clauses: Clauses, local: datetime | None) -> Meaning | None:
     day = next((day for day in _days_from(local) if _is_in(each, day) and _instant(day, times[0]) > local), None)
     if day is None:
         return _one(each)
-    once = Option("once", "once", TimeText("once", _instant(day, times[0]).isoformat()))
+    once = Option("once", "once", _once(day, times[0]))
     return Meaning((once, Option("every", "every time", each)), "Does it run once, or repeatedly?", Certainty.ASK)
 
 

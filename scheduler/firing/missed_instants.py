@@ -121,15 +121,12 @@ def find_missed(
         start_of: when an instant should have started.
         until: instants that start after this time have not passed; default now.
     """
-
-    def has_passed(instant: Instant) -> bool:
-        return start_of(instant) <= (until or now)
-
-    first_kept, all_open_seen = _first_kept(instants, policy, after, has_passed)
+    end = until or now
+    first_kept, all_open_seen = _first_kept(instants, policy, after, lambda instant: start_of(instant) <= end)
     missed = MissedInstants(after)
     instant, missed.state = instants.next(after, state)
-    while instant is not None and has_passed(instant):
-        lateness = now - start_of(instant)
+    while instant is not None and (start := start_of(instant)) <= end:
+        lateness = now - start
         if missed.is_full:
             missed.complete = False
             break

@@ -1,6 +1,8 @@
 """A text that is not an IANA name is repaired only if one zone can be meant; otherwise the caller is asked."""
 
+import json
 from datetime import UTC, datetime
+from importlib.resources import files
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -11,6 +13,8 @@ from scheduler.triggers.localtime.zone import same_zone, zone_names
 from scheduler.triggers.localtime.zone_names import Correction, meaning
 from scheduler.validation.schedule import validate
 from tests.unit.time.writing import NOW, check, schedule_of
+
+TABLES = json.loads((files("scheduler.triggers.localtime") / "zone_words.json").read_text("utf-8"))
 
 
 def refused(name: str, now: datetime = NOW) -> Violation:
@@ -121,14 +125,47 @@ def test_an_unknown_zone_in_a_rule_is_repaired_inside_the_rule() -> None:
     assert text.replace("Mumbai", "Europe/Berlin") in values
 
 
-def test_every_repair_is_an_iana_name() -> None:
-    """Of the tables as well: every city and Windows name."""
-    tables = [name for name in zone_names() if "/" in name]
-    for name in tables:
-        city = meaning(name.rpartition("/")[2])
-        if isinstance(city, Correction):
-            assert city.zone in zone_names()
-    assert same_zone("Asia/Kolkata", "Asia/Calcutta")
+def test_every_entry_of_the_tables_is_recognised() -> None:
+    """Each city, alone and with the region of its zone, and each Windows name is repaired to its zone."""
+    for city, zone in [(city, zone) for zone, cities in TABLES["cities"].items() for city in cities]:
+        for text in (city, f"{zone.partition('/')[0]}/{city}"):
+            found = meaning(text)
+            assert isinstance(found, Correction), text
+            assert same_zone(found.zone, zone), text
+    for name, zone in TABLES["windows"].items():
+        found = meaning(name)
+        assert isinstance(found, Correction)
+        assert found.zone == zone
+    assert set(TABLES["common"]) <= zone_names()
+
+
+def test_the_last_part_of_a_name_is_a_city() -> None:
+    """Every name of a region and a city is found by the city alone, unless it is a state of Australia."""
+    for name in zone_names():
+        region, _, city = name.partition("/")
+        if region in ("Africa", "America", "Asia", "Atlantic", "Europe", "Indian", "Pacific") and "/" not in city:
+            found = meaning(city)
+            assert name == "Pacific/Easter" or (isinstance(found, Correction) and same_zone(found.zone, name)), name
+
+
+@pytest.mark.parametrize("now", [datetime(2026, month, 15, tzinfo=UTC) for month in (1, 7)])
+def test_every_choice_removes_its_violation(now: datetime) -> None:
+    """Of all abbreviations and of all offsets; no choice is offered twice."""
+    offsets = [f"UTC{sign}{hour}{half}" for sign in "+-" for hour in range(15) for half in ("", ":30", ":45")]
+    asked = 0
+    for name in [*TABLES["abbreviations"], *TABLES["long_names"], *offsets]:
+        if name in zone_names():
+            continue  # EST, CET and the like are accepted, some with a warning
+        violation = refused(name, now)
+        assert not violation.HasField("fix")
+        for question in violation.questions:
+            asked += 1
+            ids = [choice.id for choice in question.choices]
+            assert len(ids) > 1
+            assert len(set(ids)) == len(ids)
+            assert {MessageToDict(choice.patch[0])["value"] for choice in question.choices} == set(ids)
+            assert set(ids) <= zone_names()
+    assert asked > 120
 
 
 def test_one_wrong_letter_never_gives_another_city() -> None:

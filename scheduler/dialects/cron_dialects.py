@@ -75,15 +75,15 @@ def calendars(
     words: list[str], dialects: tuple[Dialect, ...] = DIALECTS
 ) -> tuple[list[tuple[Dialect, Calendar]], list[str]]:
     """What the fields mean in each dialect that has such a text; and why the other ones do not have it."""
-    found, problems = [], []
+    readings, problems = [], []
     for dialect in dialects:
         if len(words) != len(dialect.fields) or (dialect.loose and not _is_loose(words)):
             continue
         try:
-            found.append((dialect, _calendar(words, dialect)))
+            readings.append((dialect, _calendar(words, dialect)))
         except UnfitError as error:
             problems.append(str(error))
-    return found, problems
+    return readings, problems
 
 
 def _is_loose(words: list[str]) -> bool:

@@ -66,9 +66,9 @@ def cron(text: str, context: Context) -> Translation | None:
 
 
 def _of_calendars(words: list[str], dialects: tuple[Dialect, ...] | None, context: Context) -> Translation | None:
-    found, _ = calendars(words, dialects) if dialects else calendars(words)
+    matches, _ = calendars(words, dialects) if dialects else calendars(words)
     triggers: dict[TimeText, list[Dialect]] = {}
-    for dialect, calendar in found:
+    for dialect, calendar in matches:
         trigger = write(calendar, context.local)
         if dialect in FIVE_FIELDS:
             trigger = _with_native_words(trigger, words)
@@ -86,7 +86,7 @@ def _of_calendars(words: list[str], dialects: tuple[Dialect, ...] | None, contex
         return None
     if len(readings) == 1:
         return certain(replace(readings[0], label=""))
-    is_mistake = any(dialect.loose for dialect, _ in found)
+    is_mistake = any(dialect.loose for dialect, _ in matches)
     return Translation(Certainty.ASK, readings, _WHICH, default="" if is_mistake else readings[0].id)
 
 

@@ -62,10 +62,10 @@ def values_of(word: str, bounds: Bounds) -> tuple[int, ...]:
     Raises:
         UnfitError: the text is not a field with these bounds.
     """
-    found: set[int] = set()
+    values: set[int] = set()
     for item in plain(word).split(","):
-        found.update(_values(item, bounds))
-    return tuple(sorted(found))
+        values.update(_values(item, bounds))
+    return tuple(sorted(values))
 
 
 def _values(item: str, bounds: Bounds) -> list[int]:
@@ -114,18 +114,18 @@ def month_days(word: str, *, letters: bool, question: bool) -> Days:
         return Days(star=True)
     if word == "*":
         return Days(star=True)
-    found = Days(star=word.startswith("*"))
+    days = Days(star=word.startswith("*"))
     for item in plain(word).split(","):
         last, nearest = _LAST_DAY.fullmatch(item), _NEAREST.fullmatch(item)
         if letters and last and int(last[1] or 0) < 31:
-            found = replace(found, values=found.values | {-1 - int(last[1] or 0)})
+            days = replace(days, values=days.values | {-1 - int(last[1] or 0)})
         elif letters and item == "lw":
-            found = replace(found, nearest=found.nearest | {-1})
+            days = replace(days, nearest=days.nearest | {-1})
         elif letters and nearest and 1 <= int(nearest[1]) <= 31:
-            found = replace(found, nearest=found.nearest | {int(nearest[1])})
+            days = replace(days, nearest=days.nearest | {int(nearest[1])})
         else:
-            found = replace(found, values=found.values | set(_values(item, DAY)))
-    return found
+            days = replace(days, values=days.values | set(_values(item, DAY)))
+    return days
 
 
 def weekdays(word: str, numbering: Numbering, *, letters: bool, question: bool) -> Days:
@@ -136,17 +136,17 @@ def weekdays(word: str, numbering: Numbering, *, letters: bool, question: bool) 
     """
     if word == "*" or (question and word == "?"):
         return Days(star=True)
-    found: set[Weekday] = set()
+    days: set[Weekday] = set()
     for item in plain(word).split(","):
         numbered = _NUMBERED.fullmatch(item)
         if letters and numbered:
             nth = -1 if numbered[3] else int(numbered[2])
-            found.add(Weekday(nth, _monday_first(_weekday(numbered[1], numbering), numbering)))
+            days.add(Weekday(nth, _monday_first(_weekday(numbered[1], numbering), numbering)))
         elif letters and numbering.alone and item == "l":
-            found.add(Weekday(0, 5))
+            days.add(Weekday(0, 5))
         else:
-            found.update(Weekday(0, number) for number in _plain_weekdays(item, numbering))
-    return Days(weekdays=frozenset(found), star=word.startswith("*"))
+            days.update(Weekday(0, number) for number in _plain_weekdays(item, numbering))
+    return Days(weekdays=frozenset(days), star=word.startswith("*"))
 
 
 def _plain_weekdays(item: str, numbering: Numbering) -> list[int]:

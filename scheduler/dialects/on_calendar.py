@@ -105,7 +105,7 @@ def _calendar(weekdays: str, day: str, clock: str) -> Calendar:
 
 def _from_end(word: str) -> tuple[int, ...]:
     """Days after `~` count from the end of the month; a step continues towards the end: `07/1` is the last week."""
-    found: set[int] = set()
+    values: set[int] = set()
     for item in word.split(","):
         match = _ITEM.fullmatch(item)
         if match is None or match[1] or match[3] or not 1 <= int(match[2]) <= _DAY.high:
@@ -113,8 +113,8 @@ def _from_end(word: str) -> tuple[int, ...]:
         step = int(match[4]) if match[4] else int(match[2])
         if not step:
             raise UnfitError(f'the step of "{item}" must be at least 1')
-        found.update(range(-int(match[2]), 0, step))
-    return tuple(sorted(found))
+        values.update(range(-int(match[2]), 0, step))
+    return tuple(sorted(values))
 
 
 def _match(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
@@ -125,13 +125,13 @@ def _match(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
 
 
 def _values(word: str, bounds: Bounds) -> tuple[int, ...]:
-    found: set[int] = set()
+    values: set[int] = set()
     for item in word.split(","):
         match = _ITEM.fullmatch(item)
         if match is None:
             raise UnfitError(f'"{item}" is not a value of the field {bounds.name}')
-        found.update(_item(match, bounds))
-    return tuple(sorted(found))
+        values.update(_item(match, bounds))
+    return tuple(sorted(values))
 
 
 def _item(match: re.Match[str], bounds: Bounds) -> range:
@@ -145,12 +145,12 @@ def _item(match: re.Match[str], bounds: Bounds) -> range:
 
 
 def _weekdays(text: str) -> tuple[Weekday, ...]:
-    found: set[int] = set()
+    values: set[int] = set()
     for item in text.rstrip(",").split(","):
         first_word, _, last_word = item.replace("..", "-").partition("-")
         if first_word not in ENGLISH_WEEKDAYS or (last_word and last_word not in ENGLISH_WEEKDAYS):
             raise UnfitError(f'"{item}" is not a weekday or a range such as Mon..Fri')
         first = ENGLISH_WEEKDAYS[first_word]
         last = ENGLISH_WEEKDAYS[last_word] if last_word else first
-        found.update(day % 7 for day in range(first, last + 1 + (7 if last < first else 0)))
-    return tuple(Weekday(0, number) for number in sorted(found))
+        values.update(day % 7 for day in range(first, last + 1 + (7 if last < first else 0)))
+    return tuple(Weekday(0, number) for number in sorted(values))

@@ -14,7 +14,8 @@ from scheduler.dialects.calendar import Calendar
 from scheduler.dialects.context import Context
 from scheduler.dialects.cron_readers import cron, crontab_line, nickname, wrapped
 from scheduler.dialects.on_calendar import instant_of
-from scheduler.dialects.phrases.meaning import Meaning, meaning
+from scheduler.dialects.phrases.meaning import meaning
+from scheduler.dialects.phrases.options import Meaning
 from scheduler.dialects.phrases.parse import LANGUAGES, parse_phrase
 from scheduler.dialects.text import MAX_LENGTH, clean
 from scheduler.dialects.time_readers import calendar_event, repeating_interval, rule, single_time, span
@@ -141,5 +142,5 @@ def _trigrams(text: str) -> frozenset[str]:
     return frozenset(padded[place : place + 3] for place in range(len(padded) - 2))
 
 
-def _similarity(one: frozenset[str], other: frozenset[str]) -> float:
-    return len(one & other) / len(one | other)
+def _similarity(first: frozenset[str], second: frozenset[str]) -> float:
+    return len(first & second) / len(first | second)

@@ -106,8 +106,8 @@ def _edits(reading: Reading, trigger: Trigger) -> list[Edit]:
     return edits
 
 
-def _same(one: str, other: str) -> bool:
-    return one in zone_names() and same_zone(one, other)
+def _same(first: str, second: str) -> bool:
+    return first in zone_names() and same_zone(first, second)
 
 
 def _is_local(trigger: TimeText) -> bool:

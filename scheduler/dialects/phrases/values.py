@@ -28,14 +28,14 @@ def numbers_of(text: str, low: int, high: int, language: ModuleType) -> tuple[in
     Raises:
         UnfitError: one is out of range.
     """
-    found: set[int] = set()
+    values: set[int] = set()
     for item in items_of(text, language):
         first, _, last = (word.strip() for word in item.partition("-"))
         digits = [int(re.sub("[^0-9]", "", word) or 1) for word in (first, last or first)]
         if not low <= digits[0] <= digits[1] <= high:
             raise UnfitError(f"{item} is not in {low}-{high}")
-        found.update(range(digits[0], digits[1] + 1))
-    return tuple(sorted(found))
+        values.update(range(digits[0], digits[1] + 1))
+    return tuple(sorted(values))
 
 
 def clock_time(text: str, language: ModuleType) -> int:
@@ -66,13 +66,13 @@ def clock_times(text: str, language: ModuleType) -> tuple[int, ...]:
 
 def named_range(text: str, names: Mapping[str, int], size: int, language: ModuleType) -> list[int]:
     """The numbers of the names in a list with ranges."""
-    found: list[int] = []
+    values: list[int] = []
     for item in items_of(text, language):
         words = [word.strip(" .") for word in re.split(rf"-|\b(?:{language.FROM}|{language.TO})\b", item)]
         ends = [_named(word, names, language) for word in words if word]
         first, last = ends[0], ends[-1]
-        found += [day % size for day in range(first, last + 1 + (size if last < first else 0))]
-    return found
+        values += [day % size for day in range(first, last + 1 + (size if last < first else 0))]
+    return values
 
 
 def _named(word: str, names: Mapping[str, int], language: ModuleType) -> int:

@@ -46,15 +46,15 @@ def month(random: Random) -> str:
 def weekday(random: Random, low: int, high: int, *, letters: bool, wraps: bool = False) -> str:
     """Names, numbers, ranges, and L and # where the dialect has them."""
     form = random.random()
-    one, two = random.sample(DAY_NAMES, 2)
+    first_name, second_name = random.sample(DAY_NAMES, 2)
     if letters and form < 0.2:
-        return f"{random.choice((one, str(random.randint(max(low, 1), high))))}#{random.randint(1, 5)}"
+        return f"{random.choice((first_name, str(random.randint(max(low, 1), high))))}#{random.randint(1, 5)}"
     if letters and form < 0.35:
-        return f"{random.choice((one, str(random.randint(max(low, 1), high))))}L"
+        return f"{random.choice((first_name, str(random.randint(max(low, 1), high))))}L"
     if form < 0.5:
-        return one
+        return first_name
     if form < 0.6:
-        return f"{one},{two}"
+        return f"{first_name},{second_name}"
     if form < 0.75:
         return "MON-FRI"
     return field(random, low, high, 0, wraps=wraps)

@@ -236,10 +236,10 @@ def test_our_own_sentences_are_read_back(language: str, seed: int) -> None:
             value = f"DTSTART;TZID=Europe/Chisinau:20260501T000000\nRRULE:{value}"
         completed = validate(schedule_of({kind: value}, time_zone="Europe/Chisinau"), NOW, stored=False).schedule
         completed.ClearField("start_time")
-        said = sentence(completed, NOW, language)
-        translation = translate(said, "cron", NOW)
-        assert translation.certainty is Certainty.CERTAIN, (trigger, said, translation)
+        explanation = sentence(completed, NOW, language)
+        translation = translate(explanation, "cron", NOW)
+        assert translation.certainty is Certainty.CERTAIN, (trigger, explanation, translation)
         [reading] = translation.readings
         assert reading.zone == ("" if kind == "interval" else "Europe/Chisinau")
         local = TimeText(kind, value.replace(";TZID=Europe/Chisinau", ""))
-        assert next_times(reading.trigger, NOW, None, 20) == next_times(local, NOW, None, 20), (said, reading)
+        assert next_times(reading.trigger, NOW, None, 20) == next_times(local, NOW, None, 20), (explanation, reading)

@@ -36,11 +36,11 @@ def check(document: dict[str, Any]) -> int:
     before = violations(document)
     fields = {violation.field for violation in before}
     applied = 0
-    for violation in before:
-        if violation.field == "time_zone":
+    for repaired in before:
+        if repaired.field == "time_zone":
             continue
-        patches = [violation.fix.operations] if violation.HasField("fix") else []
-        for question in violation.questions:
+        patches = [repaired.fix.operations] if repaired.HasField("fix") else []
+        for question in repaired.questions:
             assert not patches
             assert len(question.choices) > 1
             assert not question.default_choice or question.default_choice in {choice.id for choice in question.choices}
@@ -49,8 +49,9 @@ def check(document: dict[str, Any]) -> int:
             after = patched(document, operations)
             assert after != document
             remaining = violations(after)
-            assert {left.field for left in remaining} <= fields - {violation.field}, (document, after, remaining)
-            assert not any(left.HasField("fix") for left in remaining if left.field.startswith("triggers"))
+            allowed = fields - {repaired.field}
+            assert {violation.field for violation in remaining} <= allowed, (document, after, remaining)
+            assert not any(problem.HasField("fix") for problem in remaining if problem.field.startswith("triggers"))
             applied += 1
     return applied
 
@@ -88,18 +89,18 @@ def test_the_zone_of_the_text_becomes_that_of_the_trigger() -> None:
     text = "CRON_TZ=Asia/Tokyo 0 9 * * *"
     for fields in ({}, {"time_zone": "Europe/Chisinau"}):
         document = {"triggers": [{"cron": text}], **fields}
-        [found] = [found for found in violations(document) if found.HasField("fix")]
-        assert patched(document, found.fix.operations) == {
+        [violation] = [violation for violation in violations(document) if violation.HasField("fix")]
+        assert patched(document, violation.fix.operations) == {
             "triggers": [{"cron": "0 9 * * *", "time_zone": "Asia/Tokyo"}],
             **fields,
         }
-    [found] = violations({"triggers": [{"cron": text, "time_zone": "Europe/Chisinau"}]})
-    assert [choice.id for choice in found.questions[0].choices] == ["crontab-own-zone", "crontab-its-zone"]
+    [violation] = violations({"triggers": [{"cron": text, "time_zone": "Europe/Chisinau"}]})
+    assert [choice.id for choice in violation.questions[0].choices] == ["crontab-own-zone", "crontab-its-zone"]
 
 
 def test_a_missing_zone_is_reported_with_the_translation() -> None:
     """All problems at once."""
-    assert [found.field for found in violations({"triggers": [{"once": "every day at 9"}]})] == [
+    assert [violation.field for violation in violations({"triggers": [{"once": "every day at 9"}]})] == [
         "triggers[0].once",
         "time_zone",
     ]
@@ -108,8 +109,8 @@ def test_a_missing_zone_is_reported_with_the_translation() -> None:
 def test_params_of_the_trigger_stay() -> None:
     """The command joins the params that are there."""
     document = {"triggers": [{"cron": "0 3 * * * root /bin/x", "params": {"a": 1}}], "time_zone": "UTC"}
-    [found] = violations(document)
-    after = patched(document, found.questions[0].choices[1].patch)
+    [violation] = violations(document)
+    after = patched(document, violation.questions[0].choices[1].patch)
     assert after["triggers"] == [{"cron": "0 3 * * *", "params": {"a": 1, "command": "/bin/x"}}]
 
 

@@ -65,10 +65,10 @@ def test_random_expressions(dialect: str) -> None:
         translation = translate(text, "rrule", NOW)
         counts[translation.certainty.value] += 1
         differences = [difference(reading.trigger, oracle, random) for reading in translation.readings]
-        said = f"{dialect}: {text} -> {[reading.trigger for reading in translation.readings]} {differences}"
+        description = f"{dialect}: {text} -> {[reading.trigger for reading in translation.readings]} {differences}"
         if translation.certainty is Certainty.CERTAIN:
-            assert differences == [""], said
+            assert differences == [""], description
         elif translation.readings:
-            assert "" in differences, said
+            assert "" in differences, description
     print(f"{dialect}: {dict(counts)}, seed {SEED}, no difference")
     assert counts["refused"] < NUMBER * 0.3, counts

@@ -18,8 +18,9 @@ from scheduler.triggers.rrule import trigger as rrule_trigger
 from scheduler.validation import equality, findings
 
 MODULES = [
-    changing_hours, cron_parse, cron_trigger, crontab, equality, fields, findings, nearby_change, next_instant, on_calendar,
-    phrase_parse, rrule_parse, rrule_trigger, spans, task_health, text, translate, trigger, words, writing, zone, zone_names,
+    changing_hours, cron_parse, cron_trigger, crontab, equality, fields, findings, nearby_change, next_instant,
+    on_calendar, phrase_parse, rrule_parse, rrule_trigger, spans, task_health, text, translate, trigger, words,
+    writing, zone, zone_names,
 ]  # fmt: skip
 
 

@@ -80,7 +80,9 @@ def translate_argo(tree: Any) -> list[Draft]:
         if isinstance(holder, Object):
             lose_members(draft, holder, LOST)
             _schedule(draft, tree, holder)
-    body = first(spec, "workflowSpec") or (spec if isinstance(spec, Object) else tree)
+    body = first(spec, "workflowSpec") or spec
+    if not isinstance(body, Object) or not {"templates", "steps", "dag", "arguments"} & set(body):
+        body = tree
     arguments = parameters(first(body, "arguments"))
     if arguments is not None:
         body.pop("arguments")

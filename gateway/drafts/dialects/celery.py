@@ -4,7 +4,7 @@ import ast
 import re
 from typing import Any
 
-from gateway.drafts.dialects.parts import first, set_policy
+from gateway.drafts.dialects.parts import first, objects, set_from, set_policy, set_schedule, take
 from gateway.drafts.draft import Ask, Draft, Option
 from gateway.drafts.tree import Array, Object, Place, plain, tree_of
 
@@ -21,15 +21,25 @@ DAY = 86_400
 
 
 def is_celery(tree: Any) -> bool:
-    """Whether a document is the schedule of Celery beat."""
-    return isinstance(first(tree, *BEAT), Object)
+    """Whether a document is the schedule of Celery beat, one entry of it, or a chain of its tasks."""
+    if isinstance(first(tree, *BEAT), Object) or _is_entry(tree):
+        return True
+    return any({"countdown", "default_retry_delay"} & set(step) for step in objects(first(tree, "steps", "tasks")))
+
+
+def _is_entry(tree: Any) -> bool:
+    return isinstance(first(tree, "task"), str) and "schedule" in tree and ("kwargs" in tree or "args" in tree)
 
 
 def translate_celery(tree: Any) -> list[Draft]:
     """The drafts of a beat schedule: one task for each entry."""
     if not is_celery(tree):
         return [Draft(tree)]
+    if _is_entry(tree):
+        return [_entry(str(tree.get("name", tree["task"])), tree, first(tree, *ZONES), tree.place, several=False)]
     beat = first(tree, *BEAT)
+    if not isinstance(beat, Object):
+        return [_chain(tree)]
     zone = first(tree, *ZONES)
     drafts = []
     for name, entry in beat.items():
@@ -60,6 +70,32 @@ def _entry(name: str, entry: Object, zone: Any, place: Place, *, several: bool) 
     root["pipeline"] = Object({"version": 1, "steps": Array([step], entry.place)}, entry.place)
     _options(draft, root, entry, f"tasks.{name}." if several else "")
     draft.note("Translates the entry of Celery beat.", place)
+    return draft
+
+
+def _chain(tree: Object) -> Draft:
+    """A document with steps of Celery: `countdown` is a wait before the step."""
+    draft = Draft(tree)
+    schedule = tree.get("schedule")
+    trigger = trigger_of(first(schedule, "crontab") if isinstance(schedule, Object) else schedule, tree.place)
+    if trigger is not None:
+        zone = first(schedule, *ZONES) or take(tree, *ZONES)
+        set_schedule(tree, Array([trigger], tree.place), zone, tree.place)
+    key = "steps" if "steps" in tree else "tasks"
+    steps = Array(place=tree.place_of(key))
+    for step in objects(tree[key]):
+        countdown = step.pop("countdown", None)
+        if isinstance(countdown, int | float):
+            wait = Object({"for": f"{countdown:g}s"}, step.place)
+            steps.append(Object({"id": f"wait{len(steps)}", "uses": "orchestrator.wait", "with": wait}, step.place))
+        delay, attempts = step.pop("default_retry_delay", None), step.pop("max_retries", None)
+        if attempts is not None:
+            retry = Object({"max": attempts}, step.place)
+            set_from(retry, "delay", f"{delay:g}s" if isinstance(delay, int | float) else None, step.place)
+            step["retry"] = retry | ({"factor": 1} if delay is not None else {})
+        steps.append(step)
+    tree[key] = steps
+    draft.note("Translates the tasks of Celery.", tree.place)
     return draft
 
 

@@ -26,6 +26,7 @@ OUTCOME: list[Substitution] = [
     (re.compile(r"\s*&&\s*success\(\)|success\(\)\s*&&\s*"), ""),
     (re.compile(r"\bneeds\.[\w-]+\.outputs\b"), "steps"),
 ]
+PROGRAM = re.compile(r"[^a-z0-9_.]")
 FAILURE = re.compile(r"(?:\$\{\{)?\s*failure\(\)\s*(?:\}\})?")
 ALWAYS = re.compile(r"(?:\$\{\{)?\s*(?:always\(\)|!cancelled\(\))\s*(?:\}\})?")
 SUCCESS = re.compile(r"(?:\$\{\{)?\s*success\(\)\s*(?:\}\})?")
@@ -206,6 +207,10 @@ def _step(draft: Draft, step: Object, steps: Array, handlers: Array) -> None:
     uses = step.get("uses")
     if isinstance(uses, str) and (match := ACTION.fullmatch(uses.strip())):
         step["uses"] = match["name"]
+    if isinstance(step.get("run"), str) and "uses" not in step:
+        command = step.pop("run")
+        draft.lose(step.place_of("run"), f"The command `{command.strip()[:150]}` runs in a shell of a runner.")
+        step["uses"] = PROGRAM.sub("", command.strip().split(None, 1)[0]) or "shell"
     if isinstance(step.get("name"), str) and "id" not in step:
         step.renamed("name", "id")
     if step.pop("continue-on-error", None) is True:

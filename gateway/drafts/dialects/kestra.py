@@ -38,6 +38,7 @@ CORE = frozenset(
     }
 )
 OWN = frozenset({"id", "type", "timeout", "retry", "disabled", "allowFailure", "description", "runIf", "errors", "if"})
+WHOLE = re.compile(r"\{\{\s*(outputs\.[\w.\[\]]+)\s*\}\}")
 NAMES: list[Substitution] = [
     (re.compile(r"\boutputs\.(\w+)\[taskrun\.value\]"), r"outputs.\1"),
     (re.compile(r"\btaskrun\.value\b"), "item"),
@@ -69,6 +70,7 @@ def translate_kestra(tree: Any) -> list[Draft]:
     take(tree, "namespace", "revision")
     if isinstance(tree.get("variables"), Object):
         rename(tree, {"variables": "params"})
+    _inputs(tree)
     _triggers(draft, tree)
     concurrency = tree.pop("concurrency", None)
     if isinstance(concurrency, Object) and concurrency.get("limit", 1) == 1:
@@ -85,6 +87,21 @@ def translate_kestra(tree: Any) -> list[Draft]:
     tree["pipeline"] = pipeline
     draft.note("Translates the flow of Kestra.", tree.place)
     return [draft]
+
+
+def _inputs(tree: Object) -> None:
+    """Inputs `[{id, type, defaults}]` as declarations by name."""
+    inputs = tree.get("inputs")
+    if not isinstance(inputs, Array):
+        return
+    declared = Object(place=inputs.place)
+    for item in objects(inputs):
+        declaration = Object(place=item.place)
+        set_from(declaration, "type", str(item.get("type", "string")).lower(), item.place_of("type"))
+        set_from(declaration, "default", first(item, "defaults", "default"), item.place_of("defaults"))
+        set_from(declaration, "required", item.get("required"), item.place_of("required"))
+        declared[str(first(item, "id", "name"))] = declaration
+    tree["inputs"] = declared
 
 
 def _triggers(draft: Draft, tree: Object) -> None:
@@ -132,7 +149,7 @@ def _task(draft: Draft, task: Object) -> list[Object]:
         step["uses"] = kind
         arguments = Object(place=task.place)
         for key in [key for key in task if key not in OWN]:
-            set_from(arguments, key, task[key], task.place_of(key))
+            set_from(arguments, key, _as_text(task[key]), task.place_of(key))
         if arguments:
             step["with"] = arguments
         return [step]
@@ -140,6 +157,12 @@ def _task(draft: Draft, task: Object) -> list[Object]:
         return _alternatives(draft, task)
     _core(draft, task, step, kind)
     return [step]
+
+
+def _as_text(value: Any) -> Any:
+    """A whole output in a template, which Kestra renders as text."""
+    match = WHOLE.fullmatch(value) if isinstance(value, str) else None
+    return f"{{{{ to_string({match[1]}) }}}}" if match else value
 
 
 def _core(draft: Draft, task: Object, step: Object, kind: str) -> None:

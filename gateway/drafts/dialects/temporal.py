@@ -185,7 +185,8 @@ def _whole(draft: Draft, tree: Object, step: Object, *, single: bool) -> None:
         Option("call", f"each attempt takes at most {limit}", [(step, "timeout", limit)]),
         Option("pipeline", f"all steps together take at most {limit}", [(holder, "timeout", limit)]),
     ]
-    text = f"Temporal limits all attempts of {step.get('id', 'the activity')} together to {limit}. Which limit is meant here?"
+    what = step.get("id", "the activity")
+    text = f"Temporal limits all attempts of {what} together to {limit}. Which limit is meant here?"
     draft.ask(Ask(f"timeout:{step.get('id', '')}", text, options, "pipeline" if single else "call"))
 
 

@@ -132,7 +132,10 @@ STEP_FIELDS = frozenset(
     }
 )
 STEP_WORDS: Mapping[str, str] = {
-    "parametri": "with", "unealta": "uses", "daca": "if", "dacă": "if",
+    "parametri": "with",
+    "unealta": "uses",
+    "daca": "if",
+    "dacă": "if",
     **dict.fromkeys(("otherwise", "orelse", "or_else", "else_do", "else_steps"), "else"),
     **dict.fromkeys(("repeat_until", "loop_until", "poll_until", "do_until"), "until"),
     **dict.fromkeys(("poll_interval", "poll_every", "polling_interval"), "every"),

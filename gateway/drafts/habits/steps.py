@@ -175,18 +175,11 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
         return isinstance(value, str) and (not loose or _is_tool(work, value))
     if _is_other(folded(key), target, value):
         return False
-    if target in KINDS:
-        return isinstance(value, KINDS[target])
-    match target:
-        case "with":
-            return isinstance(value, Object) or (
-                isinstance(value, str) and "{" in value and key not in {"data", "body"}
-            )
-        case "save_as" | "id":
-            return isinstance(value, str | int) and "{" not in str(value)
-        case "do":
-            return isinstance(value, Array) or (isinstance(value, Object) and folded(key) != "then")
-    return True
+    if target == "with" and isinstance(value, str):
+        return "{" in value and key not in {"data", "body"}
+    if target in {"save_as", "id"} and "{" in str(value):
+        return False
+    return isinstance(value, KINDS.get(target, object)) and not (folded(key) == "then" and isinstance(value, Object))
 
 
 def _is_other(name: str, target: str, value: Any) -> bool:
@@ -527,7 +520,7 @@ def trivia(work: Work) -> None:
             if arguments[key] is None and key in tool.inputs and key not in tool.required:
                 kind = tool.inputs[key].get("type") if isinstance(tool.inputs[key], dict) else None
                 if isinstance(kind, str) and kind != "null":
-                    work.draft.remove(arguments, key, "An empty input is left out.", ASSUMED)
+                    work.draft.remove(arguments, key, "An empty input is left out.")
 
 
 def disabled_steps(work: Work) -> None:

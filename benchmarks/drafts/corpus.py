@@ -23,7 +23,7 @@ SETS = {"shared": "shared drafts", "own": "own drafts", "single": "single mistak
 class Draft:
     """A draft and what it means.
 
-    `oracles` are the acceptable tasks. `question` names what has to be asked; with `may_ask` it may also be decided.
+    `oracles` are the acceptable tasks; `more` are the further tasks of the document. `question` names what has to be asked; with `may_ask` it may also be decided.
     With `asked_only` the answer is not compared, because every choice means another task than the draft.
     """
 
@@ -32,6 +32,7 @@ class Draft:
     family: str
     text: str
     oracles: tuple[Mapping[str, Any], ...]
+    more: tuple[Mapping[str, Any], ...] = ()
     question: str = ""
     may_ask: bool = False
     asked_only: bool = False
@@ -41,6 +42,10 @@ class Draft:
     def tasks(self, now: datetime) -> list[Task]:
         """The oracles as tasks; `<tomorrow>` in them is a day after `now`."""
         return [read_task(_dated(oracle, now)) for oracle in self.oracles]
+
+    def further_tasks(self, now: datetime) -> list[Task]:
+        """The further tasks of the document, by name."""
+        return sorted((read_task(_dated(each, now)) for each in self.more), key=lambda task: task.name)
 
 
 def drafts(group: str) -> list[Draft]:
@@ -97,6 +102,7 @@ def _draft(entry: Mapping[str, Any], group: str, family: str) -> Draft:
         family=family,
         text=entry["text"],
         oracles=tuple(_task(each) for each in accepted),
+        more=tuple(_task(each) for each in entry.get("more", ())),
         question=entry.get("question", ""),
         may_ask=entry.get("may_ask", False),
         asked_only=entry.get("asked_only", False),

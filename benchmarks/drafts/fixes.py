@@ -33,7 +33,7 @@ async def repaired(draft: Draft, http: aiohttp.ClientSession, url: str, now: dat
     if not accepted:
         return False
     try:
-        return not compared([read_task(document)], draft.tasks(now), now)
+        return not compared([read_task(document)], draft, now)
     except ValueError:
         return False
 

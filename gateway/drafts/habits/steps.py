@@ -420,8 +420,8 @@ def _on_error(work: Work, step: Object) -> None:
         **dict.fromkeys(("ignore", "skip", "continue", "resume", "pass", "log", "proceed", "warn"), "continue"),
         **dict.fromkeys(("stop", "abort", "fail", "raise", "halt", "exit", "terminate", "error"), "fail"),
     }
-    if isinstance(value, str) and value not in {"fail", "continue"} and (word := words.get(folded(value))) is not None:
-        draft.put(step, "on_error", word, f"Writes `{word}`.")
+    if isinstance(value, str) and value not in {"fail", "continue"} and (known := words.get(folded(value))) is not None:
+        draft.put(step, "on_error", known, f"Writes `{known}`.")
     elif value is True:
         draft.put(step, "on_error", "continue", "The run continues after an error.", ASSUMED)
     elif value is None and "on_error" in step:

@@ -1,6 +1,7 @@
 """The words that other systems use for the members of our documents."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 TASK_FIELDS = frozenset(
     {"name", "display_name", "description", "labels", "schedule", "run_policy", "pipeline", "params", "params_schema"}
@@ -223,6 +224,7 @@ TRIVIA = frozenset(
 """Members that describe and do nothing."""
 
 
+@lru_cache(maxsize=4096)
 def folded(key: str) -> str:
     """A key in the spelling of the tables: lower case, words joined by `_`.
 

@@ -41,7 +41,7 @@ def tokens_of(text: str, dashed: Collection[str] = ()) -> list[Token]:
     Raises:
         ForeignError: a character that begins no token.
     """
-    names = sorted((name for name in dashed if "-" in name or " " in name), key=len, reverse=True)
+    names = sorted(dashed, key=len, reverse=True) if dashed else ()
     tokens: list[Token] = []
     place, joined = 0, False
     while place < len(text):

@@ -65,6 +65,7 @@ ITEMS = frozenset(
 )
 NOW = frozenset({"$now", "$today", "today", "date", "timestamp", "current_date", "current_time", "datetime", "utcnow"})
 KEYWORDS = frozenset({"secrets", "item", "index", "step", "error", "true", "false", "null", "@", "$"})
+NAMES_MAX = 100  # that a name is compared with
 SIMILAR = 0.75  # ratio of difflib: a misspelled name rather than a param
 RUN = {
     "run_id": ("run", "name"),
@@ -81,8 +82,8 @@ class Scope:
     of their outputs, None where nothing is declared. `aliases` are names that stand for another path, such as variables
     that a step sets; `moved` are steps in branches, with the path under which their output is read outside. `approvals`
     are steps that ask for one, `values` those that read an entry of the state. `in_event`: the names are the fields of
-    an event. `loop_names` are names of the element of a loop. `previous` is the
-    step before, `time_zone` the zone of the schedule.
+    an event. `dashed` are the names that `composed` returns, if they are known. `loop_names` are names of the element
+    of a loop. `previous` is the step before, `time_zone` the zone of the schedule.
     """
 
     steps: Mapping[str, str] = field(default_factory=dict)
@@ -98,6 +99,14 @@ class Scope:
     approvals: Collection[str] = ()
     values: Collection[str] = ()
     in_event: bool = False
+    dashed: tuple[str, ...] | None = None
+
+    @property
+    def composed(self) -> tuple[str, ...]:
+        """The names of steps and params that contain a dash or a space."""
+        if self.dashed is not None:
+            return self.dashed
+        return tuple(name for name in (*self.steps, *self.params) if "-" in name or " " in name)
 
 
 @dataclass(slots=True)
@@ -181,7 +190,7 @@ def _by_root(root: str, second: str, path: list[Key], scope: Scope) -> Resolved 
 def _unknown(root: str, second: str, path: list[Key], scope: Scope) -> Resolved:
     if root in PARAM_ROOTS and second:
         return Resolved(["params", *_unwrapped(path)], certain=False, undeclared=str(_unwrapped(path)[0]))
-    known = [*ROOTS, *scope.steps, *scope.params]
+    known = [*ROOTS, *scope.steps, *scope.params][:NAMES_MAX]
     if len(path) > 2 or root in KEYWORDS or get_close_matches(root, known, 1, SIMILAR):
         return Resolved(path)
     return Resolved(["params", *path], certain=False, undeclared=root)
@@ -202,6 +211,8 @@ def _step(path: list[Key], scope: Scope) -> Resolved:
         return Resolved(path)
     name: Key = scope.steps.get(str(path[1]), str(path[1]))
     rest, certain = path[2:], path[0] in {"steps", "$steps"}
+    if path[0] == "$node" and rest and rest[0] == "json":
+        rest, certain = rest[1:], True
     if name in scope.moved:
         outer, *branch = scope.moved[str(name)]
         return Resolved(["steps", outer, *branch, *rest])

@@ -80,6 +80,33 @@ def looks_foreign(text: str) -> bool:
     return "{" in text and any(found.kind in STRONG for found in placeholders(text))
 
 
+def foreign_template(text: str, scope: Scope) -> Rewritten | None:
+    """A text with a placeholder of another language, and what it means here; None if it has none.
+
+    A brace around a name is a placeholder only if it is the path of an output: `{steps.a.b}`, not `{city}`.
+
+    >>> scope = Scope(steps={"w": "w"}, params=["city"])
+    >>> foreign_template("It is {{ steps.w.temp }}", scope).text, foreign_template("{city} {x}", scope)
+    ('It is ${steps.w.temp}', None)
+    """
+    if not any(mark in text for mark in "{$%"):
+        return None
+    for found in placeholders(text):
+        if found.kind in STRONG:
+            return rewrite_text(text, scope)
+        if found.kind != "own":
+            result = _translated(found, scope)
+            if result is not None and result.certain and result.text.startswith("steps."):
+                return rewrite_text(text, scope)
+    if (statement := _STATEMENT.search(text)) is not None:
+        return Rewritten(text, problems=(_statement_problem(statement),))
+    return None
+
+
+def _statement_problem(statement: re.Match[str]) -> str:
+    return f"`{statement.group()[:60]}` is a statement of another language: use `if` or `foreach` of a step"
+
+
 def rewrite_text(text: str, scope: Scope) -> Rewritten:
     """A text with every placeholder as `${…}`.
 
@@ -105,9 +132,7 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
             place, certain = found.end, certain and result.certain
             undeclared += result.undeclared
     if (statement := _STATEMENT.search(body)) is not None:
-        problems.append(
-            f"`{statement.group()[:60]}` is a statement of another language: use `if` or `foreach` of a step"
-        )
+        problems.append(_statement_problem(statement))
     rewritten = "".join([*parts, body[place:]])
     if not parts and body == text:
         rewritten = text
@@ -200,7 +225,7 @@ def _translated(found: Found, scope: Scope) -> Translation | None:
     if found.kind in STRONG:
         return translate(found.expression, scope)
     try:
-        node = parse(found.expression, [*scope.steps, *scope.params])
+        node = parse(found.expression, scope.composed)
         return translate(found.expression, scope) if reads_known(node, scope, bare=found.kind != "path") else None
     except ForeignError:
         return None

@@ -62,7 +62,7 @@ def translate(text: str, scope: Scope) -> Translation:
         ForeignError: it is not understood, or has no equivalent here.
     """
     writer = _Writer(scope)
-    result = writer.write(parse(text, [*scope.steps, *scope.params]), PIPE)
+    result = writer.write(parse(text, scope.composed), PIPE)
     try:
         compile_expression(result)
     except ExpressionError as error:
@@ -147,6 +147,8 @@ class _Writer:
             while rest and rest[0] in {"json", "item"}:
                 rest = rest[1:]
             return self._rooted(["steps", str(first.value) if isinstance(first, Constant) else "", *rest]), ATOM
+        if isinstance(base, Constant):
+            raise ForeignError("a text or number has no members")
         return self.write(base, ATOM) + _keys(keys), ATOM
 
     def _is_declared(self, node: Node) -> bool:

@@ -23,8 +23,8 @@ SETS = {"shared": "shared drafts", "own": "own drafts", "single": "single mistak
 class Draft:
     """A draft and what it means.
 
-    `oracles` are the acceptable tasks; `more` are the further tasks of the document. `question` names what has to be asked; with `may_ask` it may also be decided.
-    With `asked_only` the answer is not compared, because every choice means another task than the draft.
+    `oracles` are the acceptable tasks; `more` are the further tasks of the document. `question` names what has to be
+    asked; with `may_ask` it may also be decided. With `asked_only` the answer is not compared, because every choice means another task than the draft.
     """
 
     id: str
@@ -83,9 +83,7 @@ def _single(folder: Path) -> Iterator[Draft]:
                 raise ValueError(f"{name}: {entry['at']!r} is {text.count(entry['at'])} times in {entry['of']}")
             oracle = read_yaml(text.replace(entry["at"], entry.get("means", entry["at"])).encode())
             written = text.replace(entry["at"], entry["write"])
-            also = [
-                read_yaml(text.replace(entry["at"], other).encode()) for other in entry.get("or", ())
-            ]
+            also = [read_yaml(text.replace(entry["at"], other).encode()) for other in entry.get("or", ())]
             yield _draft({**entry, "id": name, "text": written, "oracle": oracle, "also": also}, "single", path.stem)
 
 
@@ -131,7 +129,9 @@ def _one_schedule(oracle: dict[str, Any], changed: Mapping[str, Any]) -> dict[st
 
 def _task(oracle: Mapping[str, Any]) -> dict[str, Any]:
     """The task of a short form: a trigger with `zone`, and the parts of the pipeline, at the top."""
-    task = {key: value for key, value in oracle.items() if value is not None and key not in (*TRIGGERS, "zone", *PIPELINE)}
+    task = {
+        key: value for key, value in oracle.items() if value is not None and key not in (*TRIGGERS, "zone", *PIPELINE)
+    }
     triggers = [{key: oracle[key]} for key in TRIGGERS if oracle.get(key) is not None]
     if triggers:
         task["schedule"] = {"triggers": triggers, **({"time_zone": oracle["zone"]} if "zone" in oracle else {})}

@@ -42,7 +42,7 @@ async def _validated(document: Any, http: aiohttp.ClientSession, url: str) -> tu
     """Whether it is accepted; else the operations of each fix, with paths that start at the document."""
     async with http.post(f"{url}/v1/tasks:validate", json=document) as response:
         answer = await response.json()
-        if response.status == 200:  # noqa: PLR2004 - OK
+        if response.status == 200:
             return True, []
     details = answer.get("details") or answer.get("error", {}).get("details") or []
     fixes = [fix["operations"] for detail in details for fix in detail.get("fixes", ())]

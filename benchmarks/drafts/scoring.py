@@ -132,9 +132,9 @@ def _blamed(response: DraftTaskResponse, draft: Draft, detail: str, now: datetim
     oracles = [MessageToDict(task, preserving_proto_field_name=True) for task in draft.tasks(now)]
     for change in response.changes:
         in_part = change.task_pointer.strip("/").startswith(part) or part in {"invalid", "event triggers"}
-        if in_part and change.certainty == Certainty.CERTAIN and _has(result, change):
-            if not any(_has(oracle, change) for oracle in oracles):
-                yield f"{change.task_pointer}: {getattr(change, 'from')} -> {change.to} ({change.why})"
+        is_kept = change.certainty == Certainty.CERTAIN and _has(result, change)
+        if in_part and is_kept and not any(_has(oracle, change) for oracle in oracles):
+            yield f"{change.task_pointer}: {getattr(change, 'from')} -> {change.to} ({change.why})"
 
 
 def _has(document: Mapping[str, object], change: Change) -> bool:

@@ -34,7 +34,9 @@ TASK: dict[str, Any] = {
 }
 EVENT: dict[str, Any] = {
     "schedule": {"triggers": [{"event": {"topic": "orders.*", "when": "data.total > 100"}}]},
-    "pipeline": {"steps": [{"id": "a", "uses": "pay.charge", "with": {"account": "a", "amount": "${event.data.total}"}}]},
+    "pipeline": {
+        "steps": [{"id": "a", "uses": "pay.charge", "with": {"account": "a", "amount": "${event.data.total}"}}]
+    },
 }
 
 
@@ -121,7 +123,9 @@ def test_another_meaning_differs(name: str) -> None:
 def test_events_are_compared_by_what_they_accept() -> None:
     """The condition of a trigger may be written differently."""
     trigger = "event"
-    assert compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(when="(data.total > 100)")) == ""
+    assert (
+        compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(when="(data.total > 100)")) == ""
+    )
     assert compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(when="data.total >= 100"))
     assert compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(when=""))
     assert compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(topic="orders.>"))

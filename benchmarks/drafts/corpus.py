@@ -24,7 +24,8 @@ class Draft:
     """A draft and what it means.
 
     `oracles` are the acceptable tasks; `more` are the further tasks of the document. `question` names what has to be
-    asked; with `may_ask` it may also be decided. With `asked_only` the answer is not compared, because every choice means another task than the draft.
+    asked; with `may_ask` it may also be decided. With `asked_only` the answer is not compared, because every choice
+    means another task than the draft.
     """
 
     id: str

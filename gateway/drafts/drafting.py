@@ -42,7 +42,7 @@ def drafts_of_json(document: Any, form: str, tools: Mapping[str, ToolInfo], answ
 
 
 def _drafts(reading: Reading, form: str, tools: Mapping[str, ToolInfo], answers: Answers) -> list[Draft]:
-    trees = [part for tree in reading.documents for part in split_tasks(tree)]
+    trees = [part for tree in _joined(reading.documents) for part in split_tasks(tree)]
     drafts = [draft for tree in trees for draft in documents_of(tree, form)]
     for repair in reading.repairs:
         drafts[0].note(
@@ -54,6 +54,20 @@ def _drafts(reading: Reading, form: str, tools: Mapping[str, ToolInfo], answers:
         _duplicates(draft, reading.duplicates, prefix)
         _settle(Work(draft, tools, prefix), answers)
     return drafts
+
+
+def _joined(trees: list[Any]) -> list[Any]:
+    """Documents that are parts of one task: only one of them has steps, and no key is in two."""
+    objects = [tree for tree in trees if isinstance(tree, Object)]
+    keys = [key for tree in objects for key in tree]
+    with_steps = [tree for tree in objects if set(tree) & {"pipeline", "steps", "workflow", "jobs", "tasks"}]
+    if len(trees) < 2 or len(objects) != len(trees) or len(with_steps) != 1 or len(set(keys)) != len(keys):
+        return trees
+    joined = Object(place=objects[0].place)
+    for tree in objects:
+        joined.update(tree)
+        joined.places |= tree.places
+    return [joined]
 
 
 def _settle(work: Work, answers: Answers) -> None:

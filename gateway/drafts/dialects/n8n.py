@@ -108,15 +108,34 @@ def _step(node: Object, kind: str) -> Object:
     name = str(node.get("name", kind))
     step = Object({"id": name if step_name(name) else kind, "uses": TYPES.get(kind, kind)}, node.place)
     step.places = {"id": node.place_of("name"), "uses": node.place_of("type"), "with": node.place_of("parameters")}
+    if kind == "wait" and isinstance(arguments.get("unit"), str):
+        unit = UNITS.get(arguments["unit"].rstrip("s") + "s", "h")
+        arguments = Object({"for": f"{arguments.get('amount', 1)}{unit}"}, node.place)
+    if kind == "set":
+        arguments = _assigned(arguments)
     if arguments:
         step["with"] = arguments
     if node.get("continueOnFail") is True or node.get("onError") == "continueRegularOutput":
         step["on_error"] = "continue"
     if node.get("retryOnFail") is True:
-        step["retry"] = max(int(node.get("maxTries", 3)) - 1, 0)
+        count, wait = max(int(node.get("maxTries", 3)) - 1, 0), node.get("waitBetweenTries")
+        delay = {"delay": f"{wait}ms", "factor": 1} if isinstance(wait, int) and wait else {}
+        step["retry"] = Object({"max": count, **delay}, node.place) if delay else count
     if isinstance(node.get("notes"), str):
         step["name"] = node["notes"][:200]
     return step
+
+
+def _assigned(arguments: Object) -> Object:
+    """The values that a set node gives: `{values: {string: [{name, value}]}}`, `{assignments: {assignments: […]}}`."""
+    values, assignments = arguments.get("values"), arguments.get("assignments")
+    lists = list(values.values()) if isinstance(values, Object) else []
+    if isinstance(assignments, Object):
+        lists.append(assignments.get("assignments"))
+    found = [item for items in lists if isinstance(items, Array) for item in items if isinstance(item, Object)]
+    if not found:
+        return arguments
+    return Object({str(item.get("name")): item.get("value") for item in found}, arguments.place)
 
 
 def _trigger(draft: Draft, node: Object, kind: str, triggers: Array) -> None:
@@ -134,13 +153,44 @@ def _trigger(draft: Draft, node: Object, kind: str, triggers: Array) -> None:
                 draft.lose(node.place, "This schedule is not understood.")
             else:
                 triggers.append(Object(trigger, node.place))
+    elif isinstance(parameters, Object) and isinstance(times := parameters.get("triggerTimes"), Object):
+        _times(draft, node, times, triggers)
     elif isinstance(parameters, Object) and isinstance(parameters.get("cronExpression"), str):
         triggers.append(Object({"cron": parameters["cronExpression"]}, node.place))
     else:
         draft.lose(node.place, f"The trigger {kind!r} is not understood: use an event trigger or a schedule.")
 
 
-def _time(interval: Object) -> dict[str, str] | None:
+def _times(draft: Draft, node: Object, times: Object, triggers: Array) -> None:
+    """The older form of a schedule: `{item: [{mode: everyDay, hour: 7, minute: 15}]}`."""
+    modes = {
+        "everyDay": "days",
+        "everyHour": "hours",
+        "everyMinute": "minutes",
+        "everyWeek": "weeks",
+        "everyMonth": "months",
+    }
+    items = times.get("item")
+    for item in items if isinstance(items, Array) else ():
+        if not isinstance(item, Object):
+            continue
+        if item.get("mode") == "custom":
+            triggers.append(Object({"cron": str(item.get("cronExpression", ""))}, node.place))
+            continue
+        field = modes.get(str(item.get("mode", "everyDay")), "")
+        interval = Object(
+            {"field": field, "triggerAtHour": item.get("hour", 0), "triggerAtMinute": item.get("minute", 0)}
+        )
+        interval |= {"triggerAtDay": Array([item.get("weekday", 0)]), "triggerAtDayOfMonth": item.get("dayOfMonth", 1)}
+        interval["minutesInterval"] = 1
+        trigger = _time(Object(interval))
+        if trigger is None:
+            draft.lose(node.place, "This schedule is not understood.")
+        else:
+            triggers.append(Object(trigger, node.place))
+
+
+def _time(interval: Object) -> dict[str, str] | None:  # noqa: PLR0911 - one for each unit
     """One interval of a schedule trigger; the default is every day at midnight.
 
     >>> _time(Object({"triggerAtHour": 9})), _time(Object({"field": "minutes", "minutesInterval": 5}))
@@ -151,6 +201,8 @@ def _time(interval: Object) -> dict[str, str] | None:
         return {"cron": str(interval.get("expression", ""))}
     hour, minute = _number(interval, "triggerAtHour", 0), _number(interval, "triggerAtMinute", 0)
     count = _number(interval, f"{field}Interval", 1)
+    if field == "minutes" and (count := _number(interval, "minutesInterval", 5)) and 60 % count == 0:
+        return {"cron": f"*/{count} * * * *" if count > 1 else "* * * * *"}
     if field in {"seconds", "minutes"}:
         return {"interval": f"{_number(interval, f'{field}Interval', 30 if field == 'seconds' else 5)}{UNITS[field]}"}
     if field == "hours":

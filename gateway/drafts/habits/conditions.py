@@ -1,11 +1,23 @@
 """Conditions in other forms: `unless`, `then` and `else`, lists of conditions."""
 
+import json
+from typing import Any
+
 from gateway.drafts.draft import ASSUMED
 from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.walk import lists_of_steps
 from gateway.drafts.habits.words import folded
 from gateway.drafts.tree import Array, Object
+from ordinaut.expressions.foreign.translate import quoted
 
+OPERATORS = {
+    **dict.fromkeys(("equal", "equals", "eq", "is", "="), "=="),
+    **dict.fromkeys(("notequal", "not_equal", "not_equals", "ne", "neq"), "!="),
+    **dict.fromkeys(("larger", "greater", "gt", "greater_than", "after"), ">"),
+    **dict.fromkeys(("smaller", "less", "lt", "less_than", "before"), "<"),
+    **dict.fromkeys(("largerequal", "larger_equal", "gte", "ge", "greater_or_equal"), ">="),
+    **dict.fromkeys(("smallerequal", "smaller_equal", "lte", "le", "less_or_equal"), "<="),
+}
 UNLESS = frozenset({"unless", "if_not", "skip_if", "skip_when", "not_if"})
 
 
@@ -41,6 +53,8 @@ def _listed(work: Work, step: Object) -> None:
     value = step.get("if")
     if isinstance(value, Array) and value and all(isinstance(item, str) for item in value):
         work.draft.put(step, "if", _joined(value, "&&"), "All conditions of the list must hold.", ASSUMED)
+    elif isinstance(value, Object) and (compared := _comparison(value)):
+        work.draft.put(step, "if", compared, "Writes the comparison as an expression.")
     elif isinstance(value, Object) and len(value) == 1:
         [(key, items)] = value.items()
         name = folded(key)
@@ -55,6 +69,30 @@ def _listed(work: Work, step: Object) -> None:
             work.draft.put(step, "if", f"!({_bare(texts[0])})", "Negates the condition.")
         elif name in {"expression", "expr", "value", "condition"} and len(texts) == 1:
             work.draft.put(step, "if", texts[0], "A condition is an expression.")
+
+
+def _comparison(value: Object) -> str:
+    """`{left: a, operator: ">", right: 1}` as an expression; empty for anything else."""
+    words = {folded(key): key for key in value}
+    left = next((words[name] for name in ("left", "value1", "field", "variable", "a", "path") if name in words), None)
+    right = next(
+        (words[name] for name in ("right", "value2", "value", "b", "equals") if name in words and words[name] != left),
+        None,
+    )
+    operator = next((words[name] for name in ("operator", "operation", "op", "comparator") if name in words), None)
+    if left is None or right is None or operator is None or len(value) != 3:
+        return ""
+    symbol = OPERATORS.get(folded(str(value[operator])), str(value[operator]))
+    if symbol not in {"==", "!=", "<", "<=", ">", ">="} or not isinstance(value[left], str):
+        return ""
+    return f"{_bare(value[left].removeprefix('='))} {symbol} {_operand(value[right])}"
+
+
+def _operand(value: Any) -> str:
+    """A value as an expression: a placeholder is an expression already."""
+    if isinstance(value, str) and _bare(value.removeprefix("=")) != value:
+        return _bare(value.removeprefix("="))
+    return quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _joined(texts: list[str], operator: str) -> str:

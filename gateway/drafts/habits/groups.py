@@ -5,7 +5,7 @@ from collections.abc import Callable
 from gateway.drafts.habits.conditions import conditions
 from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.names import step_ids, task_name
-from gateway.drafts.habits.order import order
+from gateway.drafts.habits.order import follow, order
 from gateway.drafts.habits.params import declared_params
 from gateway.drafts.habits.schedule import ask_paused, schedule_shape, window
 from gateway.drafts.habits.shape import (
@@ -17,9 +17,9 @@ from gateway.drafts.habits.shape import (
     rename_task_keys,
     unwrap,
 )
-from gateway.drafts.habits.steps import disabled_steps, empty_members, errors, inputs, retries, step_lists
+from gateway.drafts.habits.steps import disabled_steps, empty_members, errors, inputs, retries, step_lists, trivia
 from gateway.drafts.habits.templates import rewrite_templates
-from gateway.drafts.habits.tools import close_gates, input_lists, match_inputs, resolve_tools
+from gateway.drafts.habits.tools import close_gates, input_lists, match_inputs, resolve_tools, single_values
 from gateway.drafts.habits.units import durations, numbers, policies
 from gateway.drafts.tree import Object
 
@@ -29,9 +29,18 @@ SHAPE: tuple[Habit, ...] = (
     *(step_lists, conditions, ask_paused, drop_unknown),
 )
 KEYS: tuple[Habit, ...] = (retries, errors, disabled_steps, declared_params, empty_members)
-NAMES: tuple[Habit, ...] = (task_name, step_ids, order)
+NAMES: tuple[Habit, ...] = (task_name, step_ids, order, follow)
 UNITS: tuple[Habit, ...] = (durations, numbers, policies, window)
-TOOLS: tuple[Habit, ...] = (input_lists, inputs, resolve_tools, inputs, match_inputs, close_gates)
+TOOLS: tuple[Habit, ...] = (
+    input_lists,
+    inputs,
+    resolve_tools,
+    inputs,
+    match_inputs,
+    single_values,
+    trivia,
+    close_gates,
+)
 TEMPLATES: tuple[Habit, ...] = (rewrite_templates,)
 GROUPS = (SHAPE, KEYS, NAMES, TOOLS, UNITS, TEMPLATES)
 

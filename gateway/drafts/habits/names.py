@@ -21,7 +21,7 @@ def task_name(work: Work) -> None:
         if isinstance(root, Object) and isinstance(name, int):
             draft.put(root, "name", f"tasks/task-{name}", "Makes a name of the number.", ASSUMED)
         return
-    chosen = name.removeprefix("tasks/")
+    chosen = re.sub(r"^/?(?:v1/)?tasks?[/:.](?=.)", "", name.strip())
     if _ID.fullmatch(chosen):
         if name == chosen:
             draft.put(root, "name", f"tasks/{name}", "The name of a task begins with `tasks/`.")

@@ -20,6 +20,28 @@ def order(work: Work) -> None:
         earlier |= {str(step.get("id")) for step in steps if isinstance(step, Object)}
 
 
+def follow(work: Work) -> None:
+    """Removes `next` where it names the step that follows, or the end."""
+    written = work.notes.get(STEP_NAMES, {})
+    for steps in lists_of_steps(work):
+        for index, step in enumerate(steps):
+            for key in (
+                [key for key in step if folded(key) in {"next", "next_step", "goto"}]
+                if isinstance(step, Object)
+                else ()
+            ):
+                after = (
+                    steps[index + 1].get("id")
+                    if index + 1 < len(steps) and isinstance(steps[index + 1], Object)
+                    else None
+                )
+                name = step[key]
+                target = written.get(name, [name])[-1] if isinstance(name, str) else name
+                ends = name is None or (isinstance(name, str) and name.lower() in {"end", "stop", "finish", "done", ""})
+                if target == after or (ends and after is None):
+                    work.draft.remove(step, key, "Steps run in the order of the list.")
+
+
 def _keys(step: Object) -> list[str]:
     return [key for key in step if folded(key) in ORDER_WORDS and _is_names(step[key])]
 

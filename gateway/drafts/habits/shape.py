@@ -1,5 +1,6 @@
 """The shape of a task: what encloses it, and where its pipeline is."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +20,7 @@ from gateway.drafts.habits.words import (
     folded,
     meaning,
 )
-from gateway.drafts.tree import Array, Object, plain
+from gateway.drafts.tree import Array, Object, plain, tree_of
 
 ENCLOSING = frozenset({"payload"}) | frozenset(
     {"task", "workflow", "ordinaut", "definition", "spec", "request", "body", "automation", "document"}
@@ -58,6 +59,10 @@ def unwrap(work: Work) -> None:
         _unwrap_resource(draft, root)
         return
     _open_members(draft, root)
+    if (arguments := _call_arguments(root)) is not None:
+        draft.root = arguments
+        draft.note("Takes the task out of the call of a tool.", root.place)
+        return
     inner = [key for key in root if folded(key) in ENCLOSING and isinstance(root[key], Object)]
     others = [
         key for key in root if key not in inner and folded(key) not in TRIVIA | {"version", "task_id", "request_id"}
@@ -81,6 +86,26 @@ def _open_members(draft: Draft, root: Object) -> None:
             draft.move(payload, key, root, key, f"Takes `{key}` out of `payload`.")
         if not payload:
             root.pop("payload")
+
+
+def _call_arguments(root: Object) -> Object | None:
+    """The arguments of a call of a tool: `{tool_calls: [{function: {arguments: "…"}}]}`."""
+    calls = root.get("tool_calls")
+    call = calls[0] if isinstance(calls, Array) and calls and isinstance(calls[0], Object) else root
+    call = call["function"] if isinstance(call.get("function"), Object) else call
+    arguments = call.get("arguments", call.get("input"))
+    if isinstance(arguments, str) and call is not root:
+        try:
+            arguments = tree_of(json.loads(arguments), root.place)
+        except ValueError:
+            return None
+    is_call = call is not root or (root.get("name") in {"create_task", "CreateTask"} and len(root) <= 3)
+    inner = (
+        arguments.get("task")
+        if isinstance(arguments, Object) and isinstance(arguments.get("task"), Object)
+        else arguments
+    )
+    return inner if is_call and isinstance(inner, Object) and _is_task(inner) else None
 
 
 def _is_task(value: Object) -> bool:

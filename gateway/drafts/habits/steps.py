@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.drafts.draft import ASSUMED, CERTAIN, Draft
 from gateway.drafts.habits.context import Work
-from gateway.drafts.habits.tools import builtin_of, known_tool
+from gateway.drafts.habits.tools import builtin_of, calls, known_tool
 from gateway.drafts.habits.walk import DEPTH_MAX, lists_of_steps, pipeline_of, steps_of
 from gateway.drafts.habits.words import (
     APPROVAL_WORDS,
@@ -16,6 +16,7 @@ from gateway.drafts.habits.words import (
     STEP_FIELDS,
     STEP_LISTS,
     STEP_WORDS,
+    TRIVIA,
     folded,
     meaning,
 )
@@ -501,6 +502,20 @@ def _approval(draft: Draft, step: Object) -> None:
                 draft.rename(value, key, target, f"Renames `{key}` to `{target}`.")
         if isinstance(value.get("assignees"), str):
             draft.put(value, "assignees", Array([value["assignees"]]), "Assignees are a list.")
+
+
+def trivia(work: Work) -> None:
+    """Leaves out what only describes a step, or where it runs; and an input that is empty."""
+    for step in steps_of(work):
+        for key in list(step):
+            if key not in STEP_FIELDS and (folded(key) in TRIVIA or step[key] is None):
+                work.draft.drop(step, key, f"A step has no `{key}`.")
+    for _, arguments, tool in calls(work):
+        for key in list(arguments):
+            if arguments[key] is None and key in tool.inputs and key not in tool.required:
+                kind = tool.inputs[key].get("type") if isinstance(tool.inputs[key], dict) else None
+                if isinstance(kind, str) and kind != "null":
+                    work.draft.remove(arguments, key, "An empty input is left out.", ASSUMED)
 
 
 def disabled_steps(work: Work) -> None:

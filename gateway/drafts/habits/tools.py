@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any
 from urllib.parse import urlsplit
@@ -145,10 +146,19 @@ def _become_builtin(work: Work, step: Object, tool: str) -> None:
     _move_inputs(work, step, [key for key in keys if folded(key) in own or folded(key) in words])
     draft.put(step, "uses", PREFIX + tool, f"The tool is called {PREFIX}{tool}.")
     shape_input(draft, step, tool)
-    if tool == "run_task" and isinstance(step.get("with"), Object) and "wait" not in step["with"]:
-        draft.put(step["with"], "wait", True, "The step continues when the other task has ended.", ASSUMED)
+    if tool == "run_task" and isinstance(step.get("with"), Object):
+        _whole_name(work, step["with"])
     if tool == "request_approval":
         _gate(work, step)
+
+
+def _whole_name(work: Work, arguments: Object) -> None:
+    """The task of another system's step by its whole name; the step waits for its end, as there."""
+    task = arguments.get("task")
+    if isinstance(task, str) and re.fullmatch(r"[a-z][a-z0-9-]{0,62}", task):
+        work.draft.put(arguments, "task", f"tasks/{task}", "The name of a task begins with `tasks/`.")
+    if "wait" not in arguments:
+        work.draft.put(arguments, "wait", True, "The step continues when the other task has ended.", ASSUMED)
 
 
 def _has(arguments: Any, words: Any, key: str) -> bool:
@@ -360,6 +370,8 @@ def input_lists(work: Work) -> None:
     """`with: [{name: a, value: 1}]` is an object."""
     for step in steps_of(work):
         arguments = step.get("with")
+        if isinstance(arguments, str) and arguments.strip().startswith("{") and '"' in arguments:
+            _parsed(work, step, arguments)
         if isinstance(arguments, Array) and arguments and all(isinstance(item, Object) for item in arguments):
             if all(set(item) == {"name", "value"} for item in arguments):
                 joined = {str(item["name"]): item["value"] for item in arguments}
@@ -368,3 +380,31 @@ def input_lists(work: Work) -> None:
             else:
                 continue
             work.draft.put(step, "with", joined, "The input of a tool is an object.")
+
+
+def _parsed(work: Work, step: Object, text: str) -> None:
+    """`with` as a text of JSON."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return
+    if isinstance(value, dict):
+        work.draft.put(step, "with", value, "The input of a tool is an object, not its text.")
+
+
+def single_values(work: Work) -> None:
+    """`title: [Agenda]` where the tool takes a text."""
+    for step, arguments, tool in calls(work):
+        for key in list(arguments):
+            value, schema = arguments[key], tool.inputs.get(key)
+            kind = schema.get("type") if isinstance(schema, dict) else None
+            if isinstance(value, Array) and len(value) == 1 and kind in {"string", "number", "integer"}:
+                work.draft.put(step["with"], key, value[0], "The input is a single value.", ASSUMED)
+
+
+def calls(work: Work) -> Iterator[tuple[Object, Object, ToolInfo]]:
+    """Every step that calls a known tool with an object: the step, the object, and the tool."""
+    for step in steps_of(work):
+        arguments, tool = step.get("with"), work.tools.get(str(step.get("uses")))
+        if isinstance(arguments, Object) and tool is not None:
+            yield step, arguments, tool

@@ -117,6 +117,9 @@ def policies(work: Work) -> None:
     if not isinstance(policy, Object):
         return
     draft = work.draft
+    retry = policy.get("retry")
+    if isinstance(retry, str) and retry.strip().isdecimal():
+        draft.put(policy, "retry", {"max": int(retry)}, "The retries of a task are an object.")
     _concurrency(draft, policy)
     _overlap(draft, policy)
     priority = policy.get("priority")

@@ -58,6 +58,7 @@ STEP_LISTS = (
     "flow",
     "sequence",
     "run_steps",
+    "nodes",
 )
 """Words for the list of steps."""
 PIPELINE_FIELDS = frozenset({"version", "steps", "output", "on_error", "timeout"})
@@ -216,6 +217,18 @@ APPROVAL_WORDS: Mapping[str, str] = {
 }
 TRIVIA = frozenset(
     {
+        *(
+            "runs_on",
+            "shell",
+            "working_directory",
+            "email_on_failure",
+            "email_on_retry",
+            "email",
+            "queue",
+            "pool",
+            "owner",
+        ),
+        *("trigger_rule", "depends_on_past", "environment_name", "image", "log_level", "display_icon", "notes_in_flow"),
         *("tags", "author", "created_by", "icon", "color", "position", "metadata", "annotations", "docs", "meta", "ui"),
         *("created_at", "updated_at", "$schema", "schema_version", "kind", "apiversion", "api_version", "typeversion"),
         *("category", "team", "reference", "link", "url_docs", "order", "index", "x", "y"),

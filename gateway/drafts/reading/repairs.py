@@ -16,6 +16,15 @@ _ENTRY = re.compile(
 _INDENT = re.compile(r"[ \t\u00a0]*")
 _SPECIAL = re.compile(r"^(?:\{\{|\{%|[%@`*&!]|\$\{\{)|: |:$|^[\"'].*[\"'][^,}\]]*\S$|\s#")
 _BARE_BRACES = re.compile(r"(?<=[:,\[{-])(\s+)(\{\{(?:(?!\}\}).)*\}\}[^,}\]\"'#]*?)(?=\s*(?:[,}\]]|$))")
+_TEXTS = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\$\{[^}]*\}|\s#.*""")
+_DASH = re.compile(r"^(\s*)-(?=[A-Za-z_][\w-]*:(?:\s|$))")
+_NO_SPACE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*):((?!//)[^\s:].*)$")
+_SMART = re.compile(
+    r"((?:^\s*(?:- )?[\w.-]+:|[\[{,:]|^\s*-)\s+)"
+    r"[\u201c\u2018]([^\u201c\u201d\u2018\u2019]*)[\u201d\u2019](?=\s*(?:$|[,}\]#]))"
+)
+_SLASHES = re.compile(r"(^\s*|\s)//(?=\s)")
+_EQUALS = re.compile(r"^(\s*(?:- )*[A-Za-z_][\w-]*)\s*=\s*(\S.*)$")
 _MISSING_SPACE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*):(?=[^\s:/])(.*)$")
 
 
@@ -57,18 +66,53 @@ def read_tolerantly(text: str) -> tuple[Documents, list[Repair]]:
 def _prepared(text: str, repairs: list[Repair]) -> str:
     """Repairs what is wrong in any YAML: tabs in the indentation, and `{{` that would begin an object."""
     lines = text.split("\n")
+    has_slashes = any(line.lstrip().startswith("//") for line in lines)
     for number, line in enumerate(lines):
         indent = _INDENT.match(line)
         space = indent.group() if indent else ""
         fixed = line
         if "\t" in space or "\u00a0" in space:
-            fixed = space.replace("\t", "  ").replace("\u00a0", " ") + line[len(space) :]
+            fixed = _spaces(lines[:number], space.replace("\u00a0", " ")) + line[len(space) :]
             repairs.append(Repair(Place(number + 1, 1), line, fixed, "Indents with spaces."))
+        fixed = _simple(fixed, lines[number - 1] if number else "", number, repairs)
+        if has_slashes and (commented := _SLASHES.sub(r"\1#", fixed)) != fixed:
+            repairs.append(Repair(Place(number + 1, 1), fixed, commented, "Writes the comment with `#`."))
+            fixed = commented
         if "{{" in fixed and (quoted := _BARE_BRACES.sub(_quoted_braces, fixed)) != fixed:
             repairs.append(Repair(Place(number + 1, 1), fixed, quoted, "Puts the value in quotes."))
             fixed = quoted
         lines[number] = fixed
     return "\n".join(lines)
+
+
+def _simple(line: str, before: str, number: int, repairs: list[Repair]) -> str:
+    """Repairs a line that is valid YAML by itself and means something else, such as `-id: w` and `cron:"…"`."""
+    fixed = _DASH.sub(r"\1- ", line)
+    if fixed != line:
+        repairs.append(Repair(Place(number + 1, 1), line, fixed, "Adds the space after `-`."))
+    joined = _NO_SPACE.match(fixed)
+    if joined is not None and (joined[3][0] in "\"'[{" or before.rstrip().endswith(":") or _NO_SPACE.match(before)):
+        spaced = f"{joined[1]}{joined[2]}: {joined[3]}"
+        repairs.append(Repair(Place(number + 1, 1), fixed, spaced, "Adds the space after `:`."))
+        fixed = spaced
+    straight = _SMART.sub(lambda match: match[1] + quoted(match[2]), fixed)
+    if straight != fixed:
+        why = "Writes the quotes of a word processor as quotes."
+        repairs.append(Repair(Place(number + 1, 1), fixed, straight, why, Certainty.ASSUMED))
+    return straight
+
+
+def _spaces(before: list[str], space: str) -> str:
+    """The indentation in place of one with tabs: the one of its neighbours if a width of tabs gives it."""
+    last = next((line for line in reversed(before) if line.strip()), "")
+    item = re.match(r"\s*(?:- +)+", last)
+    column = item.end() if item else _indent(last)
+    widths = [
+        len(space.expandtabs(width)) if width == 8 else len(space.replace("\t", " " * width)) for width in (2, 4, 8)
+    ]
+    if not last.rstrip().endswith(":") and column in widths:
+        return " " * column
+    return " " * next((width for width in widths if width > column or not last.rstrip().endswith(":")), widths[0])
 
 
 def _quoted_braces(match: re.Match[str]) -> str:
@@ -105,19 +149,43 @@ def _reads_beyond(text: str, before: UnreadableError) -> bool:
 def _candidates(lines: list[str], at: int) -> Iterator[tuple[int, list[str], str]]:
     """Possible repairs near the line of a problem: number of the changed line, all lines, and the reason."""
     near = [number for number in (at, at - 1) if 0 <= number < len(lines)]
+    for number in range(min(at, len(lines) - 1), max(at - 4, -1), -1):
+        if missing := _unclosed(lines[number]):
+            yield number, _with(lines, number, lines[number].rstrip() + missing), f"Adds the missing `{missing}`."
     for number in near:
-        if (match := _ENTRY.match(lines[number])) and _SPECIAL.search(match["value"]):
-            value = _unquoted(match["value"])
-            yield number, _with(lines, number, match["head"] + quoted(value)), "Puts the value in quotes."
-    for number in near:
-        if (match := _MISSING_SPACE.match(lines[number])) is not None:
-            line = f"{match[1]}{match[2]}: {match[3]}"
-            yield number, _with(lines, number, line), "Adds the space after `:`."
+        for line, why in _rewritten(lines[number]):
+            yield number, _with(lines, number, line), why
     for number in near:
         yield from _indented(lines, number)
     for number in near:
         if (match := _ENTRY.match(lines[number])) and match["value"][0] not in "\"'|>{[":
             yield number, _with(lines, number, match["head"] + quoted(match["value"])), "Puts the value in quotes."
+
+
+def _rewritten(line: str) -> Iterator[tuple[str, str]]:
+    """The line with another separator or with quotes, and the reason."""
+    if (match := _EQUALS.match(line)) is not None:
+        yield f"{match[1]}: {match[2]}", "Writes `:` between key and value."
+    if (match := _ENTRY.match(line)) and _SPECIAL.search(match["value"]):
+        yield match["head"] + quoted(_unquoted(match["value"])), "Puts the value in quotes."
+    if (match := _MISSING_SPACE.match(line)) is not None:
+        yield f"{match[1]}{match[2]}: {match[3]}", "Adds the space after `:`."
+
+
+def _unclosed(line: str) -> str:
+    """The brackets that a line opens and does not close.
+
+    >>> _unclosed("- {a: 1, b: {c: [2]}"), _unclosed("a: '{'")
+    ('}', '')
+    """
+    plain = _TEXTS.sub("", line)
+    stack: list[str] = []
+    for character in plain:
+        if character in "{[":
+            stack.append("}" if character == "{" else "]")
+        elif character in "}]" and stack and stack[-1] == character:
+            stack.pop()
+    return "".join(reversed(stack))
 
 
 def _unquoted(value: str) -> str:

@@ -149,7 +149,7 @@ def resolve(path: list[Key], scope: Scope) -> Resolved:  # noqa: PLR0911 - one f
     return _foreign(root, path, scope)
 
 
-def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:
+def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:  # noqa: PLR0911 - one for each kind of root
     second = str(path[1]) if len(path) > 1 else ""
     if scope.in_loop and root in ITEMS and (root not in scope.steps or second in {"value", "item", "index", "key"}):
         return _item(root, path)
@@ -160,7 +160,9 @@ def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:
         return Resolved(result.path, _declares(scope, result.path), "")
     if (alias := _alias(root, path, scope)) is not None:
         return alias
-    if root in PREVIOUS and scope.previous:
+    if scope.in_handler and root in {"exception", "err", "$error", "failure", "exc"}:
+        return Resolved(["error", *(path[1:] or ["message"])], certain=False)
+    if root in PREVIOUS and (scope.previous or (root == "$json" and second)):
         return _previous(root, path, scope)
     if root in PARAM_ROOTS and (param := _param(path, scope)) is not None:
         return param
@@ -168,6 +170,10 @@ def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:
 
 
 def _previous(root: str, path: list[Key], scope: Scope) -> Resolved:
+    """The output of the step before; `$json` of the first step is what the trigger gives."""
+    if not scope.previous:
+        start = 2 if path[1] in {"body", "query", "params"} and len(path) > 2 else 1
+        return Resolved(["params", *path[start:]], certain=False, undeclared=str(path[start]))
     rest = path[1:]
     while rest and rest[0] in {"item", "first", "json", "all", "output", "result", "body"} and root != "$json":
         rest = rest[1:]

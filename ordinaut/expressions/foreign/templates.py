@@ -39,6 +39,7 @@ _LOOP = re.compile(
 )
 _FORMAT = re.compile(r"""[fF](?P<quote>['"])(?P<inner>[^{}]*\{.*)(?P=quote)""", re.DOTALL)
 _BACKTICKS = re.compile(r"`(?P<inner>[^`]*\$\{[^`]*)`", re.DOTALL)
+_ANSWER = re.compile(r"\.status\s*[!=]=\s*'(?!(?:approved|rejected|expired)')")
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
 
 
@@ -136,6 +137,7 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
     rewritten = "".join([*parts, body[place:]])
     if not parts and body == text:
         rewritten = text
+    certain = certain and _LOOP.search(text) is None
     return Rewritten(rewritten, certain, tuple(undeclared), tuple(problems))
 
 
@@ -256,6 +258,8 @@ def is_native(text: str, scope: Scope) -> bool:
     try:
         expression = compile_expression(text)
     except ExpressionError:
+        return False
+    if scope.approvals and _ANSWER.search(text):
         return False
     if any(match[1] in FILTERS and not _applies(text, match) for match in _FILTER.finditer(text)):
         return False

@@ -155,7 +155,8 @@ def _outcome(work: Work, scenario: Scenario) -> tuple[str, Any, Any, list[Any]]:
 
 
 def _is_call(entry: pb.JournalEntry) -> bool:
-    return entry.state != "SKIPPED" and bool(entry.tool)
+    """Whether a step acts: `orchestrator.set` only names a value, and another form of a pipeline may do without it."""
+    return entry.state != "SKIPPED" and entry.tool not in {"", "orchestrator.set"}
 
 
 def _call(entry: pb.JournalEntry) -> tuple[Any, ...]:

@@ -67,6 +67,10 @@ SAME: dict[str, Callable[[dict[str, Any]], object]] = {
     "the condition in another order": lambda task: step(task, 2).update(
         {"if": "steps.w.temp > 20 && !(steps.ok.status != 'approved')"}
     ),
+    "a value with a name": lambda task: (
+        task["pipeline"]["steps"].insert(0, {"id": "v", "uses": "orchestrator.set", "with": {"to": "team"}}),
+        step(task, 3)["with"].update(to="${steps.v.to}"),
+    ),
     "the default priority": lambda task: task["run_policy"].update(max_losses=3),
     "a title in the schema": lambda task: task["params_schema"].update(title="Params"),
     "a required param that is set": lambda task: task["params_schema"].update(required=["city"]),
@@ -100,7 +104,9 @@ OTHER: dict[str, Callable[[dict[str, Any]], object]] = {
     "a step more": lambda task: task["pipeline"]["steps"].append({"id": "e", "uses": "orchestrator.stop"}),
     "another tool": lambda task: step(task, 2).update(uses="chat.post", **{"with": {"channel": "team", "text": "a"}}),
     "no output": lambda task: task["pipeline"].pop("output") and task["pipeline"].update(output=None),
-    "a handler": lambda task: task["pipeline"].update(on_error=[{"id": "x", "uses": "orchestrator.set"}]),
+    "a handler": lambda task: task["pipeline"].update(
+        on_error=[{"id": "x", "uses": "orchestrator.emit", "with": {"topic": "a.failed"}}]
+    ),
     "a limit of time": lambda task: task["pipeline"].update(timeout="10s"),
     "a pause": lambda task: task["pipeline"]["steps"].insert(
         0, {"id": "p", "uses": "orchestrator.wait", "with": {"for": "1m"}}

@@ -44,8 +44,8 @@ async def _validated(document: Any, http: aiohttp.ClientSession, url: str) -> tu
         answer = await response.json()
         if response.status == 200:
             return True, []
-    details = answer.get("details") or answer.get("error", {}).get("details") or []
-    fixes = [fix["operations"] for detail in details for fix in detail.get("fixes", ())]
+    details = answer["error"].get("details", [])
+    fixes = [detail["operations"] for detail in details if detail["@type"].endswith("ordinaut.v1.Fix")]
     for operation in (operation for fix in fixes for operation in fix):
         for key in ("path", "from"):
             if str(operation.get(key, "")).startswith("/task/"):

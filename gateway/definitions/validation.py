@@ -107,11 +107,13 @@ class TaskValidator:
         rights: frozenset[str],
         stored: bool = False,
         before: Task | None = None,
+        replaces: Schedule | None = None,
     ) -> CheckedTask:
         """Validates the definition of a task with the id `name`, which may be empty.
 
-        `rights` are its owner's scopes; `stored` means that its schedule is already stored. `before` is the stored task
-        if the pipeline is not changed: the problems that it has already are only warnings.
+        `rights` are the scopes with which it is saved; `stored` means that its schedule is already stored. `before` is
+        the stored task if the pipeline is not changed: the problems that it has already are only warnings. `replaces`
+        is the stored schedule, of which equal parts are kept.
 
         Raises:
             InvalidArgumentError: with all violations, including those in `problems`.
@@ -121,19 +123,24 @@ class TaskValidator:
         check_policy(problems, task.run_policy, "task.run_policy")
         document = to_python(task.pipeline)
         tools = await self._tools(project, document)
-        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored)
+        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored, replaces=replaces)
         problems.extend(reroot(schedule.violations, "task.schedule"))
         if before is not None and pipeline.violations:
             pipeline = _without_known_problems(
                 pipeline, await self._engines.validate_pipeline(_pipeline_request(before, tools, rights))
             )
         problems.extend(_pipeline_problems(pipeline, "task"))
-        require_rights(rights, document, "task.pipeline", owner=owner, problems=problems)
+        topics = [
+            (f"task.schedule.triggers[{index}].event.topic", trigger.event.topic)
+            for index, trigger in enumerate(task.schedule.triggers)
+            if trigger.WhichOneof("kind") == "event"
+        ]
+        require_rights(rights, document, "task.pipeline", owner=owner, problems=problems, topics=topics)
         missing = await task_warnings(
             self._database, document, project=project, owner=owner, rights=rights, itself=name
         )
         missing += await assignee_warnings(self._database, document, project=project, rights=rights)
-        return _checked_task(task, tools, schedule, pipeline, missing)
+        return _checked_task(task, tools, rights, schedule, pipeline, missing)
 
     async def findings(self, task: Task, *, project: str, owner: str, rights: frozenset[str]) -> list[Finding]:
         """Returns every violation of a task that may be unfinished, with questions, instead of raising them.
@@ -146,7 +153,7 @@ class TaskValidator:
         check_policy(problems, task.run_policy, "run_policy")
         document = to_python(task.pipeline)
         tools = await self._tools(project, document)
-        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=False)
+        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=False, replaces=None)
         problems.extend(violation for _, violation in missing_rights(rights, document, "pipeline"))
         return [
             *(Finding(violation) for violation in problems.violations),
@@ -171,7 +178,7 @@ class TaskValidator:
         pipeline = await self._engines.validate_pipeline(_pipeline_request(task, tools, rights))
         problems.extend(_pipeline_problems(pipeline, ""))
         require_rights(rights, document, "pipeline", owner=owner, problems=problems)
-        return _definition(task, Schedule(), pipeline)
+        return _definition(task, rights, Schedule(), pipeline)
 
     async def add_upcoming(self, task: Task) -> None:
         """Adds the explanation of a stored task and, if it is ACTIVE, its next times, with jitter.
@@ -198,10 +205,10 @@ class TaskValidator:
             return await tool.named(connection, project, [use.tool for use in tool_uses(document)])
 
     async def _validate_parts(
-        self, task: Task, tools: NamedTools, rights: frozenset[str], *, stored: bool
+        self, task: Task, tools: NamedTools, rights: frozenset[str], *, stored: bool, replaces: Schedule | None
     ) -> tuple[ValidateScheduleResponse, ValidatePipelineResponse]:
         schedule = ValidateScheduleRequest(
-            schedule=task.schedule, now=timestamp(tools.now), count=UPCOMING, stored=stored
+            schedule=task.schedule, now=timestamp(tools.now), count=UPCOMING, stored=stored, before=replaces
         )
         pipeline = _pipeline_request(task, tools, rights)
         answers = await asyncio.gather(
@@ -292,12 +299,13 @@ def _fixes(advice: Iterable[Violation]) -> Iterator[Fix]:
 def _checked_task(
     task: Task,
     tools: NamedTools,
+    rights: frozenset[str],
     schedule: ValidateScheduleResponse,
     pipeline: ValidatePipelineResponse,
     missing: Sequence[Violation],
 ) -> CheckedTask:
     return CheckedTask(
-        definition=_definition(task, schedule.schedule, pipeline),
+        definition=_definition(task, rights, schedule.schedule, pipeline),
         now=tools.now,
         event_triggers=list(_event_triggers(schedule.schedule)),
         has_time_triggers=any(trigger.WhichOneof("kind") != "event" for trigger in schedule.schedule.triggers),
@@ -308,11 +316,14 @@ def _checked_task(
     )
 
 
-def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineResponse) -> Definition:
+def _definition(
+    task: Task, rights: frozenset[str], schedule: Schedule, pipeline: ValidatePipelineResponse
+) -> Definition:
     policy = task.run_policy
     return Definition(
         pipeline=pipeline.pipeline.decode(),
         tools=list(pipeline.tools),
+        scopes=sorted(rights),
         schedule=stored_json(schedule),
         run_policy=stored_json(policy),
         params=to_json(task.params),

@@ -12,7 +12,7 @@ from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import Check, compile_schema
 from pipeline_engine.interpreter.executor import Execution
-from pipeline_engine.interpreter.requests import ToolPort
+from pipeline_engine.interpreter.requests import CheckPort, CheckValue, ToolPort
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.tools.definition import Tool
@@ -30,6 +30,7 @@ class EngineContext:
 
     plans: PlanCache
     tools: ToolPort
+    checks: CheckPort
     clock: Clock
     fraction: Callable[[str], float]
     outputs_max_bytes: int = MAX_STEP_OUTPUTS_BYTES
@@ -42,23 +43,27 @@ def prepare(start: RunStart, definition: Definition, context: EngineContext) -> 
         plan = context.plans.get(definition)
     except PlanError as error:
         return Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
-    failure = params_failure(start)
-    if failure is not None:
-        return failure
-    limit, hold = context.outputs_max_bytes, context.hold
-    return Execution(plan, start, context.clock, context.fraction, outputs_max_bytes=limit, hold=hold)
-
-
-def params_failure(start: RunStart) -> Failure | None:
-    """Checks the params of a child run, which come from another run's step; only before its first segment."""
-    if not start.params_schema or start.journal or start.waits:
-        return None
     try:
-        check = _compiled(start.params_schema)
+        params_check = _params_check(start)
     except ValueError as error:
         return Failure(VALIDATION_INPUT, f"the task's params_schema is invalid: {error}")
-    problem = check(orjson.loads(start.params)) if check is not None else None
-    return None if problem is None else Failure(VALIDATION_INPUT, f"params: {problem[1]}", pointer=problem[0])
+    return Execution(
+        plan,
+        start,
+        context.clock,
+        context.fraction,
+        outputs_max_bytes=context.outputs_max_bytes,
+        hold=context.hold,
+        params_check=params_check,
+    )
+
+
+def _params_check(start: RunStart) -> CheckValue | None:
+    """Returns the check of the params of a child run, which come from another run's step; None after a segment."""
+    if not start.params_schema or start.journal or start.waits:
+        return None
+    check = _compiled(start.params_schema)
+    return CheckValue(check, start.params) if check is not None else None
 
 
 @lru_cache(maxsize=MAX_SCHEMAS)

@@ -75,7 +75,7 @@ def _redirect_message(status: int, details: Mapping[str, Any]) -> str:
 def _output(headers: Mapping[str, str], text: bytes, details: Mapping[str, Any]) -> Output | Failure:
     """Parses an output. After an unreadable response the call may have happened, but its output is unknown."""
     try:
-        return Output(read(text.removeprefix(BYTE_ORDER_MARK)), details)
+        return Output(read(text.removeprefix(BYTE_ORDER_MARK)), details, len(text))
     except PayloadError as error:
         if error.too_large:
             return Failure(PAYLOAD_TOO_LARGE, str(error), details=details, may_have_happened=True)

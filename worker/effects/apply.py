@@ -4,14 +4,13 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import orjson
 
 from ordinaut.errors import AlreadyExistsError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry
 from ordinaut.limits import MAX_CHAIN_DEPTH
-from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SYSTEM_TOPIC, emitted_uid, granted
+from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, emitted_uid, granted, is_reserved_topic
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -37,8 +36,11 @@ class PendingEffect:
         return self.run.project, self.input["namespace"], self.input["key"]
 
 
-async def apply_effects(connection: Connection, effects: Sequence[tuple[HeldRun, Effect]]) -> dict[UUID, JournalEntry]:
-    """Applies one effect of each run, tool by tool; returns the completed journal entries by run."""
+async def apply_effects(connection: Connection, effects: Sequence[tuple[HeldRun, Effect]]) -> list[JournalEntry]:
+    """Applies effects, tool by tool; returns their completed journal entries in the same order.
+
+    Several effects of one run are those of concurrent steps; between the tools they have no order.
+    """
     by_tool: dict[str, list[PendingEffect]] = defaultdict(list)
     pending: list[PendingEffect] = []
     for run, request in effects:
@@ -55,7 +57,7 @@ async def apply_effects(connection: Connection, effects: Sequence[tuple[HeldRun,
     for tool, apply_all in APPLY.items():
         if by_tool[tool]:
             await apply_all(connection, by_tool[tool])
-    return {effect.run.id: _completed(effect) for effect in pending}
+    return [_completed(effect) for effect in pending]
 
 
 def _completed(effect: PendingEffect) -> JournalEntry:
@@ -70,7 +72,7 @@ def _completed(effect: PendingEffect) -> JournalEntry:
 
 def _check_emit(effect: PendingEffect) -> None:
     topic = effect.input["topic"]
-    if not DOTTED.fullmatch(topic) or topic.startswith(SYSTEM_TOPIC):
+    if not DOTTED.fullmatch(topic) or is_reserved_topic(topic):
         raise EffectError("VALIDATION_INPUT", f"{topic!r} is not a topic that can be published to")
     if not granted(effect.run.scopes, "events:publish", topic):
         raise EffectError("DENIED", f"the task's owner may not publish {topic}")

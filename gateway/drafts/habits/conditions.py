@@ -1,4 +1,4 @@
-"""Conditions in other forms: `unless`, `then` and `else`, lists of conditions."""
+"""Conditions in other forms: `unless`, `switch`, `while`, lists of conditions."""
 
 import json
 from typing import Any
@@ -24,12 +24,12 @@ UNLESS = frozenset({"unless", "if_not", "skip_if", "skip_when", "not_if"})
 def conditions(work: Work) -> None:
     """Writes every condition as one expression in `if`."""
     for steps in lists_of_steps(work):
-        for index in range(len(steps) - 1, -1, -1):
-            step = steps[index]
+        for step in list(steps):
             if isinstance(step, Object):
                 _negated(work, step)
                 _listed(work, step)
-                _alternative(work, steps, index, step)
+                _while(work, step)
+                _switch(work, step)
 
 
 def _negated(work: Work, step: Object) -> None:
@@ -99,18 +99,35 @@ def _joined(texts: list[str], operator: str) -> str:
     return f" {operator} ".join(f"({_bare(text)})" for text in texts) if len(texts) > 1 else _bare(texts[0])
 
 
-def _alternative(work: Work, steps: Array, index: int, step: Object) -> None:
-    """`if` with `then` and `else`: two groups with opposite conditions."""
-    key = next((key for key in step if folded(key) in {"else", "otherwise", "else_do", "else_steps"}), None)
-    condition = step.get("if")
-    if key is None or not isinstance(condition, str) or not isinstance(step[key], Array | Object):
+def _while(work: Work, step: Object) -> None:
+    """`while: a` is `until: !(a)`."""
+    for key in list(step):
+        if (
+            folded(key) in {"while", "loop_while", "repeat_while"}
+            and isinstance(step[key], str)
+            and "until" not in step
+        ):
+            work.draft.rename(step, key, "until", "A loop has the condition that ends it.")
+            work.draft.put(step, "until", f"!({_bare(step['until'])})", "Negates the condition.")
+
+
+def _switch(work: Work, step: Object) -> None:
+    """`switch: x` with `cases: {a: […]}` and `default: […]`: conditions with `else`."""
+    words = {folded(key): key for key in step}
+    cases = step.get(words.get("cases", ""))
+    subject = next((step[words[name]] for name in ("switch", "value", "on", "expression") if name in words), None)
+    if not isinstance(cases, Object) or not isinstance(subject, str) or set(step) & {"uses", "do", "if"}:
         return
-    inner = step.pop(key)
-    other = Object({"if": f"!({_bare(condition)})"}, step.place_of(key))
-    if isinstance(step.get("id"), str):
-        other["id"] = f"{step['id']}_else"
-    other["do"] = inner if isinstance(inner, Array) else Array([inner], inner.place)
-    steps.insert(index + 1, other)
-    if steps.places:
-        steps.places.insert(index + 1, step.place_of(key))
-    work.draft.put(steps, index + 1, other, f"Makes a group with the opposite condition of `{key}`.")
+    other = next((step[words[name]] for name in ("default", "else", "otherwise") if name in words), None)
+    for key in [
+        key for key in step if folded(key) in {"switch", "value", "on", "expression", "cases", "default", "otherwise"}
+    ]:
+        step.pop(key)
+    rest: Any = other
+    for number, (name, steps) in reversed(list(enumerate(cases.items(), 1))):
+        members = {"if": f"{_bare(subject)} == {_operand(name)}", "do": steps, **({"else": rest} if rest else {})}
+        if number > 1:
+            rest = Array([Object({"id": f"{step.get('id', 'case')}_{number}", **members}, cases.place_of(name))])
+            continue
+        step |= members
+    work.draft.put(step, "if", step["if"], "Writes the cases as conditions with `else`.")

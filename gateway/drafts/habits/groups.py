@@ -26,7 +26,7 @@ from gateway.drafts.tree import Object
 Habit = Callable[[Work], None]
 SHAPE: tuple[Habit, ...] = (
     *(unwrap, defaults, rename_task_keys, gather_pipeline, gather_schedule, schedule_shape, gather_policy),
-    *(step_lists, conditions, ask_paused, drop_unknown),
+    *(step_lists, conditions, step_lists, ask_paused, drop_unknown),
 )
 KEYS: tuple[Habit, ...] = (retries, errors, disabled_steps, declared_params, empty_members)
 NAMES: tuple[Habit, ...] = (task_name, step_ids, order, follow)

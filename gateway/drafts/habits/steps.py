@@ -122,7 +122,7 @@ def _step(work: Work, step: Object, depth: int) -> None:
     _on_error(work, step)
     _mode(work, step)
     _branches(work, step, depth)
-    for key in ("do", "on_error"):
+    for key in ("do", "else", "on_error"):
         if isinstance(step.get(key), Object | Array):
             _list(work, step, key, depth + 1)
     _loop(work, step, depth)

@@ -174,7 +174,10 @@ def _step(texts: _Texts, step: Object, scope: Scope) -> None:
     _input(texts, step, inner)
     if isinstance(step.get("needs_approval"), Object):
         texts.value(step, "needs_approval", inner)
+    if isinstance(step.get("until"), str):
+        texts.text(step, "until", inner, rewrite_condition)
     _steps(texts, step.get("do"), inner)
+    _steps(texts, step.get("else"), scope)
     for branch in step["branches"].values() if isinstance(step.get("branches"), Object) else ():
         own = (
             {str(each.get("id")) for each in branch if isinstance(each, Object)} if isinstance(branch, Array) else set()

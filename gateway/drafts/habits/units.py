@@ -44,7 +44,7 @@ def _holders(work: Work) -> Iterator[tuple[Object, tuple[str, ...]]]:
     if pipeline is not None:
         yield pipeline, ("timeout",)
     for step in steps_of(work):
-        yield step, ("timeout",)
+        yield step, ("timeout", "every")
         if isinstance(step.get("retry"), Object):
             yield step["retry"], ("delay", "max_delay")
         if isinstance(step.get("needs_approval"), Object):
@@ -92,7 +92,7 @@ def _plain(text: str) -> str:
 def numbers(work: Work) -> None:
     """Integers in quotes."""
     for step in steps_of(work):
-        for key in ("max_parallel", "retry"):
+        for key in ("max_parallel", "max_rounds", "retry"):
             _integer(work.draft, step, key)
         if isinstance(step.get("retry"), Object):
             _integer(work.draft, step["retry"], "max")

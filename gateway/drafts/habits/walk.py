@@ -31,6 +31,7 @@ def _lists(value: Any, depth: int) -> Iterator[Array]:
     for step in value:
         if isinstance(step, Object):
             yield from _lists(step.get("do"), depth + 1)
+            yield from _lists(step.get("else"), depth + 1)
             yield from _lists(step.get("on_error"), depth + 1)
             branches = step.get("branches")
             for branch in branches.values() if isinstance(branches, Object) else ():

@@ -104,11 +104,30 @@ TRIGGER_WORDS: Mapping[str, str] = {
 }
 STEP_FIELDS = frozenset(
     {
-        *("id", "name", "uses", "with", "do", "branches", "foreach", "max_parallel", "if", "save_as", "retry"),
-        *("timeout", "on_error", "needs_approval", "timeout_seconds", "max_retries"),
+        *(
+            "id",
+            "name",
+            "uses",
+            "with",
+            "do",
+            "branches",
+            "foreach",
+            "max_parallel",
+            "tolerate",
+            "if",
+            "else",
+            "save_as",
+        ),
+        *("until", "every", "max_rounds", "retry", "timeout", "on_error", "needs_approval"),
+        *("timeout_seconds", "max_retries"),
     }
 )
 STEP_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("otherwise", "orelse", "or_else", "else_do", "else_steps"), "else"),
+    **dict.fromkeys(("repeat_until", "loop_until", "poll_until", "do_until"), "until"),
+    **dict.fromkeys(("poll_interval", "poll_every", "polling_interval"), "every"),
+    **dict.fromkeys(("rounds", "max_iterations", "max_polls", "max_loops"), "max_rounds"),
+    **dict.fromkeys(("tolerance", "tolerated", "max_failures", "allowed_failures", "allow_failures"), "tolerate"),
     **dict.fromkeys(
         ("use", "tool", "action", "call", "using", "function", "operator", "run", "tool_name", "plugin"), "uses"
     ),

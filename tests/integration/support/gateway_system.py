@@ -37,12 +37,14 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import GetRunRequest, WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
+from pipeline_engine.processes.checks import Checks
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from scheduler.service import SchedulerService
+from tests.integration.support.thread_pool import ThreadPool
 from tests.patience import PATIENCE
 from worker.settings import WorkerSettings
 from worker.worker import Worker
@@ -179,7 +181,10 @@ def _scheduler() -> Registration:
 
 
 def _engine(tools: HttpTools) -> Registration:
-    service = PipelineEngineService(EngineContext(PlanCache(), tools, ProcessClock(), lambda _key: 0.5), 10)
+    checks = Checks(ThreadPool)
+    service = PipelineEngineService(
+        EngineContext(PlanCache(), tools, checks, ProcessClock(), lambda _key: 0.5), checks, 10
+    )
     return Registration(
         add_PipelineEngineServiceServicer_to_server, service, "ordinaut.internal.v1.PipelineEngineService"
     )

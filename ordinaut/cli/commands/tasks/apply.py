@@ -30,11 +30,11 @@ def apply_tasks(session: Session, tasks: Iterable[Task]) -> None:
     Raises:
         DocumentError: a task has no name.
     """
-    named = [_named(task) for task in tasks]
+    named = [named_task(task) for task in tasks]
 
     async def work(client: Client) -> None:
         for task in named:
-            applied, outcome = await apply(task, _verbs(client))
+            applied, outcome = await apply(task, verbs_of(client))
             if session.as_json:
                 print_json(applied)
             else:
@@ -55,14 +55,21 @@ def print_task(task: Task, outcome: str) -> None:
         typer.echo(f"  warning: {warning}", err=True)
 
 
-def _named(task: Task) -> Task:
+def named_task(task: Task) -> Task:
+    """The task with its whole name.
+
+    Raises:
+        DocumentError: it has no name.
+    """
     if not task.name:
         raise DocumentError([Problem("task.name", "is required, such as `tasks/my-task`")])
     task.name = with_prefix("tasks", task.name)
     return task
 
 
-def _verbs(client: Client) -> Verbs:
+def verbs_of(client: Client) -> Verbs:
+    """The calls for tasks."""
+
     def create(task: Task) -> Any:
         return client.tasks.CreateTask(requests.CreateTaskRequest(task=task, task_id=task.name.partition("/")[2]))
 

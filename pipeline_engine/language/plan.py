@@ -70,8 +70,8 @@ class StepPlan:
 class Plan:
     """A pipeline ready to run.
 
-    `roots` are the root names that its expressions read, `timeout` in seconds, `semantics` the revision of the meaning
-    of its expressions.
+    `roots` are the root names that its expressions read, `timeout` and `deadline` in seconds, `semantics` the revision
+    of the meaning of its expressions. `final_steps` run at the end of the run, however it ends.
     """
 
     steps: tuple[StepPlan, ...]
@@ -80,3 +80,5 @@ class Plan:
     timeout: float | None
     roots: frozenset[str]
     semantics: int
+    deadline: float | None = None
+    final_steps: tuple[StepPlan, ...] = ()

@@ -5,7 +5,7 @@ The fields are checked here, the schedule by the scheduler, and the pipeline by 
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -81,11 +81,12 @@ class CheckedTask:
 class Finding:
     """A violation with a path that begins at the task, and what only the caller can decide about it.
 
-    The patches of the questions have pointers from the root of the task.
+    The patches of the questions have pointers from the root of the task. `is_warning`: the task is valid.
     """
 
     violation: Violation
     questions: Sequence[Question] = ()
+    is_warning: bool = False
 
 
 class TaskValidator:
@@ -143,7 +144,7 @@ class TaskValidator:
         return _checked_task(task, tools, rights, schedule, pipeline, missing)
 
     async def findings(self, task: Task, *, project: str, owner: str, rights: frozenset[str]) -> list[Finding]:
-        """Returns every violation of a task that may be unfinished, with questions, instead of raising them.
+        """Returns every violation of a task that may be unfinished, and the warnings with a fix, without raising them.
 
         Raises:
             UnavailableError: SCHEDULER_UNAVAILABLE or ENGINE_UNAVAILABLE.
@@ -163,6 +164,7 @@ class TaskValidator:
                 for violation in pipeline.violations
                 for found in _findings([violation], "" if _is_in_task(violation.field) else "pipeline")
             ),
+            *(replace(found, is_warning=True) for found in _findings(pipeline.warning_fixes, "pipeline")),
         ]
 
     async def validate_inline(

@@ -46,7 +46,7 @@ class Settler:
                 break
             task, findings = await self._check(draft)
         rest = [finding for finding in findings if not _asked(draft, finding, answers, prefix)]
-        problems = [finding.violation for finding in rest if not _is_answerable(finding, draft)]
+        problems = [each.violation for each in rest if not each.is_warning and not _is_answerable(each, draft)]
         return Drafted(draft, task, problems)
 
     async def _check(self, draft: Draft) -> tuple[Task, list[Finding]]:
@@ -68,6 +68,10 @@ def _improve(draft: Draft, finding: Finding, answers: Answers, prefix: str) -> b
     repair = finding.violation.repair
     if repair is None or finding.questions:
         return False
+    if finding.is_warning:
+        return "schema" in finding.violation.message and apply_patch(
+            draft, repair.operations, repair.explanation, ASSUMED
+        )
     return apply_patch(draft, repair.operations, repair.explanation, _certainty(finding.violation))
 
 

@@ -17,15 +17,22 @@ from gateway.drafts.draft import Draft
 from gateway.drafts.drafting import drafts_of_json, drafts_of_text
 from gateway.drafts.habits.context import ToolInfo
 from gateway.drafts.response import to_response
+from gateway.drafts.strict_schema import strict_schema
 from ordinaut.store import tool
 from ordinaut.store.database import Database
 from ordinaut.store.selection import Order, Selection
 from ordinaut.v1.error_pb2 import ErrorReason
-from ordinaut.v1.task_service_pb2 import DraftTaskRequest, DraftTaskResponse
+from ordinaut.v1.task_service_pb2 import (
+    DraftTaskRequest,
+    DraftTaskResponse,
+    GetTaskSchemaRequest,
+    GetTaskSchemaResponse,
+)
 
 DOCUMENT_MAX = 64 * 1024  # bytes
 TOOLS_MAX = 1000  # that an unknown name is compared with
 ANSWERS_MAX = 100
+SCHEMA_TOOLS_MAX = 200
 TASKS_MAX = 100
 BY_NAME = Selection(tool.FIELDS, Order([tool.FIELDS["name"]]))
 
@@ -55,6 +62,26 @@ class TaskDraft:
             drafted.append(await settler.settle(draft, answers, prefix))
         answers.check()
         return to_response(drafted, request.text)
+
+    async def schema(self, request: GetTaskSchemaRequest, caller: Caller) -> GetTaskSchemaResponse:
+        """Returns the strict schema of tasks.
+
+        Raises:
+            InvalidArgumentError: a tool does not exist, or the caller may not call it.
+        """
+        tools = await self._tools(caller)
+        names = [name.removeprefix("tools/") for name in request.tools] or list(tools)[:SCHEMA_TOOLS_MAX]
+        problems = Problems()
+        if len(names) > SCHEMA_TOOLS_MAX:
+            problems.add("tools", at_most(SCHEMA_TOOLS_MAX, "tools", len(names)), ErrorReason.TOO_LARGE)
+        for index, name in enumerate(names):
+            if name not in tools:
+                message = f"must be a tool that the caller may call {got(name)}"
+                problems.add(f"tools[{index}]", message, ErrorReason.RESOURCE_NOT_FOUND)
+        problems.check()
+        response = GetTaskSchemaResponse()
+        response.schema.update(strict_schema([tools[name] for name in names]))
+        return response
 
     async def _tools(self, caller: Caller) -> dict[str, ToolInfo]:
         async with self._database.connection() as connection:

@@ -58,6 +58,8 @@ from ordinaut.v1.task_service_pb2 import (
     ExplainScheduleResponse,
     GetBackfillRequest,
     GetTaskRequest,
+    GetTaskSchemaRequest,
+    GetTaskSchemaResponse,
     ListBackfillsRequest,
     ListBackfillsResponse,
     ListOccurrencesRequest,
@@ -135,6 +137,10 @@ class Tasks(TaskServiceServicer):
     async def DraftTask(self, request: DraftTaskRequest, context: Context) -> DraftTaskResponse:
         """Returns the tasks that a document means, without storing them."""
         return await self._draft.draft(request, current_caller())
+
+    async def GetTaskSchema(self, request: GetTaskSchemaRequest, context: Context) -> GetTaskSchemaResponse:
+        """Returns the strict schema of tasks with the tools that the caller may call."""
+        return await self._draft.schema(request, current_caller())
 
     async def PreviewSchedule(self, request: PreviewScheduleRequest, context: Context) -> PreviewScheduleResponse:
         """Returns the next times of any schedule."""

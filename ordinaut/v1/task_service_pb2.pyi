@@ -264,6 +264,54 @@ class DraftTaskResponse(_message.Message):
 Global___DraftTaskResponse: _TypeAlias = DraftTaskResponse  # noqa: Y015
 
 @_typing.final
+class GetTaskSchemaRequest(_message.Message):
+    """Request of GetTaskSchema."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Resource names `tools/{tool}` of the tools in the schema, at most 200. Empty: all that the caller may call."""
+
+    def __init__(
+        self,
+        *,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tools", b"tools"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTaskSchemaRequest: _TypeAlias = GetTaskSchemaRequest  # noqa: Y015
+
+@_typing.final
+class GetTaskSchemaResponse(_message.Message):
+    """Response of GetTaskSchema."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def schema(self) -> _struct_pb2.Struct:
+        """The schema."""
+
+    def __init__(
+        self,
+        *,
+        schema: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTaskSchemaResponse: _TypeAlias = GetTaskSchemaResponse  # noqa: Y015
+
+@_typing.final
 class PreviewScheduleRequest(_message.Message):
     """Request of PreviewSchedule."""
 

@@ -208,6 +208,10 @@ def _run_task(draft: Draft, arguments: Object) -> None:
 
 
 def _fail(draft: Draft, arguments: Object) -> None:
+    if "message" in arguments and "code" not in arguments and isinstance(arguments.get("error"), str):
+        draft.rename(arguments, "error", "code", "Renames `error` to `code`.")
+    if "message" not in arguments:
+        draft.put(arguments, "message", str(arguments.get("code", "failed")), "An error has a message.", ASSUMED)
     if "code" not in arguments:
         draft.put(arguments, "code", "FAILED", "An error has a code.", ASSUMED)
     elif isinstance(arguments["code"], str) and not arguments["code"].isupper():

@@ -11,6 +11,7 @@ from gateway.drafts.habits.schedule import ask_paused, schedule_shape, window
 from gateway.drafts.habits.shape import (
     defaults,
     drop_unknown,
+    finals,
     gather_pipeline,
     gather_policy,
     gather_schedule,
@@ -25,7 +26,7 @@ from gateway.drafts.tree import Object
 
 Habit = Callable[[Work], None]
 SHAPE: tuple[Habit, ...] = (
-    *(unwrap, defaults, rename_task_keys, gather_pipeline, gather_schedule, schedule_shape, gather_policy),
+    *(unwrap, defaults, rename_task_keys, gather_pipeline, finals, gather_schedule, schedule_shape, gather_policy),
     *(step_lists, conditions, step_lists, ask_paused, drop_unknown),
 )
 KEYS: tuple[Habit, ...] = (retries, errors, disabled_steps, declared_params, empty_members)

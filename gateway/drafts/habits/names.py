@@ -23,8 +23,8 @@ def task_name(work: Work) -> None:
         return
     chosen = re.sub(r"^/?(?:v1/)?tasks?[/:.](?=.)", "", name.strip())
     if _ID.fullmatch(chosen):
-        if name == chosen:
-            draft.put(root, "name", f"tasks/{name}", "The name of a task begins with `tasks/`.")
+        if name != f"tasks/{chosen}":
+            draft.put(root, "name", f"tasks/{chosen}", "The name of a task begins with `tasks/`.")
         return
     made = slug(chosen)
     if not made:

@@ -15,7 +15,7 @@ def order(work: Work) -> None:
     earlier: set[str] = set()
     for steps in lists_of_steps(work):
         needs = {id(step): _needs(work, step) for step in steps if isinstance(step, Object)}
-        if any(names for names in needs.values()):
+        if any(_keys(step) for step in steps if isinstance(step, Object)):
             _sort(work, steps, needs, earlier)
         earlier |= {str(step.get("id")) for step in steps if isinstance(step, Object)}
 

@@ -19,6 +19,9 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\
 LOCAL = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 UNITS = {"second": "s", "minute": "m", "hour": "h", "day": "d", "week": "w"}
+TEXT_WORDS = frozenset(
+    {"when", "expression", "on_calendar", "text", "phrase", "spec", "value", "pattern", "schedule_expression"}
+)
 DAY_WORDS = frozenset({"day", "on", "days", "weekday", "day_of_week", "day_of_month"})
 CRON_PARTS = ("minute", "hour", "day_of_month", "month", "day_of_week")
 CRON_PART_WORDS = {
@@ -103,6 +106,9 @@ def _rename(draft: Draft, schedule: Object) -> None:
             schedule.renamed(key, name)
         elif (target := SCHEDULE_WORDS.get(name)) is not None and target not in schedule:
             draft.rename(schedule, key, target, f"Renames `{key}` to `{target}`.")
+    zone = schedule.get("time_zone")
+    if isinstance(zone, Array) and len(zone) == 1 and isinstance(zone[0], str):
+        draft.put(schedule, "time_zone", zone[0], "A schedule has one time zone.")
 
 
 def _into_triggers(work: Work, schedule: Object) -> None:
@@ -214,6 +220,8 @@ def _members(draft: Draft, schedule: Object, trigger: Object, *, single: bool) -
         elif bound in {"start_time", "end_time"}:
             if bound not in schedule and single:
                 draft.move(trigger, key, schedule, str(bound), f"Moves `{key}` into the schedule.")
+        elif name in TEXT_WORDS and isinstance(trigger[key], str) and not set(trigger) & set(TRIGGER_KINDS):
+            draft.rename(trigger, key, "cron", f"Renames `{key}` to `cron`.")
         elif key not in TRIGGER_KINDS and (target := TRIGGER_WORDS.get(name)) and target not in trigger:
             draft.rename(trigger, key, target, f"Renames `{key}` to `{target}`.")
 
@@ -453,6 +461,12 @@ def _values(draft: Draft, triggers: Array, index: int) -> None:
                 draft.move(trigger, key, event, "when", f"Moves `{key}` into the event.")
     elif isinstance(event, Object):
         _event(draft, event)
+    if isinstance(rule := trigger.get("rrule"), Object):
+        parts = (
+            f"{key.upper()}={','.join(map(str, item)) if isinstance(item, Array) else item}"
+            for key, item in rule.items()
+        )
+        draft.put(trigger, "rrule", ";".join(parts).upper(), "A rule is a text.")
     if isinstance(cron := trigger.get("cron"), str):
         _misplaced_cron(draft, trigger, cron)
     _interval(draft, trigger)

@@ -263,6 +263,26 @@ def _version(draft: Draft, root: Object, pipeline: Object) -> None:
         draft.put(pipeline, "version", 1, "The version of the language is the number 1.", CERTAIN if same else ASSUMED)
 
 
+def finals(work: Work) -> None:
+    """`finally: […]`: the steps run at the end, and after an error."""
+    root = work.draft.root
+    holder = root.get("pipeline") if isinstance(root, Object) and isinstance(root.get("pipeline"), Object) else None
+    if holder is None or not isinstance(holder.get("steps"), Array):
+        return
+    for parent, key in [(each, key) for each in (root, holder) for key in each if folded(key) in {"finally", "always"}]:
+        value = parent[key]
+        steps = value if isinstance(value, Array) else Array([value])
+        handlers = holder.get("on_error")
+        if handlers is not None and not isinstance(handlers, Array):
+            continue
+        work.draft.remove(
+            parent, key, "What runs in both cases is at the end of the steps, and in `on_error`.", ASSUMED
+        )
+        holder["on_error"] = Array([*(handlers or []), *tree_of(plain(steps), steps.place)], steps.place)
+        holder["steps"].extend(steps)
+        holder["steps"].places = []
+
+
 def gather_schedule(work: Work) -> None:
     """Moves `cron`, `every`, `timezone` … from the task into `schedule`."""
     root, draft = work.draft.root, work.draft

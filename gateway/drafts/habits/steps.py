@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.drafts.draft import ASSUMED, CERTAIN, Draft
 from gateway.drafts.habits.context import Work
+from gateway.drafts.habits.durations import duration
 from gateway.drafts.habits.tools import builtin_of, calls, known_tool
 from gateway.drafts.habits.walk import DEPTH_MAX, lists_of_steps, pipeline_of, steps_of
 from gateway.drafts.habits.words import (
@@ -129,7 +130,9 @@ def _step(work: Work, step: Object, depth: int) -> None:
 
 
 def _nested_tool(draft: Draft, step: Object) -> None:
-    """`uses: {tool: x, with: …}`."""
+    """`uses: {tool: x, with: …}`, and `do: <tool>`."""
+    if isinstance(step.get("do"), str) and "uses" not in step and _PATH.fullmatch(step["do"]):
+        draft.rename(step, "do", "uses", "A tool is called with `uses`.")
     for key in ("uses", "tool", "action", "call", "function"):
         value = step.get(key)
         if not isinstance(value, Object):
@@ -170,18 +173,20 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
     if target == "uses":
         loose = folded(key) in {"task", "run", "command", "service"}
         return isinstance(value, str) and (not loose or _is_tool(work, value))
-    if target in KINDS:
-        return isinstance(value, KINDS[target])
-    match target:
-        case "with":
-            return isinstance(value, Object) or (
-                isinstance(value, str) and "{" in value and key not in {"data", "body"}
-            )
-        case "save_as" | "id":
-            return isinstance(value, str | int) and "{" not in str(value)
-        case "do":
-            return isinstance(value, Array) or (isinstance(value, Object) and folded(key) != "then")
-    return True
+    if _is_other(folded(key), target, value):
+        return False
+    if target == "with" and isinstance(value, str):
+        return "{" in value and key not in {"data", "body"}
+    if target in {"save_as", "id"} and "{" in str(value):
+        return False
+    return isinstance(value, KINDS.get(target, object)) and not (folded(key) == "then" and isinstance(value, Object))
+
+
+def _is_other(name: str, target: str, value: Any) -> bool:
+    """Words with two meanings: `error: TEXT` of a failing step, `for: 1h` of a waiting one."""
+    if target == "on_error":
+        return name == "error" and isinstance(value, str)
+    return target == "foreach" and name == "for" and duration(value) is not None
 
 
 def _is_tool(work: Work, value: str) -> bool:
@@ -305,9 +310,9 @@ def retries(work: Work) -> None:
         _retry(work.draft, step)
     policy = work.draft.root.get("run_policy") if isinstance(work.draft.root, Object) else None
     if isinstance(policy, Object):
+        _retry(work.draft, policy)
         if isinstance(policy.get("retry"), int) and not isinstance(policy["retry"], bool):
             work.draft.put(policy, "retry", {"max": policy["retry"]}, "The retries of a task are an object.")
-        _retry(work.draft, policy)
 
 
 def _retry(draft: Draft, step: Object) -> None:
@@ -329,8 +334,8 @@ def _retry(draft: Draft, step: Object) -> None:
         draft.remove(step, "retry", why) if rule else draft.put(step, "retry", 0, why)
     elif isinstance(rule, str) and folded(rule) in {"none", "no", "never", "false", "off"}:
         draft.put(step, "retry", 0, "No repetition.")
-    elif isinstance(rule, str) and rule.strip().isdecimal():
-        draft.put(step, "retry", int(rule), "A number without quotes.")
+    elif isinstance(rule, str) and (count := re.fullmatch(r"\s*(\d+)\s*(?:x|times?|retries|attempts)?\s*", rule)):
+        draft.put(step, "retry", int(count[1]), "The number of repetitions.")
     elif isinstance(rule, Object):
         _rule(draft, rule)
 
@@ -515,7 +520,7 @@ def trivia(work: Work) -> None:
             if arguments[key] is None and key in tool.inputs and key not in tool.required:
                 kind = tool.inputs[key].get("type") if isinstance(tool.inputs[key], dict) else None
                 if isinstance(kind, str) and kind != "null":
-                    work.draft.remove(arguments, key, "An empty input is left out.", ASSUMED)
+                    work.draft.remove(arguments, key, "An empty input is left out.")
 
 
 def disabled_steps(work: Work) -> None:

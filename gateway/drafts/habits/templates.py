@@ -13,6 +13,7 @@ from gateway.drafts.habits.walk import pipeline_of, steps_of
 from gateway.drafts.tree import Array, Object, members
 from ordinaut.expressions.foreign.scope import Scope
 from ordinaut.expressions.foreign.templates import Rewritten, placeholders, rewrite_condition, rewrite_text
+from ordinaut.expressions.foreign.types import compared_types
 
 LITERAL = {"orchestrator.run_pipeline": "pipeline", "orchestrator.wait_event": "match"}
 """Inputs that the step does not render."""
@@ -26,6 +27,7 @@ class _Texts:
 
     work: Work
     open: dict[str, list[tuple[Any, Any, str]]]
+    types: dict[tuple[str, str], str]
 
     def value(self, parent: Any, key: Any, scope: Scope) -> None:
         """Every text in a JSON value."""
@@ -39,6 +41,8 @@ class _Texts:
         """One text."""
         before = parent[key]
         result = rewrite(before, scope)
+        if self._asks_step(parent, key, scope, rewrite) or self._asks_type(parent, key, result.text, scope, rewrite):
+            return
         if result.undeclared:
             self.open.setdefault(", ".join(result.undeclared), []).append((parent, key, result.text))
             return
@@ -46,13 +50,52 @@ class _Texts:
             why = "Writes the expression in the language of pipelines."
             self.work.draft.put(parent, key, result.text, why, CERTAIN if result.certain else ASSUMED)
 
+    def _asks_step(self, parent: Any, key: Any, scope: Scope, rewrite: Rewrite) -> bool:
+        """Asks which of several steps with one written name a text reads."""
+        before, work = parent[key], self.work
+        for name, made in work.notes.get(STEP_NAMES, {}).items():
+            distinct = list(dict.fromkeys(made))
+            if len(distinct) < 2 or name not in before:
+                continue
+            texts = [rewrite(before, replace(scope, steps={**scope.steps, name: each})).text for each in distinct]
+            if len(set(texts)) < 2:
+                continue
+            options = [
+                Option(each, f"the step `{each}`", [(parent, key, text)])
+                for each, text in zip(distinct, texts, strict=True)
+            ]
+            question = f"Several steps have the name `{name}`. Which one is read?"
+            work.draft.ask(Ask(f"{work.prefix}step:{name}", question, options, distinct[-1]))
+            return True
+        return False
+
+    def _asks_type(self, parent: Any, key: Any, text: str, scope: Scope, rewrite: Rewrite) -> bool:
+        """Asks about a number that is compared with a text."""
+        if rewrite is not rewrite_condition:
+            return False
+        inner = text.strip()
+        whole = next(iter(placeholders(inner)), None)
+        if whole is not None and whole.end - whole.start == len(inner):
+            inner = whole.expression
+        choices = compared_types(inner, scope, self.types)
+        if choices is None:
+            return False
+        as_number, as_text = choices
+        options = [
+            Option("number", f"as numbers: {as_number[:120]}", [(parent, key, as_number)]),
+            Option("text", f"as texts: {as_text[:120]}", [(parent, key, as_text)]),
+        ]
+        question = f"`{inner[:120]}` compares a number with a text. How is it compared?"
+        self.work.draft.ask(Ask(f"{self.work.prefix}type:{inner[:80]}", question, options, "number"))
+        return True
+
 
 def rewrite_templates(work: Work) -> None:
     """Rewrites every expression of the pipeline; asks where a name is declared nowhere."""
     pipeline = pipeline_of(work)
     if pipeline is None:
         return
-    texts, scope = _Texts(work, {}), _scope(work)
+    texts, scope = _Texts(work, {}, _types(work)), _scope(work)
     _steps(texts, pipeline.get("steps"), scope)
     _steps(texts, pipeline.get("on_error"), replace(scope, in_handler=True))
     if "output" in pipeline:
@@ -136,6 +179,19 @@ def _moved(work: Work) -> dict[str, tuple[str, ...]]:
             elif isinstance(last, Object):
                 moved[name] = (str(step.get("id")), name)
     return moved
+
+
+def _types(work: Work) -> dict[tuple[str, str], str]:
+    """The types of the members of outputs, by step and member."""
+    types: dict[tuple[str, str], str] = {}
+    for step in steps_of(work):
+        tool = work.tools.get(str(step.get("uses")))
+        for member, schema in (tool.outputs or {}).items() if tool is not None and "foreach" not in step else ():
+            kind = schema.get("type") if isinstance(schema, dict) else None
+            for key in ("id", "save_as"):
+                if isinstance(kind, str) and isinstance(step.get(key), str):
+                    types[step[key], member] = kind
+    return types
 
 
 def _outputs(work: Work, step: Object) -> list[str] | None:

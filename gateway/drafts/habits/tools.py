@@ -143,6 +143,9 @@ def _become_builtin(work: Work, step: Object, tool: str) -> None:
         keys.append("timeout")
     elif tool == "wait_event" and "timeout" in step and not _has(arguments, words, "timeout"):
         keys += [key for key in ("timeout", "if") if key in step]
+    if tool == "fail" and {"error", "message"} <= set(keys):
+        draft.rename(step, "error", "code", "Renames `error` to `code`.")
+        keys = ["code" if key == "error" else key for key in keys]
     _move_inputs(work, step, [key for key in keys if folded(key) in own or folded(key) in words])
     draft.put(step, "uses", PREFIX + tool, f"The tool is called {PREFIX}{tool}.")
     shape_input(draft, step, tool)
@@ -361,9 +364,51 @@ def match_inputs(work: Work) -> None:
                 work.draft.rename(arguments, key, target, f"The input is called `{target}`.", CERTAIN)
         missing = [name for name in tool.required if name not in arguments]
         unknown = [key for key in arguments if key not in tool.inputs]
-        if len(missing) == 1 and len(unknown) == 1:
+        renames = _synonyms(tool, arguments)
+        if len(missing) > 1 and set(renames.values()) >= set(missing):
+            _ask_inputs(work, step, arguments, renames)
+        elif len(missing) == 1 and len(unknown) == 1:
             why = f"`{missing[0]}` is the only input that is missing."
             work.draft.rename(arguments, unknown[0], missing[0], why, ASSUMED)
+
+
+INPUT_WORDS = (
+    frozenset({"to", "recipient", "recipients", "email", "receiver", "address", "send_to"}),
+    frozenset({"text", "body", "message", "content", "msg", "html"}),
+    frozenset({"city", "location", "place", "town"}),
+    frozenset({"query", "q", "search", "term", "terms", "keywords"}),
+    frozenset({"channel", "room", "channel_id"}),
+    frozenset({"title", "subject", "summary", "headline"}),
+    frozenset({"sql", "statement"}),
+    frozenset({"start", "from", "since", "start_time", "start_date"}),
+    frozenset({"end", "until", "end_time", "end_date"}),
+)
+"""Words for the same input."""
+
+
+def _synonyms(tool: ToolInfo, arguments: Object) -> dict[str, str]:
+    """The declared input for each unknown one, where one set of words has both."""
+    renames: dict[str, str] = {}
+    for key in arguments:
+        if key in tool.inputs:
+            continue
+        for words in INPUT_WORDS:
+            targets = [name for name in tool.inputs if name in words and name not in arguments]
+            if folded(key) in words and len(targets) == 1:
+                renames[key] = targets[0]
+    return renames
+
+
+def _ask_inputs(work: Work, step: Object, arguments: Object, renames: dict[str, str]) -> None:
+    pairs = ", ".join(f"{old} as {new}" for old, new in renames.items())
+    moved = [(arguments, new, arguments[old]) for old, new in renames.items()]
+    gone = [(arguments, old, REMOVED) for old in renames]
+    options = [
+        Option("rename", f"takes {pairs}", [*moved, *gone]),
+        Option("remove", "leaves these inputs out", gone),
+    ]
+    text = f"{step.get('uses')} has other inputs. Are they these: {pairs}?"
+    work.draft.ask(Ask(f"{work.prefix}input:{step.get('id')}", text, options, "rename"))
 
 
 def input_lists(work: Work) -> None:

@@ -22,6 +22,11 @@ OUTPUT_FIELDS = frozenset(
 )
 """Members of a task that the server sets: a document that was read from it may have them."""
 TASK_WORDS: Mapping[str, str] = {
+    "nume": "name",
+    "descriere": "description",
+    "program": "schedule",
+    "orar": "schedule",
+    "parametri": "params",
     **dict.fromkeys(("schedule_interval", "schedule_expression", "scheduling", "cron_schedule"), "schedule"),
     **dict.fromkeys(("title", "label", "display", "displayname", "human_name", "summary_title"), "display_name"),
     **dict.fromkeys(("desc", "notes", "note", "comment", "comments", "about", "summary", "doc", "help"), "description"),
@@ -48,6 +53,8 @@ TASK_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("schema", "params_spec", "input_schema", "inputs_schema", "parameters_schema"), "params_schema"),
 }
 STEP_LISTS = (
+    "pasi",
+    "pași",
     "steps",
     "tasks",
     "jobs",
@@ -74,6 +81,8 @@ SCHEDULE_FIELDS = frozenset(
     }
 )
 SCHEDULE_WORDS: Mapping[str, str] = {
+    "fus_orar": "time_zone",
+    "fus": "time_zone",
     **dict.fromkeys(("timezone", "tz", "zone", "time-zone", "timezone_name", "tzinfo", "tz_name"), "time_zone"),
     **dict.fromkeys(
         ("start", "start_date", "starts_at", "start_at", "begin", "from", "starts", "not_before"), "start_time"
@@ -123,6 +132,10 @@ STEP_FIELDS = frozenset(
     }
 )
 STEP_WORDS: Mapping[str, str] = {
+    "parametri": "with",
+    "unealta": "uses",
+    "daca": "if",
+    "dacă": "if",
     **dict.fromkeys(("otherwise", "orelse", "or_else", "else_do", "else_steps"), "else"),
     **dict.fromkeys(("repeat_until", "loop_until", "poll_until", "do_until"), "until"),
     **dict.fromkeys(("poll_interval", "poll_every", "polling_interval"), "every"),

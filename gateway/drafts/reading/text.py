@@ -12,7 +12,7 @@ from gateway.drafts.tree import Array, Object, Place
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _OPEN_FENCE = re.compile(r"^[ \t]*(?:```+|~~~+)[ \t]*[\w+-]*[ \t]*\n", re.MULTILINE)
 _LANGUAGES = frozenset({"", "yaml", "yml", "json", "json5", "jsonc", "text", "ordinaut"})
-_KEY_LINE = re.compile(r"^(?:[A-Za-z_\"'][\w.\"'-]{0,40}\s?:(?:\s|$)|\{|\[|- |---)")
+_KEY_LINE = re.compile(r"^(?:[A-Za-z_\"'][\w.\"'-]{0,40}\s?[:=](?:\s|$)|\{|\[|- |---)")
 _DOCUMENT_KEY = re.compile(
     r"^(?:name|title|id|version|pipeline|steps|tasks|jobs|schedule|on|trigger|triggers|description|task|workflow|params|display_name"
     r"|cron|inputs|stages|dag_id|nodes|spec|kind|apiVersion)\s*:(?:\s|$)|^\s*[\[{]|^- |^---",

@@ -29,6 +29,7 @@ _PLACEHOLDER = re.compile(
 )
 STRONG = frozenset({"github", "jinja", "erb"})
 """Kinds that are placeholders whatever they contain; the others only around a known name."""
+_SHELL_DEFAULT = re.compile(r"([A-Za-z_]\w*):-([^}]*)")
 _STATEMENT = re.compile(r"\{%-?\s*\w+.*?%\}", re.DOTALL)
 _CONDITIONAL = re.compile(
     r"\{%-?\s*if\s+(?P<condition>.+?)\s*-?%\}(?P<yes>(?:(?!\{%).)*)(?:\{%-?\s*else\s*-?%\}(?P<no>(?:(?!\{%).)*))?\{%-?\s*endif\s*-?%\}",
@@ -220,6 +221,9 @@ def _problem(text: str, found: Found, failure: ForeignError) -> str:
 
 def _translated(found: Found, scope: Scope) -> Translation | None:
     """The expression of a placeholder; None if it is valid here already, or is no placeholder."""
+    if (shell := _SHELL_DEFAULT.fullmatch(found.expression)) is not None:
+        name = translate(shell[1], scope)
+        return Translation(f"default({name.text}, {quoted(shell[2])})", certain=False)
     if found.kind == "own":
         if is_native(found.expression, scope):
             return None

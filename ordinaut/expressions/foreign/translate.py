@@ -70,6 +70,11 @@ def translate(text: str, scope: Scope) -> Translation:
     return Translation(result, writer.certain, tuple(dict.fromkeys(writer.undeclared)))
 
 
+def write(node: Node, scope: Scope) -> str:
+    """A syntax tree as an expression of the language."""
+    return _Writer(scope).write(node, PIPE)
+
+
 def quoted(text: str) -> str:
     """A string of the language."""
     return "'" + text.replace("'", "\\'") + "'"

@@ -1,14 +1,17 @@
 """DraftTask: documents written from memory become the tasks that were meant."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest_asyncio
 from google.protobuf.json_format import ParseDict
 
+from gateway.api.json_values import to_python
 from ordinaut.v1.draft_pb2 import Certainty
-from ordinaut.v1.task_service_pb2 import DraftTaskRequest, DraftTaskResponse
+from ordinaut.v1.task_service_pb2 import DraftTaskRequest, DraftTaskResponse, GetTaskSchemaRequest
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import CreateToolRequest
 from tests.integration.support.gateway_system import GatewaySystem, gateway_system, refusal
@@ -94,3 +97,23 @@ async def test_what_cannot_be_a_draft_is_refused(system: GatewaySystem) -> None:
     assert (await refusal(draft(system, "a: 1", format="xml"))).fields == ["format"]
     assert (await refusal(draft(system, "a: 1", time_zone="Here"))).fields == ["time_zone"]
     assert (await refusal(draft(system, "Please write me a task."))).reason == "MALFORMED_JSON"
+
+
+async def test_a_strict_schema_has_the_tools_of_the_caller(system: GatewaySystem) -> None:
+    """A document of it is drafted without questions, and its nulls are left out."""
+    agent = await system.agent("writer", "tasks:read", "tools:call:weather.*")
+    schema = to_python((await agent.tasks.GetTaskSchema(GetTaskSchemaRequest())).schema)
+    tools = [form["properties"]["uses"]["enum"][0] for form in schema["$defs"]["step"]["anyOf"] if "uses" in str(form)]
+    assert "weather.forecast" in tools
+    assert "mail.send" not in tools
+    call = {"id": "w", "uses": "weather.forecast", "with": {"city": "Berlin"}}
+    step = {**call, "if": None, "timeout": None, "retry": None, "on_error": None}
+    schedule = {"triggers": [{"interval": "1h"}], "time_zone": None}
+    document = {"name": "tasks/a", "schedule": schedule, "pipeline": {"version": 1, "steps": [step]}}
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(document, schema)
+    drafted = await draft(system, json.dumps(document))
+    assert drafted.complete
+    assert to_python(drafted.tasks[0].pipeline)["steps"] == [call]
+    refused = await refusal(agent.tasks.GetTaskSchema(GetTaskSchemaRequest(tools=["tools/mail.send"])))
+    assert refused.fields == ["tools[0]"]

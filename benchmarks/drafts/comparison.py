@@ -52,7 +52,7 @@ def _policy(task: Task) -> dict[str, Any]:
 
 
 def _params_schema(task: Task) -> Any:
-    """The schema without annotations; params that the task sets are never missing, so that they need not be required."""
+    """The schema without annotations, and without requiring params that the task sets: they are never missing."""
     schema = _schema(to_python(task.params_schema))
     required = sorted(set(schema.pop("required", ())) - to_python(task.params).keys())
     return {**schema, "required": required} if required else schema

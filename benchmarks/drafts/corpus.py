@@ -23,8 +23,9 @@ SETS = {"shared": "shared drafts", "own": "own drafts", "single": "single mistak
 class Draft:
     """A draft and what it means.
 
-    `oracles` are the acceptable tasks. `question` names what has to be asked; with `may_ask` it may also be decided.
-    With `asked_only` the answer is not compared, because every choice means another task than the draft.
+    `oracles` are the acceptable tasks; `more` are the further tasks of the document. `question` names what has to be
+    asked; with `may_ask` it may also be decided. With `asked_only` the answer is not compared, because every choice
+    means another task than the draft.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Draft:
     family: str
     text: str
     oracles: tuple[Mapping[str, Any], ...]
+    more: tuple[Mapping[str, Any], ...] = ()
     question: str = ""
     may_ask: bool = False
     asked_only: bool = False
@@ -41,6 +43,10 @@ class Draft:
     def tasks(self, now: datetime) -> list[Task]:
         """The oracles as tasks; `<tomorrow>` in them is a day after `now`."""
         return [read_task(_dated(oracle, now)) for oracle in self.oracles]
+
+    def further_tasks(self, now: datetime) -> list[Task]:
+        """The further tasks of the document, by name."""
+        return sorted((read_task(_dated(each, now)) for each in self.more), key=lambda task: task.name)
 
 
 def drafts(group: str) -> list[Draft]:
@@ -78,9 +84,7 @@ def _single(folder: Path) -> Iterator[Draft]:
                 raise ValueError(f"{name}: {entry['at']!r} is {text.count(entry['at'])} times in {entry['of']}")
             oracle = read_yaml(text.replace(entry["at"], entry.get("means", entry["at"])).encode())
             written = text.replace(entry["at"], entry["write"])
-            also = [
-                read_yaml(text.replace(entry["at"], other).encode()) for other in entry.get("or", ())
-            ]
+            also = [read_yaml(text.replace(entry["at"], other).encode()) for other in entry.get("or", ())]
             yield _draft({**entry, "id": name, "text": written, "oracle": oracle, "also": also}, "single", path.stem)
 
 
@@ -97,6 +101,7 @@ def _draft(entry: Mapping[str, Any], group: str, family: str) -> Draft:
         family=family,
         text=entry["text"],
         oracles=tuple(_task(each) for each in accepted),
+        more=tuple(_task(each) for each in entry.get("more", ())),
         question=entry.get("question", ""),
         may_ask=entry.get("may_ask", False),
         asked_only=entry.get("asked_only", False),
@@ -125,7 +130,9 @@ def _one_schedule(oracle: dict[str, Any], changed: Mapping[str, Any]) -> dict[st
 
 def _task(oracle: Mapping[str, Any]) -> dict[str, Any]:
     """The task of a short form: a trigger with `zone`, and the parts of the pipeline, at the top."""
-    task = {key: value for key, value in oracle.items() if value is not None and key not in (*TRIGGERS, "zone", *PIPELINE)}
+    task = {
+        key: value for key, value in oracle.items() if value is not None and key not in (*TRIGGERS, "zone", *PIPELINE)
+    }
     triggers = [{key: oracle[key]} for key in TRIGGERS if oracle.get(key) is not None]
     if triggers:
         task["schedule"] = {"triggers": triggers, **({"time_zone": oracle["zone"]} if "zone" in oracle else {})}

@@ -33,7 +33,7 @@ async def repaired(draft: Draft, http: aiohttp.ClientSession, url: str, now: dat
     if not accepted:
         return False
     try:
-        return not compared([read_task(document)], draft.tasks(now), now)
+        return not compared([read_task(document)], draft, now)
     except ValueError:
         return False
 
@@ -42,10 +42,10 @@ async def _validated(document: Any, http: aiohttp.ClientSession, url: str) -> tu
     """Whether it is accepted; else the operations of each fix, with paths that start at the document."""
     async with http.post(f"{url}/v1/tasks:validate", json=document) as response:
         answer = await response.json()
-        if response.status == 200:  # noqa: PLR2004 - OK
+        if response.status == 200:
             return True, []
-    details = answer.get("details") or answer.get("error", {}).get("details") or []
-    fixes = [fix["operations"] for detail in details for fix in detail.get("fixes", ())]
+    details = answer["error"].get("details", [])
+    fixes = [detail["operations"] for detail in details if detail["@type"].endswith("ordinaut.v1.Fix")]
     for operation in (operation for fix in fixes for operation in fix):
         for key in ("path", "from"):
             if str(operation.get(key, "")).startswith("/task/"):

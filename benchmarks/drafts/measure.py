@@ -30,7 +30,12 @@ STEP = """    - id: step{0}
       when: "params.city != 'Oslo' and params.city != None"
       timeout: 30
 """
-START = "name: My Task\nschedule: {cron: '0 9 * * *', timezone: Europe/Berlin}\nparams: {city: Berlin}\npipeline:\n  steps:\n"
+START = """name: My Task
+schedule: {cron: '0 9 * * *', timezone: Europe/Berlin}
+params: {city: Berlin}
+pipeline:
+  steps:
+"""
 SAMPLES = {4096: (200, 50.0, 25.0), 65536: (20, 1000.0, 500.0)}
 
 
@@ -52,7 +57,13 @@ async def rows(folder: Path, *, list_failed: bool = False) -> AsyncGenerator[Row
                 found = drafts(group)
                 some = [await score(draft, client.tasks.DraftTask, datetime.now(UTC)) for draft in found]
                 scores += some
-                yield Row(f"{SETS[group]} ({len(some)}), right", _share(item.right for item in some), "%", *TARGETS[group], True)
+                yield Row(
+                    f"{SETS[group]} ({len(some)}), right",
+                    _share(item.right for item in some),
+                    "%",
+                    *TARGETS[group],
+                    True,
+                )
                 fixed = [await repaired(draft, http, description["rest"], datetime.now(UTC)) for draft in found]
                 yield Row(f"{SETS[group]}, right by the fixes of Validate alone", _share(fixed), "%")
             for row in _harm(scores):
@@ -61,7 +72,9 @@ async def rows(folder: Path, *, list_failed: bool = False) -> AsyncGenerator[Row
             for size, (samples, required, goal) in SAMPLES.items():
                 times = await _milliseconds(client.tasks.DraftTask, size, samples)
                 yield Row(f"a round of {size // 1024} KiB, p50", statistics.median(times), "ms")
-                yield Row(f"a round of {size // 1024} KiB, p99", sorted(times)[int(len(times) * 0.99)], "ms", required, goal)
+                yield Row(
+                    f"a round of {size // 1024} KiB, p99", sorted(times)[int(len(times) * 0.99)], "ms", required, goal
+                )
 
 
 async def _register(client: Client, group: str) -> None:
@@ -133,4 +146,3 @@ def _counts(scores: Sequence[Score]) -> list[str]:
     counts = Counter(item.outcome for item in scores)
     blamed = sum(len(item.blamed) for item in scores)
     return [str(counts[outcome] or "") for outcome in Outcome] + [str(blamed or "")]
-

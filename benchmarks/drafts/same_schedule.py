@@ -54,9 +54,9 @@ def _equal_conditions(mine: str, other: str) -> bool:
         return mine == other
     numbers = [float(text) for text in NUMBER.findall(mine + other)] or [0.0]
     fields = sorted(set(FIELD.findall(mine + other)))
-    events: list[dict[str, Any]] = [{"topic": "orders.paid", "data": {}}]
-    for value in [text for text in TEXT.findall(mine + other)] + [n + step for n in numbers for step in (-1, 0, 1)]:
-        events.append({"topic": "orders.paid", "data": dict.fromkeys(fields, value)})
+    values = [*TEXT.findall(mine + other), *(number + step for number in numbers for step in (-1, 0, 1))]
+    events: list[dict[str, Any]] = [{"topic": "orders.paid", "data": dict.fromkeys(fields, value)} for value in values]
+    events.append({"topic": "orders.paid", "data": {}})
     return all(_accepts(mine, event) == _accepts(other, event) for event in events)
 
 

@@ -58,7 +58,7 @@ async def score(draft: Draft, ask: Ask, now: datetime) -> Score:
         response = await ask(request)
     except ApiError as error:
         return Score(draft, Outcome.NOT_UNDERSTOOD, f"refused: {error}"[:400])
-    detail = compared(response.tasks, draft.tasks(now), now)
+    detail = compared(response.tasks, draft, now)
     if response.questions:
         return await _by_question(draft, request, response, detail, ask, now)
     if not response.complete:
@@ -72,13 +72,21 @@ async def score(draft: Draft, ask: Ask, now: datetime) -> Score:
     return Score(draft, Outcome.WRONG, detail, blamed=tuple(_blamed(response, draft, detail, now)))
 
 
-def compared(tasks: Sequence[Task], oracles: Sequence[Task], now: datetime) -> str:
-    """The difference from the first oracle, empty if one of the oracles is met."""
-    if len(tasks) != 1:
-        return f"{len(tasks)} tasks instead of one"
-    details = (difference(tasks[0], oracle, now) for oracle in oracles)
-    first = next(details)
-    return "" if not first or not all(details) else first
+def compared(tasks: Sequence[Task], draft: Draft, now: datetime) -> str:
+    """The difference from the first oracle, empty if one of the oracles is met; further tasks must be equal by name."""
+    further = draft.further_tasks(now)
+    if len(tasks) != 1 + len(further):
+        return f"{len(tasks)} tasks instead of {1 + len(further)}"
+    oracles = draft.tasks(now)
+    names = {task.name for task in further}
+    rest = sorted((task for task in tasks if task.name in names), key=lambda task: task.name)
+    own = next((task for task in tasks if task.name not in names), tasks[0])
+    for task, expected in zip(rest, further, strict=False):
+        if found := difference(task, expected, now):
+            return f"{expected.name}: {found}"
+    details = [difference(own, oracle, now) for oracle in oracles[:1]]
+    details += [difference(own, oracle, now) for oracle in (oracles[1:] if details[0] else ())]
+    return details[0] if all(details) else ""
 
 
 async def _by_question(
@@ -100,7 +108,7 @@ async def _by_question(
         except ApiError as error:
             nearest = nearest or f"answer refused: {error}"
             continue
-        differs = compared(second.tasks, draft.tasks(now), now)
+        differs = compared(second.tasks, draft, now)
         if not differs and second.complete:
             return Score(draft, Outcome.BY_QUESTION if needed else Outcome.NEEDLESS, questions[:400], asked=True)
         nearest = nearest or differs or f"{second.problems[:1]}"
@@ -124,9 +132,9 @@ def _blamed(response: DraftTaskResponse, draft: Draft, detail: str, now: datetim
     oracles = [MessageToDict(task, preserving_proto_field_name=True) for task in draft.tasks(now)]
     for change in response.changes:
         in_part = change.task_pointer.strip("/").startswith(part) or part in {"invalid", "event triggers"}
-        if in_part and change.certainty == Certainty.CERTAIN and _has(result, change):
-            if not any(_has(oracle, change) for oracle in oracles):
-                yield f"{change.task_pointer}: {getattr(change, 'from')} -> {change.to} ({change.why})"
+        is_kept = change.certainty == Certainty.CERTAIN and _has(result, change)
+        if in_part and is_kept and not any(_has(oracle, change) for oracle in oracles):
+            yield f"{change.task_pointer}: {getattr(change, 'from')} -> {change.to} ({change.why})"
 
 
 def _has(document: Mapping[str, object], change: Change) -> bool:

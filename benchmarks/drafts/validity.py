@@ -43,6 +43,8 @@ def checked_pipeline(task: Task) -> ValidatePipelineResponse:
 
 def problems_of(task: Task, now: datetime) -> list[str]:
     """Every reason why the task would be refused at `now`, as `path: message`."""
-    schedule = [f"schedule.{each.field}: {each.message}" for each in validate(task.schedule, now, stored=False).violations]
+    schedule = [
+        f"schedule.{each.field}: {each.message}" for each in validate(task.schedule, now, stored=False).violations
+    ]
     pipeline = [f"{each.field}: {each.message}" for each in checked_pipeline(task).violations]
     return [*schedule, *pipeline]

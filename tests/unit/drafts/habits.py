@@ -151,7 +151,11 @@ def foreign_templates(task: Document, random: Random) -> bool:
 def steps_output(task: Document, random: Random) -> bool:
     """`steps.a.x` is `steps.a.output.x`, for tools that declare their outputs."""
     word = random.choice(("output", "outputs", "result"))
-    names = [s["id"] for s in steps_of(task["pipeline"]) if not str(s.get("uses", "orchestrator.")).startswith("orchestrator.") and "foreach" not in s]
+    names = [
+        s["id"]
+        for s in steps_of(task["pipeline"])
+        if not str(s.get("uses", "orchestrator.")).startswith("orchestrator.") and "foreach" not in s
+    ]
     if not names or "foreach" in json.dumps(task["pipeline"]):
         return False
     path = re.compile(rf"\bsteps\.({'|'.join(names)})\.")

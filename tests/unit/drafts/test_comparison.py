@@ -34,7 +34,9 @@ TASK: dict[str, Any] = {
 }
 EVENT: dict[str, Any] = {
     "schedule": {"triggers": [{"event": {"topic": "orders.*", "when": "data.total > 100"}}]},
-    "pipeline": {"steps": [{"id": "a", "uses": "pay.charge", "with": {"account": "a", "amount": "${event.data.total}"}}]},
+    "pipeline": {
+        "steps": [{"id": "a", "uses": "pay.charge", "with": {"account": "a", "amount": "${event.data.total}"}}]
+    },
 }
 
 
@@ -64,6 +66,10 @@ SAME: dict[str, Callable[[dict[str, Any]], object]] = {
     "a group": lambda task: task["pipeline"].update(steps=[{"id": "all", "do": task["pipeline"]["steps"]}]),
     "the condition in another order": lambda task: step(task, 2).update(
         {"if": "steps.w.temp > 20 && !(steps.ok.status != 'approved')"}
+    ),
+    "a value with a name": lambda task: (
+        task["pipeline"]["steps"].insert(0, {"id": "v", "uses": "orchestrator.set", "with": {"to": "team"}}),
+        step(task, 3)["with"].update(to="${steps.v.to}"),
     ),
     "the default priority": lambda task: task["run_policy"].update(max_losses=3),
     "a title in the schema": lambda task: task["params_schema"].update(title="Params"),
@@ -98,7 +104,9 @@ OTHER: dict[str, Callable[[dict[str, Any]], object]] = {
     "a step more": lambda task: task["pipeline"]["steps"].append({"id": "e", "uses": "orchestrator.stop"}),
     "another tool": lambda task: step(task, 2).update(uses="chat.post", **{"with": {"channel": "team", "text": "a"}}),
     "no output": lambda task: task["pipeline"].pop("output") and task["pipeline"].update(output=None),
-    "a handler": lambda task: task["pipeline"].update(on_error=[{"id": "x", "uses": "orchestrator.set"}]),
+    "a handler": lambda task: task["pipeline"].update(
+        on_error=[{"id": "x", "uses": "orchestrator.emit", "with": {"topic": "a.failed"}}]
+    ),
     "a limit of time": lambda task: task["pipeline"].update(timeout="10s"),
     "a pause": lambda task: task["pipeline"]["steps"].insert(
         0, {"id": "p", "uses": "orchestrator.wait", "with": {"for": "1m"}}
@@ -121,7 +129,9 @@ def test_another_meaning_differs(name: str) -> None:
 def test_events_are_compared_by_what_they_accept() -> None:
     """The condition of a trigger may be written differently."""
     trigger = "event"
-    assert compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(when="(data.total > 100)")) == ""
+    assert (
+        compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(when="(data.total > 100)")) == ""
+    )
     assert compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(when="data.total >= 100"))
     assert compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(when=""))
     assert compared(EVENT, lambda task: task["schedule"]["triggers"][0][trigger].update(topic="orders.>"))

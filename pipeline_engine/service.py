@@ -41,7 +41,7 @@ class PipelineEngineService(engine_grpc.PipelineEngineServiceServicer):
         self, request: engine_pb2.ValidateToolRequest, context: Context
     ) -> engine_pb2.ValidateToolResponse:
         """Checks a tool in a thread, outside the event loop."""
-        return await asyncio.to_thread(validate_tool, request)
+        return await asyncio.to_thread(validate_tool, request, has_keys=self._context.keys is not None)
 
     async def ValidateValue(  # noqa: N802 - the contract's name
         self, request: engine_pb2.ValidateValueRequest, context: Context
@@ -56,7 +56,7 @@ class PipelineEngineService(engine_grpc.PipelineEngineServiceServicer):
         cancelled = threading.Event()
         async with self._simulating:
             try:
-                return await asyncio.to_thread(simulate, request, cancelled.is_set)
+                return await asyncio.to_thread(simulate, request, cancelled.is_set, self._context.keys)
             finally:
                 cancelled.set()
 

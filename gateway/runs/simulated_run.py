@@ -60,7 +60,10 @@ async def definition_of(connection: Connection, project: str, checked: task.Defi
     """Returns the engine's definition of a validated document, with the project's tools; `retry` is JSON or empty."""
     tools = await tool.named(connection, project, checked.tools)
     return Definition(
-        pipeline=checked.pipeline.encode(), tools=[text.encode() for text in tools.definitions], retry=retry
+        pipeline=checked.pipeline.encode(),
+        tools=[text.encode() for text in tools.definitions],
+        retry=retry,
+        project=project,
     )
 
 

@@ -30,7 +30,7 @@ from pipeline_engine.interpreter.requests import (
     Suspended,
 )
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS
-from pipeline_engine.interpreter.run import Run, StartTimes, roots_of
+from pipeline_engine.interpreter.run import Guard, Run, StartTimes, roots_of
 from pipeline_engine.interpreter.scheduled_strand import ScheduledStrand
 from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Fork, StepsFlow
 from pipeline_engine.language.plan import Plan
@@ -55,7 +55,8 @@ class Progress:
 class Execution:
     """One segment of a run, from the end of its journal; `ending` is set when the segment is over.
 
-    `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again.
+    `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again;
+    `guard` refuses inputs of steps on Ordinaut's own stores.
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class Execution:
         start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
         hold: Callable[[Tool], float] = lambda _tool: 0.0,
+        guard: Guard | None = None,
     ) -> None:
         self.ending: Ending | None = None
-        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold)
+        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold, guard)
         self._root = ScheduledStrand(run_script(self._run, roots_of(plan, start)))
         self._ready: list[tuple[ScheduledStrand, Response | Exit]] = []
         self._pending: dict[int, ScheduledStrand] = {}

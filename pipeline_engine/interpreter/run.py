@@ -11,6 +11,7 @@ from ordinaut.expressions import Account
 from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import RunStart, Wait
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
+from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.journal import Journal
 from pipeline_engine.interpreter.step_values import Input
 from pipeline_engine.interpreter.taken_events import TakenEvents
@@ -23,6 +24,8 @@ MAX_ITERATIONS = 10_000
 """Limit of the iterations of all loops of a run together."""
 StartTimes = Mapping[tuple[str, int], int]
 """The start times of attempts, by path and number, in microseconds since 1970 UTC."""
+Guard = Callable[[str, Any], Failure | None]
+"""Returns why a tool must not get an input, by the name of the tool and the input."""
 
 
 class Run:
@@ -40,6 +43,7 @@ class Run:
         "approved_inputs",
         "clock",
         "fraction",
+        "guard",
         "hold",
         "iterations",
         "journal",
@@ -60,9 +64,11 @@ class Run:
         start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
         hold: Callable[[Tool], float] = lambda _tool: 0.0,
+        guard: Guard | None = None,
     ) -> None:
         self.plan = plan
         self.hold = hold
+        self.guard = guard
         self.outputs_max_bytes = outputs_max_bytes
         self.start_times = start_times
         self.clock = clock

@@ -91,7 +91,8 @@ class _Compiler:
         steps = self._steps(document.steps)
         on_error = self._steps(document.on_error)
         output = self._template(document.output) if document.has_output else None
-        return Plan(steps, on_error, output, document.timeout, frozenset(self.roots), self.semantics)
+        sensitive = {name: tool.sensitive for name, tool in self.tools.items() if tool.sensitive is not None}
+        return Plan(steps, on_error, output, document.timeout, frozenset(self.roots), self.semantics, sensitive)
 
     def _step(self, step: Step) -> StepPlan:
         if not step.uses:

@@ -1,7 +1,7 @@
 """A compiled pipeline, which the interpreter executes; compiled once per definition."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ordinaut.expressions import Account
@@ -9,7 +9,7 @@ from pipeline_engine.data.schemas import Check
 from pipeline_engine.data.template import Template
 from pipeline_engine.language.document import RetryRule
 from pipeline_engine.language.secret_places import SecretUse
-from pipeline_engine.tools.definition import Kind, Tool
+from pipeline_engine.tools.definition import Kind, Sensitive, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Plan:
     """A pipeline ready to run.
 
     `roots` are the root names that its expressions read, `timeout` in seconds, `semantics` the revision of the meaning
-    of its expressions.
+    of its expressions, `sensitive` the sensitive places of the tools that it calls, by name.
     """
 
     steps: tuple[StepPlan, ...]
@@ -63,3 +63,4 @@ class Plan:
     timeout: float | None
     roots: frozenset[str]
     semantics: int
+    sensitive: Mapping[str, Sensitive] = field(default_factory=dict)

@@ -9,11 +9,15 @@ import orjson
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, RunStart
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
-from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.data.data_keys import DataKeyError, DataKeys
+from pipeline_engine.data.failure import DENIED, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import Check, compile_schema
+from pipeline_engine.data.sealer import Sealer
 from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.requests import ToolPort
+from pipeline_engine.interpreter.sealed_execution import EntrySealer, SealedExecution, has_sealed_results
 from pipeline_engine.language.compile import PlanError
+from pipeline_engine.language.plan import Plan
 from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.tools.definition import Tool
 
@@ -25,7 +29,7 @@ class EngineContext:
     """What all streams of an engine share.
 
     `fraction` returns a number in [0, 1) for a key. `outputs_max_bytes` limits all outputs of one run together. `hold`
-    returns the seconds until a tool may be called again.
+    returns the seconds until a tool may be called again. `keys` encrypt sensitive values.
     """
 
     plans: PlanCache
@@ -34,6 +38,7 @@ class EngineContext:
     fraction: Callable[[str], float]
     outputs_max_bytes: int = MAX_STEP_OUTPUTS_BYTES
     hold: Callable[[Tool], float] = lambda _tool: 0.0
+    keys: DataKeys | None = None
 
 
 def prepare(start: RunStart, definition: Definition, context: EngineContext) -> Execution | Failure:
@@ -45,8 +50,26 @@ def prepare(start: RunStart, definition: Definition, context: EngineContext) -> 
     failure = params_failure(start)
     if failure is not None:
         return failure
+    if plan.sensitive or has_sealed_results(start):
+        return _sealed_execution(plan, start, definition.project, context)
     limit, hold = context.outputs_max_bytes, context.hold
     return Execution(plan, start, context.clock, context.fraction, outputs_max_bytes=limit, hold=hold)
+
+
+def _sealed_execution(plan: Plan, start: RunStart, project: str, context: EngineContext) -> Execution | Failure:
+    if context.keys is None:
+        return _no_key("the tools of the run have sensitive values, and this engine does not have a data key")
+    sealer = EntrySealer(Sealer(context.keys, project), plan.sensitive)
+    try:
+        opened = sealer.open_start(start)
+    except DataKeyError as error:
+        return _no_key(f"the journal of the run cannot be read: {error}")
+    limit, hold = context.outputs_max_bytes, context.hold
+    return SealedExecution(sealer, plan, opened, context.clock, context.fraction, outputs_max_bytes=limit, hold=hold)
+
+
+def _no_key(message: str) -> Failure:
+    return Failure(DENIED, message, details={"reason": "DATA_KEY_UNAVAILABLE"})
 
 
 def params_failure(start: RunStart) -> Failure | None:

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from ordinaut.expressions.times import parse_duration
+from pipeline_engine.data.json_places import Place, place_of
 from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -85,6 +86,14 @@ BY_KEY = {"idempotency_key": "${idempotency_key}"}
 
 
 @dataclass(frozen=True, slots=True)
+class Sensitive:
+    """The places in a tool's input and output whose values must not be readable."""
+
+    input: tuple[Place, ...]
+    output: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A tool; `effect` as in `ordinaut.v1.Tool`, `timeout` in seconds; None for settings that are not defined."""
 
@@ -97,6 +106,7 @@ class Tool:
     retry: RetryRule | None = None
     http: HttpTarget | None = None
     lookup: Lookup | None = None
+    sensitive: Sensitive | None = None
 
 
 def read_tool(value: Mapping[str, Any]) -> Tool:
@@ -115,7 +125,16 @@ def read_tool(value: Mapping[str, Any]) -> Tool:
         retry=read_proto_retry(value.get("retry")),
         http=_target(http) if isinstance(http, dict) else None,
         lookup=_lookup(value.get("lookup")),
+        sensitive=_sensitive(value.get("sensitive")),
     )
+
+
+def _sensitive(pointers: object) -> Sensitive | None:
+    if not isinstance(pointers, list) or not pointers:
+        return None
+    places = [place_of(pointer) for pointer in pointers]
+    sides = (tuple(place[1:] for place in places if place[0] == side) for side in ("input", "output"))
+    return Sensitive(*sides)
 
 
 def _lookup(value: object) -> Lookup | None:

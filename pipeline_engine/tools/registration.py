@@ -15,6 +15,7 @@ from pipeline_engine.tools.auth_check import auth_violations
 from pipeline_engine.tools.definition import BUILT_IN, CONTENT_TYPES, METHODS
 from pipeline_engine.tools.headers import header_problem
 from pipeline_engine.tools.lookup_check import lookup_violations
+from pipeline_engine.tools.sensitive_check import sensitive_violations, sensitive_warnings
 from pipeline_engine.tools.url_template import placeholders, template_problem
 
 SCHEMAS = ("input_schema", "output_schema")
@@ -31,11 +32,24 @@ REFUSED_PORTS = frozenset({22, 23, 25, 465, 587, 3306, 5432, 6379, 11211, 27017}
 """Ports of services that may interpret parts of an HTTP request as commands (cross-protocol attacks)."""
 
 
-def tool_violations(value: Any) -> list[Violation]:
-    """Returns every reason why a tool cannot be registered."""
+def tool_violations(value: Any, *, has_keys: bool = True) -> list[Violation]:
+    """Returns every reason why a tool cannot be registered; `has_keys`: the engine can encrypt sensitive values."""
     if not isinstance(value, dict):
         return [Violation("", f"a tool must be an object, not {kind_of(value)}")]
-    return [*_name(value), *_schemas(value), *_timeouts(value), *_transport(value), *lookup_violations(value)]
+    return [
+        *_name(value),
+        *_schemas(value),
+        *_timeouts(value),
+        *_transport(value),
+        *lookup_violations(value),
+        *_sensitive(value, has_keys=has_keys),
+    ]
+
+
+def _sensitive(value: Mapping[str, Any], *, has_keys: bool) -> Iterator[Violation]:
+    invalid = any(value.get(key) is not None and schema_problems(value[key]) for key in SCHEMAS)
+    without = {key: part for key, part in value.items() if key not in SCHEMAS} if invalid else value
+    return sensitive_violations(without, has_keys=has_keys)
 
 
 def tool_warnings(value: Mapping[str, Any]) -> list[str]:
@@ -48,7 +62,7 @@ def tool_warnings(value: Mapping[str, Any]) -> list[str]:
     schema = value.get("input_schema")
     required = schema.get("required", ()) if isinstance(schema, dict) else ()
     names = placeholders((value.get("http") or {}).get("url", ""))
-    return findings + [
+    return [*findings, *sensitive_warnings(value)] + [
         f"http.url: `{{{name}}}` is not in `required` of input_schema, so a call without it fails"
         for name in names
         if name not in required

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from ordinaut.json_places import Place, replaced
 from ordinaut.sensitive import MASK, PREFIX, SEALED
 from pipeline_engine.data.data_keys import DataKeys
-from pipeline_engine.data.json_places import Place, replaced
 from pipeline_engine.data.text_forms import text_forms
 
 MIN_IN_TEXT = 6

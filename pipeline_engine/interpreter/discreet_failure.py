@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ordinaut.json_places import overlaps, place_of
 from ordinaut.sensitive import MASK
 from pipeline_engine.data.failure import VALIDATION_INPUT, VALIDATION_OUTPUT, Failure
-from pipeline_engine.data.json_places import overlaps, place_of
 from pipeline_engine.tools.definition import Sensitive
 
 EXCERPT = "body"

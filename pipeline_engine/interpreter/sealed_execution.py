@@ -11,11 +11,11 @@ import orjson
 
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
+from ordinaut.json_places import Place
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
 from ordinaut.sensitive import PREFIX
 from pipeline_engine.data.approval_answer import subject_hash
 from pipeline_engine.data.failure import DENIED, Failure
-from pipeline_engine.data.json_places import Place
 from pipeline_engine.data.sealer import Sealer
 from pipeline_engine.interpreter.executor import Execution, Progress
 from pipeline_engine.interpreter.requests import (

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from ordinaut.expressions.times import parse_duration
-from pipeline_engine.data.json_places import Place, place_of
+from ordinaut.json_places import Place, place_of
 from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule
 
 DEFAULT_TIMEOUT_SECONDS = 60.0

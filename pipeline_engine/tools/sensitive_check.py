@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from ordinaut.errors import Repair, Violation
+from ordinaut.json_places import ANY, place_of
 from pipeline_engine.data.describe import kind_of, quoted
-from pipeline_engine.data.json_places import ANY, place_of
 from pipeline_engine.data.schema_paths import missing_member
 
 MAX_POINTERS = 32

@@ -37,6 +37,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import GetRunRequest, WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
+from pipeline_engine.data.data_keys import DataKeys
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.run_start import EngineContext
@@ -179,7 +180,8 @@ def _scheduler() -> Registration:
 
 
 def _engine(tools: HttpTools) -> Registration:
-    service = PipelineEngineService(EngineContext(PlanCache(), tools, ProcessClock(), lambda _key: 0.5), 10)
+    context = EngineContext(PlanCache(), tools, ProcessClock(), lambda _key: 0.5, keys=DataKeys.generated())
+    service = PipelineEngineService(context, 10)
     return Registration(
         add_PipelineEngineServiceServicer_to_server, service, "ordinaut.internal.v1.PipelineEngineService"
     )

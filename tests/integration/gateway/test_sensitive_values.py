@@ -1,0 +1,347 @@
+"""Sensitive values reach tools and later steps, and are found in no answer and no table."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from google.protobuf import json_format
+
+from ordinaut.sensitive import MASK
+from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, GetApprovalRequest, ListApprovalsRequest
+from ordinaut.v1.event_service_pb2 import ListEventsRequest
+from ordinaut.v1.replay_pb2 import StepComparison
+from ordinaut.v1.run_pb2 import Run
+from ordinaut.v1.run_service_pb2 import (
+    CreateRunRequest,
+    GetRunRequest,
+    ListRunStepsRequest,
+    ReplayRunRequest,
+    RetryRunRequest,
+    SimulateRunRequest,
+    WatchRunRequest,
+)
+from ordinaut.v1.tool_pb2 import Tool
+from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
+from ordinaut.v1.view_pb2 import FULL
+from tests.integration.conftest import fresh_database
+from tests.integration.support.engine_rig import tool_server
+from tests.integration.support.gateway_system import GatewaySystem, finished, gateway_system, refusal, working
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+TOKEN, CARD, PIN = "tok_canary_4711", "4929-canary-0815", 9137
+CANARIES = (TOKEN, CARD, str(PIN), "dG9rX2NhbmFyeV80NzEx")
+POINTERS = [
+    "/output/token",
+    "/output/list/*/key",
+    "/output/a~1b/c~0d",
+    "/output/nested",
+    "/output/absent/x",
+    "/input/card/number",
+    "/input/pin",
+]
+ISSUED = {
+    "token": TOKEN,
+    "list": [{"key": PIN, "name": "x"}, {"key": CARD}],
+    "a/b": {"c~d": f"{CARD}/2"},
+    "nested": {"deep": [True, TOKEN]},
+    "plain": "visible",
+}
+Heard = list[dict[str, Any]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def heard() -> Heard:
+    return []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(postgres_url: str, heard: Heard) -> AsyncIterator[GatewaySystem]:
+    async def handle(request: web.Request) -> web.Response:
+        given = await request.json()
+        heard.append(given)
+        if given.get("fails") and len([one for one in heard if one.get("fails")]) == 1:
+            return web.json_response({"echo": given, "more": "x" * 470 + TOKEN}, status=400)
+        return web.json_response(given.get("answer", ISSUED if request.path == "/issue" else given))
+
+    async with (
+        tool_server(handle) as port,
+        fresh_database(postgres_url) as url,
+        gateway_system(url, egress="127.0.0.0/8") as started,
+        working(started, url),
+    ):
+        for name, sensitive in (("issue", POINTERS), ("use", [])):
+            tool = {
+                "name": f"tools/{name}",
+                "http": {"url": f"http://127.0.0.1:{port}/{name}"},
+                "sensitive": sensitive,
+                "retry": {"max": 0},
+            }
+            await started.admin.tools.CreateTool(CreateToolRequest(tool=json_format.ParseDict(tool, Tool())))
+        yield started
+
+
+async def ran(system: GatewaySystem, *steps: dict[str, Any], **more: Any) -> Run:
+    request = json_format.ParseDict({"pipeline": {"steps": steps, **more}}, CreateRunRequest())
+    return await finished(system.admin, (await system.admin.runs.CreateRun(request)).name)
+
+
+async def everything(system: GatewaySystem, name: str) -> str:
+    """What each method answers about a run, and every table with its rows."""
+    admin = system.admin
+    answers = [
+        await admin.runs.GetRun(GetRunRequest(name=name, view=FULL)),
+        await admin.runs.ListRunSteps(ListRunStepsRequest(parent=name)),
+        await admin.approvals.ListApprovals(ListApprovalsRequest(run=name)),
+        await admin.events.ListEvents(ListEventsRequest(page_size=1000)),
+    ]
+    answers += [update async for update in admin.runs.WatchRun(WatchRunRequest(name=name, view=FULL))]
+    texts = [json_format.MessageToJson(answer, ensure_ascii=False) for answer in answers]
+    return "\n".join([*texts, await tables(system)])
+
+
+async def tables(system: GatewaySystem) -> str:
+    async with system.database.connection() as connection:
+        names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        rows = [await connection.fetch(f'SELECT t::text FROM "{name[0]}" AS t') for name in names]
+    return "\n".join(str(row[0]) for table in rows for row in table)
+
+
+def assert_hidden(text: str) -> None:
+    for canary in CANARIES:
+        place = text.find(canary)
+        assert place < 0, text[max(0, place - 200) : place + 100]
+
+
+ISSUE = {"id": "issue", "uses": "issue", "with": {}}
+
+
+async def test_a_copied_value_reaches_the_next_tool_and_is_shown_nowhere(system: GatewaySystem, heard: Heard) -> None:
+    use = {
+        "id": "use",
+        "uses": "use",
+        "with": {
+            "auth": "Bearer ${steps.issue.token}",
+            "key": "${steps.issue.list[0].key}",
+            "all": "${steps.issue}",
+            "url": "http://h/?q=${steps.issue.list[1].key}",
+        },
+    }
+    ended = await ran(system, ISSUE, use, output={"got": "${steps.use}", "plain": "${steps.issue.plain}"})
+    assert ended.state == Run.SUCCEEDED, ended.error
+    assert heard[-1] == {
+        "auth": f"Bearer {TOKEN}",
+        "key": PIN,
+        "all": ISSUED,
+        "url": f"http://h/?q={CARD}",
+    }
+    shown = json_format.MessageToDict(ended.output)
+    assert shown["plain"] == "visible"
+    assert shown["got"]["auth"] == f"Bearer {MASK}"
+    assert (shown["got"]["key"], shown["got"]["all"]["plain"]) == (MASK, "visible")
+    first = json_format.MessageToDict(ended.steps[0].output)
+    assert first == {
+        "token": MASK,
+        "list": [{"key": MASK, "name": "x"}, {"key": MASK}],
+        "a/b": {"c~d": MASK},
+        "nested": MASK,
+        "plain": "visible",
+    }
+    text = await everything(system, ended.name)
+    assert_hidden(text)
+    assert "[sensitive:process:" in text, "the journal holds what a resumed run needs"
+    assert "[sensitive:" not in json_format.MessageToJson(ended)
+
+
+async def test_a_replay_is_the_same_and_reveals_nothing(system: GatewaySystem) -> None:
+    use = {"id": "use", "uses": "use", "with": {"key": "${steps.issue.token}"}}
+    ended = await ran(system, ISSUE, {"id": "w", "uses": "orchestrator.wait", "with": {"for": "1ms"}}, use)
+    replay = await system.admin.runs.ReplayRun(ReplayRunRequest(name=ended.name))
+    differences = [json_format.MessageToDict(step) for step in replay.steps if step.outcome != StepComparison.SAME]
+    assert replay.same, differences
+    changed = {"steps": [ISSUE, {**use, "with": {"key": "${steps.issue.token}-changed"}}]}
+    request = json_format.ParseDict({"name": ended.name, "pipeline": changed}, ReplayRunRequest())
+    other = await system.admin.runs.ReplayRun(request)
+    assert not other.same
+    for answer in (replay, other):
+        text = json_format.MessageToJson(answer)
+        assert_hidden(text)
+        assert "[sensitive:" not in text
+
+
+async def test_a_resumed_run_has_the_value(system: GatewaySystem, heard: Heard) -> None:
+    """After a wait and in a retry, whose first attempt failed with the value in the response."""
+    wait = {"id": "w", "uses": "orchestrator.wait", "with": {"for": "10ms"}}
+    card = {"number": "${steps.issue.list[1].key}"}
+    use = {"id": "use", "uses": "issue", "with": {"card": card, "pin": 12, "fails": True}}
+    failed = await ran(system, ISSUE, wait, use)
+    assert failed.state == Run.FAILED
+    assert failed.error.details["body"] == MASK
+    assert_hidden(await everything(system, failed.name))
+    retry = await system.admin.runs.RetryRun(RetryRunRequest(name=failed.name))
+    again = await finished(system.admin, retry.name)
+    assert again.state == Run.SUCCEEDED, again.error
+    assert heard[-1] == heard[-2] == {"card": {"number": CARD}, "pin": 12, "fails": True}
+    sent = json_format.MessageToDict(again.steps[-1].input)
+    assert sent == {"card": {"number": MASK}, "pin": MASK, "fails": True}
+    assert_hidden(await everything(system, again.name))
+
+
+async def test_loops_and_handlers_hide_values(system: GatewaySystem, heard: Heard) -> None:
+    loop = {
+        "id": "loop",
+        "foreach": "${steps.issue.list}",
+        "uses": "use",
+        "with": {"key": "${item.key}"},
+    }
+    fail = {
+        "id": "fail",
+        "uses": "orchestrator.fail",
+        "with": {"code": "BAD", "message": "no ${steps.issue.token}", "details": {"k": "${steps.issue.list[0].key}"}},
+        "on_error": [{"id": "note", "uses": "use", "with": {"why": "${error.message}"}}],
+    }
+    ended = await ran(system, ISSUE, loop, fail, output="${steps.loop}")
+    assert ended.state == Run.SUCCEEDED, ended.error
+    assert [one for one in heard if "key" in one][-2:] == [{"key": PIN}, {"key": CARD}]
+    assert heard[-1] == {"why": f"no {TOKEN}"}
+    assert json_format.MessageToDict(ended.output) == [{"key": MASK}, {"key": MASK}]
+    assert_hidden(await everything(system, ended.name))
+
+
+async def test_events_get_the_mask_and_other_stores_refuse(system: GatewaySystem) -> None:
+    emit = {"id": "e", "uses": "orchestrator.emit", "with": {"topic": "a.b", "data": {"t": "${steps.issue.token}"}}}
+    ended = await ran(system, ISSUE, emit)
+    assert ended.state == Run.SUCCEEDED, ended.error
+    listed = await system.admin.events.ListEvents(ListEventsRequest(filter='topic = "a.b"'))
+    assert [json_format.MessageToDict(event.data) for event in listed.events] == [{"t": MASK}]
+    token = "${steps.issue.token}"
+    child = {"steps": [{"id": "x", "uses": "use", "with": {"k": "${params.k}"}}]}
+    for tool, arguments in {
+        "put_state": {"namespace": "n", "key": "k", "value": [token]},
+        "wait_event": {"topic": "x.y", "timeout": "1s", "match": {"data.k": token}},
+        "run_pipeline": {"pipeline": child, "params": {"k": token}},
+    }.items():
+        refused = await ran(system, ISSUE, {"id": "s", "uses": f"orchestrator.{tool}", "with": arguments})
+        assert (refused.state, refused.error.code) == (Run.FAILED, "DENIED"), (tool, refused.error)
+        assert refused.error.details["reason"] == "SENSITIVE_VALUE"
+        assert_hidden(await everything(system, refused.name))
+
+
+async def test_an_approver_sees_the_mask_and_the_call_gets_the_value(system: GatewaySystem, heard: Heard) -> None:
+    card = {"number": "${steps.issue.list[1].key}", "owner": "ann"}
+    gate = {"message": "pay with ${steps.issue.token}?", "allow_self": True, "editable": ["/card", "/amount"]}
+    pay = {"id": "pay", "uses": "issue", "with": {"card": card, "amount": 1}, "needs_approval": gate}
+    request = json_format.ParseDict({"pipeline": {"steps": [ISSUE, pay]}}, CreateRunRequest())
+    name = (await system.admin.runs.CreateRun(request)).name
+    question = await asked(system, name)
+    shown = json_format.MessageToDict(question.subject.input)
+    assert question.message == f"pay with {MASK}?"
+    assert shown == {"card": {"number": MASK, "owner": "ann"}, "amount": 1}
+    assert_hidden(await everything_live(system, name))
+    changed = {**shown, "card": {"number": "other", "owner": "ann"}}
+    for edited in (changed, {**shown, "card": {"owner": "ann"}}):
+        refused = await refusal(system.admin.approvals.AnswerApproval(reply(question.name, edited)))
+        assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["edited_input.card.number"])
+    await system.admin.approvals.AnswerApproval(reply(question.name, {**shown, "amount": 2}))
+    ended = await finished(system.admin, name)
+    assert ended.state == Run.SUCCEEDED, ended.error
+    assert heard[-1] == {"card": {"number": CARD, "owner": "ann"}, "amount": 2}
+    assert_hidden(await everything(system, name))
+
+
+def reply(name: str, edited: Any) -> AnswerApprovalRequest:
+    return json_format.ParseDict({"name": name, "choice": "approve", "edited_input": edited}, AnswerApprovalRequest())
+
+
+async def asked(system: GatewaySystem, name: str) -> Any:
+    async for update in system.admin.runs.WatchRun(WatchRunRequest(name=name)):
+        if update.waits:
+            return await system.admin.approvals.GetApproval(GetApprovalRequest(name=update.waits[0].approval))
+    raise AssertionError("the run does not wait")
+
+
+async def everything_live(system: GatewaySystem, name: str) -> str:
+    answer = await system.admin.runs.GetRun(GetRunRequest(name=name, view=FULL))
+    return json_format.MessageToJson(answer) + await tables(system)
+
+
+async def test_a_call_and_a_simulation_answer_with_the_mask(system: GatewaySystem) -> None:
+    run = await system.admin.tools.CallTool(json_format.ParseDict({"name": "tools/issue"}, CallToolRequest()))
+    assert json_format.MessageToDict(run.output)["token"] == MASK
+    mock = {"step": "issue", "output": ISSUED}
+    use = {"id": "use", "uses": "use", "with": {"k": "x ${steps.issue.token}"}}
+    document = {"pipeline": {"steps": [ISSUE, use]}, "mocks": [mock]}
+    simulated = await system.admin.runs.SimulateRun(json_format.ParseDict(document, SimulateRunRequest()))
+    text = json_format.MessageToJson(simulated)
+    assert_hidden(text)
+    assert MASK in text
+    assert "[sensitive:" not in text
+
+
+@pytest.mark.parametrize(
+    ("pointer", "expected"),
+    [
+        ("output.token", "Writes it as `/output/token`."),
+        ("/outputs/token", "Writes it as `/output/token`."),
+        ("token", None),
+        ("/output/a~2", None),
+        ("", None),
+    ],
+)
+async def test_a_wrong_pointer_is_refused(system: GatewaySystem, pointer: str, expected: str | None) -> None:
+    tool = {"name": "tools/wrong", "http": {"url": "http://127.0.0.1:1/"}, "sensitive": ["/input/x", pointer]}
+    refused = await refusal(system.admin.tools.CreateTool(CreateToolRequest(tool=json_format.ParseDict(tool, Tool()))))
+    assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["tool.sensitive[1]"])
+    assert refused.fixes == (1 if expected else 0)
+
+
+async def test_a_pointer_outside_of_a_closed_schema_is_refused(system: GatewaySystem) -> None:
+    schema = {"type": "object", "properties": {"token": {"type": "string"}}, "additionalProperties": False}
+    tool = {
+        "name": "tools/closed",
+        "http": {"url": "http://127.0.0.1:1/"},
+        "output_schema": schema,
+        "sensitive": ["/output/tokn"],
+    }
+    refused = await refusal(system.admin.tools.CreateTool(CreateToolRequest(tool=json_format.ParseDict(tool, Tool()))))
+    assert refused.fields == ["tool.sensitive[0]"]
+
+
+async def test_a_rejected_output_is_not_quoted(system: GatewaySystem) -> None:
+    """Neither a short value at the place, nor the object around it."""
+    schema = {"type": "object", "properties": {"pin": {"type": "string"}}, "required": ["pin"]}
+    tool = {
+        "name": "tools/strict",
+        "http": {"url": (await system.admin.tools.ListTools(_all())).tools[0].http.url},
+        "output_schema": schema,
+        "sensitive": ["/output/pin"],
+        "retry": {"max": 0},
+    }
+    await system.admin.tools.CreateTool(CreateToolRequest(tool=json_format.ParseDict(tool, Tool())))
+    for answer in ({"pin": 7331}, {"other": 7331}, [7331]):
+        ended = await ran(system, {"id": "a", "uses": "strict", "with": {"answer": answer}})
+        assert ended.error.code == "VALIDATION_OUTPUT"
+        assert "7331" not in json.dumps(json_format.MessageToDict(ended.error))
+        assert ended.error.details["body"] == MASK
+
+
+def _all() -> Any:
+    from ordinaut.v1.tool_service_pb2 import ListToolsRequest
+
+    return ListToolsRequest(filter='name = "tools/use"')
+
+
+async def test_values_survive_a_restart_between_every_step(system: GatewaySystem) -> None:
+    """Many short waits: each ends a segment, and the next one decrypts the journal."""
+    steps: list[dict[str, Any]] = [ISSUE]
+    for number in range(3):
+        steps.append({"id": f"w{number}", "uses": "orchestrator.wait", "with": {"for": "1ms"}})
+        steps.append({"id": f"s{number}", "uses": "orchestrator.set", "with": {"t": "${steps.issue}"}})
+    async with asyncio.timeout(30):
+        ended = await ran(system, *steps, output="${steps.s2.t == steps.issue}")
+    assert ended.state == Run.SUCCEEDED, ended.error
+    assert ended.output.bool_value
+    assert_hidden(await everything(system, ended.name))

@@ -53,13 +53,16 @@ class AnswerValidator:
     async def _edited(self, problems: Problems, request: AnswerApprovalRequest, record: ApprovalRecord) -> str:
         before = parse(record.data) if record.data is not None else None
         after = restored(before, to_python(request.edited_input))
-        problems.extend(refused_edits(before, after, record.editable, "edited_input"))
+        refused = refused_edits(before, after, record.editable, "edited_input")
+        problems.extend(refused)
         edited = orjson.dumps(after).decode()
         _check_size(problems, "edited_input", edited, EDITED_MAX_BYTES)
         definition = await self._definition(record) if record.tool else {}
         places = [place_of(pointer) for pointer in definition.get("sensitive", ())]
         inputs = [place[1:] for place in places if place[0] == "input"]
-        problems.extend(revealed_values(after, inputs, "edited_input"))
+        reported = {violation.field for violation in refused}
+        revealed = revealed_values(after, inputs, "edited_input")
+        problems.extend(violation for violation in revealed if violation.field not in reported)
         schema = definition.get("input_schema")
         if schema is not None and len(edited) <= EDITED_MAX_BYTES:
             hidden = sealed_fields(after, "edited_input")

@@ -139,11 +139,11 @@ def _leaves(value: Any, *, keys: bool = False) -> list[Any]:
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
-            stack.extend(item.values())
+            stack.extend(reversed(item.values()))
             if keys:
                 stack.extend(item)
         elif isinstance(item, list):
-            stack.extend(item)
+            stack.extend(reversed(item))
         elif not isinstance(item, bool) and item not in {None, ""}:
             leaves.append(item)
     return leaves

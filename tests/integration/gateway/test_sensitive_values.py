@@ -25,10 +25,11 @@ from ordinaut.v1.run_service_pb2 import (
     WatchRunRequest,
 )
 from ordinaut.v1.tool_pb2 import Tool
-from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
+from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest, GetToolRequest
 from ordinaut.v1.view_pb2 import FULL
 from tests.integration.conftest import fresh_database
 from tests.integration.support.engine_rig import tool_server
+from tests.integration.support.event_loops import event_loops
 from tests.integration.support.gateway_system import GatewaySystem, finished, gateway_system, refusal, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,6 +64,8 @@ async def system(postgres_url: str, heard: Heard) -> AsyncIterator[GatewaySystem
     async def handle(request: web.Request) -> web.Response:
         given = await request.json()
         heard.append(given)
+        if request.path == "/pay" and len([one for one in heard if "pay" in one]) == 1:
+            return web.json_response({"echo": given}, status=500)
         if given.get("fails") and len([one for one in heard if one.get("fails")]) == 1:
             return web.json_response({"echo": given, "more": "x" * 470 + TOKEN}, status=400)
         return web.json_response(given.get("answer", ISSUED if request.path == "/issue" else given))
@@ -72,6 +75,7 @@ async def system(postgres_url: str, heard: Heard) -> AsyncIterator[GatewaySystem
         fresh_database(postgres_url) as url,
         gateway_system(url, egress="127.0.0.0/8") as started,
         working(started, url),
+        event_loops(started.database),
     ):
         for name, sensitive in (("issue", POINTERS), ("use", [])):
             tool = {
@@ -81,6 +85,13 @@ async def system(postgres_url: str, heard: Heard) -> AsyncIterator[GatewaySystem
                 "retry": {"max": 0},
             }
             await started.admin.tools.CreateTool(CreateToolRequest(tool=json_format.ParseDict(tool, Tool())))
+        unsafe = {
+            "name": "tools/pay",
+            "effect": "UNSAFE",
+            "http": {"url": f"http://127.0.0.1:{port}/pay"},
+            "sensitive": ["/input/card/number"],
+        }
+        await started.admin.tools.CreateTool(CreateToolRequest(tool=json_format.ParseDict(unsafe, Tool())))
         yield started
 
 
@@ -258,8 +269,9 @@ def reply(name: str, edited: Any) -> AnswerApprovalRequest:
 
 async def asked(system: GatewaySystem, name: str) -> Any:
     async for update in system.admin.runs.WatchRun(WatchRunRequest(name=name)):
-        if update.waits:
-            return await system.admin.approvals.GetApproval(GetApprovalRequest(name=update.waits[0].approval))
+        if update.run.waits:
+            request = GetApprovalRequest(name=update.run.waits[0].approval)
+            return await system.admin.approvals.GetApproval(request)
     raise AssertionError("the run does not wait")
 
 
@@ -315,7 +327,7 @@ async def test_a_rejected_output_is_not_quoted(system: GatewaySystem) -> None:
     schema = {"type": "object", "properties": {"pin": {"type": "string"}}, "required": ["pin"]}
     tool = {
         "name": "tools/strict",
-        "http": {"url": (await system.admin.tools.ListTools(_all())).tools[0].http.url},
+        "http": {"url": (await system.admin.tools.GetTool(GetToolRequest(name="tools/use"))).http.url},
         "output_schema": schema,
         "sensitive": ["/output/pin"],
         "retry": {"max": 0},
@@ -326,12 +338,6 @@ async def test_a_rejected_output_is_not_quoted(system: GatewaySystem) -> None:
         assert ended.error.code == "VALIDATION_OUTPUT"
         assert "7331" not in json.dumps(json_format.MessageToDict(ended.error))
         assert ended.error.details["body"] == MASK
-
-
-def _all() -> Any:
-    from ordinaut.v1.tool_service_pb2 import ListToolsRequest
-
-    return ListToolsRequest(filter='name = "tools/use"')
 
 
 async def test_values_survive_a_restart_between_every_step(system: GatewaySystem) -> None:
@@ -345,3 +351,33 @@ async def test_values_survive_a_restart_between_every_step(system: GatewaySystem
     assert ended.state == Run.SUCCEEDED, ended.error
     assert ended.output.bool_value
     assert_hidden(await everything(system, ended.name))
+
+
+async def test_a_parent_gets_the_output_of_its_child(system: GatewaySystem, heard: Heard) -> None:
+    """Also a parent without a tool that has sensitive values."""
+    child = {"steps": [ISSUE], "output": {"t": "${steps.issue.token}"}}
+    start = {"id": "child", "uses": "orchestrator.run_pipeline", "with": {"pipeline": child}}
+    use = {"id": "use", "uses": "use", "with": {"t": "${steps.child.t}"}}
+    ended = await ran(system, start, use, output="${steps.use}")
+    assert ended.state == Run.SUCCEEDED, ended.error
+    assert heard[-1] == {"t": TOKEN}
+    assert json_format.MessageToDict(ended.output) == {"t": MASK}
+    assert_hidden(await everything(system, ended.name))
+
+
+async def test_a_person_decides_about_an_unsafe_call_without_seeing_the_value(
+    system: GatewaySystem, heard: Heard
+) -> None:
+    """The call is repeated with the value, which the run has from its journal."""
+    pay = {"id": "pay", "uses": "pay", "with": {"pay": 1, "card": {"number": "${steps.issue.list[1].key}"}}}
+    request = json_format.ParseDict({"pipeline": {"steps": [ISSUE, pay]}}, CreateRunRequest())
+    name = (await system.admin.runs.CreateRun(request)).name
+    question = await asked(system, name)
+    assert json_format.MessageToDict(question.subject.input)["card"] == {"number": MASK}
+    assert_hidden(await everything_live(system, name))
+    await system.admin.approvals.AnswerApproval(AnswerApprovalRequest(name=question.name, choice="repeat"))
+    ended = await finished(system.admin, name)
+    assert ended.state == Run.SUCCEEDED, ended.error
+    assert heard[-1] == heard[-2] == {"pay": 1, "card": {"number": CARD}}
+    assert_hidden(await everything(system, name))
+    assert (await system.admin.runs.ReplayRun(ReplayRunRequest(name=name))).same

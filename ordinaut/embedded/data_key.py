@@ -17,7 +17,7 @@ def ensure_data_key(folder: Path) -> None:
         return
     unfinished = folder / f"{FILE}.new"
     unfinished.unlink(missing_ok=True)
-    with open(unfinished, "x", opener=_private) as file:  # noqa: PTH123 - Path.open has no opener
+    with open(unfinished, "x", opener=_private) as file:
         file.write(f"{KEY_ID} {b64encode(secrets.token_bytes(KEY_BYTES)).decode()}\n")
         file.flush()
         os.fsync(file.fileno())

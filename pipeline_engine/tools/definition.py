@@ -8,6 +8,7 @@ from typing import Any
 from ordinaut.expressions.times import parse_duration
 from ordinaut.json_places import Place, place_of
 from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule
+from pipeline_engine.tools.response_rule import ResponseRule, read_response_rule
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -63,6 +64,20 @@ class HttpAuth:
 
 
 @dataclass(frozen=True, slots=True)
+class Polling:
+    """How the result of an accepted call is fetched: `interval` and `timeout` in seconds, further `hosts`.
+
+    `done` and `failed` are conditions on a response; empty without one.
+    """
+
+    interval: float = 5.0
+    timeout: float = 600.0
+    hosts: tuple[str, ...] = ()
+    done: str = ""
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpTarget:
     """The address of an HTTP tool; `headers` are sent with every call, `content_type` is the form of the body."""
 
@@ -71,6 +86,8 @@ class HttpTarget:
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: HttpAuth | None = None
     content_type: str = CONTENT_TYPES[0]
+    response: ResponseRule = field(default_factory=ResponseRule)
+    polling: Polling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +165,21 @@ def _target(http: Mapping[str, Any]) -> HttpTarget:
         headers=dict(http.get("headers") or {}),
         auth=_auth(http.get("auth")),
         content_type=http.get("content_type") or CONTENT_TYPES[0],
+        response=read_response_rule(http.get("response")),
+        polling=_polling(http.get("polling")),
+    )
+
+
+def _polling(value: object) -> Polling | None:
+    if not isinstance(value, dict):
+        return None
+    defaults = Polling()
+    return Polling(
+        interval=_seconds(value.get("interval")) or defaults.interval,
+        timeout=_seconds(value.get("timeout")) or defaults.timeout,
+        hosts=tuple(value.get("hosts") or ()),
+        done=str(value.get("done") or ""),
+        failed=str(value.get("failed") or ""),
     )
 
 

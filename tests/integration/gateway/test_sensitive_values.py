@@ -218,7 +218,8 @@ async def test_loops_and_handlers_hide_values(system: GatewaySystem, heard: Hear
     assert ended.state == Run.SUCCEEDED, ended.error
     assert [one for one in heard if "key" in one][-2:] == [{"key": PIN}, {"key": CARD}]
     assert heard[-1] == {"why": f"no {TOKEN}"}
-    assert json_format.MessageToDict(ended.output) == [{"key": MASK}, {"key": MASK}]
+    shown: Any = json_format.MessageToDict(ended.output)
+    assert shown == [{"key": MASK}, {"key": MASK}]
     assert_hidden(await everything(system, ended.name))
 
 

@@ -69,16 +69,8 @@ def test_the_npm_package_works_outside_the_source_tree(project: Path, shared_sys
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     [tarball] = (project / "packed").glob("ordinaut-*.tgz")
-    install = [
-        "npm",
-        "install",
-        "--no-save",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--prefer-offline",
-        tarball,
-    ]
+    options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    install = ["npm", "install", *options, str(tarball)]
     ended = subprocess.run(install, cwd=project, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 0, ended.stderr
     saw = node(project, shared_system, "packaged.mjs")

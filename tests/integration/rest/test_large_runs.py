@@ -96,7 +96,7 @@ async def test_changes_of_a_large_run_answer_once(rest: RestSystem) -> None:
     assert (again.status, again.reason) == (400, "ALREADY_RETRIED"), again.text[:500]
     assert retried.json["name"] in again.text
     cancelled = await rest.call("POST", f"/v1/{name}:cancel", {})
-    assert (cancelled.status, cancelled.reason) == (400, "RUN_STATE"), cancelled.text[:500]
+    assert (cancelled.status, cancelled.reason) == (400, "RUN_FINISHED"), cancelled.text[:500]
     async with rest.grpc.database.connection() as connection:
         count: Any = await connection.fetchval("SELECT count(*) FROM run_retry WHERE retry_of = $1", UUID(name[5:]))
     assert count == 1

@@ -1,5 +1,6 @@
 """Clients of the services that the gateway calls: the scheduler for schedules, the engines for pipelines."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ Response = TypeVar("Response")
 CHECK_SECONDS = 10.0
 PREVIEW_SECONDS = 1.0
 SIMULATION_SECONDS = 300.0
+CONNECT_SECONDS = 1.0
 HEALTH_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 # Codes that do not depend on the request: the process is down, starting, or overloaded.
@@ -158,17 +160,39 @@ class EngineClient:
             await client.channel.close()
 
     async def _call(self, start: Callable[..., Awaitable[Response]]) -> Response:
-        first = next(self._rotation)
-        error: UnavailableError | None = None
-        for offset in range(len(self._clients)):
-            client = self._clients[(first + offset) % len(self._clients)]
-            stub: Any = PipelineEngineServiceStub(client.channel)
-            call = start(stub, timeout=CHECK_SECONDS, metadata=client.metadata)
-            try:
-                return await _response(call, ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine")
-            except UnavailableError as unavailable:
-                error = unavailable
-        raise error or _unavailable(ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine", "no address is configured")
+        """Calls the first engine with a connection, once.
+
+        A request that may have been sent is not sent to another engine: if it is what ended the first one, it would end
+        all of them.
+        """
+        client = await self._connected()
+        stub: Any = PipelineEngineServiceStub(client.channel)
+        call = start(stub, timeout=CHECK_SECONDS, metadata=client.metadata)
+        return await _response(call, ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine")
+
+    async def _connected(self) -> _InternalClient:
+        """Returns the next engine in the rotation with a connection, waiting for those that are not connected yet."""
+        first = next(self._rotation) % max(1, len(self._clients))
+        clients = [*self._clients[first:], *self._clients[:first]]
+        for client in clients:
+            if client.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:
+                return client
+        connected = await _first_connected(clients)
+        if connected is not None:
+            return connected
+        cause = "no connection" if clients else "no address is configured"
+        raise _unavailable(ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine", cause)
+
+
+async def _first_connected(clients: Sequence[_InternalClient]) -> _InternalClient | None:
+    connecting = {asyncio.ensure_future(client.channel.channel_ready()): client for client in clients}
+    if not connecting:
+        return None
+    connected, others = await asyncio.wait(connecting, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    return connecting[connected.pop()] if connected else None
 
 
 async def _scheduler_response(call: Awaitable[Response]) -> Response:

@@ -12,6 +12,7 @@ from ordinaut.rpc.service_process import Process, run
 from ordinaut.settings import read_settings
 from pipeline_engine.data.data_keys import DataKeyError, DataKeys
 from pipeline_engine.interpreter.retry import fraction_of
+from pipeline_engine.processes.checks import Checks
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.settings import EngineSettings
 from pipeline_engine.stream.plan_cache import PlanCache
@@ -38,8 +39,10 @@ def main() -> None:
         tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get, holds=holds)
         process.stack.push_async_callback(tools.close)
         limit = settings.run_outputs_max_bytes
-        context = EngineContext(PlanCache(), tools, clock, fraction_of, limit, holds.remaining, keys)
-        service = PipelineEngineService(context, settings.engine_credit)
+        checks = Checks(keys=keys)
+        process.stack.push_async_callback(checks.close)
+        context = EngineContext(PlanCache(), tools, checks, clock, fraction_of, limit, holds.remaining, keys)
+        service = PipelineEngineService(context, checks, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],
             internal_guard(settings.internal_token),

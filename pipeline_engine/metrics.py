@@ -9,5 +9,6 @@ STEPS = Histogram("ordinaut_engine_step_seconds", "Duration of one attempt of a 
 TOOLS = Histogram(
     "ordinaut_engine_tool_seconds", "Duration of one call of a tool over the network", ["outcome"], buckets=BUCKETS
 )
+PROCESSES_ENDED = Counter("ordinaut_engine_check_processes_ended", "Processes ended because a check took too long")
 STEP_STATES = {state: STEPS.labels(state) for state in ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELLED")}
 RUN_STATES = {state: RUNS.labels(state) for state in ("SUCCEEDED", "FAILED", "DELAYED", "WAITING", "CANCELLED")}

@@ -1,7 +1,6 @@
 """The gRPC adapter of PipelineEngineService."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,56 +8,48 @@ import grpc
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1 import pipeline_engine_service_pb2_grpc as engine_grpc
-from pipeline_engine.simulation.simulation import simulate
+from pipeline_engine.processes.checks import Checks
 from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.stream.session import Session
-from pipeline_engine.validation.validate import validate_pipeline, validate_tool, validate_value
 
 ISOLATED_KEY = "ordinaut-isolated"
 """Metadata of a stream for quarantined runs, which may have crashed an engine before."""
-SIMULATIONS = 2
-"""Maximum number of concurrent simulations; live runs have priority."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class PipelineEngineService(engine_grpc.PipelineEngineServiceServicer):
     """Serves gateways and workers; each stream may have `credit` concurrent runs."""
 
-    def __init__(self, context: EngineContext, credit: int) -> None:
+    def __init__(self, context: EngineContext, checks: Checks, credit: int) -> None:
         self._context = context
+        self._checks = checks
         self._credit = credit
         self._isolated = asyncio.Lock()
-        self._simulating = asyncio.Semaphore(SIMULATIONS)
         self._sessions: set[Session] = set()
 
     async def ValidatePipeline(  # noqa: N802 - the contract's name
         self, request: engine_pb2.ValidatePipelineRequest, context: Context
     ) -> engine_pb2.ValidatePipelineResponse:
-        """Checks a pipeline in a thread, outside the event loop."""
-        return await asyncio.to_thread(validate_pipeline, request)
+        """Checks a pipeline."""
+        return await self._checks.validate_pipeline(request)
 
     async def ValidateTool(  # noqa: N802 - the contract's name
         self, request: engine_pb2.ValidateToolRequest, context: Context
     ) -> engine_pb2.ValidateToolResponse:
-        """Checks a tool in a thread, outside the event loop."""
-        return await asyncio.to_thread(validate_tool, request, has_keys=self._context.keys is not None)
+        """Checks a tool."""
+        return await self._checks.validate_tool(request)
 
     async def ValidateValue(  # noqa: N802 - the contract's name
         self, request: engine_pb2.ValidateValueRequest, context: Context
     ) -> engine_pb2.ValidateValueResponse:
-        """Checks a value in a thread, outside the event loop."""
-        return await asyncio.to_thread(validate_value, request)
+        """Checks a value."""
+        return await self._checks.validate_value(request)
 
     async def SimulateRun(  # noqa: N802 - the contract's name
         self, request: engine_pb2.SimulateRunRequest, context: Context
     ) -> engine_pb2.SimulateRunResponse:
-        """Simulates a run in a thread; the simulation stops when the caller cancels the RPC."""
-        cancelled = threading.Event()
-        async with self._simulating:
-            try:
-                return await asyncio.to_thread(simulate, request, cancelled.is_set, self._context.keys)
-            finally:
-                cancelled.set()
+        """Simulates a run; the simulation stops when the caller cancels the RPC."""
+        return await self._checks.simulate_run(request)
 
     async def Execute(  # noqa: N802 - the contract's name
         self, request_iterator: AsyncIterator[engine_pb2.WorkerFrame], context: Context

@@ -15,8 +15,9 @@ from worker.run_result import RunResult, StepReport
 class HeldRun:
     """One claim of one run. `stream` executes it; `next_seq` is the number of its next journal entry.
 
-    While a journal write of the run is in flight (`writing`), further reports wait in `reports`, and the result of the
-    claim in `result`. `stopped_at` is the monotonic time at which the engine was asked to stop a cancelled run.
+    `reports` are not written yet; while a journal write of the run is queued or in flight (`writing`), further ones are
+    added, and the result of the claim waits in `result`. `stopped_at` is the monotonic time at which the engine was
+    asked to stop a cancelled run.
     """
 
     handle: int

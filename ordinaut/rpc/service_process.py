@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import uvloop
 
 from ordinaut.errors import OrdinautError, StartError
+from ordinaut.rpc.loop_watchdog import watch_loop
 from ordinaut.settings import Settings
 from ordinaut.telemetry import configure_logging, get_logger, serve_metrics
 
@@ -66,6 +67,7 @@ async def _live(service: str, settings: Settings, metrics_port: int, compose: Co
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
+        stack.callback(watch_loop(loop))
         process = Process(stack, stopping)
         try:
             _serve_metrics(process, settings.metrics_host, metrics_port)

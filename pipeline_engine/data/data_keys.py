@@ -6,7 +6,7 @@ them decrypt. The encryption is AES-256-GCM, bound to the project of the run.
 
 import re
 import secrets
-from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from pathlib import Path
 
@@ -25,9 +25,10 @@ class DataKeyError(ValueError):
 
 
 class DataKeys:
-    """The keys of an installation by id; the first one encrypts."""
+    """The keys of an installation by id; the first one encrypts. `text` is that of the file, for another process."""
 
     def __init__(self, keys: dict[str, bytes]) -> None:
+        self.text = "\n".join(f"{name} {b64encode(key).decode()}" for name, key in keys.items())
         self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
         self._first = next(iter(keys))
 
@@ -43,15 +44,24 @@ class DataKeys:
         except (OSError, UnicodeDecodeError) as failure:
             reason = failure.strerror if isinstance(failure, OSError) else "it is not UTF-8"
             raise DataKeyError(f"the data keys in {path} cannot be read: {reason}") from None
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: str, place: str = "data keys") -> "DataKeys":
+        """Reads the text of a key file, whose name is `place`.
+
+        Raises:
+            DataKeyError: it is malformed.
+        """
         keys: dict[str, bytes] = {}
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
-                name, key = _parse(line, f"{path}, line {number}")
+                name, key = _parse(line, f"{place}, line {number}")
                 if name in keys:
-                    raise DataKeyError(f"{path}, line {number}: the id {name} must be unique")
+                    raise DataKeyError(f"{place}, line {number}: the id {name} must be unique")
                 keys[name] = key
         if not keys:
-            raise DataKeyError(f"{path} must contain at least one key")
+            raise DataKeyError(f"{place} must contain at least one key")
         return cls(keys)
 
     @classmethod

@@ -13,6 +13,7 @@ import jsonschema_rs
 import orjson
 
 from ordinaut.limits import EXACT_INTEGER
+from pipeline_engine.data.schema_cost import CostError, cost_per_byte
 from pipeline_engine.data.schema_dialects import (
     VALIDATORS,
     Node,
@@ -32,15 +33,29 @@ MAX_PROBLEMS = 50
 MAX_WARNINGS = 20
 Problem = tuple[str, str]
 """RFC 6901 pointer and message."""
-Check = Callable[[Any], Problem | None]
+COSTLY_UNITS = 1_000_000
+"""Units of work, as in `schema_cost`, from which a check may take longer than about 10 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A compiled schema. `first_problem` returns the first problem of a value; `cost` is its bound for each byte."""
+
+    schema: Any
+    first_problem: Callable[[Any], Problem | None]
+    cost: int
+
+    def is_costly(self, size: int) -> bool:
+        """Whether the check of a value of that many bytes belongs into another process."""
+        return self.cost * size > COSTLY_UNITS
 
 
 def _refuse_fetching(uri: str) -> Any:
     raise ValueError(f"{uri} is not part of the schema")
 
 
-def compile_schema(schema: Any) -> Check | None:
-    """Compiles a check that returns the first problem of a value; None when the schema accepts every value.
+def compile_schema(schema: Any, *, is_trusted: bool = False) -> Check | None:
+    """Compiles a check; None when the schema accepts every value. The check of a trusted schema is never costly.
 
     Raises:
         ValueError: the schema cannot be used.
@@ -50,12 +65,12 @@ def compile_schema(schema: Any) -> Check | None:
     validator = _validator(schema)
     is_valid, iter_errors = validator.is_valid, validator.iter_errors
 
-    def check(value: Any) -> Problem | None:
+    def first_problem(value: Any) -> Problem | None:
         if is_valid(value):
             return None
         return next(_problems(iter_errors(value)), ("", "does not match the schema"))
 
-    return check
+    return Check(schema, first_problem, 0 if is_trusted else cost_per_byte(schema))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +155,20 @@ def schema_problems(schema: Any) -> list[Problem]:
     problems = list(_bounds(schema)) or [*_dialects(schema), *_references(schema)]
     if problems:
         return problems
+    return list(_compilation(schema))
+
+
+def _compilation(schema: dict[str, Any]) -> Iterator[Problem]:
+    """Yields the reason why a schema is too costly or cannot be compiled, if any."""
     try:
+        cost_per_byte(schema)
         _validator(schema)
+    except CostError as error:
+        yield error.pointer, str(error)
     except jsonschema_rs.ValidationError as error:
-        return [(pointer(error.instance_path), _defect(error))]
+        yield pointer(error.instance_path), _defect(error)
     except ValueError as error:
-        return [("", str(error).splitlines()[0][:500] if str(error) else "the schema cannot be compiled")]
-    return []
+        yield "", str(error).splitlines()[0][:500] if str(error) else "the schema cannot be compiled"
 
 
 def _defect(error: jsonschema_rs.ValidationError) -> str:

@@ -1,8 +1,8 @@
 """Executes one run: a pure state machine that advances strands and returns the requests that are to be performed.
 
-One write of a run is in flight at a time. The worker applies each write in a separate transaction; with two in flight,
-a suspension could overtake the entries that precede it, and the next engine would resume from a journal with a hole.
-Entries that are added until the write is durable go with the next one.
+One write of a run is in flight at a time: a commit of entries, or the effects of every strand that waits to apply one,
+which the worker applies together. Entries that are added until the write is durable go with the next one, so a result
+never overtakes the entries before it, and the next engine does not resume from a journal with a hole.
 
 No request leaves the executor before every strand has advanced as far as it can. A failure of one strand cancels its
 siblings in the same pass, so a call that the failure makes superfluous is never sent, and a resumed run, which takes
@@ -20,6 +20,7 @@ from pipeline_engine.interpreter.flow.steps import run_script
 from pipeline_engine.interpreter.journal import STARTED
 from pipeline_engine.interpreter.requests import (
     Call,
+    CheckValue,
     Commit,
     Delayed,
     Effect,
@@ -56,7 +57,8 @@ class Execution:
     """One segment of a run, from the end of its journal; `ending` is set when the segment is over.
 
     `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again;
-    `guard` refuses inputs of steps on Ordinaut's own stores.
+    `guard` refuses inputs of steps on Ordinaut's own stores; `params_check` is the check of params that were not
+    checked before.
     """
 
     def __init__(
@@ -68,15 +70,16 @@ class Execution:
         start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
         hold: Callable[[Tool], float] = lambda _tool: 0.0,
+        params_check: CheckValue | None = None,
         guard: Guard | None = None,
     ) -> None:
         self.ending: Ending | None = None
         self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold, guard)
-        self._root = ScheduledStrand(run_script(self._run, roots_of(plan, start)))
+        self._root = ScheduledStrand(run_script(self._run, roots_of(plan, start), params_check))
         self._ready: list[tuple[ScheduledStrand, Response | Exit]] = []
         self._pending: dict[int, ScheduledStrand] = {}
         self._writers: list[tuple[ScheduledStrand, AwaitDurable | Effect]] = []
-        self._writing: ScheduledStrand | None = None
+        self._writing: set[ScheduledStrand] = set()
         self._checkpoint = ScheduledStrand(_no_steps())  # no strand waits for the write of a checkpoint
         self._checkpoint.ended = True
         self._waiting: list[ScheduledStrand] = []
@@ -94,8 +97,8 @@ class Execution:
         strand = self._pending.pop(request_id, None)
         if strand is None:
             return Progress()
-        if strand is self._writing:
-            self._writing = None
+        if strand in self._writing:
+            self._writing.discard(strand)
             self._run.journal.mark_durable()
             if self._writers:
                 self._wake_writers()
@@ -119,7 +122,7 @@ class Execution:
         take minutes, and if the worker is lost and the run is then cancelled, nothing shows that the tool was called.
         """
         self._progress = Progress()
-        if self.ending is not None or self._writing is not None:
+        if self.ending is not None or self._writing:
             return self._progress
         before = self._run.clock.monotonic() - CHECKPOINT_SECONDS
         is_due = self._run.journal.is_older(self._run.now_us() - round(CHECKPOINT_SECONDS * 1_000_000))
@@ -130,7 +133,7 @@ class Execution:
                     self._run.journal.add(entry, barrier=False)
                     is_due = True
         if is_due:
-            self._writing = self._checkpoint
+            self._writing = {self._checkpoint}
             self._request(self._checkpoint, Commit(self._run.journal.take_unsent()))
         return self._progress
 
@@ -141,7 +144,7 @@ class Execution:
         while self._ready:
             self._advance(*self._ready.pop(0))
         if self.ending is None:
-            if self._writers and self._writing is None:
+            if self._writers and not self._writing:
                 self._write()
             if self._sleeping or self._waiting:
                 self._leave_if_idle()
@@ -233,7 +236,7 @@ class Execution:
         self._strands -= 1
         strand.ended = True
         strand.generator.close()
-        if strand is not self._writing and strand.request_id in self._pending:
+        if strand not in self._writing and strand.request_id in self._pending:
             del self._pending[strand.request_id]
             self._sleeping -= strand.wakes is not None
             self._progress.cancelled = (*self._progress.cancelled, strand.request_id)
@@ -248,17 +251,21 @@ class Execution:
                 self._writers.append((strand, request))
 
     def _write(self) -> None:
-        """Sends the next write that a strand waits for; an Effect goes first, because it carries all entries."""
-        if len(self._writers) > 1:
-            self._writers.sort(key=lambda writer: type(writer[1]) is not Effect)
-        strand, request = self._writers.pop(0)
-        while strand.ended:
-            if not self._writers:
-                return
-            strand, request = self._writers.pop(0)
-        self._writing = strand
-        entries = self._run.journal.take_unsent()
-        self._request(strand, replace(request, entries=entries) if isinstance(request, Effect) else Commit(entries))
+        """Sends the next write that a strand waits for: all effects, or a commit if there are none.
+
+        The first effect carries the entries. The effects are independent: no strand waits for another one's.
+        """
+        writers = [writer for writer in self._writers if not writer[0].ended]
+        self._writers = [writer for writer in writers if not isinstance(writer[1], Effect)]
+        effects = [(strand, request) for strand, request in writers if isinstance(request, Effect)]
+        if effects:
+            self._writing = {strand for strand, _ in effects}
+            for strand, request in effects:
+                self._request(strand, replace(request, entries=self._run.journal.take_unsent()))
+        elif self._writers:
+            strand, _ = self._writers.pop(0)
+            self._writing = {strand}
+            self._request(strand, Commit(self._run.journal.take_unsent()))
 
     def _leave_if_idle(self) -> None:
         """Ends the segment when the run only waits, or sleeps for longer than the engine keeps a run."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.failure import Failure
+from pipeline_engine.data.schemas import Check, Problem
 from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.definition import Tool
 
@@ -55,21 +56,35 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckValue:
+    """Check a value, as JSON, in a process that can be ended; the response is the first Problem, None or a Failure."""
+
+    check: Check
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Respond with `None` after `seconds`."""
 
     seconds: float
 
 
-Request = Commit | Effect | Call | Sleep
+Request = Commit | Effect | Call | CheckValue | Sleep
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The parsed output of a tool; `details` describe the response, for a failure of its check."""
+    """The parsed output of a tool; `details` describe the response, for a failure of its check.
+
+    `size` is the length of the response in bytes, 0 if it is unknown. Once `is_checked`, `problem` is the result.
+    """
 
     value: Any
     details: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    size: int = field(default=0, compare=False)
+    is_checked: bool = field(default=False, compare=False)
+    problem: Problem | Failure | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +95,7 @@ class Accepted:
     delay: float
 
 
-Response = JournalEntry | Output | Failure | Accepted | None
+Response = JournalEntry | Output | Failure | Accepted | Problem | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +133,12 @@ class ToolPort(Protocol):
 
     async def call(self, request: Call) -> Output | Failure | Accepted:
         """Calls the tool once; every outcome is data. The caller applies the timeout by cancellation."""
+        ...
+
+
+class CheckPort(Protocol):
+    """Checks values in other processes."""
+
+    async def check(self, request: CheckValue) -> Problem | Failure | None:
+        """Returns the first problem of the value; a Failure if the check takes too long."""
         ...

@@ -20,6 +20,7 @@ from pipeline_engine.data.sealer import Sealer
 from pipeline_engine.interpreter.executor import Execution, Progress
 from pipeline_engine.interpreter.requests import (
     Call,
+    CheckValue,
     Commit,
     Delayed,
     Effect,
@@ -164,8 +165,9 @@ class SealedExecution(Execution):
         start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
         hold: Callable[[Tool], float] = lambda _tool: 0.0,
+        params_check: CheckValue | None = None,
     ) -> None:
-        super().__init__(plan, start, clock, fraction, start_times, outputs_max_bytes, hold, sealer.guard)
+        super().__init__(plan, start, clock, fraction, start_times, outputs_max_bytes, hold, params_check, sealer.guard)
         self._sealer = sealer
         self._calls: dict[int, Call] = {}
         self._sealed_ending = False

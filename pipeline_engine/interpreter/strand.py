@@ -15,10 +15,16 @@ from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, TIMEOUT, Failure
 from pipeline_engine.interpreter.discreet_failure import discreet
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
-from pipeline_engine.interpreter.requests import Output, Sleep
+from pipeline_engine.interpreter.requests import CheckValue, Output, Sleep
 from pipeline_engine.interpreter.retry import delay_seconds, is_repeated
 from pipeline_engine.interpreter.run import Run
-from pipeline_engine.interpreter.step_values import Input, check_output, render_input
+from pipeline_engine.interpreter.step_values import (
+    Input,
+    after_check,
+    check_output,
+    costly_output_check,
+    render_input,
+)
 from pipeline_engine.interpreter.strand_protocol import Expired, StrandRequest
 from pipeline_engine.interpreter.taken_events import NO_POSITIONS, Positions
 from pipeline_engine.language.plan import StepPlan
@@ -104,6 +110,18 @@ class Strand:
             return self.run.guard(step.uses, rendered.value) or rendered
         return rendered
 
+    def input_after_check(self, rendered: Input) -> Generator[StrandRequest, Any, Input | Failure]:
+        """Waits for the costly check of an input."""
+        if rendered.unchecked is None:
+            return rendered
+        return after_check(rendered, (yield CheckValue(rendered.unchecked, rendered.body)))
+
+    def output_after_check(self, step: StepPlan, response: object) -> Generator[StrandRequest, Any, object]:
+        """Waits for the check of a tool's output if it is costly."""
+        if isinstance(response, Output) and (check := costly_output_check(step, response)) is not None:
+            return replace(response, is_checked=True, problem=(yield check))
+        return response
+
     def limited(self, output: bytes) -> bytes | Failure:
         """Returns the output; a failure when all outputs of the run together would exceed their limit."""
         size = self.run.journal.output_bytes + len(output)
@@ -157,7 +175,7 @@ class Strand:
         """Records the outcome of a call; returns its failure, or None if the step has succeeded."""
         step = attempt.step
         if isinstance(response, Output):
-            output = check_output(step, response.value)
+            output = check_output(step, response)
             if not isinstance(output, Failure):
                 output = self.limited(output)
             if not isinstance(output, Failure):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Wait
 from pipeline_engine.data.failure import Failure
-from pipeline_engine.interpreter.requests import Call, Effect, Response, Sleep
+from pipeline_engine.interpreter.requests import Call, CheckValue, Effect, Response, Sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Fork:
     start: "Callable[[int], StepsFlow]"
 
 
-StrandRequest = AwaitDurable | Effect | Fork | Call | Sleep | Wait
+StrandRequest = AwaitDurable | Effect | Fork | Call | CheckValue | Sleep | Wait
 StepsFlow = Generator[StrandRequest, "Response | Exit", Exit | None]
 """A line of steps: yields requests and returns None or an Exit. A Wait has no response: it ends the segment."""
 StepFlow = Generator[StrandRequest, "Response | Exit", Failure | Exit | None]

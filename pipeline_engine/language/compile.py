@@ -222,5 +222,5 @@ class _Compiler:
             return None
         place = (tool.name, key)
         if place not in self.checks:
-            self.checks[place] = compile_schema(schema)
+            self.checks[place] = compile_schema(schema, is_trusted=tool.kind not in CALLED)
         return self.checks[place]

@@ -117,7 +117,7 @@ class Responder:
         check, value = self._checks[name], None
         for number in range(TRIES):
             value = generate(schema, f"{self._seed}/{path}#{attempt}~{number}")
-            if check is None or check(value) is None:
+            if check is None or check.first_problem(value) is None:
                 return Output(value)
         keywords = ", ".join(sorted({f"`{error.keyword}`" for error in errors_of(schema, value)}))
         self.warnings[f"no generated value matches {keywords} of the output_schema of {name}; add a mock for it"] = None

@@ -1,7 +1,6 @@
 """Simulates a run: the real interpreter with simulated time, tools, stores and waits."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import orjson
@@ -19,6 +18,7 @@ from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.journal import CANCELLED, FAILED, RUNNING, WAITING
 from pipeline_engine.interpreter.requests import (
     Call,
+    CheckValue,
     Commit,
     Delayed,
     Effect,
@@ -46,10 +46,8 @@ MAX_SECONDS = 5.0
 """Limit of the computing time of one simulation."""
 
 
-def simulate(
-    request: SimulateRunRequest, is_cancelled: Callable[[], bool] = lambda: False, keys: DataKeys | None = None
-) -> SimulateRunResponse:
-    """Simulates a whole run in at most 5 s; `is_cancelled` is checked whenever simulated time advances.
+def simulate(request: SimulateRunRequest, keys: DataKeys | None = None) -> SimulateRunResponse:
+    """Simulates a whole run in at most 5 s, which are checked whenever simulated time advances.
 
     `keys` decrypt the sensitive values of a recorded run.
     """
@@ -72,7 +70,7 @@ def simulate(
     try:
         for attempt in request.recorded:
             sealer.open_entry(attempt.entry)
-        return _Simulation(plan, request, is_cancelled, sealer).run()
+        return _Simulation(plan, request, sealer).run()
     except DataKeyError as error:
         return _failed(request, Failure(DENIED, f"the recorded run cannot be read: {error}"))
 
@@ -84,14 +82,11 @@ def _failed(request: SimulateRunRequest, failure: Failure) -> SimulateRunRespons
 class _Simulation:
     """One simulation; with `follow` it replays the recorded run."""
 
-    def __init__(
-        self, plan: Plan, request: SimulateRunRequest, is_cancelled: Callable[[], bool], sealer: EntrySealer
-    ) -> None:
+    def __init__(self, plan: Plan, request: SimulateRunRequest, sealer: EntrySealer) -> None:
         self._plan = plan
         self._sealer = sealer
         self._start = request.start
         self._replay = request.follow
-        self._is_cancelled = is_cancelled
         self._deadline = time.monotonic() + MAX_SECONDS
         self._mocks, self._recorded_run = Mocks(request.mocks), RecordedRun(request.recorded)
         tools = {tool.name: tool for tool in (read_tool(orjson.loads(text)) for text in request.definition.tools)}
@@ -183,6 +178,8 @@ class _Simulation:
                 self._timeline.add(request_id, now_us, None)
             case Sleep():
                 self._timeline.add(request_id, now_us + round(request.seconds * 1_000_000), None)
+            case CheckValue():
+                self._timeline.add(request_id, now_us, request.check.first_problem(orjson.loads(request.body)))
             case Call():
                 timed = self._responder.call(request)
                 step = JournalEntry(
@@ -235,10 +232,9 @@ class _Simulation:
     def _advance_to(self, time_us: int) -> None:
         if time_us > LAST_US:
             raise CutError("the simulation stopped at the end of the year 9998")
-        if time.monotonic() > self._deadline or self._is_cancelled():
+        if time.monotonic() > self._deadline:
             raise CutError(f"the simulation stopped after {MAX_SECONDS:g} s of computing")
         self._clock.advance_to(time_us)
-        time.sleep(0)  # releases the GIL: the event loop that executes live runs continues between two steps
 
     def _response(self, state: str, output: bytes = b"", error: bytes = b"") -> SimulateRunResponse:
         response = SimulateRunResponse(

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from pipeline_engine.interpreter.executor import Execution, Progress
 from pipeline_engine.interpreter.journal import CANCELLED, FAILED
 from pipeline_engine.interpreter.requests import (
     Call,
+    CheckPort,
+    CheckValue,
     Commit,
     Effect,
     Ending,
@@ -27,23 +30,28 @@ log = get_logger()
 
 
 class LiveRun:
-    """A run in this engine. Calls and sleeps run concurrently; one write is answered by the worker's StepCommitted."""
+    """A run in this engine. Calls and sleeps run concurrently.
+
+    The worker responds to a commit, and to each effect of one write in their order, with a StepCommitted.
+    """
 
     def __init__(
         self,
         handle: int,
         execution: Execution,
         tools: ToolPort,
+        checks: CheckPort,
         writer: FrameWriter,
         on_end: Callable[["LiveRun", Ending], None],
     ) -> None:
         self.handle = handle
         self._execution = execution
         self._tools = tools
+        self._checks = checks
         self._writer = writer
         self._on_end = on_end
         self._pending: dict[int, asyncio.Task[None] | asyncio.TimerHandle] = {}
-        self._write: int | None = None
+        self._writes: deque[int] = deque()
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -51,11 +59,10 @@ class LiveRun:
         self._advance(self._execution.start)
 
     def commit(self, committed: StepCommitted) -> None:
-        """Takes the worker's response to the write in flight."""
-        if self._write is None:
+        """Takes the worker's response to the oldest commit or effect in flight."""
+        if not self._writes:
             return
-        request_id, self._write = self._write, None
-        self._respond(request_id, committed.result if committed.HasField("result") else None)
+        self._respond(self._writes.popleft(), committed.result if committed.HasField("result") else None)
 
     def cancel(self) -> Finished:
         """Closes the execution and cancels its calls; returns the end of the run with what it had not sent."""
@@ -96,13 +103,15 @@ class LiveRun:
 
     def _perform(self, request_id: int, request: Request) -> None:
         if isinstance(request, Commit):
-            self._write = request_id
+            self._writes.append(request_id)
             self._writer.commit(self.handle, request)
         elif isinstance(request, Effect):
-            self._write = request_id
+            self._writes.append(request_id)
             self._writer.effect(self.handle, request)
         elif isinstance(request, Call):
             self._pending[request_id] = self._loop.create_task(self._call(request_id, request))
+        elif isinstance(request, CheckValue):
+            self._pending[request_id] = self._loop.create_task(self._check(request_id, request))
         else:
             self._pending[request_id] = self._loop.call_later(request.seconds, self._respond, request_id, None)
 
@@ -118,6 +127,14 @@ class LiveRun:
             response = replace(self._internal_error(), may_have_happened=True)
         outcome = response.code if isinstance(response, Failure) else "OK"
         metrics.TOOLS.labels(outcome).observe(self._loop.time() - began)
+        self._respond(request_id, response)
+
+    async def _check(self, request_id: int, request: CheckValue) -> None:
+        response: Response
+        try:
+            response = await self._checks.check(request)
+        except Exception:  # noqa: BLE001 - a defect that one run triggers must not end the other runs
+            response = self._internal_error()
         self._respond(request_id, response)
 
     def _internal_error(self) -> Failure:

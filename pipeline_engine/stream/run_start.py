@@ -14,7 +14,7 @@ from pipeline_engine.data.failure import DENIED, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import Check, compile_schema
 from pipeline_engine.data.sealer import Sealer
 from pipeline_engine.interpreter.executor import Execution
-from pipeline_engine.interpreter.requests import ToolPort
+from pipeline_engine.interpreter.requests import CheckPort, CheckValue, ToolPort
 from pipeline_engine.interpreter.sealed_execution import EntrySealer, SealedExecution, has_sealed_results
 from pipeline_engine.language.compile import PlanError
 from pipeline_engine.language.plan import Plan
@@ -34,6 +34,7 @@ class EngineContext:
 
     plans: PlanCache
     tools: ToolPort
+    checks: CheckPort
     clock: Clock
     fraction: Callable[[str], float]
     outputs_max_bytes: int = MAX_STEP_OUTPUTS_BYTES
@@ -47,16 +48,26 @@ def prepare(start: RunStart, definition: Definition, context: EngineContext) -> 
         plan = context.plans.get(definition)
     except PlanError as error:
         return Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
-    failure = params_failure(start)
-    if failure is not None:
-        return failure
+    try:
+        params_check = _params_check(start)
+    except ValueError as error:
+        return Failure(VALIDATION_INPUT, f"the task's params_schema is invalid: {error}")
     if plan.sensitive or has_sealed_results(start):
-        return _sealed_execution(plan, start, definition.project, context)
-    limit, hold = context.outputs_max_bytes, context.hold
-    return Execution(plan, start, context.clock, context.fraction, outputs_max_bytes=limit, hold=hold)
+        return _sealed_execution(plan, start, definition.project, context, params_check)
+    return Execution(
+        plan,
+        start,
+        context.clock,
+        context.fraction,
+        outputs_max_bytes=context.outputs_max_bytes,
+        hold=context.hold,
+        params_check=params_check,
+    )
 
 
-def _sealed_execution(plan: Plan, start: RunStart, project: str, context: EngineContext) -> Execution | Failure:
+def _sealed_execution(
+    plan: Plan, start: RunStart, project: str, context: EngineContext, params_check: CheckValue | None
+) -> Execution | Failure:
     if context.keys is None:
         return _no_key("the tools of the run have sensitive values, and this engine does not have a data key")
     sealer = EntrySealer(Sealer(context.keys, project), plan.sensitive)
@@ -64,24 +75,28 @@ def _sealed_execution(plan: Plan, start: RunStart, project: str, context: Engine
         opened = sealer.open_start(start)
     except DataKeyError as error:
         return _no_key(f"the journal of the run cannot be read: {error}")
-    limit, hold = context.outputs_max_bytes, context.hold
-    return SealedExecution(sealer, plan, opened, context.clock, context.fraction, outputs_max_bytes=limit, hold=hold)
+    return SealedExecution(
+        sealer,
+        plan,
+        opened,
+        context.clock,
+        context.fraction,
+        outputs_max_bytes=context.outputs_max_bytes,
+        hold=context.hold,
+        params_check=params_check,
+    )
 
 
 def _no_key(message: str) -> Failure:
     return Failure(DENIED, message, details={"reason": "DATA_KEY_UNAVAILABLE"})
 
 
-def params_failure(start: RunStart) -> Failure | None:
-    """Checks the params of a child run, which come from another run's step; only before its first segment."""
+def _params_check(start: RunStart) -> CheckValue | None:
+    """Returns the check of the params of a child run, which come from another run's step; None after a segment."""
     if not start.params_schema or start.journal or start.waits:
         return None
-    try:
-        check = _compiled(start.params_schema)
-    except ValueError as error:
-        return Failure(VALIDATION_INPUT, f"the task's params_schema is invalid: {error}")
-    problem = check(orjson.loads(start.params)) if check is not None else None
-    return None if problem is None else Failure(VALIDATION_INPUT, f"params: {problem[1]}", pointer=problem[0])
+    check = _compiled(start.params_schema)
+    return CheckValue(check, start.params) if check is not None else None
 
 
 @lru_cache(maxsize=MAX_SCHEMAS)

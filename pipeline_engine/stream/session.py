@@ -107,7 +107,7 @@ class Session:
             self.writer.finish(start.handle, Finished((), FAILED, error=execution.to_json()))
             self._release(FAILED)
             return
-        run = LiveRun(start.handle, execution, self._context.tools, self.writer, self._end)
+        run = LiveRun(start.handle, execution, self._context.tools, self._context.checks, self.writer, self._end)
         self._runs[start.handle] = run
         if self._checkpoints is None:
             self._checkpoints = self._loop.call_later(CHECKPOINT_SECONDS, self._checkpoint)

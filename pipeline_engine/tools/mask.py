@@ -46,5 +46,5 @@ class Mask:
     def outcome(self, outcome: Output | Failure) -> Output | Failure:
         """Returns the outcome of a call without the secrets."""
         if isinstance(outcome, Output):
-            return Output(self.value(outcome.value), self.value(dict(outcome.details)))
+            return replace(outcome, value=self.value(outcome.value), details=self.value(dict(outcome.details)))
         return replace(outcome, message=self.text(outcome.message), details=self.value(dict(outcome.details)))

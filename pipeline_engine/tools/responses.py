@@ -84,7 +84,7 @@ def _output(
 ) -> Output | Failure:
     """Parses an output. After an unreadable response the call may have happened, but its output is unknown."""
     try:
-        return Output(rule.output(status, headers, read(text.removeprefix(BYTE_ORDER_MARK))), details)
+        return Output(rule.output(status, headers, read(text.removeprefix(BYTE_ORDER_MARK))), details, len(text))
     except PayloadError as error:
         if error.too_large:
             return Failure(PAYLOAD_TOO_LARGE, str(error), details=details, may_have_happened=True)

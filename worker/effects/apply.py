@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -37,8 +36,11 @@ class PendingEffect:
         return self.run.project, self.input["namespace"], self.input["key"]
 
 
-async def apply_effects(connection: Connection, effects: Sequence[tuple[HeldRun, Effect]]) -> dict[UUID, JournalEntry]:
-    """Applies one effect of each run, tool by tool; returns the completed journal entries by run."""
+async def apply_effects(connection: Connection, effects: Sequence[tuple[HeldRun, Effect]]) -> list[JournalEntry]:
+    """Applies effects, tool by tool; returns their completed journal entries in the same order.
+
+    Several effects of one run are those of concurrent steps; between the tools they have no order.
+    """
     by_tool: dict[str, list[PendingEffect]] = defaultdict(list)
     pending: list[PendingEffect] = []
     for run, request in effects:
@@ -55,7 +57,7 @@ async def apply_effects(connection: Connection, effects: Sequence[tuple[HeldRun,
     for tool, apply_all in APPLY.items():
         if by_tool[tool]:
             await apply_all(connection, by_tool[tool])
-    return {effect.run.id: _completed(effect) for effect in pending}
+    return [_completed(effect) for effect in pending]
 
 
 def _completed(effect: PendingEffect) -> JournalEntry:

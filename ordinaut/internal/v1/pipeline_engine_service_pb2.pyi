@@ -267,11 +267,13 @@ class EngineFrame(_message.Message):
     """Number of further runs that the worker may start on this stream; it is added to the previous credit."""
     @_builtins.property
     def finished(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepFinished]:
-        """Entries to make durable. A run has at most one such message or effect in flight, until its StepCommitted."""
+        """Entries to make durable. A run has one write in flight, until all its StepCommitted: one such message, or effects."""
 
     @_builtins.property
     def effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Effect]:
-        """Steps that the worker performs in the transaction that records them."""
+        """Steps that the worker performs in the transaction that records them. Several of one run are concurrent steps; the
+        first has the entries, and each is answered in the same order.
+        """
 
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunFinished]:

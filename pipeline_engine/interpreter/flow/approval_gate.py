@@ -5,6 +5,7 @@ after it: the approved input is the input of the call, also in a run that retrie
 """
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,16 +13,17 @@ import orjson
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
 from pipeline_engine.data.approval_answer import APPROVED, approval_output, subject_hash
-from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.failure import EXPRESSION, PAYLOAD_TOO_LARGE, REJECTED, VALIDATION_INPUT, Failure
 from pipeline_engine.data.payload import PayloadError, write
 from pipeline_engine.interpreter.flow.waits import milliseconds, waits_too_large
 from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED, WAITING
-from pipeline_engine.interpreter.step_values import Input, expression_failure, render_input
+from pipeline_engine.interpreter.step_values import Input, check_input, expression_failure, render_input
 from pipeline_engine.interpreter.strand import Attempt, Strand
-from pipeline_engine.interpreter.strand_protocol import StepFlow
+from pipeline_engine.interpreter.strand_protocol import StepFlow, StrandRequest
 from pipeline_engine.language.approval import APPROVAL, problems_of
 from pipeline_engine.language.plan import StepPlan
+
+InputFlow = Generator[StrandRequest, Any, Input | Failure]
 
 
 def await_approval(strand: Strand, step: StepPlan, path: str) -> StepFlow:
@@ -36,7 +38,7 @@ def await_approval(strand: Strand, step: StepPlan, path: str) -> StepFlow:
     return None
 
 
-def _approved_input(strand: Strand, step: StepPlan, path: str) -> Generator[Wait, Any, Input | Failure]:
+def _approved_input(strand: Strand, step: StepPlan, path: str) -> InputFlow:
     approval_path = f"{path}.approval"
     journal = strand.run.journal
     entry = journal.recorded.get(approval_path)
@@ -44,7 +46,9 @@ def _approved_input(strand: Strand, step: StepPlan, path: str) -> Generator[Wait
         question = journal.waits.get(approval_path)
         if question is None or question.state == WAITING:
             start_us = strand.run.now_us()
-            wait = _question(strand, step, approval_path) if question is None else Wait(path=approval_path)
+            wait: Wait | Failure = Wait(path=approval_path)
+            if question is None:
+                wait = yield from _question(strand, step, approval_path)
             if not isinstance(wait, Failure) and not strand.run.reserve_wait(wait):
                 wait = waits_too_large()
             if isinstance(wait, Failure):
@@ -55,11 +59,13 @@ def _approved_input(strand: Strand, step: StepPlan, path: str) -> Generator[Wait
         strand.record(entry)
     if entry.state == FAILED:
         return Failure.from_json(entry.error)
-    return _checked_input(strand, step, path, entry)
+    return (yield from _checked_input(strand, step, path, entry))
 
 
-def _question(strand: Strand, step: StepPlan, approval_path: str) -> Wait | Failure:
+def _question(strand: Strand, step: StepPlan, approval_path: str) -> Generator[StrandRequest, Any, Wait | Failure]:
     rendered = render_input(step, strand.roots, strand.run.account)
+    if isinstance(rendered, Input):
+        rendered = yield from strand.input_after_check(rendered)
     if isinstance(rendered, Failure):
         return rendered
     if step.approval is None:
@@ -106,13 +112,12 @@ def _rejection(value: dict[str, Any]) -> Failure:
     return Failure(REJECTED, f"{reason}: {value['comment']}" if value["comment"] else reason, details=details)
 
 
-def _checked_input(strand: Strand, step: StepPlan, path: str, entry: JournalEntry) -> Input | Failure:
+def _checked_input(strand: Strand, step: StepPlan, path: str, entry: JournalEntry) -> InputFlow:
     """Returns the approved input; an edit, or a changed tool, may have made it invalid."""
-    value = orjson.loads(entry.output)["data"]
-    problem = step.check_input(value) if step.check_input is not None else None
-    if type(value) is not dict:
-        problem = "", f"must be an object, not {kind_of(value)}"
-    if problem is not None:
-        failure = Failure(VALIDATION_INPUT, f"the approved input: {problem[1]}", pointer=problem[0])
+    checked = check_input(step, orjson.loads(entry.output)["data"])
+    if isinstance(checked, Input):
+        checked = yield from strand.input_after_check(checked)
+    if isinstance(checked, Failure):
+        failure = replace(checked, message=f"the approved input: {checked.message}")
         return strand.record_failure(Attempt(step, path, 1, strand.run.now_us()), failure)
-    return Input(value, write(value))
+    return checked

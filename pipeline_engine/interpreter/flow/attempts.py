@@ -13,7 +13,7 @@ from pipeline_engine.interpreter.flow.unsafe_calls import run_unsafe
 from pipeline_engine.interpreter.journal import RUNNING, SUCCEEDED
 from pipeline_engine.interpreter.requests import Accepted, Call, Effect, Sleep
 from pipeline_engine.interpreter.retry import is_repeated
-from pipeline_engine.interpreter.step_values import render_input
+from pipeline_engine.interpreter.step_values import Input, render_input
 from pipeline_engine.interpreter.strand import Attempt, Strand
 from pipeline_engine.interpreter.strand_protocol import AwaitDurable, StepFlow, Stopped
 from pipeline_engine.language.plan import StepPlan
@@ -103,6 +103,8 @@ def _run_attempt(strand: Strand, attempt: Attempt) -> StepFlow:
     if step.kind is Kind.UNSAFE:
         return (yield from run_unsafe(strand, attempt))
     rendered = strand.input_of(step, attempt.path)
+    if isinstance(rendered, Input) and rendered.unchecked is not None:
+        rendered = yield from strand.input_after_check(rendered)
     if isinstance(rendered, Failure):
         return strand.record_failure(attempt, rendered)
     attempt.input = rendered
@@ -121,7 +123,9 @@ def _run_attempt(strand: Strand, attempt: Attempt) -> StepFlow:
     response = yield call
     if location or type(response) is Accepted:
         response = yield from await_result(strand, attempt, call, response)
-    return strand.record_response(attempt, response)
+    if step.check_output is None:
+        return strand.record_response(attempt, response)
+    return strand.record_response(attempt, (yield from strand.output_after_check(step, response)))
 
 
 def _apply_effect(strand: Strand, attempt: Attempt) -> StepFlow:

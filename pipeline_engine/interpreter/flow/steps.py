@@ -1,23 +1,24 @@
 """Runs lines of steps in order: skips, resumes, dispatches and handles failures. `run_script` is the whole run."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
-from pipeline_engine.data.failure import Failure
+from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.flow.approval_gate import await_approval
 from pipeline_engine.interpreter.flow.attempts import run_attempts, run_pure
 from pipeline_engine.interpreter.flow.blocks import run_branches, run_group, run_loop
 from pipeline_engine.interpreter.flow.unsafe_calls import interrupted_attempt
 from pipeline_engine.interpreter.flow.waits import run_wait
 from pipeline_engine.interpreter.journal import FAILED, RUNNING, SUCCEEDED
-from pipeline_engine.interpreter.requests import Finished, Sleep
+from pipeline_engine.interpreter.requests import CheckValue, Finished, Sleep
 from pipeline_engine.interpreter.retry import is_repeated
 from pipeline_engine.interpreter.run import Run
-from pipeline_engine.interpreter.step_values import expression_failure, render
+from pipeline_engine.interpreter.step_values import expression_failure, failed_check, render
 from pipeline_engine.interpreter.strand import Strand
 from pipeline_engine.interpreter.strand_protocol import (
     AwaitDurable,
@@ -37,8 +38,14 @@ HANDLER_SECONDS = 60.0
 """Time that the handlers of an expired run get."""
 
 
-def run_script(run: Run, roots: dict[str, Any]) -> Generator[StrandRequest, Any, Finished]:
+def run_script(
+    run: Run, roots: dict[str, Any], params_check: CheckValue | None = None
+) -> Generator[StrandRequest, Any, Finished]:
     """Runs a whole pipeline: its steps, its output and, after a failure, its handlers."""
+    if params_check is not None:
+        failure = yield from _check_params(params_check)
+        if failure is not None:
+            return Finished((), FAILED, error=failure.to_json())
     strand = Strand(run, "", roots)
     end = yield from run_steps(strand, run.plan.steps)
     if end is None:
@@ -50,6 +57,18 @@ def run_script(run: Run, roots: dict[str, Any]) -> Generator[StrandRequest, Any,
     if isinstance(end, Failed | Expired):
         return Finished(run.journal.take_unsent(), FAILED, error=end.failure.to_json())
     return Finished(run.journal.take_unsent(), SUCCEEDED, output=end.output if end else b"")
+
+
+def _check_params(params: CheckValue) -> Generator[StrandRequest, Any, Failure | None]:
+    """Checks the params of a child run, which come from another run's step."""
+    if params.check.is_costly(len(params.body)):
+        problem = yield params
+    else:
+        problem = params.check.first_problem(orjson.loads(params.body))
+    if problem is None:
+        return None
+    failure = failed_check(VALIDATION_INPUT, problem)
+    return replace(failure, message=f"params: {failure.message}")
 
 
 def _render_output(run: Run, roots: dict[str, Any]) -> Exit | None:

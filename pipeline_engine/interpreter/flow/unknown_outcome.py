@@ -78,6 +78,8 @@ def _consult_lookup(strand: Strand, attempt: Attempt, reason: str) -> VerdictFlo
         "start_time": timestamp_of_us(attempt.start_us),
     }
     arguments = render_input(lookup, roots, strand.run.account)
+    if isinstance(arguments, Input):
+        arguments = yield from strand.input_after_check(arguments)
     if isinstance(arguments, Failure):
         verdict: Verdict = arguments
     else:

@@ -42,6 +42,8 @@ def run_unsafe(strand: Strand, attempt: Attempt) -> StepFlow:
     entry = strand.run.journal.recorded.get(attempt.path)
     if entry is None or entry.state != RUNNING or entry.attempt != attempt.number:
         rendered = strand.input_of(attempt.step, attempt.path)
+        if isinstance(rendered, Input):
+            rendered = yield from strand.input_after_check(rendered)
         if isinstance(rendered, Failure):
             return strand.record_failure(attempt, rendered)
         attempt.input = rendered
@@ -115,6 +117,7 @@ def _call(strand: Strand, attempt: Attempt) -> StepFlow:
 
 def _finish(strand: Strand, attempt: Attempt, response: object) -> StepFlow:
     """Records the end of the attempt; starts another one at once if a person has decided so."""
+    response = yield from strand.output_after_check(attempt.step, response)
     failure = strand.record_response(attempt, response)
     if failure is None:
         return None

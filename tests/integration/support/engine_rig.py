@@ -20,12 +20,14 @@ from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.channel import internal_channel, internal_metadata
 from ordinaut.rpc.server import Registration, Server, internal_guard
 from pipeline_engine.interpreter.requests import ToolPort
+from pipeline_engine.processes.checks import Checks, Pool
 from pipeline_engine.service import ISOLATED_KEY, PipelineEngineService
 from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from pipeline_engine.tools.retry_after import ToolHolds
+from tests.integration.support.thread_pool import ThreadPool
 from tests.patience import PATIENCE
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
@@ -43,15 +45,20 @@ class Engine:
 
 @asynccontextmanager
 async def engine(
-    *, allow: str = "127.0.0.0/8", credit: int = 400, port_to_tools: ToolPort | None = None
+    *,
+    allow: str = "127.0.0.0/8",
+    credit: int = 400,
+    port_to_tools: ToolPort | None = None,
+    new_pool: Callable[[], Pool] = ThreadPool,
 ) -> AsyncIterator[Engine]:
     """Starts an engine on a free port."""
     holds = ToolHolds(ProcessClock().monotonic)
     tools = HttpTools(Egress(parse_rules(allow)), holds=holds)
-    service = PipelineEngineService(
-        EngineContext(PlanCache(), port_to_tools or tools, ProcessClock(), lambda _key: 0.01, hold=holds.remaining),
-        credit,
+    checks = Checks(new_pool)
+    context = EngineContext(
+        PlanCache(), port_to_tools or tools, checks, ProcessClock(), lambda _key: 0.01, hold=holds.remaining
     )
+    service = PipelineEngineService(context, checks, credit)
     server = Server(
         [
             Registration(
@@ -67,6 +74,7 @@ async def engine(
             yield Engine(PipelineEngineServiceStub(channel), channel, service)
     finally:
         await server.stop(0)
+        await checks.close()
         await tools.close()
 
 

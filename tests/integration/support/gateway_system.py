@@ -38,17 +38,20 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import GetRunRequest, WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
 from pipeline_engine.data.data_keys import DataKeys
+from pipeline_engine.processes.checks import Checks
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.run_start import EngineContext
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
 from scheduler.service import SchedulerService
+from tests.integration.support.thread_pool import ThreadPool
 from tests.patience import PATIENCE
 from worker.settings import WorkerSettings
 from worker.worker import Worker
 
 TOKEN = "between processes"
+KEYS = DataKeys.generated()
 STUBS = {
     "agents": agent_service_pb2_grpc.AgentServiceStub,
     "approvals": approval_service_pb2_grpc.ApprovalServiceStub,
@@ -180,8 +183,9 @@ def _scheduler() -> Registration:
 
 
 def _engine(tools: HttpTools) -> Registration:
-    context = EngineContext(PlanCache(), tools, ProcessClock(), lambda _key: 0.5, keys=DataKeys.generated())
-    service = PipelineEngineService(context, 10)
+    checks, keys = Checks(ThreadPool, KEYS), KEYS
+    context = EngineContext(PlanCache(), tools, checks, ProcessClock(), lambda _key: 0.5, keys=keys)
+    service = PipelineEngineService(context, checks, 10)
     return Registration(
         add_PipelineEngineServiceServicer_to_server, service, "ordinaut.internal.v1.PipelineEngineService"
     )

@@ -69,15 +69,20 @@ class Family:
     async def do_all(
         self, paths: Sequence[str], *, scopes: frozenset[str] = ADMIN, depth: int | None = None, **given: Any
     ) -> list[dict[str, Any]]:
+        """Applies the effects of concurrent steps together, as the journal does."""
         run_of = held(self.row, scopes, **({} if depth is None else {"depth": depth}))
-        results = []
+        text = json.dumps(given).encode()
+        effects = [
+            Effect(
+                handle=1,
+                step=JournalEntry(path=path, attempt=1, tool=RUN_TASK, input=text),
+                idempotency_key=f"{self.row.root}/{path}",
+            )
+            for path in paths
+        ]
         async with self.rig.database.transaction() as connection:
-            for path in paths:
-                step = JournalEntry(path=path, attempt=1, tool=RUN_TASK, input=json.dumps(given).encode())
-                effect = Effect(handle=1, step=step, idempotency_key=f"{self.row.root}/{path}")
-                [entry] = (await apply_effects(connection, [(run_of, effect)])).values()
-                results.append(json.loads(entry.output or entry.error))
-        return results
+            entries = await apply_effects(connection, [(run_of, effect) for effect in effects])
+        return [json.loads(entry.output or entry.error) for entry in entries]
 
     async def wait(self, *paths: str, again: Sequence[str] = (), **given: Any) -> str:
         """Suspends the parent until the runs that these steps start have ended; its state afterwards."""

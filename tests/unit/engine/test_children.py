@@ -1,16 +1,19 @@
 """Steps that start child runs: as an effect, or with a wait for the end of the child."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 import pytest
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, RunStart
 from pipeline_engine.data.failure import Failure
+from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.requests import Finished, Suspended
-from pipeline_engine.stream.run_start import params_failure
-from tests.unit.engine.pipelines import checked, pipeline, step
-from tests.unit.engine.world import NOW_US, World, error_of
+from pipeline_engine.stream.plan_cache import PlanCache
+from pipeline_engine.stream.run_start import EngineContext, prepare
+from tests.unit.engine.pipelines import TOOL_TEXTS, checked, pipeline, step
+from tests.unit.engine.world import NOW_US, ManualClock, World, error_of
 
 RUN_TASK = "orchestrator.run_task"
 EVENT = {"topic": "order.*", "timeout": "7d"}
@@ -151,14 +154,23 @@ def test_a_failing_effect_fails_its_step() -> None:
 def test_params_of_a_child_run_are_checked_before_its_first_step() -> None:
     """Only once: a run that has started is not checked again."""
     schema = b'{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
-    start = RunStart(params=b'{"n": "x"}', params_schema=schema)
-    refused = params_failure(start)
-    assert refused is not None
-    assert (refused.code, refused.pointer) == ("VALIDATION_INPUT", "/n")
-    assert params_failure(RunStart(params=b'{"n": 1}', params_schema=schema)) is None
-    assert params_failure(RunStart(params=b'{"n": "x"}')) is None
-    start.journal.add(path="a")
-    assert params_failure(start) is None
+
+    def outcome(params: bytes, schema: bytes = schema, journal: Sequence[JournalEntry] = ()) -> Any:
+        definition = Definition(hash="h", pipeline=orjson.dumps(pipeline(step("x"))), tools=TOOL_TEXTS)
+        unused: Any = None
+        context = EngineContext(PlanCache(), unused, unused, ManualClock(), lambda _key: 0.0)
+        start = RunStart(hash="h", root="r", params=params, params_schema=schema, journal=journal)
+        execution = prepare(start, definition, context)
+        assert isinstance(execution, Execution)
+        execution.start()
+        assert isinstance(execution.ending, Finished)
+        return error_of(execution.ending) if execution.ending.error else None
+
+    refused = outcome(b'{"n": "x"}')
+    assert (refused["code"], refused["pointer"]) == ("VALIDATION_INPUT", "/n")
+    assert outcome(b'{"n": 1}') is None
+    assert outcome(b'{"n": "x"}', b"") is None
+    assert outcome(b'{"n": "x"}', journal=[JournalEntry(path="x", attempt=1, state="SUCCEEDED")]) is None
 
 
 INNER = {"steps": [step("x", input={"n": "${params.n}"})], "output": "${steps.x.n}"}

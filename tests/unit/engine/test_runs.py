@@ -8,7 +8,7 @@ import pytest
 from ordinaut.expressions.semantics import FIRST
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import TIMEOUT, Failure
-from pipeline_engine.interpreter.requests import Call, Output, Suspended
+from pipeline_engine.interpreter.requests import Call, Effect, Output, Request, Suspended
 from pipeline_engine.language.compile import PlanError
 from tests.unit.engine.pipelines import pipeline, step
 from tests.unit.engine.world import World, error_of, failing
@@ -190,6 +190,31 @@ def test_effects_are_applied_by_the_worker() -> None:
     world = World(document, perform=lambda _: conflict)
     assert error_of(world.run())["message"] == "the revision is 4"
     assert len(world.effects) == 1
+
+
+def test_the_effects_of_concurrent_steps_are_one_write() -> None:
+    """The worker applies them together; each strand continues with its own result."""
+    at_once: list[int] = []
+
+    def choose(asked: list[tuple[int, Request]]) -> int:
+        at_once.append(sum(isinstance(request, Effect) for _, request in asked))
+        return 0
+
+    steps = [
+        {
+            "id": "each",
+            "foreach": [1, 2, 3],
+            "max_parallel": 3,
+            "do": [
+                {"id": "first", "uses": "orchestrator.emit", "with": {"topic": "t", "data": {"n": "${item}"}}},
+                {"id": "second", "uses": "orchestrator.emit", "with": {"topic": "u", "data": {"n": "${item}"}}},
+            ],
+        }
+    ]
+    world = World({"version": 1, "steps": steps}, choose=choose)
+    assert world.run().state == "SUCCEEDED"
+    assert at_once == [3, 2, 1, 3, 2, 1]
+    assert len(set(world.effects)) == 6
 
 
 def test_denied_and_unknown_tools_are_not_called() -> None:

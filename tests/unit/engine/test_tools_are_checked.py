@@ -138,7 +138,7 @@ def test_patterns_without_a_bounded_cost_are_refused(pattern: str, place: str) -
     schema = {place: pattern if place == "pattern" else {pattern: {}}}
     found = tool_violations({**CALENDAR, "input_schema": schema})
     assert [violation.reason for violation in found] == [ErrorReason.INVALID_SCHEMA]
-    assert "without lookaround" in found[0].message
+    assert "without lookaround" in found[0].message or "at most 512 characters" in found[0].message
 
 
 @pytest.mark.parametrize("keyword", ["default", "const", "enum", "examples", "x-source"])

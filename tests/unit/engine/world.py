@@ -15,6 +15,7 @@ from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.journal import OpenStarts, merge
 from pipeline_engine.interpreter.requests import (
     Call,
+    CheckValue,
     Commit,
     Delayed,
     Effect,
@@ -98,6 +99,8 @@ class World:
     waited_ms: int = 0
     hold: Callable[[Tool], float] = lambda _tool: 0.0
     semantics: int = 0
+    checks: int = 0
+    check: Callable[[CheckValue], Response] = lambda request: request.check.first_problem(orjson.loads(request.body))
 
     def run(self) -> Finished:
         """To the end, through crashes and delays."""
@@ -215,6 +218,9 @@ class World:
             if isinstance(answer, Failure) and answer.code == TIMEOUT:
                 self.clock.seconds += request.timeout
             return answer
+        if isinstance(request, CheckValue):
+            self.checks += 1
+            return self.check(request)
         self.slept.append(request.seconds)
         self.clock.seconds += request.seconds
         return None

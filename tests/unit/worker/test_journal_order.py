@@ -1,8 +1,13 @@
-"""The journal writes one report of a run at a time, and its result last."""
+"""The journal has one write of a run in flight, with all its reports, and writes its result last."""
 
 import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
+
+import asyncpg
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from tests.patience import PATIENCE
@@ -19,14 +24,23 @@ class Surroundings:
         self.run = run
         self.calls: list[str] = []
         self.gate = asyncio.Event()
+        self.began = asyncio.Event()
+        self.rejected: set[int] = set()
 
     def is_live(self) -> bool:
         return True
 
-    async def repeat(self, _write: Any) -> dict[UUID, None]:
+    async def repeat(self, write: Any) -> dict[UUID, list[None]]:
+        self.began.set()
         await self.gate.wait()
-        self.calls.append("written")
-        return {self.run: None}
+        [(_, reports)] = inspect.getclosurevars(write).nonlocals["batch"]
+        if self.rejected & {entry.attempt for report in reports for entry in report.entries}:
+            raise asyncpg.DataError("a value that cannot be stored")
+        self.calls.append(f"written {len(reports)}")
+        return {self.run: [None] * len(reports)}
+
+    def cancel(self, _handles: Any) -> None:
+        self.calls.append("stopped")
 
     def send(self, *_hints: str) -> None:
         return None
@@ -49,36 +63,58 @@ async def until_idle(journal: Journal) -> None:
         await journal.commits.idle()
 
 
-async def test_reports_wait_for_the_write_of_their_run() -> None:
-    """Three reports of one run are three writes, in order, each acknowledged."""
-    surroundings: Any = Surroundings(uuid4())
+@asynccontextmanager
+async def journal_of(surroundings: Any) -> AsyncIterator[tuple[Journal, HeldRun]]:
     runs = HeldRuns()
     run = held_run(surroundings, runs)
     journal = Journal(surroundings, surroundings, runs, surroundings, surroundings)
     serving = asyncio.create_task(journal.commits.serve())
-    for number in range(3):
-        journal.add(run, StepReport([JournalEntry(path=f"s{number}", attempt=1)]))
-    assert len(run.reports) == 2
-    surroundings.gate.set()
-    await until_idle(journal)
-    assert surroundings.calls == ["written", "committed"] * 3
-    assert not run.writing
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    try:
+        yield journal, run
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+def report(number: int) -> StepReport:
+    return StepReport([JournalEntry(path=f"s{number}", attempt=number)])
+
+
+async def test_reports_that_arrive_during_a_write_are_the_next_one() -> None:
+    """The effects of concurrent steps take one commit instead of one each."""
+    surroundings: Any = Surroundings(uuid4())
+    async with journal_of(surroundings) as (journal, run):
+        journal.add(run, report(1))
+        await surroundings.began.wait()
+        for number in range(2, 5):
+            journal.add(run, report(number))
+        surroundings.gate.set()
+        await until_idle(journal)
+        assert surroundings.calls == ["written 1", "committed", "written 3", "committed", "committed", "committed"]
+        assert not run.writing
+        assert not run.reports
 
 
 async def test_the_result_of_a_run_is_written_after_its_reports() -> None:
     """Reports are not acknowledged once the result is known."""
     surroundings: Any = Surroundings(uuid4())
-    runs = HeldRuns()
-    run = held_run(surroundings, runs)
-    journal = Journal(surroundings, surroundings, runs, surroundings, surroundings)
-    serving = asyncio.create_task(journal.commits.serve())
-    for number in range(2):
-        journal.add(run, StepReport([JournalEntry(path=f"s{number}", attempt=1)]))
-    run.result = RunResult("SUCCEEDED")
-    surroundings.gate.set()
-    await until_idle(journal)
-    assert surroundings.calls == ["written", "written", "ended"]
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    async with journal_of(surroundings) as (journal, run):
+        journal.add(run, report(1))
+        await surroundings.began.wait()
+        journal.add(run, report(2))
+        run.result = RunResult("SUCCEEDED")
+        surroundings.gate.set()
+        await until_idle(journal)
+        assert surroundings.calls == ["written 1", "written 1", "ended"]
+
+
+async def test_a_rejected_report_fails_the_run_after_the_reports_before_it() -> None:
+    surroundings: Any = Surroundings(uuid4())
+    surroundings.rejected = {3}
+    async with journal_of(surroundings) as (journal, run):
+        for number in range(1, 5):
+            journal.add(run, report(number))
+        surroundings.gate.set()
+        await until_idle(journal)
+        assert surroundings.calls == ["written 1", "committed", "written 1", "committed", "stopped", "ended"]
+        assert not run.reports

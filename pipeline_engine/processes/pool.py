@@ -1,0 +1,156 @@
+"""Child processes that execute operations of unknown cost; the parent ends one that exceeds its deadline.
+
+A validator in native code can be interrupted neither by a thread nor by a signal handler: only its process can be
+ended. A process is started by exec, because a process with gRPC threads cannot be forked.
+"""
+
+import asyncio
+import hashlib
+import os
+import sys
+import time
+from collections import OrderedDict, deque
+from contextlib import suppress
+
+from ordinaut.errors import UnavailableError
+from ordinaut.telemetry import get_logger
+from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine import metrics
+from pipeline_engine.processes.child import HEADER_BYTES, READY
+
+log = get_logger()
+QUEUE_SECONDS = 2.0
+"""Time that an operation waits for a free process."""
+START_SECONDS = 20.0
+KILLS_BEFORE_REFUSAL = 3
+REFUSED_SECONDS = 600.0
+REMEMBERED = 1000
+READ_BYTES = 64 * 1024
+LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class TooCostlyError(Exception):
+    """An operation has exceeded its deadline, or the same one did so several times before."""
+
+
+class ProcessPool:
+    """At most `size` processes, started when they are first needed."""
+
+    def __init__(self, size: int) -> None:
+        self._free = asyncio.Semaphore(size)
+        self._idle: deque[asyncio.subprocess.Process] = deque()
+        self._all: set[asyncio.subprocess.Process] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._kills: OrderedDict[bytes, deque[float]] = OrderedDict()
+
+    async def run(self, operation: int, request: bytes, seconds: float) -> bytes:
+        """Executes one operation.
+
+        Raises:
+            TooCostlyError: it took longer than `seconds`, or did so three times in the last ten minutes.
+            UnavailableError: no process was free for 2 s.
+            RuntimeError: the operation raised an exception; the message is its traceback.
+        """
+        key = hashlib.blake2b(request, digest_size=16).digest()
+        if self._is_refused(key):
+            raise TooCostlyError
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            message = f"no check process was free for {QUEUE_SECONDS:g} s"
+            raise UnavailableError(ErrorReason.ENGINE_UNAVAILABLE, message, retry_after=QUEUE_SECONDS) from None
+        try:
+            process = await self._take()
+            done = False
+            try:
+                async with asyncio.timeout(seconds):
+                    answer = await _exchange(process, operation, request)
+                done = True
+            except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+                self._remember_kill(key)
+                metrics.PROCESSES_ENDED.inc()
+                log.warning("check_process_ended", operation=operation, bytes=len(request), seconds=seconds)
+                raise TooCostlyError from None
+            finally:
+                if done:
+                    self._idle.append(process)
+                else:  # it still works on the request, also if the caller has gone
+                    self._end(process)
+        finally:
+            self._free.release()
+        failed, content = answer
+        if failed:
+            raise RuntimeError(content.decode(errors="replace"))
+        return content
+
+    async def close(self) -> None:
+        """Ends every process."""
+        for process in list(self._all):
+            self._end(process)
+        await asyncio.gather(*self._ending)
+
+    async def _take(self) -> asyncio.subprocess.Process:
+        while self._idle:
+            process = self._idle.popleft()
+            if process.returncode is None:
+                return process
+            self._end(process)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "pipeline_engine.processes.child",
+            str(os.getpid()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={},
+            limit=LIMIT_BYTES,
+        )
+        self._all.add(process)
+        async with asyncio.timeout(START_SECONDS):
+            await _pipes(process)[1].readexactly(len(READY))
+        return process
+
+    def _end(self, process: asyncio.subprocess.Process) -> None:
+        self._all.discard(process)
+        with suppress(ProcessLookupError):
+            process.kill()
+        ending = asyncio.create_task(_reap(process))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    def _is_refused(self, key: bytes) -> bool:
+        since = time.monotonic() - REFUSED_SECONDS
+        kills = self._kills.get(key, ())
+        return sum(moment > since for moment in kills) >= KILLS_BEFORE_REFUSAL
+
+    def _remember_kill(self, key: bytes) -> None:
+        self._kills.setdefault(key, deque(maxlen=KILLS_BEFORE_REFUSAL)).append(time.monotonic())
+        self._kills.move_to_end(key)
+        while len(self._kills) > REMEMBERED:
+            self._kills.popitem(last=False)
+
+
+async def _exchange(process: asyncio.subprocess.Process, operation: int, request: bytes) -> tuple[bool, bytes]:
+    requests, answers = _pipes(process)
+    requests.write(len(request).to_bytes(4, "big") + bytes([operation]) + request)
+    await requests.drain()
+    header = await answers.readexactly(HEADER_BYTES)
+    return bool(header[4]), await answers.readexactly(int.from_bytes(header[:4], "big"))
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    """Waits for the end of a process and closes its pipes."""
+    requests, answers = _pipes(process)
+    requests.close()
+    with suppress(ConnectionError):
+        while await answers.read(READ_BYTES):
+            continue
+    await process.wait()
+
+
+def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("the process has pipes")
+    return process.stdin, process.stdout

@@ -58,8 +58,10 @@ class Execution:
 
     `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again;
     `guard` refuses inputs of steps on Ordinaut's own stores; `params_check` is the check of params that were not
-    checked before.
+    checked before. A `discreet` execution has sensitive values.
     """
+
+    discreet = False
 
     def __init__(
         self,

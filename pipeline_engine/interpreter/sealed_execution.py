@@ -155,6 +155,8 @@ class EntrySealer:
 class SealedExecution(Execution):
     """An execution whose requests and ending hold sensitive values encrypted. The arguments are those of Execution."""
 
+    discreet = True
+
     def __init__(
         self,
         sealer: EntrySealer,

@@ -9,11 +9,11 @@ from yarl import URL
 from ordinaut.expressions import ExpressionError, compile_expression
 from pipeline_engine.data.failure import DENIED, EXPRESSION, TOOL_ERROR, Failure
 from pipeline_engine.interpreter.requests import Accepted, Call, Output
+from pipeline_engine.tools.checks.url_check import url_problem
 from pipeline_engine.tools.definition import HttpTarget, Polling
 from pipeline_engine.tools.response_rule import envelope_of
 from pipeline_engine.tools.responses import RETRYABLE_STATUS, outcome_of_response, response_details
 from pipeline_engine.tools.retry_after import retry_after_seconds
-from pipeline_engine.tools.url_check import url_problem
 
 ACCEPTED = 202
 

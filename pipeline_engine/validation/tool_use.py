@@ -9,8 +9,8 @@ from pipeline_engine.language.builtin_steps import check_run_task, check_wait, w
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings, nearest
 from pipeline_engine.language.inputs import check_input
+from pipeline_engine.tools.checks.lookup_check import lookup_problem
 from pipeline_engine.tools.definition import UNSAFE
-from pipeline_engine.tools.lookup_check import lookup_problem
 
 TIMER = "orchestrator.wait"
 WAITING = frozenset({TIMER, "orchestrator.wait_event", APPROVAL})

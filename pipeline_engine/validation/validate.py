@@ -16,7 +16,7 @@ from pipeline_engine.data.schemas import errors_of, problems_of, schema_problems
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.inputs import place_of, repair, value_at
 from pipeline_engine.language.parse import parse
-from pipeline_engine.tools.registration import tool_violations, tool_warnings
+from pipeline_engine.tools.checks.registration import tool_violations, tool_warnings
 from pipeline_engine.validation.context import ValidationContext
 from pipeline_engine.validation.pipeline import check, tools_of
 

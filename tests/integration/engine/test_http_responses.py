@@ -9,10 +9,10 @@ from aiohttp import web
 
 from pipeline_engine.data.failure import DENIED, TOOL_ERROR, Failure
 from pipeline_engine.interpreter.requests import Accepted, Call, Output
+from pipeline_engine.tools.checks.registration import tool_violations
 from pipeline_engine.tools.definition import read_tool
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
-from pipeline_engine.tools.registration import tool_violations
 from tests.integration.support.engine_rig import tool_server
 
 Reply = dict[str, Any]

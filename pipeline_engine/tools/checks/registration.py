@@ -9,13 +9,13 @@ from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.data.schemas import schema_problems, schema_warnings
-from pipeline_engine.tools.auth_check import auth_violations
+from pipeline_engine.tools.checks.auth_check import auth_violations
+from pipeline_engine.tools.checks.headers import header_problem
+from pipeline_engine.tools.checks.lookup_check import lookup_violations
+from pipeline_engine.tools.checks.response_check import polling_violations, response_violations
+from pipeline_engine.tools.checks.sensitive_check import sensitive_violations, sensitive_warnings
+from pipeline_engine.tools.checks.url_check import url_problem
 from pipeline_engine.tools.definition import BUILT_IN, CONTENT_TYPES, METHODS
-from pipeline_engine.tools.headers import header_problem
-from pipeline_engine.tools.lookup_check import lookup_violations
-from pipeline_engine.tools.response_check import polling_violations, response_violations
-from pipeline_engine.tools.sensitive_check import sensitive_violations, sensitive_warnings
-from pipeline_engine.tools.url_check import url_problem
 from pipeline_engine.tools.url_template import placeholders
 
 SCHEMAS = ("input_schema", "output_schema")

@@ -9,9 +9,9 @@ from ordinaut.expressions.times import parse_duration
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.language.findings import nearest
-from pipeline_engine.tools.headers import HEADER_NAME
+from pipeline_engine.tools.checks.headers import HEADER_NAME
+from pipeline_engine.tools.checks.url_check import url_problem
 from pipeline_engine.tools.response_rule import STATUSES, statuses_of
-from pipeline_engine.tools.url_check import url_problem
 
 MAX_STATUSES = 32
 MAX_HEADERS = 32

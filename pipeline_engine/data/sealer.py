@@ -18,6 +18,8 @@ from pipeline_engine.data.text_forms import text_forms
 
 MIN_IN_TEXT = 6
 """Characters of the shortest value that is recognised inside a text."""
+MAX_PROBES = 1_000_000
+"""Lookups in one document, about 0.2 s."""
 MAX_IN_TEXT = 1_000
 """Number of values of one run that are recognised inside texts; all others are recognised as whole values."""
 
@@ -30,8 +32,9 @@ class Sealer:
         self._project = project
         self._sealed: dict[bytes, str] = {}
         self._whole: set[str] = set()
-        self._in_text: dict[str, None] = {}
+        self._in_text: dict[str, dict[int, set[str]]] = {}
         self._long = 0
+        self._probes = 0
 
     def learn(self, value: Any) -> None:
         """Marks a value as sensitive: each string and number in it."""
@@ -42,7 +45,10 @@ class Sealer:
             self._whole.add(text)
             if len(text) >= MIN_IN_TEXT and self._long < MAX_IN_TEXT:
                 self._long += 1
-                self._in_text |= dict.fromkeys(form for form in text_forms(text) if len(form) >= MIN_IN_TEXT)
+                for form in text_forms(text):
+                    if len(form) >= MIN_IN_TEXT:
+                        by_length = self._in_text.setdefault(form[:MIN_IN_TEXT], {})
+                        by_length.setdefault(len(form), set()).add(form)
 
     def learn_at(self, document: Any, places: Iterable[Place]) -> None:
         """Marks the values at places of a document."""
@@ -51,6 +57,7 @@ class Sealer:
 
     def seal(self, document: Any, places: Sequence[Place] = ()) -> Any:
         """Returns the document with its sensitive values encrypted; those at the places in any case."""
+        self._probes = 0
         self.learn_at(document, places)
         for place in sorted(places, key=len):  # an outer place before the places in it
             document = replaced(document, place, _Sensitive)
@@ -58,12 +65,14 @@ class Sealer:
 
     def mask(self, document: Any) -> Any:
         """Returns the document with `[sensitive]` in place of its sensitive values."""
+        self._probes = 0
         return self._replace(document, lambda _value: MASK)
 
     def holds(self, document: Any) -> bool:
         """Whether a document contains a sensitive value of at least MIN_IN_TEXT characters."""
+        self._probes = 0
         texts = (leaf if isinstance(leaf, str) else _dump(leaf).decode() for leaf in _leaves(document, keys=True))
-        return any(form in text for text in texts if len(text) >= MIN_IN_TEXT for form in self._in_text)
+        return any(map(self._found_in, texts))
 
     def open(self, document: Any) -> Any:
         """Returns the document with its encrypted values decrypted; they are sensitive from now on.
@@ -113,11 +122,33 @@ class Sealer:
         # A text that looks encrypted is encrypted, so that `open` restores it.
         if text in self._whole or PREFIX in text:
             return replace(text)
-        found = [form for form in self._in_text if form in text] if len(text) >= MIN_IN_TEXT else []
+        found = self._found_in(text)
         if not found:
             return text
+        if text in found:
+            return replace(text)
         longest_first = sorted(found, key=len, reverse=True)
         return re.sub("|".join(map(re.escape, longest_first)), lambda match: replace(match.group()), text)
+
+    def _found_in(self, text: str) -> set[str]:
+        """Returns the forms of sensitive values in a text, in a time that does not grow with the number of values.
+
+        Every part of MIN_IN_TEXT characters is looked up as the start of a form, and then the parts of the lengths that
+        the forms with this start have. After MAX_PROBES of these in one document, a text with such a start counts as
+        sensitive as a whole.
+        """
+        found: set[str] = set()
+        for index in range(len(text) - MIN_IN_TEXT + 1) if self._in_text else ():
+            by_length = self._in_text.get(text[index : index + MIN_IN_TEXT])
+            if by_length is None:
+                continue
+            self._probes += len(by_length)
+            if self._probes > MAX_PROBES:
+                return {text}
+            for length, forms in by_length.items():
+                if (part := text[index : index + length]) in forms:
+                    found.add(part)
+        return found
 
     @staticmethod
     def _text_of(value: Any) -> str:

@@ -29,6 +29,7 @@ MINUTE = timedelta(minutes=1)
 DEFINITION = Definition(
     pipeline='{"version": 1, "steps": [{"id": "a", "uses": "orchestrator.set", "with": {}}]}',
     tools=["orchestrator.set"],
+    scopes=["admin"],
     schedule=json.dumps({"triggers": [{"id": "t0", "cron": "* * * * *"}], "time_zone": "Europe/Chisinau"}),
     run_policy="{}",
     params='{"city": "Cluj"}',

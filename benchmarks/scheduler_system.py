@@ -35,9 +35,10 @@ WITH new AS (
   SELECT uid, 'default', 'bench-' || uid, 'agents/admin', '', '', '{}', 'ACTIVE', 1, 1, clock_now(), clock_now()
   FROM new
 ), versions AS (
-  INSERT INTO task_version (task, version, pipeline, tools, schedule, run_policy, params, overlap, priority, max_losses,
-    run_timeout, create_time)
-  SELECT uid, 1, '{"version": 1, "steps": []}', '{}', schedule, '{}', '{}', 'ALLOW', 5, 3, interval '1 day', clock_now()
+  INSERT INTO task_version (task, version, pipeline, tools, scopes, schedule, run_policy, params, overlap, priority,
+    max_losses, run_timeout, create_time)
+  SELECT uid, 1, '{"version": 1, "steps": []}', '{}', '{admin}', schedule, '{}', '{}', 'ALLOW', 5, 3, interval '1 day',
+    clock_now()
   FROM new
 )
 INSERT INTO schedule_cursor (

@@ -29,9 +29,9 @@ RETURNING uid
 """
 VERSION = """
 INSERT INTO task_version (
-  task, version, pipeline, tools, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
+  task, version, pipeline, tools, scopes, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
   run_timeout, create_time)
-VALUES ($1, 1, $2, $3, '{}', '{}', '{"city": "Cluj"}', NULL, NULL, 5, 3, interval '1 day',
+VALUES ($1, 1, $2, $3, '{admin}', '{}', '{}', '{"city": "Cluj"}', NULL, NULL, 5, 3, interval '1 day',
   clock_now())
 """
 QUEUE = """

@@ -2,8 +2,10 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from gateway.agents.issue import TokenLifetimes
 from gateway.agents.service import Agents
 from gateway.api.calls import count_rejections, registration
 from gateway.api.pagination import PageTokens
@@ -99,6 +101,10 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     return Gateway(server, health, run_watch, event_watch)
 
 
+def _lifetimes(settings: GatewaySettings) -> TokenLifetimes:
+    return TokenLifetimes(timedelta(days=settings.token_default_days), timedelta(days=settings.token_longest_days))
+
+
 def _servicers(
     settings: GatewaySettings,
     database: Database,
@@ -116,7 +122,7 @@ def _servicers(
     inline_run = InlineRun(database, hints, validator, settings.live_runs_max)
     simulation, replay = RunSimulation(database, validator, engines), RunReplay(database, validator, engines)
     return {
-        "AgentService": Agents(database, page_tokens),
+        "AgentService": Agents(database, page_tokens, _lifetimes(settings)),
         "ApprovalService": Approvals(
             database, page_tokens, ApprovalAnswer(database, hints, AnswerValidator(database, engines))
         ),

@@ -19,6 +19,9 @@ class GatewaySettings(StoreSettings):
         MAX_LIVE_RUNS, ge=1, description="the maximum number of live runs of one task, or of one agent without a task"
     )
 
+    token_default_days: int = Field(90, ge=1, le=3650, description="lifetime of a token that is made without an expiry")
+    token_longest_days: int = Field(365, ge=1, le=3650, description="longest lifetime of a token")
+
     @property
     def engines(self) -> list[str]:
         """The addresses of the engines."""

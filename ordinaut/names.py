@@ -10,11 +10,14 @@ from uuid import UUID, uuid5
 
 RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
+# The characters of a glob are those of the names that it is compared with: any other one would make it match nothing.
 SCOPE = re.compile(
-    r"admin|(tasks|runs|tools|agents|system|events|state|approvals):(read|write)(:[a-z0-9_.*/-]{1,128})?"
-    r"|tasks:run(:[a-z0-9*-]{1,128})?|tools:call(:[a-z0-9_.*-]{1,128})?"
-    r"|events:publish(:[a-z0-9_.*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"
+    r"admin|system:(read|write)|(tasks|runs|agents|approvals):(read|write)(:[a-z0-9*-]{1,128})?"
+    r"|tasks:run(:[a-z0-9*-]{1,128})?|tools:(read|write|call)(:[a-z0-9_.*-]{1,128})?"
+    r"|events:(read|publish)(:[a-z0-9_.*-]{1,128})?|events:source(:[A-Za-z0-9_.:@/*-]{1,128})?"
+    r"|state:(read|write)(:[a-z0-9_*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"
 )
+SCOPE_STARS = 4  # in one glob
 TOPIC_WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 MAX_TOPIC_LENGTH = 511
 MAX_TOPIC_WORDS = 8
@@ -28,7 +31,11 @@ SECRET_REFERENCE = re.compile(rf"\$\{{\s*secrets\.({SECRET.pattern})\s*\}}")
 UNESCAPED_REFERENCE = re.compile(rf"(?<!\$){SECRET_REFERENCE.pattern}")  # `$${` in a template is an escaped `${`
 USE_SECRET = "secrets:use"  # noqa: S105 - a scope
 SYSTEM_PROJECT = "_"
+WITHOUT_TASK = "-"
+"""Stands for a task in the scopes of runs and approvals without one, and of a task that is created without an id."""
 SYSTEM_TOPIC = "ordinaut."
+SOURCES = ("agents/", "tasks/", "runs/", "hooks/", "ordinaut")
+"""Prefixes of the sources of events that Ordinaut sets itself."""
 
 
 class TopicPatternError(ValueError):
@@ -79,6 +86,11 @@ def secret_names(text: str) -> list[str]:
     return sorted(set(UNESCAPED_REFERENCE.findall(text)))
 
 
+def is_reserved_topic(topic: str) -> bool:
+    """Whether only Ordinaut publishes under the topic."""
+    return topic.startswith(SYSTEM_TOPIC) or topic == SYSTEM_TOPIC.removesuffix(".")
+
+
 def split_name(name: str, collection: str) -> str | None:
     """The id in `collection/id`; None if the name does not have this form.
 
@@ -89,11 +101,11 @@ def split_name(name: str, collection: str) -> str | None:
     return tail if head == collection and slash and tail and "/" not in tail else None
 
 
-def granted(scopes: frozenset[str], needed: str, resource: str = "*") -> bool:
+def granted(scopes: frozenset[str], needed: str, resource: str | None = None) -> bool:
     """Whether `scopes` grant `needed` (`noun:verb`) for `resource` (a tool, topic or namespace).
 
-    A scope without a glob covers every resource. With resource `*` a scope for any resource is sufficient; the caller
-    must check again once the resource is known.
+    A scope without a glob covers every resource. Without a resource, a scope for any is sufficient; the caller must
+    check again once the resource is known.
 
     >>> granted(frozenset({"tools:call:mail.*"}), "tools:call", "mail.send")
     True
@@ -104,7 +116,7 @@ def granted(scopes: frozenset[str], needed: str, resource: str = "*") -> bool:
         return True
     prefix = needed + ":"
     globs = [scope[len(prefix) :] for scope in scopes if scope.startswith(prefix)]
-    return bool(globs) if resource == "*" else any(fnmatchcase(resource, glob) for glob in globs)
+    return bool(globs) if resource is None else any(fnmatchcase(resource, glob) for glob in globs)
 
 
 def covers(holder: frozenset[str], scope: str) -> bool:
@@ -125,6 +137,21 @@ def covers(holder: frozenset[str], scope: str) -> bool:
         fnmatchcase(parts[2], candidate.split(":", 2)[2])
         for candidate in holder
         if candidate.startswith(needed + ":") and candidate.count(":") == 2
+    )
+
+
+def intersection(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:
+    """The scopes that both sets grant: of two that overlap, the narrower one.
+
+    Two globs that overlap without one containing the other, such as `mail.*` and `*.send`, grant nothing together.
+
+    >>> sorted(intersection(frozenset({"tools:call:mail.*", "runs:read"}), frozenset({"tools:call:mail.send", "runs"})))
+    ['tools:call:mail.send']
+    >>> sorted(intersection(frozenset({"admin"}), frozenset({"runs:read"})))
+    ['runs:read']
+    """
+    return frozenset(
+        [scope for scope in first if covers(second, scope)] + [scope for scope in second if covers(first, scope)]
     )
 
 

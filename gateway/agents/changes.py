@@ -6,7 +6,8 @@ or delete itself.
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.agents.conversion import agent_etag, require_scopes, to_agent
+from gateway.agents.conversion import agent_etag, require_authority, require_scopes, to_agent
+from gateway.agents.trigger_rights import deny_triggers
 from gateway.api.errors import etag_mismatch
 from gateway.api.field_masks import apply, masked_paths, refuse_output_fields
 from gateway.api.idempotency import Mutation
@@ -61,6 +62,7 @@ class AgentChanges:
                 display_name=changed.display_name,
                 scopes=changed.scopes,
             )
+            await deny_triggers(connection, project=caller.project, owner=f"agents/{name}", scopes=changed.scopes)
             return to_agent(record)
 
         return await mutation.execute(work)
@@ -95,6 +97,7 @@ async def _locked(connection: Connection, caller: Caller, name: str, etag: str) 
     stored = await identity.lock_agent(connection, caller.project, name)
     if stored is None:
         raise NotFoundError.of(f"agents/{name}")
+    await require_authority(connection, caller, name)
     require_scopes(caller, stored.scopes)
     if etag and etag != agent_etag(stored):
         raise etag_mismatch(f"agents/{name}", agent_etag(stored))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import orjson
 
 from gateway.api.json_values import timestamp
-from gateway.authentication.caller import Caller, missing_scopes
+from gateway.authentication.caller import Caller, missing_scope, missing_scopes
 from ordinaut.errors import NotFoundError
 from ordinaut.names import covers
 from ordinaut.store import identity
@@ -61,6 +61,20 @@ async def existing_agent(connection: Connection, caller: Caller, name: str) -> A
     if agent is None:
         raise NotFoundError.of(f"agents/{name}")
     return agent
+
+
+async def require_authority(connection: Connection, caller: Caller, name: str) -> None:
+    """Requires that the caller acts for an agent: is it, has created it or one of its creators, or is an admin.
+
+    Raises:
+        PermissionDeniedError: MISSING_SCOPE, with `admin`.
+    """
+    if caller.is_admin or name == caller.agent:
+        return
+    if caller.agent_uid is None or not await identity.is_creator(
+        connection, project=caller.project, name=name, creator=caller.agent_uid
+    ):
+        raise missing_scope("admin")
 
 
 def require_scopes(caller: Caller, scopes: Sequence[str]) -> None:

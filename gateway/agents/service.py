@@ -4,22 +4,22 @@
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.agents.changes import AgentChanges
-from gateway.agents.conversion import existing_agent, require_scopes, to_agent, to_token
+from gateway.agents.conversion import existing_agent, require_authority, require_scopes, to_agent, to_token
+from gateway.agents.issue import TokenLifetimes, issue
 from gateway.api.errors import already_exists
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
-from gateway.api.json_values import to_datetime
 from gateway.api.ordering import parse_order
 from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import agent_id, token_ids
 from gateway.api.violations import DISPLAY_NAME_MAX, Problems, got
-from gateway.authentication.caller import Caller, current_caller
-from ordinaut.errors import InvalidArgumentError, NotFoundError, Violation
-from ordinaut.names import RESOURCE_ID, covers
+from gateway.authentication.caller import current_caller
+from ordinaut.errors import NotFoundError
+from ordinaut.names import RESOURCE_ID
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
-from ordinaut.store.identity import AgentRecord, NewToken, TokenRecord
+from ordinaut.store.identity import AgentRecord, TokenRecord
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
@@ -47,8 +47,9 @@ WRITE = "agents:write"
 class Agents(AgentServiceServicer):
     """Implements AgentService."""
 
-    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, lifetimes: TokenLifetimes) -> None:
         self._database = database
+        self._lifetimes = lifetimes
         self._page_tokens = page_tokens
         self._changes = AgentChanges(database)
 
@@ -69,6 +70,7 @@ class Agents(AgentServiceServicer):
                 name=request.agent_id,
                 display_name=agent.display_name,
                 scopes=agent.scopes,
+                creator=caller.agent_uid,
             )
             if record is None:
                 raise already_exists(f"agents/{request.agent_id}")
@@ -140,7 +142,8 @@ class Agents(AgentServiceServicer):
 
         async def work(connection: Connection) -> AgentToken:
             agent = await existing_agent(connection, caller, name)
-            return await _issue(connection, caller, agent, request)
+            await require_authority(connection, caller, name)
+            return await issue(connection, caller, agent, request, self._lifetimes)
 
         return await mutation.execute(work)
 
@@ -156,7 +159,9 @@ class Agents(AgentServiceServicer):
             agent = await identity.get_agent(connection, caller.project, name)
             if agent is None:
                 raise NotFoundError.of(request.name)
-            require_scopes(caller, agent.scopes)
+            await require_authority(connection, caller, name)
+            if name != caller.agent:
+                require_scopes(caller, agent.scopes)
             if not await identity.revoke_token(connection, project=caller.project, agent=name, public_id=public_id):
                 raise NotFoundError.of(request.name)
             return Empty()
@@ -188,28 +193,3 @@ def _check_token(request: CreateAgentTokenRequest) -> None:
     problems.not_writable("agent_token", request.agent_token)
     problems.scopes("agent_token.scopes", request.agent_token.scopes)
     problems.check()
-
-
-async def _issue(
-    connection: Connection, caller: Caller, agent: AgentRecord, request: CreateAgentTokenRequest
-) -> AgentToken:
-    template = request.agent_token
-    missing = [scope for scope in template.scopes if not covers(frozenset(agent.scopes), scope)]
-    if missing:
-        message = f"must be scopes of agents/{agent.name}, which lacks {', '.join(missing)}"
-        raise InvalidArgumentError.of([Violation("agent_token.scopes", message)])
-    require_scopes(caller, template.scopes or agent.scopes)
-    token = NewToken.make()
-    record = await identity.create_token(
-        connection,
-        project=caller.project,
-        agent=agent.name,
-        token=token,
-        scopes=template.scopes,
-        expire_time=to_datetime(template.expire_time) if template.HasField("expire_time") else None,
-        issuer=caller.token_name,
-    )
-    if record is None:
-        message = f"must be in the future (got {template.expire_time.ToJsonString()})"
-        raise InvalidArgumentError.of([Violation("agent_token.expire_time", message)])
-    return to_token(agent.name, record, token.text)

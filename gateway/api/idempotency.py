@@ -8,8 +8,9 @@ from google.protobuf.message import Message
 
 from gateway.api.rehearsal import is_rehearsal, refuse_change
 from gateway.api.violations import Problems
-from gateway.authentication.caller import current_caller
+from gateway.authentication.caller import current_caller, missing_scopes
 from ordinaut.errors import AlreadyExistsError
+from ordinaut.names import covers
 from ordinaut.store import request_log
 from ordinaut.store.database import Database
 from ordinaut.store.request_log import RequestKey, StoredResponse
@@ -35,6 +36,7 @@ class Mutation(Generic[Response]):
         self._has_secret = has_secret
         self._id: str = request.request_id  # type: ignore[attr-defined]  # every mutating request has one
         self._key = RequestKey(caller.project, caller.agent, request.DESCRIPTOR.name, self._id)
+        self._scopes = caller.scopes
         self._hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
 
     async def stored_response(self) -> Response | None:
@@ -43,6 +45,7 @@ class Mutation(Generic[Response]):
         Raises:
             InvalidArgumentError: the id is not of the documented form.
             AlreadyExistsError: REQUEST_ID_REUSED for another request, SECRET_NOT_KEPT.
+            PermissionDeniedError: MISSING_SCOPE: the token may do less than the one that sent the request.
         """
         if not self._id:
             return None
@@ -70,7 +73,7 @@ class Mutation(Generic[Response]):
         async with self._database.transaction() as connection:
             if not self._id:
                 return await work(connection)
-            if not await request_log.claim(connection, self._key, self._hash):
+            if not await request_log.claim(connection, self._key, self._hash, sorted(self._scopes)):
                 return await self._concurrent_response(connection)
             response = await work(connection)
             stored = None if self._has_secret else response.SerializeToString()
@@ -91,6 +94,8 @@ class Mutation(Generic[Response]):
             raise AlreadyExistsError(
                 ErrorReason.REQUEST_ID_REUSED, "the request_id was already used for a different request", facts
             )
+        if missing := [scope for scope in stored.scopes if not covers(self._scopes, scope)]:
+            raise missing_scopes(missing, current_caller().name)
         if stored.response is None:
             message = "the response to this request_id contained a secret, which is not stored"
             raise AlreadyExistsError(ErrorReason.SECRET_NOT_KEPT, message, facts)

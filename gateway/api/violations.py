@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from gateway.api.message_checks import key_path
 from ordinaut.errors import InvalidArgumentError, Repair, Violation
 from ordinaut.internal.v1 import violation_pb2
-from ordinaut.names import SCOPE
+from ordinaut.names import SCOPE, SCOPE_STARS
 from ordinaut.rpc.status import violation_of
 from ordinaut.v1.error_pb2 import ErrorReason
 
@@ -143,9 +143,12 @@ class Problems:
         distinct: set[str] = set()
         for index, scope in enumerate(scopes):
             if not SCOPE.fullmatch(scope):
-                self.add(
-                    f"{field}[{index}]", f"must be `<noun>:<verb>`, `<noun>:<verb>:<glob>` or `admin` {got(scope)}"
-                )
+                expected = "must be `<noun>:<verb>`, `<noun>:<verb>:<glob>` or `admin`"
+                if SCOPE.fullmatch(":".join(scope.split(":")[:2])):
+                    expected = "must have a glob of the characters that such names have, or none"
+                self.add(f"{field}[{index}]", f"{expected} {got(scope)}")
+            elif scope.count("*") > SCOPE_STARS:
+                self.add(f"{field}[{index}]", at_most(SCOPE_STARS, "times `*` in a glob", scope.count("*")))
             elif scope in distinct:
                 self.add(f"{field}[{index}]", f"must be unique (got {scope!r} again)")
             distinct.add(scope)

@@ -1,5 +1,7 @@
 """AnswerApproval: the first valid answer decides; the owner of the run may answer only if the step allows it."""
 
+from collections.abc import Mapping
+
 import orjson
 
 from gateway.api.idempotency import Mutation
@@ -12,7 +14,7 @@ from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
 from ordinaut.store.queue import due_work_recover, wait
 from ordinaut.store.runs import approval, run
-from ordinaut.store.runs.approval import ApprovalRecord
+from ordinaut.store.runs.approval import ApprovalRecord, Requesters
 from ordinaut.store.runs.run import TERMINAL
 from ordinaut.store.sql import Connection
 from ordinaut.v1.approval_pb2 import Approval
@@ -39,7 +41,8 @@ class ApprovalAnswer:
             FailedPreconditionError: APPROVAL_STATE, RUN_FINISHED.
             InvalidArgumentError: the answer is not one that the approval accepts.
         """
-        _require_other_agent(caller, record)
+        async with self._database.connection() as connection:
+            _require_other_agent(caller, record, await approval.requesters(connection, record.run))
         if record.state != "PENDING":
             async with self._database.connection() as connection:
                 raise await _not_pending(connection, record)
@@ -62,13 +65,31 @@ class ApprovalAnswer:
         return response
 
 
-def _require_other_agent(caller: Caller, record: ApprovalRecord) -> None:
-    if caller.name == record.owner and not record.allow_self:
-        raise PermissionDeniedError(
-            ErrorReason.SELF_APPROVAL,
-            f"{caller.name} owns the run and cannot answer its approval unless the step sets `allow_self: true`",
-            {"owner": record.owner},
-        )
+def _require_other_agent(caller: Caller, record: ApprovalRecord, requesters: Requesters) -> None:
+    """Requires an answer of another agent than those that ask, and with a token that none of them has made.
+
+    A token that an admin made counts only if it is younger than the run: one admin can set up an installation, but
+    cannot make a token after asking.
+    """
+    if record.allow_self:
+        return
+    owners = requesters.owners | {record.owner}
+    if caller.name in owners:
+        raise _self_approval(record, f"{caller.name} owns the run", {"via": "agent"})
+    is_younger = requesters.since is None or caller.token_since is None or caller.token_since > requesters.since
+    issuers = (caller.issuers | caller.admin_issuers if is_younger else caller.issuers) & owners
+    if issuers:
+        issuer = min(issuers)
+        facts = {"via": "issuer", "issuer": issuer}
+        raise _self_approval(record, f"the token descends from one of {issuer}, which owns the run,", facts)
+
+
+def _self_approval(record: ApprovalRecord, why: str, facts: Mapping[str, str]) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        ErrorReason.SELF_APPROVAL,
+        f"{why} and cannot answer its approval unless the step sets `allow_self: true`",
+        {"owner": record.owner, **facts},
+    )
 
 
 def _require_subject(request: AnswerApprovalRequest, record: ApprovalRecord) -> None:

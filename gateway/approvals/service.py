@@ -12,6 +12,7 @@ from gateway.approvals.answer import ApprovalAnswer
 from gateway.approvals.conversion import to_approval
 from gateway.authentication.caller import AGENTS, Caller, current_caller
 from ordinaut.errors import NotFoundError
+from ordinaut.names import WITHOUT_TASK
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store.database import Database
 from ordinaut.store.runs import approval
@@ -67,7 +68,12 @@ class Approvals(ApprovalServiceServicer):
                 )
 
             page = await read_page(
-                read, order.key, start, size, to_approval, lambda record: caller.may(READ, record.task_name)
+                read,
+                order.key,
+                start,
+                size,
+                to_approval,
+                lambda record: caller.may(READ, record.task_name or WITHOUT_TASK),
             )
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListApprovalsResponse(approvals=page.messages, next_page_token=token)
@@ -86,7 +92,7 @@ class Approvals(ApprovalServiceServicer):
             record = await approval.get(connection, approval_uid, project=caller.project, agent=caller.owner_filter)
         if record is None:
             raise NotFoundError.of(f"approvals/{approval_uid}")
-        caller.require(scope, record.task_name)
+        caller.require(scope, record.task_name or WITHOUT_TASK)
         return record
 
 

@@ -16,7 +16,7 @@ from gateway.authentication.caller import CALLER, Caller, missing_scope
 from gateway.authentication.client_address import client_address
 from gateway.authentication.token_throttle import TokenThrottle
 from gateway.authentication.token_uses import TokenUses
-from ordinaut.names import covers, granted
+from ordinaut.names import granted, intersection
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
@@ -122,8 +122,19 @@ class Authenticator:
 def _caller(public_id: str, credential: identity.Credential) -> Caller:
     rights = agent_scopes = frozenset(credential.agent_scopes)
     if credential.token_scopes:  # a scope that the agent has lost is lost by its tokens too
-        rights = frozenset(scope for scope in credential.token_scopes if covers(agent_scopes, scope))
-    return Caller(credential.project, credential.agent, rights, public_id, agent_scopes)
+        rights = intersection(frozenset(credential.token_scopes), agent_scopes)
+    return Caller(
+        credential.project,
+        credential.agent,
+        rights,
+        public_id,
+        agent_scopes,
+        credential.agent_uid,
+        frozenset(credential.issuers),
+        frozenset(credential.admin_issuers),
+        credential.create_time,
+        credential.expire_time,
+    )
 
 
 def _bearer_token(context: Context) -> tuple[str, str] | None:

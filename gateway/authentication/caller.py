@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from shlex import quote
+from uuid import UUID
 
 from ordinaut.errors import PermissionDeniedError, Violation
 from ordinaut.names import covers, granted
@@ -16,7 +18,9 @@ AGENTS = "agents/"
 class Caller:
     """The agent that a call's token belongs to, with the rights of that token; `token` is its public id.
 
-    `agent_scopes` are the rights of the agent, which a token may restrict.
+    `agent_scopes` are the rights of the agent, which a token may restrict, `agent_uid` its uid. `issuers` are the
+    agents of the tokens that the token descends from, those whose token had `admin` in `admin_issuers`. `token_since`
+    and `token_until` are the times of its creation and expiry.
     """
 
     project: str
@@ -24,6 +28,11 @@ class Caller:
     scopes: frozenset[str]
     token: str = ""
     agent_scopes: frozenset[str] = frozenset()
+    agent_uid: UUID | None = None
+    issuers: frozenset[str] = frozenset()
+    admin_issuers: frozenset[str] = frozenset()
+    token_since: datetime | None = None
+    token_until: datetime | None = None
 
     @property
     def name(self) -> str:

@@ -1,6 +1,6 @@
 """The tools, tasks, agents and secrets that a pipeline refers to: whether they exist and the owner may use them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -12,7 +12,7 @@ from gateway.api.json_values import to_python
 from gateway.api.violations import Problems, join, pointer_of
 from gateway.authentication.caller import current_caller, missing_scopes
 from ordinaut.errors import PermissionDeniedError, Repair, Violation
-from ordinaut.names import USE_SECRET, granted, secret_names
+from ordinaut.names import USE_SECRET, WITHOUT_TASK, granted, secret_names
 from ordinaut.store import identity
 from ordinaut.store.database import Database
 from ordinaut.store.tasks import task
@@ -22,11 +22,13 @@ SYSTEM_TOOLS = "orchestrator."
 RUN_PIPELINE = "orchestrator.run_pipeline"
 CALL = "tools:call"
 # The scope that each built-in tool requires, and its input with the name of the resource.
+READ_EVENTS = "events:read"
 STORE_RIGHTS = {
     "orchestrator.emit": ("events:publish", "topic"),
     "orchestrator.put_state": ("state:write", "namespace"),
     "orchestrator.get_state": ("state:read", "namespace"),
     "orchestrator.run_task": ("tasks:run", "task"),
+    "orchestrator.wait_event": (READ_EVENTS, "topic"),
     RUN_PIPELINE: ("runs:write", ""),
 }
 RUN_TASK = "orchestrator.run_task"
@@ -67,8 +69,18 @@ def callable_names(scopes: frozenset[str], names: list[str]) -> list[str]:
     return [name for name in names if name.startswith(SYSTEM_TOOLS) or granted(scopes, CALL, name)]
 
 
-def require_rights(scopes: frozenset[str], document: Any, root: str, *, owner: str, problems: Problems) -> None:
+def require_rights(
+    scopes: frozenset[str],
+    document: Any,
+    root: str,
+    *,
+    owner: str,
+    problems: Problems,
+    topics: Sequence[tuple[str, str]] = (),
+) -> None:
     """Requires that the owner of a pipeline may call every tool and use every secret in it.
+
+    `topics` are paths and topic patterns of event triggers, which the owner must be allowed to read.
 
     If there are other problems, the missing scopes are added to them, so that one error contains both.
 
@@ -76,7 +88,7 @@ def require_rights(scopes: frozenset[str], document: Any, root: str, *, owner: s
         PermissionDeniedError: MISSING_SCOPE, with a violation at each such step.
         InvalidArgumentError: there are other problems.
     """
-    missing = list(missing_rights(scopes, document, root))
+    missing = [*missing_rights(scopes, document, root), *_missing_topics(scopes, topics)]
     if problems.violations:
         problems.extend(violation for _, violation in missing)
         problems.check()
@@ -90,6 +102,14 @@ def missing_rights(scopes: frozenset[str], document: Any, root: str) -> Iterator
         for scope in _missing_scopes(scopes, use):
             text = f"the owner lacks the scope {scope}"
             yield scope, Violation(join(root, use.path), text, ErrorReason.MISSING_SCOPE)
+
+
+def _missing_topics(scopes: frozenset[str], topics: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Violation]]:
+    """Yields the scope of each pattern that no glob covers: `*` and `>` match more than one topic."""
+    for path, topic in topics:
+        if not granted(scopes, READ_EVENTS, topic):
+            scope = f"{READ_EVENTS}:{topic.replace('>', '*')}"
+            yield scope, Violation(path, f"the owner lacks the scope {scope}", ErrorReason.MISSING_SCOPE)
 
 
 def with_pipeline_rights(failure: BaseException, request: Any) -> BaseException:
@@ -131,11 +151,13 @@ def _missing_scope(scopes: frozenset[str], use: ToolUse) -> str | None:
     if use.tool not in STORE_RIGHTS:
         return None
     scope, argument = STORE_RIGHTS[use.tool]
+    if not argument:
+        return None if granted(scopes, scope, WITHOUT_TASK) else scope
     name = use.arguments.get(argument) if isinstance(use.arguments, dict) else None
     if not isinstance(name, str) or "${" in name:  # evaluated in the run, which checks the scope again
         return None if granted(scopes, scope) else scope
     resource = name.removeprefix("tasks/") if argument == "task" else name
-    return None if granted(scopes, scope, resource) else f"{scope}:{resource}"
+    return None if granted(scopes, scope, resource) else f"{scope}:{resource.replace('>', '*')}"
 
 
 async def task_warnings(

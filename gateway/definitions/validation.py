@@ -81,8 +81,8 @@ class TaskValidator:
     ) -> CheckedTask:
         """Validates the definition of a task with the id `name`, which may be empty.
 
-        `rights` are its owner's scopes; `stored` means that its schedule is already stored. `before` is the stored task
-        if the pipeline is not changed: the problems that it has already are only warnings.
+        `rights` are the scopes with which it is saved; `stored` means that its schedule is already stored. `before` is
+        the stored task if the pipeline is not changed: the problems that it has already are only warnings.
 
         Raises:
             InvalidArgumentError: with all violations, including those in `problems`.
@@ -99,12 +99,17 @@ class TaskValidator:
                 pipeline, await self._engines.validate_pipeline(_pipeline_request(before, tools, rights))
             )
         problems.extend(_pipeline_problems(pipeline, "task"))
-        require_rights(rights, document, "task.pipeline", owner=owner, problems=problems)
+        topics = [
+            (f"task.schedule.triggers[{index}].event.topic", trigger.event.topic)
+            for index, trigger in enumerate(task.schedule.triggers)
+            if trigger.WhichOneof("kind") == "event"
+        ]
+        require_rights(rights, document, "task.pipeline", owner=owner, problems=problems, topics=topics)
         missing = await task_warnings(
             self._database, document, project=project, owner=owner, rights=rights, itself=name
         )
         missing += await assignee_warnings(self._database, document, project=project, rights=rights)
-        return _checked_task(task, tools, schedule, pipeline, missing)
+        return _checked_task(task, tools, rights, schedule, pipeline, missing)
 
     async def validate_inline(
         self, task: Task, problems: Problems, *, project: str, owner: str, rights: frozenset[str]
@@ -119,7 +124,7 @@ class TaskValidator:
         pipeline = await self._engines.validate_pipeline(_pipeline_request(task, tools, rights))
         problems.extend(_pipeline_problems(pipeline, ""))
         require_rights(rights, document, "pipeline", owner=owner, problems=problems)
-        return _definition(task, Schedule(), pipeline)
+        return _definition(task, rights, Schedule(), pipeline)
 
     async def add_upcoming(self, task: Task) -> None:
         """Adds the explanation of a stored task and, if it is ACTIVE, its next times, with jitter.
@@ -220,12 +225,13 @@ def _fixes(advice: Iterable[Violation]) -> Iterator[Fix]:
 def _checked_task(
     task: Task,
     tools: NamedTools,
+    rights: frozenset[str],
     schedule: ValidateScheduleResponse,
     pipeline: ValidatePipelineResponse,
     missing: Sequence[Violation],
 ) -> CheckedTask:
     return CheckedTask(
-        definition=_definition(task, schedule.schedule, pipeline),
+        definition=_definition(task, rights, schedule.schedule, pipeline),
         now=tools.now,
         event_triggers=list(_event_triggers(schedule.schedule)),
         has_time_triggers=any(trigger.WhichOneof("kind") != "event" for trigger in schedule.schedule.triggers),
@@ -236,11 +242,14 @@ def _checked_task(
     )
 
 
-def _definition(task: Task, schedule: Schedule, pipeline: ValidatePipelineResponse) -> Definition:
+def _definition(
+    task: Task, rights: frozenset[str], schedule: Schedule, pipeline: ValidatePipelineResponse
+) -> Definition:
     policy = task.run_policy
     return Definition(
         pipeline=pipeline.pipeline.decode(),
         tools=list(pipeline.tools),
+        scopes=sorted(rights),
         schedule=stored_json(schedule),
         run_policy=stored_json(policy),
         params=to_json(task.params),

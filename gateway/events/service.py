@@ -25,7 +25,7 @@ from ordinaut.errors import (
     Violation,
 )
 from ordinaut.limits import MAX_JSON_BYTES
-from ordinaut.names import DOTTED, SYSTEM_TOPIC
+from ordinaut.names import DOTTED, SOURCES, SYSTEM_TOPIC, is_reserved_topic
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import event
 from ordinaut.store.database import Database
@@ -47,6 +47,7 @@ from ordinaut.v1.event_service_pb2_grpc import EventServiceServicer
 
 READ = "events:read"
 PUBLISH = "events:publish"
+SOURCE = "events:source"
 TEXT_MAX = 255
 SCAN_ROWS = 100
 # Events that are read for one page, which bounds a call whose filter matches nothing. A page may therefore be short, or
@@ -193,9 +194,11 @@ def _checked_data(message: Event) -> str:
 
 def _new_event(caller: Caller, message: Event) -> event.NewEvent:
     data = _checked_data(message)
-    if message.topic.startswith(SYSTEM_TOPIC):
+    if is_reserved_topic(message.topic):
         raise PermissionDeniedError(ErrorReason.RESERVED, f"topics that begin with {SYSTEM_TOPIC} are reserved")
     caller.require(PUBLISH, message.topic)
+    if message.source.startswith(SOURCES) and message.source != caller.name:
+        caller.require(SOURCE, message.source)
     return event.NewEvent(
         uid=new_id(),
         topic=message.topic,

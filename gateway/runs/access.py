@@ -4,6 +4,7 @@ from uuid import UUID
 
 from gateway.authentication.caller import Caller
 from ordinaut.errors import NotFoundError
+from ordinaut.names import WITHOUT_TASK
 from ordinaut.store.runs import run
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.store.sql import Connection
@@ -20,5 +21,5 @@ async def visible_run(connection: Connection, caller: Caller, run_uid: UUID, sco
     is_visible = record is not None and caller.owner_filter in {None, record.owner}
     if record is None or record.project != caller.project or not is_visible:
         raise NotFoundError.of(f"runs/{run_uid}")
-    caller.require(scope, record.task_name)
+    caller.require(scope, record.task_name or WITHOUT_TASK)
     return record

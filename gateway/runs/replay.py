@@ -74,7 +74,7 @@ class RunReplay:
             recorded_run = await _recorded_run(connection, request, record)
         message = recorded_run.definition.message
         if request.HasField("pipeline"):
-            message = await self._checked(request, recorded_run, problems)
+            message = await self._checked(request, recorded_run, problems, caller)
         problems.check()
         initial = replace(
             record, state="RUNNING", retries=None, output=None, error=None, cancel_reason="", end_time=None
@@ -93,15 +93,17 @@ class RunReplay:
         comparison = await asyncio.to_thread(compare, end, recorded_run.inherited, recorded, response)
         return fit_replay(_to_response(comparison, initial, response))
 
-    async def _checked(self, request: ReplayRunRequest, recorded_run: RecordedRun, problems: Problems) -> Definition:
-        """Validates the other document and returns its definition, with the owner's current scopes and tools."""
+    async def _checked(
+        self, request: ReplayRunRequest, recorded_run: RecordedRun, problems: Problems, caller: Caller
+    ) -> Definition:
+        """Validates the other document with the caller's rights; returns its definition with the current tools."""
         task_message = Task(pipeline=request.pipeline)
         checked = await self._validator.validate_inline(
             task_message,
             problems,
             project=recorded_run.record.project,
-            owner=recorded_run.record.owner,
-            rights=recorded_run.definition.scopes,
+            owner=caller.name,
+            rights=caller.scopes,
         )
         async with self._database.connection() as connection:
             return await definition_of(

@@ -25,6 +25,7 @@ from gateway.runs.retry import retry_run
 from gateway.runs.simulate import RunSimulation
 from gateway.runs.watch import RunChanges, RunWatch
 from ordinaut.errors import FailedPreconditionError, NotFoundError
+from ordinaut.names import WITHOUT_TASK
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store.database import Database
 from ordinaut.store.hints import CANCEL, OUTBOX, RUN, WORK, Hints
@@ -87,7 +88,9 @@ class Runs(RunServiceServicer):
 
     async def CreateRun(self, request: CreateRunRequest, context: Context) -> Run:
         """Starts a run of a pipeline, without a task."""
-        return await self._inline_run.start(request, current_caller())
+        caller = current_caller()
+        caller.require(WRITE, WITHOUT_TASK)
+        return await self._inline_run.start(request, caller)
 
     async def GetRun(self, request: GetRunRequest, context: Context) -> Run:
         """Returns one run, with steps unless the view is BASIC."""
@@ -141,7 +144,7 @@ class Runs(RunServiceServicer):
                 )
 
             page = await read_page(
-                read, order.key, start, size, to_run, lambda record: caller.may(READ, record.task_name)
+                read, order.key, start, size, to_run, lambda record: caller.may(READ, record.task_name or WITHOUT_TASK)
             )
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListRunsResponse(runs=page.messages, next_page_token=token)

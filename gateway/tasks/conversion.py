@@ -23,6 +23,7 @@ def to_task(
         description=record.description,
         labels=parse(record.labels),
         owner=record.owner,
+        scopes=record.scopes,
         state=Task.State.Value(record.state),
         state_reason=record.state_reason,
         version=record.version,

@@ -14,7 +14,7 @@ from gateway.authentication.caller import Caller
 from gateway.definitions.validation import CheckedTask, TaskValidator, check_description
 from gateway.tasks.conversion import description_of, to_task
 from gateway.tasks.lifecycle_events import announce_tasks
-from ordinaut.names import RESOURCE_ID, split_name
+from ordinaut.names import RESOURCE_ID, WITHOUT_TASK, split_name
 from ordinaut.store.database import Database
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import cursor, task
@@ -100,8 +100,7 @@ class TaskCreate:
     async def _validated(self, request: CreateTaskRequest | ValidateTaskRequest, caller: Caller) -> _NewTask:
         problems = Problems()
         name = _chosen_id(problems, request)
-        if name is not None:
-            caller.require(WRITE, name)
+        caller.require(WRITE, name or WITHOUT_TASK)
         problems.not_writable("task", request.task)
         check_description(problems, request.task)
         checked = await self._validator.validate(

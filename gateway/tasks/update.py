@@ -14,6 +14,7 @@ from gateway.definitions.validation import CheckedTask, TaskValidator, check_des
 from gateway.tasks.conversion import description_of, to_task
 from gateway.tasks.lifecycle_events import announce_task
 from ordinaut.errors import NotFoundError
+from ordinaut.names import covers, intersection
 from ordinaut.store import identity
 from ordinaut.store.database import Database
 from ordinaut.store.sql import Connection
@@ -29,7 +30,7 @@ SCHEDULE_FIELDS = (
     "triggers", "time_zone", "start_time", "end_time", "exclusions", "dst", "jitter", "max_occurrences",
 )  # fmt: skip
 # Computed for each response: an update without a mask may send them back as they were read.
-VOLATILE = frozenset({"version", "update_time", "upcoming", "explanation", "warnings", "fixes"})
+VOLATILE = frozenset({"version", "update_time", "upcoming", "explanation", "warnings", "fixes", "scopes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,18 @@ class TaskUpdate:
             checked = replace(checked, definition=definition)
         if keeps_schedule:
             checked = replace(checked, definition=replace(checked.definition, schedule=stored.schedule))
+        widens = bool(_lacking(stored.scopes, checked.definition.scopes))
+        if lost := _lacking(checked.definition.scopes, stored.scopes):
+            warning = (
+                f"runs of this version may do less than those of version {stored.version}: the token that saves it "
+                f"lacks {', '.join(lost)}"
+            )
+            checked = replace(checked, warnings=[*checked.warnings, warning])
         return _Change(
             stored,
             changed,
             checked,
-            new_version=_differs(stored, checked.definition, STORED_DEFINITION),
+            new_version=_differs(stored, checked.definition, STORED_DEFINITION) or widens,
             new_schedule=_schedule_differs(stored.schedule, checked.definition.schedule),
         )
 
@@ -118,7 +126,8 @@ class TaskUpdate:
                 raise NotFoundError.of(f"tasks/{name}")
             if stored.owner == caller.name:
                 return stored, caller.scopes
-            return stored, await identity.owner_scopes(connection, stored.project, stored.owner)
+            owner_scopes = await identity.owner_scopes(connection, stored.project, stored.owner)
+            return stored, intersection(caller.scopes, owner_scopes)
 
 
 async def _store(connection: Connection, *, caller: Caller, change: _Change) -> Task:
@@ -147,6 +156,11 @@ async def _replan(connection: Connection, record: TaskRecord, checked: CheckedTa
         event_triggers=checked.event_triggers,
         ends=not checked.has_time_triggers or record.state == "PAUSED",
     )
+
+
+def _lacking(scopes: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Returns those of the other scopes that the first do not cover."""
+    return [scope for scope in others if not covers(frozenset(scopes), scope)]
 
 
 def _differs(stored: TaskRecord, changed: Definition, names: Sequence[str]) -> bool:

@@ -116,6 +116,8 @@ class Tools(ToolServiceServicer):
         if not request.update_mask.paths:
             refuse_output_fields(problems, "tool", request.tool, current, VOLATILE)
         changed = apply(current, request.tool, [] if problems.violations else paths)
+        if secret := secret_of(current):  # a change may send it to another host
+            caller.require(USE_SECRET, secret)
         definition, warnings = await self._checked(problems, changed, name, "tool.name", caller)
 
         async def work(connection: Connection) -> Tool:
@@ -156,8 +158,7 @@ class Tools(ToolServiceServicer):
         check_tool(problems, message, name, name_field)
         if message.lookup.uses:
             await self._check_lookup(problems, message.lookup.uses, caller)
-        scheme = message.http.auth.WhichOneof("scheme")
-        secret = getattr(message.http.auth, scheme).secret if scheme else ""
+        secret = secret_of(message)
         # Only names of secrets: something else may be the value of a secret, which the error message would repeat.
         if SECRET.fullmatch(secret):
             caller.require(USE_SECRET, secret)
@@ -179,6 +180,12 @@ class Tools(ToolServiceServicer):
             problems.add(
                 "tool.lookup.uses", f"must be a tool with effect READ (tools/{uses} has {Tool.Effect.Name(effect)})"
             )
+
+
+def secret_of(message: Tool) -> str:
+    """Returns the name of the secret that the tool sends; empty if there is none."""
+    scheme = message.http.auth.WhichOneof("scheme")
+    return str(getattr(message.http.auth, scheme).secret) if scheme else ""
 
 
 def _chosen_id(problems: Problems, request: CreateToolRequest) -> str:

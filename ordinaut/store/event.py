@@ -128,6 +128,17 @@ class EventTrigger:
     effective_position: int
 
 
+@dataclass(frozen=True, slots=True)
+class OwnedTrigger:
+    """An event trigger of an agent's task; `scopes` are those that the task's version was saved with."""
+
+    task: UUID
+    trigger: str
+    topic: str
+    denied: bool
+    scopes: list[str]
+
+
 def unfolded(documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The events of a row, with each group expanded to one event for each run."""
     for document in documents:
@@ -283,3 +294,15 @@ async def move_matcher(connection: Connection, position: int) -> None:
 async def triggers(connection: Connection, projects: Sequence[str]) -> list[EventTrigger]:
     """The event triggers of the active tasks of some projects."""
     return [EventTrigger(*row) for row in await SQL.triggers.rows(connection, projects=list(projects))]
+
+
+async def owned_triggers(connection: Connection, *, project: str, owner: str) -> list[OwnedTrigger]:
+    """Returns the event triggers of the tasks of `owner` (`agents/…`)."""
+    return [OwnedTrigger(**row) for row in await SQL.owned_triggers.rows(connection, project=project, owner=owner)]
+
+
+async def set_denied(connection: Connection, changes: Sequence[tuple[UUID, str, bool]]) -> None:
+    """Sets for each task and trigger whether the trigger may not read its topic."""
+    if changes:
+        tasks, triggers, denied = (list(column) for column in zip(*changes, strict=True))
+        await SQL.set_denied.run(connection, tasks=tasks, triggers=triggers, denied=denied)

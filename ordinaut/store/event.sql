@@ -97,4 +97,16 @@ UPDATE position SET value = :position WHERE name = 'matcher';
 SELECT e.project, e.task, e.trigger, e.topic, e.condition, e.params::text AS params, e.effective_position
 FROM event_trigger AS e
 JOIN task AS t ON t.uid = e.task
-WHERE e.project = ANY(:projects::text[]) AND t.state = 'ACTIVE' AND t.delete_time IS NULL;
+WHERE e.project = ANY(:projects::text[]) AND t.state = 'ACTIVE' AND t.delete_time IS NULL AND NOT e.denied;
+
+-- query owned_triggers: The event triggers of an agent's tasks, with the scopes that their versions were saved with.
+SELECT e.task, e.trigger, e.topic, e.denied, v.scopes
+FROM task AS t
+JOIN event_trigger AS e ON e.task = t.uid
+JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
+WHERE t.project = :project AND t.owner = :owner AND t.delete_time IS NULL;
+
+-- query set_denied: Which triggers may not read their topics.
+UPDATE event_trigger AS e SET denied = d.denied
+FROM unnest(:tasks::uuid[], :triggers::text[], :denied::boolean[]) AS d (task, trigger, denied)
+WHERE e.task = d.task AND e.trigger = d.trigger;

@@ -49,13 +49,22 @@ class TokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The data that a presented token is checked against; `seconds_left` is None for a token that does not expire."""
+    """The data that a presented token is checked against; `seconds_left` is None for a token that does not expire.
+
+    `issuers` are the agents (`agents/…`) of the tokens that it descends from; those whose token had `admin` are in
+    `admin_issuers` instead.
+    """
 
     project: str
     agent: str
     secret_hash: bytes
     token_scopes: list[str]
     agent_scopes: list[str]
+    agent_uid: UUID
+    issuers: list[str]
+    admin_issuers: list[str]
+    create_time: datetime
+    expire_time: datetime | None
     seconds_left: float | None
 
 
@@ -98,11 +107,17 @@ async def create_project(connection: Connection, name: str) -> str:
 
 
 async def create_agent(
-    connection: Connection, *, project: str, name: str, display_name: str, scopes: Sequence[str]
+    connection: Connection,
+    *,
+    project: str,
+    name: str,
+    display_name: str,
+    scopes: Sequence[str],
+    creator: UUID | None = None,
 ) -> AgentRecord | None:
-    """Creates an agent; None when the name is taken."""
+    """Creates an agent; None when the name is taken. `creator` is the uid of the agent that asks for it."""
     row = await SQL.create_agent.row(
-        connection, project=project, name=name, display_name=display_name, scopes=list(scopes)
+        connection, project=project, name=name, display_name=display_name, scopes=list(scopes), creator=creator
     )
     return AgentRecord(**row) if row else None
 
@@ -139,6 +154,11 @@ async def update_agent(
     )
     await SQL.touch_project.run(connection, project=project)
     return AgentRecord(**row)
+
+
+async def is_creator(connection: Connection, *, project: str, name: str, creator: UUID) -> bool:
+    """Whether the agent `name` was created by `creator`, or by an agent of which this is true."""
+    return bool(await SQL.is_creator.value(connection, project=project, name=name, creator=creator))
 
 
 async def delete_agent(connection: Connection, *, project: str, name: str) -> None:
@@ -180,10 +200,13 @@ async def create_token(
     scopes: Sequence[str],
     expire_time: datetime | None,
     issuer: str = "",
+    issuers: Sequence[str] = (),
+    admin_issuers: Sequence[str] = (),
 ) -> TokenRecord | None:
     """Stores a token of an existing agent; None if `expire_time` is in the past.
 
-    `issuer` is the resource name of the token that the request was made with, or empty.
+    `issuer` is the resource name of the token that the request was made with, or empty; `issuers` and `admin_issuers`
+    as in Credential.
     """
     row = await SQL.create_token.row(
         connection,
@@ -194,6 +217,8 @@ async def create_token(
         scopes=list(scopes),
         expire_time=expire_time,
         issuer=issuer,
+        issuers=list(issuers),
+        admin_issuers=list(admin_issuers),
     )
     return TokenRecord(**row) if row else None
 

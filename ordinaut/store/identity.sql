@@ -2,8 +2,8 @@
 INSERT INTO project (name) VALUES (:name) ON CONFLICT DO NOTHING RETURNING name;
 
 -- query create_agent: A new agent; nothing when the name is taken.
-INSERT INTO agent (project, name, display_name, scopes, create_time)
-VALUES (:project, :name, :display_name, :scopes, clock_now())
+INSERT INTO agent (project, name, display_name, scopes, creator, create_time)
+VALUES (:project, :name, :display_name, :scopes, :creator::uuid, clock_now())
 ON CONFLICT DO NOTHING
 RETURNING name, uid, display_name, scopes, create_time;
 
@@ -32,6 +32,14 @@ UPDATE agent SET display_name = :display_name, scopes = :scopes
 WHERE project = :project AND name = :name
 RETURNING name, uid, display_name, scopes, create_time;
 
+-- query is_creator: Whether an agent created another one, or the creator of that one, and so on.
+WITH RECURSIVE creator (uid) AS (
+  SELECT a.creator FROM agent AS a WHERE a.project = :project AND a.name = :name
+  UNION
+  SELECT a.creator FROM agent AS a JOIN creator ON a.uid = creator.uid WHERE a.project = :project
+)
+SELECT EXISTS (SELECT FROM creator WHERE uid = :creator::uuid);
+
 -- query delete_tokens: Deletes all tokens of an agent.
 DELETE FROM agent_token WHERE project = :project AND agent = :agent;
 
@@ -55,8 +63,10 @@ LIMIT :size;
 SELECT scopes FROM agent WHERE project = :project AND name = :name;
 
 -- query create_token: A new token; nothing when it would have expired already.
-INSERT INTO agent_token (public_id, project, agent, secret_hash, scopes, issuer, create_time, expire_time)
-SELECT :public_id, :project, :agent, :secret_hash, :scopes, :issuer, clock_now(), :expire_time
+INSERT INTO agent_token (public_id, project, agent, secret_hash, scopes, issuer, issuers, admin_issuers, create_time, expire_time)
+SELECT
+  :public_id, :project, :agent, :secret_hash, :scopes, :issuer, :issuers::text[], :admin_issuers::text[], clock_now(),
+  :expire_time
 WHERE :expire_time::timestamptz IS NULL OR :expire_time > clock_now()
 RETURNING public_id, scopes, create_time, expire_time, revoke_time, issuer, last_use_time;
 
@@ -67,7 +77,8 @@ RETURNING public_id;
 
 -- query token: The data that a presented token is checked against; no row if it is expired or revoked.
 SELECT
-  t.project, t.agent, t.secret_hash, t.scopes AS token_scopes, a.scopes AS agent_scopes,
+  t.project, t.agent, t.secret_hash, t.scopes AS token_scopes, a.scopes AS agent_scopes, a.uid AS agent_uid,
+  t.issuers, t.admin_issuers, t.create_time, t.expire_time,
   extract(epoch FROM t.expire_time - clock_now())::float8 AS seconds_left
 FROM agent_token AS t
 JOIN agent AS a ON a.project = t.project AND a.name = t.agent

@@ -1,5 +1,6 @@
 """Responses of mutating calls, stored for 24 hours, so that a repeated request takes effect once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ordinaut.store.sql import Connection, Queries
@@ -19,21 +20,22 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """An earlier request: its hash, and the serialized response; None for a response with a secret."""
+    """An earlier request: its hash, the scopes of its token, and the serialized response; None if it has a secret."""
 
     request_hash: bytes
+    scopes: list[str]
     response: bytes | None
 
 
 async def find(connection: Connection, key: RequestKey) -> StoredResponse | None:
     """Returns the earlier request with this key, if it succeeded."""
     row = await SQL.find.row(connection, **_columns(key))
-    return StoredResponse(row["hash"], row["answer"]) if row else None
+    return StoredResponse(row["hash"], row["scopes"], row["answer"]) if row else None
 
 
-async def claim(connection: Connection, key: RequestKey, request_hash: bytes) -> bool:
+async def claim(connection: Connection, key: RequestKey, request_hash: bytes, scopes: Sequence[str]) -> bool:
     """Inserts the request; False if it is there already. Waits until a concurrent transaction with this key ends."""
-    return await SQL.claim.row(connection, **_columns(key), hash=request_hash) is not None
+    return await SQL.claim.row(connection, **_columns(key), hash=request_hash, scopes=list(scopes)) is not None
 
 
 async def store_response(connection: Connection, key: RequestKey, response: bytes | None) -> None:

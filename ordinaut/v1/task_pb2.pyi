@@ -98,6 +98,7 @@ class Task(_message.Message):
     EXPLANATION_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     FIXES_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name `tasks/{task}`. The id matches `[a-z][a-z0-9-]{0,62}`."""
     uid: _builtins.str
@@ -107,7 +108,7 @@ class Task(_message.Message):
     description: _builtins.str
     """Human-readable description. At most 10000 characters."""
     owner: _builtins.str
-    """Resource name `agents/{agent}` of the agent whose scopes the pipeline has."""
+    """Resource name `agents/{agent}` of the agent that the task belongs to."""
     state: Global___Task.State.ValueType
     """State of the task."""
     state_reason: _builtins.str
@@ -166,6 +167,10 @@ class Task(_message.Message):
     def fixes(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.Fix]:
         """Patches of the request that resolve some of the warnings. Only in responses of ValidateTask."""
 
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Scopes of the token that saved this version. Its runs have those of them that the owner still has."""
+
     def __init__(
         self,
         *,
@@ -190,10 +195,11 @@ class Task(_message.Message):
         explanation: _builtins.str = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         fixes: _abc.Iterable[_error_pb2.Fix] | None = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "display_name", b"display_name", "etag", b"etag", "explanation", b"explanation", "fixes", b"fixes", "labels", b"labels", "name", b"name", "owner", b"owner", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "state", b"state", "state_reason", b"state_reason", "uid", b"uid", "upcoming", b"upcoming", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "display_name", b"display_name", "etag", b"etag", "explanation", b"explanation", "fixes", b"fixes", "labels", b"labels", "name", b"name", "owner", b"owner", "params", b"params", "params_schema", b"params_schema", "pipeline", b"pipeline", "run_policy", b"run_policy", "schedule", b"schedule", "scopes", b"scopes", "state", b"state", "state_reason", b"state_reason", "uid", b"uid", "upcoming", b"upcoming", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

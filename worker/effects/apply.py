@@ -10,7 +10,7 @@ import orjson
 from ordinaut.errors import AlreadyExistsError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry
 from ordinaut.limits import MAX_CHAIN_DEPTH
-from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, SYSTEM_TOPIC, emitted_uid, granted
+from ordinaut.names import DOTTED, STATE_KEY, STATE_KEY_MAX, STATE_NAMESPACE, emitted_uid, granted, is_reserved_topic
 from ordinaut.store import event, state_entry
 from ordinaut.store.sql import Connection
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -72,7 +72,7 @@ def _completed(effect: PendingEffect) -> JournalEntry:
 
 def _check_emit(effect: PendingEffect) -> None:
     topic = effect.input["topic"]
-    if not DOTTED.fullmatch(topic) or topic.startswith(SYSTEM_TOPIC):
+    if not DOTTED.fullmatch(topic) or is_reserved_topic(topic):
         raise EffectError("VALIDATION_INPUT", f"{topic!r} is not a topic that can be published to")
     if not granted(effect.run.scopes, "events:publish", topic):
         raise EffectError("DENIED", f"the task's owner may not publish {topic}")

@@ -14,7 +14,7 @@ import orjson
 from ordinaut.expressions import ExpressionError
 from ordinaut.expressions.times import parse_duration, parse_timestamp
 from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
-from ordinaut.names import granted
+from ordinaut.names import WITHOUT_TASK, granted
 from ordinaut.store.queue import child
 from ordinaut.store.queue.child import ChildColumns, EnqueuedChild, Target
 from ordinaut.store.runs import retry
@@ -144,7 +144,7 @@ def _is_permitted(request: ChildRequest) -> bool:
         request.error = EffectError("DENIED", f"maximum run chain depth ({MAX_CHAIN_DEPTH}) exceeded")
     elif request.task and not granted(run.scopes, RUN_A_TASK, request.task):
         request.error = EffectError("DENIED", f"the task's owner may not run tasks/{request.task}")
-    elif not request.task and not granted(run.scopes, RUN_A_DOCUMENT):
+    elif not request.task and not granted(run.scopes, RUN_A_DOCUMENT, WITHOUT_TASK):
         request.error = EffectError("DENIED", "the task's owner may not run pipelines without a task")
     return request.error is None
 

@@ -45,6 +45,7 @@ async def _store_document(connection: Connection, request: ChildRequest, rules: 
     definition = Definition(
         pipeline=request.pipeline,
         tools=list(request.tools),
+        scopes=sorted(run.scopes),
         schedule="{}",
         run_policy=rules.run_policy,
         params="{}",

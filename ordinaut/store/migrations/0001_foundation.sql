@@ -57,6 +57,7 @@ CREATE TABLE agent (
   uid uuid NOT NULL DEFAULT new_id(),
   display_name text NOT NULL DEFAULT '',
   scopes text[] NOT NULL,
+  creator uuid, -- uid of the agent that created it, which may act for it; NULL: created in the database
   create_time timestamptz NOT NULL,
   PRIMARY KEY (project, name)
 );
@@ -71,6 +72,9 @@ CREATE TABLE agent_token (
   expire_time timestamptz,
   revoke_time timestamptz,
   issuer text NOT NULL DEFAULT '', -- resource name of the token that created it; empty: created in the database
+  -- The agents of the tokens that it descends from (`agents/…`): those whose token had `admin` in the second list.
+  issuers text[] NOT NULL DEFAULT '{}',
+  admin_issuers text[] NOT NULL DEFAULT '{}',
   last_use_time timestamptz, -- to the minute
   FOREIGN KEY (project, agent) REFERENCES agent
 );
@@ -100,6 +104,7 @@ CREATE TABLE task_version (
   pipeline jsonb NOT NULL,
   semantics smallint NOT NULL DEFAULT 1, -- revision of the meaning of expressions with which it was accepted
   tools text[] NOT NULL,
+  scopes text[] NOT NULL DEFAULT '{}', -- of the token that saved it: its runs have those that its owner has as well
   schedule jsonb NOT NULL,
   run_policy jsonb NOT NULL,
   params jsonb NOT NULL,
@@ -169,6 +174,7 @@ CREATE TABLE event_trigger (
   condition text NOT NULL,
   params jsonb,
   effective_position bigint NOT NULL, -- only events after it are seen
+  denied boolean NOT NULL DEFAULT false, -- the owner may no longer read the topic
   PRIMARY KEY (task, trigger)
 );
 CREATE INDEX event_trigger_project ON event_trigger (project); -- event.triggers
@@ -588,6 +594,7 @@ CREATE TABLE request_log (
   method text NOT NULL,
   request_id text NOT NULL,
   hash bytea NOT NULL,
+  scopes text[] NOT NULL, -- of the token that sent it: a token with less does not get the response
   answer bytea, -- NULL: it carried a secret
   create_time timestamptz NOT NULL,
   PRIMARY KEY (project, agent, method, request_id)

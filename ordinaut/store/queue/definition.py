@@ -1,4 +1,7 @@
-"""Definitions that runs execute: a version of a task, with the current tools and rights of its owner."""
+"""Definitions that runs execute: a version of a task with the current tools, and its rights.
+
+The rights are those of the token that saved the version, as far as the owner still has them.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition
-from ordinaut.names import USE_SECRET, granted, secret_names
+from ordinaut.names import USE_SECRET, granted, intersection, secret_names
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
@@ -14,7 +17,7 @@ SQL = Queries(__file__)
 
 @dataclass(frozen=True, slots=True)
 class RunDefinition:
-    """A definition as engines receive it, and the scopes of its owner."""
+    """A definition as engines receive it, and the scopes of its runs."""
 
     message: Definition
     scopes: frozenset[str]
@@ -23,7 +26,7 @@ class RunDefinition:
 async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> RunDefinition:
     """One version of a task in the form that engines receive."""
     row = await SQL.load.row(connection, project=project, owner=owner, task=task, version=version)
-    scopes = frozenset(row["scopes"])
+    scopes = intersection(frozenset(row["saved_scopes"]), frozenset(row["owner_scopes"]))
     message = Definition(
         pipeline=row["pipeline"].encode(),
         semantics=row["semantics"],

@@ -1,4 +1,4 @@
--- query load: A version of a task with its tools, their lookups, and its owner's scopes, as they are now.
+-- query load: A version of a task with its tools, their lookups and its owner's scopes, as they are now.
 SELECT
   v.pipeline::text AS pipeline,
   v.semantics,
@@ -9,8 +9,9 @@ SELECT
       SELECT u.definition #>> '{lookup,uses}' FROM tool AS u WHERE u.project = :project AND u.name = ANY(v.tools)))
     ORDER BY t.name, t.project <> '_') AS tools,
   v.tools AS tool_names,
+  v.scopes AS saved_scopes,
   coalesce((SELECT a.scopes FROM agent AS a WHERE a.project = :project AND 'agents/' || a.name = :owner), '{}')
-    AS scopes
+    AS owner_scopes
 FROM task_version AS v
 WHERE v.task = :task AND v.version = :version;
 

@@ -78,6 +78,14 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
+class Requesters:
+    """The owners (`agents/…`) of a run and of those it is a child of; the creation time of the first, None if gone."""
+
+    owners: frozenset[str]
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to an approval; `input` and `edited_input` are JSON texts."""
 
@@ -135,6 +143,12 @@ async def get(connection: Connection, approval: UUID, *, project: str, agent: st
     """Returns an approval if `agent` owns its run or is an assignee; `agent` None matches every approval."""
     row = await SQL.get.row(connection, id=approval, project=project, agent=agent)
     return ApprovalRecord(**row) if row else None
+
+
+async def requesters(connection: Connection, run: UUID) -> Requesters:
+    """Returns who asks for the approvals of a run."""
+    row = await SQL.requesters.row(connection, run=run)
+    return Requesters(frozenset(row["owners"] or ()), row["since"])
 
 
 async def list_page(

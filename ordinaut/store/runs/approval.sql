@@ -64,6 +64,18 @@ WHERE project = :project AND (:agent::text IS NULL OR owner = :agent OR :agent =
 -- include columns
   AND id = :id;
 
+-- query requesters: The owners of a run and of the runs that it is a child of, and when the first of these was created.
+WITH RECURSIVE ancestor (id) AS (
+  SELECT :run::uuid
+  UNION
+  SELECT c.parent FROM run_child AS c JOIN ancestor ON c.run = ancestor.id
+), found AS (
+  SELECT d.owner, d.create_time FROM ancestor JOIN due_work AS d ON d.id = ancestor.id
+  UNION ALL
+  SELECT r.owner, r.create_time FROM ancestor JOIN run AS r ON r.id = ancestor.id
+)
+SELECT array_agg(DISTINCT owner) AS owners, min(create_time) AS since FROM found;
+
 -- query list: A page of approvals that the agent may see; a NULL run, assignee or states matches all.
 -- include columns
   AND (:run::uuid IS NULL OR run = :run) AND (:assignee::text IS NULL OR :assignee = ANY(assignees))

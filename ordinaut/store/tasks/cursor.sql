@@ -10,7 +10,7 @@ SELECT :project, :task, e.trigger, e.topic, e.condition, e.params,
 FROM unnest(:triggers::text[], :topics::text[], :conditions::text[], :params::jsonb[])
   AS e (trigger, topic, condition, params)
 ON CONFLICT (task, trigger) DO UPDATE
-SET topic = excluded.topic, condition = excluded.condition, params = excluded.params;
+SET topic = excluded.topic, condition = excluded.condition, params = excluded.params, denied = false;
 
 -- query drop_event_triggers: A deleted task matches no events.
 DELETE FROM event_trigger WHERE task = :task;

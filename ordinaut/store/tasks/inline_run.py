@@ -57,6 +57,7 @@ async def store_version(
         pipeline=definition.pipeline,
         semantics=definition.semantics,
         tools=definition.tools,
+        scopes=definition.scopes,
         schedule=definition.schedule,
         run_policy=definition.run_policy,
         priority=definition.priority,

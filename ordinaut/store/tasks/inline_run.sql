@@ -11,10 +11,10 @@ ON CONFLICT (uid) DO NOTHING;
 
 -- query create_version: A document; one that was stored before is not stored again.
 INSERT INTO task_version (
-  task, version, pipeline, semantics, tools, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
+  task, version, pipeline, semantics, tools, scopes, schedule, run_policy, params, params_schema, overlap, priority, max_losses,
   run_timeout, start_deadline, create_time)
 VALUES (
-  :holder, :version, :pipeline::jsonb, :semantics::smallint, :tools::text[], :schedule::jsonb, :run_policy::jsonb, '{}', NULL, 'ALLOW',
+  :holder, :version, :pipeline::jsonb, :semantics::smallint, :tools::text[], :scopes::text[], :schedule::jsonb, :run_policy::jsonb, '{}', NULL, 'ALLOW',
   :priority::smallint, :max_losses::smallint, :run_timeout::interval,
   :start_deadline::interval, clock_now())
 ON CONFLICT (task, version) DO NOTHING;

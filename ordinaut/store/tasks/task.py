@@ -29,7 +29,8 @@ class TaskRecord:
     """A task with its current version.
 
     `labels`, `pipeline`, `schedule`, `run_policy`, `params` and `params_schema` are JSON texts as they are stored;
-    `semantics` is the revision of the meaning of expressions with which the pipeline was accepted.
+    `semantics` is the revision of the meaning of expressions with which the pipeline was accepted, `scopes` the rights
+    of the token that saved the version.
     """
 
     uid: UUID
@@ -47,6 +48,7 @@ class TaskRecord:
     update_time: datetime
     pipeline: str
     semantics: int
+    scopes: list[str]
     schedule: str
     run_policy: str
     params: str
@@ -57,11 +59,13 @@ class TaskRecord:
 class Definition:
     """The content of a version: JSON texts, and the parts that the queue reads, as separate columns.
 
-    `semantics` is the revision of the meaning of the expressions in `pipeline`.
+    `semantics` is the revision of the meaning of the expressions in `pipeline`. `scopes` are the rights of the token
+    that saves it, sorted; runs have those that their owner has as well.
     """
 
     pipeline: str
     tools: list[str]
+    scopes: list[str]
     schedule: str
     run_policy: str
     params: str

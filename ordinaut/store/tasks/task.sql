@@ -1,7 +1,7 @@
 -- fragment columns: The columns of a task with its current version.
 SELECT
   t.uid, t.project, t.name, t.owner, t.display_name, t.description, t.labels::text AS labels, t.state, t.state_reason,
-  t.version, t.revision, t.create_time, t.update_time, v.pipeline::text AS pipeline, v.semantics, v.schedule::text AS schedule,
+  t.version, t.revision, t.create_time, t.update_time, v.pipeline::text AS pipeline, v.semantics, v.scopes, v.schedule::text AS schedule,
   v.run_policy::text AS run_policy, v.params::text AS params, v.params_schema::text AS params_schema
 FROM task AS t
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
@@ -18,10 +18,10 @@ RETURNING uid;
 
 -- query create_version: A version of a task's definition.
 INSERT INTO task_version (
-  task, version, pipeline, semantics, tools, schedule, run_policy, params, params_schema, overlap, max_buffer, ignore_waiting,
+  task, version, pipeline, semantics, tools, scopes, schedule, run_policy, params, params_schema, overlap, max_buffer, ignore_waiting,
   priority, max_losses, run_timeout, start_deadline, pause_after_failures, expect_success_every, create_time)
 SELECT
-  t.uid, t.version, :pipeline::jsonb, :semantics::smallint, :tools::text[], :schedule::jsonb, :run_policy::jsonb, :params::jsonb,
+  t.uid, t.version, :pipeline::jsonb, :semantics::smallint, :tools::text[], :scopes::text[], :schedule::jsonb, :run_policy::jsonb, :params::jsonb,
   :params_schema::jsonb, :overlap::text, :max_buffer::int, :ignore_waiting::boolean, :priority::smallint,
   :max_losses::smallint, :run_timeout::interval, :start_deadline::interval, :pause_after_failures::smallint, :expect_success_every::interval, clock_now()
 FROM task AS t

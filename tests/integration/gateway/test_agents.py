@@ -78,14 +78,34 @@ async def test_a_stale_etag_is_refused(system: GatewaySystem) -> None:
 async def test_changing_an_agent_requires_all_its_scopes(system: GatewaySystem) -> None:
     """Those that it has and those that it gets."""
     limited = await system.agent("limited", "agents:write", "tasks:read")
-    await system.agent("clerk", *SOME)
-    await system.agent("reader", "tasks:read")
+    for name in ("clerk", "reader"):
+        await limited.agents.CreateAgent(CreateAgentRequest(agent_id=name, agent=Agent(scopes=["tasks:read"])))
+    await system.admin.agents.UpdateAgent(changed("clerk", scopes=SOME))
     for request in (changed("clerk", display_name="x"), changed("reader", scopes=["tasks:write"])):
         refused = await refusal(limited.agents.UpdateAgent(request))
         assert (refused.code, refused.metadata["scopes"]) == ("PERMISSION_DENIED", "tasks:write")
     refused = await refusal(limited.agents.DeleteAgent(DeleteAgentRequest(name="agents/clerk")))
     assert refused.metadata["scopes"] == "tasks:write"
     assert await limited.agents.UpdateAgent(changed("reader", display_name="x"))
+
+
+async def test_an_agent_acts_only_for_those_that_descend_from_it(system: GatewaySystem) -> None:
+    """Also if it has all their scopes; an admin acts for all."""
+    parent, other = await system.agent("parent", "agents:write"), await system.agent("other", "agents:write")
+    await parent.agents.CreateAgent(CreateAgentRequest(agent_id="child", agent=Agent(scopes=["agents:write"])))
+    token = await parent.agents.CreateAgentToken(CreateAgentTokenRequest(parent="agents/child"))
+    child = system.caller(token.secret)
+    await child.agents.CreateAgent(CreateAgentRequest(agent_id="grandchild", agent=Agent()))
+    assert await parent.agents.UpdateAgent(changed("grandchild", display_name="x"))
+    for call in (
+        other.agents.UpdateAgent(changed("child", display_name="x")),
+        other.agents.CreateAgentToken(CreateAgentTokenRequest(parent="agents/child")),
+        other.agents.RevokeAgentToken(RevokeAgentTokenRequest(name=token.name)),
+        other.agents.DeleteAgent(DeleteAgentRequest(name="agents/grandchild")),
+        child.agents.UpdateAgent(changed("parent", display_name="x")),
+    ):
+        refused = await refusal(call)
+        assert (refused.reason, refused.metadata["scopes"]) == ("MISSING_SCOPE", "admin")
 
 
 async def test_an_agent_cannot_reduce_its_own_scopes(system: GatewaySystem) -> None:

@@ -102,8 +102,8 @@ async def test_a_copy_waits_for_the_first_request(system: GatewaySystem) -> None
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=a_task(), task_id="one"))
     async with system.database.connection() as connection, connection.transaction():
         await connection.execute(
-            "INSERT INTO request_log (project, agent, method, request_id, hash, create_time)"
-            " VALUES ('default', 'admin', 'RunTaskRequest', 'slow', '\\x00', clock_now())"
+            "INSERT INTO request_log (project, agent, method, request_id, hash, scopes, create_time)"
+            " VALUES ('default', 'admin', 'RunTaskRequest', 'slow', '\\x00', '{}', clock_now())"
         )
         waiting = asyncio.create_task(
             asyncio.wait_for(system.admin.tasks.RunTask(RunTaskRequest(name="tasks/one", request_id="slow")), PATIENCE)

@@ -125,8 +125,9 @@ async def test_rows_of_an_older_schedule_are_split_by_that_schedule(
     async with rig.database.transaction() as connection:
         await cursor.settle(connection, task)
     await rig.execute(
-        "INSERT INTO task_version (task, version, pipeline, tools, schedule, run_policy, params, params_schema, "
-        "overlap, priority, max_losses, run_timeout, create_time) SELECT task, 2, pipeline, tools, "
+        "INSERT INTO task_version (task, version, pipeline, tools, scopes, schedule, run_policy, params, "
+        "params_schema, overlap, priority, max_losses, run_timeout, create_time) "
+        "SELECT task, 2, pipeline, tools, scopes, "
         "jsonb_set(schedule, '{triggers,0,interval}', '\"90s\"'), "
         "run_policy, params, params_schema, overlap, priority, max_losses, run_timeout, clock_now() "
         "FROM task_version WHERE task = $1", task,

@@ -117,6 +117,7 @@ class Rig:
         definition = Definition(
             pipeline='{"version": 1, "steps": [{"id": "a", "uses": "orchestrator.set", "with": {}}]}',
             tools=["orchestrator.set"],
+            scopes=["admin"],
             schedule=json.dumps(stored),
             run_policy="{}",
             params="{}",

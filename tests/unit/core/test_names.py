@@ -63,12 +63,14 @@ def test_invalid_scopes(scope: str) -> None:
         ({"tools:call"}, "tools:call", "mail.send", True),
         ({"tools:call:mail.*"}, "tools:call", "mail.send", True),
         ({"tools:call:mail.*"}, "tools:call", "weather.get", False),
-        ({"tools:call:mail.*"}, "tools:call", "*", True),
-        ({"tools:read"}, "tools:call", "*", False),
-        (set(), "tools:call", "*", False),
+        ({"tools:call:mail.*"}, "tools:call", None, True),
+        ({"tools:call:mail.*"}, "tools:call", "*", False),
+        ({"tools:call:*"}, "tools:call", "*", True),
+        ({"tools:read"}, "tools:call", None, False),
+        (set(), "tools:call", None, False),
     ],
 )
-def test_a_scope_grants(scopes: set[str], needed: str, resource: str, *, expected: bool) -> None:
+def test_a_scope_grants(scopes: set[str], needed: str, resource: str | None, *, expected: bool) -> None:
     assert granted(frozenset(scopes), needed, resource) is expected
 
 

@@ -1,6 +1,7 @@
 """Responses of HTTP tools as data, and results that are polled."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from pipeline_engine.data.failure import DENIED, TOOL_ERROR, Failure
 from pipeline_engine.interpreter.requests import Accepted, Call, Output
+from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.checks.registration import tool_violations
 from pipeline_engine.tools.definition import read_tool
 from pipeline_engine.tools.egress import Egress, parse_rules
@@ -195,6 +197,29 @@ async def test_another_origin_gets_no_headers_of_the_tool(server: Server) -> Non
     for location in (server.url("/job"), f"http://{host}/job"):
         await called(server, location, polling={"hosts": [host]}, headers={"X-Key": "k"})
     assert [request.headers.get("X-Key") for request in server.requests] == ["k", None]
+
+
+async def test_a_poll_is_authenticated_and_no_secret_is_recorded(server: Server) -> None:
+    """A Location with a secret is refused, because it would be in the journal."""
+    definition = {
+        "name": "t.x",
+        "http": {"url": server.url("/call"), "auth": {"bearer": {"secret": "key"}}, "polling": {}},
+    }
+    tools = HttpTools(Egress(parse_rules("127.0.0.0/8")), connections=4, secrets=lambda _project, _name: "s3cret-value")
+    server.replies["/call"] = {"status": 202, "headers": {"Location": "/job?key=s3cret-value"}}
+    server.replies["/job"] = {"text": '{"echo": "s3cret-value"}'}
+    use = SecretUse("default", (), frozenset())
+    call = Call(read_tool(definition), {}, b"{}", "key", 10.0, "a", 1, use)
+    try:
+        refused = await tools.call(call)
+        result = await tools.call(replace(call, location=server.url("/job")))
+    finally:
+        await tools.close()
+    assert isinstance(refused, Failure)
+    assert (refused.details["reason"], refused.may_have_happened) == ("LOCATION_DENIED", True)
+    assert "s3cret-value" not in str(refused)
+    assert result == Output({"echo": "[secret key]"})
+    assert [request.headers["Authorization"] for request in server.requests] == ["Bearer s3cret-value"] * 2
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from ordinaut.v1.run_service_pb2 import (
     SimulateRunRequest,
     WatchRunRequest,
 )
+from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest, GetToolRequest
 from ordinaut.v1.view_pb2 import FULL
@@ -382,3 +383,24 @@ async def test_a_person_decides_about_an_unsafe_call_without_seeing_the_value(
     assert heard[-1] == heard[-2] == {"pay": 1, "card": {"number": CARD}}
     assert_hidden(await everything(system, name))
     assert (await system.admin.runs.ReplayRun(ReplayRunRequest(name=name))).same
+
+
+@pytest.mark.parametrize(
+    ("number", "source"),
+    [
+        ("${params.card.number}", "`params` is stored readably"),
+        ("nr ${event.data.number}", "`event` is stored readably"),
+        ("4929 0815", "the document is stored readably"),
+        ("${secrets.card}", None),
+        ("${steps.issue.list[1].key}", None),
+    ],
+)
+async def test_a_readable_source_of_a_sensitive_input_is_a_warning(
+    system: GatewaySystem, number: str, source: str | None
+) -> None:
+    steps = [ISSUE, {"id": "pay", "uses": "pay", "with": {"card": {"number": number}}}]
+    task = {"pipeline": {"steps": steps}, "params": {"card": {"number": "x"}}}
+    checked = await system.admin.tasks.ValidateTask(json_format.ParseDict({"task": task}, ValidateTaskRequest()))
+    place = "steps[1].with.card.number: "
+    found = [warning.removeprefix(place) for warning in checked.warnings if warning.startswith(place)]
+    assert [source] == [text.partition(",")[0] for text in found] if source else not found

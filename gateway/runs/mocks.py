@@ -20,7 +20,7 @@ from ordinaut.v1.run_pb2 import RunError
 MOCKS_MAX = 1000
 ATTEMPTS_MAX = 101  # the first attempt and at most a hundred retries
 TIMES_MAX = 1_000_000
-STEP = re.compile(r"[a-z][a-z0-9_]*(\[(\*|\d+)\])?(\.[a-z][a-z0-9_]*(\[(\*|\d+)\])?)*(\?(lookup|attempt-\d+))?")
+STEP = re.compile(r"[a-z][a-z0-9_]*(\[(\*|\d+)\]){0,2}(\.[a-z][a-z0-9_]*(\[(\*|\d+)\]){0,2})*(\?(lookup|attempt-\d+))?")
 STEP_MAX = 1000
 
 

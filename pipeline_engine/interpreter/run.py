@@ -20,8 +20,6 @@ from pipeline_engine.tools.definition import Tool
 
 WAITS_MAX_BYTES = 8 * 1024 * 1024
 """Limit of all open waits of a run together."""
-MAX_ITERATIONS = 10_000
-"""Limit of the iterations of all loops of a run together."""
 StartTimes = Mapping[tuple[str, int], int]
 """The start times of attempts, by path and number, in microseconds since 1970 UTC."""
 Guard = Callable[[str, Any], Failure | None]

@@ -15,7 +15,7 @@ from pipeline_engine.language.builtin_steps import waits_for_child
 from pipeline_engine.language.document import DEFAULT_PARALLEL, Document, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.parse import parse
-from pipeline_engine.language.plan import Plan, StepPlan
+from pipeline_engine.language.plan import Condition, Plan, RoundsPlan, StepPlan
 from pipeline_engine.language.references import condition_expression
 from pipeline_engine.language.secret_places import SecretPlace, SecretUse, conceal
 from pipeline_engine.language.step_input import input_template, match_roots
@@ -128,10 +128,9 @@ class _Compiler:
             on_error="steps" if step.handlers else str(step.on_error),
             handlers=self._steps(step.handlers),
             pure=pure,
-            foreach=self._elements(step),
-            max_parallel=step.max_parallel or DEFAULT_PARALLEL,
             approval=self._approval(step),
-            plain=step.foreach is None and kind is not Kind.WAIT and step.needs_approval is None,
+            plain=not step.is_repeated and kind is not Kind.WAIT and step.needs_approval is None,
+            **self._repetition(step),
             lookup=self._lookup(tool) if tool is not None and kind is Kind.UNSAFE else None,
             secrets=self._secrets(tool, places),
         )
@@ -179,10 +178,22 @@ class _Compiler:
             pure=False,
             body=None if step.body is None else self._steps(step.body),
             branches=None if branches is None else {name: self._steps(steps) for name, steps in branches.items()},
-            inner_names=step.inner_names,
-            foreach=self._elements(step),
-            max_parallel=step.max_parallel or DEFAULT_PARALLEL,
+            **self._repetition(step),
         )
+
+    def _repetition(self, step: Step) -> dict[str, Any]:
+        """Compiles the fields of a plan that steps with and without a tool have in common."""
+        rounds = step.rounds
+        return {
+            "inner_names": step.inner_names,
+            "foreach": self._elements(step),
+            "max_parallel": step.max_parallel or DEFAULT_PARALLEL,
+            "tolerate": step.tolerate,
+            "otherwise": self._steps(step.otherwise),
+            "rounds": None
+            if rounds is None
+            else RoundsPlan(self._expression(rounds.until), rounds.every, rounds.bound, rounds.timeout),
+        }
 
     def _steps(self, steps: Sequence[Step]) -> tuple[StepPlan, ...]:
         return tuple(self._step(step) for step in steps)
@@ -203,12 +214,15 @@ class _Compiler:
         self._collect_roots(template.expressions)
         return template
 
-    def _condition(self, condition: str | bool | None) -> Any:
+    def _condition(self, condition: str | bool | None) -> Condition | None:
         if condition is None or condition is True:
             return None
         if condition is False:
             return lambda _roots, _account: False
-        expression = compile_expression(condition_expression(condition), semantics=self.semantics)
+        return self._expression(condition)
+
+    def _expression(self, text: str) -> Condition:
+        expression = compile_expression(condition_expression(text), semantics=self.semantics)
         self._collect_roots((expression,))
         return expression.holds
 

@@ -1,13 +1,14 @@
 """Reports unknown keys and suggests the key that was probably intended."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pipeline_engine.language.findings import Findings, Operation, Place, nearest
 
 STEP_KEYS = (
-    *("id", "name", "uses", "with", "do", "branches", "foreach", "max_parallel"),
-    *("if", "save_as", "retry", "timeout", "on_error", "needs_approval"),
+    *("id", "name", "uses", "with", "do", "branches", "foreach", "max_parallel", "tolerate"),
+    *("until", "every", "max_rounds", "if", "else", "save_as", "retry", "timeout", "on_error", "needs_approval"),
 )
 ACCEPTED_STEP_KEYS = (*STEP_KEYS, "timeout_seconds", "max_retries")
 DOCUMENT_KEYS = ("version", "steps", "output", "on_error", "timeout")
@@ -26,7 +27,19 @@ STEP_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("approval", "approve", "requires_approval", "confirm", "needs_confirmation"), "needs_approval"),
     **dict.fromkeys(("parallel", "branch", "fork"), "branches"),
     **dict.fromkeys(("parallelism", "concurrency", "max_concurrency", "limit", "batch_size"), "max_parallel"),
+    **dict.fromkeys(("otherwise", "orelse", "or_else", "if_not"), "else"),
+    **dict.fromkeys(("repeat_until", "loop_until", "poll_until", "do_until"), "until"),
+    **dict.fromkeys(("interval", "poll_interval", "poll_every", "polling_interval", "frequency"), "every"),
+    **dict.fromkeys(("rounds", "max_iterations", "max_polls", "max_attempts", "max_tries", "max_loops"), "max_rounds"),
+    **dict.fromkeys(("tolerance", "tolerated", "max_failures", "allowed_failures", "allow_failures"), "tolerate"),
 }
+ELSE_IF = "write the next condition inside `else`: `else: [{id: …, if: …, …}]`"
+STEP_HINTS: Mapping[str, str] = {
+    **dict.fromkeys(("elif", "elseif", "else_if", "elsif"), ELSE_IF),
+    **dict.fromkeys(("while", "loop_while", "repeat_while"), "a loop has `until`, which ends it when it becomes true"),
+    **dict.fromkeys(("repeat", "poll", "polling"), "write `until: <expression>` with `every: <duration>`"),
+}
+"""Keys of other languages that do not have one counterpart."""
 DOCUMENT_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("tasks", "pipeline", "stages", "actions"), "steps"),
     **dict.fromkeys(("result", "returns", "outputs"), "output"),
@@ -40,10 +53,15 @@ def refuse_unknown_keys(
     aliases: Mapping[str, str],
     place: Place,
     findings: Findings,
+    hints: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Reports every key that is not `supported`, with a repair when the intended key is clear and unused."""
     for key in value:
         if key in supported:
+            continue
+        if (hint := hints.get(key.lower())) is not None:
+            fix = _until_instead(value, key, place) if hint == hints.get("while") else None
+            findings.problem(place.key(key), f"unknown key `{key}`; {hint}", fix=fix)
             continue
         near = aliases.get(key.lower()) or nearest(key, [name for name in supported if name not in value], 0.7)
         if near and near not in value:
@@ -52,3 +70,20 @@ def refuse_unknown_keys(
             findings.problem(place.key(key), message, fix=(f"Renames it to `{near}`.", operations))
         else:
             findings.problem(place.key(key), f"unknown key `{key[:64]}`; supported keys: {', '.join(supported)}")
+
+
+def has_alias_of(value: Mapping[str, Any], intended: str) -> bool:
+    """Whether a step has a key that probably stands for another one, so that the other problem comes first."""
+    unknown = {key.lower() for key in value if key not in ACCEPTED_STEP_KEYS}
+    stands_for = {STEP_ALIASES.get(key) for key in unknown}
+    return intended in stands_for or (intended == "until" and bool(unknown & STEP_HINTS.keys()))
+
+
+def _until_instead(value: Mapping[str, Any], key: str, place: Place) -> tuple[str, list[Operation]] | None:
+    """Repairs a loop that continues while an expression holds: it ends when the opposite holds."""
+    condition = value[key]
+    if "until" in value or not isinstance(condition, str) or not condition.strip():
+        return None
+    text = condition.strip()
+    inner = text[2:-1] if text.startswith("${") and text.endswith("}") and text.count("${") == 1 else text
+    return "Ends the loop when the opposite holds.", [place.key(key).remove(), place.key("until").add(f"!({inner})")]

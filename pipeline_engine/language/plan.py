@@ -7,9 +7,22 @@ from typing import Any
 from ordinaut.expressions import Account
 from pipeline_engine.data.schemas import Check
 from pipeline_engine.data.template import Template
-from pipeline_engine.language.document import RetryRule
+from pipeline_engine.language.document import RetryRule, Tolerance
 from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.definition import Kind, Sensitive, Tool
+
+Condition = Callable[[Mapping[str, Any], Account], bool]
+"""Evaluates an expression on the values of the root names; raises ExpressionError."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsPlan:
+    """The rounds of a step with `until`: its expression, their distance and bounds; `every`, `timeout` in seconds."""
+
+    until: Condition
+    every: float
+    max_rounds: int
+    timeout: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +32,9 @@ class StepPlan:
     `literal` is the input as JSON when it contains no template. `timeout` in seconds. `on_error` is `fail`, `continue`
     or `steps`; the last one runs `handlers`. A step without a tool has a `body` or `branches`; `inner_names` are the
     names of inner steps that are visible outside. `foreach` renders the elements of a loop, `approval` the options of
-    `needs_approval`. A `plain` step is a single call without loop, wait or approval. `lookup` is the call that reports
-    whether a call of an UNSAFE tool has happened. `secrets` are the secrets of the call.
+    `needs_approval`. `otherwise` are the steps of `else`. A `plain` step is a single call without loop, wait or
+    approval. `lookup` is the call that reports whether a call of an UNSAFE tool has happened. `secrets` are the secrets
+    of the call.
     """
 
     id: str
@@ -28,7 +42,7 @@ class StepPlan:
     uses: str
     kind: Kind
     tool: Tool | None
-    condition: Callable[[Mapping[str, Any], Account], bool] | None
+    condition: Condition | None
     input: Template
     literal: bytes | None
     check_input: Check | None
@@ -43,6 +57,9 @@ class StepPlan:
     inner_names: tuple[str, ...] = ()
     foreach: Template | None = None
     max_parallel: int = 1
+    tolerate: Tolerance | None = None
+    rounds: RoundsPlan | None = None
+    otherwise: "tuple[StepPlan, ...]" = ()
     approval: Template | None = None
     plain: bool = False
     lookup: "StepPlan | None" = None

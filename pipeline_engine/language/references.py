@@ -1,6 +1,6 @@
 """Compiles the expressions and templates of a document and checks that each reference exists at its place."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,6 +78,17 @@ def condition_expression(text: str) -> str:
         return stripped
     whole = parts[0] if len(parts) == 1 else None
     return whole.expression if isinstance(whole, Placeholder) else stripped
+
+
+def reads_step(text: str, steps: Set[str]) -> bool:
+    """Whether an expression reads one of these steps or changes with time; True for an invalid one."""
+    try:
+        expression = compile_expression(condition_expression(text))
+    except ExpressionError:
+        return True
+    read = {str(path[1]) for path in expression.references if path[0] == "steps" and len(path) > 1}
+    whole = any(path == ("steps",) for path in expression.references)
+    return bool(read & steps) or whole or "now" in expression.names
 
 
 def check_condition(text: str, place: Place, names: Names, findings: Findings, *, strict: bool = False) -> None:

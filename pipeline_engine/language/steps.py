@@ -10,12 +10,18 @@ from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.language.approval import read_needs_approval
 from pipeline_engine.language.document import MAX_LEVELS, MAX_STEPS, RetryRule, Step
 from pipeline_engine.language.findings import Findings, Place
-from pipeline_engine.language.keys import ACCEPTED_STEP_KEYS, STEP_ALIASES, refuse_unknown_keys
+from pipeline_engine.language.keys import ACCEPTED_STEP_KEYS, STEP_ALIASES, STEP_HINTS, refuse_unknown_keys
+from pipeline_engine.language.loops import (
+    read_foreach,
+    read_max_parallel,
+    read_rounds,
+    read_tolerate,
+    refuse_without_loop,
+)
 from pipeline_engine.language.structure import (
     actions_of,
     read_branch_names,
-    read_foreach,
-    read_max_parallel,
+    refuse_else_without_condition,
     refuse_several_actions,
     refuse_what_needs_a_tool,
 )
@@ -64,9 +70,11 @@ class _StepReader:
             message = f"a step must be an object with `id` and `uses`, `do` or `branches`, not {kind_of(value)}"
             self.findings.problem(self.place, message)
             return None
-        refuse_unknown_keys(value, ACCEPTED_STEP_KEYS, STEP_ALIASES, self.place, self.findings)
+        refuse_unknown_keys(value, ACCEPTED_STEP_KEYS, STEP_ALIASES, self.place, self.findings, STEP_HINTS)
         refuse_several_actions(value, self.place, self.findings)
         refuse_what_needs_a_tool(value, self.place, self.findings)
+        refuse_else_without_condition(value, self.place, self.findings)
+        refuse_without_loop(value, self.place, self.findings)
         return Step(
             id=self._id(value, index),
             place=self.place,
@@ -74,17 +82,18 @@ class _StepReader:
             input=self._input(value),
             body=self._list(value["do"], self.place.key("do")) if "do" in value else None,
             branches=self._branches(value["branches"]) if "branches" in value else None,
-            foreach=read_foreach(value["foreach"], self.place.key("foreach"), self.findings)
-            if "foreach" in value
-            else None,
+            foreach=read_foreach(value, self.place, self.findings),
             max_parallel=read_max_parallel(value, self.place, self.findings),
+            tolerate=read_tolerate(value, self.place, self.findings),
+            rounds=read_rounds(value, self.place, self.findings),
             needs_approval=read_needs_approval(value["needs_approval"], self.place.key("needs_approval"), self.findings)
             if "needs_approval" in value
             else None,
             condition=self._condition(value),
+            otherwise=self._list(value["else"], self.place.key("else")) if "else" in value else (),
             save_as=self._save_as(value),
             retry=self._retry(value),
-            timeout=read_timeout(value, self.place, self.findings),
+            timeout=None if "until" in value else read_timeout(value, self.place, self.findings),
             on_error=self._on_error(value),
             name=read_text(value["name"], 200, self.place.key("name"), self.findings) if "name" in value else None,
         )

@@ -1,16 +1,18 @@
-"""The forms that contain or repeat steps: `do`, `branches`, `foreach`, `max_parallel`."""
+"""The actions of a step, and the forms that contain steps: `do`, `branches`, `else`."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
-from pipeline_engine.language.document import MAX_BRANCHES, MAX_ITEMS, MAX_PARALLEL
+from pipeline_engine.language.document import MAX_BRANCHES
 from pipeline_engine.language.findings import Findings, Operation, Place
-from pipeline_engine.language.values import IDENTIFIER, read_integer, suggested_name
+from pipeline_engine.language.keys import has_alias_of
+from pipeline_engine.language.values import IDENTIFIER, suggested_name
 
 ACTIONS = ("uses", "do", "branches")
-OF_TOOLS = ("with", "retry", "max_retries", "timeout", "timeout_seconds", "needs_approval")
+TIMEOUTS = ("timeout", "timeout_seconds")
+OF_TOOLS = ("with", "retry", "max_retries", *TIMEOUTS, "needs_approval")
 
 
 def actions_of(value: Mapping[str, Any]) -> list[str]:
@@ -31,7 +33,7 @@ def refuse_what_needs_a_tool(value: Mapping[str, Any], place: Place, findings: F
     if not actions or "uses" in actions:
         return
     for key in OF_TOOLS:
-        if key in value:
+        if key in value and not (key in TIMEOUTS and "until" in value):
             where = place.key(key)
             findings.problem(
                 where,
@@ -40,34 +42,14 @@ def refuse_what_needs_a_tool(value: Mapping[str, Any], place: Place, findings: F
             )
 
 
-def read_foreach(value: Any, place: Place, findings: Findings) -> Any:
-    """Reads a list, or the text of an expression that evaluates to one; an invalid value is read as an empty list."""
-    if isinstance(value, str) and value.strip():
-        return value
-    if not isinstance(value, list):
-        findings.problem(place, f"`foreach` must be a list or an expression, not {kind_of(value)}")
-        return []
-    if len(value) > MAX_ITEMS:
-        message = f"`foreach` must have at most {MAX_ITEMS} elements (got {len(value)})"
-        findings.problem(place, message, ErrorReason.TOO_LARGE)
-        return []
-    return value
-
-
-def read_max_parallel(value: Mapping[str, Any], place: Place, findings: Findings) -> int | None:
-    """Reads the maximum number of concurrent iterations."""
-    if "max_parallel" not in value:
-        return None
-    where = place.key("max_parallel")
-    if "foreach" not in value:
-        fix = None if _has_foreach_alias(value) else ("Removes it.", [where.remove()])
-        findings.problem(where, "`max_parallel` applies only to a step with `foreach`", fix=fix)
-        return None
-    return read_integer(value["max_parallel"], 1, MAX_PARALLEL, where, findings)
-
-
-def _has_foreach_alias(value: Mapping[str, Any]) -> bool:
-    return any(key.lower() in {"for_each", "each", "loop", "with_items", "iterate"} for key in value)
+def refuse_else_without_condition(value: Mapping[str, Any], place: Place, findings: Findings) -> None:
+    """Reports an `else` of a step that is never skipped."""
+    where = place.key("else")
+    if "else" in value and "if" not in value:
+        fix = None if has_alias_of(value, "if") else ("Removes it.", [where.remove()])
+        findings.problem(where, "`else` applies only to a step with `if`", fix=fix)
+    elif "else" in value and value["if"] in (None, True):
+        findings.warn(where, "`else` never runs: the step has no condition that could be false")
 
 
 def read_branch_names(value: Any, place: Place, findings: Findings) -> list[str]:

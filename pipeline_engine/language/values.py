@@ -165,12 +165,21 @@ def read_text(value: Any, limit: int, place: Place, findings: Findings) -> str |
 
 
 def read_timeout(
-    value: Mapping[str, Any], place: Place, findings: Findings, bound: float = MAX_TIMEOUT_SECONDS
+    value: Mapping[str, Any],
+    place: Place,
+    findings: Findings,
+    bound: float = MAX_TIMEOUT_SECONDS,
+    bound_of_seconds: float | None = None,
 ) -> float | None:
-    """Reads the `timeout` of a step or document, or its `timeout_seconds`; None when both are absent."""
+    """Reads the `timeout` of a step or document, or its `timeout_seconds`; None when both are absent.
+
+    Each is at most `bound` seconds, unless `timeout_seconds` has another bound.
+    """
     seconds: Any = value.get("timeout_seconds")
-    if "timeout_seconds" in value and not (is_number(seconds) and 0 < seconds <= bound):
-        message = f"`timeout_seconds` must be a number greater than 0 and at most {bound:g} (got {quoted(seconds)})"
+    of_seconds = bound_of_seconds or bound
+    if "timeout_seconds" in value and not (is_number(seconds) and 0 < seconds <= of_seconds):
+        expected = f"must be a number greater than 0 and at most {of_seconds:g}"
+        message = f"`timeout_seconds` {expected} (got {quoted(seconds)})"
         findings.problem(place.key("timeout_seconds"), message)
         seconds = None
     if "timeout" in value:

@@ -13,10 +13,13 @@ ERROR = {"type": "object", "properties": {"error": True}, "additionalProperties"
 
 def output_schema(step: Step, tools: Mapping[str, Mapping[str, Any]]) -> Any:
     """Returns the schema of the output of a step that has run; True if nothing is known about it."""
-    schema = _schema_of_one(step, tools)
+    schema = output_of_round(step, tools)
     if step.foreach is not None:
-        handled = step.on_error != "fail"
+        handled = step.on_error != "fail" or step.tolerate is not None
         schema = {"type": "array", "items": _or_error(schema) if handled else schema}
+    if step.otherwise:
+        other = output_schema(step.otherwise[-1], tools)
+        schema = True if schema is True or other is True else {"anyOf": [schema, other]}
     return _or_error(schema) if step.on_error != "fail" and schema is not True else schema
 
 
@@ -24,7 +27,8 @@ def _or_error(schema: Any) -> Any:
     return {"anyOf": [schema, ERROR]}
 
 
-def _schema_of_one(step: Step, tools: Mapping[str, Mapping[str, Any]]) -> Any:
+def output_of_round(step: Step, tools: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Returns the schema of the output of one iteration or round of a step."""
     if step.body is not None:
         return output_schema(step.body[-1], tools) if step.body else True
     if step.branches is not None:

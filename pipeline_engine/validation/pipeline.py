@@ -7,14 +7,15 @@ from typing import Any
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import check_approval
 from pipeline_engine.language.builtin_steps import literal_pipeline
-from pipeline_engine.language.document import MAX_STEPS, Document, Step
+from pipeline_engine.language.document import MAX_ITERATIONS, MAX_STEPS, Document, Step
 from pipeline_engine.language.findings import Findings
+from pipeline_engine.language.loops import check_rounds
 from pipeline_engine.language.parse import read_document
-from pipeline_engine.language.references import Names, check_condition, check_match, check_value
+from pipeline_engine.language.references import Names, check_condition, check_match, check_value, reads_step
 from pipeline_engine.language.step_input import NOT_AN_OBJECT, WAIT_EVENT, rendered_input
 from pipeline_engine.tools.definition import BUILT_IN
 from pipeline_engine.validation.context import ValidationContext
-from pipeline_engine.validation.output_schemas import output_schema
+from pipeline_engine.validation.output_schemas import output_of_round, output_schema
 from pipeline_engine.validation.scope import Scope, is_bounded
 from pipeline_engine.validation.tool_use import check_tool_use
 
@@ -36,9 +37,12 @@ class _Checker:
     hidden: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
 
-    def check_steps(self, steps: Sequence[Step], scope: Scope) -> Scope:
-        """Checks steps in order and returns the scope after them, in which their names are visible."""
-        later = [name for step in steps for name in (*step.names, *step.inner_names)]
+    def check_steps(self, steps: Sequence[Step], scope: Scope, around: tuple[str, ...] = ()) -> Scope:
+        """Checks steps in order and returns the scope after them, in which their names are visible.
+
+        `around` are the names of the enclosing steps and those after them, which have not run yet.
+        """
+        later = [*(name for step in steps for name in (*step.names, *step.inner_names)), *around]
         ending: Step | None = None
         for step in steps:
             if ending is not None:
@@ -83,11 +87,31 @@ class _Checker:
             self._check_foreach(step, names, outer)
             scope = scope.looping(bounded=is_bounded(step.foreach))
             names = replace(names, in_loop=True)
+        if step.rounds is not None:  # a round sees the output of the round before
+            self.outputs |= dict.fromkeys(step.names, output_of_round(step, self.context.tools))
+            scope = scope.seeing(step.names)
+            names = replace(names, steps=scope.steps)
         if step.uses:
             self._check_call(step, names)
-        self._check_inner_steps(step, scope)
+        own = (*step.names, *step.inner_names, *later)
+        self._check_inner_steps(step, scope, own)
+        if step.rounds is not None:
+            check_rounds(step.rounds, step.place, self.findings)
+            self._check_until(step, step.rounds.until, names)
+        self.outputs |= dict.fromkeys(step.names, output_schema(step, self.context.tools))
+        if step.otherwise:
+            self.check_steps(step.otherwise, outer, own)
         if step.handlers:
             self.check_steps(step.handlers, outer.seeing((*step.names, *step.inner_names)).handling())
+
+    def _check_until(self, step: Step, until: str, names: Names) -> None:
+        """Checks the expression that ends a loop: it is evaluated after a round, with the names inside."""
+        inside = tuple(name for inner in step.body or () for name in (*inner.names, *inner.inner_names))
+        place = step.place.key("until")
+        check_condition(until, place, replace(names, steps=(*names.steps, *inside)), self.findings)
+        if not reads_step(until, {*step.names, *inside}):
+            example = f"steps.{step.id}.status == 'done'"
+            self.findings.warn(place, f"`until` does not read the result of the rounds, as in {example}")
 
     def _check_call(self, step: Step, names: Names) -> None:
         with_secrets = replace(names, with_secrets=not step.uses.startswith(BUILT_IN))
@@ -123,15 +147,15 @@ class _Checker:
         if scope.in_unbounded_loop and not is_bounded(step.foreach):
             self.findings.warn(
                 place,
-                "nested loops over lists of unknown length: a run fails beyond 10000 iterations; "
+                f"nested loops over lists of unknown length: a run fails beyond {MAX_ITERATIONS} iterations; "
                 "bound a list with a slice such as `[:20]`",
             )
 
-    def _check_inner_steps(self, step: Step, scope: Scope) -> None:
+    def _check_inner_steps(self, step: Step, scope: Scope, around: tuple[str, ...]) -> None:
         branches = list((step.branches or {}).values())
         for steps in ([] if step.body is None else [step.body]) + branches:
-            self.check_steps(steps, scope)
-        hidden = branches if step.body is None or step.foreach is None else [step.body, *branches]
+            self.check_steps(steps, scope, around)
+        hidden = [step.body, *branches] if step.body is not None and step.is_repeated else branches
         if not step.id.startswith("?"):
             names = [name for steps in hidden for inner in steps for name in (*inner.names, *inner.inner_names)]
             self.hidden.update(dict.fromkeys(names, step.id))

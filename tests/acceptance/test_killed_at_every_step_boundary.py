@@ -45,6 +45,11 @@ PIPELINE = {
     "steps": [
         work("begin"),
         {
+            **work("poll", "${steps.poll && 'second' || 'first'}"),
+            "until": "steps.poll.done == 'second'",
+            "every": "200ms",
+        },
+        {
             "id": "loop",
             "foreach": ["x", "y"],
             "max_parallel": 2,
@@ -58,18 +63,20 @@ PIPELINE = {
             },
         },
         {"id": "ok", "uses": "orchestrator.request_approval", "with": QUESTION},
-        {**work("end"), "if": "steps.ok.status == 'approved'"},
+        {"id": "no", "if": "steps.ok.status != 'approved'", "uses": "orchestrator.set", "else": [work("end")]},
     ],
     "output": {"kept": "${steps.loop[*].done}", "left": "${steps.both.order.done}", "end": "${steps.end.done}"},
 }
 OUTPUT = {"kept": ["keep-x", "keep-y"], "left": "left", "end": "end"}
 STEPS = {
-    "begin", "loop[0].fetch", "loop[0].keep", "loop[1].fetch", "loop[1].keep", "loop",
-    "both.order.reply", "both.order.left", "both.time.pause", "both.time.right", "both", "ok", "end",
+    "begin", "poll[0]", "poll.every[0]", "poll[1]", "poll",
+    "loop[0].fetch", "loop[0].keep", "loop[1].fetch", "loop[1].keep", "loop",
+    "both.order.reply", "both.order.left", "both.time.pause", "both.time.right", "both", "ok", "no", "no.else.end",
 }  # fmt: skip
 # Behind a call of the second, the first is journaled and must not be called any more.
 THEN = (
-    ("begin", "fetch-x"), ("begin", "fetch-y"), ("fetch-x", "keep-x"), ("fetch-y", "keep-y"), ("keep-x", "left"),
+    ("begin", "first"), ("first", "second"), ("second", "fetch-x"), ("second", "fetch-y"),
+    ("fetch-x", "keep-x"), ("fetch-y", "keep-y"), ("keep-x", "left"),
     ("keep-y", "left"), ("keep-x", "right"), ("keep-y", "right"), ("left", "end"), ("right", "end"),
 )  # fmt: skip
 CALLED = {step for pair in THEN for step in pair}
@@ -143,7 +150,10 @@ async def approve(client: Client, name: str, killer: Killer) -> None:
 def assert_all_done(run: Run, tool: ToolServer) -> None:
     assert run.state == Run.SUCCEEDED
     assert MessageToDict(run.output) == OUTPUT
-    assert {step.path: step.state for step in run.steps} == dict.fromkeys(STEPS, StepRun.SUCCEEDED)
+    assert {step.path: step.state for step in run.steps} == {
+        **dict.fromkeys(STEPS, StepRun.SUCCEEDED),
+        "no": StepRun.SKIPPED,
+    }
     assert len(run.steps) == len(STEPS), "no step is in the journal twice"
     calls = [step for called_by, step, _ in tool.calls if called_by == run.name]
     assert set(calls) == CALLED

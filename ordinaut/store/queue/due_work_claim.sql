@@ -72,13 +72,24 @@ SELECT EXISTS (
   WHERE state = 'READY' AND isolation_size IS NOT NULL AND losses < max_losses AND NOT cancel_requested);
 
 -- query journal_of: The journal of runs; inputs only of calls without a result. The columns are the fields of
--- JournaledStep, in order.
+-- JournaledStep, in order. The outputs of a thousand iterations of a long loop may be recorded together, as
+-- `loop.chunk[n]`: then their entries are left out, except those of failed iterations, and the events that they waited
+-- for.
+WITH chunk AS MATERIALIZED (
+  SELECT run, path, output -> 'failed' AS failed FROM step_run
+  WHERE run = ANY(:runs::uuid[]) AND path LIKE '%.chunk[%' AND tool = ''
+)
 SELECT run, path, attempt, seq, state, tool, CASE WHEN state = 'RUNNING' THEN input::text END AS input,
   output::text AS output, error::text AS error,
   (extract(epoch FROM start_time) * 1000000)::bigint AS start_us,
   (extract(epoch FROM end_time) * 1000000)::bigint AS end_us
-FROM step_run
+FROM step_run AS s
+CROSS JOIN LATERAL (SELECT nullif(split_part(split_part(s.path, '[', 2), ']', 1), '')::int AS number) AS iteration
 WHERE run = ANY(:runs::uuid[])
+  AND NOT EXISTS (
+    SELECT FROM chunk AS c
+    WHERE c.run = s.run AND c.path = split_part(s.path, '[', 1) || '.chunk[' || iteration.number / 1000 || ']'
+      AND NOT c.failed @> to_jsonb(iteration.number) AND s.tool <> 'orchestrator.wait_event')
 ORDER BY run, seq;
 
 -- query leased_rows: The rows under a lease. (With the state, because the index is partial.)

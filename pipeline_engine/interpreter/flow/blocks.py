@@ -4,8 +4,9 @@ The functions that run the inner steps are arguments, because these in turn run 
 entry when all its strands have ended, so that a resumed run knows the result without visiting the inner steps.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -16,13 +17,21 @@ from ordinaut.limits import MAX_JSON_BYTES
 from pipeline_engine.data.describe import kind_of
 from pipeline_engine.data.failure import EXPRESSION, FAN_OUT_LIMIT, PAYLOAD_TOO_LARGE, Failure
 from pipeline_engine.data.payload import PayloadError, write
+from pipeline_engine.interpreter.flow.chunks import Chunks
 from pipeline_engine.interpreter.journal import SUCCEEDED
 from pipeline_engine.interpreter.requests import Sleep
-from pipeline_engine.interpreter.run import MAX_ITERATIONS
 from pipeline_engine.interpreter.step_values import expression_failure
 from pipeline_engine.interpreter.strand import Attempt, Strand
-from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Failed, Fork, StepFlow, StepsFlow
-from pipeline_engine.language.document import MAX_ITEMS
+from pipeline_engine.interpreter.strand_protocol import (
+    AwaitDurable,
+    Exit,
+    Failed,
+    Fork,
+    StepFlow,
+    StepsFlow,
+    StrandRequest,
+)
+from pipeline_engine.language.document import MAX_ITEMS, MAX_ITERATIONS, Tolerance
 from pipeline_engine.language.plan import StepPlan
 
 LIST = ".foreach"
@@ -37,10 +46,15 @@ RunIteration = Callable[[Strand, StepPlan, str], StepFlow]
 
 @dataclass(slots=True)
 class _Outputs:
-    """The outputs of iterations or branches so far, and their size as JSON in bytes."""
+    """The outputs of iterations or branches so far, and their size as JSON in bytes.
+
+    Those of `failed` have failed, of which as many as `tolerated` are outputs too.
+    """
 
     values: Any
+    tolerated: float
     size: int = 0
+    failed: set[int | str] = field(default_factory=set)
 
     def keep(self, key: int | str, value: Any) -> Failed | None:
         """Stores one output; Failed as soon as all together exceed the limit."""
@@ -49,6 +63,14 @@ class _Outputs:
         if self.size > MAX_JSON_BYTES:
             return Failed(_too_large(f"got at least {self.size} bytes"))
         return None
+
+    def keep_failure(self, key: int | str, failure: Failure) -> Failed | None:
+        """Stores a failure as an output; Failed, which ends the siblings, when too many have failed."""
+        self.failed.add(key)
+        if len(self.failed) <= self.tolerated:
+            return self.keep(key, {"error": failure.to_dict()})
+        counts = {"failed_iterations": len(self.failed)} if self.tolerated else {}
+        return Failed(replace(failure, details={**failure.details, **counts}))
 
 
 def _too_large(detail: str) -> Failure:
@@ -71,7 +93,7 @@ def run_branches(
     strand: Strand, step: StepPlan, branches: Mapping[str, Sequence[StepPlan]], path: str, run_steps: RunSteps
 ) -> StepFlow:
     """Runs the branches concurrently; the output is an object with the last output of each branch."""
-    outputs = _Outputs(dict.fromkeys(branches))
+    outputs = _Outputs(dict.fromkeys(branches), math.inf if _tolerates_any(step) else 0)
     names = list(branches)
 
     def branch(index: int) -> StepsFlow:
@@ -89,32 +111,55 @@ def run_loop(strand: Strand, step: StepPlan, path: str, run_iteration: RunIterat
     elements = _elements(strand, step, path)
     if isinstance(elements, Failure):
         return strand.record_failure(Attempt(step, path, 1, start_us), elements)
-    outputs = _Outputs([None] * len(elements))
+    tolerance = Tolerance() if step.tolerate is None else step.tolerate
+    tolerated = math.inf if _tolerates_any(step) else tolerance.of(len(elements))
+    outputs = _Outputs([None] * len(elements), tolerated)
+    chunks = Chunks(strand, path, len(elements))
+    for index, output in chunks.recorded.items():
+        outputs.keep(index, output)
 
-    def iteration(index: int) -> StepsFlow:
-        if strand.run.account.should_yield:
-            yield Sleep(0.0)
-        if strand.run.journal.is_large:
-            yield AwaitDurable(strand.run.journal.added)
+    def iteration(place: int) -> StepsFlow:
+        index = chunks.pending[place]
+        yield from _make_room(strand, step)
         steps = dict(strand.roots["steps"])
         inner = strand.inner("", steps=steps, item=elements[index], index=index)
         result = yield from run_iteration(inner, step, f"{path}[{index}]")
-        return _settle(step, result, inner, outputs, index)
+        end = _settle(step, result, inner, outputs, index)
+        if end is None:
+            chunks.end(index, outputs.values, outputs.failed)
+        return end
 
-    return (
-        yield from _run_concurrently(strand, step, path, outputs, Fork(len(elements), step.max_parallel, iteration))
-    )
+    fork = Fork(len(chunks.pending), step.max_parallel, iteration)
+    return (yield from _run_concurrently(strand, step, path, outputs, fork))
+
+
+def _make_room(strand: Strand, step: StepPlan) -> Generator[StrandRequest, Any, None]:
+    """Pauses before an iteration when expressions have used their share, or when results are to be made durable.
+
+    Iterations do not wait for each other's results. Without a limit, a crash would repeat all iterations that ended
+    since the last commit; with it, at most twice `max_parallel`.
+    """
+    journal = strand.run.journal
+    if strand.run.account.should_yield:
+        yield Sleep(0.0)
+    if journal.is_large:
+        yield AwaitDurable(journal.added)
+    if journal.last_barrier - journal.durable >= step.max_parallel:
+        yield AwaitDurable(journal.last_barrier)
 
 
 def _settle(
     step: StepPlan, result: Failure | Exit | None, inner: Strand, outputs: _Outputs, key: int | str
 ) -> Exit | None:
-    """Stores one output. Under `on_error: continue` a failure is an output too; otherwise it ends the siblings."""
+    """Stores one output. A tolerated failure is an output too; otherwise it ends the siblings."""
     if isinstance(result, Failure):
-        if step.on_error != "continue":
-            return Failed(result)
-        return outputs.keep(key, {"error": result.to_dict()})
+        return outputs.keep_failure(key, result)
     return result if result is not None else outputs.keep(key, inner.last_output)
+
+
+def _tolerates_any(step: StepPlan) -> bool:
+    """Whether each failure of an iteration or branch is an output: with `tolerate`, `on_error` is that of the loop."""
+    return step.on_error == "continue" and step.tolerate is None
 
 
 def _run_concurrently(strand: Strand, step: StepPlan, path: str, outputs: _Outputs, fork: Fork) -> StepFlow:

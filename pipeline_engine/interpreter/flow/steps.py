@@ -12,9 +12,10 @@ from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
 from pipeline_engine.interpreter.flow.approval_gate import await_approval
 from pipeline_engine.interpreter.flow.attempts import run_attempts, run_pure
 from pipeline_engine.interpreter.flow.blocks import run_branches, run_group, run_loop
+from pipeline_engine.interpreter.flow.rounds import run_rounds
 from pipeline_engine.interpreter.flow.unsafe_calls import interrupted_attempt
 from pipeline_engine.interpreter.flow.waits import run_wait
-from pipeline_engine.interpreter.journal import FAILED, RUNNING, SUCCEEDED
+from pipeline_engine.interpreter.journal import FAILED, RUNNING, SKIPPED, SUCCEEDED
 from pipeline_engine.interpreter.requests import CheckValue, Finished, Sleep
 from pipeline_engine.interpreter.retry import is_repeated
 from pipeline_engine.interpreter.run import Run
@@ -36,6 +37,8 @@ from pipeline_engine.tools.definition import Kind
 
 HANDLER_SECONDS = 60.0
 """Time that the handlers of an expired run get."""
+ELSE = 0
+"""Stands for the number of an attempt: the condition is false, and the steps of `else` run instead."""
 
 
 def run_script(
@@ -93,10 +96,8 @@ def run_steps(strand: Strand, steps: Sequence[StepPlan]) -> StepsFlow:
         path = strand.prefix + step.id
         result: int | Failure | Exit | None = _start(strand, step, path)
         if type(result) is int:
-            if step.foreach is not None:
-                result = yield from run_loop(strand, step, path, _run_iteration)
-            elif not step.plain:
-                result = yield from _run_once(strand, step, path, result)
+            if result == ELSE or not step.plain:
+                result = yield from _run_block(strand, step, path, result)
             elif step.pure:
                 result = run_pure(strand, step, path)
             else:
@@ -109,11 +110,14 @@ def run_steps(strand: Strand, steps: Sequence[StepPlan]) -> StepsFlow:
 
 
 def _start(strand: Strand, step: StepPlan, path: str) -> int | Failure | Stopped | None:
-    """Returns the number of the attempt to make; None when the step is done or skipped."""
+    """Returns the number of the attempt to make, or ELSE; None when the step is done or skipped."""
     recorded = strand.run.journal.recorded.get(path)
     if recorded is None:
         return _start_unless_skipped(strand, step, path)
-    return _resume(strand, step, recorded, retried=step.foreach is None)
+    if recorded.state == SKIPPED and step.otherwise:
+        strand.save(step, None)
+        return ELSE
+    return _resume(strand, step, recorded, retried=step.foreach is None and step.rounds is None)
 
 
 def _resume(strand: Strand, step: StepPlan, recorded: JournalEntry, *, retried: bool) -> int | Failure | Stopped | None:
@@ -144,17 +148,38 @@ def _start_unless_skipped(strand: Strand, step: StepPlan, path: str) -> int | Fa
     except ExpressionError as error:
         return strand.record_failure(attempt, expression_failure(error))
     strand.record_skipped(attempt)
-    return None
+    return ELSE if step.otherwise else None
+
+
+def _run_block(strand: Strand, step: StepPlan, path: str, number: int) -> StepFlow:
+    if number == ELSE:
+        return (yield from run_group(strand, step, step.otherwise, f"{path}.else", run_steps))
+    if step.foreach is not None:
+        return (yield from run_loop(strand, step, path, _run_iteration))
+    return (yield from _run_once(strand, step, path, number))
 
 
 def _run_iteration(strand: Strand, step: StepPlan, path: str) -> StepFlow:
     """Runs one iteration of a loop; the condition and the handlers belong to the loop as a whole."""
     recorded = strand.run.journal.recorded.get(path)
-    result = 1 if recorded is None else _resume(strand, step, recorded, retried=True)
+    result = 1 if recorded is None else _resume(strand, step, recorded, retried=step.rounds is None)
     return (yield from _run_once(strand, step, path, result)) if isinstance(result, int) else result
 
 
 def _run_once(strand: Strand, step: StepPlan, path: str, number: int) -> StepFlow:
+    if step.rounds is not None:
+        return (yield from run_rounds(strand, step, step.rounds, path, _run_round))
+    return (yield from _run_action(strand, step, path, number))
+
+
+def _run_round(strand: Strand, step: StepPlan, path: str) -> StepFlow:
+    """Runs one round of a step with `until`; the condition and the handlers belong to all rounds together."""
+    recorded = strand.run.journal.recorded.get(path)
+    result = 1 if recorded is None else _resume(strand, step, recorded, retried=True)
+    return (yield from _run_action(strand, step, path, result)) if isinstance(result, int) else result
+
+
+def _run_action(strand: Strand, step: StepPlan, path: str, number: int) -> StepFlow:
     if step.body is not None:
         return (yield from run_group(strand, step, step.body, path, run_steps))
     if step.branches is not None:

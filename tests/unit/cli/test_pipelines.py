@@ -103,10 +103,24 @@ def test_graph_draws_steps_blocks_and_handlers(cli: Cli, gateway: Gateway, file:
     assert "report<br/>orchestrator.run_task<br/>waits for tasks/report" in result.out
 
 
+def test_graph_draws_alternatives_and_rounds(cli: Cli, tmp_path: Path) -> None:
+    """`else` is another way from the step before to the step after."""
+    asked = {"id": "c", "uses": "b.c", "until": "steps.c.ok", "every": "5s", "foreach": [1], "tolerate": "5%"}
+    one = {"id": "b", "if": "params.x", "uses": "a.b", "else": [asked, {"id": "d", "uses": "c.d"}]}
+    path = tmp_path / "else.json"
+    path.write_text(json.dumps({"steps": [{"id": "a", "uses": "a.a"}, one, {"id": "e", "uses": "d.e"}]}))
+    lines = [line.strip() for line in cli("pipeline", "graph", str(path)).out.splitlines()]
+    assert 'n3["c<br/>b.c<br/>for each of [1]<br/>tolerates 5%<br/>every 5s until steps.c.ok"]' in lines
+    arrows = {line for line in lines if "--" in line}
+    assert {'n1 -->|"params.x"| n2', 'n1 -->|"else"| n3', "n3 --> n4", "n2 --> n5", "n4 --> n5"} <= arrows
+
+
 def test_graph_accepts_invalid_documents(cli: Cli, tmp_path: Path) -> None:
     """Invalid parts are omitted."""
     path = tmp_path / "broken.json"
-    path.write_text(json.dumps({"steps": [1, {"id": '"<x>"\n', "do": 3, "branches": [], "on_error": "fail"}]}))
+    path.write_text(
+        json.dumps({"steps": [1, {"id": '"<x>"\n', "do": 3, "branches": [], "on_error": "fail", "else": 1}]})
+    )
     result = cli("pipeline", "graph", str(path))
     assert result.exit_code == 0
     assert '["#quot;#lt;x#gt;#quot; "]' in result.out

@@ -173,6 +173,29 @@ STRUCTURE: dict[str, Any] = {
     "inner_trap": loop(foreach="steps.agenda.events", do=[step("x", condition='item.kind == "meeting"')]),
     "outer_handler_of_loop": loop(foreach="steps.agenda.events", uses=SET, on_error=step("h")),
 }
+POLL = {"until": "steps.a.ok", "every": "5s"}
+FLOW: dict[str, Any] = {
+    "otherwise_for_else": pipeline(step("a", condition="params.x", otherwise=[step("b")])),
+    "else_without_if": pipeline({**step("a"), "else": [step("b")]}),
+    "else_with_when": pipeline({**step("a"), "when": "params.x", "else": [step("b")]}),
+    "else_one_step": pipeline({**step("a", condition="params.x"), "else": step("b")}),
+    "else_with_a_taken_id": pipeline({**step("a", condition="params.x"), "else": [step("a")]}),
+    "while_for_until": pipeline(step("a", every="5s", **{"while": "!(steps.a.ok)"})),
+    "until_without_every": pipeline(step("a", until="steps.a.ok")),
+    "interval_for_every": pipeline(step("a", until="steps.a.ok", interval="5s")),
+    "every_without_unit": pipeline(step("a", until="steps.a.ok", every=5)),
+    "every_without_until": pipeline(step("a", every="5s")),
+    "max_rounds_without_until": pipeline(step("a", max_rounds=5)),
+    "max_rounds_as_text": pipeline(step("a", max_rounds="5", **POLL)),
+    "max_attempts_of_until": pipeline(step("a", max_attempts=5, **POLL)),
+    "until_in_double_quotes": pipeline(step("a", every="5s", until='steps.a.ok == "yes"')),
+    "until_misspelt": pipeline(step("job", every="5s", until="steps.jop.ok")),
+    "tolerate_with_a_space": pipeline(step("a", foreach=[1], tolerate="5 %")),
+    "tolerate_as_text": pipeline(step("a", foreach=[1], tolerate="5")),
+    "tolerate_as_a_fraction": pipeline(step("a", foreach=[1], tolerate=0.05)),
+    "tolerate_without_foreach": pipeline(step("a", tolerate=1)),
+    "max_failures_for_tolerate": pipeline(step("a", foreach=[1], max_failures=1)),
+}
 APPROVALS: dict[str, Any] = {
     "approval_of_nothing": pipeline(step("a", needs_approval=True)),
     "approval_before_a_wait": pipeline(step("a", "orchestrator.wait", input={"for": "1m"}, needs_approval=True)),
@@ -217,7 +240,20 @@ HOPELESS: dict[str, Any] = {
     "timeout_in_words": pipeline(step("a", timeout="soon")),
 }
 """Documents that cannot be repaired without knowing the intention."""
-BROKEN = {**KEYS, **NAMES, **TOOLS, **EXPRESSIONS, **VALUES, **STRUCTURE, **APPROVALS, **SEVERAL, **HOPELESS}
+BROKEN = {**KEYS, **NAMES, **TOOLS, **EXPRESSIONS, **VALUES, **STRUCTURE, **FLOW, **APPROVALS, **SEVERAL, **HOPELESS}
+OUT_OF_RANGE: dict[str, Any] = {
+    "elif": pipeline(step("a", condition="params.x", **{"elif": "params.y"})),
+    "repeat": pipeline(step("a", repeat=5)),
+    "while_true": pipeline({**step("a", every="5s"), "while": True}),
+    "until_true": pipeline(step("a", every="5s", until=True)),
+    "else_of_nothing": pipeline({**step("a", condition="params.x"), "else": []}),
+    "else_as_text": pipeline({**step("a", condition="params.x"), "else": "continue"}),
+    "tolerate_too_much": pipeline(step("a", foreach=[1], tolerate="101%")),
+    "tolerate_less_than_nothing": pipeline(step("a", foreach=[1], tolerate=-1)),
+    "too_many_rounds": pipeline(step("a", max_rounds=1001, **POLL)),
+    "too_many_elements": pipeline(step("a", foreach=[0] * 10_001)),
+}
+"""Documents without a repair, for which the parser and the published schema are compared."""
 VALID: dict[str, Any] = {
     "smallest": pipeline(step("a")),
     "bare_list": [step("a")],
@@ -256,6 +292,25 @@ VALID: dict[str, Any] = {
     "deep": loop(
         do=[{"id": "l2", "do": [{"id": "l3", "branches": {"b": [{"id": "l4", "foreach": [1], "do": [step("x")]}]}}]}]
     ),
+    "alternatives": pipeline(
+        {**step("a", condition="params.x"), "else": [{**step("b", condition=False), "else": [step("c")]}]},
+        {"id": "d", "if": "params.y", "do": [step("e")], "else": [step("f")], "on_error": "continue"},
+        {**step("g", condition="params.x", foreach=[1]), "else": [step("h", input={"x": "${steps.c}"})]},
+        output="${[steps.b, steps.c, steps.f]}",
+    ),
+    "rounds": pipeline(
+        step("a", max_rounds=5, timeout="1h", **POLL),
+        {"id": "b", "do": [step("c")], "until": "steps.c.ok", "every": "1m", "timeout": "10h", "on_error": "continue"},
+        {"id": "d", "branches": {"l": [step("e")]}, "until": "${steps.d.l.ok}", "every": "100ms", "timeout_seconds": 5},
+        step("f", foreach=[1], until="steps.f.ok && item", every="PT1H", max_rounds=1000, tolerate=1),
+    ),
+    "tolerant": pipeline(
+        *[
+            step(f"t{n}", foreach=[1], tolerate=t)
+            for n, t in enumerate([0, 1, 10_000, 3.0, "0%", "5%", "12.5%", "100%"])
+        ]
+    ),
+    "long_loop": pipeline(step("a", foreach=[0] * 10_000)),
     "filter_with_root": after_agenda(input={"x": "${steps.agenda.events[?days >= params.min]}"}),
     "waits": pipeline(
         step("a", "orchestrator.wait", input={"for": "PT1H"}),

@@ -106,7 +106,97 @@ def waiting_document() -> dict[str, Any]:
     )
 
 
+def alternatives_document() -> dict[str, Any]:
+    """Returns `else` with calls, effects and waits: of a step, a group, a loop, and inside branches and iterations."""
+    read = step("no", LIST, input={"start": "x"})
+    other = [
+        step("ask", LIST, input={"start": "${now}"}),
+        step("nap", "orchestrator.wait", input={"for": "1h"}),
+        step("told", "orchestrator.emit", input={"topic": "t", "data": {"a": "${steps.ask}"}}),
+    ]
+    inner = step("odd", LIST, input={"start": "${item}"}, condition="index == to_number('1')")
+    inner["else"] = [step("even", "orchestrator.emit", input={"topic": "${item}"})]
+    broken = step("broken", LIST, input={"start": "x"}, condition=False, on_error="continue")
+    broken["else"] = [step("never", "weather.forecast", input={"city": "never"}, retry=0)]
+    return pipeline(
+        {**step("a", LIST, input={"start": "x"}, condition="params.x == 'y'"), "else": other},
+        {"id": "b", "if": False, "do": [read], "else": [{"id": "both", "branches": {"l": [step("l", LIST, input=X)]}}]},
+        {
+            "id": "f",
+            "branches": {"one": [{"id": "each", "foreach": ["A", "B", "C"], "do": [inner]}], "two": [broken]},
+        },
+        {**step("k", foreach=["A"], condition="params.x == 'y'"), "else": [step("last", LIST, input=X)]},
+        output={
+            "a": "${steps.a}",
+            "b": "${steps.both}",
+            "f": "${length(steps.f.one)}",
+            "e": "${steps.f.two.error.code}",
+        },
+    )
+
+
+def rounds_document() -> dict[str, Any]:
+    """Returns `until` of a call, of a group with an effect in a loop, of branches, and with a timeout."""
+    loop = {"every": "1m", "max_rounds": 2}
+    note = step("note", "orchestrator.emit", input={"topic": "t", "data": {"before": "${steps.job}"}})
+    wait = step("w", "orchestrator.wait", input={"for": "5s"})
+    return pipeline(
+        step("poll", LIST, input={"start": "x"}, until="now > '2027-01-15T08:00:30Z'", **loop),
+        {
+            "id": "each",
+            "foreach": ["A", "B"],
+            "do": [
+                {"id": "job", "do": [step("r", LIST, input={"start": "${item}"}), note], "until": LATER, **loop},
+                step("after", LIST, input={"start": "${item}"}),
+            ],
+        },
+        {
+            **step("both", "orchestrator.wait", input={"for": "5s"}, foreach=[1, 2]),
+            "until": "now > '2027-01-15T09:00:00Z'",
+            **loop,
+            "on_error": "continue",
+            "tolerate": 1,
+        },
+        {"id": "fork", "branches": {"l": [wait], "r": [step("r2", LIST, input=X)]}, "until": "steps.fork.l", **loop},
+        step("late", LIST, input=X, until="steps.late.none", every="1m", timeout="150s", on_error="continue"),
+        output={"n": "${length(steps.each)}", "late": "${steps.late.error.details.rounds}"},
+    )
+
+
+def tolerant_document() -> dict[str, Any]:
+    """Returns loops with failed iterations below and above what they tolerate."""
+    fallible = {"city": "${item}"}
+    handled = step("h", LIST, input={"start": "${error.code}"})
+    return pipeline(
+        step(
+            "few",
+            "weather.forecast",
+            input=fallible,
+            foreach=["good", "never", "fine"],
+            retry=1,
+            tolerate="34%",
+            max_parallel=1,
+        ),
+        {
+            "id": "many",
+            "foreach": ["never", "good", "never", "fine"],
+            "max_parallel": 1,
+            "tolerate": 1,
+            "do": [step("n", LIST, input=X), step("m", "weather.forecast", input=fallible, retry=0)],
+            "on_error": [handled],
+        },
+        step("none", "weather.forecast", input=fallible, foreach=[], tolerate="0%"),
+        step("told", "orchestrator.emit", input={"topic": "t"}),
+        output={"f": "${steps.few[1].error.code}", "m": "${steps.many.error.step}"},
+    )
+
+
+X = {"start": "x"}
+LATER = "now > '2027-01-15T08:01:30Z'"
 DOCUMENTS = {
+    "alternatives": alternatives_document(),
+    "rounds": rounds_document(),
+    "tolerant": tolerant_document(),
     "everything": everything(),
     "failing": failing_document(),
     "spread": spread_document(),

@@ -20,8 +20,12 @@ def recorded(world: World) -> list[pb.Recorded]:
 def replayed(world: World) -> pb.SimulateRunResponse:
     """Replays the run from its journal."""
     start = pb.RunStart(
-        root="root", params=b"{}", event=b'{"data":{"x":1}}', run=b'{"name":"runs/r"}', now_us=NOW_US,
-    )  # fmt: skip
+        root="root",
+        params=orjson.dumps(world.params),
+        event=b'{"data":{"x":1}}',
+        run=b'{"name":"runs/r"}',
+        now_us=NOW_US,
+    )
     definition = pb.Definition(pipeline=orjson.dumps(world.document), tools=world.tools)
     return simulate(pb.SimulateRunRequest(definition=definition, start=start, recorded=recorded(world), follow=True))
 

@@ -14,10 +14,11 @@ from pipeline_engine.data.schemas import schema_problems
 from pipeline_engine.language import document as limits
 from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.keys import ACCEPTED_DOCUMENT_KEYS, ACCEPTED_STEP_KEYS
+from pipeline_engine.language.loops import PERCENT
 from pipeline_engine.language.parse import parse
 from pipeline_engine.language.values import MAX_FACTOR, MAX_TIMEOUT_SECONDS, RETRY_KEYS
 from tests.sample import FULL
-from tests.unit.engine.corpus import BROKEN, VALID
+from tests.unit.engine.corpus import BROKEN, OUT_OF_RANGE, VALID
 from tests.unit.engine.test_broken_documents_are_repaired import repaired
 
 SCHEMA: dict[str, Any] = orjson.loads(resources.files("ordinaut").joinpath("pipeline.schema.json").read_bytes())
@@ -32,10 +33,10 @@ def has_a_shape(document: Any) -> bool:
     return not findings.violations
 
 
-@pytest.mark.parametrize("name", [*BROKEN, *VALID])
+@pytest.mark.parametrize("name", [*BROKEN, *VALID, *OUT_OF_RANGE])
 def test_schema_and_parser_agree(name: str) -> None:
     """Each accepts exactly the documents that the other accepts."""
-    document = BROKEN.get(name, VALID.get(name))
+    document = {**BROKEN, **VALID, **OUT_OF_RANGE}[name]
     assert VALIDATOR.is_valid(document) is has_a_shape(document)
 
 
@@ -59,6 +60,9 @@ def test_the_schema_is_valid_and_complete() -> None:
     assert rule["factor"]["maximum"] == MAX_FACTOR
     assert DEFINITIONS["steps"]["maxItems"] == limits.MAX_STEPS
     assert step["foreach"]["anyOf"][1]["maxItems"] == limits.MAX_ITEMS
+    assert step["tolerate"]["anyOf"][0]["maximum"] == limits.MAX_ITEMS
+    assert step["tolerate"]["anyOf"][1]["pattern"] == f"^{PERCENT.pattern.replace('(?:', '(')}$"
+    assert step["max_rounds"]["maximum"] == limits.MAX_ROUNDS
     assert step["branches"]["maxProperties"] == limits.MAX_BRANCHES
     assert (step["max_parallel"]["maximum"], step["max_parallel"]["default"]) == (
         limits.MAX_PARALLEL,

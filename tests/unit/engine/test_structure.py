@@ -164,15 +164,17 @@ def test_loops_in_loops() -> None:
 )
 def test_an_invalid_list_fails_the_loop(foreach: str, code: str) -> None:
     """Not a list, null, or too many elements."""
-    world = World(pipeline(step("f", foreach=foreach)), params={"n": 5, "many": [0] * 1001})
+    world = World(pipeline(step("f", foreach=foreach)), params={"n": 5, "many": [0] * 10_001})
     error = error_of(world.run())
     assert (error["code"], error["step"]) == (code, "f")
-    ending = World(pipeline(step("f", foreach=foreach, on_error="continue")), params={"n": 5, "many": [0] * 1001}).run()
+    ending = World(
+        pipeline(step("f", foreach=foreach, on_error="continue")), params={"n": 5, "many": [0] * 10_001}
+    ).run()
     assert ending.state == "SUCCEEDED"
 
 
 def test_nested_loops_are_limited_together() -> None:
-    """Ten thousand iterations of a run, and a few hundred concurrent strands."""
+    """Twenty thousand iterations of a run, and a few hundred concurrent strands."""
     inner = ask("i", foreach="params.l", max_parallel=100)
     document = pipeline(block("o", foreach="params.l", max_parallel=100, do=[inner]))
     world = World(document, answer=lambda _: Output({"events": []}), params={"l": [str(n) for n in range(150)]})

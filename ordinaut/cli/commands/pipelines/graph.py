@@ -41,8 +41,19 @@ class _Drawing:
             for previous in before:
                 self.link(previous, node, indent, str(step.get("if") or ""))
             self._handlers(node, step, indent)
-            before = [node]
+            before = [node, *self._otherwise(before, step, indent)]
         return before
+
+    def _otherwise(self, before: list[str], step: Mapping[str, Any], indent: str) -> list[str]:
+        """Draws the steps of `else`, after the nodes before the step; returns the last nodes."""
+        steps = _steps(step.get("else"))
+        if not steps:
+            return []
+        first = f"n{self._count + 1}"
+        ends = self.sequence(steps, [], indent)
+        for previous in before:
+            self.link(previous, first, indent, "else")
+        return ends
 
     def _block(self, node: str, step: Mapping[str, Any], blocks: Sequence[tuple[str, Any]], indent: str) -> None:
         self.lines.append(f'{indent}subgraph {node}["{_label(step)}"]')
@@ -97,6 +108,10 @@ def _label(step: Mapping[str, Any]) -> str:
         words += _started(step)
     if "foreach" in step:
         words.append(f"for each of {step['foreach']}")
+    if "tolerate" in step:
+        words.append(f"tolerates {step['tolerate']}")
+    if "until" in step:
+        words.append(f"every {step.get('every', '?')} until {step['until']}")
     if step.get("needs_approval"):
         words.append("needs approval")
     return "<br/>".join(_escaped(word) for word in words)

@@ -4,6 +4,7 @@ The calls of tools are the exception: tools receive plain values. Events of `orc
 the steps in REFUSED fail, because the value would reach another run, a condition or a name.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,8 @@ from pipeline_engine.language.plan import Plan
 from pipeline_engine.tools.definition import Sensitive, Tool
 
 CHILDREN = frozenset({"orchestrator.run_task", "orchestrator.run_pipeline"})
+CHUNK = re.compile(r"\.chunk\[\d+\]$")
+"""The end of the path of an entry with the outputs of a chunk of a loop."""
 EMIT = "orchestrator.emit"
 REFUSED = CHILDREN | {"orchestrator.get_state", "orchestrator.put_state", "orchestrator.wait_event"}
 _PREFIX = PREFIX.encode()
@@ -89,6 +92,17 @@ class EntrySealer:
         """Returns JSON text with its sensitive values encrypted."""
         return orjson.dumps(self.values.seal(orjson.loads(text), places)) if text else text
 
+    def error(self, text: bytes) -> bytes:
+        """Returns an error as JSON with its sensitive values encrypted; other processes read its other fields."""
+        return self._members(text, ("message", "details"))
+
+    def _members(self, text: bytes, names: Sequence[str], places: Sequence[Place] = ()) -> bytes:
+        if not text:
+            return text
+        document = orjson.loads(text)
+        chosen = self.values.seal({name: document[name] for name in names if name in document}, places)
+        return orjson.dumps({**document, **chosen})
+
     def request(self, request: Request) -> Request:
         """Returns a request as it leaves the execution."""
         if isinstance(request, Commit):
@@ -97,15 +111,21 @@ class EntrySealer:
             entries, step = self.entries(request.entries), JournalEntry()
             step.CopyFrom(request.step)
             if step.tool == EMIT:
-                step.input = orjson.dumps(self.values.mask(orjson.loads(step.input)))
+                step.input = self._masked_event(orjson.loads(step.input))
             return Effect(step, request.idempotency_key, entries)
         return request
+
+    def _masked_event(self, event: dict[str, Any]) -> bytes:
+        """Masks the content of an event; its topic only if it contains a long value, which makes it invalid."""
+        masked = self.values.mask(event)
+        topic = event.get("topic")
+        return orjson.dumps(masked if self.values.holds(topic) else {**masked, "topic": topic})
 
     def ending(self, ending: Ending) -> Ending:
         """Returns the end of a segment as it leaves the execution."""
         entries = self.entries(ending.entries)
         if isinstance(ending, Finished):
-            return Finished(entries, ending.state, self.json(ending.output), self.json(ending.error))
+            return Finished(entries, ending.state, self.json(ending.output), self.error(ending.error))
         if isinstance(ending, Delayed):
             return Delayed(entries, ending.delay_ms)
         return Suspended(entries, [self._wait(wait) for wait in ending.waits], ending.wake_ms)
@@ -136,8 +156,11 @@ class EntrySealer:
         sealed = JournalEntry()
         sealed.CopyFrom(entry)
         sealed.input = self.json(entry.input, places.input if places else ())
-        sealed.output = self.json(entry.output, places.output if places else ())
-        sealed.error = self.json(entry.error)
+        if CHUNK.search(entry.path):  # the store reads which iterations have failed
+            sealed.output = self._members(entry.output, ("outputs",))
+        else:
+            sealed.output = self.json(entry.output, places.output if places else ())
+        sealed.error = self.error(entry.error)
         return sealed
 
     def _wait(self, wait: Wait) -> Wait:
@@ -146,7 +169,11 @@ class EntrySealer:
         sealed = Wait()
         sealed.CopyFrom(wait)
         places = self._sensitive.get(wait.guarded_tool)
-        sealed.input = self.json(wait.input, [("data", *place) for place in places.input] if places else ())
+        inner = [("data", *place) for place in places.input] if places else []
+        if wait.kind == "APPROVAL":  # the store reads its other members
+            sealed.input = self._members(wait.input, ("message", "data"), inner)
+        else:
+            sealed.input = self.json(wait.input)
         if wait.subject_hash and sealed.input != wait.input:  # the hash of a short plain value would reveal it
             sealed.subject_hash = subject_hash(orjson.loads(sealed.input).get("data"))
         return sealed

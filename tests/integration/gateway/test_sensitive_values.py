@@ -32,6 +32,7 @@ from tests.integration.conftest import fresh_database
 from tests.integration.support.engine_rig import tool_server
 from tests.integration.support.event_loops import event_loops
 from tests.integration.support.gateway_system import GatewaySystem, finished, gateway_system, refusal, working
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TOKEN, CARD, PIN = "tok_canary_4711", "4929-canary-0815", 9137
@@ -228,7 +229,9 @@ async def test_events_get_the_mask_and_other_stores_refuse(system: GatewaySystem
     emit = {"id": "e", "uses": "orchestrator.emit", "with": {"topic": "a.b", "data": {"t": "${steps.issue.token}"}}}
     ended = await ran(system, ISSUE, emit)
     assert ended.state == Run.SUCCEEDED, ended.error
-    listed = await system.admin.events.ListEvents(ListEventsRequest(filter='topic = "a.b"'))
+    async with asyncio.timeout(PATIENCE):  # the event gets its position after the run has ended
+        while not (listed := await system.admin.events.ListEvents(ListEventsRequest(filter='topic = "a.b"'))).events:
+            await asyncio.sleep(0.02)
     assert [json_format.MessageToDict(event.data) for event in listed.events] == [{"t": MASK}]
     token = "${steps.issue.token}"
     child = {"steps": [{"id": "x", "uses": "use", "with": {"k": "${params.k}"}}]}

@@ -5,12 +5,14 @@ from typing import Any
 import orjson
 import pytest
 
-from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, RunStart
+from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, JournalEntry, RunStart, Wait
+from ordinaut.sensitive import MASK
 from pipeline_engine.data.data_keys import DataKeys
 from pipeline_engine.data.failure import Failure
+from pipeline_engine.data.sealer import Sealer
 from pipeline_engine.interpreter.executor import Execution
-from pipeline_engine.interpreter.requests import Call, Commit, Finished, Output
-from pipeline_engine.interpreter.sealed_execution import SealedExecution
+from pipeline_engine.interpreter.requests import Call, Commit, Effect, Finished, Output, Suspended
+from pipeline_engine.interpreter.sealed_execution import EntrySealer, SealedExecution
 from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.stream.run_start import EngineContext, prepare
 from tests.unit.engine.pipelines import TOOL_TEXTS, pipeline, step
@@ -74,3 +76,30 @@ def test_a_run_without_its_key_fails_and_can_be_retried_later(keys: DataKeys | N
 def test_a_run_without_sensitive_values_does_not_use_the_module() -> None:
     execution = prepared(OLD, tool={**LOGIN, "sensitive": []})
     assert type(execution) is Execution
+
+
+def test_what_other_processes_read_stays_readable() -> None:
+    """A short value may equal a code, the id of a step or a choice; these are not texts of the run."""
+    values = Sealer(OLD, "p")
+    values.learn(["login", "TOOL_ERROR", "approve", "a.b"])
+    sealer = EntrySealer(values, {})
+    error = {"code": "TOOL_ERROR", "step": "login", "message": "login", "details": {"k": "approve"}}
+    sealed = orjson.loads(sealer.error(orjson.dumps(error)))
+    assert (sealed["code"], sealed["step"]) == ("TOOL_ERROR", "login")
+    assert "login" not in sealed["message"]
+    assert "approve" not in str(sealed["details"])
+    question = {"message": "approve", "data": "approve", "choices": ["approve"]}
+    wait = Wait(path="a", kind="APPROVAL", input=orjson.dumps(question))
+    [asked] = sealer.ending(Suspended([], [wait], 0)).waits  # type: ignore[union-attr]
+    assert orjson.loads(asked.input)["choices"] == ["approve"]
+    assert "approve" not in orjson.loads(asked.input)["data"]
+    values.learn([1])
+    chunk = JournalEntry(path="loop.chunk[0]", output=orjson.dumps({"outputs": [1, None], "failed": [1]}))
+    [entry] = sealer.entries([chunk])
+    assert orjson.loads(entry.output)["failed"] == [1]
+    assert orjson.loads(entry.output)["outputs"] != [1, None]
+    event = {"topic": "a.b", "data": {"k": "a.b"}}
+    effect = Effect(JournalEntry(tool="orchestrator.emit", input=orjson.dumps(event)), "key")
+    sent = sealer.request(effect)
+    assert isinstance(sent, Effect)
+    assert orjson.loads(sent.step.input) == {"topic": "a.b", "data": {"k": MASK}}

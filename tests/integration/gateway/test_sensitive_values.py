@@ -35,7 +35,7 @@ from tests.integration.support.gateway_system import GatewaySystem, finished, ga
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-TOKEN, CARD, PIN = "tok_canary_4711", "4929-canary-0815", 9137
+TOKEN, CARD, PIN = "tok_canary_4711", "4929-canary-0815", 913708154
 CANARIES = (TOKEN, CARD, str(PIN), "dG9rX2NhbmFyeV80NzEx")
 POINTERS = [
     "/output/token",

@@ -78,11 +78,13 @@ class TaskValidator:
         rights: frozenset[str],
         stored: bool = False,
         before: Task | None = None,
+        replaces: Schedule | None = None,
     ) -> CheckedTask:
         """Validates the definition of a task with the id `name`, which may be empty.
 
         `rights` are the scopes with which it is saved; `stored` means that its schedule is already stored. `before` is
-        the stored task if the pipeline is not changed: the problems that it has already are only warnings.
+        the stored task if the pipeline is not changed: the problems that it has already are only warnings. `replaces`
+        is the stored schedule, of which equal parts are kept.
 
         Raises:
             InvalidArgumentError: with all violations, including those in `problems`.
@@ -92,7 +94,7 @@ class TaskValidator:
         check_policy(problems, task.run_policy, "task.run_policy")
         document = to_python(task.pipeline)
         tools = await self._tools(project, document)
-        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored)
+        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored, replaces=replaces)
         problems.extend(reroot(schedule.violations, "task.schedule"))
         if before is not None and pipeline.violations:
             pipeline = _without_known_problems(
@@ -151,10 +153,10 @@ class TaskValidator:
             return await tool.named(connection, project, [use.tool for use in tool_uses(document)])
 
     async def _validate_parts(
-        self, task: Task, tools: NamedTools, rights: frozenset[str], *, stored: bool
+        self, task: Task, tools: NamedTools, rights: frozenset[str], *, stored: bool, replaces: Schedule | None
     ) -> tuple[ValidateScheduleResponse, ValidatePipelineResponse]:
         schedule = ValidateScheduleRequest(
-            schedule=task.schedule, now=timestamp(tools.now), count=UPCOMING, stored=stored
+            schedule=task.schedule, now=timestamp(tools.now), count=UPCOMING, stored=stored, before=replaces
         )
         pipeline = _pipeline_request(task, tools, rights)
         answers = await asyncio.gather(

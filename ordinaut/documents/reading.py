@@ -1,7 +1,7 @@
 """Converts proto3 JSON documents to messages. All problems are reported, each with its path; nothing is rounded."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,7 +19,8 @@ from ordinaut.v1.error_pb2 import ErrorReason
 PROBLEMS_MAX = 100
 SIMILAR = 0.8  # ratio of difflib
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-CAPITAL = re.compile("[A-Z]")
+MASK_PATH = re.compile(r"(?:`[^`]*`|[^,`])+")
+CAPITAL = re.compile("`[^`]*`|[A-Z]")
 WRAPPERS = frozenset(
     f"google.protobuf.{kind}Value"
     for kind in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
@@ -87,7 +88,8 @@ class _Reader:
                 )
             else:
                 spellings[field.name] = str(key)
-                self.field(value, message, field, here, depth, spellings)
+                chosen = {name for name, spelling in spellings.items() if document[spelling] is not None}
+                self.field(value, message, field, here, depth, chosen)
 
     def _misspelled(self, document: Mapping[Any, Any], value: Any, message: Any, key: str, depth: int) -> None:
         """Reads the value of an unknown field into the field with a similar name, if that is not in the document."""
@@ -97,17 +99,15 @@ class _Reader:
         field = message.DESCRIPTOR.fields_by_name[name]
         choice = [field, *(field.containing_oneof.fields if field.containing_oneof else ())]
         if not {spelling for member in choice for spelling in (member.name, member.camelcase_name)} & set(document):
-            _Reader().field(value, message, field, name, depth, {})  # its problems may be those of the guess
+            _Reader().field(value, message, field, name, depth, set())  # its problems may be those of the guess
 
-    def field(
-        self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, spellings: Mapping[str, str]
-    ) -> None:
+    def field(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, chosen: Set[str]) -> None:
         entry = field.message_type
         if value is None and not (entry is not None and entry.full_name == "google.protobuf.Value"):
             return  # JSON null leaves the field unset
         choice = field.containing_oneof
         members = choice.fields if choice else ()
-        alternatives = [member.name for member in members if member.name in spellings and member is not field]
+        alternatives = [member.name for member in members if member.name in chosen and member is not field]
         if alternatives:
             self._add(path, f"cannot be combined with {alternatives[0]}: only one of them may be set")
         elif entry is not None and entry.GetOptions().map_entry:
@@ -213,9 +213,12 @@ def _read_timestamp(message: Any, text: str) -> None:
 
 
 def _read_mask(message: Any, text: str) -> None:
-    """Reads comma-separated paths, in either spelling of the field names."""
-    paths = [path.strip() for path in text.split(",")] if text else []
-    message.paths.extend(CAPITAL.sub(lambda match: f"_{match[0].lower()}", path) for path in paths)
+    """Reads comma-separated paths, in either spelling of the field names; keys in backticks are read as they are."""
+    message.paths.extend(CAPITAL.sub(_snake, path.strip()) for path in MASK_PATH.findall(text))
+
+
+def _snake(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith("`") else f"_{match[0].lower()}"
 
 
 _TEXTS: Mapping[str, tuple[str, str, Any]] = {

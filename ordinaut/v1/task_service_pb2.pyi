@@ -254,7 +254,7 @@ class ExplainScheduleResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     RUNS_PER_YEAR_FIELD_NUMBER: _builtins.int
     explanation: _builtins.str
-    """The schedule as one sentence."""
+    """When the schedule runs, and which missed occurrences run afterwards: one or two sentences."""
     runs_per_year: _builtins.int
     """Number of occurrences in the next 365 days, estimated from the first 1000 if there are more. Events are not
     counted.
@@ -584,7 +584,10 @@ class UpdateTaskRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Paths of the fields to change. Empty: every field that is set."""
+        """Paths of the fields to change; a field that is unset is cleared. Paths lead into messages, maps and free JSON
+        (`labels.team`, `` params.`my-key` ``). A path that ends with `.*` changes only what is set below it. Empty: every
+        field that is set, in messages as well. `*`: every field.
+        """
 
     def __init__(
         self,

@@ -191,7 +191,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExplainSchedule(self, request, context):
-        """Describes a schedule in one sentence, with warnings. It need not belong to a task.
+        """Describes a schedule in one or two sentences, with warnings. It need not belong to a task.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

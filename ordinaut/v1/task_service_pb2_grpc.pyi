@@ -62,7 +62,7 @@ class TaskServiceStub:
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
     ExplainSchedule: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ExplainScheduleRequest, _task_service_pb2.ExplainScheduleResponse]
-    """Describes a schedule in one sentence, with warnings. It need not belong to a task.
+    """Describes a schedule in one or two sentences, with warnings. It need not belong to a task.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
     SimulateTask: _grpc.UnaryStreamMultiCallable[_task_service_pb2.SimulateTaskRequest, _task_service_pb2.SimulateTaskResponse]
@@ -173,7 +173,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
     ExplainSchedule: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ExplainScheduleRequest, _task_service_pb2.ExplainScheduleResponse]  # type: ignore[assignment]
-    """Describes a schedule in one sentence, with warnings. It need not belong to a task.
+    """Describes a schedule in one or two sentences, with warnings. It need not belong to a task.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
     """
     SimulateTask: _aio.UnaryStreamMultiCallable[_task_service_pb2.SimulateTaskRequest, _task_service_pb2.SimulateTaskResponse]  # type: ignore[assignment]
@@ -311,7 +311,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ExplainScheduleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ExplainScheduleResponse, _abc.Awaitable[_task_service_pb2.ExplainScheduleResponse]]:
-        """Describes a schedule in one sentence, with warnings. It need not belong to a task.
+        """Describes a schedule in one or two sentences, with warnings. It need not belong to a task.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
         """
 

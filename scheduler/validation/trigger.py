@@ -36,13 +36,13 @@ _EXPRESSION_REASONS: Mapping[Kind, ErrorReason.ValueType] = {
 class TriggerCheck:
     """Checks triggers of a schedule, and adds violations to `findings`.
 
-    Times up to `since` are in the past; None allows any time. `where` is UTC if the schedule's zone is missing or
+    Times up to `since` are in the past; None allows any time. `zone_of` is UTC if the zone of a trigger is missing or
     invalid, so that everything else is still checked. `dst` is the schedule's setting. `stored`: the schedule was
     accepted before, so that its conditions are only parsed.
     """
 
     findings: Findings
-    where: ZoneInfo
+    zone_of: Callable[[Trigger], ZoneInfo]
     since: datetime | None
     dst: Dst
     stored: bool = False
@@ -66,10 +66,10 @@ class TriggerCheck:
             self.findings.add_error(f"{path}.{kind}", error)
 
     def _cron(self, trigger: Trigger, _path: str) -> None:
-        self._probe(CronTrigger(trigger.cron, self.where, self.dst))
+        self._probe(CronTrigger(trigger.cron, self.zone_of(trigger), self.dst))
 
     def _rrule(self, trigger: Trigger, _path: str) -> None:
-        self._probe(RRuleTrigger(trigger.rrule, self.where, self.dst))
+        self._probe(RRuleTrigger(trigger.rrule, self.zone_of(trigger), self.dst))
 
     def _interval(self, trigger: Trigger, _path: str) -> None:
         interval = trigger.interval
@@ -78,7 +78,7 @@ class TriggerCheck:
         check_interval(timedelta(seconds=interval.seconds))
 
     def _once(self, trigger: Trigger, _path: str) -> None:
-        firing = OnceTrigger(trigger.once, self.where, self.dst).firing
+        firing = OnceTrigger(trigger.once, self.zone_of(trigger), self.dst).firing
         if firing is None:
             message = "clocks skip that local time, and dst.gap is SKIP"
             raise ScheduleError(ErrorReason.SCHEDULE_NEVER_FIRES, message)

@@ -11,20 +11,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway.api.violations import got
 from gateway.rest.transcoding.body import Body
+from gateway.rest.transcoding.merge_patch import behaviors, changed_paths, without_nulls
 from gateway.rest.transcoding.preconditions import Preconditions
 from gateway.rest.transcoding.query import read_query
 from gateway.rest.transcoding.routes import WHOLE, Route
 from ordinaut.documents.json_text import malformed
-from ordinaut.documents.reading import fill, find_field
+from ordinaut.documents.reading import fill
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 
-UNCHANGEABLE = frozenset({field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER})
 MASK = "update_mask"
 
 
@@ -45,10 +44,23 @@ def assemble(
         for path, value in values.items():
             problems.extend(_bind(document, path, value))
         problems.extend(conditions.put(route, document))
-        if route.verb == "PATCH" and MASK in route.request.fields_by_name and MASK not in document:
-            document[MASK] = ",".join(_masked_fields(route, document.get(route.body)))
+    paths = _merge(route, document)
     problems.extend(fill(document, request))
+    if paths:
+        getattr(request, MASK).paths.extend(paths)
     return request, problems
+
+
+def _merge(route: Route, document: Any) -> list[str]:
+    """Makes the body of a PATCH without a mask a merge patch, and returns its mask."""
+    names = route.request.fields_by_name
+    if route.verb != "PATCH" or MASK not in names or not isinstance(document, dict) or MASK in document:
+        return []
+    resource = names[route.body].message_type
+    paths = changed_paths(resource, document.get(route.body))
+    if route.body in document:
+        document[route.body] = without_nulls(resource, document[route.body])
+    return paths
 
 
 def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> Any:
@@ -63,7 +75,7 @@ def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> A
         return {} if document is None else document  # checked by the method, which names all that are missing
     if document is not None:
         parameters[route.body] = document
-    elif field_behavior_pb2.REQUIRED in _behaviors(route.request.fields_by_name[route.body]):
+    elif field_behavior_pb2.REQUIRED in behaviors(route.request.fields_by_name[route.body]):
         raise malformed(f"the body is empty; it must be {route.body} as JSON")
     return parameters
 
@@ -80,16 +92,3 @@ def _bind(document: dict[str, Any], path: str, value: str) -> Iterator[Violation
     inner[name] = value
     if received != value:
         yield Violation(path, f"must equal the value in the path, {value!r} {got(str(received))}")
-
-
-def _masked_fields(route: Route, resource: Any) -> Iterator[str]:
-    """Yields the writable fields that a PATCH contains, set or cleared. Source: AIP-134."""
-    field = route.request.fields_by_name[route.body]
-    for key in resource if isinstance(resource, dict) else ():
-        changed = find_field(field.message_type, str(key)) if field.message_type else None
-        if changed is not None and not UNCHANGEABLE & _behaviors(changed) and changed.name != "etag":
-            yield changed.name
-
-
-def _behaviors(field: FieldDescriptor) -> frozenset[int]:
-    return frozenset(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])

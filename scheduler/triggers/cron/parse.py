@@ -1,6 +1,7 @@
 """Parses a cron expression: five fields as in Vixie's crontab(5), or a nickname."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -45,7 +46,8 @@ _FIELDS = (
 class CronFields:
     """A cron expression as sorted values; weekdays count from Sunday = 0.
 
-    `any_day` and `any_weekday`: the field begins with `*`; `real_time`: minute or hour does.
+    `any_day` and `any_weekday`: the field begins with `*`, as in `*/2`, so a day must match both fields; if neither
+    does, a day must match one of them. `real_time`: minute or hour begins with `*`.
     """
 
     minutes: tuple[int, ...]
@@ -91,6 +93,18 @@ def parse_cron(text: str) -> CronFields:
     )
 
 
+def stepped_items(text: str) -> Iterator[tuple[str, str, range]]:
+    """The items with a step of an accepted expression: the name of the field, the item, and its values.
+
+    >>> list(stepped_items("*/20 9-17/4 * * *"))
+    [('minute', '*/20', range(0, 60, 20)), ('hour', '9-17/4', range(9, 18, 4))]
+    """
+    for field, word in zip(_FIELDS, _words(text), strict=True):
+        for item in word.lower().split(","):
+            if "/" in item:
+                yield field.name, item, _item(text, field, item)
+
+
 def _words(text: str) -> list[str]:
     if not text.isascii() or any(ord(char) < 32 and char != "\t" for char in text):
         raise _invalid("a cron expression must be one line of ASCII characters")
@@ -131,7 +145,7 @@ def _item(text: str, field: _Field, item: str) -> range:
         )
     star, low_word, high_word, step_word = match.groups()
     low = field.low if star else _value(field, low_word)
-    high = _end(field, low, star, high_word)
+    high = _end(field, low, low_word, high_word)
     if step_word is None:
         return range(low, high + 1)
     if not star and high_word is None:
@@ -145,14 +159,14 @@ def _item(text: str, field: _Field, item: str) -> range:
     return range(low, high + 1, int(step_word))
 
 
-def _end(field: _Field, low: int, star: str | None, high_word: str | None) -> int:
-    if star:
+def _end(field: _Field, low: int, low_word: str | None, high_word: str | None) -> int:
+    if low_word is None:
         return 6 if field.names is _WEEKDAYS else field.high
     if high_word is None:
         return low
     high = _value(field, high_word)
-    if field.names is _WEEKDAYS and high_word == "sun":
-        high = 7  # as an end, Sunday closes the week: fri-sun
+    if field.names is _WEEKDAYS and "sun" in (low_word, high_word) and high % 7 == 0:
+        high = 7 if low > 0 else 0  # as an end, Sunday closes the week: fri-sun; sun-sun is one day
     if high < low:
         raise _invalid(f"the range {low}-{high} in the field {field.name} runs backwards")
     return high

@@ -9,6 +9,7 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from ordinaut.clock import TICK
+from ordinaut.limits import LAST_YEAR
 from scheduler.triggers.localtime.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
 from scheduler.triggers.localtime.firings import END, LocalFirings
 from scheduler.triggers.localtime.zone import local_time, resolve, zone
@@ -20,7 +21,7 @@ from scheduler.triggers.rrule.lines import CalendarText, ListedDate, parse_calen
 from scheduler.triggers.rrule.parse import Frequency, Rule, invalid_rrule
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 
-_BY_RFC = Placing(SHIFT, FIRST)
+BY_RFC = Placing(SHIFT, FIRST)
 
 
 class RRuleTrigger(TimeTrigger):
@@ -45,7 +46,7 @@ class RRuleTrigger(TimeTrigger):
 
     def __init__(self, text: str, where: ZoneInfo, dst: Dst = BY_KIND) -> None:
         parts = parse_calendar_text(text)
-        self._placing = _BY_RFC.under(dst)
+        self._placing = BY_RFC.under(dst)
         self._zone = zone(parts.zone_name) if parts.zone_name else where
         self.count_end: CountEnd | None = None
         self._sources: list[Firings] = [ListedFirings(self._additions(parts))]
@@ -84,7 +85,7 @@ class RRuleTrigger(TimeTrigger):
 
     def _until(self, rule: Rule) -> datetime:
         """The last instant that UNTIL allows; a DATE means the end of that local day."""
-        if rule.until is None:
+        if rule.until is None or rule.until.year > LAST_YEAR:
             return END
         if not isinstance(rule.until, datetime):
             return self._instant(datetime.combine(rule.until, time(23, 59, 59)), None)

@@ -10,10 +10,15 @@ from scheduler.firing import next_instant
 from scheduler.triggers import trigger
 from scheduler.triggers.cron import parse as cron_parse
 from scheduler.triggers.cron import trigger as cron_trigger
+from scheduler.triggers.localtime import nearby_change, zone, zone_names
 from scheduler.triggers.rrule import parse as rrule_parse
 from scheduler.triggers.rrule import trigger as rrule_trigger
+from scheduler.validation import findings
 
-MODULES = [cron_parse, cron_trigger, next_instant, rrule_parse, rrule_trigger, task_health, trigger]
+MODULES = [
+    cron_parse, cron_trigger, findings, nearby_change, next_instant, rrule_parse, rrule_trigger, task_health, trigger,
+    zone, zone_names,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

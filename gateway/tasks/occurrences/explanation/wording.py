@@ -38,7 +38,8 @@ class Wording:
     def __init__(self, facts: Facts, language: str) -> None:
         self._facts = facts
         self._language = LANGUAGES[language]
-        self._zone = _zone(facts.schedule.time_zone)
+        names = (facts.schedule.time_zone, *(trigger.time_zone for trigger in facts.schedule.triggers))
+        self._zone = _zone(next(filter(None, names), ""))
 
     def text(self, obstacles: list[Obstacle]) -> str:
         """Returns the verdict, the obstacles, and the neighbouring times of the schedule."""
@@ -46,7 +47,7 @@ class Wording:
         if clauses := [self.obstacle(obstacle) for obstacle in obstacles]:
             joined = "; ".join(clauses)
             sentences.append(f"{joined[0].upper()}{joined[1:]}.")
-        return " ".join([*sentences, *self._around()])
+        return " ".join([*sentences, *self._clock_change(), *self._around()])
 
     def obstacle(self, obstacle: Obstacle) -> str:
         """Returns an obstacle as a clause."""
@@ -105,6 +106,22 @@ class Wording:
             sentences.append(self._phrase("AFTER", after=self._local_time(around.after.fire_time)))
         elif around.HasField("at") or around.HasField("before"):
             sentences.append(self._phrase("NO_LATER_TIME"))
+        return sentences
+
+    def _clock_change(self) -> list[str]:
+        """Names the clock change that skips or repeats the time, and the occurrence that it moves."""
+        around = self._facts.around
+        if around is None or not around.HasField("clock_change"):
+            return []
+        change = around.clock_change
+        day, before = change.before.split("T")
+        after = change.after.partition("T")[2]
+        name = "CLOCKS_SKIP" if change.after > change.before else "CLOCKS_REPEAT"
+        sentences = [self._phrase(name, zone=change.time_zone, day=day, before=before[:5], after=after[:5])]
+        for moved in (around.at, around.before, around.after):
+            if moved.dst_adjusted and moved.nominal_time.startswith(day):
+                nominal, time = moved.nominal_time.partition("T")[2], moved.local_time.partition("T")[2]
+                return [*sentences, self._phrase("MOVED", nominal=nominal[:5], time=time[:5])]
         return sentences
 
     def _was_due_before(self) -> bool:

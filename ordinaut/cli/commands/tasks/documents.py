@@ -33,13 +33,14 @@ def read_tasks(session: Session, files: Sequence[str]) -> list[Task]:
         DocumentError: the documents are invalid, and the gateway found nothing else or did not answer.
         ApiError: the documents are invalid, with what the gateway found in their other parts.
     """
-    read = [_read(document) for path in files for document in documents(path)]
+    read = [read_task(document) for path in files for document in documents(path)]
     if any(each.violations for each in read):
         session.call(lambda client: _refuse(client, read))
     return [each.task for each in read]
 
 
-def _read(document: dict[str, Any]) -> TaskDocument:
+def read_task(document: dict[str, Any]) -> TaskDocument:
+    """Returns a task as far as its document could be read."""
     task = Task()
     found = fill(without_output(document, task), task, "task")
     violations = [Violation(each.field, each.message, ErrorReason.Name(each.reason)) for each in found]

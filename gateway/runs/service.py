@@ -117,7 +117,7 @@ class Runs(RunServiceServicer):
                 return await run.steps_page(connection, run_uid, after=key, payloads=payloads, size=count)
 
             def convert(step: StepRecord) -> StepRun:
-                return fit_step(to_step(record.root, parse(step.step)))
+                return fit_step(to_step(record, parse(step.step)))
 
             page = await read_page(read, write_step_key, start, size, convert)
         token = self._page_tokens.token(request, caller, write_step_key(page.last)) if page.last else ""

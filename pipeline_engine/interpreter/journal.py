@@ -19,7 +19,8 @@ class Journal:
     """The entries of one run, numbered from 1: `added` is the last number, `durable` the last durable one.
 
     `recorded` are the entries of earlier segments by path, without those of NOT_RESUMED; `waits` are the waits that
-    are open or resolved and not recorded yet; `containers` are the paths of the steps that contain one of either.
+    are open or resolved and not recorded yet, also in this segment; `containers` are the paths of the steps that
+    contain one of either.
     `accepted` are the started calls that a tool has accepted, with the address of their result as output.
     `last_barrier` is the number of the newest entry that must be durable before a step with effects starts.
     `output_bytes` is the size of all outputs together.
@@ -42,7 +43,7 @@ class Journal:
     def __init__(self, recorded: Sequence[JournalEntry], waits: Iterable[JournalEntry] = ()) -> None:
         self.recorded = {entry.path: entry for entry in recorded if entry.state not in NOT_RESUMED}
         self.accepted = {entry.path: entry for entry in recorded if entry.state in UNENDED and entry.output}
-        self.waits = {entry.path: entry for entry in waits}
+        self.waits = {entry.path: entry for entry in waits if entry.path not in self.recorded}
         self.containers = {path for inner in (*self.recorded, *self.waits) for path in containers_of(inner)}
         self.unsent: list[JournalEntry] = []
         self.added = self.durable = self.last_barrier = 0
@@ -50,9 +51,18 @@ class Journal:
         self._unsent_bytes = 0
         self.output_bytes = sum(len(entry.output) for entry in self.recorded.values())
 
+    def cut_off_waits(self, now_us: int) -> None:
+        """Records the open waits as CANCELLED, without those about the outcome of a call, which are not steps."""
+        for wait in [wait for path, wait in self.waits.items() if wait.state == WAITING and "?" not in path]:
+            entry = JournalEntry()
+            entry.CopyFrom(wait)
+            entry.state, entry.end_us = CANCELLED, now_us
+            self.add(entry, barrier=True)
+
     def add(self, entry: JournalEntry, *, barrier: bool) -> int:
         """Adds an entry and returns its number; before a `barrier` is durable, no later step with effects starts."""
         self.unsent.append(entry)
+        self.waits.pop(entry.path, None)
         self.added += 1
         size = len(entry.output)
         self.output_bytes += size

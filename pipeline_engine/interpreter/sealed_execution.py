@@ -211,6 +211,10 @@ class SealedExecution(Execution):
             self._sealer.learn_output(call, response)
         return self._sealed(super().respond(request_id, response))
 
+    def interrupt(self) -> Progress:
+        """Ends the steps of a run that is cancelled, and starts its final ones."""
+        return self._sealed(super().interrupt())
+
     def close(self) -> list[JournalEntry]:
         """Cancels all strands; returns the entries that were not sent."""
         return self._sealer.entries(super().close())

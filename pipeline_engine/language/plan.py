@@ -70,8 +70,9 @@ class StepPlan:
 class Plan:
     """A pipeline ready to run.
 
-    `roots` are the root names that its expressions read, `timeout` in seconds, `semantics` the revision of the meaning
-    of its expressions, `sensitive` the sensitive places of the tools that it calls, by name.
+    `roots` are the root names that its expressions read, `timeout` and `deadline` in seconds, `semantics` the revision
+    of the meaning of its expressions, `sensitive` the sensitive places of its tools by name. `final_steps` run at the end
+    of the run, however it ends.
     """
 
     steps: tuple[StepPlan, ...]
@@ -81,3 +82,5 @@ class Plan:
     roots: frozenset[str]
     semantics: int
     sensitive: Mapping[str, Sensitive] = field(default_factory=dict)
+    deadline: float | None = None
+    final_steps: tuple[StepPlan, ...] = ()

@@ -23,6 +23,7 @@ from pipeline_engine.interpreter.requests import (
     Delayed,
     Effect,
     Ending,
+    Entries,
     Finished,
     Request,
     Response,
@@ -61,11 +62,12 @@ def simulate(request: SimulateRunRequest, keys: DataKeys | None = None) -> Simul
             project=definition.project,
             secrets=definition.secrets,
             semantics=definition.semantics,
+            deadline_ms=definition.deadline_ms,
         )
     except PlanError as error:
         return _failed(request, Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}"))
     if request.follow and not request.start.remaining_ms:
-        plan = replace(plan, timeout=None)
+        plan = replace(plan, timeout=None, deadline=None)
     sealer = EntrySealer(Sealer(keys or DataKeys.generated(), definition.project), plan.sensitive)
     try:
         for attempt in request.recorded:
@@ -95,6 +97,7 @@ class _Simulation:
         self._clock = VirtualClock(request.start.now_us)
         self._segment_now_us = request.start.now_us
         self._waited_us = 0
+        self._was_cancelled = False
         self._claims = 0
         replayed = [attempt.entry for attempt in request.recorded] if request.follow else []
         self._trace = Trace(request.start.journal, replayed)
@@ -105,7 +108,7 @@ class _Simulation:
         try:
             while True:
                 ending = self._run_segment()
-                self._trace.keep(ending.entries)
+                self._keep(ending.entries)
                 if isinstance(ending, Finished):
                     return self._response(ending.state, ending.output, ending.error)
                 if isinstance(ending, Delayed):
@@ -113,7 +116,7 @@ class _Simulation:
                     continue
                 self._waits.request(ending.waits, self._clock.now_us)
                 wake_us = self._clock.now_us + 1000 * ending.wake_ms if ending.wake_ms else NEVER
-                if not self._wait(wake_us):
+                if not self._wait(wake_us) and not self._cancel():
                     return self._response(WAITING)
         except CutError as reason:
             if str(reason):
@@ -124,7 +127,8 @@ class _Simulation:
         """Executes from the journal until the run ends or leaves its engine.
 
         Raises:
-            CutError: no request has a response, or a limit is exceeded.
+            CutError: no request has a response, or a limit is exceeded. A replay of a cancelled run that ran `finally`
+                does so too where no request has a response.
         """
         self._claims += 1
         start_times = self._recorded_run.start_times() if self._replay else None
@@ -140,9 +144,12 @@ class _Simulation:
                 for request_id, request in progress.requests:
                     self._perform(request_id, request)
                 progress = execution.respond(*self._next_response())
-        except CutError:
+        except CutError as reason:
             self._trace.keep_unlimited([entry for entry in execution.close() if self._is_recorded(entry)])
-            raise
+            if str(reason) or not self._cancel():
+                raise
+            self._claims -= 1
+            return self._run_segment()
         return execution.ending
 
     def _execution(self, start: RunStart, start_times: StartTimes | None) -> Execution:
@@ -150,6 +157,19 @@ class _Simulation:
             return Execution(self._plan, start, self._clock, fraction_of, start_times)
         opened = self._sealer.open_start(start)
         return SealedExecution(self._sealer, self._plan, opened, self._clock, fraction_of, start_times)
+
+    def _cancel(self) -> bool:
+        """Cancels the replay of a run that was cancelled and then ran `finally`; False for any other, and once only."""
+        if self._was_cancelled or not self._replay or not self._recorded_run.finished_after_cancel():
+            return False
+        self._was_cancelled = True
+        return True
+
+    def _keep(self, entries: Entries) -> None:
+        """Adds entries; of a replay that was cancelled, without attempts that the recorded run did not contain."""
+        if self._was_cancelled:
+            entries = [entry for entry in entries if self._is_recorded(entry)]
+        self._trace.keep(entries)
 
     def _is_recorded(self, entry: JournalEntry) -> bool:
         """Whether an entry of the end is reported: an attempt was cut off only if the recorded one was, too."""
@@ -163,6 +183,8 @@ class _Simulation:
         start.journal.extend(self._trace.journal)
         start.waits.extend(self._waits.entries())
         start.now_us, start.waited_ms = self._segment_now_us, self._waited_us // 1000
+        start.cancelled = self._was_cancelled
+        start.elapsed_ms = (self._clock.now_us - self._start.now_us) // 1000
         if start.remaining_ms:
             spent_us = self._clock.now_us - self._start.now_us - self._waited_us
             start.remaining_ms = max(1, start.remaining_ms - spent_us // 1000)
@@ -174,7 +196,7 @@ class _Simulation:
         now_us = self._clock.now_us
         match request:
             case Commit():
-                self._trace.keep(request.entries)
+                self._keep(request.entries)
                 self._timeline.add(request_id, now_us, None)
             case Sleep():
                 self._timeline.add(request_id, now_us + round(request.seconds * 1_000_000), None)
@@ -187,7 +209,7 @@ class _Simulation:
                 )
                 self._schedule(request_id, timed, step, timed.outcome if timed else None)
             case Effect():
-                self._trace.keep(request.entries)
+                self._keep(request.entries)
                 timed = self._responder.apply(request)
                 entry = completed(request.step, timed.outcome, self._end_us(timed)) if timed else None
                 if entry is not None:

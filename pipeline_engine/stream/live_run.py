@@ -46,6 +46,7 @@ class LiveRun:
         on_end: Callable[["LiveRun", Ending], None],
     ) -> None:
         self.handle = handle
+        self.has_finally = execution.has_finally
         self._execution = execution
         self._tools = tools
         self._checks = checks
@@ -70,6 +71,10 @@ class LiveRun:
         entries = self._execution.close()
         self.cancel_pending()
         return Finished(entries, CANCELLED)
+
+    def interrupt(self) -> None:
+        """Cancels the main part of the run; its `finally` runs, and the run ends after it."""
+        self._advance(self._execution.interrupt)
 
     def checkpoint(self) -> None:
         """Makes older entries and starts of calls durable."""

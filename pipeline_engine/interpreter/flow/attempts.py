@@ -66,13 +66,16 @@ def run_attempts(strand: Strand, step: StepPlan, path: str, number: int) -> Step
     durable in any case, together with all earlier entries, so it does not wait here.
     """
     run = strand.run
+    if run.is_closed and (expired := strand.expired(step, path, number)) is not None:
+        return expired
     if number > 1 and (delay := _remaining_delay(strand, step, path, number - 1)) > 0:
         yield Sleep(delay)
     while True:
         yield from strand.await_hold(step.tool)
         if strand.barrier > run.journal.durable and step.kind is not Kind.UNSAFE:
             yield AwaitDurable(strand.barrier)
-        if (expired := strand.expired(step, path, number)) is not None:
+        expired = strand.expired(step, path, number)
+        if expired is not None and not _has_started(strand, path, number):
             return expired
         failure = yield from _run_attempt(strand, strand.begin(step, path, number))
         if failure is None:
@@ -84,6 +87,12 @@ def run_attempts(strand: Strand, step: StepPlan, path: str, number: int) -> Step
         number = failure.attempt  # higher than before if a person had an UNSAFE call repeated
         yield Sleep(strand.retry_delay(step, path, number, failure.retry_after))
         number += 1
+
+
+def _has_started(strand: Strand, path: str, number: int) -> bool:
+    """Whether an earlier segment started this call of an UNSAFE tool: what is known of its outcome is recorded."""
+    recorded = strand.run.journal.recorded.get(path)
+    return recorded is not None and recorded.state == RUNNING and recorded.attempt == number
 
 
 def _remaining_delay(strand: Strand, step: StepPlan, path: str, number: int) -> float:

@@ -121,7 +121,7 @@ def _finish(strand: Strand, attempt: Attempt, response: object) -> StepFlow:
     failure = strand.record_response(attempt, response)
     if failure is None:
         return None
-    if is_answered_by_repeat(failure):
+    if is_answered_by_repeat(failure) and strand.run.overdue() is None:
         number = attempt.number + 1
         start_us = strand.run.attempt_start_us(attempt.path, number)
         return (yield from _start_and_call(strand, replace(attempt, number=number, start_us=start_us)))

@@ -71,8 +71,8 @@ class Plan:
     """A pipeline ready to run.
 
     `roots` are the root names that its expressions read, `timeout` and `deadline` in seconds, `semantics` the revision
-    of the meaning of its expressions, `sensitive` the sensitive places of its tools by name. `final_steps` run at the end
-    of the run, however it ends.
+    of the meaning of its expressions, `sensitive` the sensitive places of its tools by name. `final_steps` run at the
+    end of the run, however it ends.
     """
 
     steps: tuple[StepPlan, ...]

@@ -16,6 +16,7 @@ from ordinaut.v1.event_service_pb2 import ListEventsRequest
 from ordinaut.v1.replay_pb2 import StepComparison
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import (
+    CancelRunRequest,
     CreateRunRequest,
     GetRunRequest,
     ListRunStepsRequest,
@@ -407,3 +408,24 @@ async def test_a_readable_source_of_a_sensitive_input_is_a_warning(
     place = "steps[1].with.card.number: "
     found = [warning.removeprefix(place) for warning in checked.warnings if warning.startswith(place)]
     assert [source] == [text.partition(",")[0] for text in found] if source else not found
+
+
+async def test_the_final_steps_of_a_cancelled_run_have_the_value(system: GatewaySystem, heard: Heard) -> None:
+    """And an alternative, and a loop that polls."""
+    until = {"id": "poll", "until": "steps.again.done", "every": "100ms", "do": [
+        {"id": "again", "uses": "use", "with": {"key": "${steps.issue.token}", "done": True}},
+    ]}  # fmt: skip
+    late = {"id": "late", "uses": "orchestrator.wait", "with": {"for": "1h"}}
+    final = [{"id": "logout", "uses": "use", "with": {"logout": "${steps.issue.token}"}}]
+    document = {"pipeline": {"steps": [ISSUE, until, late], "finally": final}}
+    request = json_format.ParseDict(document, CreateRunRequest())
+    name = (await system.admin.runs.CreateRun(request)).name
+    async for update in system.admin.runs.WatchRun(WatchRunRequest(name=name)):
+        if update.run.waits:
+            break
+    assert heard[-1] == {"key": TOKEN, "done": True}
+    await system.admin.runs.CancelRun(CancelRunRequest(name=name))
+    ended = await finished(system.admin, name)
+    assert ended.state == Run.CANCELLED
+    assert heard[-1] == {"logout": TOKEN}
+    assert_hidden(await everything(system, name))

@@ -5,19 +5,18 @@ from typing import Annotated, Any
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from ordinaut.cli.apply import Verbs, apply, without_output
+from ordinaut.cli.apply import Verbs, apply
 from ordinaut.cli.commands.tasks import backfill
 from ordinaut.cli.commands.tasks.check import check
+from ordinaut.cli.commands.tasks.documents import read_tasks
 from ordinaut.cli.commands.tasks.explain import explain
 from ordinaut.cli.commands.tasks.simulate import simulate
-from ordinaut.cli.files import documents
 from ordinaut.cli.output import local_time, print_details, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_message, parse_pairs
 from ordinaut.cli.run_display import show_started
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
-from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.schedule_pb2 import Trigger
@@ -43,7 +42,7 @@ def apply_files(
 ) -> None:
     """Create tasks, or update them to match the files."""
     session = session_of(context)
-    tasks = [_task(document) for path in files for document in documents(path)]
+    tasks = read_tasks(session, files)
 
     async def work(client: Client) -> None:
         for task in tasks:
@@ -206,14 +205,6 @@ def _print_state(context: typer.Context, work: Any) -> None:
     session = session_of(context)
     task: Task = session.call(work)
     print_json(task) if session.as_json else typer.echo(f"{task.name} {Task.State.Name(task.state)}")
-
-
-def _task(document: dict[str, Any]) -> Task:
-    task = read(without_output(document, Task()), Task(), "task")
-    if not task.name:
-        raise DocumentError([Problem("task.name", "is required, such as `tasks/my-task`")])
-    task.name = with_prefix("tasks", task.name)
-    return task
 
 
 def _verbs(client: Client) -> Verbs:

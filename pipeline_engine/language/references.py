@@ -21,6 +21,8 @@ ROOTS = ("params", "steps", "event", "run", "now")
 SECRETS = "secrets"
 SECRETS_PLACE = "in the `with` of a tool that is called over the network"
 PLACES = {"step": "inside a step", "error": "in `on_error` steps"}
+IN_FINALLY = ("state", "error")
+"""Fields of `run` inside `finally`."""
 MEMBERS = {
     "run": ("name", "task", "kind", "trigger", "occurrence", "scheduled_time", "interval", "claims"),
     "step": ("id", "path", "attempt", "start_time", "idempotency_key"),
@@ -43,7 +45,7 @@ class Names:
 
     `later` are the names of steps that have not run yet; `inside` maps each hidden name to the step that contains it;
     `with_secrets`: secret references are allowed. `in_match`: the fields of an event are root names as well.
-    `outputs` are the schemas of the outputs of steps by name.
+    `outputs` are the schemas of the outputs of steps by name. `in_finally`: `run` has the fields IN_FINALLY.
     """
 
     steps: Sequence[str]
@@ -58,6 +60,7 @@ class Names:
     in_match: bool = False
     outputs: Mapping[str, Any] = field(default_factory=dict)
     params_schema: Any = None
+    in_finally: bool = False
 
     def roots(self) -> list[str]:
         """Returns the root names."""
@@ -296,8 +299,12 @@ def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
     if root == "params":
         return _unknown_param(name, names)
     members = MEMBERS.get(root, (name,))
+    if root == "run" and names.in_finally:
+        members = (*members, *IN_FINALLY)
     if name in members:
         return None
+    if root == "run" and name in IN_FINALLY:
+        return f"`run.{name}` is available only in `finally`", [root, name], None
     near = nearest(name, members)
     message = f"unknown field `{root}.{name[:64]}`; supported fields: {', '.join(members)}"
     return message, [root, name], [root, near] if near else None
@@ -306,6 +313,8 @@ def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
 def _unknown_root(root: str, names: Names) -> _Problem:
     if root == SECRETS:
         return f"a secret can only be referenced as a whole, `${{secrets.NAME}}`, {SECRETS_PLACE}", [root], None
+    if root == "error" and names.in_finally:
+        return "`error` is available only in `on_error` steps; `finally` has `run.error`", [root], ["run", root]
     if root in PLACES:
         return f"`{root}` is available only {PLACES[root]}", [root], None
     if root in {"item", "index"}:

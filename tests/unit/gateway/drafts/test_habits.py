@@ -113,7 +113,7 @@ TASKS = [
     (f"title: A\nnotes: b\n{STEPS}", f"display_name: A\ndescription: b\n{STEPS}"),
     (
         f"metadata: {{name: a, labels: {{Team: 1}}}}\nspec: {{steps: [{W}]}}",
-        f"name: tasks/a\nlabels: {{team: '1'}}\npipeline: {{steps: [{W}]}}",
+        f"name: tasks/a\nlabels: {{team: '1'}}\npipeline: {{version: 1, steps: [{W}]}}",
     ),
     (f"tags: [shop, x=y]\n{STEPS}", f"labels: {{shop: 'true', x: y}}\n{STEPS}"),
     (

@@ -105,9 +105,10 @@ def _rename(draft: Draft, schedule: Object) -> None:
             continue
         if name in SCHEDULE_FIELDS and name not in schedule:
             schedule.renamed(key, name)
-        elif (target := SCHEDULE_WORDS.get(name)) is not None and target not in schedule:
-            if target != "max_occurrences" or isinstance(schedule[key], int):
-                draft.rename(schedule, key, target, f"Renames `{key}` to `{target}`.")
+        elif (target := SCHEDULE_WORDS.get(name, key)) not in schedule and (
+            target != "max_occurrences" or isinstance(schedule[key], int)
+        ):
+            draft.rename(schedule, key, target, f"Renames `{key}` to `{target}`.")
     zone = schedule.get("time_zone")
     if isinstance(zone, Array) and len(zone) == 1 and isinstance(zone[0], str):
         draft.put(schedule, "time_zone", zone[0], "A schedule has one time zone.")

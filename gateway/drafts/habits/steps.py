@@ -433,6 +433,15 @@ def _continue(draft: Draft, step: Object, key: str) -> None:
 
 def _on_error(work: Work, step: Object) -> None:
     draft, value = work.draft, step.get("on_error")
+    if (
+        isinstance(value, Object)
+        and set(map(folded, value)) <= {"retry", "retries", "max_retries"}
+        and "retry" not in step
+    ):
+        [key] = value
+        draft.move(value, key, step, "retry", "An error is repeated by `retry`.")
+        draft.remove(step, "on_error", "An empty handler handles nothing.")
+        return
     if isinstance(value, Object) and len(value) == 1:
         [(key, inner)] = value.items()
         if folded(key) in {"continue", "ignore"} and isinstance(inner, bool):

@@ -15,7 +15,11 @@ _ENTRY = re.compile(
 )
 _INDENT = re.compile(r"[ \t\u00a0]*")
 _SPECIAL = re.compile(r"^(?:\{\{|\{%|[%@`*&!]|\$\{\{)|: |:$|^[\"'].*[\"'][^,}\]]*\S$|\s#")
-_BARE_BRACES = re.compile(r"(?<=[:,\[{-])(\s+)(\{\{(?:(?!\}\}).)*\}\}[^,}\]\"'#]*?)(?=\s*(?:[,}\]]|$))")
+_BARE_BRACES = re.compile(
+    r"""(?<=[:,\[{-])(\s+)(\$?\{\{(?:(?!\}\}).)*\}\}[^,}\]"'#]*?|\$\{[^{}"',]*\}[^,}\]"'#]*?|f"[^"]*\{[^"]*"|f'[^']*\{[^']*')"""
+    r"""(?=\s*(?:[,}\]]|$))"""
+)
+_BLOCK = re.compile(r"(?:^|[\s:])[|>][+-]?\d?[+-]?\s*(?:#.*)?$")
 _TEXTS = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\$\{[^}]*\}|\s#.*""")
 _DASH = re.compile(r"^(\s*)-(?=[A-Za-z_][\w-]*:(?:\s|$))")
 _NO_SPACE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*):((?!//)[^\s:].*)$")
@@ -67,7 +71,10 @@ def _prepared(text: str, repairs: list[Repair]) -> str:
     """Repairs what is wrong in any YAML: tabs in the indentation, and `{{` that would begin an object."""
     lines = text.split("\n")
     has_slashes = any(line.lstrip().startswith("//") for line in lines)
+    literal = _literal_lines(lines)
     for number, line in enumerate(lines):
+        if number in literal:
+            continue
         indent = _INDENT.match(line)
         space = indent.group() if indent else ""
         fixed = line
@@ -78,7 +85,7 @@ def _prepared(text: str, repairs: list[Repair]) -> str:
         if has_slashes and (commented := _SLASHES.sub(r"\1#", fixed)) != fixed:
             repairs.append(Repair(Place(number + 1, 1), fixed, commented, "Writes the comment with `#`."))
             fixed = commented
-        if "{{" in fixed and (quoted := _BARE_BRACES.sub(_quoted_braces, fixed)) != fixed:
+        if "{" in fixed and (quoted := _with_quotes(fixed)) != fixed:
             repairs.append(Repair(Place(number + 1, 1), fixed, quoted, "Puts the value in quotes."))
             fixed = quoted
         lines[number] = fixed
@@ -115,8 +122,33 @@ def _spaces(before: list[str], space: str) -> str:
     return " " * next((width for width in widths if width > column or not last.rstrip().endswith(":")), widths[0])
 
 
-def _quoted_braces(match: re.Match[str]) -> str:
-    return match[1] + quoted(match[2])
+def _literal_lines(lines: list[str]) -> set[int]:
+    """The numbers of the lines of texts in blocks, `|` and `>`, which stay as they are."""
+    literal: set[int] = set()
+    indent = -1
+    for number, line in enumerate(lines):
+        if indent >= 0 and (not line.strip() or _indent(line) > indent):
+            literal.add(number)
+            continue
+        indent = _indent(line) if _BLOCK.search(line) else -1
+    return literal
+
+
+def _in_quotes(before: str) -> bool:
+    """Whether a text in quotes is open at the end of a part of a line."""
+    rest = _TEXTS.sub("", before)
+    return '"' in rest or re.search(r"(?:^|[\s:,\[{])'", rest) is not None
+
+
+def _with_quotes(line: str) -> str:
+    """The line with quotes around placeholders that would begin an object, and around f-strings."""
+
+    def changed(match: re.Match[str]) -> str:
+        before = line[: match.start()]
+        needs = match[2].startswith(("{{", "f")) or bool(_unclosed(before))
+        return match[1] + quoted(match[2]) if needs and not _in_quotes(before) else match[0]
+
+    return _BARE_BRACES.sub(changed, line)
 
 
 def quoted(value: str) -> str:

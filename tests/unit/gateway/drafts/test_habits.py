@@ -201,6 +201,16 @@ def test_two_values_of_one_key_are_a_question() -> None:
     assert drafted(f"name: a\nname: a\n{STEPS}").asks == []
 
 
+def test_a_step_reads_the_last_one_of_its_name_before_it() -> None:
+    """Only where two of them are before the reader, the caller decides."""
+    mail = "{id: w, uses: mail.send, with: {to: a, text: '${steps.w.temp}'}}"
+    steps = task(drafted(f"steps: [{W}, {mail}]"))["pipeline"]["steps"]
+    assert [step["id"] for step in steps] == ["w", "w_2"]
+    assert steps[1]["with"]["text"] == "${steps.w.temp}"
+    [ask] = drafted(f"steps: [{W}, {W}, {mail}]").asks
+    assert (ask.id, [option.id for option in ask.options]) == ("step:w", ["w", "w_2"])
+
+
 def test_a_number_compared_with_a_text_is_a_question() -> None:
     text = f"steps: [{W}, {{id: m, if: \"steps.w.temp > '20'\", uses: mail.send, with: {{to: a, text: b}}}}]"
     [ask] = drafted(text).asks

@@ -59,6 +59,15 @@ def test_values_that_need_quotes_are_quoted() -> None:
     assert plain(read_text(text).documents[0]) == expected | {"h": "%{i}", "j": "k"}
 
 
+def test_texts_stay_as_they_are() -> None:
+    """In quotes and in blocks, braces need no quotes."""
+    text = 'a: "b: {{ c }}, d"\ne: |\n  f: {{ g }}\n  -h: i\nj: ${k}\nl: {m: ${n}, o: f"{p}"}\n'
+    reading = read_text(text)
+    expected = {"a": "b: {{ c }}, d", "e": "f: {{ g }}\n-h: i\n", "j": "${k}", "l": {"m": "${n}", "o": 'f"{p}"'}}
+    assert plain(reading.documents[0]) == expected
+    assert [repair.place.line for repair in reading.repairs] == [6]
+
+
 def test_values_of_python_are_read() -> None:
     assert plain(read_text("{'a': True, 'b': None, 'c': 0x10, 'd': .5, 'e': undefined}").documents[0]) == {
         "a": True,

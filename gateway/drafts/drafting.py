@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.drafts.answers import Answers
 from gateway.drafts.dialects.registry import documents_of
+from gateway.drafts.dialects.texts import drafts_of_foreign_text
 from gateway.drafts.draft import ASSUMED, CERTAIN, Ask, Draft, Option
 from gateway.drafts.habits.context import ToolInfo, Work
 from gateway.drafts.habits.groups import normalise
@@ -24,6 +25,10 @@ def drafts_of_text(text: str, form: str, tools: Mapping[str, ToolInfo], answers:
     Raises:
         InvalidArgumentError: MALFORMED_JSON, there is no document in the text.
     """
+    foreign = drafts_of_foreign_text(text, form)
+    if foreign is not None:
+        drafts = [part for draft in foreign for part in ([draft] if draft.edits else documents_of(draft.root, form))]
+        return _settled(drafts, Reading([]), tools, answers)
     try:
         reading = read_text(text)
     except UnreadableError as failure:
@@ -48,6 +53,10 @@ def _drafts(reading: Reading, form: str, tools: Mapping[str, ToolInfo], answers:
         drafts[0].note(
             repair.why, repair.place, repair.before, repair.after or None, certain=repair.certainty == CERTAIN
         )
+    return _settled(drafts, reading, tools, answers)
+
+
+def _settled(drafts: list[Draft], reading: Reading, tools: Mapping[str, ToolInfo], answers: Answers) -> list[Draft]:
     for index, draft in enumerate(drafts):
         prefix = f"tasks[{index}]." if len(drafts) > 1 else ""
         _expand(draft, reading)

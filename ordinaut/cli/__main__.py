@@ -10,6 +10,7 @@ import typer
 from ordinaut.cli import errors
 from ordinaut.cli.commands import agent, approval, database, event, run, schedule, state, status, tool
 from ordinaut.cli.commands.pipelines import pipeline
+from ordinaut.cli.commands.protos import protos
 from ordinaut.cli.commands.tasks import task
 from ordinaut.cli.commands.tasks.draft import draft
 from ordinaut.cli.commands.up import up
@@ -34,6 +35,7 @@ app.add_typer(event.app, name="event")
 app.add_typer(tool.app, name="tool")
 app.add_typer(state.app, name="state")
 app.add_typer(agent.app, name="agent")
+app.command("protos")(protos)
 app.command("whoami")(status.whoami)
 app.command("status")(status.status)
 app.add_typer(database.project, name="project")

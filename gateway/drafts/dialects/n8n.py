@@ -1,7 +1,9 @@
 """Workflows of n8n: nodes that are joined by connections."""
 
+import re
 from typing import Any
 
+from gateway.drafts.dialects.parts import substitute
 from gateway.drafts.draft import Draft
 from gateway.drafts.habits.names import step_name
 from gateway.drafts.tree import Array, Object
@@ -16,12 +18,25 @@ TYPES = {
 }
 TYPES |= {"emailSend": "email.send", "gmail": "gmail.send", "stopAndError": "orchestrator.fail"}
 REMARKS = frozenset({"stickyNote"})
+CONTROL = frozenset({"if", "filter", "splitOut", "splitInBatches", "itemLists", "noOp"})
+COMPARISONS = {
+    **dict.fromkeys(("larger", "gt"), ">"),
+    **dict.fromkeys(("largerEqual", "gte"), ">="),
+    **dict.fromkeys(("smaller", "lt"), "<"),
+    **dict.fromkeys(("smallerEqual", "lte"), "<="),
+    **dict.fromkeys(("equal", "equals", ""), "=="),
+    **dict.fromkeys(("notEqual", "notEquals"), "!="),
+}
+EXPRESSION = re.compile(r"=?\s*\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 UNITS = {"seconds": "s", "minutes": "m", "hours": "h", "days": "d", "weeks": "w"}
 
 
 def is_n8n(tree: Any) -> bool:
-    """Whether a document has nodes and connections."""
-    return isinstance(tree, Object) and isinstance(tree.get("nodes"), Array) and "connections" in tree
+    """Whether a document has nodes with types."""
+    nodes = tree.get("nodes") if isinstance(tree, Object) else None
+    if not isinstance(nodes, Array):
+        return False
+    return "connections" in tree or all(isinstance(node, Object) and "type" in node for node in nodes)
 
 
 def translate_n8n(tree: Any) -> list[Draft]:
@@ -33,16 +48,14 @@ def translate_n8n(tree: Any) -> list[Draft]:
     nodes = [node for node in tree["nodes"] if isinstance(node, Object)]
     triggers = Array(place=tree.place_of("nodes"))
     steps = Array(place=tree.place_of("nodes"))
-    for node in _ordered(draft, nodes, tree["connections"]):
-        kind = _kind(node)
-        if node.get("disabled") is True:
-            draft.lose(node.place, f"The node {node.get('name', kind)!r} is disabled: it is left out.")
-        elif kind in REMARKS:
-            draft.lose(node.place, "A sticky note is a remark.")
-        elif _is_trigger(str(node.get("type", ""))):
-            _trigger(draft, node, kind, triggers)
-        else:
-            steps.append(_step(node, kind))
+    for number, node in enumerate(nodes, 1):
+        node.setdefault("name", node.get("id", f"node{number}"))
+    connections = tree.get("connections")
+    guards, loops = _guards(nodes, connections), _loops(nodes, connections)
+    for node in _ordered(draft, nodes, connections):
+        step = _node(draft, node, triggers)
+        if step is not None:
+            steps.append(_guarded(step, guards, loops))
     if isinstance(tree.get("name"), str):
         root["name"] = tree["name"]
         root.places["name"] = tree.place_of("name")
@@ -51,11 +64,27 @@ def translate_n8n(tree: Any) -> list[Draft]:
         root["schedule"] = Object(
             {"triggers": triggers} | ({"time_zone": zone} if isinstance(zone, str) else {}), triggers.place
         )
+    if "schedule" not in root and isinstance(tree.get("schedule"), Object | Array | str):
+        root["schedule"] = tree["schedule"]
     root["pipeline"] = Object({"version": 1, "steps": steps}, steps.place)
     if tree.get("active") is False:
         draft.lose(tree.place_of("active"), "The workflow is not active: pause the task after it was created.")
     draft.note("Translates the workflow of n8n: each node is a step.", tree.place)
     return [draft]
+
+
+def _node(draft: Draft, node: Object, triggers: Array) -> Object | None:
+    """The step of a node; None for a trigger, which is added to the list, and for what controls others."""
+    kind = _kind(node)
+    if node.get("disabled") is True:
+        draft.lose(node.place, f"The node {node.get('name', kind)!r} is disabled: it is left out.")
+    elif kind in REMARKS:
+        draft.lose(node.place, "A sticky note is a remark.")
+    elif _is_trigger(str(node.get("type", ""))):
+        _trigger(draft, node, kind, triggers)
+    elif kind not in CONTROL:
+        return _step(node, kind)
+    return None
 
 
 def _kind(node: Object) -> str:
@@ -88,7 +117,7 @@ def _ordered(draft: Draft, nodes: list[Object], connections: Any) -> list[Object
         outputs = _targets(connections, name)
         for target in (target for output in outputs for target in output if target in before):
             before[target].add(name)
-        if sum(bool(output) for output in outputs) > 1:
+        if sum(bool(output) for output in outputs) > 1 and _kind(node) not in CONTROL:
             draft.lose(node.place, f"The node {name!r} has several outputs: give the steps after it an `if`.")
     result: list[Object] = []
     done: set[str] = set()
@@ -101,12 +130,118 @@ def _ordered(draft: Draft, nodes: list[Object], connections: Any) -> list[Object
     return result
 
 
+def _guards(nodes: list[Object], connections: Any) -> dict[str, str]:
+    """The condition of each node behind an `if` or `filter`, by name; it reads the output of the node before that."""
+    guards: dict[str, str] = {}
+    before = {
+        target: str(node["name"])
+        for node in nodes
+        for output in _targets(connections, str(node["name"]))
+        for target in output
+    }
+    for node in nodes:
+        if _kind(node) not in {"if", "filter"}:
+            continue
+        condition = _condition(node, before.get(str(node["name"]), ""))
+        for number, output in enumerate(_targets(connections, str(node["name"]))):
+            for target in output:
+                for name in [target, *_after(connections, target)]:
+                    guards[name] = condition if number == 0 else f"!({condition})"
+    return guards
+
+
+def _after(connections: Any, name: str) -> list[str]:
+    """The nodes after a node, each once."""
+    found: list[str] = []
+    rest = [name]
+    while rest:
+        for output in _targets(connections, rest.pop()):
+            for target in output:
+                if target not in found:
+                    found.append(target)
+                    rest.append(target)
+    return found
+
+
+def _condition(node: Object, before: str) -> str:
+    conditions = node.get("parameters", {}).get("conditions")
+    texts = []
+    listed = conditions.get("conditions") if isinstance(conditions, Object) else None
+    if isinstance(listed, Array):
+        for item in listed:
+            operator = item.get("operator")
+            word = operator.get("operation", "") if isinstance(operator, Object) else str(operator or "")
+            texts.append(_comparison(item.get("leftValue"), word, item.get("rightValue"), before))
+        joiner = " || " if conditions.get("combinator") == "or" else " && "
+    else:
+        for items in conditions.values() if isinstance(conditions, Object) else ():
+            for item in items if isinstance(items, Array) else ():
+                word = str(item.get("operation", ""))
+                texts.append(_comparison(item.get("value1"), word, item.get("value2"), before))
+        joiner = " || " if node.get("parameters", {}).get("combineOperation") == "any" else " && "
+    return joiner.join(texts)
+
+
+def _comparison(left: Any, word: str, right: Any, before: str) -> str:
+    return f"{_operand(left, before)} {COMPARISONS.get(word, '==')} {_operand(right, before)}"
+
+
+def _operand(value: Any, before: str) -> str:
+    """One side of a comparison; `$json` is the output of the node before."""
+    if isinstance(value, str) and (match := EXPRESSION.fullmatch(value.strip())):
+        return match[1].replace("$json", f"$('{before}').item.json") if before else match[1]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "\\'") + "'"
+
+
+def _loops(nodes: list[Object], connections: Any) -> dict[str, tuple[str, str]]:
+    """For each node after a split: the node before it, and the field whose elements are the items."""
+    loops: dict[str, tuple[str, str]] = {}
+    for node in nodes:
+        if _kind(node) not in {"splitOut", "itemLists"}:
+            continue
+        name, field = str(node["name"]), str(node.get("parameters", {}).get("fieldToSplitOut", ""))
+        source = next(
+            (str(other["name"]) for other in nodes if name in sum(_targets(connections, str(other["name"])), [])), ""
+        )
+        for output in _targets(connections, name):
+            for target in output:
+                loops[target] = (source, field)
+    return loops
+
+
+def _leads_to(connections: Any, name: str, target: str) -> bool:
+    return any(target in output for output in _targets(connections, name))
+
+
+def _guarded(step: Object, guards: dict[str, str], loops: dict[str, tuple[str, str]]) -> Object:
+    name = str(step.pop("node", ""))
+    if name in guards:
+        step["if"] = guards[name]
+    if name in loops:
+        source, field = loops[name]
+        step["foreach"] = f"$('{source}').item.json.{field}"
+        substitute(Array([step.get("with")]), [(re.compile(r"\$json\b"), "item")])
+    return step
+
+
 def _step(node: Object, kind: str) -> Object:
     parameters = node.get("parameters")
     arguments = parameters if isinstance(parameters, Object) else Object(place=node.place)
     arguments.pop("options", None) if arguments.get("options") == {} else None
     name = str(node.get("name", kind))
     step = Object({"id": name if step_name(name) else kind, "uses": TYPES.get(kind, kind)}, node.place)
+    step["node"] = name
+    if kind == "wait" and isinstance(arguments.get("amount"), int | float):
+        arguments = Object(
+            {"for": f"{arguments['amount']:g}{UNITS.get(str(arguments.get('unit', 'hours')), 'h')}"}, node.place
+        )
+    elif kind == "set" and isinstance(arguments.get("values"), Object):
+        arguments = Object(
+            {str(item.get("name")): item.get("value") for items in arguments["values"].values() for item in items},
+            arguments.place,
+        )
     step.places = {"id": node.place_of("name"), "uses": node.place_of("type"), "with": node.place_of("parameters")}
     if kind == "wait" and isinstance(arguments.get("unit"), str):
         unit = UNITS.get(arguments["unit"].rstrip("s") + "s", "h")
@@ -155,6 +290,9 @@ def _trigger(draft: Draft, node: Object, kind: str, triggers: Array) -> None:
                 triggers.append(Object(trigger, node.place))
     elif isinstance(parameters, Object) and isinstance(times := parameters.get("triggerTimes"), Object):
         _times(draft, node, times, triggers)
+    elif isinstance(parameters, Object) and isinstance(parameters.get("triggerTimes"), Object):
+        for item in parameters["triggerTimes"].get("item", ()):
+            triggers.append(Object(_time_of_cron(item), node.place))
     elif isinstance(parameters, Object) and isinstance(parameters.get("cronExpression"), str):
         triggers.append(Object({"cron": parameters["cronExpression"]}, node.place))
     else:
@@ -188,6 +326,21 @@ def _times(draft: Draft, node: Object, times: Object, triggers: Array) -> None:
             draft.lose(node.place, "This schedule is not understood.")
         else:
             triggers.append(Object(trigger, node.place))
+
+
+def _time_of_cron(item: Object) -> dict[str, str]:
+    """One time of the older node `cron`."""
+    mode, minute, hour = str(item.get("mode", "everyDay")), _number(item, "minute", 0), _number(item, "hour", 14)
+    if mode == "everyX":
+        return {"interval": f"{_number(item, 'value', 2)}{UNITS.get(str(item.get('unit', 'hours')), 'h')}"}
+    fields = {
+        "everyMinute": "* * * * *",
+        "everyHour": f"{minute} * * * *",
+        "everyWeek": f"{minute} {hour} * * {item.get('weekday', 1)}",
+        "everyMonth": f"{minute} {hour} {_number(item, 'dayOfMonth', 1)} * *",
+        "custom": str(item.get("cronExpression", "")),
+    }
+    return {"cron": fields.get(mode, f"{minute} {hour} * * *")}
 
 
 def _time(interval: Object) -> dict[str, str] | None:  # noqa: PLR0911 - one for each unit

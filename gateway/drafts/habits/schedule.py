@@ -215,8 +215,8 @@ def _members(draft: Draft, schedule: Object, trigger: Object, *, single: bool) -
     for key in list(trigger):
         name = folded(key)
         bound = name if name in {"start_time", "end_time"} else SCHEDULE_WORDS.get(name)
-        if name in {"time_zone", "timezone", "tz", "zone"} and isinstance(trigger[key], str):
-            _hoist_zone(draft, schedule, trigger, key)
+        if name in {"timezone", "tz", "zone"} and isinstance(trigger[key], str) and "time_zone" not in trigger:
+            draft.rename(trigger, key, "time_zone", f"Renames `{key}` to `time_zone`.")
         elif bound in {"start_time", "end_time"}:
             if bound not in schedule and single:
                 draft.move(trigger, key, schedule, str(bound), f"Moves `{key}` into the schedule.")
@@ -224,15 +224,6 @@ def _members(draft: Draft, schedule: Object, trigger: Object, *, single: bool) -
             draft.rename(trigger, key, "cron", f"Renames `{key}` to `cron`.")
         elif key not in TRIGGER_KINDS and (target := TRIGGER_WORDS.get(name)) and target not in trigger:
             draft.rename(trigger, key, target, f"Renames `{key}` to `{target}`.")
-
-
-def _hoist_zone(draft: Draft, schedule: Object, trigger: Object, key: str) -> None:
-    zone = trigger[key]
-    if schedule.get("time_zone") in {None, zone}:
-        if "time_zone" in schedule:
-            draft.remove(trigger, key, "The schedule has the same time zone.")
-        else:
-            draft.move(trigger, key, schedule, "time_zone", f"Moves `{key}` into the schedule.")
 
 
 def _typed(draft: Draft, trigger: Object) -> None:

@@ -13,6 +13,7 @@ from ordinaut.cli.commands.pipelines import pipeline
 from ordinaut.cli.commands.protos import protos
 from ordinaut.cli.commands.tasks import task
 from ordinaut.cli.commands.tasks.draft import draft
+from ordinaut.cli.commands.tasks.importing import import_file
 from ordinaut.cli.commands.up import up
 from ordinaut.cli.session import Session
 from ordinaut.client import ApiError
@@ -27,6 +28,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command("up")(up)
 app.add_typer(task.app, name="task")
 app.command("draft")(draft)
+app.command("import")(import_file)
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(run.app, name="run")

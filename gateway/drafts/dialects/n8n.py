@@ -202,9 +202,7 @@ def _loops(nodes: list[Object], connections: Any) -> dict[str, tuple[str, str]]:
         if _kind(node) not in {"splitOut", "itemLists"}:
             continue
         name, field = str(node["name"]), str(node.get("parameters", {}).get("fieldToSplitOut", ""))
-        source = next(
-            (str(other["name"]) for other in nodes if name in sum(_targets(connections, str(other["name"])), [])), ""
-        )
+        source = next((str(other["name"]) for other in nodes if _leads_to(connections, str(other["name"]), name)), "")
         for output in _targets(connections, name):
             for target in output:
                 loops[target] = (source, field)

@@ -18,8 +18,9 @@ _TIMER = re.compile(r"^\s*\[Timer\]\s*$", re.MULTILINE)
 _SETTING = re.compile(r"^\s*(?P<key>[A-Za-z]+)\s*=\s*(?P<value>.*?)\s*$")
 ZONES = frozenset({"CRON_TZ", "TZ"})
 INTERPRETERS = frozenset(
-    {"bash", "sh", "python", "python3", "perl", "ruby", "node", "php", "env", "nice", "ionice", "sudo", "test", "cd"}
+    {"bash", "sh", "python", "python3", "perl", "ruby", "node", "php", "env", "nice", "ionice", "sudo"}
 )
+PREPARATIONS = frozenset({"cd", "source", ".", "export", "set", "umask", "mkdir", "test", "["})
 SYSTEM_USERS = frozenset({"root", "www-data", "nobody", "postgres", "daemon", "backup", "ubuntu", "admin"})
 
 
@@ -97,14 +98,13 @@ def _command(draft: Draft, root: Object, name: str, command: str, place: Place) 
 
 
 def _program(command: str) -> str:
-    words = [
-        word for word in re.split(r"\s+|&&|;|\|", command) if word and "=" not in word and not word.startswith("-")
-    ]
+    """The name of the program that does the work: of `. ~/.profile && cd /srv && ./run.sh`, `run`."""
+    parts = [part.strip(" ()") for part in re.split(r"&&|\|\||;", command)]
+    working = [part for part in parts if part and part.split()[0] not in PREPARATIONS]
+    first_pipe = (working[-1] if working else command).partition("|")[0]
+    words = [word for word in first_pipe.split() if "=" not in word and not word.startswith("-")]
     paths = [word.rpartition("/")[2] for word in words]
-    chosen = next(
-        (path for path in paths if path and path not in INTERPRETERS and not path.startswith((">", "2>", "(", "["))),
-        "job",
-    )
+    chosen = next((path for path in paths if path and path not in INTERPRETERS and path[0] not in ">2(["), "job")
     return re.sub(r"\.(?:sh|py|pl|rb|js|php)$", "", chosen)
 
 

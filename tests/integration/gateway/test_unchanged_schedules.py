@@ -11,12 +11,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
 
 from ordinaut.cli.apply import apply
-<<<<<<< HEAD
-from ordinaut.cli.commands.tasks.apply import named_task, task_of, verbs_of
-=======
+from ordinaut.cli.commands.tasks.apply import verbs_of
 from ordinaut.cli.commands.tasks.documents import read_task
-from ordinaut.cli.commands.tasks.task import _verbs
->>>>>>> main
 from ordinaut.client import Client
 from ordinaut.documents.yaml_text import read_yaml
 from ordinaut.v1.task_pb2 import Task
@@ -101,11 +97,7 @@ EVERYTHING = ("task", "task_version", "schedule_cursor", "event_trigger", "occur
 async def applied(system: GatewaySystem, text: str) -> tuple[Task, str]:
     """`ordinaut task apply` of a file."""
     async with Client(f"127.0.0.1:{system.port}", system.admin.token) as client:
-<<<<<<< HEAD
-        task, outcome = await apply(named_task(task_of(read_yaml(text.encode()))), verbs_of(client))
-=======
-        task, outcome = await apply(read_task(read_yaml(text.encode())).task, _verbs(client))
->>>>>>> main
+        task, outcome = await apply(read_task(read_yaml(text.encode())).task, verbs_of(client))
     await plan(system)
     return task, outcome
 
@@ -147,11 +139,7 @@ async def test_changes_elsewhere_leave_the_cursor(
     first, _ = await applied(system, FILE)
     before = await rows(system, "schedule_cursor", "event_trigger", "unsettled_range")
     written = {**read_yaml(FILE.encode()), **fields}
-<<<<<<< HEAD
-    changes = named_task(task_of(written))
-=======
     changes = read_task(written).task
->>>>>>> main
     updated = await system.admin.tasks.UpdateTask(UpdateTaskRequest(task=changes, update_mask=FieldMask(paths=paths)))
     await plan(system)
     assert updated.schedule == first.schedule
@@ -166,11 +154,7 @@ async def test_a_new_trigger_does_not_move_the_others(system: GatewaySystem) -> 
     document["schedule"]["triggers"].insert(0, {"interval": "7m"})
     document["schedule"]["triggers"].reverse()
     changed = await system.admin.tasks.UpdateTask(
-<<<<<<< HEAD
-        UpdateTaskRequest(task=named_task(task_of(document)), update_mask=FieldMask(paths=["schedule"]))
-=======
         UpdateTaskRequest(task=read_task(document).task, update_mask=FieldMask(paths=["schedule"]))
->>>>>>> main
     )
     await plan(system)
     assert [trigger.id for trigger in changed.schedule.triggers] == ["t3", "t2", "t1", "t0", "t4"]

@@ -6,22 +6,13 @@ from typing import Any
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from ordinaut.cli.apply import Verbs, apply, without_output
+from ordinaut.cli.apply import Verbs, apply
 from ordinaut.cli.output import local_time, print_json
 from ordinaut.cli.session import Session, with_prefix
 from ordinaut.client import Client
-from ordinaut.client.document import DocumentError, Problem, read
+from ordinaut.client.document import DocumentError, Problem
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.task_pb2 import Task
-
-
-def task_of(document: dict[str, Any]) -> Task:
-    """The task of a document.
-
-    Raises:
-        DocumentError: the document is not a task.
-    """
-    return read(without_output(document, Task()), Task(), "task")
 
 
 def apply_tasks(session: Session, tasks: Iterable[Task]) -> None:

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli.commands.tasks.apply import apply_tasks, task_of
+from ordinaut.cli.commands.tasks.apply import apply_tasks
+from ordinaut.cli.commands.tasks.documents import read_tasks
 from ordinaut.cli.commands.tasks.draft import apply_certain
-from ordinaut.cli.files import documents
 from ordinaut.cli.session import session_of
 
 
@@ -25,4 +25,4 @@ def apply_files(
     if fix:
         apply_certain(session, files)
     else:
-        apply_tasks(session, [task_of(document) for path in files for document in documents(path)])
+        apply_tasks(session, read_tasks(session, files))

@@ -31,7 +31,8 @@ def draft(
     output: Annotated[str, typer.Option("--output", "-o", help="File to write the task to, as YAML.")] = "",
     time_zone: Annotated[str, typer.Option(help="IANA zone of local times, for a schedule that names none.")] = "",
     source_format: Annotated[
-        str, typer.Option("--format", help="Format of the document: yaml, json or n8n. Default: recognised.")
+        str,
+        typer.Option("--format", help="Format of the document, such as yaml, json or crontab. Default: recognised."),
     ] = "",
 ) -> None:
     """Show the task that a document means. Exit code 1 if a question is open or a problem is left."""
@@ -39,12 +40,12 @@ def draft(
     request = DraftTaskRequest(
         text=read_text(file), answers=answers_of(answer or []), time_zone=time_zone, format=source_format
     )
-    response = _drafted(session, request)
+    response = drafted(session, request)
     if session.as_json:
         print_json(response)
     else:
         show(response)
-    text = "---\n".join(task_yaml(_named(task, file)) for task in response.tasks)
+    text = "---\n".join(task_yaml(named_by_file(task, file)) for task in response.tasks)
     if output:
         Path(output).write_text(text)
     elif not session.as_json:
@@ -53,7 +54,8 @@ def draft(
         raise typer.Exit(1)
 
 
-def _drafted(session: Session, request: DraftTaskRequest) -> DraftTaskResponse:
+def drafted(session: Session, request: DraftTaskRequest) -> DraftTaskResponse:
+    """The answer of the gateway."""
     return session.call(lambda client: client.tasks.DraftTask(request))
 
 
@@ -77,7 +79,7 @@ def apply_certain(session: Session, files: Sequence[str]) -> None:
 
     A file that needs an assumption or an answer is refused before anything is applied.
     """
-    responses = [(file, _drafted(session, DraftTaskRequest(text=read_text(file)))) for file in files]
+    responses = [(file, drafted(session, DraftTaskRequest(text=read_text(file)))) for file in files]
     refused = [file for file, response in responses if not _is_certain(response)]
     for file, response in responses:
         if not session.as_json or file in refused:
@@ -150,7 +152,7 @@ def _short(text: str) -> str:
     return text if len(text) <= VALUE_MAX else text[: VALUE_MAX - 1] + "…"
 
 
-def _named(task: Task, file: str) -> Task:
+def named_by_file(task: Task, file: str) -> Task:
     """The task with a name made of the name of the file, if it has none."""
     if task.name or file == STDIN:
         return task

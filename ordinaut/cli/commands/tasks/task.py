@@ -4,15 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-<<<<<<< HEAD
-=======
-from ordinaut.cli.apply import Verbs, apply
->>>>>>> main
 from ordinaut.cli.commands.tasks import backfill
 from ordinaut.cli.commands.tasks.apply import print_task
 from ordinaut.cli.commands.tasks.apply_files import apply_files
 from ordinaut.cli.commands.tasks.check import check
-from ordinaut.cli.commands.tasks.documents import read_tasks
 from ordinaut.cli.commands.tasks.explain import explain
 from ordinaut.cli.commands.tasks.simulate import simulate
 from ordinaut.cli.output import local_time, print_details, print_json, print_table
@@ -37,32 +32,6 @@ OCCURRENCE_COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN", "REASON")
 COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")
 
 
-<<<<<<< HEAD
-=======
-@app.command("apply")
-def apply_files(
-    context: typer.Context,
-    files: Annotated[
-        list[str],
-        typer.Option("--file", "-f", help="File with one or more tasks, YAML or JSON (-: standard input). Repeatable."),
-    ],
-) -> None:
-    """Create tasks, or update them to match the files."""
-    session = session_of(context)
-    tasks = read_tasks(session, files)
-
-    async def work(client: Client) -> None:
-        for task in tasks:
-            applied, outcome = await apply(task, _verbs(client))
-            if session.as_json:
-                print_json(applied)
-            else:
-                _print_task(applied, outcome)
-
-    session.call(work)
-
-
->>>>>>> main
 @app.command("list")
 def list_tasks(
     context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="Maximum number of results.")] = 100
@@ -215,19 +184,6 @@ def _print_state(context: typer.Context, work: Any) -> None:
     print_json(task) if session.as_json else typer.echo(f"{task.name} {Task.State.Name(task.state)}")
 
 
-<<<<<<< HEAD
-=======
-def _verbs(client: Client) -> Verbs:
-    def create(task: Task) -> Any:
-        return client.tasks.CreateTask(requests.CreateTaskRequest(task=task, task_id=task.name.partition("/")[2]))
-
-    def update(task: Task, mask: FieldMask) -> Any:
-        return client.tasks.UpdateTask(requests.UpdateTaskRequest(task=task, update_mask=mask))
-
-    return Verbs(lambda name: client.tasks.GetTask(requests.GetTaskRequest(name=name)), create, update)
-
-
->>>>>>> main
 def _row(task: Task) -> tuple[str, ...]:
     when = ", ".join(map(_when, task.schedule.triggers))
     return task.name, Task.State.Name(task.state), str(task.version), when, task.display_name

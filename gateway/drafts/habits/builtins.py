@@ -10,6 +10,7 @@ from gateway.drafts.habits.words import APPROVAL_WORDS, folded
 from gateway.drafts.tree import Array, Object
 
 PREFIX = "orchestrator."
+TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 WORDS: Mapping[str, str] = {
     **dict.fromkeys(("sleep", "delay", "wait", "pause", "timer", "wait_for", "wait_until", "wait_time"), "wait"),
     **dict.fromkeys(
@@ -171,6 +172,9 @@ def shape_input(draft: Draft, step: Object, tool: str) -> None:
 
 
 def _wait(draft: Draft, arguments: Object) -> None:
+    value = arguments.get("for")
+    if isinstance(value, str) and "until" not in arguments and (TIME.match(value) or value.startswith("${now")):
+        draft.rename(arguments, "for", "until", "It is a time, not a duration.")
     _durations(draft, arguments, ("for",))
 
 

@@ -30,6 +30,8 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "branches": (Array, Object),
     "foreach": (str, Array, Object),
 }
+NULLABLE = frozenset({"if", "save_as"})
+"""Members that may be null."""
 ITEM_NAME = "item name"
 PREVIOUS_KEYS = frozenset({"uses", "do", "branches"})
 _PATH = re.compile(r"[a-z][\w-]*(?:\.[a-z][\w-]*)+", re.ASCII)
@@ -481,8 +483,19 @@ def _into_with(draft: Draft, step: Object, keys: list[str]) -> None:
 def empty_members(work: Work) -> None:
     """Members without a value are left out."""
     for step in steps_of(work):
-        for key in ("if", "retry", "timeout", "save_as", "foreach", "needs_approval", "name", "max_parallel"):
-            if key in step and step[key] in (None, "", []) and key != "foreach":
+        for key in (
+            "if",
+            "retry",
+            "timeout",
+            "save_as",
+            "needs_approval",
+            "name",
+            "max_parallel",
+            "else",
+            "until",
+            "every",
+        ):
+            if key in step and step[key] in (None, "", []) and (step[key] is not None or key not in NULLABLE):
                 work.draft.remove(step, key, f"An empty `{key}` is left out.")
         _approval(work.draft, step)
 
@@ -493,7 +506,7 @@ def _approval(draft: Draft, step: Object) -> None:
     if manual is not None and "needs_approval" not in step:
         draft.rename(step, manual, "needs_approval", "A manual step needs an approval.", ASSUMED)
     value = step.get("needs_approval")
-    if value is False or (isinstance(value, str) and value.lower() in {"no", "false"}):
+    if isinstance(value, str) and value.lower() in {"no", "false"}:
         draft.remove(step, "needs_approval", "A step needs no approval unless it says so.")
     elif isinstance(value, str):
         yes = value.lower() in {"yes", "true", "required", "manual", "always"}
@@ -505,7 +518,7 @@ def _approval(draft: Draft, step: Object) -> None:
             target = APPROVAL_WORDS.get(folded(key), "")
             if target in {"message", "assignees", "expires_in"} and target not in value:
                 draft.rename(value, key, target, f"Renames `{key}` to `{target}`.")
-        if isinstance(value.get("assignees"), str):
+        if isinstance(value.get("assignees"), str) and "${" not in value["assignees"]:
             draft.put(value, "assignees", Array([value["assignees"]]), "Assignees are a list.")
 
 

@@ -332,16 +332,13 @@ SYNONYMS = {
 }
 
 
+COMMON = frozenset({"the", "api", "com", "www", "step", "get", "send", "list", "create", "run", "tool", "task", "make"})
+"""Words that say nothing about which tool is meant."""
+
+
 def _name_words(text: str) -> set[str]:
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).lower()
-    return {SYNONYMS.get(word, word) for word in re.findall(r"[a-z]{3,}", split)} - {
-        "the",
-        "get",
-        "api",
-        "com",
-        "www",
-        "step",
-    }
+    return {SYNONYMS.get(word, word) for word in re.findall(r"[a-z]{3,}", split)} - COMMON
 
 
 def _fits(tool: ToolInfo, arguments: Any) -> bool:

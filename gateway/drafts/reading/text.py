@@ -12,10 +12,10 @@ from gateway.drafts.tree import Array, Object, Place
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _OPEN_FENCE = re.compile(r"^[ \t]*(?:```+|~~~+)[ \t]*[\w+-]*[ \t]*\n", re.MULTILINE)
 _LANGUAGES = frozenset({"", "yaml", "yml", "json", "json5", "jsonc", "text", "ordinaut"})
-_KEY_LINE = re.compile(r"^(?:[A-Za-z_\"'][\w.\"'-]{0,40}\s?[:=](?:\s|$)|\{|\[|- |---)")
+_KEY_LINE = re.compile(r"^(?:[A-Za-z_\"'][\w.\"'-]{0,40}\s?[:=](?:[\s\"']|$)|\{|\[|- |---)")
 _DOCUMENT_KEY = re.compile(
     r"^(?:name|title|id|version|pipeline|steps|tasks|jobs|schedule|on|trigger|triggers|description|task|workflow|params|display_name"
-    r"|cron|inputs|stages|dag_id|nodes|spec|kind|apiVersion)\s*:(?:\s|$)|^\s*[\[{]|^- |^---",
+    r"|cron|inputs|stages|dag_id|nodes|spec|kind|apiVersion)\s*[:=](?:[\s\"']|$)|^\s*[\[{]|^- |^---",
     re.MULTILINE,
 )
 
@@ -107,7 +107,7 @@ def _without_prose(text: str) -> tuple[str, list[Repair]]:
     before = text[:begin]
     repairs = []
     if any(
-        not line.startswith("#") and not _KEY_LINE.match(line) and line[:1] not in {" ", "%"}
+        not line.startswith(("#", "//")) and not _KEY_LINE.match(line) and line[:1] not in {" ", "%"}
         for line in before.split("\n")
         if line.strip()
     ):

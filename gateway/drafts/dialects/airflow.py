@@ -38,9 +38,9 @@ NAMES: list[Substitution] = [
 TRIVIA = {
     "email_on_failure": "Notifications are tasks with an event trigger.",
     "email_on_retry": "Notifications are tasks with an event trigger.",
-    "queue": "Queues of workers have no counterpart.",
-    "pool": "Pools have no counterpart.",
-    "provide_context": "There is no context.",
+    "queue": "Queues of workers cannot be carried over.",
+    "pool": "Pools cannot be carried over.",
+    "provide_context": "A context does not exist.",
     "depends_on_past": "A run does not depend on the one before; see the overlap policy.",
     "owner": "The owner of a task is the agent that creates it.",
     "start_date": "",
@@ -145,7 +145,7 @@ def _defaults(draft: Draft, tree: Object, defaults: Object) -> None:
             retry["factor"] = 1
         set_policy(tree, "retry", retry, defaults.place)
     for key in list(defaults):
-        draft.lose(defaults.place_of(key), f"The default `{key}` has no counterpart.")
+        draft.lose(defaults.place_of(key), f"The default `{key}` cannot be carried over.")
 
 
 def _length(value: Any) -> Any:

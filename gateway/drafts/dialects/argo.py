@@ -33,7 +33,7 @@ LOST = {
     "failedJobsHistoryLimit": "The number of kept runs is a setting of the installation.",
     "serviceAccountName": "Rights are scopes of an agent.",
     "ttlStrategy": "How long runs are kept is a setting of the installation.",
-    "podGC": "There are no pods.",
+    "podGC": "Pods do not exist.",
 }
 CRON_FIELDS = ("schedule", "schedules", "timezone", "concurrencyPolicy", "startingDeadlineSeconds", "suspend")
 

@@ -125,7 +125,7 @@ def _options(draft: Draft, root: Object, entry: Object, prefix: str) -> None:
         draft.ask(Ask(f"{prefix}priority", text, choices, "urgent_high"))
     for key in options:
         if key not in {"expires", "priority"}:
-            draft.lose(options.place_of(key), f"The option `{key}` of Celery has no counterpart.")
+            draft.lose(options.place_of(key), f"The option `{key}` of Celery cannot be carried over.")
 
 
 def trigger_of(value: Any, place: Place) -> Object | None:

@@ -57,9 +57,9 @@ def translate_github(tree: Any) -> list[Draft]:
         draft,
         tree,
         {
-            "permissions": "Permissions of a GitHub token have no counterpart.",
+            "permissions": "Permissions of a GitHub token cannot be carried over.",
             "defaults": "Defaults belong to a runner.",
-            "run-name": "A run has no name of its own here.",
+            "run-name": "A run does not have its own name.",
         },
     )
     _concurrency(tree)
@@ -121,7 +121,7 @@ def _ask_event(draft: Draft, tree: Object, name: str, *, has_schedule: bool) -> 
             "event", f"by events with the topic {topic}, which something publishes", [(tree, "schedule", with_event)]
         ),
     ]
-    text = f"GitHub starts the workflow at `{name}`, which is no event here. How should the task start?"
+    text = f"GitHub starts the workflow at `{name}`, which is not an event here. How should the task start?"
     draft.ask(Ask(f"event:{name}", text, options, "manual"))
 
 

@@ -215,7 +215,7 @@ def _common(draft: Draft, task: Object, step: Object) -> None:
     lose_members(
         draft,
         task,
-        {"workerGroup": "Worker groups have no counterpart.", "logLevel": "Log levels have no counterpart."},
+        {"workerGroup": "Worker groups cannot be carried over.", "logLevel": "Log levels cannot be carried over."},
     )
 
 

@@ -85,7 +85,7 @@ def substitute(value: Any, substitutions: Sequence[Substitution], *, conditions:
 
 
 def lose_members(draft: Draft, source: Object, reasons: dict[str, str]) -> None:
-    """Removes members that have no counterpart, and names them."""
+    """Removes members that cannot be carried over, and names them."""
     for key, why in reasons.items():
         if key in source:
             draft.lose(source.place_of(key), why)

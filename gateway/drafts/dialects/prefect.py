@@ -52,8 +52,8 @@ def _flow(tree: Object) -> Draft:
         tree,
         {
             "entrypoint": "The Python code of the flow: write its calls as steps.",
-            "work_pool": "Work pools have no counterpart.",
-            "work_queue": "Work queues have no counterpart.",
+            "work_pool": "Work pools cannot be carried over.",
+            "work_queue": "Work queues cannot be carried over.",
             "tags": "Tags are labels here.",
             "version": "",
         }

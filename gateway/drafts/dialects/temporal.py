@@ -33,7 +33,7 @@ LISTS = ("activities", "steps", "tasks")
 LOST = {
     **dict.fromkeys(("heartbeatTimeout", "heartbeat_timeout"), "A call has one timeout and no heartbeats."),
     **dict.fromkeys(("scheduleToStartTimeout", "schedule_to_start_timeout"), "A step starts at once."),
-    **dict.fromkeys(("taskQueue", "task_queue"), "Task queues have no counterpart."),
+    **dict.fromkeys(("taskQueue", "task_queue"), "Task queues cannot be carried over."),
 }
 CALENDAR = ("minute", "hour", "dayOfMonth", "month", "dayOfWeek")
 

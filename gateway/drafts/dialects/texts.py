@@ -144,7 +144,7 @@ def read_timer(text: str) -> list[Draft]:
         elif section == "Timer" and key == "Unit":
             unit = value
         elif section == "Timer" and not _timer_setting(key, value, place, triggers, schedule):
-            draft.lose(place, f"`{key}={value}` of the timer has no counterpart.")
+            draft.lose(place, f"`{key}={value}` of the timer cannot be carried over.")
     if triggers:
         root["schedule"] = Object({"triggers": triggers, **schedule}, triggers[0].place)
     name = (unit or str(root.get("description", "timer"))).removesuffix(".service").removesuffix(".timer")
@@ -159,7 +159,7 @@ def read_timer(text: str) -> list[Draft]:
 
 
 def _timer_setting(key: str, value: str, place: Place, triggers: Array, schedule: Object) -> bool:
-    """Adds one setting to the triggers or the schedule; False if it has no counterpart."""
+    """Adds one setting to the triggers or the schedule; False if it cannot be carried over."""
     if key == "OnCalendar":
         triggers.append(Object({"cron": value}, place))
     elif key == "OnUnitActiveSec":

@@ -125,6 +125,9 @@ def _metadata(draft: Draft, tree: Object) -> None:
 
 def _schedule(draft: Draft, tree: Object, holder: Object) -> None:
     written = first(holder, "schedule", "schedules")
+    if isinstance(written, Object):  # not that of Argo
+        tree["schedule"] = written
+        return
     place = holder.place_of("schedule" if "schedule" in holder else "schedules")
     if holder is not tree and written is not None:
         texts = list(written) if isinstance(written, Array) else [written]

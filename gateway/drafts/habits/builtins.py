@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.drafts.draft import ASSUMED, Draft
+from gateway.drafts.draft import ASSUMED, Ask, Draft, Option
+from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.durations import duration
+from gateway.drafts.habits.walk import steps_of
 from gateway.drafts.habits.words import APPROVAL_WORDS, folded
 from gateway.drafts.tree import Array, Object
 
@@ -144,6 +146,24 @@ def builtin_word(name: str) -> str | None:
     return WORDS.get(folded(name.removeprefix(PREFIX)).replace("state._", "state.")) or WORDS.get(
         name.removeprefix(PREFIX).lower()
     )
+
+
+def ask_namespace(work: Work) -> None:
+    """Asks for the namespace of state entries that name none."""
+    missing = [
+        step["with"]
+        for step in steps_of(work)
+        if step.get("uses") in {f"{PREFIX}get_state", f"{PREFIX}put_state"}
+        and isinstance(step.get("with"), Object)
+        and "namespace" not in step["with"]
+    ]
+    if not missing:
+        return
+    name = str(work.draft.root.get("name", "")).removeprefix("tasks/").replace("-", "_")
+    names = list(dict.fromkeys([*([name] if re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) else []), "shared", "default"]))
+    options = [Option(each, f"the namespace {each}", [(item, "namespace", each) for item in missing]) for each in names]
+    text = "A state entry is in a namespace. In which one are these?"
+    work.draft.ask(Ask(f"{work.prefix}namespace", text, options, names[0]))
 
 
 def shape_input(draft: Draft, step: Object, tool: str) -> None:

@@ -61,6 +61,7 @@ def schedule_shape(work: Work) -> None:
     _into_triggers(work, schedule)
     _trigger_list(draft, schedule)
     triggers = schedule.get("triggers")
+    _default_zone(draft, schedule, triggers)
     if isinstance(triggers, Array):
         for index in range(len(triggers) - 1, -1, -1):
             _trigger(work, schedule, triggers, index)
@@ -199,6 +200,17 @@ def _trigger(work: Work, schedule: Object, triggers: Array, index: int) -> None:
     _members(draft, schedule, trigger, single=len(triggers) == 1)
     _phrases(draft, trigger)
     _values(draft, triggers, index)
+
+
+def _default_zone(draft: Draft, schedule: Object, triggers: Any) -> None:
+    if "time_zone" not in schedule and isinstance(triggers, Array) and any(_is_aws(item) for item in triggers):
+        draft.put(schedule, "time_zone", "UTC", "Such schedules count in UTC if they name no zone.", ASSUMED)
+
+
+def _is_aws(trigger: Any) -> bool:
+    text = trigger.get("cron", trigger.get("expression")) if isinstance(trigger, Object) else trigger
+    zoned = isinstance(trigger, Object) and any(folded(key) in {"time_zone", "timezone", "tz"} for key in trigger)
+    return isinstance(text, str) and text.strip().startswith("cron(") and not zoned
 
 
 def _spellings(draft: Draft, trigger: Object) -> None:

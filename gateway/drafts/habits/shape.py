@@ -26,6 +26,7 @@ ENCLOSING = frozenset({"payload"}) | frozenset(
     {"task", "workflow", "ordinaut", "definition", "spec", "request", "body", "automation", "document"}
 )
 SCHEDULE_TEXTS = frozenset({"cron", "rrule", "interval", "once", "every", "daily", "weekly", "hourly", "monthly", "at"})
+EVENT_LISTS = frozenset({"events", "on_events", "event_triggers", "subscribe", "topics"})
 SCHEDULE_TEXTS_OF_TASK = SCHEDULE_TEXTS | {"crontab", "cron_expression", "run_at", "event", "event_trigger"}
 ZONES = frozenset({"time_zone", "timezone", "tz", "zone"})
 POLICY = {
@@ -110,7 +111,7 @@ def _call_arguments(root: Object) -> Object | None:
 
 def _is_task(value: Object) -> bool:
     keys = {folded(key) for key in value}
-    return bool(keys & (TASK_FIELDS | {*STEP_LISTS, "jobs", "trigger", "triggers", "cron"}))
+    return bool(keys & (TASK_FIELDS | {*STEP_LISTS, "do", "jobs", "trigger", "triggers", "cron"}))
 
 
 def _unwrap_resource(draft: Draft, root: Object) -> None:
@@ -152,7 +153,7 @@ def _rename_task_key(work: Work, root: Object, key: str, name: str) -> None:
     } and isinstance(root[key], str):
         if "name" not in root:
             draft.rename(root, key, "name", "The name of a task is its id.")
-    elif name in STEP_LISTS and not _is_pipeline_there(root):
+    elif name in {*STEP_LISTS, "do"} and not _is_pipeline_there(root):
         pipeline = Object(place=root.place_of(key))
         value = root[key]
         if isinstance(value, Object) and ("steps" in value or "version" in value) and "uses" not in value:
@@ -288,6 +289,12 @@ def gather_schedule(work: Work) -> None:
     root, draft = work.draft.root, work.draft
     if not isinstance(root, Object):
         return
+    for key in [key for key in root if folded(key) in EVENT_LISTS]:
+        topics = root[key] if isinstance(root[key], Array) else Array([root[key]])
+        if "schedule" not in root and all(isinstance(topic, str | Object) for topic in topics):
+            triggers = [{"event": topic} for topic in topics]
+            draft.rename(root, key, "schedule", f"`{key}` are the events that start the task.")
+            draft.put(root, "schedule", {"triggers": triggers}, "Makes a trigger of each event.")
     for key in list(root):
         name = folded(key)
         if key not in TASK_FIELDS and name in SCHEDULE_TEXTS_OF_TASK | ZONES:

@@ -263,8 +263,20 @@ def _identifier(text: str) -> str:
     return re.sub(r"^[0-9_]+", "", words)[:63] or text
 
 
+def _named_element(work: Work, step: Object) -> None:
+    """`for: x, in: list`: the name of the element and the list."""
+    name, key = (
+        step.get("foreach"),
+        next((key for key in ("in", "of", "over") if isinstance(step.get(key), str | Array)), ""),
+    )
+    if key and isinstance(name, str) and re.fullmatch(r"[A-Za-z_]\w*", name):
+        work.draft.put(step, "foreach", step.pop(key), "`foreach` is the list; its element is called `item`.")
+        work.notes.setdefault(ITEM_NAME, {})[id(step)] = name
+
+
 def _loop(work: Work, step: Object, depth: int) -> None:
     """`foreach: {items: …, do: […], as: x}`, and the name of the element."""
+    _named_element(work, step)
     draft, value = work.draft, step.get("foreach")
     if isinstance(value, Object):
         _loop_object(draft, step, value)
@@ -320,6 +332,11 @@ def retries(work: Work) -> None:
 def _retry(draft: Draft, step: Object) -> None:
     for key in list(step):
         name = folded(key)
+        if name in {"retry_on_failure", "retry_on_fail", "retryable"} and isinstance(step[key], bool):
+            off = step[key] is False and "retry" not in step
+            draft.remove(step, key, "A step is repeated by its rule.")
+            draft.put(step, "retry", 0, "No repetition.") if off else None
+            continue
         is_delay = name == "delay" and "retry" in step
         if is_delay or name in {
             "backoff",
@@ -343,7 +360,7 @@ def _retry(draft: Draft, step: Object) -> None:
 
 
 def _joined_retry(draft: Draft, step: Object, key: str) -> None:
-    rule = step.get("retry")
+    rule = step.get("retry", step.pop("max_retries", None))
     if not isinstance(rule, Object):
         if rule is not None and not isinstance(rule, int):
             return

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any
@@ -362,7 +363,8 @@ def match_inputs(work: Work) -> None:
         missing = [name for name in tool.required if name not in arguments]
         unknown = [key for key in arguments if key not in tool.inputs]
         renames = _synonyms(tool, arguments)
-        if len(missing) > 1 and set(renames.values()) >= set(missing):
+        closed = isinstance(tool.input_schema, dict) and tool.input_schema.get("additionalProperties") is False
+        if renames and (len(missing) > 1 or (closed and not missing)) and set(renames.values()) >= set(missing):
             _ask_inputs(work, step, arguments, renames)
         elif len(missing) == 1 and len(unknown) == 1:
             why = f"`{missing[0]}` is the only input that is missing."
@@ -377,6 +379,7 @@ INPUT_WORDS = (
     frozenset({"channel", "room", "channel_id"}),
     frozenset({"title", "subject", "summary", "headline"}),
     frozenset({"sql", "statement"}),
+    frozenset({"limit", "max_results", "max", "top", "size", "page_size", "count"}),
     frozenset({"start", "from", "since", "start_time", "start_date"}),
     frozenset({"end", "until", "end_time", "end_date"}),
 )
@@ -414,6 +417,8 @@ def input_lists(work: Work) -> None:
         arguments = step.get("with")
         if isinstance(arguments, str) and arguments.strip().startswith("{") and '"' in arguments:
             _parsed(work, step, arguments)
+        elif isinstance(arguments, str) and "${" not in arguments and "{{" not in arguments and "=" in arguments:
+            _pairs(work, step, arguments)
         if isinstance(arguments, Array) and arguments and all(isinstance(item, Object) for item in arguments):
             if all(set(item) == {"name", "value"} for item in arguments):
                 joined = {str(item["name"]): item["value"] for item in arguments}
@@ -422,6 +427,28 @@ def input_lists(work: Work) -> None:
             else:
                 continue
             work.draft.put(step, "with", joined, "The input of a tool is an object.")
+
+
+def _pairs(work: Work, step: Object, text: str) -> None:
+    """`with: to=team text=hello`."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return
+    if all(re.match(r"[A-Za-z_]\w*=", word) for word in words):
+        pairs = dict(word.split("=", 1) for word in words)
+        work.draft.put(step, "with", pairs, "The input of a tool is an object.", ASSUMED)
+
+
+def positional(work: Work) -> None:
+    """`args: [shop]`: the inputs that the tool requires, in their order."""
+    for step in steps_of(work):
+        arguments, tool = step.get("with"), work.tools.get(str(step.get("uses")))
+        if tool is None or not isinstance(arguments, Array) or not arguments:
+            continue
+        if len(arguments) == len(tool.required) and not any(isinstance(item, Object) for item in arguments):
+            named = dict(zip(tool.required, arguments, strict=True))
+            work.draft.put(step, "with", named, "Names the inputs in the order of the tool.", ASSUMED)
 
 
 def _parsed(work: Work, step: Object, text: str) -> None:

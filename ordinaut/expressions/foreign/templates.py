@@ -30,6 +30,7 @@ _PLACEHOLDER = re.compile(
 STRONG = frozenset({"github", "jinja", "erb"})
 """Kinds that are placeholders whatever they contain; the others only around a known name."""
 _SHELL_DEFAULT = re.compile(r"([A-Za-z_]\w*):-([^}]*)")
+_BARE = re.compile(r"\$\.?now|\$[A-Za-z_]\w*")
 _STATEMENT = re.compile(r"\{%-?\s*\w+.*?%\}", re.DOTALL)
 _CONDITIONAL = re.compile(
     r"\{%-?\s*if\s+(?P<condition>.+?)\s*-?%\}(?P<yes>(?:(?!\{%).)*)(?:\{%-?\s*else\s*-?%\}(?P<no>(?:(?!\{%).)*))?\{%-?\s*endif\s*-?%\}",
@@ -116,7 +117,7 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
     >>> rewrite_text("It is {{ steps.w.temp }} in {city}, {not} $.steps.w.temp", scope).text
     'It is ${steps.w.temp} in ${params.city}, {not} ${steps.w.temp}'
     """
-    if not any(mark in text for mark in "{%") and ("$" not in text or text.strip() in {"$now", "$.now"}):
+    if not any(mark in text for mark in "{%") and ("$" not in text or _BARE.fullmatch(text.strip())):
         return _whole_path(text, scope)
     parts: list[str] = []
     place, certain = 0, True
@@ -207,6 +208,8 @@ def _whole_path(text: str, scope: Scope) -> Rewritten:
     words = text.strip()
     if words in {"$now", "$.now"}:
         return Rewritten("${now}")
+    if words.startswith("$") and words[1:] in scope.params:
+        return Rewritten("${params." + words[1:] + "}", certain=False)
     if not re.fullmatch(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\])+", words):
         return Rewritten(text)
     root, second = words.split(".")[0], re.split(r"[.\[]", words)[1]

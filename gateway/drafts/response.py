@@ -14,7 +14,7 @@ from ordinaut.v1.task_service_pb2 import DraftTaskResponse
 
 EXCERPT_MAX = 200
 VALUE_MAX = 2_000
-MESSAGE_MAX = 2_000  # characters; with a margin for others than ASCII at most 2 KiB
+MESSAGE_MAX = 2_048  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def to_response(drafted: Sequence[Drafted], text: str) -> DraftTaskResponse:
         response.problems.extend(
             Problem(
                 field=f"tasks[{index}].{problem.field}",
-                message=problem.message[:MESSAGE_MAX],
+                message=problem.message.encode()[:MESSAGE_MAX].decode(errors="ignore"),
                 reason=problem.reason,
                 source=source(place_of_field(item.draft.root, problem.field), lines),
             )

@@ -61,7 +61,7 @@ class TaskDraft:
             prefix = f"tasks[{index}]." if len(drafts) > 1 else ""
             drafted.append(await settler.settle(draft, answers, prefix))
         answers.check()
-        return to_response(drafted, request.text)
+        return await asyncio.to_thread(to_response, drafted, request.text)
 
     async def schema(self, request: GetTaskSchemaRequest, caller: Caller) -> GetTaskSchemaResponse:
         """Returns the strict schema of tasks.

@@ -106,7 +106,8 @@ def _rename(draft: Draft, schedule: Object) -> None:
         if name in SCHEDULE_FIELDS and name not in schedule:
             schedule.renamed(key, name)
         elif (target := SCHEDULE_WORDS.get(name)) is not None and target not in schedule:
-            draft.rename(schedule, key, target, f"Renames `{key}` to `{target}`.")
+            if target != "max_occurrences" or isinstance(schedule[key], int):
+                draft.rename(schedule, key, target, f"Renames `{key}` to `{target}`.")
     zone = schedule.get("time_zone")
     if isinstance(zone, Array) and len(zone) == 1 and isinstance(zone[0], str):
         draft.put(schedule, "time_zone", zone[0], "A schedule has one time zone.")
@@ -151,6 +152,9 @@ def ask_paused(work: Work) -> None:
         return
     if work.notes.get("paused") is None:
         _enabled(work, root)
+    if str(root.get("state", "")).upper() in {"PAUSED", "ACTIVE", "COMPLETED"}:
+        work.notes["paused"] = work.notes.get("paused") or str(root["state"]).upper() != "ACTIVE"
+        work.draft.remove(root, "state", "The state of a task is set by the server.", ASSUMED)
     schedule = root.get("schedule")
     if work.notes.get("paused") and isinstance(schedule, Object) and not work.notes.get("asked paused"):
         work.notes["asked paused"] = True

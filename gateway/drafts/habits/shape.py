@@ -237,7 +237,7 @@ def _flatten(draft: Draft, root: Object, pipeline: Object) -> None:
 
 def _is_step(value: Any) -> bool:
     return isinstance(value, Object) and bool(
-        {"uses", "do", "branches"} & {meaning(key, STEP_WORDS) or key for key in value}
+        {"uses", "do", "branches"} & {meaning(key, STEP_WORDS) or folded(key) for key in value}
     )
 
 

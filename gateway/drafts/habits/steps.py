@@ -25,6 +25,7 @@ from gateway.drafts.tree import Array, Object
 
 TOOL_WORDS = frozenset({"type", "kind", "uses", "action", "tool"})
 MODES = {"parallel": "branches", "sequential": "do", "sequence": "do", "group": "do", "block": "do", "loop": "foreach"}
+NOTIFYING = frozenset({"email", "email_on_failure", "email_on_retry"})
 KINDS: Mapping[str, tuple[type, ...]] = {
     "name": (str,),
     "branches": (Array, Object),
@@ -75,7 +76,7 @@ def _list(work: Work, parent: Object, key: str, depth: int) -> None:
 
 
 def _is_step(value: Object) -> bool:
-    return bool({meaning(key, STEP_WORDS) or key for key in value} & {"uses", "do", "branches"}) and any(
+    return bool({meaning(key, STEP_WORDS) or folded(key) for key in value} & {"uses", "do", "branches"}) and any(
         not isinstance(item, Object) for item in value.values()
     )
 
@@ -116,7 +117,9 @@ def _single_key(work: Work, steps: Array, index: int) -> None:
 
 
 def _is_call(value: Any) -> bool:
-    return isinstance(value, Object) and bool({meaning(key, STEP_WORDS) or key for key in value} & PREVIOUS_KEYS)
+    return isinstance(value, Object) and bool(
+        {meaning(key, STEP_WORDS) or folded(key) for key in value} & PREVIOUS_KEYS
+    )
 
 
 def _step(work: Work, step: Object, depth: int) -> None:
@@ -543,6 +546,8 @@ def trivia(work: Work) -> None:
     """Leaves out what only describes a step, or where it runs; and an input that is empty."""
     for step in steps_of(work):
         for key in list(step):
+            if folded(key) in NOTIFYING and step[key]:
+                continue  # it has an effect: the key is reported
             if key not in STEP_FIELDS and (folded(key) in TRIVIA or step[key] is None):
                 work.draft.drop(step, key, f"A step has no `{key}`.")
     for _, arguments, tool in calls(work):

@@ -525,6 +525,7 @@ _SPECIAL: Mapping[str, _Special] = {
     **dict.fromkeys(("concat",), _as_concat),
     "slice": _as_slice,
     "round": _as_round,
-    **dict.fromkeys(("success", "always", "succeeded"), lambda _writer, node: None if node.arguments else "true"),
+    **dict.fromkeys(("success", "succeeded"), lambda _writer, node: None if node.arguments else "true"),
+    **dict.fromkeys(("always", "failure", "cancelled", "failed"), _missing),
     **dict.fromkeys(("trim", "strip", "title", "capitalize", "unique"), _missing),
 }

@@ -54,8 +54,14 @@ WORDS: Mapping[str, str] = {
         "run_task",
     ),
     **dict.fromkeys(
-        ("task.run", "tasks.run", "trigger_task", "start_task", "execute_workflow", "trigger_workflow"), "run_task"
+        (
+            f"{verb}_{noun}"
+            for verb in ("run", "call", "trigger", "start", "execute", "invoke", "launch")
+            for noun in ("task", "workflow", "subworkflow", "sub_workflow", "subtask", "child", "flow", "child_workflow")
+        ),
+        "run_task",
     ),
+    **dict.fromkeys((f"{noun}.{verb}" for noun in ("task", "tasks") for verb in ("run", "call", "start")), "run_task"),
     **dict.fromkeys(("fail", "raise", "throw", "error", "abort"), "fail"),
     **dict.fromkeys(("stop", "exit", "end", "return", "finish", "terminate", "succeed"), "stop"),
     **dict.fromkeys(

@@ -38,6 +38,7 @@ CRON_PART_WORDS = {
     "days_of_week": "day_of_week",
 }
 ENABLED = {"enabled": True, "active": True, "is_active": True, "disabled": False, "paused": False, "is_paused": False}
+ZONE_WORDS = frozenset({"time_zone", *(word for word, target in SCHEDULE_WORDS.items() if target == "time_zone")})
 WINDOW_WORDS = frozenset({"type", "kind", "name", "description", "id", "enabled"})
 
 
@@ -57,6 +58,7 @@ def schedule_shape(work: Work) -> None:
         schedule = root.get("schedule")
         if not isinstance(schedule, Object):
             return
+    _single_time(draft, schedule)
     _rename(draft, schedule)
     _into_triggers(work, schedule)
     _trigger_list(draft, schedule)
@@ -96,6 +98,14 @@ def _unwrap_inner(draft: Draft, root: Object, schedule: Object, inner: Any) -> N
     draft.rename(schedule, "schedule", "triggers", "Renames `schedule` to `triggers`.")
     if isinstance(inner, str):
         draft.put(schedule, "triggers", Array([inner], schedule.place), "Makes a list of the trigger.")
+
+
+def _single_time(draft: Draft, schedule: Object) -> None:
+    """`{start_at: <time>}` without triggers: the task runs once, at that time."""
+    [key, *others] = [key for key in schedule if folded(key) not in ZONE_WORDS] or [""]
+    is_start = folded(key) in {"start_at", "starts_at", "start", "starts", "run_on", "execute_at", "fire_at"}
+    if not others and is_start and isinstance(schedule[key], str) and TIME.fullmatch(schedule[key].strip()):
+        draft.rename(schedule, key, "once", f"`{key}` without a trigger is the only time of the task.", ASSUMED)
 
 
 def _rename(draft: Draft, schedule: Object) -> None:
@@ -221,6 +231,13 @@ def _is_aws(trigger: Any) -> bool:
 def _spellings(draft: Draft, trigger: Object) -> None:
     for key in list(trigger):
         name = folded(key)
+        word, _, unit = name.rpartition("_")
+        if word in {"interval", "every", "period", "repeat_every"} and "interval" not in trigger:
+            letter = UNITS.get(unit.rstrip("s")) or {"secs": "s", "sec": "s", "mins": "m", "min": "m"}.get(unit)
+            if letter and (text := duration(trigger[key], letter)):
+                draft.rename(trigger, key, "interval", f"Renames `{key}` to `interval`.")
+                draft.put(trigger, "interval", text, "Writes the duration with a unit.")
+                continue
         if key not in TRIGGER_KINDS and name in TRIGGER_KINDS and name not in trigger:
             draft.rename(trigger, key, name, f"Renames `{key}` to `{name}`.")
         elif name in {"with", "inputs", "input", "args", "parameters", "arguments"} and "params" not in trigger:

@@ -33,8 +33,14 @@ KINDS: Mapping[str, tuple[type, ...]] = {
 }
 NULLABLE = frozenset({"if", "save_as"})
 """Members that may be null."""
+LOOPS = frozenset({"loop_while", "repeat_while"})
+RETRY_FIELDS = frozenset({"max", "delay", "factor", "max_delay", "jitter", "codes"})
 ITEM_NAME = "item name"
 PREVIOUS_KEYS = frozenset({"uses", "do", "branches"})
+_SPACED = re.compile(
+    r"\s*(\d+)\s*(?:x|times?|retries|attempts)?[\s,;@]*(?:every|each|with|after|delay|wait|in|at)?"
+    r"\s*(?:a delay of |intervals? of )?(\d.*?)(?:\s*(?:apart|delay|between|intervals?|pause|wait))?\s*"
+)
 _PATH = re.compile(r"[a-z][\w-]*(?:\.[a-z][\w-]*)+", re.ASCII)
 
 
@@ -180,6 +186,10 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
         return isinstance(value, str) and (not loose or _is_tool(work, value))
     if _is_other(folded(key), target, value):
         return False
+    if target == "every":
+        return bool({meaning(other, STEP_WORDS) or folded(other) for other in step} & {"until", "while", *LOOPS})
+    if folded(key) == "try":
+        return isinstance(value, Object) and all(folded(name) in {*RETRY_FIELDS, *RETRY_WORDS} for name in value)
     if target == "with" and isinstance(value, str):
         return "{" in value and key not in {"data", "body"}
     if target in {"save_as", "id"} and "{" in str(value):
@@ -358,6 +368,9 @@ def _retry(draft: Draft, step: Object) -> None:
         draft.put(step, "retry", 0, "No repetition.")
     elif isinstance(rule, str) and (count := re.fullmatch(r"\s*(\d+)\s*(?:x|times?|retries|attempts)?\s*", rule)):
         draft.put(step, "retry", int(count[1]), "The number of repetitions.")
+    elif isinstance(rule, str) and (spaced := _SPACED.fullmatch(rule)) is not None and duration(spaced[2]):
+        value = {"max": int(spaced[1]), "delay": duration(spaced[2])}
+        draft.put(step, "retry", value, "The number of repetitions, and the delay before each.")
     elif isinstance(rule, Object):
         _rule(draft, rule)
 

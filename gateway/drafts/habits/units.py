@@ -38,6 +38,16 @@ OVERLAPS = {
 }
 
 
+CONCURRENCY = frozenset(
+    {
+        *("concurrency", "max_concurrency", "max_instances", "max_active_runs", "concurrency_policy", "max_concurrent"),
+        *("max_concurrent_runs", "concurrent_runs", "max_parallel_runs", "max_running", "allow_concurrent_runs"),
+        *("allow_overlap", "allow_concurrent", "allow_parallel", "overlapping"),
+    }
+)
+"""Words for how many runs there may be at a time."""
+
+
 def _holders(work: Work) -> Iterator[tuple[Object, tuple[str, ...]]]:
     """The objects with durations, and the names of these."""
     pipeline, root = pipeline_of(work), work.draft.root
@@ -131,9 +141,11 @@ def policies(work: Work) -> None:
 
 def _concurrency(draft: Draft, policy: Object) -> None:
     for key in list(policy):
-        if folded(key) in {"concurrency", "max_concurrency", "max_instances", "max_active_runs", "concurrency_policy"}:
+        if folded(key) in CONCURRENCY:
             value: Any = policy[key]
-            name = ("SKIP" if value == 1 else "ALLOW") if isinstance(value, int) else OVERLAPS.get(folded(str(value)))
+            name = OVERLAPS.get(folded(str(value)))
+            if isinstance(value, int):
+                name = "SKIP" if value is False or (value == 1 and value is not True) else "ALLOW"
             if name and "overlap" not in policy:
                 draft.rename(policy, key, "overlap", f"Renames `{key}` to `overlap`.", ASSUMED)
                 draft.put(policy, "overlap", {"policy": name}, "An overlap has a policy.", ASSUMED)

@@ -83,7 +83,8 @@ SCHEDULE_FIELDS = frozenset(
 SCHEDULE_WORDS: Mapping[str, str] = {
     "fus_orar": "time_zone",
     "fus": "time_zone",
-    **dict.fromkeys(("timezone", "tz", "zone", "time-zone", "timezone_name", "tzinfo", "tz_name"), "time_zone"),
+    **dict.fromkeys(("timezone", "tz", "zone", "time-zone", "timezone_name", "tzinfo", "tz_name", "tzid"), "time_zone"),
+    **dict.fromkeys(("timezone_id", "time_zone_id", "zone_id", "iana", "iana_zone", "schedule_timezone"), "time_zone"),
     **dict.fromkeys(
         ("start", "start_date", "starts_at", "start_at", "begin", "from", "starts", "not_before"), "start_time"
     ),
@@ -138,7 +139,8 @@ STEP_WORDS: Mapping[str, str] = {
     "dacă": "if",
     **dict.fromkeys(("otherwise", "orelse", "or_else", "else_do", "else_steps"), "else"),
     **dict.fromkeys(("repeat_until", "loop_until", "poll_until", "do_until"), "until"),
-    **dict.fromkeys(("poll_interval", "poll_every", "polling_interval"), "every"),
+    **dict.fromkeys(("poll_interval", "poll_every", "polling_interval", "interval", "check_every"), "every"),
+    **dict.fromkeys(("check_interval", "loop_delay", "poll_delay", "wait_between", "interval_seconds"), "every"),
     **dict.fromkeys(("rounds", "max_iterations", "max_polls", "max_loops"), "max_rounds"),
     **dict.fromkeys(("tolerance", "tolerated", "max_failures", "allowed_failures", "allow_failures"), "tolerate"),
     **dict.fromkeys(
@@ -174,7 +176,7 @@ STEP_WORDS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("output_var", "result_var", "into", "save_to", "output_key", "result_as", "export_as"), "save_as"),
     **dict.fromkeys(("retries", "max_attempts", "attempts", "retry_count", "retry_policy", "max_retries"), "retry"),
-    **dict.fromkeys(("retrypolicy", "retry_limit", "max_tries", "tries"), "retry"),
+    **dict.fromkeys(("retrypolicy", "retry_limit", "max_tries", "tries", "try", "retrying"), "retry"),
     **dict.fromkeys(
         ("catch", "on_failure", "onerror", "error", "on_fail", "rescue", "on_exception", "fallback"), "on_error"
     ),

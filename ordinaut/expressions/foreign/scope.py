@@ -48,11 +48,17 @@ PARAM_ROOTS = frozenset(
     }
 )
 """Names before the name of a param."""
+TASK_ROOTS = frozenset({"task", "self", "this", "job", "flow", "workflow", "pipeline"})
+"""Names of the task itself."""
 WRAPPERS = frozenset({"inputs", "parameters", "params", "conf", "event", "vars", "variables", "env", "args", "context"})
 """Names that may stand between a root and the name of a param: `github.event.inputs.x`."""
+RUN_PARAMS = frozenset({"params", "inputs", "parameters", "input", "args"})
+"""Names of the params as a member of the run or the task: `run.params.x`, `task.inputs.x`."""
 SECRET_ROOTS = frozenset({"secret", "vault", "credentials", "$secrets", "$credentials"})
 EVENT_ROOTS = frozenset({"$event", "trigger", "$trigger", "payload", "message", "webhook"})
-EVENT_FIELDS = frozenset({"topic", "source", "subject", "data", "name", "position", "publisher", "publish_time", "id"})
+EVENT_FIELDS = frozenset(
+    {"topic", "source", "subject", "data", "name", "position", "publisher", "publish_time", "id", "depth"}
+)
 OUTPUT_WORDS = frozenset({"output", "outputs", "result"})
 """Names between a step and a member of its output."""
 LOOSE_OUTPUT_WORDS = frozenset(
@@ -132,7 +138,7 @@ def resolve(path: list[Key], scope: Scope) -> Resolved:  # noqa: PLR0911 - one f
         path = path[1:]
     root = str(path[0])
     if scope.in_event:
-        return Resolved(path[1:] if root in {"event", "trigger", "$event"} and len(path) > 1 else path)
+        return _in_event(path)
     if root.startswith("$") and root[1:] in ROOTS:
         path = [root[1:], *path[1:]]
         root = root[1:]
@@ -165,6 +171,8 @@ def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:  # noqa: PLR
         return Resolved(["error", *(path[1:] or ["message"])], certain=False)
     if root in PREVIOUS and (scope.previous or (root == "$json" and second)):
         return _previous(root, path, scope)
+    if root in TASK_ROOTS and second in RUN_PARAMS and len(path) > 2:
+        return Resolved(["params", *path[2:]])
     if root in PARAM_ROOTS and (param := _param(path, scope)) is not None:
         return param
     return _by_root(root, second, path, scope) or _unknown(root, second, path, scope)
@@ -258,13 +266,24 @@ def _declares(scope: Scope, path: list[Key]) -> bool:
 
 
 def _own_root(root: str, path: list[Key]) -> Resolved:
-    if root == "event" and len(path) > 2 and path[1] in {"event", "payload", "body", "json", "detail"}:
+    if root == "event" and len(path) > 1 and path[1] not in EVENT_FIELDS:
         return _event(path)
     if root == "secrets" and len(path) > 1:
         return Resolved(["secrets", str(path[1]).lower(), *path[2:]], str(path[1]).islower())
+    if root == "run" and len(path) > 2 and path[1] in RUN_PARAMS:
+        return Resolved(["params", *path[2:]])
     if root == "run" and len(path) > 1 and path[1] == "id":
         return Resolved(["run", "name"], certain=False)
     return Resolved(path)
+
+
+def _in_event(path: list[Key]) -> Resolved:
+    """A path of a condition on an event, whose root names are the fields of the event."""
+    wrapped = str(path[0]) in {"event", "trigger", "$event"} and len(path) > 1
+    rest = path[1:] if wrapped else path
+    if not wrapped or str(rest[0]) in EVENT_FIELDS:
+        return Resolved(rest)
+    return Resolved(_event(path).path[1:], certain=False)
 
 
 def _event(path: list[Key]) -> Resolved:

@@ -39,6 +39,10 @@ _STRINGS = frozenset({"to_string", "join", "upper", "lower", "format_time", "rep
 _NUMBERS = frozenset({"add", "mul", "div", "length", "to_number", "sum", "abs", "ceil", "floor", "avg", "age"})
 
 
+_ANSWERS = frozenset({"approved", "rejected", "expired", "approve", "reject", "accepted", "yes"})
+"""What the output of an approval is compared with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Translation:
     """An expression here. `certain`: its meaning is preserved; `undeclared` are params that are declared nowhere."""
@@ -194,6 +198,7 @@ class _Writer:
     def _binary(self, node: Binary) -> tuple[str, int]:
         operator, left, right = node.operator, node.left, node.right
         if operator in {"==", "!="}:
+            left, right = self._status(left, right), self._status(right, left)
             left, right = self._answer(left, right), self._answer(right, left)
             if _is_true(right) and (text := self.write(left, PIPE)).startswith("(") and text.endswith("')"):
                 return (text if operator == "==" else f"!{text}"), ATOM
@@ -211,6 +216,19 @@ class _Writer:
         if function is None:
             raise ForeignError(f"`{operator}` has no equivalent")
         return f"{function}({self.write(left, PIPE)}, {self.write(right, PIPE)})", ATOM
+
+    def _status(self, node: Node, other: Node) -> Node:
+        """The status of an approval, where its whole output is compared with an answer."""
+        if not isinstance(other, Constant) or str(other.value).lower() not in _ANSWERS or not self.scope.approvals:
+            return node
+        keys, base = list[str](), node
+        while isinstance(base, Member):
+            keys.insert(0, base.key)
+            base = base.of
+        path = resolve([base.name, *keys], self.scope).path if isinstance(base, Name) else []
+        if len(path) != 2 or path[0] != "steps" or path[1] not in self.scope.approvals:
+            return node
+        return Member(Member(Name("steps"), str(path[1])), "status")
 
     def _answer(self, node: Node, other: Node) -> Node:
         """The answer of an approval in its own words, where it is compared with its status."""

@@ -121,6 +121,8 @@ def _metadata(draft: Draft, tree: Object) -> None:
     if name and "name" not in tree:
         set_from(tree, "name", name, metadata.place)
     set_from(tree, "labels", first(metadata, "labels"), metadata.place_of("labels"))
+    if "description" not in tree and isinstance(text := first(metadata, "description"), str):
+        set_from(tree, "description", text, metadata.place_of("description"))
 
 
 def _schedule(draft: Draft, tree: Object, holder: Object) -> None:

@@ -22,6 +22,7 @@ from gateway.drafts.habits.shape import (
 from gateway.drafts.habits.steps import disabled_steps, empty_members, errors, inputs, retries, step_lists, trivia
 from gateway.drafts.habits.templates import rewrite_templates
 from gateway.drafts.habits.tools import (
+    ask_missing,
     close_gates,
     input_lists,
     match_inputs,
@@ -44,7 +45,7 @@ TOOLS: tuple[Habit, ...] = (
     *(input_lists, inputs, resolve_tools, inputs, match_inputs, positional, single_values, trivia, ask_namespace),
     close_gates,
 )
-TEMPLATES: tuple[Habit, ...] = (rewrite_templates,)
+TEMPLATES: tuple[Habit, ...] = (rewrite_templates, ask_missing)
 GROUPS = (SHAPE, KEYS, NAMES, TOOLS, UNITS, TEMPLATES)
 
 

@@ -37,6 +37,7 @@ POLICY = {
     **dict.fromkeys(("run_timeout", "max_run_time"), "run_timeout"),
     **dict.fromkeys(("start_deadline", "starting_deadline", "starting_deadline_seconds"), "start_deadline"),
     **dict.fromkeys(("concurrency_policy", "overlap_policy"), "overlap"),
+    **dict.fromkeys(("concurrency", "max_instances", "max_active_runs", "max_concurrent_runs"), "concurrency"),
 }
 POLICY_FIELDS = frozenset(
     {
@@ -383,8 +384,8 @@ def drop_unknown(work: Work) -> None:
             continue
         if name in {"tags", "categories"} and "labels" not in root:
             _labels(draft, root, key)
-        elif name in OUTPUT_FIELDS:
-            draft.drop(root, key, f"`{key}` is set by the server.")
+        elif name in OUTPUT_FIELDS or (name == "secrets" and isinstance(root[key], Array)):
+            draft.drop(root, key, f"`{key}` is not a part of a task: it is set by the server.")
         elif name in TRIVIA:
             draft.drop(root, key, f"A task has no `{key}`; use `labels` or `description`.")
     labels = root.get("labels")

@@ -366,6 +366,9 @@ def match_inputs(work: Work) -> None:
         closed = isinstance(tool.input_schema, dict) and tool.input_schema.get("additionalProperties") is False
         if renames and (len(missing) > 1 or (closed and not missing)) and set(renames.values()) >= set(missing):
             _ask_inputs(work, step, arguments, renames)
+        elif len(missing) == 1 and len(meant := [key for key, name in renames.items() if name == missing[0]]) == 1:
+            why = f"`{missing[0]}` is the input of the tool for it."
+            work.draft.rename(arguments, meant[0], missing[0], why, ASSUMED)
         elif len(missing) == 1 and len(unknown) == 1:
             why = f"`{missing[0]}` is the only input that is missing."
             work.draft.rename(arguments, unknown[0], missing[0], why, ASSUMED)
@@ -411,6 +414,41 @@ def _ask_inputs(work: Work, step: Object, arguments: Object, renames: dict[str, 
     work.draft.ask(Ask(f"{work.prefix}input:{step.get('id')}", text, options, "rename"))
 
 
+def ask_missing(work: Work) -> None:
+    """Asks for inputs that a tool requires and the step does not have, and about those that it does not know."""
+    for step in steps_of(work):
+        tool, arguments = work.tools.get(str(step.get("uses"))), step.get("with", Object())
+        if tool is None or tool.name.startswith(PREFIX) or not isinstance(arguments, Object) or not step.get("id"):
+            continue
+        if any(ask.id == f"{work.prefix}input:{step['id']}" for ask in work.draft.asks):
+            continue  # the names of its inputs are open
+        for name in [name for name in tool.required if name not in arguments]:
+            values = {"param": f"${{params.{name}}}", "event": f"${{event.data.{name}}}"}
+            options = [
+                Option("param", f"the param {name}, which each run gets", _input(step, name, values["param"])),
+                Option(
+                    "event", f"{name} in the data of the event that starts the run", _input(step, name, values["event"])
+                ),
+            ]
+            text = f"{tool.name} requires the input {name!r}. Where does it come from?"
+            work.draft.ask(Ask(f"{work.prefix}input:{step['id']}.{name}", text, options, "param"))
+        closed = isinstance(tool.input_schema, dict) and tool.input_schema.get("additionalProperties") is False
+        for key in [key for key in arguments if closed and key not in tool.inputs and not _synonyms(tool, arguments)]:
+            options = [
+                Option("remove", f"leaves {key} out", [(arguments, key, REMOVED)]),
+                Option("keep", f"keeps {key}: the tool must be changed first", [(arguments, key, arguments[key])]),
+            ]
+            known = ", ".join(list(tool.inputs)[:20])
+            text = f"{tool.name} has no input {key!r} (its inputs: {known}). What becomes of it?"
+            work.draft.ask(Ask(f"{work.prefix}input:{step['id']}.{key}", text, options, "remove"))
+
+
+def _input(step: Object, name: str, value: str) -> list[tuple[Any, str, Any]]:
+    """The setting of an input, also in a step without any."""
+    arguments = step.get("with")
+    return [(arguments, name, value)] if isinstance(arguments, Object) else [(step, "with", {name: value})]
+
+
 def input_lists(work: Work) -> None:
     """`with: [{name: a, value: 1}]` is an object."""
     for step in steps_of(work):
@@ -419,7 +457,13 @@ def input_lists(work: Work) -> None:
             _parsed(work, step, arguments)
         elif isinstance(arguments, str) and "${" not in arguments and "{{" not in arguments and "=" in arguments:
             _pairs(work, step, arguments)
-        if isinstance(arguments, Array) and arguments and all(isinstance(item, Object) for item in arguments):
+        if (
+            isinstance(arguments, Array)
+            and arguments
+            and all(isinstance(item, str) and "=" in item for item in arguments)
+        ):
+            _pairs(work, step, " ".join(arguments))
+        elif isinstance(arguments, Array) and arguments and all(isinstance(item, Object) for item in arguments):
             if all(set(item) == {"name", "value"} for item in arguments):
                 joined = {str(item["name"]): item["value"] for item in arguments}
             elif all(len(item) == 1 for item in arguments):

@@ -143,6 +143,9 @@ def _concurrency(draft: Draft, policy: Object) -> None:
     for key in list(policy):
         if folded(key) in CONCURRENCY:
             value: Any = policy[key]
+            if isinstance(value, Object):
+                cancels = next((item for name, item in value.items() if folded(name) == "cancel_in_progress"), False)
+                value = "cancel" if cancels is True else "queue"
             name = OVERLAPS.get(folded(str(value)))
             if isinstance(value, int):
                 name = "SKIP" if value is False or (value == 1 and value is not True) else "ALLOW"

@@ -28,6 +28,7 @@ _SMART = re.compile(
     r"[\u201c\u2018]([^\u201c\u201d\u2018\u2019]*)[\u201d\u2019](?=\s*(?:$|[,}\]#]))"
 )
 _SLASHES = re.compile(r"(^\s*|\s)//(?=\s)")
+_NESTED = re.compile(r"^(\s*(?:- )*)(with|input|inputs|args|params|schedule|env)\s*:\s+([\w-]+:\s+[^{\[]\S*.*)$")
 _EQUALS = re.compile(r"^(\s*(?:- )*[A-Za-z_][\w-]*)\s*=\s*(\S.*)$")
 _MISSING_SPACE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*):(?=[^\s:/])(.*)$")
 
@@ -198,10 +199,17 @@ def _rewritten(line: str) -> Iterator[tuple[str, str]]:
     """The line with another separator or with quotes, and the reason."""
     if (match := _EQUALS.match(line)) is not None:
         yield f"{match[1]}: {match[2]}", "Writes `:` between key and value."
-    if (match := _ENTRY.match(line)) and _SPECIAL.search(match["value"]):
+    if (match := _NESTED.match(line)) is not None:
+        yield f"{match[1]}{match[2]}: {{{match[3]}}}", "Puts the members into an object."
+    if (match := _ENTRY.match(line)) and _SPECIAL.search(match["value"]) and not _is_flow(match["value"]):
         yield match["head"] + quoted(_unquoted(match["value"])), "Puts the value in quotes."
     if (match := _MISSING_SPACE.match(line)) is not None:
         yield f"{match[1]}{match[2]}: {match[3]}", "Adds the space after `:`."
+
+
+def _is_flow(value: str) -> bool:
+    """Whether a value begins a list or an object, and not a placeholder."""
+    return value[0] == "[" or (value[0] == "{" and not value.startswith(("{{", "{%")))
 
 
 def _unclosed(line: str) -> str:

@@ -13,6 +13,7 @@ _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*\1[ \
 _OPEN_FENCE = re.compile(r"^[ \t]*(?:```+|~~~+)[ \t]*[\w+-]*[ \t]*\n", re.MULTILINE)
 _LANGUAGES = frozenset({"", "yaml", "yml", "json", "json5", "jsonc", "text", "ordinaut"})
 _KEY_LINE = re.compile(r"^(?:[A-Za-z_\"'][\w.\"'-]{0,40}\s?[:=](?:[\s\"']|$)|\{|\[|- |---)")
+_JSON = re.compile(r"(?:\s|//[^\n]*\n|#[^\n]*\n|/\*(?s:.*?)\*/)*[\[{]")
 _DOCUMENT_KEY = re.compile(
     r"^(?:name|title|id|version|pipeline|steps|tasks|jobs|schedule|on|trigger|triggers|description|task|workflow|params|display_name"
     r"|cron|inputs|stages|dag_id|nodes|spec|kind|apiVersion)\s*[:=](?:[\s\"']|$)|^\s*[\[{]|^- |^---",
@@ -47,7 +48,7 @@ def read_text(text: str) -> Reading:
 
 
 def _read(body: str) -> tuple[Documents, list[Repair]]:
-    if body.lstrip()[:1] in {"{", "["}:
+    if _JSON.match(body):
         try:
             return _json(body)
         except UnreadableError as failure:
@@ -117,7 +118,7 @@ def _without_prose(text: str) -> tuple[str, list[Repair]]:
         begin = 0
         before = ""
     body = text[begin:]
-    if body.lstrip()[:1] in {"{", "["}:
+    if _JSON.match(body):
         return before + body, repairs
     kept, rest = _split_rest(body)
     if rest.strip():

@@ -33,6 +33,7 @@ TOOLS = {
         _tool("mail.send", "IDEMPOTENT", {"to": TEXT, "text": {}}, {"id": TEXT}, "to", "text"),
         _tool("pay.charge", "UNSAFE", {"account": TEXT, "amount": NUMBER}, {"receipt": TEXT}, "account", "amount"),
         _tool("calendar.list_events", "READ", {"start": TEXT}, {"events": {"type": "array"}}, "start"),
+        ToolInfo("web.find", "READ", {"properties": {"query": TEXT}, "additionalProperties": False}),
         *(
             ToolInfo(tool["name"], tool["effect"], tool.get("input_schema"), tool.get("output_schema"))
             for tool in BUILT_IN

@@ -97,6 +97,8 @@ MODIFIERS = [
     ("continue_on_error: true", "on_error: continue"),
     ("on_failure: ignore", "on_error: continue"),
     ("on_error: {action: continue}", "on_error: continue"),
+    ("on_error: {retry: 3}", "retry: 3"),
+    ("when: params.x between 1 and 5", "if: params.x >= 1 && params.x <= 5"),
     ("needs_approval: Pay?", "needs_approval: {message: Pay?}"),
     ("approval: {approvers: boss, timeout: 2 hours}", "needs_approval: {assignees: [boss], expires_in: 2h}"),
     ("for_each: params.list\n      concurrency: 2", "foreach: params.list\n      max_parallel: 2"),
@@ -209,6 +211,17 @@ def test_a_step_reads_the_last_one_of_its_name_before_it() -> None:
     assert steps[1]["with"]["text"] == "${steps.w.temp}"
     [ask] = drafted(f"steps: [{W}, {W}, {mail}]").asks
     assert (ask.id, [option.id for option in ask.options]) == ("step:w", ["w", "w_2"])
+
+
+def test_a_missing_input_and_an_unknown_one_are_questions() -> None:
+    [ask] = drafted("steps: [{id: w, uses: weather.forecast}]").asks
+    assert (ask.id, ask.default) == ("input:w.city", "param")
+    answered = drafted("steps: [{id: w, uses: weather.forecast}]", **{"input:w.city": "param"})
+    assert task(answered)["pipeline"]["steps"][0]["with"] == {"city": "${params.city}"}
+    text = "steps: [{id: s, uses: web.find, with: {query: x, lang: en}}]"
+    [ask] = drafted(text).asks
+    assert [option.id for option in ask.options] == ["remove", "keep"]
+    assert task(drafted(text, **{ask.id: "remove"}))["pipeline"]["steps"][0]["with"] == {"query": "x"}
 
 
 def test_a_number_compared_with_a_text_is_a_question() -> None:

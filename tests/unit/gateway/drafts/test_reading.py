@@ -33,6 +33,7 @@ READABLE = {
     "comments of C": BLOCK.replace("name: a", "// the name\nname: a // here"),
     "no closing bracket": "name: a\nsteps:\n  - {id: w, uses: weather.forecast, with: {city: Berlin}\n",
     "comments and commas": JSON.replace("}]}", "},],} // end").replace('"name"', '/* a */ "name"'),
+    "a comment before json": f"// written by hand\n{JSON}",
     "single quotes": JSON.replace('"', "'"),
     "bare keys": JSON.replace('"name"', "name").replace('"id"', "id"),
     "missing commas": JSON.replace(', "uses"', ' "uses"'),

@@ -111,6 +111,8 @@ def _listed(draft: Draft, root: Object, params: Array) -> Any:
         return params
     if all(set(item) == {"name", "value"} for item in params):
         named: dict[str, Any] = {item["name"]: item["value"] for item in params}
+    elif "params_schema" in root and all(set(map(_default, item)) == {"name", "default"} for item in params):
+        named = {item["name"]: next(item[key] for key in item if _default(key) == "default") for item in params}
     else:
         named = {
             item["name"]: Object({_default(key): value for key, value in item.items() if key != "name"})

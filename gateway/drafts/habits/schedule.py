@@ -16,6 +16,7 @@ MANUAL = frozenset(
 )
 CLOCK = re.compile(r"(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::00)?")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
+CRON = re.compile(r"[\d*/,?-]+(?:\s+[\w*/,?#-]+){4,6}")
 LOCAL = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 UNITS = {"second": "s", "minute": "m", "hour": "h", "day": "d", "week": "w"}
@@ -232,6 +233,9 @@ def _spellings(draft: Draft, trigger: Object) -> None:
     for key in list(trigger):
         name = folded(key)
         word, _, unit = name.rpartition("_")
+        if (unit, word) in {("at", "daily"), ("at", "weekly"), ("at", "monthly"), ("daily", "at")}:
+            draft.rename(trigger, key, word if unit == "at" else unit, f"`{key}` is a time of the day.")
+            continue
         if word in {"interval", "every", "period", "repeat_every"} and "interval" not in trigger:
             letter = UNITS.get(unit.rstrip("s")) or {"secs": "s", "sec": "s", "mins": "m", "min": "m"}.get(unit)
             if letter and (text := duration(trigger[key], letter)):
@@ -528,6 +532,8 @@ def _interval(draft: Draft, trigger: Object) -> None:
     if text is not None:
         if text != value:
             draft.put(trigger, "interval", text, "Writes the duration with a unit.")
+    elif isinstance(value, str) and "cron" not in trigger and CRON.fullmatch(value.strip()):
+        draft.rename(trigger, "interval", "cron", "It is a cron expression.")
     elif isinstance(value, str) and "cron" not in trigger:
         draft.rename(trigger, "interval", "cron", "It is no duration: the scheduler reads it as a text.")
         draft.put(trigger, "cron", _every(value), "Writes it as a phrase.") if _every(value) != value else None

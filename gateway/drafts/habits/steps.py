@@ -1,5 +1,6 @@
 """The shape of steps: how they are listed, nested and named, and the keys of their members."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,7 @@ from gateway.drafts.habits.words import (
     folded,
     meaning,
 )
-from gateway.drafts.tree import Array, Object
+from gateway.drafts.tree import Array, Object, plain
 
 TOOL_WORDS = frozenset({"type", "kind", "uses", "action", "tool"})
 MODES = {"parallel": "branches", "sequential": "do", "sequence": "do", "group": "do", "block": "do", "loop": "foreach"}
@@ -73,12 +74,30 @@ def _list(work: Work, parent: Object, key: str, depth: int) -> None:
     steps = parent[key]
     if not isinstance(steps, Array) or depth > DEPTH_MAX:
         return
+    _empty_groups(work, steps)
     for index, step in enumerate(steps):
         if isinstance(step, str) and (known_tool(work, step) or _PATH.fullmatch(step)):
             draft.put(steps, index, Object({"uses": step}, steps.place_of(index)), "Makes a step of the tool.")
         elif isinstance(step, Object):
             _single_key(work, steps, index)
             _step(work, step, depth)
+
+
+def _empty_groups(work: Work, steps: Array) -> None:
+    """A loop whose `do` is empty: the steps after it that read its element were meant to be in it."""
+    for index, step in enumerate(steps):
+        key = next((key for key in step if folded(key) in {"do", "steps"}), "") if isinstance(step, Object) else ""
+        if not key or step[key] or not any(meaning(name, STEP_WORDS) == "foreach" or name == "foreach" for name in step):
+            continue
+        name = next((str(step[word]) for word in step if folded(word) in ITEM_WORDS), "item")
+        reads = re.compile(rf"\b(?:item|index|{re.escape(name)})\b")
+        inner = Array(place=step.place_of(key))
+        while index + 1 < len(steps) and reads.search(json.dumps(plain(steps[index + 1]), default=str)):
+            inner.append(steps.pop(index + 1))
+        if inner:
+            steps.places = []
+            work.draft.put(step, key, inner, "The steps that read the element of the loop are in it.", ASSUMED)
+            return
 
 
 def _is_step(value: Object) -> bool:
@@ -319,7 +338,7 @@ def _loop_object(draft: Draft, step: Object, value: Object) -> None:
     }
     for key in list(value):
         name = folded(key)
-        target = words.get(name) or ("do" if name in {"do", *STEP_LISTS} else meaning(key, STEP_WORDS))
+        target = words.get(name) or ("do" if name in {"do", "step", "body", *STEP_LISTS} else meaning(key, STEP_WORDS))
         if name in ITEM_WORDS:
             draft.move(value, key, step, "as", f"Moves `{key}` out of the loop.")
         elif target == "foreach":
@@ -342,7 +361,18 @@ def retries(work: Work) -> None:
             work.draft.put(policy, "retry", {"max": policy["retry"]}, "The retries of a task are an object.")
 
 
+def _merged(draft: Draft, step: Object, key: str) -> None:
+    """`retry: [{max: 3}, {delay: 10s}]`: the members of one object."""
+    items = step.get(key)
+    if isinstance(items, Array) and items and all(isinstance(item, Object) for item in items):
+        keys = [name for item in items for name in item]
+        if len(set(keys)) == len(keys):
+            value = {name: value for item in items for name, value in item.items()}
+            draft.put(step, key, value, f"`{key}` is one object.")
+
+
 def _retry(draft: Draft, step: Object) -> None:
+    _merged(draft, step, "retry")
     for key in list(step):
         name = folded(key)
         if name in {"retry_on_failure", "retry_on_fail", "retryable"} and isinstance(step[key], bool):
@@ -427,6 +457,13 @@ def errors(work: Work) -> None:
                 "continueonfail",
                 "continue_on_fail",
                 "soft_fail",
+                "ignore_error",
+                "ignore_failure",
+                "ignore_failures",
+                "allow_failures",
+                "allow_fail",
+                "may_fail",
+                "continue_on_failure",
             }:
                 _continue(work.draft, step, key)
             elif name == "try" and "do" not in step and isinstance(step[key], Array | Object):
@@ -556,12 +593,24 @@ def _approval(draft: Draft, step: Object) -> None:
     elif isinstance(value, Array):
         draft.put(step, "needs_approval", {"assignees": value}, "The list are those who may answer.", ASSUMED)
     elif isinstance(value, Object):
+        _required(draft, step, value)
         for key in list(value):
             target = APPROVAL_WORDS.get(folded(key), "")
             if target in {"message", "assignees", "expires_in"} and target not in value:
                 draft.rename(value, key, target, f"Renames `{key}` to `{target}`.")
         if isinstance(value.get("assignees"), str) and "${" not in value["assignees"]:
             draft.put(value, "assignees", Array([value["assignees"]]), "Assignees are a list.")
+
+
+def _required(draft: Draft, step: Object, value: Object) -> None:
+    """`{required: true, …}`: an approval is needed because it is written."""
+    key = next((key for key in value if folded(key) in {"required", "enabled", "needed"}), None)
+    if key is None or not isinstance(value[key], bool):
+        return
+    if draft.remove(value, key, "An approval is needed if it is written.") is False:
+        draft.remove(step, "needs_approval", "A step needs no approval unless it says so.")
+    elif not value:
+        draft.put(step, "needs_approval", True, "An approval without details.")
 
 
 def trivia(work: Work) -> None:

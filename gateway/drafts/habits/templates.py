@@ -158,9 +158,16 @@ def _scope(work: Work) -> Scope:
         dashed=tuple(name for name in (*steps, *names) if "-" in name or " " in name),
         values=_users(work, "orchestrator.get_state"),
         params=names,
+        order=_order(work),
         outputs=outputs,
         time_zone=zone if isinstance(zone, str) and "/" in zone else "UTC",
     )
+
+
+def _order(work: Work) -> tuple[str, ...]:
+    """The ids of the steps of the pipeline itself."""
+    steps = (pipeline_of(work) or {}).get("steps")
+    return tuple(str(step.get("id")) for step in (steps if isinstance(steps, Array) else ()) if isinstance(step, Object))
 
 
 def _users(work: Work, tool: str) -> set[str]:
@@ -238,7 +245,8 @@ def _step(texts: _Texts, step: Object, scope: Scope) -> None:
     inner = scope
     if "foreach" in step:
         name = texts.work.notes.get(ITEM_NAME, {}).get(id(step))
-        inner = replace(scope, in_loop=True, loop_names=[*scope.loop_names, *([name] if name else [])])
+        others = {key: value for key, value in scope.steps.items() if key != step.get("id")}
+        inner = replace(scope, in_loop=True, loop_names=[*scope.loop_names, *([name] if name else [])], steps=others)
     _input(texts, step, inner)
     if isinstance(step.get("needs_approval"), Object):
         texts.value(step, "needs_approval", inner)

@@ -27,6 +27,7 @@ TASK_WORDS: Mapping[str, str] = {
     "program": "schedule",
     "orar": "schedule",
     "parametri": "params",
+    "run_schedule": "schedule",
     **dict.fromkeys(("schedule_interval", "schedule_expression", "scheduling", "cron_schedule"), "schedule"),
     **dict.fromkeys(("title", "label", "display", "displayname", "human_name", "summary_title"), "display_name"),
     **dict.fromkeys(("desc", "notes", "note", "comment", "comments", "about", "summary", "doc", "help"), "description"),

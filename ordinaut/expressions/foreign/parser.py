@@ -47,6 +47,11 @@ _COMPARISONS = {
     "lte": "<=",
     "equals": "==",
 }
+_UNIT_WORDS = {
+    **{f"{name}{plural}": name[0] for name in ("second", "minute", "hour", "day", "week") for plural in ("", "s")},
+    "mins": "m",
+    "secs": "s",
+}
 _CONSTANTS: dict[str, Any] = {
     "true": True,
     "True": True,
@@ -217,6 +222,11 @@ class _Parser:
         name = self._text()
         self.at += 1
         arguments, named = self._arguments() if self._text() == "(" else ([], [])
+        if self._text() == ":" and self.tokens[self.at].joined:  # Liquid: `x | date: "%Y"`
+            self.at += 1
+            arguments.append(self._binary(0))
+            while self._takes(","):
+                arguments.append(self._binary(0))
         return Call(name, [node, *arguments], named, is_method=True)
 
     def _member(self, node: Node) -> Node:
@@ -281,6 +291,9 @@ class _Parser:
                 return Text(_parts(str(token.value), self._dashed))
             case "literal":
                 return _backticks(token.text, self._dashed)
+            case "number" if self._kind() == "name" and token.text.isdecimal() and self._text() in _UNIT_WORDS:
+                self.at += 1
+                return Span(token.text + _UNIT_WORDS[self._text(-1)])
             case "number":
                 return Constant(float(token.text) if set(token.text) & set(".eE") else int(token.text))
             case "span":

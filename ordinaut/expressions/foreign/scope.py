@@ -1,7 +1,7 @@
 """What the names of other languages refer to here."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 Key = str | int
@@ -90,7 +90,8 @@ class Scope:
     that a step sets; `moved` are steps in branches, with the path under which their output is read outside. `approvals`
     are steps that ask for one, `values` those that read an entry of the state. `in_event`: the names are the fields of
     an event. `dashed` are the names that `composed` returns, if they are known. `loop_names` are names of the element
-    of a loop. `previous` is the step before, `time_zone` the zone of the schedule.
+    of a loop. `order` are the ids of the steps of the
+    pipeline, which a number may stand for. `previous` is the step before, `time_zone` the zone of the schedule.
     """
 
     steps: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +108,7 @@ class Scope:
     values: Collection[str] = ()
     in_event: bool = False
     dashed: tuple[str, ...] | None = None
+    order: tuple[str, ...] = ()
 
     @property
     def composed(self) -> tuple[str, ...]:
@@ -145,6 +147,8 @@ def resolve(path: list[Key], scope: Scope) -> Resolved:  # noqa: PLR0911 - one f
     second = str(path[1]) if len(path) > 1 else ""
     if root in scope.loop_names:
         return Resolved(["item", *path[1:]])
+    if root == "steps" and second.isdecimal() and second not in scope.steps and int(second) < len(scope.order):
+        return replace(_step(["steps", scope.order[int(second)], *path[2:]], scope), certain=False)
     if root == "steps" or (root in STEP_ROOTS and second in scope.steps):
         return _step(path, scope)
     if root == "params":

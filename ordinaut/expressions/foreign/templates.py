@@ -124,6 +124,8 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
     undeclared: list[str] = []
     problems: list[str] = []
     body = _without_marks(_without_statements(text, scope))
+    if re.fullmatch(r"\s*=\s*\$\.[\w.\[\]*-]+\s*", body):
+        body = body.strip()[1:].strip()
     for found in placeholders(body):
         try:
             result = _translated(found, scope)

@@ -358,6 +358,12 @@ def _span(node: Node) -> str:
             return text
         case Call("timedelta" | "relativedelta" | "Duration", _, named) if named:
             return "".join(_unit(name, value) for name, value in named)
+        case Call("duration" | "interval" | "timedelta" | "Duration", [Constant(str(text))]):
+            return text.replace(" ", "") if re.fullmatch(r"(?:\d+\s*(?:ms|[smhdw])\s*)+", text) else ""
+        case Call("timedelta", [Constant(int(number))]):
+            return f"{number}d"
+        case Call(name, [Constant(int(number))]) if name.rstrip("s") in _UNITS and not node.is_method:
+            return f"{number}{_UNITS[name.rstrip('s')]}"
     return ""
 
 

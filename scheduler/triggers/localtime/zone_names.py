@@ -73,6 +73,9 @@ def meaning(text: str) -> Correction | Ambiguity | None:
     if short in words.abbreviations:
         entry = words.abbreviations[short]
         return Ambiguity(tuple(entry["zones"]), entry.get("minutes"))
+    city, comma, country = text.partition(",")
+    if comma and (zone := words.cities.get(_folded(city))) and _folded(country) in _countries(zone):
+        return Correction(zone, f"Uses {zone}, the zone of this city.")
     key = _folded(text)
     if key in words.names:
         return Correction(words.names[key], f"Writes the name as IANA does: {words.names[key]}.")
@@ -145,6 +148,16 @@ def _words() -> _Words:
         data["long_names"],
         tuple(data["common"]),
     )
+
+
+@lru_cache(maxsize=64)
+def _countries(zone: str) -> frozenset[str]:
+    """The folded names and codes of the countries that a zone is in."""
+    lines = (files("tzdata") / "zoneinfo" / "zone1970.tab").read_text("utf-8").splitlines()
+    codes = {code for line in lines if line.split("\t")[2:3] == [zone] for code in line.split("\t")[0].split(",")}
+    names = (files("tzdata") / "zoneinfo" / "iso3166.tab").read_text("utf-8").splitlines()
+    pairs = (line.split("\t") for line in names if not line.startswith("#"))
+    return frozenset(_folded(word) for code, name in pairs if code in codes for word in (code, name))
 
 
 def _cities_of(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -31,6 +31,12 @@ WORDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("ask", "ask_human", "confirm", "wait_for_approval", "user_approval", "review", "gate"), "request_approval"
     ),
+    **dict.fromkeys(("human_review", "manual_review", "human.review", "human.ask", "human_input"), "request_approval"),
+    **dict.fromkeys(
+        (f"{noun}.{verb}" for noun in ("approval", "approvals") for verb in ("request", "create", "ask", "wait")),
+        "request_approval",
+    ),
+    **dict.fromkeys(("time.sleep", "asyncio.sleep", "settimeout", "wait.for", "sleep.for", "timer.wait"), "wait"),
     **dict.fromkeys(("emit", "publish", "emit_event", "publish_event", "event.publish", "events.publish"), "emit"),
     **dict.fromkeys(("event.emit", "events.emit", "send_event", "trigger_event"), "emit"),
     **dict.fromkeys(
@@ -57,7 +63,16 @@ WORDS: Mapping[str, str] = {
         (
             f"{verb}_{noun}"
             for verb in ("run", "call", "trigger", "start", "execute", "invoke", "launch")
-            for noun in ("task", "workflow", "subworkflow", "sub_workflow", "subtask", "child", "flow", "child_workflow")
+            for noun in (
+                "task",
+                "workflow",
+                "subworkflow",
+                "sub_workflow",
+                "subtask",
+                "child",
+                "flow",
+                "child_workflow",
+            )
         ),
         "run_task",
     ),

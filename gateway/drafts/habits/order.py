@@ -4,6 +4,7 @@ from typing import Any
 
 from gateway.drafts.draft import ASSUMED, CERTAIN
 from gateway.drafts.habits.context import Work
+from gateway.drafts.habits.durations import duration
 from gateway.drafts.habits.names import STEP_NAMES
 from gateway.drafts.habits.walk import lists_of_steps
 from gateway.drafts.habits.words import ORDER_WORDS, folded
@@ -63,7 +64,11 @@ def _chained(work: Work, steps: Array) -> None:
 
 
 def _keys(step: Object) -> list[str]:
-    return [key for key in step if folded(key) in ORDER_WORDS and _is_names(step[key])]
+    return [
+        key
+        for key in step
+        if folded(key) in ORDER_WORDS and _is_names(step[key]) and not (key == "wait_for" and duration(step[key]))
+    ]
 
 
 def _is_names(value: Any) -> bool:

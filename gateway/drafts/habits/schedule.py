@@ -39,6 +39,7 @@ CRON_PART_WORDS = {
     "days_of_week": "day_of_week",
 }
 ENABLED = {"enabled": True, "active": True, "is_active": True, "disabled": False, "paused": False, "is_paused": False}
+PERIODS = frozenset({"daily", "weekly", "monthly"})
 ZONE_WORDS = frozenset({"time_zone", *(word for word, target in SCHEDULE_WORDS.items() if target == "time_zone")})
 WINDOW_WORDS = frozenset({"type", "kind", "name", "description", "id", "enabled"})
 
@@ -121,6 +122,8 @@ def _rename(draft: Draft, schedule: Object) -> None:
         ):
             draft.rename(schedule, key, target, f"Renames `{key}` to `{target}`.")
     zone = schedule.get("time_zone")
+    if isinstance(zone, Object) and len(zone) == 1 and isinstance(name := next(iter(zone.values())), str):
+        draft.put(schedule, "time_zone", name, "A time zone is a text.")
     if isinstance(zone, Array) and len(zone) == 1 and isinstance(zone[0], str):
         draft.put(schedule, "time_zone", zone[0], "A schedule has one time zone.")
 
@@ -210,6 +213,10 @@ def _trigger(work: Work, schedule: Object, triggers: Array, index: int) -> None:
     inner = trigger.get("schedule")
     if isinstance(inner, str) and not set(trigger) & set(TRIGGER_KINDS):
         draft.rename(trigger, "schedule", "cron", "Renames `schedule` to `cron`.")
+    elif isinstance(inner, Object) and not set(inner) & set(trigger):
+        for key in list(inner):
+            draft.move(inner, key, trigger, key, f"Moves `{key}` out of `schedule`.")
+        trigger.pop("schedule")
     _enabled(work, trigger)
     _spellings(draft, trigger)
     _typed(draft, trigger)
@@ -308,6 +315,9 @@ def _phrases(draft: Draft, trigger: Object) -> None:
         return
     at_key = next((key for key in trigger if folded(key) in {"at", "time", "at_time", "hour_of_day"}), None)
     at = trigger.get(at_key) if at_key else None
+    if isinstance(word := trigger.get("interval"), str) and folded(word) in PERIODS and folded(word) not in trigger:
+        draft.rename(trigger, "interval", folded(word), f"`{word}` is the period of the trigger.")
+        trigger[folded(word)] = None
     period_key = next(
         (key for key in trigger if folded(key) in {"daily", "weekly", "monthly", "hourly", "yearly"}), None
     )
@@ -320,6 +330,9 @@ def _phrases(draft: Draft, trigger: Object) -> None:
         (key for key in trigger if folded(key) in {"on", "day", "days", "weekday", "weekdays", "on_days"}), None
     )
     every = trigger.get("interval")
+    if on_key is None and isinstance(every, Array) and all(str(day).lower()[:3] in DAYS for day in every):
+        _combine(draft, trigger, ["interval", at_key], f"every {_words(every)}", str(at))
+        return
     if isinstance(every, str) and not TIME.fullmatch(str(at)):
         days = f" on {_words(trigger[on_key])}" if on_key else ""
         word = "day" if every.strip().lower() in {"1d", "1 day", "24h", "day", "daily"} else every.strip()
@@ -491,6 +504,10 @@ def _values(draft: Draft, triggers: Array, index: int) -> None:
     elif isinstance(event, Object):
         _event(draft, event)
     if isinstance(rule := trigger.get("rrule"), Object):
+        names = {**dict.fromkeys(("hour", "minute", "second", "month", "day"), ""), "weekday": "DAY", "days": "DAY"}
+        rule = {f"by{names[folded(key)] or key}" if folded(key) in names else key: item for key, item in rule.items()}
+        if "byminute" in {key.lower() for key in rule} and "bysecond" not in {key.lower() for key in rule}:
+            rule["bysecond"] = 0
         parts = (
             f"{key.upper()}={','.join(map(str, item)) if isinstance(item, Array) else item}"
             for key, item in rule.items()

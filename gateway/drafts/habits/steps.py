@@ -34,6 +34,11 @@ KINDS: Mapping[str, tuple[type, ...]] = {
 }
 NULLABLE = frozenset({"if", "save_as"})
 """Members that may be null."""
+RETRY_DELAYS: Mapping[str, str] = {
+    f"retry_{word}_{unit}": letter
+    for word in ("delay", "wait", "interval", "backoff")
+    for unit, letter in (("seconds", "s"), ("secs", "s"), ("sec", "s"), ("ms", "ms"), ("minutes", "m"), ("s", "s"))
+}
 LOOPS = frozenset({"loop_while", "repeat_while"})
 RETRY_FIELDS = frozenset({"max", "delay", "factor", "max_delay", "jitter", "codes"})
 ITEM_NAME = "item name"
@@ -87,7 +92,11 @@ def _empty_groups(work: Work, steps: Array) -> None:
     """A loop whose `do` is empty: the steps after it that read its element were meant to be in it."""
     for index, step in enumerate(steps):
         key = next((key for key in step if folded(key) in {"do", "steps"}), "") if isinstance(step, Object) else ""
-        if not key or step[key] or not any(meaning(name, STEP_WORDS) == "foreach" or name == "foreach" for name in step):
+        if (
+            not key
+            or step[key]
+            or not any(meaning(name, STEP_WORDS) == "foreach" or name == "foreach" for name in step)
+        ):
             continue
         name = next((str(step[word]) for word in step if folded(word) in ITEM_WORDS), "item")
         reads = re.compile(rf"\b(?:item|index|{re.escape(name)})\b")
@@ -148,6 +157,8 @@ def _is_call(value: Any) -> bool:
 
 
 def _step(work: Work, step: Object, depth: int) -> None:
+    _first_key(work.draft, step)
+    _poll(work.draft, step)
     _nested_tool(work.draft, step)
     _rename_keys(work, step)
     _on_error(work, step)
@@ -157,6 +168,31 @@ def _step(work: Work, step: Object, depth: int) -> None:
         if isinstance(step.get(key), Object | Array):
             _list(work, step, key, depth + 1)
     _loop(work, step, depth)
+
+
+def _first_key(draft: Draft, step: Object) -> None:
+    """`- fetch:` with the members of the step on the same level: the key is its id."""
+    key = next(iter(step), "")
+    if key and step[key] is None and "id" not in step and "uses" in step and key not in STEP_FIELDS:
+        step.pop(key)
+        members = dict(step)
+        step.clear()
+        step |= {"id": key, **members}
+        draft.put(step, "id", key, "The key of the step is its id.")
+
+
+def _poll(draft: Draft, step: Object) -> None:
+    """`poll: {until: …, every: …}`: members of the step."""
+    key = next((key for key in step if folded(key) in {"poll", "polling", "wait_until", "repeat"}), None)
+    inner = step[key] if key else None
+    if key is None or not isinstance(inner, Object) or not {"until", "while", "condition"} & set(map(folded, inner)):
+        return
+    for name in list(inner):
+        target = "until" if folded(name) == "condition" else name
+        if target not in step:
+            draft.move(inner, name, step, target, f"Moves `{name}` out of `{key}`.")
+    if not inner:
+        step.pop(key)
 
 
 def _nested_tool(draft: Draft, step: Object) -> None:
@@ -203,10 +239,8 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
     if target == "uses":
         loose = folded(key) in {"task", "run", "command", "service"}
         return isinstance(value, str) and (not loose or _is_tool(work, value))
-    if _is_other(folded(key), target, value):
+    if _is_other(folded(key), target, value) or not _fits_others(step, folded(key), target):
         return False
-    if target == "every":
-        return bool({meaning(other, STEP_WORDS) or folded(other) for other in step} & {"until", "while", *LOOPS})
     if folded(key) == "try":
         return isinstance(value, Object) and all(folded(name) in {*RETRY_FIELDS, *RETRY_WORDS} for name in value)
     if target == "with" and isinstance(value, str):
@@ -214,6 +248,14 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
     if target in {"save_as", "id"} and "{" in str(value):
         return False
     return isinstance(value, KINDS.get(target, object)) and not (folded(key) == "then" and isinstance(value, Object))
+
+
+def _fits_others(step: Object, name: str, target: str) -> bool:
+    """Whether a word has this meaning with the other members: `interval` in a loop, `filter` outside of one."""
+    words = {meaning(other, STEP_WORDS) or folded(other) for other in step}
+    if target == "every":
+        return bool(words & {"until", "while", *LOOPS})
+    return name != "filter" or "foreach" not in words
 
 
 def _is_other(name: str, target: str, value: Any) -> bool:
@@ -388,7 +430,10 @@ def _retry(draft: Draft, step: Object) -> None:
             "retry_interval",
             "retry_wait",
             "retry_factor",
+            *RETRY_DELAYS,
         }:
+            if name in RETRY_DELAYS and isinstance(step[key], int | float):
+                step[key] = f"{step[key]:g}{RETRY_DELAYS[name]}"
             _joined_retry(draft, step, key)
     rule = step.get("retry")
     if isinstance(rule, bool):
@@ -422,7 +467,18 @@ def _joined_retry(draft: Draft, step: Object, key: str) -> None:
     draft.move(step, key, rule, target, f"Moves `{key}` into `retry`.")
 
 
+def _open_backoff(draft: Draft, rule: Object) -> None:
+    """`retry: {backoff: {initial: 10s}}`: members of the rule."""
+    for key in [key for key in rule if folded(key) in {"backoff", "strategy"} and isinstance(rule[key], Object)]:
+        inner = rule[key]
+        for name in [name for name in inner if name not in rule]:
+            draft.move(inner, name, rule, name, f"Moves `{name}` out of `{key}`.")
+        if not inner:
+            rule.pop(key)
+
+
 def _rule(draft: Draft, rule: Object) -> None:
+    _open_backoff(draft, rule)
     for key in list(rule):
         name = folded(key)
         value = rule[key]
@@ -503,6 +559,9 @@ def _on_error(work: Work, step: Object) -> None:
             draft.put(step, "on_error", inner, "`on_error` is a list of steps.")
             _list(work, step, "on_error", 1)
     value = step.get("on_error")
+    if isinstance(value, Array) and len(value) == 1 and isinstance(value[0], str):
+        draft.put(step, "on_error", value[0], "`on_error` is `fail`, `continue` or a list of steps.")
+        value = step["on_error"]
     words: dict[str, str] = {
         **dict.fromkeys(("ignore", "skip", "continue", "resume", "pass", "log", "proceed", "warn"), "continue"),
         **dict.fromkeys(("stop", "abort", "fail", "raise", "halt", "exit", "terminate", "error"), "fail"),

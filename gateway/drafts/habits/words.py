@@ -170,7 +170,7 @@ STEP_WORDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("when", "condition", "only_if", "run_if", "where", "if_", "cond", "conditions", "only_when"), "if"
     ),
-    **dict.fromkeys(("guard", "enabled_if", "runif", "onlyif"), "if"),
+    **dict.fromkeys(("guard", "enabled_if", "runif", "onlyif", "skip_unless", "run_when", "filter", "if_cond"), "if"),
     **dict.fromkeys(
         ("save", "output", "store_as", "register", "saveas", "store", "output_as", "result", "assign_to", "assign"),
         "save_as",
@@ -241,8 +241,22 @@ ITEM_WORDS = frozenset(
 PARALLEL_WORDS = frozenset({"mode", "execution", "strategy"})
 APPROVAL_WORDS: Mapping[str, str] = {
     **dict.fromkeys(
-        ("approvers", "approver", "assignee", "reviewers", "who", "users", "by", "owners", "from"), "assignees"
+        (
+            "approvers",
+            "approver",
+            "assignee",
+            "assigned_to",
+            "reviewer",
+            "reviewers",
+            "who",
+            "users",
+            "by",
+            "owners",
+            "from",
+        ),
+        "assignees",
     ),
+    "instructions": "message",
     **dict.fromkeys(("text", "question", "prompt", "title", "msg", "description", "reason", "ask"), "message"),
     **dict.fromkeys(
         ("timeout", "expires", "expires_after", "deadline", "ttl", "expire_in", "timeout_seconds"), "expires_in"

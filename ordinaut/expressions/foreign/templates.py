@@ -42,6 +42,10 @@ _LOOP = re.compile(
 _FORMAT = re.compile(r"""[fF](?P<quote>['"])(?P<inner>[^{}]*\{.*)(?P=quote)""", re.DOTALL)
 _BACKTICKS = re.compile(r"`(?P<inner>[^`]*\$\{[^`]*)`", re.DOTALL)
 _ANSWER = re.compile(r"\.status\s*[!=]=\s*'(?!(?:approved|rejected|expired)')")
+_OUTCOME = re.compile(
+    r"\.(?:outcome|state|verdict|decision|result|output)\s*[!=]=\s*'(?:approved|rejected|expired)'"
+    r"|[!=]=\s*(?:approved|rejected|expired)\b"
+)
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
 
 
@@ -268,7 +272,7 @@ def is_native(text: str, scope: Scope) -> bool:
         expression = compile_expression(text)
     except ExpressionError:
         return False
-    if scope.approvals and _ANSWER.search(text):
+    if scope.approvals and (_ANSWER.search(text) or _OUTCOME.search(text)):
         return False
     if any(match[1] in FILTERS and not _applies(text, match) for match in _FILTER.finditer(text)):
         return False
@@ -302,6 +306,10 @@ def rewrite_condition(text: str, scope: Scope) -> Rewritten:
     'steps.w.temp > 20'
     """
     stripped = text.strip()
+    statement = _CONDITIONAL.fullmatch(stripped)
+    if statement and statement["yes"].strip().lower() in {"true", "yes", "1"}:
+        no = (statement["no"] or "").strip().lower()
+        stripped = statement["condition"] if no in {"", "false", "no", "0"} else stripped
     bare = _without_placeholders(stripped)
     if bare == stripped and is_native(stripped, scope):
         return Rewritten(text)

@@ -41,6 +41,8 @@ _NUMBERS = frozenset({"add", "mul", "div", "length", "to_number", "sum", "abs", 
 
 _ANSWERS = frozenset({"approved", "rejected", "expired", "approve", "reject", "accepted", "yes"})
 """What the output of an approval is compared with."""
+_OUTCOMES = frozenset({"choice", "outcome", "state", "verdict", "result", "decision"})
+"""Members of the output of an approval that are written for its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,9 @@ class _Writer:
         if path == ["loop", "index"] and self.scope.in_loop:  # counts from 1
             return "add(index, 1)"
         resolved = resolve(path, self.scope)
+        if _succeeded(resolved.path, self.scope):
+            self.certain = False
+            return f"({_joined(resolved.path[:2])} != null)"
         if _decision(resolved.path, self.scope):
             return f"({_joined(resolved.path[:2])}.status == '{resolved.path[2]}')"
         self.certain = self.certain and resolved.certain
@@ -198,6 +203,7 @@ class _Writer:
     def _binary(self, node: Binary) -> tuple[str, int]:
         operator, left, right = node.operator, node.left, node.right
         if operator in {"==", "!="}:
+            left, right = self._word(left, right), self._word(right, left)
             left, right = self._status(left, right), self._status(right, left)
             left, right = self._answer(left, right), self._answer(right, left)
             if _is_true(right) and (text := self.write(left, PIPE)).startswith("(") and text.endswith("')"):
@@ -217,6 +223,14 @@ class _Writer:
             raise ForeignError(f"`{operator}` has no equivalent")
         return f"{function}({self.write(left, PIPE)}, {self.write(right, PIPE)})", ATOM
 
+    def _word(self, node: Node, other: Node) -> Node:
+        """The answer of an approval that was written without quotes."""
+        known = {*self.scope.params, *self.scope.steps, *self.scope.aliases}
+        if isinstance(node, Name) and node.name.lower() in _ANSWERS and node.name not in known:
+            text = self._status(other, Constant(node.name))
+            return Constant(node.name) if text is not other or _is_status(other, self.scope) else node
+        return node
+
     def _status(self, node: Node, other: Node) -> Node:
         """The status of an approval, where its whole output is compared with an answer."""
         if not isinstance(other, Constant) or str(other.value).lower() not in _ANSWERS or not self.scope.approvals:
@@ -226,7 +240,10 @@ class _Writer:
             keys.insert(0, base.key)
             base = base.of
         path = resolve([base.name, *keys], self.scope).path if isinstance(base, Name) else []
-        if len(path) != 2 or path[0] != "steps" or path[1] not in self.scope.approvals:
+        if len(path) not in {2, 3} or path[0] != "steps" or path[1] not in self.scope.approvals:
+            return node
+        is_status = str(other.value).lower() in {"approved", "rejected", "expired"}
+        if len(path) == 3 and not (path[2] in _OUTCOMES and is_status):
             return node
         return Member(Member(Name("steps"), str(path[1])), "status")
 
@@ -392,6 +409,21 @@ def _joined(path: Sequence[Key]) -> str:
     return _keys(path).removeprefix(".")
 
 
+def _is_status(node: Node, scope: Scope) -> bool:
+    match node:
+        case Member(Member(Name("steps"), step), "status"):
+            return step in scope.approvals
+    return False
+
+
+def _succeeded(path: Sequence[Key], scope: Scope) -> bool:
+    """Whether a path asks if a step has succeeded, and is no member of its output."""
+    if len(path) != 3 or path[0] != "steps" or path[2] not in {"success", "succeeded", "successful", "ok", "completed"}:
+        return False
+    declared = scope.outputs.get(str(path[1]))
+    return declared is not None and path[2] not in declared
+
+
 _Special = Callable[[_Writer, Call], str | None]
 
 
@@ -475,8 +507,8 @@ def _at(values: Sequence[Node], place: int) -> Node:
 
 
 def _as_shift(writer: _Writer, node: Call) -> str | None:
-    sign = {"plus": "+", "add": "+", "minus": "-", "subtract": "-"}[node.name]
-    if not node.is_method or len(node.arguments) < 2:
+    sign = "-" if re.search("minus|sub", node.name.lower()) else "+"
+    if len(node.arguments) < 2:
         return None
     of, amount, *unit = node.arguments
     if isinstance(amount, Constant) and isinstance(amount.value, str) and not unit:
@@ -541,7 +573,7 @@ _SPECIAL: Mapping[str, _Special] = {
         ("strftime", "date", "toFormat", "format_date", "date_format", "toISODate", "formatDate"), _as_time
     ),
     "format": _as_format,
-    **dict.fromkeys(("plus", "minus", "subtract"), _as_shift),
+    **dict.fromkeys(("plus", "minus", "subtract", "date_add", "dateAdd", "date_sub", "add_time"), _as_shift),
     "first": _first(0),
     "last": _first(-1),
     **dict.fromkeys(("toISOString", "isoformat", "iso", "safe", "e", "escape", "list", "toISO"), _same),

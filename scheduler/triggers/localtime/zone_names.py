@@ -63,9 +63,10 @@ def meaning(text: str) -> Correction | Ambiguity | None:
     (-300, ('Europe/Moscow', 'Europe/Minsk'))
     >>> meaning("Europe/Atlantis")
     """
-    if (listed := _of_cities(text)) is not None:
+    listed, minutes = _of_cities(text), offset_minutes(text)
+    if listed is not None:
         return listed
-    if (minutes := offset_minutes(text)) is not None:
+    if minutes is not None:
         return Ambiguity(minutes=minutes, is_offset=True)
     words = _words()
     spoken = " ".join(text.casefold().split())
@@ -73,15 +74,12 @@ def meaning(text: str) -> Correction | Ambiguity | None:
     if short in words.abbreviations:
         entry = words.abbreviations[short]
         return Ambiguity(tuple(entry["zones"]), entry.get("minutes"))
-    city, comma, country = text.partition(",")
-    if comma and (zone := words.cities.get(_folded(city))) and _folded(country) in _countries(zone):
-        return Correction(zone, f"Uses {zone}, the zone of this city.")
-    key = _folded(text)
+    key = _folded(text.replace("\\", "/"))
     if key in words.names:
         return Correction(words.names[key], f"Writes the name as IANA does: {words.names[key]}.")
     if key in words.windows:
         return Correction(words.windows[key], f"Uses {words.windows[key]}, which CLDR assigns to this Windows name.")
-    return _of_place(key, words)
+    return _of_country(text, words) or _of_place(key, words)
 
 
 def offset_minutes(text: str) -> int | None:
@@ -150,6 +148,17 @@ def _words() -> _Words:
     )
 
 
+def _of_country(text: str, words: _Words) -> Correction | None:
+    """The zone of `Berlin, Germany` and `Germany/Berlin`."""
+    city, comma, country = text.partition(",")
+    if not comma and text.count("/") == 1:
+        country, comma, city = text.partition("/")
+    zone = words.cities.get(_folded(city)) if comma else None
+    if zone is None or _folded(country) not in _countries(zone):
+        return None
+    return Correction(zone, f"Uses {zone}, the zone of this city.")
+
+
 @lru_cache(maxsize=64)
 def _countries(zone: str) -> frozenset[str]:
     """The folded names and codes of the countries that a zone is in."""
@@ -169,7 +178,7 @@ def _cities_of(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _of_cities(text: str) -> Correction | None:
-    """The zone of `(UTC+01:00) Amsterdam, Berlin, Rome`: that of the first city, if all have its clock for two years."""
+    """The zone of `(UTC+01:00) Amsterdam, Berlin, Rome`: that of the first, if all have one clock for two years."""
     match = _CITIES.fullmatch(text.strip())
     minutes = offset_minutes(f"UTC{match[1]}") if match else None
     if match is None or minutes is None:

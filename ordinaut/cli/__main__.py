@@ -12,6 +12,7 @@ from ordinaut.cli.commands import agent, approval, database, event, run, schedul
 from ordinaut.cli.commands.pipelines import pipeline
 from ordinaut.cli.commands.tasks import task
 from ordinaut.cli.commands.up import up
+from ordinaut.cli.output import echo, echo_lines
 from ordinaut.cli.session import Session
 from ordinaut.client import ApiError
 from ordinaut.client.client import DEFAULT_ADDRESS
@@ -68,11 +69,12 @@ def main() -> None:
     except DocumentError as error:
         errors.show_document(error)
     except ModuleNotFoundError as error:
-        sys.stderr.write(
-            f"ordinaut: {error}; this command requires the package ordinaut-server: pip install ordinaut-server\n"
+        echo(
+            f"ordinaut: {error}; this command requires the package ordinaut-server: pip install ordinaut-server",
+            err=True,
         )
     except (OrdinautError, OSError, RuntimeError) as error:
-        sys.stderr.write(f"ordinaut: {error}\n")
+        echo_lines(f"ordinaut: {error}\n", err=True)
     sys.exit(1)  # a successful command has already exited
 
 

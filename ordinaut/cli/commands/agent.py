@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from ordinaut.cli.output import print_json
+from ordinaut.cli.output import echo, print_json
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
@@ -48,7 +48,7 @@ def create_agent(
         return await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent=agent.name))
 
     token = session.call(work)
-    print_json({"agent": name, "token": token.secret}) if session.as_json else typer.echo(token.secret)
+    print_json({"agent": name, "token": token.secret}) if session.as_json else echo(token.secret)
 
 
 @app.command("grant")
@@ -70,7 +70,7 @@ def grant_scopes(
         return await client.agents.UpdateAgent(request)
 
     agent = session.call(work)
-    print_json(agent) if session.as_json else typer.echo(f"{agent.name}: {', '.join(agent.scopes)}")
+    print_json(agent) if session.as_json else echo(f"{agent.name}: {', '.join(agent.scopes)}")
 
 
 @app.command("token")
@@ -85,4 +85,4 @@ def create_token(
     session = session_of(context)
     request = CreateAgentTokenRequest(parent=with_prefix("agents", name), agent_token=AgentToken(scopes=scope or ()))
     token = session.call(lambda client: client.agents.CreateAgentToken(request))
-    print_json({"agent": request.parent, "token": token.secret}) if session.as_json else typer.echo(token.secret)
+    print_json({"agent": request.parent, "token": token.secret}) if session.as_json else echo(token.secret)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ordinaut.cli.output import print_json
+from ordinaut.cli.output import UsageError, echo, print_json
 from ordinaut.cli.session import session_of
 
 Result = TypeVar("Result")
@@ -19,7 +19,7 @@ def migrate(context: typer.Context) -> None:
     from ordinaut.store.migrate import migrate as migrate_database  # noqa: PLC0415 - as above
 
     version = _run(migrate_database)
-    print_json({"schema_version": version}) if session_of(context).as_json else typer.echo(f"schema {version}")
+    print_json({"schema_version": version}) if session_of(context).as_json else echo(f"schema {version}")
 
 
 @project.callback()
@@ -33,7 +33,7 @@ def create_project(context: typer.Context, name: Annotated[str, typer.Argument(h
     from ordinaut.embedded.database import new_project  # noqa: PLC0415 - as above
 
     token = _run(lambda url: new_project(url, name))
-    print_json({"project": name, "token": token}) if session_of(context).as_json else typer.echo(token)
+    print_json({"project": name, "token": token}) if session_of(context).as_json else echo(token)
 
 
 def _run(work: Callable[[str], Coroutine[Any, Any, Result]]) -> Result:
@@ -53,5 +53,5 @@ def _run(work: Callable[[str], Coroutine[Any, Any, Result]]) -> Result:
 def _database_url() -> str:
     url = os.environ.get("ORDINAUT_DATABASE_URL")
     if not url:
-        raise typer.BadParameter("ORDINAUT_DATABASE_URL must be set: this command accesses the database directly")
+        raise UsageError("ORDINAUT_DATABASE_URL must be set: this command accesses the database directly")
     return url

@@ -11,7 +11,7 @@ from ordinaut.cli.commands.tasks.check import check
 from ordinaut.cli.commands.tasks.explain import explain
 from ordinaut.cli.commands.tasks.simulate import simulate
 from ordinaut.cli.files import documents
-from ordinaut.cli.output import local_time, print_details, print_json, print_table
+from ordinaut.cli.output import UsageError, echo, local_time, print_details, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_message, parse_pairs
 from ordinaut.cli.run_display import show_started
@@ -142,7 +142,7 @@ def skip_occurrence(
     session = session_of(context)
     request = requests.SkipOccurrenceRequest(name=with_prefix("tasks", name), occurrence=occurrence, reason=reason)
     skipped = session.call(lambda client: client.tasks.SkipOccurrence(request))
-    print_json(skipped) if session.as_json else typer.echo(f"{skipped.name} SKIPPED")
+    print_json(skipped) if session.as_json else echo(f"{skipped.name} SKIPPED")
 
 
 @app.command("snooze")
@@ -154,7 +154,7 @@ def snooze_task(
 ) -> None:
     """Postpone the next occurrence."""
     if bool(delay) == bool(until):
-        raise typer.BadParameter("exactly one of --for and --until is required")
+        raise UsageError("exactly one of --for and --until is required")
     session = session_of(context)
     chosen = {"delay": delay} if delay else {"until_time": until}
     request = parse_message({"name": with_prefix("tasks", name), **chosen}, requests.SnoozeTaskRequest(), "")
@@ -199,13 +199,13 @@ def delete_task(context: typer.Context, name: Name) -> None:
     session = session_of(context)
     request = requests.DeleteTaskRequest(name=with_prefix("tasks", name))
     session.call(lambda client: client.tasks.DeleteTask(request))
-    print_json({}) if session.as_json else typer.echo(f"{request.name} deleted")
+    print_json({}) if session.as_json else echo(f"{request.name} deleted")
 
 
 def _print_state(context: typer.Context, work: Any) -> None:
     session = session_of(context)
     task: Task = session.call(work)
-    print_json(task) if session.as_json else typer.echo(f"{task.name} {Task.State.Name(task.state)}")
+    print_json(task) if session.as_json else echo(f"{task.name} {Task.State.Name(task.state)}")
 
 
 def _task(document: dict[str, Any]) -> Task:
@@ -246,11 +246,11 @@ def _when(trigger: Trigger) -> str:
 
 
 def _print_task(task: Task, outcome: str) -> None:
-    typer.echo(f"{task.name} {outcome}")
+    echo(f"{task.name} {outcome}")
     if task.explanation:
-        typer.echo(f"  {task.explanation}")
+        echo(f"  {task.explanation}")
     for upcoming in task.upcoming:
         note = f" ({upcoming.note})" if upcoming.note else ""
-        typer.echo(f"  next {upcoming.local_time or local_time(upcoming.fire_time)}{note}")
+        echo(f"  next {upcoming.local_time or local_time(upcoming.fire_time)}{note}")
     for warning in task.warnings:
-        typer.echo(f"  warning: {warning}", err=True)
+        echo(f"  warning: {warning}", err=True)

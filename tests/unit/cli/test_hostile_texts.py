@@ -15,11 +15,10 @@ from google.protobuf.message import Message
 from ordinaut.cli.__main__ import app
 from ordinaut.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
-from ordinaut.v1.run_pb2 import Run
 from ordinaut.visible import visible_lines
 from tests.unit.cli.conftest import Cli, Gateway
 
-HOSTILE = (
+KINDS = (
     "Pay 10 EUR\x1b[8m or 1000000",
     "\x1b]0;title\x07\x1b]52;c;cm0=\x1b\\",
     "\x9b2J\x90q\x9c",
@@ -30,6 +29,7 @@ HOSTILE = (
     "\U000e0041\U000e007f",
     "[bold red]markup[/] :skull:",
 )
+HOSTILE = (" ".join(KINDS), " ".join(reversed(KINDS)))  # a table cell has the beginning only
 COMMANDS = {
     "agent create": "x --scope runs:read",
     "agent grant": "x --scope runs:read",
@@ -58,7 +58,8 @@ COMMANDS = {
     "status": "",
     "task apply": "-f FILE",
     "task backfill cancel": "x",
-    "task backfill create": "x --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z",
+    "task backfill watch": "x",
+    "task backfill start": "x --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z",
     "task backfill get": "x",
     "task backfill list": "x",
     "task check": "FILE",
@@ -80,7 +81,6 @@ COMMANDS = {
     "whoami": "",
 }
 WITHOUT_SERVER = {"up", "migrate", "project create"}
-ENDED = {"Run": Run.SUCCEEDED}
 
 
 def names(command: Any, prefix: str = "") -> Iterator[str]:
@@ -94,7 +94,7 @@ def names(command: Any, prefix: str = "") -> Iterator[str]:
 def filled(message: Message, text: str, depth: int = 4) -> Any:
     """The message with `text` in every string, also in maps, JSON values and repeated fields; page tokens are empty."""
     if isinstance(message, struct_pb2.Struct):
-        message.update({text: [text, {text: text}]})
+        message.update({"op": "add", "path": text, "value": text, text: [text, {text: text}]})
         return message
     if isinstance(message, struct_pb2.Value):
         message.struct_value.update({text: text})
@@ -106,7 +106,7 @@ def filled(message: Message, text: str, depth: int = 4) -> Any:
 
 def _fill(message: Message, field: FieldDescriptor, text: str, depth: int) -> None:
     repeated = field.is_repeated
-    if field.name in {"next_page_token"} or (field.containing_oneof and message.WhichOneof(field.containing_oneof.name)):
+    if field.name == "next_page_token" or (field.containing_oneof and message.WhichOneof(field.containing_oneof.name)):
         return
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         if field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING:
@@ -114,7 +114,9 @@ def _fill(message: Message, field: FieldDescriptor, text: str, depth: int) -> No
         elif field.message_type.fields_by_name["value"].message_type is None:
             getattr(message, field.name)[text] = 1
     elif field.message_type is not None:
-        if depth and field.message_type.full_name.rpartition(".")[0] != "google.protobuf" or field.message_type.name in {
+        if (
+            depth and field.message_type.full_name.rpartition(".")[0] != "google.protobuf"
+        ) or field.message_type.name in {
             "Struct",
             "Value",
         }:
@@ -123,8 +125,10 @@ def _fill(message: Message, field: FieldDescriptor, text: str, depth: int) -> No
             filled(inner, text, depth - 1)
     elif field.type == FieldDescriptor.TYPE_STRING:
         getattr(message, field.name).append(text) if repeated else setattr(message, field.name, text)
-    elif field.enum_type is not None and field.enum_type.full_name.endswith("Run.State") and not repeated:
-        setattr(message, field.name, Run.SUCCEEDED)
+    elif field.enum_type is not None and not repeated:
+        ended = {"SUCCEEDED", "COMPLETED"} & set(field.enum_type.values_by_name)  # otherwise a watch has no end
+        value = field.enum_type.values_by_name[ended.pop()] if ended else field.enum_type.values[-1]
+        setattr(message, field.name, value.number)
     elif field.type == FieldDescriptor.TYPE_BOOL and not repeated:
         setattr(message, field.name, True)
 
@@ -142,9 +146,7 @@ class HostileAnswers(dict[str, Any]):
 
 
 def _answer(name: str) -> Message:
-    for service in (
-        *("Agent", "Approval", "Event", "Run", "State", "System", "Task", "Tool"),
-    ):
+    for service in (*("Agent", "Approval", "Event", "Run", "State", "System", "Task", "Tool"),):
         descriptor: Any = descriptor_pool.Default().FindServiceByName(f"ordinaut.v1.{service}Service")
         if name in descriptor.methods_by_name:
             return message_factory.GetMessageClass(descriptor.methods_by_name[name].output_type)()
@@ -185,14 +187,18 @@ def test_answers_do_not_control_the_terminal(
         assert "Traceback" not in result.err
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE[:1])
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"pipeline graph", "task check"}])
 def test_errors_do_not_control_the_terminal(
     cli: Cli, gateway: Gateway, tmp_path: Path, command: str, text: str
 ) -> None:
     repair = Repair(text, [{"op": "add", "path": f"/{text}", "value": text}])
     problem = Violation(text, text, ErrorReason.FIELD_INVALID, repair)
-    for error in (InvalidArgumentError.of([problem]), NotFoundError.of(text), PermissionDeniedError(ErrorReason.MISSING_SCOPE, text, {text: text})):
+    for error in (
+        InvalidArgumentError.of([problem]),
+        NotFoundError.of(text),
+        PermissionDeniedError(ErrorReason.MISSING_SCOPE, text, {text: text}),
+    ):
         gateway.answers = HostileErrors(error)
         for options in ((), ("--json",)):
             result = cli(*arguments(command, tmp_path, text), *options)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import secrets
 import sys
 from typing import Any
 
@@ -74,6 +75,16 @@ def get_logger() -> Logger:
     """A logger that adds the bound context (service, project, request_id, …) to its events."""
     logger: Logger = structlog.get_logger()
     return logger
+
+
+def error_id(event: str, failure: BaseException, **context: object) -> str:
+    """Logs a failure with its text, which callers may not see because it names internals, and returns an id for them.
+
+    The id is 16 hexadecimal digits.
+    """
+    chosen = secrets.token_hex(8)
+    get_logger().error(event, error_id=chosen, failure=str(failure) or type(failure).__name__, **context)
+    return chosen
 
 
 def serve_metrics(host: str, port: int) -> tuple[int, Any]:

@@ -19,7 +19,7 @@ from pipeline_engine.language.secret_places import SecretUse
 from pipeline_engine.tools.definition import FORM, HttpTarget
 from pipeline_engine.tools.egress import Egress, EgressDeniedError
 from pipeline_engine.tools.http_sessions import HttpSessions
-from pipeline_engine.tools.responses import failure_of, outcome_of_response, response_details
+from pipeline_engine.tools.responses import failure_of, internal_error, outcome_of_response, response_details
 from pipeline_engine.tools.retry_after import ToolHolds
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
 from pipeline_engine.tools.secret_use import Secrets, fill_secrets
@@ -83,7 +83,7 @@ class HttpTools:
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             outcome = failure_of(failure)
         except Exception as defect:  # noqa: BLE001 - the exception's text and traceback could contain a secret
-            outcome = Failure(TOOL_ERROR, f"internal error: {type(defect).__name__}", may_have_happened=True)
+            outcome = internal_error(defect)
         return opened.mask.outcome(outcome)
 
     async def _send(
@@ -127,7 +127,7 @@ class HttpTools:
         except OSError:
             return
         if not self._egress.permits(address, url.port or 0):
-            raise EgressDeniedError(f"{url.raw_host} resolves to {address}, which the egress policy denies")
+            raise EgressDeniedError(address)
 
 
 def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,16 @@ from typing import Annotated, Any
 import jsonpatch
 import typer
 
-from ordinaut.cli.output import UsageError, echo, echo_lines, local_time, print_details, print_json, print_table, shorten
+from ordinaut.cli.output import (
+    UsageError,
+    echo,
+    echo_lines,
+    local_time,
+    print_details,
+    print_json,
+    print_table,
+    shorten,
+)
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
 from ordinaut.cli.session import session_of, with_prefix
@@ -72,7 +81,7 @@ def answer_approval(
     ] = None,
     comment: Annotated[str, typer.Option(help="Comment, stored with the answer.")] = "",
     subject: Annotated[
-        str, typer.Option("--hash", help="Hash of the subject that was read; the answer is refused for another subject.")
+        str, typer.Option("--hash", help="Hash of the subject that was read; an answer to another one is refused.")
     ] = "",
 ) -> None:
     """Answer an approval; prints the question and the subject in full to standard error."""

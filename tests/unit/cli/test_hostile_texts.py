@@ -104,7 +104,7 @@ def filled(message: Message, text: str, depth: int = 4) -> Any:
     return message
 
 
-def _fill(message: Message, field: FieldDescriptor, text: str, depth: int) -> None:
+def _fill(message: Message, field: Any, text: str, depth: int) -> None:
     repeated = field.is_repeated
     if field.name == "next_page_token" or (field.containing_oneof and message.WhichOneof(field.containing_oneof.name)):
         return

@@ -29,10 +29,10 @@ def main() -> None:
 
     async def compose(process: Process) -> None:
         egress = Egress(parse_rules(settings.egress_allow), parse_rules(settings.egress_deny))
-        secrets = SecretFiles(settings.secrets_dir)
+        secrets = SecretFiles(settings.secrets_dir, settings.unbound_secrets)
         clock = ProcessClock()
         holds = ToolHolds(clock.monotonic)
-        tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get, holds=holds)
+        tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets, holds=holds)
         process.stack.push_async_callback(tools.close)
         limit = settings.run_outputs_max_bytes
         checks = Checks()

@@ -1,6 +1,7 @@
 """The settings of the pipeline engine, read from the environment."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -26,6 +27,10 @@ class EngineSettings(Settings):
     egress_deny: str = Field("", description="denied addresses, in the same form; takes precedence")
 
     secrets_dir: Path | None = Field(None, description="folder of the secrets: one file `<project>/<name>` each")
+
+    unbound_secrets: Literal["warn", "refuse"] = Field(
+        "warn", description="whether a secret without a binding may be used, with a warning"
+    )
 
     @field_validator("egress_allow", "egress_deny")
     @classmethod

@@ -13,7 +13,7 @@ from gateway.api.pagination import MAX_BYTES, PageTokens, page_size
 from gateway.api.resource_names import new_id, topic_pattern
 from gateway.api.violations import OUTPUT_ONLY, Problems, at_most, got
 from gateway.authentication.authenticator import Authenticator
-from gateway.authentication.caller import Caller, current_caller
+from gateway.authentication.caller import Caller, current_caller, missing_scope
 from gateway.events.conversion import events_of
 from gateway.events.filter import event_filter
 from gateway.events.watch import EventWatch
@@ -24,7 +24,7 @@ from ordinaut.errors import (
     Violation,
 )
 from ordinaut.limits import MAX_JSON_BYTES
-from ordinaut.names import DOTTED, SOURCES, SYSTEM_TOPIC, is_reserved_topic
+from ordinaut.names import DOTTED, SOURCES, SYSTEM_TOPIC, granted, is_reserved_topic
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import event
 from ordinaut.store.database import Database
@@ -158,13 +158,21 @@ class Events(EventServiceServicer):
 
     async def WatchEvents(self, request: WatchEventsRequest, context: Context) -> AsyncIterator[WatchEventsResponse]:
         """Streams events after a position as they are published."""
-        caller = current_caller()
-        is_visible, matches = _visible_topics(caller, request.topic), event_filter(request.filter)
+        caller, matches = current_caller(), event_filter(request.filter)
+        is_visible = _visible_topics(caller, request.topic)
+
+        def check(now: Caller) -> None:
+            nonlocal is_visible
+            if not granted(now.scopes, READ):
+                raise missing_scope(READ)
+            is_visible = _visible_topics(now, request.topic)
+
         async with self._database.connection() as connection:
             after = await _start(connection, request)
-        token_recheck = self._authenticator.token_recheck(context)
-        async with aclosing(self._watch.rows(caller.project, after, token_recheck)) as rows:
+        recheck = self._authenticator.token_recheck(context, check)
+        async with aclosing(self._watch.rows(caller.project, after, recheck)) as rows:
             async for row in rows:
+                await recheck()  # a slow client takes a batch over a long time
                 for message in events_of(row):
                     if message.position > after and is_visible(message.topic) and matches(message):
                         yield WatchEventsResponse(event=message)

@@ -91,9 +91,9 @@ def failure_of(failure: Exception) -> Failure:
     """Converts an exception of the HTTP client into a failure with a text that does not depend on the library.
 
     A text of the library would name addresses, ports and files, which the reader of a run need not know; it is logged
-    under the `error_id` of the details. What the HTTP parser rejects are bytes of the response, which are quoted. A failed connect proves that the request was not sent. Every other error may
-    occur after the tool has received the request, so `may_have_happened` is set unless the error is known to precede
-    the request.
+    under the `error_id` of the details. What the HTTP parser rejects are bytes of the response, which are quoted.
+    A failed connect proves that the request was not sent. Every other error may occur after the tool has received the
+    request, so `may_have_happened` is set unless the error is known to precede the request.
     """
     cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
     if isinstance(cause, EgressDeniedError):

@@ -41,7 +41,7 @@ def main() -> None:
         service = PipelineEngineService(context, checks, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],
-            internal_guard(settings.internal_token),
+            internal_guard(settings.internal_token, settings.engine_listen),
             max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
         )
         process.ports["grpc"] = await server.start(settings.engine_listen)

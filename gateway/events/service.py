@@ -168,7 +168,7 @@ class Events(EventServiceServicer):
             is_visible = _visible_topics(now, request.topic)
 
         async with self._database.connection() as connection:
-            after = await _start(connection, request)
+            after = await _start(connection, caller.project, request)
         recheck = self._authenticator.token_recheck(context, check)
         async with aclosing(self._watch.rows(caller.project, after, recheck)) as rows:
             async for row in rows:
@@ -235,11 +235,10 @@ def _visible_topics(caller: Caller, pattern: str) -> TopicFilter:
     return lambda topic: matches(topic) and caller.may(READ, topic)
 
 
-async def _start(connection: Connection, request: WatchEventsRequest) -> int:
-    last = await event.last_position(connection)
+async def _start(connection: Connection, project: str, request: WatchEventsRequest) -> int:
     if not request.HasField("after_position"):
-        return last
-    first = await event.first_position(connection)
+        return await event.last_position(connection)
+    first, last = await event.positions(connection, project)
     after = _not_negative(request.after_position)
     if after > last or 0 < after < first - 1:
         raise OutOfRangeError(

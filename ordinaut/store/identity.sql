@@ -43,8 +43,20 @@ SELECT EXISTS (SELECT FROM creator WHERE uid = :creator::uuid);
 -- query delete_tokens: Deletes all tokens of an agent.
 DELETE FROM agent_token WHERE project = :project AND agent = :agent;
 
--- query delete_agent: Deletes an agent without tokens.
+-- query delete_agent: Deletes an agent without tokens, and the responses that are stored for its requests.
+WITH requests AS (DELETE FROM request_log WHERE project = :project AND agent = :name),
+reserved AS (INSERT INTO deleted_agent (project, name) VALUES (:project, :name) ON CONFLICT DO NOTHING)
 DELETE FROM agent WHERE project = :project AND name = :name;
+
+-- query is_reserved: Whether rows refer to a deleted agent of this name. History is searched for deleted names only.
+SELECT EXISTS (SELECT FROM deleted_agent WHERE project = :project AND name = :name) AND (
+  EXISTS (SELECT FROM task WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM tool WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM due_work WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM run WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM approval WHERE project = :project
+    AND (owner = 'agents/' || :name::text OR 'agents/' || :name::text = ANY(assignees)))
+  OR EXISTS (SELECT FROM event WHERE project = :project AND publisher = 'agents/' || :name::text));
 
 -- query owned_tasks: The number of tasks that an agent owns.
 SELECT count(*) FROM task WHERE project = :project AND owner = 'agents/' || :name::text AND delete_time IS NULL;

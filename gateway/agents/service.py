@@ -14,7 +14,7 @@ from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import agent_id, token_ids
 from gateway.api.violations import DISPLAY_NAME_MAX, Problems, got
 from gateway.authentication.caller import current_caller
-from ordinaut.errors import NotFoundError
+from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.names import RESOURCE_ID
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
@@ -181,7 +181,7 @@ class Agents(AgentServiceServicer):
 def _reserved(name: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         ErrorReason.RESERVED,
-        f"{name} was deleted, and tasks, runs, tools, approvals or events still refer to it; choose another name",
+        f"{name} was deleted, and runs, tools, approvals or events still refer to it; choose another name",
         {"resource": name},
     )
 

@@ -162,7 +162,7 @@ async def is_creator(connection: Connection, *, project: str, name: str, creator
 
 
 async def is_reserved(connection: Connection, *, project: str, name: str) -> bool:
-    """Whether an agent of this name was deleted and tasks, runs, tools, approvals or events still refer to it."""
+    """Whether an agent of this name was deleted and runs, tools, approvals or events still refer to it."""
     return bool(await SQL.is_reserved.value(connection, project=project, name=name))
 
 

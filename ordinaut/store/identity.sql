@@ -48,10 +48,10 @@ WITH requests AS (DELETE FROM request_log WHERE project = :project AND agent = :
 reserved AS (INSERT INTO deleted_agent (project, name) VALUES (:project, :name) ON CONFLICT DO NOTHING)
 DELETE FROM agent WHERE project = :project AND name = :name;
 
--- query is_reserved: Whether rows refer to a deleted agent of this name. History is searched for deleted names only.
+-- query is_reserved: Whether rows refer to a deleted agent of this name, which owned no task. History is searched for
+-- deleted names only.
 SELECT EXISTS (SELECT FROM deleted_agent WHERE project = :project AND name = :name) AND (
-  EXISTS (SELECT FROM task WHERE project = :project AND owner = 'agents/' || :name::text)
-  OR EXISTS (SELECT FROM tool WHERE project = :project AND owner = 'agents/' || :name::text)
+  EXISTS (SELECT FROM tool WHERE project = :project AND owner = 'agents/' || :name::text)
   OR EXISTS (SELECT FROM due_work WHERE project = :project AND owner = 'agents/' || :name::text)
   OR EXISTS (SELECT FROM run WHERE project = :project AND owner = 'agents/' || :name::text)
   OR EXISTS (SELECT FROM approval WHERE project = :project

@@ -11,6 +11,7 @@ from typing import Self
 from ordinaut.embedded.ports import LOOPBACK, Port
 from ordinaut.limits import ENGINE_PORT, GRPC_PORT, METRICS_PORTS, REST_PORT, SCHEDULER_PORT, WORKER_PORT
 
+SECRETS = "secrets"
 PREFIX = {"gateway": "GATEWAY", "scheduler": "SCHEDULER", "pipeline_engine": "ENGINE", "worker": "WORKER"}
 
 
@@ -78,7 +79,7 @@ def shared_environment(layout: Layout, folder: Path, database_url: str, redis_ur
     """
     own = [layout.rest, *(port for replica in layout.replicas for port in (replica.listen, replica.metrics))]
     return {
-        "ORDINAUT_SECRETS_DIR": str(folder / "secrets"),
+        "ORDINAUT_SECRETS_DIR": str(folder / SECRETS),
         **os.environ,
         "ORDINAUT_DATABASE_URL": database_url,
         "ORDINAUT_REDIS_URL": redis_url,

@@ -46,11 +46,15 @@ async def test_valkey_needs_its_password(tmp_path: Path) -> None:
     async with EmbeddedValkey(tmp_path / "valkey") as valkey:
         password = valkey.url.partition("unix://:")[2].partition("@")[0]
         stranger: Any = redis.asyncio.from_url(valkey.url.replace(f":{password}@", ""))
-        with pytest.raises(redis.exceptions.AuthenticationError):
+        with pytest.raises(redis.exceptions.ConnectionError, match=r"authenticated|Authentication|NOAUTH"):
             await stranger.ping()
         await stranger.aclose()
-        assert password not in Path(f"/proc/{valkey.pid}/cmdline").read_text()
+        assert password not in arguments_of(valkey.pid)
         assert (tmp_path / "valkey" / "valkey.conf").stat().st_mode & 0o777 == 0o600
+
+
+def arguments_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o755, 0o750, 0o701])

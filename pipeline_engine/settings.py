@@ -26,6 +26,7 @@ class EngineSettings(Settings):
     egress_allow: str = Field("", description="allowed non-public addresses: `CIDR[:port|:first-last]`, commas")
     egress_deny: str = Field("", description="denied addresses, in the same form; takes precedence")
 
+    data_key_file: Path | None = Field(None, description="file of the keys that encrypt sensitive values")
     secrets_dir: Path | None = Field(None, description="folder of the secrets: one file `<project>/<name>` each")
 
     unbound_secrets: Literal["warn", "refuse"] = Field(

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ordinaut.embedded.data_key import ensure_data_key
 from ordinaut.embedded.environment import SECRETS, Layout, Replica, replica_environment, shared_environment
 from ordinaut.embedded.folder import locked, tighten
 from ordinaut.embedded.postgres import SERVICES_USER, EmbeddedPostgres
@@ -64,6 +65,7 @@ class System:
             for folder in (self._logs, self._folder / SECRETS):
                 folder.mkdir(mode=0o700, exist_ok=True)
                 tighten(folder, 0o700)
+            ensure_data_key(self._folder)
             plan, ports = self._plan, stack.enter_context(ExitStack())
             self._layout = Layout.take(ports, plan.grpc_port, plan.rest_port, plan.workers, plan.engines)
             await self._start_stores(stack)
@@ -80,7 +82,7 @@ class System:
         await self._stack.aclose()
 
     def describe(self) -> dict[str, Any]:
-        """Addresses, paths and pids, as printed by `ordinaut up --json`; with the admin token and the password of Valkey."""
+        """Addresses, paths and pids, as printed by `ordinaut up --json`; with the admin token and Valkey's password."""
         return {
             "grpc": self._layout.grpc.address,
             "rest": f"http://{self._layout.rest.address}",

@@ -37,8 +37,10 @@ COMMANDS = {
     "approval answer": "x approve --edit /a=1",
     "approval list": "",
     "approval show": "x",
+    "draft": "FILE",
     "event publish": "a.b",
     "event watch": "",
+    "import": "github FILE",
     "pipeline graph": "FILE",
     "pipeline lint": "FILE",
     "pipeline run": "FILE --watch",
@@ -80,7 +82,7 @@ COMMANDS = {
     "tool list": "",
     "whoami": "",
 }
-WITHOUT_SERVER = {"up", "migrate", "project create"}
+WITHOUT_SERVER = {"up", "migrate", "project create", "protos"}
 
 
 def names(command: Any, prefix: str = "") -> Iterator[str]:

@@ -96,11 +96,13 @@ def require_rights(
         raise missing_scopes([scope for scope, _ in missing], owner, [violation for _, violation in missing])
 
 
-def missing_rights(scopes: frozenset[str], document: Any, root: str) -> Iterator[tuple[str, Violation]]:
-    """Yields each scope that a pipeline needs and its owner lacks, with a violation at the step that needs it."""
+def missing_rights(
+    scopes: frozenset[str], document: Any, root: str, *, holder: str = "owner"
+) -> Iterator[tuple[str, Violation]]:
+    """Yields each scope that a pipeline needs and `scopes` lack, with a violation at the step that needs it."""
     for use in tool_uses(document):
         for scope in _missing_scopes(scopes, use):
-            text = f"the owner lacks the scope {scope}"
+            text = f"the {holder} lacks the scope {scope}"
             yield scope, Violation(join(root, use.path), text, ErrorReason.MISSING_SCOPE)
 
 

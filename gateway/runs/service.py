@@ -199,7 +199,7 @@ class Runs(RunServiceServicer):
             ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
             if ended.task_name:
                 caller.require(RUN_TASK, ended.task_name)
-            return await retry_run(connection, ended, request)
+            return await retry_run(connection, caller, ended, request)
 
         response = await mutation.execute(work)
         self._hints.send(WORK, OUTBOX, RUN)

@@ -340,6 +340,12 @@ CREATE TABLE run_retry (
 );
 CREATE UNIQUE INDEX run_retry_of ON run_retry (retry_of); -- a run is retried once; retry.newest, backfill.examine, run.get
 
+-- Of a run whose task has `rights: LIMITED_BY_STARTER`: the scopes of what has started it. Without a row: no limit.
+CREATE TABLE run_limit (
+  run uuid PRIMARY KEY,
+  scopes text[] NOT NULL
+);
+
 CREATE TABLE run_child (
   run uuid PRIMARY KEY, -- the child; run.get, run.list
   parent uuid NOT NULL,
@@ -365,6 +371,7 @@ CREATE TABLE backfill (
   parallelism int NOT NULL,
   priority smallint NOT NULL CHECK (priority BETWEEN 1 AND 9),
   params jsonb NOT NULL,
+  starter_scopes text[], -- the limit of its runs (run_limit); NULL: none
   state text NOT NULL CHECK (state IN ('RUNNING', 'COMPLETED', 'CANCELLED')),
   state_reason text NOT NULL DEFAULT '',
   -- Instants after it are to be examined; newest first: instants up to it. NULL: none are left.

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ordinaut.errors import AlreadyExistsError
+from ordinaut.names import SYSTEM_PROJECT
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -104,6 +105,18 @@ async def create_project(connection: Connection, name: str) -> str:
         token = NewToken.make()
         await create_token(connection, project=name, agent=FIRST_AGENT, token=token, scopes=[], expire_time=None)
         return token.text
+
+
+async def create_operator_token(connection: Connection) -> str:
+    """Creates a token of the admin of the reserved project, and this agent unless it exists; in a transaction.
+
+    Returns:
+        The token, which is not stored anywhere.
+    """
+    await create_agent(connection, project=SYSTEM_PROJECT, name=FIRST_AGENT, display_name="", scopes=["admin"])
+    token = NewToken.make()
+    await create_token(connection, project=SYSTEM_PROJECT, agent=FIRST_AGENT, token=token, scopes=[], expire_time=None)
+    return token.text
 
 
 async def create_agent(

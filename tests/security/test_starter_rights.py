@@ -109,7 +109,7 @@ async def test_a_child_is_limited_by_the_run_that_starts_it(system: GatewaySyste
     await a_task(whole, {"uses": "orchestrator.run_task", "with": {"task": "tasks/child", "params": {}}}, name="parent")
     for starter, code in ((await narrowed(system, "worker", *STARTER), "DENIED"), (whole, "SUCCEEDED")):
         parent = await run_task(starter, "parent")
-        assert error_code(await finished(whole, parent.steps[0].output.struct_value["run"])) == code
+        assert error_code(await finished(whole, str(parent.steps[0].output.struct_value["run"]))) == code
 
 
 async def test_a_retry_has_the_limits_of_both_starters(system: GatewaySystem) -> None:
@@ -148,7 +148,9 @@ async def test_a_backfill_is_limited_by_its_token(system: GatewaySystem) -> None
     reader = await narrowed(system, "worker", *STARTER, "state:read")
     await reader.tasks.CreateBackfill(request)
     async with system.database.connection() as connection:
-        uid, task, scopes = await connection.fetchrow("SELECT uid, task, starter_scopes FROM backfill")
+        row = await connection.fetchrow("SELECT uid, task, starter_scopes FROM backfill")
+        assert row is not None
+        uid, task, scopes = row
         assert scopes == sorted({*STARTER, "state:read"})
         async with connection.transaction():
             instant = datetime(2026, 1, 1, tzinfo=UTC)

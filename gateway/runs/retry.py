@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from gateway.api.json_values import parse
 from gateway.api.resource_names import new_id
 from gateway.authentication.caller import Caller
 from gateway.runs.conversion import to_run
@@ -17,6 +18,7 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import RetryRunRequest
 
 RETRIED = frozenset({"FAILED", "CANCELLED"})
+ERASED = "ERASED"  # the code in the error of a run without data
 
 
 async def retry_run(connection: Connection, caller: Caller, named: RunRecord, request: RetryRunRequest) -> Run:
@@ -33,6 +35,8 @@ async def retry_run(connection: Connection, caller: Caller, named: RunRecord, re
             f"{request.name} must be FAILED or CANCELLED (is {named.state})",
             {"resource": request.name, "state": named.state},
         )
+    if (parse(named.error) if named.error else {}).get("code") == ERASED:
+        raise _without_task(request.name, "its data have been erased")
     result = await _enqueue(connection, caller, named, request)
     if not result.task_exists:
         raise _without_task(request.name, "its task has been deleted")

@@ -77,9 +77,8 @@ async def search(
     connection: Connection, kind: Kind, *, project: str, subject: Subject, after: str, size: int
 ) -> Searched:
     """Searches the next `size` rows of a kind after a key; an empty key precedes every row."""
-    rows = await kind.search.rows(
-        connection, project=project, forms=list(subject.forms), pattern=subject.pattern, after=after, size=size
-    )
+    known = _spelled(subject) | {"project": project, "after": after, "size": size}
+    rows = await kind.search.rows(connection, **_taken(kind.search, known))
     found = [row for row in rows if row["found"]]
     last = rows[-1]["key"] if len(rows) == size else None
     return Searched(last, [row["key"] for row in found], [row["name"] for row in found])
@@ -89,13 +88,17 @@ async def erase(connection: Connection, kind: Kind, *, project: str, subject: Su
     """Erases the content of records of a kind that is not in use; returns their number."""
     if kind.erase is None or not keys:
         return 0
-    known: dict[str, Any] = {
-        "project": project,
-        "forms": list(subject.forms),
-        "pattern": subject.pattern,
-        "keys": [int(key) for key in keys] if kind.name in INTEGER_KEYS else list(keys),
-    }
-    return await kind.erase.run(connection, **{name: known[name] for name in kind.erase.parameters})
+    typed = [int(key) for key in keys] if kind.name in INTEGER_KEYS else list(keys)
+    known = _spelled(subject) | {"project": project, "keys": typed}
+    return await kind.erase.run(connection, **_taken(kind.erase, known))
+
+
+def _spelled(subject: Subject) -> dict[str, Any]:
+    return {"forms": list(subject.forms), "pattern": subject.pattern}
+
+
+def _taken(query: Query, known: dict[str, Any]) -> dict[str, Any]:
+    return {name: known[name] for name in query.parameters}
 
 
 def _normalized(text: str) -> tuple[str, str]:

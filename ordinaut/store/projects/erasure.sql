@@ -199,13 +199,23 @@ WHERE x.project = :project AND x.name > :after::text
 ORDER BY x.name
 LIMIT :size;
 
+-- fragment request_key: Identifies a stored response.
+concat_ws(' ', x.agent, x.method, x.request_id)
+
 -- query responses: Stored responses. They are messages, not text, so only the exact forms are found.
-SELECT x.request_id AS key, '' AS name,
+SELECT
+-- include request_key
+  AS key, '' AS name,
   EXISTS (SELECT FROM unnest(:forms::text[]) AS f (form) WHERE position(convert_to(form, 'UTF8') IN x.answer) > 0) AS found
 FROM request_log AS x
-WHERE x.project = :project AND x.request_id > :after::text
-ORDER BY x.request_id
+WHERE x.project = :project AND
+-- include request_key
+  > :after::text
+ORDER BY 1
 LIMIT :size;
 
 -- query erase_responses: A repeated request is refused as one whose response contained a secret.
-UPDATE request_log SET answer = NULL WHERE project = :project AND request_id = ANY(:keys::text[]);
+UPDATE request_log AS x SET answer = NULL
+WHERE x.project = :project AND
+-- include request_key
+  = ANY(:keys::text[]);

@@ -41,7 +41,7 @@ WITH fresh AS (
   JOIN task AS t ON t.uid = r.task AND (t.delete_time IS NULL OR r.task_name = '')
   JOIN task_version AS v ON v.task = r.task AND v.version = coalesce(:version, r.task_version)
   CROSS JOIN (SELECT clock_now() AS now) AS clock
-  WHERE r.id = :retry_of
+  WHERE r.id = :retry_of AND r.error ->> 'code' IS DISTINCT FROM 'ERASED' -- its inputs are gone
 ),
 -- include due_work_enqueue.enqueue
 SELECT

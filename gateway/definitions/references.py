@@ -197,19 +197,19 @@ def _unknown_task(path: str, name: str, candidates: list[str]) -> Violation:
 async def assignee_warnings(
     database: Database, document: Any, *, project: str, rights: frozenset[str]
 ) -> list[Violation]:
-    """Returns a violation for each assignee that does not exist or cannot answer, with paths into the document."""
-    assignees = list(_assignees(document))
+    """Returns a violation for each assignee that does not exist or cannot answer, with paths into the document.
+
+    Nothing is said about agents that the owner may not read: a document could ask which of them exist.
+    """
+    assignees = [(path, name) for path, name in _assignees(document) if granted(rights, READ_AGENTS, name)]
     if not assignees:
         return []
     async with database.connection() as connection:
         scopes = await identity.scopes_of(connection, project=project, names=[name for _, name in assignees])
         missing = [(path, name) for path, name in assignees if name not in scopes]
-        may_read = granted(rights, READ_AGENTS)
-        suggest = bool(missing) and may_read
-        candidates = await identity.some_names(connection, project=project, size=CANDIDATES) if suggest else []
-    unable = [
-        (path, name) for path, name in assignees if name in scopes and may_read and not granted(scopes[name], ANSWER)
-    ]
+        names = await identity.some_names(connection, project=project, size=CANDIDATES) if missing else []
+    candidates = [name for name in names if granted(rights, READ_AGENTS, name)]
+    unable = [(path, name) for path, name in assignees if name in scopes and not granted(scopes[name], ANSWER)]
     return [
         *(_unknown_agent(path, name, candidates) for path, name in missing),
         *(Violation(path, f"agents/{name} cannot answer: it lacks the scope {ANSWER}") for path, name in unable),

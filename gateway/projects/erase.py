@@ -29,7 +29,7 @@ class Erasure:
         self._page_tokens = page_tokens
 
     async def erase(self, request: EraseSubjectRequest, caller: Caller) -> EraseSubjectResponse:
-        """Searches from the position of the page token on for ten seconds, and erases what it finds unless it only validates.
+        """Searches for ten seconds, from where the page token says, and erases what it finds unless it only validates.
 
         Raises:
             InvalidArgumentError: the identifier or the page token is invalid.

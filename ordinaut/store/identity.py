@@ -177,6 +177,7 @@ async def is_creator(connection: Connection, *, project: str, name: str, creator
 async def delete_agent(connection: Connection, *, project: str, name: str) -> None:
     """Deletes a locked agent with its tokens and makes workers reload the rights of the project."""
     await SQL.delete_tokens.run(connection, project=project, agent=name)
+    await SQL.delete_responses.run(connection, project=project, agent=name)
     await SQL.delete_agent.run(connection, project=project, name=name)
     await SQL.touch_project.run(connection, project=project)
 

@@ -47,6 +47,9 @@ SELECT EXISTS (SELECT FROM creator WHERE uid = :creator::uuid);
 -- query delete_tokens: Deletes all tokens of an agent.
 DELETE FROM agent_token WHERE project = :project AND agent = :agent;
 
+-- query delete_responses: An agent that is created with this name later does not get the responses to this one.
+DELETE FROM request_log WHERE project = :project AND agent = :agent;
+
 -- query delete_agent: Deletes an agent without tokens.
 DELETE FROM agent WHERE project = :project AND name = :name;
 

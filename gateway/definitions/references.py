@@ -32,6 +32,7 @@ STORE_RIGHTS = {
     RUN_PIPELINE: ("runs:write", ""),
 }
 RUN_TASK = "orchestrator.run_task"
+START_TASK = "tasks:run"
 ASK = "orchestrator.request_approval"
 ANSWER = "approvals:write"
 READ_AGENTS = "agents:read"
@@ -179,6 +180,7 @@ async def task_warnings(
         candidates = (
             await task.some_names(connection, project=project, owner=viewer, size=CANDIDATES) if missing else []
         )
+    candidates = [name for name in candidates if granted(rights, START_TASK, name)]
     return [_unknown_task(path, name, candidates) for path, name in missing]
 
 

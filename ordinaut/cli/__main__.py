@@ -12,6 +12,8 @@ from ordinaut.cli.commands import agent, approval, database, event, project, run
 from ordinaut.cli.commands.pipelines import pipeline
 from ordinaut.cli.commands.protos import protos
 from ordinaut.cli.commands.tasks import task
+from ordinaut.cli.commands.tasks.draft import draft
+from ordinaut.cli.commands.tasks.importing import import_file
 from ordinaut.cli.commands.up import up
 from ordinaut.cli.session import Session
 from ordinaut.client import ApiError
@@ -25,6 +27,8 @@ OPTIONS = frozenset({"--address", "--token"})
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("up")(up)
 app.add_typer(task.app, name="task")
+app.command("draft")(draft)
+app.command("import")(import_file)
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(run.app, name="run")

@@ -108,8 +108,8 @@ async def test_every_place_is_erased_and_nothing_else(system: GatewaySystem) -> 
     assert [entry.name for entry in entries] == ["state/people/joann"]
     async with system.database.connection() as connection:
         events = await connection.fetch(
-            "SELECT e ->> 'topic', e -> 'data' FROM outbox, json_array_elements(events) AS e WHERE e ->> 'topic' = 'a.b'"
-            " ORDER BY id"
+            "SELECT e ->> 'topic', e -> 'data' FROM outbox, json_array_elements(events) AS e"
+            " WHERE e ->> 'topic' = 'a.b' ORDER BY id"
         )
         assert [tuple(row) for row in events] == [("a.b", "{}")] * 3 + [("a.b", '{"n": 1}')]
         told = await connection.fetch(
@@ -223,10 +223,10 @@ async def test_an_identifier_is_a_whole_word(system: GatewaySystem, subject: str
 async def test_an_approval_keeps_who_decided(system: GatewaySystem) -> None:
     async with system.database.connection() as connection:
         await connection.execute(
-            "INSERT INTO approval (id, project, run, step, task, task_name, owner, depth, tool, hash, message, data, choices,"
-            " editable, assignees, allow_self, state, choice, agent, comment, create_time)"
-            " VALUES (new_id(), 'default', $1, 's', $1, 't', 'agents/a', 0, '', '', 'Pay Ann?', $2, '{yes}', '{}', '{}', false,"
-            " 'APPROVED', 'yes', 'agents/boss', 'she is nice', clock_now())",
+            "INSERT INTO approval (id, project, run, step, task, task_name, owner, depth, tool, hash, message, data,"
+            " choices, editable, assignees, allow_self, state, choice, agent, comment, create_time)"
+            " VALUES (new_id(), 'default', $1, 's', $1, 't', 'agents/a', 0, '', '', 'Pay Ann?', $2, '{yes}', '{}',"
+            " '{}', false, 'APPROVED', 'yes', 'agents/boss', 'she is nice', clock_now())",
             UUID(int=7),
             f'{{"to": "{ANN}"}}',
         )

@@ -248,10 +248,11 @@ async def test_a_run_that_a_worker_holds_has_its_time_to_end(system: GatewaySyst
     held, lease = uuid4(), uuid4()
     await execute(
         system,
-        "INSERT INTO due_work (id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root, params,"
-        " state, due_time, ready_time, priority, exclusive, max_losses, run_timeout, depth, create_time, lease_owner)"
-        " SELECT $1, project, uid, name, version, owner, 'MANUAL', '', 'x', 'held', '{}', 'LEASED', now(), now(), 5, false,"
-        " 3, '1 day', 0, now(), $2 FROM task WHERE project = 'doomed' AND name = 't'",
+        "INSERT INTO due_work (id, project, task, task_name, task_version, owner, kind, trigger, occurrence, root,"
+        " params, state, due_time, ready_time, priority, exclusive, max_losses, run_timeout, depth, create_time,"
+        " lease_owner)"
+        " SELECT $1, project, uid, name, version, owner, 'MANUAL', '', 'x', 'held', '{}', 'LEASED', now(), now(), 5,"
+        " false, 3, '1 day', 0, now(), $2 FROM task WHERE project = 'doomed' AND name = 't'",
         held,
         lease,
     )

@@ -11,8 +11,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
 
 from ordinaut.cli.apply import apply
+from ordinaut.cli.commands.tasks.apply import verbs_of
 from ordinaut.cli.commands.tasks.documents import read_task
-from ordinaut.cli.commands.tasks.task import _verbs
 from ordinaut.client import Client
 from ordinaut.documents.yaml_text import read_yaml
 from ordinaut.v1.task_pb2 import Task
@@ -97,7 +97,7 @@ EVERYTHING = ("task", "task_version", "schedule_cursor", "event_trigger", "occur
 async def applied(system: GatewaySystem, text: str) -> tuple[Task, str]:
     """`ordinaut task apply` of a file."""
     async with Client(f"127.0.0.1:{system.port}", system.admin.token) as client:
-        task, outcome = await apply(read_task(read_yaml(text.encode())).task, _verbs(client))
+        task, outcome = await apply(read_task(read_yaml(text.encode())).task, verbs_of(client))
     await plan(system)
     return task, outcome
 

@@ -2,17 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.rpc.code_pb2 import Code
 from prometheus_client import Histogram
 
-from gateway.api.message_checks import require_valid_values
-from gateway.api.rehearsal import known_violations, rehearse
-from ordinaut.errors import InvalidArgumentError, OrdinautError
+from gateway.api.fixes import right_fixes
+from gateway.api.message_checks import invalid_values, require_valid_values
+from gateway.api.message_repair import without_invalid
+from gateway.api.rehearsal import Assembled, assembled, independent, rehearse
+from gateway.api.sent_names import with_sent_names
+from ordinaut.documents.reading import fill
+from ordinaut.errors import InvalidArgumentError, OrdinautError, Violation
 from ordinaut.rpc.interceptor import Context, Guard
 from ordinaut.rpc.server import Registration
 
@@ -67,19 +74,68 @@ def _wrapped(inner: Any, method: MethodDescriptor) -> Any:
 
 def _unary(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
-        async def validated() -> Any:
-            require_valid_values(request)
+        async def perform(message: Any) -> Any:
             async with asyncio.timeout(_timeout(context.time_remaining())):
-                return await inner(request, context)
+                return await inner(message, context)
 
         with _Measured(path) as measured:
-            if known := known_violations(context):
-                await rehearse(validated, known)
-            response = await validated()
-            measured.done()
-            return response
+            sent = assembled(context)
+            if sent is None and not (invalid := invalid_values(request)):
+                try:
+                    response = await perform(request)
+                except InvalidArgumentError as failure:
+                    raise await _with_right_fixes(failure, request, perform) from None
+                measured.done()
+                return response
+            raise await _refusal(sent, [] if sent is not None else invalid, request, perform)
 
     return call
+
+
+Perform = Callable[[Any], Awaitable[Any]]
+
+
+async def _refusal(
+    sent: Assembled | None, invalid: Sequence[Violation], request: Any, perform: Perform
+) -> InvalidArgumentError:
+    """The error of a request whose values could not all be read, with what its method finds in the others."""
+    known = invalid if sent is None else _all_invalid(request, sent.violations)
+    violations = await rehearse(partial(perform, without_invalid(request)), known)
+    document = _document(request) if sent is None else sent.document
+    return InvalidArgumentError.of(await _right(violations, document, request, perform))
+
+
+async def _with_right_fixes(failure: InvalidArgumentError, request: Any, perform: Perform) -> InvalidArgumentError:
+    violations = await _right(failure.violations, _document(request), request, perform)
+    return (
+        replace(failure, violations=violations)
+        if len(violations) == len(failure.violations)
+        else (InvalidArgumentError.of(violations))
+    )
+
+
+async def _right(violations: Sequence[Violation], document: Any, request: Any, perform: Perform) -> Sequence[Violation]:
+    """The violations with the fixes that are right for the document that was sent."""
+    if not any(each.repair is not None for each in violations):
+        return violations
+
+    async def check(changed: Any) -> Sequence[Violation]:
+        message = type(request)()
+        known = _all_invalid(message, fill(changed, message))
+        return await rehearse(partial(perform, without_invalid(message)), known, complete=True)
+
+    placed = with_sent_names(violations, document, request.DESCRIPTOR)
+    return await right_fixes(placed, document, check)
+
+
+def _all_invalid(message: Any, unread: Sequence[Violation]) -> list[Violation]:
+    """The violations of what could not be read into a message, and of the values in it that are invalid."""
+    return [*unread, *independent(invalid_values(message), unread)]
+
+
+def _document(request: Any) -> Any:
+    """The request as its caller would write it in JSON, with the names of the proto."""
+    return json_format.MessageToDict(without_invalid(request), preserving_proto_field_name=True)
 
 
 def _timeout(remaining: float | None) -> float | None:
@@ -92,8 +148,8 @@ def _timeout(remaining: float | None) -> float | None:
 def _streaming(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         with _Measured(path) as measured:
-            if known := known_violations(context):
-                raise InvalidArgumentError.of(known)
+            if (sent := assembled(context)) is not None:
+                raise InvalidArgumentError.of(sent.violations)
             require_valid_values(request)
             async for response in inner(request, context):
                 yield response

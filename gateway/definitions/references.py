@@ -9,8 +9,9 @@ import orjson
 from google.protobuf.message import Message
 
 from gateway.api.json_values import to_python
-from gateway.api.violations import Problems, join, pointer_of
+from gateway.api.violations import Problems, join
 from gateway.authentication.caller import current_caller, missing_scopes
+from ordinaut.documents.pointers import pointer_of
 from ordinaut.errors import PermissionDeniedError, Repair, Violation
 from ordinaut.names import USE_SECRET, WITHOUT_TASK, granted, secret_names
 from ordinaut.store import identity

@@ -30,8 +30,10 @@ MASK = "update_mask"
 
 def assemble(
     route: Route, values: dict[str, str], query: bytes, body: Body | None, conditions: Preconditions
-) -> tuple[Message, list[Violation]]:
-    """Returns the request message and the violations of all parts; `values` are the variables of the path.
+) -> tuple[Message, list[Violation], Any]:
+    """Returns the request message, the violations of all parts, and the document of the request.
+
+    `values` are the variables of the path.
 
     If there are violations, the message contains what could be read.
 
@@ -48,7 +50,7 @@ def assemble(
         if route.verb == "PATCH" and MASK in route.request.fields_by_name and MASK not in document:
             document[MASK] = ",".join(_masked_fields(route, document.get(route.body)))
     problems.extend(fill(document, request))
-    return request, problems
+    return request, problems, document
 
 
 def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from google.rpc.code_pb2 import Code
 from prometheus_client import Histogram
 
 from gateway.api.fixes import right_fixes
-from gateway.api.message_checks import invalid_values, require_valid_values
+from gateway.api.message_checks import invalid_values
 from gateway.api.message_repair import without_invalid
 from gateway.api.rehearsal import Assembled, assembled, independent, rehearse
 from gateway.api.sent_names import with_sent_names
@@ -147,12 +148,20 @@ def _timeout(remaining: float | None) -> float | None:
 
 def _streaming(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def begin(message: Any) -> None:
+            """Runs a call up to its first response; all problems of a request are found before."""
+            async with asyncio.timeout(_timeout(context.time_remaining())), aclosing(inner(message, context)) as stream:
+                await anext(stream, None)
+
         with _Measured(path) as measured:
-            if (sent := assembled(context)) is not None:
-                raise InvalidArgumentError.of(sent.violations)
-            require_valid_values(request)
-            async for response in inner(request, context):
-                yield response
+            sent = assembled(context)
+            if sent is not None or (invalid := invalid_values(request)):
+                raise await _refusal(sent, [] if sent is not None else invalid, request, begin)
+            try:
+                async for response in inner(request, context):
+                    yield response
+            except InvalidArgumentError as failure:
+                raise await _with_right_fixes(failure, request, begin) from None
             measured.done()
 
     return call

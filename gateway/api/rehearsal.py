@@ -55,8 +55,8 @@ def assembled(context: Context) -> Assembled | None:
     return _pending.get(next((str(value) for key, value in context.invocation_metadata() or () if key == KEY), ""))
 
 
-def refuse_change() -> None:
-    """Ends a call that is only validated; must be called before every change.
+def end_rehearsal() -> None:
+    """Ends a call that is only validated; must be called before every change, and before waiting for one.
 
     Raises:
         RehearsalEndError: the call is only validated.

@@ -10,6 +10,7 @@ from gateway.api.batches import Batch
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import to_json
 from gateway.api.pagination import MAX_BYTES, PageTokens, page_size
+from gateway.api.rehearsal import end_rehearsal
 from gateway.api.resource_names import new_id, topic_pattern
 from gateway.api.violations import OUTPUT_ONLY, Problems, at_most, got
 from gateway.authentication.authenticator import Authenticator
@@ -162,6 +163,7 @@ class Events(EventServiceServicer):
         is_visible, matches = _visible_topics(caller, request.topic), event_filter(request.filter)
         async with self._database.connection() as connection:
             after = await _start(connection, request)
+        end_rehearsal()
         token_recheck = self._authenticator.token_recheck(context)
         async with aclosing(self._watch.rows(caller.project, after, token_recheck)) as rows:
             async for row in rows:

@@ -43,6 +43,11 @@ def find_field(descriptor: Descriptor, key: str) -> FieldDescriptor | None:
     return descriptor.fields_by_name.get(key) or descriptor.fields_by_camelcase_name.get(key)
 
 
+def named_field(descriptor: Descriptor, key: str, document: Mapping[Any, Any]) -> FieldDescriptor | None:
+    """The field with this name in a document, or the field that a misspelled name is read as."""
+    return find_field(descriptor, key) or _intended(descriptor, key, document)
+
+
 class _Reader:
     """Collects violations while it fills messages; `depth` counts nested messages, because parsers refuse 100."""
 

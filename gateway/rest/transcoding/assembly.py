@@ -20,7 +20,7 @@ from gateway.rest.transcoding.preconditions import Preconditions
 from gateway.rest.transcoding.query import read_query
 from gateway.rest.transcoding.routes import WHOLE, Route
 from ordinaut.documents.json_text import malformed
-from ordinaut.documents.reading import fill, find_field
+from ordinaut.documents.reading import fill, named_field
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 
@@ -85,10 +85,10 @@ def _bind(document: dict[str, Any], path: str, value: str) -> Iterator[Violation
 
 
 def _masked_fields(route: Route, resource: Any) -> Iterator[str]:
-    """Yields the writable fields that a PATCH contains, set or cleared. Source: AIP-134."""
+    """Yields the writable fields that a PATCH contains, set, cleared or misspelled. Source: AIP-134."""
     field = route.request.fields_by_name[route.body]
     for key in resource if isinstance(resource, dict) else ():
-        changed = find_field(field.message_type, str(key)) if field.message_type else None
+        changed = named_field(field.message_type, str(key), resource) if field.message_type else None
         if changed is not None and not UNCHANGEABLE & _behaviors(changed) and changed.name != "etag":
             yield changed.name
 

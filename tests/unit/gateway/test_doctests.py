@@ -8,7 +8,7 @@ import pytest
 MODULES = (
     "gateway.api.field_masks",
     "gateway.api.filters",
-    "gateway.api.message_checks",
+    "gateway.api.sent_names",
     "gateway.api.ordering",
     "gateway.api.pagination",
     "gateway.api.resource_names",

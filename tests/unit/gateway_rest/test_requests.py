@@ -35,7 +35,7 @@ def made(name: str, body: Any = None, query: str = "", values: dict[str, str] | 
 
 def refused(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> set[str]:
     sent = None if body is None else Body(json.dumps(body).encode(), read_json)
-    _, problems = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
+    _, problems, _ = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
     return {violation.field for violation in problems}
 
 

@@ -29,6 +29,7 @@ MAX_PASSES = 3
 POINTERS = ("path", "from")
 Check = Callable[[Any], Awaitable[Sequence[Violation]]]
 Move = tuple[str, str]
+Key = tuple[str, int]
 
 
 async def right_fixes(violations: Sequence[Violation], document: Any, check: Check) -> list[Violation]:
@@ -71,69 +72,96 @@ class _Answer:
     accepted: list[Violation] = field(default_factory=list)
 
     async def settle(self) -> None:
-        """Accepts fixes until nothing more becomes visible."""
-        candidates = [each for each in _distinct(self.violations) if await self._is_right_alone(each)]
+        """Accepts renamed keys until nothing more becomes visible, then the other fixes of what is still wrong.
+
+        A key that only the misspelled name of another one makes wrong needs no fix of its own.
+        """
+        known = _counted(self.violations)
+        alone = [each for each in _distinct(self.violations) if await self._are_right([each], known)]
+        renaming, others = _parted(alone)
+        remaining = known
         for _ in range(MAX_PASSES):
-            await self._accept(candidates)
-            revealed = await self._revealed()
+            if not renaming:
+                break
+            await self._accept(renaming, remaining)
+            after = await self._after(self.accepted)
+            revealed = _beyond(after, self.violations)
             self.violations += revealed
-            candidates = _distinct(revealed)
-            if not candidates:
-                return
+            remaining = _counted(after)
+            renaming, more = _parted(_distinct(revealed))
+            others += more
+        await self._accept([each for each in others if remaining[_key(each)]], remaining)
+        await self._join_renamed()
+
+    async def _join_renamed(self) -> None:
+        """Joins the renaming of several keys of one object if one of them alone makes the object wrong elsewhere."""
+        for each in [each for each in self.accepted if _moves(each)]:
+            together = [other for other in self.accepted if _parent(other) == _parent(each)]
+            if len(together) > 1 and each in together and _beyond(await self._after([each]), self.violations):
+                joined = replace(together[0], repair=_joined(together))
+                self.violations = [joined if other is together[0] else other for other in self.violations]
+                self.accepted = [other for other in self.accepted if other not in together] + [joined]
 
     def result(self) -> list[Violation]:
         """The violations in order; the repairs that were not accepted are removed."""
         fixed = {id(each) for each in self.accepted}
         return [each if id(each) in fixed else replace(each, repair=None) for each in self.violations]
 
-    async def _is_right_alone(self, violation: Violation) -> bool:
-        return await self._are_right([violation])
-
-    async def _accept(self, candidates: Sequence[Violation]) -> None:
+    async def _accept(self, candidates: Sequence[Violation], expected: Counter[Key]) -> None:
         """Accepts all candidates if they work together; otherwise each one that works with those before it."""
-        if not candidates or (len(candidates) > 1 and await self._are_right([*self.accepted, *candidates])):
+        works_alone = not self.accepted and len(candidates) == 1
+        if works_alone or (candidates and await self._are_right([*self.accepted, *candidates], expected)):
             self.accepted += candidates
             return
-        for each in sorted(candidates, key=lambda each: rank(_operations([each]))):
-            if await self._are_right([*self.accepted, each]):
+        for each in candidates:
+            if await self._are_right([*self.accepted, each], expected):
                 self.accepted.append(each)
 
-    async def _are_right(self, fixed: Sequence[Violation]) -> bool:
-        """Whether the fixes of these violations remove them without a new violation, except by renaming."""
+    async def _are_right(self, fixed: Sequence[Violation], expected: Counter[Key]) -> bool:
+        """Whether the fixes remove their violations, and leave only expected ones, or such that a new name shows."""
         try:
-            changed = patched(self.document, _operations(fixed))
+            after = await self._after(fixed)
         except PatchError:
             return False
-        if changed == self.document:
-            return False
-        after = _in_sent_document(await self.check(changed), fixed)
         remaining = {(each.field, each.message) for each in after}
         if any((each.field, each.message) in remaining for each in fixed):
             return False
-        counted, expected = _counted(after), _counted(self.violations) - _counted(fixed)
         reveals = any(_moves(each) for each in fixed if each not in self.accepted)
-        return reveals or not counted - expected
+        return reveals or not _counted(after) - (expected - _counted(each for each in fixed if not _moves(each)))
 
-    async def _revealed(self) -> list[Violation]:
-        if not any(_moves(each) for each in self.accepted):
-            return []
-        after = await self.check(patched(self.document, _operations(self.accepted)))
-        known = _counted(self.violations)
-        known.subtract(_counted(self.accepted))
-        revealed = []
-        for each in _in_sent_document(after, self.accepted):
-            known[_key(each)] -= 1
-            if known[_key(each)] < 0:
-                revealed.append(each)
-        return revealed
+    async def _after(self, fixed: Sequence[Violation]) -> list[Violation]:
+        """The violations after fixes, with their places in the document that was sent.
+
+        Raises:
+            PatchError: a fix does not fit the document, or changes nothing.
+        """
+        changed = patched(self.document, _operations(fixed))
+        if changed == self.document:
+            raise PatchError("the fixes change nothing")
+        return _in_sent_document(await self.check(changed), fixed)
 
 
-def _key(violation: Violation) -> tuple[str, int]:
+def _parted(violations: Sequence[Violation]) -> tuple[list[Violation], list[Violation]]:
+    """Parts the violations whose fix renames keys from the others."""
+    return [each for each in violations if _moves(each)], [each for each in violations if not _moves(each)]
+
+
+def _beyond(after: Sequence[Violation], known: Sequence[Violation]) -> list[Violation]:
+    """The violations that are not among the known ones."""
+    left, new = _counted(known), []
+    for each in after:
+        left[_key(each)] -= 1
+        if left[_key(each)] < 0:
+            new.append(each)
+    return new
+
+
+def _key(violation: Violation) -> Key:
     """Identifies a violation in two documents: its message may repeat values that a fix elsewhere has changed."""
     return violation.field, int(violation.reason)
 
 
-def _counted(violations: Iterable[Violation]) -> Counter[tuple[str, int]]:
+def _counted(violations: Iterable[Violation]) -> Counter[Key]:
     return Counter(map(_key, violations))
 
 
@@ -154,6 +182,17 @@ def _operations(fixed: Sequence[Violation]) -> list[Any]:
 
 def _moves(violation: Violation) -> list[Move]:
     return renames(violation.repair.operations) if violation.repair is not None else []
+
+
+def _parent(violation: Violation) -> str:
+    """The object whose keys a fix renames; empty for other fixes."""
+    moves = _moves(violation)
+    return f"{moves[0][0].rpartition('/')[0]}/" if moves else ""
+
+
+def _joined(together: Sequence[Violation]) -> Repair:
+    repairs = [each.repair for each in together if each.repair is not None]
+    return Repair(" ".join(repair.explanation for repair in repairs), _operations(together))
 
 
 def _in_sent_document(violations: Iterable[Violation], fixed: Sequence[Violation]) -> list[Violation]:

@@ -22,7 +22,7 @@ MODULES = {
 }  # fmt: skip
 
 
-SECONDS = 3.0  # a valid CallTool waits for a run, and there is no worker
+SECONDS = 1.5  # a valid CallTool waits for a run, and there is no worker
 
 
 async def send_json(rest: RestSystem, method: Method, body: Any) -> Outcome:
@@ -96,7 +96,7 @@ def _grpc_outcome(failure: grpc.aio.AioRpcError) -> Outcome:
     assert failure.code() not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}, failure
     text = next(value for key, value in failure.trailing_metadata() or () if key == DETAILS_KEY)
     problems, fixes, complete = [], [], True
-    for detail in status_pb2.Status.FromString(text).details:  # type: ignore[arg-type]
+    for detail in status_pb2.Status.FromString(text).details:
         bad, fix, info = error_details_pb2.BadRequest(), Fix(), error_details_pb2.ErrorInfo()
         if detail.Unpack(bad):
             problems = [(each.field, each.reason, each.description) for each in bad.field_violations]

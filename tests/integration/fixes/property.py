@@ -1,5 +1,6 @@
 """The property of fixes: each one alone, and all of one answer in their order, make the request better only."""
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -64,25 +65,21 @@ async def _broken(body: Any, before: Outcome, fixes: list[Any], send: Send) -> l
     return [*found, *(f"a new violation: {item} after {operations}" for item in new)]
 
 
-def _canonical(path: str, operations: list[Any]) -> str:
-    """A path with the new names of keys that were renamed; without the wrapper, which bodies may lack."""
+def _canonical(path: str, operations: list[Any]) -> tuple[str, ...]:
+    """The words of a path with the new names of keys that were renamed; bodies may lack the first word, the wrapper."""
+    words = tuple(word.strip("'").replace("/", "|") for word in re.split(r"\.|\[|\]\.?", path) if word)
     for operation in operations:
         if operation["op"] == "move":
             old, new = (_words(operation[key]) for key in ("from", "path"))
-            words = _words_of_path(path)
             for start in (0, 1):
                 if words[start : start + len(old)] == old:
-                    path = "/".join([*words[:start], *new, *words[start + len(old) :]])
-    return "/".join(_words_of_path(path))
+                    words = (*words[:start], *new, *words[start + len(old) :])
+    return words
 
 
-def _words(pointer: str) -> list[str]:
-    return [word.replace("~1", "|").replace("~0", "~") for word in pointer.split("/")[1:]]
-
-
-def _words_of_path(path: str) -> list[str]:
-    plain = path.replace("['", ".").replace("']", "").replace("[", ".").replace("]", "")
-    return plain.replace("/", ".").split(".") if "/" not in path else path.split("/")
+def _words(pointer: str) -> tuple[str, ...]:
+    parts = (word.replace("~1", "|").replace("~0", "~") for word in pointer.split("/")[1:])
+    return tuple(word for part in parts for word in part.split(".") if word)
 
 
 async def _broken_advice(body: Any, outcome: Outcome, send: Send) -> list[str]:

@@ -8,7 +8,6 @@ import pytest
 MODULES = (
     "gateway.api.field_masks",
     "gateway.api.filters",
-    "gateway.api.sent_names",
     "gateway.api.ordering",
     "gateway.api.pagination",
     "gateway.api.resource_names",

@@ -103,7 +103,7 @@ ROWS = [
     Row("alias", "POST", "/v1/events", 400, "MALFORMED_JSON", b"topic: &t a.b\nsource: *t\n", headers=YAML),
     Row("YAML type", "POST", "/v1/events", 400, "MALFORMED_JSON",
         b"topic: !!python/object:os.system {}\n", headers=YAML),
-    Row("YAML duplicate", "POST", "/v1/events", 400, "DUPLICATE_KEY", b"topic: a\ntopic: b\n", headers=YAML),
+    Row("YAML duplicate", "POST", "/v1/events", 400, "DUPLICATE_KEY", b"topic: a\ntopic: b\n", "event.topic", headers=YAML),
     Row("YAML depth", "POST", "/v1/events", 400, "JSON_TOO_DEEP", b"[" * 70 + b"]" * 70, headers=YAML),
     Row("YAML key", "POST", "/v1/events", 400, "FIELD_INVALID", b"topic: a.b\ndata: {1: x}\n", "event.data['1']", YAML),
     Row("YAML infinity", "POST", "/v1/events", 400, "NON_FINITE_NUMBER", b"topic: a.b\ndata: {x: .inf}\n",

@@ -25,13 +25,14 @@ from ordinaut.internal.v1.scheduler_service_pb2 import (
 from ordinaut.limits import FIRST_YEAR, LAST_YEAR, MAX_UPCOMING
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
-from scheduler.description.sentence import DEFAULT, LANGUAGES, sentence
+from scheduler.description.sentence import DEFAULT, LANGUAGES, explanation
 from scheduler.firing.time_range import oldest_first
 from scheduler.schedules import nearby_instants
 from scheduler.schedules.nearby_instants import runs_per_year
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 from scheduler.schedules.upcoming import to_upcoming
 from scheduler.simulation.simulate import Simulations
+from scheduler.triggers.localtime.nearby_change import change_around
 from scheduler.triggers.problem import ScheduleError
 from scheduler.validation.schedule import compiled, validate
 
@@ -100,7 +101,8 @@ class SchedulerService(scheduler_service_pb2_grpc.SchedulerServiceServicer):
 
 
 def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) -> ValidateScheduleResponse:
-    checked = validate(request.schedule, now, request.stored, since=min(now, after))
+    before = request.before if request.HasField("before") else None
+    checked = validate(request.schedule, now, request.stored, since=min(now, after), before=before)
     response = ValidateScheduleResponse(
         violations=checked.violations, schedule=checked.schedule, warnings=checked.warnings
     )
@@ -112,7 +114,7 @@ def _answer(request: ValidateScheduleRequest, now: datetime, after: datetime) ->
             response.upcoming.append(to_upcoming(instant, compiled(checked.schedule), task))
             response.keys.append(instant.key_nominal)
             response.triggers.append(instant.trigger_id)
-        response.explanation = sentence(checked.schedule, now, request.language or DEFAULT)
+        response.explanation = explanation(checked.schedule, now, request.language or DEFAULT)
         if request.yearly:
             response.runs_per_year = runs_per_year(compiled(checked.schedule), after)
     except ScheduleError as error:  # at a later instant than those that validation computes
@@ -136,6 +138,7 @@ def _listed(request: ListInstantsRequest, after: datetime, until: datetime) -> L
 def _located(request: LocateMomentRequest, time: datetime) -> LocateMomentResponse:
     plan, task = compiled(request.schedule), UUID(request.task_uid)
     answer = LocateMomentResponse()
+    _add_clock_change(answer, plan, time)
     with suppress(ScheduleError):
         if (at := nearby_instants.at(plan, time)) is not None:
             answer.at.CopyFrom(to_upcoming(at, plan, task))
@@ -146,6 +149,15 @@ def _located(request: LocateMomentRequest, time: datetime) -> LocateMomentRespon
             answer.before.CopyFrom(to_upcoming(before, plan, task))
             answer.before_time.FromDatetime(before.time)
     return answer
+
+
+def _add_clock_change(answer: LocateMomentResponse, plan: CompiledSchedule, time: datetime) -> None:
+    for where in plan.zones:
+        if (change := change_around(time, where)) is not None:
+            answer.clock_change.time_zone = where.key
+            answer.clock_change.before = change.before.isoformat()
+            answer.clock_change.after = change.after.isoformat()
+            return
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int, task: UUID | None = None) -> list[Upcoming]:

@@ -11,13 +11,14 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
 from google.rpc.code_pb2 import Code
 from prometheus_client import Histogram
 
 from gateway.api.fixes import right_fixes
 from gateway.api.message_checks import invalid_values
 from gateway.api.message_repair import without_invalid
-from gateway.api.rehearsal import Assembled, assembled, independent, rehearse
+from gateway.api.rehearsal import Assembled, Sent, assembled, independent, rehearse
 from gateway.api.sent_names import with_sent_names
 from ordinaut.documents.reading import fill
 from ordinaut.errors import InvalidArgumentError, OrdinautError, Violation
@@ -80,15 +81,15 @@ def _unary(inner: Any, path: str) -> Any:
                 return await inner(message, context)
 
         with _Measured(path) as measured:
-            sent = assembled(context)
-            if sent is None and not (invalid := invalid_values(request)):
-                try:
-                    response = await perform(request)
-                except InvalidArgumentError as failure:
-                    raise await _with_right_fixes(failure, request, perform) from None
-                measured.done()
-                return response
-            raise await _refusal(sent, [] if sent is not None else invalid, request, perform)
+            arrived = _arrived(request, context)
+            if arrived.violations:
+                raise await _refusal(arrived, request, perform)
+            try:
+                response = await perform(request)
+            except InvalidArgumentError as failure:
+                raise await _with_right_fixes(failure, arrived.sent, perform) from None
+            measured.done()
+            return response
 
     return call
 
@@ -96,37 +97,45 @@ def _unary(inner: Any, path: str) -> Any:
 Perform = Callable[[Any], Awaitable[Any]]
 
 
-async def _refusal(
-    sent: Assembled | None, invalid: Sequence[Violation], request: Any, perform: Perform
-) -> InvalidArgumentError:
-    """The error of a request whose values could not all be read, with what its method finds in the others."""
-    known = invalid if sent is None else _all_invalid(request, sent.violations)
-    violations = await rehearse(partial(perform, without_invalid(request)), known)
-    document = _document(request) if sent is None else sent.document
-    return InvalidArgumentError.of(await _right(violations, document, request, perform))
+def _arrived(request: Any, context: Context) -> Assembled:
+    """The request as its caller sent it, with the violations of what could not be read and of invalid values."""
+    assembly = assembled(context)
+    if assembly is not None:
+        return Assembled(assembly.sent, _all_invalid(request, assembly.violations))
+    return Assembled(Sent(request, partial(_read, type(request))), invalid_values(request))
 
 
-async def _with_right_fixes(failure: InvalidArgumentError, request: Any, perform: Perform) -> InvalidArgumentError:
-    violations = await _right(failure.violations, _document(request), request, perform)
-    return (
-        replace(failure, violations=violations)
-        if len(violations) == len(failure.violations)
-        else (InvalidArgumentError.of(violations))
-    )
+def _read(kind: type[Any], document: Any) -> tuple[Any, list[Violation]]:
+    message = kind()
+    return message, fill(document, message)
 
 
-async def _right(violations: Sequence[Violation], document: Any, request: Any, perform: Perform) -> Sequence[Violation]:
+async def _refusal(arrived: Assembled, request: Any, perform: Perform) -> InvalidArgumentError:
+    """The error of a request with known violations, with what its method finds in the rest."""
+    violations = await rehearse(partial(perform, without_invalid(request)), arrived.violations)
+    return InvalidArgumentError.of(await _right(violations, arrived.sent, perform))
+
+
+async def _with_right_fixes(failure: InvalidArgumentError, sent: Sent, perform: Perform) -> InvalidArgumentError:
+    violations = await _right(failure.violations, sent, perform)
+    if len(violations) == len(failure.violations):
+        return replace(failure, violations=violations)
+    return InvalidArgumentError.of(violations)
+
+
+async def _right(violations: Sequence[Violation], sent: Sent, perform: Perform) -> Sequence[Violation]:
     """The violations with the fixes that are right for the document that was sent."""
     if not any(each.repair is not None for each in violations):
         return violations
 
     async def check(changed: Any) -> Sequence[Violation]:
-        message = type(request)()
-        known = _all_invalid(message, fill(changed, message))
+        message, unread = sent.read(changed)
+        known = _all_invalid(message, unread)
         return await rehearse(partial(perform, without_invalid(message)), known, complete=True)
 
-    placed = with_sent_names(violations, document, request.DESCRIPTOR)
-    return await right_fixes(placed, document, check)
+    document = _document(sent.document)
+    message, _ = sent.read(document)
+    return await right_fixes(with_sent_names(violations, document, message.DESCRIPTOR), document, check)
 
 
 def _all_invalid(message: Any, unread: Sequence[Violation]) -> list[Violation]:
@@ -134,9 +143,11 @@ def _all_invalid(message: Any, unread: Sequence[Violation]) -> list[Violation]:
     return [*unread, *independent(invalid_values(message), unread)]
 
 
-def _document(request: Any) -> Any:
-    """The request as its caller would write it in JSON, with the names of the proto."""
-    return json_format.MessageToDict(without_invalid(request), preserving_proto_field_name=True)
+def _document(sent: Any) -> Any:
+    """A message as its caller would write it in JSON, with the names of the proto; a document as it is."""
+    if not isinstance(sent, Message):
+        return sent
+    return json_format.MessageToDict(without_invalid(sent), preserving_proto_field_name=True)
 
 
 def _timeout(remaining: float | None) -> float | None:
@@ -154,14 +165,14 @@ def _streaming(inner: Any, path: str) -> Any:
                 await anext(stream, None)
 
         with _Measured(path) as measured:
-            sent = assembled(context)
-            if sent is not None or (invalid := invalid_values(request)):
-                raise await _refusal(sent, [] if sent is not None else invalid, request, begin)
+            arrived = _arrived(request, context)
+            if arrived.violations:
+                raise await _refusal(arrived, request, begin)
             try:
                 async for response in inner(request, context):
                     yield response
             except InvalidArgumentError as failure:
-                raise await _with_right_fixes(failure, request, begin) from None
+                raise await _with_right_fixes(failure, arrived.sent, begin) from None
             measured.done()
 
     return call

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.api.rehearsal import end_rehearsal, is_rehearsal
+from gateway.api.rehearsal import is_rehearsal, refuse_change
 from gateway.api.violations import Problems
 from gateway.authentication.caller import current_caller, missing_scopes
 from ordinaut.errors import AlreadyExistsError
@@ -69,7 +69,7 @@ class Mutation(Generic[Response]):
         # finds the row. It then reads the response in a second statement, because the snapshot of the waiting one was
         # taken before the commit and does not contain the response. Work, row and response commit together, so an
         # effect without a stored response cannot exist. Failures roll back and are not stored: a retry runs again.
-        end_rehearsal()
+        refuse_change()
         async with self._database.transaction() as connection:
             if not self._id:
                 return await work(connection)

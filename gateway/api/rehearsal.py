@@ -23,10 +23,18 @@ _rehearsing: ContextVar[bool] = ContextVar("rehearsing", default=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Assembled:
-    """A request that the REST server has assembled: its document and the violations of what could not be read."""
+class Sent:
+    """The document of a request, and how such a document becomes a message and violations of what cannot be read."""
 
     document: Any
+    read: Callable[[Any], tuple[Any, list[Violation]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A request that the REST server has assembled, with the violations of what could not be read."""
+
+    sent: Sent
     violations: Sequence[Violation]
 
 
@@ -35,13 +43,10 @@ class RehearsalEndError(Exception):
 
 
 @contextmanager
-def violations_metadata(document: Any, violations: Sequence[Violation]) -> Iterator[tuple[tuple[str, str], ...]]:
-    """Yields the metadata that pass the violations of a document to a call of this process."""
-    if not violations:
-        yield ()
-        return
+def sent_metadata(sent: Sent, violations: Sequence[Violation]) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Yields the metadata that pass a document and its violations to a call of this process."""
     key = secrets.token_hex(16)
-    _pending[key] = Assembled(document, violations)
+    _pending[key] = Assembled(sent, violations)
     try:
         yield ((KEY, key),)
     finally:
@@ -49,14 +54,14 @@ def violations_metadata(document: Any, violations: Sequence[Violation]) -> Itera
 
 
 def assembled(context: Context) -> Assembled | None:
-    """Returns the document with violations that the REST server passed to this call."""
-    if not _pending:  # true for nearly every call
+    """Returns what the REST server passed to this call."""
+    if not _pending:  # true for every call that does not come from the REST server of this process
         return None
     return _pending.get(next((str(value) for key, value in context.invocation_metadata() or () if key == KEY), ""))
 
 
-def end_rehearsal() -> None:
-    """Ends a call that is only validated; must be called before every change, and before waiting for one.
+def refuse_change() -> None:
+    """Ends a call that is only validated; must be called before every change, and before a stream waits for one.
 
     Raises:
         RehearsalEndError: the call is only validated.

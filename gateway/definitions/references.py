@@ -244,7 +244,7 @@ def _unknown_agent(path: str, name: str, candidates: list[str]) -> Violation:
 def _unknown(
     collection: str, path: str, name: str, candidates: list[str], fix: Callable[[str], tuple[str, str]]
 ) -> Violation:
-    """The violation, with a fix if it is certainly a misspelled name; `fix` returns the new value and the explanation."""
+    """The violation, with a fix of a misspelled name; `fix` returns the new value and the explanation."""
     message = f"{collection}/{name[:128]} does not exist yet"
     matches = get_close_matches(name, candidates, 1)
     if not matches:

@@ -5,7 +5,7 @@ from uuid import UUID
 from gateway.api.errors import too_many_live_runs
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import to_datetime
-from gateway.api.rehearsal import end_rehearsal
+from gateway.api.rehearsal import refuse_change
 from gateway.api.violations import Problems
 from gateway.authentication.caller import Caller
 from gateway.clients import EngineClient
@@ -75,7 +75,7 @@ class ManualRun:
 
     async def _start_immediately(self, connection: Connection, request: RunTaskRequest, target: TaskToRun) -> Run:
         """Enqueues a run without validation and stored response; workers get the hint before the run is read."""
-        end_rehearsal()
+        refuse_change()
         async with connection.transaction():
             run_uid = await _enqueue(connection, request, target, merge_params(target.params, request.params))
         self._hints.send(WORK, OUTBOX, RUN)

@@ -1,6 +1,6 @@
 """UpdateTask: the change is validated without a transaction and stored if the task is still the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -56,6 +56,8 @@ class TaskUpdate:
     async def update(self, request: UpdateTaskRequest, caller: Caller, name: str) -> Task:
         """Applies the masked changes and returns the task with its next times and warnings.
 
+        A change to equal values changes nothing: no version, no etag, no event.
+
         Raises:
             AbortedError: ETAG_MISMATCH: the etag is stale, or concurrent calls changed the task at every attempt.
         """
@@ -98,14 +100,17 @@ class TaskUpdate:
             rights=rights,
             stored=keeps_schedule,
             before=current if keeps_pipeline else None,
+            replaces=None if keeps_schedule else current.schedule,
         )
+        checked = replace(checked, warnings=[*checked.warnings, *_warnings(current, checked)])
         if keeps_pipeline:  # the same document keeps its meaning
             definition = replace(checked.definition, pipeline=stored.pipeline, semantics=stored.semantics)
             checked = replace(checked, definition=definition)
         if keeps_schedule:
             checked = replace(checked, definition=replace(checked.definition, schedule=stored.schedule))
         widens = bool(_lacking(stored.scopes, checked.definition.scopes))
-        if lost := _lacking(checked.definition.scopes, stored.scopes):
+        new_version = _differs(stored, checked.definition, STORED_DEFINITION) or widens
+        if new_version and (lost := _lacking(checked.definition.scopes, stored.scopes)):
             warning = (
                 f"runs of this version may do less than those of version {stored.version}: the token that saves it "
                 f"lacks {', '.join(lost)}"
@@ -115,7 +120,7 @@ class TaskUpdate:
             stored,
             changed,
             checked,
-            new_version=_differs(stored, checked.definition, STORED_DEFINITION) or widens,
+            new_version=new_version,
             new_schedule=_schedule_differs(stored.schedule, checked.definition.schedule),
         )
 
@@ -137,6 +142,8 @@ async def _store(connection: Connection, *, caller: Caller, change: _Change) -> 
     if locked.revision != change.stored.revision:
         raise _ConcurrentChangeError
     checked = change.checked
+    if not change.new_version and description_of(change.changed) == description_of(to_task(locked)):
+        return _to_response(locked, checked)
     definition = checked.definition if checked and change.new_version else None
     if checked and change.new_schedule:  # before the new version: what is already due fires with the old one
         await _replan(connection, locked, checked)
@@ -144,7 +151,17 @@ async def _store(connection: Connection, *, caller: Caller, change: _Change) -> 
         connection, locked.uid, description_of(change.changed), definition, revive=change.new_schedule
     )
     await announce_task(connection, "updated", record, caller)
+    return _to_response(record, checked)
+
+
+def _to_response(record: TaskRecord, checked: CheckedTask | None) -> Task:
     return to_task(record, checked.upcoming, checked.warnings, checked.explanation) if checked else to_task(record)
+
+
+def _warnings(current: Task, checked: CheckedTask) -> Iterator[str]:
+    """Warns about a change after which nothing starts the task; a schedule that has ended has its own warning."""
+    if current.schedule.triggers and not checked.has_time_triggers and not checked.event_triggers:
+        yield "the schedule has no triggers any more: the task runs only when RunTask is called"
 
 
 async def _replan(connection: Connection, record: TaskRecord, checked: CheckedTask) -> None:

@@ -1,7 +1,7 @@
 """Converts proto3 JSON documents to messages. All problems are reported, each with its path; nothing is rounded."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,7 +19,8 @@ from ordinaut.v1.error_pb2 import ErrorReason
 
 PROBLEMS_MAX = 100
 SIMILAR = 0.8  # ratio of difflib
-CAPITAL = re.compile("[A-Z]")
+MASK_PATH = re.compile(r"(?:`[^`]*`|[^,`])+")
+CAPITAL = re.compile("`[^`]*`|[A-Z]")
 WRAPPERS = frozenset(
     f"google.protobuf.{kind}Value"
     for kind in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
@@ -84,7 +85,8 @@ class _Reader:
                 )
             else:
                 spellings[field.name] = str(key)
-                self.field(value, message, field, here, depth, spellings)
+                chosen = {name for name, spelling in spellings.items() if document[spelling] is not None}
+                self.field(value, message, field, here, depth, chosen)
 
     def _unknown(self, document: Mapping[Any, Any], value: Any, message: Any, key: str, path: str, depth: int) -> None:
         """Reports an unknown field; its value is read into the field with a similar name, if that is not set."""
@@ -94,19 +96,17 @@ class _Reader:
             move = {"op": "move", "from": pointer_of(here), "path": pointer_of(key_path(path, intended.name))}
             repair = Repair(f"Renames it to `{intended.name}`.", [move])
             # The problems of the value may be those of the guess.
-            _Reader().field(value, message, intended, intended.name, depth, {})
+            _Reader().field(value, message, intended, intended.name, depth, set())
         text = _unknown_text(message.DESCRIPTOR, key)
         self.violations.append(Violation(here, text, ErrorReason.UNKNOWN_FIELD, repair))
 
-    def field(
-        self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, spellings: Mapping[str, str]
-    ) -> None:
+    def field(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, chosen: Set[str]) -> None:
         entry = field.message_type
         if value is None and not (entry is not None and entry.full_name == "google.protobuf.Value"):
             return  # JSON null leaves the field unset
         choice = field.containing_oneof
         members = choice.fields if choice else ()
-        alternatives = [member.name for member in members if member.name in spellings and member is not field]
+        alternatives = [member.name for member in members if member.name in chosen and member is not field]
         if alternatives:
             self._add(path, f"cannot be combined with {alternatives[0]}: only one of them may be set")
         elif entry is not None and entry.GetOptions().map_entry:
@@ -227,9 +227,12 @@ def _read_timestamp(message: Any, text: str) -> None:
 
 
 def _read_mask(message: Any, text: str) -> None:
-    """Reads comma-separated paths, in either spelling of the field names."""
-    paths = [path.strip() for path in text.split(",")] if text else []
-    message.paths.extend(CAPITAL.sub(lambda match: f"_{match[0].lower()}", path) for path in paths)
+    """Reads comma-separated paths, in either spelling of the field names; keys in backticks are read as they are."""
+    message.paths.extend(CAPITAL.sub(_snake, path.strip()) for path in MASK_PATH.findall(text))
+
+
+def _snake(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith("`") else f"_{match[0].lower()}"
 
 
 _TEXTS: Mapping[str, tuple[str, str, Any]] = {

@@ -157,7 +157,10 @@ class UpdateAgentRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Paths of the fields to change. Empty: every field that is set."""
+        """Paths of the fields to change; a field that is unset is cleared. Paths lead into messages, maps and free JSON
+        (`labels.team`, `` params.`my-key` ``). A path that ends with `.*` changes only what is set below it. Empty: every
+        field that is set, in messages as well. `*`: every field.
+        """
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aordinaut/v1/schedule.proto\x12\x0bordinaut.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n\x08Schedule\x12\x30\n\x08triggers\x18\x01 \x03(\x0b\x32\x14.ordinaut.v1.TriggerR\x08triggers\x12\x1b\n\ttime_zone\x18\x02 \x01(\tR\x08timeZone\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x36\n\nexclusions\x18\x05 \x03(\x0b\x32\x16.ordinaut.v1.ExclusionR\nexclusions\x12\x31\n\x06jitter\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06jitter\x12\"\n\x03\x64st\x18\x07 \x01(\x0b\x32\x10.ordinaut.v1.DstR\x03\x64st\x12/\n\x08\x63\x61tch_up\x18\x08 \x01(\x0b\x32\x14.ordinaut.v1.CatchUpR\x07\x63\x61tchUp\x12\'\n\x0fmax_occurrences\x18\t \x01(\x03R\x0emaxOccurrences\"A\n\tExclusion\x12\x14\n\x04\x64\x61te\x18\x01 \x01(\tH\x00R\x04\x64\x61te\x12\x16\n\x05rrule\x18\x02 \x01(\tH\x00R\x05rruleB\x06\n\x04kind\"\xe4\x01\n\x03\x44st\x12&\n\x03gap\x18\x01 \x01(\x0e\x32\x14.ordinaut.v1.Dst.GapR\x03gap\x12\x32\n\x07overlap\x18\x02 \x01(\x0e\x32\x18.ordinaut.v1.Dst.OverlapR\x07overlap\">\n\x03Gap\x12\x13\n\x0fGAP_UNSPECIFIED\x10\x00\x12\r\n\tRUN_AFTER\x10\x01\x12\t\n\x05SHIFT\x10\x02\x12\x08\n\x04SKIP\x10\x03\"A\n\x07Overlap\x12\x17\n\x13OVERLAP_UNSPECIFIED\x10\x00\x12\t\n\x05\x46IRST\x10\x01\x12\x08\n\x04LAST\x10\x02\x12\x08\n\x04\x42OTH\x10\x03\"\x82\x02\n\x07Trigger\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12/\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x06params\x12\x14\n\x04\x63ron\x18\x03 \x01(\tH\x00R\x04\x63ron\x12\x16\n\x05rrule\x18\x04 \x01(\tH\x00R\x05rrule\x12\x37\n\x08interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00R\x08interval\x12\x14\n\x04once\x18\x06 \x01(\tH\x00R\x04once\x12\x31\n\x05\x65vent\x18\x07 \x01(\x0b\x32\x19.ordinaut.v1.EventTriggerH\x00R\x05\x65ventB\x06\n\x04kind\"8\n\x0c\x45ventTrigger\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n\x04when\x18\x02 \x01(\tR\x04when\"\xc4\x01\n\x07\x43\x61tchUp\x12\x33\n\x06policy\x18\x01 \x01(\x0e\x32\x1b.ordinaut.v1.CatchUp.PolicyR\x06policy\x12\x31\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06window\x12\x10\n\x03max\x18\x03 \x01(\x05R\x03max\"?\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\n\n\x06LATEST\x10\x01\x12\x07\n\x03\x41LL\x10\x02\x12\x08\n\x04NONE\x10\x03\"\xff\x01\n\x08Upcoming\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x37\n\tfire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x66ireTime\x12\x1d\n\nlocal_time\x18\x03 \x01(\tR\tlocalTime\x12!\n\x0cnominal_time\x18\x04 \x01(\tR\x0bnominalTime\x12\x31\n\x06jitter\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06jitter\x12!\n\x0c\x64st_adjusted\x18\x06 \x01(\x08R\x0b\x64stAdjusted\x12\x12\n\x04note\x18\x07 \x01(\tR\x04noteb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aordinaut/v1/schedule.proto\x12\x0bordinaut.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x04\n\x08Schedule\x12\x30\n\x08triggers\x18\x01 \x03(\x0b\x32\x14.ordinaut.v1.TriggerR\x08triggers\x12\x1b\n\ttime_zone\x18\x02 \x01(\tR\x08timeZone\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x36\n\nexclusions\x18\x05 \x03(\x0b\x32\x16.ordinaut.v1.ExclusionR\nexclusions\x12\x31\n\x06jitter\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06jitter\x12\"\n\x03\x64st\x18\x07 \x01(\x0b\x32\x10.ordinaut.v1.DstR\x03\x64st\x12/\n\x08\x63\x61tch_up\x18\x08 \x01(\x0b\x32\x14.ordinaut.v1.CatchUpR\x07\x63\x61tchUp\x12\'\n\x0fmax_occurrences\x18\t \x01(\x03R\x0emaxOccurrences\x12=\n\x0c\x63ounted_from\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x63ountedFrom\x12%\n\x0e\x63ounted_before\x18\x0b \x01(\x03R\rcountedBefore\"~\n\tExclusion\x12\x14\n\x04\x64\x61te\x18\x01 \x01(\tH\x00R\x04\x64\x61te\x12\x16\n\x05rrule\x18\x02 \x01(\tH\x00R\x05rrule\x12;\n\x0b\x61nchor_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nanchorTimeB\x06\n\x04kind\"\xe4\x01\n\x03\x44st\x12&\n\x03gap\x18\x01 \x01(\x0e\x32\x14.ordinaut.v1.Dst.GapR\x03gap\x12\x32\n\x07overlap\x18\x02 \x01(\x0e\x32\x18.ordinaut.v1.Dst.OverlapR\x07overlap\">\n\x03Gap\x12\x13\n\x0fGAP_UNSPECIFIED\x10\x00\x12\r\n\tRUN_AFTER\x10\x01\x12\t\n\x05SHIFT\x10\x02\x12\x08\n\x04SKIP\x10\x03\"A\n\x07Overlap\x12\x17\n\x13OVERLAP_UNSPECIFIED\x10\x00\x12\t\n\x05\x46IRST\x10\x01\x12\x08\n\x04LAST\x10\x02\x12\x08\n\x04\x42OTH\x10\x03\"\xdc\x02\n\x07Trigger\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12/\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x06params\x12\x14\n\x04\x63ron\x18\x03 \x01(\tH\x00R\x04\x63ron\x12\x16\n\x05rrule\x18\x04 \x01(\tH\x00R\x05rrule\x12\x37\n\x08interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00R\x08interval\x12\x14\n\x04once\x18\x06 \x01(\tH\x00R\x04once\x12\x31\n\x05\x65vent\x18\x07 \x01(\x0b\x32\x19.ordinaut.v1.EventTriggerH\x00R\x05\x65vent\x12;\n\x0b\x61nchor_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nanchorTime\x12\x1b\n\ttime_zone\x18\t \x01(\tR\x08timeZoneB\x06\n\x04kind\"8\n\x0c\x45ventTrigger\x12\x14\n\x05topic\x18\x01 \x01(\tR\x05topic\x12\x12\n\x04when\x18\x02 \x01(\tR\x04when\"\xc4\x01\n\x07\x43\x61tchUp\x12\x33\n\x06policy\x18\x01 \x01(\x0e\x32\x1b.ordinaut.v1.CatchUp.PolicyR\x06policy\x12\x31\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06window\x12\x10\n\x03max\x18\x03 \x01(\x05R\x03max\"?\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\n\n\x06LATEST\x10\x01\x12\x07\n\x03\x41LL\x10\x02\x12\x08\n\x04NONE\x10\x03\"\xff\x01\n\x08Upcoming\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x37\n\tfire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x66ireTime\x12\x1d\n\nlocal_time\x18\x03 \x01(\tR\tlocalTime\x12!\n\x0cnominal_time\x18\x04 \x01(\tR\x0bnominalTime\x12\x31\n\x06jitter\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06jitter\x12!\n\x0c\x64st_adjusted\x18\x06 \x01(\x08R\x0b\x64stAdjusted\x12\x12\n\x04note\x18\x07 \x01(\tR\x04noteb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,23 +35,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ordinaut.v1.schedule_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCHEDULE']._serialized_start=139
-  _globals['_SCHEDULE']._serialized_end=575
-  _globals['_EXCLUSION']._serialized_start=577
-  _globals['_EXCLUSION']._serialized_end=642
-  _globals['_DST']._serialized_start=645
-  _globals['_DST']._serialized_end=873
-  _globals['_DST_GAP']._serialized_start=744
-  _globals['_DST_GAP']._serialized_end=806
-  _globals['_DST_OVERLAP']._serialized_start=808
-  _globals['_DST_OVERLAP']._serialized_end=873
-  _globals['_TRIGGER']._serialized_start=876
-  _globals['_TRIGGER']._serialized_end=1134
-  _globals['_EVENTTRIGGER']._serialized_start=1136
-  _globals['_EVENTTRIGGER']._serialized_end=1192
-  _globals['_CATCHUP']._serialized_start=1195
-  _globals['_CATCHUP']._serialized_end=1391
-  _globals['_CATCHUP_POLICY']._serialized_start=1328
-  _globals['_CATCHUP_POLICY']._serialized_end=1391
-  _globals['_UPCOMING']._serialized_start=1394
-  _globals['_UPCOMING']._serialized_end=1649
+  _globals['_SCHEDULE']._serialized_end=677
+  _globals['_EXCLUSION']._serialized_start=679
+  _globals['_EXCLUSION']._serialized_end=805
+  _globals['_DST']._serialized_start=808
+  _globals['_DST']._serialized_end=1036
+  _globals['_DST_GAP']._serialized_start=907
+  _globals['_DST_GAP']._serialized_end=969
+  _globals['_DST_OVERLAP']._serialized_start=971
+  _globals['_DST_OVERLAP']._serialized_end=1036
+  _globals['_TRIGGER']._serialized_start=1039
+  _globals['_TRIGGER']._serialized_end=1387
+  _globals['_EVENTTRIGGER']._serialized_start=1389
+  _globals['_EVENTTRIGGER']._serialized_end=1445
+  _globals['_CATCHUP']._serialized_start=1448
+  _globals['_CATCHUP']._serialized_end=1644
+  _globals['_CATCHUP_POLICY']._serialized_start=1581
+  _globals['_CATCHUP_POLICY']._serialized_end=1644
+  _globals['_UPCOMING']._serialized_start=1647
+  _globals['_UPCOMING']._serialized_end=1902
 # @@protoc_insertion_point(module_scope)

@@ -37,12 +37,17 @@ class Schedule(_message.Message):
     DST_FIELD_NUMBER: _builtins.int
     CATCH_UP_FIELD_NUMBER: _builtins.int
     MAX_OCCURRENCES_FIELD_NUMBER: _builtins.int
+    COUNTED_FROM_FIELD_NUMBER: _builtins.int
+    COUNTED_BEFORE_FIELD_NUMBER: _builtins.int
     time_zone: _builtins.str
-    """IANA time zone. Required by cron, rrule and a local `once`."""
+    """IANA time zone. Required by cron, rrule and a local `once`, unless the trigger has its own."""
     max_occurrences: _builtins.int
-    """Maximum number of occurrences from start_time on, at most 1000; excluded ones do not count. Without start_time, the
-    time of creation is stored as start_time. 0: no limit.
+    """Maximum number of occurrences from start_time on, at most 1000; excluded ones do not count. Without start_time, they
+    count from the time when the limit is set, also across changes of the schedule, and anew only when all time triggers
+    are replaced. 0: no limit.
     """
+    counted_before: _builtins.int
+    """Written by the server: the number of earlier occurrences that count as well. What an update sends is ignored."""
     @_builtins.property
     def triggers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trigger]:
         """At most 100 triggers. At an instant with several, the first one in the list sets the params."""
@@ -75,6 +80,12 @@ class Schedule(_message.Message):
     def catch_up(self) -> Global___CatchUp:
         """Handling of occurrences that were missed."""
 
+    @_builtins.property
+    def counted_from(self) -> _timestamp_pb2.Timestamp:
+        """Written by the server: the time from which max_occurrences counts without start_time. What an update sends is
+        ignored.
+        """
+
     def __init__(
         self,
         *,
@@ -87,10 +98,12 @@ class Schedule(_message.Message):
         dst: Global___Dst | None = ...,
         catch_up: Global___CatchUp | None = ...,
         max_occurrences: _builtins.int = ...,
+        counted_from: _timestamp_pb2.Timestamp | None = ...,
+        counted_before: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "dst", b"dst", "end_time", b"end_time", "jitter", b"jitter", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "counted_from", b"counted_from", "dst", b"dst", "end_time", b"end_time", "jitter", b"jitter", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "dst", b"dst", "end_time", b"end_time", "exclusions", b"exclusions", "jitter", b"jitter", "max_occurrences", b"max_occurrences", "start_time", b"start_time", "time_zone", b"time_zone", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "counted_before", b"counted_before", "counted_from", b"counted_from", "dst", b"dst", "end_time", b"end_time", "exclusions", b"exclusions", "jitter", b"jitter", "max_occurrences", b"max_occurrences", "start_time", b"start_time", "time_zone", b"time_zone", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -104,21 +117,27 @@ class Exclusion(_message.Message):
 
     DATE_FIELD_NUMBER: _builtins.int
     RRULE_FIELD_NUMBER: _builtins.int
+    ANCHOR_TIME_FIELD_NUMBER: _builtins.int
     date: _builtins.str
     """A local day, `2026-12-25`."""
     rrule: _builtins.str
     """The local days on which this rule (RFC 5545, frequency DAILY or lower) has an occurrence:
     `FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25`.
     """
+    @_builtins.property
+    def anchor_time(self) -> _timestamp_pb2.Timestamp:
+        """Written by the server, as for triggers."""
+
     def __init__(
         self,
         *,
         date: _builtins.str = ...,
         rrule: _builtins.str = ...,
+        anchor_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "kind", b"kind", "rrule", b"rrule"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_time", b"anchor_time", "date", b"date", "kind", b"kind", "rrule", b"rrule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "kind", b"kind", "rrule", b"rrule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_time", b"anchor_time", "date", b"date", "kind", b"kind", "rrule", b"rrule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["date", "rrule"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
@@ -222,29 +241,43 @@ class Trigger(_message.Message):
     INTERVAL_FIELD_NUMBER: _builtins.int
     ONCE_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
+    ANCHOR_TIME_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the trigger in its task. Unset: its index in the list, `t0`, `t1`, …."""
     cron: _builtins.str
     """Five fields (Vixie cron) or a nickname such as `@daily`. 0 and 7 are Sunday."""
     rrule: _builtins.str
-    """RFC 5545: an `RRULE` value, or lines DTSTART, RRULE, RDATE, EXDATE. Without DTSTART, the time of creation is
-    stored in the rule.
+    """RFC 5545: an `RRULE` value, or lines DTSTART, RRULE, RDATE, EXDATE. Without DTSTART, the first instant after the
+    time of creation is stored in the rule. `SKIP=BACKWARD` and `SKIP=FORWARD` (RFC 7529) move days that a month
+    does not have.
     """
     once: _builtins.str
-    """A single time: RFC 3339 with offset, or local time in the schedule's zone."""
+    """A single time: RFC 3339 with offset, or local time in the zone of the trigger or the schedule."""
+    time_zone: _builtins.str
+    """IANA time zone of this trigger, with cron, rrule or a local `once`. Unset: the schedule's. Excluded days are days of
+    this zone for its occurrences.
+    """
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
         """Params that override those of the task, key by key, for runs of this trigger."""
 
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
-        """Elapsed time between occurrences, counted from start_time or the time of creation. A multiple of one second, at
+        """Elapsed time between occurrences, counted from start_time or else from anchor_time. A multiple of one second, at
         most 36600 days.
         """
 
     @_builtins.property
     def event(self) -> Global___EventTrigger:
         """A matching event."""
+
+    @_builtins.property
+    def anchor_time(self) -> _timestamp_pb2.Timestamp:
+        """Written by the server if the trigger does not say from when it counts: the start of an interval without start_time,
+        or the DTSTART that the server wrote into an rrule. It stays until this trigger changes; a change of the time zone
+        keeps the local time of a DTSTART. What an update sends is ignored.
+        """
 
     def __init__(
         self,
@@ -256,10 +289,12 @@ class Trigger(_message.Message):
         interval: _duration_pb2.Duration | None = ...,
         once: _builtins.str = ...,
         event: Global___EventTrigger | None = ...,
+        anchor_time: _timestamp_pb2.Timestamp | None = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cron", b"cron", "event", b"event", "interval", b"interval", "kind", b"kind", "once", b"once", "params", b"params", "rrule", b"rrule"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_time", b"anchor_time", "cron", b"cron", "event", b"event", "interval", b"interval", "kind", b"kind", "once", b"once", "params", b"params", "rrule", b"rrule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cron", b"cron", "event", b"event", "id", b"id", "interval", b"interval", "kind", b"kind", "once", b"once", "params", b"params", "rrule", b"rrule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_time", b"anchor_time", "cron", b"cron", "event", b"event", "id", b"id", "interval", b"interval", "kind", b"kind", "once", b"once", "params", b"params", "rrule", b"rrule", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["cron", "rrule", "interval", "once", "event"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
@@ -339,7 +374,7 @@ class CatchUp(_message.Message):
     """Maximum number of missed occurrences that ALL runs, at most 1000; 100 when unset."""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """Maximum delay with which a missed occurrence may run. Unset: one hour for LATEST, unlimited for ALL and `once`."""
+        """Maximum delay with which a missed occurrence may run. Unset: 24 hours for LATEST, unlimited for ALL and `once`."""
 
     def __init__(
         self,
@@ -372,7 +407,7 @@ class Upcoming(_message.Message):
     id: _builtins.str
     """Id of the occurrence in its task, such as `20261025T003000Z`."""
     local_time: _builtins.str
-    """Due time in the schedule's zone, with offset."""
+    """Due time in the zone of its trigger, with offset."""
     nominal_time: _builtins.str
     """Local time of the rule. It differs from local_time if a clock change moves the occurrence."""
     dst_adjusted: _builtins.bool

@@ -25,13 +25,15 @@ def cron_words(text: str, language: Language) -> str:
 
 
 def _days(fields: CronFields, language: Language) -> str:
-    """Vixie's rule: either field is enough when both are restricted; a step such as `*/2` counts as a star."""
-    parts = []
-    if len(fields.days) < _ALL_DAYS:
-        parts.append(language.month_days(fields.days))
-    if len(fields.weekdays) < _ALL_WEEKDAYS:
-        parts.append(language.weekdays(sorted((day - 1) % 7 for day in fields.weekdays)))
-    joint = language.both if fields.any_day or fields.any_weekday else language.either
-    if joint == language.either and len(parts) < 2:
+    """Vixie's rule: either field is enough, unless one begins with a star, such as `*/2`: then both must match."""
+    of_month = fields.days if len(fields.days) < _ALL_DAYS else ()
+    of_week = sorted((day - 1) % 7 for day in fields.weekdays) if len(fields.weekdays) < _ALL_WEEKDAYS else []
+    if of_month and of_week:
+        if fields.any_day or fields.any_weekday:
+            return language.month_days_on(of_month, of_week)
+        return language.listed([language.month_days(of_month), language.weekdays(of_week)], language.either)
+    if not (fields.any_day or fields.any_weekday):
         return ""  # one field matches every day, and either is enough
-    return language.listed(parts, joint)
+    if of_month:
+        return language.month_days(of_month)
+    return language.weekdays(of_week) if of_week else ""

@@ -53,6 +53,10 @@ class English(Language):
             return f"from {self.weekday_names[days[0]]} to {self.weekday_names[days[-1]]}"
         return f"on {self.listed([self.weekday_names[day] for day in days])}"
 
+    def month_days_on(self, days: Sequence[int], weekdays: Sequence[int]) -> str:
+        """`on day 1-7 of the month, but only on Monday,`."""
+        return f"{self.month_days(days)}, but only {self.weekdays(weekdays)},"
+
     def month_days(self, days: Sequence[int]) -> str:
         """`on day 1 and 15 of the month`."""
         from_start = [day for day in days if day > 0]
@@ -68,6 +72,10 @@ class English(Language):
         """`on the last Friday of the month`."""
         place = "last" if nth == -1 else f"{_ordinal(abs(nth))}{' to last' if nth < 0 else ''}"
         return f"on the {place} {self.weekday_names[weekday]} of the {'year' if of_year else 'month'}"
+
+    def moved_days(self, *, backward: bool) -> str:
+        """`(in shorter months on the last day)`."""
+        return f"(in shorter months on {'the last day' if backward else 'the day after the last one'})"
 
     def year_days(self, days: Sequence[int]) -> str:
         """`on day 100 of the year`."""
@@ -122,9 +130,25 @@ class English(Language):
         """`starting up to 10 min later`."""
         return f"starting up to {span} later"
 
+    def newest_missed(self, span: str) -> str:
+        """`After an outage, the newest missed occurrence runs, up to 24 h late.`."""
+        return f"After an outage, the newest missed occurrence runs, {_late(span)}."
+
+    def all_missed(self, number: int, span: str) -> str:
+        """`After an outage, the newest 100 missed occurrences run, however late.`."""
+        return f"After an outage, the newest {number} missed occurrences run, {_late(span)}."
+
+    def none_missed(self) -> str:
+        """`After an outage, missed occurrences do not run.`."""
+        return "After an outage, missed occurrences do not run."
+
     def in_zone(self, zone: str) -> str:
         """`in the time of Europe/Chisinau`."""
         return f"in the time of {zone}"
+
+
+def _late(span: str) -> str:
+    return f"up to {span} late" if span else "however late"
 
 
 def _ordinal(number: int) -> str:

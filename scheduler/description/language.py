@@ -61,6 +61,10 @@ class Language(ABC):
         """On these days of the week."""
 
     @abstractmethod
+    def month_days_on(self, days: Sequence[int], weekdays: Sequence[int]) -> str:
+        """On these days of the month that are also these days of the week."""
+
+    @abstractmethod
     def month_days(self, days: Sequence[int]) -> str:
         """On these days of the month; negative ones count from its end."""
 
@@ -71,6 +75,10 @@ class Language(ABC):
     @abstractmethod
     def nth_weekday(self, nth: int, weekday: int, *, of_year: bool) -> str:
         """On the nth such weekday of the month or year; negative ones count from the end."""
+
+    @abstractmethod
+    def moved_days(self, *, backward: bool) -> str:
+        """In a month without that day: on its last day, or on the first day after it."""
 
     @abstractmethod
     def year_days(self, days: Sequence[int]) -> str:
@@ -119,6 +127,18 @@ class Language(ABC):
     @abstractmethod
     def later(self, span: str) -> str:
         """Starting up to `span` later."""
+
+    @abstractmethod
+    def newest_missed(self, span: str) -> str:
+        """The sentence: the newest missed occurrence runs up to `span` late; however late if `span` is empty."""
+
+    @abstractmethod
+    def all_missed(self, number: int, span: str) -> str:
+        """The sentence: the newest `number` missed occurrences run up to `span` late; empty: however late."""
+
+    @abstractmethod
+    def none_missed(self) -> str:
+        """The sentence: missed occurrences do not run."""
 
     @abstractmethod
     def in_zone(self, zone: str) -> str:

@@ -65,6 +65,11 @@ class Romanian(Language):
         names = self.listed([self.weekday_names[day] for day in days])
         return f"în zilele de {names}" if len(days) > 1 else f"în fiecare {names}"
 
+    def month_days_on(self, days: Sequence[int], weekdays: Sequence[int]) -> str:
+        """`în zilele 1-7 ale lunii, dar numai luni,`."""
+        names = self.weekdays(weekdays).removeprefix("în fiecare ")
+        return f"{self.month_days(days)}, dar numai {names},"
+
     def month_days(self, days: Sequence[int]) -> str:
         """`în zilele 1 și 15 ale lunii`."""
         from_start = [day for day in days if day > 0]
@@ -87,6 +92,10 @@ class Romanian(Language):
             return f"în ultima {day} a {whose}"
         place = "prima" if abs(nth) == 1 else f"a {abs(nth)}-a"
         return f"în {place} {day} {'de la sfârșitul ' + whose if nth < 0 else 'a ' + whose}"
+
+    def moved_days(self, *, backward: bool) -> str:
+        """`(în lunile mai scurte în ultima zi)`."""
+        return f"(în lunile mai scurte {'în ultima zi' if backward else 'în ziua de după ultima'})"
 
     def year_days(self, days: Sequence[int]) -> str:
         """`în ziua 100 a anului`."""
@@ -141,9 +150,25 @@ class Romanian(Language):
         """`pornind cu cel mult 10 min mai târziu`."""
         return f"pornind cu cel mult {span} mai târziu"
 
+    def newest_missed(self, span: str) -> str:
+        """`După o întrerupere, cea mai nouă ocurență ratată rulează, cu cel mult 24 h întârziere.`."""
+        return f"După o întrerupere, cea mai nouă ocurență ratată rulează, {_late(span)}."
+
+    def all_missed(self, number: int, span: str) -> str:
+        """`După o întrerupere, cele mai noi 100 de ocurențe ratate rulează, oricât ar întârzia.`."""
+        return f"După o întrerupere, cele mai noi {_counted(number, 'ocurențe')} ratate rulează, {_late(span)}."
+
+    def none_missed(self) -> str:
+        """`După o întrerupere, ocurențele ratate nu rulează.`."""
+        return "După o întrerupere, ocurențele ratate nu rulează."
+
     def in_zone(self, zone: str) -> str:
         """`după ora din Europe/Chisinau`."""
         return f"după ora din {zone}"
+
+
+def _late(span: str) -> str:
+    return f"cu cel mult {span} întârziere" if span else "oricât ar întârzia"
 
 
 def _counted(number: int, many: str) -> str:

@@ -7,7 +7,7 @@ from scheduler.description.language import Language
 from scheduler.triggers.localtime.clock_grid import ALL_HOURS
 from scheduler.triggers.rrule.day_sets import completed
 from scheduler.triggers.rrule.lines import CalendarText, parse_calendar_text
-from scheduler.triggers.rrule.parse import Frequency, Rule
+from scheduler.triggers.rrule.parse import Frequency, Rule, Skip
 
 _UNITS = {
     Frequency.YEARLY: "year",
@@ -18,6 +18,7 @@ _UNITS = {
     Frequency.MINUTELY: "minute",
     Frequency.SECONDLY: "second",
 }
+_SHORTEST_MONTH = 28
 
 
 def rule_words(text: str, language: Language, *, with_clock: bool = True) -> str:
@@ -54,6 +55,8 @@ def _days(rule: Rule, language: Language) -> list[str]:
             )
     if rule.month_days:
         phrases.append(language.month_days(sorted(rule.month_days, key=lambda day: (day < 0, abs(day)))))
+        if rule.moves_days and max(abs(day) for day in rule.month_days) > _SHORTEST_MONTH:
+            phrases.append(language.moved_days(backward=rule.skip is Skip.BACKWARD))
     if rule.year_days:
         phrases.append(language.year_days(rule.year_days))
     if rule.weeks:

@@ -1,7 +1,8 @@
-"""Describes a whole schedule in one sentence."""
+"""Describes a whole schedule in one or two sentences."""
 
 from datetime import UTC, datetime, timedelta
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ordinaut.v1.schedule_pb2 import Schedule, Trigger
@@ -10,6 +11,7 @@ from scheduler.description.english import English
 from scheduler.description.language import Language
 from scheduler.description.romanian import Romanian
 from scheduler.description.rule_words import rule_words
+from scheduler.firing.catch_up_policy import ALL, DEFAULT_WINDOW, CatchUpPolicy
 from scheduler.triggers.once import parse_once
 
 LANGUAGES: dict[str, Language] = {language.code: language for language in (English(), Romanian())}
@@ -27,11 +29,41 @@ def sentence(schedule: Schedule, now: datetime, code: str = DEFAULT) -> str:
     language = LANGUAGES[code]
     if not schedule.triggers:
         return language.runs(language.never())
+    zones = {trigger.time_zone or schedule.time_zone for trigger in schedule.triggers if _is_local(trigger)}
     parts = [language.listed([_trigger(trigger, language) for trigger in schedule.triggers])]
-    if schedule.time_zone and any(_is_local(trigger) for trigger in schedule.triggers):
-        parts.append(language.in_zone(schedule.time_zone))
+    if len(zones) > 1:
+        parts = [language.listed([_with_zone(trigger, schedule, language) for trigger in schedule.triggers])]
+    elif zones:
+        parts.append(language.in_zone(zones.pop()))
     parts += _limits(schedule, now, language)
     return language.runs(", ".join(parts))
+
+
+def explanation(schedule: Schedule, now: datetime, code: str = DEFAULT) -> str:
+    """The sentence, and a second one about missed occurrences if the schedule has times.
+
+    Raises:
+        ScheduleError: a trigger cannot be parsed.
+    """
+    missed = _missed(schedule, LANGUAGES[code])
+    return " ".join([sentence(schedule, now, code), *([missed] if missed else [])])
+
+
+def _missed(schedule: Schedule, language: Language) -> str:
+    kinds = {trigger.WhichOneof("kind") for trigger in schedule.triggers} - {"event"}
+    if not kinds:
+        return ""
+    policy = CatchUpPolicy.of(MessageToDict(schedule, preserving_proto_field_name=True))
+    window = policy.window
+    if window is None and policy.name != ALL and kinds != {"once"}:
+        window = DEFAULT_WINDOW
+    late = _span(window // timedelta(seconds=1)) if window is not None else ""
+    match policy.name:
+        case "NONE":
+            return language.none_missed()
+        case "ALL":
+            return language.all_missed(policy.keep, late)
+    return language.newest_missed(late)
 
 
 def _trigger(trigger: Trigger, language: Language) -> str:
@@ -47,6 +79,11 @@ def _trigger(trigger: Trigger, language: Language) -> str:
             time = parse_once(trigger.once)
             return language.once(time.isoformat(sep=" ", timespec="minutes"))
     return language.on_event(trigger.event.topic, conditional=bool(trigger.event.when))
+
+
+def _with_zone(trigger: Trigger, schedule: Schedule, language: Language) -> str:
+    words = _trigger(trigger, language)
+    return f"{words} {language.in_zone(trigger.time_zone or schedule.time_zone)}" if _is_local(trigger) else words
 
 
 def _is_local(trigger: Trigger) -> bool:

@@ -22,7 +22,7 @@ from scheduler.firing.missed_instants import (
     UnskippedInstants,
     find_missed,
     reusable_state,
-    should_have_started,
+    start_with_jitter,
 )
 from scheduler.maintenance.task_lifecycle import set_aside
 from scheduler.metrics import ENQUEUED
@@ -90,7 +90,7 @@ def _compute(late: PendingCursor) -> tuple[MissedInstants, cursor.PlanColumns]:
         late.last_instant,
         reusable_state(late.trigger_state, late.zone_data),
         now=late.now,
-        has_passed=should_have_started(schedule, late.task, late.now),
+        start_of=start_with_jitter(schedule, late.task),
     )
     instant, state, columns = missed.to_run, missed.state, cursor.PlanColumns()
     if not missed.complete:

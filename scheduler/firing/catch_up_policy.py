@@ -1,12 +1,17 @@
 """The catch-up policy of a schedule: which missed instants still run."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from scheduler.schedules.schedule import Instant, span
 
-DEFAULT_WINDOW = timedelta(hours=1)
+ON_TIME = timedelta(seconds=5)
+"""An instant is missed if it starts later than this; the statements that fire cursors have the same limit."""
+
+DEFAULT_WINDOW = timedelta(hours=24)
+"""Of LATEST: a daily task still runs on the day that it was due."""
+
 DEFAULT_MAX = 100
 ALL, NONE = "ALL", "NONE"
 
@@ -27,14 +32,16 @@ class CatchUpPolicy:
         keep = {ALL: int(written.get("max", 0)) or DEFAULT_MAX, NONE: 0}.get(name, 1)
         return cls(name, keep, span(written.get("window")))
 
-    def is_too_late(self, instant: Instant, now: datetime) -> bool:
+    def is_too_late(self, instant: Instant, lateness: timedelta) -> bool:
         """Whether the instant is older than the window; without a window, `once` and ALL are never too late."""
+        if lateness <= ON_TIME:
+            return False
         window = self.window
         if window is None:
-            if self.name == ALL or instant.key_nominal.startswith("once:"):
+            if self.name == ALL or instant.kind == "once":
                 return False
             window = DEFAULT_WINDOW
-        return now - instant.time > window
+        return lateness > window
 
     @property
     def not_kept(self) -> tuple[str, str]:

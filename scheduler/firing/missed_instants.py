@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from scheduler.firing.catch_up_policy import CatchUpPolicy
+from scheduler.firing.catch_up_policy import NONE, ON_TIME, CatchUpPolicy
 from scheduler.schedules.jitter import fire_time
 from scheduler.schedules.schedule import CompiledSchedule, Instant
 from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION
 
 INSTANTS_PER_TRANSACTION = 1000
 
+StartOf = Callable[[Instant], datetime]
 HasPassed = Callable[[Instant], bool]
 Step = Callable[..., tuple[Instant | None, dict[str, Any]]]
 
@@ -89,9 +90,9 @@ class UnskippedInstants:
         return instant, state
 
 
-def should_have_started(schedule: CompiledSchedule, task: UUID, now: datetime) -> HasPassed:
-    """Whether the start of an instant, with its jitter, is not after `now`."""
-    return lambda instant: fire_time(schedule, task, instant) <= now
+def start_with_jitter(schedule: CompiledSchedule, task: UUID) -> StartOf:
+    """When an instant should start, with its jitter."""
+    return lambda instant: fire_time(schedule, task, instant)
 
 
 def find_missed(
@@ -101,13 +102,15 @@ def find_missed(
     state: Mapping[str, Any] | None,
     *,
     now: datetime,
-    has_passed: HasPassed,
+    start_of: StartOf,
+    until: datetime | None = None,
 ) -> MissedInstants:
     """The oldest missed instants with their outcomes, up to the first that is to run.
 
     Which ones run depends on the newest: LATEST keeps one, ALL the newest `keep`. So the search first looks ahead for
     where the kept ones begin. If there are more instants than one transaction may look at, those that could still be
-    among the newest are left for the next transaction, and only the certain ones are settled.
+    among the newest are left for the next transaction, and only the certain ones are settled. With NONE, those that are
+    at most five seconds late are not missed, so the first of them runs.
 
     Args:
         instants: those of the schedule.
@@ -115,21 +118,27 @@ def find_missed(
         after: every instant up to here is settled.
         state: what the last search of the schedule returned.
         now: the database's time.
-        has_passed: whether an instant is missed.
+        start_of: when an instant should have started.
+        until: instants that start after this time have not passed; default now.
     """
-    first_kept, all_open_seen = _first_kept(instants, policy, after, has_passed)
+    end = until or now
+    first_kept, all_open_seen = _first_kept(instants, policy, after, lambda instant: start_of(instant) <= end)
     missed = MissedInstants(after)
     instant, missed.state = instants.next(after, state)
-    while instant is not None and has_passed(instant):
+    while instant is not None and (start := start_of(instant)) <= end:
+        lateness = now - start
         if missed.is_full:
             missed.complete = False
+            break
+        if policy.name == NONE and lateness <= ON_TIME and not instant.excluded:
+            missed.to_run = instant
             break
         if first_kept is None or instant.time < first_kept or instant.excluded:
             missed.add(*policy.not_kept, instant)
         elif not all_open_seen:
             missed.complete = False
             break
-        elif policy.is_too_late(instant, now):
+        elif policy.is_too_late(instant, lateness):
             missed.add("MISSED", "too late to be caught up", instant)
         else:
             missed.to_run = instant
@@ -193,24 +202,30 @@ def find_unsettled(
         until: the end of the range.
         now: the database's time.
         paused: the task was paused in that range.
-        obstacle: why no instant may run, such as `deleted`; all are MISSED then.
+        obstacle: why no instant may run, such as `deleted`. Those that the policy would have run or merged into a later
+            one are PAUSED if the task is paused, else MISSED.
     """
     if paused:
         return find_paused(instants, after, None, until)
-    missed = find_missed(instants, policy, after, None, now=now, has_passed=lambda instant: instant.time <= until)
-    if obstacle:
-        return _all_missed(missed, instants, until, f"the task was {obstacle} before it was caught up")
-    return missed
+    missed = find_missed(instants, policy, after, None, now=now, start_of=lambda instant: instant.time, until=until)
+    return _without_runs(missed, instants, until, obstacle) if obstacle else missed
 
 
-def _all_missed(missed: MissedInstants, instants: UnskippedInstants, until: datetime, reason: str) -> MissedInstants:
-    """Adds the instant that was to run and all after it as MISSED for that reason."""
+def _without_runs(
+    missed: MissedInstants, instants: UnskippedInstants, until: datetime, obstacle: str
+) -> MissedInstants:
+    """Gives the instants that would have run, and those that they replace, the outcome of the obstacle."""
+    outcome = "PAUSED" if obstacle == "paused" else "MISSED"
+    reason = f"the task was {obstacle} before it was caught up"
+    missed.groups = [
+        (outcome, reason, group) if name == "COALESCED" else (name, text, group) for name, text, group in missed.groups
+    ]
     instant, missed.to_run = missed.to_run, None
     while instant is not None and instant.time <= until:
         if missed.is_full:
             missed.complete = False
             break
-        missed.add("MISSED", reason, instant)
+        missed.add(outcome, reason, instant)
         instant, missed.state = instants.next(instant.time, missed.state)
     return missed
 

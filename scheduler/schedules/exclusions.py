@@ -14,31 +14,30 @@ _DAY = timedelta(days=1)
 
 
 class Exclusions:
-    """Exclusions in their stored JSON form, read in the schedule's zone.
+    """Exclusions in their stored JSON form. Rules are read in the schedule's zone; their days are days of any zone.
 
     Raises:
         ScheduleError: a rule cannot be read.
     """
 
     def __init__(self, exclusions: Sequence[Mapping[str, Any]], where: ZoneInfo) -> None:
-        self._zone = where
         self._days = frozenset(date.fromisoformat(entry["date"]) for entry in exclusions if "date" in entry)
         self._rules = [_ExcludingRule(entry["rrule"], where) for entry in exclusions if "rrule" in entry]
 
-    def excludes(self, instant: datetime) -> bool:
-        """Whether the instant is on an excluded day.
+    def excludes(self, instant: datetime, where: ZoneInfo) -> bool:
+        """Whether the instant is on an excluded day of that zone.
 
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY, of a rule.
         """
         if not self._days and not self._rules:
             return False
-        day = local_time(instant, self._zone).date()
+        day = local_time(instant, where).date()
         return day in self._days or any(rule.excludes(day) for rule in self._rules)
 
-    def end_of_day(self, instant: datetime) -> datetime:
-        """The last microsecond of the instant's local day."""
-        return _midnight(local_time(instant, self._zone).date() + _DAY, self._zone) - TICK
+    def end_of_day(self, instant: datetime, where: ZoneInfo) -> datetime:
+        """The last microsecond of the instant's day in that zone."""
+        return _midnight(local_time(instant, where).date() + _DAY, where) - TICK
 
 
 class _ExcludingRule:

@@ -1,7 +1,7 @@
 """A stored schedule, compiled: its next instants, and its event triggers.
 
 Works on the stored JSON form of `ordinaut.v1.Schedule` (proto field names), which validation has completed: every
-trigger has an id, every rrule its DTSTART, every interval a start_time.
+trigger has an id, every rrule its DTSTART, every interval an anchor_time or the schedule a start_time.
 """
 
 import json
@@ -22,7 +22,7 @@ from scheduler.triggers.event import EventTrigger
 from scheduler.triggers.localtime.clock_change import Dst
 from scheduler.triggers.localtime.firings import END
 from scheduler.triggers.localtime.zone import ZONE_DATA_VERSION, local_time, zone
-from scheduler.triggers.problem import too_costly
+from scheduler.triggers.problem import ScheduleError, too_costly
 from scheduler.triggers.rrule.count_end import CountEnd
 from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import BEGINNING, Firing, TimeTrigger, stamp
@@ -38,8 +38,9 @@ class Instant:
     """One due time of a schedule.
 
     `key_nominal` is `kind:nominal` and does not change with zone data: `cron:20261025T033000`, with `~2` on the second
-    pass of a repeated hour; `interval:20261025T003000Z`. `adjusted`: a clock change moved the instant from its nominal
-    time. An `excluded` instant is recorded and does not run.
+    pass of a repeated hour; `interval:20261025T003000Z`; with the zone if it is not that of the schedule:
+    `cron@Asia/Tokyo:20261025T033000`. `where` is the zone of its trigger. `adjusted`: a clock change moved the instant
+    from its nominal time. An `excluded` instant is recorded and does not run.
     """
 
     time: datetime
@@ -49,6 +50,11 @@ class Instant:
     where: ZoneInfo
     adjusted: bool
     excluded: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of its trigger, such as `cron`."""
+        return self.key_nominal.partition(":")[0].partition("@")[0]
 
     @property
     def nominal_local(self) -> str:
@@ -73,12 +79,22 @@ class EventSubscription(NamedTuple):
     params: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _TimedTrigger:
+    """What an instant takes from its trigger."""
+
+    id: str
+    params: Mapping[str, Any] | None
+    where: ZoneInfo
+    key_prefix: str
+
+
 class CompiledSchedule:
     """The parsed triggers of a schedule; pure, and shared between callers."""
 
     __slots__ = (
-        "_cached", "_counted", "_end", "_exclusions", "_limit", "_start", "_time_ids", "_time_params", "_union",
-        "event_triggers", "jitter", "zone", "zone_data",
+        "_cached", "_counted", "_counted_from", "_end", "_exclusions", "_has_other_zones", "_limit", "_start",
+        "_timed_triggers", "_union", "event_triggers", "jitter", "zone", "zone_data",
     )  # fmt: skip
 
     def __init__(self, schedule: Mapping[str, Any]) -> None:
@@ -96,12 +112,14 @@ class CompiledSchedule:
             if isinstance(built, EventTrigger):
                 self.event_triggers.append(_subscription(trigger))
             else:
-                timed.append((trigger, built))
+                timed.append((self._timed(trigger, built), built))
         self._union = UnionTrigger([built for _, built in timed])
-        self._time_ids = [str(trigger["id"]) for trigger, _ in timed]
-        self._time_params: list[Mapping[str, Any] | None] = [trigger.get("params") for trigger, _ in timed]
+        self._timed_triggers = [trigger for trigger, _ in timed]
+        self._has_other_zones = any(trigger.where.key != self.zone.key for trigger in self._timed_triggers)
         limit = int(schedule.get("max_occurrences", 0))
-        self._limit = CountEnd(limit, json.dumps(schedule, sort_keys=True), self._nth) if limit else None
+        self._counted_from = _time(schedule.get("counted_from"), self._start)
+        count = max(0, limit - int(schedule.get("counted_before", 0)))
+        self._limit = CountEnd(count, json.dumps(schedule, sort_keys=True), self._nth) if limit else None
         self._counted = tuple(self._count_ends())
         self._cached: dict[datetime, Instant | None] = {}
 
@@ -122,6 +140,18 @@ class CompiledSchedule:
             ScheduleError: a trigger cannot be parsed; a stored one only if newer zone data lacks its zone.
         """
         return _compiled(text)
+
+    def _timed(self, trigger: Mapping[str, Any], built: TimeTrigger) -> _TimedTrigger:
+        where = zone(trigger["time_zone"]) if trigger.get("time_zone") else self.zone
+        prefix = built.kind if where.key == self.zone.key else f"{built.kind}@{where.key}"
+        return _TimedTrigger(str(trigger["id"]), trigger.get("params"), where, prefix)
+
+    @property
+    def zones(self) -> list[ZoneInfo]:
+        """The schedule's zone, and those of its triggers."""
+        return list(
+            {where.key: where for where in (self.zone, *(each.where for each in self._timed_triggers))}.values()
+        )
 
     @property
     def has_time_triggers(self) -> bool:
@@ -166,41 +196,73 @@ class CompiledSchedule:
         return instant
 
     def _search(self, since: datetime) -> Instant | None:
-        first = self._union.first(since) if since < self._end else None
+        if since >= self._end:
+            return None
+        first = self._first_of_zones(since) if self._has_other_zones else self._union.first(since)
         return None if first is None or first[1].time >= self._end else self._instant(*first)
+
+    def _first_of_zones(self, since: datetime) -> tuple[int, Firing] | None:
+        """As the union's, but at one instant a firing goes first that is not excluded in the zone of its trigger."""
+        firings = self._union.firings(since)
+        return min(firings, key=lambda entry: (entry[1].time, self._excludes(*entry), entry[0]), default=None)
+
+    def _excludes(self, place: int, firing: Firing) -> bool:
+        return self._exclusions.excludes(firing.time, self._timed_triggers[place].where)
 
     def _first_open(self, after: datetime | None) -> Instant | None:
         """Exclusions remove whole days: after each one the search continues."""
+        if self._has_other_zones:
+            return self._first_open_of_zones(max(after or BEGINNING, self._start - TICK))
         for _ in range(_MAX_EXCLUDED_DAYS):
             instant = self._first(after)
             if instant is None or not instant.excluded:
                 return instant
-            after = self._exclusions.end_of_day(instant.time)
-        raise too_costly(f"the exclusions cover more than {_MAX_EXCLUDED_DAYS} days in a row")
+            after = self._exclusions.end_of_day(instant.time, self.zone)
+        raise _too_many_excluded()
+
+    def _first_open_of_zones(self, since: datetime) -> Instant | None:
+        """The first of what each trigger has: the days of its zone end at other instants than those of others."""
+        found = [(place, self._open_firing(place, since)) for place in range(len(self._timed_triggers))]
+        firings = [(firing.time, place, firing) for place, firing in found if firing is not None]
+        if not firings:
+            return None
+        _, place, firing = min(firings, key=lambda entry: entry[:2])
+        return self._instant(place, firing)
+
+    def _open_firing(self, place: int, since: datetime) -> Firing | None:
+        trigger, where = self._union.triggers[place], self._timed_triggers[place].where
+        for _ in range(_MAX_EXCLUDED_DAYS):
+            firing: Firing | None = trigger.after(since)
+            if firing is None or firing.time >= self._end:
+                return None
+            if not self._excludes(place, firing):
+                return firing
+            since = self._exclusions.end_of_day(firing.time, where)
+        raise _too_many_excluded()
 
     def _limited(self, instant: Instant | None) -> Instant | None:
         return None if instant and self._limit and instant.time > self._limit.last else instant
 
     def _nth(self, count: int) -> datetime:
-        """The instant of the count-th occurrence that is not excluded, or END."""
-        last: datetime | None = None
+        """The instant of the count-th occurrence from `counted_from` on that is not excluded, or END."""
+        last = self._counted_from - TICK
         for _ in range(count):
             instant = self._first_open(last)
             if instant is None:
                 return END
             last = instant.time
-        return last or END
+        return last
 
     def _instant(self, place: int, firing: Firing) -> Instant:
-        trigger: TimeTrigger = self._union.triggers[place]
+        trigger = self._timed_triggers[place]
         return Instant(
             time=firing.time,
-            key_nominal=f"{trigger.kind}:{firing.nominal}",
-            trigger_id=self._time_ids[place],
-            params=self._time_params[place],
-            where=self.zone,
+            key_nominal=f"{trigger.key_prefix}:{firing.nominal}",
+            trigger_id=trigger.id,
+            params=trigger.params,
+            where=trigger.where,
             adjusted=firing.adjusted,
-            excluded=self._exclusions.excludes(firing.time),
+            excluded=self._excludes(place, firing),
         )
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -212,9 +274,9 @@ class CompiledSchedule:
         return {name: end.stored_form for name, end in self._counted}
 
     def _count_ends(self) -> Iterator[tuple[str, CountEnd]]:
-        for trigger_id, trigger in zip(self._time_ids, self._union.triggers, strict=True):
+        for timed, trigger in zip(self._timed_triggers, self._union.triggers, strict=True):
             if isinstance(trigger, RRuleTrigger) and trigger.count_end:
-                yield trigger_id, trigger.count_end
+                yield timed.id, trigger.count_end
         if self._limit:
             yield _LIMIT, self._limit
 
@@ -233,9 +295,14 @@ def span(text: str | None) -> timedelta | None:
     return duration.ToTimedelta()
 
 
+def _too_many_excluded() -> ScheduleError:
+    return too_costly(f"the exclusions cover more than {_MAX_EXCLUDED_DAYS} days in a row")
+
+
 def _names_a_zone(schedule: Mapping[str, Any]) -> bool:
     """Whether the instants of the schedule depend on zone data."""
-    if schedule.get("time_zone") not in (None, "", _UTC):
+    names = {schedule.get("time_zone"), *(trigger.get("time_zone") for trigger in schedule.get("triggers", ()))}
+    if names - {None, "", _UTC}:
         return True
     return any(
         "TZID" in part.get("rrule", "") for name in ("triggers", "exclusions") for part in schedule.get(name, ())

@@ -23,12 +23,9 @@ class UnionTrigger(TimeTrigger):
 
     def first(self, instant: datetime) -> tuple[int, Firing] | None:
         """The index of a trigger and its firing: the earliest one, at equal instants that of the first trigger."""
-        firings = [
-            (firing.time, place, firing)
-            for place, trigger in enumerate(self.triggers)
-            if (firing := trigger.after(instant)) is not None
-        ]
-        if not firings:
-            return None
-        _, place, firing = min(firings, key=lambda entry: entry[:2])
-        return place, firing
+        return min(self.firings(instant), key=lambda entry: (entry[1].time, entry[0]), default=None)
+
+    def firings(self, instant: datetime) -> list[tuple[int, Firing]]:
+        """The next firing of each trigger that has one, with the trigger's index."""
+        found = [(place, trigger.after(instant)) for place, trigger in enumerate(self.triggers)]
+        return [(place, firing) for place, firing in found if firing is not None]

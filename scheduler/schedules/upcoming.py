@@ -16,7 +16,7 @@ def to_upcoming(instant: Instant, plan: CompiledSchedule, task: UUID | None) -> 
     start = fire_time(plan, task, instant)
     upcoming = Upcoming(
         id=instant.occurrence_id,
-        local_time=instant.time.astimezone(plan.zone).isoformat(),
+        local_time=instant.time.astimezone(instant.where).isoformat(),
         nominal_time=instant.nominal_local,
         dst_adjusted=instant.adjusted,
         note=_note(instant, plan, task),

@@ -9,7 +9,7 @@ from scheduler.firing.missed_instants import (
     find_missed,
     find_paused,
     find_unsettled,
-    should_have_started,
+    start_with_jitter,
 )
 from scheduler.schedules.jitter import fire_time
 from scheduler.schedules.schedule import Instant
@@ -58,7 +58,7 @@ class Cursor:
             self._last_instant,
             self._state,
             now=now,
-            has_passed=should_have_started(self._scenario.schedule, self._scenario.task, now),
+            start_of=start_with_jitter(self._scenario.schedule, self._scenario.task),
         )
         self._settle(missed.last_instant, missed.state)
         if missed.to_run is not None:

@@ -1,7 +1,7 @@
 """A single instant, given with an offset or in the schedule's local time."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
@@ -14,9 +14,10 @@ from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
 
 _FORM = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?",
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:[0-5][0-9])?",
     re.ASCII,
 )
+_END_OF_DAY = re.compile(r"([0-9-]{10})[Tt ]24:00(?::00(?:[.]0+)?)?([Zz]?|[+-].*)", re.ASCII)
 
 
 def parse_once(text: str) -> datetime:
@@ -31,14 +32,28 @@ def parse_once(text: str) -> datetime:
         time = whole_second(datetime.fromisoformat(text.upper()))
         in_utc = time.astimezone(UTC) if time.tzinfo else time
     except (ValueError, OverflowError) as error:
-        raise _invalid(text, str(error)) from error
+        raise _invalid(text, str(error), _next_day(text)) from error
     if not FIRST_YEAR <= in_utc.year <= LAST_YEAR:
         raise _invalid(text, f"expected a year from {FIRST_YEAR} to {LAST_YEAR}")
     return time
 
 
-def _invalid(text: str, reason: str) -> ScheduleError:
-    return ScheduleError(ErrorReason.INVALID_TIME, f'"{text[:64]}" is not a time: {reason}')
+def _next_day(text: str) -> str | None:
+    """The time with 00:00 of the next day in place of 24:00, the end of a day in ISO 8601."""
+    match = _END_OF_DAY.fullmatch(text)
+    try:
+        return f"{date.fromisoformat(match[1]) + timedelta(days=1)}T00:00:00{match[2]}" if match else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _invalid(text: str, reason: str, repair: str | None = None) -> ScheduleError:
+    return ScheduleError(
+        ErrorReason.INVALID_TIME,
+        f'"{text[:64]}" is not a time: {reason}',
+        repair=repair,
+        explanation="Writes the end of the day as 00:00 of the next day.",
+    )
 
 
 class OnceTrigger(TimeTrigger):

@@ -13,6 +13,7 @@ _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _AROUND = timedelta(hours=3)
 _DAYS_AHEAD = 366
+_FEW = 4  # an hourly schedule has more around a change, and runs in each hour
 _MAX_INSTANTS = 8  # denser schedules get no warnings about single occurrences
 
 
@@ -22,12 +23,14 @@ def coming_changes(schedule: Schedule, plan: CompiledSchedule, since: datetime) 
     Raises:
         ScheduleError: SCHEDULE_TOO_COSTLY.
     """
-    kinds: set[str] = set()
-    for change, shift in _changes(plan.zone.key, since.toordinal()):
-        for kind, text in (*_moved(plan, change), *_drifting(schedule, plan, change, shift)):
-            if kind not in kinds:
-                kinds.add(kind)
-                yield text
+    kinds: set[tuple[str, str]] = set()
+    for where in plan.zones:
+        for change, shift in _changes(where.key, since.toordinal()):
+            drifting = _drifting(schedule, plan, change, shift) if where.key == plan.zone.key else ()
+            for kind, text in (*_moved(plan, change, where), *drifting):
+                if (where.key, kind) not in kinds:
+                    kinds.add((where.key, kind))
+                    yield text
 
 
 @lru_cache(maxsize=1024)
@@ -59,20 +62,23 @@ def _offset(where: ZoneInfo, instant: datetime) -> timedelta:
     return local_time(instant, where).replace(fold=0) - instant.replace(tzinfo=None)
 
 
-def _moved(plan: CompiledSchedule, change: datetime) -> Iterator[tuple[str, str]]:
-    instants = list(_instants(plan, change))
+def _moved(plan: CompiledSchedule, change: datetime, where: ZoneInfo) -> Iterator[tuple[str, str]]:
+    instants = [instant for instant in _instants(plan, change) if instant.where.key == where.key]
     if len(instants) > _MAX_INSTANTS:
         return
     for instant in instants:
-        local = local_time(instant.time, plan.zone)
+        local = local_time(instant.time, where)
         day, nominal = instant.nominal_local.split("T")
+        if instant.kind not in ("cron", "rrule") or instant.key_nominal.endswith("Z"):
+            continue  # an interval counts elapsed time; a `once` has a warning of its own
         if instant.adjusted:
             yield "gap", f"on {day} clocks skip {nominal[:5]}: it runs at {local:%H:%M}"
-        elif instant.key_nominal.startswith(("cron:", "rrule:")) and not _repeats(instants, instant):
-            resolution = resolve(local.replace(fold=0), plan.zone)
-            if resolution.repeated and not instant.key_nominal.endswith("Z"):
+        elif resolve(local.replace(fold=0), where).repeated:
+            if not _repeats(instants, instant):
                 which_pass = "second" if local.fold else "first"
                 yield "overlap", f"on {day} clocks show {nominal[:5]} twice: it runs at the {which_pass}"
+            elif len(instants) <= _FEW:
+                yield "both", f"on {day} clocks show {nominal[:5]} twice: it runs at both"
 
 
 def _repeats(instants: list[Instant], instant: Instant) -> bool:

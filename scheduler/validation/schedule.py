@@ -1,11 +1,11 @@
 """Checks and completes a schedule: all violations at once, as data, with a repair where it is certain."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import MAXYEAR, UTC, datetime
+from typing import Literal, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from ordinaut.internal.v1.violation_pb2 import Violation
 from ordinaut.limits import FIRST_YEAR, LAST_YEAR
@@ -13,17 +13,19 @@ from ordinaut.names import RESOURCE_ID
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Schedule
 from scheduler.schedules.schedule import CompiledSchedule
-from scheduler.triggers.interval import MAX_INTERVAL, whole_second
-from scheduler.triggers.localtime.zone import local_time
 from scheduler.triggers.problem import ScheduleError
-from scheduler.triggers.rrule.lines import parse_calendar_text, with_start
+from scheduler.validation.anchors import attach, check_anchors, detach, is_readable
 from scheduler.validation.fields import check_exclusions, check_fields, dst_of
 from scheduler.validation.findings import Findings
+from scheduler.validation.kept_parts import KeptParts, keep
+from scheduler.validation.occurrence_count import complete_count
 from scheduler.validation.time_zone import ZoneChoice, choose_zone
 from scheduler.validation.trigger import TriggerCheck
 from scheduler.validation.warnings import warnings_of
 
 MAX_TRIGGERS = 100
+# An end after the last planned year is no end.
+_WINDOW: Mapping[Literal["start_time", "end_time"], int] = {"start_time": LAST_YEAR, "end_time": MAXYEAR}
 
 
 class Checked(NamedTuple):
@@ -34,14 +36,17 @@ class Checked(NamedTuple):
     warnings: Sequence[str]
 
 
-def validate(schedule: Schedule, now: datetime, stored: bool, since: datetime | None = None) -> Checked:
-    """Checks the schedule and adds what is missing: trigger ids, zone, DTSTART, the anchor of intervals.
+def validate(
+    schedule: Schedule, now: datetime, stored: bool, since: datetime | None = None, before: Schedule | None = None
+) -> Checked:
+    """Checks the schedule and adds what is missing: trigger ids, zone, and the times that its parts count from.
 
     Args:
         schedule: the caller's schedule; not changed.
-        now: aware; the default of DTSTART and anchor, in whole seconds.
+        now: aware; the default of what rules and intervals count from.
         stored: the schedule was accepted before, so its times may have passed.
         since: times up to this one are in the past; default now.
+        before: the stored schedule that this one replaces; equal parts keep their anchors, ids and spelling.
     """
     findings = Findings()
     if len(schedule.triggers) > MAX_TRIGGERS:
@@ -51,21 +56,41 @@ def validate(schedule: Schedule, now: datetime, stored: bool, since: datetime | 
     since = since or now
     completed = Schedule()
     completed.CopyFrom(schedule)
-    _check_window(completed, None if stored else since, findings)
+    _drop_empty(completed)
+    kept = keep(completed, before, now)
+    _check_window(completed, None if stored or kept.ends_as_before(completed) else since, findings)
     check_fields(completed, findings)
-    _complete_ids(completed, findings)
-    choice = choose_zone(completed, findings)
-    _complete_rules(completed, choice, now)
-    _complete_start(completed, now, findings)
-    check = TriggerCheck(findings, choice.zone, None if stored else since, dst_of(completed), stored)
+    choice = _complete(completed, kept, now, findings)
+    check = TriggerCheck(findings, choice.of, None if stored else since, dst_of(completed), schedule, now, stored)
+    check_kept = replace(check, since=None, stored=True)
     for index, trigger in enumerate(completed.triggers):
-        check(trigger, f"triggers[{index}]")
+        accepted = index in kept.triggers and (trigger.WhichOneof("kind") != "once" or kept.was_past(index, since))
+        (check_kept if accepted else check)(trigger, f"triggers[{index}]")
     check_exclusions(completed, choice.zone, findings)
     if findings.violations:
         return Checked(findings.violations, schedule, ())
-    _check_instants(completed, None if stored else since, findings)
-    warnings = () if findings.violations else warnings_of(schedule, completed, since)
+    _check_instants(completed, None if stored or completed == before else since, findings)
+    warnings = [] if findings.violations else [*warnings_of(completed, since), *kept.warnings(completed)]
     return Checked(findings.violations, completed, warnings)
+
+
+def _drop_empty(schedule: Schedule) -> None:
+    """Removes messages without a value, which mean the same as unset ones."""
+    for field in ("dst", "catch_up", "jitter"):
+        if not getattr(schedule, field).ByteSize():
+            schedule.ClearField(field)
+
+
+def _complete(schedule: Schedule, kept: KeptParts, now: datetime, findings: Findings) -> ZoneChoice:
+    """Adds ids, zone and anchors."""
+    _complete_ids(schedule, findings)
+    check_anchors(schedule, findings)
+    detached = detach(schedule)
+    choice = choose_zone(schedule, findings, now)
+    schedule.time_zone = choice.name
+    attach(schedule, detached, choice.of, now)
+    complete_count(schedule, kept, now, findings)
+    return choice
 
 
 def compiled(schedule: Schedule) -> CompiledSchedule:
@@ -74,9 +99,7 @@ def compiled(schedule: Schedule) -> CompiledSchedule:
 
 
 def _check_window(schedule: Schedule, since: datetime | None, findings: Findings) -> None:
-    readable = [
-        _is_readable(schedule, field, findings) for field in ("start_time", "end_time") if schedule.HasField(field)
-    ]
+    readable = [_is_readable(schedule, field, findings) for field in _WINDOW if schedule.HasField(field)]
     if not all(readable) or not schedule.HasField("end_time"):
         return
     end = schedule.end_time.ToDatetime(UTC)
@@ -90,15 +113,10 @@ def _check_window(schedule: Schedule, since: datetime | None, findings: Findings
         )
 
 
-def _is_readable(schedule: Schedule, field: str, findings: Findings) -> bool:
-    stamp: Timestamp = getattr(schedule, field)
-    try:
-        year = stamp.ToDatetime(UTC).year
-    except (ValueError, OverflowError):
-        year = 0
-    if FIRST_YEAR <= year <= LAST_YEAR:
+def _is_readable(schedule: Schedule, field: Literal["start_time", "end_time"], findings: Findings) -> bool:
+    if is_readable(getattr(schedule, field), _WINDOW[field]):
         return True
-    message = f"{field} must be in the years {FIRST_YEAR} to {LAST_YEAR}"
+    message = f"{field} must be in the years {FIRST_YEAR} to {_WINDOW[field]}"
     findings.add(field, ErrorReason.FIELD_INVALID, message)
     return False
 
@@ -122,42 +140,6 @@ def _complete_ids(schedule: Schedule, findings: Findings) -> None:
                 f"triggers[{index}].id", ErrorReason.FIELD_INVALID, f'the trigger id "{trigger.id}" is used twice'
             )
         checked.add(trigger.id)
-
-
-def _complete_rules(schedule: Schedule, choice: ZoneChoice, now: datetime) -> None:
-    """Adds the zone and the DTSTART of the rules, which must not change afterwards."""
-    schedule.time_zone = choice.name
-    start = local_time(now.replace(microsecond=0), choice.zone).replace(fold=0)
-    for trigger in schedule.triggers:
-        if trigger.WhichOneof("kind") == "rrule" and _lacks_start(trigger.rrule):
-            trigger.rrule = with_start(trigger.rrule, start, choice.zone)
-    for exclusion in schedule.exclusions:
-        if exclusion.WhichOneof("kind") == "rrule" and _lacks_start(exclusion.rrule):
-            exclusion.rrule = with_start(exclusion.rrule, start, choice.zone)
-
-
-def _complete_start(schedule: Schedule, now: datetime, findings: Findings) -> None:
-    """Adds the start_time that intervals and max_occurrences count from, so that only future instants count."""
-    lengths = {trigger.interval.seconds for trigger in schedule.triggers if trigger.WhichOneof("kind") == "interval"}
-    if schedule.HasField("start_time") or not (lengths or schedule.max_occurrences):
-        return
-    if not schedule.max_occurrences:
-        schedule.start_time.FromDatetime(now.replace(microsecond=0))
-    elif not lengths:
-        schedule.start_time.FromDatetime(whole_second(now))
-    elif len(lengths) == 1 and all(trigger.WhichOneof("kind") == "interval" for trigger in schedule.triggers):
-        length = min(max(lengths.pop(), 0), MAX_INTERVAL // timedelta(seconds=1))
-        schedule.start_time.FromDatetime(now.replace(microsecond=0) + timedelta(seconds=length))
-    else:
-        message = "start_time is required with max_occurrences when an interval is combined with other triggers"
-        findings.add("start_time", ErrorReason.FIELD_REQUIRED, message)
-
-
-def _lacks_start(text: str) -> bool:
-    try:
-        return parse_calendar_text(text).start is None
-    except ScheduleError:
-        return False  # the check of the trigger itself reports it
 
 
 def _check_instants(schedule: Schedule, since: datetime | None, findings: Findings) -> None:

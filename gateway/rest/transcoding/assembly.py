@@ -8,29 +8,30 @@ the rules for names, types, unknown fields and limits to every part.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from gateway.api.rehearsal import Sent
 from gateway.api.violations import got
 from gateway.rest.transcoding.body import Body
+from gateway.rest.transcoding.merge_patch import behaviors, changed_paths, without_nulls
 from gateway.rest.transcoding.preconditions import Preconditions
 from gateway.rest.transcoding.query import read_query
 from gateway.rest.transcoding.routes import WHOLE, Route
 from ordinaut.documents.json_text import malformed
-from ordinaut.documents.reading import fill, named_field
+from ordinaut.documents.reading import fill
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 
-UNCHANGEABLE = frozenset({field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER})
 MASK = "update_mask"
 
 
 def assemble(
     route: Route, values: dict[str, str], query: bytes, body: Body | None, conditions: Preconditions
-) -> tuple[Message, list[Violation], Any]:
+) -> tuple[Message, list[Violation], Sent]:
     """Returns the request message, the violations of all parts, and the document of the request.
 
     `values` are the variables of the path.
@@ -42,15 +43,36 @@ def assemble(
     """
     parameters, problems = read_query(query, route.request, route.body)
     document = _with_body(route, parameters, body)
-    request = route.request_class()
     if isinstance(document, dict):
         for path, value in values.items():
             problems.extend(_bind(document, path, value))
         problems.extend(conditions.put(route, document))
-        if route.verb == "PATCH" and MASK in route.request.fields_by_name and MASK not in document:
-            document[MASK] = ",".join(_masked_fields(route, document.get(route.body)))
-    problems.extend(fill(document, request))
-    return request, problems, document
+    reading = partial(read_document, route)
+    request, unread = reading(document)
+    return request, [*problems, *unread], Sent(document, reading)
+
+
+def read_document(route: Route, document: Any) -> tuple[Message, list[Violation]]:
+    """Reads the document of a request; returns the message and the violations of what could not be read."""
+    request = route.request_class()
+    merged = dict(document) if isinstance(document, dict) else document
+    paths = _merge(route, merged)
+    problems = fill(merged, request)
+    if paths:
+        getattr(request, MASK).paths.extend(paths)
+    return request, problems
+
+
+def _merge(route: Route, document: Any) -> list[str]:
+    """Makes the body of a PATCH without a mask a merge patch, and returns its mask."""
+    names = route.request.fields_by_name
+    if route.verb != "PATCH" or MASK not in names or not isinstance(document, dict) or MASK in document:
+        return []
+    resource = names[route.body].message_type
+    paths = changed_paths(resource, document.get(route.body))
+    if route.body in document:
+        document[route.body] = without_nulls(resource, document[route.body])
+    return paths
 
 
 def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> Any:
@@ -65,7 +87,7 @@ def _with_body(route: Route, parameters: dict[str, Any], body: Body | None) -> A
         return {} if document is None else document  # checked by the method, which names all that are missing
     if document is not None:
         parameters[route.body] = document
-    elif field_behavior_pb2.REQUIRED in _behaviors(route.request.fields_by_name[route.body]):
+    elif field_behavior_pb2.REQUIRED in behaviors(route.request.fields_by_name[route.body]):
         raise malformed(f"the body is empty; it must be {route.body} as JSON")
     return parameters
 
@@ -82,16 +104,3 @@ def _bind(document: dict[str, Any], path: str, value: str) -> Iterator[Violation
     inner[name] = value
     if received != value:
         yield Violation(path, f"must equal the value in the path, {value!r} {got(str(received))}")
-
-
-def _masked_fields(route: Route, resource: Any) -> Iterator[str]:
-    """Yields the writable fields that a PATCH contains, set, cleared or misspelled. Source: AIP-134."""
-    field = route.request.fields_by_name[route.body]
-    for key in resource if isinstance(resource, dict) else ():
-        changed = named_field(field.message_type, str(key), resource) if field.message_type else None
-        if changed is not None and not UNCHANGEABLE & _behaviors(changed) and changed.name != "etag":
-            yield changed.name
-
-
-def _behaviors(field: FieldDescriptor) -> frozenset[int]:
-    return frozenset(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])

@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from gateway.api.rehearsal import violations_metadata
+from gateway.api.rehearsal import sent_metadata
 from gateway.api.violations import got
 from gateway.authentication.client_address import address_metadata
 from gateway.rest.errors import error_response
@@ -55,9 +55,9 @@ class Transcoder:
             body = await receive_body(receive, exchange.headers)
             parts = (route, values, scope["query_string"], body, conditions)
             large = body is not None and body.is_large
-            request, problems, document = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
-            place = partial(placed, route=route, document=document)
-            with violations_metadata(document, problems) as metadata:
+            request, problems, sent = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
+            place = partial(placed, route=route, document=sent.document)
+            with sent_metadata(sent, problems) as metadata:
                 await self._call(route, request, exchange, conditions, metadata, place)
         except ClientGoneError:
             return

@@ -39,6 +39,7 @@ class ValidateScheduleRequest(_message.Message):
     TASK_UID_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     YEARLY_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """Number of occurrences to compute, at most 1000."""
     stored: _builtins.bool
@@ -61,6 +62,10 @@ class ValidateScheduleRequest(_message.Message):
     def after_time(self) -> _timestamp_pb2.Timestamp:
         """Only occurrences after this time; now when unset."""
 
+    @_builtins.property
+    def before(self) -> _schedule_pb2.Schedule:
+        """The stored schedule that this one replaces. What is equal in both keeps its anchors, ids and spelling."""
+
     def __init__(
         self,
         *,
@@ -72,10 +77,11 @@ class ValidateScheduleRequest(_message.Message):
         task_uid: _builtins.str = ...,
         language: _builtins.str = ...,
         yearly: _builtins.bool = ...,
+        before: _schedule_pb2.Schedule | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "now", b"now", "schedule", b"schedule"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "before", b"before", "now", b"now", "schedule", b"schedule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "count", b"count", "language", b"language", "now", b"now", "schedule", b"schedule", "stored", b"stored", "task_uid", b"task_uid", "yearly", b"yearly"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "before", b"before", "count", b"count", "language", b"language", "now", b"now", "schedule", b"schedule", "stored", b"stored", "task_uid", b"task_uid", "yearly", b"yearly"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,7 +102,7 @@ class ValidateScheduleResponse(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     TRIGGERS_FIELD_NUMBER: _builtins.int
     explanation: _builtins.str
-    """The schedule as one sentence."""
+    """The schedule in one or two sentences."""
     runs_per_year: _builtins.int
     """With `yearly`: number of occurrences in the next 365 days, estimated from the first 1000 if there are more."""
     @_builtins.property
@@ -376,6 +382,7 @@ class LocateMomentResponse(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     EXCLUDED_FIELD_NUMBER: _builtins.int
     BEFORE_TIME_FIELD_NUMBER: _builtins.int
+    CLOCK_CHANGE_FIELD_NUMBER: _builtins.int
     excluded: _builtins.bool
     """Whether the day of `at` is excluded."""
     @_builtins.property
@@ -394,6 +401,10 @@ class LocateMomentResponse(_message.Message):
     def before_time(self) -> _timestamp_pb2.Timestamp:
         """Due time of `before`, without jitter."""
 
+    @_builtins.property
+    def clock_change(self) -> Global___ClockChange:
+        """The clock change that skips or repeats the local time."""
+
     def __init__(
         self,
         *,
@@ -402,11 +413,42 @@ class LocateMomentResponse(_message.Message):
         after: _schedule_pb2.Upcoming | None = ...,
         excluded: _builtins.bool = ...,
         before_time: _timestamp_pb2.Timestamp | None = ...,
+        clock_change: Global___ClockChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time", "clock_change", b"clock_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time", "excluded", b"excluded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "at", b"at", "before", b"before", "before_time", b"before_time", "clock_change", b"clock_change", "excluded", b"excluded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LocateMomentResponse: _TypeAlias = LocateMomentResponse  # noqa: Y015
+
+@_typing.final
+class ClockChange(_message.Message):
+    """A clock change of a time zone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    time_zone: _builtins.str
+    """IANA name of the zone."""
+    before: _builtins.str
+    """Local time until which clocks run, `2026-03-08T02:00:00`."""
+    after: _builtins.str
+    """Local time at which they continue, `2026-03-08T03:00:00`."""
+    def __init__(
+        self,
+        *,
+        time_zone: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockChange: _TypeAlias = ClockChange  # noqa: Y015

@@ -1,6 +1,7 @@
 """Parses a cron expression: five fields as in Vixie's crontab(5), or a nickname."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -45,7 +46,8 @@ _FIELDS = (
 class CronFields:
     """A cron expression as sorted values; weekdays count from Sunday = 0.
 
-    `any_day` and `any_weekday`: the field begins with `*`; `real_time`: minute or hour does.
+    `any_day` and `any_weekday`: the field begins with `*`, as in `*/2`, so a day must match both fields; if neither
+    does, a day must match one of them. `real_time`: minute or hour begins with `*`.
     """
 
     minutes: tuple[int, ...]
@@ -77,7 +79,7 @@ def parse_cron(text: str) -> CronFields:
         raise _invalid(f"a cron expression must be at most {_MAX_LENGTH} characters (got {len(text)})")
     words = _words(text)
     minutes, hours, days, months, weekdays = (
-        _values(text, field, word.lower()) for field, word in zip(_FIELDS, words, strict=True)
+        _values(field, word.lower()) for field, word in zip(_FIELDS, words, strict=True)
     )
     return CronFields(
         minutes,
@@ -91,6 +93,18 @@ def parse_cron(text: str) -> CronFields:
     )
 
 
+def stepped_items(text: str) -> Iterator[tuple[str, str, range]]:
+    """The items with a step of an accepted expression: the name of the field, the item, and its values.
+
+    >>> list(stepped_items("*/20 9-17/4 * * *"))
+    [('minute', '*/20', range(0, 60, 20)), ('hour', '9-17/4', range(9, 18, 4))]
+    """
+    for field, word in zip(_FIELDS, _words(text), strict=True):
+        for item in word.lower().split(","):
+            if "/" in item:
+                yield field.name, item, _item(field, item)
+
+
 def _words(text: str) -> list[str]:
     if not text.isascii() or any(ord(char) < 32 and char != "\t" for char in text):
         raise _invalid("a cron expression must be one line of ASCII characters")
@@ -101,58 +115,46 @@ def _words(text: str) -> list[str]:
             raise _invalid(f'unknown nickname "{words[0]}"; expected one of {", ".join(NICKNAMES)}')
         return NICKNAMES[nickname].split()
     if len(words) != len(_FIELDS):
-        raise _invalid(
-            f"expected five fields (minute, hour, day of month, month, day of week), got {len(words)}",
-            repair=_without_seconds(words),
-            explanation="Removes the seconds field, which cron does not have.",
-        )
+        raise _invalid(f"expected five fields (minute, hour, day of month, month, day of week), got {len(words)}")
     return words
 
 
-def _without_seconds(words: list[str]) -> str | None:
-    return " ".join(words[1:]).replace("?", "*") if len(words) == 6 and words[0] in ("0", "00") else None
-
-
-def _values(text: str, field: _Field, word: str) -> tuple[int, ...]:
+def _values(field: _Field, word: str) -> tuple[int, ...]:
     values: set[int] = set()
     for item in word.split(","):
-        values.update(_item(text, field, item))
+        values.update(_item(field, item))
     return tuple(sorted(values))
 
 
-def _item(text: str, field: _Field, item: str) -> range:
+def _item(field: _Field, item: str) -> range:
     """The values of one part of a list: `*`, `5`, `1-5`, each of the first and last with `/step`."""
     match = _ITEM.fullmatch(item)
     if match is None:
         raise _invalid(
             f'"{item}" in the field {field.name} is not *, a value, a range or a step',
-            repair=text.replace("?", "*") if item == "?" else None,
-            explanation="Replaces ?, which cron does not have, by *.",
         )
     star, low_word, high_word, step_word = match.groups()
     low = field.low if star else _value(field, low_word)
-    high = _end(field, low, star, high_word)
+    high = _end(field, low, low_word, high_word)
     if step_word is None:
         return range(low, high + 1)
     if not star and high_word is None:
         raise _invalid(
             f'"{item}" in the field {field.name}: a step needs a range; write {low}-{field.high}/{step_word}',
-            repair=re.sub(rf"(?<!\S){re.escape(item)}(?!\S)", f"{low}-{field.high}/{step_word}", text, count=1),
-            explanation="Adds the range that the step needs.",
         )
     if int(step_word) == 0:
         raise _invalid(f'"{item}" in the field {field.name}: a step must be at least 1')
     return range(low, high + 1, int(step_word))
 
 
-def _end(field: _Field, low: int, star: str | None, high_word: str | None) -> int:
-    if star:
+def _end(field: _Field, low: int, low_word: str | None, high_word: str | None) -> int:
+    if low_word is None:
         return 6 if field.names is _WEEKDAYS else field.high
     if high_word is None:
         return low
     high = _value(field, high_word)
-    if field.names is _WEEKDAYS and high_word == "sun":
-        high = 7  # as an end, Sunday closes the week: fri-sun
+    if field.names is _WEEKDAYS and "sun" in (low_word, high_word) and high % 7 == 0:
+        high = 7 if low > 0 else 0  # as an end, Sunday closes the week: fri-sun; sun-sun is one day
     if high < low:
         raise _invalid(f"the range {low}-{high} in the field {field.name} runs backwards")
     return high
@@ -166,5 +168,5 @@ def _value(field: _Field, word: str) -> int:
     return int(word)
 
 
-def _invalid(message: str, repair: str | None = None, explanation: str = "") -> ScheduleError:
-    return ScheduleError(ErrorReason.INVALID_CRON, message, repair=repair, explanation=explanation)
+def _invalid(message: str) -> ScheduleError:
+    return ScheduleError(ErrorReason.INVALID_CRON, message)

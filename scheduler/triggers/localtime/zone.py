@@ -4,17 +4,26 @@ The system's zone files are never read: they differ between hosts and may be yea
 Source: RFC 5545 §3.3.5 for times that a clock change skips or repeats.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import tzdata  # type: ignore[import-untyped] # a data package without stubs
 
 from ordinaut.v1.error_pb2 import ErrorReason
-from scheduler.triggers.problem import ScheduleError
+from scheduler.triggers.localtime.zone_names import (
+    Ambiguity,
+    Correction,
+    common_zones,
+    iana_names,
+    meaning,
+    similar_name,
+)
+from scheduler.triggers.problem import Choice, Edit, Question, ScheduleError
 
 ZONE_DATA_VERSION: str = tzdata.IANA_VERSION
 """The IANA release that all zones here are read from, such as `2026f`."""
@@ -26,17 +35,20 @@ _MAX_SHOWN = 64
 @lru_cache(maxsize=1)
 def zone_names() -> frozenset[str]:
     """The names of zones: those in the package's list, not every file in it."""
-    return frozenset((files("tzdata") / "zones").read_text("utf-8").split())
+    return iana_names()
 
 
-def zone(name: str) -> ZoneInfo:
+def zone(name: str, now: datetime | None = None) -> ZoneInfo:
     """The zone of that exact name.
 
+    `now` selects the zones that are offered for an offset such as `UTC+2`; without it, those that have the offset at
+    some time of the year.
+
     Raises:
-        ScheduleError: UNKNOWN_TIMEZONE, with the nearest name as its repair.
+        ScheduleError: UNKNOWN_TIMEZONE, with a repair if only one zone can be meant, or a question.
     """
     if name not in zone_names():
-        raise _unknown(name)
+        raise _unknown(name, now)
     return _load(name)
 
 
@@ -47,34 +59,81 @@ def _load(name: str) -> ZoneInfo:
         with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
             return ZoneInfo.from_file(data, key=name)
     except (ValueError, KeyError, OSError) as error:
-        raise _unknown(name) from error
+        raise _unknown(name, None) from error
 
 
-def _unknown(name: str) -> ScheduleError:
-    repair = nearest_zone(name) if len(name) <= _MAX_SHOWN else None
-    excerpt = name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + "…"
-    hint = f'; did you mean "{repair}"?' if repair else "; expected an IANA name such as Europe/Chisinau"
-    return ScheduleError(
-        ErrorReason.UNKNOWN_TIMEZONE,
-        f'"{excerpt}" is not a time zone of IANA {ZONE_DATA_VERSION}{hint}',
-        repair=repair,
-        explanation=f"Uses the zone {repair}, the nearest name.",
+def _unknown(name: str, now: datetime | None) -> ScheduleError:
+    if len(name) > _MAX_SHOWN:
+        return _unknown_text(f"{name[:_MAX_SHOWN]}…", "; expected an IANA name such as Europe/Chisinau")
+    match meaning(name):
+        case Correction(repair, explanation):
+            hint = f'; did you mean "{repair}"?'
+            return _unknown_text(name, hint, repair=repair, explanation=explanation)
+        case Ambiguity() as ambiguity if len(choices := _choices(ambiguity, now)) > 1:
+            kind = "an offset" if ambiguity.is_offset else "a name that several zones share"
+            question = Question("zone", f'Which time zone does "{name}" mean?', choices)
+            return _unknown_text(name, f"; it is {kind}", question=question)
+    similar = similar_name(name)
+    return _unknown_text(
+        name, f'; did you mean "{similar}"?' if similar else "; expected a name such as Europe/Chisinau"
     )
 
 
-@lru_cache(maxsize=256)
-def nearest_zone(name: str) -> str | None:
-    """The zone with the name or the city most similar to `name`; None if no zone is similar."""
-    key = name.strip().casefold().replace(" ", "_")
-    whole = {name.casefold(): name for name in sorted(zone_names())}
-    cities = {name.rsplit("/", 1)[-1].casefold(): name for name in sorted(zone_names()) if "/" in name}
-    for names in (whole, cities):
-        if key in names:
-            return names[key]
-    for names in (whole, cities):
-        if near := get_close_matches(key, names, n=1, cutoff=0.8):
-            return names[near[0]]
-    return None
+def _unknown_text(excerpt: str, hint: str, **remedy: Any) -> ScheduleError:
+    message = f'"{excerpt}" is not a time zone of IANA {ZONE_DATA_VERSION}{hint}'
+    return ScheduleError(ErrorReason.UNKNOWN_TIMEZONE, message, **remedy)
+
+
+def _choices(ambiguity: Ambiguity, now: datetime | None) -> list[Choice]:
+    """The zones of an ambiguous text, and the zone with that fixed offset, if there is one."""
+    fixed = [] if ambiguity.minutes is None else list(_fixed_offset(ambiguity.minutes))
+    zones = [*ambiguity.zones]
+    if ambiguity.is_offset:
+        zones = [name for name in common_zones() if ambiguity.minutes in _offsets(name, now)]
+    choices = [Choice(name, f"{name} ({_offset_text(name, now)})", [Edit(name)]) for name in zones]
+    return fixed + choices if ambiguity.is_offset else choices + fixed
+
+
+def _fixed_offset(minutes: int) -> Iterator[Choice]:
+    """The zone of the offset. Source: the file etcetera of tzdata, on the sign of these names."""
+    if minutes == 0:
+        yield Choice("UTC", "UTC, without clock changes", [Edit("UTC")])
+    elif minutes % 60 == 0 and (name := f"Etc/GMT{-minutes // 60:+}") in zone_names():
+        direction = "ahead of" if minutes > 0 else "behind"
+        label = f"{name} (always {abs(minutes) // 60} h {direction} UTC: the sign in Etc names is reversed)"
+        yield Choice(name, label, [Edit(name)])
+
+
+def _offsets(name: str, now: datetime | None) -> set[int]:
+    """The offsets of the zone in minutes: at that time, else those of a winter and a summer."""
+    return {zone_minutes(name, now)} if now else set(_seasons(name, None))
+
+
+def _seasons(name: str, now: datetime | None) -> tuple[int, int]:
+    year = now.year if now else int(ZONE_DATA_VERSION[:4])
+    return zone_minutes(name, datetime(year, 1, 15, tzinfo=UTC)), zone_minutes(name, datetime(year, 7, 15, tzinfo=UTC))
+
+
+def zone_minutes(name: str, at: datetime) -> int:
+    """The offset of the zone at that time (aware), in minutes east of UTC."""
+    return (local_time(at, _load(name)).replace(fold=0) - at.replace(tzinfo=None)) // timedelta(minutes=1)
+
+
+def _offset_text(name: str, now: datetime | None) -> str:
+    january, july = _seasons(name, now)
+    if january == july:
+        return f"UTC{offset_name(january)}"
+    return f"UTC{offset_name(january)} in January, {offset_name(july)} in July"
+
+
+def offset_name(minutes: int) -> str:
+    """An offset as text.
+
+    >>> offset_name(120), offset_name(-330), offset_name(0)
+    ('+2', '-5:30', '+0')
+    """
+    hours, rest = divmod(abs(minutes), 60)
+    return f"{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +195,10 @@ def same_zone(first: str, second: str) -> bool:
     Raises:
         ScheduleError: UNKNOWN_TIMEZONE.
     """
-    return first == second or _rules(zone(first).key) == _rules(zone(second).key)
+    return first == second or rules_of(zone(first).key) == rules_of(zone(second).key)
 
 
 @lru_cache(maxsize=64)
-def _rules(name: str) -> bytes:
+def rules_of(name: str) -> bytes:
+    """The zone's data, which all names of one zone share; `name` is one of `zone_names`."""
     return files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()

@@ -14,7 +14,7 @@ from scheduler.triggers.localtime.clock_grid import ClockGrid, Members
 from scheduler.triggers.localtime.days import LAST_DAY, next_day
 from scheduler.triggers.problem import too_costly
 from scheduler.triggers.rrule.day_sets import DaySets, completed
-from scheduler.triggers.rrule.parse import Frequency, Rule
+from scheduler.triggers.rrule.parse import Frequency, Rule, Skip
 
 MAX_PERIODS = 2_200
 """The maximum number of periods that are searched to count a COUNT."""
@@ -65,13 +65,13 @@ class CalendarRule:
         Raises:
             ScheduleError: SCHEDULE_TOO_COSTLY.
         """
-        before_start = last = self._start - TICK
+        last = self._start - TICK
         if self._is_every_day():
             return self._nth_of_every_day(count)
         for visited, members in enumerate(self._periods(self._start.date())):
             if visited == MAX_PERIODS:
                 raise too_costly(f"COUNT extends over more than {MAX_PERIODS} periods; use UNTIL")
-            skipped = members.rank(before_start)
+            skipped = members.rank(last)  # a day that SKIP moved may be in two periods
             here = len(members) - skipped
             if here >= count:
                 return members.at(skipped + count - 1)
@@ -96,7 +96,8 @@ class CalendarRule:
         """The members of each period of the rule, from the period that contains the day on."""
         if self._is_without_position():
             return
-        index = self._aligned(max(self._index(since), self._first_index))
+        moved = self._rule.skip is Skip.FORWARD  # the first day of a period may belong to the one before
+        index = self._aligned(max(self._index(since) - moved, self._first_index))
         final = self._index(LAST_DAY)
         while index <= final:
             days = self._days(index)

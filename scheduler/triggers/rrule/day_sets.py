@@ -1,7 +1,7 @@
 """The days that the BY parts of a rule select in a year, a month or a week, or accept one by one.
 
 BYWEEKNO without BYDAY means the weekday of DTSTART, and a year's set holds the days of that calendar year.
-Source: RFC 5545 §3.3.10, table of BYxxx parts.
+Source: RFC 5545 §3.3.10, table of BYxxx parts; RFC 7529 §4 for SKIP.
 """
 
 from calendar import isleap, monthrange
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 
-from scheduler.triggers.rrule.parse import Frequency, Rule, Weekday
+from scheduler.triggers.rrule.parse import Frequency, Rule, Skip, Weekday
 
 ALL_MONTHS = tuple(range(1, 13))
 _WEEK = timedelta(days=7)
@@ -66,14 +66,20 @@ class DaySets:
         days = self._weekdays_between(date(year, month, 1), date(year, month, length))
         if not self._rule.month_days:
             return tuple(sorted(days))
-        listed = set(_listed_days(year, month, length, self._rule.month_days))
-        return tuple(sorted(listed & set(days) if self._rule.weekdays else listed))
+        listed = set(self._listed_days(year, month))
+        return tuple(sorted(self._on_weekdays(listed, set(days)) if self._rule.weekdays else listed))
 
     def of_year(self, year: int) -> tuple[date, ...]:
         """The days of the calendar year."""
-        sets = [set(days(year)) for days in self._yearly_sets()]
-        days = set.intersection(*sets)
-        return tuple(sorted(day for day in days if day.month in self.months))
+        rule = self._rule
+        days = set.intersection(*(set(days(year)) for days in self._yearly_sets()))
+        if not rule.moves_days:
+            return tuple(sorted(day for day in days if day.month in self.months))
+        return tuple(sorted(self._on_weekdays(days, set(self._year_weekdays(year))) if rule.weekdays else days))
+
+    def _on_weekdays(self, days: set[date], numbered: set[date]) -> set[date]:
+        """The days on the rule's weekdays. RFC 7529 §4.1: BYDAY applies to a moved day, also in the next month."""
+        return {day for day in days if day in numbered or day.weekday() in self._plain_weekdays}
 
     def _yearly_sets(self) -> Iterator[Callable[[int], Iterator[date]]]:
         """The sets that are intersected to the year's days; a completed rule has at least one."""
@@ -82,7 +88,7 @@ class DaySets:
             yield self._year_days
         if rule.month_days:
             yield self._month_days
-        if rule.weekdays:
+        if rule.weekdays and not rule.moves_days:
             yield self._year_weekdays
         if rule.weeks:
             yield self._weeks
@@ -95,7 +101,19 @@ class DaySets:
 
     def _month_days(self, year: int) -> Iterator[date]:
         for month in self.months:
-            yield from _listed_days(year, month, monthrange(year, month)[1], self._rule.month_days)
+            yield from self._listed_days(year, month)
+
+    def _listed_days(self, year: int, month: int) -> Iterator[date]:
+        """The days of BYMONTHDAY in the month, and in place of those that it does not have what SKIP says."""
+        length = monthrange(year, month)[1]
+        first = date(year, month, 1)
+        for number in self._rule.month_days:
+            place = number if number > 0 else length + number + 1
+            if 1 <= place <= length:
+                yield date(year, month, place)
+            elif self._rule.skip is not Skip.OMIT:
+                after = first + timedelta(days=length) if place > length else first
+                yield after if self._rule.skip is Skip.FORWARD else after - timedelta(days=1)
 
     def _year_weekdays(self, year: int) -> Iterator[date]:
         """Ordinals count inside each BYMONTH month, or inside the year without BYMONTH."""
@@ -131,12 +149,6 @@ def _first_week(year: int, week_start: int) -> date:
     """The first day of week 1: the first week with at least four days in the year."""
     fourth = date(year, 1, 4)
     return fourth - timedelta(days=(fourth.weekday() - week_start) % 7)
-
-
-def _listed_days(year: int, month: int, length: int, numbers: tuple[int, ...]) -> Iterator[date]:
-    for number in numbers:
-        if abs(number) <= length:
-            yield date(year, month, number if number > 0 else length + 1 + number)
 
 
 def _in_month(day: date, numbers: tuple[int, ...]) -> bool:

@@ -4,8 +4,8 @@ Source: RFC 5545 §3.1 (content lines), §3.8.2.4, §3.8.5.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from datetime import time as clock_time
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.triggers.localtime.zone import zone
-from scheduler.triggers.problem import ScheduleError
+from scheduler.triggers.problem import Edit, ScheduleError
 from scheduler.triggers.rrule.parse import Rule, invalid_rrule, parse_date_time, parse_rule
 from scheduler.triggers.trigger import stamp
 
@@ -52,10 +52,30 @@ def parse_calendar_text(text: str) -> CalendarText:
         raise invalid_rrule(f"the rule must be at most {MAX_TEXT} characters (got {len(text)})")
     parts = CalendarText()
     for name, params, value in _lines(text):
-        _READERS[name](parts, params, value)
+        try:
+            _READERS[name](parts, params, value)
+        except ScheduleError as error:
+            raise _with_whole_text(error, text, params.get("TZID", "")) from error
     if parts.rule is None and not (parts.start and parts.added):
         raise invalid_rrule("RRULE is missing; for a single time use `once`")
     return parts
+
+
+def _with_whole_text(error: ScheduleError, text: str, zone_name: str) -> ScheduleError:
+    """The error of a TZID with a repair or a question that contains the whole text instead of a zone alone."""
+    if error.reason != ErrorReason.UNKNOWN_TIMEZONE:
+        return error
+    question = error.question
+    if question is not None:
+        choices = [replace(choice, edits=_in_text(choice.edits, text, zone_name)) for choice in question.choices]
+        question = replace(question, choices=choices)
+    repair = None if error.repair is None else _in_text(error.repair, text, zone_name)
+    return ScheduleError(error.reason, error.message, repair=repair, explanation=error.explanation, question=question)
+
+
+def _in_text(edits: Sequence[Edit], text: str, zone_name: str) -> list[Edit]:
+    pattern = re.compile(rf"(TZID\s*=\s*\"?){re.escape(zone_name)}(?=\"?\s*[;:])", re.IGNORECASE)
+    return [Edit(pattern.sub(rf"\g<1>{edit.value}", text)) for edit in edits]
 
 
 def with_start(text: str, start: datetime, where: ZoneInfo) -> str:
@@ -63,6 +83,16 @@ def with_start(text: str, start: datetime, where: ZoneInfo) -> str:
     line = f"DTSTART:{stamp(start)}Z" if where.key == "UTC" else f"DTSTART;TZID={where.key}:{stamp(start)}"
     lines = [f"{name}{params}:{value}" for name, params, value in _raw_lines(text)]
     return "\n".join([line, *lines])
+
+
+def without_start(text: str) -> str:
+    """The text without its DTSTART line."""
+    return "\n".join(f"{name}{params}:{value}" for name, params, value in _raw_lines(text) if name != "DTSTART")
+
+
+def start_line(text: str) -> str:
+    """The DTSTART line of the text, or an empty text."""
+    return next((f"{params}:{value}" for name, params, value in _raw_lines(text) if name == "DTSTART"), "")
 
 
 def _raw_lines(text: str) -> Iterator[tuple[str, str, str]]:

@@ -1,11 +1,12 @@
-"""Parses the value of an RRULE property into a checked rule. Source: RFC 5545 §3.3.10."""
+"""Parses the value of an RRULE property into a checked rule. Source: RFC 5545 §3.3.10, RFC 7529 §4 (RSCALE, SKIP)."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
+from ordinaut.limits import FIRST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
 from scheduler.triggers.problem import ScheduleError
 
@@ -28,6 +29,17 @@ class Frequency(IntEnum):
     HOURLY = 4
     MINUTELY = 5
     SECONDLY = 6
+
+
+class Skip(StrEnum):
+    """SKIP of RFC 7529: what becomes of a day that its month does not have."""
+
+    OMIT = "OMIT"
+    """It is left out, as without SKIP."""
+    BACKWARD = "BACKWARD"
+    """The day before it that exists: the last one of the month."""
+    FORWARD = "FORWARD"
+    """The day after it that exists: the first one of the next month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,12 @@ class Rule:
     minutes: tuple[int, ...] = ()
     seconds: tuple[int, ...] = ()
     positions: tuple[int, ...] = ()
+    skip: Skip = Skip.OMIT
+
+    @property
+    def moves_days(self) -> bool:
+        """Whether days that a month does not have are moved and not left out."""
+        return self.skip is not Skip.OMIT and bool(self.month_days)
 
 
 def invalid_rrule(message: str) -> ScheduleError:
@@ -77,7 +95,9 @@ def parse_date_time(text: str) -> date | datetime:
         day_of_year = date(int(year), int(month), int(day))
         if hour is None:
             return day_of_year
-        clock_time = time(int(hour), int(minute), int(second), tzinfo=UTC if utc else None)
+        # RFC 5545 §3.3.12: where leap seconds are not supported, 60 means 59.
+        whole = 59 if second == "60" else int(second)
+        clock_time = time(int(hour), int(minute), whole, tzinfo=UTC if utc else None)
     except ValueError as error:
         raise invalid_rrule(f'"{text}" is not a time: {error}') from error
     return datetime.combine(day_of_year, clock_time)
@@ -104,6 +124,8 @@ def parse_rule(value: str) -> Rule:
     fields: dict[str, object] = {
         field: read(name, parts[name]) for name, (field, read) in _READERS.items() if name in parts
     }
+    if parts.get("RSCALE", "GREGORIAN") != "GREGORIAN":
+        raise invalid_rrule(f'RSCALE must be GREGORIAN (got "{parts["RSCALE"][:40]}")')
     rule = Rule(Frequency[parts["FREQ"]], **fields)  # type: ignore[arg-type] # each reader fits its field
     _check_together(rule)
     return rule
@@ -114,7 +136,7 @@ def _parts(value: str) -> dict[str, str]:
     for part in value.strip().removesuffix(";").split(";"):
         name, equals, text = part.partition("=")
         name = name.strip().upper()
-        if not equals or (name not in _READERS and name != "FREQ"):
+        if not equals or (name not in _READERS and name not in ("FREQ", "RSCALE")):
             raise invalid_rrule(f'unknown part "{part[:40]}"; expected FREQ, {", ".join(_READERS)}')
         if name in parts:
             raise invalid_rrule(f"{name} is given twice")
@@ -156,9 +178,18 @@ def _seconds(name: str, text: str) -> tuple[int, ...]:
 
 def _until(name: str, text: str) -> date | datetime:
     try:
-        return parse_date_time(text)
+        until = parse_date_time(text)
     except ScheduleError as problem:
         raise invalid_rrule(f"{name}: {problem.message}") from problem
+    if until.year < FIRST_YEAR:
+        raise invalid_rrule(f"{name} must be in the year {FIRST_YEAR} or later (got {until.year})")
+    return until
+
+
+def _skip(name: str, text: str) -> Skip:
+    if text not in Skip.__members__:
+        raise invalid_rrule(f'{name} must be one of {", ".join(Skip)} (got "{text[:40]}")')
+    return Skip(text)
 
 
 def _weekday(name: str, text: str) -> int:
@@ -192,6 +223,7 @@ _READERS: dict[str, tuple[str, Callable[[str, str], object]]] = {
     "BYMINUTE": ("minutes", _listed(0, 59)),
     "BYSECOND": ("seconds", _seconds),
     "BYSETPOS": ("positions", _listed(1, 366, signed=True)),
+    "SKIP": ("skip", _skip),
 }
 
 
@@ -202,6 +234,8 @@ def _check_together(rule: Rule) -> None:
     by_days = (rule.months, rule.weeks, rule.year_days, rule.month_days, rule.weekdays)
     by_clock = (rule.hours, rule.minutes, rule.seconds)
     refused = {
+        "SKIP=BACKWARD and SKIP=FORWARD need FREQ=MONTHLY or YEARLY": rule.skip is not Skip.OMIT
+        and frequency > Frequency.MONTHLY,
         "COUNT and UNTIL exclude each other": rule.count is not None and rule.until is not None,
         "BYSETPOS needs another BY part to select from": bool(rule.positions) and not any(by_days + by_clock),
         "BYWEEKNO needs FREQ=YEARLY": bool(rule.weeks) and frequency != Frequency.YEARLY,

@@ -91,6 +91,23 @@ async def test_a_time_without_occurrence_names_the_neighbouring_ones(town: Town)
     assert "Nimic nu era programat" in (await town.explain(at(13.25), "ro")).explanation
 
 
+async def test_a_skipped_or_repeated_local_time_names_the_clock_change(town: Town) -> None:
+    """02:30 does not exist in New York on 8 March 2026; at that instant clocks show 03:30."""
+    await town.task(schedule={"triggers": [{"cron": "30 2 * * *"}], "time_zone": "America/New_York"})
+    for moment in (at(7.5, day=8), at(7, day=8)):
+        answer = await town.explain(moment)
+        assert (
+            "Clocks in America/New_York skip from 02:00 to 03:00 on 2026-03-08, so the times between do not exist. "
+            "The occurrence of 02:30 is moved to 03:00."
+        ) in answer.explanation
+        assert "sar de la 02:00 la 03:00" in (await town.explain(moment, "ro")).explanation
+    assert (await town.explain(at(7, day=8))).verdict == Verdict.UPCOMING
+    repeated = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
+    assert "go back from 02:00 to 01:00 on 2026-11-01" in (await town.explain(repeated)).explanation
+    for other in (at(7.5, day=9), datetime(2026, 11, 1, 7, 30, tzinfo=UTC)):
+        assert "Clocks" not in (await town.explain(other)).explanation
+
+
 async def test_a_time_before_the_task_existed(town: Town) -> None:
     await town.task()
     for moment in (at(11), at(11.5)):

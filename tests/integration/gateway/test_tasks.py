@@ -165,7 +165,7 @@ async def test_a_task_can_be_sent_back_as_it_was_read(system: GatewaySystem) -> 
     same.state = Task.PAUSED
     refused = await refusal(system.admin.tasks.UpdateTask(UpdateTaskRequest(task=same)))
     assert (refused.reason, refused.fields) == ("FIELD_NOT_WRITABLE", ["task.state"])
-    masked = UpdateTaskRequest(task=same, update_mask=FieldMask(paths=["state", "no.such", "params.x"]))
+    masked = UpdateTaskRequest(task=same, update_mask=FieldMask(paths=["state", "no.such", "schedule.triggers.cron"]))
     refused = await refusal(system.admin.tasks.UpdateTask(masked))
     assert (refused.reason, len(refused.fields)) == ("FIELD_MASK_INVALID", 3)
 

@@ -51,13 +51,28 @@ async def test_missed_instants_of_excluded_days_are_excluded(rig: Rig) -> None:
     await rig.turn_clock(hours=20)  # 3 March, 08:00
     await settle(rig, runner)
     found = await ledger(rig, task)
-    assert [(outcome, count) for _, outcome, count in found] == [("COALESCED", 10), ("MISSED", 1), ("EXCLUDED", 9)]
+    assert [(outcome, count) for _, outcome, count in found] == [("COALESCED", 10), ("ENQUEUED", 1), ("EXCLUDED", 9)]
     await rig.turn_clock(hours=16, minutes=30)
     await settle(rig, runner)
     assert (await ledger(rig, task))[-2:] == [
         (BEGINNING + timedelta(hours=21), "EXCLUDED", 15),
         (BEGINNING + timedelta(hours=36), "ENQUEUED", 1),
     ]
+
+
+async def test_one_local_time_in_two_zones_is_two_occurrences(rig: Rig) -> None:
+    """15:00 in Chisinau, the schedule's zone, and two hours later in London."""
+    task = await rig.task({"cron": "0 15 * * *"}, {"cron": "0 15 * * *", "time_zone": "Europe/London"})
+    runner = LoopRunner(rig.database, rig.settings)
+    for hours in (1, 2):
+        await settle(rig, runner)
+        await rig.turn_clock(hours=hours)
+    await settle(rig, runner)
+    assert await ledger(rig, task) == [
+        (BEGINNING + timedelta(hours=hours), "ENQUEUED", 1) for hours in (1, 3)
+    ]  # fmt: skip
+    rows = await rig.rows("SELECT key FROM occurrence ORDER BY instant")
+    assert [row["key"] for row in rows] == ["1/cron:20260302T150000", "1/cron@Europe/London:20260302T150000"]
 
 
 async def test_all_runs_missed_instants_one_after_the_other(rig: Rig) -> None:
@@ -93,14 +108,16 @@ async def test_all_runs_missed_instants_concurrently_when_overlap_is_allowed(rig
 
 
 async def test_none_runs_no_missed_instant(rig: Rig) -> None:
-    """All of it is recorded, in as many transactions as it takes, and the schedule goes on."""
+    """All are recorded, in as many transactions as it takes; those at most five seconds late are not missed."""
     task = await rig.task({"interval": "1s"}, catch_up={"policy": "NONE"})
     runner = LoopRunner(rig.database, rig.settings)
     await settle(rig, runner)
     await rig.turn_clock(seconds=2500)
     await settle(rig, runner)
-    assert not await runs(rig, task)
-    assert [outcome for _, outcome, _ in await ledger(rig, task)] == ["MISSED"] * 3
+    assert await runs(rig, task) == [BEGINNING + timedelta(seconds=second) for second in range(2495, 2501)]
+    assert [(outcome, count) for _, outcome, count in await ledger(rig, task)] == [
+        ("MISSED", 1000), ("MISSED", 1000), ("MISSED", 494), *[("ENQUEUED", 1)] * 6
+    ]  # fmt: skip
     assert await rig.value("SELECT sum(count) FROM occurrence") == 2500
     assert await rig.value("SELECT next_instant FROM schedule_cursor") == rig.now + timedelta(seconds=1)
 

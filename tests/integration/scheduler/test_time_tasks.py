@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, timedelta
 from typing import Any
 
+import grpc
+import pytest
 import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
@@ -21,6 +23,10 @@ from ordinaut.v1.task_service_pb2 import (
 from tests.integration.support.gateway_system import GatewaySystem, a_task, gateway_system, refusal
 
 DAILY: dict[str, Any] = {"triggers": [{"cron": "30 3 * * *"}], "time_zone": "Europe/Bucharest"}
+ENGLISH = (
+    "Runs every day at 03:30, in the time of Europe/Bucharest. "
+    "After an outage, the newest missed occurrence runs, up to 24 h late."
+)
 
 
 @pytest_asyncio.fixture
@@ -42,12 +48,15 @@ async def created(system: GatewaySystem, name: str, **fields: Any) -> Task:
 async def test_explain_describes_times_frequency_and_warnings(system: GatewaySystem) -> None:
     """In two languages, with the warnings of the coming year."""
     answer = await system.admin.tasks.ExplainSchedule(ExplainScheduleRequest(schedule=schedule()))
-    assert answer.explanation == "Runs every day at 03:30, in the time of Europe/Bucharest."
+    assert answer.explanation == ENGLISH
     assert answer.runs_per_year in {365, 366}
     assert any("clocks skip 03:30" in warning for warning in answer.warnings)
     romanian = ExplainScheduleRequest(schedule=schedule(), language="ro")
     answer = await system.admin.tasks.ExplainSchedule(romanian)
-    assert answer.explanation == "Rulează în fiecare zi la 03:30, după ora din Europe/Bucharest."
+    assert answer.explanation == (
+        "Rulează în fiecare zi la 03:30, după ora din Europe/Bucharest. "
+        "După o întrerupere, cea mai nouă ocurență ratată rulează, cu cel mult 24 h întârziere."
+    )
 
 
 async def test_explain_refuses_what_create_would_refuse(system: GatewaySystem) -> None:
@@ -69,13 +78,26 @@ async def test_previews_leave_excluded_days_out(system: GatewaySystem) -> None:
     answer = await system.admin.tasks.PreviewSchedule(PreviewScheduleRequest(schedule=wanted))
     assert [coming.local_time[:10] for coming in answer.occurrences] == ["2030-01-01", "2030-01-03", "2030-01-04"]
     assert answer.ends
-    assert answer.explanation.endswith("3 times in all, except on 2030-01-02.")
+    assert "3 times in all, except on 2030-01-02." in answer.explanation
+
+
+async def test_triggers_have_zones_of_their_own(system: GatewaySystem) -> None:
+    """A preview has the local time of each; a question about a zone is part of the message."""
+    tokyo = {"cron": "0 9 * * *", "time_zone": "Asia/Tokyo"}
+    wanted = schedule(triggers=[tokyo, {"cron": "0 9 * * *"}])
+    answer = await system.admin.tasks.PreviewSchedule(PreviewScheduleRequest(schedule=wanted, count=4))
+    assert {coming.local_time[11:] for coming in answer.occurrences} == {"09:00:00+09:00", "09:00:00+02:00"}
+    made = await created(system, "zones", triggers=[tokyo])
+    assert made.schedule.triggers[0].time_zone == "Asia/Tokyo"
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await created(system, "offset", time_zone="GMT+2")
+    assert "Etc/GMT-2 (always 2 h ahead of UTC" in str(refused.value.details())
 
 
 async def test_a_task_carries_its_explanation(system: GatewaySystem) -> None:
     """After Create, Get and Update; of a paused one as well, without coming times."""
     made = await created(system, "daily")
-    assert made.explanation == "Runs every day at 03:30, in the time of Europe/Bucharest."
+    assert made.explanation == ENGLISH
     await system.admin.tasks.PauseTask(PauseTaskRequest(name="tasks/daily"))
     read = await system.admin.tasks.GetTask(GetTaskRequest(name="tasks/daily"))
     assert (read.explanation, len(read.upcoming)) == (made.explanation, 0)

@@ -7,6 +7,7 @@ import pytest
 
 MODULES = (
     "gateway.api.field_masks",
+    "gateway.api.mask_paths",
     "gateway.api.filters",
     "gateway.api.ordering",
     "gateway.api.pagination",
@@ -14,6 +15,7 @@ MODULES = (
     "gateway.api.violations",
     "gateway.approvals.edits",
     "gateway.rest.openapi.paths",
+    "gateway.rest.transcoding.merge_patch",
     "gateway.rest.transcoding.path_template",
     "gateway.runs.service",
     "gateway.runs.simulated_run",

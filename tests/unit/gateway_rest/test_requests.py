@@ -9,6 +9,9 @@ from google.api.field_behavior_pb2 import REQUIRED
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.field_masks import masked_paths
+from gateway.api.json_values import to_python
+from gateway.api.violations import Problems
 from gateway.rest.openapi.schemas import behaviors
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import Body
@@ -46,8 +49,39 @@ def test_the_mask_consists_of_the_fields_that_were_sent(fields: set[str], camel:
         JSON_NAMES.get(key, key) if camel else key: None if clear else VALUES.get(key, {}) for key in fields
     }
     request = made("UpdateTask", {**body, "etag": '"1"', "owner": None}, values={"task.name": "tasks/a"})
-    assert set(request.update_mask.paths) == fields
+    paths = {key if clear or key in VALUES else f"{key}.*" for key in fields}  # an empty object changes nothing
+    assert set(request.update_mask.paths) == paths
     assert (request.task.name, request.task.etag) == ("tasks/a", '"1"')
+
+
+def test_the_mask_consists_of_the_values_in_the_body() -> None:
+    """Of messages, the fields; of maps and free JSON, the entries; a null is named and removed from the request."""
+    body = {
+        "schedule": {"timeZone": "Asia/Tokyo", "startTime": None, "triggers": []},
+        "run_policy": {"priority": 0, "retry": {"delay": "1s"}, "overlap": {}},
+        "labels": {"a": "1", "b.c": None},
+        "params": {"x": {"y": None, "z": [None]}},
+    }
+    request = made("UpdateTask", body)
+    assert list(request.update_mask.paths) == [
+        "schedule.time_zone", "schedule.start_time", "schedule.triggers", "run_policy.priority",
+        "run_policy.retry.delay", "run_policy.overlap.*", "labels.*", "labels.`b.c`", "params.*", "params.x.y",
+    ]  # fmt: skip
+    assert dict(request.task.labels) == {"a": "1"}
+    assert to_python(request.task.params) == {"x": {"z": [None]}}
+
+
+def test_the_mask_of_every_patch_is_writable() -> None:
+    """Tools and agents as well: nested messages, the transport, lists as wholes."""
+    http = {"url": "http://x", "headers": {"A": None}, "auth": {"bearer": None, "basic": {"user": "u"}}}
+    for name, body in {
+        "UpdateTool": {"http": http, "timeouts": {"run": None}, "input_schema": {"type": None}},
+        "UpdateAgent": {"display_name": None, "scopes": []},
+    }.items():
+        request, problems = made(name, body), Problems()
+        masked_paths(problems, getattr(request, ROUTES[name].body), request.update_mask)
+        assert request.update_mask.paths
+        assert not problems.violations
 
 
 def required_fields(route: Route) -> set[str]:
@@ -76,6 +110,9 @@ def test_an_optional_body_may_be_empty(name: str, content: bytes | None) -> None
 def test_an_explicit_mask_is_used() -> None:
     request = made("UpdateTask", {"description": "x"}, "update_mask=displayName,run_policy.priority")
     assert list(request.update_mask.paths) == ["display_name", "run_policy.priority"]
+    request = made("UpdateTask", {"params": {"x": None}}, "update_mask=runPolicy,params.%60aB,c%60,params")
+    assert list(request.update_mask.paths) == ["run_policy", "params.`aB,c`", "params"]
+    assert to_python(request.task.params) == {"x": None}
 
 
 @pytest.mark.parametrize(

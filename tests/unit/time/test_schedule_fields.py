@@ -96,16 +96,18 @@ def test_max_occurrences_ends_the_schedule(most: int) -> None:
         assert CompiledSchedule(schedule).next(last - timedelta(seconds=1), known)[0] is not None
 
 
-@pytest.mark.parametrize(
-    ("trigger", "start"),
-    [(DAILY, "2026-05-01T10:00:01Z"), ({"interval": "60s"}, "2026-05-01T10:01:00Z")],
-)
-def test_max_occurrences_counts_what_can_fire(trigger: dict[str, Any], start: str) -> None:
-    """From behind the creation on, for intervals from their first firing; the start is written in."""
-    created = NOW + timedelta(milliseconds=300)
+@pytest.mark.parametrize("fraction", [0, 300])
+@pytest.mark.parametrize("trigger", [{"cron": "* * * * *"}, {"interval": "60s"}, {"rrule": "FREQ=MINUTELY"}])
+def test_max_occurrences_counts_what_can_fire(trigger: dict[str, Any], fraction: int) -> None:
+    """Instants after the creation, also if it is itself one; the time from which they count is written."""
+    created = NOW + timedelta(milliseconds=fraction)
     found = check(trigger, now=created, time_zone="UTC", max_occurrences=2).schedule
-    assert found.start_time.ToDatetime(UTC) == datetime.fromisoformat(start)
-    assert len(take(compiled(found), created, 5)) == 2
+    assert found.counted_from.ToDatetime(UTC) == NOW + timedelta(seconds=1)
+    assert not found.HasField("start_time")
+    assert [instant.time for instant in take(compiled(found), created, 5)] == [
+        NOW + timedelta(minutes=1),
+        NOW + timedelta(minutes=2),
+    ]
 
 
 def test_the_most_expensive_exclusions_are_affordable() -> None:
@@ -120,11 +122,11 @@ def test_the_most_expensive_exclusions_are_affordable() -> None:
     assert instant.time == datetime(2027, 5, 1, tzinfo=UTC)
 
 
-def test_max_occurrences_of_intervals_with_other_triggers_needs_a_start() -> None:
-    """Otherwise nobody could say what the first occurrence is."""
-    fields: dict[str, Any] = {"time_zone": "UTC", "max_occurrences": 2}
-    assert problems(DAILY, {"interval": "60s"}, **fields) == {"start_time": "FIELD_REQUIRED"}
-    assert not problems(DAILY, {"interval": "60s"}, start_time="2026-06-01T00:00:00Z", **fields)
+def test_max_occurrences_of_intervals_with_other_triggers() -> None:
+    """Each interval has its own start, so that the limit needs none."""
+    found = check({"cron": "0 12 * * *"}, {"interval": "3600s"}, time_zone="UTC", max_occurrences=3).schedule
+    times = [instant.time for instant in take(compiled(found), NOW, 5)]
+    assert times == [NOW + timedelta(hours=1), NOW + timedelta(hours=2), NOW + timedelta(hours=3)]
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

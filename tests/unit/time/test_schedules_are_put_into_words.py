@@ -11,6 +11,16 @@ from scheduler.validation.schedule import compiled
 from tests.unit.time.writing import NOW, check, schedule_of
 
 WORDS = [
+    (
+        {"rrule": "DTSTART:20260601T090000\nRRULE:FREQ=MONTHLY;BYMONTHDAY=31;SKIP=BACKWARD"},
+        "every month on day 31 of the month (in shorter months on the last day) at 09:00",
+        "în fiecare lună în ziua 31 a lunii (în lunile mai scurte în ultima zi) la 09:00",
+    ),
+    (
+        {"cron": "0 9 */100,1-7 * 1"},
+        "on day 1-7 of the month, but only on Monday, at 09:00",
+        "în zilele 1-7 ale lunii, dar numai luni, la 09:00",
+    ),
     ({"cron": "30 7 * * mon-fri"}, "from Monday to Friday at 07:30", "de luni până vineri la 07:30"),
     ({"cron": "@daily"}, "every day at 00:00", "în fiecare zi la 00:00"),
     ({"cron": "* * * * *"}, "every minute", "în fiecare minut"),
@@ -27,7 +37,7 @@ WORDS = [
         "on day 13 of the month or on Friday at 00:00",
         "în ziua 13 a lunii sau în fiecare vineri la 00:00",
     ),
-    ({"cron": "0 0 */10 * 5"}, "on day 1, 11, 21 and 31 of the month and on Friday at 00:00", None),
+    ({"cron": "0 0 */10 * 5"}, "on day 1, 11, 21 and 31 of the month, but only on Friday, at 00:00", None),
     (
         {"cron": "0 9 1,15 1,7 *"},
         "on day 1 and 15 of the month at 09:00 in January and July",

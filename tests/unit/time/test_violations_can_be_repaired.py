@@ -1,6 +1,6 @@
 """What validation says and writes in: paths, reasons, repairs, completed schedules, warnings."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -50,7 +50,7 @@ def test_a_zone_is_repaired(triggers: list[dict[str, Any]], zone: str, becomes: 
 
 @pytest.mark.parametrize(
     ("text", "becomes"),
-    [("0/15 * * * *", "0-59/15 * * * *"), ("0 0 9 * * ?", "0 9 * * *"), ("0 9 ? * 1", "0 9 * * 1")],
+    [("0/15 * * * *", "*/15 * * * *"), ("0 0 9 * * ?", "0 9 * * *"), ("0 9 ? * 1", "0 9 * * 1")],
 )
 def test_a_cron_of_another_dialect_is_repaired(text: str, becomes: str) -> None:
     """Quartz's seconds, `?` and open steps become what they mean here."""
@@ -163,8 +163,9 @@ def test_two_names_of_one_zone_are_no_conflict() -> None:
 def test_anchors_are_added_once() -> None:
     """What is open is fixed at creation, and a second validation changes nothing."""
     first = check({"rrule": "FREQ=DAILY;COUNT=3"}, {"interval": "90s"}, time_zone="Europe/Chisinau")
-    assert first.schedule.triggers[0].rrule == "DTSTART;TZID=Europe/Chisinau:20260501T130000\nRRULE:FREQ=DAILY;COUNT=3"
-    assert first.schedule.start_time.ToDatetime(UTC) == NOW
+    assert first.schedule.triggers[0].rrule == "DTSTART;TZID=Europe/Chisinau:20260502T130000\nRRULE:FREQ=DAILY;COUNT=3"
+    anchors = [trigger.anchor_time.ToDatetime(UTC) for trigger in first.schedule.triggers]
+    assert anchors == [NOW + timedelta(days=1), NOW]
     assert [trigger.id for trigger in first.schedule.triggers] == ["t0", "t1"]
     later = validate(first.schedule, datetime(2026, 8, 1, tzinfo=UTC), stored=True)
     assert later.schedule == first.schedule
@@ -216,17 +217,74 @@ def test_a_stored_schedule_may_have_past_times() -> None:
         ({"cron": "*/90 * * * *"}, "only 0"),
         ({"cron": "0 0 31 * *"}, "day 31 skips 5"),
         ({"cron": "0 0 29 2 *"}, "leap"),
+        ({"cron": "0 9 */2 * *"}, "day 31 is followed by day 1"),
+        ({"cron": "0 9 1-31/2 * *"}, "day 31 is followed by day 1"),
+        ({"cron": "0 9 29 * *"}, "leap"),
+        ({"cron": "0 9 30 * *"}, "day 30 skips 1 "),
+        ({"cron": "0 9 1,15,31 * *"}, "day 31 skips 5"),
+        ({"cron": "0 9 29-31 * *"}, "leap"),
+        ({"cron": "0 9 29,31 4,5 *"}, "day 31 skips 1 "),
+        ({"cron": "0 9 1 */5 *"}, "restarts at 1"),
+        ({"cron": "0 9 * * */2"}, "restarts at 0"),
+        ({"cron": "0 9 1-5/10 * *"}, "only 1"),
+        ({"cron": "0 9 */40 * *"}, "only 1"),
+        ({"cron": "0 9-10/5 * * *"}, "only 9"),
+        ({"cron": "0 9 1-7,*/1 * 1"}, "ORed"),
+        ({"cron": "0 9 *,1-7 * 1"}, None),
+        ({"cron": "0 9 */1 * 1"}, None),
         ({"rrule": "FREQ=DAILY;BYHOUR=9"}, "BYMINUTE"),
         ({"rrule": "DTSTART:20260601T090000Z\nRRULE:FREQ=WEEKLY;BYDAY=SU"}, "does not match"),
         ({"rrule": "DTSTART:20200601T090000Z\nRRULE:FREQ=DAILY;COUNT=2"}, "ended"),
-        ({"rrule": "DTSTART:20260531T090000Z\nRRULE:FREQ=MONTHLY;BYMONTHDAY=31"}, "shorter than 31"),
+        ({"rrule": "DTSTART:20260531T090000Z\nRRULE:FREQ=MONTHLY;BYMONTHDAY=31"}, "day 31 skips 5"),
+        ({"rrule": "DTSTART:20260531T090000Z\nRRULE:FREQ=MONTHLY"}, "day 31 skips 5"),
+        ({"rrule": "DTSTART:20240229T090000Z\nRRULE:FREQ=YEARLY"}, "leap"),
+        ({"rrule": "DTSTART:20260501T090000Z\nRRULE:FREQ=MONTHLY;BYMONTHDAY=-31"}, "day 31 skips 5"),
+        ({"rrule": "DTSTART:20260131T090000Z\nRRULE:FREQ=MONTHLY;INTERVAL=6"}, None),
+        ({"rrule": "DTSTART:20260131T090000Z\nRRULE:FREQ=MONTHLY;INTERVAL=3"}, "skips 1 "),
+        ({"rrule": "DTSTART:20261230T090000Z\nRRULE:FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=30"}, None),
+        ({"rrule": "DTSTART:20260531T090000Z\nRRULE:FREQ=MONTHLY;BYMONTHDAY=31;SKIP=BACKWARD"}, None),
+        ({"rrule": "DTSTART:20260531T090000Z\nRRULE:FREQ=MONTHLY;BYMONTHDAY=28,29,30,31;BYSETPOS=-1"}, None),
+        ({"cron": "0 9 28-31 * *"}, None),
+        ({"cron": "0 9 15-31 * *"}, None),
+        ({"cron": "0 9 31 1,3,5 *"}, None),
+        ({"cron": "0 9 1-31 * *"}, None),
+        ({"once": "2026-10-25T03:30:00+02:00"}, None),
     ],
 )
-def test_warnings(trigger: dict[str, Any], word: str) -> None:
-    """What is accepted and probably not meant is said."""
+def test_warnings(trigger: dict[str, Any], word: str | None) -> None:
+    """What is accepted and probably not meant is said, and nothing else."""
     found = check(trigger, time_zone="UTC")
     assert not found.violations
-    assert [word in warning for warning in found.warnings] == [True]
+    assert [word in warning for warning in found.warnings if word] == ([True] if word else [])
+    assert word or not found.warnings
+
+
+@pytest.mark.parametrize(
+    ("trigger", "zone", "word"),
+    [
+        ({"cron": "30 3 * * *"}, "Europe/Chisinau", "clocks show 03:30 twice: it runs at the first"),
+        ({"cron": "*/30 3 * * *"}, "Europe/Chisinau", "clocks show 03:00 twice: it runs at both"),
+        ({"rrule": "DTSTART:20260601T033000\nRRULE:FREQ=DAILY"}, "Europe/Chisinau", "clocks show 03:30 twice"),
+        ({"once": "2026-10-25T03:30:00"}, "Europe/Chisinau", "clocks show 03:30 twice: it runs at the first"),
+        ({"once": "2028-10-29T03:30:00"}, "Europe/Chisinau", "clocks show 03:30 twice: it runs at the first"),
+        ({"once": "2028-03-26T03:30:00"}, "Europe/Bucharest", "clocks skip 03:30: it runs at 04:30"),
+        ({"cron": "0 9 * * *"}, "EST", "EST is a fixed offset, 5 h behind UTC"),
+        ({"cron": "0 9 * * *"}, "MST", "MST is a fixed offset, 7 h behind UTC"),
+        ({"cron": "0 9 * * *"}, "Etc/GMT+2", "Etc/GMT+2 is 2 h behind UTC"),
+        ({"cron": "0 9 * * *"}, "Etc/GMT-2", "Etc/GMT-2 is 2 h ahead of UTC"),
+    ],
+)
+def test_warnings_about_zones_and_clock_changes(trigger: dict[str, Any], zone: str, word: str) -> None:
+    """A local time that occurs twice or not at all, and names with a fixed offset."""
+    found = check(trigger, time_zone=zone)
+    assert not found.violations
+    assert any(word in warning for warning in found.warnings), found.warnings
+
+
+@pytest.mark.parametrize("trigger", [{"cron": "0 * * * *"}, {"cron": "*/15 * * * *"}, {"interval": "3600s"}])
+def test_what_runs_in_each_hour_has_no_warning_about_clock_changes(trigger: dict[str, Any]) -> None:
+    """An hour that occurs twice is two hours."""
+    assert not check(trigger, time_zone="Europe/Chisinau").warnings
 
 
 def test_a_plain_schedule_has_no_warning() -> None:

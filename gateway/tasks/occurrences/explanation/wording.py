@@ -12,6 +12,7 @@ from gateway.api.json_values import to_datetime
 from gateway.tasks.occurrences.explanation import english, romanian
 from gateway.tasks.occurrences.explanation.facts import Facts
 from gateway.tasks.occurrences.explanation.verdict import Obstacle, Verdict, verdict
+from ordinaut.sensitive import masked
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.v1.explanation_pb2 import Hindrance
 
@@ -37,7 +38,8 @@ class Wording:
     def __init__(self, facts: Facts, language: str) -> None:
         self._facts = facts
         self._language = LANGUAGES[language]
-        self._zone = _zone(facts.schedule.time_zone)
+        names = (facts.schedule.time_zone, *(trigger.time_zone for trigger in facts.schedule.triggers))
+        self._zone = _zone(next(filter(None, names), ""))
 
     def text(self, obstacles: list[Obstacle]) -> str:
         """Returns the verdict, the obstacles, and the neighbouring times of the schedule."""
@@ -45,7 +47,7 @@ class Wording:
         if clauses := [self.obstacle(obstacle) for obstacle in obstacles]:
             joined = "; ".join(clauses)
             sentences.append(f"{joined[0].upper()}{joined[1:]}.")
-        return " ".join([*sentences, *self._around()])
+        return " ".join([*sentences, *self._clock_change(), *self._around()])
 
     def obstacle(self, obstacle: Obstacle) -> str:
         """Returns an obstacle as a clause."""
@@ -106,6 +108,22 @@ class Wording:
             sentences.append(self._phrase("NO_LATER_TIME"))
         return sentences
 
+    def _clock_change(self) -> list[str]:
+        """Names the clock change that skips or repeats the time, and the occurrence that it moves."""
+        around = self._facts.around
+        if around is None or not around.HasField("clock_change"):
+            return []
+        change = around.clock_change
+        day, before = change.before.split("T")
+        after = change.after.partition("T")[2]
+        name = "CLOCKS_SKIP" if change.after > change.before else "CLOCKS_REPEAT"
+        sentences = [self._phrase(name, zone=change.time_zone, day=day, before=before[:5], after=after[:5])]
+        for moved in (around.at, around.before, around.after):
+            if moved.dst_adjusted and moved.nominal_time.startswith(day):
+                nominal, time = moved.nominal_time.partition("T")[2], moved.local_time.partition("T")[2]
+                return [*sentences, self._phrase("MOVED", nominal=nominal[:5], time=time[:5])]
+        return sentences
+
     def _was_due_before(self) -> bool:
         """Whether the schedule has an earlier time that concerns this task."""
         around, previous = self._facts.around, self._facts.previous
@@ -141,7 +159,7 @@ def _error_suffix(run: RunRecord) -> str:
     if run.error is None:
         return f" ({run.cancel_reason})" if run.cancel_reason else ""
     error = orjson.loads(run.error)
-    return f" ({error.get('code', '')}: {error.get('message', '')})"
+    return f" ({error.get('code', '')}: {masked(error.get('message', ''))})"
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 
-from ordinaut.documents.free_json import FREE_JSON
-from ordinaut.documents.pointers import pointer, words_of
-from ordinaut.documents.reading import find_field
+from ordinaut.documents.sent_pointer import sent_pointer
 from ordinaut.errors import Repair, Violation
 
 POINTERS = ("path", "from")
@@ -31,25 +29,3 @@ def _converted(repair: Repair, document: Any, descriptor: Descriptor) -> Repair:
         for operation in repair.operations
     ]
     return Repair(repair.explanation, operations)
-
-
-def sent_pointer(text: str, document: Any, descriptor: Descriptor) -> str:
-    """The pointer with each name of a field as it is spelled in the document; a new name is that of the proto."""
-    words, value = list(words_of(text)), document
-    kind: Descriptor | None = descriptor
-    for index, word in enumerate(words):
-        if isinstance(value, list):
-            value = value[int(word)] if word.isdecimal() and int(word) < len(value) else None
-            continue
-        field = find_field(kind, word) if kind is not None and kind.full_name not in FREE_JSON else None
-        if field is not None and isinstance(value, dict) and word not in value:
-            words[index] = next((name for name in (field.name, field.camelcase_name) if name in value), word)
-        value = value.get(words[index]) if isinstance(value, dict) else None
-        kind = _kind_of(field)
-    return pointer(words)
-
-
-def _kind_of(field: FieldDescriptor | None) -> Descriptor | None:
-    """The type of the values of a field; None for scalars, and for maps, whose keys are not names of fields."""
-    kind = field.message_type if field is not None else None
-    return None if kind is None or kind.GetOptions().map_entry else kind

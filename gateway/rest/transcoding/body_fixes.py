@@ -10,8 +10,9 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
-from gateway.api.sent_names import POINTERS, sent_pointer
+from gateway.api.sent_names import POINTERS
 from gateway.rest.transcoding.routes import WHOLE, Route
+from ordinaut.documents.sent_pointer import sent_pointer
 from ordinaut.v1.error_pb2 import Fix
 
 Place = Callable[[Fix], Fix | None]

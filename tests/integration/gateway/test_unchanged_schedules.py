@@ -13,6 +13,7 @@ from google.protobuf.json_format import ParseDict
 from ordinaut.cli.apply import apply
 from ordinaut.cli.commands.tasks.apply import verbs_of
 from ordinaut.cli.commands.tasks.documents import read_task
+from ordinaut.cli.sources import Source
 from ordinaut.client import Client
 from ordinaut.documents.yaml_text import read_yaml
 from ordinaut.v1.task_pb2 import Task
@@ -139,7 +140,7 @@ async def test_changes_elsewhere_leave_the_cursor(
     first, _ = await applied(system, FILE)
     before = await rows(system, "schedule_cursor", "event_trigger", "unsettled_range")
     written = {**read_yaml(FILE.encode()), **fields}
-    changes = read_task(written).task
+    changes = read_task(Source(written)).task
     updated = await system.admin.tasks.UpdateTask(UpdateTaskRequest(task=changes, update_mask=FieldMask(paths=paths)))
     await plan(system)
     assert updated.schedule == first.schedule

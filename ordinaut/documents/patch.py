@@ -87,10 +87,13 @@ def renames(operations: Sequence[Operation]) -> list[tuple[str, str]]:
 def rank(operations: Sequence[Operation]) -> tuple[int, int]:
     """The place of a fix among the fixes of one answer, all of which have pointers into the original document.
 
-    A renamed key changes the pointers of everything below it: renaming comes last, and the deepest place first.
+    An element that is removed changes the pointers of those after it, and a renamed key those of everything below it:
+    elements are removed from the last one on, and renaming comes last, the deepest place first.
     """
-    moves = renames(operations)
-    return (1, -max(source.count("/") for source, _ in moves)) if moves else (0, 0)
+    if moves := renames(operations):
+        return 2, -max(source.count("/") for source, _ in moves)
+    removed = [str(each["path"]).rpartition("/")[2] for each in operations if each["op"] == "remove"]
+    return (1, -int(removed[0])) if removed and removed[0].isdecimal() else (0, 0)
 
 
 def with_prefix(pointer: str, old: str, new: str) -> str:

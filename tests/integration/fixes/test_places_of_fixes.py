@@ -32,7 +32,7 @@ async def rest(postgres_url: str) -> AsyncIterator[RestSystem]:
 @pytest.mark.parametrize(
     ("verb", "path", "body", "pointers"),
     [
-        ("POST", "/v1/tasks:validate", {**TASK, "schedul": {"triggers": [{"cron": "@daily"}]}}, {"/schedul"}),
+        ("POST", "/v1/tasks:validate", {**TASK, "schedul": {"triggers": [{"interval": "60s"}]}}, {"/schedul"}),
         ("POST", "/v1/tasks:validate", {"pipeline": {"steps": [{"id": "a", "use": "orchestrator.set"}]}},
          {"/pipeline/steps/0/use"}),
         ("PATCH", "/v1/tasks/one", {"displayNam": "x"}, {"/displayNam"}),

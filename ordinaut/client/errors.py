@@ -91,9 +91,7 @@ class ApiError(Exception):
             PatchError: the error belongs to another request.
         """
         repaired = dict(request)
-        for fix in sorted(
-            self.fixes, key=lambda fix: rank(fix.operations)
-        ):  # the order in which the gateway sends them
+        for fix in sorted(self.fixes, key=lambda fix: rank(fix.operations)):  # as the gateway sends them
             repaired = fix.apply(repaired)
         return repaired
 

@@ -98,7 +98,7 @@ EVERYTHING = ("task", "task_version", "schedule_cursor", "event_trigger", "occur
 async def applied(system: GatewaySystem, text: str) -> tuple[Task, str]:
     """`ordinaut task apply` of a file."""
     async with Client(f"127.0.0.1:{system.port}", system.admin.token) as client:
-        task, outcome = await apply(read_task(read_yaml(text.encode())).task, verbs_of(client))
+        task, outcome = await apply(read_task(Source(read_yaml(text.encode()))).task, verbs_of(client))
     await plan(system)
     return task, outcome
 
@@ -155,7 +155,7 @@ async def test_a_new_trigger_does_not_move_the_others(system: GatewaySystem) -> 
     document["schedule"]["triggers"].insert(0, {"interval": "7m"})
     document["schedule"]["triggers"].reverse()
     changed = await system.admin.tasks.UpdateTask(
-        UpdateTaskRequest(task=read_task(document).task, update_mask=FieldMask(paths=["schedule"]))
+        UpdateTaskRequest(task=read_task(Source(document)).task, update_mask=FieldMask(paths=["schedule"]))
     )
     await plan(system)
     assert [trigger.id for trigger in changed.schedule.triggers] == ["t3", "t2", "t1", "t0", "t4"]

@@ -94,13 +94,24 @@ class _Answer:
         await self._join_renamed()
 
     async def _join_renamed(self) -> None:
-        """Joins the renaming of several keys of one object if one of them alone makes the object wrong elsewhere."""
+        """Joins the renaming of several keys if one of them alone makes the document wrong elsewhere.
+
+        At first those of the same object are joined, then all.
+        """
         for each in [each for each in self.accepted if _moves(each)]:
-            together = [other for other in self.accepted if _parent(other) == _parent(each)]
-            if len(together) > 1 and each in together and _beyond(await self._after([each]), self.violations):
-                joined = replace(together[0], repair=_joined(together))
-                self.violations = [joined if other is together[0] else other for other in self.violations]
-                self.accepted = [other for other in self.accepted if other not in together] + [joined]
+            if each not in self.accepted or not _beyond(await self._after([each]), self.violations):
+                continue
+            renaming = [other for other in self.accepted if _moves(other)]
+            siblings = [other for other in renaming if _parent(other) == _parent(each)]
+            for together in (siblings, renaming):
+                if len(together) > 1 and not _beyond(await self._after(together), self.violations):
+                    self._join(together)
+                    break
+
+    def _join(self, together: Sequence[Violation]) -> None:
+        joined = replace(together[0], repair=_joined(together))
+        self.violations = [joined if other is together[0] else other for other in self.violations]
+        self.accepted = [other for other in self.accepted if other not in together] + [joined]
 
     def result(self) -> list[Violation]:
         """The violations in order; the repairs that were not accepted are removed."""

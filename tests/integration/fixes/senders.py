@@ -9,6 +9,10 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 from ruamel.yaml import YAML
 
+from ordinaut.cli.commands.tasks.documents import REQUEST, read_task, refuse_unreadable
+from ordinaut.cli.sources import Source, fixes_in
+from ordinaut.client import ApiError, Client
+from ordinaut.client.document import DocumentError
 from ordinaut.documents.reading import fill
 from ordinaut.rpc.status import DETAILS_KEY
 from ordinaut.v1 import event_service_pb2, run_service_pb2, task_service_pb2, tool_service_pb2
@@ -105,3 +109,20 @@ def _grpc_outcome(failure: grpc.aio.AioRpcError) -> Outcome:
         elif detail.Unpack(info) and "violations_omitted" in info.metadata:
             complete = False
     return Outcome(problems, fixes, failure.code().name, complete)
+
+
+async def send_cli(rest: RestSystem, body: Any) -> Outcome:
+    """As `ordinaut task apply` reads and checks a file with one document; nothing is stored."""
+    read = read_task(Source(body))
+    async with Client(f"127.0.0.1:{rest.grpc.port}", rest.grpc.admin.token) as client:
+        try:
+            await refuse_unreadable(client, [read])
+            with fixes_in(read.source, "task", REQUEST):
+                await client.tasks.ValidateTask(task_service_pb2.ValidateTaskRequest(task=read.task))
+        except ApiError as error:
+            problems = [(each.field, "", each.message) for each in error.violations]  # documents have none
+            fixes = [(fix.field, [dict(operation) for operation in fix.operations]) for fix in error.fixes]
+            return Outcome(problems, fixes, error.code, "violations_omitted" not in error.metadata)
+        except DocumentError as error:
+            return Outcome([(each.path, "", each.message) for each in error.problems], [])
+    return Outcome([], [])

@@ -11,8 +11,8 @@ import pytest_asyncio
 from tests.integration.conftest import fresh_database
 from tests.integration.fixes.mutations import mutated
 from tests.integration.fixes.property import Outcome, broken_promises
-from tests.integration.fixes.requests import METHODS, PARAMS, PIPELINE, SCHEDULE, Method
-from tests.integration.fixes.senders import send_grpc, send_json, send_yaml
+from tests.integration.fixes.requests import METHODS, PARAMS, PIPELINE, SCHEDULE, TASK, Method
+from tests.integration.fixes.senders import send_cli, send_grpc, send_json, send_yaml
 from tests.integration.support.rest_system import RestSystem, rest_system
 from tests.sample import amount
 from tests.unit.engine.corpus import BROKEN
@@ -68,6 +68,22 @@ async def test_fixes_of_random_mistakes(rest: RestSystem, method: Method) -> Non
         refused, fixed = refused + bool(outcome.problems), fixed + bool(outcome.fixes)
         found += [f"{number} {transport.__name__}: {text}" for text in broken]
     print(f"{method.name}: {refused} refused, {fixed} with fixes")
+    assert not found, "\n".join(found)
+
+
+async def test_fixes_of_random_mistakes_in_files(rest: RestSystem) -> None:
+    """The command line, whose fixes address the document of the file."""
+    found, fixed = [], 0
+    for number in range(CASES // len(METHODS)):
+        body = {"name": "tasks/news", **mutated(TASK, Random(f"{SEED} file {number}"))}
+
+        async def send(changed: Any) -> Outcome:
+            return await send_cli(rest, changed)
+
+        outcome, broken = await broken_promises(body, send)
+        fixed += bool(outcome.fixes)
+        found += [f"{number}: {text}" for text in broken]
+    print(f"task apply: {fixed} with fixes")
     assert not found, "\n".join(found)
 
 

@@ -39,7 +39,7 @@ def read_tasks(session: Session, files: Sequence[str]) -> list[TaskDocument]:
     """
     read = [read_task(source) for source in read_sources(files)]
     if any(each.violations for each in read):
-        session.call(lambda client: _refuse(client, read))
+        session.call(lambda client: refuse_unreadable(client, read))
     return read
 
 
@@ -61,7 +61,14 @@ def read_task(source: Source) -> TaskDocument:
     return TaskDocument(task, violations, fixes, source)
 
 
-async def _refuse(client: Client, read: Sequence[TaskDocument]) -> None:
+async def refuse_unreadable(client: Client, read: Sequence[TaskDocument]) -> None:
+    """Reports the problems of documents together with what the gateway finds in their other parts.
+
+    Raises:
+        DocumentError, ApiError: as `read_tasks`; nothing if all documents could be read.
+    """
+    if not any(each.violations for each in read):
+        return
     violations: list[Violation] = []
     fixes: list[Fix] = []
     is_local = True

@@ -223,9 +223,12 @@ def _in_sent_document(violations: Iterable[Violation], fixed: Sequence[Violation
 def _at_misspelled(violations: Sequence[Violation]) -> list[Violation]:
     """Places the fixes of what was read from a misspelled field at the field that was sent."""
     placed = list(violations)
-    for source in violations:
+    for number, source in enumerate(violations):
         for old, new in _moves(source) if source.reason == ErrorReason.UNKNOWN_FIELD else ():
-            placed = [each if each is source else _moved(each, new, old, with_path=False) for each in placed]
+            placed = [
+                each if index == number else _moved(each, new, old, with_path=False)
+                for index, each in enumerate(placed)
+            ]
     return placed
 
 

@@ -116,3 +116,22 @@ async def test_fixes_that_cannot_be_checked_are_not_offered() -> None:
 
     [violation] = await right_fixes([problem("a", replacing("/a", 2))], {"a": 1}, check)
     assert violation.repair is None
+
+
+async def test_several_unknown_fields_have_fixes() -> None:
+    """Also if another problem is found in what one of them was read as."""
+
+    def rules(document: Any) -> list[Violation]:
+        names = {"jittter": "jitter", "triger": "triggers"}
+        found = [
+            Violation(old, "unknown", ErrorReason.UNKNOWN_FIELD, Repair("Renames it.", [moving(f"/{old}", f"/{new}")]))
+            for old, new in names.items()
+            if old in document
+        ]
+        wrong = document.get("jitter", document.get("jittter")) == "soon"
+        return [*found, problem("jitter", replacing("/jitter", "30s"))] if wrong else found
+
+    assert (await offered({"jittter": "1s", "triger": []}, rules))[0] == ["jittter", "triger"]
+    fields, violations = await offered({"jittter": "soon", "triger": []}, rules)
+    assert fields == ["jittter", "triger", "jitter"]
+    assert [each.repair.operations[0]["path"] for each in violations if each.repair][-1] == "/jittter"

@@ -328,7 +328,9 @@ Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class Fix(_message.Message):
-    """A repair of the request that resolves the violation of the same field."""
+    """A repair of the request that resolves the violation of the same field and adds none. All fixes of an answer can be
+    applied in its order.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -341,7 +343,9 @@ class Fix(_message.Message):
     """Path of the violation that it repairs, as in `BadRequest.FieldViolation.field`."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """JSON Patch operations (RFC 6902) on the JSON of the request."""
+        """JSON Patch operations (RFC 6902) on the JSON of the request with the field names of the proto; over REST on the body
+        that was sent, which may be one field of the request, in its spelling.
+        """
 
     def __init__(
         self,

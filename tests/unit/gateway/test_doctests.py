@@ -9,7 +9,6 @@ MODULES = (
     "gateway.api.field_masks",
     "gateway.api.mask_paths",
     "gateway.api.filters",
-    "gateway.api.message_checks",
     "gateway.api.ordering",
     "gateway.api.pagination",
     "gateway.api.resource_names",

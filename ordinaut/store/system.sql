@@ -5,23 +5,23 @@ SELECT
   clock_now() AS now,
   (SELECT coalesce(greatest(clock_now() - min(next_fire_time), interval '0'), interval '0')
     FROM schedule_cursor AS c JOIN task AS t ON t.uid = c.task
-    WHERE c.next_fire_time <= clock_now() AND t.project = :project) AS fire_lag,
-  (SELECT coalesce(sum(count), 0)::bigint FROM outbox WHERE position IS NULL AND project = :project) AS outbox_backlog,
+    WHERE c.next_fire_time <= clock_now() AND :project IN (t.project, '_')) AS fire_lag,
+  (SELECT coalesce(sum(count), 0)::bigint FROM outbox WHERE position IS NULL AND :project IN (project, '_')) AS outbox_backlog,
   coalesce((SELECT position + count - 1 FROM outbox WHERE project = :project AND position IS NOT NULL
     ORDER BY position DESC LIMIT 1), 0) AS last_position,
   (SELECT count(*) FROM lease WHERE expire_time > clock_now()) AS workers;
 
 -- query workers: Worker processes with a live lease, and the number of runs of a project that each has leased. Where
--- they are is only for an installation with one project.
+-- they are is only for an installation with one project, and for the operator (`_`), who sees all figures.
 SELECT
   l.id,
   CASE WHEN sole.project THEN l.host ELSE '' END AS host,
   CASE WHEN sole.project THEN l.address ELSE '' END AS address,
   l.start_time, l.expire_time, l.draining,
-  (SELECT count(*) FROM due_work AS d WHERE d.state = 'LEASED' AND d.lease_owner = l.id AND d.project = :project)
+  (SELECT count(*) FROM due_work AS d WHERE d.state = 'LEASED' AND d.lease_owner = l.id AND :project IN (d.project, '_'))
     AS leased_runs
 FROM lease AS l
-CROSS JOIN (SELECT NOT EXISTS (SELECT FROM project WHERE name NOT IN (:project, '_')) AS project) AS sole
+CROSS JOIN (SELECT :project = '_' OR NOT EXISTS (SELECT FROM project WHERE name NOT IN (:project, '_')) AS project) AS sole
 WHERE l.expire_time > clock_now()
 ORDER BY l.id;
 

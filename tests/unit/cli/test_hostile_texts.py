@@ -46,6 +46,12 @@ COMMANDS = {
     "pipeline run": "FILE --watch",
     "pipeline schema": "--tools",
     "pipeline simulate": "FILE",
+    "project create": "x",
+    "project delete": "x --yes",
+    "project erase": "x --subject y",
+    "project export": "x",
+    "project get": "x",
+    "project list": "",
     "run cancel": "x",
     "run get": "x",
     "run list": "",
@@ -82,7 +88,7 @@ COMMANDS = {
     "tool list": "",
     "whoami": "",
 }
-WITHOUT_SERVER = {"up", "migrate", "project create", "protos"}
+WITHOUT_SERVER = {"up", "migrate", "project operator", "protos"}
 
 
 def names(command: Any, prefix: str = "") -> Iterator[str]:
@@ -148,7 +154,7 @@ class HostileAnswers(dict[str, Any]):
 
 
 def _answer(name: str) -> Message:
-    for service in (*("Agent", "Approval", "Event", "Run", "State", "System", "Task", "Tool"),):
+    for service in (*("Agent", "Approval", "Event", "Project", "Run", "State", "System", "Task", "Tool"),):
         descriptor: Any = descriptor_pool.Default().FindServiceByName(f"ordinaut.v1.{service}Service")
         if name in descriptor.methods_by_name:
             return message_factory.GetMessageClass(descriptor.methods_by_name[name].output_type)()

@@ -56,7 +56,7 @@ class ManualRun:
                 raise too_many_live_runs(request.name, "live runs", target.live_runs, self._live_runs_max)
             if _is_plain(request, target):
                 problems.check()
-                return await self._start_immediately(connection, request, target)
+                return await self._start_immediately(connection, request, target, mutation)
         params = merge_params(target.params, request.params)
         await check_params(self._engines, problems, target.params_schema, params, overrides=request.params)
         problems.check()
@@ -73,11 +73,14 @@ class ManualRun:
             connection, project=caller.project, name=name, owner=caller.owner_filter, count_to=self._live_runs_max
         )
 
-    async def _start_immediately(self, connection: Connection, request: RunTaskRequest, target: TaskToRun) -> Run:
+    async def _start_immediately(
+        self, connection: Connection, request: RunTaskRequest, target: TaskToRun, mutation: Mutation[Run]
+    ) -> Run:
         """Enqueues a run without validation and stored response; workers get the hint before the run is read."""
         refuse_change()
         async with connection.transaction():
             run_uid = await _enqueue(connection, request, target, merge_params(target.params, request.params))
+            await mutation.record(connection, Run(name=f"runs/{run_uid}"))
         self._hints.send(WORK, OUTBOX, RUN)
         return await _read(connection, run_uid)
 

@@ -189,6 +189,7 @@ def test_a_method_declares_its_scope_and_route(method: MethodDescriptor) -> None
         "agents",
         "system",
         "approvals",
+        "audit",
     }
     assert options.Extensions[annotations_pb2.http].WhichOneof("pattern")
 

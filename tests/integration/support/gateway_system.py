@@ -24,6 +24,7 @@ from ordinaut.store.database import Database
 from ordinaut.v1 import (
     agent_service_pb2_grpc,
     approval_service_pb2_grpc,
+    audit_service_pb2_grpc,
     event_service_pb2_grpc,
     run_service_pb2_grpc,
     state_service_pb2_grpc,
@@ -53,6 +54,7 @@ TOKEN = "between processes"
 STUBS = {
     "agents": agent_service_pb2_grpc.AgentServiceStub,
     "approvals": approval_service_pb2_grpc.ApprovalServiceStub,
+    "audit": audit_service_pb2_grpc.AuditServiceStub,
     "events": event_service_pb2_grpc.EventServiceStub,
     "runs": run_service_pb2_grpc.RunServiceStub,
     "state": state_service_pb2_grpc.StateServiceStub,

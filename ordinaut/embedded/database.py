@@ -1,13 +1,15 @@
 """Migrates the embedded database, creates projects, and stores the admin token of the first project in a file."""
 
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ordinaut.errors import AlreadyExistsError
 from ordinaut.settings import StoreSettings
 from ordinaut.store.database import Database
-from ordinaut.store.identity import create_project
+from ordinaut.store.identity import create_project, recover_token
 from ordinaut.store.migrate import migrate
+from ordinaut.store.sql import Connection
 
 PROJECT = "default"
 TOKEN_FILE = "admin.token"  # noqa: S105 - the name of a file
@@ -42,10 +44,23 @@ async def new_project(database_url: str, name: str) -> str:
     Raises:
         AlreadyExistsError: a project with this name exists.
     """
+    return await _with_database(database_url, lambda connection: create_project(connection, name))
+
+
+async def recovered_token(database_url: str, project: str) -> str:
+    """Creates a token for the admin of a project.
+
+    Raises:
+        NotFoundError: the project does not exist.
+    """
+    return await _with_database(database_url, lambda connection: recover_token(connection, project))
+
+
+async def _with_database(database_url: str, work: Callable[[Connection], Awaitable[str]]) -> str:
     database = await Database.open(StoreSettings(database_url=database_url))
     try:
         async with database.transaction() as connection:
-            return await create_project(connection, name)
+            return await work(connection)
     finally:
         await database.close()
 
@@ -60,7 +75,8 @@ async def _create(database_url: str, token_file: Path) -> None:
     except AlreadyExistsError:
         if not pending.exists():
             raise TokenLostError(
-                f"{token_file} is missing and cannot be restored; create a new project: `ordinaut project create NAME`"
+                f"{token_file} is missing; create another token: `ordinaut admin token --project {PROJECT}`, with"
+                " ORDINAUT_DATABASE_URL, and store it there"
             ) from None
     finally:
         await database.close()

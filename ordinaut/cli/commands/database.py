@@ -1,4 +1,4 @@
-"""`ordinaut migrate` and `ordinaut project create`: commands that access the database directly."""
+"""`ordinaut migrate`, `project create` and `admin token`: commands that access the database directly."""
 
 import asyncio
 import os
@@ -22,6 +22,9 @@ def migrate(context: typer.Context) -> None:
     print_json({"schema_version": version}) if session_of(context).as_json else typer.echo(f"schema {version}")
 
 
+admin = typer.Typer(no_args_is_help=True, help="Recover access, at the database.")
+
+
 @project.callback()
 def group() -> None:
     """Create projects, the isolated tenants of an installation."""
@@ -34,6 +37,28 @@ def create_project(context: typer.Context, name: Annotated[str, typer.Argument(h
 
     token = _run(lambda url: new_project(url, name))
     print_json({"project": name, "token": token}) if session_of(context).as_json else typer.echo(token)
+
+
+@admin.callback()
+def admin_group() -> None:
+    """Recover access, at the database."""
+
+
+@admin.command("token")
+def admin_token(
+    context: typer.Context,
+    project_name: Annotated[
+        str, typer.Option("--project", help="The project; `_` for the records of calls without a valid token.")
+    ],
+) -> None:
+    """Create an admin token in the database of ORDINAUT_DATABASE_URL, for a project whose token is lost.
+
+    The token does not expire, and its creation is recorded in the audit log of the project.
+    """
+    from ordinaut.embedded.database import recovered_token  # noqa: PLC0415 - as above
+
+    token = _run(lambda url: recovered_token(url, project_name))
+    print_json({"project": project_name, "token": token}) if session_of(context).as_json else typer.echo(token)
 
 
 def _run(work: Callable[[str], Coroutine[Any, Any, Result]]) -> Result:

@@ -28,6 +28,7 @@ GARBAGE = f"ord_{'0' * 16}_{'0' * 64}"
 STUB_OF = {
     "AgentService": "agents",
     "ApprovalService": "approvals",
+    "AuditService": "audit",
     "EventService": "events",
     "RunService": "runs",
     "StateService": "state",

@@ -174,7 +174,7 @@ def test_scopes_are_added_to_those_of_an_agent(cli: Cli, gateway: Gateway) -> No
 
 def test_a_token_may_be_restricted(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"CreateAgentToken": AgentToken(secret="ord_1_2")}
-    assert cli("agent", "token", "bot", "--scope", "runs:read").out == "ord_1_2\n"
+    assert cli("agent", "token", "create", "bot", "--scope", "runs:read").out == "ord_1_2\n"
     request = gateway.requests("CreateAgentToken")[0]
     assert (request.parent, list(request.agent_token.scopes)) == ("agents/bot", ["runs:read"])
 

@@ -57,6 +57,7 @@ class Gateway:
     health: Health
     run_watch: RunWatch
     event_watch: EventWatch
+    denials: Denials
 
     async def stop(self, grace_seconds: float) -> None:
         """Accepts no new calls, ends the streams, and waits at most `grace_seconds` for the other calls."""
@@ -107,7 +108,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         max_message_bytes=MAX_MESSAGE_BYTES,
         explain=denials.watching(with_pipeline_rights),
     )
-    return Gateway(server, health, run_watch, event_watch)
+    return Gateway(server, health, run_watch, event_watch, denials)
 
 
 def _lifetimes(settings: GatewaySettings) -> TokenLifetimes:

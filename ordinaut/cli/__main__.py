@@ -21,7 +21,7 @@ from ordinaut.errors import OrdinautError
 
 FLAGS = frozenset({"--json"})
 OPTIONS = frozenset({"--address", "--token"})
-VISIBLE_TOKEN = (
+VISIBLE_OPTION = (
     "warning: other users of this machine can read --token in the list of processes; use ORDINAUT_TOKEN or"
     " `ordinaut login`"
 )
@@ -74,7 +74,7 @@ def options(
     """Ordinaut: scheduling, state and workflow execution for agents."""
     source = context.get_parameter_source("token")
     if source is not None and source.name == "COMMANDLINE":
-        typer.echo(VISIBLE_TOKEN, err=True)
+        typer.echo(VISIBLE_OPTION, err=True)
     context.obj = Session(address, token, as_json)
 
 

@@ -15,18 +15,13 @@ PROJECT = "default"
 TOKEN_FILE = "admin.token"  # noqa: S105 - the name of a file
 
 
-class TokenLostError(RuntimeError):
-    """The project exists, but the file with its admin token is missing."""
-
-
 async def prepare_database(database_url: str, folder: Path) -> str:
     """Migrates the database; on first use creates the project and writes its admin token to `admin.token` (0600).
 
+    If the file was removed, a new token is written; earlier ones remain valid until they are revoked.
+
     Returns:
         The admin token.
-
-    Raises:
-        TokenLostError: the file was removed; the database stores only a hash.
     """
     await migrate(database_url)
     token_file = folder / TOKEN_FILE
@@ -74,10 +69,8 @@ async def _create(database_url: str, token_file: Path) -> None:
             _write_private(pending, await create_project(connection, PROJECT))
     except AlreadyExistsError:
         if not pending.exists():
-            raise TokenLostError(
-                f"{token_file} is missing; create another token: `ordinaut admin token --project {PROJECT}`, with"
-                " ORDINAUT_DATABASE_URL, and store it there"
-            ) from None
+            async with database.transaction() as connection:
+                _write_private(pending, await recover_token(connection, PROJECT))
     finally:
         await database.close()
     pending.rename(token_file)

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.recording.denials import Denials
 from gateway.server import Gateway, open_gateway
 from gateway.settings import GatewaySettings
 from ordinaut.clock import ProcessClock
@@ -100,6 +101,11 @@ class GatewaySystem:
     engine: Server
     port: int
     engine_port: int
+
+    @property
+    def denials(self) -> Denials:
+        """The refused calls that the gateway has counted."""
+        return self.gateway.denials
 
     def caller(self, token: str) -> Caller:
         """Whoever shows `token`."""

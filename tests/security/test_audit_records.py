@@ -102,7 +102,7 @@ async def every_change_of_tasks(changes: Changes) -> None:
         await connection.execute(
             "UPDATE schedule_cursor SET next_instant = $1, next_fire_time = $1, next_key = 'k', next_trigger = ''"
             " WHERE next_fire_time IS NULL",
-            upcoming[0].scheduled_time.ToDatetime(UTC),
+            upcoming[0].fire_time.ToDatetime(UTC),
         )
     await changes.make("SnoozeTask", name="tasks/t", delay="60s")
     await changes.make("PauseTask", name="tasks/t", reason="holidays")

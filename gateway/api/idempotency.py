@@ -77,12 +77,12 @@ class Mutation(Generic[Response]):
         async with self._database.transaction() as connection:
             if not self._id:
                 response = await work(connection)
-                await self.record(connection, response)
+                await self._record(connection, response)
                 return response
             if not await request_log.claim(connection, self._key, self._hash, sorted(self._scopes)):
                 return await self._concurrent_response(connection)
             response = await work(connection)
-            await self.record(connection, response)
+            await self._record(connection, response)
             stored = None if self._has_secret else response.SerializeToString()
             await request_log.store_response(connection, self._key, stored)
             return response
@@ -95,11 +95,19 @@ class Mutation(Generic[Response]):
         """Adds a result that neither request nor response contain to the audit record."""
         self._details[name] = value
 
-    async def record(self, connection: Connection, response: Message) -> None:
-        """Writes the audit record; `execute` does it, a call that is executed in another way must do it itself."""
-        if is_recorded(method_of(self._request)):
-            bodies = changes(current_caller(), self._request, response, self._before, self._details)
-            await audit.write(connection, self._key.project, bodies)
+    def record_text(self, response: Message) -> str:
+        """Returns the audit record as JSON, for a call that is not executed by `execute` and must write it itself."""
+        return "".join(self._records(response))
+
+    def _records(self, response: Message) -> list[str]:
+        if not is_recorded(method_of(self._request)):
+            return []
+        bodies = changes(current_caller(), self._request, response, self._before, self._details)
+        return [audit.to_text(body) for body in bodies]
+
+    async def _record(self, connection: Connection, response: Message) -> None:
+        if records := self._records(response):
+            await audit.write(connection, self._key.project, records)
 
     async def _concurrent_response(self, connection: Connection) -> Response:
         stored = await request_log.find(connection, self._key)

@@ -131,9 +131,9 @@ class Denials:
             raise
 
     async def _write(self, pending: list[tuple[str, dict[str, Any]]]) -> None:
-        by_project: dict[str, list[dict[str, Any]]] = {}
+        by_project: dict[str, list[str]] = {}
         for project, body in pending:
-            by_project.setdefault(project, []).append(body)
+            by_project.setdefault(project, []).append(audit.to_text(body))
         if by_project:
             async with self._database.transaction() as connection:
                 for project, bodies in by_project.items():

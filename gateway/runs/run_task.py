@@ -79,8 +79,9 @@ class ManualRun:
         """Enqueues a run without validation and stored response; workers get the hint before the run is read."""
         refuse_change()
         async with connection.transaction():
-            run_uid = await _enqueue(connection, request, target, merge_params(target.params, request.params))
-            await mutation.record(connection, Run(name=f"runs/{run_uid}"))
+            params = merge_params(target.params, request.params)
+            record = mutation.record_text(Run(name=f"runs/{target.run}"))
+            run_uid = await _enqueue(connection, request, target, params, record)
         self._hints.send(WORK, OUTBOX, RUN)
         return await _read(connection, run_uid)
 
@@ -90,7 +91,9 @@ def _is_plain(request: RunTaskRequest, target: TaskToRun) -> bool:
     return not request.request_id and (target.params_schema is None or not request.params.fields)
 
 
-async def _enqueue(connection: Connection, request: RunTaskRequest, target: TaskToRun, params: str) -> UUID:
+async def _enqueue(
+    connection: Connection, request: RunTaskRequest, target: TaskToRun, params: str, record: str | None = None
+) -> UUID:
     result = await due_work_enqueue.enqueue_manual(
         connection,
         task=target.uid,
@@ -98,6 +101,7 @@ async def _enqueue(connection: Connection, request: RunTaskRequest, target: Task
         params_json=params,
         priority=request.priority or None,
         start_time=to_datetime(request.start_time) if request.HasField("start_time") else None,
+        record=record,
     )
     if result.run is None:
         live = f"runs/{result.live_run}" if result.live_run else ""

@@ -43,10 +43,14 @@ class AuditEntry:
     hash: bytes | None
 
 
-async def write(connection: Connection, project: str, bodies: Sequence[Mapping[str, Any]]) -> None:
-    """Adds records, in one statement; to be called in the transaction of the change."""
-    texts = [orjson.dumps(body).decode() for body in bodies]
-    await SQL.write.run(connection, project=project, bodies=texts)
+def to_text(body: Mapping[str, Any]) -> str:
+    """The content of a record as JSON."""
+    return orjson.dumps(body).decode()
+
+
+async def write(connection: Connection, project: str, bodies: Sequence[str]) -> None:
+    """Adds records (as JSON) in one statement; to be called in the transaction of the change."""
+    await SQL.write.run(connection, project=project, bodies=list(bodies))
 
 
 async def list_page(

@@ -145,7 +145,7 @@ async def recover_token(connection: Connection, project: str) -> str:
 async def _record(connection: Connection, project: str, command: str, resource: str) -> None:
     role = await SQL.database_role.value(connection)
     body = {"agent": f"database:{role}", "method": command, "resource": resource, "outcome": "DONE", "count": 1}
-    await audit.write(connection, project, [body])
+    await audit.write(connection, project, [audit.to_text(body)])
 
 
 async def create_agent(

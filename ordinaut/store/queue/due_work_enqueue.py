@@ -31,10 +31,14 @@ async def enqueue_manual(
     params_json: str,
     priority: int | None,
     start_time: datetime | None,
+    record: str | None = None,
 ) -> Enqueued:
-    """Queues a run of the current version of `task`, if its overlap policy allows."""
+    """Queues a run of the current version of `task`, if its overlap policy allows.
+
+    `record` is the audit record as JSON, if the caller does not write it; a caller that gets no run rolls back.
+    """
     row = await SQL.enqueue_manual.row(
-        connection, task=task, run=run, params=params_json, priority=priority, start_time=start_time
+        connection, task=task, run=run, params=params_json, priority=priority, start_time=start_time, record=record
     )
     return Enqueued(*row)
 

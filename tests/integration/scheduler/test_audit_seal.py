@@ -48,7 +48,7 @@ async def write(database: Database, count: int, *, project: str = PROJECT) -> No
     """Records with the numbers from 1 on, each in its own transaction."""
     for number in range(1, count + 1):
         async with database.transaction() as connection:
-            await audit.write(connection, project, [{"method": "M", "number": number}])
+            await audit.write(connection, project, [audit.to_text({"method": "M", "number": number})])
 
 
 async def verified(database: Database, anchors: Sequence[Head] = (), project: str = PROJECT) -> Verified:
@@ -84,7 +84,7 @@ async def test_committed_records_are_chained_by_project(database: Database) -> N
 async def test_a_record_of_an_open_transaction_is_sealed_after_its_commit(database: Database) -> None:
     """Its id is smaller than that of a sealed record; it gets the next position."""
     async with database.transaction() as slow:
-        await audit.write(slow, PROJECT, [{"number": 1}])
+        await audit.write(slow, PROJECT, [audit.to_text({"number": 1})])
         await write(database, 2)
         await AuditSeal(database).run_once()
     assert (await verified(database)).unsealed == 1

@@ -668,7 +668,7 @@ CREATE TRIGGER audit_seal_not_truncated BEFORE TRUNCATE ON audit_seal EXECUTE FU
 -- Drops sealed records older than `cutoff` from the beginning of a chain, at most `batch`, and returns their number.
 -- The first record that is not older ends it. Under the lock of the sealer.
 CREATE FUNCTION drop_audit(of_project text, cutoff timestamptz, batch bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET ordinaut.audit = 'drop' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET ordinaut.audit = 'drop' AS $$
 DECLARE
   last bigint;
   dropped bigint;
@@ -695,7 +695,7 @@ END $$;
 -- Erases the contents of records, for the deletion of one person's data: hashes and places in the chain are kept. The
 -- erasure is itself recorded. Returns the number of erased records.
 CREATE FUNCTION erase_audit(of_project text, ids bigint[], why text) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET ordinaut.audit = 'erase' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET ordinaut.audit = 'erase' AS $$
 DECLARE
   erased bigint;
 BEGIN
@@ -714,3 +714,4 @@ BEGIN
   INSERT INTO audit_todo (id, project) SELECT id, project FROM added;
   RETURN erased;
 END $$;
+REVOKE EXECUTE ON FUNCTION drop_audit, erase_audit FROM PUBLIC;

@@ -5,8 +5,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from ordinaut.embedded.process import command
@@ -247,3 +250,30 @@ async def test_a_sealer_that_is_killed_has_sealed_nothing(
             await AuditSeal(database).run_once()
     result = await verified(database)
     assert (result.head.seq, result.problem) == (5, None)
+
+
+async def test_a_role_of_the_services_can_only_add(database: Database) -> None:
+    """With the grants of the documentation: it writes, seals, verifies and drops what is old, and nothing else."""
+    page = (Path(__file__).parents[3] / "docs/how-to/audit.md").read_text()
+    grants = page.partition("```sql\nGRANT")[2].partition("```")[0]
+    async with database.connection() as connection:
+        role = f"services_{uuid4().hex}"
+        await connection.execute(f"CREATE ROLE {role}; GRANT{grants}".replace("ordinaut_services", role))
+        await connection.execute(f"GRANT SELECT ON project TO {role}; SET ROLE {role}")
+        try:
+            await audit.write(connection, PROJECT, [audit.to_text({"number": 1})])
+            async with connection.transaction():
+                end = await audit_seal.head(connection, PROJECT)
+                await audit_seal.seal(connection, PROJECT, end, await audit_seal.todo(connection, PROJECT, 10))
+                await audit_seal.drop(connection, PROJECT, timedelta(days=400), 10)
+            assert (await verify(connection, PROJECT)).head.seq == 1
+            for statement in (
+                "UPDATE audit SET body = NULL", "DELETE FROM audit", "TRUNCATE audit", "DELETE FROM audit_seal",
+                "UPDATE audit_seal SET seq = 2", "DELETE FROM audit_checkpoint",
+                "ALTER TABLE audit DISABLE TRIGGER ALL",
+                "SELECT erase_audit('default', '{1}', '')", "SET session_replication_role = replica",
+            ):  # fmt: skip
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+        finally:
+            await connection.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")

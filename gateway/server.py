@@ -88,7 +88,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     authenticator = Authenticator(database, method_scopes(DESCRIPTORS), uses)
     health = Health(database, scheduler, engines)
     run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
-    process.stack.push_async_callback(denials.flush, all_windows=True)
+    process.stack.push_async_callback(denials.stop)
     loops: dict[str, Any] = {
         "hints": hints,
         "run_watch": run_watch,

@@ -15,6 +15,7 @@ from google.rpc.code_pb2 import PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAUTHENT
 
 from gateway.authentication.caller import CALLER, Caller
 from gateway.authentication.origin import ORIGIN
+from gateway.recording.masking import clean
 from gateway.recording.record import actor, named_resource
 from ordinaut.errors import OrdinautError
 from ordinaut.names import SYSTEM_PROJECT
@@ -30,6 +31,8 @@ IN_FULL = 5
 WINDOW_SECONDS = 60.0
 LINGER_SECONDS = 0.5
 KEYS_MAX = 2_000
+PENDING_MAX = 20_000
+REQUEST_ID_MAX = 64
 OTHERS = "(others)"  # the agents and addresses beyond KEYS_MAX
 Key = tuple[str, str, str, str]
 
@@ -52,6 +55,7 @@ class Denials:
         self._clock = clock
         self._windows: dict[Key, _Window] = {}
         self._pending: list[tuple[str, dict[str, Any]]] = []
+        self._dropped = 0
         self._wake = asyncio.Event()
 
     def watching(self, explain: Explain) -> Explain:
@@ -76,15 +80,26 @@ class Denials:
         if window.full >= IN_FULL:
             window.counted += 1
             return
-        resource = named_resource(request) if isinstance(request, Message) else ""
         body = {
-            **actor(caller), "method": origin.method, "request_id": getattr(request, "request_id", ""),
-            "resource": resource, "outcome": "DENIED", "reason": reason, "count": 1,
-        }  # fmt: skip
+            **actor(caller),
+            "method": origin.method,
+            "request_id": clean(getattr(request, "request_id", "")[:REQUEST_ID_MAX]),
+            "resource": named_resource(request) if isinstance(request, Message) else "",
+            "outcome": "DENIED",
+            "reason": reason,
+            "count": 1,
+        }
         window.full += 1
         window.body = body
-        self._pending.append((caller.project if caller else SYSTEM_PROJECT, body))
+        self._add(caller.project if caller else SYSTEM_PROJECT, body)
         self._wake.set()
+
+    def _add(self, project: str, body: dict[str, Any]) -> None:
+        """While PostgreSQL cannot be reached, a bounded number of records is kept."""
+        if len(self._pending) < PENDING_MAX:
+            self._pending.append((project, body))
+        else:
+            self._dropped += 1
 
     def _key(self, caller: Caller | None, address: str, method: str, reason: str) -> Key:
         project, who = (caller.project, caller.name) if caller else (SYSTEM_PROJECT, address)
@@ -104,20 +119,27 @@ class Denials:
             counted = {**window.body, "request_id": "", "resource": "", "count": window.counted}
             if key[1] == OTHERS:
                 counted |= {"agent": "", "agent_uid": "", "token": "", "issuers": [], "address": OTHERS}
-            self._pending.append((key[0], counted))
+            self._add(key[0], counted)
 
     async def serve(self) -> None:
         """Writes what is pending until cancelled; what cannot be written is tried again."""
         while True:
             if await wait_hint(self._wake, WINDOW_SECONDS / 4):
                 await asyncio.sleep(LINGER_SECONDS)  # collects a batch
-            try:
-                await self.flush()
-            except STORE_FAILURES as failure:
-                log.warning("denials_not_written", records=len(self._pending), failure=str(failure))
+            await self._try_flush()
+
+    async def stop(self) -> None:
+        """Writes everything that was counted."""
+        await self._try_flush(all_windows=True)
+
+    async def _try_flush(self, *, all_windows: bool = False) -> None:
+        try:
+            await self.flush(all_windows=all_windows)
+        except STORE_FAILURES as failure:
+            log.warning("denials_not_written", records=len(self._pending), dropped=self._dropped, failure=str(failure))
 
     async def flush(self, *, all_windows: bool = False) -> None:
-        """Writes the pending records, and those of the windows that have ended; at the end of the process of all."""
+        """Writes the pending records, and those of the windows that have ended, or of all windows."""
         now = self._clock()
         for key, window in list(self._windows.items()):
             if all_windows or now - window.start >= WINDOW_SECONDS:

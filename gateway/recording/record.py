@@ -42,7 +42,7 @@ def changes(
     common = {
         **actor(caller),
         "method": method_of(request),
-        "request_id": getattr(request, "request_id", ""),
+        "request_id": clean(getattr(request, "request_id", "")),
         "outcome": "DONE",
         "reason": clean(getattr(request, "reason", "")),
         "count": 1,

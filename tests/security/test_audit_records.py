@@ -15,13 +15,15 @@ from google.protobuf.message_factory import GetMessageClass
 from gateway.authentication import authenticator
 from gateway.recording import denials
 from gateway.recording.record import NOT_RECORDED
+from ordinaut.errors import UnavailableError
+from ordinaut.store import audit
 from ordinaut.v1.agent_pb2 import AgentToken
 from ordinaut.v1.agent_service_pb2 import CreateAgentTokenRequest, GetAgentRequest, UpdateAgentRequest
 from ordinaut.v1.approval_service_pb2 import ListApprovalsRequest
 from ordinaut.v1.audit_pb2 import AuditRecord
 from ordinaut.v1.audit_service_pb2 import ListAuditRecordsRequest
 from ordinaut.v1.task_pb2 import Task
-from ordinaut.v1.task_service_pb2 import CreateTaskRequest, GetTaskRequest, PauseTaskRequest
+from ordinaut.v1.task_service_pb2 import CreateTaskRequest, DeleteTaskRequest, GetTaskRequest, PauseTaskRequest
 from tests.integration.support.gateway_system import Caller, GatewaySystem, a_task, gateway_system, refusal, working
 from tests.security.methods import METHODS, STUB_OF
 
@@ -246,3 +248,35 @@ def test_every_change_takes_a_request_id() -> None:
     """Methods whose name says that they change something; this is what makes them recorded."""
     reading = "Get|List|Watch|Validate|Preview|Explain|Simulate|Replay|WhoAmI|Export|Verify"
     assert {name for name in METHODS if not re.match(reading, name)} == CHANGES
+
+
+async def test_hostile_texts_are_recorded(system: GatewaySystem) -> None:
+    """A refused request is recorded before its values are checked: NUL, long texts, tokens in the wrong place."""
+    narrow = await system.agent("narrow", "state:read")
+    texts = ["a\0b", "\\u0000", "x" * 100_000, system.admin.token, '"}\n', "\u202e"]
+    for text in texts[:5]:
+        await refusal(narrow.tasks.PauseTask(PauseTaskRequest(name=text, request_id=text)))
+    await refusal(narrow.tasks.DeleteTask(DeleteTaskRequest(name=texts[5])))
+    await system.denials.flush(all_windows=True)
+    denied = await records(system.admin, "outcome = DENIED")
+    names = ["a\ufffdb", "\\u0000", "x" * 600, "***", '"}\n', "\u202e"]
+    assert [record.resource for record in denied] == names
+
+
+async def test_an_outage_of_the_store_keeps_a_bounded_number_of_refusals(
+    system: GatewaySystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = await system.agent("narrow", "state:read")
+    monkeypatch.setattr(denials, "PENDING_MAX", 3)
+
+    async def unreachable(*_: Any) -> None:
+        raise OSError("unreachable")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(audit, "write", unreachable)
+        for _ in range(5):
+            await refusal(narrow.tasks.PauseTask(PauseTaskRequest(name="tasks/t")))
+        with pytest.raises(UnavailableError):
+            await system.denials.flush()
+    await system.denials.flush()
+    assert len(await records(system.admin, "outcome = DENIED")) == 3

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from prometheus_client import Histogram
 
 from gateway.api.message_checks import require_valid_values
 from gateway.api.rehearsal import known_violations, rehearse
-from ordinaut.errors import InvalidArgumentError, OrdinautError
+from ordinaut.errors import OrdinautError
 from ordinaut.rpc.interceptor import Context, Guard
 from ordinaut.rpc.server import Registration
 
@@ -91,9 +92,14 @@ def _timeout(remaining: float | None) -> float | None:
 
 def _streaming(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def validated() -> None:
+            require_valid_values(request)
+            async with aclosing(inner(request, context)) as responses, asyncio.timeout(DEFAULT_DEADLINE_SECONDS):
+                await anext(responses, None)
+
         with _Measured(path) as measured:
             if known := known_violations(context):
-                raise InvalidArgumentError.of(known)
+                await rehearse(validated, known)
             require_valid_values(request)
             async for response in inner(request, context):
                 yield response

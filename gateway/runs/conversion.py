@@ -6,6 +6,7 @@ from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
 from gateway.events.conversion import to_event
 from gateway.runs.response_size import fit_run
 from ordinaut.names import final_root, idempotency_key, occurrence_id
+from ordinaut.sensitive import masked
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
 
@@ -68,8 +69,8 @@ def to_steps(record: RunRecord) -> list[StepRun]:
 def fill_error(message: RunError, error: dict[str, Any]) -> None:
     """Copies a recorded error into an empty message."""
     for name in ("code", "message", "step", "pointer", "tool", "attempt", "retryable"):
-        if error.get(name):
-            setattr(message, name, error[name])
+        if value := error.get(name):
+            setattr(message, name, masked(value) if isinstance(value, str) else value)
     if error.get("details"):
         fill_struct(message.details, error["details"])
 

@@ -11,6 +11,7 @@ from gateway.api.idempotency import Mutation
 from gateway.api.json_values import parse
 from gateway.api.ordering import IdOrdering, parse_order
 from gateway.api.pagination import PageTokens, page_size, read_page
+from gateway.api.rehearsal import refuse_change
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import REASON_MAX, Problems
 from gateway.authentication.authenticator import Authenticator
@@ -153,6 +154,7 @@ class Runs(RunServiceServicer):
         caller, run_uid = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
             await visible_run(connection, caller, run_uid, READ, steps=False)
+        refuse_change()
         changes, payloads = RunChanges(payloads=request.view == FULL), request.view == FULL
         token_recheck = self._authenticator.token_recheck(context)
         async with aclosing(self._watch.watch(run_uid, token_recheck, payloads=payloads)) as records:

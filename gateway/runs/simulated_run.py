@@ -68,6 +68,7 @@ async def definition_of(
         pipeline=checked.pipeline.encode(),
         tools=[text.encode() for text in tools.definitions],
         retry=retry,
+        project=project,
         deadline_ms=deadline_ms,
     )
 

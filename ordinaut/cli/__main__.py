@@ -11,7 +11,10 @@ from ordinaut.cli import errors
 from ordinaut.cli.commands import approval, audit, database, event, login, run, schedule, state, status, tool
 from ordinaut.cli.commands.agents import agent
 from ordinaut.cli.commands.pipelines import pipeline
+from ordinaut.cli.commands.protos import protos
 from ordinaut.cli.commands.tasks import task
+from ordinaut.cli.commands.tasks.draft import draft
+from ordinaut.cli.commands.tasks.importing import import_file
 from ordinaut.cli.commands.up import up
 from ordinaut.cli.session import Session
 from ordinaut.client import ApiError
@@ -29,6 +32,8 @@ VISIBLE_OPTION = (
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("up")(up)
 app.add_typer(task.app, name="task")
+app.command("draft")(draft)
+app.command("import")(import_file)
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(run.app, name="run")
@@ -40,6 +45,7 @@ app.add_typer(agent.app, name="agent")
 app.add_typer(audit.app, name="audit")
 app.command("login")(login.login)
 app.command("logout")(login.logout)
+app.command("protos")(protos)
 app.command("whoami")(status.whoami)
 app.command("status")(status.status)
 app.add_typer(database.project, name="project")

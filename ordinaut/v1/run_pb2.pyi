@@ -383,7 +383,7 @@ class StepRun(_message.Message):
 
     @_builtins.property
     def output(self) -> _struct_pb2.Value:
-        """Output of the tool. At most 1 MiB of JSON."""
+        """Output of the tool. At most 1 MiB of JSON. While the result of an accepted call is polled: `{"location": …}`."""
 
     @_builtins.property
     def error(self) -> Global___RunError:

@@ -32,7 +32,7 @@ from pipeline_engine.interpreter.requests import (
     Suspended,
 )
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS
-from pipeline_engine.interpreter.run import Run, StartTimes, roots_of
+from pipeline_engine.interpreter.run import Guard, Run, StartTimes, roots_of
 from pipeline_engine.interpreter.scheduled_strand import ScheduledStrand
 from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Fork, StepsFlow
 from pipeline_engine.language.plan import Plan
@@ -58,8 +58,11 @@ class Execution:
     """One segment of a run, from the end of its journal; `ending` is set when the segment is over.
 
     `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again;
-    `params_check` is the check of params that were not checked before.
+    `guard` refuses inputs of steps on Ordinaut's own stores; `params_check` is the check of params that were not
+    checked before. A `discreet` execution has sensitive values.
     """
+
+    discreet = False
 
     def __init__(
         self,
@@ -71,9 +74,10 @@ class Execution:
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
         hold: Callable[[Tool], float] = lambda _tool: 0.0,
         params_check: CheckValue | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.ending: Ending | None = None
-        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold)
+        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold, guard)
         self.has_finally = bool(plan.final_steps)
         self._roots = roots_of(plan, start)
         self._root = ScheduledStrand(run_script(self._run, self._roots, params_check))

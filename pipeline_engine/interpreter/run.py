@@ -24,6 +24,8 @@ WAITS_MAX_BYTES = 8 * 1024 * 1024
 """Limit of all open waits of a run together."""
 StartTimes = Mapping[tuple[str, int], int]
 """The start times of attempts, by path and number, in microseconds since 1970 UTC."""
+Guard = Callable[[str, Any], Failure | None]
+"""Returns why a tool must not get an input, by the name of the tool and the input."""
 
 
 class Run:
@@ -46,6 +48,7 @@ class Run:
         "clock",
         "described",
         "fraction",
+        "guard",
         "hold",
         "is_closed",
         "is_finishing",
@@ -68,9 +71,11 @@ class Run:
         start_times: StartTimes | None = None,
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
         hold: Callable[[Tool], float] = lambda _tool: 0.0,
+        guard: Guard | None = None,
     ) -> None:
         self.plan = plan
         self.hold = hold
+        self.guard = guard
         self.outputs_max_bytes = outputs_max_bytes
         self.start_times = start_times
         self.clock = clock

@@ -13,6 +13,7 @@ from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import DEADLINE, PAYLOAD_TOO_LARGE, TIMEOUT, Failure
+from pipeline_engine.interpreter.discreet_failure import discreet
 from pipeline_engine.interpreter.journal import CANCELLED, FAILED, SUCCEEDED
 from pipeline_engine.interpreter.requests import CheckValue, Output, Sleep
 from pipeline_engine.interpreter.retry import delay_seconds, is_repeated
@@ -104,7 +105,10 @@ class Strand:
     def input_of(self, step: StepPlan, path: str) -> Input | Failure:
         """Returns the input of a call: the approved one, or else rendered now."""
         approved = None if step.approval is None else self.run.approved_inputs[path]
-        return approved or render_input(step, self.roots, self.run.account)
+        rendered = approved or render_input(step, self.roots, self.run.account)
+        if self.run.guard is not None and isinstance(rendered, Input):
+            return self.run.guard(step.uses, rendered.value) or rendered
+        return rendered
 
     def input_after_check(self, rendered: Input) -> Generator[StrandRequest, Any, Input | Failure]:
         """Waits for the costly check of an input."""
@@ -173,6 +177,8 @@ class Strand:
         before this entry is durable.
         """
         step = attempt.step
+        if step.tool is not None and step.tool.sensitive is not None:
+            failure = discreet(failure, step.tool.sensitive)
         located = failure if failure.step else failure.at(attempt.path, step.uses, attempt.number)
         entry = self._entry(attempt, FAILED, tool=step.uses, error=located.to_json())
         self._add(entry, barrier=not (step.pure or repeated))

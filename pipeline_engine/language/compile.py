@@ -92,6 +92,7 @@ class _Compiler:
         steps = self._steps(document.steps)
         on_error = self._steps(document.on_error)
         output = self._template(document.output) if document.has_output else None
+        sensitive = {name: tool.sensitive for name, tool in self.tools.items() if tool.sensitive is not None}
         final_steps = self._steps(document.final_steps)
         deadlines = [limit for limit in (document.deadline, deadline_ms / 1000) if limit]
         return Plan(
@@ -101,6 +102,7 @@ class _Compiler:
             document.timeout,
             frozenset(self.roots),
             self.semantics,
+            sensitive,
             deadline=min(deadlines, default=None),
             final_steps=final_steps,
         )

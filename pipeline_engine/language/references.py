@@ -6,9 +6,12 @@ from typing import Any
 
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
 from ordinaut.expressions.event_condition import EVENT_FIELDS, event_problem, reads_event
+from ordinaut.expressions.foreign.scope import Scope
+from ordinaut.expressions.foreign.templates import Rewritten, foreign_template
 from ordinaut.expressions.paths import path_text
 from ordinaut.expressions.rename import renamed
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import quoted
 from pipeline_engine.data.schema_paths import MissingMember, missing_member
 from pipeline_engine.data.template import Placeholder, split
 from pipeline_engine.language.findings import Findings, Operation, Place, nearest
@@ -162,8 +165,9 @@ def _report_error(error: ExpressionError, place: Place, findings: Findings, oper
 
 
 def _check_text(text: str, place: Place, names: Names, findings: Findings) -> None:
-    if "{{" in text and "${" not in text:
-        findings.warn(place, "`{{` is literal text; to insert a value, write `${…}`")
+    if (foreign := foreign_template(text, _scope_of(names))) is not None:
+        _report_foreign(text, foreign, place, findings)
+        return
     if "${" not in text:
         return
     try:
@@ -174,6 +178,36 @@ def _check_text(text: str, place: Place, names: Names, findings: Findings) -> No
     for part in parts:
         if isinstance(part, Placeholder) and not (names.with_secrets and secret_of(part)):
             _check_expression(part.expression, place, names, findings, _inside(text, part), strict=True)
+
+
+def _report_foreign(text: str, foreign: Rewritten, place: Place, findings: Findings) -> None:
+    """Text that looks like a template of another language: it would be sent as it is."""
+    is_known = foreign.text != text and not foreign.problems and not foreign.undeclared
+    fix = ("Writes it as `${…}`.", [place.replace(foreign.text)]) if is_known else None
+    example = f"write {quoted(foreign.text)}" if is_known else "write `${…}`, such as `${params.city}`"
+    findings.problem(
+        place,
+        f"{quoted(text)} looks like a template of another language: to insert a value, {example}; "
+        "for the text itself, write it as a value: `${'{{'}`",
+        ErrorReason.TEMPLATE_SYNTAX,
+        fix,
+    )
+
+
+def _scope_of(names: Names) -> Scope:
+    outputs = {name: _members_of(schema) for name, schema in names.outputs.items()}
+    return Scope(
+        steps={name: name for name in names.steps},
+        params=names.params,
+        outputs=outputs,
+        in_loop=names.in_loop,
+        in_handler=names.in_handler,
+    )
+
+
+def _members_of(schema: Any) -> list[str] | None:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return list(properties) if isinstance(properties, dict) and properties else None
 
 
 def _inside(text: str, part: Placeholder) -> Rewrite:

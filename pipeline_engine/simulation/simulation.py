@@ -11,7 +11,9 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     SimulateRunRequest,
     SimulateRunResponse,
 )
-from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.data.data_keys import DataKeyError, DataKeys
+from pipeline_engine.data.failure import DENIED, VALIDATION_INPUT, Failure
+from pipeline_engine.data.sealer import Sealer
 from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.journal import CANCELLED, FAILED, RUNNING, WAITING
 from pipeline_engine.interpreter.requests import (
@@ -28,6 +30,8 @@ from pipeline_engine.interpreter.requests import (
     Sleep,
 )
 from pipeline_engine.interpreter.retry import fraction_of
+from pipeline_engine.interpreter.run import StartTimes
+from pipeline_engine.interpreter.sealed_execution import EntrySealer, SealedExecution, has_sealed_results
 from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.plan import Plan
 from pipeline_engine.simulation.clock import LAST_US, VirtualClock
@@ -43,8 +47,11 @@ MAX_SECONDS = 5.0
 """Limit of the computing time of one simulation."""
 
 
-def simulate(request: SimulateRunRequest) -> SimulateRunResponse:
-    """Simulates a whole run in at most 5 s, which are checked whenever simulated time advances."""
+def simulate(request: SimulateRunRequest, keys: DataKeys | None = None) -> SimulateRunResponse:
+    """Simulates a whole run in at most 5 s, which are checked whenever simulated time advances.
+
+    `keys` decrypt the sensitive values of a recorded run.
+    """
     definition = request.definition
     try:
         plan = compile_plan(
@@ -58,18 +65,28 @@ def simulate(request: SimulateRunRequest) -> SimulateRunResponse:
             deadline_ms=definition.deadline_ms,
         )
     except PlanError as error:
-        failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
-        return SimulateRunResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)
+        return _failed(request, Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}"))
     if request.follow and not request.start.remaining_ms:
         plan = replace(plan, timeout=None, deadline=None)
-    return _Simulation(plan, request).run()
+    sealer = EntrySealer(Sealer(keys or DataKeys.generated(), definition.project), plan.sensitive)
+    try:
+        for attempt in request.recorded:
+            sealer.open_entry(attempt.entry)
+        return _Simulation(plan, request, sealer).run()
+    except DataKeyError as error:
+        return _failed(request, Failure(DENIED, f"the recorded run cannot be read: {error}"))
+
+
+def _failed(request: SimulateRunRequest, failure: Failure) -> SimulateRunResponse:
+    return SimulateRunResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)
 
 
 class _Simulation:
     """One simulation; with `follow` it replays the recorded run."""
 
-    def __init__(self, plan: Plan, request: SimulateRunRequest) -> None:
+    def __init__(self, plan: Plan, request: SimulateRunRequest, sealer: EntrySealer) -> None:
         self._plan = plan
+        self._sealer = sealer
         self._start = request.start
         self._replay = request.follow
         self._deadline = time.monotonic() + MAX_SECONDS
@@ -115,7 +132,7 @@ class _Simulation:
         """
         self._claims += 1
         start_times = self._recorded_run.start_times() if self._replay else None
-        execution = Execution(self._plan, self._run_start(), self._clock, fraction_of, start_times)
+        execution = self._execution(self._run_start(), start_times)
         self._timeline = Timeline(replay=self._replay)
         self._trace.start_segment()
         try:
@@ -134,6 +151,12 @@ class _Simulation:
             self._claims -= 1
             return self._run_segment()
         return execution.ending
+
+    def _execution(self, start: RunStart, start_times: StartTimes | None) -> Execution:
+        if not self._plan.sensitive and not has_sealed_results(start):
+            return Execution(self._plan, start, self._clock, fraction_of, start_times)
+        opened = self._sealer.open_start(start)
+        return SealedExecution(self._sealer, self._plan, opened, self._clock, fraction_of, start_times)
 
     def _cancel(self) -> bool:
         """Cancels the replay of a run that was cancelled and then ran `finally`; False for any other, and once only."""
@@ -240,7 +263,7 @@ class _Simulation:
             state=state, output=output, error=error, end_us=self._clock.now_us, claims=self._claims
         )
         response.steps.extend(self._trace.new_entries())
-        response.unanswered.extend(self._trace.unanswered())
+        response.unanswered.extend(self._sealer.entries(self._trace.unanswered()))
         if state in {WAITING, RUNNING}:
             response.unanswered.extend(wait.entry for wait in self._waits.open())
             response.waits.extend(wait.wait for wait in self._waits.open())

@@ -10,8 +10,9 @@ from pipeline_engine.language.builtin_steps import RUN_TASK, check_run_task, che
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings, nearest
 from pipeline_engine.language.inputs import check_input
+from pipeline_engine.tools.checks.lookup_check import lookup_problem
 from pipeline_engine.tools.definition import UNSAFE
-from pipeline_engine.tools.lookup_check import lookup_problem
+from pipeline_engine.validation.sensitive_input import warn_of_readable_inputs
 
 TIMER = "orchestrator.wait"
 WAITING = frozenset({TIMER, "orchestrator.wait_event", APPROVAL})
@@ -30,6 +31,7 @@ def check_tool_use(
         if step.uses == TIMER:
             check_wait(step.input, step.place.key("with"), findings)
         _check_lookup(step, tool, tools, findings)
+        warn_of_readable_inputs(step, tool, findings)
     elif step.uses not in tool_names:
         _report_unknown_tool(step, tool_names, findings)
 

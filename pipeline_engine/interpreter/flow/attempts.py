@@ -8,9 +8,10 @@ import orjson
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import DENIED, TOOL_ERROR, Failure
+from pipeline_engine.interpreter.flow.accepted_calls import await_result, location_of
 from pipeline_engine.interpreter.flow.unsafe_calls import run_unsafe
 from pipeline_engine.interpreter.journal import RUNNING, SUCCEEDED
-from pipeline_engine.interpreter.requests import Call, Effect, Sleep
+from pipeline_engine.interpreter.requests import Accepted, Call, Effect, Sleep
 from pipeline_engine.interpreter.retry import is_repeated
 from pipeline_engine.interpreter.step_values import Input, render_input
 from pipeline_engine.interpreter.strand import Attempt, Strand
@@ -124,9 +125,13 @@ def _run_attempt(strand: Strand, attempt: Attempt) -> StepFlow:
         raise AssertionError("a step with effects has a tool")
     timeout = min(step.timeout, strand.run.remaining())
     key = idempotency_key(strand.run.root, attempt.path)
-    response = yield Call(
-        step.tool, rendered.value, rendered.body, key, timeout, attempt.path, attempt.number, step.secrets
+    location = location_of(strand, attempt) if strand.run.journal.accepted else ""
+    call = Call(
+        step.tool, rendered.value, rendered.body, key, timeout, attempt.path, attempt.number, step.secrets, location
     )
+    response = yield call
+    if location or type(response) is Accepted:
+        response = yield from await_result(strand, attempt, call, response)
     if step.check_output is None:
         return strand.record_response(attempt, response)
     return strand.record_response(attempt, (yield from strand.output_after_check(step, response)))

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from ordinaut import sensitive
 from ordinaut.names import SECRET
 
 MASK = "***"
@@ -41,5 +42,5 @@ def masked(value: Any, path: tuple[str, ...] = ()) -> Any:
 
 
 def clean(text: str) -> str:
-    """Masks tokens and passwords inside of a text and replaces NUL, which PostgreSQL does not store in JSON."""
-    return IN_TEXT.sub(MASK, text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    """Masks tokens, passwords and encrypted values in a text; replaces NUL, which PostgreSQL does not store in JSON."""
+    return IN_TEXT.sub(MASK, sensitive.masked(text).replace("\0", "\N{REPLACEMENT CHARACTER}"))

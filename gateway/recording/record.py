@@ -19,7 +19,7 @@ from ordinaut.v1.run_pb2 import Run
 NOT_RECORDED = frozenset({"PublishEvent", "BatchPublishEvents", "PutStateEntry", "DeleteStateEntry"})
 BATCHES = {"BatchCreateTasksResponse": "tasks"}
 RESOURCE_MAX = 600
-ADDRESSING = frozenset({"name", "request_id", "etag", "reason"})
+NOT_IN_RUNS = frozenset({"name", "request_id", "etag", "reason", "input"})  # the input of a tool may be sensitive
 
 
 def is_recorded(method: str) -> bool:
@@ -91,5 +91,5 @@ def _resources(request: Message, response: Message) -> Iterator[tuple[str, Any]]
 def _started(request: Message, run: Run) -> dict[str, Any]:
     """The run that a call started or cancelled, with what the call asked for."""
     wanted = document(request)
-    fields = {name: value for name, value in wanted.items() if name not in ADDRESSING} if wanted else {}
+    fields = {name: value for name, value in wanted.items() if name not in NOT_IN_RUNS} if wanted else {}
     return {"run": run.name, **({"state": Run.State.Name(run.state)} if run.state else {}), **fields}

@@ -246,7 +246,7 @@ async def test_another_project_sees_none_of_it(system: GatewaySystem) -> None:
 
 def test_every_change_takes_a_request_id() -> None:
     """Methods whose name says that they change something; this is what makes them recorded."""
-    reading = "Get|List|Watch|Validate|Preview|Explain|Simulate|Replay|WhoAmI|Export|Verify"
+    reading = "Get|List|Watch|Draft|Validate|Preview|Explain|Simulate|Replay|WhoAmI|Export|Verify"
     assert {name for name in METHODS if not re.match(reading, name)} == CHANGES
 
 

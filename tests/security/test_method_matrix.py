@@ -89,6 +89,8 @@ OPEN: dict[str, dict[str, Any]] = {
     "ListStateEntries": {"parent": "state/notes"},
     "PublishEvent": {"event": {"topic": "a.b"}},
     "BatchPublishEvents": {"requests": [{"event": {"topic": "a.b"}}]},
+    "DraftTask": {"text": "steps: [{id: a, uses: orchestrator.set, with: {x: 1}}]"},
+    "GetTaskSchema": {},
     "PreviewSchedule": {"schedule": {"triggers": [{"interval": "60s"}]}},
     "ExplainSchedule": {"schedule": {"triggers": [{"interval": "60s"}]}},
     **{name: {} for name in (

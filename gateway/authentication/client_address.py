@@ -8,6 +8,7 @@ this process.
 
 import hmac
 import secrets
+from urllib.parse import unquote
 
 from ordinaut.rpc.interceptor import Context
 
@@ -25,7 +26,7 @@ def source_metadata(address: str, user_agent: str) -> tuple[tuple[str, str], ...
 def client_address(context: Context) -> str:
     """The address of the client, without its port."""
     source = _source(context)
-    return context.peer().rpartition(":")[0] if source is None else source.get(ADDRESS_KEY, "")
+    return _peer_address(context.peer()) if source is None else source.get(ADDRESS_KEY, "")
 
 
 def user_agent(context: Context) -> str:
@@ -34,6 +35,15 @@ def user_agent(context: Context) -> str:
     if source is not None:
         return source.get(AGENT_KEY, "")
     return next((str(value) for key, value in context.invocation_metadata() or () if key == "user-agent"), "")
+
+
+def _peer_address(peer: str) -> str:
+    """The address in gRPC's name of a peer.
+
+    >>> _peer_address("ipv4:192.0.2.7:5000"), _peer_address("ipv6:%5B2001:db8::1%5D:5000"), _peer_address("unix:")
+    ('192.0.2.7', '2001:db8::1', '')
+    """
+    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 def _source(context: Context) -> dict[str, str] | None:

@@ -31,7 +31,7 @@ def patches(before: Any, after: Any) -> tuple[Any, Any]:
     """Returns the patch that undoes a change, and the one that repeats it; None for a resource that does not exist.
 
     >>> patches({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4}})
-    ({'b': {'c': 2, 'd': 3}}, {'b': {'c': 4, 'd': None}})
+    ({'b': {'c': 2, 'd': 3}}, {'b': {'d': None, 'c': 4}})
     >>> patches(None, {"a": 1})
     (None, {'a': 1})
     """

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from google.rpc.code_pb2 import Code
 
-from gateway.authentication.client_address import client_address, source_metadata
+from gateway.authentication.client_address import client_address, source_metadata, user_agent
 from gateway.rest.errors import HTTP_STATUS, error_response
 from ordinaut.errors import (
     AbortedError,
@@ -119,6 +119,7 @@ def test_only_this_process_can_set_the_client_address() -> None:
     plain: Any = Context()
     assert [client_address(context) for context in (shown, spoofed, plain)] == [
         "192.0.2.7",
-        "ipv4:10.0.0.9",
-        "ipv4:10.0.0.9",
+        "10.0.0.9",
+        "10.0.0.9",
     ]
+    assert [user_agent(context) for context in (shown, spoofed, plain)] == ["curl/8", "", ""]

@@ -1,9 +1,9 @@
-"""`ordinaut migrate` and `ordinaut project create`: commands that access the database directly."""
+"""`ordinaut migrate`, and what other commands that access the database directly need."""
 
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
@@ -11,32 +11,17 @@ from ordinaut.cli.output import print_json
 from ordinaut.cli.session import session_of
 
 Result = TypeVar("Result")
-project = typer.Typer(no_args_is_help=True, help="Create projects, the isolated tenants of an installation.")
 
 
 def migrate(context: typer.Context) -> None:
     """Migrate the database of ORDINAUT_DATABASE_URL to the current schema."""
-    from ordinaut.store.migrate import migrate as migrate_database  # noqa: PLC0415 - as above
+    from ordinaut.store.migrate import migrate as migrate_database  # noqa: PLC0415 - needs the database driver
 
-    version = _run(migrate_database)
+    version = run_on_database(migrate_database)
     print_json({"schema_version": version}) if session_of(context).as_json else typer.echo(f"schema {version}")
 
 
-@project.callback()
-def group() -> None:
-    """Create projects, the isolated tenants of an installation."""
-
-
-@project.command("create")
-def create_project(context: typer.Context, name: Annotated[str, typer.Argument(help="Name of the project.")]) -> None:
-    """Create a project in the database of ORDINAUT_DATABASE_URL and print its admin token, which is not stored."""
-    from ordinaut.embedded.database import new_project  # noqa: PLC0415 - as above
-
-    token = _run(lambda url: new_project(url, name))
-    print_json({"project": name, "token": token}) if session_of(context).as_json else typer.echo(token)
-
-
-def _run(work: Callable[[str], Coroutine[Any, Any, Result]]) -> Result:
+def run_on_database(work: Callable[[str], Coroutine[Any, Any, Result]]) -> Result:
     """Runs `work` on the database of ORDINAUT_DATABASE_URL.
 
     Raises:

@@ -47,8 +47,8 @@ class Client:
     """A connection to a gateway with the token of one caller: `async with Client(address, token) as client`.
 
     `tasks runs approvals events tools state agents audit system projects` wrap the generated stubs: await a unary
-    method, iterate a streaming one; other attributes of grpc call objects are not available. Each call sends the token, has a
-    deadline of 30 s unless `timeout` is given, and raises `ApiError`.
+    method, iterate a streaming one; other attributes of grpc call objects are not available. Each call sends the token,
+    has a deadline of 30 s unless `timeout` is given, and raises `ApiError`.
 
     `address` may be several, separated by commas; a call goes to the next one if the gateway is UNAVAILABLE. Unary
     calls are repeated then, as `retry` allows (by default for ten seconds, within their deadline). Calls that change

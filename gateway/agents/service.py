@@ -6,6 +6,7 @@ from google.protobuf.empty_pb2 import Empty
 from gateway.agents.changes import AgentChanges
 from gateway.agents.conversion import existing_agent, require_authority, require_scopes, to_agent, to_token
 from gateway.agents.issue import TokenLifetimes, issue
+from gateway.agents.rotate import overlap_of, rotate
 from gateway.api.errors import already_exists
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
@@ -34,6 +35,7 @@ from ordinaut.v1.agent_service_pb2 import (
     ListAgentTokensRequest,
     ListAgentTokensResponse,
     RevokeAgentTokenRequest,
+    RotateAgentTokenRequest,
     UpdateAgentRequest,
     WhoAmIRequest,
     WhoAmIResponse,
@@ -166,9 +168,28 @@ class Agents(AgentServiceServicer):
             await require_authority(connection, caller, name)
             if name != caller.agent:
                 require_scopes(caller, agent.scopes)
-            if not await identity.revoke_token(connection, project=caller.project, agent=name, public_id=public_id):
+            old = await identity.lock_token(connection, project=caller.project, agent=name, public_id=public_id)
+            if old is None:
                 raise NotFoundError.of(request.name)
+            mutation.replaces(to_token(name, old.token))
+            await identity.revoke_token(connection, project=caller.project, agent=name, public_id=public_id)
             return Empty()
+
+        return await mutation.execute(work)
+
+    async def RotateAgentToken(self, request: RotateAgentTokenRequest, context: Context) -> AgentToken:
+        """Replaces a token; the old one expires after the overlap. The secret is in this response only."""
+        caller, (name, public_id) = current_caller(), token_ids(request.name)
+        caller.require(WRITE, name)
+        mutation = Mutation(self._database, request, AgentToken, has_secret=True)
+        if (response := await mutation.stored_response()) is not None:
+            return response
+        overlap_of(request)
+
+        async def work(connection: Connection) -> AgentToken:
+            agent = await existing_agent(connection, caller, name)
+            await require_authority(connection, caller, name)
+            return await rotate(connection, caller, agent, public_id, request, self._lifetimes, mutation)
 
         return await mutation.execute(work)
 

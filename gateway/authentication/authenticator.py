@@ -1,6 +1,6 @@
 """Authenticates calls by bearer token before their first message is read.
 
-A token is `ord_<public id>_<secret>`; the store has the SHA-256 of the secret.
+A token is `ord1_<public id>_<secret and checksum>`; the store has the SHA-256 of the secret.
 """
 
 import hmac
@@ -14,6 +14,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.authentication.caller import CALLER, Caller, missing_scope
 from gateway.authentication.client_address import client_address
+from gateway.authentication.origin import ORIGIN, Origin
 from gateway.authentication.token_throttle import TokenThrottle
 from gateway.authentication.token_uses import TokenUses
 from ordinaut.errors import PermissionDeniedError
@@ -21,10 +22,11 @@ from ordinaut.names import SYSTEM_PROJECT, granted, intersection
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
+from ordinaut.token_text import TokenText
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.options_pb2 import scope as scope_option
 
-BEARER = re.compile(r"(?i:bearer) +ord_([0-9a-f]{16})_([0-9a-f]{64})")
+BEARER = re.compile(r"(?i:bearer) +(ord1?_[0-9a-zA-Z_]{32,96})")
 CACHE_SECONDS = 2.0  # the longest time that a revoked token is still accepted
 CACHE_MAX = 10_000  # tokens
 RECHECK_SECONDS = 1.0
@@ -58,6 +60,7 @@ class Authenticator:
             UnauthenticatedError: the token is missing or invalid.
             PermissionDeniedError: the token lacks the method's scope.
         """
+        ORIGIN.set(Origin(method, context))
         caller = await self.identify(context)
         CALLER.set(caller)
         _require(caller, self._scopes[method])
@@ -77,8 +80,7 @@ class Authenticator:
         token = _bearer_token(context)
         if token is None:
             raise self._throttle.rejection(client_address(context))
-        public_id, secret = token
-        secret_hash = identity.hash_secret(secret)
+        public_id, secret_hash = token.public_id, identity.hash_secret(token.secret)
         cached = self._cache.get(public_id)
         if cached is None or cached.expires <= time.monotonic():
             cached = await self._look_up(public_id)
@@ -161,11 +163,11 @@ def _caller(public_id: str, credential: identity.Credential) -> Caller:
     )
 
 
-def _bearer_token(context: Context) -> tuple[str, str] | None:
-    """The public id and the secret; None unless there is exactly one well-formed `authorization` header."""
+def _bearer_token(context: Context) -> TokenText | None:
+    """The token; None unless there is exactly one well-formed `authorization` header, with a correct checksum."""
     headers = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
     match = BEARER.fullmatch(headers[0]) if len(headers) == 1 and isinstance(headers[0], str) else None
-    return (match[1], match[2]) if match else None
+    return TokenText.parse(match[1]) if match else None
 
 
 def method_scopes(services: Sequence[ServiceDescriptor]) -> dict[str, str]:

@@ -172,6 +172,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A token is in the URL, where logs and histories keep it."""
     EVENT_ID_REUSED: _ErrorReason.ValueType  # 87
     """The publisher has published another event under this source and id."""
+    TOKEN_STATE: _ErrorReason.ValueType  # 88
+    """The token has expired or is revoked."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69 and 72 to 79
@@ -324,6 +326,8 @@ TOKEN_IN_URL: ErrorReason.ValueType  # 86
 """A token is in the URL, where logs and histories keep it."""
 EVENT_ID_REUSED: ErrorReason.ValueType  # 87
 """The publisher has published another event under this source and id."""
+TOKEN_STATE: ErrorReason.ValueType  # 88
+"""The token has expired or is revoked."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

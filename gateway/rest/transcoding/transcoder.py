@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from gateway.api.rehearsal import sent_metadata
 from gateway.api.violations import got
-from gateway.authentication.client_address import address_metadata
+from gateway.authentication.client_address import source_metadata
 from gateway.rest.errors import error_response
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import ClientGoneError, Receive, receive_body
@@ -29,6 +29,7 @@ from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.rest.transcoding.streaming import Stream, resume, stream_format
 from ordinaut.errors import InvalidArgumentError, Violation
 
+USER_AGENT_MAX = 200
 AUTHORIZATION_MAX = 512
 TIMEOUT = b"x-server-timeout"
 SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
@@ -106,7 +107,7 @@ class _Exchange:
         headers = self.headers.all(b"authorization")
         tokens = (("authorization", value) for value in headers if len(value) <= AUTHORIZATION_MAX)
         address, _ = self.scope.get("client") or ("", 0)
-        return *address_metadata(address), *tokens
+        return *source_metadata(address, self.headers.first(b"user-agent")[:USER_AGENT_MAX]), *tokens
 
     @property
     def timeout(self) -> float | None:

@@ -33,7 +33,17 @@ HOSTILE = (" ".join(KINDS), " ".join(reversed(KINDS)))  # a table cell has the b
 COMMANDS = {
     "agent create": "x --scope runs:read",
     "agent grant": "x --scope runs:read",
-    "agent token": "x",
+    "agent delete": "x",
+    "agent get": "x",
+    "agent list": "",
+    "agent token create": "x",
+    "agent token list": "x",
+    "agent token revoke": "agents/x/tokens/y",
+    "agent token rotate": "agents/x/tokens/y",
+    "agent update": "x --scope runs:read",
+    "audit export": "",
+    "audit list": "",
+    "audit verify": "",
     "approval answer": "x approve --edit /a=1",
     "approval list": "",
     "approval show": "x",
@@ -88,7 +98,7 @@ COMMANDS = {
     "tool list": "",
     "whoami": "",
 }
-WITHOUT_SERVER = {"up", "migrate", "project operator", "protos"}
+WITHOUT_SERVER = {"up", "migrate", "project operator", "protos", "login", "logout", "admin token"}
 
 
 def names(command: Any, prefix: str = "") -> Iterator[str]:
@@ -154,7 +164,7 @@ class HostileAnswers(dict[str, Any]):
 
 
 def _answer(name: str) -> Message:
-    for service in (*("Agent", "Approval", "Event", "Project", "Run", "State", "System", "Task", "Tool"),):
+    for service in (*("Agent", "Approval", "Audit", "Event", "Project", "Run", "State", "System", "Task", "Tool"),):
         descriptor: Any = descriptor_pool.Default().FindServiceByName(f"ordinaut.v1.{service}Service")
         if name in descriptor.methods_by_name:
             return message_factory.GetMessageClass(descriptor.methods_by_name[name].output_type)()

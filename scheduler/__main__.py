@@ -44,6 +44,7 @@ SWITCH_SECONDS = 0.0005
 
 async def compose(process: Process, settings: SchedulerSettings) -> None:
     """Starts the parts of the scheduler; they are stopped in reverse order."""
+    guard = internal_guard(settings.internal_token, settings.scheduler_listen)
     database = await Database.open(settings)
     process.stack.push_async_callback(database.close)
     async with database.connection() as connection:
@@ -57,7 +58,7 @@ async def compose(process: Process, settings: SchedulerSettings) -> None:
                 add_SchedulerServiceServicer_to_server, SchedulerService(), "ordinaut.internal.v1.SchedulerService"
             )
         ],
-        internal_guard(settings.internal_token),
+        guard,
         max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
     )
     process.ports["grpc"] = await server.start(settings.scheduler_listen)

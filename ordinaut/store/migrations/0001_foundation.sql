@@ -71,6 +71,14 @@ CREATE TABLE agent (
   PRIMARY KEY (project, name)
 );
 
+-- Names of deleted agents. One is free again when no row refers to the deleted agent; until then a new agent with the
+-- name would own its runs, tools and approvals.
+CREATE TABLE deleted_agent (
+  project text NOT NULL REFERENCES project ON DELETE CASCADE,
+  name text NOT NULL,
+  PRIMARY KEY (project, name)
+);
+
 CREATE TABLE agent_token (
   public_id text PRIMARY KEY,
   project text NOT NULL,

@@ -12,6 +12,7 @@ from gateway.api.pagination import PageTokens
 from gateway.approvals.answer import ApprovalAnswer
 from gateway.approvals.answer_validation import AnswerValidator
 from gateway.approvals.service import Approvals
+from gateway.audit.service import Audit
 from gateway.authentication.authenticator import Authenticator, method_scopes
 from gateway.authentication.token_uses import TokenUses
 from gateway.clients import EngineClient, SchedulerClient
@@ -20,6 +21,8 @@ from gateway.definitions.validation import TaskValidator
 from gateway.events.service import Events
 from gateway.events.watch import EventWatch
 from gateway.health import Health
+from gateway.projects.service import Projects
+from gateway.recording.denials import Denials
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
 from gateway.runs.run_task import ManualRun
@@ -55,6 +58,7 @@ class Gateway:
     health: Health
     run_watch: RunWatch
     event_watch: EventWatch
+    denials: Denials
 
     async def stop(self, grace_seconds: float) -> None:
         """Accepts no new calls, ends the streams, and waits at most `grace_seconds` for the other calls."""
@@ -81,11 +85,18 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     engines = EngineClient(settings.engines, settings.internal_token)
     process.stack.push_async_callback(engines.close)
     hints = Hints(database)
-    uses = TokenUses(database)
+    uses, denials = TokenUses(database), Denials(database)
     authenticator = Authenticator(database, method_scopes(DESCRIPTORS), uses)
     health = Health(database, scheduler, engines)
     run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
-    loops: dict[str, Any] = {"hints": hints, "run_watch": run_watch, "event_watch": event_watch, "token_uses": uses}
+    process.stack.push_async_callback(denials.stop)
+    loops: dict[str, Any] = {
+        "hints": hints,
+        "run_watch": run_watch,
+        "event_watch": event_watch,
+        "token_uses": uses,
+        "denials": denials,
+    }
     for name, loop in loops.items():
         process.watch(asyncio.create_task(loop.serve(), name=name))
     servicers = _servicers(
@@ -96,9 +107,9 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         registrations,
         count_rejections(authenticator.guard),
         max_message_bytes=MAX_MESSAGE_BYTES,
-        explain=with_pipeline_rights,
+        explain=denials.watching(with_pipeline_rights),
     )
-    return Gateway(server, health, run_watch, event_watch)
+    return Gateway(server, health, run_watch, event_watch, denials)
 
 
 def _lifetimes(settings: GatewaySettings) -> TokenLifetimes:
@@ -126,7 +137,9 @@ def _servicers(
         "ApprovalService": Approvals(
             database, page_tokens, ApprovalAnswer(database, hints, AnswerValidator(database, engines))
         ),
+        "AuditService": Audit(database, page_tokens),
         "EventService": Events(database, hints, page_tokens, event_watch, authenticator),
+        "ProjectService": Projects(database, page_tokens),
         "RunService": Runs(database, hints, page_tokens, inline_run, simulation, replay, run_watch, authenticator),
         "StateService": State(database, page_tokens),
         "SystemService": System(database, health),

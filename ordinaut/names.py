@@ -12,7 +12,7 @@ RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
 # The characters of a glob are those of the names that it is compared with: any other one would make it match nothing.
 SCOPE = re.compile(
-    r"admin|system:(read|write)|(tasks|runs|agents|approvals):(read|write)(:[a-z0-9*-]{1,128})?"
+    r"admin|system:(read|write)|audit:read|(tasks|runs|agents|approvals):(read|write)(:[a-z0-9*-]{1,128})?"
     r"|tasks:run(:[a-z0-9*-]{1,128})?|tools:(read|write|call)(:[a-z0-9_.*-]{1,128})?"
     r"|events:(read|publish)(:[a-z0-9_.*-]{1,128})?|events:source(:[A-Za-z0-9_.:@/*-]{1,128})?"
     r"|state:(read|write)(:[a-z0-9_*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"
@@ -117,6 +117,17 @@ def granted(scopes: frozenset[str], needed: str, resource: str | None = None) ->
     prefix = needed + ":"
     globs = [scope[len(prefix) :] for scope in scopes if scope.startswith(prefix)]
     return bool(globs) if resource is None else any(fnmatchcase(resource, glob) for glob in globs)
+
+
+def globs_of(scopes: frozenset[str], needed: str) -> list[str] | None:
+    """The globs to which `scopes` limit `needed`; None if they grant it for every resource.
+
+    >>> globs_of(frozenset({"tools:call:mail.*"}), "tools:call"), globs_of(frozenset({"tools:call"}), "tools:call")
+    (['mail.*'], None)
+    """
+    if "admin" in scopes or needed in scopes:
+        return None
+    return sorted(scope[len(needed) + 1 :] for scope in scopes if scope.startswith(needed + ":"))
 
 
 def covers(holder: frozenset[str], scope: str) -> bool:

@@ -2,18 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
 from google.rpc.code_pb2 import Code
 from prometheus_client import Histogram
 
-from gateway.api.message_checks import require_valid_values
-from gateway.api.rehearsal import known_violations, rehearse
-from ordinaut.errors import OrdinautError
+from gateway.api.fixes import right_fixes
+from gateway.api.message_checks import invalid_values
+from gateway.api.message_repair import without_invalid
+from gateway.api.rehearsal import Assembled, Sent, assembled, independent, rehearse
+from gateway.api.sent_names import with_sent_names
+from ordinaut.documents.reading import fill
+from ordinaut.errors import InvalidArgumentError, OrdinautError, Violation
 from ordinaut.rpc.interceptor import Context, Guard
 from ordinaut.rpc.server import Registration
 
@@ -68,19 +76,78 @@ def _wrapped(inner: Any, method: MethodDescriptor) -> Any:
 
 def _unary(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
-        async def validated() -> Any:
-            require_valid_values(request)
+        async def perform(message: Any) -> Any:
             async with asyncio.timeout(_timeout(context.time_remaining())):
-                return await inner(request, context)
+                return await inner(message, context)
 
         with _Measured(path) as measured:
-            if known := known_violations(context):
-                await rehearse(validated, known)
-            response = await validated()
+            arrived = _arrived(request, context)
+            if arrived.violations:
+                raise await _refusal(arrived, request, perform)
+            try:
+                response = await perform(request)
+            except InvalidArgumentError as failure:
+                raise await _with_right_fixes(failure, arrived.sent, perform) from None
             measured.done()
             return response
 
     return call
+
+
+Perform = Callable[[Any], Awaitable[Any]]
+
+
+def _arrived(request: Any, context: Context) -> Assembled:
+    """The request as its caller sent it, with the violations of what could not be read and of invalid values."""
+    assembly = assembled(context)
+    if assembly is not None:
+        return Assembled(assembly.sent, _all_invalid(request, assembly.violations))
+    return Assembled(Sent(request, partial(_read, type(request))), invalid_values(request))
+
+
+def _read(kind: type[Any], document: Any) -> tuple[Any, list[Violation]]:
+    message = kind()
+    return message, fill(document, message)
+
+
+async def _refusal(arrived: Assembled, request: Any, perform: Perform) -> InvalidArgumentError:
+    """The error of a request with known violations, with what its method finds in the rest."""
+    violations = await rehearse(partial(perform, without_invalid(request)), arrived.violations)
+    return InvalidArgumentError.of(await _right(violations, arrived.sent, perform))
+
+
+async def _with_right_fixes(failure: InvalidArgumentError, sent: Sent, perform: Perform) -> InvalidArgumentError:
+    violations = await _right(failure.violations, sent, perform)
+    if len(violations) == len(failure.violations):
+        return replace(failure, violations=violations)
+    return InvalidArgumentError.of(violations)
+
+
+async def _right(violations: Sequence[Violation], sent: Sent, perform: Perform) -> Sequence[Violation]:
+    """The violations with the fixes that are right for the document that was sent."""
+    if not any(each.repair is not None for each in violations):
+        return violations
+
+    async def check(changed: Any) -> Sequence[Violation]:
+        message, unread = sent.read(changed)
+        known = _all_invalid(message, unread)
+        return await rehearse(partial(perform, without_invalid(message)), known, complete=True)
+
+    document = _document(sent.document)
+    message, _ = sent.read(document)
+    return await right_fixes(with_sent_names(violations, document, message.DESCRIPTOR), document, check)
+
+
+def _all_invalid(message: Any, unread: Sequence[Violation]) -> list[Violation]:
+    """The violations of what could not be read into a message, and of the values in it that are invalid."""
+    return [*unread, *independent(invalid_values(message), unread)]
+
+
+def _document(sent: Any) -> Any:
+    """A message as its caller would write it in JSON, with the names of the proto; a document as it is."""
+    if not isinstance(sent, Message):
+        return sent
+    return json_format.MessageToDict(without_invalid(sent), preserving_proto_field_name=True)
 
 
 def _timeout(remaining: float | None) -> float | None:
@@ -92,17 +159,20 @@ def _timeout(remaining: float | None) -> float | None:
 
 def _streaming(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-        async def validated() -> None:
-            require_valid_values(request)
-            async with aclosing(inner(request, context)) as responses, asyncio.timeout(DEFAULT_DEADLINE_SECONDS):
-                await anext(responses, None)
+        async def begin(message: Any) -> None:
+            """Runs a call up to its first response; all problems of a request are found before."""
+            async with asyncio.timeout(_timeout(context.time_remaining())), aclosing(inner(message, context)) as stream:
+                await anext(stream, None)
 
         with _Measured(path) as measured:
-            if known := known_violations(context):
-                await rehearse(validated, known)
-            require_valid_values(request)
-            async for response in inner(request, context):
-                yield response
+            arrived = _arrived(request, context)
+            if arrived.violations:
+                raise await _refusal(arrived, request, begin)
+            try:
+                async for response in inner(request, context):
+                    yield response
+            except InvalidArgumentError as failure:
+                raise await _with_right_fixes(failure, arrived.sent, begin) from None
             measured.done()
 
     return call

@@ -1,6 +1,6 @@
 """Authenticates calls by bearer token before their first message is read.
 
-A token is `ord_<public id>_<secret>`; the store has the SHA-256 of the secret.
+A token is `ord1_<public id>_<secret and checksum>`; the store has the SHA-256 of the secret.
 """
 
 import hmac
@@ -14,20 +14,26 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.authentication.caller import CALLER, Caller, missing_scope
 from gateway.authentication.client_address import client_address
+from gateway.authentication.origin import ORIGIN, Origin
 from gateway.authentication.token_throttle import TokenThrottle
 from gateway.authentication.token_uses import TokenUses
-from ordinaut.names import granted, intersection
+from ordinaut.errors import PermissionDeniedError
+from ordinaut.names import SYSTEM_PROJECT, granted, intersection
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
+from ordinaut.token_text import TokenText
+from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.options_pb2 import scope as scope_option
 
-BEARER = re.compile(r"(?i:bearer) +ord_([0-9a-f]{16})_([0-9a-f]{64})")
+BEARER = re.compile(r"(?i:bearer) +(ord1?_[0-9a-zA-Z_]{32,96})")
 CACHE_SECONDS = 2.0  # the longest time that a revoked token is still accepted
 CACHE_MAX = 10_000  # tokens
-RECHECK_SECONDS = 20.0
+RECHECK_SECONDS = 1.0
 NO_HASH = bytes(32)
 SELF = "self"  # the scope of methods that every valid token may call
+OPERATOR = "operator"  # of methods for the admins of the reserved project
+OPERATORS_AGENTS = "agents:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +60,10 @@ class Authenticator:
             UnauthenticatedError: the token is missing or invalid.
             PermissionDeniedError: the token lacks the method's scope.
         """
+        ORIGIN.set(Origin(method, context))
         caller = await self.identify(context)
         CALLER.set(caller)
-        scope = self._scopes[method]
-        if scope != SELF and not granted(caller.scopes, scope):
-            raise missing_scope(scope)
+        _require(caller, self._scopes[method])
         structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
 
     async def identify(self, context: Context) -> Caller:
@@ -75,8 +80,7 @@ class Authenticator:
         token = _bearer_token(context)
         if token is None:
             raise self._throttle.rejection(client_address(context))
-        public_id, secret = token
-        secret_hash = identity.hash_secret(secret)
+        public_id, secret_hash = token.public_id, identity.hash_secret(token.secret)
         cached = self._cache.get(public_id)
         if cached is None or cached.expires <= time.monotonic():
             cached = await self._look_up(public_id)
@@ -85,14 +89,18 @@ class Authenticator:
         self._uses.note_use(public_id)
         return cached.caller
 
-    def token_recheck(self, context: Context) -> Callable[[], Awaitable[None]]:
-        """Returns a function for long streams to await repeatedly: it checks the token again every twenty seconds."""
+    def token_recheck(self, context: Context, check: Callable[[Caller], None]) -> Callable[[], Awaitable[None]]:
+        """Returns a function for long streams to await repeatedly: it checks the token and its rights every second.
+
+        `check` gets the caller with its current rights and raises PermissionDeniedError or NotFoundError if they do not
+        suffice any more. A stream that awaits the function every two seconds ends at most five seconds after the right.
+        """
         next_check = time.monotonic() + RECHECK_SECONDS
 
         async def recheck() -> None:
             nonlocal next_check
             if time.monotonic() >= next_check:
-                await self.identify(context)
+                check(await self.identify(context))
                 next_check = time.monotonic() + RECHECK_SECONDS
 
         return recheck
@@ -119,6 +127,24 @@ class Authenticator:
             self._cache.pop(next(iter(self._cache)))  # the oldest entry
 
 
+def _require(caller: Caller, scope: str) -> None:
+    """Requires the scope of a method. Tokens of the reserved project are for projects and for agents of this project.
+
+    The tools of the reserved project belong to all projects, so an operator must not be able to change them.
+    """
+    if scope == SELF:
+        return
+    is_operator = caller.project == SYSTEM_PROJECT
+    if scope == OPERATOR and not (is_operator and caller.is_admin):
+        message = "requires the token of an operator; at the database, run: ordinaut project operator"
+        raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, message, {"scope": OPERATOR})
+    if is_operator and scope != OPERATOR and not scope.startswith(OPERATORS_AGENTS):
+        message = f"a token of an operator has no access to the contents of projects (needs {scope})"
+        raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, message, {"scope": scope})
+    if scope != OPERATOR and not granted(caller.scopes, scope):
+        raise missing_scope(scope)
+
+
 def _caller(public_id: str, credential: identity.Credential) -> Caller:
     rights = agent_scopes = frozenset(credential.agent_scopes)
     if credential.token_scopes:  # a scope that the agent has lost is lost by its tokens too
@@ -137,11 +163,11 @@ def _caller(public_id: str, credential: identity.Credential) -> Caller:
     )
 
 
-def _bearer_token(context: Context) -> tuple[str, str] | None:
-    """The public id and the secret; None unless there is exactly one well-formed `authorization` header."""
+def _bearer_token(context: Context) -> TokenText | None:
+    """The token; None unless there is exactly one well-formed `authorization` header, with a correct checksum."""
     headers = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
     match = BEARER.fullmatch(headers[0]) if len(headers) == 1 and isinstance(headers[0], str) else None
-    return (match[1], match[2]) if match else None
+    return TokenText.parse(match[1]) if match else None
 
 
 def method_scopes(services: Sequence[ServiceDescriptor]) -> dict[str, str]:

@@ -14,9 +14,10 @@ from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.rehearsal import refuse_change
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import REASON_MAX, Problems
+from gateway.api.visibility import within_globs
 from gateway.authentication.authenticator import Authenticator
 from gateway.authentication.caller import Caller, current_caller
-from gateway.runs.access import visible_run
+from gateway.runs.access import require_visible, visible_run
 from gateway.runs.conversion import to_run, to_step
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
@@ -128,6 +129,7 @@ class Runs(RunServiceServicer):
         caller, size = current_caller(), page_size(request.page_size)
         order = IdOrdering(run.ID, parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending)
         start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, run.FIELDS)
+        condition = within_globs(condition, caller, READ, "task", "tasks/")
         states = [Run.State.Name(state) for state in request.states]
         async with self._database.connection() as connection:
             task_uid = await _task_filter(connection, caller, request.task)
@@ -143,9 +145,7 @@ class Runs(RunServiceServicer):
                     size=count,
                 )
 
-            page = await read_page(
-                read, order.key, start, size, to_run, lambda record: caller.may(READ, record.task_name or WITHOUT_TASK)
-            )
+            page = await read_page(read, order.key, start, size, to_run)
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListRunsResponse(runs=page.messages, next_page_token=token)
 
@@ -153,10 +153,10 @@ class Runs(RunServiceServicer):
         """Streams the run with its steps, then after each change the run with the changed steps, until it has ended."""
         caller, run_uid = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
-            await visible_run(connection, caller, run_uid, READ, steps=False)
+            watched = await visible_run(connection, caller, run_uid, READ, steps=False)
         refuse_change()
         changes, payloads = RunChanges(payloads=request.view == FULL), request.view == FULL
-        token_recheck = self._authenticator.token_recheck(context)
+        token_recheck = self._authenticator.token_recheck(context, lambda now: require_visible(now, watched, READ))
         async with aclosing(self._watch.watch(run_uid, token_recheck, payloads=payloads)) as records:
             async for record in records:
                 for message in changes.next_responses(record):
@@ -199,7 +199,7 @@ class Runs(RunServiceServicer):
             ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
             if ended.task_name:
                 caller.require(RUN_TASK, ended.task_name)
-            return await retry_run(connection, ended, request)
+            return await retry_run(connection, caller, ended, request)
 
         response = await mutation.execute(work)
         self._hints.send(WORK, OUTBOX, RUN)

@@ -66,6 +66,7 @@ class TaskUpdate:
             return response
         for _ in range(TRIES):
             change = await self._prepare(request, caller, name)
+            mutation.replaces(to_task(change.stored))
             try:
                 response = await mutation.execute(partial(_store, caller=caller, change=change))
             except _ConcurrentChangeError:

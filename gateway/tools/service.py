@@ -11,6 +11,7 @@ from gateway.api.ordering import parse_order
 from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import tool_id
 from gateway.api.violations import Problems, got, reroot
+from gateway.api.visibility import within_globs
 from gateway.authentication.caller import Caller, current_caller, missing_scope
 from gateway.clients import EngineClient
 from gateway.definitions.references import CALL, SYSTEM_TOOLS
@@ -91,13 +92,14 @@ class Tools(ToolServiceServicer):
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, tool.FIELDS)
         start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, tool.FIELDS)
+        condition = within_globs(condition, caller, READ, "name", "tools/")
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[ToolRecord]:
                 selection = Selection(tool.FIELDS, order.beyond(after), condition)
                 return await tool.list_page(connection, project=caller.project, selection=selection, size=count)
 
-            page = await read_page(read, order.key, start, size, to_tool, lambda record: caller.may(READ, record.name))
+            page = await read_page(read, order.key, start, size, to_tool)
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListToolsResponse(tools=page.messages, next_page_token=token)
 
@@ -113,6 +115,7 @@ class Tools(ToolServiceServicer):
         problems = Problems()
         paths = masked_paths(problems, request.tool, request.update_mask)
         current = to_tool(stored)
+        mutation.replaces(current)
         if not request.update_mask.paths:
             refuse_output_fields(problems, "tool", request.tool, current, VOLATILE)
         changed = apply(current, request.tool, [] if problems.violations else paths)
@@ -140,6 +143,7 @@ class Tools(ToolServiceServicer):
 
         async def work(connection: Connection) -> DeleteToolResponse:
             stored = await _changeable(connection, caller, name, request.etag)
+            mutation.replaces(to_tool(stored))
             users = await tool.users(connection, project=caller.project, name=name)
             if not await tool.delete(connection, project=caller.project, name=name, revision=stored.revision):
                 raise changed_concurrently(f"tools/{name}")

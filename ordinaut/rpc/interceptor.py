@@ -43,7 +43,7 @@ def as_it_is(failure: BaseException, _request: Any) -> BaseException:
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Converts exceptions of handlers to statuses; `guard` runs before a handler.
 
-    `explain` may replace the exception of a guard or of a unary handler by one that says more about the request.
+    `explain` may replace the exception of a guard or a handler by one that says more about the request.
     """
 
     def __init__(self, guard: Guard, explain: Explain = as_it_is) -> None:
@@ -70,7 +70,7 @@ def _wrapped(handler: Any, method: str, guard: Guard, explain: Explain) -> "grpc
         make = (
             grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         )
-        return make(_streaming(inner, method, guard), deserialize, handler.response_serializer)
+        return make(_streaming(inner, method, guard, explain), deserialize, handler.response_serializer)
     inner = handler.stream_unary or handler.unary_unary
     make_unary = (
         grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
@@ -105,7 +105,7 @@ def _unary(inner: Any, method: str, guard: Guard, explain: Explain) -> Callable[
     return call
 
 
-def _streaming(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context], AsyncIterator[Any]]:
+def _streaming(inner: Any, method: str, guard: Guard, explain: Explain) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
             await guard(method, context)
@@ -119,7 +119,7 @@ def _streaming(inner: Any, method: str, guard: Guard) -> Callable[[Any, Context]
         except (grpc.aio.AbortError, GeneratorExit):
             raise
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the outermost handler
-            await _abort(context, method, failure)
+            await _abort(context, method, explain(failure, request))
 
     return call
 

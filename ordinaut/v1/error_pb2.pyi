@@ -172,6 +172,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A token is in the URL, where logs and histories keep it."""
     EVENT_ID_REUSED: _ErrorReason.ValueType  # 87
     """The publisher has published another event under this source and id."""
+    TOKEN_STATE: _ErrorReason.ValueType  # 88
+    """The token has expired or is revoked."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69 and 72 to 79
@@ -324,11 +326,15 @@ TOKEN_IN_URL: ErrorReason.ValueType  # 86
 """A token is in the URL, where logs and histories keep it."""
 EVENT_ID_REUSED: ErrorReason.ValueType  # 87
 """The publisher has published another event under this source and id."""
+TOKEN_STATE: ErrorReason.ValueType  # 88
+"""The token has expired or is revoked."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class Fix(_message.Message):
-    """A repair of the request that resolves the violation of the same field."""
+    """A repair of the request that resolves the violation of the same field and adds none. All fixes of an answer can be
+    applied in its order.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -341,7 +347,9 @@ class Fix(_message.Message):
     """Path of the violation that it repairs, as in `BadRequest.FieldViolation.field`."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """JSON Patch operations (RFC 6902) on the JSON of the request."""
+        """JSON Patch operations (RFC 6902) on the JSON of the request with the field names of the proto; over REST on the body
+        that was sent, which may be one field of the request, in its spelling.
+        """
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from gateway.drafts.tree import Place
 from ordinaut.v1.draft_pb2 import Certainty
 
 REPAIRS_MAX = 20
+LINE_MAX = 4000  # characters of a line in which placeholders are looked for
 BYTES_MAX = 400_000  # of all attempts together: reading 100 kB takes half a second
 _ENTRY = re.compile(
     r"""(?P<head>\s*(?:-\s+)*(?:[\w$.-]+|"[^"]*"|'[^']*')\s*:\s+|\s*(?:-\s+)+)(?P<value>\S.*?)(?P<end>\s*)$"""
@@ -16,7 +17,7 @@ _ENTRY = re.compile(
 _INDENT = re.compile(r"[ \t\u00a0]*")
 _SPECIAL = re.compile(r"^(?:\{\{|\{%|[%@`*&!]|\$\{\{)|: |:$|^[\"'].*[\"'][^,}\]]*\S$|\s#")
 _BARE_BRACES = re.compile(
-    r"""(?<=[:,\[{-])(\s+)(\$?\{\{(?:(?!\}\}).)*\}\}[^,}\]"'#]*?|\$\{[^{}"',]*\}[^,}\]"'#]*?|f"[^"]*\{[^"]*"|f'[^']*\{[^']*')"""
+    r"""(?<=[:,\[{-])(\s+)(\$?\{\{(?:(?!\}\}).){0,512}\}\}[^,}\]"'#]*?|\$\{[^{}"',]*\}[^,}\]"'#]*?|f"[^"]*\{[^"]*"|f'[^']*\{[^']*')"""
     r"""(?=\s*(?:[,}\]]|$))"""
 )
 _BLOCK = re.compile(r"(?:^|[\s:])[|>][+-]?\d?[+-]?\s*(?:#.*)?$")
@@ -86,7 +87,7 @@ def _prepared(text: str, repairs: list[Repair]) -> str:
         if has_slashes and (commented := _SLASHES.sub(r"\1#", fixed)) != fixed:
             repairs.append(Repair(Place(number + 1, 1), fixed, commented, "Writes the comment with `#`."))
             fixed = commented
-        if "{" in fixed and (quoted := _with_quotes(fixed)) != fixed:
+        if "{" in fixed and len(fixed) <= LINE_MAX and (quoted := _with_quotes(fixed)) != fixed:
             repairs.append(Repair(Place(number + 1, 1), fixed, quoted, "Puts the value in quotes."))
             fixed = quoted
         lines[number] = fixed

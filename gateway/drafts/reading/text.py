@@ -8,7 +8,9 @@ from gateway.drafts.reading.json5 import read_json_tree
 from gateway.drafts.reading.repairs import Repair, read_tolerantly
 from gateway.drafts.reading.yaml import Documents, Duplicate, UnreadableError
 from gateway.drafts.tree import Array, Object, Place
+from ordinaut.documents.json_text import depth
 
+NESTED_MAX = 128  # brackets; parsers recurse
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _OPEN_FENCE = re.compile(r"^[ \t]*(?:```+|~~~+)[ \t]*[\w+-]*[ \t]*\n", re.MULTILINE)
 _LANGUAGES = frozenset({"", "yaml", "yml", "json", "json5", "jsonc", "text", "ordinaut"})
@@ -37,6 +39,8 @@ def read_text(text: str) -> Reading:
     Raises:
         UnreadableError: it contains no document.
     """
+    if depth(text.encode()) > NESTED_MAX:
+        raise UnreadableError(f"a document must be nested at most {NESTED_MAX} levels deep", Place(1, 1))
     body, repairs = _body(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
     read, more = _read(body)
     documents = [tree for tree in read.trees if tree is not None]

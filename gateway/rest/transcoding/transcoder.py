@@ -8,18 +8,20 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from gateway.api.rehearsal import violations_metadata
+from gateway.api.rehearsal import sent_metadata
 from gateway.api.violations import got
-from gateway.authentication.client_address import address_metadata
+from gateway.authentication.client_address import source_metadata
 from gateway.rest.errors import error_response
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import ClientGoneError, Receive, receive_body
+from gateway.rest.transcoding.body_fixes import Place, place_fixes, placed, unplaced
 from gateway.rest.transcoding.headers import Headers
 from gateway.rest.transcoding.preconditions import Preconditions, etag
 from gateway.rest.transcoding.response import Send, send_body, to_json
@@ -27,6 +29,7 @@ from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.rest.transcoding.streaming import Stream, resume, stream_format
 from ordinaut.errors import InvalidArgumentError, Violation
 
+USER_AGENT_MAX = 200
 AUTHORIZATION_MAX = 512
 TIMEOUT = b"x-server-timeout"
 SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
@@ -45,7 +48,7 @@ class Transcoder:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
         exchange = _Exchange(scope, Headers(scope["headers"]), receive, send)
-        conditional = False
+        conditional, place = False, unplaced
         try:
             route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
             conditions = Preconditions.of(exchange.headers)
@@ -53,17 +56,24 @@ class Transcoder:
             body = await receive_body(receive, exchange.headers)
             parts = (route, values, scope["query_string"], body, conditions)
             large = body is not None and body.is_large
-            request, problems = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
-            with violations_metadata(problems) as metadata:
-                await self._call(route, request, exchange, conditions, metadata)
+            request, problems, sent = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
+            place = partial(placed, route=route, document=sent.document)
+            with sent_metadata(sent, problems) as metadata:
+                await self._call(route, request, exchange, conditions, metadata, place)
         except ClientGoneError:
             return
         except Exception as failure:  # noqa: BLE001 - the outermost handler
-            error = error_response(failure, conditional=conditional)
+            error = error_response(failure, conditional=conditional, place=place)
             await send_body(send, exchange.headers, error.status, error.headers, error.body)
 
     async def _call(
-        self, route: Route, request: Message, exchange: "_Exchange", conditions: Preconditions, violations: Metadata
+        self,
+        route: Route,
+        request: Message,
+        exchange: "_Exchange",
+        conditions: Preconditions,
+        violations: Metadata,
+        place: Place,
     ) -> None:
         call, metadata = self._calls[route.path], (*exchange.metadata, *violations)
         if route.method.server_streaming:
@@ -73,6 +83,7 @@ class Transcoder:
             return
         running = call(request, metadata=metadata, timeout=exchange.timeout)
         response = await _unless_disconnected(running, exchange.receive)
+        place_fixes(response, place)
         tag = etag(response)
         headers = {"etag": tag} if tag else {}
         if tag and route.verb == "GET" and tag in conditions.if_none_match:
@@ -96,7 +107,7 @@ class _Exchange:
         headers = self.headers.all(b"authorization")
         tokens = (("authorization", value) for value in headers if len(value) <= AUTHORIZATION_MAX)
         address, _ = self.scope.get("client") or ("", 0)
-        return *address_metadata(address), *tokens
+        return *source_metadata(address, self.headers.first(b"user-agent")[:USER_AGENT_MAX]), *tokens
 
     @property
     def timeout(self) -> float | None:

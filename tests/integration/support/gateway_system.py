@@ -10,6 +10,7 @@ import grpc
 from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.recording.denials import Denials
 from gateway.server import Gateway, open_gateway
 from gateway.settings import GatewaySettings
 from ordinaut.clock import ProcessClock
@@ -24,7 +25,9 @@ from ordinaut.store.database import Database
 from ordinaut.v1 import (
     agent_service_pb2_grpc,
     approval_service_pb2_grpc,
+    audit_service_pb2_grpc,
     event_service_pb2_grpc,
+    project_service_pb2_grpc,
     run_service_pb2_grpc,
     state_service_pb2_grpc,
     system_service_pb2_grpc,
@@ -55,7 +58,9 @@ KEYS = DataKeys.generated()
 STUBS = {
     "agents": agent_service_pb2_grpc.AgentServiceStub,
     "approvals": approval_service_pb2_grpc.ApprovalServiceStub,
+    "audit": audit_service_pb2_grpc.AuditServiceStub,
     "events": event_service_pb2_grpc.EventServiceStub,
+    "projects": project_service_pb2_grpc.ProjectServiceStub,
     "runs": run_service_pb2_grpc.RunServiceStub,
     "state": state_service_pb2_grpc.StateServiceStub,
     "system": system_service_pb2_grpc.SystemServiceStub,
@@ -101,6 +106,11 @@ class GatewaySystem:
     port: int
     engine_port: int
 
+    @property
+    def denials(self) -> Denials:
+        """The refused calls that the gateway has counted."""
+        return self.gateway.denials
+
     def caller(self, token: str) -> Caller:
         """Whoever shows `token`."""
         return Caller(self.channel, token)
@@ -115,6 +125,11 @@ class GatewaySystem:
         """The admin of a new project."""
         async with self.database.connection() as connection:
             return self.caller(await identity.create_project(connection, name))
+
+    async def operator(self) -> Caller:
+        """An operator of the installation."""
+        async with self.database.transaction() as connection:
+            return self.caller(await identity.create_operator_token(connection))
 
 
 @asynccontextmanager

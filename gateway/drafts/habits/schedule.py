@@ -16,6 +16,7 @@ MANUAL = frozenset(
 )
 CLOCK = re.compile(r"(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::00)?")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
+SPOKEN = re.compile(r"(today|tomorrow)[ ,]+(\d{1,2}(?::\d\d)?\s*(?:[ap]m)?)", re.IGNORECASE)
 CRON = re.compile(r"[\d*/,?-]+(?:\s+[\w*/,?#-]+){4,6}")
 LOCAL = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -513,9 +514,18 @@ def _values(draft: Draft, triggers: Array, index: int) -> None:
             for key, item in rule.items()
         )
         draft.put(trigger, "rrule", ";".join(parts).upper(), "A rule is a text.")
+    _spoken(draft, trigger)
     if isinstance(cron := trigger.get("cron"), str):
         _misplaced_cron(draft, trigger, cron)
     _interval(draft, trigger)
+
+
+def _spoken(draft: Draft, trigger: Object) -> None:
+    """`tomorrow 9:00`."""
+    once = trigger.get("once")
+    spoken = SPOKEN.fullmatch(once.strip()) if isinstance(once, str) else None
+    if spoken is not None:
+        draft.put(trigger, "once", f"{spoken[1]} at {spoken[2]}", "Writes the phrase with `at`.")
 
 
 def _event(draft: Draft, event: Object) -> None:

@@ -32,6 +32,8 @@ SCHEDULE_TEXTS_OF_TASK = SCHEDULE_TEXTS | {"crontab", "cron_expression", "run_at
 RUNS = frozenset({"run", "runs", "run_on", "execute", "repeat", "frequency", "fires", "starts", "start", "how_often"})
 """Words for a schedule that is a text or a list."""
 ZONES = frozenset({"time_zone", "timezone", "tz", "zone"})
+STEP_TIMEOUT = "step timeout"
+"""Key of the notes: the timeout of every step without its own."""
 POLICY = {
     **dict.fromkeys(("priority",), "priority"),
     **dict.fromkeys(("max_retries", "retries"), "retry"),
@@ -345,10 +347,10 @@ def defaults(work: Work) -> None:
                 rule = Object({"max": root["run_policy"]["retry"]}, value.place)
                 root["run_policy"]["retry"] = rule
                 draft.move(value, delay, rule, "delay", "The delay of the retries.")
-        if not value or set(words) <= {"timeout"}:
-            draft.lose(
-                root.place_of(key), f"`{key}` is not carried over: write what it sets in each step."
-            ) if value else None
+        if set(words) == {"timeout"} and isinstance(value[words["timeout"]], str | int | float):
+            work.notes[STEP_TIMEOUT] = value[words["timeout"]]
+            draft.remove(root, key, "Each step has its timeout.", ASSUMED)
+        elif not value:
             root.pop(key)
         elif all(not isinstance(item, Object | Array) for item in value.values()) and not set(words) & {
             "timeout",

@@ -644,6 +644,10 @@ def _approval(draft: Draft, step: Object) -> None:
     if manual is not None and "needs_approval" not in step:
         draft.rename(step, manual, "needs_approval", "A manual step needs an approval.", ASSUMED)
     value = step.get("needs_approval")
+    if value and not set(step) & {"uses", "do", "branches", "action", "type"} and len(step) <= 3:
+        draft.rename(step, "needs_approval", "with", "A step that only asks is a request of an approval.")
+        draft.put(step, "uses", "orchestrator.request_approval", "The tool that asks.")
+        return
     if isinstance(value, str) and value.lower() in {"no", "false"}:
         draft.remove(step, "needs_approval", "A step needs no approval unless it says so.")
     elif isinstance(value, str):

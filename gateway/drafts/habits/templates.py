@@ -160,6 +160,7 @@ def _scope(work: Work) -> Scope:
         values=_users(work, "orchestrator.get_state"),
         params=names,
         order=_order(work),
+        handled={str(step.get("id")) for step in steps_of(work) if step.get("on_error", "fail") != "fail"},
         outputs=outputs,
         time_zone=zone if isinstance(zone, str) and "/" in zone else "UTC",
     )

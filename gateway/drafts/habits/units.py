@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.drafts.draft import ASSUMED, Draft
+from gateway.drafts.draft import ASSUMED, Ask, Draft, Option
 from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.durations import duration
+from gateway.drafts.habits.shape import STEP_TIMEOUT
 from gateway.drafts.habits.walk import pipeline_of, steps_of
 from gateway.drafts.habits.words import folded
 from gateway.drafts.tree import Object
@@ -73,6 +74,9 @@ def _holders(work: Work) -> Iterator[tuple[Object, tuple[str, ...]]]:
 
 def durations(work: Work) -> None:
     """`timeout: 30`, `timeout: 1 day`, `timeout_ms: 500` become durations with a unit."""
+    for step in steps_of(work) if STEP_TIMEOUT in work.notes else ():
+        if "uses" in step and not set(step) & {"timeout", "timeout_seconds", "until"}:
+            work.draft.put(step, "timeout", work.notes[STEP_TIMEOUT], "The timeout of every step.", ASSUMED)
     for holder in [pipeline_of(work), *steps_of(work)]:
         for key in list(holder or ()):
             unit = TIMEOUT_UNITS.get(folded(key))
@@ -84,8 +88,24 @@ def durations(work: Work) -> None:
     for holder, names in _holders(work):
         for name in names:
             text = duration(holder.get(name))
+            if text is not None and _asks_unit(work, holder, name):
+                continue
             if text is not None and text != holder[name]:
                 work.draft.put(holder, name, text, "Writes the duration with a unit.")
+
+
+def _asks_unit(work: Work, holder: Object, name: str) -> bool:
+    """Asks about a number of thousands, which may be milliseconds."""
+    value = holder[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1000 or value % 1000:
+        return False
+    options = [
+        Option("ms", f"{value} milliseconds, {value // 1000}s", [(holder, name, f"{value // 1000}s")]),
+        Option("s", f"{value} seconds", [(holder, name, f"{value}s")]),
+    ]
+    text = f"`{name}: {value}` has no unit. Which one is meant?"
+    work.draft.ask(Ask(f"{work.prefix}unit:{name}:{value}", text, options, "ms"))
+    return True
 
 
 def _plain(text: str) -> str:

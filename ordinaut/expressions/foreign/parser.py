@@ -122,7 +122,12 @@ class _Parser:
             text, kind = self._text(), self._kind()
             if kind in {"operator", "name"} and text in _COMPARISONS and self._has_operand():
                 self.at += 1
-                node = Binary(_COMPARISONS[text], node, self._sum())
+                operator, other = _COMPARISONS[text], self._sum()
+                match node:
+                    case Binary("<" | "<=" | ">" | ">=", _, middle) if operator in {"<", "<=", ">", ">="}:
+                        node = Binary("&&", node, Binary(operator, middle, other))  # `10 < x < 40` of Python
+                    case _:
+                        node = Binary(operator, node, other)
             elif kind == "name" and text == "between" and self._has_operand():
                 node = self._between(node)
             elif kind == "name" and text == "is":

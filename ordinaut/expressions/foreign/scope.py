@@ -90,7 +90,8 @@ class Scope:
     that a step sets; `moved` are steps in branches, with the path under which their output is read outside. `approvals`
     are steps that ask for one, `values` those that read an entry of the state. `in_event`: the names are the fields of
     an event. `dashed` are the names that `composed` returns, if they are known. `loop_names` are names of the element
-    of a loop. `order` are the ids of the steps of the
+    of a loop. `handled` are steps with an
+    error handler. `order` are the ids of the steps of the
     pipeline, which a number may stand for. `previous` is the step before, `time_zone` the zone of the schedule.
     """
 
@@ -109,6 +110,7 @@ class Scope:
     in_event: bool = False
     dashed: tuple[str, ...] | None = None
     order: tuple[str, ...] = ()
+    handled: Collection[str] = ()
 
     @property
     def composed(self) -> tuple[str, ...]:

@@ -46,8 +46,12 @@ _LOOP = re.compile(
 _FORMAT = re.compile(r"""[fF](?P<quote>['"])(?P<inner>[^{}]*\{.*)(?P=quote)""", re.DOTALL)
 _BACKTICKS = re.compile(r"`(?P<inner>[^`]*\$\{[^`]*)`", re.DOTALL)
 _ANSWER = re.compile(r"\.status\s*[!=]=\s*'(?!(?:approved|rejected|expired)')")
+_CHAIN = re.compile(r"[<>]=?\s*[\w.$]+\s*[<>]=?")
+_RAN = re.compile(
+    r"steps\.(\w+)\.(?:status|state|outcome|conclusion|result)\s*[!=]=\s*'(?i:success|succeeded|completed|ok)'"
+)
 _OUTCOME = re.compile(
-    r"\.(?:outcome|state|verdict|decision|result|output)\s*[!=]=\s*'(?:approved|rejected|expired)'"
+    r"(?:\.(?:outcome|state|verdict|decision|result|output)|steps\.\w+)\s*[!=]=\s*'(?:approved|rejected|expired)'"
     r"|[!=]=\s*(?:approved|rejected|expired)\b"
 )
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
@@ -331,6 +335,8 @@ def is_native(text: str, scope: Scope) -> bool:
         return False
     if scope.approvals and (_ANSWER.search(text) or _OUTCOME.search(text)):
         return False
+    if _CHAIN.search(text) or (_RAN.search(text) and _asks_state(text, scope)):
+        return False
     if any(match[1] in FILTERS and not _applies(text, match) for match in _FILTER.finditer(text)):
         return False
     paths = [*expression.references, *expression.element_references]
@@ -338,6 +344,11 @@ def is_native(text: str, scope: Scope) -> bool:
         return False
     paths += [path for path in expression.inner_references if path[0] in ROOTS]
     return all(resolve(list(path), scope).path == list(path) for path in paths)
+
+
+def _asks_state(text: str, scope: Scope) -> bool:
+    """Whether a condition asks for the state of a step whose output declares no such member."""
+    return any(scope.outputs.get(match[1]) is not None for match in _RAN.finditer(text))
 
 
 def _counts(path: tuple[str | int, ...], scope: Scope) -> bool:

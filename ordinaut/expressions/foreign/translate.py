@@ -41,6 +41,7 @@ _NUMBERS = frozenset({"add", "mul", "div", "length", "to_number", "sum", "abs", 
 
 _ANSWERS = frozenset({"approved", "rejected", "expired", "approve", "reject", "accepted", "yes"})
 """What the output of an approval is compared with."""
+_SUCCESS = frozenset({"success", "succeeded", "successful", "completed", "ok"})
 _OUTCOMES = frozenset({"choice", "outcome", "state", "verdict", "result", "decision"})
 """Members of the output of an approval that are written for its status."""
 
@@ -179,7 +180,7 @@ class _Writer:
         resolved = resolve(path, self.scope)
         if _succeeded(resolved.path, self.scope):
             self.certain = False
-            return f"({_joined(resolved.path[:2])} != null)"
+            return self._has_run(str(resolved.path[1]))
         if _decision(resolved.path, self.scope):
             return f"({_joined(resolved.path[:2])}.status == '{resolved.path[2]}')"
         self.certain = self.certain and resolved.certain
@@ -200,8 +201,11 @@ class _Writer:
         is_simple = isinstance(operand, Call | Name) or (isinstance(operand, Binary) and operand.operator == "in")
         return (f"!{self.write(operand, ATOM)}" if is_simple else f"!({self.write(operand, PIPE)})"), UNARY
 
-    def _binary(self, node: Binary) -> tuple[str, int]:
+    def _binary(self, node: Binary) -> tuple[str, int]:  # noqa: PLR0911 - one for each kind of operator
         operator, left, right = node.operator, node.left, node.right
+        if operator in {"==", "!="} and (ran := self._ran(left, right) or self._ran(right, left)):
+            self.certain = False
+            return (ran if operator == "==" else f"!{ran}"), ATOM
         if operator in {"==", "!="}:
             left, right = self._word(left, right), self._word(right, left)
             left, right = self._status(left, right), self._status(right, left)
@@ -222,6 +226,21 @@ class _Writer:
         if function is None:
             raise ForeignError(f"`{operator}` has no equivalent")
         return f"{function}({self.write(left, PIPE)}, {self.write(right, PIPE)})", ATOM
+
+    def _ran(self, node: Node, other: Node) -> str:
+        """`steps.a.status == 'success'`: the step has run, and has not failed; empty for anything else."""
+        match node, other:
+            case Member(Member(Name("steps"), step), str(key)), Constant(str(word)):
+                declared = self.scope.outputs.get(step)
+                is_state = key in {"status", "state", "outcome", "conclusion", "result"}
+                if declared is not None and key not in declared and is_state and word.lower() in _SUCCESS:
+                    return self._has_run(step)
+        return ""
+
+    def _has_run(self, step: str) -> str:
+        """A failed step whose error is handled has the output `{error: …}`; the output of a skipped one is null."""
+        failed = f" && steps.{_key(step)}.error == null" if step in self.scope.handled else ""
+        return f"(steps.{_key(step)} != null{failed})"
 
     def _word(self, node: Node, other: Node) -> Node:
         """The answer of an approval that was written without quotes."""
@@ -303,6 +322,8 @@ class _Writer:
         return f"({self.write(condition, AND)} && [{first}] || [{second}])[0]", ATOM
 
     def _call(self, node: Call) -> tuple[str, int]:
+        if node.is_method and node.arguments and node.arguments[0] == Name("Math"):
+            node = Call(node.name, node.arguments[1:], node.named)
         special = _SPECIAL.get(node.name)
         if node.name in NOW and (not node.arguments or _is_clock(node.arguments[0])):
             return "now", ATOM
@@ -548,6 +569,11 @@ def _as_slice(writer: _Writer, node: Call) -> str | None:
     bounds = [argument.value for argument in node.arguments[1:] if isinstance(argument, Constant)]
     if not node.is_method or len(bounds) != len(node.arguments) - 1:
         return None
+    match node.arguments[0]:
+        case Call("toISOString" | "isoformat" | "toISO", [of]) if bounds == [0, 10]:
+            return f"format_time({writer.write(of, PIPE)}, '%Y-%m-%d', 'UTC')"
+        case text if writer._is_text(text):  # noqa: SLF001 - a part of the writer
+            raise ForeignError("a part of a text has no equivalent")
     return (
         f"{writer.write(node.arguments[0], ATOM)}[{':'.join(map(str, [*bounds, ''] if len(bounds) == 1 else bounds))}]"
     )

@@ -443,7 +443,12 @@ def _retry(draft: Draft, step: Object) -> None:
         draft.put(step, "retry", 0, "No repetition.")
     elif isinstance(rule, str) and (count := re.fullmatch(r"\s*(\d+)\s*(?:x|times?|retries|attempts)?\s*", rule)):
         draft.put(step, "retry", int(count[1]), "The number of repetitions.")
-    elif isinstance(rule, str) and (spaced := _SPACED.fullmatch(rule)) is not None and duration(spaced[2]):
+    elif (
+        isinstance(rule, str)
+        and len(rule) < 80
+        and (spaced := _SPACED.fullmatch(rule)) is not None
+        and duration(spaced[2])
+    ):
         value = {"max": int(spaced[1]), "delay": duration(spaced[2])}
         draft.put(step, "retry", value, "The number of repetitions, and the delay before each.")
     elif isinstance(rule, Object):

@@ -72,7 +72,7 @@ STEP_LISTS = (
 PIPELINE_FIELDS = frozenset({"version", "steps", "output", "on_error", "timeout"})
 PIPELINE_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("result", "returns", "outputs", "return", "output_value"), "output"),
-    **dict.fromkeys(("catch", "on_failure", "onerror", "error_handler", "failure", "on_fail"), "on_error"),
+    **dict.fromkeys(("catch", "on_failure", "onerror", "errors", "error_handler", "failure", "on_fail"), "on_error"),
     **dict.fromkeys(("timeout_in_seconds",), "timeout_seconds"),
 }
 SCHEDULE_FIELDS = frozenset(

@@ -52,6 +52,7 @@ TASK_ROOTS = frozenset({"task", "self", "this", "job", "flow", "workflow", "pipe
 """Names of the task itself."""
 WRAPPERS = frozenset({"inputs", "parameters", "params", "conf", "event", "vars", "variables", "env", "args", "context"})
 """Names that may stand between a root and the name of a param: `github.event.inputs.x`."""
+ERROR_WORDS = {**dict.fromkeys(("msg", "text", "description", "reason"), "message"), "type": "code", "error": "message"}
 RUN_PARAMS = frozenset({"params", "inputs", "parameters", "input", "args"})
 """Names of the params as a member of the run or the task: `run.params.x`, `task.inputs.x`."""
 SECRET_ROOTS = frozenset({"secret", "vault", "credentials", "$secrets", "$credentials"})
@@ -276,6 +277,8 @@ def _own_root(root: str, path: list[Key]) -> Resolved:
         return _event(path)
     if root == "secrets" and len(path) > 1:
         return Resolved(["secrets", str(path[1]).lower(), *path[2:]], str(path[1]).islower())
+    if root == "error" and len(path) == 2 and path[1] in ERROR_WORDS:
+        return Resolved(["error", ERROR_WORDS[str(path[1])]])
     if root == "run" and len(path) > 2 and path[1] in RUN_PARAMS:
         return Resolved(["params", *path[2:]])
     if root == "run" and len(path) > 1 and path[1] == "id":

@@ -11,6 +11,7 @@ SQL = Queries(__file__)
 TABLES = (
     SQL.waits,
     SQL.approvals,
+    SQL.match_todos,
     SQL.triggers,
     SQL.ranges,
     SQL.cursors,

@@ -10,13 +10,13 @@ import os
 import sys
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from ordinaut.errors import UnavailableError
+from ordinaut.processes.child import HEADER_BYTES, READY
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine import metrics
-from pipeline_engine.processes.child import HEADER_BYTES, READY
 
 log = get_logger()
 QUEUE_SECONDS = 2.0
@@ -34,14 +34,28 @@ class TooCostlyError(Exception):
 
 
 class ProcessPool:
-    """At most `size` processes, started when they are first needed."""
+    """At most `size` processes, started when they are first needed.
 
-    def __init__(self, size: int) -> None:
+    They execute the functions in OPERATIONS of the module `operations`; `on_kill` is called for each that is ended.
+    """
+
+    def __init__(self, operations: str, size: int, on_kill: Callable[[], None]) -> None:
+        self._operations = operations
+        self._on_kill = on_kill
+        self._size = size
         self._free = asyncio.Semaphore(size)
         self._idle: deque[asyncio.subprocess.Process] = deque()
         self._all: set[asyncio.subprocess.Process] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._kills: OrderedDict[bytes, deque[float]] = OrderedDict()
+
+    async def start(self) -> None:
+        """Starts every process before it is needed."""
+        await asyncio.gather(*(self._start_one() for _ in range(self._size)))
+
+    async def _start_one(self) -> None:
+        async with self._free:
+            self._idle.append(await self._new())
 
     async def run(self, operation: int, request: bytes, seconds: float) -> bytes:
         """Executes one operation.
@@ -69,7 +83,7 @@ class ProcessPool:
                 done = True
             except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
                 self._remember_kill(key)
-                metrics.PROCESSES_ENDED.inc()
+                self._on_kill()
                 log.warning("check_process_ended", operation=operation, bytes=len(request), seconds=seconds)
                 raise TooCostlyError from None
             finally:
@@ -96,12 +110,16 @@ class ProcessPool:
             if process.returncode is None:
                 return process
             self._end(process)
+        return await self._new()
+
+    async def _new(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
-            "pipeline_engine.processes.child",
+            "ordinaut.processes.child",
             str(os.getpid()),
+            self._operations,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={},

@@ -22,7 +22,7 @@ CONDITIONS = ("triggers", "runs", "paths")
 
 @dataclass(frozen=True, slots=True)
 class NewTodo:
-    """Triggers (by id) and waits (run, path) whose conditions are to be evaluated on the events in (after, until]."""
+    """Triggers (by id) and waits (run, path) with conditions to evaluate on the events in (after, until]."""
 
     project: str
     after: int

@@ -124,7 +124,7 @@ class Authenticator:
 
 
 def _require(caller: Caller, scope: str) -> None:
-    """Requires the scope of a method. Tokens of the reserved project are for projects, and for agents and audit records of this project.
+    """Requires the scope of a method. Tokens of the reserved project are for projects, its own agents and audit log.
 
     The tools of the reserved project belong to all projects, so an operator must not be able to change them.
     """

@@ -39,7 +39,8 @@ def admin_token(
     """Create an admin token in the database of ORDINAUT_DATABASE_URL, for a project whose token is lost.
 
     In `_`, whose log has the calls of operators and those without a valid token, the token may read the audit log and
-    nothing else; `project operator` makes one that manages projects. The token does not expire, and its creation is recorded in the audit log of the project.
+    nothing else; `project operator` makes one that manages projects. The token does not expire, and its creation is
+    recorded in the audit log of the project.
     """
     from ordinaut.embedded.database import recovered_token  # noqa: PLC0415 - as above
 

@@ -16,7 +16,7 @@ from gateway.api.resource_names import agent_id, token_ids
 from gateway.api.violations import DISPLAY_NAME_MAX, Problems, got
 from gateway.api.visibility import within_globs
 from gateway.authentication.caller import current_caller
-from ordinaut.errors import NotFoundError
+from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.names import RESOURCE_ID
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
@@ -57,7 +57,7 @@ class Agents(AgentServiceServicer):
         self._changes = AgentChanges(database)
 
     async def CreateAgent(self, request: CreateAgentRequest, context: Context) -> Agent:
-        """Creates an agent; the caller must have all its scopes."""
+        """Creates an agent; the caller must have all its scopes. The name of a deleted agent may be reserved."""
         caller, agent = current_caller(), request.agent
         mutation = Mutation(self._database, request, Agent)
         if (response := await mutation.stored_response()) is not None:
@@ -67,6 +67,8 @@ class Agents(AgentServiceServicer):
         require_scopes(caller, agent.scopes)
 
         async def work(connection: Connection) -> Agent:
+            if await identity.is_reserved(connection, project=caller.project, name=request.agent_id):
+                raise _reserved(f"agents/{request.agent_id}")
             record = await identity.create_agent(
                 connection,
                 project=caller.project,
@@ -197,6 +199,14 @@ class Agents(AgentServiceServicer):
         async with self._database.connection() as connection:
             agent = await existing_agent(connection, caller, caller.agent)
         return WhoAmIResponse(agent=to_agent(agent), project=caller.project, scopes=sorted(caller.scopes))
+
+
+def _reserved(name: str) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        ErrorReason.RESERVED,
+        f"{name} was deleted, and runs, tools, approvals or events still refer to it; choose another name",
+        {"resource": name},
+    )
 
 
 def _check_agent(request: CreateAgentRequest) -> None:

@@ -16,6 +16,7 @@ from ordinaut.cli.commands.tasks import task
 from ordinaut.cli.commands.tasks.draft import draft
 from ordinaut.cli.commands.tasks.importing import import_file
 from ordinaut.cli.commands.up import up
+from ordinaut.cli.output import echo, echo_lines
 from ordinaut.cli.session import Session
 from ordinaut.client import ApiError
 from ordinaut.client.client import DEFAULT_ADDRESS
@@ -80,7 +81,7 @@ def options(
     """Ordinaut: scheduling, state and workflow execution for agents."""
     source = context.get_parameter_source("token")
     if source is not None and source.name == "COMMANDLINE":
-        typer.echo(VISIBLE_OPTION, err=True)
+        echo(VISIBLE_OPTION, err=True)
     context.obj = Session(address, token, as_json)
 
 
@@ -94,11 +95,12 @@ def main() -> None:
     except DocumentError as error:
         errors.show_document(error)
     except ModuleNotFoundError as error:
-        sys.stderr.write(
-            f"ordinaut: {error}; this command requires the package ordinaut-server: pip install ordinaut-server\n"
+        echo(
+            f"ordinaut: {error}; this command requires the package ordinaut-server: pip install ordinaut-server",
+            err=True,
         )
     except (OrdinautError, OSError, RuntimeError) as error:
-        sys.stderr.write(f"ordinaut: {error}\n")
+        echo_lines(f"ordinaut: {error}\n", err=True)
     sys.exit(1)  # a successful command has already exited
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from ordinaut.embedded.folder import tighten
 from ordinaut.errors import AlreadyExistsError
 from ordinaut.settings import StoreSettings
 from ordinaut.store.database import Database
@@ -27,6 +28,7 @@ async def prepare_database(database_url: str, folder: Path) -> str:
     token_file = folder / TOKEN_FILE
     if not token_file.exists():
         await _create(database_url, token_file)
+    tighten(token_file, 0o600)
     return token_file.read_text().strip()
 
 

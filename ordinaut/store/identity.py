@@ -227,8 +227,16 @@ async def is_creator(connection: Connection, *, project: str, name: str, creator
     return bool(await SQL.is_creator.value(connection, project=project, name=name, creator=creator))
 
 
+async def is_reserved(connection: Connection, *, project: str, name: str) -> bool:
+    """Whether an agent of this name was deleted and runs, tools, approvals or events still refer to it."""
+    return bool(await SQL.is_reserved.value(connection, project=project, name=name))
+
+
 async def delete_agent(connection: Connection, *, project: str, name: str) -> None:
-    """Deletes a locked agent with its tokens and makes workers reload the rights of the project."""
+    """Deletes a locked agent with its tokens and makes workers reload the rights of the project.
+
+    Its name is reserved while `is_reserved`.
+    """
     await SQL.delete_tokens.run(connection, project=project, agent=name)
     await SQL.delete_responses.run(connection, project=project, agent=name)
     await SQL.delete_agent.run(connection, project=project, name=name)

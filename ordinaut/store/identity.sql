@@ -57,7 +57,18 @@ DELETE FROM agent_token WHERE project = :project AND agent = :agent;
 DELETE FROM request_log WHERE project = :project AND agent = :agent;
 
 -- query delete_agent: Deletes an agent without tokens.
+WITH reserved AS (INSERT INTO deleted_agent (project, name) VALUES (:project, :name) ON CONFLICT DO NOTHING)
 DELETE FROM agent WHERE project = :project AND name = :name;
+
+-- query is_reserved: Whether rows refer to a deleted agent of this name, which owned no task. History is searched for
+-- deleted names only.
+SELECT EXISTS (SELECT FROM deleted_agent WHERE project = :project AND name = :name) AND (
+  EXISTS (SELECT FROM tool WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM due_work WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM run WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM approval WHERE project = :project
+    AND (owner = 'agents/' || :name::text OR 'agents/' || :name::text = ANY(assignees)))
+  OR EXISTS (SELECT FROM event WHERE project = :project AND publisher = 'agents/' || :name::text));
 
 -- query owned_tasks: The number of tasks that an agent owns.
 SELECT count(*) FROM task WHERE project = :project AND owner = 'agents/' || :name::text AND delete_time IS NULL;

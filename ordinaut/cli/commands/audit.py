@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from google.protobuf import json_format
 
-from ordinaut.cli.output import local_time, print_json, print_table, shorten
+from ordinaut.cli.output import UsageError, echo, local_time, print_json, print_table, shorten
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of
 from ordinaut.client import Client
@@ -85,13 +85,13 @@ def verify_records(
 
     async def work(client: Client) -> VerifyAuditResponse:
         if anchor and not request.anchors:
-            raise typer.BadParameter(f"--anchor: {anchor} must contain at least one head")
+            raise UsageError(f"--anchor: {anchor} must contain at least one head")
         verify: Any = client.audit.VerifyAudit
         answer: VerifyAuditResponse = await verify(request, timeout=VERIFY_SECONDS)
         return answer
 
     verified = session.call(work)
-    print_json(verified) if session.as_json else typer.echo(_summary(verified))
+    print_json(verified) if session.as_json else echo(_summary(verified))
     if verified.HasField("problem"):
         sys.exit(1)
 
@@ -109,7 +109,7 @@ def _heads(path: Path) -> list[AuditHead]:
                 fields = {name: head[name] for name in ("project", "position", "hash") if name in head}
                 heads.append(json_format.ParseDict(fields, AuditHead()))
         except (ValueError, AttributeError, json_format.ParseError) as failure:
-            raise typer.BadParameter(f"--anchor: line {number} must be a JSON object with a head: {failure}") from None
+            raise UsageError(f"--anchor: line {number} must be a JSON object with a head: {failure}") from None
     return heads
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ordinaut.cli.output import print_json
+from ordinaut.cli.output import UsageError, echo, print_json
 from ordinaut.cli.session import session_of
 
 Result = TypeVar("Result")
@@ -18,7 +18,7 @@ def migrate(context: typer.Context) -> None:
     from ordinaut.store.migrate import migrate as migrate_database  # noqa: PLC0415 - needs the database driver
 
     version = run_on_database(migrate_database)
-    print_json({"schema_version": version}) if session_of(context).as_json else typer.echo(f"schema {version}")
+    print_json({"schema_version": version}) if session_of(context).as_json else echo(f"schema {version}")
 
 
 admin = typer.Typer(no_args_is_help=True, help="Recover access, at the database.")
@@ -45,7 +45,7 @@ def admin_token(
     from ordinaut.embedded.database import recovered_token  # noqa: PLC0415 - as above
 
     token = run_on_database(lambda url: recovered_token(url, project_name))
-    print_json({"project": project_name, "token": token}) if session_of(context).as_json else typer.echo(token)
+    print_json({"project": project_name, "token": token}) if session_of(context).as_json else echo(token)
 
 
 def run_on_database(work: Callable[[str], Coroutine[Any, Any, Result]]) -> Result:
@@ -65,5 +65,5 @@ def run_on_database(work: Callable[[str], Coroutine[Any, Any, Result]]) -> Resul
 def _database_url() -> str:
     url = os.environ.get("ORDINAUT_DATABASE_URL")
     if not url:
-        raise typer.BadParameter("ORDINAUT_DATABASE_URL must be set: this command accesses the database directly")
+        raise UsageError("ORDINAUT_DATABASE_URL must be set: this command accesses the database directly")
     return url

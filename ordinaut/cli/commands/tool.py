@@ -6,7 +6,7 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.apply import Verbs, apply, without_output
-from ordinaut.cli.output import print_details, print_json, print_table, shorten
+from ordinaut.cli.output import echo, print_details, print_json, print_table, shorten
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.cli.sources import fixes_in, read_sources
@@ -37,9 +37,9 @@ def apply_files(
         for tool, source in zip(tools, sources, strict=True):
             with fixes_in(source, "tool", requests.CreateToolRequest.DESCRIPTOR):
                 applied, outcome = await apply(tool, _verbs(client))
-            print_json(applied) if session.as_json else typer.echo(f"{applied.name} {outcome}")
+            print_json(applied) if session.as_json else echo(f"{applied.name} {outcome}")
             for warning in applied.warnings:
-                typer.echo(f"  warning: {warning}", err=True)
+                echo(f"  warning: {warning}", err=True)
 
     session.call(work)
 
@@ -83,9 +83,9 @@ def delete_tool(context: typer.Context, name: Name) -> None:
     if session.as_json:
         print_json(response)
         return
-    typer.echo(f"{request.name} deleted")
+    echo(f"{request.name} deleted")
     for warning in response.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 def _tool(document: dict[str, Any]) -> Tool:

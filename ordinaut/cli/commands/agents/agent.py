@@ -6,7 +6,7 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.commands.agents import token
-from ordinaut.cli.output import local_time, print_details, print_json, print_table, shorten
+from ordinaut.cli.output import UsageError, echo, local_time, print_details, print_json, print_table, shorten
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
@@ -55,7 +55,7 @@ def create_agent(
         return await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent=agent.name))
 
     token = session.call(work)
-    print_json({"agent": name, "token": token.secret}) if session.as_json else typer.echo(token.secret)
+    print_json({"agent": name, "token": token.secret}) if session.as_json else echo(token.secret)
 
 
 @app.command("grant")
@@ -77,7 +77,7 @@ def grant_scopes(
         return await client.agents.UpdateAgent(request)
 
     agent = session.call(work)
-    print_json(agent) if session.as_json else typer.echo(f"{agent.name}: {', '.join(agent.scopes)}")
+    print_json(agent) if session.as_json else echo(f"{agent.name}: {', '.join(agent.scopes)}")
 
 
 @app.command("list")
@@ -126,11 +126,11 @@ def update_agent(
     session = session_of(context)
     changed = [path for path, value in (("scopes", scope), ("display_name", display_name)) if value is not None]
     if not changed:
-        raise typer.BadParameter("at least one of --scope and --display-name is required")
+        raise UsageError("at least one of --scope and --display-name is required")
     agent = Agent(name=with_prefix("agents", name), scopes=scope or (), display_name=display_name or "")
     request = UpdateAgentRequest(agent=agent, update_mask=FieldMask(paths=changed))
     agent = session.call(lambda client: client.agents.UpdateAgent(request))
-    print_json(agent) if session.as_json else typer.echo(f"{agent.name}: {', '.join(agent.scopes)}")
+    print_json(agent) if session.as_json else echo(f"{agent.name}: {', '.join(agent.scopes)}")
 
 
 @app.command("delete")
@@ -139,7 +139,7 @@ def delete_agent(context: typer.Context, name: Name) -> None:
     session = session_of(context)
     request = DeleteAgentRequest(name=with_prefix("agents", name))
     session.call(lambda client: client.agents.DeleteAgent(request))
-    print_json({"deleted": request.name}) if session.as_json else typer.echo(f"{request.name} deleted")
+    print_json({"deleted": request.name}) if session.as_json else echo(f"{request.name} deleted")
 
 
 def _row(agent: Agent) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli.output import local_time, print_json, print_table
+from ordinaut.cli.output import echo, local_time, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import Session, session_of, with_prefix
 from ordinaut.client import Client
@@ -90,14 +90,14 @@ def revoke_token(context: typer.Context, name: Name) -> None:
     """Revoke a token; gateways accept it for at most two more seconds."""
     session = session_of(context)
     session.call(lambda client: client.agents.RevokeAgentToken(RevokeAgentTokenRequest(name=name)))
-    print_json({"revoked": name}) if session.as_json else typer.echo(f"{name} revoked")
+    print_json({"revoked": name}) if session.as_json else echo(f"{name} revoked")
 
 
 def _print_secret(session: Session, agent: str, token: AgentToken) -> None:
     if session.as_json:
         print_json({"agent": agent, "token": token.secret, "name": token.name})
     else:
-        typer.echo(token.secret)
+        echo(token.secret)
 
 
 def _row(token: AgentToken) -> tuple[str, ...]:

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
-import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.apply import Verbs, apply
-from ordinaut.cli.output import local_time, print_json
+from ordinaut.cli.output import echo, local_time, print_json
 from ordinaut.cli.session import Session, with_prefix
 from ordinaut.cli.sources import Source, fixes_in
 from ordinaut.client import Client
@@ -23,7 +22,7 @@ def apply_tasks(session: Session, tasks: Iterable[Task], sources: Sequence[Sourc
     """Creates or updates the tasks, and prints them; the fixes of an error address its document in `sources`.
 
     Raises:
-        DocumentError: a task has no name.
+        DocumentError: a task without a name.
     """
     named = [named_task(task) for task in tasks]
 
@@ -41,14 +40,14 @@ def apply_tasks(session: Session, tasks: Iterable[Task], sources: Sequence[Sourc
 
 def print_task(task: Task, outcome: str) -> None:
     """Prints what became of a task, with its next times and warnings."""
-    typer.echo(f"{task.name} {outcome}")
+    echo(f"{task.name} {outcome}")
     if task.explanation:
-        typer.echo(f"  {task.explanation}")
+        echo(f"  {task.explanation}")
     for upcoming in task.upcoming:
         note = f" ({upcoming.note})" if upcoming.note else ""
-        typer.echo(f"  next {upcoming.local_time or local_time(upcoming.fire_time)}{note}")
+        echo(f"  next {upcoming.local_time or local_time(upcoming.fire_time)}{note}")
     for warning in task.warnings:
-        typer.echo(f"  warning: {warning}", err=True)
+        echo(f"  warning: {warning}", err=True)
 
 
 def named_task(task: Task) -> Task:

@@ -10,13 +10,13 @@ import os
 import sys
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from ordinaut.errors import UnavailableError
+from ordinaut.processes.child import HEADER_BYTES, READY
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine import metrics
-from pipeline_engine.processes.child import HEADER_BYTES, READY
 
 log = get_logger()
 QUEUE_SECONDS = 2.0
@@ -36,14 +36,28 @@ class TooCostlyError(Exception):
 
 
 class ProcessPool:
-    """At most `size` processes, started when they are first needed."""
+    """At most `size` processes, started when they are first needed.
 
-    def __init__(self, size: int) -> None:
+    They execute the functions in OPERATIONS of the module `operations`; `on_kill` is called for each that is ended.
+    """
+
+    def __init__(self, operations: str, size: int, on_kill: Callable[[], None]) -> None:
+        self._operations = operations
+        self._on_kill = on_kill
+        self._size = size
         self._free = asyncio.Semaphore(size)
         self._idle: deque[asyncio.subprocess.Process] = deque()
         self._all: set[asyncio.subprocess.Process] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._kills: OrderedDict[bytes, deque[float]] = OrderedDict()
+
+    async def start(self) -> None:
+        """Starts every process before it is needed."""
+        await asyncio.gather(*(self._start_one() for _ in range(self._size)))
+
+    async def _start_one(self) -> None:
+        async with self._free:
+            self._idle.append(await self._new())
 
     async def run(self, operation: int, request: bytes, seconds: float) -> bytes:
         """Executes one operation.
@@ -71,7 +85,7 @@ class ProcessPool:
                 done = True
             except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
                 self._remember_kill(key)
-                metrics.PROCESSES_ENDED.inc()
+                self._on_kill()
                 log.warning("check_process_ended", operation=operation, bytes=len(request), seconds=seconds)
                 raise TooCostlyError from None
             finally:
@@ -98,20 +112,24 @@ class ProcessPool:
             if process.returncode is None:
                 return process
             self._end(process)
+        return await self._new()
+
+    async def _new(self) -> asyncio.subprocess.Process:
         for _ in range(STARTS):
-            if (started := await self._start()) is not None:
-                return started
+            if (process := await self._try_new()) is not None:
+                return process
         message = f"{STARTS} check processes ended or were not ready within {START_SECONDS:g} s of their start"
         raise UnavailableError(ErrorReason.ENGINE_UNAVAILABLE, message, retry_after=QUEUE_SECONDS)
 
-    async def _start(self) -> asyncio.subprocess.Process | None:
+    async def _try_new(self) -> asyncio.subprocess.Process | None:
         """Starts a process and returns it when it is ready; None if it ended before, or was not ready in time."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
-            "pipeline_engine.processes.child",
+            "ordinaut.processes.child",
             str(os.getpid()),
+            self._operations,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={},

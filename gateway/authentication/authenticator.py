@@ -33,7 +33,7 @@ RECHECK_SECONDS = 1.0
 NO_HASH = bytes(32)
 SELF = "self"  # the scope of methods that every valid token may call
 OPERATOR = "operator"  # of methods for the admins of the reserved project
-OPERATORS_AGENTS = "agents:"
+IN_SYSTEM_PROJECT = ("agents:", "audit:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Authenticator:
 
 
 def _require(caller: Caller, scope: str) -> None:
-    """Requires the scope of a method. Tokens of the reserved project are for projects and for agents of this project.
+    """Requires the scope of a method. Tokens of the reserved project are for projects, its own agents and audit log.
 
     The tools of the reserved project belong to all projects, so an operator must not be able to change them.
     """
@@ -138,7 +138,7 @@ def _require(caller: Caller, scope: str) -> None:
     if scope == OPERATOR and not (is_operator and caller.is_admin):
         message = "requires the token of an operator; at the database, run: ordinaut project operator"
         raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, message, {"scope": OPERATOR})
-    if is_operator and scope != OPERATOR and not scope.startswith(OPERATORS_AGENTS):
+    if is_operator and scope != OPERATOR and not scope.startswith(IN_SYSTEM_PROJECT):
         message = f"a token of an operator has no access to the contents of projects (needs {scope})"
         raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, message, {"scope": scope})
     if scope != OPERATOR and not granted(caller.scopes, scope):

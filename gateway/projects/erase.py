@@ -8,7 +8,8 @@ from gateway.api.pagination import PageTokens, page_size
 from gateway.api.rehearsal import refuse_change
 from gateway.api.violations import Problems
 from gateway.authentication.caller import Caller
-from ordinaut.store import event
+from gateway.recording.record import actor
+from ordinaut.store import audit, event
 from ordinaut.store.database import Database
 from ordinaut.store.event import NewEvent
 from ordinaut.store.projects import erasure
@@ -57,7 +58,7 @@ class Erasure:
     async def _batch(
         self, request: EraseSubjectRequest, caller: Caller, kind: Kind, subject: Subject, after: str, size: int
     ) -> Searched:
-        """Searches a batch and erases what it has found, in one transaction with the event that says so."""
+        """Searches a batch and erases what it has found, in one transaction with its event and its audit record."""
         project = caller.project
         async with self._database.transaction() as connection:
             batch = await erasure.search(connection, kind, project=project, subject=subject, after=after, size=size)
@@ -65,6 +66,7 @@ class Erasure:
                 return batch
             await erasure.erase(connection, kind, project=project, subject=subject, keys=batch.keys)
             await event.announce(connection, project, [_announcement(caller, kind.name, len(batch.keys))])
+            await audit.write(connection, project, [_audit_record(caller, kind.name, len(batch.keys))])
             return batch
 
 
@@ -80,6 +82,20 @@ def _announcement(caller: Caller, kind: str, records: int) -> dict[str, object]:
         publisher=caller.name,
         depth=0,
     ).document()
+
+
+def _audit_record(caller: Caller, kind: str, records: int) -> str:
+    """The audit record of a batch, without the identifier as well."""
+    return audit.to_text(
+        {
+            **actor(caller),
+            "method": "EraseSubject",
+            "resource": f"projects/{caller.project}",
+            "outcome": "DONE",
+            "count": 1,
+            "after": {"kind": kind, "records": records},
+        }
+    )
 
 
 def _subject(request: EraseSubjectRequest) -> Subject:

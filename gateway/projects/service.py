@@ -55,7 +55,7 @@ class Projects(ProjectServiceServicer):
 
         async def work(connection: Connection) -> Project:
             try:
-                token = await identity.create_project(connection, name)
+                token = await identity.add_project(connection, name)
             except AlreadyExistsError:
                 raise already_exists(f"projects/{name}") from None
             return _to_project(await _existing(connection, name), token)
@@ -89,6 +89,7 @@ class Projects(ProjectServiceServicer):
             return response
 
         async def work(connection: Connection) -> Project:
+            mutation.replaces(_to_project(await _existing(connection, name)))
             record = await project.begin_removal(connection, name)
             if record is None:
                 raise NotFoundError.of(request.name)

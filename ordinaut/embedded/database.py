@@ -68,12 +68,7 @@ async def new_operator(database_url: str) -> str:
     Returns:
         The token, which is not stored.
     """
-    database = await Database.open(StoreSettings(database_url=database_url))
-    try:
-        async with database.transaction() as connection:
-            return await create_operator_token(connection)
-    finally:
-        await database.close()
+    return await _with_database(database_url, create_operator_token)
 
 
 async def _create(database_url: str, token_file: Path) -> None:

@@ -22,6 +22,8 @@ log = get_logger()
 QUEUE_SECONDS = 2.0
 """Time that an operation waits for a free process."""
 START_SECONDS = 20.0
+STARTS = 3
+"""Processes that are started for one operation, if each ends before it is ready."""
 KILLS_BEFORE_REFUSAL = 3
 REFUSED_SECONDS = 600.0
 REMEMBERED = 1000
@@ -62,7 +64,7 @@ class ProcessPool:
 
         Raises:
             TooCostlyError: it took longer than `seconds`, or did so three times in the last ten minutes.
-            UnavailableError: no process was free for 2 s.
+            UnavailableError: no process was free for 2 s, or three ended while they started.
             RuntimeError: the operation raised an exception; the message is its traceback.
         """
         key = hashlib.blake2b(request, digest_size=16).digest()
@@ -113,6 +115,14 @@ class ProcessPool:
         return await self._new()
 
     async def _new(self) -> asyncio.subprocess.Process:
+        for _ in range(STARTS):
+            if (process := await self._try_new()) is not None:
+                return process
+        message = f"{STARTS} check processes ended or were not ready within {START_SECONDS:g} s of their start"
+        raise UnavailableError(ErrorReason.ENGINE_UNAVAILABLE, message, retry_after=QUEUE_SECONDS)
+
+    async def _try_new(self) -> asyncio.subprocess.Process | None:
+        """Starts a process and returns it when it is ready; None if it ended before, or was not ready in time."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -126,8 +136,17 @@ class ProcessPool:
             limit=LIMIT_BYTES,
         )
         self._all.add(process)
-        async with asyncio.timeout(START_SECONDS):
-            await _pipes(process)[1].readexactly(len(READY))
+        ready = False
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await _pipes(process)[1].readexactly(len(READY))
+            ready = True
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as failure:
+            log.warning("check_process_not_started", process=process.pid, failure=repr(failure))
+            return None
+        finally:
+            if not ready:  # also if the caller has gone
+                self._end(process)
         return process
 
     def _end(self, process: asyncio.subprocess.Process) -> None:

@@ -101,6 +101,14 @@ def hash_secret(secret: str) -> bytes:
 
 
 async def create_project(connection: Connection, name: str) -> str:
+    """Creates a project as `add_project`, for a command at the database, which is recorded."""
+    async with connection.transaction():
+        token = await add_project(connection, name)
+        await _record(connection, name, "project create", _token_name(FIRST_AGENT, token))
+        return token
+
+
+async def add_project(connection: Connection, name: str) -> str:
     """Creates a project with the agent `admin`, in one transaction.
 
     Returns:
@@ -115,7 +123,6 @@ async def create_project(connection: Connection, name: str) -> str:
         await create_agent(connection, project=name, name=FIRST_AGENT, display_name="", scopes=["admin"])
         token = NewToken.make()
         await create_token(connection, project=name, agent=FIRST_AGENT, token=token, scopes=[], expire_time=None)
-        await _record(connection, name, "project create", f"agents/{FIRST_AGENT}/tokens/{token.public_id}")
         return token.text
 
 
@@ -128,6 +135,7 @@ async def create_operator_token(connection: Connection) -> str:
     await create_agent(connection, project=SYSTEM_PROJECT, name=FIRST_AGENT, display_name="", scopes=["admin"])
     token = NewToken.make()
     await create_token(connection, project=SYSTEM_PROJECT, agent=FIRST_AGENT, token=token, scopes=[], expire_time=None)
+    await _record(connection, SYSTEM_PROJECT, "project operator", _token_name(FIRST_AGENT, token.text))
     return token.text
 
 
@@ -150,8 +158,12 @@ async def recover_token(connection: Connection, project: str) -> str:
             await update_agent(connection, project=project, name=agent, display_name=stored.display_name, scopes=scopes)
         token = NewToken.make()
         await create_token(connection, project=project, agent=agent, token=token, scopes=[], expire_time=None)
-        await _record(connection, project, "admin token", f"agents/{agent}/tokens/{token.public_id}")
+        await _record(connection, project, "admin token", _token_name(agent, token.text))
         return token.text
+
+
+def _token_name(agent: str, text: str) -> str:
+    return f"agents/{agent}/tokens/{text.split('_')[1]}"
 
 
 async def _record(connection: Connection, project: str, command: str, resource: str) -> None:

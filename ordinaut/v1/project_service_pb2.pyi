@@ -276,7 +276,7 @@ class EraseSubjectResponse(_message.Message):
     @_builtins.property
     def erased(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Number of records that this call has erased, or would have erased, by kind: runs, approvals, state_entries, events,
-        event_ids, backfills, task_versions, tasks, responses.
+        event_ids, backfills, task_versions, tasks, responses, audit_records.
         """
 
     @_builtins.property

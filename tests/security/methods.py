@@ -8,6 +8,7 @@ STUB_OF = {
     "ApprovalService": "approvals",
     "AuditService": "audit",
     "EventService": "events",
+    "ProjectService": "projects",
     "RunService": "runs",
     "StateService": "state",
     "SystemService": "system",

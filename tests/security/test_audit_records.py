@@ -16,18 +16,29 @@ from gateway.authentication import authenticator
 from gateway.recording import denials
 from gateway.recording.record import NOT_RECORDED
 from ordinaut.errors import UnavailableError
-from ordinaut.store import audit
+from ordinaut.store import audit, identity
 from ordinaut.v1.agent_pb2 import AgentToken
-from ordinaut.v1.agent_service_pb2 import CreateAgentTokenRequest, GetAgentRequest, UpdateAgentRequest
+from ordinaut.v1.agent_service_pb2 import (
+    CreateAgentTokenRequest,
+    GetAgentRequest,
+    ListAgentsRequest,
+    UpdateAgentRequest,
+)
 from ordinaut.v1.approval_service_pb2 import ListApprovalsRequest
 from ordinaut.v1.audit_pb2 import AuditRecord
 from ordinaut.v1.audit_service_pb2 import ListAuditRecordsRequest
+from ordinaut.v1.options_pb2 import scope as scope_option
+from ordinaut.v1.project_service_pb2 import CreateProjectRequest, DeleteProjectRequest
 from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, DeleteTaskRequest, GetTaskRequest, PauseTaskRequest
 from tests.integration.support.gateway_system import Caller, GatewaySystem, a_task, gateway_system, refusal, working
 from tests.security.methods import METHODS, STUB_OF
 
 CHANGES = {name for name, method in METHODS.items() if "request_id" in method.input_type.fields_by_name}
+OF_OPERATORS = {
+    name for name in CHANGES if METHODS[name].GetOptions().Extensions[scope_option] == authenticator.OPERATOR
+}
+IN_BATCHES = {"EraseSubject"}  # it can be repeated, and writes its own records
 HOURLY = {"schedule": {"triggers": [{"interval": "3600s"}]}}
 STEPS = {"steps": [{"id": "a", "uses": "orchestrator.set", "with": {"x": 1}}]}
 ASKING = {"steps": [{"id": "a", "uses": "orchestrator.request_approval", "with": {"message": "?", "allow_self": True}}]}
@@ -119,7 +130,7 @@ async def test_every_method_that_changes_something_writes_a_record(system: Gatew
     """One for each resource, in the same transaction; a method is one of these if it takes a request_id."""
     changes = Changes(system)
     await every_change(changes)
-    assert changes.written.keys() == CHANGES - NOT_RECORDED
+    assert changes.written.keys() == CHANGES - NOT_RECORDED - OF_OPERATORS
     token = system.admin.token.split("_")[1]
     for name, written in changes.written.items():
         expected = {"BatchCreateTasks": 2, "RunTask": 2, "CreateRun": 2}.get(name, 1)
@@ -133,6 +144,30 @@ async def test_every_method_that_changes_something_writes_a_record(system: Gatew
             assert record.HasField("before") or record.HasField("after"), name
             had_before = name.startswith(("Update", "Delete", "Revoke", "Rotate", "Pause", "Resume", "Answer"))
             assert record.HasField("before") or not had_before, name
+
+
+async def test_changes_of_operators_are_recorded_in_the_reserved_project(system: GatewaySystem) -> None:
+    """Operators read them, and so does a recovered token of this project; a new project begins with an empty log."""
+    operator = await system.operator()
+    created = await operator.projects.CreateProject(CreateProjectRequest(project_id="payroll"))
+    assert await records(system.caller(created.admin_token)) == []
+    await operator.projects.DeleteProject(DeleteProjectRequest(name="projects/payroll"))
+    async with system.database.transaction() as connection:
+        auditor = system.caller(await identity.recover_token(connection, "_"))
+    for reader in (operator, auditor):
+        made, first, last, recovered = await records(reader)
+        assert [made.method, first.method, last.method, recovered.method] == [
+            "project operator", "CreateProject", "DeleteProject", "admin token",
+        ]  # fmt: skip
+        assert {first.resource, last.resource} == {"projects/payroll"}
+        assert {first.agent, last.agent} == {"agents/admin"}
+        assert made.resource == first.token == f"agents/admin/tokens/{operator.token.split('_')[1]}"
+        assert patch(first)[1]["admin_token"] == "***"
+        assert [(patch(last)[0]["state"], patch(last)[1]["state"])] == [("ACTIVE", "DELETING")]
+    async with system.database.connection() as connection:
+        bodies = await connection.fetchval("SELECT string_agg(body, ' ') FROM audit")
+    assert created.admin_token not in bodies
+    assert (await refusal(auditor.agents.ListAgents(ListAgentsRequest()))).reason == "MISSING_SCOPE"
 
 
 async def test_events_and_state_are_not_recorded(system: GatewaySystem) -> None:
@@ -247,7 +282,7 @@ async def test_another_project_sees_none_of_it(system: GatewaySystem) -> None:
 def test_every_change_takes_a_request_id() -> None:
     """Methods whose name says that they change something; this is what makes them recorded."""
     reading = "Get|List|Watch|Draft|Validate|Preview|Explain|Simulate|Replay|WhoAmI|Export|Verify"
-    assert {name for name in METHODS if not re.match(reading, name)} == CHANGES
+    assert {name for name in METHODS if not re.match(reading, name)} == CHANGES | IN_BATCHES
 
 
 async def test_hostile_texts_are_recorded(system: GatewaySystem) -> None:

@@ -10,6 +10,7 @@ from google.protobuf import json_format
 
 from gateway.authentication import authenticator
 from ordinaut.store.projects.erasure import Subject
+from ordinaut.v1.audit_service_pb2 import ListAuditRecordsRequest
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import PublishEventRequest
 from ordinaut.v1.project_service_pb2 import EraseSubjectRequest, EraseSubjectResponse
@@ -94,7 +95,7 @@ async def test_every_place_is_erased_and_nothing_else(system: GatewaySystem) -> 
     for event in ({"subject": ANN}, {"data": {"to": [f"<{ANN}>"], "town": "Cluj"}}, {"id": ANN}, {"data": {"n": 1}}):
         await publish(system, admin, event)
     counted = await erased(admin, validate_only=True)
-    assert dict(counted.erased) == {"runs": 1, "state_entries": 2, "events": 3, "event_ids": 1}
+    assert dict(counted.erased) == {"runs": 1, "state_entries": 2, "events": 3, "event_ids": 1, "audit_records": 1}
     assert await leftovers(system, "Dear")
     assert dict((await erased(admin)).erased) == dict(counted.erased)
     assert [await leftovers(system, text) for text in ("Cluj", "Dear")] == [[], []]
@@ -116,7 +117,7 @@ async def test_every_place_is_erased_and_nothing_else(system: GatewaySystem) -> 
             "SELECT e -> 'data' ->> 'kind' FROM outbox, json_array_elements(events) AS e"
             " WHERE e ->> 'topic' = 'ordinaut.project.subject_erased' ORDER BY id"
         )
-        assert [row[0] for row in told] == ["runs", "state_entries", "events", "event_ids"]
+        assert [row[0] for row in told] == ["runs", "state_entries", "events", "event_ids", "audit_records"]
 
 
 async def test_live_runs_and_definitions_are_named_and_stay(system: GatewaySystem) -> None:
@@ -144,9 +145,25 @@ async def test_an_erased_run_is_not_retried(system: GatewaySystem) -> None:
 async def test_documents_of_runs_without_a_task_are_erased(system: GatewaySystem) -> None:
     pipeline = {"version": 1, "steps": [{"id": "a", "uses": "orchestrator.set", "with": {"to": ANN}}]}
     run = await a_run(system.admin, "x", pipeline=pipeline)
-    assert dict((await erased(system.admin)).erased) == {"runs": 1, "task_versions": 1}
+    assert dict((await erased(system.admin)).erased) == {"runs": 1, "task_versions": 1, "audit_records": 1}
     assert (await system.admin.runs.GetRun(GetRunRequest(name=run.name))).state == Run.SUCCEEDED
     assert await leftovers(system, ANN) == []
+
+
+async def test_audit_records_are_erased_and_the_erasure_is_recorded(system: GatewaySystem) -> None:
+    """Hashes stay, and who erased; words that are in every record erase none of the records that an erasure adds."""
+    admin = system.admin
+    run = await a_run(admin, ANN, live=True)
+    await admin.runs.CancelRun(CancelRunRequest(name=run.name, reason=f"asked by {ANN}"))
+    assert (await erased(admin)).erased["audit_records"] == 2
+    page = await admin.audit.ListAuditRecords(ListAuditRecordsRequest(filter="method = EraseSubject"))
+    kinds = {record.after.struct_value["kind"]: record for record in page.audit_records}
+    assert set(kinds) == {"runs", "audit_records"}
+    assert {(record.agent, record.resource) for record in kinds.values()} == {("agents/admin", "projects/default")}
+    assert await leftovers(system, ANN) == []
+    for word in ("EraseSubject", "erase_audit", "DONE", "admin", "kind", "audit_records", "auditRecords"):
+        await erased(admin, word, page_size=1)
+        assert not (await erased(admin, word)).erased["audit_records"], word
 
 
 async def test_a_stored_response_is_erased(system: GatewaySystem) -> None:
@@ -164,14 +181,18 @@ async def test_another_project_is_not_touched_nor_counted(system: GatewaySystem)
     await publish(system, other, {"subject": ANN})
     await a_run(other, ANN)
     assert await erased(system.admin) == EraseSubjectResponse()
-    assert dict((await erased(other, validate_only=True)).erased) == {"runs": 1, "state_entries": 1, "events": 1}
+    assert dict((await erased(other, validate_only=True)).erased) == {
+        "runs": 1, "state_entries": 1, "events": 1, "audit_records": 1,
+    }  # fmt: skip
 
 
 async def test_small_pages_find_the_same(system: GatewaySystem) -> None:
     for number in range(5):
         await put(system.admin, f"people/{number}", {"mail": ANN if number % 2 else "x"})
         await a_run(system.admin, ANN)
-    assert dict((await erased(system.admin, page_size=1)).erased) == {"runs": 5, "state_entries": 2}
+    assert dict((await erased(system.admin, page_size=1)).erased) == {
+        "runs": 5, "state_entries": 2, "audit_records": 5,
+    }  # fmt: skip
 
 
 async def test_only_admins_erase(system: GatewaySystem) -> None:

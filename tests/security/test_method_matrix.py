@@ -13,7 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.authentication.authenticator import SELF, method_scopes
+from gateway.authentication.authenticator import OPERATOR, SELF, method_scopes
 from gateway.services import DESCRIPTORS
 from ordinaut.v1.agent_pb2 import AgentToken
 from ordinaut.v1.agent_service_pb2 import CreateAgentTokenRequest
@@ -21,7 +21,7 @@ from ordinaut.v1.options_pb2 import scope as scope_option
 from tests.integration.support.gateway_system import Caller, GatewaySystem, gateway_system
 from tests.security.methods import METHODS, STUB_OF
 
-SCOPES = sorted(set(method_scopes(DESCRIPTORS).values()) - {SELF})
+SCOPES = sorted(set(method_scopes(DESCRIPTORS).values()) - {SELF, OPERATOR, "admin"})
 APPROVAL = "01a208f2-7e21-7792-beb8-3ec69593a833"
 ASKED = """
 INSERT INTO approval (id, project, run, step, task, task_name, owner, depth, tool, hash, message, choices, editable,
@@ -98,6 +98,16 @@ OPEN: dict[str, dict[str, Any]] = {
         "ListWorkers", "WhoAmI", "ListAuditRecords", "ExportAuditRecords", "VerifyAudit",
     )},
 }  # fmt: skip
+# For admins of the project, and for operators of the installation.
+ADMINS: dict[str, dict[str, Any]] = {"EraseSubject": {"subject": "ann@example.org"}}
+OPERATORS: dict[str, dict[str, Any]] = {
+    "CreateProject": {"project_id": "fresh"},
+    "ListProjects": {},
+    "GetProject": {"name": "projects/default"},
+    "ExportProject": {"name": "projects/default"},
+    "DeleteProject": {"name": "projects/default"},
+}
+EXAMPLES = PRIVATE | OWNED | SHARED | OPEN | ADMINS | OPERATORS
 REFUSED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND"}
 
 
@@ -117,7 +127,7 @@ class Matrix:
 
     async def answer(self, caller: Caller, name: str) -> str:
         """The code of a call with the example of the method; of a stream, of its first message."""
-        method, fields = METHODS[name], (PRIVATE | OWNED | SHARED | OPEN)[name]
+        method, fields = METHODS[name], EXAMPLES[name]
         request = GetMessageClass(method.input_type)()
         ParseDict({key: self._names.get(str(value), value) for key, value in fields.items()}, request)
         service = getattr(caller, STUB_OF[method.containing_service.name])
@@ -157,7 +167,7 @@ def scope_of(method: MethodDescriptor) -> str:
 
 
 def test_every_method_has_an_example() -> None:
-    assert METHODS.keys() == (PRIVATE | OWNED | SHARED | OPEN).keys()
+    assert METHODS.keys() == EXAMPLES.keys()
 
 
 async def test_without_a_token_nothing_is_answered(matrix: Matrix) -> None:
@@ -182,7 +192,7 @@ async def test_another_agent_sees_what_is_shared(matrix: Matrix) -> None:
         answer = await matrix.answer(other, name)
         if name in PRIVATE:
             assert answer == "NOT_FOUND", name
-        elif name in OWNED:
+        elif name in OWNED | ADMINS | OPERATORS:
             assert answer == "PERMISSION_DENIED", name
         elif name != "DeleteStateEntry":
             assert answer not in REFUSED, name
@@ -192,8 +202,15 @@ async def test_another_project_sees_nothing(matrix: Matrix) -> None:
     """Not even its admin."""
     stranger = await matrix.system.project("elsewhere")
     for name in METHODS:
-        expected = {"NOT_FOUND"} if name not in OPEN else {"OK"}
-        assert {await matrix.answer(stranger, name)} == expected, name
+        expected = "OK" if name in OPEN | ADMINS else "PERMISSION_DENIED" if name in OPERATORS else "NOT_FOUND"
+        assert await matrix.answer(stranger, name) == expected, name
+
+
+async def test_operators_are_not_refused(matrix: Matrix) -> None:
+    operator = await matrix.system.operator()
+    for name in OPERATORS:
+        assert await matrix.answer(matrix.system.admin, name) == "PERMISSION_DENIED", name
+        assert await matrix.answer(operator, name) == "OK", name
 
 
 async def test_the_owner_and_the_admin_are_not_refused(matrix: Matrix) -> None:
@@ -204,5 +221,8 @@ async def test_the_owner_and_the_admin_are_not_refused(matrix: Matrix) -> None:
     for name in [name for name in names if name not in ends]:
         assert await matrix.answer(matrix.owner, name) not in REFUSED, name
         assert await matrix.answer(matrix.system.admin, name) not in REFUSED, name
+    for name in ADMINS:
+        assert await matrix.answer(matrix.owner, name) == "PERMISSION_DENIED", name
+        assert await matrix.answer(matrix.system.admin, name) == "OK", name
     for name in sorted(ends, key=names.index):
         assert await matrix.answer(matrix.system.admin, name) not in REFUSED, name

@@ -33,12 +33,14 @@ def admin_group() -> None:
 def admin_token(
     context: typer.Context,
     project_name: Annotated[
-        str, typer.Option("--project", help="The project; `_` for the records of calls without a valid token.")
+        str, typer.Option("--project", help="The project; `_` for a token that reads its audit log.")
     ],
 ) -> None:
     """Create an admin token in the database of ORDINAUT_DATABASE_URL, for a project whose token is lost.
 
-    The token does not expire, and its creation is recorded in the audit log of the project.
+    In `_`, whose log has the calls of operators and those without a valid token, the token may read the audit log and
+    nothing else; `project operator` makes one that manages projects. The token does not expire, and its creation is
+    recorded in the audit log of the project.
     """
     from ordinaut.embedded.database import recovered_token  # noqa: PLC0415 - as above
 

@@ -27,7 +27,10 @@ def group() -> None:
 
 @app.command("operator")
 def create_operator(context: typer.Context) -> None:
-    """Print a new token of an operator, made in the database of ORDINAUT_DATABASE_URL; it is not stored."""
+    """Print a new token of an operator, made in the database of ORDINAUT_DATABASE_URL; it is not stored.
+
+    The token does not expire, and its creation is recorded in the audit log of the project `_`.
+    """
     from ordinaut.embedded.database import new_operator  # noqa: PLC0415 - needs the database driver
 
     token = run_on_database(new_operator)

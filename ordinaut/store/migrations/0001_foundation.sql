@@ -697,8 +697,9 @@ CREATE TABLE audit_checkpoint (
   hash bytea NOT NULL
 );
 
--- Refuses every change of records and seals but those of drop_audit and erase_audit, which set ordinaut.audit. A role
--- that owns the tables can still disable the trigger: the chain shows it, an anchor outside of the database proves it.
+-- Refuses every change of records and seals but those of drop_audit, remove_audit and erase_audit, which set
+-- ordinaut.audit. A role that owns the tables can still disable the trigger: the chain shows it, an anchor outside of
+-- the database proves it.
 CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('ordinaut.audit', true) = 'drop' AND TG_OP = 'DELETE' THEN
@@ -744,6 +745,27 @@ BEGIN
   RETURN dropped;
 END $$;
 
+-- Deletes records of a project that is being deleted, at most `batch`, with their seals; at the end its checkpoint.
+-- Returns the number of records. Under the lock of the sealer.
+CREATE FUNCTION remove_audit(of_project text, batch bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET ordinaut.audit = 'drop' AS $$
+DECLARE
+  gone bigint[];
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('ordinaut audit'), hashtext(of_project));
+  IF NOT EXISTS (SELECT FROM project AS p WHERE p.name = of_project AND p.state = 'DELETING') THEN
+    RAISE EXCEPTION 'project % is not being deleted', of_project USING ERRCODE = '42501';
+  END IF;
+  gone := ARRAY(SELECT a.id FROM audit AS a WHERE a.project = of_project ORDER BY a.id LIMIT batch);
+  DELETE FROM audit_todo WHERE id = ANY(gone);
+  DELETE FROM audit_seal WHERE entry = ANY(gone);
+  DELETE FROM audit WHERE id = ANY(gone);
+  IF cardinality(gone) < batch THEN
+    DELETE FROM audit_checkpoint WHERE project = of_project;
+  END IF;
+  RETURN cardinality(gone);
+END $$;
+
 -- Erases the contents of records, for the deletion of one person's data: hashes and places in the chain are kept. The
 -- erasure is itself recorded. Returns the number of erased records.
 CREATE FUNCTION erase_audit(of_project text, ids bigint[], why text) RETURNS bigint
@@ -766,4 +788,4 @@ BEGIN
   INSERT INTO audit_todo (id, project) SELECT id, project FROM added;
   RETURN erased;
 END $$;
-REVOKE EXECUTE ON FUNCTION drop_audit, erase_audit FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION drop_audit, remove_audit, erase_audit FROM PUBLIC;

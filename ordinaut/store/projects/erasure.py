@@ -37,8 +37,9 @@ KINDS = (
     Kind("task_versions", SQL.task_versions, SQL.erase_task_versions),
     Kind("tasks", SQL.tasks, SQL.erase_tasks),
     Kind("responses", SQL.responses, SQL.erase_responses),
+    Kind("audit_records", SQL.audit_records, SQL.erase_audit_records),
 )
-INTEGER_KEYS = frozenset({"events"})
+INTEGER_KEYS = frozenset({"events", "audit_records"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,3 +219,17 @@ UPDATE request_log AS x SET answer = NULL
 WHERE x.project = :project AND
 -- include request_key
   = ANY(:keys::text[]);
+
+-- query audit_records: Audit records whose content mentions the person. Who did something stays, and so do the records of
+-- erasures: each erasure adds some, so that a search for a word in them would not end.
+SELECT x.id::text AS key, '' AS name,
+  x.body IS NOT NULL AND x.body::jsonb ->> 'method' NOT IN ('EraseSubject', 'erase_audit') AND mentions(
+    (x.body::jsonb - '{agent,agent_uid,token,issuers,address,method,outcome,count}'::text[])::text,
+    :forms::text[], :pattern::text) AS found
+FROM audit AS x
+WHERE x.project = :project AND x.id > coalesce(nullif(:after::text, ''), '-1')::bigint
+ORDER BY x.id
+LIMIT :size;
+
+-- query erase_audit_records: Hashes and places in the chain stay. The person is not named as the reason.
+SELECT erase_audit(:project, :keys::bigint[], '');

@@ -32,6 +32,9 @@ TABLES = {
     "state_entry": SQL.state_entries,
     "event": SQL.event_ids,
     "outbox": SQL.events,
+    "audit": SQL.audit_records,
+    "audit_seal": SQL.audit_seals,
+    "audit_checkpoint": SQL.audit_checkpoint,
 }
 
 

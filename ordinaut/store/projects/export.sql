@@ -102,3 +102,12 @@ SELECT (to_jsonb(x) - 'hash')::text FROM event AS x WHERE x.project = :project O
 
 -- query events: The event log.
 SELECT to_jsonb(x)::text FROM outbox AS x WHERE x.project = :project ORDER BY x.id;
+
+-- query audit_records: The audit log.
+SELECT to_jsonb(x)::text FROM audit AS x WHERE x.project = :project ORDER BY x.id;
+
+-- query audit_seals: The chain of the audit log.
+SELECT to_jsonb(x)::text FROM audit_seal AS x WHERE x.project = :project ORDER BY x.seq;
+
+-- query audit_checkpoint: Where the chain begins.
+SELECT to_jsonb(x)::text FROM audit_checkpoint AS x WHERE x.project = :project;

@@ -73,7 +73,7 @@ async def delete_rows(connection: Connection, project: str, batch: int) -> bool:
     for table in TABLES:
         if await table.run(connection, project=project, batch=batch):
             return True
-    return False
+    return bool(await SQL.audit_records.value(connection, project=project, batch=batch))
 
 
 async def finish(connection: Connection, project: str, batch: int) -> bool:

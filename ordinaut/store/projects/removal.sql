@@ -121,6 +121,9 @@ SELECT EXISTS (SELECT FROM outbox WHERE project = :project);
 -- query responses: Stored responses.
 DELETE FROM request_log WHERE ctid = ANY(ARRAY(SELECT ctid FROM request_log WHERE project = :project LIMIT :batch));
 
+-- query audit_records: The audit log. What operators did to the project is in the log of the reserved project, and stays.
+SELECT remove_audit(:project, :batch);
+
 -- query tokens: Tokens that were created while the deletion began.
 DELETE FROM agent_token WHERE project = :project;
 

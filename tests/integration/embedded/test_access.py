@@ -59,7 +59,7 @@ async def test_operators_get_as_many_tokens_as_they_need(url: str, tmp_path: Pat
     await prepare_database(url, tmp_path)
     tokens = {await new_operator(url) for _ in range(2)}
     assert len(tokens) == 2
-    assert all(token.startswith("ord_") for token in tokens)
+    assert all(token.startswith("ord1_") for token in tokens)
 
 
 def mode(path: Path) -> int:

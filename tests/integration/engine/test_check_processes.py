@@ -13,6 +13,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.processes.pool import ProcessPool, TooCostlyError
 from ordinaut.rpc.channel import internal_metadata
@@ -82,6 +83,31 @@ async def test_a_process_that_was_killed_is_replaced(pool: ProcessPool) -> None:
     process.kill()
     await process.wait()
     assert await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE) == b"null"
+
+
+@pytest.mark.parametrize(("ending", "starts"), [(2, 3), (3, 3)])
+async def test_a_process_that_ends_while_it_starts_is_replaced(
+    pool: ProcessPool, monkeypatch: pytest.MonkeyPatch, ending: int, starts: int
+) -> None:
+    """At most twice: then the operation is refused, and nothing is left of the processes."""
+    started: list[asyncio.subprocess.Process] = []
+    execute = asyncio.create_subprocess_exec
+
+    async def start_process(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        ends = len(started) < ending
+        started.append(await execute(*(["/bin/false"] if ends else command), **options))
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_process)
+    check = pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE)
+    if ending < starts:
+        assert await check == b"null"
+    else:
+        with pytest.raises(UnavailableError, match="3 check processes ended"):
+            await check
+    assert len(started) == starts
+    assert pool._all == set(started[ending:])
+    assert await pool.run(operations.CHECK_VALUE, request({}, 2), PATIENCE) == b"null"
 
 
 async def test_a_defect_is_raised_with_its_traceback(pool: ProcessPool) -> None:

@@ -271,7 +271,8 @@ async def test_a_role_of_the_services_can_only_add(database: Database) -> None:
                 "UPDATE audit SET body = NULL", "DELETE FROM audit", "TRUNCATE audit", "DELETE FROM audit_seal",
                 "UPDATE audit_seal SET seq = 2", "DELETE FROM audit_checkpoint",
                 "ALTER TABLE audit DISABLE TRIGGER ALL",
-                "SELECT erase_audit('default', '{1}', '')", "SET session_replication_role = replica",
+                "SELECT erase_audit('default', '{1}', '')", "SELECT remove_audit('default', 10)",
+                "SET session_replication_role = replica",
             ):  # fmt: skip
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute(statement)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,17 +15,21 @@ from gateway.api.message_checks import require_valid_values
 from gateway.api.rehearsal import known_violations, rehearse
 from ordinaut.errors import InvalidArgumentError, OrdinautError
 from ordinaut.rpc.interceptor import Context, Guard
+from ordinaut.rpc.requests import LARGE_BYTES
 from ordinaut.rpc.server import Registration
 
 DEFAULT_DEADLINE_SECONDS = 30.0
 MAX_DEADLINE_SECONDS = 300.0  # also for callers that allow more time
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+Opened = Callable[[], AbstractAsyncContextManager[None]]
 CALLS = Histogram("ordinaut_gateway_call_seconds", "Calls by method and code", ("method", "code"), buckets=BUCKETS)
 
 
-def registration(servicer: Any, service: ServiceDescriptor, add: Callable[[Any, Any], None]) -> Registration:
-    """Registers a servicer with each of its methods wrapped."""
-    methods = {method.name: _wrapped(getattr(servicer, method.name), method) for method in service.methods}
+def registration(
+    servicer: Any, service: ServiceDescriptor, add: Callable[[Any, Any], None], opened: Opened = nullcontext
+) -> Registration:
+    """Registers a servicer with each of its methods wrapped; `opened` is entered for the time of a stream."""
+    methods = {method.name: _wrapped(getattr(servicer, method.name), method, opened) for method in service.methods}
     return Registration(add, SimpleNamespace(**methods), service.full_name)
 
 
@@ -60,15 +65,15 @@ class _Measured:
         CALLS.labels(self._method, code).observe(time.perf_counter() - self._start)
 
 
-def _wrapped(inner: Any, method: MethodDescriptor) -> Any:
+def _wrapped(inner: Any, method: MethodDescriptor, opened: Opened) -> Any:
     path = f"/{method.containing_service.full_name}/{method.name}"
-    return _streaming(inner, path) if method.server_streaming else _unary(inner, path)
+    return _streaming(inner, path, opened) if method.server_streaming else _unary(inner, path)
 
 
 def _unary(inner: Any, path: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
         async def validated() -> Any:
-            require_valid_values(request)
+            await _check(request)
             async with asyncio.timeout(_timeout(context.time_remaining())):
                 return await inner(request, context)
 
@@ -89,14 +94,23 @@ def _timeout(remaining: float | None) -> float | None:
     return MAX_DEADLINE_SECONDS if remaining > MAX_DEADLINE_SECONDS else None
 
 
-def _streaming(inner: Any, path: str) -> Any:
+async def _check(request: Any) -> None:
+    """Checks the values of a request; those of a large one in a thread, so that other calls are not delayed."""
+    if request.ByteSize() > LARGE_BYTES:
+        await asyncio.to_thread(require_valid_values, request)
+    else:
+        require_valid_values(request)
+
+
+def _streaming(inner: Any, path: str, opened: Opened) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         with _Measured(path) as measured:
             if known := known_violations(context):
                 raise InvalidArgumentError.of(known)
-            require_valid_values(request)
-            async for response in inner(request, context):
-                yield response
+            await _check(request)
+            async with opened(), aclosing(inner(request, context)) as responses:
+                async for response in responses:
+                    yield response
             measured.done()
 
     return call

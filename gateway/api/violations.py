@@ -28,6 +28,7 @@ LABELS_MAX = 64
 LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 LABEL_VALUE_MAX = 200
 SCOPES_MAX = 100
+VIOLATIONS_MAX = 100
 OUTPUT_ONLY = "must be omitted: the server sets this field"
 RECEIVED_MAX = 80  # characters of a received value that a message repeats
 # Invisible, or able to reorder the text around them; joiners are allowed, because scripts and emoji need them.
@@ -66,18 +67,21 @@ def one_of(choices: Iterable[str], value: str) -> str:
 
 
 class Problems:
-    """The violations of one request; `check` raises if there are any."""
+    """The violations of one request; `check` raises if there are any, and the hundredth raises at once."""
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
 
     def add(self, field: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
         """Adds a violation; `field` is a path into the request."""
-        self.violations.append(Violation(field, message, reason))
+        self.extend([Violation(field, message, reason)])
 
     def extend(self, violations: Iterable[Violation]) -> None:
-        """Adds violations."""
-        self.violations.extend(violations)
+        """Adds violations; raises when there are a hundred, because finding more may take long."""
+        for violation in violations:
+            self.violations.append(violation)
+            if len(self.violations) >= VIOLATIONS_MAX:
+                self.check()
 
     def check(self) -> None:
         """Raises the collected violations.

@@ -27,6 +27,8 @@ CACHE_SECONDS = 2.0  # the longest time that a revoked token is still accepted
 CACHE_MAX = 10_000  # tokens
 RECHECK_SECONDS = 20.0
 NO_HASH = bytes(32)
+SUSPECT_LOOK_UPS_MAX = 2  # at the same time, of addresses that have sent too many invalid tokens
+Enter = Callable[[Caller, str], Awaitable[None]]
 SELF = "self"  # the scope of methods that every valid token may call
 
 
@@ -38,14 +40,16 @@ class _CachedToken:
 
 
 class Authenticator:
-    """The guard of the public server: identifies the caller and checks the method's scope."""
+    """The guard of the public server: identifies and counts (`enter`) the caller, and checks the method's scope."""
 
-    def __init__(self, database: Database, scopes: Mapping[str, str], uses: TokenUses) -> None:
+    def __init__(self, database: Database, scopes: Mapping[str, str], uses: TokenUses, enter: Enter) -> None:
         self._database = database
         self._uses = uses
         self._scopes = scopes
+        self._enter = enter
         self._cache: dict[str, _CachedToken] = {}
         self._throttle = TokenThrottle()
+        self._suspect_look_ups = 0
 
     async def guard(self, method: str, context: Context) -> None:
         """Authorizes a call and stores its caller for the servicer.
@@ -53,16 +57,22 @@ class Authenticator:
         Raises:
             UnauthenticatedError: the token is missing or invalid.
             PermissionDeniedError: the token lacks the method's scope.
+            ResourceExhaustedError: QUOTA_EXCEEDED: calls per second.
         """
         caller = await self.identify(context)
         CALLER.set(caller)
+        await self._enter(caller, client_address(context))
         scope = self._scopes[method]
         if scope != SELF and not granted(caller.scopes, scope):
             raise missing_scope(scope)
         structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
 
     async def identify(self, context: Context) -> Caller:
-        """Returns the caller that the call's token identifies, with its current rights.
+        """Returns the caller that the call's token identifies, with its current rights; raises as `find_caller`."""
+        return await self.find_caller(_authorizations(context), client_address(context))
+
+    async def find_caller(self, authorizations: Sequence[str], address: str) -> Caller:
+        """Returns the caller with these headers `authorization` at an address, with its current rights.
 
         Raises:
             UnauthenticatedError: the token is missing, malformed, unknown, expired or revoked.
@@ -72,16 +82,16 @@ class Authenticator:
         # reveal which public ids exist. An unknown id is compared with NO_HASH, and the comparison is evaluated before
         # the test for None, so it takes as long as for a known id. What is compared are hashes: a caller cannot choose
         # the bytes of its side, so that even a comparison with variable time would not leak the stored ones.
-        token = _bearer_token(context)
+        token = _bearer_token(authorizations)
         if token is None:
-            raise self._throttle.rejection(client_address(context))
+            raise self._throttle.rejection(address)
         public_id, secret = token
         secret_hash = identity.hash_secret(secret)
         cached = self._cache.get(public_id)
         if cached is None or cached.expires <= time.monotonic():
-            cached = await self._look_up(public_id)
+            cached = await self._limited_look_up(public_id, address)
         if not hmac.compare_digest(secret_hash, cached.secret_hash if cached else NO_HASH) or cached is None:
-            raise self._throttle.rejection(client_address(context))
+            raise self._throttle.rejection(address)
         self._uses.note_use(public_id)
         return cached.caller
 
@@ -96,6 +106,18 @@ class Authenticator:
                 next_check = time.monotonic() + RECHECK_SECONDS
 
         return recheck
+
+    async def _limited_look_up(self, public_id: str, address: str) -> _CachedToken | None:
+        """Looks up a token; those from addresses that have sent too many invalid ones, a few at a time."""
+        if not self._throttle.is_exhausted(address):
+            return await self._look_up(public_id)
+        if self._suspect_look_ups >= SUSPECT_LOOK_UPS_MAX:
+            raise self._throttle.rejection(address)
+        self._suspect_look_ups += 1
+        try:
+            return await self._look_up(public_id)
+        finally:
+            self._suspect_look_ups -= 1
 
     async def _look_up(self, public_id: str) -> _CachedToken | None:
         # The age of a cache entry counts from before the query, so a revocation that commits while the query runs is
@@ -134,13 +156,17 @@ def _caller(public_id: str, credential: identity.Credential) -> Caller:
         frozenset(credential.admin_issuers),
         credential.create_time,
         credential.expire_time,
+        credential.min_priority,
     )
 
 
-def _bearer_token(context: Context) -> tuple[str, str] | None:
-    """The public id and the secret; None unless there is exactly one well-formed `authorization` header."""
-    headers = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-    match = BEARER.fullmatch(headers[0]) if len(headers) == 1 and isinstance(headers[0], str) else None
+def _authorizations(context: Context) -> list[str]:
+    return [str(value) for key, value in context.invocation_metadata() or () if key == "authorization"]
+
+
+def _bearer_token(authorizations: Sequence[str]) -> tuple[str, str] | None:
+    """The public id and the secret; None unless there is exactly one well-formed header."""
+    match = BEARER.fullmatch(authorizations[0]) if len(authorizations) == 1 else None
     return (match[1], match[2]) if match else None
 
 

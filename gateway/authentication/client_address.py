@@ -8,6 +8,9 @@ this process.
 
 import hmac
 import secrets
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from urllib.parse import unquote
 
 from ordinaut.rpc.interceptor import Context
 
@@ -22,8 +25,24 @@ def address_metadata(address: str) -> tuple[tuple[str, str], ...]:
 
 
 def client_address(context: Context) -> str:
-    """The address of the client, without its port."""
+    """The address of the client, without its port; of IPv6 its network of 64 bits, which one client usually has."""
     metadata = {key: value for key, value in context.invocation_metadata() or () if key in {ADDRESS_KEY, PROOF_KEY}}
     if hmac.compare_digest(str(metadata.get(PROOF_KEY, "")).encode(), _PROOF.encode()):
-        return str(metadata.get(ADDRESS_KEY, ""))
-    return context.peer().rpartition(":")[0]
+        return address_key(str(metadata.get(ADDRESS_KEY, "")))
+    return address_key(unquote(context.peer().partition(":")[2].rpartition(":")[0]).strip("[]"))
+
+
+@lru_cache(maxsize=10_000)
+def address_key(address: str) -> str:
+    """The address, or its network, under which a client is counted.
+
+    >>> address_key("10.0.0.1"), address_key("2001:db8::1"), address_key("::ffff:10.0.0.1")
+    ('10.0.0.1', '2001:db8::/64', '10.0.0.1')
+    """
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:  # a host name, or a unix socket
+        return address
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))
+    return str(parsed)

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from gateway.api.json_values import timestamp, to_json, to_python
 from gateway.api.violations import DESCRIPTION_MAX, DISPLAY_NAME_MAX, Problems, join, reroot, under
 from gateway.clients import PREVIEW_SECONDS, EngineClient, SchedulerClient
+from gateway.definitions.owner_priority import require_priority
 from gateway.definitions.references import assignee_warnings, callable_names, require_rights, task_warnings, tool_uses
 from gateway.definitions.run_policy import (
     DEFAULT_MAX_LOSSES,
@@ -88,12 +89,12 @@ class TaskValidator:
 
         Raises:
             InvalidArgumentError: with all violations, including those in `problems`.
-            PermissionDeniedError: the owner may not call a tool.
+            PermissionDeniedError: the owner may not call a tool, or use the priority (PRIORITY_NOT_ALLOWED).
             UnavailableError: SCHEDULER_UNAVAILABLE or ENGINE_UNAVAILABLE.
         """
         check_policy(problems, task.run_policy, "task.run_policy")
         document = to_python(task.pipeline)
-        tools = await self._tools(project, document)
+        tools = await self._tools(project, document, owner, task.run_policy.priority)
         schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored, replaces=replaces)
         problems.extend(reroot(schedule.violations, "task.schedule"))
         if before is not None and pipeline.violations:
@@ -122,7 +123,7 @@ class TaskValidator:
         """
         check_policy(problems, task.run_policy, "run_policy")
         document = to_python(task.pipeline)
-        tools = await self._tools(project, document)
+        tools = await self._tools(project, document, owner, task.run_policy.priority)
         pipeline = await self._engines.validate_pipeline(_pipeline_request(task, tools, rights))
         problems.extend(_pipeline_problems(pipeline, ""))
         require_rights(rights, document, "pipeline", owner=owner, problems=problems)
@@ -148,8 +149,9 @@ class TaskValidator:
         task.upcoming.extend(changes.apply(response.upcoming, UPCOMING))
         task.explanation = response.explanation
 
-    async def _tools(self, project: str, document: Any) -> NamedTools:
+    async def _tools(self, project: str, document: Any, owner: str, priority: int) -> NamedTools:
         async with self._database.connection() as connection:
+            await require_priority(connection, project, owner, priority or DEFAULT_PRIORITY)
             return await tool.named(connection, project, [use.tool for use in tool_uses(document)])
 
     async def _validate_parts(

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from uuid import UUID
 
+from gateway.admission.door import Door
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import parse
@@ -75,7 +76,9 @@ class Runs(RunServiceServicer):
         replay: RunReplay,
         watch: RunWatch,
         authenticator: Authenticator,
+        door: Door,
     ) -> None:
+        self._door = door
         self._database = database
         self._hints = hints
         self._page_tokens = page_tokens

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Set
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,6 +18,7 @@ from ordinaut.errors import Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 
 PROBLEMS_MAX = 100
+KEY_MAX = 100  # characters of an unknown key that are compared with names
 SIMILAR = 0.8  # ratio of difflib
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 MASK_PATH = re.compile(r"(?:`[^`]*`|[^,`])+")
@@ -35,8 +37,9 @@ def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
     into the field that it resembles, so that a method which validates the message reports problems in it too.
     """
     reader = _Reader()
-    reader.message(document, message, path, 1)
-    return reader.violations[:PROBLEMS_MAX]
+    with suppress(_EnoughError):
+        reader.message(document, message, path, 1)
+    return reader.violations
 
 
 def key_path(path: str, key: str) -> str:
@@ -49,6 +52,10 @@ def key_path(path: str, key: str) -> str:
 def find_field(descriptor: Descriptor, key: str) -> FieldDescriptor | None:
     """The field with this name, in the spelling of the proto or of JSON."""
     return descriptor.fields_by_name.get(key) or descriptor.fields_by_camelcase_name.get(key)
+
+
+class _EnoughError(Exception):
+    """The largest number of problems was found; to find the others could take long."""
 
 
 class _Reader:
@@ -93,13 +100,15 @@ class _Reader:
 
     def _misspelled(self, document: Mapping[Any, Any], value: Any, message: Any, key: str, depth: int) -> None:
         """Reads the value of an unknown field into the field with a similar name, if that is not in the document."""
-        name = next(iter(get_close_matches(key, message.DESCRIPTOR.fields_by_name, n=1, cutoff=SIMILAR)), None)
+        names = message.DESCRIPTOR.fields_by_name
+        name = next(iter(get_close_matches(key[:KEY_MAX], names, n=1, cutoff=SIMILAR)), None)
         if name is None:
             return
         field = message.DESCRIPTOR.fields_by_name[name]
         choice = [field, *(field.containing_oneof.fields if field.containing_oneof else ())]
-        if not {spelling for member in choice for spelling in (member.name, member.camelcase_name)} & set(document):
-            _Reader().field(value, message, field, name, depth, set())  # its problems may be those of the guess
+        if not any(spelling in document for each in choice for spelling in (each.name, each.camelcase_name)):
+            with suppress(_EnoughError):
+                _Reader().field(value, message, field, name, depth, set())  # its problems may be those of the guess
 
     def field(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, chosen: Set[str]) -> None:
         entry = field.message_type
@@ -188,6 +197,8 @@ class _Reader:
 
     def _add(self, path: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
         self.violations.append(Violation(path, message, reason))
+        if len(self.violations) >= PROBLEMS_MAX:
+            raise _EnoughError
 
 
 def _deeper(path: str, steps: list[str | int]) -> str:
@@ -197,7 +208,7 @@ def _deeper(path: str, steps: list[str | int]) -> str:
 
 
 def _unknown(descriptor: Descriptor, key: str) -> str:
-    close = get_close_matches(key, [field.name for field in descriptor.fields], n=1)
+    close = get_close_matches(key[:KEY_MAX], [field.name for field in descriptor.fields], n=1)
     return f"unknown field{f'; did you mean {close[0]}?' if close else ''}"
 
 

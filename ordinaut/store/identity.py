@@ -31,6 +31,7 @@ class AgentRecord:
     uid: UUID
     display_name: str
     scopes: list[str]
+    min_priority: int
     create_time: datetime
 
 
@@ -65,6 +66,7 @@ class Credential:
     admin_issuers: list[str]
     create_time: datetime
     expire_time: datetime | None
+    min_priority: int
     seconds_left: float | None
 
 
@@ -114,10 +116,17 @@ async def create_agent(
     display_name: str,
     scopes: Sequence[str],
     creator: UUID | None = None,
+    min_priority: int = 1,
 ) -> AgentRecord | None:
     """Creates an agent; None when the name is taken. `creator` is the uid of the agent that asks for it."""
     row = await SQL.create_agent.row(
-        connection, project=project, name=name, display_name=display_name, scopes=list(scopes), creator=creator
+        connection,
+        project=project,
+        name=name,
+        display_name=display_name,
+        scopes=list(scopes),
+        creator=creator,
+        min_priority=min_priority,
     )
     return AgentRecord(**row) if row else None
 
@@ -146,11 +155,16 @@ async def lock_agent(connection: Connection, project: str, name: str) -> AgentRe
 
 
 async def update_agent(
-    connection: Connection, *, project: str, name: str, display_name: str, scopes: Sequence[str]
+    connection: Connection, *, project: str, name: str, display_name: str, scopes: Sequence[str], min_priority: int
 ) -> AgentRecord:
     """Changes a locked agent and makes workers reload its rights."""
     row = await SQL.update_agent.row(
-        connection, project=project, name=name, display_name=display_name, scopes=list(scopes)
+        connection,
+        project=project,
+        name=name,
+        display_name=display_name,
+        scopes=list(scopes),
+        min_priority=min_priority,
     )
     await SQL.touch_project.run(connection, project=project)
     return AgentRecord(**row)
@@ -189,6 +203,12 @@ async def owner_scopes(connection: Connection, project: str, owner: str) -> froz
     """Returns the current scopes of `agents/{agent}`; empty if the agent does not exist."""
     scopes = await SQL.agent_scopes.value(connection, project=project, name=owner.removeprefix("agents/"))
     return frozenset(scopes or ())
+
+
+async def min_priority(connection: Connection, project: str, owner: str) -> int:
+    """Returns the most urgent priority that `agents/{agent}` may use; 9 if the agent does not exist."""
+    value = await SQL.min_priority.value(connection, project=project, name=owner.removeprefix("agents/"))
+    return 9 if value is None else int(value)
 
 
 async def create_token(

@@ -172,6 +172,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A token is in the URL, where logs and histories keep it."""
     EVENT_ID_REUSED: _ErrorReason.ValueType  # 87
     """The publisher has published another event under this source and id."""
+    QUOTA_EXCEEDED: _ErrorReason.ValueType  # 88
+    """A quota of the agent, the project, the token or the client address is exceeded. The metadata holds the `quota`, its
+    `limit`, the `used` amount, and the `subject` that it applies to.
+    """
+    PRIORITY_NOT_ALLOWED: _ErrorReason.ValueType  # 89
+    """The owner of the runs may not use so urgent a priority; the metadata holds the `priority` and the `limit`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69 and 72 to 79
@@ -324,6 +330,12 @@ TOKEN_IN_URL: ErrorReason.ValueType  # 86
 """A token is in the URL, where logs and histories keep it."""
 EVENT_ID_REUSED: ErrorReason.ValueType  # 87
 """The publisher has published another event under this source and id."""
+QUOTA_EXCEEDED: ErrorReason.ValueType  # 88
+"""A quota of the agent, the project, the token or the client address is exceeded. The metadata holds the `quota`, its
+`limit`, the `used` amount, and the `subject` that it applies to.
+"""
+PRIORITY_NOT_ALLOWED: ErrorReason.ValueType  # 89
+"""The owner of the runs may not use so urgent a priority; the metadata holds the `priority` and the `limit`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -8,12 +8,13 @@ import orjson
 from ordinaut.errors import UnavailableError
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.internal.v1.violation_pb2 import Violation
+from ordinaut.processes.pool import ProcessPool, TooCostlyError
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine import metrics
 from pipeline_engine.data.failure import TOOL_UNAVAILABLE, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import Problem
 from pipeline_engine.interpreter.requests import CheckValue
 from pipeline_engine.processes import operations
-from pipeline_engine.processes.pool import ProcessPool, TooCostlyError
 from pipeline_engine.simulation.simulation import MAX_SECONDS
 
 CHECK_SECONDS = 1.0
@@ -36,10 +37,14 @@ class Pool(Protocol):
         ...
 
 
+def _new_pool() -> Pool:
+    return ProcessPool(operations.__name__, SIZE, metrics.PROCESSES_ENDED.inc)
+
+
 class Checks:
     """Checks of values in runs, validations of definitions, and simulations; each kind has a pool of its own."""
 
-    def __init__(self, new_pool: Callable[[], Pool] = lambda: ProcessPool(SIZE)) -> None:
+    def __init__(self, new_pool: Callable[[], Pool] = _new_pool) -> None:
         self._values, self._validations, self._simulations = new_pool(), new_pool(), new_pool()
 
     async def check(self, request: CheckValue) -> Problem | Failure | None:

@@ -6,7 +6,7 @@ limits, deadlines and errors of REST are those of gRPC.
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from gateway.rest.errors import error_response
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import ClientGoneError, Receive, receive_body
 from gateway.rest.transcoding.headers import Headers
+from gateway.rest.transcoding.large_bodies import LargeBodies
 from gateway.rest.transcoding.preconditions import Preconditions, etag
 from gateway.rest.transcoding.response import Send, send_body, to_json
 from gateway.rest.transcoding.routes import Route, RouteTable
@@ -35,11 +36,26 @@ Scope = Any
 Metadata = tuple[tuple[str, str], ...]
 
 
-class Transcoder:
-    """An ASGI application; `channel` leads to the public gRPC server."""
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """What happens before a body is read and converted.
 
-    def __init__(self, services: Iterable[ServiceDescriptor], channel: grpc.aio.Channel) -> None:
+    `authenticate` gets the headers `authorization` and the client's address, `admit` the size of a large body; both
+    raise an OrdinautError to refuse the request. `yaml_max` is the largest size of YAML in bytes.
+    """
+
+    authenticate: Callable[[Sequence[str], str], Awaitable[None]]
+    admit: Callable[[int], Awaitable[None]]
+    large: LargeBodies
+    yaml_max: int
+
+
+class Transcoder:
+    """An ASGI application; `channel` leads to the gRPC server of this process."""
+
+    def __init__(self, services: Iterable[ServiceDescriptor], channel: grpc.aio.Channel, bodies: Bodies) -> None:
         self.table = RouteTable(services)
+        self._bodies = bodies
         self._calls = {route.path: _open(channel, route) for route in self.table.routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,10 +66,14 @@ class Transcoder:
             route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
             conditions = Preconditions.of(exchange.headers)
             conditional = conditions.conditional(route)
-            body = await receive_body(receive, exchange.headers)
-            parts = (route, values, scope["query_string"], body, conditions)
-            large = body is not None and body.is_large
-            request, problems = await asyncio.to_thread(assemble, *parts) if large else assemble(*parts)
+            await self._bodies.authenticate(exchange.tokens, exchange.address)
+            body = await receive_body(receive, exchange.headers, self._bodies.yaml_max)
+            if body is not None and body.is_large:
+                await self._bodies.admit(len(body.data))
+                converted = self._bodies.large.assemble(route, values, scope["query_string"], body, conditions)
+                request, problems = await _unless_disconnected(converted, receive)
+            else:
+                request, problems = assemble(route, values, scope["query_string"], body, conditions)
             with violations_metadata(problems) as metadata:
                 await self._call(route, request, exchange, conditions, metadata)
         except ClientGoneError:
@@ -63,11 +83,17 @@ class Transcoder:
             await send_body(send, exchange.headers, error.status, error.headers, error.body)
 
     async def _call(
-        self, route: Route, request: Message, exchange: "_Exchange", conditions: Preconditions, violations: Metadata
+        self,
+        route: Route,
+        request: Message | bytes,
+        exchange: "_Exchange",
+        conditions: Preconditions,
+        violations: Metadata,
     ) -> None:
         call, metadata = self._calls[route.path], (*exchange.metadata, *violations)
         if route.method.server_streaming:
-            resume(request, route.request, exchange.headers)
+            if isinstance(request, Message):
+                resume(request, route.request, exchange.headers)
             running = call(request, metadata=metadata, timeout=exchange.timeout)
             await Stream(running, exchange.receive, exchange.send, stream_format(exchange.headers)).serve()
             return
@@ -91,12 +117,19 @@ class _Exchange:
     send: Send
 
     @property
+    def address(self) -> str:
+        """The client's address."""
+        return str((self.scope.get("client") or ("", 0))[0])
+
+    @property
+    def tokens(self) -> list[str]:
+        """All Authorization headers; the authenticator refuses more than one."""
+        return [value for value in self.headers.all(b"authorization") if len(value) <= AUTHORIZATION_MAX]
+
+    @property
     def metadata(self) -> Metadata:
-        """The client address and all Authorization headers; the authenticator refuses more than one."""
-        headers = self.headers.all(b"authorization")
-        tokens = (("authorization", value) for value in headers if len(value) <= AUTHORIZATION_MAX)
-        address, _ = self.scope.get("client") or ("", 0)
-        return *address_metadata(address), *tokens
+        """The client address and the Authorization headers."""
+        return *address_metadata(self.address), *(("authorization", value) for value in self.tokens)
 
     @property
     def timeout(self) -> float | None:
@@ -111,12 +144,13 @@ class _Exchange:
         return float(text)
 
 
-async def _unless_disconnected(running: Any, receive: Receive) -> Any:
-    """Returns the response of a call, which is cancelled if the client disconnects.
+async def _unless_disconnected(work: Awaitable[Any], receive: Receive) -> Any:
+    """Returns the result of a call, which is cancelled if the client disconnects.
 
     Raises:
         ClientGoneError: the client has disconnected.
     """
+    running: Any = asyncio.ensure_future(work) if asyncio.iscoroutine(work) else work
     watch = asyncio.create_task(_disconnect(receive))
     watch.add_done_callback(lambda _: running.cancel())
     try:
@@ -139,7 +173,7 @@ def _open(channel: grpc.aio.Channel, route: Route) -> Callable[..., Any]:
     make: Any = channel.unary_stream if route.method.server_streaming else channel.unary_unary
     call: Callable[..., Any] = make(
         route.path,
-        request_serializer=lambda message: message.SerializeToString(),
+        request_serializer=lambda message: message if isinstance(message, bytes) else message.SerializeToString(),
         response_deserializer=route.response_class.FromString,
     )
     return call

@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
+from ordinaut.processes.pool import ProcessPool, TooCostlyError
 from ordinaut.rpc.channel import internal_metadata
 from pipeline_engine.processes import operations
-from pipeline_engine.processes.pool import ProcessPool, TooCostlyError
 from tests.integration.support.engine_rig import TOKEN, Worker, definition, engine, http_tool, start, tool_server
 from tests.patience import PATIENCE
 from tests.unit.engine.pipelines import pipeline, step
@@ -38,7 +38,7 @@ def request(schema: Any, value: Any) -> bytes:
 
 @pytest.fixture
 async def pool() -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(2)
+    pool = ProcessPool(operations.__name__, 2, lambda: None)
     yield pool
     await pool.close()
     assert not pool._all
@@ -93,9 +93,9 @@ def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
     program = tmp_path / "parent.py"
     program.write_text(
         "import asyncio, os\n"
-        "from pipeline_engine.processes.pool import ProcessPool\n"
+        "from ordinaut.processes.pool import ProcessPool\n"
         "async def main():\n"
-        "    pool = ProcessPool(1)\n"
+        "    pool = ProcessPool('pipeline_engine.processes.operations', 1, lambda: None)\n"
         '    await pool.run(0, b\'{"schema": {}, "value": 1}\', 60)\n'
         "    print(next(iter(pool._all)).pid, flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -121,7 +121,7 @@ async def test_a_costly_value_neither_stops_the_engine_nor_passes() -> None:
     schema = {"properties": {"x": NODE}, "$defs": DOUBLING["$defs"]}
     async with (
         tool_server(handle) as port,
-        engine(new_pool=lambda: ProcessPool(2)) as running,
+        engine(new_pool=lambda: ProcessPool(operations.__name__, 2, lambda: None)) as running,
         Worker(running) as worker,
     ):
         tool_text = orjson.dumps({**orjson.loads(http_tool("t.x", port)), "output_schema": schema})
@@ -142,7 +142,7 @@ async def test_a_costly_value_neither_stops_the_engine_nor_passes() -> None:
 
 async def test_a_costly_definition_is_refused_at_the_deadline() -> None:
     """Params that take exponential time against their schema."""
-    async with engine(new_pool=lambda: ProcessPool(2)) as running:
+    async with engine(new_pool=lambda: ProcessPool(operations.__name__, 2, lambda: None)) as running:
         message = pb.ValidateValueRequest(schema=orjson.dumps(DOUBLING), value=orjson.dumps(nested(60)))
         answer = await running.stub.ValidateValue(message, metadata=internal_metadata(TOKEN))
         assert "takes longer" in answer.violations[0].message

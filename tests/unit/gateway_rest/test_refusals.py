@@ -119,6 +119,6 @@ def test_only_this_process_can_set_the_client_address() -> None:
     plain: Any = Context()
     assert [client_address(context) for context in (shown, spoofed, plain)] == [
         "192.0.2.7",
-        "ipv4:10.0.0.9",
-        "ipv4:10.0.0.9",
+        "10.0.0.9",
+        "10.0.0.9",
     ]

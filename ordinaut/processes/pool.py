@@ -10,13 +10,13 @@ import os
 import sys
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from ordinaut.errors import UnavailableError
+from ordinaut.processes.child import HEADER_BYTES, READY
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
-from pipeline_engine import metrics
-from pipeline_engine.processes.child import HEADER_BYTES, READY
 
 log = get_logger()
 QUEUE_SECONDS = 2.0
@@ -34,9 +34,14 @@ class TooCostlyError(Exception):
 
 
 class ProcessPool:
-    """At most `size` processes, started when they are first needed."""
+    """At most `size` processes, started when they are first needed.
 
-    def __init__(self, size: int) -> None:
+    They execute the functions in OPERATIONS of the module `operations`; `on_kill` is called for each that is ended.
+    """
+
+    def __init__(self, operations: str, size: int, on_kill: Callable[[], None]) -> None:
+        self._operations = operations
+        self._on_kill = on_kill
         self._free = asyncio.Semaphore(size)
         self._idle: deque[asyncio.subprocess.Process] = deque()
         self._all: set[asyncio.subprocess.Process] = set()
@@ -59,7 +64,7 @@ class ProcessPool:
                 await self._free.acquire()
         except TimeoutError:
             message = f"no check process was free for {QUEUE_SECONDS:g} s"
-            raise UnavailableError(ErrorReason.ENGINE_UNAVAILABLE, message, retry_after=QUEUE_SECONDS) from None
+            raise UnavailableError(ErrorReason.LIMIT_REACHED, message, retry_after=QUEUE_SECONDS) from None
         try:
             process = await self._take()
             done = False
@@ -69,7 +74,7 @@ class ProcessPool:
                 done = True
             except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
                 self._remember_kill(key)
-                metrics.PROCESSES_ENDED.inc()
+                self._on_kill()
                 log.warning("check_process_ended", operation=operation, bytes=len(request), seconds=seconds)
                 raise TooCostlyError from None
             finally:
@@ -100,8 +105,9 @@ class ProcessPool:
             sys.executable,
             "-P",
             "-m",
-            "pipeline_engine.processes.child",
+            "ordinaut.processes.child",
             str(os.getpid()),
+            self._operations,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={},

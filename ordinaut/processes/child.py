@@ -1,18 +1,19 @@
-"""`python -m pipeline_engine.processes.child`: executes operations that its parent sends, one at a time.
+"""`python -m ordinaut.processes.child`: executes operations that its parent sends, one at a time.
+
+Its arguments are the id of the parent and the module with the table OPERATIONS: functions from bytes to bytes.
 
 A message is its length in four bytes, one byte and its content. The byte of a request is the operation, that of an
 answer 0, or 1 for an operation that raised; its content is then the traceback. The process ends with its parent.
 """
 
 import ctypes
+import importlib
 import os
 import resource
 import signal
 import sys
 import traceback
 from typing import BinaryIO
-
-from pipeline_engine.processes.operations import OPERATIONS
 
 HEADER_BYTES = 5
 READY = b"+"
@@ -28,6 +29,7 @@ def main() -> None:
     if os.getppid() != parent:  # it ended before it could be followed
         return
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    operations = importlib.import_module(sys.argv[2]).OPERATIONS
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     answers.write(READY)
@@ -35,7 +37,7 @@ def main() -> None:
     while (header := requests.read(HEADER_BYTES)) and len(header) == HEADER_BYTES:
         size, operation = int.from_bytes(header[:4], "big"), header[4]
         try:
-            content, failed = OPERATIONS[operation](requests.read(size)), 0
+            content, failed = operations[operation](requests.read(size)), 0
         except Exception:  # noqa: BLE001 - the parent raises it
             content, failed = traceback.format_exc().encode(), 1
         _write(answers, failed, content)

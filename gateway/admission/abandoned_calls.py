@@ -16,7 +16,7 @@ log = get_logger()
 CALLS_MAX = 200
 WINDOW_SECONDS = 10.0
 STRICT_SECONDS = 60.0
-PEERS_MAX = 10_000
+PEERS_MAX = 1_000
 DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -29,9 +29,12 @@ class AbandonedCalls:
     def __init__(self) -> None:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
         self._strict_until: OrderedDict[str, float] = OrderedDict()
+        self._shut_down: OrderedDict[str, None] = OrderedDict()
 
     def note(self, peer: str) -> None:
         """Counts an abandoned call of `peer`, such as `ipv4:127.0.0.1:41234`."""
+        if peer in self._shut_down:  # calls that had begun before
+            return
         now = time.monotonic()
         address = peer.rpartition(":")[0]
         times = self._times.setdefault(peer, deque(maxlen=CALLS_MAX))
@@ -42,8 +45,9 @@ class AbandonedCalls:
             self._times.pop(peer, None)
             if full:
                 self._strict_until[address] = now + STRICT_SECONDS
+            self._shut_down[peer] = None
             log.warning("connection_shut_down", address=address, sockets=shut_down(peer))
-        for table in (self._times, self._strict_until):
+        for table in (self._times, self._strict_until, self._shut_down):
             if len(table) > PEERS_MAX:
                 table.popitem(last=False)
 

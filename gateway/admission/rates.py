@@ -57,7 +57,8 @@ class Rates:
         bucket, burst = self._bucket(name, rate, key), rate * BURST_SECONDS
         if bucket.remaining < min(count, burst):
             wait = (min(count, burst) - bucket.remaining) / max(rate, 0.001)
-            raise exceeded(name, rate, self.used(name, rate, key), subject, retry_after=min(wait, 60.0))
+            used = rate - round((bucket.remaining - count) / BURST_SECONDS)
+            raise exceeded(name, rate, max(used, rate), subject, retry_after=min(wait, 60.0))
 
     def used(self, name: str, rate: int, key: str) -> int:
         """Returns the uses per second, on average over about ten seconds."""

@@ -67,21 +67,20 @@ def one_of(choices: Iterable[str], value: str) -> str:
 
 
 class Problems:
-    """The violations of one request; `check` raises if there are any, and the hundredth raises at once."""
+    """The violations of one request; `check` raises if there are any."""
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
 
     def add(self, field: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
-        """Adds a violation; `field` is a path into the request."""
-        self.extend([Violation(field, message, reason)])
+        """Adds a violation; `field` is a path into the request. Raises at the hundredth: to find all may take long."""
+        self.violations.append(Violation(field, message, reason))
+        if len(self.violations) >= VIOLATIONS_MAX:
+            self.check()
 
     def extend(self, violations: Iterable[Violation]) -> None:
-        """Adds violations; raises when there are a hundred, because finding more may take long."""
-        for violation in violations:
-            self.violations.append(violation)
-            if len(self.violations) >= VIOLATIONS_MAX:
-                self.check()
+        """Adds violations."""
+        self.violations.extend(violations)
 
     def check(self) -> None:
         """Raises the collected violations.

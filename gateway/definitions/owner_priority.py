@@ -4,8 +4,8 @@ from gateway.authentication.caller import priority_not_allowed
 from ordinaut.store import identity
 from ordinaut.store.sql import Connection
 
-UNLIMITED_FROM = 9
-"""Every agent may use this priority."""
+CHECKED = range(1, 9)
+"""Every agent may use 9; other values are invalid."""
 
 
 async def require_priority(connection: Connection, project: str, owner: str, priority: int) -> None:
@@ -14,7 +14,7 @@ async def require_priority(connection: Connection, project: str, owner: str, pri
     Raises:
         PermissionDeniedError: PRIORITY_NOT_ALLOWED.
     """
-    if priority >= UNLIMITED_FROM:
+    if priority not in CHECKED:
         return
     limit = await identity.min_priority(connection, project, owner)
     if priority < limit:

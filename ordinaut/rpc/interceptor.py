@@ -23,7 +23,7 @@ log = get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 Guard = Callable[[str, Context], Awaitable[None]]
 Explain = Callable[[BaseException, Any], BaseException]
-Read = Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]
+Read = Callable[[AsyncIterator[bytes]], Awaitable[Any]]
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -87,34 +87,42 @@ def _wrapped(handler: Any, method: str, checks: Checks) -> "grpc.RpcMethodHandle
 
 
 def _single(deserialize: Deserialize, checks: Checks) -> Read:
-    async def read(messages: AsyncIterator[bytes], context: Context) -> Any:
-        try:
-            return await receive(messages, deserialize, checks.admit)
-        except AbandonedError:
-            checks.abandoned(context.peer())
-            raise
+    async def read(messages: AsyncIterator[bytes]) -> Any:
+        return await receive(messages, deserialize, checks.admit)
 
     return read
 
 
 def _stream(deserialize: Deserialize, _checks: Checks) -> Read:
-    async def read(messages: AsyncIterator[bytes], _context: Context) -> Any:
+    async def read(messages: AsyncIterator[bytes]) -> Any:
         return parsed(messages, deserialize)
 
     return read
+
+
+async def _request(read: Read, messages: AsyncIterator[bytes], context: Context, method: str, checks: Checks) -> Any:
+    """Returns the request of a call that the guard accepts."""
+    try:
+        try:
+            await checks.guard(method, context)
+        except PermissionDeniedError as refusal:  # the caller is known, so its request may be read
+            if checks.explain is not as_it_is:
+                raise checks.explain(refusal, await read(messages)) from None
+            raise
+        except OrdinautError:
+            await asyncio.sleep(0)  # a call that the client has ended is cancelled here
+            raise
+        return await read(messages)
+    except (asyncio.CancelledError, AbandonedError):
+        checks.abandoned(context.peer())
+        raise
 
 
 def _unary(inner: Any, read: Read, method: str, checks: Checks) -> Callable[[Any, Context], Awaitable[Any]]:
     async def call(messages: AsyncIterator[bytes], context: Context) -> Any:
         request = None
         try:
-            try:
-                await checks.guard(method, context)
-            except PermissionDeniedError as refusal:  # the caller is known, so its request may be read
-                if checks.explain is not as_it_is:
-                    raise checks.explain(refusal, await read(messages, context)) from None
-                raise
-            request = await read(messages, context)
+            request = await _request(read, messages, context, method, checks)
             return await inner(request, context)
         except grpc.aio.AbortError:
             raise
@@ -127,8 +135,7 @@ def _unary(inner: Any, read: Read, method: str, checks: Checks) -> Callable[[Any
 def _streaming(inner: Any, read: Read, method: str, checks: Checks) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def call(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         try:
-            await checks.guard(method, context)
-            answers = inner(await read(messages, context), context)
+            answers = inner(await _request(read, messages, context, method, checks), context)
             if inspect.isawaitable(answers):  # a handler that writes to the context, such as that of the health service
                 await answers
                 return

@@ -26,7 +26,7 @@ async def admit_all(_size: int) -> None:
 
 
 class AbandonedError(InvalidArgumentError):
-    """The call ended, or was cancelled, before its request arrived."""
+    """The call has ended without a request."""
 
 
 async def receive(messages: AsyncIterator[bytes], deserialize: Deserialize, admit: Admit) -> Any:
@@ -55,17 +55,9 @@ async def _only(messages: AsyncIterator[bytes]) -> bytes:
     except TimeoutError:
         text = f"the request must be complete after {ARRIVAL_SECONDS:.0f} s"
         raise DeadlineExceededError(ErrorReason.DEADLINE, text) from None
-    except asyncio.CancelledError:
-        if received:
-            raise
-        raise _abandoned() from None
     if not received:
-        raise _abandoned()
+        raise AbandonedError(ErrorReason.MALFORMED_MESSAGE, "the call must have one request message (got none)")
     return received[0]
-
-
-def _abandoned() -> AbandonedError:
-    return AbandonedError(ErrorReason.MALFORMED_MESSAGE, "the call must have one request message (got none)")
 
 
 async def parsed(messages: AsyncIterator[bytes], deserialize: Deserialize) -> AsyncIterator[Any]:

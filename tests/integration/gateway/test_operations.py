@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.events.service import SCAN_EVENTS_MAX
-from ordinaut.store import event
+from ordinaut.quotas import Limit
+from ordinaut.store import event, quota
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import BatchPublishEventsRequest, ListEventsRequest, PublishEventRequest
 from ordinaut.v1.system_service_pb2 import GetStatusRequest, LateTask
@@ -95,6 +96,8 @@ async def test_deleting_a_tool_names_the_tasks_that_use_it(system: GatewaySystem
 async def test_a_filter_that_matches_nothing_reads_a_limited_number_of_events(system: GatewaySystem) -> None:
     """Pages may be empty; together they are the whole."""
     count, batch = SCAN_EVENTS_MAX * 2 + 500, 500
+    async with system.database.connection() as connection:
+        await quota.put(connection, project="default", quota="events_per_second", limit=Limit(1000, None))
     for first in range(0, count, batch):
         requests = [
             PublishEventRequest(event=Event(topic="noise.x" if number % 1000 else "noise.match"))

@@ -13,6 +13,15 @@ class Limit:
     agent: int | None
     project: int | None
 
+    def overridden_by(self, other: "Limit | None") -> "Limit":
+        """Returns the limits of `other`, with these in place of None."""
+        if other is None:
+            return self
+        return Limit(
+            self.agent if other.agent is None else other.agent,
+            self.project if other.project is None else other.project,
+        )
+
 
 PER_SECOND = "_per_second"
 """The end of the names of rates. A rate may be exceeded for a short time, see BURST_SECONDS."""

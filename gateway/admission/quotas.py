@@ -36,9 +36,14 @@ class Quotas:
         if loaded is None or loaded.until < time.monotonic():
             async with self._database.connection() as connection:
                 overrides = await quota.overrides(connection, project)
-            limits = {name: _merged(default, overrides.get(name)) for name, default in DEFAULTS.items()}
+            limits = {name: default.overridden_by(overrides.get(name)) for name, default in DEFAULTS.items()}
             loaded = self._loaded[project] = _Loaded(limits, time.monotonic() + REFRESH_SECONDS)
         return loaded.limits
+
+    def known(self, project: str) -> Limits:
+        """Returns the limits as the guard of the current call has read them, without another connection."""
+        loaded = self._loaded.get(project)
+        return loaded.limits if loaded else DEFAULTS
 
     async def require_room(
         self, connection: Connection, name: str, *, project: str, agent: str, added: int = 1
@@ -48,8 +53,7 @@ class Quotas:
         Raises:
             ResourceExhaustedError: QUOTA_EXCEEDED.
         """
-        loaded = self._loaded.get(project)  # at most a few seconds old: the guard of the call has read it
-        limit = (loaded.limits if loaded else DEFAULTS)[name]
+        limit = self.known(project)[name]
         used = await quota.count(connection, name, project=project, agent=agent)
         if _is_near(limit.agent, used[0] + added) or _is_near(limit.project, used[1] + added):
             await quota.lock(connection, project)
@@ -89,15 +93,6 @@ def exceeded(
         f"{subject} may have at most {limit} {noun} (has {used})",
         {"quota": name, "limit": limit, "used": used, "subject": subject},
         retry_after=retry_after,
-    )
-
-
-def _merged(default: Limit, override: Limit | None) -> Limit:
-    if override is None:
-        return default
-    return Limit(
-        default.agent if override.agent is None else override.agent,
-        default.project if override.project is None else override.project,
     )
 
 

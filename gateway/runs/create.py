@@ -56,8 +56,8 @@ class InlineRun:
         )
 
         async def work(connection: Connection) -> Run:
-            await self._door.usage.require_bytes("pipeline_bytes", caller.project, len(definition.pipeline))
-            await self._door.usage.require_run(caller.project, caller.name, inline=True)
+            await self._door.usage.require_bytes("pipeline_bytes", caller.project, len(definition.pipeline), connection)
+            await self._door.usage.require_run(connection, caller.project, caller.name, inline=True)
             run_uid = new_id()
             await inline_run.enqueue(
                 connection,

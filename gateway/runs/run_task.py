@@ -60,7 +60,7 @@ class ManualRun:
                 raise too_many_live_runs(request.name, "live runs", target.live_runs, self._live_runs_max)
             if request.priority:
                 await require_priority(connection, caller.project, target.owner, request.priority)
-            await self._door.usage.require_run(caller.project, target.owner)
+            await self._door.usage.require_run(connection, caller.project, target.owner)
             if _is_plain(request, target):
                 problems.check()
                 return await self._start_immediately(connection, request, target)

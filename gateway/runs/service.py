@@ -200,7 +200,7 @@ class Runs(RunServiceServicer):
             ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
             if ended.task_name:
                 caller.require(RUN_TASK, ended.task_name)
-            await self._door.usage.require_run(caller.project, ended.owner, inline=not ended.task_name)
+            await self._door.usage.require_run(connection, caller.project, ended.owner, inline=not ended.task_name)
             return await retry_run(connection, ended, request)
 
         response = await mutation.execute(work)

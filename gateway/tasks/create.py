@@ -107,7 +107,7 @@ class TaskCreate:
             connection, "tasks", project=caller.project, agent=caller.agent, added=len(new_tasks)
         )
         size = sum(len(new_task.checked.definition.pipeline) for new_task in new_tasks)
-        await self._door.usage.require_bytes("pipeline_bytes", caller.project, size)
+        await self._door.usage.require_bytes("pipeline_bytes", caller.project, size, connection)
 
     async def _validated(self, request: CreateTaskRequest | ValidateTaskRequest, caller: Caller) -> _NewTask:
         problems = Problems()

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
-from ordinaut.errors import AlreadyExistsError
+from ordinaut.errors import AlreadyExistsError, NotFoundError
+from ordinaut.quotas import Limit
 from ordinaut.settings import StoreSettings
+from ordinaut.store import quota as store_quota
 from ordinaut.store.database import Database
 from ordinaut.store.identity import create_project
 from ordinaut.store.migrate import migrate
@@ -46,6 +48,31 @@ async def new_project(database_url: str, name: str) -> str:
     try:
         async with database.transaction() as connection:
             return await create_project(connection, name)
+    finally:
+        await database.close()
+
+
+async def set_quota(database_url: str, project: str, quota: str, limit: Limit) -> None:
+    """Sets a quota of a project; None in `limit` is the default.
+
+    Raises:
+        NotFoundError: there is no such project.
+    """
+    database = await Database.open(StoreSettings(database_url=database_url))
+    try:
+        async with database.transaction() as connection:
+            if not await store_quota.put(connection, project=project, quota=quota, limit=limit):
+                raise NotFoundError.of(f"projects/{project}")
+    finally:
+        await database.close()
+
+
+async def quotas_of(database_url: str, project: str) -> dict[str, Limit]:
+    """Returns the quotas of a project that differ from the defaults."""
+    database = await Database.open(StoreSettings(database_url=database_url))
+    try:
+        async with database.connection() as connection:
+            return await store_quota.overrides(connection, project)
     finally:
         await database.close()
 

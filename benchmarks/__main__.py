@@ -23,6 +23,7 @@ from benchmarks import (
     startup,
     throughput,
     triggers,
+    victims,
 )
 from benchmarks.harness.machine_lock import BenchmarkRunningError, lock_path, machine_lock
 from benchmarks.harness.report import ResultFile, load_text, table
@@ -40,6 +41,7 @@ PARTS: Mapping[str, Part] = {
     "backfill": backfill.rows,
     "schedules": schedules.rows,
     "idle-schedules": idle_schedules.rows,
+    "victims": victims.rows,
 }
 
 

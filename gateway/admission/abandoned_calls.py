@@ -8,7 +8,6 @@ import os
 import socket
 import time
 from collections import OrderedDict, deque
-from pathlib import Path
 
 from ordinaut.telemetry import get_logger
 
@@ -17,7 +16,7 @@ CALLS_MAX = 200
 WINDOW_SECONDS = 10.0
 STRICT_SECONDS = 60.0
 PEERS_MAX = 1_000
-DESCRIPTORS = Path("/proc/self/fd")
+DESCRIPTORS = "/proc/self/fd"
 
 
 class AbandonedCalls:
@@ -57,13 +56,12 @@ def shut_down(peer: str) -> int:
     wanted = _endpoint(peer)
     if wanted is None:
         return 0
-    sockets = [entry for entry in DESCRIPTORS.iterdir() if _is_socket(entry)]
-    return sum(_shut_down(int(entry.name), wanted) for entry in sockets)
+    return sum(_shut_down(int(name), wanted) for name in os.listdir(DESCRIPTORS) if _is_socket(name))
 
 
-def _is_socket(entry: Path) -> bool:
+def _is_socket(name: str) -> bool:
     try:
-        return entry.is_socket()
+        return os.readlink(f"{DESCRIPTORS}/{name}").startswith("socket:")
     except OSError:  # closed in the meantime
         return False
 

@@ -3,9 +3,11 @@
 A token is `ord_<public id>_<secret>`; the store has the SHA-256 of the secret.
 """
 
+import asyncio
 import hmac
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +29,8 @@ CACHE_SECONDS = 2.0  # the longest time that a revoked token is still accepted
 CACHE_MAX = 10_000  # tokens
 RECHECK_SECONDS = 20.0
 NO_HASH = bytes(32)
-SUSPECT_LOOK_UPS_MAX = 2  # at the same time, of addresses that have sent too many invalid tokens
+SUSPECT_LOOK_UPS = 2  # at the same time, of tokens from addresses that have sent too many invalid ones
+WAITING_MAX = 200  # calls that wait for one of these
 Enter = Callable[[Caller, str], Awaitable[None]]
 SELF = "self"  # the scope of methods that every valid token may call
 
@@ -49,7 +52,9 @@ class Authenticator:
         self._enter = enter
         self._cache: dict[str, _CachedToken] = {}
         self._throttle = TokenThrottle()
-        self._suspect_look_ups = 0
+        self._seen: OrderedDict[str, None] = OrderedDict()  # tokens that were valid
+        self._suspect = asyncio.Semaphore(SUSPECT_LOOK_UPS)
+        self._waiting = 0
 
     async def guard(self, method: str, context: Context) -> None:
         """Authorizes a call and stores its caller for the servicer.
@@ -108,16 +113,17 @@ class Authenticator:
         return recheck
 
     async def _limited_look_up(self, public_id: str, address: str) -> _CachedToken | None:
-        """Looks up a token; those from addresses that have sent too many invalid ones, a few at a time."""
-        if not self._throttle.is_exhausted(address):
+        """Looks up a token; unknown ones from addresses that have sent too many invalid ones, a few at a time."""
+        if public_id in self._seen or not self._throttle.is_exhausted(address):
             return await self._look_up(public_id)
-        if self._suspect_look_ups >= SUSPECT_LOOK_UPS_MAX:
+        if self._waiting >= WAITING_MAX:
             raise self._throttle.rejection(address)
-        self._suspect_look_ups += 1
+        self._waiting += 1
         try:
-            return await self._look_up(public_id)
+            async with self._suspect:
+                return await self._look_up(public_id)
         finally:
-            self._suspect_look_ups -= 1
+            self._waiting -= 1
 
     async def _look_up(self, public_id: str) -> _CachedToken | None:
         # The age of a cache entry counts from before the query, so a revocation that commits while the query runs is
@@ -137,6 +143,10 @@ class Authenticator:
     def _store(self, public_id: str, cached: _CachedToken) -> None:
         self._cache.pop(public_id, None)
         self._cache[public_id] = cached
+        self._seen[public_id] = None
+        self._seen.move_to_end(public_id)
+        if len(self._seen) > CACHE_MAX:
+            self._seen.popitem(last=False)
         if len(self._cache) > CACHE_MAX:
             self._cache.pop(next(iter(self._cache)))  # the oldest entry
 

@@ -22,8 +22,7 @@ class TokenThrottle:
     """A token bucket for each client address: 300 invalid tokens at once, then one for each second.
 
     Only rejections are throttled. A valid token is accepted even from an exhausted address, so a client that
-    guesses tokens cannot lock out others that share its address (NAT, a proxy, a shared host); while it guesses, a
-    token that was not used in the last seconds may need several attempts. A throttled client
+    guesses tokens cannot lock out others that share its address (NAT, a proxy, a shared host). A throttled client
     learns nothing from its guesses either: it gets the same answer for every token that is not valid. The table is
     bounded and drops the address that was seen least recently; an attacker with that many addresses gains the burst of
     each.

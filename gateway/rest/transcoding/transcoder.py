@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from gateway.api.rehearsal import violations_metadata
 from gateway.api.violations import got
 from gateway.authentication.client_address import address_metadata
-from gateway.rest.errors import error_response
+from gateway.rest.errors import HttpError, error_response
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import ClientGoneError, Receive, receive_body
 from gateway.rest.transcoding.headers import Headers
@@ -26,7 +26,7 @@ from gateway.rest.transcoding.preconditions import Preconditions, etag
 from gateway.rest.transcoding.response import Send, send_body, to_json
 from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.rest.transcoding.streaming import Stream, resume, stream_format
-from ordinaut.errors import InvalidArgumentError, Violation
+from ordinaut.errors import InvalidArgumentError, ResourceExhaustedError, Violation
 
 AUTHORIZATION_MAX = 512
 TIMEOUT = b"x-server-timeout"
@@ -66,7 +66,7 @@ class Transcoder:
             route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
             conditions = Preconditions.of(exchange.headers)
             conditional = conditions.conditional(route)
-            await self._bodies.authenticate(exchange.tokens, exchange.address)
+            await self._authenticate(exchange)
             body = await receive_body(receive, exchange.headers, self._bodies.yaml_max)
             if body is not None and body.is_large:
                 await self._bodies.admit(len(body.data))
@@ -81,6 +81,18 @@ class Transcoder:
         except Exception as failure:  # noqa: BLE001 - the outermost handler
             error = error_response(failure, conditional=conditional)
             await send_body(send, exchange.headers, error.status, error.headers, error.body)
+
+    async def _authenticate(self, exchange: "_Exchange") -> None:
+        """Refuses a request before its body is read.
+
+        Raises:
+            UnauthenticatedError: the token is missing or invalid.
+            HttpError: 429: there were too many of these. The connection is closed, so that the body is not received.
+        """
+        try:
+            await self._bodies.authenticate(exchange.tokens, exchange.address)
+        except ResourceExhaustedError as throttled:
+            raise HttpError(429, throttled, {"connection": "close"}) from None
 
     async def _call(
         self,

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections import OrderedDict, deque
+from pathlib import Path
 
 from ordinaut.telemetry import get_logger
 
@@ -16,7 +17,7 @@ CALLS_MAX = 200
 WINDOW_SECONDS = 10.0
 STRICT_SECONDS = 60.0
 PEERS_MAX = 1_000
-DESCRIPTORS = "/proc/self/fd"
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 class AbandonedCalls:
@@ -56,12 +57,12 @@ def shut_down(peer: str) -> int:
     wanted = _endpoint(peer)
     if wanted is None:
         return 0
-    return sum(_shut_down(int(name), wanted) for name in os.listdir(DESCRIPTORS) if _is_socket(name))
+    return sum(_shut_down(int(entry.name), wanted) for entry in DESCRIPTORS.iterdir() if _is_socket(entry))
 
 
-def _is_socket(name: str) -> bool:
+def _is_socket(entry: Path) -> bool:
     try:
-        return os.readlink(f"{DESCRIPTORS}/{name}").startswith("socket:")
+        return entry.is_socket()
     except OSError:  # closed in the meantime
         return False
 

@@ -13,7 +13,7 @@ PROTOS := GENERATOR=$(GENERATOR) $(RUN) sh scripts/protos.sh
 PIN := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-full check format protos protos-baseline lock bench wheels clean
+.PHONY: help setup demo up test test-unit test-full check format protos protos-baseline lock bench wheels npm clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,9 @@ bench: $(READY) ## measure throughput, latency and cost (benchmarks/README.md)
 wheels: $(READY) ## build the wheels `ordinaut` and `ordinaut-server` into dist/
 	@$(RUN) python -m build --quiet --no-isolation --wheel --outdir dist .
 	@$(RUN) python -m build --quiet --no-isolation --wheel --outdir dist deploy/server
+
+npm: $(READY) ## build the npm package into build/npm/ (needs Node)
+	@$(RUN) sh scripts/npm.sh build/npm
 
 clean: ## remove what was built here, not .ordinaut/
 	rm -rf $(VENV) $(GENERATOR) build dist protos/third_party .mypy_cache .pytest_cache .ruff_cache .hypothesis

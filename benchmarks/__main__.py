@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +26,7 @@ from benchmarks import (
     triggers,
     victims,
 )
+from benchmarks.drafts import measure as first_drafts
 from benchmarks.harness.machine_lock import BenchmarkRunningError, lock_path, machine_lock
 from benchmarks.harness.report import ResultFile, load_text, table
 from benchmarks.harness.runner import Part, PartResult, run_parts
@@ -41,6 +43,7 @@ PARTS: Mapping[str, Part] = {
     "backfill": backfill.rows,
     "schedules": schedules.rows,
     "idle-schedules": idle_schedules.rows,
+    "drafts": first_drafts.rows,
     "victims": victims.rows,
 }
 
@@ -58,6 +61,7 @@ def arguments() -> argparse.Namespace:
         metavar="SECONDS",
         help="time limit of a part (default %(default)g)",
     )
+    parser.add_argument("--failed", action="store_true", help="list the drafts that did not become the task they mean")
     options = parser.parse_args()
     if unknown := sorted(set(options.parts) - set(PARTS)):
         parser.error(f"unknown part {', '.join(unknown)}; supported parts: {', '.join(PARTS)}")
@@ -77,6 +81,8 @@ async def measure(parts: Mapping[str, Part], limit_seconds: float, file: ResultF
 def run(options: argparse.Namespace) -> int:
     """Measures and prints; returns the exit code."""
     parts = {name: PARTS[name] for name in options.parts or PARTS}
+    if options.failed and "drafts" in parts:
+        parts["drafts"] = partial(first_drafts.rows, list_failed=True)
     file, results = ResultFile(RESULTS), list[PartResult]()
     try:
         asyncio.run(measure(parts, options.limit, file, results))

@@ -5,6 +5,7 @@ MAX_CHAIN_DEPTH = 8  # runs that may precede a run in a chain in which events or
 MAX_LIVE_RUNS = 5_000  # live runs of one task, or of one agent's runs without a task
 MAX_RETRIES = 100  # automatic retries of one step or of one run; the first attempt is not counted
 MAX_ERROR_CODE_LENGTH = 63  # characters of an error code
+FINALLY_SECONDS = 60  # execution time of all steps of a pipeline's `finally` together
 DEFAULT_OVERLAP_BUFFER = 100  # runs that wait for the current one under overlap policy BUFFER_ALL
 
 # Schedules

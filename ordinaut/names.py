@@ -181,6 +181,17 @@ def idempotency_key(root: str, path: str) -> str:
     return key if len(key) <= 255 else f"{key[:190]}{hashlib.sha256(key.encode()).hexdigest()}"
 
 
+def final_root(root: str, run: str) -> str:
+    """The beginning of the idempotency keys of the steps of `finally` of a run (`runs/{run}`).
+
+    They are not those of the run that it retries: a retry runs its own `finally`, which is to act again.
+
+    >>> final_root("0199c0de", "runs/0199c0df")
+    '0199c0de/0199c0df'
+    """
+    return f"{root}/{run.removeprefix('runs/')}"
+
+
 def emitted_uid(idempotency_key: str) -> UUID:
     """The uid of the event that the step with this idempotency key emits; equal after a crash."""
     return uuid5(EVENT_NAMESPACE, idempotency_key)

@@ -1,13 +1,16 @@
 """`python -m pipeline_engine`: executes pipelines and checks them."""
 
 import asyncio
+from pathlib import Path
 
 from ordinaut.clock import ProcessClock
+from ordinaut.errors import StartError
 from ordinaut.internal.v1.pipeline_engine_service_pb2_grpc import add_PipelineEngineServiceServicer_to_server
 from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
 from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.settings import read_settings
+from pipeline_engine.data.data_keys import DataKeyError, DataKeys
 from pipeline_engine.interpreter.retry import fraction_of
 from pipeline_engine.processes.checks import Checks
 from pipeline_engine.service import PipelineEngineService
@@ -30,14 +33,15 @@ def main() -> None:
     async def compose(process: Process) -> None:
         egress = Egress(parse_rules(settings.egress_allow), parse_rules(settings.egress_deny))
         secrets = SecretFiles(settings.secrets_dir)
+        keys = _read_keys(settings.data_key_file)
         clock = ProcessClock()
         holds = ToolHolds(clock.monotonic)
         tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get, holds=holds)
         process.stack.push_async_callback(tools.close)
         limit = settings.run_outputs_max_bytes
-        checks = Checks()
+        checks = Checks(keys=keys)
         process.stack.push_async_callback(checks.close)
-        context = EngineContext(PlanCache(), tools, checks, clock, fraction_of, limit, holds.remaining)
+        context = EngineContext(PlanCache(), tools, checks, clock, fraction_of, limit, holds.remaining, keys)
         service = PipelineEngineService(context, checks, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],
@@ -53,6 +57,13 @@ def main() -> None:
         process.stack.push_async_callback(stop)
 
     run("pipeline_engine", settings, settings.engine_metrics_port, compose)
+
+
+def _read_keys(path: Path | None) -> DataKeys | None:
+    try:
+        return None if path is None else DataKeys.read(path)
+    except DataKeyError as failure:
+        raise StartError(str(failure)) from None
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class EngineSettings(Settings):
     egress_allow: str = Field("", description="allowed non-public addresses: `CIDR[:port|:first-last]`, commas")
     egress_deny: str = Field("", description="denied addresses, in the same form; takes precedence")
 
+    data_key_file: Path | None = Field(None, description="file of the keys that encrypt sensitive values")
     secrets_dir: Path | None = Field(None, description="folder of the secrets: one file `<project>/<name>` each")
 
     @field_validator("egress_allow", "egress_deny")

@@ -20,7 +20,7 @@ from worker.settings import WorkerSettings
 log = get_logger()
 RECONCILE_SECONDS = 1.0
 REPORT_SECONDS = 3.0
-"""Time that an engine has to report a run that it was asked to stop."""
+"""Time that an engine has to report a run that it was asked to stop, in addition to that of its `finally`."""
 FULL_PROBE_SECONDS = 1.0
 REFILL_SECONDS = 0.005
 REFILL_CREDIT = 50
@@ -163,8 +163,9 @@ class Claimer:
     async def _stop_cancelled(self, connection: Connection, rows: Sequence[LeasedRow]) -> None:
         """Asks the engines to stop runs, and ends those that an engine has not reported in time.
 
-        The reply of an engine has the attempts that it cut off, and ends the run as any other result does. An engine
-        that is too busy to reply must not keep a cancelled run alive: then the run ends with what is in the journal.
+        The reply of an engine has the attempts that it cut off, and ends the run as any other result does; it comes
+        after the steps of `finally`. An engine that is too busy to reply must not keep a cancelled run alive: then the
+        run ends with what is in the journal.
         """
         now = time.monotonic()
         overdue = []
@@ -172,7 +173,7 @@ class Claimer:
             if run.stopped_at is None:
                 run.stopped_at = now
                 run.stream.cancel([run.handle], report=True)
-            elif now - run.stopped_at >= REPORT_SECONDS:
+            elif now - run.stopped_at >= REPORT_SECONDS + run.finally_seconds:
                 overdue.append(run)
         if not overdue:
             return

@@ -17,7 +17,7 @@ class HeldRun:
 
     `reports` are not written yet; while a journal write of the run is queued or in flight (`writing`), further ones are
     added, and the result of the claim waits in `result`. `stopped_at` is the monotonic time at which the engine was
-    asked to stop a cancelled run.
+    asked to stop a cancelled run, which has `finally_seconds` for the steps that run after a cancellation.
     """
 
     handle: int
@@ -34,6 +34,7 @@ class HeldRun:
     reports: deque[StepReport] = field(default_factory=deque)
     result: RunResult | None = None
     stopped_at: float | None = None
+    finally_seconds: float = 0.0
 
 
 class HeldRuns:

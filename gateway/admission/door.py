@@ -13,8 +13,9 @@ from gateway.authentication.caller import Caller, current_caller
 from ordinaut.quotas import WATCHES_OF_A_TOKEN, Limit
 from ordinaut.store.database import Database
 
-CALLS, WATCHES, LARGE = "calls_per_second", "watches", "large_bytes_per_second"
+CALLS, WATCHES, BYTES = "calls_per_second", "watches", "request_bytes_per_second"
 WAIT_SECONDS = 30.0
+BURST_BYTES_SECONDS = 1.0  # of which no request waits
 STREAM_RETRY_SECONDS = 5.0
 CALLS_OF_AN_ADDRESS = 2_000  # per second
 
@@ -52,21 +53,22 @@ class Door:
         return self._rates.used(name, rate, key)
 
     async def admit(self, size: int) -> None:
-        """Delays a large request of the current caller, so that those of its project leave time for other projects.
+        """Delays a request of some size of the current caller, so that its project leaves time for others.
 
         Raises:
             ResourceExhaustedError: QUOTA_EXCEEDED: it would wait longer than 30 s.
         """
         project = current_caller().project
-        rate = (await self.quotas.of(project))[LARGE].project or 1
+        rate = (await self.quotas.of(project))[BYTES].project or 1
         now = time.monotonic()
-        turn = max(now, self._large_until.get(project, 0.0))
+        turn = max(now - BURST_BYTES_SECONDS, self._large_until.get(project, 0.0))
         if turn - now > WAIT_SECONDS:
-            raise exceeded(LARGE, rate, rate, f"projects/{project}", retry_after=turn - now)
+            raise exceeded(BYTES, rate, rate, f"projects/{project}", retry_after=turn - now)
         self._large_until[project] = turn + size / rate
-        for other in [name for name, until in self._large_until.items() if until < now]:
+        for other in [name for name, until in self._large_until.items() if until < now - BURST_BYTES_SECONDS]:
             del self._large_until[other]
-        await asyncio.sleep(turn - now)
+        if turn > now:
+            await asyncio.sleep(turn - now)
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[None]:

@@ -13,7 +13,7 @@ from prometheus_client import Histogram
 
 from gateway.api.message_checks import require_valid_values
 from gateway.api.rehearsal import known_violations, rehearse
-from ordinaut.errors import InvalidArgumentError, OrdinautError
+from ordinaut.errors import OrdinautError
 from ordinaut.rpc.interceptor import Context, Guard
 from ordinaut.rpc.requests import LARGE_BYTES
 from ordinaut.rpc.server import Registration
@@ -104,9 +104,14 @@ async def _check(request: Any) -> None:
 
 def _streaming(inner: Any, path: str, opened: Opened) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def validated() -> None:
+            await _check(request)
+            async with aclosing(inner(request, context)) as responses, asyncio.timeout(DEFAULT_DEADLINE_SECONDS):
+                await anext(responses, None)
+
         with _Measured(path) as measured:
             if known := known_violations(context):
-                raise InvalidArgumentError.of(known)
+                await rehearse(validated, known)
             await _check(request)
             async with opened(), aclosing(inner(request, context)) as responses:
                 async for response in responses:

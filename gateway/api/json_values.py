@@ -2,6 +2,7 @@
 
 Values that a Struct cannot carry are sent as text: integers that a double cannot represent, as decimal strings, and
 values that are nested too deep for a protobuf parser, as JSON. In requests such values are refused (`message_checks`).
+Sensitive values, which are encrypted in the tables, are sent as `[sensitive]`.
 """
 
 import json
@@ -16,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ordinaut.documents.numbers import is_exact
 from ordinaut.limits import EXACT_INTEGER
+from ordinaut.sensitive import masked
 
 RESPONSE_DEPTH = 31  # protobuf parsers refuse 100 nested messages; a level of JSON takes three
 LONG_INTEGER = re.compile(r"\d{16}")
@@ -47,7 +49,7 @@ def fill_struct(struct: Struct, data: dict[str, Any], depth: int = 1, *, rounds:
     """Copies plain data into an empty Struct and marks it as set, also if the data is empty."""
     struct.SetInParent()
     for key, item in data.items():
-        fill_value(struct.fields[key], item, depth, rounds=rounds)
+        fill_value(struct.fields[masked(key)], item, depth, rounds=rounds)
 
 
 def fill_value(value: Value, data: Any, depth: int = 0, *, rounds: bool = False) -> None:
@@ -61,13 +63,13 @@ def fill_value(value: Value, data: Any, depth: int = 0, *, rounds: bool = False)
         case bool():
             value.bool_value = data
         case str():
-            value.string_value = data
+            value.string_value = masked(data)
         case int() if not (rounds or is_exact(data)):
             value.string_value = str(data)
         case int() | float():
             value.number_value = data
         case dict() | list() if depth >= RESPONSE_DEPTH:
-            value.string_value = json.dumps(data, ensure_ascii=False)
+            value.string_value = masked(json.dumps(data, ensure_ascii=False))
         case dict():
             fill_struct(value.struct_value, data, depth + 1, rounds=rounds)
         case _:

@@ -49,7 +49,7 @@ def known_violations(context: Context) -> Sequence[Violation]:
 
 
 def refuse_change() -> None:
-    """Ends a call that is only validated; must be called before every change.
+    """Ends a call that is only validated; must be called before every change, and before a stream waits for one.
 
     Raises:
         RehearsalEndError: the call is only validated.

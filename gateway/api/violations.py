@@ -6,7 +6,8 @@ write the common forms.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from google.api import field_behavior_pb2
@@ -81,6 +82,16 @@ class Problems:
     def extend(self, violations: Iterable[Violation]) -> None:
         """Adds violations."""
         self.violations.extend(violations)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Adds the violations that the block raises, so that the next check is made as well."""
+        try:
+            yield
+        except InvalidArgumentError as failure:
+            if not failure.violations:
+                raise
+            self.extend(failure.violations)
 
     def check(self) -> None:
         """Raises the collected violations.

@@ -1,5 +1,6 @@
 """Validates answers to approvals: the choice, the input against the answer schema, and the edits."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -7,11 +8,12 @@ import orjson
 
 from gateway.api.json_values import parse, to_json, to_python
 from gateway.api.violations import REASON_MAX, Problems, at_most, one_of, reroot
-from gateway.approvals.edits import refused_edits, with_long_integers
+from gateway.approvals.edits import refused_edits, restored, revealed_values, sealed_fields
 from gateway.authentication.caller import Caller
 from gateway.clients import EngineClient
 from ordinaut.errors import Repair, Violation
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidateValueRequest
+from ordinaut.json_places import place_of
 from ordinaut.store import tool
 from ordinaut.store.database import Database
 from ordinaut.store.runs.approval import REJECT, ApprovalRecord, Reply
@@ -50,25 +52,38 @@ class AnswerValidator:
 
     async def _edited(self, problems: Problems, request: AnswerApprovalRequest, record: ApprovalRecord) -> str:
         before = parse(record.data) if record.data is not None else None
-        after = with_long_integers(before, to_python(request.edited_input))
-        problems.extend(refused_edits(before, after, record.editable, "edited_input"))
+        after = restored(before, to_python(request.edited_input))
+        refused = refused_edits(before, after, record.editable, "edited_input")
+        problems.extend(refused)
         edited = orjson.dumps(after).decode()
         _check_size(problems, "edited_input", edited, EDITED_MAX_BYTES)
-        schema = await self._input_schema(record) if record.tool else None
+        definition = await self._definition(record) if record.tool else {}
+        places = [place_of(pointer) for pointer in definition.get("sensitive", ())]
+        inputs = [place[1:] for place in places if place[0] == "input"]
+        reported = {violation.field for violation in refused}
+        revealed = revealed_values(after, inputs, "edited_input")
+        problems.extend(violation for violation in revealed if violation.field not in reported)
+        schema = definition.get("input_schema")
         if schema is not None and len(edited) <= EDITED_MAX_BYTES:
-            await self._check_value(problems, orjson.dumps(schema).decode(), edited, "edited_input")
+            hidden = sealed_fields(after, "edited_input")
+            await self._check_value(problems, orjson.dumps(schema).decode(), edited, "edited_input", hidden)
         return edited
 
-    async def _input_schema(self, record: ApprovalRecord) -> Any:
-        """Returns the current input schema of the guarded tool; None without a schema or after the tool was deleted."""
+    async def _definition(self, record: ApprovalRecord) -> dict[str, Any]:
+        """Returns the current definition of the guarded tool; empty after the tool was deleted."""
         async with self._database.connection() as connection:
             guarded = await tool.get(connection, record.project, record.tool)
-        return orjson.loads(guarded.definition).get("input_schema") if guarded else None
+        definition: dict[str, Any] = orjson.loads(guarded.definition) if guarded else {}
+        return definition
 
-    async def _check_value(self, problems: Problems, schema: str, value: str, field: str) -> None:
+    async def _check_value(
+        self, problems: Problems, schema: str, value: str, field: str, hidden: Sequence[str] = ()
+    ) -> None:
+        """Adds the problems of a value, except those of `hidden` fields: they are encrypted, the engine checks them."""
         request = ValidateValueRequest(schema=schema.encode(), value=value.encode())
         response = await self._engines.validate_value(request)
-        problems.extend(reroot(response.violations, field))
+        found = reroot(response.violations, field)
+        problems.extend(violation for violation in found if not violation.field.startswith(tuple(hidden)))
 
 
 def _check_size(problems: Problems, field: str, value: str | None, limit: int) -> None:

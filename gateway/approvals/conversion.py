@@ -1,6 +1,7 @@
 """Converts stored approvals to API messages."""
 
 from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
+from ordinaut.sensitive import masked
 from ordinaut.store.runs.approval import ApprovalRecord
 from ordinaut.v1.approval_pb2 import Approval
 
@@ -13,7 +14,7 @@ def to_approval(record: ApprovalRecord) -> Approval:
         task=f"tasks/{record.task_name}" if record.task_name else "",
         step=record.step,
         owner=record.owner,
-        message=record.message,
+        message=masked(record.message),
         subject=Approval.Subject(tool=record.tool, hash=record.hash),
         choices=record.choices,
         editable=record.editable,

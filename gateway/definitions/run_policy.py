@@ -15,7 +15,7 @@ LOSSES_MAX = 100
 FACTOR_MAX = 100
 CODES_MAX = 50
 FAILURES_MAX = 1000
-SHORTEST_LAPSE_MS = 1000
+SHORTEST_NANOSECONDS = 10**9
 BUFFER_MAX = 1000
 
 
@@ -24,12 +24,13 @@ def check_policy(problems: Problems, policy: RunPolicy, field: str) -> None:
     problems.between(f"{field}.priority", policy.priority, 0, 9)
     problems.between(f"{field}.max_losses", policy.max_losses, 0, LOSSES_MAX)
     problems.between(f"{field}.pause_after_failures", policy.pause_after_failures, 0, FAILURES_MAX)
-    for name in ("run_timeout", "start_deadline", "expect_success_every"):
+    for name in ("run_timeout", "start_deadline", "expect_success_every", "deadline"):
         if policy.HasField(name):
             problems.duration(f"{field}.{name}", getattr(policy, name), YEAR_SECONDS)
-    if policy.HasField("expect_success_every") and 0 < policy.expect_success_every.ToMilliseconds() < SHORTEST_LAPSE_MS:
-        actual = policy.expect_success_every.ToJsonString()
-        problems.add(f"{field}.expect_success_every", f"must be at least 1s (got {actual})")
+    for name in ("expect_success_every", "deadline"):
+        span = getattr(policy, name)
+        if 0 < span.ToNanoseconds() < SHORTEST_NANOSECONDS:
+            problems.add(f"{field}.{name}", f"must be at least 1s (got {span.ToJsonString()})")
     if policy.HasField("retry"):
         check_retry(problems, policy.retry, f"{field}.retry")
     if policy.HasField("overlap"):
@@ -74,6 +75,11 @@ def span_of(policy: RunPolicy, name: Literal["start_deadline", "expect_success_e
     """Returns the duration in a field; None if it is unset."""
     span: timedelta | None = getattr(policy, name).ToTimedelta() if policy.HasField(name) else None
     return span
+
+
+def deadline_ms_of(policy: RunPolicy) -> int:
+    """Returns the deadline of a run in milliseconds; 0 if it is unset."""
+    return policy.deadline.ToMilliseconds()
 
 
 def run_timeout_of(policy: RunPolicy) -> timedelta:

@@ -5,7 +5,7 @@ The fields are checked here, the schedule by the scheduler, and the pipeline by 
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,10 +14,26 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from gateway.api.json_values import timestamp, to_json, to_python
-from gateway.api.violations import DESCRIPTION_MAX, DISPLAY_NAME_MAX, Problems, join, reroot, under
+from gateway.api.violations import (
+    DESCRIPTION_MAX,
+    DISPLAY_NAME_MAX,
+    POINTERS,
+    Problems,
+    join,
+    pointer_of,
+    reroot,
+    under,
+)
 from gateway.clients import PREVIEW_SECONDS, EngineClient, SchedulerClient
 from gateway.definitions.owner_priority import require_priority
-from gateway.definitions.references import assignee_warnings, callable_names, require_rights, task_warnings, tool_uses
+from gateway.definitions.references import (
+    assignee_warnings,
+    callable_names,
+    missing_rights,
+    require_rights,
+    task_warnings,
+    tool_uses,
+)
 from gateway.definitions.run_policy import (
     DEFAULT_MAX_LOSSES,
     DEFAULT_PRIORITY,
@@ -29,6 +45,7 @@ from gateway.definitions.run_policy import (
 )
 from gateway.definitions.upcoming import skipped_and_snoozed
 from ordinaut.errors import OrdinautError, Violation
+from ordinaut.internal.v1 import violation_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
 from ordinaut.rpc.status import fix_of
@@ -37,6 +54,7 @@ from ordinaut.store.database import Database
 from ordinaut.store.tasks.cursor import NewEventTrigger
 from ordinaut.store.tasks.task import Definition
 from ordinaut.store.tool import NamedTools
+from ordinaut.v1.draft_pb2 import Question
 from ordinaut.v1.error_pb2 import ErrorReason, Fix
 from ordinaut.v1.schedule_pb2 import Schedule, Upcoming
 from ordinaut.v1.task_pb2 import Task
@@ -58,6 +76,18 @@ class CheckedTask:
     explanation: str
     warnings: list[str]
     fixes: list[Fix]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A violation with a path that begins at the task, and what only the caller can decide about it.
+
+    The patches of the questions have pointers from the root of the task. `is_warning`: the task is valid.
+    """
+
+    violation: Violation
+    questions: Sequence[Question] = ()
+    is_warning: bool = False
 
 
 class TaskValidator:
@@ -94,7 +124,8 @@ class TaskValidator:
         """
         check_policy(problems, task.run_policy, "task.run_policy")
         document = to_python(task.pipeline)
-        tools = await self._tools(project, document, owner, task.run_policy.priority)
+        await self._require_priority(project, owner, task.run_policy.priority or DEFAULT_PRIORITY)
+        tools = await self._tools(project, document)
         schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored, replaces=replaces)
         problems.extend(reroot(schedule.violations, "task.schedule"))
         if before is not None and pipeline.violations:
@@ -114,6 +145,30 @@ class TaskValidator:
         missing += await assignee_warnings(self._database, document, project=project, rights=rights)
         return _checked_task(task, tools, rights, schedule, pipeline, missing)
 
+    async def findings(self, task: Task, *, project: str, owner: str, rights: frozenset[str]) -> list[Finding]:
+        """Returns every violation of a task that may be unfinished, and the warnings with a fix, without raising them.
+
+        Raises:
+            UnavailableError: SCHEDULER_UNAVAILABLE or ENGINE_UNAVAILABLE.
+        """
+        problems = Problems()
+        check_description(problems, task, "")
+        check_policy(problems, task.run_policy, "run_policy")
+        document = to_python(task.pipeline)
+        tools = await self._tools(project, document)
+        schedule, pipeline = await self._validate_parts(task, tools, rights, stored=False, replaces=None)
+        problems.extend(violation for _, violation in missing_rights(rights, document, "pipeline"))
+        return [
+            *(Finding(violation) for violation in problems.violations),
+            *_findings(schedule.violations, "schedule"),
+            *(
+                found
+                for violation in pipeline.violations
+                for found in _findings([violation], "" if _is_in_task(violation.field) else "pipeline")
+            ),
+            *(replace(found, is_warning=True) for found in _findings(pipeline.warning_fixes, "pipeline")),
+        ]
+
     async def validate_inline(
         self, task: Task, problems: Problems, *, project: str, owner: str, rights: frozenset[str]
     ) -> Definition:
@@ -123,7 +178,8 @@ class TaskValidator:
         """
         check_policy(problems, task.run_policy, "run_policy")
         document = to_python(task.pipeline)
-        tools = await self._tools(project, document, owner, task.run_policy.priority)
+        await self._require_priority(project, owner, task.run_policy.priority or DEFAULT_PRIORITY)
+        tools = await self._tools(project, document)
         pipeline = await self._engines.validate_pipeline(_pipeline_request(task, tools, rights))
         problems.extend(_pipeline_problems(pipeline, ""))
         require_rights(rights, document, "pipeline", owner=owner, problems=problems)
@@ -149,9 +205,12 @@ class TaskValidator:
         task.upcoming.extend(changes.apply(response.upcoming, UPCOMING))
         task.explanation = response.explanation
 
-    async def _tools(self, project: str, document: Any, owner: str, priority: int) -> NamedTools:
+    async def _require_priority(self, project: str, owner: str, priority: int) -> None:
         async with self._database.connection() as connection:
-            await require_priority(connection, project, owner, priority or DEFAULT_PRIORITY)
+            await require_priority(connection, project, owner, priority)
+
+    async def _tools(self, project: str, document: Any) -> NamedTools:
+        async with self._database.connection() as connection:
             return await tool.named(connection, project, [use.tool for use in tool_uses(document)])
 
     async def _validate_parts(
@@ -188,11 +247,11 @@ def _without_known_problems(
     return result
 
 
-def check_description(problems: Problems, task: Task) -> None:
+def check_description(problems: Problems, task: Task, root: str = "task") -> None:
     """Adds the violations of the descriptive fields of a task."""
-    problems.text("task.display_name", task.display_name, DISPLAY_NAME_MAX)
-    problems.text("task.description", task.description, DESCRIPTION_MAX, lines=True)
-    problems.labels("task.labels", task.labels)
+    problems.text(join(root, "display_name"), task.display_name, DISPLAY_NAME_MAX)
+    problems.text(join(root, "description"), task.description, DESCRIPTION_MAX, lines=True)
+    problems.labels(join(root, "labels"), task.labels)
 
 
 def stored_json(message: Message) -> str:
@@ -213,10 +272,30 @@ def _pipeline_request(task: Task, tools: NamedTools, rights: frozenset[str]) -> 
 def _pipeline_problems(response: ValidatePipelineResponse, root: str) -> Iterator[Violation]:
     document = join(root, "pipeline")
     for violation in response.violations:
-        in_task = violation.field.partition(".")[0].partition("[")[0] in TASK_FIELDS
-        yield from reroot([violation], root if in_task else document)
+        yield from reroot([violation], root if _is_in_task(violation.field) else document)
     if not response.violations and not response.pipeline:
         yield Violation(document, "must contain at least one step", ErrorReason.INVALID_PIPELINE)
+
+
+def _is_in_task(field: str) -> bool:
+    return field.partition(".")[0].partition("[")[0] in TASK_FIELDS
+
+
+def _findings(violations: Iterable[violation_pb2.Violation], root: str) -> Iterator[Finding]:
+    for message in violations:
+        [violation] = reroot([message], root)
+        yield Finding(violation, [_rerooted(question, pointer_of(root)) for question in message.questions])
+
+
+def _rerooted(question: Question, prefix: str) -> Question:
+    result = Question()
+    result.CopyFrom(question)
+    for choice in result.choices:
+        for operation in choice.patch:
+            for key in POINTERS:
+                if key in operation.fields:
+                    operation[key] = prefix + operation.fields[key].string_value
+    return result
 
 
 def _fixes(advice: Iterable[Violation]) -> Iterator[Fix]:

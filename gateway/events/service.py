@@ -11,6 +11,7 @@ from gateway.api.batches import Batch
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import to_json
 from gateway.api.pagination import MAX_BYTES, PageTokens, page_size
+from gateway.api.rehearsal import refuse_change
 from gateway.api.resource_names import new_id, topic_pattern
 from gateway.api.violations import OUTPUT_ONLY, Problems, at_most, got
 from gateway.authentication.authenticator import Authenticator
@@ -153,8 +154,11 @@ class Events(EventServiceServicer):
 
     async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
         """Lists a page of the log, by position."""
-        caller, size = current_caller(), page_size(request.page_size)
-        is_visible, matches = _visible_topics(caller, request.topic), event_filter(request.filter)
+        caller, problems = current_caller(), Problems()
+        with problems.collect():
+            page_size(request.page_size)
+        is_visible, matches = _selection(caller, request, problems)
+        size = page_size(request.page_size)
         start = self._page_tokens.start(request, caller)
         after = int(start) if start else _not_negative(request.after_position)
         page = _EventPage(after, size)
@@ -170,9 +174,10 @@ class Events(EventServiceServicer):
     async def WatchEvents(self, request: WatchEventsRequest, context: Context) -> AsyncIterator[WatchEventsResponse]:
         """Streams events after a position as they are published."""
         caller = current_caller()
-        is_visible, matches = _visible_topics(caller, request.topic), event_filter(request.filter)
+        is_visible, matches = _selection(caller, request, Problems())
         async with self._database.connection() as connection:
             after = await _start(connection, request)
+        refuse_change()
         token_recheck = self._authenticator.token_recheck(context)
         async with aclosing(self._watch.rows(caller.project, after, token_recheck)) as rows:
             async for row in rows:
@@ -229,6 +234,24 @@ def _published(message: Event, new: event.NewEvent, published: event.PublishedEv
     )
     response.publish_time.FromDatetime(published.time)
     return response
+
+
+def _selection(
+    caller: Caller, request: ListEventsRequest | WatchEventsRequest, problems: Problems
+) -> tuple[TopicFilter, Callable[[Event], bool]]:
+    """Returns which topics and which events are selected; `problems` are those that were found before.
+
+    Raises:
+        InvalidArgumentError: with all violations.
+    """
+    with problems.collect():
+        _not_negative(request.after_position)
+    with problems.collect():
+        topic_pattern(request.topic)
+    with problems.collect():
+        event_filter(request.filter)
+    problems.check()
+    return _visible_topics(caller, request.topic), event_filter(request.filter)
 
 
 def _visible_topics(caller: Caller, pattern: str) -> TopicFilter:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.health import POSTGRES, SERVING, Health
 from gateway.rest.errors import error_response
-from gateway.rest.pages.api_pages import PIPELINE_SCHEMA, pages
+from gateway.rest.pages.api_pages import SCHEMAS, pages
 from gateway.rest.request_limits import Application, RequestLimits
 from gateway.rest.transcoding.body import Receive
 from gateway.rest.transcoding.response import Send
@@ -50,7 +50,7 @@ def _split(api: Application, pages_and_health: Application) -> Application:
 
     async def split(scope: Any, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        chosen = api if path.startswith(API) and path != PIPELINE_SCHEMA else pages_and_health
+        chosen = api if path.startswith(API) and path not in SCHEMAS else pages_and_health
         await chosen(scope, receive, send)
 
     return split

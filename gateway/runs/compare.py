@@ -13,7 +13,7 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Simul
 from ordinaut.limits import EXACT_INTEGER
 from ordinaut.v1.replay_pb2 import StepComparison
 
-ENDED = frozenset({"SUCCEEDED", "FAILED"})
+ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 RUNNING = "RUNNING"
 EXTERNAL_CODES = frozenset({"LOST_TOO_OFTEN", "START_DEADLINE"})  # errors that a replay cannot reproduce
 LARGE = 32 * 1024

@@ -5,7 +5,8 @@ from typing import Any
 from gateway.api.json_values import fill_struct, fill_value, parse, timestamp
 from gateway.events.conversion import to_event
 from gateway.runs.response_size import fit_run
-from ordinaut.names import idempotency_key, occurrence_id
+from ordinaut.names import final_root, idempotency_key, occurrence_id
+from ordinaut.sensitive import masked
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
 
@@ -62,14 +63,14 @@ def _may_be_large(record: RunRecord) -> bool:
 
 def to_steps(record: RunRecord) -> list[StepRun]:
     """Converts the steps of a record."""
-    return [to_step(record.root, step) for step in parse(record.steps or "[]")]
+    return [to_step(record, step) for step in parse(record.steps or "[]")]
 
 
 def fill_error(message: RunError, error: dict[str, Any]) -> None:
     """Copies a recorded error into an empty message."""
     for name in ("code", "message", "step", "pointer", "tool", "attempt", "retryable"):
-        if error.get(name):
-            setattr(message, name, error[name])
+        if value := error.get(name):
+            setattr(message, name, masked(value) if isinstance(value, str) else value)
     if error.get("details"):
         fill_struct(message.details, error["details"])
 
@@ -102,8 +103,10 @@ def _wait(wait: dict[str, Any]) -> Wait:
     return message
 
 
-def to_step(root: str, step: dict[str, Any]) -> StepRun:
-    """Converts a step, in the form of `RunRecord.steps`, of a run with this idempotency root."""
+def to_step(record: RunRecord, step: dict[str, Any]) -> StepRun:
+    """Converts a step, in the form of `RunRecord.steps`, of a run."""
+    is_final = step["path"].startswith("finally.")
+    root = final_root(record.root, f"runs/{record.id}") if is_final else record.root
     message = StepRun(
         path=step["path"],
         tool=step["tool"],

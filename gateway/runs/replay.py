@@ -31,6 +31,7 @@ from ordinaut.v1.run_service_pb2 import ReplayRunRequest, ReplayRunResponse
 from ordinaut.v1.task_pb2 import Task
 
 READ = "runs:read"
+TIME_CODES = frozenset({"TIMEOUT", "DEADLINE"})
 MAX_RESPONSE_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
 """Clients receive at most MAX_MESSAGE_BYTES by default."""
 
@@ -107,15 +108,20 @@ class RunReplay:
         )
         async with self._database.connection() as connection:
             return await definition_of(
-                connection, recorded_run.record.project, checked, retry=recorded_run.definition.message.retry
+                connection,
+                recorded_run.record.project,
+                checked,
+                retry=recorded_run.definition.message.retry,
+                deadline_ms=recorded_run.definition.message.deadline_ms,
             )
 
 
 def _start(initial: RunRecord, recorded_run: RecordedRun) -> RunStart:
     start = start_of(initial, recorded_run.run_timeout)
     error = recorded_run.record.error
-    if error is None or parse(error)["code"] != "TIMEOUT":
-        start.remaining_ms = 0  # no timeout: the recorded run did not reach it, and its calls include waiting times
+    if error is None or parse(error)["code"] not in TIME_CODES:
+        # Neither timeout nor deadline: the recorded run did not reach it, and its calls include waiting times.
+        start.remaining_ms = 0
     start.journal.extend(recorded_run.inherited)
     return start
 

@@ -12,6 +12,7 @@ from gateway.api.idempotency import Mutation
 from gateway.api.json_values import parse
 from gateway.api.ordering import IdOrdering, parse_order
 from gateway.api.pagination import PageTokens, page_size, read_page
+from gateway.api.rehearsal import refuse_change
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import REASON_MAX, Problems
 from gateway.authentication.authenticator import Authenticator
@@ -119,7 +120,7 @@ class Runs(RunServiceServicer):
                 return await run.steps_page(connection, run_uid, after=key, payloads=payloads, size=count)
 
             def convert(step: StepRecord) -> StepRun:
-                return fit_step(to_step(record.root, parse(step.step)))
+                return fit_step(to_step(record, parse(step.step)))
 
             page = await read_page(read, write_step_key, start, size, convert)
         token = self._page_tokens.token(request, caller, write_step_key(page.last)) if page.last else ""
@@ -156,6 +157,7 @@ class Runs(RunServiceServicer):
         caller, run_uid = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
             await visible_run(connection, caller, run_uid, READ, steps=False)
+        refuse_change()
         changes, payloads = RunChanges(payloads=request.view == FULL), request.view == FULL
         token_recheck = self._authenticator.token_recheck(context)
         async with aclosing(self._watch.watch(run_uid, token_recheck, payloads=payloads)) as records:

@@ -13,7 +13,7 @@ from gateway.api.violations import Problems
 from gateway.authentication.caller import Caller
 from gateway.clients import EngineClient
 from gateway.definitions.params import check_params, merge_params
-from gateway.definitions.run_policy import run_timeout_of
+from gateway.definitions.run_policy import deadline_ms_of, run_timeout_of
 from gateway.definitions.validation import TaskValidator
 from gateway.runs.access import visible_run
 from gateway.runs.mocks import check_mocks, to_engine
@@ -122,7 +122,11 @@ class RunSimulation:
         retry = orjson.loads(checked.run_policy).get("retry")
         async with self._database.connection() as connection:
             engine_definition = await definition_of(
-                connection, caller.project, checked, retry=orjson.dumps(retry) if retry is not None else b""
+                connection,
+                caller.project,
+                checked,
+                retry=orjson.dumps(retry) if retry is not None else b"",
+                deadline_ms=deadline_ms_of(request.run_policy),
             )
         return Subject(engine_definition, checked.params, checked.run_timeout, caller.name)
 

@@ -21,7 +21,7 @@ from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import task
 from ordinaut.v1.run_pb2 import Run
 
-ENDED = frozenset({"SUCCEEDED", "FAILED"})
+ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 WAITING = "WAITING"
 
 
@@ -56,11 +56,20 @@ def start_of(initial: RunRecord, run_timeout: timedelta) -> RunStart:
     )
 
 
-async def definition_of(connection: Connection, project: str, checked: task.Definition, *, retry: bytes) -> Definition:
-    """Returns the engine's definition of a validated document, with the project's tools; `retry` is JSON or empty."""
+async def definition_of(
+    connection: Connection, project: str, checked: task.Definition, *, retry: bytes, deadline_ms: int = 0
+) -> Definition:
+    """Returns the engine's definition of a validated document, with the project's tools.
+
+    `retry` is JSON or empty; `deadline_ms` is that of the run policy, 0 without one.
+    """
     tools = await tool.named(connection, project, checked.tools)
     return Definition(
-        pipeline=checked.pipeline.encode(), tools=[text.encode() for text in tools.definitions], retry=retry
+        pipeline=checked.pipeline.encode(),
+        tools=[text.encode() for text in tools.definitions],
+        retry=retry,
+        project=project,
+        deadline_ms=deadline_ms,
     )
 
 

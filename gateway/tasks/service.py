@@ -22,6 +22,7 @@ from gateway.tasks.backfills.create import BackfillCreate
 from gateway.tasks.backfills.service import Backfills
 from gateway.tasks.conversion import to_task
 from gateway.tasks.create import TaskCreate
+from gateway.tasks.draft import TaskDraft
 from gateway.tasks.lifecycle_events import announce_task
 from gateway.tasks.occurrences.explanation.explain import Explanation
 from gateway.tasks.occurrences.ledger import Occurrences
@@ -51,11 +52,15 @@ from ordinaut.v1.task_service_pb2 import (
     CreateBackfillRequest,
     CreateTaskRequest,
     DeleteTaskRequest,
+    DraftTaskRequest,
+    DraftTaskResponse,
     ExplainOccurrenceRequest,
     ExplainScheduleRequest,
     ExplainScheduleResponse,
     GetBackfillRequest,
     GetTaskRequest,
+    GetTaskSchemaRequest,
+    GetTaskSchemaResponse,
     ListBackfillsRequest,
     ListBackfillsResponse,
     ListOccurrencesRequest,
@@ -103,6 +108,7 @@ class Tasks(TaskServiceServicer):
         self._page_tokens = page_tokens
         self._validator = validator
         self._create = TaskCreate(database, validator, door)
+        self._draft = TaskDraft(database, validator)
         self._update = TaskUpdate(database, validator, door)
         self._preview = preview
         self._simulation = simulation
@@ -129,6 +135,14 @@ class Tasks(TaskServiceServicer):
     async def ValidateTask(self, request: ValidateTaskRequest, context: Context) -> Task:
         """Validates a task as CreateTask, without storing it."""
         return await self._create.validate(request, current_caller())
+
+    async def DraftTask(self, request: DraftTaskRequest, context: Context) -> DraftTaskResponse:
+        """Returns the tasks that a document means, without storing them."""
+        return await self._draft.draft(request, current_caller())
+
+    async def GetTaskSchema(self, request: GetTaskSchemaRequest, context: Context) -> GetTaskSchemaResponse:
+        """Returns the strict schema of tasks with the tools that the caller may call."""
+        return await self._draft.schema(request, current_caller())
 
     async def PreviewSchedule(self, request: PreviewScheduleRequest, context: Context) -> PreviewScheduleResponse:
         """Returns the next times of any schedule."""

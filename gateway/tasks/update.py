@@ -114,7 +114,8 @@ class TaskUpdate:
         if keeps_schedule:
             checked = replace(checked, definition=replace(checked.definition, schedule=stored.schedule))
         widens = bool(_lacking(stored.scopes, checked.definition.scopes))
-        if lost := _lacking(checked.definition.scopes, stored.scopes):
+        new_version = _differs(stored, checked.definition, STORED_DEFINITION) or widens
+        if new_version and (lost := _lacking(checked.definition.scopes, stored.scopes)):
             warning = (
                 f"runs of this version may do less than those of version {stored.version}: the token that saves it "
                 f"lacks {', '.join(lost)}"
@@ -124,7 +125,7 @@ class TaskUpdate:
             stored,
             changed,
             checked,
-            new_version=_differs(stored, checked.definition, STORED_DEFINITION) or widens,
+            new_version=new_version,
             new_schedule=_schedule_differs(stored.schedule, checked.definition.schedule),
         )
 

@@ -77,12 +77,13 @@ def _input(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def _literal(value: Any) -> Any:
     """Returns the template that renders to `value`.
 
-    >>> _literal({"text": "costs ${5}"})
-    {'text': 'costs $${5}'}
+    >>> _literal({"text": "costs ${5}", "body": "{{ name }}"})
+    {'text': 'costs $${5}', 'body': "{${'{'} name }}"}
     """
     match value:
         case str():
-            return value.replace("${", "$${")
+            # what opens a placeholder of another language is refused as text
+            return value.replace("${", "$${").replace("{{", "{${'{'}").replace("<%", "<${'%'}")
         case list():
             return [_literal(item) for item in value]
         case dict():

@@ -10,7 +10,10 @@ import typer
 from ordinaut.cli import errors
 from ordinaut.cli.commands import agent, approval, database, event, run, schedule, state, status, tool
 from ordinaut.cli.commands.pipelines import pipeline
+from ordinaut.cli.commands.protos import protos
 from ordinaut.cli.commands.tasks import task
+from ordinaut.cli.commands.tasks.draft import draft
+from ordinaut.cli.commands.tasks.importing import import_file
 from ordinaut.cli.commands.up import up
 from ordinaut.cli.session import Session
 from ordinaut.client import ApiError
@@ -24,6 +27,8 @@ OPTIONS = frozenset({"--address", "--token"})
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("up")(up)
 app.add_typer(task.app, name="task")
+app.command("draft")(draft)
+app.command("import")(import_file)
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(run.app, name="run")
@@ -32,6 +37,7 @@ app.add_typer(event.app, name="event")
 app.add_typer(tool.app, name="tool")
 app.add_typer(state.app, name="state")
 app.add_typer(agent.app, name="agent")
+app.command("protos")(protos)
 app.command("whoami")(status.whoami)
 app.command("status")(status.status)
 app.add_typer(database.project, name="project")

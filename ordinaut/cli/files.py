@@ -15,15 +15,25 @@ from ordinaut.v1.error_pb2 import ErrorReason
 STDIN = "-"
 
 
+def read_text(path: str) -> str:
+    """The text of a file (`-`: standard input).
+
+    Raises:
+        DocumentError: too large, or not UTF-8.
+    """
+    try:
+        return _read(path).decode()
+    except UnicodeDecodeError as failure:
+        raise DocumentError([Problem(path, f"must be UTF-8 (byte {failure.start} is not)")]) from None
+
+
 def documents(path: str) -> list[dict[str, Any]]:
     """The non-empty documents of a file (`-`: standard input).
 
     Raises:
         DocumentError: not YAML or JSON, too large, with an alias, or a document that is not an object.
     """
-    data = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1) if path == STDIN else Path(path).read_bytes()
-    if len(data) > MAX_DOCUMENT_BYTES:
-        raise DocumentError([Problem(path, "must be at most 1 MiB")])
+    data = _read(path)
     try:
         return list(_objects(data, path))
     except InvalidArgumentError as failure:
@@ -40,6 +50,13 @@ def one_document(path: str) -> dict[str, Any]:
     if len(contents) != 1:
         raise DocumentError([Problem(path, f"must contain exactly one document (got {len(contents)})")])
     return contents[0]
+
+
+def _read(path: str) -> bytes:
+    data = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1) if path == STDIN else Path(path).read_bytes()
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise DocumentError([Problem(path, "must be at most 1 MiB")])
+    return data
 
 
 def _objects(data: bytes, path: str) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ordinaut.embedded.data_key import FILE
 from ordinaut.embedded.ports import LOOPBACK, Port
 from ordinaut.limits import ENGINE_PORT, GRPC_PORT, METRICS_PORTS, REST_PORT, SCHEDULER_PORT, WORKER_PORT
 
@@ -73,12 +74,14 @@ class Layout:
 def shared_environment(layout: Layout, folder: Path, database_url: str, redis_url: str) -> dict[str, str]:
     """Environment variables of all services, based on the environment of this process.
 
-    Secrets are read from `folder/secrets` unless ORDINAUT_SECRETS_DIR is set. Tools on this machine may be called,
+    Secrets are read from `folder/secrets` unless ORDINAUT_SECRETS_DIR is set, and the data keys from `folder/data.key`
+    unless ORDINAUT_DATA_KEY_FILE is set. Tools on this machine may be called,
     except at the ports of the services, so that a pipeline cannot call internal methods.
     """
     own = [layout.rest, *(port for replica in layout.replicas for port in (replica.listen, replica.metrics))]
     return {
         "ORDINAUT_SECRETS_DIR": str(folder / "secrets"),
+        "ORDINAUT_DATA_KEY_FILE": str(folder / FILE),
         **os.environ,
         "ORDINAUT_DATABASE_URL": database_url,
         "ORDINAUT_REDIS_URL": redis_url,

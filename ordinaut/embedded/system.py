@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ordinaut.embedded.data_key import ensure_data_key
 from ordinaut.embedded.environment import Layout, Replica, replica_environment, shared_environment
 from ordinaut.embedded.folder import locked
 from ordinaut.embedded.postgres import EmbeddedPostgres
@@ -61,6 +62,7 @@ class System:
         async with AsyncExitStack() as stack:
             stack.enter_context(locked(self._folder))
             self._logs.mkdir(exist_ok=True)
+            ensure_data_key(self._folder)
             plan, ports = self._plan, stack.enter_context(ExitStack())
             self._layout = Layout.take(ports, plan.grpc_port, plan.rest_port, plan.workers, plan.engines)
             await self._start_stores(stack)

@@ -36,10 +36,12 @@ class TooCostlyError(Exception):
 class ProcessPool:
     """At most `size` processes, started when they are first needed.
 
-    They execute the functions in OPERATIONS of the module `operations`; `on_kill` is called for each that is ended.
+    They execute the functions in OPERATIONS of the module `operations`; `on_kill` is called for each that is ended. With a
+    `niceness` they leave CPU time to other processes.
     """
 
-    def __init__(self, operations: str, size: int, on_kill: Callable[[], None]) -> None:
+    def __init__(self, operations: str, size: int, on_kill: Callable[[], None], *, niceness: int = 0) -> None:
+        self._niceness = niceness
         self._operations = operations
         self._on_kill = on_kill
         self._free = asyncio.Semaphore(size)
@@ -108,6 +110,7 @@ class ProcessPool:
             "ordinaut.processes.child",
             str(os.getpid()),
             self._operations,
+            str(self._niceness),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={},

@@ -17,8 +17,10 @@ from ordinaut.v1.error_pb2 import ErrorReason
 Admit = Callable[[int], Awaitable[None]]
 Deserialize = Callable[[bytes], Any]
 ARRIVAL_SECONDS = 20.0
+SMALL_BYTES = 4 * 1024
+"""Size above which a request is subject to `Admit` before it is parsed."""
 LARGE_BYTES = 64 * 1024
-"""Size from which a request is subject to `Admit` before it is parsed."""
+"""Size above which a request is not checked in the event loop."""
 
 
 async def admit_all(_size: int) -> None:
@@ -38,7 +40,7 @@ async def receive(messages: AsyncIterator[bytes], deserialize: Deserialize, admi
         DeadlineExceededError: it was not complete after 20 s.
     """
     data = await _only(messages)
-    if len(data) > LARGE_BYTES:
+    if len(data) > SMALL_BYTES:
         await admit(len(data))
     return _parse(data, deserialize)
 

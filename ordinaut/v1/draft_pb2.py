@@ -23,25 +23,28 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from ordinaut.v1 import error_pb2 as ordinaut_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ordinaut/v1/draft.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/protobuf/struct.proto\"N\n\x06Source\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x16\n\x06\x63olumn\x18\x02 \x01(\x05R\x06\x63olumn\x12\x18\n\x07\x65xcerpt\x18\x03 \x01(\tR\x07\x65xcerpt\"\xc4\x01\n\x06\x43hange\x12!\n\x0ctask_pointer\x18\x01 \x01(\tR\x0btaskPointer\x12\x12\n\x04\x66rom\x18\x02 \x01(\tR\x04\x66rom\x12\x0e\n\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n\x03why\x18\x04 \x01(\tR\x03why\x12\x34\n\tcertainty\x18\x05 \x01(\x0e\x32\x16.ordinaut.v1.CertaintyR\tcertainty\x12+\n\x06source\x18\x06 \x01(\x0b\x32\x13.ordinaut.v1.SourceR\x06source\"\x84\x01\n\x08Question\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12-\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x13.ordinaut.v1.ChoiceR\x07\x63hoices\x12%\n\x0e\x64\x65\x66\x61ult_choice\x18\x04 \x01(\tR\rdefaultChoice\"]\n\x06\x43hoice\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05label\x18\x02 \x01(\tR\x05label\x12-\n\x05patch\x18\x03 \x03(\x0b\x32\x17.google.protobuf.StructR\x05patch\"H\n\x07\x44ropped\x12+\n\x06source\x18\x01 \x01(\x0b\x32\x13.ordinaut.v1.SourceR\x06source\x12\x10\n\x03why\x18\x02 \x01(\tR\x03why*@\n\tCertainty\x12\x19\n\x15\x43\x45RTAINTY_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43\x45RTAIN\x10\x01\x12\x0b\n\x07\x41SSUMED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ordinaut/v1/draft.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17ordinaut/v1/error.proto\"N\n\x06Source\x12\x12\n\x04line\x18\x01 \x01(\x05R\x04line\x12\x16\n\x06\x63olumn\x18\x02 \x01(\x05R\x06\x63olumn\x12\x18\n\x07\x65xcerpt\x18\x03 \x01(\tR\x07\x65xcerpt\"\xc4\x01\n\x06\x43hange\x12!\n\x0ctask_pointer\x18\x01 \x01(\tR\x0btaskPointer\x12\x12\n\x04\x66rom\x18\x02 \x01(\tR\x04\x66rom\x12\x0e\n\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n\x03why\x18\x04 \x01(\tR\x03why\x12\x34\n\tcertainty\x18\x05 \x01(\x0e\x32\x16.ordinaut.v1.CertaintyR\tcertainty\x12+\n\x06source\x18\x06 \x01(\x0b\x32\x13.ordinaut.v1.SourceR\x06source\"\x98\x01\n\x08Question\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12-\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x13.ordinaut.v1.ChoiceR\x07\x63hoices\x12%\n\x0e\x64\x65\x66\x61ult_choice\x18\x04 \x01(\tR\rdefaultChoice\x12\x12\n\x04task\x18\x05 \x01(\x05R\x04task\"\x98\x01\n\x07Problem\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x30\n\x06reason\x18\x03 \x01(\x0e\x32\x18.ordinaut.v1.ErrorReasonR\x06reason\x12+\n\x06source\x18\x04 \x01(\x0b\x32\x13.ordinaut.v1.SourceR\x06source\"]\n\x06\x43hoice\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05label\x18\x02 \x01(\tR\x05label\x12-\n\x05patch\x18\x03 \x03(\x0b\x32\x17.google.protobuf.StructR\x05patch\"H\n\x07\x44ropped\x12+\n\x06source\x18\x01 \x01(\x0b\x32\x13.ordinaut.v1.SourceR\x06source\x12\x10\n\x03why\x18\x02 \x01(\tR\x03why*@\n\tCertainty\x12\x19\n\x15\x43\x45RTAINTY_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43\x45RTAIN\x10\x01\x12\x0b\n\x07\x41SSUMED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ordinaut.v1.draft_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CERTAINTY']._serialized_start=653
-  _globals['_CERTAINTY']._serialized_end=717
-  _globals['_SOURCE']._serialized_start=70
-  _globals['_SOURCE']._serialized_end=148
-  _globals['_CHANGE']._serialized_start=151
-  _globals['_CHANGE']._serialized_end=347
-  _globals['_QUESTION']._serialized_start=350
-  _globals['_QUESTION']._serialized_end=482
-  _globals['_CHOICE']._serialized_start=484
-  _globals['_CHOICE']._serialized_end=577
-  _globals['_DROPPED']._serialized_start=579
-  _globals['_DROPPED']._serialized_end=651
+  _globals['_CERTAINTY']._serialized_start=853
+  _globals['_CERTAINTY']._serialized_end=917
+  _globals['_SOURCE']._serialized_start=95
+  _globals['_SOURCE']._serialized_end=173
+  _globals['_CHANGE']._serialized_start=176
+  _globals['_CHANGE']._serialized_end=372
+  _globals['_QUESTION']._serialized_start=375
+  _globals['_QUESTION']._serialized_end=527
+  _globals['_PROBLEM']._serialized_start=530
+  _globals['_PROBLEM']._serialized_end=682
+  _globals['_CHOICE']._serialized_start=684
+  _globals['_CHOICE']._serialized_end=777
+  _globals['_DROPPED']._serialized_start=779
+  _globals['_DROPPED']._serialized_end=851
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ordinaut.v1 import error_pb2 as _error_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -125,12 +126,15 @@ class Question(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
     DEFAULT_CHOICE_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies the question in `answers`; the same document always asks under the same id."""
     text: _builtins.str
     """The question, in one sentence."""
     default_choice: _builtins.str
     """The id of the most probable choice; empty if there is none."""
+    task: _builtins.int
+    """Index of the task in the response that the question is about."""
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
         """The possible answers, at least two."""
@@ -142,14 +146,51 @@ class Question(_message.Message):
         text: _builtins.str = ...,
         choices: _abc.Iterable[Global___Choice] | None = ...,
         default_choice: _builtins.str = ...,
+        task: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "default_choice", b"default_choice", "id", b"id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "default_choice", b"default_choice", "id", b"id", "task", b"task", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Question: _TypeAlias = Question  # noqa: Y015
+
+@_typing.final
+class Problem(_message.Message):
+    """Something that no change could repair, and that is no question."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Path into the response: `tasks[0].pipeline.steps[2].with.to`."""
+    message: _builtins.str
+    """What is wrong, the expected form with an example, and what was received. At most 2 KiB."""
+    reason: _error_pb2.ErrorReason.ValueType
+    """Kind of the problem."""
+    @_builtins.property
+    def source(self) -> Global___Source:
+        """Where the caller wrote it."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        message: _builtins.str = ...,
+        reason: _error_pb2.ErrorReason.ValueType = ...,
+        source: Global___Source | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "message", b"message", "reason", b"reason", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Problem: _TypeAlias = Problem  # noqa: Y015
 
 @_typing.final
 class Choice(_message.Message):
@@ -166,7 +207,9 @@ class Choice(_message.Message):
     """What it means, for example the next three times of a schedule."""
     @_builtins.property
     def patch(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """JSON Patch operations (RFC 6902) that put the choice into the document."""
+        """JSON Patch operations (RFC 6902) that put the choice into the document; in a draft, with pointers from the root of
+        the task.
+        """
 
     def __init__(
         self,

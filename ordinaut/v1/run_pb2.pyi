@@ -362,9 +362,13 @@ class StepRun(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     OMITTED_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Path of the step: `a`, `loop[3].b`, `facts.weather.today`, `a.on_error.note`, `on_error.tell`, `a.approval`."""
+    """Path of the step: `a`, `loop[3].b`, `facts.weather.today`, `a.on_error.note`, `on_error.tell`, `finally.close`,
+    `a.approval`.
+    """
     tool: _builtins.str
-    """Full name of the tool. Empty for joined iterations or branches, and for the list of a loop, `<path>.foreach`."""
+    """Full name of the tool. Empty for joined iterations or branches, for the list of a loop, `<path>.foreach`, and for
+    `finally` and `on_error`: the state and the error with which their steps began.
+    """
     state: Global___StepRun.State.ValueType
     """State of the attempt."""
     attempt: _builtins.int
@@ -379,7 +383,7 @@ class StepRun(_message.Message):
 
     @_builtins.property
     def output(self) -> _struct_pb2.Value:
-        """Output of the tool. At most 1 MiB of JSON."""
+        """Output of the tool. At most 1 MiB of JSON. While the result of an accepted call is polled: `{"location": …}`."""
 
     @_builtins.property
     def error(self) -> Global___RunError:
@@ -523,8 +527,8 @@ class RunError(_message.Message):
     DETAILS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """VALIDATION_INPUT, VALIDATION_OUTPUT, EXPRESSION, TOOL_ERROR, TOOL_UNAVAILABLE, TIMEOUT, DENIED, REJECTED,
-    NOT_FOUND, CANCELLED, PAYLOAD_TOO_LARGE, FAN_OUT_LIMIT, OUTCOME_UNKNOWN, LOST_TOO_OFTEN, START_DEADLINE, or a code
-    of `orchestrator.fail`.
+    NOT_FOUND, CANCELLED, PAYLOAD_TOO_LARGE, FAN_OUT_LIMIT, OUTCOME_UNKNOWN, LOST_TOO_OFTEN, START_DEADLINE,
+    DEADLINE, or a code of `orchestrator.fail`.
     """
     message: _builtins.str
     """Human-readable message."""

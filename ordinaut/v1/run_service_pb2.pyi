@@ -433,7 +433,7 @@ class SimulateRunRequest(_message.Message):
 
     @_builtins.property
     def run_policy(self) -> _task_pb2.RunPolicy:
-        """Only with a pipeline: `retry` and `run_timeout`; all other fields must be unset."""
+        """Only with a pipeline: `retry`, `run_timeout` and `deadline`; all other fields must be unset."""
 
     @_builtins.property
     def mocks(self) -> _containers.RepeatedCompositeFieldContainer[_mock_pb2.Mock]:

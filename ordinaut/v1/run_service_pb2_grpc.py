@@ -135,7 +135,7 @@ class RunServiceServicer(object):
 
     def CancelRun(self, request, context):
         """Cancels a run and returns it in view BASIC. A run that no worker holds ends at once; otherwise its worker is asked
-        to end it.
+        to end it. A run that has started and has `finally` steps ends after these. A second request changes nothing.
         Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

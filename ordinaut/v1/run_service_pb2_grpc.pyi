@@ -62,7 +62,7 @@ class RunServiceStub:
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_pb2.Run]
     """Cancels a run and returns it in view BASIC. A run that no worker holds ends at once; otherwise its worker is asked
-    to end it.
+    to end it. A run that has started and has `finally` steps ends after these. A second request changes nothing.
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
     """
     RetryRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_pb2.Run]
@@ -124,7 +124,7 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_pb2.Run]  # type: ignore[assignment]
     """Cancels a run and returns it in view BASIC. A run that no worker holds ends at once; otherwise its worker is asked
-    to end it.
+    to end it. A run that has started and has `finally` steps ends after these. A second request changes nothing.
     Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
     """
     RetryRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.RetryRunRequest, _run_pb2.Run]  # type: ignore[assignment]
@@ -219,7 +219,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
         """Cancels a run and returns it in view BASIC. A run that no worker holds ends at once; otherwise its worker is asked
-        to end it.
+        to end it. A run that has started and has `finally` steps ends after these. A second request changes nothing.
         Errors: NOT_FOUND, FAILED_PRECONDITION (RUN_FINISHED).
         """
 

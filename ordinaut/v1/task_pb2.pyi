@@ -135,8 +135,8 @@ class Task(_message.Message):
 
     @_builtins.property
     def pipeline(self) -> _struct_pb2.Struct:
-        """The pipeline document `{version, steps, output, on_error, timeout}`: at most 1 MiB of JSON and 1000 steps. A bare
-        list of steps is accepted under `steps`.
+        """The pipeline document `{version, steps, output, on_error, finally, timeout, deadline}`: at most 1 MiB of JSON and
+        1000 steps. A bare list of steps is accepted under `steps`.
         """
 
     @_builtins.property
@@ -207,9 +207,7 @@ Global___Task: _TypeAlias = Task  # noqa: Y015
 
 @_typing.final
 class RunPolicy(_message.Message):
-    """Policy of a task's runs. The numbers 2 (concurrency: a key and a limit) and 10 (deadline: the latest end of a run)
-    are intended for later fields.
-    """
+    """Policy of a task's runs. The number 2 (concurrency: a key and a limit) is intended for a later field."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -221,6 +219,7 @@ class RunPolicy(_message.Message):
     MAX_LOSSES_FIELD_NUMBER: _builtins.int
     PAUSE_AFTER_FAILURES_FIELD_NUMBER: _builtins.int
     EXPECT_SUCCESS_EVERY_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
     priority: _builtins.int
     """From 1 (most urgent) to 9 (least urgent); 5 when unset."""
     max_losses: _builtins.int
@@ -259,6 +258,13 @@ class RunPolicy(_message.Message):
         the time when the rule was set or the task was resumed.
         """
 
+    @_builtins.property
+    def deadline(self) -> _duration_pb2.Duration:
+        """Maximum time from the first start to the end, including the time spent WAITING, retries of steps and child runs; from
+        one second to 366 days. The run then fails with DEADLINE: its steps end, and `on_error` and `finally` of the pipeline
+        run. The pipeline can have a `deadline` too; the earlier one applies. A retry of the run has its own. Unset: none.
+        """
+
     def __init__(
         self,
         *,
@@ -270,10 +276,11 @@ class RunPolicy(_message.Message):
         max_losses: _builtins.int = ...,
         pause_after_failures: _builtins.int = ...,
         expect_success_every: _duration_pb2.Duration | None = ...,
+        deadline: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expect_success_every", b"expect_success_every", "overlap", b"overlap", "retry", b"retry", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "expect_success_every", b"expect_success_every", "overlap", b"overlap", "retry", b"retry", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expect_success_every", b"expect_success_every", "max_losses", b"max_losses", "overlap", b"overlap", "pause_after_failures", b"pause_after_failures", "priority", b"priority", "retry", b"retry", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "expect_success_every", b"expect_success_every", "max_losses", b"max_losses", "overlap", b"overlap", "pause_after_failures", b"pause_after_failures", "priority", b"priority", "retry", b"retry", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

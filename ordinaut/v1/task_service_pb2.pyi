@@ -13,6 +13,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.type import interval_pb2 as _interval_pb2
 from ordinaut.v1 import backfill_pb2 as _backfill_pb2
+from ordinaut.v1 import draft_pb2 as _draft_pb2
 from ordinaut.v1 import occurrence_pb2 as _occurrence_pb2
 from ordinaut.v1 import schedule_pb2 as _schedule_pb2
 from ordinaut.v1 import simulation_pb2 as _simulation_pb2
@@ -143,6 +144,172 @@ class ValidateTaskRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ValidateTaskRequest: _TypeAlias = ValidateTaskRequest  # noqa: Y015
+
+@_typing.final
+class DraftTaskRequest(_message.Message):
+    """Request of DraftTask."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AnswersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    JSON_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Text of at most 64 KiB: YAML, JSON, or another format; errors of form are repaired."""
+    format: _builtins.str
+    """Format of the document: `yaml`, `json`, or that of another system, such as `n8n`. Empty: it is recognised."""
+    time_zone: _builtins.str
+    """IANA time zone of the caller, for a schedule that names none."""
+    @_builtins.property
+    def json(self) -> _struct_pb2.Struct:
+        """JSON, at most 64 KiB."""
+
+    @_builtins.property
+    def answers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Answers to the questions of an earlier response, as question id and choice id. Where the choices are time zones,
+        every IANA name is a choice.
+        """
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        json: _struct_pb2.Struct | None = ...,
+        format: _builtins.str = ...,
+        answers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        time_zone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "json", b"json", "text", b"text"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "document", b"document", "format", b"format", "json", b"json", "text", b"text", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_document: _TypeAlias = _typing.Literal["text", "json"]  # noqa: Y015
+    _WhichOneofArgType_document: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_document) -> _WhichOneofReturnType_document | None: ...
+
+Global___DraftTaskRequest: _TypeAlias = DraftTaskRequest  # noqa: Y015
+
+@_typing.final
+class DraftTaskResponse(_message.Message):
+    """Response of DraftTask."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASKS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    QUESTIONS_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    complete: _builtins.bool
+    """Whether the tasks are valid: no question is open, and no problem is left."""
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]:
+        """The tasks of the document, with all changes applied."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_draft_pb2.Change]:
+        """The changes, in the order in which they were made."""
+
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[_draft_pb2.Question]:
+        """The open questions."""
+
+    @_builtins.property
+    def dropped(self) -> _containers.RepeatedCompositeFieldContainer[_draft_pb2.Dropped]:
+        """What could not be carried over."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_draft_pb2.Problem]:
+        """What is wrong, and neither repaired nor a question."""
+
+    def __init__(
+        self,
+        *,
+        tasks: _abc.Iterable[_task_pb2.Task] | None = ...,
+        changes: _abc.Iterable[_draft_pb2.Change] | None = ...,
+        questions: _abc.Iterable[_draft_pb2.Question] | None = ...,
+        dropped: _abc.Iterable[_draft_pb2.Dropped] | None = ...,
+        complete: _builtins.bool = ...,
+        problems: _abc.Iterable[_draft_pb2.Problem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "complete", b"complete", "dropped", b"dropped", "problems", b"problems", "questions", b"questions", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftTaskResponse: _TypeAlias = DraftTaskResponse  # noqa: Y015
+
+@_typing.final
+class GetTaskSchemaRequest(_message.Message):
+    """Request of GetTaskSchema."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Resource names `tools/{tool}` of the tools in the schema, at most 200. Empty: all that the caller may call."""
+
+    def __init__(
+        self,
+        *,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tools", b"tools"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTaskSchemaRequest: _TypeAlias = GetTaskSchemaRequest  # noqa: Y015
+
+@_typing.final
+class GetTaskSchemaResponse(_message.Message):
+    """Response of GetTaskSchema."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def schema(self) -> _struct_pb2.Struct:
+        """The schema."""
+
+    def __init__(
+        self,
+        *,
+        schema: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTaskSchemaResponse: _TypeAlias = GetTaskSchemaResponse  # noqa: Y015
 
 @_typing.final
 class PreviewScheduleRequest(_message.Message):

@@ -57,6 +57,16 @@ class TaskServiceStub(object):
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.ValidateTaskRequest.SerializeToString,
                 response_deserializer=ordinaut_dot_v1_dot_task__pb2.Task.FromString,
                 _registered_method=True)
+        self.DraftTask = channel.unary_unary(
+                '/ordinaut.v1.TaskService/DraftTask',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.DraftTaskRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.DraftTaskResponse.FromString,
+                _registered_method=True)
+        self.GetTaskSchema = channel.unary_unary(
+                '/ordinaut.v1.TaskService/GetTaskSchema',
+                request_serializer=ordinaut_dot_v1_dot_task__service__pb2.GetTaskSchemaRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_task__service__pb2.GetTaskSchemaResponse.FromString,
+                _registered_method=True)
         self.PreviewSchedule = channel.unary_unary(
                 '/ordinaut.v1.TaskService/PreviewSchedule',
                 request_serializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
@@ -177,6 +187,26 @@ class TaskServiceServicer(object):
         """Validates a task as CreateTask does, without storing it. The response is the task as it would be stored, with its
         next occurrences and warnings. Whether its name is free is not checked.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DraftTask(self, request, context):
+        """Reads a document that was written from memory, or for another system, as the task that was meant. Stores nothing.
+        What is certain or assumed is changed and listed; what has two meanings is a question with choices, and the answers
+        are sent with the same document again. A valid document is not changed.
+        Errors: INVALID_ARGUMENT if there is no document in the text, if it is too large, or if an answer does not exist;
+        UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTaskSchema(self, request, context):
+        """Returns a strict JSON Schema (2020-12) of tasks for the structured outputs of models: with the tools that the caller
+        may call, every member required, and null for what is left out. A document of this schema is sent to DraftTask,
+        which leaves out the nulls.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -359,6 +389,16 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.ValidateTaskRequest.FromString,
                     response_serializer=ordinaut_dot_v1_dot_task__pb2.Task.SerializeToString,
             ),
+            'DraftTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.DraftTask,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.DraftTaskRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__service__pb2.DraftTaskResponse.SerializeToString,
+            ),
+            'GetTaskSchema': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTaskSchema,
+                    request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.GetTaskSchemaRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_task__service__pb2.GetTaskSchemaResponse.SerializeToString,
+            ),
             'PreviewSchedule': grpc.unary_unary_rpc_method_handler(
                     servicer.PreviewSchedule,
                     request_deserializer=ordinaut_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.FromString,
@@ -533,6 +573,60 @@ class TaskService(object):
             '/ordinaut.v1.TaskService/ValidateTask',
             ordinaut_dot_v1_dot_task__service__pb2.ValidateTaskRequest.SerializeToString,
             ordinaut_dot_v1_dot_task__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DraftTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/DraftTask',
+            ordinaut_dot_v1_dot_task__service__pb2.DraftTaskRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__service__pb2.DraftTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTaskSchema(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.TaskService/GetTaskSchema',
+            ordinaut_dot_v1_dot_task__service__pb2.GetTaskSchemaRequest.SerializeToString,
+            ordinaut_dot_v1_dot_task__service__pb2.GetTaskSchemaResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,18 @@ class TaskServiceStub:
     next occurrences and warnings. Whether its name is free is not checked.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
     """
+    DraftTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.DraftTaskRequest, _task_service_pb2.DraftTaskResponse]
+    """Reads a document that was written from memory, or for another system, as the task that was meant. Stores nothing.
+    What is certain or assumed is changed and listed; what has two meanings is a question with choices, and the answers
+    are sent with the same document again. A valid document is not changed.
+    Errors: INVALID_ARGUMENT if there is no document in the text, if it is too large, or if an answer does not exist;
+    UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+    """
+    GetTaskSchema: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskSchemaRequest, _task_service_pb2.GetTaskSchemaResponse]
+    """Returns a strict JSON Schema (2020-12) of tasks for the structured outputs of models: with the tools that the caller
+    may call, every member required, and null for what is left out. A document of this schema is sent to DraftTask,
+    which leaves out the nulls.
+    """
     PreviewSchedule: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.PreviewScheduleRequest, _task_service_pb2.PreviewScheduleResponse]
     """Computes the next occurrences of a schedule, which need not belong to a task.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE).
@@ -167,6 +179,18 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Validates a task as CreateTask does, without storing it. The response is the task as it would be stored, with its
     next occurrences and warnings. Whether its name is free is not checked.
     Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+    """
+    DraftTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.DraftTaskRequest, _task_service_pb2.DraftTaskResponse]  # type: ignore[assignment]
+    """Reads a document that was written from memory, or for another system, as the task that was meant. Stores nothing.
+    What is certain or assumed is changed and listed; what has two meanings is a question with choices, and the answers
+    are sent with the same document again. A valid document is not changed.
+    Errors: INVALID_ARGUMENT if there is no document in the text, if it is too large, or if an answer does not exist;
+    UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+    """
+    GetTaskSchema: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskSchemaRequest, _task_service_pb2.GetTaskSchemaResponse]  # type: ignore[assignment]
+    """Returns a strict JSON Schema (2020-12) of tasks for the structured outputs of models: with the tools that the caller
+    may call, every member required, and null for what is left out. A document of this schema is sent to DraftTask,
+    which leaves out the nulls.
     """
     PreviewSchedule: _aio.UnaryUnaryMultiCallable[_task_service_pb2.PreviewScheduleRequest, _task_service_pb2.PreviewScheduleResponse]  # type: ignore[assignment]
     """Computes the next occurrences of a schedule, which need not belong to a task.
@@ -293,6 +317,30 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Validates a task as CreateTask does, without storing it. The response is the task as it would be stored, with its
         next occurrences and warnings. Whether its name is free is not checked.
         Errors: INVALID_ARGUMENT with every problem and fixes, UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def DraftTask(
+        self,
+        request: _task_service_pb2.DraftTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.DraftTaskResponse, _abc.Awaitable[_task_service_pb2.DraftTaskResponse]]:
+        """Reads a document that was written from memory, or for another system, as the task that was meant. Stores nothing.
+        What is certain or assumed is changed and listed; what has two meanings is a question with choices, and the answers
+        are sent with the same document again. A valid document is not changed.
+        Errors: INVALID_ARGUMENT if there is no document in the text, if it is too large, or if an answer does not exist;
+        UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def GetTaskSchema(
+        self,
+        request: _task_service_pb2.GetTaskSchemaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.GetTaskSchemaResponse, _abc.Awaitable[_task_service_pb2.GetTaskSchemaResponse]]:
+        """Returns a strict JSON Schema (2020-12) of tasks for the structured outputs of models: with the tools that the caller
+        may call, every member required, and null for what is left out. A document of this schema is sent to DraftTask,
+        which leaves out the nulls.
         """
 
     @_abc_1.abstractmethod

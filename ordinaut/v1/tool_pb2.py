@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ordinaut.v1 import task_pb2 as ordinaut_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ordinaut/v1/tool.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ordinaut/v1/task.proto\"\x80\x07\n\x04Tool\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12&\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x64\x65scription\x12@\n\x0cinput_schema\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x0binputSchema\x12\x42\n\routput_schema\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x0coutputSchema\x12\x36\n\x06\x65\x66\x66\x65\x63t\x18\x05 \x01(\x0e\x32\x18.ordinaut.v1.Tool.EffectB\x04\xe2\x41\x01\x01R\x06\x65\x66\x66\x65\x63t\x12\x31\n\x06lookup\x18\x06 \x01(\x0b\x32\x13.ordinaut.v1.LookupB\x04\xe2\x41\x01\x01R\x06lookup\x12\x37\n\x08timeouts\x18\x07 \x01(\x0b\x32\x15.ordinaut.v1.TimeoutsB\x04\xe2\x41\x01\x01R\x08timeouts\x12.\n\x05retry\x18\x08 \x01(\x0b\x32\x12.ordinaut.v1.RetryB\x04\xe2\x41\x01\x01R\x05retry\x12\x30\n\x04http\x18\x0c \x01(\x0b\x32\x1a.ordinaut.v1.HttpTransportH\x00R\x04http\x12N\n\x0corchestrator\x18\x10 \x01(\x0b\x32\".ordinaut.v1.OrchestratorTransportB\x04\xe2\x41\x01\x03H\x00R\x0corchestrator\x12\x1a\n\x05owner\x18\x11 \x01(\tB\x04\xe2\x41\x01\x03R\x05owner\x12\x12\n\x04\x65tag\x18\x12 \x01(\tR\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12 \n\x08warnings\x18\x15 \x03(\tB\x04\xe2\x41\x01\x03R\x08warnings\"F\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x08\n\x04READ\x10\x01\x12\x0e\n\nIDEMPOTENT\x10\x02\x12\n\n\x06UNSAFE\x10\x03:-\xea\x41*\n\rordinaut/Tool\x12\x0ctools/{tool}*\x05tools2\x04toolB\x0b\n\ttransport\"_\n\x06Lookup\x12\x18\n\x04uses\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04uses\x12;\n\targuments\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\targuments\"7\n\x08Timeouts\x12+\n\x03run\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03run\"\x86\x02\n\rHttpTransport\x12\x16\n\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url\x12\x41\n\x07headers\x18\x03 \x03(\x0b\x32\'.ordinaut.v1.HttpTransport.HeadersEntryR\x07headers\x12)\n\x04\x61uth\x18\x04 \x01(\x0b\x32\x15.ordinaut.v1.HttpAuthR\x04\x61uth\x12!\n\x0c\x63ontent_type\x18\x05 \x01(\tR\x0b\x63ontentType\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xde\x02\n\x08HttpAuth\x12\x36\n\x06\x62\x65\x61rer\x18\x01 \x01(\x0b\x32\x1c.ordinaut.v1.HttpAuth.BearerH\x00R\x06\x62\x65\x61rer\x12\x33\n\x05\x62\x61sic\x18\x02 \x01(\x0b\x32\x1b.ordinaut.v1.HttpAuth.BasicH\x00R\x05\x62\x61sic\x12\x36\n\x06header\x18\x03 \x01(\x0b\x32\x1c.ordinaut.v1.HttpAuth.HeaderH\x00R\x06header\x1a&\n\x06\x42\x65\x61rer\x12\x1c\n\x06secret\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06secret\x1a\x39\n\x05\x42\x61sic\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12\x1c\n\x06secret\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\x06secret\x1a@\n\x06Header\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06secret\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\x06secretB\x08\n\x06scheme\"\x17\n\x15OrchestratorTransportb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ordinaut/v1/tool.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ordinaut/v1/task.proto\"\xa4\x07\n\x04Tool\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12&\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x64\x65scription\x12@\n\x0cinput_schema\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x0binputSchema\x12\x42\n\routput_schema\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\x0coutputSchema\x12\x36\n\x06\x65\x66\x66\x65\x63t\x18\x05 \x01(\x0e\x32\x18.ordinaut.v1.Tool.EffectB\x04\xe2\x41\x01\x01R\x06\x65\x66\x66\x65\x63t\x12\x31\n\x06lookup\x18\x06 \x01(\x0b\x32\x13.ordinaut.v1.LookupB\x04\xe2\x41\x01\x01R\x06lookup\x12\x37\n\x08timeouts\x18\x07 \x01(\x0b\x32\x15.ordinaut.v1.TimeoutsB\x04\xe2\x41\x01\x01R\x08timeouts\x12.\n\x05retry\x18\x08 \x01(\x0b\x32\x12.ordinaut.v1.RetryB\x04\xe2\x41\x01\x01R\x05retry\x12\"\n\tsensitive\x18\x0b \x03(\tB\x04\xe2\x41\x01\x01R\tsensitive\x12\x30\n\x04http\x18\x0c \x01(\x0b\x32\x1a.ordinaut.v1.HttpTransportH\x00R\x04http\x12N\n\x0corchestrator\x18\x10 \x01(\x0b\x32\".ordinaut.v1.OrchestratorTransportB\x04\xe2\x41\x01\x03H\x00R\x0corchestrator\x12\x1a\n\x05owner\x18\x11 \x01(\tB\x04\xe2\x41\x01\x03R\x05owner\x12\x12\n\x04\x65tag\x18\x12 \x01(\tR\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12 \n\x08warnings\x18\x15 \x03(\tB\x04\xe2\x41\x01\x03R\x08warnings\"F\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x08\n\x04READ\x10\x01\x12\x0e\n\nIDEMPOTENT\x10\x02\x12\n\n\x06UNSAFE\x10\x03:-\xea\x41*\n\rordinaut/Tool\x12\x0ctools/{tool}*\x05tools2\x04toolB\x0b\n\ttransport\"_\n\x06Lookup\x12\x18\n\x04uses\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04uses\x12;\n\targuments\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01R\targuments\"7\n\x08Timeouts\x12+\n\x03run\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03run\"\xfd\x02\n\rHttpTransport\x12\x16\n\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url\x12\x41\n\x07headers\x18\x03 \x03(\x0b\x32\'.ordinaut.v1.HttpTransport.HeadersEntryR\x07headers\x12)\n\x04\x61uth\x18\x04 \x01(\x0b\x32\x15.ordinaut.v1.HttpAuthR\x04\x61uth\x12!\n\x0c\x63ontent_type\x18\x05 \x01(\tR\x0b\x63ontentType\x12;\n\x08response\x18\x06 \x01(\x0b\x32\x19.ordinaut.v1.HttpResponseB\x04\xe2\x41\x01\x01R\x08response\x12\x38\n\x07polling\x18\x07 \x01(\x0b\x32\x18.ordinaut.v1.HttpPollingB\x04\xe2\x41\x01\x01R\x07polling\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"p\n\x0cHttpResponse\x12\x1e\n\x07success\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01R\x07success\x12 \n\x08\x65nvelope\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x08\x65nvelope\x12\x1e\n\x07headers\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01R\x07headers\"\xd9\x01\n\x0bHttpPolling\x12;\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x08interval\x12\x39\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x07timeout\x12\x1a\n\x05hosts\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01R\x05hosts\x12\x18\n\x04\x64one\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x64one\x12\x1c\n\x06\x66\x61iled\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66\x61iled\"\xde\x02\n\x08HttpAuth\x12\x36\n\x06\x62\x65\x61rer\x18\x01 \x01(\x0b\x32\x1c.ordinaut.v1.HttpAuth.BearerH\x00R\x06\x62\x65\x61rer\x12\x33\n\x05\x62\x61sic\x18\x02 \x01(\x0b\x32\x1b.ordinaut.v1.HttpAuth.BasicH\x00R\x05\x62\x61sic\x12\x36\n\x06header\x18\x03 \x01(\x0b\x32\x1c.ordinaut.v1.HttpAuth.HeaderH\x00R\x06header\x1a&\n\x06\x42\x65\x61rer\x12\x1c\n\x06secret\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06secret\x1a\x39\n\x05\x42\x61sic\x12\x12\n\x04user\x18\x01 \x01(\tR\x04user\x12\x1c\n\x06secret\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\x06secret\x1a@\n\x06Header\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x1c\n\x06secret\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\x06secretB\x08\n\x06scheme\"\x17\n\x15OrchestratorTransportb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOL'].fields_by_name['timeouts']._serialized_options = b'\342A\001\001'
   _globals['_TOOL'].fields_by_name['retry']._loaded_options = None
   _globals['_TOOL'].fields_by_name['retry']._serialized_options = b'\342A\001\001'
+  _globals['_TOOL'].fields_by_name['sensitive']._loaded_options = None
+  _globals['_TOOL'].fields_by_name['sensitive']._serialized_options = b'\342A\001\001'
   _globals['_TOOL'].fields_by_name['orchestrator']._loaded_options = None
   _globals['_TOOL'].fields_by_name['orchestrator']._serialized_options = b'\342A\001\003'
   _globals['_TOOL'].fields_by_name['owner']._loaded_options = None
@@ -71,6 +73,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOOKUP'].fields_by_name['arguments']._serialized_options = b'\342A\001\001'
   _globals['_HTTPTRANSPORT_HEADERSENTRY']._loaded_options = None
   _globals['_HTTPTRANSPORT_HEADERSENTRY']._serialized_options = b'8\001'
+  _globals['_HTTPTRANSPORT'].fields_by_name['response']._loaded_options = None
+  _globals['_HTTPTRANSPORT'].fields_by_name['response']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPTRANSPORT'].fields_by_name['polling']._loaded_options = None
+  _globals['_HTTPTRANSPORT'].fields_by_name['polling']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPRESPONSE'].fields_by_name['success']._loaded_options = None
+  _globals['_HTTPRESPONSE'].fields_by_name['success']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPRESPONSE'].fields_by_name['envelope']._loaded_options = None
+  _globals['_HTTPRESPONSE'].fields_by_name['envelope']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPRESPONSE'].fields_by_name['headers']._loaded_options = None
+  _globals['_HTTPRESPONSE'].fields_by_name['headers']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPPOLLING'].fields_by_name['interval']._loaded_options = None
+  _globals['_HTTPPOLLING'].fields_by_name['interval']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPPOLLING'].fields_by_name['timeout']._loaded_options = None
+  _globals['_HTTPPOLLING'].fields_by_name['timeout']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPPOLLING'].fields_by_name['hosts']._loaded_options = None
+  _globals['_HTTPPOLLING'].fields_by_name['hosts']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPPOLLING'].fields_by_name['done']._loaded_options = None
+  _globals['_HTTPPOLLING'].fields_by_name['done']._serialized_options = b'\342A\001\001'
+  _globals['_HTTPPOLLING'].fields_by_name['failed']._loaded_options = None
+  _globals['_HTTPPOLLING'].fields_by_name['failed']._serialized_options = b'\342A\001\001'
   _globals['_HTTPAUTH_BEARER'].fields_by_name['secret']._loaded_options = None
   _globals['_HTTPAUTH_BEARER'].fields_by_name['secret']._serialized_options = b'\342A\001\002'
   _globals['_HTTPAUTH_BASIC'].fields_by_name['secret']._loaded_options = None
@@ -80,25 +102,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HTTPAUTH_HEADER'].fields_by_name['secret']._loaded_options = None
   _globals['_HTTPAUTH_HEADER'].fields_by_name['secret']._serialized_options = b'\342A\001\002'
   _globals['_TOOL']._serialized_start=219
-  _globals['_TOOL']._serialized_end=1115
-  _globals['_TOOL_EFFECT']._serialized_start=985
-  _globals['_TOOL_EFFECT']._serialized_end=1055
-  _globals['_LOOKUP']._serialized_start=1117
-  _globals['_LOOKUP']._serialized_end=1212
-  _globals['_TIMEOUTS']._serialized_start=1214
-  _globals['_TIMEOUTS']._serialized_end=1269
-  _globals['_HTTPTRANSPORT']._serialized_start=1272
-  _globals['_HTTPTRANSPORT']._serialized_end=1534
-  _globals['_HTTPTRANSPORT_HEADERSENTRY']._serialized_start=1476
-  _globals['_HTTPTRANSPORT_HEADERSENTRY']._serialized_end=1534
-  _globals['_HTTPAUTH']._serialized_start=1537
-  _globals['_HTTPAUTH']._serialized_end=1887
-  _globals['_HTTPAUTH_BEARER']._serialized_start=1714
-  _globals['_HTTPAUTH_BEARER']._serialized_end=1752
-  _globals['_HTTPAUTH_BASIC']._serialized_start=1754
-  _globals['_HTTPAUTH_BASIC']._serialized_end=1811
-  _globals['_HTTPAUTH_HEADER']._serialized_start=1813
-  _globals['_HTTPAUTH_HEADER']._serialized_end=1877
-  _globals['_ORCHESTRATORTRANSPORT']._serialized_start=1889
-  _globals['_ORCHESTRATORTRANSPORT']._serialized_end=1912
+  _globals['_TOOL']._serialized_end=1151
+  _globals['_TOOL_EFFECT']._serialized_start=1021
+  _globals['_TOOL_EFFECT']._serialized_end=1091
+  _globals['_LOOKUP']._serialized_start=1153
+  _globals['_LOOKUP']._serialized_end=1248
+  _globals['_TIMEOUTS']._serialized_start=1250
+  _globals['_TIMEOUTS']._serialized_end=1305
+  _globals['_HTTPTRANSPORT']._serialized_start=1308
+  _globals['_HTTPTRANSPORT']._serialized_end=1689
+  _globals['_HTTPTRANSPORT_HEADERSENTRY']._serialized_start=1631
+  _globals['_HTTPTRANSPORT_HEADERSENTRY']._serialized_end=1689
+  _globals['_HTTPRESPONSE']._serialized_start=1691
+  _globals['_HTTPRESPONSE']._serialized_end=1803
+  _globals['_HTTPPOLLING']._serialized_start=1806
+  _globals['_HTTPPOLLING']._serialized_end=2023
+  _globals['_HTTPAUTH']._serialized_start=2026
+  _globals['_HTTPAUTH']._serialized_end=2376
+  _globals['_HTTPAUTH_BEARER']._serialized_start=2203
+  _globals['_HTTPAUTH_BEARER']._serialized_end=2241
+  _globals['_HTTPAUTH_BASIC']._serialized_start=2243
+  _globals['_HTTPAUTH_BASIC']._serialized_end=2300
+  _globals['_HTTPAUTH_HEADER']._serialized_start=2302
+  _globals['_HTTPAUTH_HEADER']._serialized_end=2366
+  _globals['_ORCHESTRATORTRANSPORT']._serialized_start=2378
+  _globals['_ORCHESTRATORTRANSPORT']._serialized_end=2401
 # @@protoc_insertion_point(module_scope)

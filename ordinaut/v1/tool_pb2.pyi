@@ -25,8 +25,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Tool(_message.Message):
-    """A named callable with schemas, an effect and a transport. The numbers 9 (rate_limit), 10 (max_concurrency), 11
-    (sensitive), 13 (grpc), 14 (mcp) and 15 (agent) are intended for later fields.
+    """A named callable with schemas, an effect and a transport. The numbers 9 (rate_limit), 10 (max_concurrency), 13
+    (grpc), 14 (mcp) and 15 (agent) are intended for later fields.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -70,6 +70,7 @@ class Tool(_message.Message):
     LOOKUP_FIELD_NUMBER: _builtins.int
     TIMEOUTS_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
+    SENSITIVE_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
     ORCHESTRATOR_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
@@ -112,6 +113,14 @@ class Tool(_message.Message):
         """Default retry rule of steps that use the tool."""
 
     @_builtins.property
+    def sensitive(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of the input and output that must not be readable: at most 32 JSON pointers that begin with `/input` or
+        `/output`, such as `/input/card/number` and `/output/accounts/*/token`, where `*` is every item of a list and every
+        member of an object. The journal holds these values encrypted. Every answer, event and log line has `[sensitive]`
+        in their place, also where a pipeline has copied them.
+        """
+
+    @_builtins.property
     def http(self) -> Global___HttpTransport:
         """JSON over HTTP."""
 
@@ -142,6 +151,7 @@ class Tool(_message.Message):
         lookup: Global___Lookup | None = ...,
         timeouts: Global___Timeouts | None = ...,
         retry: _task_pb2.Retry | None = ...,
+        sensitive: _abc.Iterable[_builtins.str] | None = ...,
         http: Global___HttpTransport | None = ...,
         orchestrator: Global___OrchestratorTransport | None = ...,
         owner: _builtins.str = ...,
@@ -152,7 +162,7 @@ class Tool(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "http", b"http", "input_schema", b"input_schema", "lookup", b"lookup", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "effect", b"effect", "etag", b"etag", "http", b"http", "input_schema", b"input_schema", "lookup", b"lookup", "name", b"name", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "owner", b"owner", "retry", b"retry", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "effect", b"effect", "etag", b"etag", "http", b"http", "input_schema", b"input_schema", "lookup", b"lookup", "name", b"name", "orchestrator", b"orchestrator", "output_schema", b"output_schema", "owner", b"owner", "retry", b"retry", "sensitive", b"sensitive", "timeouts", b"timeouts", "transport", b"transport", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_transport: _TypeAlias = _typing.Literal["http", "orchestrator"]  # noqa: Y015
     _WhichOneofArgType_transport: _TypeAlias = _typing.Literal["transport", b"transport"]  # noqa: Y015
@@ -250,6 +260,8 @@ class HttpTransport(_message.Message):
     HEADERS_FIELD_NUMBER: _builtins.int
     AUTH_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    POLLING_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """GET, POST, PUT, PATCH or DELETE; POST when empty."""
     url: _builtins.str
@@ -270,6 +282,14 @@ class HttpTransport(_message.Message):
     def auth(self) -> Global___HttpAuth:
         """Authentication with a secret of the project, which only the engine can read."""
 
+    @_builtins.property
+    def response(self) -> Global___HttpResponse:
+        """Which responses are an output, and what the output contains. Unset: the body of a response 2xx."""
+
+    @_builtins.property
+    def polling(self) -> Global___HttpPolling:
+        """How the result of a response 202 with a Location is fetched. Unset: the body of the 202 is the output."""
+
     def __init__(
         self,
         *,
@@ -278,14 +298,110 @@ class HttpTransport(_message.Message):
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         auth: Global___HttpAuth | None = ...,
         content_type: _builtins.str = ...,
+        response: Global___HttpResponse | None = ...,
+        polling: Global___HttpPolling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "polling", b"polling", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "content_type", b"content_type", "headers", b"headers", "method", b"method", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "content_type", b"content_type", "headers", b"headers", "method", b"method", "polling", b"polling", "response", b"response", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HttpTransport: _TypeAlias = HttpTransport  # noqa: Y015
+
+@_typing.final
+class HttpResponse(_message.Message):
+    """Which responses of an HTTP tool are an output, and what the output contains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUCCESS_FIELD_NUMBER: _builtins.int
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    envelope: _builtins.bool
+    """Whether the output is `{"status": …, "headers": {…}, "body": …}` instead of the body. A body that is not JSON is
+    then a string.
+    """
+    @_builtins.property
+    def success(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Statuses of an output, from 200 to 599: `404`, `200-204` or `2xx`. At most 32; `2xx` when empty. Every other
+        status is a failure.
+        """
+
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the headers that the envelope contains, in lower case: a string, or null if the response lacks it; several
+        headers of one name are joined by `, `. At most 32. Requires `envelope`.
+        """
+
+    def __init__(
+        self,
+        *,
+        success: _abc.Iterable[_builtins.str] | None = ...,
+        envelope: _builtins.bool = ...,
+        headers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "headers", b"headers", "success", b"success"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HttpResponse: _TypeAlias = HttpResponse  # noqa: Y015
+
+@_typing.final
+class HttpPolling(_message.Message):
+    """Fetches the result of a call that the tool has accepted with 202 and a Location: with GET, again and again, until the
+    response is not 202 and `done` holds. A redirect to a Location is polled next. The Location is in the journal, so that
+    polling continues after a crash, and the call is not made again. Headers and authentication of the tool are sent to
+    the origin of its URL only.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    HOSTS_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    done: _builtins.str
+    """Expression over `status`, `headers` and `body` of a response: whether it is the result, such as
+    `body.state == 'done'`. Empty: every status of `response.success` except 202.
+    """
+    failed: _builtins.str
+    """Expression as `done`: whether the response reports that the call has failed, such as `body.state == 'failed'`."""
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """Time between two polls: 5 s when unset, from 100 ms to 1 h. Retry-After of a response is its minimum."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """From the start of the call to its result: 10 min when unset, at most 7 days. Each request has the timeout of the
+        tool.
+        """
+
+    @_builtins.property
+    def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further hosts that a Location may name, such as `jobs.example.com` or `jobs.example.com:8443`. At most 16. The
+        origin of the tool's URL is always allowed.
+        """
+
+    def __init__(
+        self,
+        *,
+        interval: _duration_pb2.Duration | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        hosts: _abc.Iterable[_builtins.str] | None = ...,
+        done: _builtins.str = ...,
+        failed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "failed", b"failed", "hosts", b"hosts", "interval", b"interval", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HttpPolling: _TypeAlias = HttpPolling  # noqa: Y015
 
 @_typing.final
 class HttpAuth(_message.Message):

@@ -33,8 +33,8 @@ MAX_PROBLEMS = 50
 MAX_WARNINGS = 20
 Problem = tuple[str, str]
 """RFC 6901 pointer and message."""
-COSTLY_UNITS = 200_000
-"""Units of work, as in `schema_cost`, from which a check may take longer than about 25 ms."""
+COSTLY_UNITS = 50_000
+"""Units of work, as in `schema_cost`, from which a check may take longer than about 20 ms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from dataclasses import replace
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, RunStart, Wait
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
-from pipeline_engine.interpreter.flow.steps import run_script
-from pipeline_engine.interpreter.journal import STARTED
+from pipeline_engine.interpreter.flow.script import run_finally, run_script
+from pipeline_engine.interpreter.journal import CANCELLED, STARTED
 from pipeline_engine.interpreter.requests import (
     Call,
     CheckValue,
@@ -25,13 +25,14 @@ from pipeline_engine.interpreter.requests import (
     Delayed,
     Effect,
     Ending,
+    Finished,
     Request,
     Response,
     Sleep,
     Suspended,
 )
 from pipeline_engine.interpreter.retry import MAX_DELAY_IN_ENGINE_SECONDS
-from pipeline_engine.interpreter.run import Run, StartTimes, roots_of
+from pipeline_engine.interpreter.run import Guard, Run, StartTimes, roots_of
 from pipeline_engine.interpreter.scheduled_strand import ScheduledStrand
 from pipeline_engine.interpreter.strand_protocol import AwaitDurable, Exit, Fork, StepsFlow
 from pipeline_engine.language.plan import Plan
@@ -57,8 +58,11 @@ class Execution:
     """One segment of a run, from the end of its journal; `ending` is set when the segment is over.
 
     `start_times` are those of a run that is replayed; `hold` returns the seconds until a tool may be called again;
-    `params_check` is the check of params that were not checked before.
+    `guard` refuses inputs of steps on Ordinaut's own stores; `params_check` is the check of params that were not
+    checked before. A `discreet` execution has sensitive values.
     """
+
+    discreet = False
 
     def __init__(
         self,
@@ -70,10 +74,13 @@ class Execution:
         outputs_max_bytes: float = MAX_STEP_OUTPUTS_BYTES,
         hold: Callable[[Tool], float] = lambda _tool: 0.0,
         params_check: CheckValue | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.ending: Ending | None = None
-        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold)
-        self._root = ScheduledStrand(run_script(self._run, roots_of(plan, start), params_check))
+        self._run = Run(plan, start, clock, fraction, start_times, outputs_max_bytes, hold, guard)
+        self.has_finally = bool(plan.final_steps)
+        self._roots = roots_of(plan, start)
+        self._root = ScheduledStrand(run_script(self._run, self._roots, params_check))
         self._ready: list[tuple[ScheduledStrand, Response | Exit]] = []
         self._pending: dict[int, ScheduledStrand] = {}
         self._writers: list[tuple[ScheduledStrand, AwaitDurable | Effect]] = []
@@ -105,6 +112,20 @@ class Execution:
             self._sleeping -= 1
         return self._run_pass(strand, response)
 
+    def interrupt(self) -> Progress:
+        """Cancels the run: ends the strands of its main part and starts `finally`, unless that has started before."""
+        self._progress = Progress()
+        run = self._run
+        if self.ending is not None or run.cancelled or run.is_finishing:
+            return self._progress
+        run.cancelled = True
+        self._record_cancelled(self._root)
+        self._cancel(self._root)
+        self._ready.clear()
+        self._root = ScheduledStrand(run_finally(run, self._roots, Finished((), CANCELLED)))
+        self._strands = 1
+        return self._run_pass(self._root, None, self._progress)
+
     def close(self) -> list[JournalEntry]:
         """Cancels all strands; returns the entries that were not sent, and those of the attempts that were cut off."""
         self._progress = Progress()
@@ -135,8 +156,8 @@ class Execution:
             self._request(self._checkpoint, Commit(self._run.journal.take_unsent()))
         return self._progress
 
-    def _run_pass(self, strand: ScheduledStrand, response: Response) -> Progress:
-        self._progress = progress = Progress()
+    def _run_pass(self, strand: ScheduledStrand, response: Response, progress: Progress | None = None) -> Progress:
+        self._progress = progress = progress or Progress()
         self._run.account.yielded()
         self._advance(strand, response)
         while self._ready:
@@ -266,15 +287,19 @@ class Execution:
             self._request(strand, Commit(self._run.journal.take_unsent()))
 
     def _leave_if_idle(self) -> None:
-        """Ends the segment when the run only waits, or sleeps for longer than the engine keeps a run."""
+        """Ends the segment when the run only waits, or sleeps for longer than the engine keeps a run.
+
+        A run with a deadline resumes then at the latest. `finally` is short and does not leave the engine.
+        """
         now = self._run.clock.monotonic()
         delays = [strand.wakes - now for strand in self._pending.values() if strand.wakes is not None]
         waiting = [strand for strand in self._waiting if not strand.ended]
-        if len(delays) < len(self._pending) or not (delays or waiting):
+        if len(delays) < len(self._pending) or not (delays or waiting) or (self._run.is_finishing and not waiting):
             return
         if min(delays, default=math.inf) <= MAX_DELAY_IN_ENGINE_SECONDS:
             return
-        wake_ms = math.ceil(min(delays, default=0) * 1000)
+        wakes = min([*delays, self._run.until_end()])
+        wake_ms = max(1, math.ceil(wakes * 1000)) if wakes < math.inf else 0
         entries = self._run.journal.take_unsent()
         waits = [_with_remaining_time(strand.wait, now - strand.since) for strand in waiting if strand.wait]
         ending = Suspended(entries, waits, wake_ms) if waits else Delayed(entries, wake_ms)

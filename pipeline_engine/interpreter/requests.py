@@ -40,7 +40,8 @@ class Effect:
 class Call:
     """Call a tool over the network for one attempt of a step; the response is an Output or a Failure.
 
-    `timeout` in seconds. With `secrets`, the `input` and the `body` contain references to them.
+    `timeout` in seconds. With `secrets`, the `input` and the `body` contain references to them. With a `location`, the
+    call was accepted earlier, and its result is polled there.
     """
 
     tool: Tool
@@ -51,6 +52,7 @@ class Call:
     path: str
     attempt: int
     secrets: SecretUse | None = None
+    location: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,15 @@ class Output:
     problem: Problem | Failure | None = field(default=None, compare=False)
 
 
-Response = JournalEntry | Output | Failure | Problem | None
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The tool has accepted the call; its result is to be polled at `location` after `delay` seconds."""
+
+    location: str
+    delay: float
+
+
+Response = JournalEntry | Output | Failure | Accepted | Problem | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,7 @@ Ending = Finished | Delayed | Suspended
 class ToolPort(Protocol):
     """Calls tools over the network."""
 
-    async def call(self, request: Call) -> Output | Failure:
+    async def call(self, request: Call) -> Output | Failure | Accepted:
         """Calls the tool once; every outcome is data. The caller applies the timeout by cancellation."""
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Wait
-from pipeline_engine.interpreter.journal import CANCELLED
+from pipeline_engine.interpreter.journal import CANCELLED, STARTED, location_json
 from pipeline_engine.interpreter.requests import Call
 from pipeline_engine.interpreter.run import Run
 from pipeline_engine.interpreter.strand_protocol import Fork, StrandRequest
@@ -87,6 +87,7 @@ class ScheduledStrand:
                 state=state,
                 tool=call.tool.name,
                 input=call.body,
+                output=location_json(call.location) if state == STARTED else b"",
                 start_us=run.attempt_start_us(call.path, call.attempt) if replayed else self._since_us(run),
                 end_us=run.now_us(),
             )

@@ -12,8 +12,9 @@ from typing import Any
 from ordinaut.expressions.times import timestamp_of_us
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
-from pipeline_engine.data.failure import PAYLOAD_TOO_LARGE, TIMEOUT, Failure
-from pipeline_engine.interpreter.journal import FAILED, SUCCEEDED
+from pipeline_engine.data.failure import DEADLINE, PAYLOAD_TOO_LARGE, TIMEOUT, Failure
+from pipeline_engine.interpreter.discreet_failure import discreet
+from pipeline_engine.interpreter.journal import CANCELLED, FAILED, SUCCEEDED
 from pipeline_engine.interpreter.requests import CheckValue, Output, Sleep
 from pipeline_engine.interpreter.retry import delay_seconds, is_repeated
 from pipeline_engine.interpreter.run import Run
@@ -104,7 +105,10 @@ class Strand:
     def input_of(self, step: StepPlan, path: str) -> Input | Failure:
         """Returns the input of a call: the approved one, or else rendered now."""
         approved = None if step.approval is None else self.run.approved_inputs[path]
-        return approved or render_input(step, self.roots, self.run.account)
+        rendered = approved or render_input(step, self.roots, self.run.account)
+        if self.run.guard is not None and isinstance(rendered, Input):
+            return self.run.guard(step.uses, rendered.value) or rendered
+        return rendered
 
     def input_after_check(self, rendered: Input) -> Generator[StrandRequest, Any, Input | Failure]:
         """Waits for the costly check of an input."""
@@ -127,11 +131,24 @@ class Strand:
         return Failure(PAYLOAD_TOO_LARGE, f"all outputs of a run must be at most {limit} bytes together (got {size})")
 
     def expired(self, step: StepPlan, path: str, number: int) -> Expired | None:
-        """Returns the exit of a run that has exceeded its timeout; None while it has time."""
-        if self.run.remaining() > 0:
-            return None
-        message = "the run has exceeded its timeout"
-        return Expired(Failure(TIMEOUT, message, step=path, tool=step.uses, attempt=number))
+        """Returns the exit of a run that has exceeded its timeout or deadline or is cancelled; None if it has time."""
+        failure = self.run.overdue()
+        return None if failure is None else Expired(failure.at(path, step.uses, number))
+
+    def end_wait(self, expired: Expired, path: str) -> Expired:
+        """Records a wait of an earlier segment that ends with the run's time, FAILED, or with the run, CANCELLED."""
+        requested = self.run.journal.waits.get(path)
+        if requested is None:
+            return expired
+        entry = JournalEntry()
+        entry.CopyFrom(requested)
+        entry.end_us = self.run.now_us()
+        if self.run.cancelled:
+            entry.state = CANCELLED
+        else:
+            entry.state, entry.error = FAILED, expired.failure.to_json()
+        self.record(entry)
+        return expired
 
     def record(self, entry: JournalEntry) -> None:
         """Adds an entry as a barrier: the result of a step with effects, of a wait, or the start of an UNSAFE call."""
@@ -160,6 +177,8 @@ class Strand:
         before this entry is durable.
         """
         step = attempt.step
+        if step.tool is not None and step.tool.sensitive is not None:
+            failure = discreet(failure, step.tool.sensitive)
         located = failure if failure.step else failure.at(attempt.path, step.uses, attempt.number)
         entry = self._entry(attempt, FAILED, tool=step.uses, error=located.to_json())
         self._add(entry, barrier=not (step.pure or repeated))
@@ -179,6 +198,8 @@ class Strand:
             response = output.with_known_outcome(happened=True) if step.kind is Kind.UNSAFE else output
         if not isinstance(response, Failure):
             raise TypeError("the response to a call must be an Output or a Failure")
+        if response.code == TIMEOUT and (overdue := self.run.overdue()) is not None and overdue.code == DEADLINE:
+            response = Failure(DEADLINE, f"no answer: {overdue.message}")
         if response.retry_after > self.run.remaining():  # the run cannot wait that long, so the step fails now
             response = replace(response, retry_after=math.inf)
         repeated = is_repeated(response, step.retry, attempt.number) and self.run.remaining() > 0

@@ -24,7 +24,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The run has exceeded its timeout; no `on_error` of a step handles this."""
+    """The run has exceeded its timeout or deadline or is cancelled; no `on_error` of a step handles this."""
 
     failure: Failure
 

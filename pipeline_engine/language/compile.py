@@ -48,6 +48,7 @@ def compile_plan(
     project: str = "",
     secrets: Sequence[str] = (),
     semantics: int = 0,
+    deadline_ms: int = 0,
 ) -> Plan:
     """Compiles a definition; the arguments are JSON and names as in `ordinaut.internal.v1.Definition`.
 
@@ -70,7 +71,7 @@ def compile_plan(
             frozenset(secrets),
             semantics or CURRENT,
         )
-        return compiler.plan(document)
+        return compiler.plan(document, deadline_ms)
     except (ExpressionError, PayloadError, ValueError) as failure:
         raise PlanError(str(failure)) from failure
 
@@ -86,12 +87,25 @@ class _Compiler:
     roots: set[str] = field(default_factory=set)
     checks: dict[tuple[str, str], Check | None] = field(default_factory=dict)
 
-    def plan(self, document: Document) -> Plan:
-        """Compiles the whole document."""
+    def plan(self, document: Document, deadline_ms: int) -> Plan:
+        """Compiles the whole document; `deadline_ms` is the deadline of the task's runs, 0 without one."""
         steps = self._steps(document.steps)
         on_error = self._steps(document.on_error)
         output = self._template(document.output) if document.has_output else None
-        return Plan(steps, on_error, output, document.timeout, frozenset(self.roots), self.semantics)
+        sensitive = {name: tool.sensitive for name, tool in self.tools.items() if tool.sensitive is not None}
+        final_steps = self._steps(document.final_steps)
+        deadlines = [limit for limit in (document.deadline, deadline_ms / 1000) if limit]
+        return Plan(
+            steps,
+            on_error,
+            output,
+            document.timeout,
+            frozenset(self.roots),
+            self.semantics,
+            sensitive,
+            deadline=min(deadlines, default=None),
+            final_steps=final_steps,
+        )
 
     def _step(self, step: Step) -> StepPlan:
         if not step.uses:

@@ -201,7 +201,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole pipeline; `params` come from a `payload` wrapper, `timeout` in seconds."""
+    """A whole pipeline; `params` come from a `payload` wrapper, `timeout` and `deadline` in seconds.
+
+    `final_steps` are those of `finally`.
+    """
 
     place: Place
     steps: tuple[Step, ...]
@@ -210,6 +213,8 @@ class Document:
     has_output: bool = False
     timeout: float | None = None
     params: Any = None
+    deadline: float | None = None
+    final_steps: tuple[Step, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Returns the normalised document."""
@@ -220,11 +225,15 @@ class Document:
             values["on_error"] = [step.to_json() for step in self.on_error]
         if self.timeout is not None:
             values["timeout"] = format_seconds(self.timeout)
+        if self.deadline is not None:
+            values["deadline"] = format_seconds(self.deadline)
+        if self.final_steps:
+            values["finally"] = [step.to_json() for step in self.final_steps]
         return values
 
     def all_steps(self) -> Iterator[Step]:
-        """Yields every step, including inner steps and handlers."""
-        stack = [*reversed(self.on_error), *reversed(self.steps)]
+        """Yields every step, including inner steps, handlers and those of `finally`."""
+        stack = [*reversed(self.final_steps), *reversed(self.on_error), *reversed(self.steps)]
         while stack:
             step = stack.pop()
             yield step

@@ -11,7 +11,7 @@ STEP_KEYS = (
     *("until", "every", "max_rounds", "if", "else", "save_as", "retry", "timeout", "on_error", "needs_approval"),
 )
 ACCEPTED_STEP_KEYS = (*STEP_KEYS, "timeout_seconds", "max_retries")
-DOCUMENT_KEYS = ("version", "steps", "output", "on_error", "timeout")
+DOCUMENT_KEYS = ("version", "steps", "output", "on_error", "finally", "timeout", "deadline")
 ACCEPTED_DOCUMENT_KEYS = (*DOCUMENT_KEYS, "timeout_seconds")
 STEP_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("use", "tool", "action", "call", "using"), "uses"),
@@ -44,6 +44,7 @@ DOCUMENT_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("tasks", "pipeline", "stages", "actions"), "steps"),
     **dict.fromkeys(("result", "returns", "outputs"), "output"),
     **dict.fromkeys(("catch", "on_failure", "onerror"), "on_error"),
+    **dict.fromkeys(("ensure", "always", "on_exit", "cleanup", "on_end"), "finally"),
 }
 
 

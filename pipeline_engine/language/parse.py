@@ -13,7 +13,7 @@ from pipeline_engine.language.document import VERSION, Document, Step
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.keys import ACCEPTED_DOCUMENT_KEYS, DOCUMENT_ALIASES, refuse_unknown_keys
 from pipeline_engine.language.steps import is_step, read_steps
-from pipeline_engine.language.values import is_number, read_timeout
+from pipeline_engine.language.values import is_number, read_deadline, read_timeout
 
 MAX_PIPELINE_TIMEOUT_SECONDS = 30 * 86_400.0
 NOT_A_PIPELINE = "a pipeline must be an object with `steps`, or a list of steps"
@@ -72,23 +72,30 @@ def _read_object(value: dict[str, Any], place: Place, params: Any, findings: Fin
         findings.problem(place.key("steps"), f"`steps` must be a list of steps, not {kind_of(value['steps'])}")
     elif not any(DOCUMENT_ALIASES.get(key) == "steps" for key in value):
         findings.problem(place.key("steps"), "`steps` is required", ErrorReason.FIELD_REQUIRED)
-    handlers: tuple[Step, ...] = ()
-    if isinstance(value.get("on_error"), list):
-        handlers = read_steps(value["on_error"], place.key("on_error"), findings, 1)
-    elif "on_error" in value:
-        where = place.key("on_error")
-        fix = ("Makes it a list.", [where.replace([value["on_error"]])]) if is_step(value["on_error"]) else None
-        message = f"`on_error` of a pipeline must be a list of steps, not {kind_of(value['on_error'])}"
-        findings.problem(where, message, fix=fix)
+    deadline = read_deadline(value["deadline"], place.key("deadline"), findings) if "deadline" in value else None
     return Document(
         place,
         steps,
-        on_error=handlers,
+        on_error=_read_list(value, "on_error", place, findings),
         output=value.get("output"),
         has_output="output" in value,
         timeout=read_timeout(value, place, findings, MAX_PIPELINE_TIMEOUT_SECONDS),
         params=params,
+        deadline=deadline,
+        final_steps=_read_list(value, "finally", place, findings),
     )
+
+
+def _read_list(value: Mapping[str, Any], key: str, place: Place, findings: Findings) -> tuple[Step, ...]:
+    """Reads `on_error` or `finally` of a document."""
+    if key not in value:
+        return ()
+    where, steps = place.key(key), value[key]
+    if isinstance(steps, list):
+        return read_steps(steps, where, findings, 1)
+    fix = ("Makes it a list.", [where.replace([steps])]) if is_step(steps) else None
+    findings.problem(where, f"`{key}` of a pipeline must be a list of steps, not {kind_of(steps)}", fix=fix)
+    return ()
 
 
 def _check_version(value: Mapping[str, Any], place: Place, findings: Findings) -> None:

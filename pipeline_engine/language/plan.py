@@ -1,7 +1,7 @@
 """A compiled pipeline, which the interpreter executes; compiled once per definition."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ordinaut.expressions import Account
@@ -9,7 +9,7 @@ from pipeline_engine.data.schemas import Check
 from pipeline_engine.data.template import Template
 from pipeline_engine.language.document import RetryRule, Tolerance
 from pipeline_engine.language.secret_places import SecretUse
-from pipeline_engine.tools.definition import Kind, Tool
+from pipeline_engine.tools.definition import Kind, Sensitive, Tool
 
 Condition = Callable[[Mapping[str, Any], Account], bool]
 """Evaluates an expression on the values of the root names; raises ExpressionError."""
@@ -70,8 +70,9 @@ class StepPlan:
 class Plan:
     """A pipeline ready to run.
 
-    `roots` are the root names that its expressions read, `timeout` in seconds, `semantics` the revision of the meaning
-    of its expressions.
+    `roots` are the root names that its expressions read, `timeout` and `deadline` in seconds, `semantics` the revision
+    of the meaning of its expressions, `sensitive` the sensitive places of its tools by name. `final_steps` run at the
+    end of the run, however it ends.
     """
 
     steps: tuple[StepPlan, ...]
@@ -80,3 +81,6 @@ class Plan:
     timeout: float | None
     roots: frozenset[str]
     semantics: int
+    sensitive: Mapping[str, Sensitive] = field(default_factory=dict)
+    deadline: float | None = None
+    final_steps: tuple[StepPlan, ...] = ()

@@ -6,9 +6,12 @@ from typing import Any
 
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
 from ordinaut.expressions.event_condition import EVENT_FIELDS, event_problem, reads_event
+from ordinaut.expressions.foreign.scope import Scope
+from ordinaut.expressions.foreign.templates import Rewritten, foreign_template
 from ordinaut.expressions.paths import path_text
 from ordinaut.expressions.rename import renamed
 from ordinaut.v1.error_pb2 import ErrorReason
+from pipeline_engine.data.describe import quoted
 from pipeline_engine.data.schema_paths import MissingMember, missing_member
 from pipeline_engine.data.template import Placeholder, split
 from pipeline_engine.language.findings import Findings, Operation, Place, nearest
@@ -18,6 +21,8 @@ ROOTS = ("params", "steps", "event", "run", "now")
 SECRETS = "secrets"
 SECRETS_PLACE = "in the `with` of a tool that is called over the network"
 PLACES = {"step": "inside a step", "error": "in `on_error` steps"}
+IN_FINALLY = ("state", "error")
+"""Fields of `run` inside `finally`."""
 MEMBERS = {
     "run": ("name", "task", "kind", "trigger", "occurrence", "scheduled_time", "interval", "claims"),
     "step": ("id", "path", "attempt", "start_time", "idempotency_key"),
@@ -40,7 +45,7 @@ class Names:
 
     `later` are the names of steps that have not run yet; `inside` maps each hidden name to the step that contains it;
     `with_secrets`: secret references are allowed. `in_match`: the fields of an event are root names as well.
-    `outputs` are the schemas of the outputs of steps by name.
+    `outputs` are the schemas of the outputs of steps by name. `in_finally`: `run` has the fields IN_FINALLY.
     """
 
     steps: Sequence[str]
@@ -55,6 +60,7 @@ class Names:
     in_match: bool = False
     outputs: Mapping[str, Any] = field(default_factory=dict)
     params_schema: Any = None
+    in_finally: bool = False
 
     def roots(self) -> list[str]:
         """Returns the root names."""
@@ -159,8 +165,9 @@ def _report_error(error: ExpressionError, place: Place, findings: Findings, oper
 
 
 def _check_text(text: str, place: Place, names: Names, findings: Findings) -> None:
-    if "{{" in text and "${" not in text:
-        findings.warn(place, "`{{` is literal text; to insert a value, write `${…}`")
+    if (foreign := foreign_template(text, _scope_of(names))) is not None:
+        _report_foreign(text, foreign, place, findings)
+        return
     if "${" not in text:
         return
     try:
@@ -171,6 +178,36 @@ def _check_text(text: str, place: Place, names: Names, findings: Findings) -> No
     for part in parts:
         if isinstance(part, Placeholder) and not (names.with_secrets and secret_of(part)):
             _check_expression(part.expression, place, names, findings, _inside(text, part), strict=True)
+
+
+def _report_foreign(text: str, foreign: Rewritten, place: Place, findings: Findings) -> None:
+    """Text that looks like a template of another language: it would be sent as it is."""
+    is_known = foreign.text != text and not foreign.problems and not foreign.undeclared
+    fix = ("Writes it as `${…}`.", [place.replace(foreign.text)]) if is_known else None
+    example = f"write {quoted(foreign.text)}" if is_known else "write `${…}`, such as `${params.city}`"
+    findings.problem(
+        place,
+        f"{quoted(text)} looks like a template of another language: to insert a value, {example}; "
+        "for the text itself, write it as a value: `${'{{'}`",
+        ErrorReason.TEMPLATE_SYNTAX,
+        fix,
+    )
+
+
+def _scope_of(names: Names) -> Scope:
+    outputs = {name: _members_of(schema) for name, schema in names.outputs.items()}
+    return Scope(
+        steps={name: name for name in names.steps},
+        params=names.params,
+        outputs=outputs,
+        in_loop=names.in_loop,
+        in_handler=names.in_handler,
+    )
+
+
+def _members_of(schema: Any) -> list[str] | None:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return list(properties) if isinstance(properties, dict) and properties else None
 
 
 def _inside(text: str, part: Placeholder) -> Rewrite:
@@ -262,8 +299,12 @@ def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
     if root == "params":
         return _unknown_param(name, names)
     members = MEMBERS.get(root, (name,))
+    if root == "run" and names.in_finally:
+        members = (*members, *IN_FINALLY)
     if name in members:
         return None
+    if root == "run" and name in IN_FINALLY:
+        return f"`run.{name}` is available only in `finally`", [root, name], None
     near = nearest(name, members)
     message = f"unknown field `{root}.{name[:64]}`; supported fields: {', '.join(members)}"
     return message, [root, name], [root, near] if near else None
@@ -272,6 +313,8 @@ def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
 def _unknown_root(root: str, names: Names) -> _Problem:
     if root == SECRETS:
         return f"a secret can only be referenced as a whole, `${{secrets.NAME}}`, {SECRETS_PLACE}", [root], None
+    if root == "error" and names.in_finally:
+        return "`error` is available only in `on_error` steps; `finally` has `run.error`", [root], ["run", root]
     if root in PLACES:
         return f"`{root}` is available only {PLACES[root]}", [root], None
     if root in {"item", "index"}:

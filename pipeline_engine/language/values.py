@@ -1,5 +1,6 @@
 """The values of modifiers: durations, retries, names. Each reader reports a problem and returns None."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import quoted
 from pipeline_engine.data.failure import (
     CANCELLED,
+    DEADLINE,
     FAN_OUT_LIMIT,
     LOST_TOO_OFTEN,
     OUTCOME_UNKNOWN,
@@ -26,14 +28,19 @@ IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 ERROR_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
 MAX_TIMEOUT_SECONDS = 86_400.0
 MAX_DELAY_SECONDS = 7 * 86_400.0
+MIN_DEADLINE_SECONDS = 1.0
+MAX_DEADLINE_SECONDS = 366 * 86_400.0
 MAX_FACTOR = 10.0
 RETRY_KEYS = ("max", "delay", "factor", "max_delay", "jitter", "codes")
+RESERVED = frozenset({"on_error", "finally"})
+"""Names that begin the paths of the steps in these keys of a document."""
 NEVER_RETRIED = {
     REJECTED: "a person has decided",
     OUTCOME_UNKNOWN: "the call may have happened",
     FAN_OUT_LIMIT: "it is an error of a loop, and `retry` applies to each call",
     CANCELLED: "the step was cut off",
     LOST_TOO_OFTEN: "it ends the run",
+    DEADLINE: "it ends the run",
 }
 """Codes that no retry rule of a step applies to, with the reason."""
 KNOWN_CODES = (TOOL_UNAVAILABLE, TIMEOUT, TOOL_ERROR)
@@ -63,6 +70,17 @@ def read_seconds(value: Any, place: Place, findings: Findings, bound: float = MA
         findings.problem(place, message)
         return None
     return span.total_seconds()
+
+
+def read_deadline(value: Any, place: Place, findings: Findings) -> float | None:
+    """Reads the `deadline` of a document: a duration from 1 s to 366 days."""
+    seconds = read_seconds(value, place, findings, math.inf)
+    if seconds is None or MIN_DEADLINE_SECONDS <= seconds <= MAX_DEADLINE_SECONDS:
+        return seconds
+    nearest_limit = "1s" if seconds < MIN_DEADLINE_SECONDS else "366d"
+    fix = (f"Sets {nearest_limit}.", [place.replace(nearest_limit)])
+    findings.problem(place, f"`deadline` must be from 1s to 366d (got {quoted(value)})", fix=fix)
+    return None
 
 
 def read_integer(value: Any, low: int, high: int, place: Place, findings: Findings) -> int | None:
@@ -130,15 +148,16 @@ def _codes(value: Any, place: Place, findings: Findings) -> tuple[str, ...] | No
 
 
 def read_name(value: Any, place: Place, findings: Findings, fallback: str) -> str | None:
-    """Reads a step's id or `save_as`: `[a-z][a-z0-9_]{0,62}`, not `on_error`."""
-    if isinstance(value, str) and IDENTIFIER.fullmatch(value) and value != "on_error":
+    """Reads a step's id or `save_as`: `[a-z][a-z0-9_]{0,62}`, not `on_error` or `finally`."""
+    reserved = isinstance(value, str) and value in RESERVED
+    if isinstance(value, str) and IDENTIFIER.fullmatch(value) and not reserved:
         return value
     suggestion = suggested_name(value if isinstance(value, str) else "") or fallback
     findings.problem(
         place,
         f"must be 1 to 63 lower-case letters, digits and `_`, and begin with a letter (got {quoted(value)})"
-        if value != "on_error"
-        else "`on_error` is reserved for the step paths of handlers",
+        if not reserved
+        else f"`{value}` is reserved for the step paths of `{value}`",
         fix=(f"Replaces it by `{suggestion}`.", [place.replace(suggestion)]),
     )
     return None
@@ -152,7 +171,7 @@ def suggested_name(text: str) -> str:
     """
     words = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text[:200]).lower()).strip("_")
     name = re.sub(r"^[0-9_]+", "", words)[:60].strip("_")
-    return f"{name}_step" if name == "on_error" else name
+    return f"{name}_step" if name in RESERVED else name
 
 
 def read_text(value: Any, limit: int, place: Place, findings: Findings) -> str | None:

@@ -11,6 +11,7 @@ from ordinaut.internal.v1.violation_pb2 import Violation
 from ordinaut.processes.pool import ProcessPool, TooCostlyError
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine import metrics
+from pipeline_engine.data.data_keys import DataKeys
 from pipeline_engine.data.failure import TOOL_UNAVAILABLE, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import Problem
 from pipeline_engine.interpreter.requests import CheckValue
@@ -42,9 +43,13 @@ def _new_pool() -> Pool:
 
 
 class Checks:
-    """Checks of values in runs, validations of definitions, and simulations; each kind has a pool of its own."""
+    """Checks of values in runs, validations of definitions, and simulations; each kind has a pool of its own.
 
-    def __init__(self, new_pool: Callable[[], Pool] = _new_pool) -> None:
+    `keys` decrypt the sensitive values of a run that is replayed.
+    """
+
+    def __init__(self, new_pool: Callable[[], Pool] = _new_pool, keys: DataKeys | None = None) -> None:
+        self._keys = keys
         self._values, self._validations, self._simulations = new_pool(), new_pool(), new_pool()
 
     async def check(self, request: CheckValue) -> Problem | Failure | None:
@@ -73,7 +78,8 @@ class Checks:
     async def validate_tool(self, request: engine_pb2.ValidateToolRequest) -> engine_pb2.ValidateToolResponse:
         """Returns every reason why a tool cannot be registered."""
         try:
-            answer = await self._validate(operations.VALIDATE_TOOL, request.SerializeToString())
+            has_keys = operations.HAS_KEYS if self._keys is not None else operations.NO_KEYS
+            answer = await self._validate(operations.VALIDATE_TOOL, has_keys + request.SerializeToString())
         except TooCostlyError:
             return engine_pb2.ValidateToolResponse(violations=[_too_costly("")])
         return engine_pb2.ValidateToolResponse.FromString(answer)
@@ -89,9 +95,9 @@ class Checks:
     async def simulate_run(self, request: engine_pb2.SimulateRunRequest) -> engine_pb2.SimulateRunResponse:
         """Simulates a run; cancelling the call ends the simulation."""
         try:
-            answer = await self._simulations.run(
-                operations.SIMULATE_RUN, request.SerializeToString(), SIMULATION_SECONDS
-            )
+            keys = self._keys.text.encode() if self._keys is not None else b""
+            content = b"%b\0%b" % (keys, request.SerializeToString())
+            answer = await self._simulations.run(operations.SIMULATE_RUN, content, SIMULATION_SECONDS)
         except TooCostlyError:
             warning = f"the simulation stopped after {SIMULATION_SECONDS:g} s of computing"
             return engine_pb2.SimulateRunResponse(state="RUNNING", end_us=request.start.now_us, warnings=[warning])

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry, Recorded
-from pipeline_engine.data.failure import OUTCOME_UNKNOWN
+from pipeline_engine.data.failure import DEADLINE, OUTCOME_UNKNOWN
+from pipeline_engine.interpreter.flow.script import FINALLY
 from pipeline_engine.interpreter.flow.unknown_outcome import REPEAT, comment_of
 from pipeline_engine.interpreter.journal import CANCELLED, RUNNING, SUCCEEDED
 from pipeline_engine.interpreter.run import StartTimes
@@ -31,12 +32,19 @@ class RecordedRun:
         attempt = self._attempts.get((path, number))
         if attempt is None or not attempt.entry.tool or attempt.entry.state in WITHOUT_RESPONSE:
             return None
+        if orjson.loads(attempt.entry.error or b"{}").get("code") == DEADLINE:  # the run's time was over
+            return None
         return attempt if attempt.entry.state == SUCCEEDED or attempt.entry.input else None
 
     def was_cut_off(self, path: str, number: int) -> bool:
         """Whether the attempt ended because its run, or a sibling in it, ended first."""
         attempt = self._attempts.get((path, number))
         return attempt is not None and attempt.entry.state == CANCELLED
+
+    def finished_after_cancel(self) -> bool:
+        """Whether the run was cancelled and then ran its `finally`."""
+        begun = self._attempts.get((FINALLY, 1))
+        return begun is not None and bool(orjson.loads(begun.entry.output or b"{}").get("state") == CANCELLED)
 
     def repeat_decision(self, path: str, number: int) -> dict[str, Any] | None:
         """Returns the answer of a person who had an UNSAFE call repeated; the failed attempt contains it."""

@@ -11,7 +11,9 @@ from ordinaut.internal.v1.pipeline_engine_service_pb2 import (
     SimulateRunRequest,
     SimulateRunResponse,
 )
-from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.data.data_keys import DataKeyError, DataKeys
+from pipeline_engine.data.failure import DENIED, VALIDATION_INPUT, Failure
+from pipeline_engine.data.sealer import Sealer
 from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.journal import CANCELLED, FAILED, RUNNING, WAITING
 from pipeline_engine.interpreter.requests import (
@@ -21,12 +23,15 @@ from pipeline_engine.interpreter.requests import (
     Delayed,
     Effect,
     Ending,
+    Entries,
     Finished,
     Request,
     Response,
     Sleep,
 )
 from pipeline_engine.interpreter.retry import fraction_of
+from pipeline_engine.interpreter.run import StartTimes
+from pipeline_engine.interpreter.sealed_execution import EntrySealer, SealedExecution, has_sealed_results
 from pipeline_engine.language.compile import PlanError, compile_plan
 from pipeline_engine.language.plan import Plan
 from pipeline_engine.simulation.clock import LAST_US, VirtualClock
@@ -42,8 +47,11 @@ MAX_SECONDS = 5.0
 """Limit of the computing time of one simulation."""
 
 
-def simulate(request: SimulateRunRequest) -> SimulateRunResponse:
-    """Simulates a whole run in at most 5 s, which are checked whenever simulated time advances."""
+def simulate(request: SimulateRunRequest, keys: DataKeys | None = None) -> SimulateRunResponse:
+    """Simulates a whole run in at most 5 s, which are checked whenever simulated time advances.
+
+    `keys` decrypt the sensitive values of a recorded run.
+    """
     definition = request.definition
     try:
         plan = compile_plan(
@@ -54,20 +62,31 @@ def simulate(request: SimulateRunRequest) -> SimulateRunResponse:
             project=definition.project,
             secrets=definition.secrets,
             semantics=definition.semantics,
+            deadline_ms=definition.deadline_ms,
         )
     except PlanError as error:
-        failure = Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}")
-        return SimulateRunResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)
+        return _failed(request, Failure(VALIDATION_INPUT, f"the pipeline cannot be executed: {error}"))
     if request.follow and not request.start.remaining_ms:
-        plan = replace(plan, timeout=None)
-    return _Simulation(plan, request).run()
+        plan = replace(plan, timeout=None, deadline=None)
+    sealer = EntrySealer(Sealer(keys or DataKeys.generated(), definition.project), plan.sensitive)
+    try:
+        for attempt in request.recorded:
+            sealer.open_entry(attempt.entry)
+        return _Simulation(plan, request, sealer).run()
+    except DataKeyError as error:
+        return _failed(request, Failure(DENIED, f"the recorded run cannot be read: {error}"))
+
+
+def _failed(request: SimulateRunRequest, failure: Failure) -> SimulateRunResponse:
+    return SimulateRunResponse(state=FAILED, error=failure.to_json(), end_us=request.start.now_us)
 
 
 class _Simulation:
     """One simulation; with `follow` it replays the recorded run."""
 
-    def __init__(self, plan: Plan, request: SimulateRunRequest) -> None:
+    def __init__(self, plan: Plan, request: SimulateRunRequest, sealer: EntrySealer) -> None:
         self._plan = plan
+        self._sealer = sealer
         self._start = request.start
         self._replay = request.follow
         self._deadline = time.monotonic() + MAX_SECONDS
@@ -78,6 +97,7 @@ class _Simulation:
         self._clock = VirtualClock(request.start.now_us)
         self._segment_now_us = request.start.now_us
         self._waited_us = 0
+        self._was_cancelled = False
         self._claims = 0
         replayed = [attempt.entry for attempt in request.recorded] if request.follow else []
         self._trace = Trace(request.start.journal, replayed)
@@ -88,7 +108,7 @@ class _Simulation:
         try:
             while True:
                 ending = self._run_segment()
-                self._trace.keep(ending.entries)
+                self._keep(ending.entries)
                 if isinstance(ending, Finished):
                     return self._response(ending.state, ending.output, ending.error)
                 if isinstance(ending, Delayed):
@@ -96,7 +116,7 @@ class _Simulation:
                     continue
                 self._waits.request(ending.waits, self._clock.now_us)
                 wake_us = self._clock.now_us + 1000 * ending.wake_ms if ending.wake_ms else NEVER
-                if not self._wait(wake_us):
+                if not self._wait(wake_us) and not self._cancel():
                     return self._response(WAITING)
         except CutError as reason:
             if str(reason):
@@ -107,11 +127,12 @@ class _Simulation:
         """Executes from the journal until the run ends or leaves its engine.
 
         Raises:
-            CutError: no request has a response, or a limit is exceeded.
+            CutError: no request has a response, or a limit is exceeded. A replay of a cancelled run that ran `finally`
+                does so too where no request has a response.
         """
         self._claims += 1
         start_times = self._recorded_run.start_times() if self._replay else None
-        execution = Execution(self._plan, self._run_start(), self._clock, fraction_of, start_times)
+        execution = self._execution(self._run_start(), start_times)
         self._timeline = Timeline(replay=self._replay)
         self._trace.start_segment()
         try:
@@ -123,10 +144,32 @@ class _Simulation:
                 for request_id, request in progress.requests:
                     self._perform(request_id, request)
                 progress = execution.respond(*self._next_response())
-        except CutError:
+        except CutError as reason:
             self._trace.keep_unlimited([entry for entry in execution.close() if self._is_recorded(entry)])
-            raise
+            if str(reason) or not self._cancel():
+                raise
+            self._claims -= 1
+            return self._run_segment()
         return execution.ending
+
+    def _execution(self, start: RunStart, start_times: StartTimes | None) -> Execution:
+        if not self._plan.sensitive and not has_sealed_results(start):
+            return Execution(self._plan, start, self._clock, fraction_of, start_times)
+        opened = self._sealer.open_start(start)
+        return SealedExecution(self._sealer, self._plan, opened, self._clock, fraction_of, start_times)
+
+    def _cancel(self) -> bool:
+        """Cancels the replay of a run that was cancelled and then ran `finally`; False for any other, and once only."""
+        if self._was_cancelled or not self._replay or not self._recorded_run.finished_after_cancel():
+            return False
+        self._was_cancelled = True
+        return True
+
+    def _keep(self, entries: Entries) -> None:
+        """Adds entries; of a replay that was cancelled, without attempts that the recorded run did not contain."""
+        if self._was_cancelled:
+            entries = [entry for entry in entries if self._is_recorded(entry)]
+        self._trace.keep(entries)
 
     def _is_recorded(self, entry: JournalEntry) -> bool:
         """Whether an entry of the end is reported: an attempt was cut off only if the recorded one was, too."""
@@ -140,6 +183,8 @@ class _Simulation:
         start.journal.extend(self._trace.journal)
         start.waits.extend(self._waits.entries())
         start.now_us, start.waited_ms = self._segment_now_us, self._waited_us // 1000
+        start.cancelled = self._was_cancelled
+        start.elapsed_ms = (self._clock.now_us - self._start.now_us) // 1000
         if start.remaining_ms:
             spent_us = self._clock.now_us - self._start.now_us - self._waited_us
             start.remaining_ms = max(1, start.remaining_ms - spent_us // 1000)
@@ -151,7 +196,7 @@ class _Simulation:
         now_us = self._clock.now_us
         match request:
             case Commit():
-                self._trace.keep(request.entries)
+                self._keep(request.entries)
                 self._timeline.add(request_id, now_us, None)
             case Sleep():
                 self._timeline.add(request_id, now_us + round(request.seconds * 1_000_000), None)
@@ -164,7 +209,7 @@ class _Simulation:
                 )
                 self._schedule(request_id, timed, step, timed.outcome if timed else None)
             case Effect():
-                self._trace.keep(request.entries)
+                self._keep(request.entries)
                 timed = self._responder.apply(request)
                 entry = completed(request.step, timed.outcome, self._end_us(timed)) if timed else None
                 if entry is not None:
@@ -218,7 +263,7 @@ class _Simulation:
             state=state, output=output, error=error, end_us=self._clock.now_us, claims=self._claims
         )
         response.steps.extend(self._trace.new_entries())
-        response.unanswered.extend(self._trace.unanswered())
+        response.unanswered.extend(self._sealer.entries(self._trace.unanswered()))
         if state in {WAITING, RUNNING}:
             response.unanswered.extend(wait.entry for wait in self._waits.open())
             response.waits.extend(wait.wait for wait in self._waits.open())

@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 from ordinaut.internal.v1 import pipeline_engine_service_pb2 as engine_pb2
 from ordinaut.limits import FRAME_BYTES
 from pipeline_engine import metrics
-from pipeline_engine.interpreter.journal import RUNNING, STARTED
+from pipeline_engine.interpreter.journal import UNENDED
 from pipeline_engine.interpreter.requests import Commit, Delayed, Effect, Entries, Finished, Suspended
-
-UNENDED = frozenset({RUNNING, STARTED})
 
 
 class FrameWriter:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,6 +46,7 @@ class LiveRun:
         on_end: Callable[["LiveRun", Ending], None],
     ) -> None:
         self.handle = handle
+        self.has_finally = execution.has_finally
         self._execution = execution
         self._tools = tools
         self._checks = checks
@@ -69,6 +71,10 @@ class LiveRun:
         entries = self._execution.close()
         self.cancel_pending()
         return Finished(entries, CANCELLED)
+
+    def interrupt(self) -> None:
+        """Cancels the main part of the run; its `finally` runs, and the run ends after it."""
+        self._advance(self._execution.interrupt)
 
     def checkpoint(self) -> None:
         """Makes older entries and starts of calls durable."""
@@ -140,5 +146,9 @@ class LiveRun:
     def _internal_error(self) -> Failure:
         """Logs the current exception and returns a failure with the id of the log entry."""
         error_id = secrets.token_hex(8)
-        log.exception("internal_error", error_id=error_id, handle=self.handle)
+        if self._execution.discreet:  # the text of the exception could contain a sensitive value
+            kind = type(sys.exception()).__name__
+            log.error("internal_error", error_id=error_id, handle=self.handle, kind=kind)
+        else:
+            log.exception("internal_error", error_id=error_id, handle=self.handle)
         return Failure(TOOL_ERROR, f"internal error (id {error_id})")

@@ -43,6 +43,7 @@ def _compile(definition: Definition) -> Plan | PlanError:
             project=definition.project,
             secrets=definition.secrets,
             semantics=definition.semantics,
+            deadline_ms=definition.deadline_ms,
         )
     except PlanError as error:
         return error

@@ -9,11 +9,15 @@ import orjson
 from ordinaut.clock import Clock
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition, RunStart
 from ordinaut.limits import MAX_STEP_OUTPUTS_BYTES
-from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.data.data_keys import DataKeyError, DataKeys
+from pipeline_engine.data.failure import DENIED, VALIDATION_INPUT, Failure
 from pipeline_engine.data.schemas import Check, compile_schema
+from pipeline_engine.data.sealer import Sealer
 from pipeline_engine.interpreter.executor import Execution
 from pipeline_engine.interpreter.requests import CheckPort, CheckValue, ToolPort
+from pipeline_engine.interpreter.sealed_execution import EntrySealer, SealedExecution, has_sealed_results
 from pipeline_engine.language.compile import PlanError
+from pipeline_engine.language.plan import Plan
 from pipeline_engine.stream.plan_cache import PlanCache
 from pipeline_engine.tools.definition import Tool
 
@@ -25,7 +29,7 @@ class EngineContext:
     """What all streams of an engine share.
 
     `fraction` returns a number in [0, 1) for a key. `outputs_max_bytes` limits all outputs of one run together. `hold`
-    returns the seconds until a tool may be called again.
+    returns the seconds until a tool may be called again. `keys` encrypt sensitive values.
     """
 
     plans: PlanCache
@@ -35,6 +39,7 @@ class EngineContext:
     fraction: Callable[[str], float]
     outputs_max_bytes: int = MAX_STEP_OUTPUTS_BYTES
     hold: Callable[[Tool], float] = lambda _tool: 0.0
+    keys: DataKeys | None = None
 
 
 def prepare(start: RunStart, definition: Definition, context: EngineContext) -> Execution | Failure:
@@ -47,6 +52,8 @@ def prepare(start: RunStart, definition: Definition, context: EngineContext) -> 
         params_check = _params_check(start)
     except ValueError as error:
         return Failure(VALIDATION_INPUT, f"the task's params_schema is invalid: {error}")
+    if plan.sensitive or has_sealed_results(start):
+        return _sealed_execution(plan, start, definition.project, context, params_check)
     return Execution(
         plan,
         start,
@@ -56,6 +63,32 @@ def prepare(start: RunStart, definition: Definition, context: EngineContext) -> 
         hold=context.hold,
         params_check=params_check,
     )
+
+
+def _sealed_execution(
+    plan: Plan, start: RunStart, project: str, context: EngineContext, params_check: CheckValue | None
+) -> Execution | Failure:
+    if context.keys is None:
+        return _no_key("the tools of the run have sensitive values, and this engine does not have a data key")
+    sealer = EntrySealer(Sealer(context.keys, project), plan.sensitive)
+    try:
+        opened = sealer.open_start(start)
+    except DataKeyError as error:
+        return _no_key(f"the journal of the run cannot be read: {error}")
+    return SealedExecution(
+        sealer,
+        plan,
+        opened,
+        context.clock,
+        context.fraction,
+        outputs_max_bytes=context.outputs_max_bytes,
+        hold=context.hold,
+        params_check=params_check,
+    )
+
+
+def _no_key(message: str) -> Failure:
+    return Failure(DENIED, message, details={"reason": "DATA_KEY_UNAVAILABLE"})
 
 
 def _params_check(start: RunStart) -> CheckValue | None:

@@ -20,6 +20,10 @@ SLICE_SECONDS = 0.003
 """Time for which queued runs are started before the stream is read again: a more urgent run may have arrived."""
 
 
+FINALLY_KEY = b'"finally"'
+"""In the JSON of every pipeline with `finally`."""
+
+
 class Session:
     """Drives the runs of one stream; `writer` collects the engine's frames."""
 
@@ -104,8 +108,9 @@ class Session:
     def _start(self, start: RunStart) -> None:
         execution = prepare(start, self._definitions[start.hash], self._context)
         if isinstance(execution, Failure):
-            self.writer.finish(start.handle, Finished((), FAILED, error=execution.to_json()))
-            self._release(FAILED)
+            state = CANCELLED if start.cancelled else FAILED
+            self.writer.finish(start.handle, Finished((), state, error=execution.to_json()))
+            self._release(state)
             return
         run = LiveRun(start.handle, execution, self._context.tools, self._context.checks, self.writer, self._end)
         self._runs[start.handle] = run
@@ -128,6 +133,8 @@ class Session:
         self._release(state)
 
     def _cancel(self, handle: int, *, report: bool) -> None:
+        if report and self._finishes(handle):
+            return
         if self._queue.remove(handle):
             ending = Finished((), CANCELLED)
         elif (run := self._runs.pop(handle, None)) is not None:
@@ -137,6 +144,17 @@ class Session:
         if report:
             self.writer.finish(handle, ending)
         self._release(CANCELLED)
+
+    def _finishes(self, handle: int) -> bool:
+        """Has a run that is to be cancelled run its `finally`; False if its pipeline has none."""
+        if (run := self._runs.get(handle)) is not None and run.has_finally:
+            run.interrupt()
+            return True
+        start = self._queue.get(handle)
+        if start is None or FINALLY_KEY not in self._definitions[start.hash].pipeline:
+            return False
+        start.cancelled = True
+        return True
 
     def _checkpoint(self) -> None:
         """Writes older entries and starts of calls of every run, each CHECKPOINT_SECONDS while there are runs."""

@@ -13,18 +13,22 @@ class StartQueue:
 
     def __init__(self) -> None:
         self._classes: list[deque[RunStart]] = [deque() for _ in range(CLASSES)]
-        self._handles: set[int] = set()
+        self._starts: dict[int, RunStart] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._handles)
+        return bool(self._starts)
 
     def __contains__(self, handle: int) -> bool:
-        return handle in self._handles
+        return handle in self._starts
 
     def add(self, start: RunStart) -> None:
         """Adds a run."""
         self._classes[min(start.priority, CLASSES - 1)].append(start)
-        self._handles.add(start.handle)
+        self._starts[start.handle] = start
+
+    def get(self, handle: int) -> RunStart | None:
+        """Returns a queued run."""
+        return self._starts.get(handle)
 
     def take(self) -> RunStart:
         """Removes and returns the next run.
@@ -35,20 +39,20 @@ class StartQueue:
         for queue in self._classes:
             while queue:
                 start = queue.popleft()
-                if start.handle in self._handles:
-                    self._handles.remove(start.handle)
+                if start.handle in self._starts:
+                    del self._starts[start.handle]
                     return start
         raise IndexError("the queue is empty")
 
     def remove(self, handle: int) -> bool:
         """Removes a run and returns whether it was queued."""
-        if handle not in self._handles:
+        if handle not in self._starts:
             return False
-        self._handles.remove(handle)
+        del self._starts[handle]
         return True
 
     def clear(self) -> int:
         """Removes all runs and returns their number."""
-        count = len(self._handles)
-        self._handles.clear()
+        count = len(self._starts)
+        self._starts.clear()
         return count

@@ -6,7 +6,9 @@ from enum import Enum
 from typing import Any
 
 from ordinaut.expressions.times import parse_duration
+from ordinaut.json_places import Place, place_of
 from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule
+from pipeline_engine.tools.response_rule import ResponseRule, read_response_rule
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -62,6 +64,20 @@ class HttpAuth:
 
 
 @dataclass(frozen=True, slots=True)
+class Polling:
+    """How the result of an accepted call is fetched: `interval` and `timeout` in seconds, further `hosts`.
+
+    `done` and `failed` are conditions on a response; empty without one.
+    """
+
+    interval: float = 5.0
+    timeout: float = 600.0
+    hosts: tuple[str, ...] = ()
+    done: str = ""
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpTarget:
     """The address of an HTTP tool; `headers` are sent with every call, `content_type` is the form of the body."""
 
@@ -70,6 +86,8 @@ class HttpTarget:
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: HttpAuth | None = None
     content_type: str = CONTENT_TYPES[0]
+    response: ResponseRule = field(default_factory=ResponseRule)
+    polling: Polling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,14 @@ BY_KEY = {"idempotency_key": "${idempotency_key}"}
 
 
 @dataclass(frozen=True, slots=True)
+class Sensitive:
+    """The places in a tool's input and output whose values must not be readable."""
+
+    input: tuple[Place, ...]
+    output: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A tool; `effect` as in `ordinaut.v1.Tool`, `timeout` in seconds; None for settings that are not defined."""
 
@@ -97,6 +123,7 @@ class Tool:
     retry: RetryRule | None = None
     http: HttpTarget | None = None
     lookup: Lookup | None = None
+    sensitive: Sensitive | None = None
 
 
 def read_tool(value: Mapping[str, Any]) -> Tool:
@@ -115,7 +142,16 @@ def read_tool(value: Mapping[str, Any]) -> Tool:
         retry=read_proto_retry(value.get("retry")),
         http=_target(http) if isinstance(http, dict) else None,
         lookup=_lookup(value.get("lookup")),
+        sensitive=_sensitive(value.get("sensitive")),
     )
+
+
+def _sensitive(pointers: object) -> Sensitive | None:
+    if not isinstance(pointers, list) or not pointers:
+        return None
+    places = [place_of(pointer) for pointer in pointers]
+    sides = (tuple(place[1:] for place in places if place[0] == side) for side in ("input", "output"))
+    return Sensitive(*sides)
 
 
 def _lookup(value: object) -> Lookup | None:
@@ -129,6 +165,21 @@ def _target(http: Mapping[str, Any]) -> HttpTarget:
         headers=dict(http.get("headers") or {}),
         auth=_auth(http.get("auth")),
         content_type=http.get("content_type") or CONTENT_TYPES[0],
+        response=read_response_rule(http.get("response")),
+        polling=_polling(http.get("polling")),
+    )
+
+
+def _polling(value: object) -> Polling | None:
+    if not isinstance(value, dict):
+        return None
+    defaults = Polling()
+    return Polling(
+        interval=_seconds(value.get("interval")) or defaults.interval,
+        timeout=_seconds(value.get("timeout")) or defaults.timeout,
+        hosts=tuple(value.get("hosts") or ()),
+        done=str(value.get("done") or ""),
+        failed=str(value.get("failed") or ""),
     )
 
 

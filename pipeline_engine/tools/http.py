@@ -14,11 +14,19 @@ from ordinaut.limits import MAX_JSON_BYTES
 from pipeline_engine.data.failure import DENIED, PAYLOAD_TOO_LARGE, TOOL_ERROR, VALIDATION_INPUT, Failure
 from pipeline_engine.data.payload import PayloadError, write
 from pipeline_engine.data.schemas import pointer
-from pipeline_engine.interpreter.requests import Call, Output
+from pipeline_engine.interpreter.requests import Accepted, Call, Output
 from pipeline_engine.language.secret_places import SecretUse
-from pipeline_engine.tools.definition import FORM, HttpTarget
+from pipeline_engine.tools.definition import FORM, HttpTarget, Polling
 from pipeline_engine.tools.egress import Egress, EgressDeniedError
 from pipeline_engine.tools.http_sessions import HttpSessions
+from pipeline_engine.tools.polling import (
+    ACCEPTED,
+    accepted,
+    has_own_origin,
+    location_problem,
+    poll_outcome,
+    polled_again,
+)
 from pipeline_engine.tools.responses import failure_of, outcome_of_response, response_details
 from pipeline_engine.tools.retry_after import ToolHolds
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
@@ -51,14 +59,16 @@ class HttpTools:
         """Closes every connection."""
         await self._sessions.close()
 
-    async def call(self, request: Call) -> Output | Failure:
+    async def call(self, request: Call) -> Output | Failure | Accepted:
         """Sends one request; the caller applies the timeout."""
         outcome = await self._call(request)
+        if request.location and isinstance(outcome, Failure):
+            outcome = polled_again(request, outcome)
         if self._holds is not None and isinstance(outcome, Failure) and outcome.retry_after > 0:
             self._holds.hold(request.tool, outcome.retry_after)
         return outcome
 
-    async def _call(self, request: Call) -> Output | Failure:
+    async def _call(self, request: Call) -> Output | Failure | Accepted:
         target = request.tool.http
         if target is None:
             return Failure(TOOL_ERROR, f"the transport of {request.tool.name} is not supported by this engine")
@@ -69,7 +79,9 @@ class HttpTools:
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             return failure_of(failure)
 
-    async def _call_with_secrets(self, target: HttpTarget, request: Call, use: SecretUse) -> Output | Failure:
+    async def _call_with_secrets(
+        self, target: HttpTarget, request: Call, use: SecretUse
+    ) -> Output | Failure | Accepted:
         """Sends one request with secrets, and masks them in the outcome."""
         try:
             opened = fill_secrets(request, use, target.auth, self._secrets)
@@ -84,12 +96,19 @@ class HttpTools:
             outcome = failure_of(failure)
         except Exception as defect:  # noqa: BLE001 - the exception's text and traceback could contain a secret
             outcome = Failure(TOOL_ERROR, f"internal error: {type(defect).__name__}", may_have_happened=True)
-        return opened.mask.outcome(outcome)
+        if not isinstance(outcome, Accepted):
+            return opened.mask.outcome(outcome)
+        if opened.mask.text(outcome.location) == outcome.location:
+            return outcome
+        message = "the Location of an accepted call contains a secret, so it is not recorded and not polled"
+        return Failure(DENIED, message, details={"reason": "LOCATION_DENIED"}, may_have_happened=True)
 
     async def _send(
         self, target: HttpTarget, request: Call, auth: Mapping[str, str], mask: Callable[[bytes], bytes]
-    ) -> Output | Failure:
+    ) -> Output | Failure | Accepted:
         """Sends the request with the `auth` headers, and masks the response before it is interpreted."""
+        if request.location:
+            return await self._poll(target, request, auth, mask)
         headers = {**target.headers, **auth, "Idempotency-Key": request.idempotency_key}
         address, body, value = target.url, request.body, request.input
         if "{" in address:
@@ -115,7 +134,24 @@ class HttpTools:
             if isinstance(text, Failure):
                 details = response_details(response.status, response.headers, b"")
                 return replace(text, details=details, may_have_happened=not 300 <= response.status < 500)
-            return outcome_of_response(response.status, response.headers, mask(text))
+            if target.polling is not None and response.status == ACCEPTED:
+                return accepted(target, target.polling, url, response.headers, mask(text))
+            return outcome_of_response(response.status, response.headers, mask(text), target.response)
+
+    async def _poll(
+        self, target: HttpTarget, request: Call, auth: Mapping[str, str], mask: Callable[[bytes], bytes]
+    ) -> Output | Failure | Accepted:
+        """Asks for the result of an accepted call; other origins get no headers of the tool."""
+        url, polling = URL(request.location, encoded=True), target.polling or Polling()
+        if (problem := location_problem(target, polling, url)) is not None:
+            return Failure(DENIED, f"the Location of an accepted call is not polled: {problem}", may_have_happened=True)
+        self._check_numeric_host(url)
+        headers = {**target.headers, **auth} if has_own_origin(target, url) else {}
+        async with self._sessions.request(request, "GET", url, None, headers) as response:
+            text = await _read_limited(response)
+            if isinstance(text, Failure):
+                return replace(text, may_have_happened=True)
+            return poll_outcome(target, polling, url, response.status, response.headers, mask(text))
 
     def _check_numeric_host(self, url: URL) -> None:
         """Checks hosts such as `127.1`, `2130706433` and `0177.0.0.1`.

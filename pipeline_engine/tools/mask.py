@@ -1,17 +1,13 @@
 """Removes secrets from a tool's response, so that an echoed secret is not recorded."""
 
-import json
 import re
-from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote, quote_plus
-
-from yarl import URL
 
 from pipeline_engine.data.failure import Failure
+from pipeline_engine.data.text_forms import text_forms
 from pipeline_engine.interpreter.requests import Output
 
 
@@ -26,7 +22,7 @@ class Mask:
     """
 
     def __init__(self, secrets: Mapping[str, str], derived: Mapping[str, str] = MappingProxyType({})) -> None:
-        forms = {form: name for name, value in secrets.items() for form in _forms(value)} | dict(derived)
+        forms = {form: name for name, value in secrets.items() for form in text_forms(value)} | dict(derived)
         longest_first = sorted(forms, key=len, reverse=True)
         self._names = forms
         self._pattern = re.compile("|".join(map(re.escape, longest_first)))
@@ -52,14 +48,3 @@ class Mask:
         if isinstance(outcome, Output):
             return replace(outcome, value=self.value(outcome.value), details=self.value(dict(outcome.details)))
         return replace(outcome, message=self.text(outcome.message), details=self.value(dict(outcome.details)))
-
-
-def _forms(value: str) -> Iterator[str]:
-    yield value
-    for ascii_only in (True, False):
-        yield json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-    yield quote(value, safe="")
-    yield quote_plus(value)
-    yield URL("http://h/").update_query({"k": value}).raw_query_string[2:]
-    for encode in (b64encode, urlsafe_b64encode):
-        yield encode(value.encode()).decode().rstrip("=")

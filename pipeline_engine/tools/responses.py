@@ -17,8 +17,10 @@ from pipeline_engine.data.failure import (
 from pipeline_engine.data.payload import PayloadError, read
 from pipeline_engine.interpreter.requests import Output
 from pipeline_engine.tools.egress import EgressDeniedError
+from pipeline_engine.tools.response_rule import ResponseRule
 from pipeline_engine.tools.retry_after import retry_after_seconds
 
+DEFAULT_RULE = ResponseRule()
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 NOT_MODIFIED = 304
 EXCERPT = 500
@@ -30,14 +32,19 @@ TLS_ALERT = r"b'\x15\x03"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def outcome_of_response(status: int, headers: Mapping[str, str], text: bytes) -> Output | Failure:
-    """Interprets a response: 2xx is an output; 5xx, 408, 425 and 429 are retryable failures.
+def outcome_of_response(
+    status: int, headers: Mapping[str, str], text: bytes, rule: ResponseRule = DEFAULT_RULE
+) -> Output | Failure:
+    """Interprets a response: an output if `rule` accepts the status; 5xx, 408, 425 and 429 are retryable failures.
 
     3xx and 4xx are definite refusals: the tool has not done anything. After 5xx the call may have happened.
     """
     details = response_details(status, headers, text)
+    if rule.accepts(status):
+        return _output(status, headers, text, details, rule)
     if 200 <= status < 300:
-        return _output(headers, text, details)
+        message = f"the tool answered {status}, which `response.success` does not contain"
+        return Failure(TOOL_ERROR, message, details=details, may_have_happened=True)
     if 300 <= status < 400:
         return Failure(TOOL_ERROR, _redirect_message(status, details), details=details)
     message = f"the tool answered {status}"
@@ -72,13 +79,17 @@ def _redirect_message(status: int, details: Mapping[str, Any]) -> str:
     return f"the tool answered {status}, a redirect{target}; redirects are not followed"
 
 
-def _output(headers: Mapping[str, str], text: bytes, details: Mapping[str, Any]) -> Output | Failure:
+def _output(
+    status: int, headers: Mapping[str, str], text: bytes, details: Mapping[str, Any], rule: ResponseRule
+) -> Output | Failure:
     """Parses an output. After an unreadable response the call may have happened, but its output is unknown."""
     try:
-        return Output(read(text.removeprefix(BYTE_ORDER_MARK)), details, len(text))
+        return Output(rule.output(status, headers, read(text.removeprefix(BYTE_ORDER_MARK))), details, len(text))
     except PayloadError as error:
         if error.too_large:
             return Failure(PAYLOAD_TOO_LARGE, str(error), details=details, may_have_happened=True)
+        if rule.envelope and "json" not in headers.get("Content-Type", "").lower():
+            return Output(rule.output(status, headers, text.decode("utf-8", "replace").replace("\0", "")), details)
         kind = headers.get("Content-Type", "")
         if "json" in kind.lower():
             return Failure(VALIDATION_OUTPUT, str(error), details=details, may_have_happened=True)

@@ -17,7 +17,7 @@ from pipeline_engine.tools.definition import BUILT_IN
 from pipeline_engine.validation.context import ValidationContext
 from pipeline_engine.validation.output_schemas import output_of_round, output_schema
 from pipeline_engine.validation.scope import Scope, is_bounded
-from pipeline_engine.validation.tool_use import check_tool_use
+from pipeline_engine.validation.tool_use import check_tool_use, refuse_waits
 
 ENDING = frozenset({"orchestrator.stop", "orchestrator.fail"})
 
@@ -57,11 +57,12 @@ class _Checker:
         return scope
 
     def check_end(self, document: Document, scope: Scope) -> None:
-        """Checks the output and the handlers of the pipeline; `scope` is that after its last step."""
+        """Checks the output, the handlers and `finally` of the pipeline; `scope` is that after its last step."""
         if document.has_output:
             names = self._names(scope, (), in_step=False)
             check_value(document.output, document.place.key("output"), names, self.findings)
         self.check_steps(document.on_error, scope.handling())
+        self.check_steps(document.final_steps, scope.ending())
 
     def _names(self, scope: Scope, later: tuple[str, ...], *, in_step: bool) -> Names:
         return Names(
@@ -71,6 +72,7 @@ class _Checker:
             params=tuple(self.context.params),
             params_closed=self.context.params_closed,
             in_handler=scope.in_handler,
+            in_finally=scope.in_finally,
             in_loop=scope.in_loop,
             in_step=in_step,
             outputs=self.outputs,
@@ -93,6 +95,8 @@ class _Checker:
             names = replace(names, steps=scope.steps)
         if step.uses:
             self._check_call(step, names)
+        if scope.in_finally:
+            refuse_waits(step, self.findings)
         own = (*step.names, *step.inner_names, *later)
         self._check_inner_steps(step, scope, own)
         if step.rounds is not None:

@@ -13,6 +13,7 @@ class Scope:
 
     steps: tuple[str, ...] = ()
     in_handler: bool = False
+    in_finally: bool = False
     in_loop: bool = False
     in_unbounded_loop: bool = False
 
@@ -23,6 +24,10 @@ class Scope:
     def handling(self) -> "Scope":
         """Returns the scope inside `on_error`."""
         return replace(self, in_handler=True)
+
+    def ending(self) -> "Scope":
+        """Returns the scope inside `finally`."""
+        return replace(self, in_finally=True)
 
     def looping(self, *, bounded: bool) -> "Scope":
         """Returns the scope inside a `foreach`."""

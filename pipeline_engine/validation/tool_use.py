@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ordinaut.limits import FINALLY_SECONDS
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import APPROVAL
-from pipeline_engine.language.builtin_steps import check_run_task, check_wait, waits_for_child
+from pipeline_engine.language.builtin_steps import RUN_TASK, check_run_task, check_wait, waits_for_child
 from pipeline_engine.language.document import Step
 from pipeline_engine.language.findings import Findings, nearest
 from pipeline_engine.language.inputs import check_input
+from pipeline_engine.tools.checks.lookup_check import lookup_problem
 from pipeline_engine.tools.definition import UNSAFE
-from pipeline_engine.tools.lookup_check import lookup_problem
+from pipeline_engine.validation.sensitive_input import warn_of_readable_inputs
 
 TIMER = "orchestrator.wait"
 WAITING = frozenset({TIMER, "orchestrator.wait_event", APPROVAL})
@@ -29,8 +31,25 @@ def check_tool_use(
         if step.uses == TIMER:
             check_wait(step.input, step.place.key("with"), findings)
         _check_lookup(step, tool, tools, findings)
+        warn_of_readable_inputs(step, tool, findings)
     elif step.uses not in tool_names:
         _report_unknown_tool(step, tool_names, findings)
+
+
+def refuse_waits(step: Step, findings: Findings) -> None:
+    """Reports a step of `finally` that would suspend the run; all of them together have FINALLY_SECONDS."""
+    reason = f"`finally` has {FINALLY_SECONDS} s and cannot wait"
+    if step.needs_approval is not None:
+        where = step.place.key("needs_approval")
+        findings.problem(where, f"{reason} for an approval", fix=("Removes it.", [where.remove()]))
+    if step.rounds is not None:
+        findings.problem(step.place.key("until"), f"{reason} between the rounds of `until`")
+    if step.uses == RUN_TASK and waits_for_child(step):
+        where = step.place.key("with").key("wait")
+        fix = ("Starts the run without waiting for it.", [where.replace(False)])
+        findings.problem(where, f"{reason} for the end of a run", fix=fix)
+    elif step.uses in WAITING or waits_for_child(step):
+        findings.problem(step.place.key("uses"), f"{reason}: {step.uses} suspends the run")
 
 
 def _check_modifiers_of_wait(step: Step, findings: Findings) -> None:

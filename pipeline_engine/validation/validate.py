@@ -16,7 +16,7 @@ from pipeline_engine.data.schemas import errors_of, problems_of, schema_problems
 from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.inputs import place_of, repair, value_at
 from pipeline_engine.language.parse import parse
-from pipeline_engine.tools.registration import tool_violations, tool_warnings
+from pipeline_engine.tools.checks.registration import tool_violations, tool_warnings
 from pipeline_engine.validation.context import ValidationContext
 from pipeline_engine.validation.pipeline import check, tools_of
 
@@ -89,11 +89,11 @@ def _check_params(params: Any, schema: Any, findings: Findings) -> None:
             findings.problem(place.below(where), message, ErrorReason.FIELD_INVALID)
 
 
-def validate_tool(request: engine_pb2.ValidateToolRequest) -> engine_pb2.ValidateToolResponse:
+def validate_tool(request: engine_pb2.ValidateToolRequest, *, has_keys: bool = True) -> engine_pb2.ValidateToolResponse:
     """Returns every reason why a tool cannot be registered, and warnings about one that can."""
     findings = Findings()
     value = _read(request.tool, Place(), findings)
-    violations = findings.violations or tool_violations(value)
+    violations = findings.violations or tool_violations(value, has_keys=has_keys)
     warnings = [] if violations else tool_warnings(value)
     return engine_pb2.ValidateToolResponse(violations=to_proto(violations), warnings=warnings)
 

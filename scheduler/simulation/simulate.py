@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from google.protobuf.json_format import MessageToDict
@@ -83,9 +83,15 @@ def _rules(policy: RunPolicy) -> Rules:
         overlap=Overlap.Policy.Name(policy.overlap.policy or Overlap.SKIP),
         max_buffer=policy.overlap.max_buffer or DEFAULT_OVERLAP_BUFFER,
         start_deadline=policy.start_deadline.ToTimedelta() if policy.HasField("start_deadline") else None,
-        run_timeout=policy.run_timeout.ToTimedelta() if policy.HasField("run_timeout") else None,
+        run_timeout=_longest_run(policy),
         pause_after_failures=policy.pause_after_failures or None,
     )
+
+
+def _longest_run(policy: RunPolicy) -> timedelta | None:
+    """Returns the earlier one of timeout and deadline; simulated runs do not wait."""
+    limits = [getattr(policy, name).ToTimedelta() for name in ("run_timeout", "deadline") if policy.HasField(name)]
+    return min(limits, default=None)
 
 
 def _spans(intervals: Iterable[Interval]) -> Iterable[Span]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from google.protobuf.duration_pb2 import Duration
@@ -18,6 +18,7 @@ from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import TimeTrigger
 
+Default = TypeVar("Default", datetime, None)
 KINDS = ("cron", "rrule", "interval", "once", "event")
 
 
@@ -37,7 +38,7 @@ def build(trigger: Mapping[str, Any], where: ZoneInfo | None, anchor: datetime, 
         case "cron":
             return CronTrigger(value, _required(where), dst)
         case "rrule":
-            return RRuleTrigger(value, _required(where), dst)
+            return RRuleTrigger(value, _required(where), dst, _time(trigger.get("anchor_time"), None))
         case "interval":
             return IntervalTrigger(_span(value), _time(trigger.get("anchor_time"), anchor))
         case "once":
@@ -53,7 +54,7 @@ def _required(where: ZoneInfo | None) -> ZoneInfo:
     return where
 
 
-def _time(text: str | None, default: datetime) -> datetime:
+def _time(text: str | None, default: Default) -> datetime | Default:
     return datetime.fromisoformat(text).astimezone(UTC) if text else default
 
 

@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ordinaut.limits import FIRST_YEAR, LAST_YEAR
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.schedule_pb2 import Exclusion, Schedule, Trigger
+from scheduler.triggers.interval import MAX_INTERVAL
 from scheduler.triggers.localtime.zone import local_time, resolve, zone
 from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.first_start import first_start
@@ -39,7 +40,7 @@ class Detached:
 
 def check_anchors(schedule: Schedule, findings: Findings) -> None:
     """Checks the anchors of a schedule that was read elsewhere; those that cannot be used are removed."""
-    for path, part in _parts(schedule):
+    for path, part in parts_of(schedule):
         if part.HasField("anchor_time") and not is_readable(part.anchor_time):
             message = f"anchor_time must be in the years {FIRST_YEAR} to {LAST_YEAR}"
             findings.add(f"{path}.anchor_time", ErrorReason.FIELD_INVALID, message)
@@ -49,7 +50,7 @@ def check_anchors(schedule: Schedule, findings: Findings) -> None:
 def detach(schedule: Schedule) -> list[Detached]:
     """Removes every DTSTART that the server wrote, so that only those of the caller name zones."""
     detached = []
-    for _, part in _parts(schedule):
+    for _, part in parts_of(schedule):
         if not part.HasField("anchor_time") or part.WhichOneof("kind") == "interval":
             continue
         if rule := _detached(part):
@@ -67,22 +68,22 @@ def attach(schedule: Schedule, detached: Sequence[Detached], zone_of: ZoneOf, no
         if rule.where.key == where.key:
             rule.part.rrule = with_start(rule.part.rrule, rule.start, where)
         else:
-            _attach(rule.part, _moved(rule, where), where)
+            _attach(rule.part, where, *_moved(rule, where))
     opening = now.replace(microsecond=0)
     since = schedule.start_time.ToDatetime(UTC) - SECOND if _has_readable_start(schedule) else now
     for trigger in schedule.triggers:
         kind = trigger.WhichOneof("kind")
         if kind == "rrule" and lacks_start(trigger.rrule):
             where = zone_of(trigger)
-            _attach(trigger, first_start(trigger.rrule, now, since, where, dst_of(schedule)), where)
+            _attach(trigger, where, *first_start(trigger.rrule, now, since, where, dst_of(schedule)))
         elif kind == "interval" and schedule.HasField("start_time"):
             trigger.ClearField("anchor_time")
         elif kind == "interval" and not trigger.HasField("anchor_time"):
-            trigger.anchor_time.FromDatetime(opening)
+            trigger.anchor_time.FromDatetime(opening + _first_length(trigger, schedule))
     for exclusion in schedule.exclusions:  # their first day is that of the creation
         if exclusion.WhichOneof("kind") == "rrule" and lacks_start(exclusion.rrule):
             where = zone_of(exclusion)
-            _attach(exclusion, local_time(opening, where).replace(fold=0), where)
+            _attach(exclusion, where, local_time(opening, where).replace(fold=0), opening)
 
 
 def lacks_start(text: str) -> bool:
@@ -101,11 +102,19 @@ def is_readable(stamp: Timestamp, last_year: int = LAST_YEAR) -> bool:
         return False
 
 
+def _first_length(trigger: Trigger, schedule: Schedule) -> timedelta:
+    """Where max_occurrences counts, an interval begins with the first instant that counts."""
+    if not schedule.max_occurrences:
+        return timedelta()
+    return timedelta(seconds=min(max(trigger.interval.seconds, 0), MAX_INTERVAL // SECOND))
+
+
 def _has_readable_start(schedule: Schedule) -> bool:
     return schedule.HasField("start_time") and is_readable(schedule.start_time)
 
 
-def _parts(schedule: Schedule) -> Iterator[tuple[str, Trigger | Exclusion]]:
+def parts_of(schedule: Schedule) -> Iterator[tuple[str, Trigger | Exclusion]]:
+    """The triggers and exclusions with their paths."""
     for index, trigger in enumerate(schedule.triggers):
         yield f"triggers[{index}]", trigger
     for index, exclusion in enumerate(schedule.exclusions):
@@ -129,13 +138,14 @@ def _detached(part: Trigger | Exclusion) -> Detached | None:
     return Detached(part, parts.start, where, elapsed)
 
 
-def _moved(rule: Detached, where: ZoneInfo) -> datetime:
-    """The start in the schedule's zone."""
-    if not rule.counts_elapsed_time or rule.where.key == where.key:
-        return rule.start
-    return local_time(resolve(rule.start, rule.where).first, where).replace(fold=0)
+def _moved(rule: Detached, where: ZoneInfo) -> tuple[datetime, datetime]:
+    """The start in the schedule's zone, local and as an instant."""
+    if not rule.counts_elapsed_time:
+        return rule.start, resolve(rule.start, where).first
+    instant = rule.part.anchor_time.ToDatetime(UTC)
+    return local_time(instant, where).replace(fold=0), instant
 
 
-def _attach(part: Trigger | Exclusion, start: datetime, where: ZoneInfo) -> None:
+def _attach(part: Trigger | Exclusion, where: ZoneInfo, start: datetime, instant: datetime) -> None:
     part.rrule = with_start(part.rrule, start, where)
-    part.anchor_time.FromDatetime(resolve(start, where).first)
+    part.anchor_time.FromDatetime(instant)

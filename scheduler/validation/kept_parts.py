@@ -1,15 +1,15 @@
 """What a schedule keeps of the one that it replaces: anchors, ids and spelling of every part that means the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from ordinaut.v1.schedule_pb2 import Exclusion, Schedule, Trigger
-from scheduler.triggers.localtime.zone import zone
+from scheduler.triggers.localtime.zone import zone, zone_names
 from scheduler.triggers.once import OnceTrigger
 from scheduler.triggers.problem import ScheduleError
-from scheduler.triggers.rrule.lines import start_line, without_start
+from scheduler.triggers.rrule.lines import parse_calendar_text, start_line, without_start
 from scheduler.validation.equality import meaning, names_one_zone
 
 Part = TypeVar("Part", Trigger, Exclusion)
@@ -18,10 +18,20 @@ GENERATED_ID = "t"
 
 @dataclass(frozen=True, slots=True)
 class KeptParts:
-    """The replaced schedule, and its triggers by the index of the equal trigger in the new one."""
+    """The replaced schedule, and its triggers by the index of the equal trigger in the new one.
+
+    `own_zones` are the indexes of triggers that have got a time zone of their own, because the schedule's has changed.
+    """
 
     before: Schedule | None
     triggers: dict[int, Trigger]
+    own_zones: Sequence[int] = ()
+
+    def warnings(self, schedule: Schedule) -> Iterator[str]:
+        """Names the rules that keep the zone of the DTSTART which the caller wrote."""
+        for index in self.own_zones:
+            named = schedule.triggers[index].time_zone
+            yield f"triggers[{index}]: its DTSTART is in {named}, the schedule in {schedule.time_zone}"
 
     def ends_as_before(self, schedule: Schedule) -> bool:
         """Whether the end_time was accepted before."""
@@ -56,12 +66,13 @@ def keep(schedule: Schedule, before: Schedule | None, now: datetime) -> KeptPart
     triggers = _pairs(schedule.triggers, before.triggers, lambda old, new: old.id == new.id)
     for index, trigger in enumerate(schedule.triggers):
         _keep_trigger(trigger, triggers.get(index), before, now)
+    own_zones = [index for index in triggers if _keep_zone(schedule.triggers[index], schedule.time_zone)]
     exclusions = _pairs(schedule.exclusions, before.exclusions, lambda old, new: old == new)
     for index, exclusion in enumerate(schedule.exclusions):
         exclusion.ClearField("anchor_time")
         if index in exclusions:
             exclusion.CopyFrom(exclusions[index])
-    return KeptParts(before, triggers)
+    return KeptParts(before, triggers, own_zones)
 
 
 def _keep_trigger(trigger: Trigger, old: Trigger | None, before: Schedule, now: datetime) -> None:
@@ -80,6 +91,20 @@ def _keep_trigger(trigger: Trigger, old: Trigger | None, before: Schedule, now: 
         trigger.time_zone = old.time_zone
     if not trigger.id and old.id.removeprefix(GENERATED_ID).isdigit():
         trigger.id = old.id
+
+
+def _keep_zone(trigger: Trigger, schedule_zone: str) -> bool:
+    """Keeps a rule in the zone of the DTSTART that the caller wrote; returns whether that is not the schedule's."""
+    if trigger.time_zone or trigger.WhichOneof("kind") != "rrule" or trigger.HasField("anchor_time"):
+        return False
+    try:
+        named = parse_calendar_text(trigger.rrule).zone_name
+    except ScheduleError:  # newer zone data lack its zone; the check of the trigger reports it
+        return False
+    if named is None or schedule_zone not in zone_names() or names_one_zone(named, schedule_zone):
+        return False
+    trigger.time_zone = named
+    return True
 
 
 def _drop_read_start(trigger: Trigger, before: Schedule) -> None:

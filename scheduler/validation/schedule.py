@@ -61,7 +61,7 @@ def validate(
     _check_window(completed, None if stored or kept.ends_as_before(completed) else since, findings)
     check_fields(completed, findings)
     choice = _complete(completed, kept, now, findings)
-    check = TriggerCheck(findings, choice.of, None if stored else since, dst_of(completed), stored)
+    check = TriggerCheck(findings, choice.of, None if stored else since, dst_of(completed), schedule, now, stored)
     check_kept = replace(check, since=None, stored=True)
     for index, trigger in enumerate(completed.triggers):
         accepted = index in kept.triggers and (trigger.WhichOneof("kind") != "once" or kept.was_past(index, since))
@@ -70,7 +70,7 @@ def validate(
     if findings.violations:
         return Checked(findings.violations, schedule, ())
     _check_instants(completed, None if stored or completed == before else since, findings)
-    warnings = () if findings.violations else warnings_of(completed, since)
+    warnings = [] if findings.violations else [*warnings_of(completed, since), *kept.warnings(completed)]
     return Checked(findings.violations, completed, warnings)
 
 

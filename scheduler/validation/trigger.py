@@ -9,7 +9,7 @@ from ordinaut.expressions import ExpressionError, Kind, compile_expression
 from ordinaut.expressions.event_condition import Problem, when_problems
 from ordinaut.expressions.semantics import FIRST
 from ordinaut.v1.error_pb2 import ErrorReason
-from ordinaut.v1.schedule_pb2 import Trigger
+from ordinaut.v1.schedule_pb2 import Schedule, Trigger
 from scheduler.triggers.build import KINDS
 from scheduler.triggers.cron.trigger import CronTrigger
 from scheduler.triggers.event import EventTrigger
@@ -20,6 +20,7 @@ from scheduler.triggers.problem import ScheduleError
 from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import BEGINNING, TimeTrigger
 from scheduler.validation.findings import Findings
+from scheduler.validation.translated import add_translated
 
 _PROBES = 3
 _EXPRESSION_REASONS: Mapping[Kind, ErrorReason.ValueType] = {
@@ -38,13 +39,15 @@ class TriggerCheck:
 
     Times up to `since` are in the past; None allows any time. `zone_of` is UTC if the zone of a trigger is missing or
     invalid, so that everything else is still checked. `dst` is the schedule's setting. `stored`: the schedule was
-    accepted before, so that its conditions are only parsed.
+    accepted before, so that its conditions are only parsed. `schedule` is the whole, `now` is aware.
     """
 
     findings: Findings
     zone_of: Callable[[Trigger], ZoneInfo]
     since: datetime | None
     dst: Dst
+    schedule: Schedule
+    now: datetime
     stored: bool = False
 
     def __call__(self, trigger: Trigger, path: str) -> None:
@@ -63,7 +66,7 @@ class TriggerCheck:
         try:
             checks[kind](trigger, f"{path}.{kind}")
         except ScheduleError as error:
-            self.findings.add_error(f"{path}.{kind}", error)
+            add_translated(error, trigger, f"{path}.{kind}", self.schedule, self.now, self.findings)
 
     def _cron(self, trigger: Trigger, _path: str) -> None:
         self._probe(CronTrigger(trigger.cron, self.zone_of(trigger), self.dst))

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from google.protobuf.json_format import MessageToDict
 
-from ordinaut.v1.schedule_pb2 import Schedule
+from ordinaut.v1.schedule_pb2 import Schedule, Trigger
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.triggers.cron.parse import parse_cron, stepped_items
 from scheduler.triggers.localtime.clock_change import LAST, Dst
@@ -20,6 +20,7 @@ from scheduler.triggers.rrule.lines import parse_calendar_text
 from scheduler.triggers.rrule.parse import Frequency, Rule, Skip
 from scheduler.triggers.rrule.trigger import RRuleTrigger
 from scheduler.triggers.trigger import stamp
+from scheduler.validation.anchors import parts_of
 from scheduler.validation.clock_changes import coming_changes
 from scheduler.validation.fields import dst_of
 from scheduler.validation.time_zone import own_zone
@@ -33,7 +34,9 @@ _DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 def warnings_of(completed: Schedule, since: datetime) -> list[str]:
     """The warnings about an accepted schedule, one sentence each."""
     compiled = CompiledSchedule.compile(MessageToDict(completed, preserving_proto_field_name=True))
-    warnings = [*_of_whole(compiled, since), *_of_zones(completed)]
+    warnings = list(_of_zones(completed))
+    with suppress(ScheduleError):  # too costly: reported by the call that needs the instant
+        warnings.extend(_of_whole(compiled, since))
     for name in dict.fromkeys([completed.time_zone, *(trigger.time_zone for trigger in completed.triggers)]):
         warnings.extend(_of_zone(name))
     for index, trigger in enumerate(completed.triggers):
@@ -48,7 +51,7 @@ def warnings_of(completed: Schedule, since: datetime) -> list[str]:
             case _:
                 continue
         warnings.extend(f"triggers[{index}]: {warning}" for warning in of_trigger)
-    with suppress(ScheduleError):  # too costly: reported by the call that needs the instant
+    with suppress(ScheduleError):
         warnings.extend(coming_changes(completed, compiled, since))
     return warnings
 
@@ -59,14 +62,18 @@ def _of_whole(compiled: CompiledSchedule, since: datetime) -> Iterator[str]:
 
 
 def _of_zones(schedule: Schedule) -> Iterator[str]:
-    """Names the rules whose DTSTART is in a zone that is not the schedule's."""
-    own = schedule.time_zone or "UTC"
-    rules = [(f"triggers[{index}]", each.rrule) for index, each in enumerate(schedule.triggers) if not each.time_zone]
-    rules += [(f"exclusions[{index}]", exclusion.rrule) for index, exclusion in enumerate(schedule.exclusions)]
-    for path, text in rules:
-        named = parse_calendar_text(text).zone_name if text else None
-        if named and not same_zone(named, own):
-            yield f"{path}: its DTSTART is in {named}, the schedule in {own}"
+    """Names the times in rules whose zone is not that of the schedule or the trigger."""
+    for path, part in parts_of(schedule):
+        if part.WhichOneof("kind") != "rrule":
+            continue
+        is_own = isinstance(part, Trigger) and bool(part.time_zone)
+        own = part.time_zone if isinstance(part, Trigger) and part.time_zone else schedule.time_zone or "UTC"
+        rule = parse_calendar_text(part.rrule)
+        named = [("DTSTART", rule.zone_name), *(("RDATE", each.where) for each in rule.added)]
+        named += [("EXDATE", each.where) for each in rule.excluded]
+        for name, where in dict.fromkeys(named):
+            if where and not same_zone(where, own):
+                yield f"{path}: its {name} is in {where}, the {'trigger' if is_own else 'schedule'} in {own}"
 
 
 def _of_cron(text: str) -> Iterator[str]:

@@ -60,6 +60,25 @@ def test_buf_generates_a_client_from_the_descriptors_alone(project: Path, shared
     assert "tools/orchestrator.set" in saw["tools"]
 
 
+def test_the_npm_package_works_outside_the_source_tree(project: Path, shared_system: SystemUnderTest) -> None:
+    """Its dependencies are those of the project, which are installed."""
+    programs = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    built = subprocess.run(
+        ["sh", "scripts/npm.sh", project / "packed"],
+        cwd=ROOT, env=programs, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    [tarball] = (project / "packed").glob("ordinaut-*.tgz")
+    options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    install = ["npm", "install", *options, str(tarball)]
+    ended = subprocess.run(install, cwd=project, capture_output=True, text=True, timeout=180, check=False)
+    assert ended.returncode == 0, ended.stderr
+    saw = node(project, shared_system, "packaged.mjs")
+    assert (saw["state"], saw["missing"]) == ("SUCCEEDED", NOT_FOUND)
+    assert saw["output"] == {"text": "hello", "list": [1.5, None, {"deep": True}], "none": {}}
+    assert "tools/orchestrator.set" in saw["tools"]
+
+
 def test_the_lock_file_names_no_registry() -> None:
     lock = json.loads((PROJECT / "package-lock.json").read_text())
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]

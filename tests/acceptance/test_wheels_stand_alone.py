@@ -134,6 +134,16 @@ def test_an_agent_needs_only_the_client(wheels: Path, tmp_path: Path) -> None:
     assert done(programs / "python", "-c", look, *absent, cwd=tmp_path).strip() == "[]"
 
 
+def test_the_client_brings_the_protos_for_other_languages(wheels: Path, tmp_path: Path) -> None:
+    programs = environment_with(tmp_path, wheel(wheels, "ordinaut"))
+    own, google = (Path(line) for line in done(programs / "ordinaut", "protos", cwd=tmp_path).splitlines())
+    assert (own / "ordinaut/v1/run_service.proto").is_file()
+    assert (google / "google/api/annotations.proto").is_file()
+    assert not (own / "ordinaut/internal").exists()
+    done(programs / "ordinaut", "protos", "--output", "copied", cwd=tmp_path)
+    done(Path(sys.executable).parent / "buf", "build", "copied", "--output", "image.binpb", cwd=tmp_path)
+
+
 @pytest.mark.parametrize("versions", [OLDEST, NEWEST], ids=["oldest", "newest"])
 async def test_the_client_works_with_every_version_it_allows(
     versions: Sequence[str | Path], wheels: Path, shared_system: SystemUnderTest, tmp_path: Path

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from ordinaut.clock import EPOCH, TICK
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import EngineFrame, JournalEntry, RunStart
+from ordinaut.limits import FINALLY_SECONDS
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.queue import child, due_work_claim, due_work_finish, wait
 from ordinaut.store.queue.definition import RunDefinition
@@ -139,6 +140,8 @@ class Dispatch:
             stream=stream,
             next_seq=journal.next_seq,
         )
+        if definition.has_finally:
+            run.finally_seconds = FINALLY_SECONDS
         self._runs.add(run)
         if claimed.claims == 1:
             DUE_TO_START.observe(max(claimed.late_seconds, 0))
@@ -164,6 +167,8 @@ def _run_start(
         now_us=(claimed.segment_time - EPOCH) // TICK,
         remaining_ms=max(1, round(claimed.remaining_seconds * 1000)),
         waited_ms=claimed.waited_ms,
+        elapsed_ms=claimed.elapsed_ms,
+        cancelled=claimed.cancel_requested,
         priority=claimed.priority,
     )
     if journal or waits:  # setting an empty list costs as much as all other fields together

@@ -22,6 +22,7 @@ Time, state and discipline for AI agents: say **what** should happen, **when**, 
 * `Idempotency-Key` (or `request_id`) makes a call repeatable for 24 hours. `If-Match` refuses lost updates.
 * Streams are newline-delimited JSON, or Server-Sent Events with `Accept: text/event-stream`.
 * JSON Schema of the pipeline language: [/v1/pipeline.schema.json](/v1/pipeline.schema.json).
+* JSON Schema of a task: [/v1/task.schema.json](/v1/task.schema.json).
 """
 PARAMETERS = {
     "IdempotencyKey": {

@@ -11,11 +11,14 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
 
 from gateway.rest.openapi.document import openapi
+from gateway.rest.pages.task_schema import task_schema
 from gateway.rest.transcoding.routes import RouteTable
 
 OWN = ("docs.css", "docs.js", "icon.svg")
 SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")  # Swagger UI, from the package fastapi-offline
 PIPELINE_SCHEMA = "/v1/pipeline.schema.json"
+TASK_SCHEMA = "/v1/task.schema.json"
+SCHEMAS = frozenset({PIPELINE_SCHEMA, TASK_SCHEMA})
 HOUR = "public, max-age=3600"
 # Swagger UI uses inline styles and data: images; nothing is loaded from other hosts.
 POLICY = (
@@ -25,7 +28,7 @@ POLICY = (
 
 
 def pages(table: RouteTable) -> APIRouter:
-    """Returns the routes `/openapi.json`, `/docs` (Swagger UI), and the JSON Schema of the pipeline language."""
+    """Returns the routes `/openapi.json`, `/docs` (Swagger UI), and the JSON Schemas of pipelines and tasks."""
     router = APIRouter(include_in_schema=False)
 
     @cache
@@ -36,6 +39,10 @@ def pages(table: RouteTable) -> APIRouter:
     def schema() -> bytes:
         return files("ordinaut").joinpath("pipeline.schema.json").read_bytes()
 
+    @cache
+    def tasks() -> bytes:
+        return orjson.dumps(task_schema())
+
     @router.get("/openapi.json")
     async def contract() -> Response:
         return Response(document(), media_type="application/json")
@@ -44,6 +51,11 @@ def pages(table: RouteTable) -> APIRouter:
     async def language() -> Response:
         """Returns the JSON Schema of the pipeline language, for editors and models."""
         return Response(schema(), media_type="application/schema+json", headers={"cache-control": HOUR})
+
+    @router.get(TASK_SCHEMA)
+    async def task() -> Response:
+        """Returns the JSON Schema of a task."""
+        return Response(tasks(), media_type="application/schema+json", headers={"cache-control": HOUR})
 
     @router.get("/docs")
     async def docs() -> FileResponse:

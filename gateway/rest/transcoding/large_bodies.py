@@ -24,6 +24,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 SECONDS = 2.0
 PROCESSES = 2
 ASSEMBLE = 0
+NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class LargeBodies:
     """The child processes of one gateway."""
 
     def __init__(self, on_kill: Callable[[], None] = lambda: None) -> None:
-        self._pool = ProcessPool(__name__, PROCESSES, on_kill)
+        self._pool = ProcessPool(__name__, PROCESSES, on_kill, niceness=NICENESS)
 
     async def assemble(
         self, route: Route, values: Mapping[str, str], query: bytes, body: Body, conditions: Preconditions

@@ -27,6 +27,7 @@ from gateway.rest.transcoding.response import Send, send_body, to_json
 from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.rest.transcoding.streaming import Stream, resume, stream_format
 from ordinaut.errors import InvalidArgumentError, ResourceExhaustedError, Violation
+from ordinaut.rpc.requests import SMALL_BYTES
 
 AUTHORIZATION_MAX = 512
 TIMEOUT = b"x-server-timeout"
@@ -68,8 +69,9 @@ class Transcoder:
             conditional = conditions.conditional(route)
             await self._authenticate(exchange)
             body = await receive_body(receive, exchange.headers, self._bodies.yaml_max)
-            if body is not None and body.is_large:
+            if body is not None and len(body.data) > SMALL_BYTES:
                 await self._bodies.admit(len(body.data))
+            if body is not None and body.is_large:
                 converted = self._bodies.large.assemble(route, values, scope["query_string"], body, conditions)
                 request, problems = await _unless_disconnected(converted, receive)
             else:

@@ -319,6 +319,7 @@ class Definition(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
     SEMANTICS_FIELD_NUMBER: _builtins.int
+    DEADLINE_MS_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     """SHA-256 of the other fields, in hexadecimal."""
     pipeline: _builtins.bytes
@@ -329,6 +330,8 @@ class Definition(_message.Message):
     """Project of the run and of its secrets."""
     semantics: _builtins.int
     """Revision of the meaning of expressions with which the document was stored. 0: the current one."""
+    deadline_ms: _builtins.int
+    """Deadline of the task's runs, from their first start. 0: none."""
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Tool definitions, JSON objects: `ordinaut.v1.Tool` as proto3 JSON with proto field names, `name` without `tools/`."""
@@ -352,10 +355,11 @@ class Definition(_message.Message):
         project: _builtins.str = ...,
         secrets: _abc.Iterable[_builtins.str] | None = ...,
         semantics: _builtins.int = ...,
+        deadline_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied_tools", b"denied_tools", "hash", b"hash", "pipeline", b"pipeline", "project", b"project", "retry", b"retry", "secrets", b"secrets", "semantics", b"semantics", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_ms", b"deadline_ms", "denied_tools", b"denied_tools", "hash", b"hash", "pipeline", b"pipeline", "project", b"project", "retry", b"retry", "secrets", b"secrets", "semantics", b"semantics", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -380,6 +384,8 @@ class RunStart(_message.Message):
     WAITED_MS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     PARAMS_SCHEMA_FIELD_NUMBER: _builtins.int
+    ELAPSED_MS_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
     handle: _builtins.int
     """Identifies the run on this stream; unique for each claim."""
     hash: _builtins.str
@@ -402,6 +408,10 @@ class RunStart(_message.Message):
     """Runs with priority 1 start before those with 9."""
     params_schema: _builtins.bytes
     """For a run that a step started: JSON Schema of its params, as JSON. Empty: none."""
+    elapsed_ms: _builtins.int
+    """Time since the first start of the run."""
+    cancelled: _builtins.bool
+    """The run is to be cancelled: only its `finally` steps run."""
     @_builtins.property
     def journal(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalEntry]:
         """All recorded entries, in order."""
@@ -426,10 +436,12 @@ class RunStart(_message.Message):
         waited_ms: _builtins.int = ...,
         priority: _builtins.int = ...,
         params_schema: _builtins.bytes = ...,
+        elapsed_ms: _builtins.int = ...,
+        cancelled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "params_schema", b"params_schema", "priority", b"priority", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "elapsed_ms", b"elapsed_ms", "event", b"event", "handle", b"handle", "hash", b"hash", "journal", b"journal", "now_us", b"now_us", "params", b"params", "params_schema", b"params_schema", "priority", b"priority", "remaining_ms", b"remaining_ms", "root", b"root", "run", b"run", "waited_ms", b"waited_ms", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -598,7 +610,8 @@ class RunCancel(_message.Message):
     """The run."""
     report: _builtins.bool
     """Whether the engine replies with a RunFinished in state CANCELLED, with the entries that are not durable yet and a
-    CANCELLED entry for each attempt that it cut off. There is no reply if the engine has reported the end of the run.
+    CANCELLED entry for each attempt that it cut off, after the run's `finally` steps. There is no reply if the engine
+    has reported the end of the run. Without it the run is dropped at once.
     """
     def __init__(
         self,
@@ -967,7 +980,9 @@ class SimulateRunResponse(_message.Message):
     CLAIMS_FIELD_NUMBER: _builtins.int
     WAITS_FIELD_NUMBER: _builtins.int
     state: _builtins.str
-    """SUCCEEDED or FAILED; WAITING if a wait never ends; RUNNING if it was not executed to its end."""
+    """SUCCEEDED or FAILED; CANCELLED if it follows a cancelled run and has run its `finally`; WAITING if a wait never
+    ends; RUNNING if it was not executed to its end.
+    """
     output: _builtins.bytes
     """Output as JSON. Empty: null."""
     error: _builtins.bytes

@@ -294,6 +294,12 @@ CREATE INDEX due_work_blocked ON due_work (task, ready_time, id)
 CREATE INDEX due_work_superseding ON due_work (task, ready_time, id)
   WHERE state = 'BLOCKED' AND supersedes; -- overlap.release_blocked, overlap.superseded
 
+-- Whether a version of a task has steps that also run after a cancellation.
+CREATE FUNCTION has_finally(wanted uuid, wanted_version bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (
+    SELECT FROM task_version WHERE task = wanted AND version = wanted_version AND pipeline ? 'finally');
+$$;
+
 -- The number of BLOCKED runs of a task, with its cursor locked, so that no other is added concurrently. VOLATILE: the
 -- count is then taken after the lock was acquired and includes what its last holder has committed.
 CREATE FUNCTION blocked_runs(wanted uuid) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$

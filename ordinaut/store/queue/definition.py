@@ -17,10 +17,14 @@ SQL = Queries(__file__)
 
 @dataclass(frozen=True, slots=True)
 class RunDefinition:
-    """A definition as engines receive it, and the scopes of its runs."""
+    """A definition as engines receive it, and the scopes of its runs.
+
+    `has_finally`: it has steps that also run after a cancellation.
+    """
 
     message: Definition
     scopes: frozenset[str]
+    has_finally: bool = False
 
 
 async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> RunDefinition:
@@ -34,10 +38,11 @@ async def load(connection: Connection, *, project: str, owner: str, task: UUID, 
         denied_tools=[name for name in row["tool_names"] if not _may_call(scopes, name)],
         retry=(row["retry"] or "").encode(),
         project=project,
+        deadline_ms=row["deadline_ms"],
         secrets=[name for name in secret_names(row["pipeline"]) if granted(scopes, USE_SECRET, name)],
     )
     message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
-    return RunDefinition(message, scopes)
+    return RunDefinition(message, scopes, row["has_finally"])
 
 
 async def run_timeout(connection: Connection, task: UUID, version: int) -> timedelta:

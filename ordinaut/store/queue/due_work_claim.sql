@@ -20,6 +20,7 @@ RETURNING
   d.depth, d.segment_time,
   extract(epoch FROM d.start_time + d.run_timeout + d.waited - clock.now)::float8 AS remaining_seconds,
   (extract(epoch FROM d.waited) * 1000)::bigint AS waited_ms,
+  (extract(epoch FROM clock.now - d.start_time) * 1000)::bigint AS elapsed_ms, d.cancel_requested,
   extract(epoch FROM clock.now - d.due_time)::float8 AS late_seconds,
   (SELECT p.revision FROM project AS p WHERE p.name = d.project) AS project_revision
 
@@ -47,19 +48,25 @@ WITH
 )
 -- include lease_picked
 
+-- fragment claimable_in_quarantine: Quarantined rows, without those that rescue ends: lost too often, or to be cancelled
+-- without steps that run after it.
+w.state = 'READY' AND w.isolation_size IS NOT NULL AND w.losses < w.max_losses
+AND (NOT w.cancel_requested OR has_finally(w.task, w.task_version))
+
 -- query claim_quarantined: Leases the oldest group of quarantined runs of one isolation size.
 WITH
 -- include live_lease
 , oldest AS (
   SELECT w.isolation_size FROM clock, due_work AS w
-  WHERE w.state = 'READY' AND w.isolation_size IS NOT NULL AND w.losses < w.max_losses AND NOT w.cancel_requested
+  WHERE
+-- include claimable_in_quarantine
   ORDER BY w.ready_time, w.id
   LIMIT 1
 ), picked AS MATERIALIZED (
   SELECT w.ctid AS place
   FROM due_work AS w
-  WHERE w.state = 'READY' AND w.isolation_size = (SELECT isolation_size FROM oldest) AND w.losses < w.max_losses
-    AND NOT w.cancel_requested
+  WHERE w.isolation_size = (SELECT isolation_size FROM oldest) AND
+-- include claimable_in_quarantine
   ORDER BY w.ready_time, w.id
   LIMIT (SELECT isolation_size FROM oldest)
   FOR UPDATE SKIP LOCKED
@@ -68,8 +75,10 @@ WITH
 
 -- query has_quarantined: Whether a quarantined run can be claimed.
 SELECT EXISTS (
-  SELECT FROM due_work
-  WHERE state = 'READY' AND isolation_size IS NOT NULL AND losses < max_losses AND NOT cancel_requested);
+  SELECT FROM due_work AS w
+  WHERE
+-- include claimable_in_quarantine
+);
 
 -- query journal_of: The journal of runs; inputs only of calls without a result. The columns are the fields of
 -- JournaledStep, in order. The outputs of a thousand iterations of a long loop may be recorded together, as

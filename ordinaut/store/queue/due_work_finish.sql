@@ -57,15 +57,18 @@ gone AS (
 -- include due_work.end
 SELECT id FROM gone;
 
--- fragment unclaimable_if_cancelled: A returned row that is to be cancelled is quarantined: no claim takes it.
-  isolation_size = CASE WHEN d.cancel_requested THEN coalesce(d.isolation_size, 64) ELSE d.isolation_size END
+-- fragment unclaimable_if_cancelled: A returned row that is to be cancelled is quarantined: no claim takes it, unless its
+-- pipeline has steps that run after a cancellation.
+  isolation_size = CASE
+    WHEN d.cancel_requested AND NOT has_finally(d.task, d.task_version) THEN coalesce(d.isolation_size, 64)
+    ELSE d.isolation_size END
 
 -- query delay: Returns runs to the queue until their next attempt; they hold no slot until then.
 UPDATE due_work AS d
 SET
   state = CASE WHEN d.cancel_requested THEN 'READY' ELSE 'DELAYED' END, lease_owner = NULL,
   due_time = clock.now + w.delay_ms * interval '1 millisecond',
-  ready_time = clock.now + w.delay_ms * interval '1 millisecond',
+  ready_time = clock.now + CASE WHEN d.cancel_requested THEN 0 ELSE w.delay_ms END * interval '1 millisecond',
 -- include unclaimable_if_cancelled
 FROM
   (SELECT clock_now() AS now) AS clock,
@@ -134,10 +137,12 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), gone AS (
 -- include due_work.end
 SELECT id FROM gone;
 
--- query end_cancelled: Ends rows that no worker holds: some runs, or those of a task, a thousand at a time.
+-- query end_cancelled: Ends rows that no worker holds: some runs, or those of a task, a thousand at a time. Runs that
+-- have started and have steps that run after a cancellation are left to `request_cancel`.
 WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
   SELECT w.id FROM due_work AS w
   WHERE (w.id = ANY(:runs::uuid[]) OR w.task = :task::uuid) AND w.state <> 'LEASED'
+    AND (w.start_time IS NULL OR NOT has_finally(w.task, w.task_version))
   ORDER BY w.id
   LIMIT 1000
   FOR UPDATE
@@ -152,17 +157,29 @@ WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
 -- include due_work.end
 SELECT id FROM gone;
 
--- query request_cancel: Requests that the worker holding the rows cancels them.
-WITH held AS MATERIALIZED (
-  SELECT w.id FROM due_work AS w
-  WHERE (w.id = ANY(:runs::uuid[]) OR w.task = :task::uuid) AND w.state = 'LEASED' AND NOT w.cancel_requested
+-- query request_cancel: Requests that the worker holding the rows cancels them. A run that has started, that no worker
+-- holds and that has steps which run after a cancellation becomes claimable for these; its waits end at once.
+WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
+  SELECT w.id, w.state FROM due_work AS w
+  WHERE (w.id = ANY(:runs::uuid[]) OR w.task = :task::uuid) AND NOT w.cancel_requested
+    AND (w.state = 'LEASED' OR w.start_time IS NOT NULL AND has_finally(w.task, w.task_version))
   ORDER BY w.id
   FOR UPDATE
-)
-UPDATE due_work AS d SET cancel_requested = true, cancel_reason = :reason
-FROM held
-WHERE d.id = held.id
-RETURNING d.id;
+), requested AS (
+  UPDATE due_work AS d SET
+    cancel_requested = true, cancel_reason = :reason,
+    state = CASE WHEN doomed.state = 'LEASED' THEN 'LEASED' ELSE 'READY' END,
+    ready_time = CASE WHEN doomed.state IN ('WAITING', 'DELAYED') THEN clock.now ELSE d.ready_time END,
+    waited = d.waited + CASE WHEN doomed.state = 'WAITING' THEN clock.now - d.due_time ELSE '0' END
+  FROM doomed, clock
+  WHERE d.id = doomed.id
+  RETURNING d.id, d.claims, d.segment_time, doomed.state, 'CANCELLED' AS end_state, clock.now
+), gone AS (
+  SELECT * FROM requested WHERE state <> 'LEASED'
+),
+-- include due_work.cancelled_waits
+-- include wait.delete_waits
+SELECT id FROM requested;
 
 -- query cancel_is_requested: Whether a run's cancellation is requested; NULL if it has no row.
 SELECT cancel_requested FROM due_work WHERE id = :run;

@@ -18,7 +18,8 @@ RETURNING d.id;
 -- query end_unclaimed: Ends quarantined rows that reached max_losses or have a requested cancel.
 WITH clock AS MATERIALIZED (SELECT clock_now() AS now), doomed AS MATERIALIZED (
   SELECT w.id FROM due_work AS w
-  WHERE w.state = 'READY' AND w.isolation_size IS NOT NULL AND (w.losses >= w.max_losses OR w.cancel_requested)
+  WHERE w.state = 'READY' AND w.isolation_size IS NOT NULL
+    AND (w.losses >= w.max_losses OR w.cancel_requested AND NOT has_finally(w.task, w.task_version))
   ORDER BY w.id
   LIMIT :batch
   FOR UPDATE SKIP LOCKED

@@ -31,6 +31,6 @@ SELECT
         SELECT FROM due_work AS d WHERE d.state = 'LEASED' AND d.lease_owner = l.id))
     OR EXISTS (
       SELECT FROM due_work
-      WHERE state = 'READY' AND isolation_size IS NOT NULL AND (losses >= max_losses OR cancel_requested)))
+      WHERE state = 'READY' AND isolation_size IS NOT NULL AND (losses >= max_losses OR cancel_requested AND NOT has_finally(task, task_version))))
 ) AS a (loop, has_work)
 WHERE a.has_work) AS loops;

@@ -49,7 +49,7 @@ SELECT
 FROM fresh
 LEFT JOIN queued ON true;
 
--- query copy_steps: The completed steps, as the beginning of the journal of the new run; error handlers are not copied.
+-- query copy_steps: The completed steps, as the beginning of the journal of the new run, without error handlers and `finally`.
 -- Calls with an unknown outcome are copied as RUNNING: the new run starts by determining their outcome. `kept` are the
 -- ids of the steps of the document whose results are kept; NULL: all.
 INSERT INTO step_run (run, path, attempt, seq, state, tool, input, output, segment_time, start_time, end_time)
@@ -61,7 +61,7 @@ WHERE run = :retry_of
   AND (state IN ('SUCCEEDED', 'SKIPPED', 'RUNNING') OR error ->> 'step' = path AND (
     error @> '{"code": "OUTCOME_UNKNOWN"}' AND NOT error @> '{"details": {"choice": "repeat"}}'
     OR error @> '{"details": {"happened": true}}'))
-  AND path !~ '(^|[.])on_error([.]|$)'
+  AND path !~ '(^|[.])on_error([.]|$)|^finally([.]|$)'
   AND (:kept::text[] IS NULL OR split_part(split_part(path, '.', 1), '[', 1) = ANY(:kept));
 
 -- query see_same_events: Events that were published after the old run was created count for the new one too.

@@ -28,9 +28,14 @@ InputFlow = Generator[StrandRequest, Any, Input | Failure]
 
 def await_approval(strand: Strand, step: StepPlan, path: str) -> StepFlow:
     """Requests the approval of a step's input, or reads its answer; returns None when the input is approved."""
-    if (expired := strand.expired(step, path, 1)) is not None:
-        return expired
-    strand.begin(step, path, 1)
+    journal, approval_path = strand.run.journal, f"{path}.approval"
+    question = journal.waits.get(approval_path)
+    is_open = approval_path not in journal.recorded and (question is None or question.state == WAITING)
+    if is_open and (expired := strand.expired(step, path, 1)) is not None:
+        return strand.end_wait(expired, approval_path)
+    attempt = strand.begin(step, path, 1)
+    if strand.run.is_finishing:
+        return strand.record_failure(attempt, Failure(VALIDATION_INPUT, "a step of `finally` cannot wait"))
     approved = yield from _approved_input(strand, step, path)
     if isinstance(approved, Failure):
         return approved

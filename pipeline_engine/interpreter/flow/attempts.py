@@ -8,9 +8,10 @@ import orjson
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import DENIED, TOOL_ERROR, Failure
+from pipeline_engine.interpreter.flow.accepted_calls import await_result, location_of
 from pipeline_engine.interpreter.flow.unsafe_calls import run_unsafe
 from pipeline_engine.interpreter.journal import RUNNING, SUCCEEDED
-from pipeline_engine.interpreter.requests import Call, Effect, Sleep
+from pipeline_engine.interpreter.requests import Accepted, Call, Effect, Sleep
 from pipeline_engine.interpreter.retry import is_repeated
 from pipeline_engine.interpreter.step_values import Input, render_input
 from pipeline_engine.interpreter.strand import Attempt, Strand
@@ -65,13 +66,16 @@ def run_attempts(strand: Strand, step: StepPlan, path: str, number: int) -> Step
     durable in any case, together with all earlier entries, so it does not wait here.
     """
     run = strand.run
+    if run.is_closed and (expired := strand.expired(step, path, number)) is not None:
+        return expired
     if number > 1 and (delay := _remaining_delay(strand, step, path, number - 1)) > 0:
         yield Sleep(delay)
     while True:
         yield from strand.await_hold(step.tool)
         if strand.barrier > run.journal.durable and step.kind is not Kind.UNSAFE:
             yield AwaitDurable(strand.barrier)
-        if (expired := strand.expired(step, path, number)) is not None:
+        expired = strand.expired(step, path, number)
+        if expired is not None and not _has_started(strand, path, number):
             return expired
         failure = yield from _run_attempt(strand, strand.begin(step, path, number))
         if failure is None:
@@ -83,6 +87,12 @@ def run_attempts(strand: Strand, step: StepPlan, path: str, number: int) -> Step
         number = failure.attempt  # higher than before if a person had an UNSAFE call repeated
         yield Sleep(strand.retry_delay(step, path, number, failure.retry_after))
         number += 1
+
+
+def _has_started(strand: Strand, path: str, number: int) -> bool:
+    """Whether an earlier segment started this call of an UNSAFE tool: what is known of its outcome is recorded."""
+    recorded = strand.run.journal.recorded.get(path)
+    return recorded is not None and recorded.state == RUNNING and recorded.attempt == number
 
 
 def _remaining_delay(strand: Strand, step: StepPlan, path: str, number: int) -> float:
@@ -115,9 +125,13 @@ def _run_attempt(strand: Strand, attempt: Attempt) -> StepFlow:
         raise AssertionError("a step with effects has a tool")
     timeout = min(step.timeout, strand.run.remaining())
     key = idempotency_key(strand.run.root, attempt.path)
-    response = yield Call(
-        step.tool, rendered.value, rendered.body, key, timeout, attempt.path, attempt.number, step.secrets
+    location = location_of(strand, attempt) if strand.run.journal.accepted else ""
+    call = Call(
+        step.tool, rendered.value, rendered.body, key, timeout, attempt.path, attempt.number, step.secrets, location
     )
+    response = yield call
+    if location or type(response) is Accepted:
+        response = yield from await_result(strand, attempt, call, response)
     if step.check_output is None:
         return strand.record_response(attempt, response)
     return strand.record_response(attempt, (yield from strand.output_after_check(step, response)))

@@ -139,7 +139,7 @@ class _Loop:
         requested = journal.waits.get(path)
         if requested is None or requested.state == WAITING:
             if (expired := self._strand.expired(self._step, self._path, 1)) is not None:
-                return expired
+                return self._strand.end_wait(expired, path)
             wait = self._wait_request(path) if requested is None else Wait(path=path)
             if not self._run.reserve_wait(wait):
                 return self.fail(waits_too_large(), number + 1)

@@ -1,14 +1,12 @@
-"""Runs lines of steps in order: skips, resumes, dispatches and handles failures. `run_script` is the whole run."""
+"""Runs lines of steps in order: skips, resumes, dispatches and handles failures."""
 
-from collections.abc import Generator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 import orjson
 
 from ordinaut.expressions import ExpressionError
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
-from pipeline_engine.data.failure import VALIDATION_INPUT, Failure
+from pipeline_engine.data.failure import Failure
 from pipeline_engine.interpreter.flow.approval_gate import await_approval
 from pipeline_engine.interpreter.flow.attempts import run_attempts, run_pure
 from pipeline_engine.interpreter.flow.blocks import run_branches, run_group, run_loop
@@ -16,69 +14,24 @@ from pipeline_engine.interpreter.flow.rounds import run_rounds
 from pipeline_engine.interpreter.flow.unsafe_calls import interrupted_attempt
 from pipeline_engine.interpreter.flow.waits import run_wait
 from pipeline_engine.interpreter.journal import FAILED, RUNNING, SKIPPED, SUCCEEDED
-from pipeline_engine.interpreter.requests import CheckValue, Finished, Sleep
+from pipeline_engine.interpreter.requests import Sleep
 from pipeline_engine.interpreter.retry import is_repeated
-from pipeline_engine.interpreter.run import Run
-from pipeline_engine.interpreter.step_values import expression_failure, failed_check, render
+from pipeline_engine.interpreter.step_values import expression_failure
 from pipeline_engine.interpreter.strand import Strand
 from pipeline_engine.interpreter.strand_protocol import (
     AwaitDurable,
     Exit,
-    Expired,
     Failed,
     StepFlow,
     StepsFlow,
     Stopped,
-    StrandRequest,
 )
 from pipeline_engine.interpreter.taken_events import EVENT, positions_in
 from pipeline_engine.language.plan import StepPlan
 from pipeline_engine.tools.definition import Kind
 
-HANDLER_SECONDS = 60.0
-"""Time that the handlers of an expired run get."""
 ELSE = 0
 """Stands for the number of an attempt: the condition is false, and the steps of `else` run instead."""
-
-
-def run_script(
-    run: Run, roots: dict[str, Any], params_check: CheckValue | None = None
-) -> Generator[StrandRequest, Any, Finished]:
-    """Runs a whole pipeline: its steps, its output and, after a failure, its handlers."""
-    if params_check is not None:
-        failure = yield from _check_params(params_check)
-        if failure is not None:
-            return Finished((), FAILED, error=failure.to_json())
-    strand = Strand(run, "", roots)
-    end = yield from run_steps(strand, run.plan.steps)
-    if end is None:
-        end = _render_output(run, roots)
-    if isinstance(end, Failed | Expired) and run.plan.on_error:
-        run.extend(HANDLER_SECONDS)
-        strand.barrier = run.journal.last_barrier
-        yield from _run_handlers(strand, run.plan.on_error, "on_error.", end.failure)
-    if isinstance(end, Failed | Expired):
-        return Finished(run.journal.take_unsent(), FAILED, error=end.failure.to_json())
-    return Finished(run.journal.take_unsent(), SUCCEEDED, output=end.output if end else b"")
-
-
-def _check_params(params: CheckValue) -> Generator[StrandRequest, Any, Failure | None]:
-    """Checks the params of a child run, which come from another run's step."""
-    if params.check.is_costly(len(params.body)):
-        problem = yield params
-    else:
-        problem = params.check.first_problem(orjson.loads(params.body))
-    if problem is None:
-        return None
-    failure = failed_check(VALIDATION_INPUT, problem)
-    return replace(failure, message=f"params: {failure.message}")
-
-
-def _render_output(run: Run, roots: dict[str, Any]) -> Exit | None:
-    if run.plan.output is None:
-        return None
-    rendered = render(run.plan.output, roots, run.account)
-    return Failed(rendered) if isinstance(rendered, Failure) else Stopped(rendered[1])
 
 
 def run_steps(strand: Strand, steps: Sequence[StepPlan]) -> StepsFlow:
@@ -109,15 +62,23 @@ def run_steps(strand: Strand, steps: Sequence[StepPlan]) -> StepsFlow:
     return None
 
 
-def _start(strand: Strand, step: StepPlan, path: str) -> int | Failure | Stopped | None:
+def _start(strand: Strand, step: StepPlan, path: str) -> int | Failure | Exit | None:
     """Returns the number of the attempt to make, or ELSE; None when the step is done or skipped."""
     recorded = strand.run.journal.recorded.get(path)
     if recorded is None:
-        return _start_unless_skipped(strand, step, path)
+        return _not_started(strand, step, path) or _start_unless_skipped(strand, step, path)
     if recorded.state == SKIPPED and step.otherwise:
         strand.save(step, None)
         return ELSE
     return _resume(strand, step, recorded, retried=step.foreach is None and step.rounds is None)
+
+
+def _not_started(strand: Strand, step: StepPlan, path: str) -> Exit | None:
+    """Returns the exit of a run in which no further step starts; None if this one has started, or may start."""
+    journal = strand.run.journal
+    if not strand.run.is_closed or path in journal.waits or path in journal.containers:
+        return None
+    return strand.expired(step, path, 1)
 
 
 def _resume(strand: Strand, step: StepPlan, recorded: JournalEntry, *, retried: bool) -> int | Failure | Stopped | None:
@@ -162,7 +123,9 @@ def _run_block(strand: Strand, step: StepPlan, path: str, number: int) -> StepFl
 def _run_iteration(strand: Strand, step: StepPlan, path: str) -> StepFlow:
     """Runs one iteration of a loop; the condition and the handlers belong to the loop as a whole."""
     recorded = strand.run.journal.recorded.get(path)
-    result = 1 if recorded is None else _resume(strand, step, recorded, retried=step.rounds is None)
+    result: int | Failure | Exit | None = _not_started(strand, step, path) or 1
+    if recorded is not None:
+        result = _resume(strand, step, recorded, retried=step.rounds is None)
     return (yield from _run_once(strand, step, path, result)) if isinstance(result, int) else result
 
 
@@ -175,7 +138,9 @@ def _run_once(strand: Strand, step: StepPlan, path: str, number: int) -> StepFlo
 def _run_round(strand: Strand, step: StepPlan, path: str) -> StepFlow:
     """Runs one round of a step with `until`; the condition and the handlers belong to all rounds together."""
     recorded = strand.run.journal.recorded.get(path)
-    result = 1 if recorded is None else _resume(strand, step, recorded, retried=True)
+    result: int | Failure | Exit | None = _not_started(strand, step, path) or 1
+    if recorded is not None:
+        result = _resume(strand, step, recorded, retried=True)
     return (yield from _run_action(strand, step, path, result)) if isinstance(result, int) else result
 
 
@@ -200,10 +165,10 @@ def _on_error(strand: Strand, step: StepPlan, path: str, failure: Failure) -> St
     strand.save(step, {"error": failure.to_dict()})
     if not step.handlers:
         return None
-    return (yield from _run_handlers(strand, step.handlers, f"{path}.on_error.", failure))
+    return (yield from run_handlers(strand, step.handlers, f"{path}.on_error.", failure))
 
 
-def _run_handlers(strand: Strand, steps: Sequence[StepPlan], prefix: str, failure: Failure) -> StepsFlow:
+def run_handlers(strand: Strand, steps: Sequence[StepPlan], prefix: str, failure: Failure) -> StepsFlow:
     """Runs handlers with the root name `error`."""
     inner = strand.inner(prefix, error=failure.to_dict())
     end = yield from run_steps(inner, steps)

@@ -45,15 +45,20 @@ VerdictFlow = Generator[StrandRequest, Any, Verdict]
 
 
 def determine_outcome(strand: Strand, attempt: Attempt, reason: str) -> VerdictFlow:
-    """Returns the verdict on a call; `reason` describes how its response was lost. Asking a person ends the segment."""
+    """Returns the verdict on a call; `reason` describes how its response was lost. Asking a person ends the segment.
+
+    In `finally`, and when the run's time is over, no person is asked.
+    """
     path = question_path(attempt)
     question = strand.run.journal.waits.get(path)
     if question is None:
         verdict = yield from _consult_lookup(strand, attempt, reason)
-        if not isinstance(verdict, Failure) or strand.run.remaining() <= 0:
+        if not isinstance(verdict, Failure) or strand.run.is_finishing or strand.run.overdue() is not None:
             return verdict
         yield _question(attempt, verdict)
     elif question.state == WAITING:
+        if (overdue := strand.run.overdue()) is not None:
+            return _unknown(reason, f"the question about it was not answered: {overdue.message}")
         yield Wait(path=path)
     else:
         return _read_answer(question)
@@ -100,9 +105,9 @@ def _call_lookup(strand: Strand, lookup: StepPlan, arguments: Input, path: str) 
     number = 1
     while True:
         yield from strand.await_hold(lookup.tool)
-        if (remaining := strand.run.remaining()) <= 0:
-            return Failure(TOOL_UNAVAILABLE, "the run exceeded its timeout before the lookup gave a verdict")
-        timeout = min(lookup.timeout, remaining)
+        if (overdue := strand.run.overdue()) is not None:
+            return Failure(TOOL_UNAVAILABLE, f"the lookup gave no verdict: {overdue.message}")
+        timeout = min(lookup.timeout, strand.run.remaining())
         response = yield Call(lookup.tool, arguments.value, arguments.body, key, timeout, path, number, lookup.secrets)
         verdict = response if isinstance(response, Failure) else read_verdict(response.value)
         if not isinstance(verdict, Failure) or not is_repeated(verdict, lookup.retry, number):

@@ -15,9 +15,10 @@ import orjson
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import JournalEntry
 from ordinaut.names import idempotency_key
 from pipeline_engine.data.failure import OUTCOME_UNKNOWN, Failure
+from pipeline_engine.interpreter.flow.accepted_calls import await_result, location_of
 from pipeline_engine.interpreter.flow.unknown_outcome import NotHappened, determine_outcome, is_answered_by_repeat
 from pipeline_engine.interpreter.journal import RUNNING
-from pipeline_engine.interpreter.requests import Call
+from pipeline_engine.interpreter.requests import Accepted, Call
 from pipeline_engine.interpreter.retry import is_repeated
 from pipeline_engine.interpreter.step_values import Input
 from pipeline_engine.interpreter.strand import Attempt, Strand
@@ -48,6 +49,8 @@ def run_unsafe(strand: Strand, attempt: Attempt) -> StepFlow:
         attempt.input = rendered
         return (yield from _start_and_call(strand, attempt))
     started = _recorded(attempt.step, entry)
+    if entry.output:  # the tool has accepted the call: its result is polled
+        return (yield from _call(strand, started))
     verdict = yield from determine_outcome(strand, started, LOST)
     if isinstance(verdict, NotHappened):
         return (yield from _call(strand, started))
@@ -89,9 +92,21 @@ def _call(strand: Strand, attempt: Attempt) -> StepFlow:
         raise AssertionError("a call has a tool and an input")
     timeout = min(attempt.step.timeout, strand.run.remaining())
     key = idempotency_key(strand.run.root, attempt.path)
-    response: object = yield Call(
-        tool, arguments.value, arguments.body, key, timeout, attempt.path, attempt.number, attempt.step.secrets
+    location = location_of(strand, attempt) if strand.run.journal.accepted else ""
+    call = Call(
+        tool,
+        arguments.value,
+        arguments.body,
+        key,
+        timeout,
+        attempt.path,
+        attempt.number,
+        attempt.step.secrets,
+        location,
     )
+    response: object = yield call
+    if location or isinstance(response, Accepted):
+        response = yield from await_result(strand, attempt, call, response)
     # The tool's own retry codes state that such a failure has no effect, so these do not need a verdict.
     harmless_codes = tool.retry.codes if tool.retry else ()
     if isinstance(response, Failure) and response.may_have_happened and response.code not in harmless_codes:
@@ -106,7 +121,7 @@ def _finish(strand: Strand, attempt: Attempt, response: object) -> StepFlow:
     failure = strand.record_response(attempt, response)
     if failure is None:
         return None
-    if is_answered_by_repeat(failure):
+    if is_answered_by_repeat(failure) and strand.run.overdue() is None:
         number = attempt.number + 1
         start_us = strand.run.attempt_start_us(attempt.path, number)
         return (yield from _start_and_call(strand, replace(attempt, number=number, start_us=start_us)))

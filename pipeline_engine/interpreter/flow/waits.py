@@ -42,11 +42,14 @@ LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def run_wait(strand: Strand, step: StepPlan, path: str) -> StepFlow:
-    """Requests a wait, or continues with its result."""
-    if (expired := strand.expired(step, path, 1)) is not None:
-        return expired
-    strand.begin(step, path, 1)
+    """Requests a wait, or continues with its result, which counts although the run's time is over by then."""
     requested = strand.run.journal.waits.get(path)
+    is_open = requested is None or requested.state == WAITING
+    if is_open and (expired := strand.expired(step, path, 1)) is not None:
+        return strand.end_wait(expired, path)
+    attempt = strand.begin(step, path, 1)
+    if strand.run.is_finishing:
+        return strand.record_failure(attempt, Failure(VALIDATION_INPUT, "a step of `finally` cannot wait"))
     if requested is None:
         start_us = strand.run.now_us()
         wait = _render(strand, step, path)

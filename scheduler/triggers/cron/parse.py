@@ -79,7 +79,7 @@ def parse_cron(text: str) -> CronFields:
         raise _invalid(f"a cron expression must be at most {_MAX_LENGTH} characters (got {len(text)})")
     words = _words(text)
     minutes, hours, days, months, weekdays = (
-        _values(text, field, word.lower()) for field, word in zip(_FIELDS, words, strict=True)
+        _values(field, word.lower()) for field, word in zip(_FIELDS, words, strict=True)
     )
     return CronFields(
         minutes,
@@ -102,7 +102,7 @@ def stepped_items(text: str) -> Iterator[tuple[str, str, range]]:
     for field, word in zip(_FIELDS, _words(text), strict=True):
         for item in word.lower().split(","):
             if "/" in item:
-                yield field.name, item, _item(text, field, item)
+                yield field.name, item, _item(field, item)
 
 
 def _words(text: str) -> list[str]:
@@ -115,33 +115,23 @@ def _words(text: str) -> list[str]:
             raise _invalid(f'unknown nickname "{words[0]}"; expected one of {", ".join(NICKNAMES)}')
         return NICKNAMES[nickname].split()
     if len(words) != len(_FIELDS):
-        raise _invalid(
-            f"expected five fields (minute, hour, day of month, month, day of week), got {len(words)}",
-            repair=_without_seconds(words),
-            explanation="Removes the seconds field, which cron does not have.",
-        )
+        raise _invalid(f"expected five fields (minute, hour, day of month, month, day of week), got {len(words)}")
     return words
 
 
-def _without_seconds(words: list[str]) -> str | None:
-    return " ".join(words[1:]).replace("?", "*") if len(words) == 6 and words[0] in ("0", "00") else None
-
-
-def _values(text: str, field: _Field, word: str) -> tuple[int, ...]:
+def _values(field: _Field, word: str) -> tuple[int, ...]:
     values: set[int] = set()
     for item in word.split(","):
-        values.update(_item(text, field, item))
+        values.update(_item(field, item))
     return tuple(sorted(values))
 
 
-def _item(text: str, field: _Field, item: str) -> range:
+def _item(field: _Field, item: str) -> range:
     """The values of one part of a list: `*`, `5`, `1-5`, each of the first and last with `/step`."""
     match = _ITEM.fullmatch(item)
     if match is None:
         raise _invalid(
             f'"{item}" in the field {field.name} is not *, a value, a range or a step',
-            repair=text.replace("?", "*") if item == "?" else None,
-            explanation="Replaces ?, which cron does not have, by *.",
         )
     star, low_word, high_word, step_word = match.groups()
     low = field.low if star else _value(field, low_word)
@@ -151,8 +141,6 @@ def _item(text: str, field: _Field, item: str) -> range:
     if not star and high_word is None:
         raise _invalid(
             f'"{item}" in the field {field.name}: a step needs a range; write {low}-{field.high}/{step_word}',
-            repair=re.sub(rf"(?<!\S){re.escape(item)}(?!\S)", f"{low}-{field.high}/{step_word}", text, count=1),
-            explanation="Adds the range that the step needs.",
         )
     if int(step_word) == 0:
         raise _invalid(f'"{item}" in the field {field.name}: a step must be at least 1')
@@ -180,5 +168,5 @@ def _value(field: _Field, word: str) -> int:
     return int(word)
 
 
-def _invalid(message: str, repair: str | None = None, explanation: str = "") -> ScheduleError:
-    return ScheduleError(ErrorReason.INVALID_CRON, message, repair=repair, explanation=explanation)
+def _invalid(message: str) -> ScheduleError:
+    return ScheduleError(ErrorReason.INVALID_CRON, message)

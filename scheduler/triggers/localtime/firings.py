@@ -28,11 +28,11 @@ class NominalTimes(Protocol):
 
 
 class NominalEnd(Protocol):
-    """The end of a COUNT in nominal time."""
+    """The end of a COUNT."""
 
     @property
     def last(self) -> datetime:
-        """The last nominal time."""
+        """The last instant (aware) or the last nominal time (naive)."""
 
 
 def nothing(instant: datetime) -> bool:
@@ -43,7 +43,7 @@ def nothing(instant: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LocalFirings:
-    """The firings of nominal times, up to `until` and, in nominal time, to the end of a COUNT."""
+    """The firings of nominal times, up to `until` and to the end of a COUNT."""
 
     times: NominalTimes
     where: ZoneInfo
@@ -59,17 +59,22 @@ class LocalFirings:
         continues until no earlier instant can follow.
         """
         best: Firing | None = None
-        last = self.count_end.last if self.count_end else _LAST_LOCAL
+        until, last = self._ends()
         nominal = self.times.next(self._search_start(instant))
         while nominal is not None and nominal <= last:
             resolution = resolve(nominal, self.where)
             for firing in self.placing.firings(nominal, resolution, self.where):
-                if instant < firing.time <= self.until and not excludes(firing.time):
+                if instant < firing.time <= until and not excludes(firing.time):
                     best = firing if best is None else min(best, firing)
-            if not resolution.skipped and resolution.first >= (best.time if best else self.until):
+            if not resolution.skipped and resolution.first >= (best.time if best else until):
                 break
             nominal = self.times.next(self._skip_gap(nominal, resolution))
         return best
+
+    def _ends(self) -> tuple[datetime, datetime]:
+        """The last instant, and the last nominal time."""
+        last = self.count_end.last if self.count_end else _LAST_LOCAL
+        return (self.until, last) if last.tzinfo is None else (min(self.until, last), _LAST_LOCAL)
 
     def _skip_gap(self, nominal: datetime, resolution: Resolution) -> datetime:
         """Where to continue: after the whole gap, unless its times are shifted and so have different instants."""

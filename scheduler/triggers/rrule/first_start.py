@@ -15,38 +15,34 @@ from scheduler.triggers.rrule.lines import parse_calendar_text
 from scheduler.triggers.rrule.parse import Frequency, Rule
 from scheduler.triggers.rrule.trigger import BY_RFC
 
-_MAX_REPEATED = 4_000  # more than the seconds of an hour, which is how long clocks repeat
 
+def first_start(text: str, created: datetime, since: datetime, where: ZoneInfo, dst: Dst) -> tuple[datetime, datetime]:
+    """The first time of a rule after its creation, local to the zone and as an instant.
 
-def first_start(text: str, created: datetime, since: datetime, where: ZoneInfo, dst: Dst) -> datetime:
-    """The first time of a rule after its creation, local to the zone, so that a COUNT counts only times that can fire.
-
-    What the rule leaves open, such as the minute or the day of an interval, is that of `created`. The time is after
-    both `created` and `since`. If the rule has none, or it is too costly to find, it is `created`.
+    With it as DTSTART, a COUNT counts only times that can fire. What the rule leaves open, such as the minute or the
+    first day of an interval, is that of `created`. The time is after both `created` and `since`. If the rule has none,
+    or it is too costly to find, it is `created`.
     """
     opening = created.replace(microsecond=0)
-    local = local_time(opening, where).replace(fold=0)
     try:
         rule = parse_calendar_text(text).rule
         first = None if rule is None else _first(rule, opening, max(created, since), where, dst)
     except ScheduleError:  # the check of the trigger reports it
         first = None
-    return local if first is None or first.year >= LAST_YEAR else first
+    if first is None or first[0].year >= LAST_YEAR:
+        return local_time(opening, where).replace(fold=0), opening
+    return first
 
 
-def _first(rule: Rule, opening: datetime, since: datetime, where: ZoneInfo, dst: Dst) -> datetime | None:
+def _first(
+    rule: Rule, opening: datetime, since: datetime, where: ZoneInfo, dst: Dst
+) -> tuple[datetime, datetime] | None:
     endless = replace(rule, count=None, until=None)
-    local = local_time(opening, where).replace(fold=0)
-    if rule.frequency <= Frequency.DAILY:
-        firing = LocalFirings(CalendarRule(endless, local), where, BY_RFC.under(dst)).after(since)
-        return None if firing is None else datetime.fromisoformat(firing.nominal.removesuffix("~2"))
-    elapsed = ElapsedRule(endless, opening, where)
-    for _ in range(_MAX_REPEATED):
-        time = elapsed.next(since)
-        if time is None:
-            return None
-        first = local_time(time, where)
-        if not first.fold or rule.count is None:
-            return first.replace(fold=0)
-        since = time  # a DTSTART means the first pass of a repeated time, which is before the creation
-    return local
+    if rule.frequency > Frequency.DAILY:
+        time = ElapsedRule(endless, opening, where).next(since)
+        return None if time is None else (local_time(time, where).replace(fold=0), time)
+    rule_times = CalendarRule(endless, local_time(opening, where).replace(fold=0))
+    firing = LocalFirings(rule_times, where, BY_RFC.under(dst)).after(since)
+    if firing is None:
+        return None
+    return datetime.fromisoformat(firing.nominal.removesuffix("~2")), firing.time

@@ -4,19 +4,23 @@ By default a local time that the clock jumps over is taken with the offset befor
 one that repeats fires at its first pass. Source: RFC 5545 §3.3.5, §3.3.10, §3.8.5.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, time
+from functools import partial
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from ordinaut.clock import TICK
 from ordinaut.limits import LAST_YEAR
+from scheduler.triggers.localtime.changing_hours import changing_hours
 from scheduler.triggers.localtime.clock_change import BY_KIND, FIRST, SHIFT, Dst, Placing
 from scheduler.triggers.localtime.firings import END, LocalFirings
 from scheduler.triggers.localtime.zone import local_time, resolve, zone
 from scheduler.triggers.rrule.calendar_rule import CalendarRule
 from scheduler.triggers.rrule.count_end import CountEnd
 from scheduler.triggers.rrule.elapsed_firings import ElapsedFirings, Firings, ListedFirings
-from scheduler.triggers.rrule.elapsed_rule import ElapsedRule
+from scheduler.triggers.rrule.elapsed_rule import MAX_COUNTED, ElapsedRule
 from scheduler.triggers.rrule.lines import CalendarText, ListedDate, parse_calendar_text
 from scheduler.triggers.rrule.parse import Frequency, Rule, invalid_rrule
 from scheduler.triggers.trigger import Firing, TimeTrigger, stamp
@@ -31,6 +35,7 @@ class RRuleTrigger(TimeTrigger):
         text: the lines, DTSTART among them.
         where: the schedule's zone, for a DTSTART without a zone.
         dst: the schedule's setting for clock changes; rules by the hour or shorter count elapsed time.
+        anchor: the instant of DTSTART, if it is known; without it, a repeated local time means its first pass.
 
     Raises:
         ScheduleError: INVALID_RRULE, UNKNOWN_TIMEZONE or SCHEDULE_TOO_COSTLY.
@@ -44,14 +49,14 @@ class RRuleTrigger(TimeTrigger):
     __slots__ = ("_excluded", "_excluded_days", "_placing", "_sources", "_zone", "count_end")
     kind: ClassVar[str] = "rrule"
 
-    def __init__(self, text: str, where: ZoneInfo, dst: Dst = BY_KIND) -> None:
+    def __init__(self, text: str, where: ZoneInfo, dst: Dst = BY_KIND, anchor: datetime | None = None) -> None:
         parts = parse_calendar_text(text)
         self._placing = BY_RFC.under(dst)
         self._zone = zone(parts.zone_name) if parts.zone_name else where
         self.count_end: CountEnd | None = None
         self._sources: list[Firings] = [ListedFirings(self._additions(parts))]
         if parts.rule is not None:
-            self._sources.insert(0, self._rule_firings(parts.rule, _start(parts), text))
+            self._sources.insert(0, self._rule_firings(parts.rule, _start(parts), text, anchor))
         self._excluded = frozenset(firing.time for entry in parts.excluded for firing in self._listed(entry))
         self._excluded_days = frozenset(listed.at for listed in parts.excluded if not isinstance(listed.at, datetime))
 
@@ -73,13 +78,18 @@ class RRuleTrigger(TimeTrigger):
             return True
         return bool(self._excluded_days) and local_time(instant, self._zone).date() in self._excluded_days
 
-    def _rule_firings(self, rule: Rule, start: datetime, text: str) -> Firings:
+    def _rule_firings(self, rule: Rule, start: datetime, text: str, anchor: datetime | None) -> Firings:
         until = self._until(rule)
+        resolution = resolve(start, self._zone)
+        first = min(resolution.first, resolution.second)
+        if anchor is not None and local_time(anchor, self._zone).replace(fold=0) == start:
+            first = anchor  # which may be in the second pass of a repeated time
         if rule.frequency <= Frequency.DAILY:
             calendar = CalendarRule(rule, start)
-            self.count_end = CountEnd.of(rule, text, calendar.nth)
-            return LocalFirings(calendar, self._zone, self._placing, until, self.count_end)
-        elapsed = ElapsedRule(rule, resolve(start, self._zone).first, self._zone)
+            every = LocalFirings(calendar, self._zone, self._placing)
+            self.count_end = CountEnd.of(rule, text, partial(_nth, rule.hours or (start.hour,), calendar, every, first))
+            return replace(every, until=until, count_end=self.count_end)
+        elapsed = ElapsedRule(rule, resolution.first if resolution.skipped else first, self._zone)
         self.count_end = CountEnd.of(rule, text, elapsed.nth)
         return ElapsedFirings(elapsed, until, self.count_end)
 
@@ -110,6 +120,25 @@ class RRuleTrigger(TimeTrigger):
         if at.tzinfo is not None:
             return at
         return resolve(at, zone(where) if where else self._zone).first
+
+
+def _nth(hours: Sequence[int], calendar: CalendarRule, firings: LocalFirings, first: datetime, count: int) -> datetime:
+    """The end of a COUNT: the count-th nominal time, or if that is not the count-th firing, the instant of that.
+
+    They differ when clocks skip or repeat times of the rule. For a large count it is the nominal time, because
+    computing every instant would be too costly.
+    """
+    nominal = calendar.nth(count)
+    if count > MAX_COUNTED or changing_hours(firings.where).isdisjoint(hours):
+        return nominal
+    last = first - TICK
+    for _ in range(count):
+        firing = firings.after(last)
+        if firing is None:
+            return nominal
+        last = firing.time
+    resolution = resolve(nominal, firings.where)
+    return nominal if resolution.first == resolution.second == last else last
 
 
 def _start(parts: CalendarText) -> datetime:

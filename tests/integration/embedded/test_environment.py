@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ordinaut.embedded.data_key import ensure_data_key
 from ordinaut.embedded.environment import Layout, replica_environment, shared_environment
 from ordinaut.embedded.ports import Port, PortTakenError
+from pipeline_engine.data.data_keys import DataKeys
 
 
 @pytest.fixture
@@ -63,3 +65,14 @@ def test_a_selected_port_is_never_replaced() -> None:
     with ExitStack() as stack, pytest.raises(PortTakenError, match=str(taken.number)):
         Layout.take(stack, taken.number, 0, workers=1, engines=1)
     taken.close()
+
+
+def test_a_data_key_is_created_once_and_privately(tmp_path: Path) -> None:
+    """Also after a start that was interrupted while it wrote the file."""
+    (tmp_path / "data.key.new").write_text("1 half")
+    ensure_data_key(tmp_path)
+    text = (tmp_path / "data.key").read_text()
+    assert (tmp_path / "data.key").stat().st_mode & 0o777 == 0o600
+    assert DataKeys.read(tmp_path / "data.key").text == text.strip()
+    ensure_data_key(tmp_path)
+    assert (tmp_path / "data.key").read_text() == text

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from pipeline_engine.data.failure import Failure
-from pipeline_engine.interpreter.requests import Call, Output
+from pipeline_engine.interpreter.requests import Accepted, Call, Output
 from pipeline_engine.tools.definition import read_tool
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
@@ -28,7 +28,7 @@ async def call(
     effect: str = "IDEMPOTENT",
     seconds: float = 10.0,
     **http: Any,
-) -> Output | Failure:
+) -> Output | Failure | Accepted:
     """Calls the tool server once."""
     tools = HttpTools(Egress(parse_rules(allow)))
     tool = read_tool({**orjson.loads(http_tool("t.x", port, **http)), "effect": effect})

@@ -292,3 +292,38 @@ async def test_a_cancelled_run_is_reported_with_the_attempts_that_were_cut_off()
         assert ended.entries[0].start_us <= ended.entries[0].end_us
         assert 2 not in worker.finished
         going.set()
+
+
+async def test_a_cancelled_run_reports_after_its_finally() -> None:
+    """Also one that waits in the engine's queue; a run that the worker has dropped does nothing more."""
+    called = asyncio.Semaphore(0)
+
+    async def handle(_request: web.Request) -> web.Response:
+        called.release()
+        await asyncio.Event().wait()
+        return web.json_response({})
+
+    close = step("close", input={"state": "${run.state}"})
+    document = {**pipeline(step("a", "t.x")), "finally": [close]}
+    async with tool_server(handle) as port, engine() as running, Worker(running) as worker:
+        await worker.send(definitions=[definition(document, http_tool("t.x", port))], starts=[start(1), start(2)])
+        await called.acquire()
+        await called.acquire()
+        await worker.send(
+            starts=[start(3), start(4, cancelled=True)],
+            cancels=[pb.RunCancel(handle=2), *(pb.RunCancel(handle=number, report=True) for number in (1, 1, 3, 4))],
+        )
+        for number in (1, 3, 4):
+            ended = await worker.result(number)
+            paths = [entry.path for entry in ended.entries if entry.path != "a"]
+            assert (ended.state, paths) == ("CANCELLED", ["finally", "finally.close"])
+            assert orjson.loads(ended.entries[-1].output) == {"state": "CANCELLED"}
+        assert 2 not in worker.finished
+
+
+async def test_a_run_that_cannot_be_executed_any_more_ends_as_it_was_to_end() -> None:
+    broken = {"steps": [{"id": "a", "uses": "orchestrator.set", "with": {"x": "${no such"}}], "finally": []}
+    async with engine() as running, Worker(running) as worker:
+        await worker.send(definitions=[definition(broken)], starts=[start(1), start(2, cancelled=True)])
+        assert (await worker.result(1)).state == "FAILED"
+        assert (await worker.result(2)).state == "CANCELLED"

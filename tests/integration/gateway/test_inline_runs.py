@@ -125,7 +125,11 @@ def call(tool: str, given: dict[str, Any], **fields: Any) -> CallToolRequest:
 
 async def test_a_tool_is_called_with_exactly_the_input(system: GatewaySystem, database_url: str) -> None:
     """No part of the input is a template; the same request_id waits for the same run."""
-    given = {"text": "${params.x} $${y} {{z}} ${", "list": [{"deep": "${now}", "key": 1.5}], "none": None}
+    given = {
+        "text": "${params.x} $${y} {{z}} ${{a}} <%= b %> {now} ${",
+        "list": [{"deep": "${now}", "key": 1.5}],
+        "none": None,
+    }
     async with working(system, database_url):
         request = call("orchestrator.set", given, request_id="one")
         run = await system.admin.tools.CallTool(request)

@@ -344,3 +344,37 @@ async def test_requests_that_are_not_http(rest: RestSystem) -> None:
         assert (await rest.raw(data + b"\r\n\r\n")).startswith((b"HTTP/1.1 4", b"")), data
     answers = await asyncio.gather(*(rest.call("GET", "/healthz") for _ in range(5)))
     assert {answer.status for answer in answers} == {200}
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/runs/x:watch?colour=1", {"colour", "name"}),
+        ("/v1/runs/01a208f2-7e21-7792-beb8-3ec69593a833:watch?colour=1", {"colour"}),
+        (
+            "/v1/events:watch?colour=1&topic=A&filter=%29&after_position=-1",
+            {"colour", "topic", "filter", "after_position"},
+        ),
+        ("/v1/events:watch?topic=A&filter=%29&after_position=-1", {"topic", "filter", "after_position"}),
+        ("/v1/events:watch?colour=1", {"colour"}),
+        (
+            "/v1/events?topic=A&filter=%29&after_position=-1&page_size=-1",
+            {"topic", "filter", "after_position", "page_size"},
+        ),
+    ],
+)
+async def test_an_unknown_parameter_of_a_stream_hides_no_other_problem(
+    rest: RestSystem, path: str, fields: set[str]
+) -> None:
+    """A valid stream is not opened: it would wait for an event."""
+    answer = await rest.call("GET", path)
+    assert (answer.status, set(answer.violations)) == (400, fields), answer.text
+
+
+async def test_an_unknown_field_of_a_simulation_hides_no_other_problem(rest: RestSystem) -> None:
+    document = {"task": TASK, "colour": 1, "fail_every": -1}
+    answer = await rest.call("POST", "/v1/tasks:simulate", document)
+    assert set(answer.violations) == {"colour", "fail_every"}, answer.text
+    schedule = {"time_zone": "UTC", "triggers": [{"cron": "61 * * * *"}]}
+    answer = await rest.call("POST", "/v1/tasks:simulate", {"task": {**TASK, "schedule": schedule}, "colour": 1})
+    assert {field.partition("[")[0] for field in answer.violations} == {"colour", "task.schedule.triggers"}, answer.text

@@ -104,6 +104,18 @@ async def test_the_pipeline_language_is_published(rest: RestSystem) -> None:
     assert not language.is_valid({"steps": [{"id": "a"}]})
 
 
+async def test_the_schema_of_a_task_is_published(rest: RestSystem) -> None:
+    """Without a token; the examples fit, and members that the server sets are not in it."""
+    answer = await rest.call("GET", "/v1/task.schema.json", token="")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/schema+json")
+    jsonschema.Draft202012Validator.check_schema(answer.json)
+    tasks = jsonschema.Draft202012Validator(answer.json)
+    for example in EXAMPLES["CreateTask"].values():
+        tasks.validate(example)
+    assert not tasks.is_valid({"pipeline": {"steps": [{"id": "a"}]}})
+    assert not tasks.is_valid({**example, "uid": "x"})
+
+
 async def test_examples_work(rest: RestSystem) -> None:
     """Every body on the page does what it promises."""
     by_name = {route.method.name: route for route in ROUTES}

@@ -37,6 +37,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import GetRunRequest, WatchRunRequest
 from ordinaut.v1.task_pb2 import Task
+from pipeline_engine.data.data_keys import DataKeys
 from pipeline_engine.processes.checks import Checks
 from pipeline_engine.service import PipelineEngineService
 from pipeline_engine.stream.plan_cache import PlanCache
@@ -50,6 +51,7 @@ from worker.settings import WorkerSettings
 from worker.worker import Worker
 
 TOKEN = "between processes"
+KEYS = DataKeys.generated()
 STUBS = {
     "agents": agent_service_pb2_grpc.AgentServiceStub,
     "approvals": approval_service_pb2_grpc.ApprovalServiceStub,
@@ -181,10 +183,9 @@ def _scheduler() -> Registration:
 
 
 def _engine(tools: HttpTools) -> Registration:
-    checks = Checks(ThreadPool)
-    service = PipelineEngineService(
-        EngineContext(PlanCache(), tools, checks, ProcessClock(), lambda _key: 0.5), checks, 10
-    )
+    checks, keys = Checks(ThreadPool, KEYS), KEYS
+    context = EngineContext(PlanCache(), tools, checks, ProcessClock(), lambda _key: 0.5, keys=keys)
+    service = PipelineEngineService(context, checks, 10)
     return Registration(
         add_PipelineEngineServiceServicer_to_server, service, "ordinaut.internal.v1.PipelineEngineService"
     )

@@ -168,6 +168,86 @@ async def test_a_returned_run_with_a_requested_cancel_is_never_claimed_again(way
     assert (await _ended(rig, run))["state"] == "CANCELLED"
 
 
+async def _task_with_finally(rig: Rig) -> UUID:
+    task = await rig.task()
+    await rig.execute("""UPDATE task_version SET pipeline = pipeline || '{"finally": []}'""")
+    return task
+
+
+@pytest.mark.parametrize("way", ["release", "delay", "lose", "rescue"])
+async def test_a_returned_run_with_finally_is_claimed_again_with_its_cancellation(way: str, rig: Rig) -> None:
+    """Once lost, in quarantine; after too many losses it ends without its steps."""
+    [run] = await rig.queue(1, of=await _task_with_finally(rig))
+    holder = await rig.lease(seconds=10)
+    [row] = await rig.claim(holder)
+    assert (row.cancel_requested, row.elapsed_ms) == (False, 0)
+    async with rig.database.connection() as connection:
+        await due_work_finish.request_cancel(connection, run=run, reason="no more")
+        if way == "release":
+            await due_work_finish.release(connection, holder, [run], [row.fence])
+        elif way == "delay":
+            await due_work_finish.delay(connection, holder, [run], [row.fence], [3_600_000])
+        elif way == "lose":
+            await due_work_finish.lose(connection, holder, [run], [row.fence])
+        else:
+            await rig.turn_clock(seconds=11)
+            await due_work_recover.rescue(connection, 10)
+    await _rescue(rig)
+    assert await rig.value("SELECT ready_time <= clock_now() FROM due_work")
+    await rig.turn_clock(seconds=4)
+    other = await rig.lease()
+    claimed = [*await rig.claim(other), *await _claim_quarantined(rig, other)]
+    assert [(again.id, again.cancel_requested) for again in claimed] == [(run, True)]
+    assert claimed[0].elapsed_ms == (15_000 if way == "rescue" else 4_000)
+    await rig.execute("UPDATE due_work SET losses = 3, isolation_size = 1, state = 'READY', lease_owner = NULL")
+    await _rescue(rig)
+    assert (await _ended(rig, run))["state"] == "CANCELLED"
+
+
+@pytest.mark.parametrize("state", ["READY", "DELAYED", "WAITING"])
+@pytest.mark.parametrize("started", [True, False])
+async def test_cancelling_a_run_with_finally_that_is_not_leased(state: str, started: bool, rig: Rig) -> None:
+    """It becomes claimable if it has started; its waits are CANCELLED steps at once."""
+    [run] = await rig.queue(1, of=await _task_with_finally(rig), state=state)
+    if started:
+        await rig.execute("UPDATE due_work SET start_time = clock_now(), claims = 1, due_time = clock_now()")
+    await rig.execute(
+        "INSERT INTO wait (run, path, project, kind, tool, topic, create_position, create_time)"
+        " SELECT id, 'w', project, 'TIMER', 't.t', '', 0, clock_now() FROM due_work"
+        " UNION ALL SELECT id, '', project, 'DELAY', '', '', 0, clock_now() FROM due_work"
+    )
+    await rig.turn_clock(seconds=7)
+    async with rig.database.transaction() as connection:
+        wanted = "REQUESTED" if started else "ENDED"
+        assert await due_work_finish.request_cancel(connection, run=run, reason="no more") == wanted
+        second = "REQUESTED" if started else "UNKNOWN"
+        assert await due_work_finish.request_cancel(connection, run=run, reason="again") == second
+    assert await rig.value("SELECT count(*) FROM wait") == 0
+    assert await rig.value("SELECT state FROM step_run WHERE path = 'w'") == "CANCELLED"
+    assert await rig.value("SELECT count(*) FROM step_run") == 1
+    if not started:
+        return
+    assert await rig.value("SELECT extract(epoch FROM waited)::int FROM due_work") == (7 if state == "WAITING" else 0)
+    holder = await rig.lease()
+    [row] = await rig.claim(holder)
+    assert (row.cancel_requested, row.elapsed_ms) == (True, 7000)
+    async with rig.database.connection() as connection:
+        assert await due_work_finish.end_cancelled_owned(connection, holder, [run], [row.fence]) == {run}
+    assert (await _ended(rig, run))["cancel_reason"] == "no more"
+
+
+async def test_deleting_a_task_lets_started_runs_with_finally_finish(rig: Rig) -> None:
+    task = await _task_with_finally(rig)
+    started = await rig.queue(3, of=task, state="DELAYED")
+    await rig.execute("UPDATE due_work SET start_time = clock_now()")
+    await rig.queue(1200, of=task)
+    async with rig.database.transaction() as connection:
+        await due_work_finish.cancel_task(connection, task=task, reason="deleted")
+    assert await rig.value("SELECT count(*) FROM run WHERE state = 'CANCELLED'") == 1200
+    claimed = await rig.claim(await rig.lease(), 10)
+    assert {row.id for row in claimed if row.cancel_requested} == set(started)
+
+
 async def test_deleting_a_task_cancels_its_runs_in_every_state(rig: Rig) -> None:
     task = await rig.task()
     leased = await rig.queue(3, of=task, priority=1)

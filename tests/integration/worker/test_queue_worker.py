@@ -1,6 +1,7 @@
 """A worker with fake engines: what it claims, holds, releases and writes when something fails."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -317,6 +318,23 @@ async def test_a_cancelled_run_ends_although_its_engine_does_not_report_it(
         await until(_ended(rig, 1))
         assert await rig.value("SELECT state FROM run WHERE id = $1", runs[0]) == "CANCELLED"
         await until(_claimed(worker, 4))
+
+
+async def test_an_engine_has_the_time_of_finally_before_it_must_report(
+    rig: Rig, runs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.claim.REPORT_SECONDS", 0.1)
+    monkeypatch.setattr("worker.claim.RECONCILE_SECONDS", 0.05)
+    monkeypatch.setattr("worker.engine.dispatch.FINALLY_SECONDS", 1.5)
+    await rig.execute("""UPDATE task_version SET pipeline = pipeline || '{"finally": []}'""")
+    async with working(rig, monkeypatch) as worker:
+        await until(_claimed(worker, 5))
+        began = time.monotonic()
+        async with rig.database.transaction() as connection:
+            assert await due_work_finish.request_cancel(connection, run=runs[0], reason="enough") == "REQUESTED"
+        await until(_ended(rig, 1))
+        assert time.monotonic() - began >= 1.5
+        assert await rig.value("SELECT state FROM run WHERE id = $1", runs[0]) == "CANCELLED"
 
 
 async def test_what_an_engine_reports_of_a_cancelled_run_is_recorded(

@@ -103,6 +103,15 @@ def test_graph_draws_steps_blocks_and_handlers(cli: Cli, gateway: Gateway, file:
     assert "report<br/>orchestrator.run_task<br/>waits for tasks/report" in result.out
 
 
+def test_graph_draws_the_steps_at_the_end(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "locked.json"
+    close = {"id": "close", "uses": "orchestrator.set"}
+    path.write_text(json.dumps({"steps": [{"id": "a", "uses": "orchestrator.set"}], "finally": [close]}))
+    lines = [line.strip() for line in cli("pipeline", "graph", str(path)).out.splitlines()]
+    assert "finally{{finally}}" in lines
+    assert "finally --> n2" in lines
+
+
 def test_graph_draws_alternatives_and_rounds(cli: Cli, tmp_path: Path) -> None:
     """`else` is another way from the step before to the step after."""
     asked = {"id": "c", "uses": "b.c", "until": "steps.c.ok", "every": "5s", "foreach": [1], "tolerate": "5%"}

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from ordinaut.errors import NotFoundError
+from ordinaut.errors import InvalidArgumentError, NotFoundError, UnavailableError, Violation
+from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import WatchRunResponse
@@ -85,7 +87,8 @@ def test_a_malformed_file_is_rejected_with_the_path(
     path = tmp_path / "broken.yaml"
     path.write_text(text)
     result = cli("task", "apply", "-f", str(path))
-    assert (result.exit_code, gateway.asked) == (1, [])
+    assert result.exit_code == 1
+    assert {name for name, _ in gateway.asked} <= {"ValidateTask"}, "nothing is applied"
     assert said in result.err
 
 
@@ -182,3 +185,48 @@ def test_an_occurrence_is_skipped_and_the_next_one_snoozed(cli: Cli, gateway: Ga
 def test_a_snooze_requires_a_delay_or_a_time(cli: Cli, gateway: Gateway, options: tuple[str, ...]) -> None:
     assert cli("task", "snooze", "a", *options).exit_code == 2
     assert gateway.asked == []
+
+
+BOTH = """
+name: tasks/both
+display_nam: typo
+schedule: {triggers: [{cron: "61 * * * *"}]}
+pipeline: {version: 1, steps: []}
+"""
+CRON = "task.schedule.triggers[0].cron"
+
+
+def test_one_answer_names_the_problems_of_the_document_and_of_the_gateway(
+    cli: Cli, gateway: Gateway, tmp_path: Path
+) -> None:
+    (tmp_path / "task.yaml").write_text(BOTH)
+    found = [Violation(CRON, "no minute 61"), Violation("task.display_nam.x", "a consequence")]
+    gateway.answers = {"ValidateTask": InvalidArgumentError.of(found)}
+    result = cli("--json", "task", "apply", "-f", str(tmp_path / "task.yaml"))
+    error = json.loads(result.err)["error"]
+    assert (result.exit_code, error["code"]) == (1, "INVALID_ARGUMENT")
+    assert [each["field"] for each in error["violations"]] == ["task.display_nam", CRON]
+    assert [name for name, _ in gateway.asked] == ["ValidateTask"], "nothing is applied"
+    [sent] = gateway.requests("ValidateTask")
+    assert str(sent.task.schedule.triggers[0].cron)
+
+
+@pytest.mark.parametrize("answer", [Task(), UnavailableError(ErrorReason.ENGINE_UNAVAILABLE, "none", retry_after=0.0)])
+def test_the_problems_of_the_document_do_not_need_the_gateway(
+    cli: Cli, gateway: Gateway, tmp_path: Path, answer: Any
+) -> None:
+    (tmp_path / "task.yaml").write_text(BOTH)
+    gateway.answers = {"ValidateTask": answer}
+    result = cli("task", "apply", "-f", str(tmp_path / "task.yaml"))
+    assert result.exit_code == 1
+    assert "invalid document" in result.err
+    assert "task.display_nam" in result.err
+
+
+def test_the_problems_of_every_document_are_reported(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "tasks.yaml").write_text(f"{BOTH}---\n{BOTH.replace('tasks/both', 'tasks/other')}")
+    gateway.answers = {"ValidateTask": InvalidArgumentError.of([Violation(CRON, "no minute 61")])}
+    result = cli("task", "apply", "-f", str(tmp_path / "tasks.yaml"))
+    for name in ("both", "other"):
+        assert f"tasks/{name}: task.display_nam" in result.err
+        assert f"tasks/{name}: {CRON}" in result.err

@@ -278,7 +278,7 @@ VALID: dict[str, Any] = {
     "continue": pipeline(step("a", on_error="continue", save_as="b", name="A step")),
     "output": pipeline(AGENDA, output=["${steps.agenda.events}", {"n": 1}], timeout="1h"),
     "whole_input": pipeline(step("a", input="${params.all}")),
-    "escapes": pipeline(step("a", input={"x": "$${not} {{ this }} $"})),
+    "escapes": pipeline(step("a", input={"x": "$${not} {${'{'} this }} {that} $"})),
     "loop": loop(foreach="steps.agenda.events", uses=SET, **{"with": {"x": "${item}", "n": "${index}"}}),
     "loop_in_braces": loop(foreach="${steps.agenda.events[?kind == 'a']}", max_parallel=1, uses=SET),
     "loop_over_list": loop(foreach=[1, "${now}", {"x": 2}], uses=SET),

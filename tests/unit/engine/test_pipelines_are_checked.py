@@ -128,11 +128,39 @@ def test_params_are_validated_against_their_schema() -> None:
 
 
 def test_probable_mistakes_are_warnings() -> None:
-    """Jinja braces are literal text, and steps after an unconditional end never run."""
-    document = pipeline(step("a", "orchestrator.stop"), step("b", input={"x": "{{ ''.__class__ }}"}))
-    answer = checked(document)
+    """Steps after an unconditional end never run."""
+    answer = checked(pipeline(step("a", "orchestrator.stop"), step("b")))
     assert not answer.violations
-    assert [warning.partition(":")[0] for warning in answer.warnings] == ["steps[1]", "steps[1].with.x"]
+    assert [warning.partition(":")[0] for warning in answer.warnings] == ["steps[1]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("It is {{ steps.a.x }}", "It is ${steps.a.x}"),
+        ("${{ steps.a.x | upper }}", "${upper(steps.a.x)}"),
+        ("={{ $node['a'].json.x }}", "${steps.a.x}"),
+        ("{steps.a.x} and $.steps.a.y", "${steps.a.x} and ${steps.a.y}"),
+        ("<%= steps.a.x %>", "${steps.a.x}"),
+        ("{{ ''.__class__ }} ${steps.a.x}", None),
+        ("{{ customer }}", None),
+        ("{% if steps.a.x %}", None),
+    ],
+)
+def test_templates_of_other_languages_are_refused(text: str, meant: str | None) -> None:
+    """Such a text would be sent as it is; where the meaning is known, there is a repair."""
+    [violation] = checked(pipeline(step("a"), step("b", input={"x": text}))).violations
+    assert (violation.field, ErrorReason.Name(violation.reason)) == ("steps[1].with.x", "TEMPLATE_SYNTAX")
+    values = [operation["value"] for operation in violation.fix.operations]
+    assert values == ([] if meant is None else [meant])
+    assert len(violation.message.encode()) <= 2048
+
+
+@pytest.mark.parametrize(
+    "text", ["{city} {x}", "a {b} c", "$5.00", "{${'{'} x }}", '{"a": {"b": 1}}', "100 %", "{now}"]
+)
+def test_braces_that_are_no_template_are_text(text: str) -> None:
+    assert not checked(pipeline(step("a"), step("b", input={"x": text}))).violations
 
 
 def test_handlers_can_refer_to_the_failed_step_and_the_error() -> None:

@@ -17,14 +17,15 @@ def recorded(world: World) -> list[pb.Recorded]:
     return [pb.Recorded(entry=entry, now_us=world.stay_of[entry.path, entry.attempt]) for entry in world.journal]
 
 
-def replayed(world: World) -> pb.SimulateRunResponse:
-    """Replays the run from its journal."""
+def replayed(world: World, remaining_ms: int = 0) -> pb.SimulateRunResponse:
+    """Replays the run from its journal; without `remaining_ms` its timeout and deadline do not apply."""
     start = pb.RunStart(
         root="root",
         params=orjson.dumps(world.params),
         event=b'{"data":{"x":1}}',
         run=b'{"name":"runs/r"}',
         now_us=NOW_US,
+        remaining_ms=remaining_ms,
     )
     definition = pb.Definition(pipeline=orjson.dumps(world.document), tools=world.tools)
     return simulate(pb.SimulateRunRequest(definition=definition, start=start, recorded=recorded(world), follow=True))

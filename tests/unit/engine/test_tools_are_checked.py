@@ -9,7 +9,7 @@ from ordinaut.internal.v1 import pipeline_engine_service_pb2 as pb
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.schema_dialects import VALIDATORS, is_checked_format
 from pipeline_engine.data.schemas import problems_of
-from pipeline_engine.tools.registration import tool_violations, tool_warnings
+from pipeline_engine.tools.checks.registration import tool_violations, tool_warnings
 from pipeline_engine.validation.validate import validate_tool
 from tests.unit.engine.pipelines import CALENDAR, TOOLS
 

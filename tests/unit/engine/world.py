@@ -32,6 +32,7 @@ from pipeline_engine.tools.definition import Tool
 from tests.unit.engine.pipelines import TOOL_TEXTS
 
 CHILDREN = frozenset({"orchestrator.run_task", "orchestrator.run_pipeline"})
+STARTED_AT = 1000.0
 NOW_US = 1_800_000_000_000_000
 
 
@@ -43,7 +44,7 @@ class ManualClock:
     """A clock that tests advance."""
 
     def __init__(self) -> None:
-        self.seconds = 1000.0
+        self.seconds = STARTED_AT
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(1_700_000_000 + self.seconds, UTC)
@@ -99,6 +100,9 @@ class World:
     waited_ms: int = 0
     hold: Callable[[Tool], float] = lambda _tool: 0.0
     semantics: int = 0
+    cancel_at: int | None = None
+    cancelled: bool = False
+    deadline_ms: int = 0
     checks: int = 0
     check: Callable[[CheckValue], Response] = lambda request: request.check.first_problem(orjson.loads(request.body))
 
@@ -125,18 +129,28 @@ class World:
         for wait in ending.waits:
             if wait.kind and wait.path not in self.waits:
                 entry = JournalEntry(path=wait.path, attempt=1, state="WAITING", tool=wait.tool, input=wait.input)
+                entry.start_us = entry.end_us = round(self.clock.now().timestamp() * 1_000_000)
                 self.waits[wait.path] = entry
                 left = wait.deadline_us or self.now_us + 1000 * wait.deadline_ms
                 self.deadlines[wait.path] = left
                 if wait.kind == "APPROVAL":
                     self.questions[wait.path] = wait
         if comes and all(entry.state == "WAITING" for entry in self.waits.values()):
-            self._happen(self.happens(sorted(self.waits, key=self.deadlines.__getitem__)))
+            path = self.happens(sorted(self.waits, key=self.deadlines.__getitem__))
+            wake_us = self.now_us + 1000 * ending.wake_ms
+            if ending.wake_ms and wake_us < self.deadlines[path]:
+                self._pass(wake_us)
+            else:
+                self._happen(path)
 
     def _happen(self, path: str) -> None:
         entry, end_us = self.waits[path], self.deadlines[path]
         entry.state, entry.output = "SUCCEEDED", orjson.dumps(self._result(path, timestamp_of_us(end_us)))
-        passed_us = max(0, end_us - self.now_us)
+        self._pass(end_us)
+
+    def _pass(self, until_us: int) -> None:
+        """Lets the waiting run's time pass."""
+        passed_us = max(0, until_us - self.now_us)
         self.clock.seconds += passed_us / 1_000_000
         self.waited_ms += passed_us // 1000
         self.now_us += passed_us
@@ -164,7 +178,14 @@ class World:
 
     def segment(self) -> Ending:
         """From the journal to an end, a delay or a crash."""
-        plan = compile_plan(orjson.dumps(self.document), self.tools, self.denied, self.retry, semantics=self.semantics)
+        plan = compile_plan(
+            orjson.dumps(self.document),
+            self.tools,
+            self.denied,
+            self.retry,
+            semantics=self.semantics,
+            deadline_ms=self.deadline_ms,
+        )
         start = RunStart(
             handle=1,
             hash="h",
@@ -177,6 +198,8 @@ class World:
             journal=self.journal,
             waits=list(self.waits.values()),
             waited_ms=self.waited_ms,
+            elapsed_ms=round((self.clock.seconds - STARTED_AT) * 1000),
+            cancelled=self.cancelled,
         )
         execution = Execution(
             plan,
@@ -191,6 +214,10 @@ class World:
         while execution.ending is None:
             asked = [(ask, request) for ask, request in [*asked, *progress.requests] if ask not in progress.cancelled]
             self.most_at_once = max(self.most_at_once, sum(isinstance(request, Call) for _, request in asked))
+            if self.requests == self.cancel_at and not self.cancelled:
+                self.cancelled = True
+                progress = execution.interrupt()
+                continue
             ask, request = asked.pop(self.choose(asked))
             progress = execution.respond(ask, self._serve(request))
         self._keep(execution.ending.entries)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.approvals.edits import refused_edits, with_long_integers
+from gateway.approvals.edits import refused_edits, restored
 
 BEFORE = {"to": "all", "text": {"subject": "Hi", "body": "…"}, "copies": [1, 2], "a/b": {"~": 1}, "no": None}
 KEYS = st.sampled_from(["a", "b", "x/y", "~"])
@@ -72,5 +72,5 @@ def test_unchanged_long_integers_are_restored() -> None:
     """Callers see them as texts, because JSON numbers would lose their digits."""
     before = {"id": 2**53 + 1, "ids": [2**60, 5], "text": "9007199254740993"}
     shown = {"id": str(2**53 + 1), "ids": [str(2**60), 5], "text": "x"}
-    assert with_long_integers(before, shown) == {**before, "text": "x"}
-    assert with_long_integers(before, {"id": "7", "ids": ["1", 5, 6]}) == {"id": "7", "ids": ["1", 5, 6]}
+    assert restored(before, shown) == {**before, "text": "x"}
+    assert restored(before, {"id": "7", "ids": ["1", 5, 6]}) == {"id": "7", "ids": ["1", 5, 6]}

@@ -164,6 +164,15 @@ def test_an_unchanged_schedule_that_has_ended_is_accepted() -> None:
         assert any("it has ended" in warning for warning in after.warnings)
 
 
+def test_an_unchanged_schedule_with_a_long_pause_ahead_is_accepted() -> None:
+    """Its next time is too far behind excluded days to be searched; that was accepted before."""
+    end = "20280101T000000Z"
+    fields = {"time_zone": "UTC", "exclusions": [{"rrule": f"DTSTART:20260504T000000Z\nRRULE:FREQ=DAILY;UNTIL={end}"}]}
+    before = stored(DAILY, **fields)
+    assert replaced_at(NOW + timedelta(days=2), before, DAILY, **fields).schedule == before
+    assert replaced(before, DAILY, **fields).schedule == before
+
+
 COUNTED: list[tuple[str, dict[str, Any]]] = [
     ("FREQ=DAILY", {}),
     ("FREQ=DAILY;BYHOUR=9;BYMINUTE=30;BYSECOND=0", {}),
@@ -199,13 +208,38 @@ def test_a_count_gives_that_many_runs(rule: str, fields: dict[str, Any], fractio
     assert len(times) == count
 
 
-@pytest.mark.parametrize("created", ["2026-03-08T06:30:00Z", "2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z"])
-@pytest.mark.parametrize("rule", ["FREQ=DAILY", "FREQ=HOURLY", "FREQ=MINUTELY;INTERVAL=20", "FREQ=DAILY;BYHOUR=1,2"])
-def test_a_count_gives_that_many_runs_around_a_clock_change(created: str, rule: str) -> None:
-    """Clocks skip 02:30 on 8 March and repeat 01:30 on 1 November."""
+@pytest.mark.parametrize("gap", ["RUN_AFTER", "SHIFT", "SKIP"])
+@pytest.mark.parametrize("overlap", ["FIRST", "LAST", "BOTH"])
+@pytest.mark.parametrize(
+    "created",
+    [
+        "2026-03-06T07:30:00Z",
+        "2026-03-08T06:30:00Z",
+        "2026-10-31T05:30:00Z",
+        "2026-11-01T05:45:00Z",
+        "2026-11-01T06:30:00Z",
+    ],
+)
+@pytest.mark.parametrize(
+    "rule",
+    ["FREQ=DAILY", "FREQ=HOURLY", "FREQ=MINUTELY;INTERVAL=28;BYHOUR=1,2", "FREQ=DAILY;BYHOUR=1,2,3;BYMINUTE=15,45"],
+)
+def test_a_count_gives_that_many_runs_around_a_clock_change(rule: str, created: str, overlap: str, gap: str) -> None:
+    """Clocks skip 02:30 on 8 March and repeat 01:30 on 1 November: what is skipped does not count, what is run does."""
     now = datetime.fromisoformat(created)
-    found = check({"rrule": f"{rule};COUNT=4"}, now=now, time_zone="America/New_York").schedule
-    assert len(take(compiled(found), now, 9)) == 4
+    fields: dict[str, Any] = {"time_zone": "America/New_York", "dst": {"gap": gap, "overlap": overlap}}
+    counted = compiled(check({"rrule": f"{rule};COUNT=4"}, now=now, **fields).schedule)
+    endless = compiled(check({"rrule": rule}, now=now, **fields).schedule)
+    assert [found.time for found in take(counted, now, 9)] == [found.time for found in take(endless, now, 4)]
+
+
+def test_a_large_count_counts_nominal_times() -> None:
+    """Computing thousands of instants would be too costly."""
+    plan = compiled(check({"rrule": "FREQ=DAILY;COUNT=9999"}, time_zone="America/New_York").schedule)
+    last = plan.next(datetime(2053, 9, 15, tzinfo=UTC))[0]
+    assert last is not None
+    assert last.time.date() == (NOW + timedelta(days=9999)).date()
+    assert plan.next(last.time)[0] is None
 
 
 def test_excluded_times_are_part_of_a_count() -> None:
@@ -252,6 +286,38 @@ def test_a_new_zone_keeps_the_local_times_of_rules_and_exclusions(name: str, rul
     assert all(excluded for time, excluded in local(after.schedule).items() if (time.month, time.day) == (12, 25))
     back = replaced(after.schedule, {"rrule": rule}, time_zone=ZONE, **fields)
     assert back.schedule == before
+
+
+@pytest.mark.parametrize("start", ["DTSTART;TZID=Europe/Chisinau:20260502T090000", "DTSTART:20260502T060000Z"])
+def test_a_new_zone_leaves_a_start_that_the_caller_wrote(start: str) -> None:
+    """With its zone, which is named; stored again or back again, nothing changes."""
+    rule, own = {"rrule": f"{start}\nRRULE:FREQ=DAILY"}, "UTC" if start.endswith("Z") else ZONE
+    before = stored(rule, time_zone=own)
+    after = replaced(before, rule, time_zone="Asia/Tokyo")
+    assert (after.schedule.triggers[0].rrule, after.schedule.triggers[0].time_zone) == (rule["rrule"], own)
+    assert f"triggers[0]: its DTSTART is in {own}, the schedule in Asia/Tokyo" in after.warnings
+    assert [found.time for found in take(compiled(after.schedule), LATER, 9)] == [
+        found.time for found in take(compiled(before), LATER, 9)
+    ]
+    assert replaced(after.schedule, rule, time_zone="Asia/Tokyo").schedule == after.schedule
+    assert replaced(after.schedule, rule, time_zone=own).schedule == before
+
+
+def test_dates_in_another_zone_are_named() -> None:
+    """An EXDATE that stays in its zone no longer removes the time that it was written for."""
+    text = "RRULE:FREQ=DAILY;BYHOUR=9;BYMINUTE=0\nEXDATE;TZID=Europe/Chisinau:20260601T090000,20260602T090000"
+    before = stored({"rrule": text}, time_zone=ZONE)
+    after = replaced(before, {"rrule": text}, time_zone="Asia/Tokyo")
+    assert [warning for warning in after.warnings if "is in" in warning] == [
+        "triggers[0]: its EXDATE is in Europe/Chisinau, the schedule in Asia/Tokyo"
+    ]
+
+
+def test_a_new_zone_takes_along_a_start_without_a_zone() -> None:
+    rule = {"rrule": "DTSTART:20260502T090000\nRRULE:FREQ=DAILY"}
+    after = replaced(stored(rule, time_zone=ZONE), rule, time_zone="Asia/Tokyo")
+    assert [found.time.hour for found in take(compiled(after.schedule), LATER, 2)] == [0, 0]
+    assert not after.schedule.triggers[0].time_zone
 
 
 def test_a_new_zone_keeps_the_instants_of_elapsed_time() -> None:

@@ -50,7 +50,7 @@ def test_a_zone_is_repaired(triggers: list[dict[str, Any]], zone: str, becomes: 
 
 @pytest.mark.parametrize(
     ("text", "becomes"),
-    [("0/15 * * * *", "0-59/15 * * * *"), ("0 0 9 * * ?", "0 9 * * *"), ("0 9 ? * 1", "0 9 * * 1")],
+    [("0/15 * * * *", "*/15 * * * *"), ("0 0 9 * * ?", "0 9 * * *"), ("0 9 ? * 1", "0 9 * * 1")],
 )
 def test_a_cron_of_another_dialect_is_repaired(text: str, becomes: str) -> None:
     """Quartz's seconds, `?` and open steps become what they mean here."""

@@ -12,6 +12,7 @@ from gateway.api.json_values import to_datetime
 from gateway.tasks.occurrences.explanation import english, romanian
 from gateway.tasks.occurrences.explanation.facts import Facts
 from gateway.tasks.occurrences.explanation.verdict import Obstacle, Verdict, verdict
+from ordinaut.sensitive import masked
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.v1.explanation_pb2 import Hindrance
 
@@ -158,7 +159,7 @@ def _error_suffix(run: RunRecord) -> str:
     if run.error is None:
         return f" ({run.cancel_reason})" if run.cancel_reason else ""
     error = orjson.loads(run.error)
-    return f" ({error.get('code', '')}: {error.get('message', '')})"
+    return f" ({error.get('code', '')}: {masked(error.get('message', ''))})"
 
 
 def _zone(name: str) -> ZoneInfo:

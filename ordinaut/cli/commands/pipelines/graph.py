@@ -19,6 +19,10 @@ def mermaid(pipeline: Mapping[str, Any]) -> str:
     if handlers:
         drawing.lines.append("    failed{{failed}}")
         drawing.sequence(handlers, ["failed"], "    ")
+    final_steps = _steps(pipeline.get("finally"))
+    if final_steps:
+        drawing.lines.append("    finally{{finally}}")
+        drawing.sequence(final_steps, ["finally"], "    ")
     return "\n".join(drawing.lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from ordinaut.cli.run_display import show_started
 from ordinaut.cli.session import session_of
 from ordinaut.v1.run_service_pb2 import CreateRunRequest
 
-RULES = ("retry", "run_timeout", "priority", "start_deadline", "max_losses")
+RULES = ("retry", "run_timeout", "deadline", "priority", "start_deadline", "max_losses")
 """Fields of `run_policy` that apply to a run without a task."""
 
 

@@ -18,7 +18,7 @@ from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import SimulateRunRequest
 
 COLUMNS = ("STEP", "STATE", "TRY", "STARTED", "TOOK", "INPUT", "RESULT")
-RULES = ("retry", "run_timeout")
+RULES = ("retry", "run_timeout", "deadline")
 """Fields of `run_policy` that apply to a simulated run."""
 
 

@@ -3,21 +3,19 @@
 from typing import Annotated, Any
 
 import typer
-from google.protobuf.field_mask_pb2 import FieldMask
 
-from ordinaut.cli.apply import Verbs, apply, without_output
 from ordinaut.cli.commands.tasks import backfill
+from ordinaut.cli.commands.tasks.apply import print_task
+from ordinaut.cli.commands.tasks.apply_files import apply_files
 from ordinaut.cli.commands.tasks.check import check
 from ordinaut.cli.commands.tasks.explain import explain
 from ordinaut.cli.commands.tasks.simulate import simulate
-from ordinaut.cli.files import documents
 from ordinaut.cli.output import local_time, print_details, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_message, parse_pairs
 from ordinaut.cli.run_display import show_started
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
-from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.occurrence_pb2 import Occurrence
 from ordinaut.v1.schedule_pb2 import Trigger
@@ -25,35 +23,13 @@ from ordinaut.v1.task_pb2 import Task
 
 app = typer.Typer(no_args_is_help=True, help="Create, inspect, run and pause tasks.")
 app.add_typer(backfill.app, name="backfill")
+app.command("apply")(apply_files)
 app.command("simulate")(simulate)
 app.command("explain")(explain)
 app.command("check")(check)
 Name = Annotated[str, typer.Argument(help="Task: `my-task` or `tasks/my-task`.")]
 OCCURRENCE_COLUMNS = ("DUE", "OUTCOME", "COUNT", "RUN", "REASON")
 COLUMNS = ("TASK", "STATE", "VERSION", "SCHEDULE", "DISPLAY NAME")
-
-
-@app.command("apply")
-def apply_files(
-    context: typer.Context,
-    files: Annotated[
-        list[str],
-        typer.Option("--file", "-f", help="File with one or more tasks, YAML or JSON (-: standard input). Repeatable."),
-    ],
-) -> None:
-    """Create tasks, or update them to match the files."""
-    session = session_of(context)
-    tasks = [_task(document) for path in files for document in documents(path)]
-
-    async def work(client: Client) -> None:
-        for task in tasks:
-            applied, outcome = await apply(task, _verbs(client))
-            if session.as_json:
-                print_json(applied)
-            else:
-                _print_task(applied, outcome)
-
-    session.call(work)
 
 
 @app.command("list")
@@ -159,7 +135,7 @@ def snooze_task(
     chosen = {"delay": delay} if delay else {"until_time": until}
     request = parse_message({"name": with_prefix("tasks", name), **chosen}, requests.SnoozeTaskRequest(), "")
     task: Task = session.call(lambda client: client.tasks.SnoozeTask(request))
-    print_json(task) if session.as_json else _print_task(task, "snoozed")
+    print_json(task) if session.as_json else print_task(task, "snoozed")
 
 
 @app.command("occurrences")
@@ -208,24 +184,6 @@ def _print_state(context: typer.Context, work: Any) -> None:
     print_json(task) if session.as_json else typer.echo(f"{task.name} {Task.State.Name(task.state)}")
 
 
-def _task(document: dict[str, Any]) -> Task:
-    task = read(without_output(document, Task()), Task(), "task")
-    if not task.name:
-        raise DocumentError([Problem("task.name", "is required, such as `tasks/my-task`")])
-    task.name = with_prefix("tasks", task.name)
-    return task
-
-
-def _verbs(client: Client) -> Verbs:
-    def create(task: Task) -> Any:
-        return client.tasks.CreateTask(requests.CreateTaskRequest(task=task, task_id=task.name.partition("/")[2]))
-
-    def update(task: Task, mask: FieldMask) -> Any:
-        return client.tasks.UpdateTask(requests.UpdateTaskRequest(task=task, update_mask=mask))
-
-    return Verbs(lambda name: client.tasks.GetTask(requests.GetTaskRequest(name=name)), create, update)
-
-
 def _row(task: Task) -> tuple[str, ...]:
     when = ", ".join(map(_when, task.schedule.triggers))
     return task.name, Task.State.Name(task.state), str(task.version), when, task.display_name
@@ -243,14 +201,3 @@ def _when(trigger: Trigger) -> str:
     if kind == "interval":
         return f"every {trigger.interval.ToTimedelta()}"
     return f"{kind} {trigger.event.topic if kind == 'event' else getattr(trigger, kind, '')}"
-
-
-def _print_task(task: Task, outcome: str) -> None:
-    typer.echo(f"{task.name} {outcome}")
-    if task.explanation:
-        typer.echo(f"  {task.explanation}")
-    for upcoming in task.upcoming:
-        note = f" ({upcoming.note})" if upcoming.note else ""
-        typer.echo(f"  next {upcoming.local_time or local_time(upcoming.fire_time)}{note}")
-    for warning in task.warnings:
-        typer.echo(f"  warning: {warning}", err=True)

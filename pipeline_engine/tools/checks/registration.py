@@ -1,9 +1,7 @@
 """Validates a tool for registration: its name, schemas, timeouts and transport."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from ordinaut.errors import Violation
 from ordinaut.expressions.times import parse_duration
@@ -11,31 +9,38 @@ from ordinaut.names import DOTTED
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.data.schemas import schema_problems, schema_warnings
-from pipeline_engine.tools.auth_check import auth_violations
+from pipeline_engine.tools.checks.auth_check import auth_violations
+from pipeline_engine.tools.checks.headers import header_problem
+from pipeline_engine.tools.checks.lookup_check import lookup_violations
+from pipeline_engine.tools.checks.response_check import polling_violations, response_violations
+from pipeline_engine.tools.checks.sensitive_check import sensitive_violations, sensitive_warnings
+from pipeline_engine.tools.checks.url_check import url_problem
 from pipeline_engine.tools.definition import BUILT_IN, CONTENT_TYPES, METHODS
-from pipeline_engine.tools.headers import header_problem
-from pipeline_engine.tools.lookup_check import lookup_violations
-from pipeline_engine.tools.url_template import placeholders, template_problem
+from pipeline_engine.tools.url_template import placeholders
 
 SCHEMAS = ("input_schema", "output_schema")
-MAX_URL = 2048
 MAX_HEADERS = 32
 MAX_TIMEOUT_SECONDS = 86_400.0
-FORBIDDEN_IN_URL = (
-    (re.compile(r"[\x00-\x20\x7f-\x9f\\]"), "a URL must not contain spaces, control characters or backslashes"),
-    (re.compile(r"#"), "a URL must not contain a fragment (`#`)"),
-    (re.compile(r"\$\{|\{\{"), "a URL must not contain templates; write `{name}` for a value of the input"),
-)
-HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
-REFUSED_PORTS = frozenset({22, 23, 25, 465, 587, 3306, 5432, 6379, 11211, 27017})
-"""Ports of services that may interpret parts of an HTTP request as commands (cross-protocol attacks)."""
 
 
-def tool_violations(value: Any) -> list[Violation]:
-    """Returns every reason why a tool cannot be registered."""
+def tool_violations(value: Any, *, has_keys: bool = True) -> list[Violation]:
+    """Returns every reason why a tool cannot be registered; `has_keys`: the engine can encrypt sensitive values."""
     if not isinstance(value, dict):
         return [Violation("", f"a tool must be an object, not {kind_of(value)}")]
-    return [*_name(value), *_schemas(value), *_timeouts(value), *_transport(value), *lookup_violations(value)]
+    return [
+        *_name(value),
+        *_schemas(value),
+        *_timeouts(value),
+        *_transport(value),
+        *lookup_violations(value),
+        *_sensitive(value, has_keys=has_keys),
+    ]
+
+
+def _sensitive(value: Mapping[str, Any], *, has_keys: bool) -> Iterator[Violation]:
+    invalid = any(value.get(key) is not None and schema_problems(value[key]) for key in SCHEMAS)
+    without = {key: part for key, part in value.items() if key not in SCHEMAS} if invalid else value
+    return sensitive_violations(without, has_keys=has_keys)
 
 
 def tool_warnings(value: Mapping[str, Any]) -> list[str]:
@@ -48,7 +53,7 @@ def tool_warnings(value: Mapping[str, Any]) -> list[str]:
     schema = value.get("input_schema")
     required = schema.get("required", ()) if isinstance(schema, dict) else ()
     names = placeholders((value.get("http") or {}).get("url", ""))
-    return findings + [
+    return [*findings, *sensitive_warnings(value)] + [
         f"http.url: `{{{name}}}` is not in `required` of input_schema, so a call without it fails"
         for name in names
         if name not in required
@@ -107,37 +112,8 @@ def _transport(value: Mapping[str, Any]) -> Iterator[Violation]:
         yield Violation("http.url", problem, ErrorReason.INVALID_TRANSPORT)
     yield from _headers(http.get("headers") or {})
     yield from auth_violations(http)
-
-
-def url_problem(url: object) -> str | None:
-    """Returns why a URL cannot be called, or None. The egress guard checks the address when it connects."""
-    if not isinstance(url, str) or not 0 < len(url) <= MAX_URL:
-        length = f"{len(url)} characters" if isinstance(url, str) else kind_of(url)
-        return f"a URL must be a string of 1 to {MAX_URL} characters (got {length})"
-    for forbidden, problem in FORBIDDEN_IN_URL:
-        if forbidden.search(url):
-            return problem
-    if (invalid := template_problem(url)) is not None:
-        return invalid
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "the URL cannot be parsed"
-    if parts.scheme not in {"http", "https"}:
-        return f"the scheme of a URL must be http or https (got {quoted(parts.scheme)})"
-    return _authority_problem(parts.netloc, port)
-
-
-def _authority_problem(netloc: str, port: int | None) -> str | None:
-    if "@" in netloc:
-        return "a URL must not contain a user or password; use `auth` with a secret"
-    host = netloc if port is None and not netloc.endswith(":") else netloc.rpartition(":")[0]
-    if not HOST.fullmatch(host):
-        return "the host must be an ASCII name (IDN as `xn--…`) or an IP address"
-    if port is not None and (port in REFUSED_PORTS or port == 0):
-        return f"port {port} is not allowed for tools"
-    return None
+    yield from response_violations(http)
+    yield from polling_violations(http)
 
 
 def _headers(headers: Any) -> Iterator[Violation]:

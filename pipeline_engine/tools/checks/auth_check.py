@@ -7,7 +7,7 @@ from ordinaut.errors import Violation
 from ordinaut.names import SECRET
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import quoted
-from pipeline_engine.tools.headers import header_problem
+from pipeline_engine.tools.checks.headers import header_problem
 
 SCHEMES = ("bearer", "basic", "header")
 MAX_USER = 128

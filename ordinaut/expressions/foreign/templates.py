@@ -1,0 +1,333 @@
+"""Texts and conditions with placeholders of other languages: `{{ x }}`, `${{ x }}`, `%{x}`, `{x}`, `$.steps.a.b`."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ordinaut.expressions.errors import ExpressionError
+from ordinaut.expressions.expression import compile_expression
+from ordinaut.expressions.foreign.lexer import ForeignError
+from ordinaut.expressions.foreign.nodes import Call, Element, Member, Name, Node
+from ordinaut.expressions.foreign.parser import parse
+from ordinaut.expressions.foreign.scope import ROOTS, STEP_ROOTS, Scope, resolve
+from ordinaut.expressions.foreign.translate import Translation, quoted, translate
+from ordinaut.expressions.foreign.vocabulary import FILTERS
+
+_INNER = r"""(?:[^{}'"`]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|['"])*?"""
+_NESTED = rf"(?:{_INNER}\{{{_INNER}\}})*{_INNER}"
+_PLACEHOLDER = re.compile(
+    rf"""(?P<escape>\$\$\{{)
+    |(?P<github>\$\{{\{{(?P<in_github>{_INNER})\}}\}})
+    |(?P<jinja>\{{\{{\{{?[-&~]?(?P<in_jinja>{_NESTED})[-~]?\}}\}}\}}?)
+    |(?P<own>\$\{{(?P<in_own>{_NESTED})\}})
+    |(?P<erb><%=?-?(?P<in_erb>.*?)-?%>)
+    |(?P<ruby>[\#%]\{{(?P<in_ruby>{_INNER})\}})
+    |(?P<shell>\$\((?P<in_shell>[\w.\[\]"' -]+)\))
+    |(?P<brace>\{{(?P<in_brace>[A-Za-z_$][^{{}}]*?)\}})
+    |(?P<path>(?<![\w$.])\$\.?(?P<in_path>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\]|\[\*\])+))""",
+    re.VERBOSE | re.DOTALL,
+)
+STRONG = frozenset({"github", "jinja", "erb"})
+"""Kinds that are placeholders whatever they contain; the others only around a known name."""
+_SHELL_DEFAULT = re.compile(r"([A-Za-z_]\w*):-([^}]*)")
+_STATEMENT = re.compile(r"\{%-?\s*\w+.*?%\}", re.DOTALL)
+_CONDITIONAL = re.compile(
+    r"\{%-?\s*if\s+(?P<condition>.+?)\s*-?%\}(?P<yes>(?:(?!\{%).)*)(?:\{%-?\s*else\s*-?%\}(?P<no>(?:(?!\{%).)*))?\{%-?\s*endif\s*-?%\}",
+    re.DOTALL,
+)
+_LOOP = re.compile(
+    r"\{%-?\s*for\s+(?P<name>\w+)\s+in\s+(?P<items>.+?)\s*-?%\}(?P<body>(?:(?!\{%).)*)\{%-?\s*endfor\s*-?%\}", re.DOTALL
+)
+_FORMAT = re.compile(r"""[fF](?P<quote>['"])(?P<inner>[^{}]*\{.*)(?P=quote)""", re.DOTALL)
+_BACKTICKS = re.compile(r"`(?P<inner>[^`]*\$\{[^`]*)`", re.DOTALL)
+_ANSWER = re.compile(r"\.status\s*[!=]=\s*'(?!(?:approved|rejected|expired)')")
+_FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A placeholder: its kind, expression, and place in the text."""
+
+    kind: str
+    expression: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A text in the language of pipelines. `problems` are messages about placeholders that are not understood."""
+
+    text: str
+    certain: bool = True
+    undeclared: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def placeholders(text: str) -> Iterator[Found]:
+    """The placeholders of every language in a text, in order; `$${` is not one."""
+    for match in _PLACEHOLDER.finditer(text):
+        if match.group("escape"):
+            continue
+        kind = next(name for name in ("github", "jinja", "own", "erb", "ruby", "shell", "brace", "path") if match[name])
+        yield Found(kind, match[f"in_{kind}"].strip(), match.start(), match.end())
+
+
+def looks_foreign(text: str) -> bool:
+    """Whether a text has a placeholder of another language.
+
+    >>> looks_foreign("It is {{ x }}"), looks_foreign("It is ${params.x}"), looks_foreign("{x}")
+    (True, False, False)
+    """
+    return "{" in text and any(found.kind in STRONG for found in placeholders(text))
+
+
+def foreign_template(text: str, scope: Scope) -> Rewritten | None:
+    """A text with a placeholder of another language, and what it means here; None if it has none.
+
+    A brace around a name is a placeholder only if it is the path of an output: `{steps.a.b}`, not `{city}`.
+
+    >>> scope = Scope(steps={"w": "w"}, params=["city"])
+    >>> foreign_template("It is {{ steps.w.temp }}", scope).text, foreign_template("{city} {x}", scope)
+    ('It is ${steps.w.temp}', None)
+    """
+    if not any(mark in text for mark in "{$%"):
+        return None
+    for found in placeholders(text):
+        if found.kind in STRONG:
+            return rewrite_text(text, scope)
+        if found.kind != "own":
+            result = _translated(found, scope)
+            if result is not None and result.certain and result.text.startswith("steps."):
+                return rewrite_text(text, scope)
+    if (statement := _STATEMENT.search(text)) is not None:
+        return Rewritten(text, problems=(_statement_problem(statement),))
+    return None
+
+
+def _statement_problem(statement: re.Match[str]) -> str:
+    return f"`{statement.group()[:60]}` is a statement of another language: use `if` or `foreach` of a step"
+
+
+def rewrite_text(text: str, scope: Scope) -> Rewritten:
+    """A text with every placeholder as `${…}`.
+
+    >>> scope = Scope(steps={"w": "w"}, outputs={"w": ["temp"]}, params=["city"])
+    >>> rewrite_text("It is {{ steps.w.temp }} in {city}, {not} $.steps.w.temp", scope).text
+    'It is ${steps.w.temp} in ${params.city}, {not} ${steps.w.temp}'
+    """
+    if not any(mark in text for mark in "{%") and ("$" not in text or text.strip() in {"$now", "$.now"}):
+        return _whole_path(text, scope)
+    parts: list[str] = []
+    place, certain = 0, True
+    undeclared: list[str] = []
+    problems: list[str] = []
+    body = _without_marks(_without_statements(text, scope))
+    for found in placeholders(body):
+        try:
+            result = _translated(found, scope)
+        except ForeignError as failure:
+            problems.append(_problem(body, found, failure))
+            result = None
+        if result is not None:
+            parts += [body[place : found.start], "${" + result.text + "}"]
+            place, certain = found.end, certain and result.certain
+            undeclared += result.undeclared
+    if (statement := _STATEMENT.search(body)) is not None:
+        problems.append(_statement_problem(statement))
+    rewritten = "".join([*parts, body[place:]])
+    if not parts and body == text:
+        rewritten = text
+    certain = certain and _LOOP.search(text) is None
+    return Rewritten(rewritten, certain, tuple(undeclared), tuple(problems))
+
+
+def _without_statements(text: str, scope: Scope) -> str:
+    """`{% if a %}b{% else %}c{% endif %}` as one placeholder."""
+    if "{%" not in text:
+        return text
+
+    def chosen(match: re.Match[str]) -> str:
+        try:
+            condition = translate(match["condition"], scope).text
+        except ForeignError:
+            return match[0]
+        yes, no = (_operand(part or "", scope) for part in (match["yes"], match["no"]))
+        return "${" + f"({condition}) && {yes} || {no}" + "}" if match["yes"].strip() else match[0]
+
+    return _CONDITIONAL.sub(chosen, _LOOP.sub(lambda match: _loop(match, scope), text))
+
+
+def _operand(text: str, scope: Scope) -> str:
+    """A part of a conditional text as an expression."""
+    parts = [text[0:0]]
+    place = 0
+    for found in placeholders(text):
+        try:
+            inner = translate(found.expression, scope).text
+        except ForeignError:
+            continue
+        literal = text[place : found.start]
+        parts += [quoted(literal)] if literal else []
+        parts.append(f"to_string({inner})")
+        place = found.end
+    parts += [quoted(text[place:])] if text[place:] or len(parts) == 1 else []
+    kept = [part for part in parts if part]
+    return kept[0] if len(kept) == 1 else f"join('', [{', '.join(kept)}])"
+
+
+def _loop(match: re.Match[str], scope: Scope) -> str:
+    """`{% for e in list %}{{ e.title }}, {% endfor %}` as the joined texts of the elements."""
+    body, name = match["body"], match["name"]
+    found = list(placeholders(body))
+    if len(found) != 1 or not re.fullmatch(rf"{re.escape(name)}(?:\.[A-Za-z_]\w*)*", found[0].expression):
+        return match[0]
+    try:
+        items = translate(match["items"], scope).text
+    except ForeignError:
+        return match[0]
+    before, after = body[: found[0].start], body[found[0].end :]
+    path = found[0].expression[len(name) :]
+    element = "@" if not path else f"@{path}"
+    text = f"&join('', [{quoted(before)}, to_string({element}), {quoted(after)}])"
+    return "${" + f"join('', map({text}, {items}))" + "}"
+
+
+def _without_marks(text: str) -> str:
+    """A text without what marks it as a template as a whole: `=` of n8n, `f"…"`, backticks."""
+    if text.startswith("=") and ("{{" in text or "${" in text):
+        return text[1:]
+    if (match := _FORMAT.fullmatch(text)) is not None or (match := _BACKTICKS.fullmatch(text)) is not None:
+        return match["inner"]
+    return text
+
+
+def _whole_path(text: str, scope: Scope) -> Rewritten:
+    """A text that is nothing but the path of a step's output or of a declared param."""
+    words = text.strip()
+    if words in {"$now", "$.now"}:
+        return Rewritten("${now}")
+    if not re.fullmatch(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\])+", words):
+        return Rewritten(text)
+    root, second = words.split(".")[0], re.split(r"[.\[]", words)[1]
+    if (root in {"steps", *STEP_ROOTS} and second in scope.steps) or (root == "params" and second in scope.params):
+        return Rewritten("${" + translate(words, scope).text + "}", certain=False)
+    return Rewritten(text)
+
+
+def _problem(text: str, found: Found, failure: ForeignError) -> str:
+    return f"`{text[found.start : found.end][:80]}` is not understood: {failure}"
+
+
+def _translated(found: Found, scope: Scope) -> Translation | None:
+    """The expression of a placeholder; None if it is valid here already, or is no placeholder."""
+    if (shell := _SHELL_DEFAULT.fullmatch(found.expression)) is not None:
+        name = translate(shell[1], scope)
+        return Translation(f"default({name.text}, {quoted(shell[2])})", certain=False)
+    if found.kind == "own":
+        if is_native(found.expression, scope):
+            return None
+        return translate(found.expression, scope)
+    if found.kind in STRONG:
+        return translate(found.expression, scope)
+    try:
+        node = parse(found.expression, scope.composed)
+        return translate(found.expression, scope) if reads_known(node, scope, bare=found.kind != "path") else None
+    except ForeignError:
+        return None
+
+
+def reads_known(node: Node, scope: Scope, *, bare: bool = True) -> bool:
+    """Whether an expression is a path whose beginning exists; `bare`: a param alone is enough."""
+    base, keys = node, list[str | int]()
+    while isinstance(base, Member | Element):
+        keys.insert(0, base.key if isinstance(base, Member) else base.index)
+        base = base.of
+    if isinstance(base, Call) and base.arguments:
+        return reads_known(base.arguments[0], scope, bare=bare)
+    if not isinstance(base, Name):
+        return False
+    path = resolve([base.name, *keys], scope)
+    root, second = path.path[0], path.path[1] if len(path.path) > 1 else ""
+    if root == "steps":
+        return second in scope.steps.values()
+    if root == "params":
+        return second in scope.params and (bare or base.name != second)
+    known = {"event", "run", "secrets", "error"} if len(path.path) > 1 else {"now"}
+    return root in known or (scope.in_loop and root in {"item", "index"})
+
+
+def is_native(text: str, scope: Scope) -> bool:
+    """Whether an expression is valid here, reads only names that exist, and has no other meaning elsewhere."""
+    try:
+        expression = compile_expression(text)
+    except ExpressionError:
+        return False
+    if scope.approvals and _ANSWER.search(text):
+        return False
+    if any(match[1] in FILTERS and not _applies(text, match) for match in _FILTER.finditer(text)):
+        return False
+    paths = [*expression.references, *expression.element_references]
+    if any(_counts(path, scope) for path in paths):
+        return False
+    paths += [path for path in expression.inner_references if path[0] in ROOTS]
+    return all(resolve(list(path), scope).path == list(path) for path in paths)
+
+
+def _counts(path: tuple[str | int, ...], scope: Scope) -> bool:
+    """Whether a path ends with `length`, which no schema declares: `steps.a.items.length`."""
+    if path[-1] != "length" or path[0] != "steps" or len(path) < 3:
+        declared_approval = len(path) == 3 and path[1] in scope.approvals and path[2] in {"approved", "rejected"}
+        return path[0] == "steps" and declared_approval
+    declared = scope.outputs.get(str(path[1]))
+    return len(path) > 3 or (declared is not None and "length" not in declared)
+
+
+def _applies(text: str, match: re.Match[str]) -> bool:
+    """Whether the name after a pipe is a function of the current value, `x | length(@)`, or `||`."""
+    before = text[: match.start()].rstrip()
+    rest = text[match.end() :].lstrip()
+    return before.endswith("|") or (rest.startswith("(") and "@" in rest.split(")")[0])
+
+
+def rewrite_condition(text: str, scope: Scope) -> Rewritten:
+    """A condition, or a list for a loop, as an expression without placeholders around or in it.
+
+    >>> rewrite_condition("{{ steps.w.temp }} > 20", Scope(steps={"w": "w"})).text
+    'steps.w.temp > 20'
+    """
+    stripped = text.strip()
+    bare = _without_placeholders(stripped)
+    if bare == stripped and is_native(stripped, scope):
+        return Rewritten(text)
+    whole = next(iter(placeholders(stripped)), None)
+    is_own = whole is not None and whole.kind == "own" and (whole.start, whole.end) == (0, len(stripped))
+    if is_own and whole is not None and is_native(whole.expression, scope):
+        return Rewritten(text)
+    try:
+        if is_native(bare, scope):
+            return Rewritten(bare)
+        result = translate(bare, scope)
+    except ForeignError as failure:
+        return Rewritten(text, problems=(f"`{text[:80]}` is not understood: {failure}",))
+    return Rewritten(result.text, result.certain, result.undeclared)
+
+
+def _without_placeholders(text: str) -> str:
+    """A condition whose placeholders are replaced by their expressions, also those in quotes."""
+    body = text[1:] if text.startswith("=") and "{{" in text else text
+    parts: list[str] = []
+    place = 0
+    for found in placeholders(body):
+        if found.kind not in {*STRONG, "own", "path", "ruby"}:
+            continue
+        before, after = body[place : found.start], body[found.end :]
+        end = found.end
+        if before[-1:] in {"'", '"'} and after[:1] == before[-1:]:
+            before, end = before[:-1], end + 1
+        whole = not before.strip() and not parts and not body[end:].strip()
+        simple = re.fullmatch(r"[\w$.\[\]\"'@-]+", found.expression) is not None
+        inner = found.expression if whole or simple else f"({found.expression})"
+        parts += [before, inner]
+        place = end
+    return "".join([*parts, body[place:]]).strip()

@@ -120,7 +120,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         settings, database, hints, page_tokens, scheduler, engines, authenticator, health, run_watch, event_watch, door
     )
     registrations = [
-        registration(servicers[name], service, add, door.stream) for name, (service, add) in PUBLIC.items()
+        registration(servicers[name], service, add, door.stream, door.heavy) for name, (service, add) in PUBLIC.items()
     ]
     checks = Checks(count_rejections(authenticator.guard), with_pipeline_rights, door.admit, AbandonedCalls().note)
     return Gateway(

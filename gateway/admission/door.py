@@ -15,6 +15,7 @@ from ordinaut.store.database import Database
 
 CALLS, WATCHES, BYTES = "calls_per_second", "watches", "request_bytes_per_second"
 WAIT_SECONDS = 30.0
+HEAVY_CALLS = 2
 BURST_BYTES_SECONDS = 1.0  # of which no request waits
 STREAM_RETRY_SECONDS = 5.0
 CALLS_OF_AN_ADDRESS = 2_000  # per second
@@ -29,6 +30,7 @@ class Door:
         self._rates = Rates()
         self._streams: Counter[tuple[str, ...]] = Counter()
         self._large_until: dict[str, float] = {}
+        self._heavy: dict[str, tuple[asyncio.Semaphore, Counter[str]]] = {}
 
     async def enter(self, caller: Caller, address: str) -> None:
         """Counts a call.
@@ -91,6 +93,22 @@ class Door:
                 self._streams[key] -= 1
                 if not self._streams[key]:
                     del self._streams[key]
+
+    @asynccontextmanager
+    async def heavy(self) -> AsyncIterator[None]:
+        """Waits until fewer than two large requests of the caller's project are executed, so that others find a
+        connection to the database.
+        """
+        project = current_caller().project
+        slots, waiting = self._heavy.setdefault(project, (asyncio.Semaphore(HEAVY_CALLS), Counter()))
+        waiting[project] += 1
+        try:
+            async with slots:
+                yield
+        finally:
+            waiting[project] -= 1
+            if not waiting[project]:
+                self._heavy.pop(project, None)
 
     def streams(self, *key: str) -> int:
         """Returns the open streams of a project, or of a project and an agent."""

@@ -20,16 +20,26 @@ from ordinaut.rpc.server import Registration
 
 DEFAULT_DEADLINE_SECONDS = 30.0
 MAX_DEADLINE_SECONDS = 300.0  # also for callers that allow more time
+WAITING = frozenset({"CallTool", "SimulateRun", "ReplayRun"})  # methods that wait for work of other processes
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 Opened = Callable[[], AbstractAsyncContextManager[None]]
 CALLS = Histogram("ordinaut_gateway_call_seconds", "Calls by method and code", ("method", "code"), buckets=BUCKETS)
 
 
 def registration(
-    servicer: Any, service: ServiceDescriptor, add: Callable[[Any, Any], None], opened: Opened = nullcontext
+    servicer: Any,
+    service: ServiceDescriptor,
+    add: Callable[[Any, Any], None],
+    opened: Opened = nullcontext,
+    heavy: Opened = nullcontext,
 ) -> Registration:
-    """Registers a servicer with each of its methods wrapped; `opened` is entered for the time of a stream."""
-    methods = {method.name: _wrapped(getattr(servicer, method.name), method, opened) for method in service.methods}
+    """Registers a servicer with each of its methods wrapped.
+
+    `opened` is entered for the time of a stream, `heavy` for that of a call with a large request.
+    """
+    methods = {
+        method.name: _wrapped(getattr(servicer, method.name), method, opened, heavy) for method in service.methods
+    }
     return Registration(add, SimpleNamespace(**methods), service.full_name)
 
 
@@ -65,16 +75,21 @@ class _Measured:
         CALLS.labels(self._method, code).observe(time.perf_counter() - self._start)
 
 
-def _wrapped(inner: Any, method: MethodDescriptor, opened: Opened) -> Any:
+def _wrapped(inner: Any, method: MethodDescriptor, opened: Opened, heavy: Opened) -> Any:
     path = f"/{method.containing_service.full_name}/{method.name}"
-    return _streaming(inner, path, opened) if method.server_streaming else _unary(inner, path)
+    return (
+        _streaming(inner, path, opened)
+        if method.server_streaming
+        else _unary(inner, path, nullcontext if method.name in WAITING else heavy)
+    )
 
 
-def _unary(inner: Any, path: str) -> Any:
+def _unary(inner: Any, path: str, heavy: Opened) -> Any:
     async def call(request: Any, context: Context) -> Any:
         async def validated() -> Any:
-            await _check(request)
-            async with asyncio.timeout(_timeout(context.time_remaining())):
+            timeout = _timeout(context.time_remaining())
+            async with asyncio.timeout(timeout), heavy() if request.ByteSize() > LARGE_BYTES else nullcontext():
+                await _check(request)
                 return await inner(request, context)
 
         with _Measured(path) as measured:

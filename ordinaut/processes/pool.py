@@ -36,8 +36,8 @@ class TooCostlyError(Exception):
 class ProcessPool:
     """At most `size` processes, started when they are first needed.
 
-    They execute the functions in OPERATIONS of the module `operations`; `on_kill` is called for each that is ended. With a
-    `niceness` they leave CPU time to other processes.
+    They execute the functions in OPERATIONS of the module `operations`; `on_kill` is called for each that is ended.
+    With a `niceness` they leave CPU time to other processes.
     """
 
     def __init__(self, operations: str, size: int, on_kill: Callable[[], None], *, niceness: int = 0) -> None:

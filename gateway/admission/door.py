@@ -15,7 +15,7 @@ from ordinaut.store.database import Database
 
 CALLS, WATCHES, BYTES = "calls_per_second", "watches", "request_bytes_per_second"
 WAIT_SECONDS = 30.0
-HEAVY_CALLS = 2
+HEAVY_CALLS = 1
 BURST_BYTES_SECONDS = 1.0  # of which no request waits
 STREAM_RETRY_SECONDS = 5.0
 CALLS_OF_AN_ADDRESS = 2_000  # per second
@@ -96,9 +96,7 @@ class Door:
 
     @asynccontextmanager
     async def heavy(self) -> AsyncIterator[None]:
-        """Waits until fewer than two large requests of the caller's project are executed, so that others find a
-        connection to the database.
-        """
+        """Waits until no other large request of the caller's project is executed: each needs a connection."""
         project = current_caller().project
         slots, waiting = self._heavy.setdefault(project, (asyncio.Semaphore(HEAVY_CALLS), Counter()))
         waiting[project] += 1

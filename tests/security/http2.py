@@ -64,7 +64,7 @@ def is_open(connection: socket.socket, seconds: float) -> bool:
     return False
 
 
-def resets(port: int, count: int, path: str, token: str = "", seconds: float = 20.0) -> bool:
+def resets(port: int, count: int, path: str, token: str = "", seconds: float = 60.0) -> bool:
     """Starts calls and ends each at once; returns whether the connection is open when the server has seen them."""
     block = call(path, token)
     with connect(port) as connection, suppress(ConnectionError):

@@ -76,7 +76,7 @@ async def test_reading_stops_at_a_hundred_problems(rest: RestSystem) -> None:
     (status, text), seconds = await cpu(lambda: post(rest, UNKNOWN, headers))
     assert status == 400
     assert int(text.partition(" problems")[0].rpartition('"')[2]) <= 101
-    assert seconds < 0.5
+    assert seconds < 1.0  # parsing is in another process
 
 
 async def test_yaml_and_gzip_have_limits(rest: RestSystem) -> None:

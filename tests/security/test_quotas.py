@@ -10,6 +10,8 @@ from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from gateway.admission import quotas
+from ordinaut.embedded.database import quotas_of, set_quota
+from ordinaut.errors import NotFoundError
 from ordinaut.quotas import DEFAULTS, WATCHES_OF_A_TOKEN, Limit
 from ordinaut.store import quota
 from ordinaut.v1.agent_pb2 import Agent
@@ -213,6 +215,17 @@ async def test_status_shows_the_quotas(system: GatewaySystem) -> None:
     assert shown["tasks", "projects/default"] == (1, DEFAULTS["tasks"].project)
     assert shown["live_runs", "agents/admin"] == (1, DEFAULTS["live_runs"].agent)
     assert {name for name, _ in shown} == set(DEFAULTS)
+
+
+async def test_quotas_are_set_at_the_database(system: GatewaySystem, database_url: str) -> None:
+    """By what `ordinaut project quota` calls."""
+    await set_quota(database_url, "default", "tasks", Limit(0, None))
+    assert await quotas_of(database_url, "default") == {"tasks": Limit(0, None)}
+    exceeded(await refusal(ADDED["tasks"](system.admin, 1)), "tasks", 0, "agents/admin")
+    await set_quota(database_url, "default", "tasks", Limit(None, None))
+    await ADDED["tasks"](system.admin, 1)
+    with pytest.raises(NotFoundError):
+        await set_quota(database_url, "unknown", "tasks", Limit(1, None))
 
 
 MIN = ("tasks:read", "tasks:write", "tasks:run", "runs:write", "agents:write", "agents:read")

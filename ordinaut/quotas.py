@@ -39,7 +39,7 @@ DEFAULTS: Mapping[str, Limit] = {
     "calls_per_second": Limit(500, 2_000),
     "events_per_second": Limit(200, 1_000),
     "state_writes_per_second": Limit(200, 1_000),
-    "request_bytes_per_second": Limit(None, 2 * 1024**2),
+    "request_bytes_per_second": Limit(None, 1024**2),
     "state_bytes": Limit(None, GIB),
     "pipeline_bytes": Limit(None, GIB // 4),
 }

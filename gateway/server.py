@@ -25,6 +25,7 @@ from gateway.definitions.validation import TaskValidator
 from gateway.events.service import Events
 from gateway.events.watch import EventWatch
 from gateway.health import Health
+from gateway.projects.service import Projects
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
 from gateway.runs.run_task import ManualRun
@@ -163,6 +164,7 @@ def _servicers(
             database, page_tokens, ApprovalAnswer(database, hints, AnswerValidator(database, engines))
         ),
         "EventService": Events(database, hints, page_tokens, event_watch, authenticator, door),
+        "ProjectService": Projects(database, page_tokens),
         "RunService": Runs(
             database, hints, page_tokens, inline_run, simulation, replay, run_watch, authenticator, door
         ),

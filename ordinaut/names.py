@@ -119,6 +119,17 @@ def granted(scopes: frozenset[str], needed: str, resource: str | None = None) ->
     return bool(globs) if resource is None else any(fnmatchcase(resource, glob) for glob in globs)
 
 
+def globs_of(scopes: frozenset[str], needed: str) -> list[str] | None:
+    """The globs to which `scopes` limit `needed`; None if they grant it for every resource.
+
+    >>> globs_of(frozenset({"tools:call:mail.*"}), "tools:call"), globs_of(frozenset({"tools:call"}), "tools:call")
+    (['mail.*'], None)
+    """
+    if "admin" in scopes or needed in scopes:
+        return None
+    return sorted(scope[len(needed) + 1 :] for scope in scopes if scope.startswith(needed + ":"))
+
+
 def covers(holder: frozenset[str], scope: str) -> bool:
     """Whether a caller with the scopes `holder` may grant `scope` to another agent.
 

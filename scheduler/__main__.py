@@ -30,6 +30,7 @@ from scheduler.maintenance.expire_waits import ExpireWaits
 from scheduler.maintenance.overdue_tasks import OverdueTasks
 from scheduler.maintenance.promote import Promote
 from scheduler.maintenance.release_blocked import ReleaseBlocked
+from scheduler.maintenance.remove_projects import RemoveProjects
 from scheduler.maintenance.rescue import Rescue
 from scheduler.maintenance.retention import Retention
 from scheduler.service import SchedulerService
@@ -108,6 +109,7 @@ def periodic_loops(
         *by_pending_work,
         loop("matcher", Matcher(database, stream, hints).run_once, period=1.0),
         loop("zone_upgrade", ZoneUpgrade(database, hints).run_once, period=5.0),
+        loop("remove_projects", RemoveProjects(database, hints).run_once, period=5.0),
         loop("retention", Retention(database).run_once, period=3600.0),
     ]
 

@@ -22,6 +22,7 @@ from gateway.api.ordering import parse_order
 from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import agent_id, token_ids
 from gateway.api.violations import DISPLAY_NAME_MAX, Problems, got
+from gateway.api.visibility import within_globs
 from gateway.authentication.caller import current_caller
 from ordinaut.errors import NotFoundError
 from ordinaut.names import RESOURCE_ID
@@ -103,13 +104,14 @@ class Agents(AgentServiceServicer):
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, identity.FIELDS)
         start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, identity.FIELDS)
+        condition = within_globs(condition, caller, READ, "name", "agents/")
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[AgentRecord]:
                 selection = Selection(identity.FIELDS, order.beyond(after), condition)
                 return await identity.list_agents(connection, project=caller.project, selection=selection, size=count)
 
-            page = await read_page(read, order.key, start, size, to_agent, lambda record: caller.may(READ, record.name))
+            page = await read_page(read, order.key, start, size, to_agent)
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListAgentsResponse(agents=page.messages, next_page_token=token)
 

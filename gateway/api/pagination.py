@@ -23,10 +23,6 @@ Row = TypeVar("Row")
 Element = TypeVar("Element", bound=Message)
 
 
-def _any(_row: object) -> bool:
-    return True
-
-
 class PageTokens:
     """Issues and reads page tokens, signed with the installation's key.
 
@@ -103,7 +99,6 @@ async def read_page(
     start: str,
     size: int,
     convert: Callable[[Row], Element],
-    is_visible: Callable[[Row], bool] = _any,
 ) -> Page[Row, Element]:
     """Reads a page of at most `size` messages after the sort key `start`, and of at most 3 MiB.
 
@@ -117,12 +112,11 @@ async def read_page(
     while count:
         rows = await read(start, count)
         for row in rows:
-            if is_visible(row):
-                message = convert(row)
-                bytes_left -= message.ByteSize()
-                if bytes_left < 0 and messages:
-                    return Page(messages, last)
-                messages.append(message)
+            message = convert(row)
+            bytes_left -= message.ByteSize()
+            if bytes_left < 0 and messages:
+                return Page(messages, last)
+            messages.append(message)
             last = row
         if last is None or len(rows) < count:
             return Page(messages, None)

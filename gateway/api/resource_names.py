@@ -51,6 +51,11 @@ def agent_id(name: str, field: str = "name") -> str:
     return _id(name, "agents", RESOURCE_ID, field, "agents/{agent}")
 
 
+def project_id(name: str, field: str = "name") -> str:
+    """Returns the id in `projects/{project}`; raises as `task_id`."""
+    return _id(name, "projects", RESOURCE_ID, field, "projects/{project}")
+
+
 def tool_id(name: str, field: str = "name") -> str:
     """Returns the id in `tools/{tool}`; raises as `task_id`."""
     return _id(name, "tools", DOTTED, field, "tools/{tool}")

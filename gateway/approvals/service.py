@@ -8,6 +8,7 @@ from gateway.api.idempotency import Mutation
 from gateway.api.ordering import IdOrdering, parse_order
 from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import agent_id, approval_id, run_id
+from gateway.api.visibility import within_globs
 from gateway.approvals.answer import ApprovalAnswer
 from gateway.approvals.conversion import to_approval
 from gateway.authentication.caller import AGENTS, Caller, current_caller
@@ -51,6 +52,7 @@ class Approvals(ApprovalServiceServicer):
         caller, size = current_caller(), page_size(request.page_size)
         order = IdOrdering(approval.ID, parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending)
         start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, approval.FIELDS)
+        condition = within_globs(condition, caller, READ, "task", "tasks/")
         states = [Approval.State.Name(state) for state in request.states]
         parent_run, assignee = run_id(request.run, "run") if request.run else None, _assignee(request, caller)
         async with self._database.connection() as connection:
@@ -67,14 +69,7 @@ class Approvals(ApprovalServiceServicer):
                     size=count,
                 )
 
-            page = await read_page(
-                read,
-                order.key,
-                start,
-                size,
-                to_approval,
-                lambda record: caller.may(READ, record.task_name or WITHOUT_TASK),
-            )
+            page = await read_page(read, order.key, start, size, to_approval)
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListApprovalsResponse(approvals=page.messages, next_page_token=token)
 

@@ -18,10 +18,12 @@ from gateway.authentication.caller import CALLER, Caller, missing_scope
 from gateway.authentication.client_address import client_address
 from gateway.authentication.token_throttle import TokenThrottle
 from gateway.authentication.token_uses import TokenUses
-from ordinaut.names import granted, intersection
+from ordinaut.errors import PermissionDeniedError
+from ordinaut.names import SYSTEM_PROJECT, granted, intersection
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
+from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.options_pb2 import scope as scope_option
 
 BEARER = re.compile(r"(?i:bearer) +ord_([0-9a-f]{16})_([0-9a-f]{64})")
@@ -33,6 +35,8 @@ SUSPECT_LOOK_UPS = 2  # at the same time, of tokens from addresses that have sen
 WAITING_MAX = 200  # calls that wait for one of these
 Enter = Callable[[Caller, str], Awaitable[None]]
 SELF = "self"  # the scope of methods that every valid token may call
+OPERATOR = "operator"  # of methods for the admins of the reserved project
+OPERATORS_AGENTS = "agents:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,7 @@ class Authenticator:
         caller = await self.identify(context)
         CALLER.set(caller)
         await self._enter(caller, client_address(context))
-        scope = self._scopes[method]
-        if scope != SELF and not granted(caller.scopes, scope):
-            raise missing_scope(scope)
+        _require(caller, self._scopes[method])
         structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
 
     async def identify(self, context: Context) -> Caller:
@@ -149,6 +151,24 @@ class Authenticator:
             self._seen.popitem(last=False)
         if len(self._cache) > CACHE_MAX:
             self._cache.pop(next(iter(self._cache)))  # the oldest entry
+
+
+def _require(caller: Caller, scope: str) -> None:
+    """Requires the scope of a method. Tokens of the reserved project are for projects and for agents of this project.
+
+    The tools of the reserved project belong to all projects, so an operator must not be able to change them.
+    """
+    if scope == SELF:
+        return
+    is_operator = caller.project == SYSTEM_PROJECT
+    if scope == OPERATOR and not (is_operator and caller.is_admin):
+        message = "requires the token of an operator; at the database, run: ordinaut project operator"
+        raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, message, {"scope": OPERATOR})
+    if is_operator and scope != OPERATOR and not scope.startswith(OPERATORS_AGENTS):
+        message = f"a token of an operator has no access to the contents of projects (needs {scope})"
+        raise PermissionDeniedError(ErrorReason.MISSING_SCOPE, message, {"scope": scope})
+    if scope != OPERATOR and not granted(caller.scopes, scope):
+        raise missing_scope(scope)
 
 
 def _caller(public_id: str, credential: identity.Credential) -> Caller:

@@ -32,6 +32,7 @@ STORE_RIGHTS = {
     RUN_PIPELINE: ("runs:write", ""),
 }
 RUN_TASK = "orchestrator.run_task"
+START_TASK = "tasks:run"
 ASK = "orchestrator.request_approval"
 ANSWER = "approvals:write"
 READ_AGENTS = "agents:read"
@@ -96,11 +97,13 @@ def require_rights(
         raise missing_scopes([scope for scope, _ in missing], owner, [violation for _, violation in missing])
 
 
-def missing_rights(scopes: frozenset[str], document: Any, root: str) -> Iterator[tuple[str, Violation]]:
-    """Yields each scope that a pipeline needs and its owner lacks, with a violation at the step that needs it."""
+def missing_rights(
+    scopes: frozenset[str], document: Any, root: str, *, holder: str = "owner"
+) -> Iterator[tuple[str, Violation]]:
+    """Yields each scope that a pipeline needs and `scopes` lack, with a violation at the step that needs it."""
     for use in tool_uses(document):
         for scope in _missing_scopes(scopes, use):
-            text = f"the owner lacks the scope {scope}"
+            text = f"the {holder} lacks the scope {scope}"
             yield scope, Violation(join(root, use.path), text, ErrorReason.MISSING_SCOPE)
 
 
@@ -177,6 +180,7 @@ async def task_warnings(
         candidates = (
             await task.some_names(connection, project=project, owner=viewer, size=CANDIDATES) if missing else []
         )
+    candidates = [name for name in candidates if granted(rights, START_TASK, name)]
     return [_unknown_task(path, name, candidates) for path, name in missing]
 
 
@@ -195,19 +199,19 @@ def _unknown_task(path: str, name: str, candidates: list[str]) -> Violation:
 async def assignee_warnings(
     database: Database, document: Any, *, project: str, rights: frozenset[str]
 ) -> list[Violation]:
-    """Returns a violation for each assignee that does not exist or cannot answer, with paths into the document."""
-    assignees = list(_assignees(document))
+    """Returns a violation for each assignee that does not exist or cannot answer, with paths into the document.
+
+    Nothing is said about agents that the owner may not read: a document could ask which of them exist.
+    """
+    assignees = [(path, name) for path, name in _assignees(document) if granted(rights, READ_AGENTS, name)]
     if not assignees:
         return []
     async with database.connection() as connection:
         scopes = await identity.scopes_of(connection, project=project, names=[name for _, name in assignees])
         missing = [(path, name) for path, name in assignees if name not in scopes]
-        may_read = granted(rights, READ_AGENTS)
-        suggest = bool(missing) and may_read
-        candidates = await identity.some_names(connection, project=project, size=CANDIDATES) if suggest else []
-    unable = [
-        (path, name) for path, name in assignees if name in scopes and may_read and not granted(scopes[name], ANSWER)
-    ]
+        names = await identity.some_names(connection, project=project, size=CANDIDATES) if missing else []
+    candidates = [name for name in names if granted(rights, READ_AGENTS, name)]
+    unable = [(path, name) for path, name in assignees if name in scopes and not granted(scopes[name], ANSWER)]
     return [
         *(_unknown_agent(path, name, candidates) for path, name in missing),
         *(Violation(path, f"agents/{name} cannot answer: it lacks the scope {ANSWER}") for path, name in unable),

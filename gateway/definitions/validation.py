@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from gateway.api.json_values import timestamp, to_json, to_python
+from gateway.api.json_values import parse, timestamp, to_json, to_python
 from gateway.api.violations import (
     DESCRIPTION_MAX,
     DISPLAY_NAME_MAX,
@@ -48,6 +49,7 @@ from ordinaut.errors import OrdinautError, Violation
 from ordinaut.internal.v1 import violation_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
 from ordinaut.internal.v1.scheduler_service_pb2 import ValidateScheduleRequest, ValidateScheduleResponse
+from ordinaut.names import DOTTED
 from ordinaut.rpc.status import fix_of
 from ordinaut.store import tool
 from ordinaut.store.database import Database
@@ -262,11 +264,24 @@ def stored_json(message: Message) -> str:
 def _pipeline_request(task: Task, tools: NamedTools, rights: frozenset[str]) -> ValidatePipelineRequest:
     return ValidatePipelineRequest(
         pipeline=to_json(task.pipeline).encode(),
-        tools=[definition.encode() for definition in tools.definitions],
+        tools=_visible_definitions(to_python(task.pipeline), tools, rights),
         tool_names=callable_names(rights, tools.every_name),
         params_schema=to_json(task.params_schema).encode() if task.HasField("params_schema") else b"",
         params=to_json(task.params).encode(),
     )
+
+
+def _visible_definitions(document: Any, tools: NamedTools, rights: frozenset[str]) -> list[bytes]:
+    """The definitions of the tools that may be called, and an empty one for every other name.
+
+    A tool that may not be called is thus refused for the missing scope only, whether it exists or not: neither its
+    existence nor its schemas show in the violations.
+    """
+    definitions = [parse(definition) for definition in tools.definitions]
+    known = [definition for definition in definitions if callable_names(rights, [definition["name"]])]
+    used = dict.fromkeys(use.tool for use in tool_uses(document) if DOTTED.fullmatch(use.tool))
+    hidden = [{"name": name, "effect": "READ"} for name in used if not callable_names(rights, [name])]
+    return [orjson.dumps(definition) for definition in [*known, *hidden]]
 
 
 def _pipeline_problems(response: ValidatePipelineResponse, root: str) -> Iterator[Violation]:

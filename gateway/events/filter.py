@@ -44,7 +44,9 @@ def _matches(condition: Condition, event: Event) -> bool:
             return any(_matches(part, event) for part in parts)
         case Not(part):
             return not _matches(part, event)
-    return _compare(condition, _value(condition, event))
+        case Comparison():
+            return _compare(condition, _value(condition, event))
+    raise TypeError(f"filters of events have no {type(condition).__name__}")
 
 
 def _value(comparison: Comparison, event: Event) -> Any:

@@ -91,6 +91,7 @@ def _refuse_task_rules(problems: Problems, policy: RunPolicy) -> None:
         "overlap": policy.HasField("overlap"),
         "pause_after_failures": policy.pause_after_failures != 0,
         "expect_success_every": policy.HasField("expect_success_every"),
+        "rights": policy.rights != RunPolicy.RIGHTS_UNSPECIFIED,
     }
     for name in (name for name, value in is_set.items() if value):
         problems.add(f"run_policy.{name}", "must be omitted: it applies only to runs of a task")

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from gateway.api.json_values import parse
 from gateway.api.resource_names import new_id
+from gateway.authentication.caller import Caller
 from gateway.runs.conversion import to_run
+from gateway.runs.starter_rights import require_starter_rights
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Violation
 from ordinaut.store.runs import retry, run
 from ordinaut.store.runs.retry import RetryResult
@@ -15,14 +18,16 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import RetryRunRequest
 
 RETRIED = frozenset({"FAILED", "CANCELLED"})
+ERASED = "ERASED"  # the code in the error of a run without data
 
 
-async def retry_run(connection: Connection, named: RunRecord, request: RetryRunRequest) -> Run:
+async def retry_run(connection: Connection, caller: Caller, named: RunRecord, request: RetryRunRequest) -> Run:
     """Enqueues the retry of a run, in a transaction; the caller has checked access.
 
     Raises:
         FailedPreconditionError: RUN_STATE, ALREADY_RETRIED, OVERLAP, TASK_STATE.
         InvalidArgumentError: `from_step` is not a step of the document.
+        PermissionDeniedError: MISSING_SCOPE: the token limits the run and lacks what a step needs.
     """
     if named.state not in RETRIED:
         raise FailedPreconditionError(
@@ -30,7 +35,9 @@ async def retry_run(connection: Connection, named: RunRecord, request: RetryRunR
             f"{request.name} must be FAILED or CANCELLED (is {named.state})",
             {"resource": request.name, "state": named.state},
         )
-    result = await _enqueue(connection, named, request)
+    if (parse(named.error) if named.error else {}).get("code") == ERASED:
+        raise _without_task(request.name, "its data have been erased")
+    result = await _enqueue(connection, caller, named, request)
     if not result.task_exists:
         raise _without_task(request.name, "its task has been deleted")
     if result.run is None:
@@ -46,14 +53,22 @@ async def retry_run(connection: Connection, named: RunRecord, request: RetryRunR
     return to_run(record)
 
 
-async def _enqueue(connection: Connection, named: RunRecord, request: RetryRunRequest) -> RetryResult:
+async def _enqueue(connection: Connection, caller: Caller, named: RunRecord, request: RetryRunRequest) -> RetryResult:
     # Only the unique index of retries decides between concurrent calls: the one that loses reads the chain again, and
     # finds the run of the winner.
     while True:
         ended = await _newest(connection, named)
         version = await _version(connection, ended, request)
         kept = await _kept_steps(connection, ended.task, version, request.from_step) if request.from_step else None
-        result = await retry.enqueue(connection, retry_of=ended.id, run=new_id(), version=version, kept=kept)
+        await require_starter_rights(connection, caller, ended.task, version)
+        result = await retry.enqueue(
+            connection,
+            retry_of=ended.id,
+            run=new_id(),
+            version=version,
+            kept=kept,
+            starter_scopes=caller.scopes,
+        )
         if result.newer is None:
             return result
 

@@ -13,6 +13,7 @@ from gateway.clients import EngineClient
 from gateway.definitions.owner_priority import require_priority
 from gateway.definitions.params import check_params, merge_params
 from gateway.runs.conversion import to_run
+from gateway.runs.starter_rights import require_starter_rights
 from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.store.database import Database
 from ordinaut.store.hints import OUTBOX, RUN, WORK, Hints
@@ -41,6 +42,7 @@ class ManualRun:
 
         Raises:
             InvalidArgumentError: the params violate the task's schema.
+            PermissionDeniedError: MISSING_SCOPE: the token limits the run and lacks what a step needs.
             FailedPreconditionError: OVERLAP, with the live run, if the overlap policy does not buffer this run.
             PermissionDeniedError: PRIORITY_NOT_ALLOWED.
             ResourceExhaustedError: LIMIT_REACHED: the task has too many live runs; QUOTA_EXCEEDED.
@@ -58,18 +60,20 @@ class ManualRun:
                 raise NotFoundError.of(request.name)
             if target.live_runs >= self._live_runs_max:
                 raise too_many_live_runs(request.name, "live runs", target.live_runs, self._live_runs_max)
+            if target.limited:
+                await require_starter_rights(connection, caller, target.uid, target.version)
             if request.priority:
                 await require_priority(connection, caller.project, target.owner, request.priority)
             await self._door.usage.require_run(connection, caller.project, target.owner)
             if _is_plain(request, target):
                 problems.check()
-                return await self._start_immediately(connection, request, target)
+                return await self._start_immediately(connection, caller, request, target)
         params = merge_params(target.params, request.params)
         await check_params(self._engines, problems, target.params_schema, params, overrides=request.params)
         problems.check()
 
         async def work(connection: Connection) -> Run:
-            return await _read(connection, await _enqueue(connection, request, target, params))
+            return await _read(connection, await _enqueue(connection, caller, request, target, params))
 
         response = await mutation.execute(work)
         self._hints.send(WORK, OUTBOX, RUN)
@@ -80,11 +84,14 @@ class ManualRun:
             connection, project=caller.project, name=name, owner=caller.owner_filter, count_to=self._live_runs_max
         )
 
-    async def _start_immediately(self, connection: Connection, request: RunTaskRequest, target: TaskToRun) -> Run:
+    async def _start_immediately(
+        self, connection: Connection, caller: Caller, request: RunTaskRequest, target: TaskToRun
+    ) -> Run:
         """Enqueues a run without validation and stored response; workers get the hint before the run is read."""
         refuse_change()
         async with connection.transaction():
-            run_uid = await _enqueue(connection, request, target, merge_params(target.params, request.params))
+            params = merge_params(target.params, request.params)
+            run_uid = await _enqueue(connection, caller, request, target, params)
         self._hints.send(WORK, OUTBOX, RUN)
         return await _read(connection, run_uid)
 
@@ -94,7 +101,9 @@ def _is_plain(request: RunTaskRequest, target: TaskToRun) -> bool:
     return not request.request_id and (target.params_schema is None or not request.params.fields)
 
 
-async def _enqueue(connection: Connection, request: RunTaskRequest, target: TaskToRun, params: str) -> UUID:
+async def _enqueue(
+    connection: Connection, caller: Caller, request: RunTaskRequest, target: TaskToRun, params: str
+) -> UUID:
     result = await due_work_enqueue.enqueue_manual(
         connection,
         task=target.uid,
@@ -102,6 +111,7 @@ async def _enqueue(connection: Connection, request: RunTaskRequest, target: Task
         params_json=params,
         priority=request.priority or None,
         start_time=to_datetime(request.start_time) if request.HasField("start_time") else None,
+        starter_scopes=caller.scopes,
     )
     if result.run is None:
         live = f"runs/{result.live_run}" if result.live_run else ""

@@ -15,6 +15,7 @@ from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.rehearsal import refuse_change
 from gateway.api.resource_names import run_id, task_id
 from gateway.api.violations import REASON_MAX, Problems
+from gateway.api.visibility import within_globs
 from gateway.authentication.authenticator import Authenticator
 from gateway.authentication.caller import Caller, current_caller
 from gateway.runs.access import visible_run
@@ -131,6 +132,7 @@ class Runs(RunServiceServicer):
         caller, size = current_caller(), page_size(request.page_size)
         order = IdOrdering(run.ID, parse_order(request.order_by, ORDERS, NEWEST_FIRST).descending)
         start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, run.FIELDS)
+        condition = within_globs(condition, caller, READ, "task", "tasks/")
         states = [Run.State.Name(state) for state in request.states]
         async with self._database.connection() as connection:
             task_uid = await _task_filter(connection, caller, request.task)
@@ -146,9 +148,7 @@ class Runs(RunServiceServicer):
                     size=count,
                 )
 
-            page = await read_page(
-                read, order.key, start, size, to_run, lambda record: caller.may(READ, record.task_name or WITHOUT_TASK)
-            )
+            page = await read_page(read, order.key, start, size, to_run)
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListRunsResponse(runs=page.messages, next_page_token=token)
 
@@ -203,7 +203,7 @@ class Runs(RunServiceServicer):
             if ended.task_name:
                 caller.require(RUN_TASK, ended.task_name)
             await self._door.usage.require_run(connection, caller.project, ended.owner, inline=not ended.task_name)
-            return await retry_run(connection, ended, request)
+            return await retry_run(connection, caller, ended, request)
 
         response = await mutation.execute(work)
         self._hints.send(WORK, OUTBOX, RUN)

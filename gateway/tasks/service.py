@@ -15,6 +15,7 @@ from gateway.api.ordering import parse_order
 from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import task_id
 from gateway.api.violations import REASON_MAX, Problems
+from gateway.api.visibility import within_globs
 from gateway.authentication.caller import Caller, current_caller
 from gateway.definitions.validation import TaskValidator
 from gateway.runs.run_task import ManualRun
@@ -175,6 +176,7 @@ class Tasks(TaskServiceServicer):
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, task.FIELDS)
         start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, task.FIELDS)
+        condition = within_globs(condition, caller, READ, "name", "tasks/")
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[TaskRecord]:
@@ -184,7 +186,7 @@ class Tasks(TaskServiceServicer):
                     connection, project=caller.project, owner=owner, selection=selection, size=count
                 )
 
-            page = await read_page(read, order.key, start, size, to_task, lambda record: caller.may(READ, record.name))
+            page = await read_page(read, order.key, start, size, to_task)
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListTasksResponse(tasks=page.messages, next_page_token=token)
 

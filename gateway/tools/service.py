@@ -12,6 +12,7 @@ from gateway.api.ordering import parse_order
 from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.resource_names import tool_id
 from gateway.api.violations import Problems, got, reroot
+from gateway.api.visibility import within_globs
 from gateway.authentication.caller import Caller, current_caller, missing_scope
 from gateway.clients import EngineClient
 from gateway.definitions.references import CALL, SYSTEM_TOOLS
@@ -96,13 +97,14 @@ class Tools(ToolServiceServicer):
         caller, size = current_caller(), page_size(request.page_size)
         order = parse_order(request.order_by, tool.FIELDS)
         start, condition = self._page_tokens.start(request, caller), parse_filter(request.filter, tool.FIELDS)
+        condition = within_globs(condition, caller, READ, "name", "tools/")
         async with self._database.connection() as connection:
 
             async def read(after: str, count: int) -> list[ToolRecord]:
                 selection = Selection(tool.FIELDS, order.beyond(after), condition)
                 return await tool.list_page(connection, project=caller.project, selection=selection, size=count)
 
-            page = await read_page(read, order.key, start, size, to_tool, lambda record: caller.may(READ, record.name))
+            page = await read_page(read, order.key, start, size, to_tool)
         token = self._page_tokens.token(request, caller, order.key(page.last)) if page.last else ""
         return ListToolsResponse(tools=page.messages, next_page_token=token)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ordinaut.cli import errors
-from ordinaut.cli.commands import agent, approval, database, event, run, schedule, state, status, tool
+from ordinaut.cli.commands import agent, approval, database, event, project, run, schedule, state, status, tool
 from ordinaut.cli.commands.pipelines import pipeline
 from ordinaut.cli.commands.protos import protos
 from ordinaut.cli.commands.tasks import task
@@ -40,7 +40,7 @@ app.add_typer(agent.app, name="agent")
 app.command("protos")(protos)
 app.command("whoami")(status.whoami)
 app.command("status")(status.status)
-app.add_typer(database.project, name="project")
+app.add_typer(project.app, name="project")
 app.command("migrate")(database.migrate)
 
 

@@ -14,6 +14,7 @@ from ordinaut.limits import GRPC_PORT
 from ordinaut.v1 import agent_service_pb2_grpc as agents_grpc
 from ordinaut.v1 import approval_service_pb2_grpc as approvals_grpc
 from ordinaut.v1 import event_service_pb2_grpc as events_grpc
+from ordinaut.v1 import project_service_pb2_grpc as projects_grpc
 from ordinaut.v1 import run_service_pb2_grpc as runs_grpc
 from ordinaut.v1 import state_service_pb2_grpc as state_grpc
 from ordinaut.v1 import system_service_pb2_grpc as system_grpc
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # these classes exist only in the type stubs
     from ordinaut.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
     from ordinaut.v1.approval_service_pb2_grpc import ApprovalServiceAsyncStub
     from ordinaut.v1.event_service_pb2_grpc import EventServiceAsyncStub
+    from ordinaut.v1.project_service_pb2_grpc import ProjectServiceAsyncStub
     from ordinaut.v1.run_service_pb2_grpc import RunServiceAsyncStub
     from ordinaut.v1.state_service_pb2_grpc import StateServiceAsyncStub
     from ordinaut.v1.system_service_pb2_grpc import SystemServiceAsyncStub
@@ -42,9 +44,9 @@ ENDED = frozenset({Run.SUCCEEDED, Run.FAILED, Run.CANCELLED})
 class Client:
     """A connection to a gateway with the token of one caller: `async with Client(address, token) as client`.
 
-    `tasks runs approvals events tools state agents system` wrap the generated stubs: await a unary method, iterate a
-    streaming one; other attributes of grpc call objects are not available. Each call sends the token, has a deadline
-    of 30 s unless `timeout` is given, and raises `ApiError`.
+    `tasks runs approvals events tools state agents system projects` wrap the generated stubs: await a unary method,
+    iterate a streaming one; other attributes of grpc call objects are not available. Each call sends the token, has a
+    deadline of 30 s unless `timeout` is given, and raises `ApiError`.
 
     `address` may be several, separated by commas; a call goes to the next one if the gateway is UNAVAILABLE. Unary
     calls are repeated then, as `retry` allows (by default for ten seconds, within their deadline). Calls that change
@@ -59,6 +61,7 @@ class Client:
     state: "StateServiceAsyncStub"
     agents: "AgentServiceAsyncStub"
     system: "SystemServiceAsyncStub"
+    projects: "ProjectServiceAsyncStub"
 
     def __init__(
         self, address: str = DEFAULT_ADDRESS, token: str = "", *, retry: RetryPolicy = CALL_RETRY_POLICY
@@ -85,6 +88,7 @@ class Client:
         self.state = cast("StateServiceAsyncStub", self._methods(state_grpc.StateServiceStub))
         self.agents = cast("AgentServiceAsyncStub", self._methods(agents_grpc.AgentServiceStub))
         self.system = cast("SystemServiceAsyncStub", self._methods(system_grpc.SystemServiceStub))
+        self.projects = cast("ProjectServiceAsyncStub", self._methods(projects_grpc.ProjectServiceStub))
         return self
 
     def _methods(self, stub: Any) -> Methods:

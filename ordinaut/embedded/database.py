@@ -8,7 +8,7 @@ from ordinaut.quotas import Limit
 from ordinaut.settings import StoreSettings
 from ordinaut.store import quota as store_quota
 from ordinaut.store.database import Database
-from ordinaut.store.identity import create_project
+from ordinaut.store.identity import create_operator_token, create_project
 from ordinaut.store.migrate import migrate
 
 PROJECT = "default"
@@ -48,6 +48,20 @@ async def new_project(database_url: str, name: str) -> str:
     try:
         async with database.transaction() as connection:
             return await create_project(connection, name)
+    finally:
+        await database.close()
+
+
+async def new_operator(database_url: str) -> str:
+    """Creates a token of an operator of the installation, and the operator on first use.
+
+    Returns:
+        The token, which is not stored.
+    """
+    database = await Database.open(StoreSettings(database_url=database_url))
+    try:
+        async with database.transaction() as connection:
+            return await create_operator_token(connection)
     finally:
         await database.close()
 

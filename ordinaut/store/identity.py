@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ordinaut.errors import AlreadyExistsError
+from ordinaut.names import SYSTEM_PROJECT
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -108,6 +109,18 @@ async def create_project(connection: Connection, name: str) -> str:
         return token.text
 
 
+async def create_operator_token(connection: Connection) -> str:
+    """Creates a token of the admin of the reserved project, and this agent unless it exists; in a transaction.
+
+    Returns:
+        The token, which is not stored anywhere.
+    """
+    await create_agent(connection, project=SYSTEM_PROJECT, name=FIRST_AGENT, display_name="", scopes=["admin"])
+    token = NewToken.make()
+    await create_token(connection, project=SYSTEM_PROJECT, agent=FIRST_AGENT, token=token, scopes=[], expire_time=None)
+    return token.text
+
+
 async def create_agent(
     connection: Connection,
     *,
@@ -178,6 +191,7 @@ async def is_creator(connection: Connection, *, project: str, name: str, creator
 async def delete_agent(connection: Connection, *, project: str, name: str) -> None:
     """Deletes a locked agent with its tokens and makes workers reload the rights of the project."""
     await SQL.delete_tokens.run(connection, project=project, agent=name)
+    await SQL.delete_responses.run(connection, project=project, agent=name)
     await SQL.delete_agent.run(connection, project=project, name=name)
     await SQL.touch_project.run(connection, project=project)
 

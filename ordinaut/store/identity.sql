@@ -1,5 +1,9 @@
--- query create_project: A new tenant; nothing when the name is taken.
-INSERT INTO project (name) VALUES (:name) ON CONFLICT DO NOTHING RETURNING name;
+-- query create_project: A new tenant; nothing when the name is taken. Its revision is higher than that of a deleted
+-- project with this name, because workers keep definitions by revision.
+INSERT INTO project (name, revision)
+VALUES (:name, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+ON CONFLICT DO NOTHING
+RETURNING name;
 
 -- query create_agent: A new agent; nothing when the name is taken.
 INSERT INTO agent (project, name, display_name, scopes, creator, min_priority, create_time)
@@ -43,6 +47,9 @@ SELECT EXISTS (SELECT FROM creator WHERE uid = :creator::uuid);
 -- query delete_tokens: Deletes all tokens of an agent.
 DELETE FROM agent_token WHERE project = :project AND agent = :agent;
 
+-- query delete_responses: An agent that is created with this name later does not get the responses to this one.
+DELETE FROM request_log WHERE project = :project AND agent = :agent;
+
 -- query delete_agent: Deletes an agent without tokens.
 DELETE FROM agent WHERE project = :project AND name = :name;
 
@@ -85,6 +92,7 @@ SELECT
   extract(epoch FROM t.expire_time - clock_now())::float8 AS seconds_left
 FROM agent_token AS t
 JOIN agent AS a ON a.project = t.project AND a.name = t.agent
+JOIN project AS p ON p.name = t.project AND p.state = 'ACTIVE'
 WHERE t.public_id = :public_id AND t.revoke_time IS NULL
   AND (t.expire_time IS NULL OR t.expire_time > clock_now());
 

@@ -4,6 +4,7 @@ This is the only place where SQL is assembled at run time: from the texts below 
 names. Values from callers are always parameters, never parts of the statement.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from enum import Enum
 from uuid import UUID
 
 Literal = str | float | datetime | UUID
+Parameter = Literal | list[str]
 
 
 class Kind(Enum):
@@ -50,6 +52,14 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Like:
+    """True if the field is like one of the patterns of SQL's LIKE; `like_of` makes one from a glob."""
+
+    field: str
+    patterns: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Every:
     """True if all parts are."""
 
@@ -70,7 +80,16 @@ class Not:
     part: "Condition"
 
 
-Condition = Comparison | Every | Some | Not
+def like_of(glob: str) -> str:
+    r"""The pattern of LIKE for a glob, in which only `*` is special.
+
+    >>> like_of("mail_*")
+    'mail\\_%'
+    """
+    return re.sub(r"([\\%_])", r"\\\1", glob).replace("*", "%")
+
+
+Condition = Comparison | Like | Every | Some | Not
 EVERYTHING = Every(())
 
 
@@ -102,7 +121,7 @@ class Clause:
     def __init__(self, selection: Selection, first: int) -> None:
         self._fields = selection.fields
         self._first = first
-        self.values: list[Literal] = []
+        self.values: list[Parameter] = []
         parts = [] if selection.condition == EVERYTHING else [self._condition(selection.condition)]
         if selection.order.after:
             parts.append(self._beyond(selection.order))
@@ -118,6 +137,9 @@ class Clause:
                 return " OR ".join(f"({self._condition(part)})" for part in parts)
             case Not(part):
                 return f"NOT ({self._condition(part)})"
+            case Like(name, patterns):
+                self.values.append(list(patterns))
+                return f"{self._fields[name].column} LIKE ANY(${self._first + len(self.values) - 1}::text[])"
         return self._comparison(condition, self._fields[condition.field])
 
     def _comparison(self, comparison: Comparison, field: Field) -> str:

@@ -7,6 +7,7 @@ replaced by the fixed texts of a `Selection`.
 """
 
 import re
+from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ ORDER = re.compile(r"^[ \t]*-- order$", re.MULTILINE)
 PARAMETER = re.compile(r"(?<![:\w']):([a-z][a-z_]*)")
 FOLDER = Path(__file__).parent
 MIGRATIONS = "migrations"
+STREAM_ROWS = 20  # a row may have several MiB
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Record = asyncpg.Record
@@ -48,6 +50,11 @@ class Query:
     async def value(self, connection: Connection, **arguments: Any) -> Any:
         """The first column of the first row, or None."""
         return await connection.fetchval(self.text, *self._ordered(arguments))
+
+    async def stream(self, connection: Connection, **arguments: Any) -> AsyncIterator[Any]:
+        """Yields the rows without keeping them; in a transaction."""
+        async for row in connection.cursor(self.text, *self._ordered(arguments), prefetch=STREAM_ROWS):
+            yield row
 
     async def run(self, connection: Connection, **arguments: Any) -> int:
         """The number of rows that the statement changed."""

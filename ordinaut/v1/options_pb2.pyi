@@ -12,6 +12,6 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 SCOPE_FIELD_NUMBER: _builtins.int
 scope: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
-"""Scope that the caller's token must hold: `<noun>:<verb>`, `admin`, `self` for any valid token, or `internal` for
-calls between Ordinaut's own processes. A server does not start if a method has none.
+"""Scope that the caller's token must hold: `<noun>:<verb>`, `admin`, `self` for any valid token, `operator` for
+an admin of the reserved project `_`, or `internal` for calls between Ordinaut's own processes. A server does not start if a method has none.
 """

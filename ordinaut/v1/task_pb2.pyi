@@ -211,6 +211,35 @@ class RunPolicy(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Rights:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _RightsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RunPolicy._Rights.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        RIGHTS_UNSPECIFIED: RunPolicy._Rights.ValueType  # 0
+        """AS_SAVED."""
+        AS_SAVED: RunPolicy._Rights.ValueType  # 1
+        """The scopes of the token that saved the version, whatever starts the run."""
+        LIMITED_BY_STARTER: RunPolicy._Rights.ValueType  # 2
+        """For runs that RunTask, RetryRun, a backfill or a step of another run starts, also the scopes that the token or
+        the run that starts them has then. A retry is also limited as the run that it repeats. Schedules and events limit
+        nothing.
+        """
+
+    class Rights(_Rights, metaclass=_RightsEnumTypeWrapper):
+        """What limits the rights of a run, in addition to the scopes that its owner has."""
+
+    RIGHTS_UNSPECIFIED: RunPolicy.Rights.ValueType  # 0
+    """AS_SAVED."""
+    AS_SAVED: RunPolicy.Rights.ValueType  # 1
+    """The scopes of the token that saved the version, whatever starts the run."""
+    LIMITED_BY_STARTER: RunPolicy.Rights.ValueType  # 2
+    """For runs that RunTask, RetryRun, a backfill or a step of another run starts, also the scopes that the token or
+    the run that starts them has then. A retry is also limited as the run that it repeats. Schedules and events limit
+    nothing.
+    """
+
     OVERLAP_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     START_DEADLINE_FIELD_NUMBER: _builtins.int
@@ -220,6 +249,7 @@ class RunPolicy(_message.Message):
     PAUSE_AFTER_FAILURES_FIELD_NUMBER: _builtins.int
     EXPECT_SUCCESS_EVERY_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
     priority: _builtins.int
     """From 1 (most urgent) to 9 (least urgent); 5 when unset."""
     max_losses: _builtins.int
@@ -230,6 +260,8 @@ class RunPolicy(_message.Message):
     """Number of consecutive failed runs after which the task is paused. At most 1000; never when unset. A success and
     resuming reset the count; cancelled runs do not count.
     """
+    rights: Global___RunPolicy.Rights.ValueType
+    """Whether the token that starts a run limits it."""
     @_builtins.property
     def overlap(self) -> Global___Overlap:
         """What happens if the task is due while a run of it is live."""
@@ -277,10 +309,11 @@ class RunPolicy(_message.Message):
         pause_after_failures: _builtins.int = ...,
         expect_success_every: _duration_pb2.Duration | None = ...,
         deadline: _duration_pb2.Duration | None = ...,
+        rights: Global___RunPolicy.Rights.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "expect_success_every", b"expect_success_every", "overlap", b"overlap", "retry", b"retry", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "expect_success_every", b"expect_success_every", "max_losses", b"max_losses", "overlap", b"overlap", "pause_after_failures", b"pause_after_failures", "priority", b"priority", "retry", b"retry", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "expect_success_every", b"expect_success_every", "max_losses", b"max_losses", "overlap", b"overlap", "pause_after_failures", b"pause_after_failures", "priority", b"priority", "retry", b"retry", "rights", b"rights", "run_timeout", b"run_timeout", "start_deadline", b"start_deadline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

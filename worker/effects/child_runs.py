@@ -17,7 +17,7 @@ from ordinaut.limits import MAX_CHAIN_DEPTH, MAX_LIVE_RUNS
 from ordinaut.names import WITHOUT_TASK, granted
 from ordinaut.store.queue import child
 from ordinaut.store.queue.child import ChildColumns, EnqueuedChild, Target
-from ordinaut.store.runs import retry
+from ordinaut.store.runs import retry, run_limit
 from ordinaut.store.sql import Connection
 from worker.effects.child_request import ChildRequest
 from worker.effects.child_targets import targets_of
@@ -52,7 +52,9 @@ async def _reuse(connection: Connection, request: ChildRequest, run: UUID, end_s
     if end_state in {"FAILED", "CANCELLED"}:
         if not _is_permitted(request):
             return
-        queued = await retry.enqueue(connection, retry_of=run, run=await child.new_id(connection))
+        queued = await retry.enqueue(
+            connection, retry_of=run, run=await child.new_id(connection), starter_scopes=request.run.scopes
+        )
         retry_run = queued.run or queued.newer
         if retry_run is None:
             request.error = _overlap(request, queued.live_run) if queued.task_exists else _not_found(request)
@@ -85,6 +87,8 @@ async def _start_new(connection: Connection, requests: Sequence[ChildRequest]) -
         request.child = answer.run
         if request.child is None:
             request.error = _overlap(request, answer.live_run)
+        elif targets[request.key].limited:
+            await run_limit.add(connection, run=request.child, scopes=request.run.scopes)
 
 
 async def _blocking_tasks(

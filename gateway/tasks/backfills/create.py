@@ -3,7 +3,7 @@
 With `validate_only` nothing is stored and the response lists the first instants.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.api.errors import already_exists, changed_concurrently
@@ -14,6 +14,7 @@ from gateway.authentication.caller import Caller
 from gateway.clients import EngineClient, SchedulerClient
 from gateway.definitions.owner_priority import require_priority
 from gateway.definitions.params import merge_params
+from gateway.runs.starter_rights import require_starter_rights
 from gateway.tasks.backfills.conversion import to_backfill
 from gateway.tasks.backfills.due_times import DueTimes, due_times, selected_instants
 from gateway.tasks.conversion import to_task
@@ -30,6 +31,7 @@ from ordinaut.store.tasks.backfill import BackfillRecord, NewBackfill
 from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.task_pb2 import RunPolicy
 from ordinaut.v1.task_service_pb2 import CreateBackfillRequest
 
 DEFAULT_PARALLELISM, MAX_PARALLELISM = 4, 1_000
@@ -66,6 +68,7 @@ class BackfillCreate:
             InvalidArgumentError: with all violations; the range contains too many instants, or zero.
             AlreadyExistsError: the id is taken.
             ResourceExhaustedError: LIMIT_REACHED: the task has ten running backfills.
+            PermissionDeniedError: MISSING_SCOPE: the token limits the runs and lacks what a step needs.
             AbortedError: ETAG_MISMATCH: the task was changed concurrently.
             UnavailableError: SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE.
         """
@@ -80,6 +83,7 @@ class BackfillCreate:
             locked = await task.lock(connection, project=caller.project, name=name, owner=caller.owner_filter)
             if locked is None:
                 raise NotFoundError.of(request.parent)
+            await require_starter_rights(connection, caller, locked.uid, locked.version)
             if (locked.uid, locked.version) != (valid.task.uid, valid.task.version):
                 raise changed_concurrently(request.parent)
             return to_backfill(await _insert(connection, locked, valid.new))
@@ -105,7 +109,10 @@ class BackfillCreate:
         problems.check()
         due = await due_times(self._scheduler, to_task(record).schedule, after, until, problems)
         problems.check()
-        return _ValidBackfill(record, due, _new_backfill(request, after, until, len(due.instants)))
+        new = _new_backfill(request, after, until, len(due.instants))
+        if to_task(record).run_policy.rights == RunPolicy.LIMITED_BY_STARTER:
+            new = replace(new, starter_scopes=sorted(caller.scopes))
+        return _ValidBackfill(record, due, new)
 
     async def _check_params(self, problems: Problems, record: TaskRecord, message: Backfill) -> None:
         size = len(to_json(message.params))

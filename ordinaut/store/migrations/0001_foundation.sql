@@ -34,10 +34,19 @@ CREATE FUNCTION first_id(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE
   SELECT rpad(lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0'), 32, '0')::uuid
 $$;
 
+-- Whether a text, which may be JSON, contains one of `forms` as `pattern` describes it. The escapes of white space and
+-- control characters in JSON end with a letter or a digit, which would hide the beginning of a word.
+CREATE FUNCTION mentions(content text, forms text[], pattern text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT EXISTS (SELECT FROM unnest(forms) AS f (form) WHERE strpos(lower(content), lower(form)) > 0)
+    AND regexp_replace(content, '\\([bfnrt]|u[0-9a-f]{4})', ' ', 'g') ~* pattern
+$$;
+
 CREATE TABLE project (
   name text PRIMARY KEY,
   revision bigint NOT NULL DEFAULT 1, -- rises when a tool or an agent's scopes change: workers read both anew
-  create_time timestamptz NOT NULL DEFAULT clock_timestamp()
+  create_time timestamptz NOT NULL DEFAULT clock_timestamp(),
+  state text NOT NULL DEFAULT 'ACTIVE' CHECK (state IN ('ACTIVE', 'DELETING')),
+  delete_time timestamptz -- of the request to delete it
 );
 INSERT INTO project (name) VALUES ('_');
 
@@ -350,6 +359,12 @@ CREATE TABLE run_retry (
 );
 CREATE UNIQUE INDEX run_retry_of ON run_retry (retry_of); -- a run is retried once; retry.newest, backfill.examine, run.get
 
+-- Of a run whose task has `rights: LIMITED_BY_STARTER`: the scopes of what has started it. Without a row: no limit.
+CREATE TABLE run_limit (
+  run uuid PRIMARY KEY,
+  scopes text[] NOT NULL
+);
+
 CREATE TABLE run_child (
   run uuid PRIMARY KEY, -- the child; run.get, run.list
   parent uuid NOT NULL,
@@ -375,6 +390,7 @@ CREATE TABLE backfill (
   parallelism int NOT NULL,
   priority smallint NOT NULL CHECK (priority BETWEEN 1 AND 9),
   params jsonb NOT NULL,
+  starter_scopes text[], -- the limit of its runs (run_limit); NULL: none
   state text NOT NULL CHECK (state IN ('RUNNING', 'COMPLETED', 'CANCELLED')),
   state_reason text NOT NULL DEFAULT '',
   -- Instants after it are to be examined; newest first: instants up to it. NULL: none are left.

@@ -22,7 +22,8 @@ ROOT = "child:"
 class Target:
     """A task that a step may start, with its current version and its live runs, counted up to a limit.
 
-    `buffers`: a run of it is buffered until no other run is live, and a live run that waits counts as live.
+    `buffers`: a run of it is buffered until no other run is live, and a live run that waits counts as live. `limited`:
+    the run that starts it limits it.
     """
 
     project: str
@@ -32,6 +33,7 @@ class Target:
     version: int
     live_runs: int
     buffers: bool = False
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ SELECT id, state FROM run WHERE id = ANY(:runs::uuid[]);
 -- query targets: The tasks with these names, and the number of live runs of each, counted up to a limit.
 SELECT t.project, t.name, t.uid, t.owner, t.version,
   v.overlap IN ('BUFFER_ONE', 'BUFFER_ALL') AND NOT v.ignore_waiting AS buffers,
+  coalesce(v.run_policy ->> 'rights' = 'LIMITED_BY_STARTER', false) AS limited,
   (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
 FROM (SELECT DISTINCT project, name FROM unnest(:projects::text[], :names::text[]) AS n (project, name)) AS named
 JOIN task AS t ON t.project = named.project AND t.name = named.name AND t.delete_time IS NULL

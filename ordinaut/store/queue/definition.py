@@ -1,6 +1,7 @@
 """Definitions that runs execute: a version of a task with the current tools, and its rights.
 
-The rights are those of the token that saved the version, as far as the owner still has them.
+The rights are those of the token that saved the version, as far as the owner still has them, and as far as the run's
+limit allows them.
 """
 
 import hashlib
@@ -19,18 +20,29 @@ SQL = Queries(__file__)
 class RunDefinition:
     """A definition as engines receive it, and the scopes of its runs.
 
-    `has_finally`: it has steps that also run after a cancellation.
+    `has_finally`: it has steps that also run after a cancellation. `limited`: a run of it may have a limit.
     """
 
     message: Definition
     scopes: frozenset[str]
     has_finally: bool = False
+    limited: bool = False
 
 
-async def load(connection: Connection, *, project: str, owner: str, task: UUID, version: int) -> RunDefinition:
-    """One version of a task in the form that engines receive."""
+async def load(
+    connection: Connection,
+    *,
+    project: str,
+    owner: str,
+    task: UUID,
+    version: int,
+    limit: frozenset[str] | None = None,
+) -> RunDefinition:
+    """One version of a task in the form that engines receive; `limit` is that of the run."""
     row = await SQL.load.row(connection, project=project, owner=owner, task=task, version=version)
     scopes = intersection(frozenset(row["saved_scopes"]), frozenset(row["owner_scopes"]))
+    if limit is not None:
+        scopes = intersection(scopes, limit)
     message = Definition(
         pipeline=row["pipeline"].encode(),
         semantics=row["semantics"],
@@ -42,7 +54,7 @@ async def load(connection: Connection, *, project: str, owner: str, task: UUID, 
         secrets=[name for name in secret_names(row["pipeline"]) if granted(scopes, USE_SECRET, name)],
     )
     message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
-    return RunDefinition(message, scopes, row["has_finally"])
+    return RunDefinition(message, scopes, row["has_finally"], row["limited"])
 
 
 async def run_timeout(connection: Connection, task: UUID, version: int) -> timedelta:

@@ -5,6 +5,7 @@ SELECT
   (v.run_policy -> 'retry')::text AS retry,
   coalesce(extract(epoch FROM (v.run_policy ->> 'deadline')::interval) * 1000, 0)::bigint AS deadline_ms,
   v.pipeline ? 'finally' AS has_finally,
+  coalesce(v.run_policy ->> 'rights' = 'LIMITED_BY_STARTER', false) AS limited,
   ARRAY(
     SELECT t.definition::text FROM tool AS t
     WHERE t.project IN (:project, '_') AND t.name = ANY(v.tools || ARRAY(

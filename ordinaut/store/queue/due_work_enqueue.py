@@ -4,7 +4,7 @@ The other statements on due_work are in `due_work_claim`, `due_work_finish` and 
 backfills, children, inline runs and retries are queued by their own modules with the fragments of this one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -31,10 +31,20 @@ async def enqueue_manual(
     params_json: str,
     priority: int | None,
     start_time: datetime | None,
+    starter_scopes: Collection[str] = (),
 ) -> Enqueued:
-    """Queues a run of the current version of `task`, if its overlap policy allows."""
+    """Queues a run of the current version of `task`, if its overlap policy allows.
+
+    `starter_scopes` limit it if the version has `rights: LIMITED_BY_STARTER`.
+    """
     row = await SQL.enqueue_manual.row(
-        connection, task=task, run=run, params=params_json, priority=priority, start_time=start_time
+        connection,
+        task=task,
+        run=run,
+        params=params_json,
+        priority=priority,
+        start_time=start_time,
+        starter_scopes=sorted(starter_scopes),
     )
     return Enqueued(*row)
 

@@ -112,12 +112,18 @@ WITH fresh AS (
     NULL::jsonb AS event, NULL::timestamptz AS scheduled_time, NULL::timestamptz AS interval_end,
     :start_time::timestamptz AS start_time, greatest(:start_time, clock.now) + v.start_deadline AS latest_start,
     coalesce(:priority::smallint, v.priority) AS priority, coalesce(v.overlap, 'ALLOW') AS overlap, v.max_buffer,
-    v.max_losses, v.run_timeout, 0::smallint AS depth, NULL::timestamptz AS instant, 1 AS place, clock.now
+    v.max_losses, v.run_timeout, 0::smallint AS depth, NULL::timestamptz AS instant, 1 AS place, clock.now,
+    v.run_policy ->> 'rights' AS rights
   FROM task AS t JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
   CROSS JOIN (SELECT clock_now() AS now) AS clock
   WHERE t.uid = :task
 ),
 -- include enqueue
+, limited AS (
+  INSERT INTO run_limit (run, scopes)
+  SELECT run, :starter_scopes::text[] FROM fresh
+  WHERE rights = 'LIMITED_BY_STARTER' AND EXISTS (SELECT FROM queued)
+)
 SELECT
   queued.id AS run, ledger.reason,
 -- include live_run

@@ -1,9 +1,10 @@
 """Retries: new runs that continue from an ended run. Each is continued once: the retries of a run are a chain."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from ordinaut.store.runs import run_limit
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
@@ -47,20 +48,23 @@ async def enqueue(
     run: UUID,
     version: int | None = None,
     kept: Sequence[str] | None = None,
+    starter_scopes: Collection[str] = (),
 ) -> RetryResult:
     """Enqueues `run` as the retry of an ended run, with the results of its completed steps; in a transaction.
 
     Only the first retry of a run is enqueued; nothing is stored if the result has no run. `version` is that of the
     ended run if None. `kept`: only results of these steps of the document, and new idempotency keys; None: all results,
-    and the same keys.
+    and the same keys. `starter_scopes` limit it if the version has `rights: LIMITED_BY_STARTER`.
     """
     if await SQL.claim.row(connection, retry_of=retry_of, run=run) is None:
         return RetryResult(None, newer=await newest(connection, retry_of))
     row = await SQL.enqueue.row(connection, retry_of=retry_of, run=run, version=version, fresh_keys=kept is not None)
     if row is None or row["run"] is None:
         await SQL.unclaim.run(connection, run=run)
-        return RetryResult(**row) if row is not None else RetryResult(None, task_exists=False)
+        return RetryResult(None, row["live_run"]) if row is not None else RetryResult(None, task_exists=False)
     await SQL.copy_steps.run(connection, retry_of=retry_of, run=run, kept=None if kept is None else list(kept))
     await SQL.see_same_events.run(connection, retry_of=retry_of, run=run)
     await SQL.inherit.run(connection, retry_of=retry_of, run=run)
-    return RetryResult(**row)
+    if row["limited"]:
+        await run_limit.add(connection, run=run, scopes=starter_scopes, retry_of=retry_of)
+    return RetryResult(run)

@@ -35,16 +35,17 @@ WITH fresh AS (
     r.params, r.event, r.scheduled_time, r.interval_end,
     NULL::timestamptz AS start_time, clock.now + v.start_deadline AS latest_start, v.priority,
     coalesce(v.overlap, 'ALLOW') AS overlap, v.max_buffer, v.max_losses, v.run_timeout, r.depth,
-    NULL::timestamptz AS instant, 1 AS place, clock.now
+    NULL::timestamptz AS instant, 1 AS place, clock.now,
+    coalesce(v.run_policy ->> 'rights' = 'LIMITED_BY_STARTER', false) AS limited
   FROM run AS r
   JOIN task AS t ON t.uid = r.task AND (t.delete_time IS NULL OR r.task_name = '')
   JOIN task_version AS v ON v.task = r.task AND v.version = coalesce(:version, r.task_version)
   CROSS JOIN (SELECT clock_now() AS now) AS clock
-  WHERE r.id = :retry_of
+  WHERE r.id = :retry_of AND r.error ->> 'code' IS DISTINCT FROM 'ERASED' -- its inputs are gone
 ),
 -- include due_work_enqueue.enqueue
 SELECT
-  queued.id AS run,
+  queued.id AS run, fresh.limited,
 -- include due_work_enqueue.live_run
 FROM fresh
 LEFT JOIN queued ON true;

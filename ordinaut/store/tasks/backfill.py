@@ -53,7 +53,8 @@ class BackfillRecord:
 class NewBackfill:
     """A backfill to create; `after_time` is exclusive, `until_time` inclusive, `params` JSON text.
 
-    `id` None: its uid becomes its id. `total` is the number of instants in the range.
+    `id` None: its uid becomes its id. `total` is the number of instants in the range. `starter_scopes` are the limit of
+    its runs, None for no limit.
     """
 
     id: str | None
@@ -65,6 +66,7 @@ class NewBackfill:
     priority: int
     params: str
     total: int
+    starter_scopes: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ async def create(connection: Connection, task: UUID, new: NewBackfill) -> Backfi
         priority=new.priority,
         params=new.params,
         total=new.total,
+        starter_scopes=new.starter_scopes,
     )
     return None if name is None else await get(connection, task, name)
 

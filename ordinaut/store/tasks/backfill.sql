@@ -1,10 +1,11 @@
 -- query create: A backfill of a locked task's current version; nothing when the id is taken.
 INSERT INTO backfill (
   uid, task, id, task_version, generation, after_time, until_time, newest_first, reprocess, parallelism, priority,
-  params, state, position, next_look_time, total, create_time)
+  params, starter_scopes, state, position, next_look_time, total, create_time)
 SELECT
   fresh.uid, t.uid, coalesce(:id::text, fresh.uid::text), t.version, c.generation, :after_time::timestamptz,
-  :until_time::timestamptz, :newest_first::boolean, :reprocess, :parallelism, :priority, :params::jsonb, 'RUNNING',
+  :until_time::timestamptz, :newest_first::boolean, :reprocess, :parallelism, :priority, :params::jsonb, :starter_scopes::text[],
+  'RUNNING',
   CASE WHEN :newest_first THEN :until_time ELSE :after_time END, fresh.now, :total, fresh.now
 FROM (SELECT new_id() AS uid, clock_now() AS now) AS fresh
 JOIN task AS t ON t.uid = :task
@@ -154,6 +155,10 @@ WITH chosen AS MATERIALIZED (
 -- include due_work_enqueue.queue
 , linked AS (
   INSERT INTO backfill_run (run, backfill) SELECT run, :backfill FROM fresh
+), limited AS (
+  INSERT INTO run_limit (run, scopes)
+  SELECT f.run, b.starter_scopes FROM fresh AS f JOIN backfill AS b ON b.uid = :backfill
+  WHERE b.starter_scopes IS NOT NULL
 ), ran_again AS (
   UPDATE occurrence AS o
   SET run = f.run, reprocessed = o.reprocessed + (o.run IS NOT NULL)::int

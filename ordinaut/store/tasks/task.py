@@ -98,10 +98,15 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class TaskToRun:
-    """The data that RunTask needs: the task, a new id for the run, and the number of live runs, up to a limit."""
+    """The data that RunTask needs: the task, a new id for the run, and the number of live runs, up to a limit.
+
+    `limited`: what starts it limits it.
+    """
 
     uid: UUID
     owner: str
+    version: int
+    limited: bool
     run: UUID
     params: str
     params_schema: str | None

@@ -51,7 +51,8 @@ LIMIT :size;
 
 -- query to_run: The data that RunTask needs: the task, the id of the new run, and the number of live runs, up to a limit.
 SELECT
-  t.uid, t.owner, new_id() AS run, v.params::text AS params, v.params_schema::text AS params_schema,
+  t.uid, t.owner, v.version, coalesce(v.run_policy ->> 'rights' = 'LIMITED_BY_STARTER', false) AS limited,
+  new_id() AS run, v.params::text AS params, v.params_schema::text AS params_schema,
   (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
 FROM task AS t
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version

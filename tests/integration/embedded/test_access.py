@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ordinaut.embedded.database import TokenLostError, new_project, prepare_database
+from ordinaut.embedded.database import TokenLostError, new_operator, new_project, prepare_database
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.errors import AlreadyExistsError
 
@@ -42,6 +42,13 @@ async def test_a_lost_token_is_an_error_and_another_project_can_be_created(url: 
     assert (await new_project(url, "second")).startswith("ord_")
     with pytest.raises(AlreadyExistsError):
         await new_project(url, "second")
+
+
+async def test_operators_get_as_many_tokens_as_they_need(url: str, tmp_path: Path) -> None:
+    await prepare_database(url, tmp_path)
+    tokens = {await new_operator(url) for _ in range(2)}
+    assert len(tokens) == 2
+    assert all(token.startswith("ord_") for token in tokens)
 
 
 def mode(path: Path) -> int:

@@ -350,7 +350,7 @@ async def test_an_assignee_that_cannot_answer_gives_a_warning(people: People) ->
     assert fix.operations[0]["path"] == "/task/pipeline/steps/0/do/1/with/assignees/0"
     blind = await people.system.agent("blind", "tasks:write", "events:publish")
     checked = await blind.tasks.ValidateTask(ValidateTaskRequest(task=task))
-    assert list(checked.warnings) == [f"{where}[0]: agents/bos does not exist yet"]
+    assert list(checked.warnings) == []  # it may not read agents, so it does not learn which of them exist
 
 
 async def test_approvals_are_published_as_events(people: People) -> None:

@@ -25,6 +25,7 @@ from ordinaut.v1 import (
     agent_service_pb2_grpc,
     approval_service_pb2_grpc,
     event_service_pb2_grpc,
+    project_service_pb2_grpc,
     run_service_pb2_grpc,
     state_service_pb2_grpc,
     system_service_pb2_grpc,
@@ -56,6 +57,7 @@ STUBS = {
     "agents": agent_service_pb2_grpc.AgentServiceStub,
     "approvals": approval_service_pb2_grpc.ApprovalServiceStub,
     "events": event_service_pb2_grpc.EventServiceStub,
+    "projects": project_service_pb2_grpc.ProjectServiceStub,
     "runs": run_service_pb2_grpc.RunServiceStub,
     "state": state_service_pb2_grpc.StateServiceStub,
     "system": system_service_pb2_grpc.SystemServiceStub,
@@ -115,6 +117,11 @@ class GatewaySystem:
         """The admin of a new project."""
         async with self.database.connection() as connection:
             return self.caller(await identity.create_project(connection, name))
+
+    async def operator(self) -> Caller:
+        """An operator of the installation."""
+        async with self.database.transaction() as connection:
+            return self.caller(await identity.create_operator_token(connection))
 
 
 @asynccontextmanager

@@ -77,4 +77,4 @@ def test_an_unreachable_gateway_prints_a_hint(cli: Cli) -> None:
 
 def test_database_commands_require_a_url(cli: Cli, gateway: Gateway) -> None:
     assert cli("migrate").exit_code == 2
-    assert cli("project", "create", "x").exit_code == 2
+    assert cli("project", "operator").exit_code == 2

@@ -13,7 +13,7 @@ PROTOS := GENERATOR=$(GENERATOR) $(RUN) sh scripts/protos.sh
 PIN := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-unit test-full check format protos protos-baseline lock bench wheels npm clean
+.PHONY: help setup demo up test test-unit test-full fuzz-fixes check format protos protos-baseline lock bench wheels npm clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -45,6 +45,9 @@ test-unit: $(READY) ## run the tests that need no server
 
 test-full: $(READY) ## run every test with every kill and all random cases
 	@$(RUN) ORDINAUT_TEST_FULL=1 python -m pytest -n $(TEST_PROCESSES)
+
+fuzz-fixes: $(READY) ## check the fixes of 10 000 requests with random mistakes (ORDINAUT_FIX_SEED, ORDINAUT_FIX_CASES)
+	@$(RUN) ORDINAUT_FIX_CASES=$${ORDINAUT_FIX_CASES:-10000} python -m pytest -q -s tests/integration/fixes -k random
 
 check: $(READY) $(GENERATOR_READY) ## formatting, lint, types, import rules, SQL, protos
 	@$(RUN) ruff format --check .

@@ -32,6 +32,7 @@ from ordinaut.internal.v1.scheduler_service_pb2 import (
 )
 from ordinaut.internal.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 from ordinaut.rpc.channel import internal_channel, internal_metadata
+from ordinaut.telemetry import error_id
 from ordinaut.v1.error_pb2 import ErrorReason
 
 Response = TypeVar("Response")
@@ -180,7 +181,7 @@ class EngineClient:
         connected = await _first_connected(clients)
         if connected is not None:
             return connected
-        cause = "no connection" if clients else "no address is configured"
+        cause = ConnectionError("no connection" if clients else "no address is configured")
         raise _unavailable(ErrorReason.ENGINE_UNAVAILABLE, "the pipeline engine", cause)
 
 
@@ -208,10 +209,10 @@ async def _response(call: Awaitable[Response], reason: ErrorReason.ValueType, se
 
 def _to_error(failure: grpc.aio.AioRpcError, reason: ErrorReason.ValueType, service: str) -> Exception:
     """Converts a failure of an unavailable service; any other failure is a defect and is returned unchanged."""
-    return _unavailable(reason, service, failure.code().name) if failure.code() in UNAVAILABLE_CODES else failure
+    return _unavailable(reason, service, failure) if failure.code() in UNAVAILABLE_CODES else failure
 
 
-def _unavailable(reason: ErrorReason.ValueType, service: str, cause: str) -> UnavailableError:
-    return UnavailableError(
-        reason, f"{service} is unavailable ({cause}); retry", {"cause": cause}, retry_after=RETRY_SECONDS
-    )
+def _unavailable(reason: ErrorReason.ValueType, service: str, cause: BaseException) -> UnavailableError:
+    reference = error_id("service_unavailable", cause, service=service)
+    text = f"{service} is unavailable; retry (error {reference})"
+    return UnavailableError(reason, text, {"error_id": reference}, retry_after=RETRY_SECONDS)

@@ -1,7 +1,6 @@
 """Composes one gateway: the public gRPC server with its services and background loops."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -15,9 +14,11 @@ from gateway.api.pagination import PageTokens
 from gateway.approvals.answer import ApprovalAnswer
 from gateway.approvals.answer_validation import AnswerValidator
 from gateway.approvals.service import Approvals
+from gateway.audit.service import Audit
 from gateway.authentication.authenticator import Authenticator, method_scopes
 from gateway.authentication.caller import CALLER
-from gateway.authentication.client_address import address_key
+from gateway.authentication.client_address import ForwardedRequest, Metadata
+from gateway.authentication.origin import ORIGIN, Origin
 from gateway.authentication.token_uses import TokenUses
 from gateway.clients import EngineClient, SchedulerClient
 from gateway.definitions.references import with_pipeline_rights
@@ -26,6 +27,7 @@ from gateway.events.service import Events
 from gateway.events.watch import EventWatch
 from gateway.health import Health
 from gateway.projects.service import Projects
+from gateway.recording.denials import Denials
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
 from gateway.runs.run_task import ManualRun
@@ -44,6 +46,7 @@ from gateway.tasks.service import Tasks
 from gateway.tasks.simulate import TaskSimulation
 from gateway.tools.call import ToolCall
 from gateway.tools.service import Tools
+from ordinaut.errors import OrdinautError
 from ordinaut.limits import MAX_MESSAGE_BYTES
 from ordinaut.rpc.interceptor import Checks
 from ordinaut.rpc.requests import admit_all
@@ -69,16 +72,23 @@ class Gateway:
     event_watch: EventWatch
     authenticator: Authenticator
     door: Door
+    denials: Denials
     yaml_max_bytes: int
 
-    async def authenticate(self, authorizations: Sequence[str], address: str) -> None:
-        """Identifies the caller of a REST request, so that `admit` counts it for its project.
+    async def authenticate(self, path: str, metadata: Metadata) -> None:
+        """Identifies the caller of a REST request by its metadata, so that `admit` counts it for its project.
 
         Raises:
             UnauthenticatedError: the token is missing or invalid.
             ResourceExhaustedError: LIMIT_REACHED: too many invalid tokens from the address.
         """
-        CALLER.set(await self.authenticator.find_caller(authorizations, address_key(address)))
+        request = ForwardedRequest(metadata)
+        ORIGIN.set(Origin(path, request))
+        try:
+            CALLER.set(await self.authenticator.identify(request))
+        except OrdinautError as refusal:
+            self.denials.note(refusal, None)
+            raise
 
     async def admit(self, size: int) -> None:
         """Delays or refuses a large body, as Door.admit."""
@@ -109,12 +119,18 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     engines = EngineClient(settings.engines, settings.internal_token)
     process.stack.push_async_callback(engines.close)
     hints = Hints(database)
-    uses = TokenUses(database)
-    door = Door(database)
+    uses, denials, door = TokenUses(database), Denials(database), Door(database)
     authenticator = Authenticator(database, method_scopes(DESCRIPTORS), uses, door.enter)
     health = Health(database, scheduler, engines)
     run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
-    loops: dict[str, Any] = {"hints": hints, "run_watch": run_watch, "event_watch": event_watch, "token_uses": uses}
+    process.stack.push_async_callback(denials.stop)
+    loops: dict[str, Any] = {
+        "hints": hints,
+        "run_watch": run_watch,
+        "event_watch": event_watch,
+        "token_uses": uses,
+        "denials": denials,
+    }
     for name, loop in loops.items():
         process.watch(asyncio.create_task(loop.serve(), name=name))
     servicers = _servicers(
@@ -123,7 +139,8 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     registrations = [
         registration(servicers[name], service, add, door.stream, door.heavy) for name, (service, add) in PUBLIC.items()
     ]
-    checks = Checks(count_rejections(authenticator.guard), with_pipeline_rights, door.admit, AbandonedCalls().note)
+    explain = denials.watching(with_pipeline_rights)
+    checks = Checks(count_rejections(authenticator.guard), explain, door.admit, AbandonedCalls().note)
     return Gateway(
         Server(registrations, checks, max_message_bytes=MAX_MESSAGE_BYTES, limits=Limits()),
         # The REST server has admitted its large requests before it converted them.
@@ -133,6 +150,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         event_watch,
         authenticator,
         door,
+        denials,
         settings.yaml_max_bytes,
     )
 
@@ -163,6 +181,7 @@ def _servicers(
         "ApprovalService": Approvals(
             database, page_tokens, ApprovalAnswer(database, hints, AnswerValidator(database, engines))
         ),
+        "AuditService": Audit(database, page_tokens),
         "EventService": Events(database, hints, page_tokens, event_watch, authenticator, door),
         "ProjectService": Projects(database, page_tokens),
         "RunService": Runs(

@@ -10,6 +10,8 @@ from ordinaut.v1 import (
     agent_service_pb2_grpc,
     approval_service_pb2,
     approval_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
     project_service_pb2,
@@ -35,6 +37,7 @@ PUBLIC: dict[str, tuple[ServiceDescriptor, Add]] = {
         for module, name, add in (
             (agent_service_pb2, "AgentService", agent_service_pb2_grpc.add_AgentServiceServicer_to_server),
             (approval_service_pb2, "ApprovalService", approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server),
+            (audit_service_pb2, "AuditService", audit_service_pb2_grpc.add_AuditServiceServicer_to_server),
             (event_service_pb2, "EventService", event_service_pb2_grpc.add_EventServiceServicer_to_server),
             (project_service_pb2, "ProjectService", project_service_pb2_grpc.add_ProjectServiceServicer_to_server),
             (run_service_pb2, "RunService", run_service_pb2_grpc.add_RunServiceServicer_to_server),

@@ -40,8 +40,8 @@ class System(SystemServiceServicer):
         """Returns queue depths, delays, late tasks, and the health of the components."""
         caller, components = current_caller(), await self._health.check()
         async with self._database.connection() as connection:
-            status = await system.status(connection)
-            depths = {depth.state: depth for depth in await due_work_claim.depth_by_state(connection)}
+            status = await system.status(connection, caller.project)
+            depths = {depth.state: depth for depth in await due_work_claim.depth_by_state(connection, caller.project)}
             late = await system.late_tasks(
                 connection, project=caller.project, owner=caller.owner_filter, size=LATE_TASKS_MAX
             )
@@ -66,7 +66,8 @@ class System(SystemServiceServicer):
     async def ListWorkers(self, request: ListWorkersRequest, context: Context) -> ListWorkersResponse:
         """Lists the worker processes with a live lease."""
         async with self._database.connection() as connection:
-            return ListWorkersResponse(workers=map(_to_worker, await system.workers(connection)))
+            records = await system.workers(connection, current_caller().project)
+        return ListWorkersResponse(workers=map(_to_worker, records))
 
 
 def _to_late_task(record: LateTaskRecord) -> LateTask:

@@ -12,7 +12,7 @@ RESOURCE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DOTTED = re.compile(r"[a-z][a-z0-9_-]{0,62}(\.[a-z][a-z0-9_-]{0,62}){0,7}")
 # The characters of a glob are those of the names that it is compared with: any other one would make it match nothing.
 SCOPE = re.compile(
-    r"admin|system:(read|write)|(tasks|runs|agents|approvals):(read|write)(:[a-z0-9*-]{1,128})?"
+    r"admin|system:(read|write)|audit:read|(tasks|runs|agents|approvals):(read|write)(:[a-z0-9*-]{1,128})?"
     r"|tasks:run(:[a-z0-9*-]{1,128})?|tools:(read|write|call)(:[a-z0-9_.*-]{1,128})?"
     r"|events:(read|publish)(:[a-z0-9_.*-]{1,128})?|events:source(:[A-Za-z0-9_.:@/*-]{1,128})?"
     r"|state:(read|write)(:[a-z0-9_*-]{1,128})?|secrets:use(:[a-z0-9_*]{1,128})?"

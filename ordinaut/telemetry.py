@@ -1,19 +1,25 @@
 """Structured logs and Prometheus metrics, the same for every process."""
 
+import json
 import logging
+import secrets
 import sys
 from typing import Any
 
 import structlog
 from prometheus_client import start_http_server
 
+from ordinaut.visible import visible, visible_lines
+
 Logger = structlog.stdlib.BoundLogger
+MULTILINE = frozenset({"exception", "stack"})
 
 
 def configure_logging(service: str, log_format: str, level: str) -> None:
     """Writes every log event, including those of libraries, as one line to standard error.
 
-    Format `json` escapes all text, so that a name cannot forge a log line; `pretty` is for terminals.
+    Both formats escape hidden characters, so that a name cannot forge a log line or control a terminal; `pretty` is for
+    terminals.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -21,7 +27,7 @@ def configure_logging(service: str, log_format: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = (
-        structlog.processors.JSONRenderer(sort_keys=False)
+        structlog.processors.JSONRenderer(sort_keys=False, serializer=_json)
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
@@ -30,6 +36,7 @@ def configure_logging(service: str, log_format: str, level: str) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            *([] if log_format == "json" else [_visible_values]),
             renderer,
         ],
     )
@@ -52,10 +59,32 @@ def configure_logging(service: str, log_format: str, level: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
+def _json(event: Any, **options: Any) -> str:
+    return visible(json.dumps(event, **options))  # json leaves one control character, DEL
+
+
+def _visible_values(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escapes the texts of an event; a traceback keeps its lines. Other values are printed by `repr`, which escapes."""
+    return {
+        visible(key): value if not isinstance(value, str) else (visible_lines if key in MULTILINE else visible)(value)
+        for key, value in event.items()
+    }
+
+
 def get_logger() -> Logger:
     """A logger that adds the bound context (service, project, request_id, …) to its events."""
     logger: Logger = structlog.get_logger()
     return logger
+
+
+def error_id(event: str, failure: BaseException, **context: object) -> str:
+    """Logs a failure with its text, which callers may not see because it names internals, and returns an id for them.
+
+    The id is 16 hexadecimal digits.
+    """
+    chosen = secrets.token_hex(8)
+    get_logger().error(event, error_id=chosen, failure=str(failure) or type(failure).__name__, **context)
+    return chosen
 
 
 def serve_metrics(host: str, port: int) -> tuple[int, Any]:

@@ -32,11 +32,11 @@ def main() -> None:
 
     async def compose(process: Process) -> None:
         egress = Egress(parse_rules(settings.egress_allow), parse_rules(settings.egress_deny))
-        secrets = SecretFiles(settings.secrets_dir)
+        secrets = SecretFiles(settings.secrets_dir, settings.unbound_secrets)
         keys = _read_keys(settings.data_key_file)
         clock = ProcessClock()
         holds = ToolHolds(clock.monotonic)
-        tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets.get, holds=holds)
+        tools = HttpTools(egress, connections=settings.engine_connections, secrets=secrets, holds=holds)
         process.stack.push_async_callback(tools.close)
         limit = settings.run_outputs_max_bytes
         checks = Checks(keys=keys)
@@ -45,7 +45,7 @@ def main() -> None:
         service = PipelineEngineService(context, checks, settings.engine_credit)
         server = Server(
             [Registration(add_PipelineEngineServiceServicer_to_server, service, SERVICE)],
-            internal_guard(settings.internal_token),
+            internal_guard(settings.internal_token, settings.engine_listen),
             max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
         )
         process.ports["grpc"] = await server.start(settings.engine_listen)

@@ -1,6 +1,7 @@
 """The settings of the pipeline engine, read from the environment."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -27,6 +28,10 @@ class EngineSettings(Settings):
 
     data_key_file: Path | None = Field(None, description="file of the keys that encrypt sensitive values")
     secrets_dir: Path | None = Field(None, description="folder of the secrets: one file `<project>/<name>` each")
+
+    unbound_secrets: Literal["warn", "refuse"] = Field(
+        "warn", description="whether a secret without a binding may be used, with a warning"
+    )
 
     @field_validator("egress_allow", "egress_deny")
     @classmethod

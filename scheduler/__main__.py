@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
 from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
@@ -25,6 +26,7 @@ from scheduler.firing.zone_upgrade import ZoneUpgrade
 from scheduler.loops.firing import FALLBACK_SECONDS, FiringLoops
 from scheduler.loops.pending_work import PendingWork
 from scheduler.loops.periodic import LoopClock, PeriodicLoop
+from scheduler.maintenance.audit_seal import AuditSeal
 from scheduler.maintenance.child_runs import ChildRuns
 from scheduler.maintenance.expire_waits import ExpireWaits
 from scheduler.maintenance.overdue_tasks import OverdueTasks
@@ -42,6 +44,7 @@ SWITCH_SECONDS = 0.0005
 
 async def compose(process: Process, settings: SchedulerSettings) -> None:
     """Starts the parts of the scheduler; they are stopped in reverse order."""
+    guard = internal_guard(settings.internal_token, settings.scheduler_listen)
     database = await Database.open(settings)
     process.stack.push_async_callback(database.close)
     async with database.connection() as connection:
@@ -55,7 +58,7 @@ async def compose(process: Process, settings: SchedulerSettings) -> None:
                 add_SchedulerServiceServicer_to_server, SchedulerService(), "ordinaut.internal.v1.SchedulerService"
             )
         ],
-        internal_guard(settings.internal_token),
+        guard,
         max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
     )
     process.ports["grpc"] = await server.start(settings.scheduler_listen)
@@ -81,6 +84,7 @@ def periodic_loops(
         hints,
     )
     relay = Relay(database, stream, hints)
+    seal = AuditSeal(database)
     catch_up = CatchUp(database, hints, settings.catch_up_per_second)
 
     def loop(
@@ -102,6 +106,7 @@ def periodic_loops(
         loop("overdue_tasks", OverdueTasks(database, hints).run_once),
         loop("expire_waits", ExpireWaits(database, hints).run_once),
         loop("child_runs", ChildRuns(database, hints).run_once),
+        loop("seal_audit", seal.run_once),
         loop("backlog_scan", BacklogScan(database, hints).run_once, WAIT),
     ]
     return [
@@ -110,7 +115,8 @@ def periodic_loops(
         loop("matcher", Matcher(database, stream, hints).run_once, period=1.0),
         loop("zone_upgrade", ZoneUpgrade(database, hints).run_once, period=5.0),
         loop("remove_projects", RemoveProjects(database, hints).run_once, period=5.0),
-        loop("retention", Retention(database).run_once, period=3600.0),
+        loop("retention", Retention(database, timedelta(days=settings.audit_days)).run_once, period=3600.0),
+        loop("audit_heads", seal.log_heads, period=3600.0),
     ]
 
 

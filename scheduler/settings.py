@@ -13,4 +13,5 @@ class SchedulerSettings(StoreSettings, StreamSettings):
     scheduler_metrics_port: int = Field(METRICS_PORTS["scheduler"], ge=0, le=65535)
     fire_batch: int = Field(1000, ge=1, le=1000)
     plan_batch: int = Field(200, ge=1, le=1000)
+    audit_days: int = Field(400, ge=1, le=36_500, description="days after which sealed audit records are dropped")
     catch_up_per_second: int = Field(100, ge=1, le=10_000)  # runs, by all schedulers together

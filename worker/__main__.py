@@ -16,6 +16,7 @@ from worker.worker import Worker
 
 async def compose(process: Process, settings: WorkerSettings) -> None:
     """Starts the parts of a worker; they are stopped in reverse order."""
+    guard = internal_guard(settings.internal_token, settings.worker_listen)
     database = await Database.open(settings)
     process.stack.push_async_callback(database.close)
     async with database.connection() as connection:
@@ -27,7 +28,7 @@ async def compose(process: Process, settings: WorkerSettings) -> None:
                 add_WorkerServiceServicer_to_server, WorkerService(worker.drain), "ordinaut.internal.v1.WorkerService"
             )
         ],
-        internal_guard(settings.internal_token),
+        guard,
         max_message_bytes=MAX_INTERNAL_MESSAGE_BYTES,
     )
     host = settings.worker_listen.rpartition(":")[0]

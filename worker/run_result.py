@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Effect, JournalEntry, Wait
+from ordinaut.telemetry import error_id
 
 FAILED = "FAILED"
 DELAYED = "DELAYED"
@@ -46,9 +47,11 @@ class RunResult:
     @classmethod
     def rejected(cls, failure: Exception) -> "RunResult":
         """The failure of a run after PostgreSQL rejected its data; it contains no data of the run."""
+        reference = error_id("run_data_rejected", failure)
         error = {
             "code": "VALIDATION_OUTPUT",
-            "message": f"the run's data cannot be stored: {failure}",
+            "message": f"the run's data cannot be stored (error {reference})",
             "retryable": False,
+            "details": {"error_id": reference},
         }
         return cls(FAILED, error=orjson.dumps(error), replaces_rejected=True)

@@ -56,6 +56,7 @@ class AgentChanges:
         async def work(connection: Connection) -> Agent:
             stored = await _locked(connection, caller, name, request.agent.etag)
             current = to_agent(stored)
+            mutation.replaces(current)
             if not request.update_mask.paths:
                 refuse_output_fields(problems, "agent", request.agent, current, frozenset())
             problems.check()
@@ -90,7 +91,7 @@ class AgentChanges:
             return response
 
         async def work(connection: Connection) -> Empty:
-            await _locked(connection, caller, name, request.etag)
+            mutation.replaces(to_agent(await _locked(connection, caller, name, request.etag)))
             if name == caller.agent:
                 raise _not_on_itself("delete itself")
             if tasks := await identity.owned_tasks(connection, project=caller.project, name=name):

@@ -7,6 +7,8 @@ all its scopes from whatever it may start. So the caller needs every scope of an
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from gateway.agents.conversion import require_scopes, to_token
 from gateway.api.json_values import to_datetime
 from gateway.authentication.caller import Caller
@@ -17,7 +19,7 @@ from ordinaut.store.database_clock import database_now
 from ordinaut.store.identity import AgentRecord, NewToken
 from ordinaut.store.sql import Connection
 from ordinaut.v1.agent_pb2 import AgentToken
-from ordinaut.v1.agent_service_pb2 import CreateAgentTokenRequest
+from ordinaut.v1.agent_service_pb2 import CreateAgentTokenRequest, RotateAgentTokenRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +46,35 @@ async def issue(
     if agent.name != caller.agent:
         require_scopes(caller, agent.scopes)
     scopes = _scopes(caller, agent, request)
-    expire_time = await _expire_time(connection, caller, request, lifetimes)
+    expires = await expire_time(connection, caller, request.agent_token, "agent_token.expire_time", lifetimes)
     token = NewToken.make()
-    own, admins = caller.issuers, caller.admin_issuers
+    issuers, admin_issuers = lineage(caller)
     record = await identity.create_token(
         connection,
         project=caller.project,
         agent=agent.name,
         token=token,
         scopes=scopes,
-        expire_time=expire_time,
+        expire_time=expires,
         issuer=caller.token_name,
-        issuers=sorted(own if caller.is_admin else own | {caller.name}),
-        admin_issuers=sorted(admins | {caller.name} if caller.is_admin else admins),
+        issuers=sorted(issuers),
+        admin_issuers=sorted(admin_issuers),
     )
     if record is None:
-        message = f"must be in the future (got {request.agent_token.expire_time.ToJsonString()})"
-        raise InvalidArgumentError.of([Violation("agent_token.expire_time", message)])
+        raise expires_in_past("agent_token.expire_time", request.agent_token.expire_time)
     return to_token(agent.name, record, token.text)
+
+
+def lineage(caller: Caller) -> tuple[set[str], set[str]]:
+    """Returns `issuers` and `admin_issuers` (as in Credential) of a token that the caller makes."""
+    issuers, admin_issuers = set(caller.issuers), set(caller.admin_issuers)
+    (admin_issuers if caller.is_admin else issuers).add(caller.name)
+    return issuers, admin_issuers
+
+
+def expires_in_past(field: str, time: Timestamp) -> InvalidArgumentError:
+    """The expiry of a new token is in the past."""
+    return InvalidArgumentError.of([Violation(field, f"must be in the future (got {time.ToJsonString()})")])
 
 
 def _scopes(caller: Caller, agent: AgentRecord, request: CreateAgentTokenRequest) -> list[str]:
@@ -77,18 +90,27 @@ def _scopes(caller: Caller, agent: AgentRecord, request: CreateAgentTokenRequest
     return sorted(intersection(all_scopes, caller.scopes))
 
 
-async def _expire_time(
-    connection: Connection, caller: Caller, request: CreateAgentTokenRequest, lifetimes: TokenLifetimes
+async def expire_time(
+    connection: Connection,
+    caller: Caller,
+    wish: AgentToken | RotateAgentTokenRequest,
+    field: str,
+    lifetimes: TokenLifetimes,
 ) -> datetime:
+    """Returns the expiry of a new token: the wished one, or the default.
+
+    Raises:
+        InvalidArgumentError: it is later than that of the caller's token, or than the longest lifetime.
+    """
     now = await database_now(connection)
     latest = now + lifetimes.longest
     if not caller.is_admin and caller.token_until is not None:
         latest = min(latest, caller.token_until)
-    if not request.agent_token.HasField("expire_time"):
+    if not wish.HasField("expire_time"):
         return min(now + lifetimes.default, latest)
-    wanted = to_datetime(request.agent_token.expire_time)
+    wanted = to_datetime(wish.expire_time)
     if wanted > latest:
         reason = "the expiry of the token that asks for it, or the longest lifetime of a token"
         message = f"must be at most {latest.isoformat(timespec='seconds')}, {reason} (got {wanted.isoformat()})"
-        raise InvalidArgumentError.of([Violation("agent_token.expire_time", message)])
+        raise InvalidArgumentError.of([Violation(field, message)])
     return wanted

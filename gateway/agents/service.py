@@ -15,6 +15,7 @@ from gateway.agents.conversion import (
     to_token,
 )
 from gateway.agents.issue import TokenLifetimes, issue
+from gateway.agents.rotate import overlap_of, rotate
 from gateway.api.errors import already_exists
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
@@ -24,7 +25,7 @@ from gateway.api.resource_names import agent_id, token_ids
 from gateway.api.violations import DISPLAY_NAME_MAX, Problems, got
 from gateway.api.visibility import within_globs
 from gateway.authentication.caller import current_caller
-from ordinaut.errors import NotFoundError
+from ordinaut.errors import FailedPreconditionError, NotFoundError
 from ordinaut.names import RESOURCE_ID
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
@@ -43,6 +44,7 @@ from ordinaut.v1.agent_service_pb2 import (
     ListAgentTokensRequest,
     ListAgentTokensResponse,
     RevokeAgentTokenRequest,
+    RotateAgentTokenRequest,
     UpdateAgentRequest,
     WhoAmIRequest,
     WhoAmIResponse,
@@ -65,7 +67,7 @@ class Agents(AgentServiceServicer):
         self._changes = AgentChanges(database)
 
     async def CreateAgent(self, request: CreateAgentRequest, context: Context) -> Agent:
-        """Creates an agent; the caller must have all its scopes."""
+        """Creates an agent; the caller must have all its scopes. The name of a deleted agent may be reserved."""
         caller, agent = current_caller(), request.agent
         mutation = Mutation(self._database, request, Agent)
         if (response := await mutation.stored_response()) is not None:
@@ -77,6 +79,8 @@ class Agents(AgentServiceServicer):
 
         async def work(connection: Connection) -> Agent:
             await self._quotas.require_room(connection, "agents", project=caller.project, agent=caller.agent)
+            if await identity.is_reserved(connection, project=caller.project, name=request.agent_id):
+                raise _reserved(f"agents/{request.agent_id}")
             record = await identity.create_agent(
                 connection,
                 project=caller.project,
@@ -178,9 +182,28 @@ class Agents(AgentServiceServicer):
             await require_authority(connection, caller, name)
             if name != caller.agent:
                 require_scopes(caller, agent.scopes)
-            if not await identity.revoke_token(connection, project=caller.project, agent=name, public_id=public_id):
+            old = await identity.lock_token(connection, project=caller.project, agent=name, public_id=public_id)
+            if old is None:
                 raise NotFoundError.of(request.name)
+            mutation.replaces(to_token(name, old.token))
+            await identity.revoke_token(connection, project=caller.project, agent=name, public_id=public_id)
             return Empty()
+
+        return await mutation.execute(work)
+
+    async def RotateAgentToken(self, request: RotateAgentTokenRequest, context: Context) -> AgentToken:
+        """Replaces a token; the old one expires after the overlap. The secret is in this response only."""
+        caller, (name, public_id) = current_caller(), token_ids(request.name)
+        caller.require(WRITE, name)
+        mutation = Mutation(self._database, request, AgentToken, has_secret=True)
+        if (response := await mutation.stored_response()) is not None:
+            return response
+        overlap_of(request)
+
+        async def work(connection: Connection) -> AgentToken:
+            agent = await existing_agent(connection, caller, name)
+            await require_authority(connection, caller, name)
+            return await rotate(connection, caller, agent, public_id, request, self._lifetimes, mutation)
 
         return await mutation.execute(work)
 
@@ -190,6 +213,14 @@ class Agents(AgentServiceServicer):
         async with self._database.connection() as connection:
             agent = await existing_agent(connection, caller, caller.agent)
         return WhoAmIResponse(agent=to_agent(agent), project=caller.project, scopes=sorted(caller.scopes))
+
+
+def _reserved(name: str) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        ErrorReason.RESERVED,
+        f"{name} was deleted, and runs, tools, approvals or events still refer to it; choose another name",
+        {"resource": name},
+    )
 
 
 def _check_agent(request: CreateAgentRequest) -> None:

@@ -9,9 +9,10 @@ from google.protobuf.message import Message
 from gateway.api.rehearsal import is_rehearsal, refuse_change
 from gateway.api.violations import Problems
 from gateway.authentication.caller import current_caller, missing_scopes
+from gateway.recording.record import changes, is_recorded, method_of
 from ordinaut.errors import AlreadyExistsError
 from ordinaut.names import covers
-from ordinaut.store import request_log
+from ordinaut.store import audit, request_log
 from ordinaut.store.database import Database
 from ordinaut.store.request_log import RequestKey, StoredResponse
 from ordinaut.store.sql import Connection
@@ -24,7 +25,7 @@ class Mutation(Generic[Response]):
     """One mutating call; `has_secret`: its response is not stored.
 
     `stored_response` comes before any check, so that a retry gets its response even if the request would be refused
-    now.
+    now. The audit record of the call is written in the transaction of the change.
     """
 
     def __init__(
@@ -37,6 +38,9 @@ class Mutation(Generic[Response]):
         self._id: str = request.request_id  # type: ignore[attr-defined]  # every mutating request has one
         self._key = RequestKey(caller.project, caller.agent, request.DESCRIPTOR.name, self._id)
         self._scopes = caller.scopes
+        self._request = request
+        self._before: Message | None = None
+        self._details: dict[str, str] = {}
         self._hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
 
     async def stored_response(self) -> Response | None:
@@ -72,13 +76,38 @@ class Mutation(Generic[Response]):
         refuse_change()
         async with self._database.transaction() as connection:
             if not self._id:
-                return await work(connection)
+                response = await work(connection)
+                await self._record(connection, response)
+                return response
             if not await request_log.claim(connection, self._key, self._hash, sorted(self._scopes)):
                 return await self._concurrent_response(connection)
             response = await work(connection)
+            await self._record(connection, response)
             stored = None if self._has_secret else response.SerializeToString()
             await request_log.store_response(connection, self._key, stored)
             return response
+
+    def replaces(self, resource: Message) -> None:
+        """Sets the state of the resource before the change, for the audit record."""
+        self._before = resource
+
+    def describe(self, name: str, value: str) -> None:
+        """Adds a result that neither request nor response contain to the audit record."""
+        self._details[name] = value
+
+    def record_text(self, response: Message) -> str:
+        """Returns the audit record as JSON, for a call that is not executed by `execute` and must write it itself."""
+        return "".join(self._records(response))
+
+    def _records(self, response: Message) -> list[str]:
+        if not is_recorded(method_of(self._request)):
+            return []
+        bodies = changes(current_caller(), self._request, response, self._before, self._details)
+        return [audit.to_text(body) for body in bodies]
+
+    async def _record(self, connection: Connection, response: Message) -> None:
+        if records := self._records(response):
+            await audit.write(connection, self._key.project, records)
 
     async def _concurrent_response(self, connection: Connection) -> Response:
         stored = await request_log.find(connection, self._key)

@@ -4,7 +4,6 @@ Every request is traversed once before its method is called, so that no later st
 """
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 from ordinaut.documents.numbers import SCHEMA_FIELDS, is_exact
+from ordinaut.documents.pointers import key_path
 from ordinaut.errors import InvalidArgumentError, Violation
 from ordinaut.limits import MAX_JSON_DEPTH
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -20,7 +20,6 @@ from ordinaut.v1.error_pb2 import ErrorReason
 MAX_PROBLEMS = 100
 TIMESTAMP_SECONDS = (-62_135_596_800, 253_402_300_799)  # the years 1 to 9999
 DURATION_SECONDS = 315_576_000_000  # 10 000 years; Source: duration.proto
-PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 MAX_VALUES = 200_000  # of JSON in one request; to convert them takes 0.15 s
 Problem = tuple[str, "ErrorReason.ValueType", str]
 
@@ -43,30 +42,27 @@ class _Count:
             raise InvalidArgumentError(ErrorReason.TOO_LARGE, text)
 
 
+def invalid_values(request: Message) -> list[Violation]:
+    """Traverses a request and returns a violation for each invalid value, at most a hundred.
+
+    Raises:
+        InvalidArgumentError: TOO_LARGE: there are more than 200 000 JSON values.
+    """
+    return [
+        Violation(path, text, reason)
+        for (path, reason, text), _ in zip(_message(request, "", _Count()), range(MAX_PROBLEMS), strict=False)
+    ]
+
+
 def require_valid_values(request: Message) -> None:
-    """Traverses a request.
+    """Refuses a request with invalid values.
 
     Raises:
         InvalidArgumentError: with a violation for each invalid value, at most a hundred; TOO_LARGE: there are more
             than 200 000 JSON values.
     """
-    violations = [
-        Violation(path, text, reason)
-        for (path, reason, text), _ in zip(_message(request, "", _Count()), range(MAX_PROBLEMS), strict=False)
-    ]
-    if violations:
+    if violations := invalid_values(request):
         raise InvalidArgumentError.of(violations)
-
-
-def key_path(path: str, key: str) -> str:
-    """The path of `key` inside `path`; keys that are not identifiers are quoted.
-
-    >>> key_path("labels", "team"), key_path("data", "a.b"), key_path("", "name")
-    ('labels.team', "data['a.b']", 'name')
-    """
-    if not PLAIN_KEY.fullmatch(key):
-        return f"{path}[{key!r}]"
-    return f"{path}.{key}" if path else key
 
 
 def _message(message: Message, path: str, count: _Count) -> Iterator[Problem]:

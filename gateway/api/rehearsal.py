@@ -11,16 +11,31 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any
 
-from ordinaut.errors import InvalidArgumentError, OrdinautError, PermissionDeniedError, Violation
+from ordinaut.errors import InvalidArgumentError, OrdinautError, PermissionDeniedError, UnavailableError, Violation
 from ordinaut.rpc.interceptor import Context
-from ordinaut.v1.error_pb2 import ErrorReason
 
 KEY = "ordinaut-violations"
-_pending: dict[str, Sequence[Violation]] = {}
+_pending: dict[str, "Assembled"] = {}
 _rehearsing: ContextVar[bool] = ContextVar("rehearsing", default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The document of a request, and how such a document becomes a message and violations of what cannot be read."""
+
+    document: Any
+    read: Callable[[Any], tuple[Any, list[Violation]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A request that was assembled, with the violations of what could not be read; without `sent` it gets no fixes."""
+
+    sent: Sent | None
+    violations: Sequence[Violation]
 
 
 class RehearsalEndError(Exception):
@@ -28,24 +43,21 @@ class RehearsalEndError(Exception):
 
 
 @contextmanager
-def violations_metadata(violations: Sequence[Violation]) -> Iterator[tuple[tuple[str, str], ...]]:
-    """Yields the metadata that pass `violations` to a call of this process."""
-    if not violations:
-        yield ()
-        return
+def sent_metadata(sent: Sent | None, violations: Sequence[Violation]) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Yields the metadata that pass a document and its violations to a call of this process."""
     key = secrets.token_hex(16)
-    _pending[key] = violations
+    _pending[key] = Assembled(sent, violations)
     try:
         yield ((KEY, key),)
     finally:
         del _pending[key]
 
 
-def known_violations(context: Context) -> Sequence[Violation]:
-    """Returns the violations that the REST server passed to this call."""
-    if not _pending:  # true for nearly every call
-        return ()
-    return _pending.get(next((str(value) for key, value in context.invocation_metadata() or () if key == KEY), ""), ())
+def assembled(context: Context) -> Assembled | None:
+    """Returns what the REST server passed to this call."""
+    if not _pending:  # true for every call that does not come from the REST server of this process
+        return None
+    return _pending.get(next((str(value) for key, value in context.invocation_metadata() or () if key == KEY), ""))
 
 
 def refuse_change() -> None:
@@ -63,36 +75,33 @@ def is_rehearsal() -> bool:
     return _rehearsing.get()
 
 
-async def rehearse(call: Callable[[], Awaitable[Any]], known: Sequence[Violation]) -> NoReturn:
-    """Validates a call and raises its violations together with the known ones.
+async def rehearse(
+    call: Callable[[], Awaitable[Any]], known: Sequence[Violation], *, complete: bool = False
+) -> list[Violation]:
+    """Validates a call and returns its violations after the known ones.
 
     Raises:
-        InvalidArgumentError: always.
+        UnavailableError, TimeoutError: with `complete`, if the call could not be validated.
     """
     token = _rehearsing.set(True)
     try:
         await call()
     except (InvalidArgumentError, PermissionDeniedError) as failure:
-        raise InvalidArgumentError.of([*known, *_independent(failure.violations, known)]) from None
-    except (RehearsalEndError, OrdinautError, TimeoutError):
-        pass
+        return [*known, *independent(failure.violations, known)]
+    except (UnavailableError, TimeoutError):
+        if complete:
+            raise
+    except (RehearsalEndError, OrdinautError):
+        pass  # it would be executed, or refused for a reason that is not in the request
     finally:
         _rehearsing.reset(token)
-    raise InvalidArgumentError.of(known)
+    return list(known)
 
 
-def _independent(violations: Sequence[Violation], known: Sequence[Violation]) -> list[Violation]:
-    """The violations at fields that could be read: those at other fields are consequences of a known violation.
-
-    A fix next to a misspelled field may refer to the value that was read under the corrected name, and is left out.
-    """
+def independent(violations: Sequence[Violation], known: Sequence[Violation]) -> list[Violation]:
+    """The violations at fields that could be read: those at other fields are consequences of a known one."""
     fields = [violation.field for violation in known]
-    renamed = [item.field.rpartition(".")[0] for item in known if item.reason == ErrorReason.UNKNOWN_FIELD]
-    return [
-        replace(violation, repair=None) if any(_inside(violation.field, place) for place in renamed) else violation
-        for violation in violations
-        if not any(_inside(violation.field, field) for field in fields)
-    ]
+    return [each for each in violations if not any(_inside(each.field, field) for field in fields)]
 
 
 def _inside(path: str, field: str) -> bool:

@@ -18,11 +18,11 @@ from ordinaut.names import (
     split_name,
     topic_matcher,
 )
+from ordinaut.token_text import PUBLIC_ID
 from ordinaut.v1.error_pb2 import ErrorReason
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TASK_ID = re.compile(f"{RESOURCE_ID.pattern}|{UUID_TEXT.pattern}")  # a task without a chosen id is named by its uid
-TOKEN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 def task_id(name: str, field: str = "name") -> str:
@@ -75,7 +75,7 @@ def token_ids(name: str, field: str = "name") -> tuple[str, str]:
     """Returns agent and public id in `agents/{agent}/tokens/{token}`; raises as `task_id`."""
     parts = name.split("/")
     has_form = len(parts) == 4 and parts[0] == "agents" and parts[2] == "tokens"
-    if not has_form or not RESOURCE_ID.fullmatch(parts[1]) or not TOKEN_ID.fullmatch(parts[3]):
+    if not has_form or not RESOURCE_ID.fullmatch(parts[1]) or not PUBLIC_ID.fullmatch(parts[3]):
         raise _invalid(field, "agents/{agent}/tokens/{token}", name)
     return parts[1], parts[3]
 

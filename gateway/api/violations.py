@@ -14,7 +14,7 @@ from google.api import field_behavior_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from gateway.api.message_checks import key_path
+from ordinaut.documents.pointers import key_path, pointer_of
 from ordinaut.errors import InvalidArgumentError, Repair, Violation
 from ordinaut.internal.v1 import violation_pb2
 from ordinaut.names import SCOPE, SCOPE_STARS
@@ -35,7 +35,6 @@ RECEIVED_MAX = 80  # characters of a received value that a message repeats
 # Invisible, or able to reorder the text around them; joiners are allowed, because scripts and emoji need them.
 DECEIVING = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 POINTERS = ("path", "from")
-INDEX = re.compile(r"\[(\d+)\]")
 
 
 def got(value: str) -> str:
@@ -202,15 +201,6 @@ def join(root: str, field: str) -> str:
     if not field or not root:
         return root or field
     return f"{root}{field}" if field.startswith("[") else f"{root}.{field}"
-
-
-def pointer_of(path: str) -> str:
-    """The JSON pointer of a path.
-
-    >>> pointer_of("steps[0].with")
-    '/steps/0/with'
-    """
-    return path and "/" + INDEX.sub(r"/\1", path).replace(".", "/").removeprefix("/")
 
 
 def _rerooted(message: violation_pb2.Violation, root: str) -> Violation:

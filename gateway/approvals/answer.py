@@ -48,6 +48,7 @@ class ApprovalAnswer:
                 raise await _not_pending(connection, record)
         _require_subject(request, record)
         reply = await self._validator.validate(request, caller, record)
+        mutation.replaces(to_approval(record))
 
         async def work(connection: Connection) -> Approval:
             await due_work_recover.lock(connection, [record.run])

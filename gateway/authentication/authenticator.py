@@ -1,6 +1,6 @@
 """Authenticates calls by bearer token before their first message is read.
 
-A token is `ord_<public id>_<secret>`; the store has the SHA-256 of the secret.
+A token is `ord1_<public id>_<secret and checksum>`; the store has the SHA-256 of the secret.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.authentication.caller import CALLER, Caller, missing_scope
-from gateway.authentication.client_address import client_address
+from gateway.authentication.client_address import Client, address_key, client_address
+from gateway.authentication.origin import ORIGIN, Origin
 from gateway.authentication.token_throttle import TokenThrottle
 from gateway.authentication.token_uses import TokenUses
 from ordinaut.errors import PermissionDeniedError
@@ -23,13 +24,14 @@ from ordinaut.names import SYSTEM_PROJECT, granted, intersection
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import identity
 from ordinaut.store.database import Database
+from ordinaut.token_text import TokenText
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.options_pb2 import scope as scope_option
 
-BEARER = re.compile(r"(?i:bearer) +ord_([0-9a-f]{16})_([0-9a-f]{64})")
+BEARER = re.compile(r"(?i:bearer) +(ord1?_[0-9a-zA-Z_]{32,96})")
 CACHE_SECONDS = 2.0  # the longest time that a revoked token is still accepted
 CACHE_MAX = 10_000  # tokens
-RECHECK_SECONDS = 20.0
+RECHECK_SECONDS = 1.0
 NO_HASH = bytes(32)
 SUSPECT_LOOK_UPS = 2  # at the same time, of tokens from addresses that have sent too many invalid ones
 WAITING_MAX = 200  # calls that wait for one of these
@@ -68,18 +70,15 @@ class Authenticator:
             PermissionDeniedError: the token lacks the method's scope.
             ResourceExhaustedError: QUOTA_EXCEEDED: calls per second.
         """
+        ORIGIN.set(Origin(method, context))
         caller = await self.identify(context)
         CALLER.set(caller)
-        await self._enter(caller, client_address(context))
+        await self._enter(caller, _counted_address(context))
         _require(caller, self._scopes[method])
         structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
 
-    async def identify(self, context: Context) -> Caller:
-        """Returns the caller that the call's token identifies, with its current rights; raises as `find_caller`."""
-        return await self.find_caller(_authorizations(context), client_address(context))
-
-    async def find_caller(self, authorizations: Sequence[str], address: str) -> Caller:
-        """Returns the caller with these headers `authorization` at an address, with its current rights.
+    async def identify(self, context: Client) -> Caller:
+        """Returns the caller that the call's token identifies, with its current rights.
 
         Raises:
             UnauthenticatedError: the token is missing, malformed, unknown, expired or revoked.
@@ -89,11 +88,10 @@ class Authenticator:
         # reveal which public ids exist. An unknown id is compared with NO_HASH, and the comparison is evaluated before
         # the test for None, so it takes as long as for a known id. What is compared are hashes: a caller cannot choose
         # the bytes of its side, so that even a comparison with variable time would not leak the stored ones.
-        token = _bearer_token(authorizations)
+        address, token = _counted_address(context), _bearer_token(_authorizations(context))
         if token is None:
             raise self._throttle.rejection(address)
-        public_id, secret = token
-        secret_hash = identity.hash_secret(secret)
+        public_id, secret_hash = token.public_id, identity.hash_secret(token.secret)
         cached = self._cache.get(public_id)
         if cached is None or cached.expires <= time.monotonic():
             cached = await self._limited_look_up(public_id, address)
@@ -102,14 +100,18 @@ class Authenticator:
         self._uses.note_use(public_id)
         return cached.caller
 
-    def token_recheck(self, context: Context) -> Callable[[], Awaitable[None]]:
-        """Returns a function for long streams to await repeatedly: it checks the token again every twenty seconds."""
+    def token_recheck(self, context: Context, check: Callable[[Caller], None]) -> Callable[[], Awaitable[None]]:
+        """Returns a function for long streams to await repeatedly: it checks the token and its rights every second.
+
+        `check` gets the caller with its current rights and raises PermissionDeniedError or NotFoundError if they do not
+        suffice any more. A stream that awaits the function every two seconds ends at most five seconds after the right.
+        """
         next_check = time.monotonic() + RECHECK_SECONDS
 
         async def recheck() -> None:
             nonlocal next_check
             if time.monotonic() >= next_check:
-                await self.identify(context)
+                check(await self.identify(context))
                 next_check = time.monotonic() + RECHECK_SECONDS
 
         return recheck
@@ -190,14 +192,18 @@ def _caller(public_id: str, credential: identity.Credential) -> Caller:
     )
 
 
-def _authorizations(context: Context) -> list[str]:
+def _counted_address(context: Client) -> str:
+    return address_key(client_address(context))
+
+
+def _authorizations(context: Client) -> list[str]:
     return [str(value) for key, value in context.invocation_metadata() or () if key == "authorization"]
 
 
-def _bearer_token(authorizations: Sequence[str]) -> tuple[str, str] | None:
-    """The public id and the secret; None unless there is exactly one well-formed header."""
+def _bearer_token(authorizations: Sequence[str]) -> TokenText | None:
+    """The token; None unless there is exactly one well-formed header, with a correct checksum."""
     match = BEARER.fullmatch(authorizations[0]) if len(authorizations) == 1 else None
-    return (match[1], match[2]) if match else None
+    return TokenText.parse(match[1]) if match else None
 
 
 def method_scopes(services: Sequence[ServiceDescriptor]) -> dict[str, str]:

@@ -111,5 +111,5 @@ def _granting_command(scopes: Sequence[str], agent: str, agent_scopes: frozenset
     name = agent.removeprefix(AGENTS)
     missing = [scope for scope in scopes if not covers(agent_scopes, scope)]
     if not missing:  # the agent has them all, but its token is restricted
-        return f"ordinaut agent token {name}"
+        return f"ordinaut agent token create {name}"
     return f"ordinaut agent grant {name} {' '.join(f'--scope {quote(scope)}' for scope in missing)}"

@@ -37,7 +37,7 @@ class TokenThrottle:
         if budget.remaining >= 1:
             budget.remaining -= 1
             return UnauthenticatedError(
-                ErrorReason.TOKEN_INVALID, "a valid token is required in `authorization: Bearer ord_…`"
+                ErrorReason.TOKEN_INVALID, "a valid token is required in `authorization: Bearer ord1_…`"
             )
         return ResourceExhaustedError(
             ErrorReason.LIMIT_REACHED,

@@ -9,8 +9,10 @@ import orjson
 from google.protobuf.message import Message
 
 from gateway.api.json_values import to_python
-from gateway.api.violations import Problems, join, pointer_of
+from gateway.api.violations import Problems, join
 from gateway.authentication.caller import current_caller, missing_scopes
+from ordinaut.documents.misspelled import misspelled
+from ordinaut.documents.pointers import pointer_of
 from ordinaut.errors import PermissionDeniedError, Repair, Violation
 from ordinaut.names import USE_SECRET, WITHOUT_TASK, granted, secret_names
 from ordinaut.store import identity
@@ -246,12 +248,15 @@ def _unknown_agent(path: str, name: str, candidates: list[str]) -> Violation:
 def _unknown(
     collection: str, path: str, name: str, candidates: list[str], fix: Callable[[str], tuple[str, str]]
 ) -> Violation:
-    """The violation, with a fix if a similar name exists; `fix` returns the new value and the explanation."""
+    """The violation, with a fix of a misspelled name; `fix` returns the new value and the explanation."""
     message = f"{collection}/{name[:128]} does not exist yet"
     matches = get_close_matches(name, candidates, 1)
     if not matches:
         return Violation(path, message, ErrorReason.RESOURCE_NOT_FOUND)
-    value, explanation = fix(matches[0])
-    repair = Repair(explanation, [{"op": "replace", "path": pointer_of(path), "value": value}])
     message = f"{message}; did you mean {collection}/{matches[0]}?"
+    intended = misspelled(name, candidates)
+    if intended is None:
+        return Violation(path, message, ErrorReason.RESOURCE_NOT_FOUND)
+    value, explanation = fix(intended)
+    repair = Repair(explanation, [{"op": "replace", "path": pointer_of(path), "value": value}])
     return Violation(path, message, ErrorReason.RESOURCE_NOT_FOUND, repair)

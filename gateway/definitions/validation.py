@@ -21,7 +21,6 @@ from gateway.api.violations import (
     POINTERS,
     Problems,
     join,
-    pointer_of,
     reroot,
     under,
 )
@@ -45,6 +44,8 @@ from gateway.definitions.run_policy import (
     span_of,
 )
 from gateway.definitions.upcoming import skipped_and_snoozed
+from ordinaut.documents.patch import rank
+from ordinaut.documents.pointers import pointer_of
 from ordinaut.errors import OrdinautError, Violation
 from ordinaut.internal.v1 import violation_pb2
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import ValidatePipelineRequest, ValidatePipelineResponse
@@ -314,10 +315,10 @@ def _rerooted(question: Question, prefix: str) -> Question:
 
 
 def _fixes(advice: Iterable[Violation]) -> Iterator[Fix]:
-    """Yields the fixes of warnings."""
-    for violation in advice:
-        if violation.repair is not None:
-            yield fix_of(violation.field, violation.repair)
+    """Yields the fixes of warnings, in the order in which they can be applied."""
+    fixed = [(each.field, each.repair) for each in advice if each.repair is not None]
+    for field, repair in sorted(fixed, key=lambda pair: rank(pair[1].operations)):
+        yield fix_of(field, repair)
 
 
 def _checked_task(

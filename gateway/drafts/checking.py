@@ -1,5 +1,6 @@
 """Checks drafts with the code of CreateTask, applies its certain fixes and the answers, until nothing changes."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,12 +51,18 @@ class Settler:
         return Drafted(draft, task, problems)
 
     async def _check(self, draft: Draft) -> tuple[Task, list[Finding]]:
-        task = Task()
-        document = plain(draft.root)
-        unread = [Finding(violation) for violation in fill(document, task)]
+        task, violations = await asyncio.to_thread(_message, draft)
+        unread = [Finding(violation) for violation in violations]
         found = await self.validator.findings(task, project=self.project, owner=self.owner, rights=self.rights)
         fields = {finding.violation.field for finding in unread}
         return task, [*unread, *(finding for finding in found if finding.violation.field not in fields)]
+
+
+def _message(draft: Draft) -> tuple[Task, list[Violation]]:
+    """The task of a draft, and what of it cannot be read."""
+    task = Task()
+    violations = fill(plain(draft.root), task)
+    return task, violations
 
 
 def _improve(draft: Draft, finding: Finding, answers: Answers, prefix: str) -> bool:

@@ -14,7 +14,7 @@ from ordinaut.v1.task_service_pb2 import DraftTaskResponse
 
 EXCERPT_MAX = 200
 VALUE_MAX = 2_000
-MESSAGE_MAX = 2_000  # characters; with a margin for others than ASCII at most 2 KiB
+MESSAGE_MAX = 2_048  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,21 @@ def to_response(drafted: Sequence[Drafted], text: str) -> DraftTaskResponse:
         response.changes.extend(_change(edit, where, lines) for edit in item.draft.edits)
         response.questions.extend(_question(ask, index, where) for ask in item.draft.asks)
         response.dropped.extend(Dropped(source=source(loss.place, lines), why=loss.why) for loss in item.draft.losses)
-        response.problems.extend(
-            Problem(
-                field=f"tasks[{index}].{problem.field}",
-                message=problem.message[:MESSAGE_MAX],
-                reason=problem.reason,
-                source=source(place_of_field(item.draft.root, problem.field), lines),
-            )
-            for problem in item.problems
-        )
+        response.problems.extend(_problem(problem, item.draft.root, index, lines) for problem in item.problems)
     response.complete = bool(response.tasks) and not response.questions and not response.problems
     return response
+
+
+def _problem(problem: Violation, root: Any, task: int, lines: Sequence[str]) -> Problem:
+    where = source(place_of_field(root, problem.field), lines)
+    place = f" (line {where.line}, column {where.column}: `{where.excerpt[:80]}`)" if where.line else ""
+    longest = MESSAGE_MAX - len(place.encode())
+    return Problem(
+        field=f"tasks[{task}].{problem.field}",
+        message=problem.message.encode()[:longest].decode(errors="ignore") + place,
+        reason=problem.reason,
+        source=where,
+    )
 
 
 def source(place: Place, lines: Sequence[str]) -> Source:

@@ -15,7 +15,7 @@ from gateway.api.rehearsal import refuse_change
 from gateway.api.resource_names import new_id, topic_pattern
 from gateway.api.violations import OUTPUT_ONLY, Problems, at_most, got
 from gateway.authentication.authenticator import Authenticator
-from gateway.authentication.caller import Caller, current_caller
+from gateway.authentication.caller import Caller, current_caller, missing_scope
 from gateway.events.conversion import events_of
 from gateway.events.filter import event_filter
 from gateway.events.watch import EventWatch
@@ -26,7 +26,7 @@ from ordinaut.errors import (
     Violation,
 )
 from ordinaut.limits import MAX_JSON_BYTES
-from ordinaut.names import DOTTED, SOURCES, SYSTEM_TOPIC, is_reserved_topic
+from ordinaut.names import DOTTED, SOURCES, SYSTEM_TOPIC, granted, is_reserved_topic
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import event
 from ordinaut.store.database import Database
@@ -175,12 +175,20 @@ class Events(EventServiceServicer):
         """Streams events after a position as they are published."""
         caller = current_caller()
         is_visible, matches = _selection(caller, request, Problems())
+
+        def check(now: Caller) -> None:
+            nonlocal is_visible
+            if not granted(now.scopes, READ):
+                raise missing_scope(READ)
+            is_visible, _ = _selection(now, request, Problems())
+
         async with self._database.connection() as connection:
-            after = await _start(connection, request)
+            after = await _start(connection, caller.project, request)
         refuse_change()
-        token_recheck = self._authenticator.token_recheck(context)
-        async with aclosing(self._watch.rows(caller.project, after, token_recheck)) as rows:
+        recheck = self._authenticator.token_recheck(context, check)
+        async with aclosing(self._watch.rows(caller.project, after, recheck)) as rows:
             async for row in rows:
+                await recheck()  # a slow client takes a batch over a long time
                 for message in events_of(row):
                     if message.position > after and is_visible(message.topic) and matches(message):
                         yield WatchEventsResponse(event=message)
@@ -261,11 +269,10 @@ def _visible_topics(caller: Caller, pattern: str) -> TopicFilter:
     return lambda topic: matches(topic) and caller.may(READ, topic)
 
 
-async def _start(connection: Connection, request: WatchEventsRequest) -> int:
-    last = await event.last_position(connection)
+async def _start(connection: Connection, project: str, request: WatchEventsRequest) -> int:
     if not request.HasField("after_position"):
-        return last
-    first = await event.first_position(connection)
+        return await event.last_position(connection)
+    first, last = await event.positions(connection, project)
     after = _not_negative(request.after_position)
     if after > last or 0 < after < first - 1:
         raise OutOfRangeError(

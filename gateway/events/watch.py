@@ -23,7 +23,7 @@ from ordinaut.telemetry import get_logger
 
 log = get_logger()
 READ_SECONDS = 1.0
-RECHECK_SECONDS = 10.0
+RECHECK_SECONDS = 1.5
 ROWS_MAX = 512
 BYTES_MAX = 8 * 1024 * 1024
 BATCH = 200

@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import grpc
@@ -21,8 +21,7 @@ from ordinaut.errors import (
 )
 from ordinaut.rpc.status import DETAILS_KEY, to_status
 from ordinaut.telemetry import get_logger
-from ordinaut.v1 import error_pb2  # noqa: F401 - details of type Fix are printed by name
-from ordinaut.v1.error_pb2 import ErrorReason
+from ordinaut.v1.error_pb2 import ErrorReason, Fix
 
 log = get_logger()
 HTTP_STATUS: Mapping[int, int] = {
@@ -67,11 +66,18 @@ class ErrorResponse:
     body: bytes
 
 
-def error_response(failure: BaseException, *, conditional: bool = False) -> ErrorResponse:
-    """Returns the response to any failure; `conditional`: the caller sent a precondition, so a stale etag is 412."""
+def error_response(
+    failure: BaseException, *, conditional: bool = False, place: Callable[[Fix], Fix | None] | None = None
+) -> ErrorResponse:
+    """Returns the response to any failure; `conditional`: the caller sent a precondition, so a stale etag is 412.
+
+    `place` converts the pointers of a fix to those of the body that was sent, or refuses the fix with None.
+    """
     if isinstance(failure, HttpError):
         return _to_response(failure.status, to_status(failure.error), failure.headers)
     status = _status(failure)
+    if place is not None:
+        status = _with_placed_fixes(status, place)
     info = _info(status)
     http = HTTP_STATUS.get(status.code, 500)
     if conditional and info.reason in STALE:
@@ -79,6 +85,19 @@ def error_response(failure: BaseException, *, conditional: bool = False) -> Erro
     elif http == 429 and info.reason == ErrorReason.Name(ErrorReason.TOO_LARGE):
         http = 413
     return _to_response(http, status, {})
+
+
+def _with_placed_fixes(status: status_pb2.Status, place: Callable[[Fix], Fix | None]) -> status_pb2.Status:
+    details = []
+    for detail in status.details:
+        fix = Fix()
+        if detail.Unpack(fix):
+            converted = place(fix)
+            if converted is None:
+                continue
+            detail.Pack(converted)
+        details.append(detail)
+    return status_pb2.Status(code=status.code, message=status.message, details=details)
 
 
 def _to_response(http: int, status: status_pb2.Status, headers: Mapping[str, str]) -> ErrorResponse:

@@ -19,7 +19,7 @@ HEADERS_MAX = 100
 HEADERS_MAX_BYTES = 16 * 1024
 REQUEST_ID = re.compile(r"[!-~]{1,128}")
 TOKEN_NAMES = re.compile(r"(?:^|&)(?:access_?token|api_?key|auth(?:orization)?|bearer|token)=", re.IGNORECASE)
-TOKEN = re.compile(r"ord_[0-9a-f]{16}_")
+TOKEN = re.compile(r"ord_[0-9a-f]{16}_|ord1_[a-z2-7]{16}_")
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
 
 

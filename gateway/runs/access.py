@@ -18,8 +18,19 @@ async def visible_run(connection: Connection, caller: Caller, run_uid: UUID, sco
         PermissionDeniedError: MISSING_SCOPE for this task.
     """
     record = await run.get(connection, run_uid, steps=steps)
-    is_visible = record is not None and caller.owner_filter in {None, record.owner}
-    if record is None or record.project != caller.project or not is_visible:
+    if record is None or record.project != caller.project:
         raise NotFoundError.of(f"runs/{run_uid}")
-    caller.require(scope, record.task_name or WITHOUT_TASK)
+    require_visible(caller, record, scope)
     return record
+
+
+def require_visible(caller: Caller, record: RunRecord, scope: str) -> None:
+    """Requires that a run of the caller's project is visible to the caller, and `scope` for its task.
+
+    Raises:
+        NotFoundError: the caller may not see it.
+        PermissionDeniedError: MISSING_SCOPE for this task.
+    """
+    if caller.owner_filter not in {None, record.owner}:
+        raise NotFoundError.of(f"runs/{record.id}")
+    caller.require(scope, record.task_name or WITHOUT_TASK)

@@ -67,7 +67,7 @@ class ManualRun:
             await self._door.usage.require_run(connection, caller.project, target.owner)
             if _is_plain(request, target):
                 problems.check()
-                return await self._start_immediately(connection, caller, request, target)
+                return await self._start_immediately(connection, caller, request, target, mutation)
         params = merge_params(target.params, request.params)
         await check_params(self._engines, problems, target.params_schema, params, overrides=request.params)
         problems.check()
@@ -85,13 +85,19 @@ class ManualRun:
         )
 
     async def _start_immediately(
-        self, connection: Connection, caller: Caller, request: RunTaskRequest, target: TaskToRun
+        self,
+        connection: Connection,
+        caller: Caller,
+        request: RunTaskRequest,
+        target: TaskToRun,
+        mutation: Mutation[Run],
     ) -> Run:
         """Enqueues a run without validation and stored response; workers get the hint before the run is read."""
         refuse_change()
         async with connection.transaction():
             params = merge_params(target.params, request.params)
-            run_uid = await _enqueue(connection, caller, request, target, params)
+            record = mutation.record_text(Run(name=f"runs/{target.run}"))
+            run_uid = await _enqueue(connection, caller, request, target, params, record)
         self._hints.send(WORK, OUTBOX, RUN)
         return await _read(connection, run_uid)
 
@@ -102,7 +108,12 @@ def _is_plain(request: RunTaskRequest, target: TaskToRun) -> bool:
 
 
 async def _enqueue(
-    connection: Connection, caller: Caller, request: RunTaskRequest, target: TaskToRun, params: str
+    connection: Connection,
+    caller: Caller,
+    request: RunTaskRequest,
+    target: TaskToRun,
+    params: str,
+    record: str | None = None,
 ) -> UUID:
     result = await due_work_enqueue.enqueue_manual(
         connection,
@@ -112,6 +123,7 @@ async def _enqueue(
         priority=request.priority or None,
         start_time=to_datetime(request.start_time) if request.HasField("start_time") else None,
         starter_scopes=caller.scopes,
+        record=record,
     )
     if result.run is None:
         live = f"runs/{result.live_run}" if result.live_run else ""

@@ -18,7 +18,7 @@ from gateway.api.violations import REASON_MAX, Problems
 from gateway.api.visibility import within_globs
 from gateway.authentication.authenticator import Authenticator
 from gateway.authentication.caller import Caller, current_caller
-from gateway.runs.access import visible_run
+from gateway.runs.access import require_visible, visible_run
 from gateway.runs.conversion import to_run, to_step
 from gateway.runs.create import InlineRun
 from gateway.runs.replay import RunReplay
@@ -156,10 +156,10 @@ class Runs(RunServiceServicer):
         """Streams the run with its steps, then after each change the run with the changed steps, until it has ended."""
         caller, run_uid = current_caller(), run_id(request.name)
         async with self._database.connection() as connection:
-            await visible_run(connection, caller, run_uid, READ, steps=False)
+            watched = await visible_run(connection, caller, run_uid, READ, steps=False)
         refuse_change()
         changes, payloads = RunChanges(payloads=request.view == FULL), request.view == FULL
-        token_recheck = self._authenticator.token_recheck(context)
+        token_recheck = self._authenticator.token_recheck(context, lambda now: require_visible(now, watched, READ))
         async with aclosing(self._watch.watch(run_uid, token_recheck, payloads=payloads)) as records:
             async for record in records:
                 for message in changes.next_responses(record):

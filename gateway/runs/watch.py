@@ -29,7 +29,7 @@ from ordinaut.v1.run_service_pb2 import WatchRunResponse
 
 log = get_logger()
 READ_SECONDS = 1.0
-RECHECK_SECONDS = 10.0
+RECHECK_SECONDS = 1.5
 WATCHERS = Gauge("ordinaut_gateway_run_watchers", "Streams that watch a run")
 
 

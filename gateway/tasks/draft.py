@@ -1,6 +1,8 @@
 """DraftTask: from what was written to the task that was meant."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -32,9 +34,31 @@ from ordinaut.v1.task_service_pb2 import (
 DOCUMENT_MAX = 64 * 1024  # bytes
 TOOLS_MAX = 1000  # that an unknown name is compared with
 ANSWERS_MAX = 100
+AT_ONCE = 2  # drafts of one caller that are worked on at the same time
 SCHEMA_TOOLS_MAX = 200
 TASKS_MAX = 100
 BY_NAME = Selection(tool.FIELDS, Order([tool.FIELDS["name"]]))
+
+
+class _Turns:
+    """At most two drafts of a caller at a time: further ones wait, so that a caller slows down only itself."""
+
+    def __init__(self) -> None:
+        self._turns: dict[tuple[str, str], tuple[asyncio.Semaphore, int]] = {}
+
+    @asynccontextmanager
+    async def take(self, caller: Caller) -> AsyncIterator[None]:
+        """Waits for a turn of the caller."""
+        key = (caller.project, caller.name)
+        turn, waiting = self._turns.get(key, (asyncio.Semaphore(AT_ONCE), 0))
+        self._turns[key] = turn, waiting + 1
+        try:
+            async with turn:
+                yield
+        finally:
+            _, waiting = self._turns.pop(key)
+            if waiting > 1:
+                self._turns[key] = turn, waiting - 1
 
 
 class TaskDraft:
@@ -43,6 +67,7 @@ class TaskDraft:
     def __init__(self, database: Database, validator: TaskValidator) -> None:
         self._database = database
         self._validator = validator
+        self._turns = _Turns()
 
     async def draft(self, request: DraftTaskRequest, caller: Caller) -> DraftTaskResponse:
         """Returns the tasks of a document with changes, questions and losses.
@@ -52,6 +77,10 @@ class TaskDraft:
             UnavailableError: SCHEDULER_UNAVAILABLE or ENGINE_UNAVAILABLE.
         """
         _check(request)
+        async with self._turns.take(caller):
+            return await self._draft(request, caller)
+
+    async def _draft(self, request: DraftTaskRequest, caller: Caller) -> DraftTaskResponse:
         tools = await self._tools(caller)
         answers = Answers(dict(request.answers), request.time_zone)
         drafts = await asyncio.to_thread(_drafts, request, tools, answers)
@@ -61,7 +90,7 @@ class TaskDraft:
             prefix = f"tasks[{index}]." if len(drafts) > 1 else ""
             drafted.append(await settler.settle(draft, answers, prefix))
         answers.check()
-        return to_response(drafted, request.text)
+        return await asyncio.to_thread(to_response, drafted, request.text)
 
     async def schema(self, request: GetTaskSchemaRequest, caller: Caller) -> GetTaskSchemaResponse:
         """Returns the strict schema of tasks.

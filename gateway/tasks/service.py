@@ -217,6 +217,7 @@ class Tasks(TaskServiceServicer):
         async def work(connection: Connection) -> Empty:
             record = await _locked(connection, caller, name)
             require_etag(request.etag, record.revision, request.name)
+            mutation.replaces(to_task(record))
             await cursor.remove(connection, record.uid)
             await task.delete(connection, record.uid)
             reason = f"the task was deleted by {caller.name}"
@@ -287,6 +288,7 @@ class Tasks(TaskServiceServicer):
 
         async def work(connection: Connection) -> Task:
             record = await _locked(connection, caller, name)
+            mutation.replaces(to_task(record))
             if record.state == "COMPLETED":
                 raise wrong_state(request.name, record.state, "ACTIVE or PAUSED")
             if record.state != state:

@@ -18,7 +18,7 @@ from gateway.definitions.run_policy import YEAR_SECONDS, check_policy
 from gateway.tasks.conversion import to_task
 from gateway.tasks.preview import END, FIRST, outside_years
 from ordinaut.errors import NotFoundError
-from ordinaut.internal.v1.scheduler_service_pb2 import SimulateRequest
+from ordinaut.internal.v1.scheduler_service_pb2 import SimulateRequest, ValidateScheduleRequest
 from ordinaut.store import database_clock
 from ordinaut.store.database import Database
 from ordinaut.store.runs import run
@@ -59,7 +59,11 @@ class TaskSimulation:
             caller.require(READ, name)
         async with self._database.connection() as connection:
             now = await database_clock.database_now(connection)
-        simulation = _simulation_request(request, now)
+        problems = Problems()
+        simulation = _simulation_request(request, now, problems)
+        if problems.violations and request.WhichOneof("of") == "task":
+            await self._add_schedule_problems(problems, request, now)
+        problems.check()
         if name:
             await self._add_stored(simulation, caller, name)
         if not simulation.run_durations:
@@ -70,6 +74,11 @@ class TaskSimulation:
                 problems.extend(reroot(response.violations, "task.schedule"))
                 problems.check()
                 yield response.part
+
+    async def _add_schedule_problems(self, problems: Problems, request: SimulateTaskRequest, now: datetime) -> None:
+        """Adds the violations of the schedule to those of the other fields."""
+        schedule = ValidateScheduleRequest(schedule=request.task.schedule, now=timestamp(now))
+        problems.extend(reroot((await self._scheduler.validate(schedule)).violations, "task.schedule"))
 
     async def _add_stored(self, simulation: SimulateRequest, caller: Caller, name: str) -> None:
         """Adds the schedule, policy, skips and run durations of a stored task to the request."""
@@ -94,9 +103,8 @@ class TaskSimulation:
             simulation.run_durations.extend(duration(max(span, SHORTEST)) for span in durations)
 
 
-def _simulation_request(request: SimulateTaskRequest, now: datetime) -> SimulateRequest:
+def _simulation_request(request: SimulateTaskRequest, now: datetime, problems: Problems) -> SimulateRequest:
     """Validates the request except for the schedule, and returns the scheduler's request."""
-    problems = Problems()
     if request.WhichOneof("of") is None:
         problems.add("task", "exactly one of `task` and `name` must be set", ErrorReason.FIELD_REQUIRED)
     check_policy(problems, request.task.run_policy, "task.run_policy")
@@ -107,7 +115,6 @@ def _simulation_request(request: SimulateTaskRequest, now: datetime) -> Simulate
     for field, intervals in (("outages", request.outages), ("pauses", request.pauses)):
         _check_intervals(problems, field, intervals)
     start, end = _window(problems, request, now)
-    problems.check()
     return SimulateRequest(
         schedule=request.task.schedule,
         run_policy=request.task.run_policy,

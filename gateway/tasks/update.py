@@ -71,6 +71,7 @@ class TaskUpdate:
             if change.checked is not None and change.new_version:
                 size = len(change.checked.definition.pipeline)
                 await self._door.usage.require_bytes("pipeline_bytes", caller.project, size)
+            mutation.replaces(to_task(change.stored))
             try:
                 response = await mutation.execute(partial(_store, caller=caller, change=change))
             except _ConcurrentChangeError:

@@ -8,12 +8,13 @@ from typing import Any
 from gateway.api.json_values import fill_struct, to_python
 from gateway.api.resource_names import run_id
 from gateway.authentication.authenticator import Authenticator
-from gateway.authentication.caller import Caller
+from gateway.authentication.caller import Caller, missing_scope
 from gateway.definitions.references import CALL, RUN_PIPELINE, SYSTEM_TOOLS
 from gateway.runs.conversion import to_run
 from gateway.runs.create import InlineRun
 from gateway.runs.watch import RunWatch
 from ordinaut.errors import InvalidArgumentError, NotFoundError, Violation
+from ordinaut.names import granted
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import tool
 from ordinaut.store.database import Database
@@ -44,8 +45,7 @@ class ToolCall:
             NotFoundError: the tool does not exist.
             InvalidArgumentError: the input violates the tool's schema.
         """
-        if not name.startswith(SYSTEM_TOOLS):
-            caller.require(CALL, name)
+        _require_call(caller, name)
         async with self._database.connection() as connection:
             if await tool.get(connection, caller.project, name) is None:
                 raise NotFoundError.of(request.name)
@@ -56,15 +56,23 @@ class ToolCall:
             queued = await self._inline_run.start(create, caller, original=request)
         except InvalidArgumentError as error:
             raise InvalidArgumentError.of(list(_in_request(error.violations))) from None
-        return await self._ended(queued, context)
+        return await self._ended(queued, context, name)
 
-    async def _ended(self, queued: Run, context: Context) -> Run:
+    async def _ended(self, queued: Run, context: Context, name: str) -> Run:
         latest = queued
-        token_recheck = self._authenticator.token_recheck(context)
+        token_recheck = self._authenticator.token_recheck(context, lambda now: _require_call(now, name))
         async with aclosing(self._watch.watch(run_id(queued.name), token_recheck)) as records:
             async for record in records:
                 latest = to_run(replace(record, steps=None))
         return latest
+
+
+def _require_call(caller: Caller, name: str) -> None:
+    if name.startswith(SYSTEM_TOOLS):
+        if not granted(caller.scopes, CALL):
+            raise missing_scope(CALL)
+    else:
+        caller.require(CALL, name)
 
 
 def _input(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:

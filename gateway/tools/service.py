@@ -120,6 +120,7 @@ class Tools(ToolServiceServicer):
         problems = Problems()
         paths = masked_paths(problems, request.tool, request.update_mask)
         current = to_tool(stored)
+        mutation.replaces(current)
         if not request.update_mask.paths:
             refuse_output_fields(problems, "tool", request.tool, current, VOLATILE)
         changed = apply(current, request.tool, [] if problems.violations else paths)
@@ -147,6 +148,7 @@ class Tools(ToolServiceServicer):
 
         async def work(connection: Connection) -> DeleteToolResponse:
             stored = await _changeable(connection, caller, name, request.etag)
+            mutation.replaces(to_tool(stored))
             users = await tool.users(connection, project=caller.project, name=name)
             if not await tool.delete(connection, project=caller.project, name=name, revision=stored.revision):
                 raise changed_concurrently(f"tools/{name}")

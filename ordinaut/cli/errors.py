@@ -1,20 +1,19 @@
 """Prints errors with their violations and fixes."""
 
-import json
 from typing import Any
 
-import typer
 from rich.console import Console
-from rich.text import Text
 
+from ordinaut.cli.output import echo, styled
 from ordinaut.client import ApiError, Fix
 from ordinaut.client.document import DocumentError
+from ordinaut.visible import json_text
 
 
 def show(error: ApiError, *, as_json: bool) -> None:
     """Prints the error to standard error, as text or as one JSON document."""
     if as_json:
-        typer.echo(json.dumps({"error": _document(error)}, ensure_ascii=False), err=True)
+        echo(json_text({"error": _document(error)}), err=True)
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     title = f"{error.code} {error.reason}".strip()
@@ -22,12 +21,12 @@ def show(error: ApiError, *, as_json: bool) -> None:
     summary = (
         f"{count} problem{'s' if count > 1 else ''}" if count else error.message
     )  # the message repeats the violations
-    console.print(Text.assemble((title, "bold red"), f": {summary}"))
+    console.print(styled((title, "bold red"), f": {summary}"))
     for violation in error.violations:
-        console.print(Text.assemble("  ", (violation.field, "bold"), f": {violation.message}"))
+        console.print(styled("  ", (violation.field, "bold"), f": {violation.message}"))
         for fix in error.fixes:
             if fix.field == violation.field:
-                console.print(Text.assemble("    ", ("fix: ", "green"), fix_text(fix)))
+                console.print(styled("    ", ("fix: ", "green"), fix_text(fix)))
     if error.code == "UNAVAILABLE" and not error.reason:
         console.print("  check that `ordinaut up` is running and that ORDINAUT_ADDRESS is correct", style="dim")
 
@@ -37,7 +36,7 @@ def show_document(error: DocumentError) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("invalid document:", style="bold red")
     for problem in error.problems:
-        console.print(Text.assemble("  ", (problem.path, "bold"), f": {problem.message}"))
+        console.print(styled("  ", (problem.path, "bold"), f": {problem.message}"))
 
 
 def fix_text(fix: Fix) -> str:
@@ -51,7 +50,7 @@ def _operation(operation: Any) -> str:
         return f"remove {operation.get('path')}"
     if operation.get("op") == "move":
         return f"move {operation.get('from')} to {operation.get('path')}"
-    return f"{operation.get('op')} {operation.get('path')} = {json.dumps(operation.get('value'), ensure_ascii=False)}"
+    return f"{operation.get('op')} {operation.get('path')} = {json_text(operation.get('value'))}"
 
 
 def _document(error: ApiError) -> dict[str, Any]:

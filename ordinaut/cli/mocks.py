@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.files import one_document
+from ordinaut.cli.output import UsageError
 from ordinaut.cli.parameters import parse_message
 from ordinaut.documents.json_text import read_json
 from ordinaut.errors import InvalidArgumentError
@@ -34,14 +35,14 @@ def read_mocks(outputs: Sequence[str] | None, file: str) -> list[Mock]:
     mocks = [_output(text) for text in outputs or ()]
     listed = one_document(file).get("mocks") if file else []
     if not isinstance(listed, list):
-        raise typer.BadParameter(f"{file}: `mocks` must be a list (got {type(listed).__name__})")
+        raise UsageError(f"{file}: `mocks` must be a list (got {type(listed).__name__})")
     return mocks + [parse_message(mock, Mock(), f"mocks[{place}]") for place, mock in enumerate(listed)]
 
 
 def _output(text: str) -> Mock:
     step, equals, value = text.partition("=")
     if not equals or not step:
-        raise typer.BadParameter(f"must have the form step=JSON or step=FILE (got {text!r})")
+        raise UsageError(f"must have the form step=JSON or step=FILE (got {text!r})")
     return parse_message({"step": step, "output": _value(value)}, Mock(), step)
 
 
@@ -51,5 +52,5 @@ def _value(text: str) -> Any:
         return read_json(text.encode("utf-8", "surrogateescape"))
     except InvalidArgumentError:
         if not Path(text).is_file():
-            raise typer.BadParameter(f"must be JSON or an existing file (got {text!r})") from None
+            raise UsageError(f"must be JSON or an existing file (got {text!r})") from None
     return one_document(text)

@@ -1,6 +1,9 @@
-"""Prints responses as tables or JSON."""
+"""Prints responses as tables, lines or JSON.
 
-import json
+The commands print with these functions only, because a text of a server or of a file may contain characters that a
+terminal obeys or does not show.
+"""
+
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +12,13 @@ import typer
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
+from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
 from ordinaut.cli.session import interactive
 from ordinaut.client.document import to_document
+from ordinaut.visible import json_text, visible, visible_lines
 
 PIPE_WIDTH = 10_000  # columns when the output is not a terminal, so that lines are not wrapped
 CELL_LENGTH = 60
@@ -35,15 +40,40 @@ STATE_STYLES = {
 }
 
 
+class UsageError(typer.BadParameter):
+    """A wrong option or argument; the message may quote it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Prints one line to standard output, or to standard error with `err`; hidden characters are escaped."""
+    typer.echo(visible(text), err=err)
+
+
+def echo_lines(text: str, *, err: bool = False) -> None:
+    """Prints a text of several lines, each of which ends with a line feed."""
+    typer.echo(visible_lines(text), err=err, nl=False)
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """One line from parts, each a text or a text with its style; hidden characters are escaped."""
+    pairs = (part if isinstance(part, tuple) else (part, "") for part in parts)
+    return Text.assemble(*((visible(text), style) for text, style in pairs))
+
+
 def print_json(document: Mapping[str, Any] | Message) -> None:
     """Prints one JSON document on one line: a response, or an element of a stream."""
     plain = to_document(document) if isinstance(document, Message) else document
-    typer.echo(json.dumps(plain, ensure_ascii=False))
+    typer.echo(json_text(plain))
 
 
 def print_details(message: Message) -> None:
     """Prints a message as indented JSON."""
-    Console(soft_wrap=True).print_json(json.dumps(to_document(message)), indent=2)
+    text = Text(json_text(to_document(message), indent=2))
+    JSONHighlighter().highlight(text)
+    Console(soft_wrap=True).print(text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
@@ -53,7 +83,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: st
     if table.row_count:
         console.print(table)
     else:
-        console.print(empty, style="dim")
+        console.print(styled(empty), style="dim")
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -61,19 +91,20 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
     The first column, which users copy, is never truncated.
     """
-    cells = [[Text(cell, style=STATE_STYLES.get(cell, "")) for cell in row] for row in rows]
+    cells = [[styled((cell, STATE_STYLES.get(cell, ""))) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         longest = max((row[place].cell_len for row in cells), default=0)
-        table.add_column(column, min_width=longest if place == 0 else None, overflow="fold")
+        table.add_column(styled(column), min_width=longest if place == 0 else None, overflow="fold")
     for row in cells:
         table.add_row(*row)
     return table
 
 
 def shorten(text: str) -> str:
-    """The first 60 characters of a text for a table cell, with an ellipsis if it is longer."""
-    return text if len(text) <= CELL_LENGTH else text[: CELL_LENGTH - 1] + "…"
+    """The first 60 characters of a text for a table cell; the length of the omitted rest is stated."""
+    rest = len(text) - CELL_LENGTH
+    return text if rest <= 0 else f"{text[:CELL_LENGTH]}… (+{rest} characters)"
 
 
 def local_time(stamp: Timestamp) -> str:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-import typer
 from google.protobuf.message import Message
 
+from ordinaut.cli.output import UsageError
 from ordinaut.client.document import DocumentError, read, with_integers
 from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.documents.json_text import read_json
@@ -30,7 +30,7 @@ def parse_pairs(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise typer.BadParameter(f"must have the form key=value (got {text!r})")
+            raise UsageError(f"must have the form key=value (got {text!r})")
         values[key] = _json_or_text(value)
     return values
 
@@ -44,7 +44,7 @@ def parse_json(text: str) -> Any:
     try:
         return read_json(text.encode("utf-8", "surrogateescape"))
     except InvalidArgumentError as failure:
-        raise typer.BadParameter(f"must be JSON: {failure.message}") from None
+        raise UsageError(f"must be JSON: {failure.message}") from None
 
 
 def parse_message(document: Mapping[str, Any], message: Target, path: str) -> Target:
@@ -56,7 +56,7 @@ def parse_message(document: Mapping[str, Any], message: Target, path: str) -> Ta
     try:
         return read(document, message, path)
     except DocumentError as failure:
-        raise typer.BadParameter(str(failure)) from None
+        raise UsageError(str(failure)) from None
 
 
 def _json_or_text(text: str) -> Any:

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import typer
 from rich.console import Group
 from rich.live import Live
-from rich.text import Text
 
-from ordinaut.cli.output import STATE_STYLES, elapsed, local_time, print_json, table_of
+from ordinaut.cli.output import STATE_STYLES, echo, elapsed, local_time, print_json, styled, table_of
 from ordinaut.cli.session import Session, interactive
 from ordinaut.client import Client
 from ordinaut.v1.run_pb2 import Run, RunError, StepRun, Wait
@@ -52,14 +51,14 @@ async def _lines(runs: AsyncIterator[Run]) -> Run:
         for line in lines(run):
             if line not in printed:
                 printed.add(line)
-                typer.echo(line)
+                echo(line)
     return run
 
 
 def render(run: Run) -> Group:
     """The current state of the run, for a terminal."""
     state = Run.State.Name(run.state)
-    title = Text.assemble((run.name, "bold"), "  ", (state, STATE_STYLES.get(state, "")), "  ")
+    title = styled((run.name, "bold"), "  ", (state, STATE_STYLES.get(state, "")), "  ")
     title.append(elapsed(run.start_time, run.end_time), "dim")
     rows = [
         (
@@ -72,9 +71,9 @@ def render(run: Run) -> Group:
         )
         for step in run.steps
     ]
-    parts: list[object] = [title, table_of(COLUMNS, rows), *(Text(wait_summary(wait), "dim") for wait in run.waits)]
+    parts: list[object] = [title, table_of(COLUMNS, rows), *(styled((wait_summary(wait), "dim")) for wait in run.waits)]
     if run.error.code:
-        parts.append(Text(error_summary(run.error), "red"))
+        parts.append(styled((error_summary(run.error), "red")))
     return Group(*parts)  # type: ignore[arg-type]  # all of them are renderable
 
 
@@ -121,4 +120,4 @@ def show_started(session: Session, start: Callable[[Client], Awaitable[Run]], *,
     elif session.as_json:
         print_json(run)
     else:
-        typer.echo(run.name)
+        echo(run.name)

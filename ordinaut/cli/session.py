@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import typer
 
+from ordinaut.cli import token_store
 from ordinaut.client import Client
 from ordinaut.client.client import DEFAULT_ADDRESS
 from ordinaut.client.retry import RetryPolicy
@@ -18,7 +19,7 @@ RETRY_POLICY = RetryPolicy(give_up_after=3.0, max_delay=1.0)  # a restart of the
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The global options of one command."""
+    """The global options of one command; without a token, the one of `ordinaut login` is used."""
 
     address: str = DEFAULT_ADDRESS
     token: str = ""
@@ -29,7 +30,8 @@ class Session:
         return asyncio.run(self._call(work))
 
     async def _call(self, work: Callable[[Client], Awaitable[Result]]) -> Result:
-        async with Client(self.address, self.token, retry=RETRY_POLICY) as client:
+        token = self.token or token_store.load(self.address)
+        async with Client(self.address, token, retry=RETRY_POLICY) as client:
             return await work(client)
 
 

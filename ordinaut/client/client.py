@@ -13,6 +13,7 @@ from ordinaut.client.retry import RetryPolicy, resuming_stream
 from ordinaut.limits import GRPC_PORT
 from ordinaut.v1 import agent_service_pb2_grpc as agents_grpc
 from ordinaut.v1 import approval_service_pb2_grpc as approvals_grpc
+from ordinaut.v1 import audit_service_pb2_grpc as audit_grpc
 from ordinaut.v1 import event_service_pb2_grpc as events_grpc
 from ordinaut.v1 import project_service_pb2_grpc as projects_grpc
 from ordinaut.v1 import run_service_pb2_grpc as runs_grpc
@@ -28,6 +29,7 @@ from ordinaut.v1.run_service_pb2 import WatchRunRequest
 if TYPE_CHECKING:  # these classes exist only in the type stubs
     from ordinaut.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
     from ordinaut.v1.approval_service_pb2_grpc import ApprovalServiceAsyncStub
+    from ordinaut.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from ordinaut.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from ordinaut.v1.project_service_pb2_grpc import ProjectServiceAsyncStub
     from ordinaut.v1.run_service_pb2_grpc import RunServiceAsyncStub
@@ -44,9 +46,9 @@ ENDED = frozenset({Run.SUCCEEDED, Run.FAILED, Run.CANCELLED})
 class Client:
     """A connection to a gateway with the token of one caller: `async with Client(address, token) as client`.
 
-    `tasks runs approvals events tools state agents system projects` wrap the generated stubs: await a unary method,
-    iterate a streaming one; other attributes of grpc call objects are not available. Each call sends the token, has a
-    deadline of 30 s unless `timeout` is given, and raises `ApiError`.
+    `tasks runs approvals events tools state agents audit system projects` wrap the generated stubs: await a unary
+    method, iterate a streaming one; other attributes of grpc call objects are not available. Each call sends the token,
+    has a deadline of 30 s unless `timeout` is given, and raises `ApiError`.
 
     `address` may be several, separated by commas; a call goes to the next one if the gateway is UNAVAILABLE. Unary
     calls are repeated then, as `retry` allows (by default for ten seconds, within their deadline). Calls that change
@@ -60,6 +62,7 @@ class Client:
     tools: "ToolServiceAsyncStub"
     state: "StateServiceAsyncStub"
     agents: "AgentServiceAsyncStub"
+    audit: "AuditServiceAsyncStub"
     system: "SystemServiceAsyncStub"
     projects: "ProjectServiceAsyncStub"
 
@@ -87,6 +90,7 @@ class Client:
         self.tools = cast("ToolServiceAsyncStub", self._methods(tools_grpc.ToolServiceStub))
         self.state = cast("StateServiceAsyncStub", self._methods(state_grpc.StateServiceStub))
         self.agents = cast("AgentServiceAsyncStub", self._methods(agents_grpc.AgentServiceStub))
+        self.audit = cast("AuditServiceAsyncStub", self._methods(audit_grpc.AuditServiceStub))
         self.system = cast("SystemServiceAsyncStub", self._methods(system_grpc.SystemServiceStub))
         self.projects = cast("ProjectServiceAsyncStub", self._methods(projects_grpc.ProjectServiceStub))
         return self

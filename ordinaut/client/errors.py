@@ -8,9 +8,10 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from jsonpatch import JsonPatch, JsonPatchException
-from jsonpointer import JsonPointer, JsonPointerException
+from jsonpointer import JsonPointerException
 
 from ordinaut.client.document import to_document
+from ordinaut.documents.patch import rank
 from ordinaut.rpc.status import DETAILS_KEY
 from ordinaut.v1 import error_pb2
 
@@ -84,15 +85,13 @@ class ApiError(Exception):
         return f"{self.code}{f' ({self.reason})' if self.reason else ''}: {self.message}"
 
     def apply_fixes(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a copy of the JSON of the request with all fixes applied.
-
-        The fixes are applied from the last position to the first, so that no index shifts.
+        """Returns a copy of the JSON of the request with all fixes applied in the order of the answer.
 
         Raises:
             PatchError: the error belongs to another request.
         """
         repaired = dict(request)
-        for fix in sorted(self.fixes, key=_place, reverse=True):
+        for fix in sorted(self.fixes, key=lambda fix: rank(fix.operations)):  # as the gateway sends them
             repaired = fix.apply(repaired)
         return repaired
 
@@ -115,8 +114,3 @@ class ApiError(Exception):
             self.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
         elif detail.Unpack(fix):
             self.fixes = [*self.fixes, Fix.of(fix)]
-
-
-def _place(fix: Fix) -> list[tuple[int, str]]:
-    steps = JsonPointer(str(fix.operations[0].get("path", ""))).parts if fix.operations else []
-    return [(int(step), "") if step.isdecimal() else (-1, step) for step in steps]

@@ -13,14 +13,14 @@ from ordinaut.documents.durations import proto_duration
 from ordinaut.documents.free_json import FREE_JSON, fill_free
 from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.documents.numbers import SCHEMA_FIELDS
+from ordinaut.documents.pointers import key_path, pointer_of
 from ordinaut.documents.scalars import kind_of, scalar
-from ordinaut.errors import Violation
+from ordinaut.errors import Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 
 PROBLEMS_MAX = 100
 KEY_MAX = 100  # characters of an unknown key that are compared with names
 SIMILAR = 0.8  # ratio of difflib
-PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 MASK_PATH = re.compile(r"(?:`[^`]*`|[^,`])+")
 CAPITAL = re.compile("`[^`]*`|[A-Z]")
 WRAPPERS = frozenset(
@@ -42,13 +42,6 @@ def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
     return reader.violations
 
 
-def key_path(path: str, key: str) -> str:
-    """The path of `key` inside `path`; a key that is not an identifier is quoted."""
-    if not PLAIN_KEY.fullmatch(key):
-        return f"{path}[{key!r}]"
-    return f"{path}.{key}" if path else key
-
-
 def find_field(descriptor: Descriptor, key: str) -> FieldDescriptor | None:
     """The field with this name, in the spelling of the proto or of JSON."""
     return descriptor.fields_by_name.get(key) or descriptor.fields_by_camelcase_name.get(key)
@@ -56,6 +49,11 @@ def find_field(descriptor: Descriptor, key: str) -> FieldDescriptor | None:
 
 class _EnoughError(Exception):
     """The largest number of problems was found; to find the others could take long."""
+
+
+def named_field(descriptor: Descriptor, key: str, document: Mapping[Any, Any]) -> FieldDescriptor | None:
+    """The field with this name in a document, or the field that a misspelled name is read as."""
+    return find_field(descriptor, key) or _intended(descriptor, key, document)
 
 
 class _Reader:
@@ -85,8 +83,7 @@ class _Reader:
             here = key_path(path, str(key))
             field = find_field(message.DESCRIPTOR, str(key))
             if field is None:
-                self._add(here, _unknown(message.DESCRIPTOR, str(key)), ErrorReason.UNKNOWN_FIELD)
-                self._misspelled(document, value, message, str(key), depth)
+                self._unknown(document, value, message, str(key), path, depth)
             elif field.name in spellings:
                 self._add(
                     here,
@@ -98,17 +95,16 @@ class _Reader:
                 chosen = {name for name, spelling in spellings.items() if document[spelling] is not None}
                 self.field(value, message, field, here, depth, chosen)
 
-    def _misspelled(self, document: Mapping[Any, Any], value: Any, message: Any, key: str, depth: int) -> None:
-        """Reads the value of an unknown field into the field with a similar name, if that is not in the document."""
-        names = message.DESCRIPTOR.fields_by_name
-        name = next(iter(get_close_matches(key[:KEY_MAX], names, n=1, cutoff=SIMILAR)), None)
-        if name is None:
-            return
-        field = message.DESCRIPTOR.fields_by_name[name]
-        choice = [field, *(field.containing_oneof.fields if field.containing_oneof else ())]
-        if not any(spelling in document for each in choice for spelling in (each.name, each.camelcase_name)):
-            with suppress(_EnoughError):
-                _Reader().field(value, message, field, name, depth, set())  # its problems may be those of the guess
+    def _unknown(self, document: Mapping[Any, Any], value: Any, message: Any, key: str, path: str, depth: int) -> None:
+        """Reports an unknown field; its value is read into the field with a similar name, if that is not set."""
+        here, intended = key_path(path, key), _intended(message.DESCRIPTOR, key, document)
+        repair = None
+        if intended is not None:
+            move = {"op": "move", "from": pointer_of(here), "path": pointer_of(key_path(path, intended.name))}
+            repair = Repair(f"Renames it to `{intended.name}`.", [move])
+            with suppress(_EnoughError):  # the problems of the value may be those of the guess
+                _Reader().field(value, message, intended, intended.name, depth, set())
+        self._add(here, _unknown_text(message.DESCRIPTOR, key), ErrorReason.UNKNOWN_FIELD, repair)
 
     def field(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, chosen: Set[str]) -> None:
         entry = field.message_type
@@ -195,8 +191,14 @@ class _Reader:
     def _add_invalid(self, path: str, invalid: InvalidValue) -> None:
         self._add(path, invalid.message, invalid.reason)
 
-    def _add(self, path: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
-        self.violations.append(Violation(path, message, reason))
+    def _add(
+        self,
+        path: str,
+        message: str,
+        reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID,
+        repair: Repair | None = None,
+    ) -> None:
+        self.violations.append(Violation(path, message, reason, repair))
         if len(self.violations) >= PROBLEMS_MAX:
             raise _EnoughError
 
@@ -207,7 +209,22 @@ def _deeper(path: str, steps: list[str | int]) -> str:
     return path
 
 
-def _unknown(descriptor: Descriptor, key: str) -> str:
+def _intended(descriptor: Descriptor, key: str, document: Mapping[Any, Any]) -> FieldDescriptor | None:
+    """The only field with a similar name, if neither it nor an alternative to it is in the document."""
+    names = get_close_matches(key[:KEY_MAX], descriptor.fields_by_name, n=2, cutoff=SIMILAR)
+    if len(names) != 1 and not (names and _same_word(names[0], key)):
+        return None
+    field = descriptor.fields_by_name[names[0]]
+    choice = [field, *(field.containing_oneof.fields if field.containing_oneof else ())]
+    taken = any(spelling in document for each in choice for spelling in (each.name, each.camelcase_name))
+    return None if taken else field
+
+
+def _same_word(name: str, key: str) -> bool:
+    return name.replace("_", "") == re.sub(r"[^a-z0-9]", "", key.lower())
+
+
+def _unknown_text(descriptor: Descriptor, key: str) -> str:
     close = get_close_matches(key[:KEY_MAX], [field.name for field in descriptor.fields], n=1)
     return f"unknown field{f'; did you mean {close[0]}?' if close else ''}"
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
-from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
+from ordinaut.documents.invalid_value import InvalidValue
 from ordinaut.documents.json_text import MAX_DIGITS, malformed, too_many_digits, utf8
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.limits import MAX_JSON_DEPTH
@@ -26,7 +27,7 @@ def read_yaml(data: bytes) -> Any:
     """Parses the only document of a YAML text in UTF-8; takes about a second for 100 kB.
 
     Raises:
-        InvalidArgumentError: MALFORMED_JSON, DUPLICATE_KEY, INVALID_UNICODE, JSON_TOO_DEEP.
+        InvalidArgumentError: MALFORMED_JSON, INVALID_UNICODE, JSON_TOO_DEEP.
     """
     documents = list(read_yaml_documents(data))
     if len(documents) > 1:
@@ -45,8 +46,6 @@ def read_yaml_documents(data: bytes) -> Iterator[Any]:
     reader.Constructor = _Constructor
     try:
         yield from reader.load_all(utf8(data))
-    except DuplicateKeyError as failure:
-        raise InvalidArgumentError(ErrorReason.DUPLICATE_KEY, str(failure.problem)) from None
     except YAMLError as failure:
         raise malformed(f"the text must be YAML 1.2 or JSON: {str(failure)[:500]}") from None
 
@@ -76,6 +75,14 @@ class _Constructor(SafeConstructor):
     Numbers that YAML parsers read differently, or that would lose characters, stay text too: `01234` (a postal code, or
     an octal number in YAML 1.1), `1_000` and `0b11` (numbers in YAML 1.1 only).
     """
+
+    def check_mapping_key(self, node: Any, key_node: Any, mapping: Any, key: Any, value: Any) -> bool:
+        """Replaces the value of a repeated key, so that the converter reports its path with the other problems."""
+        if key not in mapping:
+            return True
+        message = f"must be unique in its object (repeated in line {key_node.start_mark.line + 1})"
+        mapping[key] = InvalidValue(ErrorReason.DUPLICATE_KEY, message)
+        return False
 
     def construct_yaml_int(self, node: Any) -> Any:
         text = str(self.construct_scalar(node))

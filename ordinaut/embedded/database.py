@@ -1,37 +1,36 @@
 """Migrates the embedded database, creates projects, and stores the admin token of the first project in a file."""
 
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from ordinaut.embedded.folder import tighten
 from ordinaut.errors import AlreadyExistsError, NotFoundError
 from ordinaut.quotas import Limit
 from ordinaut.settings import StoreSettings
 from ordinaut.store import quota as store_quota
 from ordinaut.store.database import Database
-from ordinaut.store.identity import create_operator_token, create_project
+from ordinaut.store.identity import create_operator_token, create_project, recover_token
 from ordinaut.store.migrate import migrate
+from ordinaut.store.sql import Connection
 
 PROJECT = "default"
 TOKEN_FILE = "admin.token"  # noqa: S105 - the name of a file
 
 
-class TokenLostError(RuntimeError):
-    """The project exists, but the file with its admin token is missing."""
-
-
 async def prepare_database(database_url: str, folder: Path) -> str:
     """Migrates the database; on first use creates the project and writes its admin token to `admin.token` (0600).
 
+    If the file was removed, a new token is written; earlier ones remain valid until they are revoked.
+
     Returns:
         The admin token.
-
-    Raises:
-        TokenLostError: the file was removed; the database stores only a hash.
     """
     await migrate(database_url)
     token_file = folder / TOKEN_FILE
     if not token_file.exists():
         await _create(database_url, token_file)
+    tighten(token_file, 0o600)
     return token_file.read_text().strip()
 
 
@@ -44,10 +43,23 @@ async def new_project(database_url: str, name: str) -> str:
     Raises:
         AlreadyExistsError: a project with this name exists.
     """
+    return await _with_database(database_url, lambda connection: create_project(connection, name))
+
+
+async def recovered_token(database_url: str, project: str) -> str:
+    """Creates a token for the admin of a project.
+
+    Raises:
+        NotFoundError: the project does not exist.
+    """
+    return await _with_database(database_url, lambda connection: recover_token(connection, project))
+
+
+async def _with_database(database_url: str, work: Callable[[Connection], Awaitable[str]]) -> str:
     database = await Database.open(StoreSettings(database_url=database_url))
     try:
         async with database.transaction() as connection:
-            return await create_project(connection, name)
+            return await work(connection)
     finally:
         await database.close()
 
@@ -100,9 +112,8 @@ async def _create(database_url: str, token_file: Path) -> None:
             _write_private(pending, await create_project(connection, PROJECT))
     except AlreadyExistsError:
         if not pending.exists():
-            raise TokenLostError(
-                f"{token_file} is missing and cannot be restored; create a new project: `ordinaut project create NAME`"
-            ) from None
+            async with database.transaction() as connection:
+                _write_private(pending, await recover_token(connection, PROJECT))
     finally:
         await database.close()
     pending.rename(token_file)

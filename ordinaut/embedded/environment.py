@@ -12,6 +12,7 @@ from ordinaut.embedded.data_key import FILE
 from ordinaut.embedded.ports import LOOPBACK, Port
 from ordinaut.limits import ENGINE_PORT, GRPC_PORT, METRICS_PORTS, REST_PORT, SCHEDULER_PORT, WORKER_PORT
 
+SECRETS = "secrets"
 PREFIX = {"gateway": "GATEWAY", "scheduler": "SCHEDULER", "pipeline_engine": "ENGINE", "worker": "WORKER"}
 
 
@@ -80,7 +81,7 @@ def shared_environment(layout: Layout, folder: Path, database_url: str, redis_ur
     """
     own = [layout.rest, *(port for replica in layout.replicas for port in (replica.listen, replica.metrics))]
     return {
-        "ORDINAUT_SECRETS_DIR": str(folder / "secrets"),
+        "ORDINAUT_SECRETS_DIR": str(folder / SECRETS),
         "ORDINAUT_DATA_KEY_FILE": str(folder / FILE),
         **os.environ,
         "ORDINAUT_DATABASE_URL": database_url,

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,19 +20,34 @@ class FolderInUseError(RuntimeError):
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Creates the folder (0700) if necessary and locks it; the kernel releases the lock when this process ends.
+def locked(folder: Path, mode: int = 0o700) -> Iterator[None]:
+    """Creates the folder if necessary and locks it; the kernel releases the lock when this process ends.
+
+    Rights of an existing folder beyond `mode` are removed.
 
     Raises:
         FolderInUseError: another process holds the lock.
+        PermissionError: the folder belongs to another user and other users may use it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tighten(folder, mode)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _lock(descriptor, folder)
         yield
     finally:
         os.close(descriptor)
+
+
+def tighten(path: Path, mode: int) -> None:
+    """Removes the rights beyond `mode` from a file or folder.
+
+    Raises:
+        PermissionError: it has such rights and belongs to another user.
+    """
+    current = stat.S_IMODE(path.stat().st_mode)
+    if current & ~mode & 0o777:
+        path.chmod(current & mode)
 
 
 def _lock(descriptor: int, folder: Path) -> None:

@@ -19,6 +19,7 @@ from ordinaut.embedded.process import ChildProcess, Identity, command
 from ordinaut.embedded.unprivileged import identity_for_postgres, prepare
 
 USER = "ordinaut"
+SERVICES_USER = "ordinaut_services"
 DATABASE = "ordinaut"
 START_SECONDS = 60.0  # including crash recovery of a large write-ahead log
 STOP_SECONDS = 20.0
@@ -76,8 +77,13 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The URL for asyncpg; unchanged by a relaunch."""
+        """The URL for asyncpg, for the superuser; unchanged by a relaunch."""
         return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self._sockets))}"
+
+    @property
+    def services_url(self) -> str:
+        """The URL of the services, for a role that owns the schema and is no superuser. It must be created first."""
+        return f"postgresql://{SERVICES_USER}@/{DATABASE}?host={quote(str(self._sockets))}"
 
     @property
     def pid(self) -> int:

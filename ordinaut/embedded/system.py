@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from ordinaut.embedded.data_key import ensure_data_key
-from ordinaut.embedded.environment import Layout, Replica, replica_environment, shared_environment
-from ordinaut.embedded.folder import locked
-from ordinaut.embedded.postgres import EmbeddedPostgres
+from ordinaut.embedded.environment import SECRETS, Layout, Replica, replica_environment, shared_environment
+from ordinaut.embedded.folder import locked, tighten
+from ordinaut.embedded.postgres import SERVICES_USER, EmbeddedPostgres
 from ordinaut.embedded.service import Service
 from ordinaut.embedded.supervisor import RestartableServer, Supervisor
+from ordinaut.embedded.unprivileged import identity_for_postgres
 from ordinaut.embedded.valkey import EmbeddedValkey
 
 STOP_ORDER = ("worker", "pipeline_engine", "scheduler", "gateway")  # consumers of work first, the public API last
@@ -60,13 +61,15 @@ class System:
             ServerStartError: a store or service did not become ready.
         """
         async with AsyncExitStack() as stack:
-            stack.enter_context(locked(self._folder))
-            self._logs.mkdir(exist_ok=True)
+            stack.enter_context(locked(self._folder, await _folder_mode()))
+            for folder in (self._logs, self._folder / SECRETS):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                tighten(folder, 0o700)
             ensure_data_key(self._folder)
             plan, ports = self._plan, stack.enter_context(ExitStack())
             self._layout = Layout.take(ports, plan.grpc_port, plan.rest_port, plan.workers, plan.engines)
             await self._start_stores(stack)
-            self._token = await _prepare_database(self._postgres.url, self._folder)
+            self._token = await _prepare_database(self._postgres, self._folder)
             stack.push_async_callback(self._stop_services)
             await self._start_services()
             self._stack = stack.pop_all()
@@ -79,13 +82,13 @@ class System:
         await self._stack.aclose()
 
     def describe(self) -> dict[str, Any]:
-        """Addresses, paths and pids, as printed by `ordinaut up --json`. Contains the admin token."""
+        """Addresses, paths and pids, as printed by `ordinaut up --json`; with the admin token and Valkey's password."""
         return {
             "grpc": self._layout.grpc.address,
             "rest": f"http://{self._layout.rest.address}",
             "token": self._token,
             "data_dir": str(self._folder),
-            "database_url": self._postgres.url,
+            "database_url": self._postgres.services_url,
             "redis_url": self._valkey.url,
             "metrics": {
                 name: [f"http://{replica.metrics.address}/metrics" for replica in self._layout.of(name)]
@@ -112,7 +115,7 @@ class System:
         self._supervisors[name] = [supervisor]
 
     async def _start_services(self) -> None:
-        shared = shared_environment(self._layout, self._folder, self._postgres.url, self._valkey.url)
+        shared = shared_environment(self._layout, self._folder, self._postgres.services_url, self._valkey.url)
         services = [self._service(shared, replica) for replica in self._layout.replicas]
         for service in services:
             self._supervisors.setdefault(service.name, []).append(Supervisor(service.name, service))
@@ -131,10 +134,17 @@ class System:
             await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors.get(name, [])))
 
 
-async def _prepare_database(url: str, folder: Path) -> str:
-    from ordinaut.embedded.database import prepare_database  # noqa: PLC0415 - see DATABASE_MODULE
+async def _folder_mode() -> int:
+    """The rights of the data folder; user nobody, as which PostgreSQL may run for root, must reach its own folder."""
+    return 0o711 if await identity_for_postgres() == "nobody" else 0o700
 
-    return await prepare_database(url, folder)
+
+async def _prepare_database(postgres: EmbeddedPostgres, folder: Path) -> str:
+    from ordinaut.embedded.database import prepare_database  # noqa: PLC0415 - see DATABASE_MODULE
+    from ordinaut.store.schema_owner import give_schema  # noqa: PLC0415 - for the same reason
+
+    await give_schema(postgres.url, SERVICES_USER)
+    return await prepare_database(postgres.services_url, folder)
 
 
 async def _run_concurrently(*work: Coroutine[Any, Any, Any]) -> None:

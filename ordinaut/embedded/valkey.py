@@ -1,6 +1,9 @@
 """An embedded Valkey server: a child process on a unix socket, with its data in one folder."""
 
 import asyncio
+import json
+import os
+import secrets
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +16,7 @@ from ordinaut.embedded.postgres import ServerStartError, last_lines
 from ordinaut.embedded.process import ChildProcess
 
 SOCKET = "valkey.sock"
+SETTINGS_FILE = "valkey.conf"
 START_SECONDS = 60.0  # including the loading of a large append-only file
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.01
@@ -21,7 +25,8 @@ POLL_SECONDS = 0.01
 class EmbeddedValkey:
     """`async with EmbeddedValkey(folder) as valkey: valkey.url`.
 
-    It writes an append-only file, evicts nothing and does not listen on TCP. One process may use it at a time; `log` is
+    It writes an append-only file, evicts nothing, does not listen on TCP and requires a password, which is new for each
+    object and written to a private file for the server only. One process may use it at a time; `log` is
     its log file (default: `server.log` in the folder).
     """
 
@@ -31,11 +36,12 @@ class EmbeddedValkey:
         self._stack = ExitStack()
         self._sockets = Path()
         self._process: ChildProcess | None = None
+        self._password = secrets.token_hex(32)
 
     @property
     def url(self) -> str:
         """The URL for redis-py; unchanged by a relaunch."""
-        return f"unix://{self._sockets / SOCKET}"
+        return f"unix://:{self._password}@{self._sockets / SOCKET}"
 
     @property
     def pid(self) -> int:
@@ -89,8 +95,10 @@ class EmbeddedValkey:
             await self._process.stop(signal.SIGTERM, STOP_SECONDS)
 
     def _command(self, socket: Path) -> list[str]:
+        """The program with its settings in a file, because other users can read the arguments of a process."""
         settings = {
             "port": "0",
+            "requirepass": self._password,
             "unixsocket": str(socket),
             "unixsocketperm": "700",
             "dir": str(self._folder),
@@ -99,22 +107,28 @@ class EmbeddedValkey:
             "maxmemory-policy": "noeviction",
             "loglevel": "notice",
         }
-        return [str(valkey_program()), *(word for name, value in settings.items() for word in (f"--{name}", value))]
+        path = self._folder / SETTINGS_FILE
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.writelines(f"{name} {json.dumps(value)}\n" for name, value in settings.items())
+        return [str(valkey_program()), str(path)]
 
     async def _ready(self, process: ChildProcess, socket: Path) -> None:
-        while not await _answers(socket):
+        while not await _answers(socket, self._password):
             if not process.running:
                 raise ServerStartError(f"Valkey did not start: {last_lines(self._log)}")
             await asyncio.sleep(POLL_SECONDS)  # the server offers no notification
 
 
-async def _answers(socket: Path) -> bool:
+async def _answers(socket: Path, password: str) -> bool:
     try:
         reader, writer = await asyncio.open_unix_connection(socket)
     except OSError:
         return False
     try:
-        writer.write(b"PING\r\n")
+        writer.write(f"AUTH {password}\r\nPING\r\n".encode())
+        await reader.readline()
         return (await reader.readline()).startswith(b"+PONG")  # -LOADING while it reads its file
     except ConnectionError:
         return False

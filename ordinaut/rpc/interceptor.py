@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ class Checks:
 
     `guard` runs on the headers, before the request is read; `admit` delays or refuses large requests; `abandoned` gets
     the address and port of a client that has ended a call before its request arrived. `explain` may replace the
-    exception of a unary handler by one that says more about the request.
+    exception of a guard or a handler by one that says more about the request, which is None if it was not read.
     """
 
     guard: Guard
@@ -100,42 +101,60 @@ def _stream(deserialize: Deserialize, _checks: Checks) -> Read:
     return read
 
 
-async def _request(read: Read, messages: AsyncIterator[bytes], context: Context, method: str, checks: Checks) -> Any:
-    """Returns the request of a call that the guard accepts."""
-    try:
+class _Arrival:
+    """The request of one call; `request` is None until it was read."""
+
+    def __init__(self, read: Read, messages: AsyncIterator[bytes], checks: Checks) -> None:
+        self.request: Any = None
+        self._read = read
+        self._messages = messages
+        self._checks = checks
+
+    async def accept(self, method: str, context: Context) -> Any:
+        """Returns the request of a call that the guard accepts."""
         try:
-            await checks.guard(method, context)
-        except PermissionDeniedError as refusal:  # the caller is known, so its request may be read
-            if checks.explain is not as_it_is:
-                raise checks.explain(refusal, await read(messages)) from None
+            await self._guard(method, context)
+            self.request = await self._read(self._messages)
+        except (asyncio.CancelledError, AbandonedError):
+            self._checks.abandoned(context.peer())
+            raise
+        return self.request
+
+    async def _guard(self, method: str, context: Context) -> None:
+        try:
+            await self._checks.guard(method, context)
+        except PermissionDeniedError:  # the caller is known, so its request may be read
+            if self._checks.explain is not as_it_is:
+                with suppress(OrdinautError):  # a request that cannot be read explains nothing
+                    self.request = await self._read(self._messages)
             raise
         except OrdinautError:
             await asyncio.sleep(0)  # a call that the client has ended is cancelled here
             raise
-        return await read(messages)
-    except (asyncio.CancelledError, AbandonedError):
-        checks.abandoned(context.peer())
-        raise
+
+    def explained(self, failure: BaseException) -> BaseException:
+        """Returns the failure that is sent to the client."""
+        return self._checks.explain(failure, self.request)
 
 
 def _unary(inner: Any, read: Read, method: str, checks: Checks) -> Callable[[Any, Context], Awaitable[Any]]:
     async def call(messages: AsyncIterator[bytes], context: Context) -> Any:
-        request = None
+        arrival = _Arrival(read, messages, checks)
         try:
-            request = await _request(read, messages, context, method, checks)
-            return await inner(request, context)
+            return await inner(await arrival.accept(method, context), context)
         except grpc.aio.AbortError:
             raise
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the outermost handler
-            await _abort(context, method, failure if request is None else checks.explain(failure, request))
+            await _abort(context, method, arrival.explained(failure))
 
     return call
 
 
 def _streaming(inner: Any, read: Read, method: str, checks: Checks) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def call(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+        arrival = _Arrival(read, messages, checks)
         try:
-            answers = inner(await _request(read, messages, context, method, checks), context)
+            answers = inner(await arrival.accept(method, context), context)
             if inspect.isawaitable(answers):  # a handler that writes to the context, such as that of the health service
                 await answers
                 return
@@ -144,7 +163,7 @@ def _streaming(inner: Any, read: Read, method: str, checks: Checks) -> Callable[
         except (grpc.aio.AbortError, GeneratorExit):
             raise
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the outermost handler
-            await _abort(context, method, failure)
+            await _abort(context, method, arrival.explained(failure))
 
     return call
 

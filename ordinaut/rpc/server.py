@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
 
 import grpc
@@ -116,8 +117,14 @@ class Server:
         await self._server.stop(grace_seconds)
 
 
-def internal_guard(token: str) -> Guard:
-    """A guard that requires `token` in the metadata; an empty `token` accepts every call (loopback tests)."""
+def internal_guard(token: str, listen: str = "127.0.0.1:0") -> Guard:
+    """A guard that requires `token` in the metadata; an empty `token` accepts every call and only fits loopback.
+
+    Raises:
+        StartError: without a token, `listen` (`host:port`) can be reached from other hosts.
+    """
+    if not token.strip() and not _is_loopback(listen.rpartition(":")[0].strip("[]")):
+        raise StartError(f"ORDINAUT_INTERNAL_TOKEN is required to listen on {listen}, which is not a loopback address")
 
     async def guard(_method: str, context: Context) -> None:
         if not token:
@@ -129,6 +136,15 @@ def internal_guard(token: str) -> Guard:
             )
 
     return guard
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _open_or(guard: Guard) -> Guard:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from google.protobuf import any_pb2, duration_pb2, json_format, struct_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from ordinaut.documents.patch import rank
 from ordinaut.errors import OrdinautError, Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason, Fix
 
@@ -30,18 +31,25 @@ def to_status(error: OrdinautError) -> status_pb2.Status:
     if included:
         details.append(_pack(_bad_request(included)))
     remaining = DETAILS_MAX_BYTES - sum(detail.ByteSize() for detail in details)
-    for violation in included:
-        if violation.repair is not None:
-            fix = _pack(fix_of(violation.field, violation.repair))
-            remaining -= fix.ByteSize()
-            if remaining < 0:
-                break
-            details.append(fix)
+    details.extend(_fixes(included, remaining))
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(error.retry_after * 1000))
         details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status_pb2.Status(code=error.code, message=_cut(error.message, MESSAGE_MAX), details=details)
+
+
+def _fixes(violations: Sequence[Violation], remaining: int) -> list[any_pb2.Any]:
+    """The fixes of the first violations that fit into `remaining` bytes, in the order in which they are applied."""
+    fitting: list[tuple[tuple[int, int], any_pb2.Any]] = []
+    for violation in violations:
+        if violation.repair is not None:
+            fix = _pack(fix_of(violation.field, violation.repair))
+            remaining -= fix.ByteSize()
+            if remaining < 0:
+                break
+            fitting.append((rank(violation.repair.operations), fix))
+    return [fix for _, fix in sorted(fitting, key=lambda ranked: ranked[0])]
 
 
 def violation_of(field: str, message: str, reason: ErrorReason.ValueType, fix: Fix | None) -> Violation:

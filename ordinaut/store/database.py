@@ -11,7 +11,7 @@ import asyncpg
 from ordinaut.errors import AbortedError, StartError, UnavailableError
 from ordinaut.settings import StoreSettings
 from ordinaut.store.sql import Connection
-from ordinaut.telemetry import get_logger
+from ordinaut.telemetry import error_id, get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
 
 log = get_logger()
@@ -171,9 +171,10 @@ def _server_settings(settings: StoreSettings) -> dict[str, str]:
 
 
 def _unavailable(failure: BaseException) -> UnavailableError:
+    reference = error_id("database_unavailable", failure)
     return UnavailableError(
         ErrorReason.STORE_UNAVAILABLE,
-        "PostgreSQL cannot be reached",
-        {"cause": type(failure).__name__},
+        f"the database cannot be reached; retry (error {reference})",
+        {"error_id": reference},
         retry_after=1.0,
     )

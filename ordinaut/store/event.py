@@ -265,9 +265,10 @@ async def last_position(connection: Connection) -> int:
     return int(await SQL.last_position.value(connection))
 
 
-async def first_position(connection: Connection) -> int:
-    """The first position still in the log; 0 for an empty log."""
-    return int(await SQL.first_position.value(connection))
+async def positions(connection: Connection, project: str) -> tuple[int, int]:
+    """Returns the first and the last position of a project's events in the log; 0 and 0 if it has none."""
+    row = await SQL.positions.row(connection, project=project)
+    return int(row["first"]), int(row["last"])
 
 
 async def lock_matcher(connection: Connection) -> int | None:

@@ -72,8 +72,11 @@ LIMIT :batch;
 -- query last_position: The last numbered event.
 SELECT value FROM position WHERE name = 'events';
 
--- query first_position: The first position still in the log, 0 when it is empty.
-SELECT coalesce(min(position), 0) FROM outbox WHERE position IS NOT NULL;
+-- query positions: The first and the last position of a project in the log, 0 when it has none.
+SELECT
+  coalesce((SELECT min(position) FROM outbox WHERE project = :project AND position IS NOT NULL), 0) AS first,
+  coalesce((SELECT position + count - 1 FROM outbox WHERE project = :project AND position IS NOT NULL
+    ORDER BY position DESC LIMIT 1), 0) AS last;
 
 -- query lock_matcher: The position up to which events are matched; one process matches at a time.
 SELECT value FROM position WHERE name = 'matcher' FOR UPDATE SKIP LOCKED;

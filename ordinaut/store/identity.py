@@ -1,21 +1,22 @@
 """Projects, agents and their tokens. Of a token's secret only the SHA-256 is stored."""
 
 import hashlib
-import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from ordinaut.errors import AlreadyExistsError
+from ordinaut.errors import AlreadyExistsError, NotFoundError
 from ordinaut.names import SYSTEM_PROJECT
+from ordinaut.store import audit
 from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
+from ordinaut.token_text import TokenText
 from ordinaut.v1.error_pb2 import ErrorReason
 
 SQL = Queries(__file__)
-TOKEN_PREFIX = "ord"  # noqa: S105 - the common prefix of all tokens
 FIRST_AGENT = "admin"
+AUDITOR = "auditor"
 FIELDS = {
     "name": Field("'agents/' || name", sort="name"),
     "display_name": Field("display_name"),
@@ -47,6 +48,16 @@ class TokenRecord:
     revoke_time: datetime | None
     issuer: str
     last_use_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedToken:
+    """A token with what it descends from, as in Credential; `valid`: it has not expired and is not revoked."""
+
+    token: TokenRecord
+    issuers: list[str]
+    admin_issuers: list[str]
+    valid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +93,8 @@ class NewToken:
     @classmethod
     def make(cls) -> "NewToken":
         """Returns a new token with a secret of 256 bits."""
-        public_id, secret = secrets.token_hex(8), secrets.token_hex(32)
-        return cls(public_id, hash_secret(secret), f"{TOKEN_PREFIX}_{public_id}_{secret}")
+        text = TokenText.random()
+        return cls(text.public_id, hash_secret(text.secret), str(text))
 
 
 def hash_secret(secret: str) -> bytes:
@@ -106,6 +117,7 @@ async def create_project(connection: Connection, name: str) -> str:
         await create_agent(connection, project=name, name=FIRST_AGENT, display_name="", scopes=["admin"])
         token = NewToken.make()
         await create_token(connection, project=name, agent=FIRST_AGENT, token=token, scopes=[], expire_time=None)
+        await _record(connection, name, "project create", f"agents/{FIRST_AGENT}/tokens/{token.public_id}")
         return token.text
 
 
@@ -119,6 +131,42 @@ async def create_operator_token(connection: Connection) -> str:
     token = NewToken.make()
     await create_token(connection, project=SYSTEM_PROJECT, agent=FIRST_AGENT, token=token, scopes=[], expire_time=None)
     return token.text
+
+
+async def recover_token(connection: Connection, project: str) -> str:
+    """Returns a new token of a project's agent `admin`, which is created or gets back its scope if necessary.
+
+    The project `_`, which every installation has and which owns no tasks, gets an agent that may only read its audit
+    records: those of calls without a valid token.
+
+    Raises:
+        NotFoundError: the project does not exist.
+    """
+    agent, scopes = (AUDITOR, ["audit:read"]) if project == SYSTEM_PROJECT else (FIRST_AGENT, ["admin"])
+    async with connection.transaction():
+        if not await SQL.project_exists.value(connection, project=project):
+            raise NotFoundError.of(f"projects/{project}")
+        await create_agent(connection, project=project, name=agent, display_name="", scopes=scopes)
+        stored = await lock_agent(connection, project, agent)
+        if stored is not None and not set(scopes) <= set(stored.scopes):
+            await update_agent(
+                connection,
+                project=project,
+                name=agent,
+                display_name=stored.display_name,
+                scopes=scopes,
+                min_priority=stored.min_priority,
+            )
+        token = NewToken.make()
+        await create_token(connection, project=project, agent=agent, token=token, scopes=[], expire_time=None)
+        await _record(connection, project, "admin token", f"agents/{agent}/tokens/{token.public_id}")
+        return token.text
+
+
+async def _record(connection: Connection, project: str, command: str, resource: str) -> None:
+    role = await SQL.database_role.value(connection)
+    body = {"agent": f"database:{role}", "method": command, "resource": resource, "outcome": "DONE", "count": 1}
+    await audit.write(connection, project, [audit.to_text(body)])
 
 
 async def create_agent(
@@ -188,8 +236,16 @@ async def is_creator(connection: Connection, *, project: str, name: str, creator
     return bool(await SQL.is_creator.value(connection, project=project, name=name, creator=creator))
 
 
+async def is_reserved(connection: Connection, *, project: str, name: str) -> bool:
+    """Whether an agent of this name was deleted and runs, tools, approvals or events still refer to it."""
+    return bool(await SQL.is_reserved.value(connection, project=project, name=name))
+
+
 async def delete_agent(connection: Connection, *, project: str, name: str) -> None:
-    """Deletes a locked agent with its tokens and makes workers reload the rights of the project."""
+    """Deletes a locked agent with its tokens and makes workers reload the rights of the project.
+
+    Its name is reserved while `is_reserved`.
+    """
     await SQL.delete_tokens.run(connection, project=project, agent=name)
     await SQL.delete_responses.run(connection, project=project, agent=name)
     await SQL.delete_agent.run(connection, project=project, name=name)
@@ -257,10 +313,24 @@ async def create_token(
     return TokenRecord(**row) if row else None
 
 
-async def revoke_token(connection: Connection, *, project: str, agent: str, public_id: str) -> bool:
-    """Revokes a token; False if it does not exist. The time of a revoked token does not change."""
-    row = await SQL.revoke_token.row(connection, project=project, agent=agent, public_id=public_id)
-    return row is not None
+async def lock_token(connection: Connection, *, project: str, agent: str, public_id: str) -> LockedToken | None:
+    """Returns a token and locks its row until the transaction ends; None if the agent does not have it."""
+    row = await SQL.lock_token.row(connection, project=project, agent=agent, public_id=public_id)
+    if row is None:
+        return None
+    fields = dict(row)
+    rest = {name: fields.pop(name) for name in ("issuers", "admin_issuers", "valid")}
+    return LockedToken(TokenRecord(**fields), **rest)
+
+
+async def expire_token(connection: Connection, *, public_id: str, overlap: timedelta) -> None:
+    """Makes a locked token expire after `overlap`, unless it expires earlier."""
+    await SQL.expire_token.run(connection, public_id=public_id, overlap=overlap)
+
+
+async def revoke_token(connection: Connection, *, project: str, agent: str, public_id: str) -> None:
+    """Revokes a token. The time of a revoked token does not change."""
+    await SQL.revoke_token.run(connection, project=project, agent=agent, public_id=public_id)
 
 
 async def find_credential(connection: Connection, public_id: str) -> Credential | None:

@@ -5,6 +5,12 @@ VALUES (:name, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
 ON CONFLICT DO NOTHING
 RETURNING name;
 
+-- query project_exists: Whether a project exists.
+SELECT EXISTS (SELECT FROM project WHERE name = :project);
+
+-- query database_role: The role of the session.
+SELECT session_user::text;
+
 -- query create_agent: A new agent; nothing when the name is taken.
 INSERT INTO agent (project, name, display_name, scopes, creator, min_priority, create_time)
 VALUES (:project, :name, :display_name, :scopes, :creator::uuid, :min_priority::smallint, clock_now())
@@ -51,7 +57,18 @@ DELETE FROM agent_token WHERE project = :project AND agent = :agent;
 DELETE FROM request_log WHERE project = :project AND agent = :agent;
 
 -- query delete_agent: Deletes an agent without tokens.
+WITH reserved AS (INSERT INTO deleted_agent (project, name) VALUES (:project, :name) ON CONFLICT DO NOTHING)
 DELETE FROM agent WHERE project = :project AND name = :name;
+
+-- query is_reserved: Whether rows refer to a deleted agent of this name, which owned no task. History is searched for
+-- deleted names only.
+SELECT EXISTS (SELECT FROM deleted_agent WHERE project = :project AND name = :name) AND (
+  EXISTS (SELECT FROM tool WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM due_work WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM run WHERE project = :project AND owner = 'agents/' || :name::text)
+  OR EXISTS (SELECT FROM approval WHERE project = :project
+    AND (owner = 'agents/' || :name::text OR 'agents/' || :name::text = ANY(assignees)))
+  OR EXISTS (SELECT FROM event WHERE project = :project AND publisher = 'agents/' || :name::text));
 
 -- query owned_tasks: The number of tasks that an agent owns.
 SELECT count(*) FROM task WHERE project = :project AND owner = 'agents/' || :name::text AND delete_time IS NULL;
@@ -80,10 +97,20 @@ SELECT
 WHERE :expire_time::timestamptz IS NULL OR :expire_time > clock_now()
 RETURNING public_id, scopes, create_time, expire_time, revoke_time, issuer, last_use_time;
 
+-- query lock_token: A token with what it descends from, locked before a change.
+SELECT
+  public_id, scopes, create_time, expire_time, revoke_time, issuer, last_use_time, issuers, admin_issuers,
+  revoke_time IS NULL AND coalesce(expire_time > clock_now(), true) AS valid
+FROM agent_token
+WHERE project = :project AND agent = :agent AND public_id = :public_id
+FOR UPDATE;
+
+-- query expire_token: Makes a token expire soon.
+UPDATE agent_token SET expire_time = least(expire_time, clock_now() + :overlap::interval) WHERE public_id = :public_id;
+
 -- query revoke_token: Revokes a token; the time of an earlier revocation is kept.
 UPDATE agent_token SET revoke_time = coalesce(revoke_time, clock_now())
-WHERE project = :project AND agent = :agent AND public_id = :public_id
-RETURNING public_id;
+WHERE project = :project AND agent = :agent AND public_id = :public_id;
 
 -- query token: The data that a presented token is checked against; no row if it is expired or revoked.
 SELECT

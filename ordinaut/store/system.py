@@ -11,7 +11,7 @@ SQL = Queries(__file__)
 
 @dataclass(frozen=True, slots=True)
 class StatusRecord:
-    """The state of the installation."""
+    """The state of the installation, as far as it concerns one project."""
 
     schema_version: int
     now: datetime
@@ -23,7 +23,10 @@ class StatusRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker process with a live lease."""
+    """A worker process with a live lease, and its leased runs of one project.
+
+    `host` and `address` are empty if the installation has other projects.
+    """
 
     id: UUID
     host: str
@@ -45,14 +48,14 @@ class LateTaskRecord:
     delay: timedelta | None
 
 
-async def status(connection: Connection) -> StatusRecord:
-    """Returns the state of the installation, in one statement."""
-    return StatusRecord(**await SQL.status.row(connection))
+async def status(connection: Connection, project: str) -> StatusRecord:
+    """Returns the state of the installation for a project, in one statement."""
+    return StatusRecord(**await SQL.status.row(connection, project=project))
 
 
-async def workers(connection: Connection) -> list[WorkerRecord]:
-    """Returns the worker processes with a live lease, oldest first."""
-    return [WorkerRecord(**row) for row in await SQL.workers.rows(connection)]
+async def workers(connection: Connection, project: str) -> list[WorkerRecord]:
+    """Returns the worker processes with a live lease, oldest first, as an agent of the project sees them."""
+    return [WorkerRecord(**row) for row in await SQL.workers.rows(connection, project=project)]
 
 
 async def late_tasks(connection: Connection, *, project: str, owner: str | None, size: int) -> list[LateTaskRecord]:

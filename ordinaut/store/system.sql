@@ -1,18 +1,27 @@
--- query status: The schema version, the time, the delay of the most overdue schedule, and the sizes of backlogs.
+-- query status: The schema version and the time; of a project, the delay of the most overdue schedule and the sizes of
+-- backlogs.
 SELECT
   (SELECT coalesce(max(version), 0) FROM schema_version) AS schema_version,
   clock_now() AS now,
   (SELECT coalesce(greatest(clock_now() - min(next_fire_time), interval '0'), interval '0')
-    FROM schedule_cursor WHERE next_fire_time <= clock_now()) AS fire_lag,
-  (SELECT coalesce(sum(count), 0)::bigint FROM outbox WHERE position IS NULL) AS outbox_backlog,
-  (SELECT value FROM position WHERE name = 'events') AS last_position,
+    FROM schedule_cursor AS c JOIN task AS t ON t.uid = c.task
+    WHERE c.next_fire_time <= clock_now() AND :project IN (t.project, '_')) AS fire_lag,
+  (SELECT coalesce(sum(count), 0)::bigint FROM outbox WHERE position IS NULL AND :project IN (project, '_')) AS outbox_backlog,
+  coalesce((SELECT position + count - 1 FROM outbox WHERE project = :project AND position IS NOT NULL
+    ORDER BY position DESC LIMIT 1), 0) AS last_position,
   (SELECT count(*) FROM lease WHERE expire_time > clock_now()) AS workers;
 
--- query workers: Worker processes with a live lease, and the number of runs that each has leased.
+-- query workers: Worker processes with a live lease, and the number of runs of a project that each has leased. Where
+-- they are is only for an installation with one project, and for the operator (`_`), who sees all figures.
 SELECT
-  l.id, l.host, l.address, l.start_time, l.expire_time, l.draining,
-  (SELECT count(*) FROM due_work AS d WHERE d.state = 'LEASED' AND d.lease_owner = l.id) AS leased_runs
+  l.id,
+  CASE WHEN sole.project THEN l.host ELSE '' END AS host,
+  CASE WHEN sole.project THEN l.address ELSE '' END AS address,
+  l.start_time, l.expire_time, l.draining,
+  (SELECT count(*) FROM due_work AS d WHERE d.state = 'LEASED' AND d.lease_owner = l.id AND :project IN (d.project, '_'))
+    AS leased_runs
 FROM lease AS l
+CROSS JOIN (SELECT :project = '_' OR NOT EXISTS (SELECT FROM project WHERE name NOT IN (:project, '_')) AS project) AS sole
 WHERE l.expire_time > clock_now()
 ORDER BY l.id;
 

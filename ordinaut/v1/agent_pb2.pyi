@@ -47,7 +47,7 @@ class Agent(_message.Message):
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scopes of the agent, at most 100: `<noun>:<read|write>[:<glob>]`, `tasks:run[:<glob>]`, `tools:call[:<glob>]`,
-        `events:publish[:<glob>]`, `secrets:use[:<glob>]`, `admin`. A scope without a glob applies to every resource;
+        `events:publish[:<glob>]`, `secrets:use[:<glob>]`, `audit:read`, `admin`. A scope without a glob applies to every resource;
         `admin` includes all scopes; `tasks:write` does not include `tasks:run`.
         """
 
@@ -91,7 +91,7 @@ class AgentToken(_message.Message):
     name: _builtins.str
     """Resource name `agents/{agent}/tokens/{token}`."""
     secret: _builtins.str
-    """The token, `ord_<public id>_<secret>`. Only the response of CreateAgentToken holds it; it is not stored."""
+    """The token, `ord1_<public id>_<secret and checksum>`. Only the response that creates it holds it; it is not stored."""
     issuer: _builtins.str
     """Resource name of the token that created this one. Empty for a token that was created in the database."""
     @_builtins.property

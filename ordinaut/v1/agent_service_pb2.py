@@ -25,13 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import client_pb2 as google_dot_api_dot_client__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ordinaut.v1 import agent_pb2 as ordinaut_dot_v1_dot_agent__pb2
 from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fordinaut/v1/agent_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x17ordinaut/v1/agent.proto\x1a\x19ordinaut/v1/options.proto\"\x8a\x01\n\x12\x43reateAgentRequest\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentB\x04\xe2\x41\x01\x02R\x05\x61gent\x12\x1f\n\x08\x61gent_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\x07\x61gentId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"+\n\x0fGetAgentRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x9a\x01\n\x11ListAgentsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"h\n\x12ListAgentsResponse\x12*\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x12.ordinaut.v1.AgentR\x06\x61gents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xac\x01\n\x12UpdateAgentRequest\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentB\x04\xe2\x41\x01\x02R\x05\x61gent\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"m\n\x12\x44\x65leteAgentRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"~\n\x16ListAgentTokensRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"}\n\x17ListAgentTokensResponse\x12:\n\x0c\x61gent_tokens\x18\x01 \x03(\x0b\x32\x17.ordinaut.v1.AgentTokenR\x0b\x61gentTokens\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9c\x01\n\x17\x43reateAgentTokenRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12>\n\x0b\x61gent_token\x18\x02 \x01(\x0b\x32\x17.ordinaut.v1.AgentTokenB\x04\xe2\x41\x01\x01R\nagentToken\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"X\n\x17RevokeAgentTokenRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x0f\n\rWhoAmIRequest\"l\n\x0eWhoAmIResponse\x12(\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentR\x05\x61gent\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes2\xc2\t\n\x0c\x41gentService\x12~\n\x0b\x43reateAgent\x12\x1f.ordinaut.v1.CreateAgentRequest\x1a\x12.ordinaut.v1.Agent\":\xda\x41\x0e\x61gent,agent_id\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02\x13\"\n/v1/agents:\x05\x61gent\x12o\n\x08GetAgent\x12\x1c.ordinaut.v1.GetAgentRequest\x1a\x12.ordinaut.v1.Agent\"1\xda\x41\x04name\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=agents/*}\x12p\n\nListAgents\x12\x1e.ordinaut.v1.ListAgentsRequest\x1a\x1f.ordinaut.v1.ListAgentsResponse\"!\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/agents\x12\x90\x01\n\x0bUpdateAgent\x12\x1f.ordinaut.v1.UpdateAgentRequest\x1a\x12.ordinaut.v1.Agent\"L\xda\x41\x11\x61gent,update_mask\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02\"2\x19/v1/{agent.name=agents/*}:\x05\x61gent\x12z\n\x0b\x44\x65leteAgent\x12\x1f.ordinaut.v1.DeleteAgentRequest\x1a\x16.google.protobuf.Empty\"2\xda\x41\x04name\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02\x15*\x13/v1/{name=agents/*}\x12\x9a\x01\n\x0fListAgentTokens\x12#.ordinaut.v1.ListAgentTokensRequest\x1a$.ordinaut.v1.ListAgentTokensResponse\"<\xda\x41\x06parent\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=agents/*}/tokens\x12\xa9\x01\n\x10\x43reateAgentToken\x12$.ordinaut.v1.CreateAgentTokenRequest\x1a\x17.ordinaut.v1.AgentToken\"V\xda\x41\x12parent,agent_token\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02+\"\x1c/v1/{parent=agents/*}/tokens:\x0b\x61gent_token\x12\x97\x01\n\x10RevokeAgentToken\x12$.ordinaut.v1.RevokeAgentTokenRequest\x1a\x16.google.protobuf.Empty\"E\xda\x41\x04name\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02(\"#/v1/{name=agents/*/tokens/*}:revoke:\x01*\x12]\n\x06WhoAmI\x12\x1a.ordinaut.v1.WhoAmIRequest\x1a\x1b.ordinaut.v1.WhoAmIResponse\"\x1a\x8a\xb5\x18\x04self\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/whoamib\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fordinaut/v1/agent_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ordinaut/v1/agent.proto\x1a\x19ordinaut/v1/options.proto\"\x8a\x01\n\x12\x43reateAgentRequest\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentB\x04\xe2\x41\x01\x02R\x05\x61gent\x12\x1f\n\x08\x61gent_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02R\x07\x61gentId\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"+\n\x0fGetAgentRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\"\x9a\x01\n\x11ListAgentsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\x12\x1f\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x07orderBy\"h\n\x12ListAgentsResponse\x12*\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x12.ordinaut.v1.AgentR\x06\x61gents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xac\x01\n\x12UpdateAgentRequest\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentB\x04\xe2\x41\x01\x02R\x05\x61gent\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01R\nupdateMask\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"m\n\x12\x44\x65leteAgentRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x18\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x04\x65tag\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"~\n\x16ListAgentTokensRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"}\n\x17ListAgentTokensResponse\x12:\n\x0c\x61gent_tokens\x18\x01 \x03(\x0b\x32\x17.ordinaut.v1.AgentTokenR\x0b\x61gentTokens\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9c\x01\n\x17\x43reateAgentTokenRequest\x12\x1c\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x06parent\x12>\n\x0b\x61gent_token\x18\x02 \x01(\x0b\x32\x17.ordinaut.v1.AgentTokenB\x04\xe2\x41\x01\x01R\nagentToken\x12#\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"X\n\x17RevokeAgentTokenRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12#\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\xd6\x01\n\x17RotateAgentTokenRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x04name\x12\x39\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x07overlap\x12\x41\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\nexpireTime\x12#\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\trequestId\"\x0f\n\rWhoAmIRequest\"l\n\x0eWhoAmIResponse\x12(\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x12.ordinaut.v1.AgentR\x05\x61gent\x12\x18\n\x07project\x18\x02 \x01(\tR\x07project\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes2\xdd\n\n\x0c\x41gentService\x12~\n\x0b\x43reateAgent\x12\x1f.ordinaut.v1.CreateAgentRequest\x1a\x12.ordinaut.v1.Agent\":\xda\x41\x0e\x61gent,agent_id\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02\x13\"\n/v1/agents:\x05\x61gent\x12o\n\x08GetAgent\x12\x1c.ordinaut.v1.GetAgentRequest\x1a\x12.ordinaut.v1.Agent\"1\xda\x41\x04name\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=agents/*}\x12p\n\nListAgents\x12\x1e.ordinaut.v1.ListAgentsRequest\x1a\x1f.ordinaut.v1.ListAgentsResponse\"!\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/agents\x12\x90\x01\n\x0bUpdateAgent\x12\x1f.ordinaut.v1.UpdateAgentRequest\x1a\x12.ordinaut.v1.Agent\"L\xda\x41\x11\x61gent,update_mask\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02\"2\x19/v1/{agent.name=agents/*}:\x05\x61gent\x12z\n\x0b\x44\x65leteAgent\x12\x1f.ordinaut.v1.DeleteAgentRequest\x1a\x16.google.protobuf.Empty\"2\xda\x41\x04name\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02\x15*\x13/v1/{name=agents/*}\x12\x9a\x01\n\x0fListAgentTokens\x12#.ordinaut.v1.ListAgentTokensRequest\x1a$.ordinaut.v1.ListAgentTokensResponse\"<\xda\x41\x06parent\x8a\xb5\x18\x0b\x61gents:read\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=agents/*}/tokens\x12\xa9\x01\n\x10\x43reateAgentToken\x12$.ordinaut.v1.CreateAgentTokenRequest\x1a\x17.ordinaut.v1.AgentToken\"V\xda\x41\x12parent,agent_token\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02+\"\x1c/v1/{parent=agents/*}/tokens:\x0b\x61gent_token\x12\x97\x01\n\x10RevokeAgentToken\x12$.ordinaut.v1.RevokeAgentTokenRequest\x1a\x16.google.protobuf.Empty\"E\xda\x41\x04name\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02(\"#/v1/{name=agents/*/tokens/*}:revoke:\x01*\x12\x98\x01\n\x10RotateAgentToken\x12$.ordinaut.v1.RotateAgentTokenRequest\x1a\x17.ordinaut.v1.AgentToken\"E\xda\x41\x04name\x8a\xb5\x18\x0c\x61gents:write\x82\xd3\xe4\x93\x02(\"#/v1/{name=agents/*/tokens/*}:rotate:\x01*\x12]\n\x06WhoAmI\x12\x1a.ordinaut.v1.WhoAmIRequest\x1a\x1b.ordinaut.v1.WhoAmIResponse\"\x1a\x8a\xb5\x18\x04self\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/whoamib\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -82,6 +84,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEAGENTTOKENREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_REVOKEAGENTTOKENREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REVOKEAGENTTOKENREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_ROTATEAGENTTOKENREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ROTATEAGENTTOKENREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_ROTATEAGENTTOKENREQUEST'].fields_by_name['overlap']._loaded_options = None
+  _globals['_ROTATEAGENTTOKENREQUEST'].fields_by_name['overlap']._serialized_options = b'\342A\001\001'
+  _globals['_ROTATEAGENTTOKENREQUEST'].fields_by_name['expire_time']._loaded_options = None
+  _globals['_ROTATEAGENTTOKENREQUEST'].fields_by_name['expire_time']._serialized_options = b'\342A\001\001'
+  _globals['_ROTATEAGENTTOKENREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ROTATEAGENTTOKENREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_AGENTSERVICE'].methods_by_name['CreateAgent']._loaded_options = None
   _globals['_AGENTSERVICE'].methods_by_name['CreateAgent']._serialized_options = b'\332A\016agent,agent_id\212\265\030\014agents:write\202\323\344\223\002\023\"\n/v1/agents:\005agent'
   _globals['_AGENTSERVICE'].methods_by_name['GetAgent']._loaded_options = None
@@ -98,32 +108,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTSERVICE'].methods_by_name['CreateAgentToken']._serialized_options = b'\332A\022parent,agent_token\212\265\030\014agents:write\202\323\344\223\002+\"\034/v1/{parent=agents/*}/tokens:\013agent_token'
   _globals['_AGENTSERVICE'].methods_by_name['RevokeAgentToken']._loaded_options = None
   _globals['_AGENTSERVICE'].methods_by_name['RevokeAgentToken']._serialized_options = b'\332A\004name\212\265\030\014agents:write\202\323\344\223\002(\"#/v1/{name=agents/*/tokens/*}:revoke:\001*'
+  _globals['_AGENTSERVICE'].methods_by_name['RotateAgentToken']._loaded_options = None
+  _globals['_AGENTSERVICE'].methods_by_name['RotateAgentToken']._serialized_options = b'\332A\004name\212\265\030\014agents:write\202\323\344\223\002(\"#/v1/{name=agents/*/tokens/*}:rotate:\001*'
   _globals['_AGENTSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
   _globals['_AGENTSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\212\265\030\004self\202\323\344\223\002\014\022\n/v1/whoami'
-  _globals['_CREATEAGENTREQUEST']._serialized_start=252
-  _globals['_CREATEAGENTREQUEST']._serialized_end=390
-  _globals['_GETAGENTREQUEST']._serialized_start=392
-  _globals['_GETAGENTREQUEST']._serialized_end=435
-  _globals['_LISTAGENTSREQUEST']._serialized_start=438
-  _globals['_LISTAGENTSREQUEST']._serialized_end=592
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=594
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=698
-  _globals['_UPDATEAGENTREQUEST']._serialized_start=701
-  _globals['_UPDATEAGENTREQUEST']._serialized_end=873
-  _globals['_DELETEAGENTREQUEST']._serialized_start=875
-  _globals['_DELETEAGENTREQUEST']._serialized_end=984
-  _globals['_LISTAGENTTOKENSREQUEST']._serialized_start=986
-  _globals['_LISTAGENTTOKENSREQUEST']._serialized_end=1112
-  _globals['_LISTAGENTTOKENSRESPONSE']._serialized_start=1114
-  _globals['_LISTAGENTTOKENSRESPONSE']._serialized_end=1239
-  _globals['_CREATEAGENTTOKENREQUEST']._serialized_start=1242
-  _globals['_CREATEAGENTTOKENREQUEST']._serialized_end=1398
-  _globals['_REVOKEAGENTTOKENREQUEST']._serialized_start=1400
-  _globals['_REVOKEAGENTTOKENREQUEST']._serialized_end=1488
-  _globals['_WHOAMIREQUEST']._serialized_start=1490
-  _globals['_WHOAMIREQUEST']._serialized_end=1505
-  _globals['_WHOAMIRESPONSE']._serialized_start=1507
-  _globals['_WHOAMIRESPONSE']._serialized_end=1615
-  _globals['_AGENTSERVICE']._serialized_start=1618
-  _globals['_AGENTSERVICE']._serialized_end=2836
+  _globals['_CREATEAGENTREQUEST']._serialized_start=317
+  _globals['_CREATEAGENTREQUEST']._serialized_end=455
+  _globals['_GETAGENTREQUEST']._serialized_start=457
+  _globals['_GETAGENTREQUEST']._serialized_end=500
+  _globals['_LISTAGENTSREQUEST']._serialized_start=503
+  _globals['_LISTAGENTSREQUEST']._serialized_end=657
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=659
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=763
+  _globals['_UPDATEAGENTREQUEST']._serialized_start=766
+  _globals['_UPDATEAGENTREQUEST']._serialized_end=938
+  _globals['_DELETEAGENTREQUEST']._serialized_start=940
+  _globals['_DELETEAGENTREQUEST']._serialized_end=1049
+  _globals['_LISTAGENTTOKENSREQUEST']._serialized_start=1051
+  _globals['_LISTAGENTTOKENSREQUEST']._serialized_end=1177
+  _globals['_LISTAGENTTOKENSRESPONSE']._serialized_start=1179
+  _globals['_LISTAGENTTOKENSRESPONSE']._serialized_end=1304
+  _globals['_CREATEAGENTTOKENREQUEST']._serialized_start=1307
+  _globals['_CREATEAGENTTOKENREQUEST']._serialized_end=1463
+  _globals['_REVOKEAGENTTOKENREQUEST']._serialized_start=1465
+  _globals['_REVOKEAGENTTOKENREQUEST']._serialized_end=1553
+  _globals['_ROTATEAGENTTOKENREQUEST']._serialized_start=1556
+  _globals['_ROTATEAGENTTOKENREQUEST']._serialized_end=1770
+  _globals['_WHOAMIREQUEST']._serialized_start=1772
+  _globals['_WHOAMIREQUEST']._serialized_end=1787
+  _globals['_WHOAMIRESPONSE']._serialized_start=1789
+  _globals['_WHOAMIRESPONSE']._serialized_end=1897
+  _globals['_AGENTSERVICE']._serialized_start=1900
+  _globals['_AGENTSERVICE']._serialized_end=3273
 # @@protoc_insertion_point(module_scope)

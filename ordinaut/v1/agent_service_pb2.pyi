@@ -5,8 +5,10 @@ The service of agents and their tokens."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from ordinaut.v1 import agent_pb2 as _agent_pb2
 import builtins as _builtins
@@ -326,6 +328,44 @@ class RevokeAgentTokenRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeAgentTokenRequest: _TypeAlias = RevokeAgentTokenRequest  # noqa: Y015
+
+@_typing.final
+class RotateAgentTokenRequest(_message.Message):
+    """Request of RotateAgentToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name `agents/{agent}/tokens/{token}` of the token that is replaced."""
+    request_id: _builtins.str
+    """Idempotency key of at most 64 characters. A repeated request is refused, because the secret is not stored."""
+    @_builtins.property
+    def overlap(self) -> _duration_pb2.Duration:
+        """How long the old token remains valid, unless it expires earlier. At most 7 days; 24 hours when unset."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Expiry of the new token, as in CreateAgentToken."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        overlap: _duration_pb2.Duration | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "overlap", b"overlap"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "name", b"name", "overlap", b"overlap", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateAgentTokenRequest: _TypeAlias = RotateAgentTokenRequest  # noqa: Y015
 
 @_typing.final
 class WhoAmIRequest(_message.Message):

@@ -78,6 +78,11 @@ class AgentServiceStub(object):
                 request_serializer=ordinaut_dot_v1_dot_agent__service__pb2.RevokeAgentTokenRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.RotateAgentToken = channel.unary_unary(
+                '/ordinaut.v1.AgentService/RotateAgentToken',
+                request_serializer=ordinaut_dot_v1_dot_agent__service__pb2.RotateAgentTokenRequest.SerializeToString,
+                response_deserializer=ordinaut_dot_v1_dot_agent__pb2.AgentToken.FromString,
+                _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/ordinaut.v1.AgentService/WhoAmI',
                 request_serializer=ordinaut_dot_v1_dot_agent__service__pb2.WhoAmIRequest.SerializeToString,
@@ -156,6 +161,16 @@ class AgentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateAgentToken(self, request, context):
+        """Creates a token with the scopes and the issuers of another one, which expires after the overlap. Only this response
+        holds the secret.
+        Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (TOKEN_STATE) for a token
+        that has expired or is revoked, ALREADY_EXISTS (SECRET_NOT_KEPT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WhoAmI(self, request, context):
         """Returns the agent, the project and the scopes of the caller's token.
         """
@@ -205,6 +220,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.RevokeAgentToken,
                     request_deserializer=ordinaut_dot_v1_dot_agent__service__pb2.RevokeAgentTokenRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'RotateAgentToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateAgentToken,
+                    request_deserializer=ordinaut_dot_v1_dot_agent__service__pb2.RotateAgentTokenRequest.FromString,
+                    response_serializer=ordinaut_dot_v1_dot_agent__pb2.AgentToken.SerializeToString,
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
@@ -430,6 +450,33 @@ class AgentService(object):
             '/ordinaut.v1.AgentService/RevokeAgentToken',
             ordinaut_dot_v1_dot_agent__service__pb2.RevokeAgentTokenRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateAgentToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ordinaut.v1.AgentService/RotateAgentToken',
+            ordinaut_dot_v1_dot_agent__service__pb2.RotateAgentTokenRequest.SerializeToString,
+            ordinaut_dot_v1_dot_agent__pb2.AgentToken.FromString,
             options,
             channel_credentials,
             insecure,

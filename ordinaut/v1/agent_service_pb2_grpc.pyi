@@ -71,6 +71,12 @@ class AgentServiceStub:
     """Revokes a token. Gateways may accept it for two more seconds.
     Errors: NOT_FOUND.
     """
+    RotateAgentToken: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.RotateAgentTokenRequest, _agent_pb2.AgentToken]
+    """Creates a token with the scopes and the issuers of another one, which expires after the overlap. Only this response
+    holds the secret.
+    Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (TOKEN_STATE) for a token
+    that has expired or is revoked, ALREADY_EXISTS (SECRET_NOT_KEPT).
+    """
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.WhoAmIRequest, _agent_service_pb2.WhoAmIResponse]
     """Returns the agent, the project and the scopes of the caller's token."""
 
@@ -114,6 +120,12 @@ class AgentServiceAsyncStub(AgentServiceStub):
     RevokeAgentToken: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RevokeAgentTokenRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Revokes a token. Gateways may accept it for two more seconds.
     Errors: NOT_FOUND.
+    """
+    RotateAgentToken: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RotateAgentTokenRequest, _agent_pb2.AgentToken]  # type: ignore[assignment]
+    """Creates a token with the scopes and the issuers of another one, which expires after the overlap. Only this response
+    holds the secret.
+    Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (TOKEN_STATE) for a token
+    that has expired or is revoked, ALREADY_EXISTS (SECRET_NOT_KEPT).
     """
     WhoAmI: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.WhoAmIRequest, _agent_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Returns the agent, the project and the scopes of the caller's token."""
@@ -203,6 +215,18 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Revokes a token. Gateways may accept it for two more seconds.
         Errors: NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateAgentToken(
+        self,
+        request: _agent_service_pb2.RotateAgentTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.AgentToken, _abc.Awaitable[_agent_pb2.AgentToken]]:
+        """Creates a token with the scopes and the issuers of another one, which expires after the overlap. Only this response
+        holds the secret.
+        Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), FAILED_PRECONDITION (TOKEN_STATE) for a token
+        that has expired or is revoked, ALREADY_EXISTS (SECRET_NOT_KEPT).
         """
 
     @_abc_1.abstractmethod

@@ -172,11 +172,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A token is in the URL, where logs and histories keep it."""
     EVENT_ID_REUSED: _ErrorReason.ValueType  # 87
     """The publisher has published another event under this source and id."""
-    QUOTA_EXCEEDED: _ErrorReason.ValueType  # 88
+    TOKEN_STATE: _ErrorReason.ValueType  # 88
+    """The token has expired or is revoked."""
+    QUOTA_EXCEEDED: _ErrorReason.ValueType  # 90
     """A quota of the agent, the project, the token or the client address is exceeded. The metadata holds the `quota`, its
     `limit`, the `used` amount, and the `subject` that it applies to.
     """
-    PRIORITY_NOT_ALLOWED: _ErrorReason.ValueType  # 89
+    PRIORITY_NOT_ALLOWED: _ErrorReason.ValueType  # 91
     """The owner of the runs may not use so urgent a priority; the metadata holds the `priority` and the `limit`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -330,17 +332,21 @@ TOKEN_IN_URL: ErrorReason.ValueType  # 86
 """A token is in the URL, where logs and histories keep it."""
 EVENT_ID_REUSED: ErrorReason.ValueType  # 87
 """The publisher has published another event under this source and id."""
-QUOTA_EXCEEDED: ErrorReason.ValueType  # 88
+TOKEN_STATE: ErrorReason.ValueType  # 88
+"""The token has expired or is revoked."""
+QUOTA_EXCEEDED: ErrorReason.ValueType  # 90
 """A quota of the agent, the project, the token or the client address is exceeded. The metadata holds the `quota`, its
 `limit`, the `used` amount, and the `subject` that it applies to.
 """
-PRIORITY_NOT_ALLOWED: ErrorReason.ValueType  # 89
+PRIORITY_NOT_ALLOWED: ErrorReason.ValueType  # 91
 """The owner of the runs may not use so urgent a priority; the metadata holds the `priority` and the `limit`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class Fix(_message.Message):
-    """A repair of the request that resolves the violation of the same field."""
+    """A repair of the request that resolves the violation of the same field and adds none. All fixes of an answer can be
+    applied in its order.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -353,7 +359,9 @@ class Fix(_message.Message):
     """Path of the violation that it repairs, as in `BadRequest.FieldViolation.field`."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """JSON Patch operations (RFC 6902) on the JSON of the request."""
+        """JSON Patch operations (RFC 6902) on the JSON of the request with the field names of the proto; over REST on the body
+        that was sent, which may be one field of the request, in its spelling.
+        """
 
     def __init__(
         self,

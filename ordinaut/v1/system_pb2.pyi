@@ -33,11 +33,11 @@ class Worker(_message.Message):
     name: _builtins.str
     """Resource name `workers/{worker}`."""
     host: _builtins.str
-    """Host and process id, `host:pid`."""
+    """Host and process id, `host:pid`. Empty if the installation has several projects."""
     address: _builtins.str
-    """Address of its internal service."""
+    """Address of its internal service. Empty if the installation has several projects."""
     leased_runs: _builtins.int
-    """Number of runs that it holds."""
+    """Number of runs of the caller's project that it holds."""
     draining: _builtins.bool
     """Whether it is draining: it claims no new runs."""
     @_builtins.property

@@ -102,9 +102,9 @@ class GetStatusResponse(_message.Message):
     schema_version: _builtins.int
     """Version of the database schema."""
     outbox_backlog: _builtins.int
-    """Number of events that are not numbered yet."""
+    """Number of events of the caller's project that are not numbered yet."""
     last_position: _builtins.int
-    """Position of the last numbered event."""
+    """Position of the last numbered event of the caller's project. 0: none."""
     workers: _builtins.int
     """Number of worker processes with a live lease."""
     @_builtins.property
@@ -113,17 +113,17 @@ class GetStatusResponse(_message.Message):
 
     @_builtins.property
     def due_work(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Number of live runs by state of their queue row: READY, LEASED, DELAYED, BLOCKED, WAITING. A BLOCKED run is
+        """Number of live runs of the caller's project by state of their queue row: READY, LEASED, DELAYED, BLOCKED, WAITING. A BLOCKED run is
         buffered by its overlap policy.
         """
 
     @_builtins.property
     def oldest_ready_age(self) -> _duration_pb2.Duration:
-        """How long the oldest READY run has been claimable."""
+        """How long the oldest READY run of the caller's project has been claimable."""
 
     @_builtins.property
     def fire_lag(self) -> _duration_pb2.Duration:
-        """How late the most overdue schedule is."""
+        """How late the most overdue schedule of the caller's project is."""
 
     @_builtins.property
     def components(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

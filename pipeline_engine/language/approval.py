@@ -68,9 +68,8 @@ def _check_needs_approval(step: Step, options: Mapping[str, Any], names: Names, 
     where = step.place.key("needs_approval")
     check_value(dict(options), where, names, findings)
     if step.uses in UNGUARDED:
-        fix = ("Removes it.", [where.remove()])
-        message = f"`needs_approval` does not apply to {step.uses}, which has no side effects"
-        findings.problem(where, message, fix=fix)
+        message = f"`needs_approval` does not apply to {step.uses}, which has no side effects; to ask, use {APPROVAL}"
+        findings.problem(where, message)
     elif "expires_in" not in options:
         _warn(where, where.key("expires_in").add(WEEK) if options else where.replace({"expires_in": WEEK}), findings)
 
@@ -131,7 +130,10 @@ EXPECTED = {
 def _option_fix(value: Any, place: Place) -> tuple[str, list[Mapping[str, Any]]] | None:
     if _is_list(value) and value and _are_agents(value):
         return "Makes it `assignees`.", [place.replace({"assignees": value})]
-    if _is_message(value):
+    literal = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).strip().lower())
+    if literal is not None:
+        return "Makes it a boolean.", [place.replace(literal)]
+    if _is_message(value) and " " in value.strip():
         return "Makes it `message`.", [place.replace({"message": value})]
     return None
 

@@ -43,13 +43,13 @@ def check_run_task(step: Step, findings: Findings) -> None:
         return
     if isinstance(arguments.get("wait"), str):
         where = place.key("wait")
-        fix = ("Waits for the run.", [where.replace(True)])
+        literal = {"true": True, "false": False}.get(arguments["wait"].strip().lower())
+        fix = None if literal is None else ("Removes the quotes.", [where.replace(literal)])
         message = f"`wait` must be a literal true or false (got {quoted(arguments['wait'])})"
         findings.problem(where, message, ErrorReason.TOOL_INPUT_INVALID, fix)
     if "delay" in arguments and "start_time" in arguments:
-        fix = ("Keeps `start_time`.", [place.key("delay").remove()])
         message = "`delay` and `start_time` exclude each other; set one of them"
-        findings.problem(place, message, ErrorReason.TOOL_INPUT_INVALID, fix)
+        findings.problem(place, message, ErrorReason.TOOL_INPUT_INVALID)
 
 
 def check_wait(value: Any, place: Place, findings: Findings) -> None:

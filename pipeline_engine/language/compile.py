@@ -49,6 +49,7 @@ def compile_plan(
     secrets: Sequence[str] = (),
     semantics: int = 0,
     deadline_ms: int = 0,
+    revoked: Sequence[str] = (),
 ) -> Plan:
     """Compiles a definition; the arguments are JSON and names as in `ordinaut.internal.v1.Definition`.
 
@@ -70,6 +71,7 @@ def compile_plan(
             project,
             frozenset(secrets),
             semantics or CURRENT,
+            frozenset(revoked),
         )
         return compiler.plan(document, deadline_ms)
     except (ExpressionError, PayloadError, ValueError) as failure:
@@ -84,6 +86,7 @@ class _Compiler:
     project: str
     secrets: Set[str]
     semantics: int
+    revoked: Set[str]
     roots: set[str] = field(default_factory=set)
     checks: dict[tuple[str, str], Check | None] = field(default_factory=dict)
 
@@ -152,7 +155,7 @@ class _Compiler:
         if not places and (tool is None or tool.http is None or tool.http.auth is None):
             return None
         named = frozenset(name for place in places for name in place.names)
-        return SecretUse(self.project, places, named - self.secrets)
+        return SecretUse(self.project, places, named - self.secrets, tool is not None and tool.name in self.revoked)
 
     def _lookup(self, tool: Tool) -> StepPlan | None:
         """Compiles the call that reports whether a call has happened; None without a usable READ tool for it."""

@@ -1,5 +1,6 @@
 """The problems and warnings that a check collects, each with its place and, when it is certain, a repair."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -56,9 +57,11 @@ class Place:
 class Findings:
     """Problems and warnings in document order, at most 200 of each.
 
-    `warning_fixes` are the warnings that have a fix.
+    `source` is the text of the document, in which `mentions` looks for names. `warning_fixes` are the warnings that
+    have a fix.
     """
 
+    source: str = ""
     violations: list[Violation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     warning_fixes: list[Violation] = field(default_factory=list)
@@ -74,6 +77,10 @@ class Findings:
         if len(self.violations) < MAX_VIOLATIONS:
             repair = Repair(fix[0], fix[1]) if fix else None
             self.violations.append(Violation(place.field, printable(message), reason, repair))
+
+    def mentions(self, pattern: str) -> int:
+        """How often a regular expression occurs in the text of the document."""
+        return len(re.findall(pattern, self.source))
 
     def warn(self, place: Place, message: str, fix: tuple[str, Sequence[Operation]] | None = None) -> None:
         """Adds a warning: the document is valid, but probably not as intended."""

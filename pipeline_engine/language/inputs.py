@@ -3,15 +3,22 @@
 Of a `with`, only literal parts are checked: the value of a template is not known before the run.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
+from ordinaut.documents.misspelled import misspelled
+from ordinaut.limits import EXACT_INTEGER
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.schemas import Error, accepts_everything, errors_of
-from pipeline_engine.language.findings import Findings, Operation, Place, nearest
+from pipeline_engine.language.findings import Findings, Operation, Place
 
 STRUCTURAL = frozenset({"required", "additionalProperties", "unevaluatedProperties", "minProperties", "maxProperties"})
 """Keywords that constrain an object's keys, not its values."""
+INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,15})")
+DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{0,5}[1-9])?")
 Fix = tuple[str, list[Operation]]
 
 
@@ -66,7 +73,7 @@ def repair(error: Error, part: Any, where: Place, schema: Any) -> Fix | None:
     if error.keyword == "type":
         return _retype(error, part, where)
     if error.keyword == "enum" and isinstance(part, str) and isinstance(error.expected, list):
-        near = nearest(part, [choice for choice in error.expected if isinstance(choice, str)])
+        near = misspelled(part, [choice for choice in error.expected if isinstance(choice, str)])
         return (f"Replaces it by `{near}`.", [where.replace(near)]) if near else None
     return None
 
@@ -79,7 +86,7 @@ def _rename_key(error: Error, part: dict[str, Any], where: Place, schema: Any) -
     for key in part:
         if key in schema.get("properties", {}):
             continue
-        near = nearest(key, candidates)
+        near = misspelled(key, candidates)
         if near is None:
             return None
         candidates.remove(near)
@@ -96,16 +103,14 @@ def _retype(error: Error, part: Any, where: Place) -> Fix | None:
         if part in {"true", "false"} and "boolean" in expected:
             return "Removes the quotes.", [where.replace(part == "true")]
     if "string" in expected and isinstance(part, int | float) and not isinstance(part, bool):
-        return "Makes it a string.", [where.replace(f"{part:g}" if isinstance(part, float) else str(part))]
+        return "Makes it a string.", [where.replace(orjson.dumps(part).decode().removesuffix(".0"))]
     if "array" in expected and not isinstance(part, list | dict):
         return "Makes it a list.", [where.replace([part])]
     return None
 
 
 def _number(text: str, expected: Sequence[Any]) -> float | None:
-    try:
-        if "integer" in expected:
-            return int(text[:16])
-        return float(text[:32]) if "number" in expected else None
-    except ValueError:
-        return None
+    """The number that a text writes exactly, without characters that it would lose, such as the zero of `0123`."""
+    if "integer" in expected and INTEGER.fullmatch(text) and abs(int(text)) < EXACT_INTEGER:
+        return int(text)
+    return float(text) if "number" in expected and DECIMAL.fullmatch(text) else None

@@ -34,7 +34,8 @@ def refuse_without_loop(value: Mapping[str, Any], place: Place, findings: Findin
     for key, loop in DEPENDENTS.items():
         if key in value and loop not in value:
             where = place.key(key)
-            fix = None if has_alias_of(value, loop) else ("Removes it.", [where.remove()])
+            harmless = key == "max_parallel" and not has_alias_of(value, loop)
+            fix = ("Removes it.", [where.remove()]) if harmless else None
             findings.problem(where, f"`{key}` applies only to a step with `{loop}`", fix=fix)
 
 

@@ -21,6 +21,7 @@ NOT_A_PIPELINE = "a pipeline must be an object with `steps`, or a list of steps"
 
 def parse(text: bytes, findings: Findings) -> Document | None:
     """Parses a document of at most 1 MiB; None when it is unusable."""
+    findings.source = text.decode(errors="replace")
     value = _read_json(text, findings)
     return None if value is None else read_document(value, Place(), findings)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ordinaut.documents.misspelled import misspelled
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
 from ordinaut.expressions.event_condition import EVENT_FIELDS, event_problem, reads_event
 from ordinaut.expressions.foreign.scope import Scope
@@ -45,7 +46,8 @@ class Names:
 
     `later` are the names of steps that have not run yet; `inside` maps each hidden name to the step that contains it;
     `with_secrets`: secret references are allowed. `in_match`: the fields of an event are root names as well.
-    `outputs` are the schemas of the outputs of steps by name. `in_finally`: `run` has the fields IN_FINALLY.
+    `outputs` are the schemas of the outputs of steps by name. `outside` maps a hidden name to the path below `steps`
+    at which the same output is visible outside, if there is one. `in_finally`: `run` has the fields IN_FINALLY.
     """
 
     steps: Sequence[str]
@@ -59,6 +61,7 @@ class Names:
     with_secrets: bool = False
     in_match: bool = False
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    outside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     params_schema: Any = None
     in_finally: bool = False
 
@@ -249,7 +252,7 @@ def _undeclared(expression: Expression, names: Names) -> list[tuple[str, str | N
         if missing is not None:
             place = start + missing.place
             wrong, near = path[: place + 1], nearest(str(path[place]), missing.names)
-            repaired = _renamed_key(expression.text, wrong, near)
+            repaired = _renamed_key(expression.text, wrong, misspelled(str(path[place]), missing.names))
             message = _undeclared_message(path_text(wrong), path_text(path[:place]), missing, near)
             results[message] = repaired, missing.closed
     return [(message, repaired, closed) for message, (repaired, closed) in results.items()]
@@ -289,7 +292,7 @@ def _problem(keys: list[str], names: Names) -> _Problem | None:
         return "an expression must begin with a root name", keys, None
     root, rest = keys[0], keys[1:]
     if root not in names.roots():
-        return _unknown_root(root, names)
+        return _unknown_root(root, rest, names)
     return _unknown_member(root, rest[0], names) if rest else None
 
 
@@ -305,12 +308,12 @@ def _unknown_member(root: str, name: str, names: Names) -> _Problem | None:
         return None
     if root == "run" and name in IN_FINALLY:
         return f"`run.{name}` is available only in `finally`", [root, name], None
-    near = nearest(name, members)
+    right = misspelled(name, members)
     message = f"unknown field `{root}.{name[:64]}`; supported fields: {', '.join(members)}"
-    return message, [root, name], [root, near] if near else None
+    return message, [root, name], [root, right] if right else None
 
 
-def _unknown_root(root: str, names: Names) -> _Problem:
+def _unknown_root(root: str, rest: list[str], names: Names) -> _Problem:
     if root == SECRETS:
         return f"a secret can only be referenced as a whole, `${{secrets.NAME}}`, {SECRETS_PLACE}", [root], None
     if root == "error" and names.in_finally:
@@ -319,14 +322,15 @@ def _unknown_root(root: str, names: Names) -> _Problem:
         return f"`{root}` is available only {PLACES[root]}", [root], None
     if root in {"item", "index"}:
         return f"`{root}` is available only in the `with` or `do` of a step with `foreach`", [root], None
-    near = nearest(root, names.roots())
+    near = nearest(root, ["steps"] if rest and rest[0] in names.steps else names.roots())
     owners = [owner for owner, members in (("steps", names.steps), ("params", names.params)) if root in members]
     if names.in_match and near is None:
         owners = ["data"]  # `match` is first of all about the content of the event
     if owners:
         return f"unknown root name `{root[:64]}`; did you mean `{owners[0]}.{root[:64]}`?", [root], [owners[0], root]
     hint = f"did you mean `{near}`?" if near else f"supported root names: {', '.join(names.roots())}"
-    return f"unknown root name `{root[:64]}`; {hint}", [root], [near] if near else None
+    right = misspelled(root, ["steps"] if rest and rest[0] in names.steps else names.roots())
+    return f"unknown root name `{root[:64]}`; {hint}", [root], [right] if right else None
 
 
 def _unknown_step(name: str, names: Names) -> _Problem | None:
@@ -337,10 +341,12 @@ def _unknown_step(name: str, names: Names) -> _Problem | None:
     if name in names.inside:
         owner = names.inside[name]
         scope = f"is visible only inside `{owner}`; outside, use the output of that step, `steps.{owner}`"
-        return f"`steps.{name}` {scope}", ["steps", name], ["steps", owner] if owner in names.steps else None
+        path = names.outside.get(name) if owner in names.steps else None
+        return f"`steps.{name}` {scope}", ["steps", name], ["steps", *path] if path else None
     near = nearest(name, names.steps)
     hint = f"did you mean `steps.{near}`?" if near else f"earlier steps: {', '.join(names.steps[:10]) or '(none)'}"
-    return f"unknown step `steps.{name[:64]}`; {hint}", ["steps", name], ["steps", near] if near else None
+    right = misspelled(name, names.steps)
+    return f"unknown step `steps.{name[:64]}`; {hint}", ["steps", name], ["steps", right] if right else None
 
 
 def _unknown_param(name: str, names: Names) -> _Problem | None:
@@ -350,4 +356,5 @@ def _unknown_param(name: str, names: Names) -> _Problem | None:
     if near is None and not names.params_closed:
         return None
     hint = f"did you mean `params.{near}`?" if near else f"defined params: {', '.join(names.params[:10])}"
-    return f"unknown param `params.{name[:64]}`; {hint}", ["params", name], ["params", near] if near else None
+    right = misspelled(name, names.params)
+    return f"unknown param `params.{name[:64]}`; {hint}", ["params", name], ["params", right] if right else None

@@ -25,12 +25,14 @@ class SecretPlace:
 class SecretUse:
     """The secrets of a step's calls: their project, their places, and those that the task's owner may not use.
 
-    `places` refer to the input; the secret of the tool's `auth` is used in addition.
+    `places` refer to the input; the secret of the tool's `auth` is used in addition, unless it is `revoked`: the tool's
+    owner may no longer use it.
     """
 
     project: str
     places: tuple[SecretPlace, ...] = ()
     refused: frozenset[str] = frozenset()
+    revoked: bool = False
 
 
 def conceal(value: Any) -> tuple[Any, tuple[SecretPlace, ...]]:

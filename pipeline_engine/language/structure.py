@@ -7,7 +7,6 @@ from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.data.describe import kind_of, quoted
 from pipeline_engine.language.document import MAX_BRANCHES
 from pipeline_engine.language.findings import Findings, Operation, Place
-from pipeline_engine.language.keys import has_alias_of
 from pipeline_engine.language.values import IDENTIFIER, suggested_name
 
 ACTIONS = ("uses", "do", "branches")
@@ -35,19 +34,15 @@ def refuse_what_needs_a_tool(value: Mapping[str, Any], place: Place, findings: F
     for key in OF_TOOLS:
         if key in value and not (key in TIMEOUTS and "until" in value):
             where = place.key(key)
-            findings.problem(
-                where,
-                f"`{key}` applies only to a step with `uses`, such as the steps inside `{actions[0]}`",
-                fix=("Removes it.", [where.remove()]),
-            )
+            message = f"`{key}` applies only to a step with `uses`, such as the steps inside `{actions[0]}`"
+            findings.problem(where, message)
 
 
 def refuse_else_without_condition(value: Mapping[str, Any], place: Place, findings: Findings) -> None:
     """Reports an `else` of a step that is never skipped."""
     where = place.key("else")
     if "else" in value and "if" not in value:
-        fix = None if has_alias_of(value, "if") else ("Removes it.", [where.remove()])
-        findings.problem(where, "`else` applies only to a step with `if`", fix=fix)
+        findings.problem(where, "`else` applies only to a step with `if`")
     elif "else" in value and value["if"] in (None, True):
         findings.warn(where, "`else` never runs: the step has no condition that could be false")
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ordinaut.documents.misspelled import misspelled
 from ordinaut.expressions.times import parse_duration
 from ordinaut.limits import MAX_RETRIES
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -21,7 +22,7 @@ from pipeline_engine.data.failure import (
     TOOL_UNAVAILABLE,
 )
 from pipeline_engine.language.document import DEFAULT_JITTER, RetryRule, format_seconds
-from pipeline_engine.language.findings import Findings, Place, nearest
+from pipeline_engine.language.findings import Findings, Place
 from pipeline_engine.language.keys import refuse_unknown_keys
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -137,7 +138,7 @@ def _codes(value: Any, place: Place, findings: Findings) -> tuple[str, ...] | No
         return None
     for index, code in enumerate(value):
         if not isinstance(code, str) or not ERROR_CODE.fullmatch(code):
-            near = nearest(code, KNOWN_CODES) if isinstance(code, str) else None
+            near = misspelled(code, KNOWN_CODES) if isinstance(code, str) else None
             fix = (f"Replaces it by {near}.", [place.item(index).replace(near)]) if near else None
             message = f"must be an error code such as TOOL_UNAVAILABLE (got {quoted(code)})"
             findings.problem(place.item(index), message, fix=fix)

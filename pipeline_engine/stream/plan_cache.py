@@ -44,6 +44,7 @@ def _compile(definition: Definition) -> Plan | PlanError:
             secrets=definition.secrets,
             semantics=definition.semantics,
             deadline_ms=definition.deadline_ms,
+            revoked=definition.revoked_tools,
         )
     except PlanError as error:
         return error

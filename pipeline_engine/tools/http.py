@@ -27,13 +27,14 @@ from pipeline_engine.tools.polling import (
     poll_outcome,
     polled_again,
 )
-from pipeline_engine.tools.responses import failure_of, outcome_of_response, response_details
+from pipeline_engine.tools.responses import failure_of, internal_error, outcome_of_response, response_details
 from pipeline_engine.tools.retry_after import ToolHolds
+from pipeline_engine.tools.secret_bindings import Destination
 from pipeline_engine.tools.secret_files import SecretError, SecretFiles
-from pipeline_engine.tools.secret_use import Secrets, fill_secrets
+from pipeline_engine.tools.secret_use import OpenedCall, fill_secrets
 from pipeline_engine.tools.url_template import MAX_URL_BYTES, UrlInputError, fill_url
 
-NO_SECRETS = SecretFiles(None).get
+NO_SECRETS = SecretFiles(None)
 
 
 class HttpTools:
@@ -47,7 +48,7 @@ class HttpTools:
         egress: Egress,
         *,
         connections: int = 512,
-        secrets: Secrets = NO_SECRETS,
+        secrets: SecretFiles = NO_SECRETS,
         holds: ToolHolds | None = None,
     ) -> None:
         self._egress = egress
@@ -84,9 +85,9 @@ class HttpTools:
     ) -> Output | Failure | Accepted:
         """Sends one request with secrets, and masks them in the outcome."""
         try:
-            opened = fill_secrets(request, use, target.auth, self._secrets)
+            opened = self._opened(request, use, target)
         except SecretError as refused:
-            details = {"reason": "SECRET_UNAVAILABLE", "secret": refused.name}
+            details = {"reason": refused.kind, "secret": refused.name}
             return Failure(DENIED, f"{refused}, for {request.tool.name}", details=details)
         except PayloadError as error:
             return Failure(PAYLOAD_TOO_LARGE, f"the input with the secrets inserted: {error}")
@@ -95,13 +96,23 @@ class HttpTools:
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             outcome = failure_of(failure)
         except Exception as defect:  # noqa: BLE001 - the exception's text and traceback could contain a secret
-            outcome = Failure(TOOL_ERROR, f"internal error: {type(defect).__name__}", may_have_happened=True)
+            outcome = internal_error(defect)
         if not isinstance(outcome, Accepted):
             return opened.mask.outcome(outcome)
         if opened.mask.text(outcome.location) == outcome.location:
             return outcome
         message = "the Location of an accepted call contains a secret, so it is not recorded and not polled"
         return Failure(DENIED, message, details={"reason": "LOCATION_DENIED"}, may_have_happened=True)
+
+    def _opened(self, request: Call, use: SecretUse, target: HttpTarget) -> OpenedCall:
+        """Fills in the secrets, each of which must be bound to this tool and host; placeholders are not in the host."""
+        url = URL(target.url, encoded=True)
+        destination = Destination(request.tool.name, url.host or "", url.port or 0)
+
+        def permit(project: str, name: str, place: str) -> None:
+            self._secrets.check_destination(project, name, destination, place)
+
+        return fill_secrets(request, use, target.auth, self._secrets.get, permit)
 
     async def _send(
         self, target: HttpTarget, request: Call, auth: Mapping[str, str], mask: Callable[[bytes], bytes]
@@ -163,7 +174,7 @@ class HttpTools:
         except OSError:
             return
         if not self._egress.permits(address, url.port or 0):
-            raise EgressDeniedError(f"{url.raw_host} resolves to {address}, which the egress policy denies")
+            raise EgressDeniedError(address)
 
 
 def query_of(value: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -47,7 +47,7 @@ class GuardedResolver(AbstractResolver):
         addresses = await self._inner.resolve(host, port, family)
         for address in addresses:
             if not self._egress.permits(address["host"], port):
-                raise EgressDeniedError(f"{host} resolves to {address['host']}, which the egress policy denies")
+                raise EgressDeniedError(f"{host} resolves to {address['host']}")
         return addresses
 
     async def close(self) -> None:

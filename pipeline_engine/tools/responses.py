@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from ordinaut.telemetry import error_id
 from pipeline_engine.data.failure import (
     DENIED,
     PAYLOAD_TOO_LARGE,
@@ -98,30 +99,69 @@ def _output(
 
 
 def failure_of(failure: Exception) -> Failure:
-    """Converts an exception of the HTTP client into a failure.
+    """Converts an exception of the HTTP client into a failure with a text that does not depend on the library.
 
+    A text of the library would name addresses, ports and files, which the reader of a run need not know; it is logged
+    under the `error_id` of the details. What the HTTP parser rejects are bytes of the response, which are quoted.
     A failed connect proves that the request was not sent. Every other error may occur after the tool has received the
     request, so `may_have_happened` is set unless the error is known to precede the request.
     """
     cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
     if isinstance(cause, EgressDeniedError):
-        return Failure(DENIED, str(cause), details={"reason": "EGRESS_DENIED"})
+        return _recorded(failure, DENIED, "the egress policy denies the address of the tool", reason="EGRESS_DENIED")
     if isinstance(failure, aiohttp.ClientConnectorError):
-        where = f"{failure.host}:{failure.port}"
-        return Failure(TOOL_UNAVAILABLE, f"no connection to {where}: {cause}{_tls_hint(cause)}", retryable=True)
+        return _recorded(
+            failure, TOOL_UNAVAILABLE, f"no connection to the tool: {_cause(failure, cause)}", retryable=True
+        )
     if isinstance(failure, aiohttp.ClientResponseError):
         # The status of this exception is 400 whatever the tool has answered, so it is not repeated here.
         hint = "; the port answers with TLS: use https://" if TLS_ALERT in failure.message else ""
-        message = f"the response of the tool is not valid HTTP: {failure.message}"[:EXCERPT] + hint
-        return Failure(TOOL_ERROR, message, details={"reason": "INVALID_RESPONSE"}, may_have_happened=True)
-    unsent = isinstance(failure, aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL)
-    wrong = isinstance(failure, aiohttp.InvalidURL | ValueError)
-    text = f"{type(failure).__name__}: {failure}"[:EXCERPT]
-    return Failure(TOOL_ERROR if wrong else TOOL_UNAVAILABLE, text, retryable=not wrong, may_have_happened=not unsent)
+        text = f"the response of the tool is not valid HTTP: {failure.message}"[:EXCERPT] + hint
+        return _recorded(failure, TOOL_ERROR, text, reason="INVALID_RESPONSE", may_have_happened=True)
+    if isinstance(failure, aiohttp.InvalidURL):
+        return _recorded(failure, TOOL_ERROR, "the URL of the tool is not valid")
+    if isinstance(failure, ValueError):
+        return _recorded(failure, TOOL_ERROR, "the request to the tool cannot be written", may_have_happened=True)
+    unsent = isinstance(failure, aiohttp.ConnectionTimeoutError)
+    text = "no connection to the tool in time" if unsent else "the connection to the tool was lost"
+    return _recorded(failure, TOOL_UNAVAILABLE, text, retryable=True, may_have_happened=not unsent)
 
 
-def _tls_hint(cause: Exception) -> str:
+def internal_error(defect: Exception) -> Failure:
+    """A defect during a call; its text could contain a secret, so that only its type is logged."""
+    reference = error_id("tool_call_defect", RuntimeError(type(defect).__name__))
+    return Failure(TOOL_ERROR, f"internal error ({reference})", details={"error_id": reference}, may_have_happened=True)
+
+
+def _recorded(
+    failure: Exception,
+    code: str,
+    text: str,
+    *,
+    reason: str = "",
+    retryable: bool = False,
+    may_have_happened: bool = False,
+) -> Failure:
+    details = {"error_id": error_id("tool_call_failed", failure)}
+    if reason:
+        details["reason"] = reason
+    return Failure(code, text, retryable=retryable, details=details, may_have_happened=may_have_happened)
+
+
+def _cause(failure: aiohttp.ClientConnectorError, cause: Exception) -> str:
+    if isinstance(failure, aiohttp.ClientConnectorDNSError):
+        return "its host cannot be resolved"
+    if isinstance(failure, aiohttp.ClientConnectorCertificateError) or isinstance(cause, ssl.SSLCertVerificationError):
+        return "its certificate is not valid"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed{_tls_hint(cause)}"
+    if isinstance(cause, ConnectionRefusedError):
+        return "its port refuses connections"
+    return "its host cannot be reached"
+
+
+def _tls_hint(cause: ssl.SSLError) -> str:
     """Explains the error of OpenSSL when the first bytes of the server are not TLS."""
     reasons = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"}
-    is_plain = isinstance(cause, ssl.SSLError) and cause.reason in reasons
+    is_plain = cause.reason in reasons
     return "; the port does not answer with TLS: use http:// if it serves plain HTTP" if is_plain else ""

@@ -12,12 +12,19 @@ from pipeline_engine.interpreter.requests import Call
 from pipeline_engine.language.secret_places import SecretPlace, SecretUse
 from pipeline_engine.tools.definition import HttpAuth
 from pipeline_engine.tools.mask import Mask
+from pipeline_engine.tools.secret_bindings import AUTH, WITH
 from pipeline_engine.tools.secret_files import SecretError
 
 MAX_IN_ONE_TEXT = 100
 """Maximum number of references that are filled in one string."""
 Secrets = Callable[[str, str], str]
 """Returns the value for a project and a secret's name; raises SecretError."""
+Permit = Callable[[str, str, str], None]
+"""Raises SecretError if the secret of a project, by name, may not go to the place AUTH or WITH of this call."""
+
+
+def permit_all(_project: str, _name: str, _place: str) -> None:
+    """Permits every secret; for tests of other rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +36,10 @@ class OpenedCall:
     mask: Mask
 
 
-def fill_secrets(call: Call, use: SecretUse, auth: HttpAuth | None, secrets: Secrets) -> OpenedCall:
-    """Returns the call as it is sent.
+def fill_secrets(
+    call: Call, use: SecretUse, auth: HttpAuth | None, secrets: Secrets, permit: Permit = permit_all
+) -> OpenedCall:
+    """Returns the call as it is sent; `permit` is asked for each secret before its value is read.
 
     Raises:
         SecretError: a secret does not exist, may not be used, or does not fit its place.
@@ -38,7 +47,8 @@ def fill_secrets(call: Call, use: SecretUse, auth: HttpAuth | None, secrets: Sec
     """
     values: dict[str, str] = {}
 
-    def value_of(name: str) -> str:
+    def value_of(name: str, place: str) -> str:
+        permit(use.project, name, place)
         if name not in values:
             values[name] = secrets(use.project, name)
         return values[name]
@@ -47,12 +57,14 @@ def fill_secrets(call: Call, use: SecretUse, auth: HttpAuth | None, secrets: Sec
         raise SecretError(name, "may not be used by the task's owner")
     filled = call.input
     for place in use.places:
-        filled = _filled(filled, place.path, _filler(place, value_of))
+        filled = _filled(filled, place.path, _filler(place, lambda name: value_of(name, WITH)))
     if use.places:
         call = replace(call, input=filled, body=write(filled))
     if auth is None:
         return OpenedCall(call, {}, Mask(values))
-    header, credential = _header(auth, value_of(auth.secret))
+    if use.revoked:
+        raise SecretError(auth.secret, "may no longer be used by the owner of the tool", "SECRET_REVOKED")
+    header, credential = _header(auth, value_of(auth.secret, AUTH))
     return OpenedCall(call, {auth.header: header}, Mask(values, {credential: auth.secret}))
 
 

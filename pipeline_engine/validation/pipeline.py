@@ -1,6 +1,6 @@
 """Checks a parsed pipeline before it is stored: all problems at once, with repairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ class _Checker:
     places_by_name: dict[str, str] = field(default_factory=dict)
     hidden: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    outside: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def check_steps(self, steps: Sequence[Step], scope: Scope, around: tuple[str, ...] = ()) -> Scope:
         """Checks steps in order and returns the scope after them, in which their names are visible.
@@ -76,6 +77,7 @@ class _Checker:
             in_loop=scope.in_loop,
             in_step=in_step,
             outputs=self.outputs,
+            outside=self.outside,
             params_schema=self.context.params_schema,
         )
 
@@ -163,6 +165,7 @@ class _Checker:
         if not step.id.startswith("?"):
             names = [name for steps in hidden for inner in steps for name in (*inner.names, *inner.inner_names)]
             self.hidden.update(dict.fromkeys(names, step.id))
+            self.outside.update(_visible_outside(step))
 
     def _check_unique_names(self, step: Step) -> None:
         keys = ["id"] if step.names == (step.id,) else ["id", "save_as"]
@@ -175,13 +178,29 @@ class _Checker:
             candidates = (f"{name[:58]}_{number}" for number in range(2, 2 * MAX_STEPS))
             free = next(candidate for candidate in candidates if candidate not in self.places_by_name)
             where = step.place.key(key)
+            is_read = self.findings.mentions(rf"\bsteps\.{name}\b")  # of which step, only the author knows
             self.findings.problem(
                 where,
                 f"the name `{name}` is already used by {self.places_by_name[name]}",
                 ErrorReason.DUPLICATE_STEP,
-                (f"Renames it to `{free}`.", [where.replace(free)]),
+                None if is_read else (f"Renames it to `{free}`.", [where.replace(free)]),
             )
             self.places_by_name[free] = step.place.field
+
+
+def _visible_outside(step: Step) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yields the names inside a step whose output is a part of its own, with the path of that part below `steps`.
+
+    A block that is repeated until a condition has the output of its last step, and so has a branch. The output of a
+    loop over elements is a list.
+    """
+    if step.foreach is not None:
+        return
+    if step.rounds is not None and step.body:
+        yield from ((name, (step.id,)) for name in step.body[-1].names)
+    for branch, steps in (step.branches or {}).items():
+        if steps:
+            yield from ((name, (step.id, branch)) for name in steps[-1].names)
 
 
 def check(document: Document, context: ValidationContext, findings: Findings) -> None:

@@ -1,20 +1,32 @@
 """Checks how a step uses its tool: that the tool exists, the literal input, waits and lookups."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
+from ordinaut.documents.misspelled import misspelled
 from ordinaut.limits import FINALLY_SECONDS
 from ordinaut.v1.error_pb2 import ErrorReason
 from pipeline_engine.language.approval import APPROVAL
 from pipeline_engine.language.builtin_steps import RUN_TASK, check_run_task, check_wait, waits_for_child
 from pipeline_engine.language.document import Step
-from pipeline_engine.language.findings import Findings, nearest
+from pipeline_engine.language.findings import Findings
 from pipeline_engine.language.inputs import check_input
 from pipeline_engine.tools.checks.lookup_check import lookup_problem
-from pipeline_engine.tools.definition import UNSAFE
+from pipeline_engine.tools.definition import BUILT_IN, UNSAFE
 from pipeline_engine.validation.sensitive_input import warn_of_readable_inputs
 
 TIMER = "orchestrator.wait"
+MAX_CANDIDATES = 3
+TOOL_ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("sleep", "delay", "pause"), TIMER),
+    **dict.fromkeys(("approval", "human", "approve"), APPROVAL),
+    **dict.fromkeys(("state.set", "state.put", "set_state"), "orchestrator.put_state"),
+    **dict.fromkeys(("state.get", "read_state"), "orchestrator.get_state"),
+    **dict.fromkeys(("publish", "events.publish", "emit_event"), "orchestrator.emit"),
+    **dict.fromkeys(("subworkflow", "call"), "orchestrator.run_task"),
+}
+"""Names of other languages for built-in tools, without `orchestrator.`."""
 WAITING = frozenset({TIMER, "orchestrator.wait_event", APPROVAL})
 
 
@@ -57,7 +69,7 @@ def _check_modifiers_of_wait(step: Step, findings: Findings) -> None:
     for key in [name for name, value in (("timeout", step.timeout), ("retry", step.retry)) if value is not None]:
         instead = "the child run has its own" if waits_for_child(step) else "`with` sets how long to wait"
         message = f"`{key}` does not apply to {step.uses}, which waits; {instead}"
-        findings.problem(step.place.key(key), message, fix=("Removes it.", [step.place.key(key).remove()]))
+        findings.problem(step.place.key(key), message)
 
 
 def _check_lookup(
@@ -75,12 +87,27 @@ def _check_lookup(
 
 def _report_unknown_tool(step: Step, tool_names: Sequence[str], findings: Findings) -> None:
     where = step.place.key("uses")
-    word = step.uses.rpartition(".")[2]
-    same_word = [name for name in tool_names if name.rpartition(".")[2] == word]
-    near = same_word[0] if len(same_word) == 1 else nearest(step.uses, tool_names)
     message = f"unknown tool {step.uses[:128]!r}"
-    if near is None:
-        findings.problem(where, message, ErrorReason.UNKNOWN_TOOL)
+    intended = intended_tool(step.uses, tool_names)
+    if intended is not None:
+        fix = (f"Uses {intended}.", [where.replace(intended)])
+        findings.problem(where, f"{message}; did you mean {intended}?", ErrorReason.UNKNOWN_TOOL, fix)
         return
-    fix = (f"Uses {near}.", [where.replace(near)])
-    findings.problem(where, f"{message}; did you mean {near}?", ErrorReason.UNKNOWN_TOOL, fix)
+    near = get_close_matches(step.uses, tool_names, MAX_CANDIDATES)
+    hint = f"; similar names: {', '.join(near)}" if near else ""
+    findings.problem(where, f"{message}{hint}", ErrorReason.UNKNOWN_TOOL)
+
+
+def intended_tool(name: str, tool_names: Sequence[str]) -> str | None:
+    """The tool that a name certainly stands for: its misspelling, its last word alone, or the name of another language.
+
+    A similar name of another meaning is not replaced: `orchestrator.set`, which changes nothing, is neither
+    `orchestrator.sleep` nor `state.set`.
+    """
+    known = TOOL_ALIASES.get(name.lower().removeprefix(BUILT_IN))
+    if known is not None:
+        return known if known in tool_names else None
+    if "." not in name:
+        same_word = [tool for tool in tool_names if tool.rpartition(".")[2] == name]
+        return same_word[0] if len(same_word) == 1 else None
+    return misspelled(name, tool_names)

@@ -16,7 +16,7 @@ from ordinaut.store.hints import OUTBOX, WORK, Hints
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import backfill
 from ordinaut.store.tasks.backfill import ExaminedInstant, RunColumns, RunningBackfill
-from ordinaut.telemetry import get_logger
+from ordinaut.telemetry import error_id, get_logger
 from scheduler.firing.merged_rows import split_around
 from scheduler.firing.next_instant import occurrence_key
 from scheduler.firing.time_range import DueInstant, InstantPage, newest_first, oldest_first, position_after
@@ -72,9 +72,10 @@ class Backfill:
         return page
 
     async def _abort(self, running: RunningBackfill, defect: Exception) -> None:
-        log.error("backfill_cancelled_on_error", task=str(running.task), backfill=str(running.uid), failure=str(defect))
+        facts = {"task": str(running.task), "backfill": str(running.uid)}
+        reference = error_id("backfill_cancelled_on_error", defect, **facts)
         async with self._database.transaction() as connection:
-            reason = f"could not be processed: {str(defect) or type(defect).__name__}"
+            reason = f"could not be processed (error {reference})"
             await backfill.abort(connection, backfill=running.uid, reason=reason)
 
 

@@ -65,7 +65,7 @@ class CatchUp:
         try:
             missed, columns = await asyncio.to_thread(_compute, late)
         except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the catch-up of all others
-            await set_aside(connection, late.task, f"could not be caught up: {defect}")
+            await set_aside(connection, late.task, "could not be caught up", defect)
             return False
         await record(connection, late.project, late.task, late.generation, missed)
         if missed.to_run is None:

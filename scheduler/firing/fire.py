@@ -39,5 +39,10 @@ class Fire:
     async def _set_aside(self, failure: BaseException) -> cursor.Fired:
         async with self._database.transaction() as connection:
             if task := await cursor.first_due(connection):
-                await set_aside(connection, task, f"could not be fired: {failure}")
+                await set_aside(
+                    connection,
+                    task,
+                    "could not be fired",
+                    failure,
+                )
         return cursor.Fired(self._batch)

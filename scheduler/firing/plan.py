@@ -33,7 +33,7 @@ class Planned:
     columns: cursor.PlanColumns = field(default_factory=cursor.PlanColumns)
     ended: list[UUID] = field(default_factory=list)
     paused: list[tuple[PendingCursor, MissedInstants]] = field(default_factory=list)
-    failed: list[tuple[UUID, str]] = field(default_factory=list)
+    failed: list[tuple[UUID, Exception]] = field(default_factory=list)
 
 
 class Plan:
@@ -62,7 +62,12 @@ class Plan:
     async def _set_aside(self, failure: BaseException) -> bool:
         async with self._database.transaction() as connection:
             if task := await cursor.first_unplanned(connection):
-                await set_aside(connection, task, f"could not be planned: {failure}")
+                await set_aside(
+                    connection,
+                    task,
+                    "could not be planned",
+                    failure,
+                )
         return True
 
 
@@ -73,8 +78,8 @@ async def write(connection: Connection, planned: Planned) -> None:
         is_recorded = missed.complete and missed.to_run is None
         await next_instant.advance(connection, pending.task, missed, None if is_recorded else pending.paused_until)
     await cursor.plan(connection, planned.columns)
-    for task, reason in planned.failed:
-        await set_aside(connection, task, f"could not be planned: {reason}")
+    for task, defect in planned.failed:
+        await set_aside(connection, task, "could not be planned", defect)
 
 
 async def conclude(database: Database, hints: Hints, planned: Planned) -> None:
@@ -96,7 +101,7 @@ def compute(batch: Sequence[PendingCursor]) -> Planned:
         try:
             _compute_one(pending, planned)
         except Exception as defect:  # noqa: BLE001 - one task's defect must not stop the planning of all others
-            planned.failed.append((pending.task, str(defect) or type(defect).__name__))
+            planned.failed.append((pending.task, defect))
     return planned
 
 

@@ -69,7 +69,12 @@ class ZoneUpgrade:
     async def _set_aside(self, failure: BaseException) -> bool:
         async with self._database.transaction() as connection:
             for outdated in await cursor.outdated(connection, ZONE_DATA_VERSION, 1):
-                await set_aside(connection, outdated.task, f"could not be planned with new zone data: {failure}")
+                await set_aside(
+                    connection,
+                    outdated.task,
+                    "could not be planned with new zone data",
+                    failure,
+                )
         return True
 
 

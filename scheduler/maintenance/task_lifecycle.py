@@ -6,7 +6,7 @@ from uuid import UUID
 from ordinaut.store import event
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import cursor
-from ordinaut.telemetry import get_logger
+from ordinaut.telemetry import error_id, get_logger
 from scheduler.metrics import PAUSED, SET_ASIDE
 
 log = get_logger()
@@ -24,10 +24,13 @@ async def complete(connection: Connection, tasks: Sequence[UUID]) -> int:
     return len(completed)
 
 
-async def set_aside(connection: Connection, task: UUID, reason: str) -> None:
-    """Pauses a task if its schedule cannot be evaluated, so that it does not block the others."""
+async def set_aside(connection: Connection, task: UUID, what: str, failure: BaseException) -> None:
+    """Pauses a task if its schedule cannot be evaluated, so that it does not block the others.
+
+    `what` begins the reason, such as "could not be fired"; the failure itself is only logged.
+    """
     SET_ASIDE.inc()
-    log.error("task_paused_on_schedule_error", task=str(task), failure=reason)
+    reason = f"{what} (error {error_id('task_paused_on_schedule_error', failure, task=str(task))})"
     for paused in await cursor.pause_task(connection, task=task, reason=reason):
         await event.announce(connection, paused.project, [event.of_task("paused", paused.uid, paused.name)])
 

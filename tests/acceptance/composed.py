@@ -22,7 +22,11 @@ from ordinaut.embedded.process import command
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
-SECRETS = {"POSTGRES_PASSWORD": "a-password", "ORDINAUT_INTERNAL_TOKEN": "between-processes"}
+SECRETS = {
+    "POSTGRES_PASSWORD": "a-password",
+    "REDIS_PASSWORD": "another",
+    "ORDINAUT_INTERNAL_TOKEN": "between-processes",
+}
 FILES = ("--file", "docker-compose.yml")
 MANAGED = (*FILES, "--file", "deploy/managed-stores.yml")
 END_SECONDS = 30.0

@@ -54,8 +54,10 @@ def is_airflow(tree: Any) -> bool:
         return False
     if {"dag_id", "dag", "schedule_interval"} & set(tree):
         return True
-    tasks = objects(named(first(tree, "tasks") or first(first(tree, "pipeline"), "tasks", "steps"), "task_id"))
-    return any({"op_kwargs", "operator", "task_id", "trigger_dag_id"} & set(task) for task in tasks)
+    written = first(tree, "tasks") or first(first(tree, "pipeline"), "tasks", "steps")
+    marks = {"op_kwargs", "operator", "trigger_dag_id"} | ({"task_id"} if isinstance(written, Array) else set())
+    tasks = list(written.values()) if isinstance(written, Object) else objects(written)
+    return any(marks & set(task) for task in tasks if isinstance(task, Object))
 
 
 def translate_airflow(tree: Any) -> list[Draft]:

@@ -121,10 +121,15 @@ def _metadata(draft: Draft, tree: Object) -> None:
     if name and "name" not in tree:
         set_from(tree, "name", name, metadata.place)
     set_from(tree, "labels", first(metadata, "labels"), metadata.place_of("labels"))
+    if "description" not in tree and isinstance(text := first(metadata, "description"), str):
+        set_from(tree, "description", text, metadata.place_of("description"))
 
 
 def _schedule(draft: Draft, tree: Object, holder: Object) -> None:
     written = first(holder, "schedule", "schedules")
+    if isinstance(written, Object):  # not that of Argo
+        tree["schedule"] = written
+        return
     place = holder.place_of("schedule" if "schedule" in holder else "schedules")
     if holder is not tree and written is not None:
         texts = list(written) if isinstance(written, Array) else [written]

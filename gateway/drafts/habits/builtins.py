@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.drafts.draft import ASSUMED, Draft
+from gateway.drafts.draft import ASSUMED, Ask, Draft, Option
+from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.durations import duration
+from gateway.drafts.habits.walk import steps_of
 from gateway.drafts.habits.words import APPROVAL_WORDS, folded
 from gateway.drafts.tree import Array, Object
 
 PREFIX = "orchestrator."
+TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 WORDS: Mapping[str, str] = {
     **dict.fromkeys(("sleep", "delay", "wait", "pause", "timer", "wait_for", "wait_until", "wait_time"), "wait"),
     **dict.fromkeys(
@@ -145,6 +148,24 @@ def builtin_word(name: str) -> str | None:
     )
 
 
+def ask_namespace(work: Work) -> None:
+    """Asks for the namespace of state entries that name none."""
+    missing = [
+        step["with"]
+        for step in steps_of(work)
+        if step.get("uses") in {f"{PREFIX}get_state", f"{PREFIX}put_state"}
+        and isinstance(step.get("with"), Object)
+        and "namespace" not in step["with"]
+    ]
+    if not missing:
+        return
+    name = str(work.draft.root.get("name", "")).removeprefix("tasks/").replace("-", "_")
+    names = list(dict.fromkeys([*([name] if re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) else []), "shared", "default"]))
+    options = [Option(each, f"the namespace {each}", [(item, "namespace", each) for item in missing]) for each in names]
+    text = "A state entry is in a namespace. In which one are these?"
+    work.draft.ask(Ask(f"{work.prefix}namespace", text, options, names[0]))
+
+
 def shape_input(draft: Draft, step: Object, tool: str) -> None:
     """Writes the input of a built-in tool in its own words, from `with` and from members of the step."""
     words, own = MEMBERS[tool], INPUTS.get(tool)
@@ -171,6 +192,9 @@ def shape_input(draft: Draft, step: Object, tool: str) -> None:
 
 
 def _wait(draft: Draft, arguments: Object) -> None:
+    value = arguments.get("for")
+    if isinstance(value, str) and "until" not in arguments and (TIME.match(value) or value.startswith("${now")):
+        draft.rename(arguments, "for", "until", "It is a time, not a duration.")
     _durations(draft, arguments, ("for",))
 
 

@@ -30,6 +30,7 @@ def conditions(work: Work) -> None:
                 _listed(work, step)
                 _while(work, step)
                 _switch(work, step)
+                _choice(work, step)
 
 
 def _negated(work: Work, step: Object) -> None:
@@ -109,6 +110,36 @@ def _while(work: Work, step: Object) -> None:
         ):
             work.draft.rename(step, key, "until", "A loop has the condition that ends it.")
             work.draft.put(step, "until", f"!({_bare(step['until'])})", "Negates the condition.")
+
+
+def _choice(work: Work, step: Object) -> None:
+    """`choice: [{when: a, then: …}, {otherwise: …}]`: conditions with `else`."""
+    key = next(
+        (key for key in step if folded(key) in {"choice", "choices", "conditions", "branches_if", "cases"}), None
+    )
+    cases = step[key] if key else None
+    if key is None or not isinstance(cases, Array) or set(step) & {"uses", "do", "if", "branches"}:
+        return
+    rest: Any = None
+    for number, case in reversed(list(enumerate(cases, 1))):
+        words = {folded(name): name for name in case} if isinstance(case, Object) else {}
+        condition = next((case[words[name]] for name in ("if", "when", "condition", "case") if name in words), None)
+        steps = next(
+            (case[words[name]] for name in ("then", "do", "steps", "otherwise", "else", "default") if name in words),
+            None,
+        )
+        if steps is None or (condition is None and number < len(cases)) or not isinstance(condition, str | None):
+            return
+        inner = steps if isinstance(steps, Array) else Array([steps])
+        if condition is None:
+            rest = inner
+        elif number > 1:
+            members = {"id": f"{step.get('id', 'case')}_{number}", "if": condition, "do": inner}
+            rest = Array([Object({**members, **({"else": rest} if rest else {})}, case.place)])
+        else:
+            step.pop(key)
+            step |= {"if": condition, "do": inner, **({"else": rest} if rest else {})}
+            work.draft.put(step, "if", condition, "Writes the cases as conditions with `else`.")
 
 
 def _switch(work: Work, step: Object) -> None:

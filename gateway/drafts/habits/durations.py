@@ -33,7 +33,7 @@ def duration(value: Any, unit: str = "s") -> str | None:
     """A value as a duration; a number counts `unit`. None if it is none.
 
     >>> duration(30), duration("30 seconds"), duration("1 day"), duration("PT30S"), duration("90s"), duration("soon")
-    ('30s', '30s', '1d', '30s', '90s', None)
+    ('30s', '30s', '1d', 'PT30S', '90s', None)
     """
     if isinstance(value, bool) or value is None:
         return None
@@ -57,7 +57,7 @@ def _object(value: dict[str, Any]) -> str | None:
 
 def _text(text: str, unit: str) -> str | None:
     if proto_duration(text) is not None:
-        return text if not text.startswith("P") else str(proto_duration(text))
+        return text
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
         return f"{text}{unit}"
     if (clock := _CLOCK.fullmatch(text)) is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gateway.drafts.habits.builtins import ask_namespace
 from gateway.drafts.habits.conditions import conditions
 from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.names import step_ids, task_name
@@ -20,7 +21,15 @@ from gateway.drafts.habits.shape import (
 )
 from gateway.drafts.habits.steps import disabled_steps, empty_members, errors, inputs, retries, step_lists, trivia
 from gateway.drafts.habits.templates import rewrite_templates
-from gateway.drafts.habits.tools import close_gates, input_lists, match_inputs, resolve_tools, single_values
+from gateway.drafts.habits.tools import (
+    ask_missing,
+    close_gates,
+    input_lists,
+    match_inputs,
+    positional,
+    resolve_tools,
+    single_values,
+)
 from gateway.drafts.habits.units import durations, numbers, policies
 from gateway.drafts.tree import Object
 
@@ -33,16 +42,10 @@ KEYS: tuple[Habit, ...] = (retries, errors, disabled_steps, declared_params, emp
 NAMES: tuple[Habit, ...] = (task_name, step_ids, order, follow)
 UNITS: tuple[Habit, ...] = (durations, numbers, policies, window)
 TOOLS: tuple[Habit, ...] = (
-    input_lists,
-    inputs,
-    resolve_tools,
-    inputs,
-    match_inputs,
-    single_values,
-    trivia,
+    *(input_lists, inputs, resolve_tools, inputs, match_inputs, positional, single_values, trivia, ask_namespace),
     close_gates,
 )
-TEMPLATES: tuple[Habit, ...] = (rewrite_templates,)
+TEMPLATES: tuple[Habit, ...] = (rewrite_templates, ask_missing)
 GROUPS = (SHAPE, KEYS, NAMES, TOOLS, UNITS, TEMPLATES)
 
 

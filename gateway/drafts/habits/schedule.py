@@ -61,6 +61,7 @@ def schedule_shape(work: Work) -> None:
     _into_triggers(work, schedule)
     _trigger_list(draft, schedule)
     triggers = schedule.get("triggers")
+    _default_zone(draft, schedule, triggers)
     if isinstance(triggers, Array):
         for index in range(len(triggers) - 1, -1, -1):
             _trigger(work, schedule, triggers, index)
@@ -104,7 +105,9 @@ def _rename(draft: Draft, schedule: Object) -> None:
             continue
         if name in SCHEDULE_FIELDS and name not in schedule:
             schedule.renamed(key, name)
-        elif (target := SCHEDULE_WORDS.get(name)) is not None and target not in schedule:
+        elif (target := SCHEDULE_WORDS.get(name, key)) not in schedule and (
+            target != "max_occurrences" or isinstance(schedule[key], int)
+        ):
             draft.rename(schedule, key, target, f"Renames `{key}` to `{target}`.")
     zone = schedule.get("time_zone")
     if isinstance(zone, Array) and len(zone) == 1 and isinstance(zone[0], str):
@@ -150,6 +153,9 @@ def ask_paused(work: Work) -> None:
         return
     if work.notes.get("paused") is None:
         _enabled(work, root)
+    if str(root.get("state", "")).upper() in {"PAUSED", "ACTIVE", "COMPLETED"}:
+        work.notes["paused"] = work.notes.get("paused") or str(root["state"]).upper() != "ACTIVE"
+        work.draft.remove(root, "state", "The state of a task is set by the server.", ASSUMED)
     schedule = root.get("schedule")
     if work.notes.get("paused") and isinstance(schedule, Object) and not work.notes.get("asked paused"):
         work.notes["asked paused"] = True
@@ -199,6 +205,17 @@ def _trigger(work: Work, schedule: Object, triggers: Array, index: int) -> None:
     _members(draft, schedule, trigger, single=len(triggers) == 1)
     _phrases(draft, trigger)
     _values(draft, triggers, index)
+
+
+def _default_zone(draft: Draft, schedule: Object, triggers: Any) -> None:
+    if "time_zone" not in schedule and isinstance(triggers, Array) and any(_is_aws(item) for item in triggers):
+        draft.put(schedule, "time_zone", "UTC", "Such schedules count in UTC if they name no zone.", ASSUMED)
+
+
+def _is_aws(trigger: Any) -> bool:
+    text = trigger.get("cron", trigger.get("expression")) if isinstance(trigger, Object) else trigger
+    zoned = isinstance(trigger, Object) and any(folded(key) in {"time_zone", "timezone", "tz"} for key in trigger)
+    return isinstance(text, str) and text.strip().startswith("cron(") and not zoned
 
 
 def _spellings(draft: Draft, trigger: Object) -> None:

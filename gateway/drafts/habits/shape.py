@@ -26,6 +26,7 @@ ENCLOSING = frozenset({"payload"}) | frozenset(
     {"task", "workflow", "ordinaut", "definition", "spec", "request", "body", "automation", "document"}
 )
 SCHEDULE_TEXTS = frozenset({"cron", "rrule", "interval", "once", "every", "daily", "weekly", "hourly", "monthly", "at"})
+EVENT_LISTS = frozenset({"events", "on_events", "event_triggers", "subscribe", "topics"})
 SCHEDULE_TEXTS_OF_TASK = SCHEDULE_TEXTS | {"crontab", "cron_expression", "run_at", "event", "event_trigger"}
 ZONES = frozenset({"time_zone", "timezone", "tz", "zone"})
 POLICY = {
@@ -36,6 +37,7 @@ POLICY = {
     **dict.fromkeys(("run_timeout", "max_run_time"), "run_timeout"),
     **dict.fromkeys(("start_deadline", "starting_deadline", "starting_deadline_seconds"), "start_deadline"),
     **dict.fromkeys(("concurrency_policy", "overlap_policy"), "overlap"),
+    **dict.fromkeys(("concurrency", "max_instances", "max_active_runs", "max_concurrent_runs"), "concurrency"),
 }
 POLICY_FIELDS = frozenset(
     {
@@ -110,7 +112,7 @@ def _call_arguments(root: Object) -> Object | None:
 
 def _is_task(value: Object) -> bool:
     keys = {folded(key) for key in value}
-    return bool(keys & (TASK_FIELDS | {*STEP_LISTS, "jobs", "trigger", "triggers", "cron"}))
+    return bool(keys & (TASK_FIELDS | {*STEP_LISTS, "do", "jobs", "trigger", "triggers", "cron"}))
 
 
 def _unwrap_resource(draft: Draft, root: Object) -> None:
@@ -152,7 +154,7 @@ def _rename_task_key(work: Work, root: Object, key: str, name: str) -> None:
     } and isinstance(root[key], str):
         if "name" not in root:
             draft.rename(root, key, "name", "The name of a task is its id.")
-    elif name in STEP_LISTS and not _is_pipeline_there(root):
+    elif name in {*STEP_LISTS, "do"} and not _is_pipeline_there(root):
         pipeline = Object(place=root.place_of(key))
         value = root[key]
         if isinstance(value, Object) and ("steps" in value or "version" in value) and "uses" not in value:
@@ -236,7 +238,7 @@ def _flatten(draft: Draft, root: Object, pipeline: Object) -> None:
 
 def _is_step(value: Any) -> bool:
     return isinstance(value, Object) and bool(
-        {"uses", "do", "branches"} & {meaning(key, STEP_WORDS) or key for key in value}
+        {"uses", "do", "branches"} & {meaning(key, STEP_WORDS) or folded(key) for key in value}
     )
 
 
@@ -288,6 +290,12 @@ def gather_schedule(work: Work) -> None:
     root, draft = work.draft.root, work.draft
     if not isinstance(root, Object):
         return
+    for key in [key for key in root if folded(key) in EVENT_LISTS]:
+        topics = root[key] if isinstance(root[key], Array) else Array([root[key]])
+        if "schedule" not in root and all(isinstance(topic, str | Object) for topic in topics):
+            triggers = [{"event": topic} for topic in topics]
+            draft.rename(root, key, "schedule", f"`{key}` are the events that start the task.")
+            draft.put(root, "schedule", {"triggers": triggers}, "Makes a trigger of each event.")
     for key in list(root):
         name = folded(key)
         if key not in TASK_FIELDS and name in SCHEDULE_TEXTS_OF_TASK | ZONES:
@@ -376,8 +384,8 @@ def drop_unknown(work: Work) -> None:
             continue
         if name in {"tags", "categories"} and "labels" not in root:
             _labels(draft, root, key)
-        elif name in OUTPUT_FIELDS:
-            draft.drop(root, key, f"`{key}` is set by the server.")
+        elif name in OUTPUT_FIELDS or (name == "secrets" and isinstance(root[key], Array)):
+            draft.drop(root, key, f"`{key}` is not a part of a task: it is set by the server.")
         elif name in TRIVIA:
             draft.drop(root, key, f"A task has no `{key}`; use `labels` or `description`.")
     labels = root.get("labels")

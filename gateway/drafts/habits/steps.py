@@ -25,11 +25,14 @@ from gateway.drafts.tree import Array, Object
 
 TOOL_WORDS = frozenset({"type", "kind", "uses", "action", "tool"})
 MODES = {"parallel": "branches", "sequential": "do", "sequence": "do", "group": "do", "block": "do", "loop": "foreach"}
+NOTIFYING = frozenset({"email", "email_on_failure", "email_on_retry"})
 KINDS: Mapping[str, tuple[type, ...]] = {
     "name": (str,),
     "branches": (Array, Object),
     "foreach": (str, Array, Object),
 }
+NULLABLE = frozenset({"if", "save_as"})
+"""Members that may be null."""
 ITEM_NAME = "item name"
 PREVIOUS_KEYS = frozenset({"uses", "do", "branches"})
 _PATH = re.compile(r"[a-z][\w-]*(?:\.[a-z][\w-]*)+", re.ASCII)
@@ -73,7 +76,7 @@ def _list(work: Work, parent: Object, key: str, depth: int) -> None:
 
 
 def _is_step(value: Object) -> bool:
-    return bool({meaning(key, STEP_WORDS) or key for key in value} & {"uses", "do", "branches"}) and any(
+    return bool({meaning(key, STEP_WORDS) or folded(key) for key in value} & {"uses", "do", "branches"}) and any(
         not isinstance(item, Object) for item in value.values()
     )
 
@@ -114,7 +117,9 @@ def _single_key(work: Work, steps: Array, index: int) -> None:
 
 
 def _is_call(value: Any) -> bool:
-    return isinstance(value, Object) and bool({meaning(key, STEP_WORDS) or key for key in value} & PREVIOUS_KEYS)
+    return isinstance(value, Object) and bool(
+        {meaning(key, STEP_WORDS) or folded(key) for key in value} & PREVIOUS_KEYS
+    )
 
 
 def _step(work: Work, step: Object, depth: int) -> None:
@@ -261,8 +266,20 @@ def _identifier(text: str) -> str:
     return re.sub(r"^[0-9_]+", "", words)[:63] or text
 
 
+def _named_element(work: Work, step: Object) -> None:
+    """`for: x, in: list`: the name of the element and the list."""
+    name, key = (
+        step.get("foreach"),
+        next((key for key in ("in", "of", "over") if isinstance(step.get(key), str | Array)), ""),
+    )
+    if key and isinstance(name, str) and re.fullmatch(r"[A-Za-z_]\w*", name):
+        work.draft.put(step, "foreach", step.pop(key), "`foreach` is the list; its element is called `item`.")
+        work.notes.setdefault(ITEM_NAME, {})[id(step)] = name
+
+
 def _loop(work: Work, step: Object, depth: int) -> None:
     """`foreach: {items: …, do: […], as: x}`, and the name of the element."""
+    _named_element(work, step)
     draft, value = work.draft, step.get("foreach")
     if isinstance(value, Object):
         _loop_object(draft, step, value)
@@ -318,6 +335,11 @@ def retries(work: Work) -> None:
 def _retry(draft: Draft, step: Object) -> None:
     for key in list(step):
         name = folded(key)
+        if name in {"retry_on_failure", "retry_on_fail", "retryable"} and isinstance(step[key], bool):
+            off = step[key] is False and "retry" not in step
+            draft.remove(step, key, "A step is repeated by its rule.")
+            draft.put(step, "retry", 0, "No repetition.") if off else None
+            continue
         is_delay = name == "delay" and "retry" in step
         if is_delay or name in {
             "backoff",
@@ -341,7 +363,7 @@ def _retry(draft: Draft, step: Object) -> None:
 
 
 def _joined_retry(draft: Draft, step: Object, key: str) -> None:
-    rule = step.get("retry")
+    rule = step.get("retry", step.pop("max_retries", None))
     if not isinstance(rule, Object):
         if rule is not None and not isinstance(rule, int):
             return
@@ -411,6 +433,15 @@ def _continue(draft: Draft, step: Object, key: str) -> None:
 
 def _on_error(work: Work, step: Object) -> None:
     draft, value = work.draft, step.get("on_error")
+    if (
+        isinstance(value, Object)
+        and set(map(folded, value)) <= {"retry", "retries", "max_retries"}
+        and "retry" not in step
+    ):
+        [key] = value
+        draft.move(value, key, step, "retry", "An error is repeated by `retry`.")
+        draft.remove(step, "on_error", "An empty handler handles nothing.")
+        return
     if isinstance(value, Object) and len(value) == 1:
         [(key, inner)] = value.items()
         if folded(key) in {"continue", "ignore"} and isinstance(inner, bool):
@@ -481,8 +512,19 @@ def _into_with(draft: Draft, step: Object, keys: list[str]) -> None:
 def empty_members(work: Work) -> None:
     """Members without a value are left out."""
     for step in steps_of(work):
-        for key in ("if", "retry", "timeout", "save_as", "foreach", "needs_approval", "name", "max_parallel"):
-            if key in step and step[key] in (None, "", []) and key != "foreach":
+        for key in (
+            "if",
+            "retry",
+            "timeout",
+            "save_as",
+            "needs_approval",
+            "name",
+            "max_parallel",
+            "else",
+            "until",
+            "every",
+        ):
+            if key in step and step[key] in (None, "", []) and (step[key] is not None or key not in NULLABLE):
                 work.draft.remove(step, key, f"An empty `{key}` is left out.")
         _approval(work.draft, step)
 
@@ -493,7 +535,7 @@ def _approval(draft: Draft, step: Object) -> None:
     if manual is not None and "needs_approval" not in step:
         draft.rename(step, manual, "needs_approval", "A manual step needs an approval.", ASSUMED)
     value = step.get("needs_approval")
-    if value is False or (isinstance(value, str) and value.lower() in {"no", "false"}):
+    if isinstance(value, str) and value.lower() in {"no", "false"}:
         draft.remove(step, "needs_approval", "A step needs no approval unless it says so.")
     elif isinstance(value, str):
         yes = value.lower() in {"yes", "true", "required", "manual", "always"}
@@ -505,7 +547,7 @@ def _approval(draft: Draft, step: Object) -> None:
             target = APPROVAL_WORDS.get(folded(key), "")
             if target in {"message", "assignees", "expires_in"} and target not in value:
                 draft.rename(value, key, target, f"Renames `{key}` to `{target}`.")
-        if isinstance(value.get("assignees"), str):
+        if isinstance(value.get("assignees"), str) and "${" not in value["assignees"]:
             draft.put(value, "assignees", Array([value["assignees"]]), "Assignees are a list.")
 
 
@@ -513,6 +555,8 @@ def trivia(work: Work) -> None:
     """Leaves out what only describes a step, or where it runs; and an input that is empty."""
     for step in steps_of(work):
         for key in list(step):
+            if folded(key) in NOTIFYING and step[key]:
+                continue  # it has an effect: the key is reported
             if key not in STEP_FIELDS and (folded(key) in TRIVIA or step[key] is None):
                 work.draft.drop(step, key, f"A step has no `{key}`.")
     for _, arguments, tool in calls(work):

@@ -1,7 +1,7 @@
 """Expressions and templates: everything that reads a value is parsed and written in the language of pipelines."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.drafts.draft import ASSUMED, CERTAIN, Ask, Option
@@ -28,6 +28,7 @@ class _Texts:
     work: Work
     open: dict[str, list[tuple[Any, Any, str]]]
     types: dict[tuple[str, str], str]
+    seen: set[str] = field(default_factory=set)
 
     def value(self, parent: Any, key: Any, scope: Scope) -> None:
         """Every text in a JSON value."""
@@ -51,23 +52,33 @@ class _Texts:
             self.work.draft.put(parent, key, result.text, why, CERTAIN if result.certain else ASSUMED)
 
     def _asks_step(self, parent: Any, key: Any, scope: Scope, rewrite: Rewrite) -> bool:
-        """Asks which of several steps with one written name a text reads."""
+        """Asks which of several earlier steps with one written name a text reads."""
         before, work = parent[key], self.work
         for name, made in work.notes.get(STEP_NAMES, {}).items():
-            distinct = list(dict.fromkeys(made))
-            if len(distinct) < 2 or name not in before:
+            earlier = [each for each in dict.fromkeys(made) if each in self.seen]
+            if len(earlier) < 2 or name not in before:
                 continue
-            texts = [rewrite(before, replace(scope, steps={**scope.steps, name: each})).text for each in distinct]
+            texts = [rewrite(before, replace(scope, steps={**scope.steps, name: each})).text for each in earlier]
             if len(set(texts)) < 2:
                 continue
             options = [
                 Option(each, f"the step `{each}`", [(parent, key, text)])
-                for each, text in zip(distinct, texts, strict=True)
+                for each, text in zip(earlier, texts, strict=True)
             ]
             question = f"Several steps have the name `{name}`. Which one is read?"
-            work.draft.ask(Ask(f"{work.prefix}step:{name}", question, options, distinct[-1]))
+            work.draft.ask(Ask(f"{work.prefix}step:{name}", question, options, earlier[-1]))
             return True
         return False
+
+    def nearest(self, scope: Scope) -> Scope:
+        """The scope in which a written name is that of the last step before, where several steps have it."""
+        made = self.work.notes.get(STEP_NAMES, {})
+        last = {
+            name: earlier[-1]
+            for name, ids in made.items()
+            if len(set(ids)) > 1 and (earlier := [each for each in ids if each in self.seen])
+        }
+        return replace(scope, steps={**scope.steps, **last}) if last else scope
 
     def _asks_type(self, parent: Any, key: Any, text: str, scope: Scope, rewrite: Rewrite) -> bool:
         """Asks about a number that is compared with a text."""
@@ -213,8 +224,9 @@ def _steps(texts: _Texts, steps: Any, scope: Scope) -> None:
     previous = scope.previous
     for step in steps:
         if isinstance(step, Object):
-            _step(texts, step, replace(scope, previous=previous))
+            _step(texts, step, texts.nearest(replace(scope, previous=previous)))
             previous = str(step.get("id", previous))
+            texts.seen.add(previous)
 
 
 def _step(texts: _Texts, step: Object, scope: Scope) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any
@@ -332,16 +333,13 @@ SYNONYMS = {
 }
 
 
+COMMON = frozenset({"the", "api", "com", "www", "step", "get", "send", "list", "create", "run", "tool", "task", "make"})
+"""Words that say nothing about which tool is meant."""
+
+
 def _name_words(text: str) -> set[str]:
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).lower()
-    return {SYNONYMS.get(word, word) for word in re.findall(r"[a-z]{3,}", split)} - {
-        "the",
-        "get",
-        "api",
-        "com",
-        "www",
-        "step",
-    }
+    return {SYNONYMS.get(word, word) for word in re.findall(r"[a-z]{3,}", split)} - COMMON
 
 
 def _fits(tool: ToolInfo, arguments: Any) -> bool:
@@ -365,8 +363,12 @@ def match_inputs(work: Work) -> None:
         missing = [name for name in tool.required if name not in arguments]
         unknown = [key for key in arguments if key not in tool.inputs]
         renames = _synonyms(tool, arguments)
-        if len(missing) > 1 and set(renames.values()) >= set(missing):
+        closed = isinstance(tool.input_schema, dict) and tool.input_schema.get("additionalProperties") is False
+        if renames and (len(missing) > 1 or (closed and not missing)) and set(renames.values()) >= set(missing):
             _ask_inputs(work, step, arguments, renames)
+        elif len(missing) == 1 and len(meant := [key for key, name in renames.items() if name == missing[0]]) == 1:
+            why = f"`{missing[0]}` is the input of the tool for it."
+            work.draft.rename(arguments, meant[0], missing[0], why, ASSUMED)
         elif len(missing) == 1 and len(unknown) == 1:
             why = f"`{missing[0]}` is the only input that is missing."
             work.draft.rename(arguments, unknown[0], missing[0], why, ASSUMED)
@@ -380,6 +382,7 @@ INPUT_WORDS = (
     frozenset({"channel", "room", "channel_id"}),
     frozenset({"title", "subject", "summary", "headline"}),
     frozenset({"sql", "statement"}),
+    frozenset({"limit", "max_results", "max", "top", "size", "page_size", "count"}),
     frozenset({"start", "from", "since", "start_time", "start_date"}),
     frozenset({"end", "until", "end_time", "end_date"}),
 )
@@ -411,13 +414,56 @@ def _ask_inputs(work: Work, step: Object, arguments: Object, renames: dict[str, 
     work.draft.ask(Ask(f"{work.prefix}input:{step.get('id')}", text, options, "rename"))
 
 
+def ask_missing(work: Work) -> None:
+    """Asks for inputs that a tool requires and the step does not have, and about those that it does not know."""
+    for step in steps_of(work):
+        tool, arguments = work.tools.get(str(step.get("uses"))), step.get("with", Object())
+        if tool is None or tool.name.startswith(PREFIX) or not isinstance(arguments, Object) or not step.get("id"):
+            continue
+        if any(ask.id == f"{work.prefix}input:{step['id']}" for ask in work.draft.asks):
+            continue  # the names of its inputs are open
+        for name in [name for name in tool.required if name not in arguments]:
+            values = {"param": f"${{params.{name}}}", "event": f"${{event.data.{name}}}"}
+            options = [
+                Option("param", f"the param {name}, which each run gets", _input(step, name, values["param"])),
+                Option(
+                    "event", f"{name} in the data of the event that starts the run", _input(step, name, values["event"])
+                ),
+            ]
+            text = f"{tool.name} requires the input {name!r}. Where does it come from?"
+            work.draft.ask(Ask(f"{work.prefix}input:{step['id']}.{name}", text, options, "param"))
+        closed = isinstance(tool.input_schema, dict) and tool.input_schema.get("additionalProperties") is False
+        for key in [key for key in arguments if closed and key not in tool.inputs and not _synonyms(tool, arguments)]:
+            options = [
+                Option("remove", f"leaves {key} out", [(arguments, key, REMOVED)]),
+                Option("keep", f"keeps {key}: the tool must be changed first", [(arguments, key, arguments[key])]),
+            ]
+            known = ", ".join(list(tool.inputs)[:20])
+            text = f"{tool.name} has no input {key!r} (its inputs: {known}). What becomes of it?"
+            work.draft.ask(Ask(f"{work.prefix}input:{step['id']}.{key}", text, options, "remove"))
+
+
+def _input(step: Object, name: str, value: str) -> list[tuple[Any, str, Any]]:
+    """The setting of an input, also in a step without any."""
+    arguments = step.get("with")
+    return [(arguments, name, value)] if isinstance(arguments, Object) else [(step, "with", {name: value})]
+
+
 def input_lists(work: Work) -> None:
     """`with: [{name: a, value: 1}]` is an object."""
     for step in steps_of(work):
         arguments = step.get("with")
         if isinstance(arguments, str) and arguments.strip().startswith("{") and '"' in arguments:
             _parsed(work, step, arguments)
-        if isinstance(arguments, Array) and arguments and all(isinstance(item, Object) for item in arguments):
+        elif isinstance(arguments, str) and "${" not in arguments and "{{" not in arguments and "=" in arguments:
+            _pairs(work, step, arguments)
+        if (
+            isinstance(arguments, Array)
+            and arguments
+            and all(isinstance(item, str) and "=" in item for item in arguments)
+        ):
+            _pairs(work, step, " ".join(arguments))
+        elif isinstance(arguments, Array) and arguments and all(isinstance(item, Object) for item in arguments):
             if all(set(item) == {"name", "value"} for item in arguments):
                 joined = {str(item["name"]): item["value"] for item in arguments}
             elif all(len(item) == 1 for item in arguments):
@@ -425,6 +471,28 @@ def input_lists(work: Work) -> None:
             else:
                 continue
             work.draft.put(step, "with", joined, "The input of a tool is an object.")
+
+
+def _pairs(work: Work, step: Object, text: str) -> None:
+    """`with: to=team text=hello`."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return
+    if all(re.match(r"[A-Za-z_]\w*=", word) for word in words):
+        pairs = dict(word.split("=", 1) for word in words)
+        work.draft.put(step, "with", pairs, "The input of a tool is an object.", ASSUMED)
+
+
+def positional(work: Work) -> None:
+    """`args: [shop]`: the inputs that the tool requires, in their order."""
+    for step in steps_of(work):
+        arguments, tool = step.get("with"), work.tools.get(str(step.get("uses")))
+        if tool is None or not isinstance(arguments, Array) or not arguments:
+            continue
+        if len(arguments) == len(tool.required) and not any(isinstance(item, Object) for item in arguments):
+            named = dict(zip(tool.required, arguments, strict=True))
+            work.draft.put(step, "with", named, "Names the inputs in the order of the tool.", ASSUMED)
 
 
 def _parsed(work: Work, step: Object, text: str) -> None:

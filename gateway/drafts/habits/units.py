@@ -133,6 +133,9 @@ def _concurrency(draft: Draft, policy: Object) -> None:
     for key in list(policy):
         if folded(key) in {"concurrency", "max_concurrency", "max_instances", "max_active_runs", "concurrency_policy"}:
             value: Any = policy[key]
+            if isinstance(value, Object):
+                cancels = next((item for name, item in value.items() if folded(name) == "cancel_in_progress"), False)
+                value = "cancel" if cancels is True else "queue"
             name = ("SKIP" if value == 1 else "ALLOW") if isinstance(value, int) else OVERLAPS.get(folded(str(value)))
             if name and "overlap" not in policy:
                 draft.rename(policy, key, "overlap", f"Renames `{key}` to `overlap`.", ASSUMED)

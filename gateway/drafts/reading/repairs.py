@@ -9,13 +9,18 @@ from gateway.drafts.tree import Place
 from ordinaut.v1.draft_pb2 import Certainty
 
 REPAIRS_MAX = 20
+LINE_MAX = 4000  # characters of a line in which placeholders are looked for
 BYTES_MAX = 400_000  # of all attempts together: reading 100 kB takes half a second
 _ENTRY = re.compile(
     r"""(?P<head>\s*(?:-\s+)*(?:[\w$.-]+|"[^"]*"|'[^']*')\s*:\s+|\s*(?:-\s+)+)(?P<value>\S.*?)(?P<end>\s*)$"""
 )
 _INDENT = re.compile(r"[ \t\u00a0]*")
 _SPECIAL = re.compile(r"^(?:\{\{|\{%|[%@`*&!]|\$\{\{)|: |:$|^[\"'].*[\"'][^,}\]]*\S$|\s#")
-_BARE_BRACES = re.compile(r"(?<=[:,\[{-])(\s+)(\{\{(?:(?!\}\}).)*\}\}[^,}\]\"'#]*?)(?=\s*(?:[,}\]]|$))")
+_BARE_BRACES = re.compile(
+    r"""(?<=[:,\[{-])(\s+)(\$?\{\{(?:(?!\}\}).){0,512}\}\}[^,}\]"'#]*?|\$\{[^{}"',]*\}[^,}\]"'#]*?|f"[^"]*\{[^"]*"|f'[^']*\{[^']*')"""
+    r"""(?=\s*(?:[,}\]]|$))"""
+)
+_BLOCK = re.compile(r"(?:^|[\s:])[|>][+-]?\d?[+-]?\s*(?:#.*)?$")
 _TEXTS = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\$\{[^}]*\}|\s#.*""")
 _DASH = re.compile(r"^(\s*)-(?=[A-Za-z_][\w-]*:(?:\s|$))")
 _NO_SPACE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*):((?!//)[^\s:].*)$")
@@ -24,6 +29,7 @@ _SMART = re.compile(
     r"[\u201c\u2018]([^\u201c\u201d\u2018\u2019]*)[\u201d\u2019](?=\s*(?:$|[,}\]#]))"
 )
 _SLASHES = re.compile(r"(^\s*|\s)//(?=\s)")
+_NESTED = re.compile(r"^(\s*(?:- )*)(with|input|inputs|args|params|schedule|env)\s*:\s+([\w-]+:\s+[^{\[]\S*.*)$")
 _EQUALS = re.compile(r"^(\s*(?:- )*[A-Za-z_][\w-]*)\s*=\s*(\S.*)$")
 _MISSING_SPACE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*):(?=[^\s:/])(.*)$")
 
@@ -67,7 +73,10 @@ def _prepared(text: str, repairs: list[Repair]) -> str:
     """Repairs what is wrong in any YAML: tabs in the indentation, and `{{` that would begin an object."""
     lines = text.split("\n")
     has_slashes = any(line.lstrip().startswith("//") for line in lines)
+    literal = _literal_lines(lines)
     for number, line in enumerate(lines):
+        if number in literal:
+            continue
         indent = _INDENT.match(line)
         space = indent.group() if indent else ""
         fixed = line
@@ -78,7 +87,7 @@ def _prepared(text: str, repairs: list[Repair]) -> str:
         if has_slashes and (commented := _SLASHES.sub(r"\1#", fixed)) != fixed:
             repairs.append(Repair(Place(number + 1, 1), fixed, commented, "Writes the comment with `#`."))
             fixed = commented
-        if "{{" in fixed and (quoted := _BARE_BRACES.sub(_quoted_braces, fixed)) != fixed:
+        if "{" in fixed and len(fixed) <= LINE_MAX and (quoted := _with_quotes(fixed)) != fixed:
             repairs.append(Repair(Place(number + 1, 1), fixed, quoted, "Puts the value in quotes."))
             fixed = quoted
         lines[number] = fixed
@@ -115,8 +124,33 @@ def _spaces(before: list[str], space: str) -> str:
     return " " * next((width for width in widths if width > column or not last.rstrip().endswith(":")), widths[0])
 
 
-def _quoted_braces(match: re.Match[str]) -> str:
-    return match[1] + quoted(match[2])
+def _literal_lines(lines: list[str]) -> set[int]:
+    """The numbers of the lines of texts in blocks, `|` and `>`, which stay as they are."""
+    literal: set[int] = set()
+    indent = -1
+    for number, line in enumerate(lines):
+        if indent >= 0 and (not line.strip() or _indent(line) > indent):
+            literal.add(number)
+            continue
+        indent = _indent(line) if _BLOCK.search(line) else -1
+    return literal
+
+
+def _in_quotes(before: str) -> bool:
+    """Whether a text in quotes is open at the end of a part of a line."""
+    rest = _TEXTS.sub("", before)
+    return '"' in rest or re.search(r"(?:^|[\s:,\[{])'", rest) is not None
+
+
+def _with_quotes(line: str) -> str:
+    """The line with quotes around placeholders that would begin an object, and around f-strings."""
+
+    def changed(match: re.Match[str]) -> str:
+        before = line[: match.start()]
+        needs = match[2].startswith(("{{", "f")) or bool(_unclosed(before))
+        return match[1] + quoted(match[2]) if needs and not _in_quotes(before) else match[0]
+
+    return _BARE_BRACES.sub(changed, line)
 
 
 def quoted(value: str) -> str:
@@ -166,10 +200,17 @@ def _rewritten(line: str) -> Iterator[tuple[str, str]]:
     """The line with another separator or with quotes, and the reason."""
     if (match := _EQUALS.match(line)) is not None:
         yield f"{match[1]}: {match[2]}", "Writes `:` between key and value."
-    if (match := _ENTRY.match(line)) and _SPECIAL.search(match["value"]):
+    if (match := _NESTED.match(line)) is not None:
+        yield f"{match[1]}{match[2]}: {{{match[3]}}}", "Puts the members into an object."
+    if (match := _ENTRY.match(line)) and _SPECIAL.search(match["value"]) and not _is_flow(match["value"]):
         yield match["head"] + quoted(_unquoted(match["value"])), "Puts the value in quotes."
     if (match := _MISSING_SPACE.match(line)) is not None:
         yield f"{match[1]}{match[2]}: {match[3]}", "Adds the space after `:`."
+
+
+def _is_flow(value: str) -> bool:
+    """Whether a value begins a list or an object, and not a placeholder."""
+    return value[0] == "[" or (value[0] == "{" and not value.startswith(("{{", "{%")))
 
 
 def _unclosed(line: str) -> str:

@@ -8,14 +8,17 @@ from gateway.drafts.reading.json5 import read_json_tree
 from gateway.drafts.reading.repairs import Repair, read_tolerantly
 from gateway.drafts.reading.yaml import Documents, Duplicate, UnreadableError
 from gateway.drafts.tree import Array, Object, Place
+from ordinaut.documents.json_text import depth
 
+NESTED_MAX = 128  # brackets; parsers recurse
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _OPEN_FENCE = re.compile(r"^[ \t]*(?:```+|~~~+)[ \t]*[\w+-]*[ \t]*\n", re.MULTILINE)
 _LANGUAGES = frozenset({"", "yaml", "yml", "json", "json5", "jsonc", "text", "ordinaut"})
-_KEY_LINE = re.compile(r"^(?:[A-Za-z_\"'][\w.\"'-]{0,40}\s?[:=](?:\s|$)|\{|\[|- |---)")
+_KEY_LINE = re.compile(r"^(?:[A-Za-z_\"'][\w.\"'-]{0,40}\s?[:=](?:[\s\"']|$)|\{|\[|- |---)")
+_JSON = re.compile(r"(?:\s|//[^\n]*\n|#[^\n]*\n|/\*(?s:.*?)\*/)*[\[{]")
 _DOCUMENT_KEY = re.compile(
     r"^(?:name|title|id|version|pipeline|steps|tasks|jobs|schedule|on|trigger|triggers|description|task|workflow|params|display_name"
-    r"|cron|inputs|stages|dag_id|nodes|spec|kind|apiVersion)\s*:(?:\s|$)|^\s*[\[{]|^- |^---",
+    r"|cron|inputs|stages|dag_id|nodes|spec|kind|apiVersion)\s*[:=](?:[\s\"']|$)|^\s*[\[{]|^- |^---",
     re.MULTILINE,
 )
 
@@ -36,6 +39,8 @@ def read_text(text: str) -> Reading:
     Raises:
         UnreadableError: it contains no document.
     """
+    if depth(text.encode()) > NESTED_MAX:
+        raise UnreadableError(f"a document must be nested at most {NESTED_MAX} levels deep", Place(1, 1))
     body, repairs = _body(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
     read, more = _read(body)
     documents = [tree for tree in read.trees if tree is not None]
@@ -47,7 +52,7 @@ def read_text(text: str) -> Reading:
 
 
 def _read(body: str) -> tuple[Documents, list[Repair]]:
-    if body.lstrip()[:1] in {"{", "["}:
+    if _JSON.match(body):
         try:
             return _json(body)
         except UnreadableError as failure:
@@ -107,7 +112,7 @@ def _without_prose(text: str) -> tuple[str, list[Repair]]:
     before = text[:begin]
     repairs = []
     if any(
-        not line.startswith("#") and not _KEY_LINE.match(line) and line[:1] not in {" ", "%"}
+        not line.startswith(("#", "//")) and not _KEY_LINE.match(line) and line[:1] not in {" ", "%"}
         for line in before.split("\n")
         if line.strip()
     ):
@@ -117,7 +122,7 @@ def _without_prose(text: str) -> tuple[str, list[Repair]]:
         begin = 0
         before = ""
     body = text[begin:]
-    if body.lstrip()[:1] in {"{", "["}:
+    if _JSON.match(body):
         return before + body, repairs
     kept, rest = _split_rest(body)
     if rest.strip():

@@ -14,7 +14,7 @@ from gateway.rest.transcoding.routes import Route
 ABOUT = """\
 Time, state and discipline for AI agents: say **what** should happen, **when**, and **under which rules**.
 
-* Every call requires a token: `Authorization: Bearer ord_...`. The first one is in `DIR/admin.token` of
+* Every call requires a token: `Authorization: Bearer ord1_...`. The first one is in `DIR/admin.token` of
   `ordinaut up --data-dir DIR`.
 * Bodies are JSON or YAML 1.2. Field names may be `next_fire_time` or `nextFireTime`; responses use the former.
   Durations are strings such as `90s`, `5m`, `1h30m`, `7d`, `PT1H`.
@@ -67,7 +67,7 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
         "tags": [{"name": name, "description": text} for name, text in tags.items()],
         "paths": paths,
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "ord_..."}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "ord1_..."}},
             "parameters": PARAMETERS,
             "responses": {"Error": RESPONSE},
             "schemas": {**dict(sorted(schemas.components.items())), **SCHEMAS},

@@ -8,11 +8,13 @@ the rules for names, types, unknown fields and limits to every part.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from google.api import field_behavior_pb2
 from google.protobuf.message import Message
 
+from gateway.api.rehearsal import Sent
 from gateway.api.violations import got
 from gateway.rest.transcoding.body import Body
 from gateway.rest.transcoding.merge_patch import behaviors, changed_paths, without_nulls
@@ -29,8 +31,10 @@ MASK = "update_mask"
 
 def assemble(
     route: Route, values: dict[str, str], query: bytes, body: Body | None, conditions: Preconditions
-) -> tuple[Message, list[Violation]]:
-    """Returns the request message and the violations of all parts; `values` are the variables of the path.
+) -> tuple[Message, list[Violation], Sent]:
+    """Returns the request message, the violations of all parts, and the document of the request.
+
+    `values` are the variables of the path.
 
     If there are violations, the message contains what could be read.
 
@@ -39,13 +43,21 @@ def assemble(
     """
     parameters, problems = read_query(query, route.request, route.body)
     document = _with_body(route, parameters, body)
-    request = route.request_class()
     if isinstance(document, dict):
         for path, value in values.items():
             problems.extend(_bind(document, path, value))
         problems.extend(conditions.put(route, document))
-    paths = _merge(route, document)
-    problems.extend(fill(document, request))
+    reading = partial(read_document, route)
+    request, unread = reading(document)
+    return request, [*problems, *unread], Sent(document, reading)
+
+
+def read_document(route: Route, document: Any) -> tuple[Message, list[Violation]]:
+    """Reads the document of a request; returns the message and the violations of what could not be read."""
+    request = route.request_class()
+    merged = dict(document) if isinstance(document, dict) else document
+    paths = _merge(route, merged)
+    problems = fill(merged, request)
     if paths:
         getattr(request, MASK).paths.extend(paths)
     return request, problems

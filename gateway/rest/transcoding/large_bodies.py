@@ -4,20 +4,22 @@ The child returns the request as bytes, which are sent on as they are.
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import orjson
 from google.protobuf.message import EncodeError
 
-from gateway.rest.transcoding.assembly import assemble
-from gateway.rest.transcoding.body import Body
+from gateway.api.rehearsal import Sent
+from gateway.rest.transcoding.assembly import assemble, read_document
+from gateway.rest.transcoding.body import INLINE_JSON_BYTES, Body
 from gateway.rest.transcoding.preconditions import Preconditions
 from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.services import DESCRIPTORS
 from ordinaut.documents.json_text import malformed
-from ordinaut.errors import InvalidArgumentError, ResourceExhaustedError, Violation
+from ordinaut.errors import InvalidArgumentError, Repair, ResourceExhaustedError, Violation
 from ordinaut.processes.pool import ProcessPool, TooCostlyError
 from ordinaut.v1.error_pb2 import ErrorReason
 
@@ -59,8 +61,10 @@ class LargeBodies:
 
     async def assemble(
         self, route: Route, values: Mapping[str, str], query: bytes, body: Body, conditions: Preconditions
-    ) -> tuple[bytes, list[Violation]]:
-        """Returns the request as bytes and its violations; a call that is cancelled ends the process.
+    ) -> tuple[bytes, list[Violation], Sent | None]:
+        """Returns the request as bytes, its violations, and its document if this is short enough to check fixes.
+
+        A call that is cancelled ends the process.
 
         Raises:
             InvalidArgumentError: the body is malformed.
@@ -75,10 +79,12 @@ class LargeBodies:
             raise ResourceExhaustedError(ErrorReason.TOO_LARGE, text) from None
         head, _, request = answer.partition(b"\n")
         decoded = orjson.loads(head)
-        violations = [Violation(*fields) for fields in decoded["violations"]]
+        violations = [_violation(*fields) for fields in decoded["violations"]]
         if "reason" in decoded:
             raise InvalidArgumentError(decoded["reason"], decoded["message"], decoded["facts"], violations)
-        return request, violations
+        if "document" not in decoded:
+            return request, violations, None
+        return request, violations, Sent(decoded["document"], partial(read_document, route))
 
     async def close(self) -> None:
         """Ends every process."""
@@ -91,7 +97,7 @@ def _assembled(encoded: bytes) -> bytes:
     route = _ROUTES[head["verb"], head["template"]]
     body = Body(data, is_yaml=head["is_yaml"])
     try:
-        request, violations = assemble(
+        request, violations, sent = assemble(
             route, head["values"], base64.b64decode(head["query"]), body, Preconditions(**head["conditions"])
         )
         content = request.SerializeToString()
@@ -100,12 +106,25 @@ def _assembled(encoded: bytes) -> bytes:
     except (EncodeError, MemoryError) as failure:
         refused = malformed(f"the body is too large for a message: {type(failure).__name__}")
         return _answer([], reason=refused.reason, message=refused.message, facts={})
-    return _answer(violations) + content
+    return _answer(violations, **_document(sent)) + content
 
 
-def _answer(violations: Any, **failure: Any) -> bytes:
-    fields = [(each.field, each.message, each.reason) for each in violations]
-    return orjson.dumps({"violations": fields, **failure}) + b"\n"
+def _document(sent: Sent) -> dict[str, Any]:
+    """The document in an answer; nothing if it is long, or has values that are not JSON."""
+    try:
+        text = orjson.dumps(sent.document)
+    except TypeError:
+        return {}
+    return {"document": orjson.Fragment(text)} if len(text) <= INLINE_JSON_BYTES else {}
+
+
+def _answer(violations: Sequence[Violation], **facts: Any) -> bytes:
+    fields = [(each.field, each.message, each.reason, each.repair and asdict(each.repair)) for each in violations]
+    return orjson.dumps({"violations": fields, **facts}) + b"\n"
+
+
+def _violation(field: str, message: str, reason: "ErrorReason.ValueType", repair: Any) -> Violation:
+    return Violation(field, message, reason, Repair(**repair) if repair else None)
 
 
 _ROUTES = {(route.verb, route.template.text): route for route in RouteTable(DESCRIPTORS).routes}

@@ -13,7 +13,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.api.field_masks import NEVER, is_free_json, is_map, is_message
 from gateway.api.mask_paths import MERGE, quoted
-from ordinaut.documents.reading import find_field
+from ordinaut.documents.reading import find_field, named_field
 
 UNCHANGEABLE = frozenset({field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER})
 
@@ -44,7 +44,7 @@ def behaviors(field: FieldDescriptor) -> frozenset[int]:
 
 def _paths(message: Any, patch: Mapping[Any, Any], prefix: str) -> Iterator[str]:
     for key, value in patch.items():
-        field = find_field(message, str(key))
+        field = named_field(message, str(key), patch)
         if field is None or UNCHANGEABLE & behaviors(field):
             continue
         path = prefix + field.name

@@ -6,20 +6,22 @@ limits, deadlines and errors of REST are those of gRPC.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from gateway.api.rehearsal import violations_metadata
+from gateway.api.rehearsal import sent_metadata
 from gateway.api.violations import got
-from gateway.authentication.client_address import address_metadata
+from gateway.authentication.client_address import Metadata, source_metadata
 from gateway.rest.errors import HttpError, error_response
 from gateway.rest.transcoding.assembly import assemble
 from gateway.rest.transcoding.body import ClientGoneError, Receive, receive_body
+from gateway.rest.transcoding.body_fixes import Place, left_out, place_fixes, placed, unplaced
 from gateway.rest.transcoding.headers import Headers
 from gateway.rest.transcoding.large_bodies import LargeBodies
 from gateway.rest.transcoding.preconditions import Preconditions, etag
@@ -29,23 +31,23 @@ from gateway.rest.transcoding.streaming import Stream, resume, stream_format
 from ordinaut.errors import InvalidArgumentError, ResourceExhaustedError, Violation
 from ordinaut.rpc.requests import SMALL_BYTES
 
+USER_AGENT_MAX = 200
 AUTHORIZATION_MAX = 512
 TIMEOUT = b"x-server-timeout"
 SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
 INLINE_RESPONSE_BYTES = 64 * 1024  # larger responses are converted in a thread
 Scope = Any
-Metadata = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
     """What happens before a body is read and converted.
 
-    `authenticate` gets the headers `authorization` and the client's address, `admit` the size of a large body; both
+    `authenticate` gets the path of the method and the metadata of the call, `admit` the size of a large body; both
     raise an OrdinautError to refuse the request. `yaml_max` is the largest size of YAML in bytes.
     """
 
-    authenticate: Callable[[Sequence[str], str], Awaitable[None]]
+    authenticate: Callable[[str, Metadata], Awaitable[None]]
     admit: Callable[[int], Awaitable[None]]
     large: LargeBodies
     yaml_max: int
@@ -63,28 +65,31 @@ class Transcoder:
         """Handles one request."""
         exchange = _Exchange(scope, Headers(scope["headers"]), receive, send)
         conditional = False
+        place: Place = unplaced
         try:
             route, values = self.table.find(scope["method"], scope["raw_path"].decode("ascii"))
             conditions = Preconditions.of(exchange.headers)
             conditional = conditions.conditional(route)
-            await self._authenticate(exchange)
+            await self._authenticate(exchange, route)
             body = await receive_body(receive, exchange.headers, self._bodies.yaml_max)
             if body is not None and len(body.data) > SMALL_BYTES:
                 await self._bodies.admit(len(body.data))
+            request: Message | bytes
             if body is not None and body.is_large:
                 converted = self._bodies.large.assemble(route, values, scope["query_string"], body, conditions)
-                request, problems = await _unless_disconnected(converted, receive)
+                request, problems, sent = await _unless_disconnected(converted, receive)
             else:
-                request, problems = assemble(route, values, scope["query_string"], body, conditions)
-            with violations_metadata(problems) as metadata:
-                await self._call(route, request, exchange, conditions, metadata)
+                request, problems, sent = assemble(route, values, scope["query_string"], body, conditions)
+            place = left_out if sent is None else partial(placed, route=route, document=sent.document)
+            with sent_metadata(sent, problems) as metadata:
+                await self._call(route, request, exchange, conditions, metadata, place)
         except ClientGoneError:
             return
         except Exception as failure:  # noqa: BLE001 - the outermost handler
-            error = error_response(failure, conditional=conditional)
+            error = error_response(failure, conditional=conditional, place=place)
             await send_body(send, exchange.headers, error.status, error.headers, error.body)
 
-    async def _authenticate(self, exchange: "_Exchange") -> None:
+    async def _authenticate(self, exchange: "_Exchange", route: Route) -> None:
         """Refuses a request before its body is read.
 
         Raises:
@@ -92,7 +97,7 @@ class Transcoder:
             HttpError: 429: there were too many of these. The connection is closed, so that the body is not received.
         """
         try:
-            await self._bodies.authenticate(exchange.tokens, exchange.address)
+            await self._bodies.authenticate(route.path, exchange.metadata)
         except ResourceExhaustedError as throttled:
             raise HttpError(429, throttled, {"connection": "close"}) from None
 
@@ -103,6 +108,7 @@ class Transcoder:
         exchange: "_Exchange",
         conditions: Preconditions,
         violations: Metadata,
+        place: Place,
     ) -> None:
         call, metadata = self._calls[route.path], (*exchange.metadata, *violations)
         if route.method.server_streaming:
@@ -113,6 +119,7 @@ class Transcoder:
             return
         running = call(request, metadata=metadata, timeout=exchange.timeout)
         response = await _unless_disconnected(running, exchange.receive)
+        place_fixes(response, place)
         tag = etag(response)
         headers = {"etag": tag} if tag else {}
         if tag and route.verb == "GET" and tag in conditions.if_none_match:
@@ -142,8 +149,9 @@ class _Exchange:
 
     @property
     def metadata(self) -> Metadata:
-        """The client address and the Authorization headers."""
-        return *address_metadata(self.address), *(("authorization", value) for value in self.tokens)
+        """The client's address and name, and the Authorization headers."""
+        source = source_metadata(self.address, self.headers.first(b"user-agent")[:USER_AGENT_MAX])
+        return *source, *(("authorization", value) for value in self.tokens)
 
     @property
     def timeout(self) -> float | None:

@@ -91,6 +91,7 @@ class Backfills:
 
         async def work(connection: Connection) -> Backfill:
             before = await _existing(connection, caller, name, backfill_id)
+            mutation.replaces(to_backfill(before))
             await backfill.cancel(connection, before.task, backfill_id, reason)
             after = await _existing(connection, caller, name, backfill_id)
             if after.state == "COMPLETED":

@@ -57,7 +57,9 @@ class Snooze:
                 raise wrong_state(request.name, record.state, "ACTIVE")
             await cursor.fire_if_due(connection, record.uid, snoozed_too=False)
             upcoming = await cursor.upcoming(connection, record.uid)
-            await cursor.snooze(connection, record.uid, _new_start(request, upcoming))
+            start = _new_start(request, upcoming)
+            mutation.describe("start_time", start.isoformat())
+            await cursor.snooze(connection, record.uid, start)
             return to_task(record)
 
         response = await self._once_planned(lambda: mutation.execute(work))

@@ -5,7 +5,16 @@ from typing import Annotated, Any
 import jsonpatch
 import typer
 
-from ordinaut.cli.output import local_time, print_details, print_json, print_table, shorten
+from ordinaut.cli.output import (
+    UsageError,
+    echo,
+    echo_lines,
+    local_time,
+    print_details,
+    print_json,
+    print_table,
+    shorten,
+)
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
 from ordinaut.cli.session import session_of, with_prefix
@@ -13,6 +22,7 @@ from ordinaut.client import Client
 from ordinaut.client.document import to_document
 from ordinaut.v1 import approval_service_pb2 as requests
 from ordinaut.v1.approval_pb2 import Approval
+from ordinaut.visible import json_text
 
 app = typer.Typer(no_args_is_help=True, help="List and answer approvals, the questions on which runs wait.")
 Name = Annotated[str, typer.Argument(help="Approval id or `approvals/ID`.")]
@@ -70,8 +80,11 @@ def answer_approval(
         typer.Option(help="Change of the subject: JSON pointer and value, such as `/text=Hello`. Repeatable."),
     ] = None,
     comment: Annotated[str, typer.Option(help="Comment, stored with the answer.")] = "",
+    subject: Annotated[
+        str, typer.Option("--hash", help="Hash of the subject that was read; an answer to another one is refused.")
+    ] = "",
 ) -> None:
-    """Answer an approval with its current subject."""
+    """Answer an approval; prints the question and the subject in full to standard error."""
     session = session_of(context)
     answer: dict[str, Any] = {"name": with_prefix("approvals", name), "choice": choice, "comment": comment}
     if value:
@@ -80,13 +93,26 @@ def answer_approval(
 
     async def work(client: Client) -> Approval:
         current = await client.approvals.GetApproval(requests.GetApprovalRequest(name=answer["name"]))
-        answer["subject_hash"] = current.subject.hash
+        answer["subject_hash"] = subject or current.subject.hash
         if edits:
             answer["edited_input"] = _edited(to_document(current.subject).get("input"), edits)
+        if not session.as_json:
+            _print_subject(current, answer)
         return await client.approvals.AnswerApproval(parse_message(answer, requests.AnswerApprovalRequest(), ""))
 
     updated = session.call(work)
-    print_json(updated) if session.as_json else typer.echo(f"{updated.name} {Approval.State.Name(updated.state)}")
+    print_json(updated) if session.as_json else echo(f"{updated.name} {Approval.State.Name(updated.state)}")
+
+
+def _print_subject(approval: Approval, answer: dict[str, Any]) -> None:
+    document = to_document(approval.subject)
+    echo(f"question: {approval.message}", err=True)
+    if approval.subject.tool:
+        echo(f"tool: {approval.subject.tool}", err=True)
+    echo_lines(f"subject: {json_text(document.get('input'), indent=2)}\n", err=True)
+    if "edited_input" in answer:
+        echo_lines(f"edited: {json_text(answer['edited_input'], indent=2)}\n", err=True)
+    echo(f"hash: {approval.subject.hash}", err=True)
 
 
 def _edited(before: Any, edits: dict[str, Any]) -> Any:
@@ -94,7 +120,7 @@ def _edited(before: Any, edits: dict[str, Any]) -> Any:
     try:
         return jsonpatch.apply_patch(before, operations)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as failure:
-        raise typer.BadParameter(f"--edit: {failure}") from None
+        raise UsageError(f"--edit: {failure}") from None
 
 
 def _row(approval: Approval) -> tuple[str, ...]:

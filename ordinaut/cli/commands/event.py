@@ -1,18 +1,18 @@
 """`ordinaut event`: publishes and watches events."""
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from ordinaut.cli.output import local_time, print_json
+from ordinaut.cli.output import echo, local_time, print_json
 from ordinaut.cli.parameters import parse_json, parse_message
 from ordinaut.cli.session import session_of
 from ordinaut.client import Client
 from ordinaut.client.document import to_document
 from ordinaut.v1.event_pb2 import Event
+from ordinaut.visible import json_text
 
 app = typer.Typer(no_args_is_help=True, help="Publish and watch events.")
 
@@ -37,7 +37,7 @@ def publish(
         return await client.publish(topic, payload, source=source, subject=subject, event_id=event_id)
 
     event = session.call(work)
-    print_json(event) if session.as_json else typer.echo(event.name)
+    print_json(event) if session.as_json else echo(event.name)
 
 
 @app.command("watch")
@@ -57,7 +57,7 @@ def watch(
     async def work(client: Client) -> None:
         received = 0
         async for event in client.watch_events(topic, after_position=after):
-            print_json(event) if session.as_json else typer.echo(_line(event))
+            print_json(event) if session.as_json else echo(_line(event))
             received += 1
             if count and received >= count:
                 return
@@ -67,5 +67,5 @@ def watch(
 
 
 def _line(event: Event) -> str:
-    data = json.dumps(to_document(event).get("data", {}), ensure_ascii=False)
+    data = json_text(to_document(event).get("data", {}))
     return f"{event.position} {local_time(event.publish_time)} {event.topic} {event.publisher} {data}"

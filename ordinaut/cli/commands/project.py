@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.commands.database import run_on_database
-from ordinaut.cli.output import local_time, print_json, print_table
+from ordinaut.cli.output import UsageError, echo, local_time, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
@@ -32,7 +32,7 @@ def create_operator(context: typer.Context) -> None:
     from ordinaut.embedded.database import new_operator  # noqa: PLC0415 - needs the database driver
 
     token = run_on_database(new_operator)
-    print_json({"project": "_", "token": token}) if session_of(context).as_json else typer.echo(token)
+    print_json({"project": "_", "token": token}) if session_of(context).as_json else echo(token)
 
 
 @app.command("create")
@@ -49,7 +49,7 @@ def create_project(context: typer.Context, name: Name) -> None:
     else:
         request = requests.CreateProjectRequest(project_id=name)
         token = session.call(lambda client: client.projects.CreateProject(request)).admin_token
-    print_json({"project": name, "token": token}) if session.as_json else typer.echo(token)
+    print_json({"project": name, "token": token}) if session.as_json else echo(token)
 
 
 @app.command("list")
@@ -139,7 +139,7 @@ def erase_subject(
         rows = [(kind, str(count)) for kind, count in erased.items()]
         print_table(("RECORDS", "ERASED" if yes else "FOUND"), rows, "no records")
         for name in in_use:
-            typer.echo(f"in use, not erased: {name}", err=True)
+            echo(f"in use, not erased: {name}", err=True)
     if in_use:
         raise typer.Exit(1)
 
@@ -169,7 +169,7 @@ def project_quota(
 
     name = name.removeprefix("projects/")
     if quota and quota not in DEFAULTS:
-        raise typer.BadParameter(f"the quota must be one of {', '.join(DEFAULTS)} (got {quota!r})")
+        raise UsageError(f"the quota must be one of {', '.join(DEFAULTS)} (got {quota!r})")
     if quota:
         run_on_database(lambda url: set_quota(url, name, quota, Limit(per_agent, in_project)))
     overrides = run_on_database(lambda url: quotas_of(url, name))

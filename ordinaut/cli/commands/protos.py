@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli.output import print_json
+from ordinaut.cli.output import echo, echo_lines, print_json
 from ordinaut.cli.session import session_of
 from ordinaut.proto_files import export, include_folders
 
@@ -22,9 +22,11 @@ def protos(
     """
     if output is None:
         folders = [str(folder) for folder in include_folders()]
-        print_json({"folders": folders}) if session_of(context).as_json else typer.echo("\n".join(folders))
+        print_json({"folders": folders}) if session_of(context).as_json else echo_lines(
+            "".join(f"{folder}\n" for folder in folders)
+        )
         return
     names = export(output)
-    print_json({"output": str(output), "files": names}) if session_of(context).as_json else typer.echo(
+    print_json({"output": str(output), "files": names}) if session_of(context).as_json else echo(
         f"{len(names)} files in {output}"
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.commands.run_replay import replay
-from ordinaut.cli.output import elapsed, local_time, print_details, print_json, print_table
+from ordinaut.cli.output import UsageError, echo, elapsed, local_time, print_details, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.run_display import error_summary, follow, render, show_started
 from ordinaut.cli.session import interactive, session_of, with_prefix
@@ -82,7 +82,7 @@ def cancel_run(
     session = session_of(context)
     request = requests.CancelRunRequest(name=with_prefix("runs", name), reason=reason)
     run = session.call(lambda client: client.runs.CancelRun(request))
-    print_json(run) if session.as_json else typer.echo(f"{run.name} {Run.State.Name(run.state)}")
+    print_json(run) if session.as_json else echo(f"{run.name} {Run.State.Name(run.state)}")
 
 
 @app.command("retry")
@@ -109,7 +109,7 @@ def _state(name: str) -> Run.State.ValueType:
         return Run.State.Value(name.upper())
     except ValueError:
         states = ", ".join(key for key in Run.State.keys() if key != "STATE_UNSPECIFIED")  # noqa: SIM118 - not a dict
-        raise typer.BadParameter(f"must be one of {states} (got {name!r})") from None
+        raise UsageError(f"must be one of {states} (got {name!r})") from None
 
 
 def _row(run: Run) -> tuple[str, ...]:

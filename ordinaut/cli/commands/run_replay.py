@@ -1,6 +1,5 @@
 """`ordinaut run replay`: executes a finished run again on its journal."""
 
-import json
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -9,12 +8,13 @@ from google.protobuf.struct_pb2 import Struct
 
 from ordinaut.cli.files import one_document
 from ordinaut.cli.mocks import MockFile, MockOptions, read_mocks
-from ordinaut.cli.output import print_json, print_table
+from ordinaut.cli.output import echo, print_json, print_table
 from ordinaut.cli.parameters import parse_message
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client.document import to_document
 from ordinaut.v1.replay_pb2 import StepComparison
 from ordinaut.v1.run_service_pb2 import ReplayRunRequest
+from ordinaut.visible import json_text
 
 COLUMNS = ("STEP", "TRY", "OUTCOME", "DIFFERENCE")
 
@@ -45,9 +45,9 @@ def replay(
     else:
         print_table(COLUMNS, map(_row, answer.steps), "no steps")
         end = StepComparison.Outcome.Name(answer.end)
-        typer.echo(f"end {end} {patch_text(answer.end_difference)}".rstrip())
+        echo(f"end {end} {patch_text(answer.end_difference)}".rstrip())
         for warning in answer.warnings:
-            typer.echo(f"warning: {warning}", err=True)
+            echo(f"warning: {warning}", err=True)
     if not answer.same:
         raise typer.Exit(1)
 
@@ -64,7 +64,7 @@ def _operation(operation: Struct) -> str:
             return f"{plain['path']} was removed"
         case "move":
             return f"{plain['from']} moved to {plain['path']}"
-    return f"{plain['path']} = {json.dumps(plain.get('value'), ensure_ascii=False)}"
+    return f"{plain['path']} = {json_text(plain.get('value'))}"
 
 
 def _row(step: StepComparison) -> tuple[str, ...]:

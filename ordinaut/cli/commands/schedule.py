@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.files import documents
-from ordinaut.cli.output import local_time, print_json, print_table
+from ordinaut.cli.output import UsageError, echo, local_time, print_json, print_table
 from ordinaut.cli.parameters import parse_message
 from ordinaut.cli.session import session_of
 from ordinaut.v1 import task_service_pb2 as requests
@@ -52,7 +52,7 @@ def preview(
     if session.as_json:
         print_json(answer)
         return
-    typer.echo(answer.explanation)
+    echo(answer.explanation)
     print_table(COLUMNS, map(_row, answer.occurrences), "no future times")
     _warn(answer.warnings)
 
@@ -76,8 +76,8 @@ def explain(
     if session.as_json:
         print_json(answer)
         return
-    typer.echo(answer.explanation)
-    typer.echo(f"  {answer.runs_per_year} runs in the next year")
+    echo(answer.explanation)
+    echo(f"  {answer.runs_per_year} runs in the next year")
     _warn(answer.warnings)
 
 
@@ -94,7 +94,7 @@ def _schedule(file: str, triggers: list[dict[str, Any]], zone: str) -> Schedule:
     if file:
         [document, *rest] = documents(file)
         if rest:
-            raise typer.BadParameter(f"{file} must contain exactly one document (got {len(rest) + 1})")
+            raise UsageError(f"{file} must contain exactly one document (got {len(rest) + 1})")
         document = dict(document.get("schedule", document))
     if triggers:
         document["triggers"] = triggers
@@ -110,4 +110,4 @@ def _row(upcoming: Upcoming) -> tuple[str, ...]:
 
 def _warn(warnings: Any) -> None:
     for warning in warnings:
-        typer.echo(f"  warning: {warning}", err=True)
+        echo(f"  warning: {warning}", err=True)

@@ -1,11 +1,10 @@
 """`ordinaut state`: reads and writes shared state."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from ordinaut.cli.output import local_time, print_json, print_table, shorten
+from ordinaut.cli.output import echo, local_time, print_json, print_table, shorten
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_json, parse_message
 from ordinaut.cli.session import session_of, with_prefix
@@ -13,6 +12,7 @@ from ordinaut.client import Client
 from ordinaut.client.document import to_document
 from ordinaut.v1 import state_service_pb2 as requests
 from ordinaut.v1.state_pb2 import StateEntry
+from ordinaut.visible import json_text
 
 app = typer.Typer(no_args_is_help=True, help="Read and write shared state: JSON values under namespace/key.")
 Name = Annotated[str, typer.Argument(help="State entry: `namespace/key` or `state/namespace/key`.")]
@@ -25,7 +25,7 @@ def get_entry(context: typer.Context, name: Name) -> None:
     session = session_of(context)
     request = requests.GetStateEntryRequest(name=with_prefix("state", name))
     entry = session.call(lambda client: client.state.GetStateEntry(request))
-    print_json(entry) if session.as_json else typer.echo(_value(entry))
+    print_json(entry) if session.as_json else echo(_value(entry))
 
 
 @app.command("put")
@@ -44,7 +44,7 @@ def put_entry(
         document["revision"] = revision
     request = parse_message(document, requests.PutStateEntryRequest(), "")
     entry = session.call(lambda client: client.state.PutStateEntry(request))
-    print_json(entry) if session.as_json else typer.echo(f"{entry.name} revision {entry.revision}")
+    print_json(entry) if session.as_json else echo(f"{entry.name} revision {entry.revision}")
 
 
 @app.command("list")
@@ -73,7 +73,7 @@ def list_entries(
 
 
 def _value(entry: StateEntry) -> str:
-    return json.dumps(to_document(entry).get("value"), ensure_ascii=False)
+    return json_text(to_document(entry).get("value"))
 
 
 def _row(entry: StateEntry) -> tuple[str, ...]:

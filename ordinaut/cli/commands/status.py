@@ -3,7 +3,7 @@
 import typer
 from google.protobuf.duration_pb2 import Duration
 
-from ordinaut.cli.output import local_time, print_json, print_table
+from ordinaut.cli.output import echo, local_time, print_json, print_table
 from ordinaut.cli.session import session_of
 from ordinaut.client import Client
 from ordinaut.v1.agent_service_pb2 import WhoAmIRequest
@@ -26,7 +26,7 @@ def whoami(context: typer.Context) -> None:
     if session.as_json:
         print_json(answer)
     else:
-        typer.echo(f"{answer.agent.name} in project {answer.project}: {', '.join(answer.scopes)}")
+        echo(f"{answer.agent.name} in project {answer.project}: {', '.join(answer.scopes)}")
 
 
 def status(context: typer.Context) -> None:

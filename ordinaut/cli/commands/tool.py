@@ -6,10 +6,10 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.apply import Verbs, apply, without_output
-from ordinaut.cli.files import documents
-from ordinaut.cli.output import print_details, print_json, print_table, shorten
+from ordinaut.cli.output import echo, print_details, print_json, print_table, shorten
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of, with_prefix
+from ordinaut.cli.sources import fixes_in, read_sources
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem, read
 from ordinaut.v1 import tool_service_pb2 as requests
@@ -30,14 +30,16 @@ def apply_files(
 ) -> None:
     """Create tools, or update them to match the files."""
     session = session_of(context)
-    tools = [_tool(document) for path in files for document in documents(path)]
+    sources = read_sources(files)
+    tools = [_tool(dict(source.document)) for source in sources]
 
     async def work(client: Client) -> None:
-        for tool in tools:
-            applied, outcome = await apply(tool, _verbs(client))
-            print_json(applied) if session.as_json else typer.echo(f"{applied.name} {outcome}")
+        for tool, source in zip(tools, sources, strict=True):
+            with fixes_in(source, "tool", requests.CreateToolRequest.DESCRIPTOR):
+                applied, outcome = await apply(tool, _verbs(client))
+            print_json(applied) if session.as_json else echo(f"{applied.name} {outcome}")
             for warning in applied.warnings:
-                typer.echo(f"  warning: {warning}", err=True)
+                echo(f"  warning: {warning}", err=True)
 
     session.call(work)
 
@@ -81,9 +83,9 @@ def delete_tool(context: typer.Context, name: Name) -> None:
     if session.as_json:
         print_json(response)
         return
-    typer.echo(f"{request.name} deleted")
+    echo(f"{request.name} deleted")
     for warning in response.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 def _tool(document: dict[str, Any]) -> Tool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ordinaut.cli.output import print_json, print_table
+from ordinaut.cli.output import echo, print_json, print_table
 from ordinaut.cli.session import interactive, session_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def _serve(system: "System", stop: "asyncio.Task[bool]", *, as_json: bool)
         _announce(system.describe(), as_json=as_json)
         await stop
         if not as_json:
-            typer.echo("stopping …")
+            echo("stopping …")
     finally:
         await system.__aexit__(None, None, None)
 
@@ -87,6 +87,4 @@ def _announce(described: dict[str, Any], *, as_json: bool) -> None:
             *((name, " ".join(map(str, pids))) for name, pids in described["pids"].items()),
         ]
         print_table(("ORDINAUT", "is running; press Ctrl-C to stop"), rows, "")
-        typer.echo(
-            f"export ORDINAUT_ADDRESS={described['grpc']} ORDINAUT_TOKEN=$(cat {described['data_dir']}/admin.token)"
-        )
+        echo(f"export ORDINAUT_ADDRESS={described['grpc']} ORDINAUT_TOKEN=$(cat {described['data_dir']}/admin.token)")

@@ -118,6 +118,8 @@ class _Parser:
             if kind in {"operator", "name"} and text in _COMPARISONS and self._has_operand():
                 self.at += 1
                 node = Binary(_COMPARISONS[text], node, self._sum())
+            elif kind == "name" and text == "between" and self._has_operand():
+                node = self._between(node)
             elif kind == "name" and text == "is":
                 node = self._test(node)
             elif kind == "name" and text in {"in", "contains"} and self._has_operand():
@@ -129,6 +131,14 @@ class _Parser:
                 node = Unary("!", Binary("in", node, self._sum()))
             else:
                 return node
+
+    def _between(self, node: Node) -> Node:
+        """`x between a and b`, with both bounds."""
+        self.at += 1
+        low = self._sum()
+        if not (self._takes("and") or self._takes("AND") or self._takes("&&")):
+            raise ForeignError("expected `and` after the first bound of `between`")
+        return Binary("&&", Binary(">=", node, low), Binary("<=", node, self._sum()))
 
     def _has_operand(self) -> bool:
         return self.at + 1 < len(self.tokens)

@@ -65,6 +65,7 @@ ITEMS = frozenset(
 )
 NOW = frozenset({"$now", "$today", "today", "date", "timestamp", "current_date", "current_time", "datetime", "utcnow"})
 KEYWORDS = frozenset({"secrets", "item", "index", "step", "error", "true", "false", "null", "@", "$"})
+RELATED_MIN = 4  # characters
 NAMES_MAX = 100  # that a name is compared with
 SIMILAR = 0.75  # ratio of difflib: a misspelled name rather than a param
 RUN = {
@@ -223,6 +224,10 @@ def _step(path: list[Key], scope: Scope) -> Resolved:
         outer, *branch = scope.moved[str(name)]
         return Resolved(["steps", outer, *branch, *rest])
     declared = scope.outputs.get(str(name))
+    if name in scope.approvals and rest and rest[0] in {"decision", "answer", "response"}:
+        return Resolved(["steps", name, "choice", *rest[1:]], certain=False)
+    if declared is not None and rest and isinstance(rest[0], str) and len(near := _related(rest[0], declared)) == 1:
+        return Resolved(["steps", name, near[0], *rest[1:]], certain=False)
     if rest and rest[0] == "branches" and declared is not None and "branches" not in declared:
         rest = rest[1:]
     while rest and isinstance(rest[0], str) and rest[0] in OUTPUT_WORDS | LOOSE_OUTPUT_WORDS:
@@ -234,6 +239,17 @@ def _step(path: list[Key], scope: Scope) -> Resolved:
         certain = certain and declared is not None and (following is None or following in declared)
         rest = rest[1:]
     return Resolved(["steps", name, *rest], certain or _declares(scope, ["steps", name, *rest]))
+
+
+def _related(name: str, declared: Collection[str]) -> list[str]:
+    """The declared members of which an undeclared name is the longer or shorter form: `temperature` for `temp`."""
+    if name in declared or len(name) < RELATED_MIN or name in OUTPUT_WORDS | LOOSE_OUTPUT_WORDS:
+        return []
+    return [
+        member
+        for member in declared
+        if len(member) >= RELATED_MIN and (name.startswith(member) or member.startswith(name))
+    ]
 
 
 def _declares(scope: Scope, path: list[Key]) -> bool:

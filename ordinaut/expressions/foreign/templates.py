@@ -13,30 +13,35 @@ from ordinaut.expressions.foreign.scope import ROOTS, STEP_ROOTS, Scope, resolve
 from ordinaut.expressions.foreign.translate import Translation, quoted, translate
 from ordinaut.expressions.foreign.vocabulary import FILTERS
 
-_INNER = r"""(?:[^{}'"`]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|['"])*?"""
-_NESTED = rf"(?:{_INNER}\{{{_INNER}\}})*{_INNER}"
-_PLACEHOLDER = re.compile(
-    rf"""(?P<escape>\$\$\{{)
-    |(?P<github>\$\{{\{{(?P<in_github>{_INNER})\}}\}})
-    |(?P<jinja>\{{\{{\{{?[-&~]?(?P<in_jinja>{_NESTED})[-~]?\}}\}}\}}?)
-    |(?P<own>\$\{{(?P<in_own>{_NESTED})\}})
-    |(?P<erb><%=?-?(?P<in_erb>.*?)-?%>)
-    |(?P<ruby>[\#%]\{{(?P<in_ruby>{_INNER})\}})
-    |(?P<shell>\$\((?P<in_shell>[\w.\[\]"' -]+)\))
-    |(?P<brace>\{{(?P<in_brace>[A-Za-z_$][^{{}}]*?)\}})
-    |(?P<path>(?<![\w$.])\$\.?(?P<in_path>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\]|\[\*\])+))""",
-    re.VERBOSE | re.DOTALL,
+LONGEST = 1024  # characters of a placeholder
+_OPENING = re.compile(
+    r"""(?P<escape>\$\$\{)
+    |(?P<github>\$\{\{)
+    |(?P<jinja>\{\{\{?[-&~]?)
+    |(?P<own>\$\{)
+    |(?P<erb><%=?-?)
+    |(?P<ruby>[\#%]\{)
+    |(?P<shell>\$\((?P<in_shell>[\w.\[\]"' -]{1,256})\))
+    |(?P<brace>\{(?P<in_brace>[A-Za-z_$][^{}]{0,512})\})
+    |(?P<path>(?<![\w$.])\$\.?(?P<in_path>[A-Za-z_][\w-]{0,63}(?:\.[A-Za-z_][\w-]{0,63}|\[\d{1,6}\]|\[\*\]){1,32}))""",
+    re.VERBOSE,
 )
+_CLOSING = {"github": "}}", "jinja": "}}", "own": "}", "ruby": "}"}
+_MARK = re.compile(r"""[{}'"`]""")
 STRONG = frozenset({"github", "jinja", "erb"})
 """Kinds that are placeholders whatever they contain; the others only around a known name."""
 _SHELL_DEFAULT = re.compile(r"([A-Za-z_]\w*):-([^}]*)")
-_STATEMENT = re.compile(r"\{%-?\s*\w+.*?%\}", re.DOTALL)
+_BARE = re.compile(r"\$\.?now|\$[A-Za-z_]\w*")
+_STATEMENT = re.compile(r"\{%-?\s{0,8}\w+(?:(?!%\}).){0,512}%\}", re.DOTALL)
 _CONDITIONAL = re.compile(
-    r"\{%-?\s*if\s+(?P<condition>.+?)\s*-?%\}(?P<yes>(?:(?!\{%).)*)(?:\{%-?\s*else\s*-?%\}(?P<no>(?:(?!\{%).)*))?\{%-?\s*endif\s*-?%\}",
+    r"\{%-?\s{0,8}if\s+(?P<condition>(?:(?!%\}).){1,512}?)\s{0,8}-?%\}(?P<yes>(?:(?!\{%).){0,2000})"
+    r"(?:\{%-?\s{0,8}else\s{0,8}-?%\}(?P<no>(?:(?!\{%).){0,2000}))?\{%-?\s{0,8}endif\s{0,8}-?%\}",
     re.DOTALL,
 )
 _LOOP = re.compile(
-    r"\{%-?\s*for\s+(?P<name>\w+)\s+in\s+(?P<items>.+?)\s*-?%\}(?P<body>(?:(?!\{%).)*)\{%-?\s*endfor\s*-?%\}", re.DOTALL
+    r"\{%-?\s{0,8}for\s+(?P<name>\w{1,63})\s+in\s+(?P<items>(?:(?!%\}).){1,512}?)\s{0,8}-?%\}"
+    r"(?P<body>(?:(?!\{%).){0,2000})\{%-?\s{0,8}endfor\s{0,8}-?%\}",
+    re.DOTALL,
 )
 _FORMAT = re.compile(r"""[fF](?P<quote>['"])(?P<inner>[^{}]*\{.*)(?P=quote)""", re.DOTALL)
 _BACKTICKS = re.compile(r"`(?P<inner>[^`]*\$\{[^`]*)`", re.DOTALL)
@@ -65,12 +70,65 @@ class Rewritten:
 
 
 def placeholders(text: str) -> Iterator[Found]:
-    """The placeholders of every language in a text, in order; `$${` is not one."""
-    for match in _PLACEHOLDER.finditer(text):
-        if match.group("escape"):
-            continue
-        kind = next(name for name in ("github", "jinja", "own", "erb", "ruby", "shell", "brace", "path") if match[name])
-        yield Found(kind, match[f"in_{kind}"].strip(), match.start(), match.end())
+    """The placeholders of every language in a text, in order; `$${` is not one.
+
+    Linear in the length of the text: a placeholder has at most 1024 characters.
+    """
+    place = 0
+    while (match := _OPENING.search(text, place)) is not None:
+        kind = next(name for name in _KINDS if match[name])
+        found = None if kind == "escape" else _found(text, kind, match)
+        place = match.end() if found is None else found.end
+        if found is not None:
+            yield found
+
+
+_KINDS = ("escape", "github", "jinja", "own", "erb", "ruby", "shell", "brace", "path")
+
+
+def _found(text: str, kind: str, match: re.Match[str]) -> Found | None:
+    """The placeholder that begins with a match; None if it does not end."""
+    if kind in {"shell", "brace", "path"}:
+        return Found(kind, match[f"in_{kind}"].strip(), match.start(), match.end())
+    limit = min(len(text), match.end() + LONGEST)
+    if kind == "erb":
+        end = text.find("%>", match.end(), limit)
+        return None if end < 0 else Found(kind, text[match.end() : end].rstrip("-").strip(), match.start(), end + 2)
+    end = _end(text, match.end(), limit, _CLOSING[kind])
+    if end < 0:
+        return None
+    after = end + len(_CLOSING[kind]) + (match.group().startswith("{{{") and text[end + 2 : end + 3] == "}")
+    return Found(kind, text[match.end() : end].strip("-~").strip(), match.start(), after)
+
+
+def _end(text: str, start: int, limit: int, closing: str) -> int:
+    """The place of the closing braces outside of quotes and of inner braces; -1 without them."""
+    depth, place, open_quotes = 0, start, set[str]()
+    while (match := _MARK.search(text, place, limit)) is not None:
+        mark, place = match.group(), match.end()
+        if mark == "{":
+            depth += 1
+        elif mark == "}" and depth:
+            depth -= 1
+        elif mark == "}":
+            return match.start() if text.startswith(closing, match.start()) else -1
+        elif mark not in open_quotes:
+            end = _quote_end(text, place, limit, mark)
+            if end < 0:
+                open_quotes.add(mark)  # an apostrophe
+            else:
+                place = end
+    return -1
+
+
+def _quote_end(text: str, place: int, limit: int, quote: str) -> int:
+    """The place after the closing quote; -1 without it."""
+    while (end := text.find(quote, place, limit)) >= 0:
+        backslashes = end - len(text[place:end].rstrip("\\")) - place
+        if backslashes % 2 == 0:
+            return end + 1
+        place = end + 1
+    return -1
 
 
 def looks_foreign(text: str) -> bool:
@@ -116,7 +174,7 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
     >>> rewrite_text("It is {{ steps.w.temp }} in {city}, {not} $.steps.w.temp", scope).text
     'It is ${steps.w.temp} in ${params.city}, {not} ${steps.w.temp}'
     """
-    if not any(mark in text for mark in "{%") and ("$" not in text or text.strip() in {"$now", "$.now"}):
+    if not any(mark in text for mark in "{%") and ("$" not in text or _BARE.fullmatch(text.strip())):
         return _whole_path(text, scope)
     parts: list[str] = []
     place, certain = 0, True
@@ -207,6 +265,8 @@ def _whole_path(text: str, scope: Scope) -> Rewritten:
     words = text.strip()
     if words in {"$now", "$.now"}:
         return Rewritten("${now}")
+    if words.startswith("$") and words[1:] in scope.params:
+        return Rewritten("${params." + words[1:] + "}", certain=False)
     if not re.fullmatch(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\])+", words):
         return Rewritten(text)
     root, second = words.split(".")[0], re.split(r"[.\[]", words)[1]

@@ -168,6 +168,8 @@ class _Writer:
             return "@" + _keys(path[1:]) if path[0] == "@" else _joined(path)
         if self._element and path[0] == self._element:
             return _joined(path[1:]) if len(path) > 1 else "@"
+        if path == ["loop", "index"] and self.scope.in_loop:  # counts from 1
+            return "add(index, 1)"
         resolved = resolve(path, self.scope)
         if _decision(resolved.path, self.scope):
             return f"({_joined(resolved.path[:2])}.status == '{resolved.path[2]}')"
@@ -525,6 +527,7 @@ _SPECIAL: Mapping[str, _Special] = {
     **dict.fromkeys(("concat",), _as_concat),
     "slice": _as_slice,
     "round": _as_round,
-    **dict.fromkeys(("success", "always", "succeeded"), lambda _writer, node: None if node.arguments else "true"),
+    **dict.fromkeys(("success", "succeeded"), lambda _writer, node: None if node.arguments else "true"),
+    **dict.fromkeys(("always", "failure", "cancelled", "failed"), _missing),
     **dict.fromkeys(("trim", "strip", "title", "capitalize", "unique"), _missing),
 }

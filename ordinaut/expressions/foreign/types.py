@@ -13,6 +13,7 @@ from ordinaut.expressions.foreign.translate import write
 
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 NUMBERS = frozenset({"number", "integer"})
+_QUOTED = re.compile(r"""['"]-?\d""")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 Types = Mapping[tuple[str, str], str]
 
@@ -23,7 +24,7 @@ def compared_types(text: str, scope: Scope, types: Types) -> tuple[str, str] | N
     >>> compared_types("steps.w.temp > '20'", Scope(steps={"w": "w"}), {("w", "temp"): "number"})
     ('steps.w.temp > 20', "to_string(steps.w.temp) > '20'")
     """
-    if "'" not in text or not types:
+    if not types or _QUOTED.search(text) is None:
         return None
     try:
         node = parse(text, scope.composed)

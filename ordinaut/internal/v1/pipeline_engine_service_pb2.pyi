@@ -320,6 +320,7 @@ class Definition(_message.Message):
     SECRETS_FIELD_NUMBER: _builtins.int
     SEMANTICS_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    REVOKED_TOOLS_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     """SHA-256 of the other fields, in hexadecimal."""
     pipeline: _builtins.bytes
@@ -344,6 +345,10 @@ class Definition(_message.Message):
     def secrets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the secrets in the pipeline that the task's owner may use."""
 
+    @_builtins.property
+    def revoked_tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tools whose owner may no longer use the secret that they send."""
+
     def __init__(
         self,
         *,
@@ -356,10 +361,11 @@ class Definition(_message.Message):
         secrets: _abc.Iterable[_builtins.str] | None = ...,
         semantics: _builtins.int = ...,
         deadline_ms: _builtins.int = ...,
+        revoked_tools: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_ms", b"deadline_ms", "denied_tools", b"denied_tools", "hash", b"hash", "pipeline", b"pipeline", "project", b"project", "retry", b"retry", "secrets", b"secrets", "semantics", b"semantics", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_ms", b"deadline_ms", "denied_tools", b"denied_tools", "hash", b"hash", "pipeline", b"pipeline", "project", b"project", "retry", b"retry", "revoked_tools", b"revoked_tools", "secrets", b"secrets", "semantics", b"semantics", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -81,6 +81,14 @@ CREATE TABLE agent (
   PRIMARY KEY (project, name)
 );
 
+-- Names of deleted agents. One is free again when no row refers to the deleted agent; until then a new agent with the
+-- name would own its runs, tools and approvals.
+CREATE TABLE deleted_agent (
+  project text NOT NULL REFERENCES project ON DELETE CASCADE,
+  name text NOT NULL,
+  PRIMARY KEY (project, name)
+);
+
 CREATE TABLE agent_token (
   public_id text PRIMARY KEY,
   project text NOT NULL,
@@ -632,3 +640,112 @@ CREATE TABLE request_log (
   PRIMARY KEY (project, agent, method, request_id)
 );
 CREATE INDEX request_log_age ON request_log (create_time); -- request_log.delete_old
+
+-- Who changed something or was refused. Append-only: see refuse_audit_change. The columns after `body` are copies of
+-- its parts for filters; they cannot be written.
+CREATE TABLE audit (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- audit.list
+  project text NOT NULL,
+  time timestamptz NOT NULL,
+  body_hash bytea NOT NULL, -- SHA-256 of body, also after an erasure
+  body text, -- JSON; NULL: erased
+  agent text GENERATED ALWAYS AS (body::jsonb ->> 'agent') STORED,
+  resource text GENERATED ALWAYS AS (body::jsonb ->> 'resource') STORED
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.05);
+CREATE INDEX audit_project ON audit (project, id); -- audit.list
+CREATE INDEX audit_resource ON audit (project, resource, id); -- audit.list
+
+-- Records that are not in the chain yet. Users' transactions add a row each and take no lock of the chain.
+CREATE TABLE audit_todo (
+  id bigint PRIMARY KEY, -- audit_seal.todo
+  project text NOT NULL
+);
+
+-- The chain of a project: hash = SHA-256(hash before || seq || entry || time || body_hash), numbers as 8 bytes, times as
+-- microseconds since 1970. The hash before the first is that of the checkpoint, or SHA-256('ordinaut audit ' || project).
+CREATE TABLE audit_seal (
+  project text NOT NULL,
+  seq bigint NOT NULL,
+  entry bigint NOT NULL UNIQUE, -- of audit: sealed once
+  hash bytea NOT NULL,
+  seal_time timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (project, seq) -- audit_seal.head, audit_verify.sealed
+);
+
+-- Up to where retention has dropped the chain of a project.
+CREATE TABLE audit_checkpoint (
+  project text PRIMARY KEY,
+  seq bigint NOT NULL,
+  hash bytea NOT NULL
+);
+
+-- Refuses every change of records and seals but those of drop_audit and erase_audit, which set ordinaut.audit. A role
+-- that owns the tables can still disable the trigger: the chain shows it, an anchor outside of the database proves it.
+CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('ordinaut.audit', true) = 'drop' AND TG_OP = 'DELETE' THEN
+    RETURN OLD;
+  END IF;
+  IF current_setting('ordinaut.audit', true) = 'erase' AND TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'audit' THEN
+    NEW.body := NULL;
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION '% of % is refused: audit records are only added', TG_OP, TG_TABLE_NAME USING ERRCODE = '42501';
+END $$;
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON audit
+  FOR EACH ROW EXECUTE FUNCTION refuse_audit_change();
+CREATE TRIGGER audit_not_truncated BEFORE TRUNCATE ON audit EXECUTE FUNCTION refuse_audit_change();
+CREATE TRIGGER audit_seal_append_only BEFORE UPDATE OR DELETE ON audit_seal
+  FOR EACH ROW EXECUTE FUNCTION refuse_audit_change();
+CREATE TRIGGER audit_seal_not_truncated BEFORE TRUNCATE ON audit_seal EXECUTE FUNCTION refuse_audit_change();
+
+-- Drops sealed records older than `cutoff` from the beginning of a chain, at most `batch`, and returns their number.
+-- The first record that is not older ends it. Under the lock of the sealer.
+CREATE FUNCTION drop_audit(of_project text, cutoff timestamptz, batch bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET ordinaut.audit = 'drop' AS $$
+DECLARE
+  last bigint;
+  dropped bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('ordinaut audit'), hashtext(of_project));
+  SELECT max(x.seq) INTO last FROM (
+    SELECT s.seq, bool_and(a.time IS NULL OR a.time < cutoff) OVER (ORDER BY s.seq) AS old
+    FROM audit_seal AS s LEFT JOIN audit AS a ON a.id = s.entry
+    WHERE s.project = of_project
+    AND s.seq <= batch + (SELECT coalesce(min(f.seq), 1) - 1 FROM audit_seal AS f WHERE f.project = of_project)
+  ) AS x WHERE x.old;
+  IF last IS NULL THEN
+    RETURN 0;
+  END IF;
+  INSERT INTO audit_checkpoint AS c (project, seq, hash)
+  SELECT s.project, s.seq, s.hash FROM audit_seal AS s WHERE s.project = of_project AND s.seq = last
+  ON CONFLICT (project) DO UPDATE SET seq = excluded.seq, hash = excluded.hash;
+  DELETE FROM audit WHERE id IN (SELECT s.entry FROM audit_seal AS s WHERE s.project = of_project AND s.seq <= last);
+  DELETE FROM audit_seal AS s WHERE s.project = of_project AND s.seq <= last;
+  GET DIAGNOSTICS dropped = ROW_COUNT;
+  RETURN dropped;
+END $$;
+
+-- Erases the contents of records, for the deletion of one person's data: hashes and places in the chain are kept. The
+-- erasure is itself recorded. Returns the number of erased records.
+CREATE FUNCTION erase_audit(of_project text, ids bigint[], why text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET ordinaut.audit = 'erase' AS $$
+DECLARE
+  erased bigint;
+BEGIN
+  UPDATE audit SET body = NULL WHERE project = of_project AND id = ANY(ids) AND body IS NOT NULL;
+  GET DIAGNOSTICS erased = ROW_COUNT;
+  WITH added AS (
+    INSERT INTO audit (project, time, body_hash, body)
+    SELECT of_project, clock_now(), sha256(convert_to(written.body, 'UTF8')), written.body
+    FROM (
+      SELECT jsonb_build_object(
+        'agent', 'database:' || session_user, 'method', 'erase_audit', 'resource', 'auditRecords/' || i.id,
+        'outcome', 'DONE', 'reason', why, 'count', 1)::text AS body
+      FROM unnest(ids) AS i (id)) AS written
+    RETURNING id, project
+  )
+  INSERT INTO audit_todo (id, project) SELECT id, project FROM added;
+  RETURN erased;
+END $$;
+REVOKE EXECUTE ON FUNCTION drop_audit, erase_audit FROM PUBLIC;

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+import orjson
+
 from ordinaut.internal.v1.pipeline_engine_service_pb2 import Definition
 from ordinaut.names import USE_SECRET, granted, intersection, secret_names
 from ordinaut.store.sql import Connection, Queries
@@ -51,6 +53,7 @@ async def load(
         retry=(row["retry"] or "").encode(),
         project=project,
         deadline_ms=row["deadline_ms"],
+        revoked_tools=[name for name in map(_revoked, row["senders"]) if name],
         secrets=[name for name in secret_names(row["pipeline"]) if granted(scopes, USE_SECRET, name)],
     )
     message.hash = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
@@ -61,6 +64,13 @@ async def run_timeout(connection: Connection, task: UUID, version: int) -> timed
     """The run timeout of a version."""
     timeout: timedelta = await SQL.run_timeout.value(connection, task=task, version=version)
     return timeout
+
+
+def _revoked(sender: str) -> str:
+    """The name of a tool that sends a secret, if its owner may not use that secret any more; else empty."""
+    tool, scopes = orjson.loads(sender)
+    [options] = tool["http"]["auth"].values()
+    return "" if granted(frozenset(scopes), USE_SECRET, options["secret"]) else str(tool["name"])
 
 
 def _may_call(scopes: frozenset[str], tool: str) -> bool:

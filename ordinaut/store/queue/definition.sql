@@ -11,6 +11,14 @@ SELECT
     WHERE t.project IN (:project, '_') AND t.name = ANY(v.tools || ARRAY(
       SELECT u.definition #>> '{lookup,uses}' FROM tool AS u WHERE u.project = :project AND u.name = ANY(v.tools)))
     ORDER BY t.name, t.project <> '_') AS tools,
+  -- Those that send a secret, with the scopes of their owners, in pairs.
+  ARRAY(
+    SELECT jsonb_build_array(t.definition, coalesce(to_jsonb(a.scopes), '[]'))::text
+    FROM tool AS t
+    LEFT JOIN agent AS a ON a.project = t.project AND 'agents/' || a.name = t.owner
+    WHERE t.project = :project AND t.definition #> '{http,auth}' IS NOT NULL AND t.name = ANY(v.tools || ARRAY(
+      SELECT u.definition #>> '{lookup,uses}' FROM tool AS u WHERE u.project = :project AND u.name = ANY(v.tools)))
+    ORDER BY t.name) AS senders,
   v.tools AS tool_names,
   v.scopes AS saved_scopes,
   coalesce((SELECT a.scopes FROM agent AS a WHERE a.project = :project AND 'agents/' || a.name = :owner), '{}')

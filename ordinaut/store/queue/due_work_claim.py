@@ -139,9 +139,9 @@ async def cancel_requests(connection: Connection, lease: UUID) -> set[UUID]:
     return {row["id"] for row in await SQL.cancel_requests.rows(connection, lease=lease)}
 
 
-async def depth_by_state(connection: Connection) -> list[QueueDepth]:
-    """The number of rows in each state that has any."""
-    return [QueueDepth(*row) for row in await SQL.depth.rows(connection)]
+async def depth_by_state(connection: Connection, project: str) -> list[QueueDepth]:
+    """The number of a project's rows in each state that has any."""
+    return [QueueDepth(*row) for row in await SQL.depth.rows(connection, project=project)]
 
 
 async def oldest_unstarted(connection: Connection, task: UUID) -> UUID | None:

@@ -107,9 +107,10 @@ SELECT id, fence, cancel_requested FROM due_work WHERE state = 'LEASED' AND leas
 -- query cancel_requests: The runs under a lease with a requested cancel.
 SELECT id FROM due_work WHERE state = 'LEASED' AND lease_owner = :lease AND cancel_requested;
 
--- query depth: Rows by state, and the age of the oldest claimable row.
+-- query depth: A project's rows by state (`_`: of all projects), and the age of the oldest claimable row.
 SELECT state, count(*) AS rows, max(clock_now() - ready_time) FILTER (WHERE state = 'READY') AS oldest
 FROM due_work
+WHERE :project IN (project, '_')
 GROUP BY state;
 
 -- query oldest_unstarted: The oldest run of a task that is due and has not started.

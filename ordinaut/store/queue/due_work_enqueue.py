@@ -32,10 +32,12 @@ async def enqueue_manual(
     priority: int | None,
     start_time: datetime | None,
     starter_scopes: Collection[str] = (),
+    record: str | None = None,
 ) -> Enqueued:
     """Queues a run of the current version of `task`, if its overlap policy allows.
 
-    `starter_scopes` limit it if the version has `rights: LIMITED_BY_STARTER`.
+    `starter_scopes` limit it if the version has `rights: LIMITED_BY_STARTER`. `record` is the audit record as JSON, if
+    the caller does not write it; a caller that gets no run rolls back.
     """
     row = await SQL.enqueue_manual.row(
         connection,
@@ -45,6 +47,7 @@ async def enqueue_manual(
         priority=priority,
         start_time=start_time,
         starter_scopes=sorted(starter_scopes),
+        record=record,
     )
     return Enqueued(*row)
 

@@ -103,7 +103,8 @@ coalesce(
   (SELECT d.id FROM due_work AS d WHERE d.task = fresh.task AND d.state = 'BLOCKED' ORDER BY d.ready_time LIMIT 1))
   AS live_run
 
--- query enqueue_manual: Queues a manual run of a task.
+-- query enqueue_manual: Queues a manual run of a task, and adds its audit record: another statement would take longer
+-- than everything else in this one.
 WITH fresh AS (
   SELECT
     :run::uuid AS run, t.project, t.uid AS task, t.name AS task_name, t.version AS task_version, t.owner, t.labels,
@@ -123,6 +124,12 @@ WITH fresh AS (
   INSERT INTO run_limit (run, scopes)
   SELECT run, :starter_scopes::text[] FROM fresh
   WHERE rights = 'LIMITED_BY_STARTER' AND EXISTS (SELECT FROM queued)
+), recorded AS (
+  INSERT INTO audit (project, time, body_hash, body)
+  SELECT project, now, sha256(convert_to(:record::text, 'UTF8')), :record FROM fresh WHERE :record::text IS NOT NULL
+  RETURNING id, project
+), to_be_sealed AS (
+  INSERT INTO audit_todo (id, project) SELECT id, project FROM recorded
 )
 SELECT
   queued.id AS run, ledger.reason,

@@ -25,6 +25,7 @@ SELECT
   ('send_events', EXISTS (SELECT FROM outbox WHERE position IS NOT NULL AND NOT sent)),
   ('expire_waits', EXISTS (SELECT FROM wait WHERE deadline <= clock_now() AND resolve_time IS NULL)),
   ('backlog_scan', EXISTS (SELECT FROM wait WHERE kind = 'EVENT' AND resolve_time IS NULL AND NOT scanned)),
+  ('seal_audit', EXISTS (SELECT FROM audit_todo)),
   ('overdue_tasks', EXISTS (SELECT FROM task_health WHERE overdue_time <= clock_now())),
   ('rescue', EXISTS (
       SELECT FROM lease AS l WHERE l.expire_time <= clock_now() AND EXISTS (

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from ordinaut.embedded.database import TokenLostError, new_operator, new_project, prepare_database
+from ordinaut.embedded.database import new_operator, new_project, prepare_database
 from ordinaut.embedded.postgres import EmbeddedPostgres
 from ordinaut.errors import AlreadyExistsError
 
@@ -18,7 +19,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
 
 async def test_the_token_is_written_once_and_kept_private(url: str, tmp_path: Path) -> None:
     token = await prepare_database(url, tmp_path)
-    assert token.startswith("ord_")
+    assert token.startswith("ord1_")
     assert mode(tmp_path / "admin.token") == 0o600
     assert await prepare_database(url, tmp_path) == token
 
@@ -34,12 +35,22 @@ async def test_a_crash_before_the_commit_leaves_a_file_that_is_replaced(url: str
     assert await prepare_database(url, tmp_path) != "ord_never_committed"
 
 
-async def test_a_lost_token_is_an_error_and_another_project_can_be_created(url: str, tmp_path: Path) -> None:
-    await prepare_database(url, tmp_path)
+async def test_a_lost_token_is_replaced(url: str, tmp_path: Path) -> None:
+    """The owner of the folder is a superuser of its database; the new token is in the audit log."""
+    first = await prepare_database(url, tmp_path)
     (tmp_path / "admin.token").unlink()
-    with pytest.raises(TokenLostError, match="project create"):
-        await prepare_database(url, tmp_path)
-    assert (await new_project(url, "second")).startswith("ord_")
+    token = await prepare_database(url, tmp_path)
+    assert token != first
+    assert (tmp_path / "admin.token").read_text().strip() == token
+    connection = await asyncpg.connect(url)
+    methods = await connection.fetch("SELECT body::jsonb ->> 'method' AS method FROM audit ORDER BY id")
+    await connection.close()
+    assert [row["method"] for row in methods] == ["project create", "admin token"]
+
+
+async def test_another_project_can_be_created_once(url: str, tmp_path: Path) -> None:
+    await prepare_database(url, tmp_path)
+    assert (await new_project(url, "second")).startswith("ord1_")
     with pytest.raises(AlreadyExistsError):
         await new_project(url, "second")
 

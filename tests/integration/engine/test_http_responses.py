@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from pipeline_engine.tools.checks.registration import tool_violations
 from pipeline_engine.tools.definition import read_tool
 from pipeline_engine.tools.egress import Egress, parse_rules
 from pipeline_engine.tools.http import HttpTools
+from pipeline_engine.tools.secret_files import SecretFiles
 from tests.integration.support.engine_rig import tool_server
 
 Reply = dict[str, Any]
@@ -199,13 +201,15 @@ async def test_another_origin_gets_no_headers_of_the_tool(server: Server) -> Non
     assert [request.headers.get("X-Key") for request in server.requests] == ["k", None]
 
 
-async def test_a_poll_is_authenticated_and_no_secret_is_recorded(server: Server) -> None:
+async def test_a_poll_is_authenticated_and_no_secret_is_recorded(server: Server, tmp_path: Path) -> None:
     """A Location with a secret is refused, because it would be in the journal."""
     definition = {
         "name": "t.x",
         "http": {"url": server.url("/call"), "auth": {"bearer": {"secret": "key"}}, "polling": {}},
     }
-    tools = HttpTools(Egress(parse_rules("127.0.0.0/8")), connections=4, secrets=lambda _project, _name: "s3cret-value")
+    (tmp_path / "default").mkdir()
+    (tmp_path / "default" / "key").write_text("s3cret-value")
+    tools = HttpTools(Egress(parse_rules("127.0.0.0/8")), connections=4, secrets=SecretFiles(tmp_path))
     server.replies["/call"] = {"status": 202, "headers": {"Location": "/job?key=s3cret-value"}}
     server.replies["/job"] = {"text": '{"echo": "s3cret-value"}'}
     use = SecretUse("default", (), frozenset())

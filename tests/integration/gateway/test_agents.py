@@ -204,7 +204,7 @@ async def test_a_restricted_token_is_told_apart_from_its_agent(system: GatewaySy
     request = CreateAgentTokenRequest(parent="agents/wide", agent_token=AgentToken(scopes=["tasks:read"]))
     narrow = system.caller((await system.admin.agents.CreateAgentToken(request)).secret)
     info = await denied(narrow.tasks.DeleteTask(DeleteTaskRequest(name="tasks/x")))
-    assert info.metadata["command"] == "ordinaut agent token wide"
+    assert info.metadata["command"] == "ordinaut agent token create wide"
 
 
 async def denied(call: Any) -> Refusal:

@@ -28,6 +28,7 @@ GARBAGE = f"ord_{'0' * 16}_{'0' * 64}"
 STUB_OF = {
     "AgentService": "agents",
     "ApprovalService": "approvals",
+    "AuditService": "audit",
     "EventService": "events",
     "ProjectService": "projects",
     "RunService": "runs",
@@ -192,6 +193,7 @@ def test_a_method_declares_its_scope_and_route(method: MethodDescriptor) -> None
         "approvals",
         "admin",
         OPERATOR,
+        "audit",
     }
     assert options.Extensions[annotations_pb2.http].WhichOneof("pattern")
 

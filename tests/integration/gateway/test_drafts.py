@@ -100,7 +100,7 @@ async def test_what_cannot_be_a_draft_is_refused(system: GatewaySystem) -> None:
 
 
 async def test_a_strict_schema_has_the_tools_of_the_caller(system: GatewaySystem) -> None:
-    """A document of it is drafted without questions, and its nulls are left out."""
+    """A document of it is drafted without questions, and nulls that are not valid are left out."""
     agent = await system.agent("writer", "tasks:read", "tools:call:weather.*")
     schema = to_python((await agent.tasks.GetTaskSchema(GetTaskSchemaRequest())).schema)
     tools = [form["properties"]["uses"]["enum"][0] for form in schema["$defs"]["step"]["anyOf"] if "uses" in str(form)]
@@ -114,6 +114,6 @@ async def test_a_strict_schema_has_the_tools_of_the_caller(system: GatewaySystem
     jsonschema.validate(document, schema)
     drafted = await draft(system, json.dumps(document))
     assert drafted.complete
-    assert to_python(drafted.tasks[0].pipeline)["steps"] == [call]
+    assert to_python(drafted.tasks[0].pipeline)["steps"] == [{**call, "if": None}]
     refused = await refusal(agent.tasks.GetTaskSchema(GetTaskSchemaRequest(tools=["tools/mail.send"])))
     assert refused.fields == ["tools[0]"]

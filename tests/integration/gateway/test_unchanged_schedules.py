@@ -13,6 +13,7 @@ from google.protobuf.json_format import ParseDict
 from ordinaut.cli.apply import apply
 from ordinaut.cli.commands.tasks.apply import verbs_of
 from ordinaut.cli.commands.tasks.documents import read_task
+from ordinaut.cli.sources import Source
 from ordinaut.client import Client
 from ordinaut.documents.yaml_text import read_yaml
 from ordinaut.v1.task_pb2 import Task
@@ -97,7 +98,7 @@ EVERYTHING = ("task", "task_version", "schedule_cursor", "event_trigger", "occur
 async def applied(system: GatewaySystem, text: str) -> tuple[Task, str]:
     """`ordinaut task apply` of a file."""
     async with Client(f"127.0.0.1:{system.port}", system.admin.token) as client:
-        task, outcome = await apply(read_task(read_yaml(text.encode())).task, verbs_of(client))
+        task, outcome = await apply(read_task(Source(read_yaml(text.encode()))).task, verbs_of(client))
     await plan(system)
     return task, outcome
 
@@ -139,7 +140,7 @@ async def test_changes_elsewhere_leave_the_cursor(
     first, _ = await applied(system, FILE)
     before = await rows(system, "schedule_cursor", "event_trigger", "unsettled_range")
     written = {**read_yaml(FILE.encode()), **fields}
-    changes = read_task(written).task
+    changes = read_task(Source(written)).task
     updated = await system.admin.tasks.UpdateTask(UpdateTaskRequest(task=changes, update_mask=FieldMask(paths=paths)))
     await plan(system)
     assert updated.schedule == first.schedule
@@ -154,7 +155,7 @@ async def test_a_new_trigger_does_not_move_the_others(system: GatewaySystem) -> 
     document["schedule"]["triggers"].insert(0, {"interval": "7m"})
     document["schedule"]["triggers"].reverse()
     changed = await system.admin.tasks.UpdateTask(
-        UpdateTaskRequest(task=read_task(document).task, update_mask=FieldMask(paths=["schedule"]))
+        UpdateTaskRequest(task=read_task(Source(document)).task, update_mask=FieldMask(paths=["schedule"]))
     )
     await plan(system)
     assert [trigger.id for trigger in changed.schedule.triggers] == ["t3", "t2", "t1", "t0", "t4"]

@@ -165,4 +165,4 @@ async def test_fixes_are_returned(rest: RestSystem) -> None:
     answer = await rest.call("POST", "/v1/tasks", wrong)
     assert (answer.status, answer.violations) == (400, {"task.pipeline.steps[0].uses": "UNKNOWN_TOOL"})
     fixes = [detail for detail in answer.json["error"]["details"] if detail["@type"].endswith("ordinaut.v1.Fix")]
-    assert fixes[0]["operations"][0]["path"] == "/task/pipeline/steps/0/uses"
+    assert fixes[0]["operations"][0]["path"] == "/pipeline/steps/0/uses"

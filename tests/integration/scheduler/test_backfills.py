@@ -239,5 +239,5 @@ async def test_a_backfill_that_cannot_be_processed_does_not_stop_the_others(rig:
     await rig.execute('UPDATE task_version SET schedule = \'{"triggers": [{"cron": 5}]}\' WHERE task = $1', broken)
     assert len(await run_out(rig, runner, holder)) == 3
     assert (await look(rig, broken)).state == "CANCELLED"
-    assert (await look(rig, broken)).state_reason.startswith("could not be processed: ")
+    assert (await look(rig, broken)).state_reason.startswith("could not be processed (error ")
     assert (await look(rig, fine)).state == "COMPLETED"

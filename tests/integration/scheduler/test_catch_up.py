@@ -226,5 +226,5 @@ async def test_an_unrecorded_end_is_found_by_retention(rig: Rig) -> None:
     await rig.turn_clock(minutes=1)
     await settle(rig, runner)
     await rig.execute("DELETE FROM due_work WHERE task = $1", ended)
-    assert not await Retention(rig.database).run_once()
+    assert not await Retention(rig.database, timedelta(days=400)).run_once()
     assert [(await _state(rig, task))[0] for task in (ended, running, waiting)] == ["COMPLETED", "ACTIVE", "ACTIVE"]

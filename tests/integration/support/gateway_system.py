@@ -10,6 +10,7 @@ import grpc
 from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.recording.denials import Denials
 from gateway.server import Gateway, open_gateway
 from gateway.settings import GatewaySettings
 from ordinaut.clock import ProcessClock
@@ -24,6 +25,7 @@ from ordinaut.store.database import Database
 from ordinaut.v1 import (
     agent_service_pb2_grpc,
     approval_service_pb2_grpc,
+    audit_service_pb2_grpc,
     event_service_pb2_grpc,
     project_service_pb2_grpc,
     run_service_pb2_grpc,
@@ -56,6 +58,7 @@ KEYS = DataKeys.generated()
 STUBS = {
     "agents": agent_service_pb2_grpc.AgentServiceStub,
     "approvals": approval_service_pb2_grpc.ApprovalServiceStub,
+    "audit": audit_service_pb2_grpc.AuditServiceStub,
     "events": event_service_pb2_grpc.EventServiceStub,
     "projects": project_service_pb2_grpc.ProjectServiceStub,
     "runs": run_service_pb2_grpc.RunServiceStub,
@@ -102,6 +105,11 @@ class GatewaySystem:
     engine: Server
     port: int
     engine_port: int
+
+    @property
+    def denials(self) -> Denials:
+        """The refused calls that the gateway has counted."""
+        return self.gateway.denials
 
     def caller(self, token: str) -> Caller:
         """Whoever shows `token`."""

@@ -72,7 +72,7 @@ def test_applying_an_equal_file_prints_unchanged(cli: Cli, gateway: Gateway, fil
         ("a: &x [1]\nb: *x\n", "alias"),
         ("- 1\n", "must be an object"),
         ("a: [", "must be YAML 1.2 or JSON"),
-        ("name: a\nname: b\n", "duplicate key"),
+        ("name: a\nname: b\n", "task.name: must be unique in its object (repeated in line 2)"),
         ("!!python/object:os.x {}\n", "must be YAML 1.2 or JSON"),
         ("name: a\nschedul: {}\n", "task.schedul: unknown field; did you mean schedule?"),
         ("name: a\nrun_policy: {run_timeout: soon}\n", "task.run_policy.run_timeout: must be a duration such as 90s"),
@@ -219,8 +219,8 @@ def test_the_problems_of_the_document_do_not_need_the_gateway(
     gateway.answers = {"ValidateTask": answer}
     result = cli("task", "apply", "-f", str(tmp_path / "task.yaml"))
     assert result.exit_code == 1
-    assert "invalid document" in result.err
     assert "task.display_nam" in result.err
+    assert "move /display_nam to /display_name" in result.err, "the fix addresses the file"
 
 
 def test_the_problems_of_every_document_are_reported(cli: Cli, gateway: Gateway, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Value
 
 from ordinaut.errors import NotFoundError, OutOfRangeError, UnavailableError
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
-from ordinaut.v1.agent_service_pb2 import WhoAmIResponse
+from ordinaut.v1.agent_service_pb2 import ListAgentsResponse, WhoAmIResponse
 from ordinaut.v1.approval_pb2 import Approval
 from ordinaut.v1.approval_service_pb2 import ListApprovalsRequest, ListApprovalsResponse
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -174,7 +174,7 @@ def test_scopes_are_added_to_those_of_an_agent(cli: Cli, gateway: Gateway) -> No
 
 def test_a_token_may_be_restricted(cli: Cli, gateway: Gateway) -> None:
     gateway.answers = {"CreateAgentToken": AgentToken(secret="ord_1_2")}
-    assert cli("agent", "token", "bot", "--scope", "runs:read").out == "ord_1_2\n"
+    assert cli("agent", "token", "create", "bot", "--scope", "runs:read").out == "ord_1_2\n"
     request = gateway.requests("CreateAgentToken")[0]
     assert (request.parent, list(request.agent_token.scopes)) == ("agents/bot", ["runs:read"])
 
@@ -242,3 +242,19 @@ def test_an_answer_includes_the_subject_hash(cli: Cli, gateway: Gateway) -> None
     cli("approval", "answer", "1", "reject")
     assert not gateway.requests("AnswerApproval")[1].HasField("edited_input")
     assert cli("approval", "answer", "1", "approve", "--edit", "/nowhere/x=1").exit_code == 2
+
+
+def test_agents_are_listed_changed_and_deleted(cli: Cli, gateway: Gateway) -> None:
+    agent = Agent(name="agents/bot", scopes=["tasks:read"], display_name="Bot")
+    gateway.answers = {
+        "ListAgents": ListAgentsResponse(agents=[agent]),
+        "GetAgent": agent,
+        "UpdateAgent": agent,
+        "DeleteAgent": Empty(),
+    }
+    assert "agents/bot" in cli("agent", "list").out
+    assert '"display_name": "Bot"' in cli("agent", "get", "bot").out
+    assert cli("agent", "update", "bot", "--scope", "tasks:read").out == "agents/bot: tasks:read\n"
+    assert list(gateway.requests("UpdateAgent")[0].update_mask.paths) == ["scopes"]
+    assert cli("agent", "update", "bot").exit_code == 2
+    assert cli("agent", "delete", "bot").out == "agents/bot deleted\n"

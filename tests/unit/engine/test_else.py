@@ -151,7 +151,7 @@ def test_a_failed_alternative_continues_in_a_retry_of_the_run() -> None:
     [
         ({"if": "params.x", "otherwise": [step("b")]}, "otherwise", "did you mean `else`?", "else"),
         ({"if": "params.x", "orElse": [step("b")]}, "orElse", "did you mean `else`?", "else"),
-        ({"else": [step("b")]}, "else", "`else` applies only to a step with `if`", ""),
+        ({"else": [step("b")]}, "else", "`else` applies only to a step with `if`", None),
         ({"when": "params.x", "else": [step("b")]}, "when", "did you mean `if`?", "if"),
         ({"if": "params.x", "elif": "params.y"}, "elif", "write the next condition inside `else`", None),
         ({"if": "params.x", "elseif": "params.y"}, "elseif", "write the next condition inside `else`", None),

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from google.rpc.code_pb2 import Code
 
-from gateway.authentication.client_address import address_metadata, client_address
+from gateway.authentication.client_address import client_address, source_metadata, user_agent
 from gateway.rest.errors import HTTP_STATUS, error_response
 from ordinaut.errors import (
     AbortedError,
@@ -114,7 +114,7 @@ class Context:
 
 def test_only_this_process_can_set_the_client_address() -> None:
     """A caller over gRPC that claims to be somebody else is itself."""
-    shown: Any = Context(*address_metadata("192.0.2.7"))
+    shown: Any = Context(*source_metadata("192.0.2.7", "curl/8"))
     spoofed: Any = Context(("ordinaut-source", "192.0.2.7"), ("ordinaut-source-proof", "0" * 32))
     plain: Any = Context()
     assert [client_address(context) for context in (shown, spoofed, plain)] == [
@@ -122,3 +122,4 @@ def test_only_this_process_can_set_the_client_address() -> None:
         "10.0.0.9",
         "10.0.0.9",
     ]
+    assert [user_agent(context) for context in (shown, spoofed, plain)] == ["curl/8", "", ""]

@@ -30,14 +30,14 @@ VALUES = {"description": "x", "display_name": "x"}
 
 def made(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> Any:
     sent = None if body is None else Body(json.dumps(body).encode())
-    request, problems = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
+    request, problems, _ = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
     assert not problems
     return request
 
 
 def refused(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> set[str]:
     sent = None if body is None else Body(json.dumps(body).encode())
-    _, problems = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
+    _, problems, _ = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
     return {violation.field for violation in problems}
 
 
@@ -101,7 +101,7 @@ def test_the_methods_with_an_optional_body_include_the_commands() -> None:
 def test_an_optional_body_may_be_empty(name: str, content: bytes | None) -> None:
     values = {path: f"{path}s/x" for path, _ in ROUTES[name].template.variables}
     sent = None if content is None else Body(content)
-    request, problems = assemble(ROUTES[name], values, b"", sent, NONE)
+    request, problems, _ = assemble(ROUTES[name], values, b"", sent, NONE)
     assert not problems
     assert {field.name for field, _ in request.ListFields()} == set(values)
 
@@ -169,7 +169,7 @@ HEADERS = {
 def outcome(route: Route, chosen: tuple[str, ...]) -> tuple[Any, set[str]]:
     """The request, or the fields of what was refused."""
     conditions = Preconditions.of(Headers([HEADERS[name] for name in chosen]))
-    request, problems = assemble(route, {}, b"", BODY if route.body else None, conditions)
+    request, problems, _ = assemble(route, {}, b"", BODY if route.body else None, conditions)
     return None if problems else request, {violation.field for violation in problems}
 
 

@@ -142,10 +142,18 @@ def test_a_byte_order_mark_is_skipped(read: Any) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a: &x [1]\nb: *x", "a: !!python/object/apply:os.system [ls]", "a: !unknown 1", "a: 1\na: 2", "a: b: c",
+        "a: &x [1]\nb: *x", "a: !!python/object/apply:os.system [ls]", "a: !unknown 1", "a: b: c",
         "\t", "a: [", "a: 1\n---\na: 2", "a: \"\\q\"", "[" * 100, "- " * 100 + "x",
     ],
 )  # fmt: skip
 def test_yaml_that_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError):
         read_yaml(text.encode())
+
+
+def test_a_repeated_key_in_yaml_is_reported_with_its_line() -> None:
+    """As in JSON, its value is a placeholder, so that the other problems of the document are found as well."""
+    document = read_yaml(b"a: 1\nb: {x: 1, x: 2}\na: 3\n")
+    assert isinstance(document["a"], InvalidValue)
+    assert "line 3" in document["a"].message
+    assert isinstance(document["b"]["x"], InvalidValue)

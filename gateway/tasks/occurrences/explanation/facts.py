@@ -102,7 +102,7 @@ class FactsReader:
     async def _check_health(self, facts: Facts) -> None:
         facts.health = await self._health.check()
         async with self._database.connection() as connection:
-            facts.workers = len(await system.workers(connection))
+            facts.workers = await system.worker_count(connection)
 
 
 async def _choose(connection: Connection, facts: Facts) -> None:

@@ -14,6 +14,7 @@ from ordinaut.cli.commands.pipelines.simulate import simulate
 from ordinaut.cli.commands.pipelines.tool_schema import with_tools
 from ordinaut.cli.errors import fix_text, show
 from ordinaut.cli.files import one_document
+from ordinaut.cli.output import echo, echo_lines
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of
 from ordinaut.client import ApiError, Client, Fix
@@ -23,6 +24,7 @@ from ordinaut.v1.task_pb2 import Task
 from ordinaut.v1.task_service_pb2 import ValidateTaskRequest
 from ordinaut.v1.tool_pb2 import Tool
 from ordinaut.v1.tool_service_pb2 import ListToolsRequest
+from ordinaut.visible import json_text
 
 app = typer.Typer(no_args_is_help=True, help="Check, draw, simulate and run pipelines; print their JSON Schema.")
 app.command("run")(run_once)
@@ -59,17 +61,17 @@ def lint(context: typer.Context, file: File) -> None:
     if error is not None:
         show(error, as_json=session.as_json)
         if not session.as_json:
-            typer.echo(_difference(request, repaired, file), nl=False)
+            echo_lines(_difference(request, repaired, file))
         raise typer.Exit(1)
     if accepted is not None:
         _print_warnings(accepted, request, file)
-    typer.echo(f"{file} is valid")
+    echo(f"{file} is valid")
 
 
 @app.command("graph")
 def graph(file: File) -> None:
     """Print a pipeline as a Mermaid flowchart; needs no server."""
-    typer.echo(mermaid(_pipeline(one_document(file), file)), nl=False)
+    echo_lines(mermaid(_pipeline(one_document(file), file)))
 
 
 @app.command("schema")
@@ -83,8 +85,8 @@ def schema(
     text = resources.files("ordinaut").joinpath("pipeline.schema.json").read_text()
     if tools:
         registered = session_of(context).call(_all_tools)
-        text = json.dumps(with_tools(json.loads(text), registered), indent=2, ensure_ascii=False) + "\n"
-    typer.echo(text, nl=False)
+        text = json_text(with_tools(json.loads(text), registered), indent=2) + "\n"
+    echo_lines(text)
 
 
 async def _all_tools(client: Client) -> list[dict[str, Any]]:
@@ -117,11 +119,11 @@ def _request(document: dict[str, Any], file: str) -> dict[str, Any]:
 def _print_warnings(accepted: Task, request: dict[str, Any], file: str) -> None:
     """Prints warnings and their fixes."""
     for warning in accepted.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     fixes = [Fix.of(fix) for fix in accepted.fixes]
     for fix in fixes:
-        typer.echo(f"fix: {fix_text(fix)}", err=True)
-    typer.echo(_difference(request, _repaired(request, fixes), file), nl=False)
+        echo(f"fix: {fix_text(fix)}", err=True)
+    echo_lines(_difference(request, _repaired(request, fixes), file))
 
 
 def _repaired(request: dict[str, Any], fixes: Iterable[Fix]) -> dict[str, Any]:
@@ -144,4 +146,4 @@ def _difference(before: dict[str, Any], after: dict[str, Any], file: str) -> str
 def _lines(request: dict[str, Any]) -> list[str]:
     task = request["task"]
     content = task["pipeline"] if task.keys() == {"pipeline"} else task
-    return json.dumps(content, indent=2, ensure_ascii=False).splitlines(keepends=True)
+    return json_text(content, indent=2).splitlines(keepends=True)

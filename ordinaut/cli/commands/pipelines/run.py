@@ -6,6 +6,7 @@ import typer
 
 from ordinaut.cli.commands.pipelines.run_request import run_request
 from ordinaut.cli.files import one_document
+from ordinaut.cli.output import UsageError
 from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
 from ordinaut.cli.run_display import show_started
 from ordinaut.cli.session import session_of
@@ -41,5 +42,5 @@ def run_once(
 def _object(text: str) -> dict[str, Any]:
     value = parse_json(text) if text else {}
     if not isinstance(value, dict):
-        raise typer.BadParameter(f"--params must be a JSON object (got {text!r:.40})")
+        raise UsageError(f"--params must be a JSON object (got {text!r:.40})")
     return value

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-import typer
+from ordinaut.cli.output import UsageError
 
 
 def run_request(document: dict[str, Any], file: str, rules: Collection[str]) -> dict[str, Any]:
@@ -18,6 +18,6 @@ def run_request(document: dict[str, Any], file: str, rules: Collection[str]) -> 
         return {"pipeline": document}
     pipeline, params, policy = (document.get(key, {}) for key in ("pipeline", "params", "run_policy"))
     if not isinstance(params, dict) or not isinstance(policy, dict):
-        raise typer.BadParameter(f"{file}: `params` and `run_policy` must be objects")
+        raise UsageError(f"{file}: `params` and `run_policy` must be objects")
     run_policy = {key: policy[key] for key in rules if key in policy}
     return {"pipeline": pipeline, "params": params, **({"run_policy": run_policy} if run_policy else {})}

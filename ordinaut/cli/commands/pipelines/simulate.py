@@ -1,6 +1,5 @@
 """`ordinaut pipeline simulate`: simulates a run."""
 
-import json
 from typing import Annotated, Any, Literal
 
 import typer
@@ -9,13 +8,14 @@ from google.protobuf.json_format import MessageToDict
 from ordinaut.cli.commands.pipelines.run_request import run_request
 from ordinaut.cli.files import one_document
 from ordinaut.cli.mocks import MockFile, MockOptions, read_mocks
-from ordinaut.cli.output import elapsed, local_time, print_json, print_table, shorten
+from ordinaut.cli.output import UsageError, echo, elapsed, local_time, print_json, print_table, shorten
 from ordinaut.cli.parameters import parse_json, parse_message, parse_pairs
 from ordinaut.cli.run_display import error_summary, wait_summary
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client.document import with_integers
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.run_service_pb2 import SimulateRunRequest
+from ordinaut.visible import json_text
 
 COLUMNS = ("STEP", "STATE", "TRY", "STARTED", "TOOK", "INPUT", "RESULT")
 RULES = ("retry", "run_timeout", "deadline")
@@ -39,7 +39,7 @@ def simulate(
 ) -> None:
     """Simulate a pipeline without calling tools. Exit code 1 if it would not succeed."""
     if bool(file) == bool(task):
-        raise typer.BadParameter("exactly one of FILE and --task is required")
+        raise UsageError("exactly one of FILE and --task is required")
     session = session_of(context)
     fields: dict[str, Any] = (
         {"task": with_prefix("tasks", task)} if task else run_request(one_document(file), file, RULES)
@@ -80,18 +80,16 @@ def _shortened(step: StepRun, field: Literal["input", "output"]) -> str:
     """A value as JSON, shortened for the table."""
     if not step.HasField(field):
         return ""
-    text = json.dumps(with_integers(MessageToDict(getattr(step, field))), ensure_ascii=False)
+    text = json_text(with_integers(MessageToDict(getattr(step, field))))
     return shorten(text)
 
 
 def _print_summary(run: Run, drawn: list[str], warnings: list[str]) -> None:
-    output = (
-        f" {json.dumps(with_integers(MessageToDict(run.output)), ensure_ascii=False)}" if run.HasField("output") else ""
-    )
-    typer.echo(f"{Run.State.Name(run.state)} at {local_time(run.end_time)}{output} {error_summary(run.error)}".rstrip())
+    output = f" {json_text(with_integers(MessageToDict(run.output)))}" if run.HasField("output") else ""
+    echo(f"{Run.State.Name(run.state)} at {local_time(run.end_time)}{output} {error_summary(run.error)}".rstrip())
     for wait in run.waits:
-        typer.echo(wait_summary(wait))
+        echo(wait_summary(wait))
     if drawn:
-        typer.echo(f"generated: {', '.join(drawn)}", err=True)
+        echo(f"generated: {', '.join(drawn)}", err=True)
     for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)

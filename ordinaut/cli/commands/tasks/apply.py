@@ -1,22 +1,25 @@
 """Creates tasks, or updates them to match documents."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
-import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.apply import Verbs, apply
-from ordinaut.cli.output import local_time, print_json
+from ordinaut.cli.output import echo, local_time, print_json
 from ordinaut.cli.session import Session, with_prefix
+from ordinaut.cli.sources import Source, fixes_in
 from ordinaut.client import Client
 from ordinaut.client.document import DocumentError, Problem
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.task_pb2 import Task
 
+REQUEST = requests.ValidateTaskRequest.DESCRIPTOR
 
-def apply_tasks(session: Session, tasks: Iterable[Task]) -> None:
-    """Creates or updates the tasks, and prints them.
+
+def apply_tasks(session: Session, tasks: Iterable[Task], sources: Sequence[Source] = ()) -> None:
+    """Creates or updates the tasks, and prints them; the fixes of an error address its document in `sources`.
 
     Raises:
         DocumentError: a task has no name.
@@ -24,8 +27,9 @@ def apply_tasks(session: Session, tasks: Iterable[Task]) -> None:
     named = [named_task(task) for task in tasks]
 
     async def work(client: Client) -> None:
-        for task in named:
-            applied, outcome = await apply(task, verbs_of(client))
+        for task, source in zip_longest(named, sources):
+            with fixes_in(source, "task", REQUEST):
+                applied, outcome = await apply(task, verbs_of(client))
             if session.as_json:
                 print_json(applied)
             else:
@@ -36,14 +40,14 @@ def apply_tasks(session: Session, tasks: Iterable[Task]) -> None:
 
 def print_task(task: Task, outcome: str) -> None:
     """Prints what became of a task, with its next times and warnings."""
-    typer.echo(f"{task.name} {outcome}")
+    echo(f"{task.name} {outcome}")
     if task.explanation:
-        typer.echo(f"  {task.explanation}")
+        echo(f"  {task.explanation}")
     for upcoming in task.upcoming:
         note = f" ({upcoming.note})" if upcoming.note else ""
-        typer.echo(f"  next {upcoming.local_time or local_time(upcoming.fire_time)}{note}")
+        echo(f"  next {upcoming.local_time or local_time(upcoming.fire_time)}{note}")
     for warning in task.warnings:
-        typer.echo(f"  warning: {warning}", err=True)
+        echo(f"  warning: {warning}", err=True)
 
 
 def named_task(task: Task) -> Task:

@@ -25,4 +25,5 @@ def apply_files(
     if fix:
         apply_certain(session, files)
     else:
-        apply_tasks(session, read_tasks(session, files))
+        read = read_tasks(session, files)
+        apply_tasks(session, [each.task for each in read], [each.source for each in read])

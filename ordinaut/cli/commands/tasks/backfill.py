@@ -8,7 +8,7 @@ import typer
 from rich.live import Live
 from rich.progress import Progress
 
-from ordinaut.cli.output import local_time, print_details, print_json, print_table
+from ordinaut.cli.output import echo, local_time, print_details, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_message, parse_pairs
 from ordinaut.cli.session import Session, interactive, session_of, with_prefix
@@ -70,7 +70,7 @@ def start(
     elif dry_run:
         _print_dry_run(created)
     else:
-        typer.echo(f"{created.name} {_progress(created)}")
+        echo(f"{created.name} {_progress(created)}")
 
 
 @app.command("list")
@@ -123,7 +123,7 @@ def cancel_backfill(
     session = session_of(context)
     request = requests.CancelBackfillRequest(name=with_prefix("tasks", name), cancel_runs=runs, reason=reason)
     stopped = session.call(lambda client: client.tasks.CancelBackfill(request))
-    print_json(stopped) if session.as_json else typer.echo(f"{stopped.name} {_progress(stopped)}")
+    print_json(stopped) if session.as_json else echo(f"{stopped.name} {_progress(stopped)}")
 
 
 def _watch(session: Session, name: str) -> None:
@@ -142,7 +142,7 @@ async def _follow(client: Client, name: str, *, as_json: bool) -> Backfill:
                 bars.update(bar, total=last.total, completed=_done(last), description=f"{name} {_progress(last)}")
         return last
     async for last in _changes(client, name):
-        print_json(last) if as_json else typer.echo(f"{name} {_progress(last)}")
+        print_json(last) if as_json else echo(f"{name} {_progress(last)}")
     return last
 
 
@@ -171,11 +171,11 @@ def _progress(backfill: Backfill) -> str:
 
 
 def _print_dry_run(backfill: Backfill) -> None:
-    typer.echo(f"{backfill.enqueued} of {backfill.total} would run, {backfill.skipped} would not")
+    echo(f"{backfill.enqueued} of {backfill.total} would run, {backfill.skipped} would not")
     for due in backfill.first_due_times:
-        typer.echo(f"  {local_time(due)}")
+        echo(f"  {local_time(due)}")
     if backfill.enqueued > len(backfill.first_due_times):
-        typer.echo(f"  and {backfill.enqueued - len(backfill.first_due_times)} more")
+        echo(f"  and {backfill.enqueued - len(backfill.first_due_times)} more")
 
 
 def _row(backfill: Backfill) -> tuple[str, ...]:

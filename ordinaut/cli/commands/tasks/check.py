@@ -6,7 +6,7 @@ import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from ordinaut.cli.apply import writable_fields
-from ordinaut.cli.output import print_json, print_table
+from ordinaut.cli.output import UsageError, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import ApiError, Client
@@ -26,7 +26,7 @@ def check(
 ) -> None:
     """List stored tasks that would be refused now. They still run as before; exit code 1 if there are any."""
     if bool(names) == every:
-        raise typer.BadParameter("either names of tasks or --all is required")
+        raise UsageError("either names of tasks or --all is required")
     session = session_of(context)
 
     async def work(client: Client) -> list[dict[str, Any]]:

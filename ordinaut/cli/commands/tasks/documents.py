@@ -1,68 +1,83 @@
 """Tasks from files: the problems of a document and those that the gateway finds are reported together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import grpc
 
 from ordinaut.cli.apply import without_output
-from ordinaut.cli.files import documents
 from ordinaut.cli.session import Session, with_prefix
+from ordinaut.cli.sources import Source, fixes_in, read_sources
 from ordinaut.client import ApiError, Client, Fix
 from ordinaut.client.document import DocumentError, Problem
 from ordinaut.client.errors import Violation
+from ordinaut.documents.patch import rank
 from ordinaut.documents.reading import fill
 from ordinaut.v1 import task_service_pb2 as requests
 from ordinaut.v1.error_pb2 import ErrorReason
 from ordinaut.v1.task_pb2 import Task
 
+REQUEST = requests.ValidateTaskRequest.DESCRIPTOR
+
 
 @dataclass(frozen=True, slots=True)
 class TaskDocument:
-    """A task as far as its document could be read, and the problems of the document."""
+    """A task as far as its document could be read, and the problems of the document with their fixes."""
 
     task: Task
     violations: Sequence[Violation]
+    fixes: Sequence[Fix]
+    source: Source
 
 
-def read_tasks(session: Session, files: Sequence[str]) -> list[Task]:
+def read_tasks(session: Session, files: Sequence[str]) -> list[TaskDocument]:
     """Returns the tasks of files.
 
     Raises:
         DocumentError: the documents are invalid, and the gateway found nothing else or did not answer.
         ApiError: the documents are invalid, with what the gateway found in their other parts.
     """
-    read = [read_task(document) for path in files for document in documents(path)]
+    read = [read_task(source) for source in read_sources(files)]
     if any(each.violations for each in read):
-        session.call(lambda client: _refuse(client, read))
-    return [each.task for each in read]
+        session.call(lambda client: refuse_unreadable(client, read))
+    return read
 
 
-def read_task(document: dict[str, Any]) -> TaskDocument:
+def read_task(source: Source) -> TaskDocument:
     """Returns a task as far as its document could be read."""
     task = Task()
-    found = fill(without_output(document, task), task, "task")
-    violations = [Violation(each.field, each.message, ErrorReason.Name(each.reason)) for each in found]
-    if not task.name and not any(each.field == "task.name" for each in violations):
-        violations.append(Violation("task.name", "is required, such as `tasks/my-task`", "FIELD_REQUIRED"))
+    found = fill(without_output(dict(source.document), task), task, "task")
+    place = source.label
+    violations = [Violation(f"{place}{each.field}", each.message, ErrorReason.Name(each.reason)) for each in found]
+    fixes = [
+        source.placed(Fix(each.repair.explanation, each.field, each.repair.operations), "task", REQUEST)
+        for each in found
+        if each.repair is not None
+    ]
+    if not task.name and not any(each.field == "task.name" for each in found):
+        violations.append(Violation(f"{place}task.name", "is required, such as `tasks/my-task`", "FIELD_REQUIRED"))
     elif task.name:
         task.name = with_prefix("tasks", task.name)
-    return TaskDocument(task, violations)
+    return TaskDocument(task, violations, fixes, source)
 
 
-async def _refuse(client: Client, read: Sequence[TaskDocument]) -> None:
+async def refuse_unreadable(client: Client, read: Sequence[TaskDocument]) -> None:
+    """Reports the problems of documents together with what the gateway finds in their other parts.
+
+    Raises:
+        DocumentError, ApiError: as `read_tasks`; nothing if all documents could be read.
+    """
+    if not any(each.violations for each in read):
+        return
     violations: list[Violation] = []
     fixes: list[Fix] = []
     is_local = True
     for document in read:
         of_gateway, its_fixes = await _found_by_gateway(client, document)
         is_local = is_local and not of_gateway
-        place = f"{document.task.name or 'task'}: " if len(read) > 1 else ""
-        found = [*document.violations, *of_gateway]
-        violations += [replace(violation, field=f"{place}{violation.field}") for violation in found]
-        fixes += [replace(fix, field=f"{place}{fix.field}") for fix in its_fixes]
-    if is_local:
+        violations += [*document.violations, *of_gateway]
+        fixes += sorted([*its_fixes, *document.fixes], key=lambda fix: rank(fix.operations))
+    if is_local and not fixes:
         raise DocumentError([Problem(each.field, each.message) for each in violations])
     message = "; ".join(f"{each.field}: {each.message}" for each in violations)
     raise ApiError(grpc.StatusCode.INVALID_ARGUMENT.name, message, violations[0].reason, {}, violations, fixes)
@@ -74,7 +89,8 @@ async def _found_by_gateway(client: Client, document: TaskDocument) -> tuple[lis
     task.CopyFrom(document.task)
     task.ClearField("name")
     try:
-        await client.tasks.ValidateTask(requests.ValidateTaskRequest(task=task))
+        with fixes_in(document.source, "task", REQUEST):
+            await client.tasks.ValidateTask(requests.ValidateTaskRequest(task=task))
     except ApiError as error:
         unread = [violation.field for violation in document.violations]
         found = [each for each in error.violations if not any(_overlap(each.field, field) for field in unread)]

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
+from rich.text import Text  # noqa: TID251 - a type
 
 from ordinaut.cli.commands.tasks.apply import apply_tasks
 from ordinaut.cli.files import STDIN, read_text
-from ordinaut.cli.output import print_json
+from ordinaut.cli.output import UsageError, echo, echo_lines, print_json, styled
 from ordinaut.cli.session import Session, session_of
 from ordinaut.cli.task_yaml import task_yaml
 from ordinaut.v1.draft_pb2 import Certainty, Change, Dropped, Problem, Question, Source
@@ -49,7 +49,7 @@ def draft(
     if output:
         Path(output).write_text(text)
     elif not session.as_json:
-        typer.echo(text, nl=False)
+        echo_lines(text)
     if not response.complete:
         raise typer.Exit(1)
 
@@ -69,7 +69,7 @@ def answers_of(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         question, equals, choice = text.rpartition("=")
         if not equals or not question or not choice:
-            raise typer.BadParameter(f"must have the form QUESTION=CHOICE (got {text!r})")
+            raise UsageError(f"must have the form QUESTION=CHOICE (got {text!r})")
         answers[question] = choice
     return answers
 
@@ -113,35 +113,31 @@ def show(response: DraftTaskResponse) -> None:
 
 def _change(change: Change) -> Text:
     certain = change.certainty == Certainty.CERTAIN
-    text = Text.assemble(
+    text = styled(
         (_place(change.source), "dim"), ("certain " if certain else "assumed ", "green" if certain else "yellow")
     )
-    text.append(change.why)
+    text.append_text(styled(change.why))
     before, after = getattr(change, "from"), change.to
     if before != "null":
-        text.append(f"\n    - {_short(before)}", "red")
+        text.append("\n").append_text(styled((f"    - {_short(before)}", "red")))
     if after != "null":
-        text.append(f"\n    + {_short(after)}", "green")
+        text.append("\n").append_text(styled((f"    + {_short(after)}", "green")))
     return text
 
 
 def _loss(loss: Dropped) -> Text:
-    return Text.assemble((_place(loss.source), "dim"), ("lost ", "red"), loss.why)
+    return styled((_place(loss.source), "dim"), ("lost ", "red"), loss.why)
 
 
 def _problem(problem: Problem) -> Text:
-    return Text.assemble(
-        (_place(problem.source), "dim"), ("problem ", "red"), (problem.field, "bold"), f": {problem.message}"
-    )
+    return styled((_place(problem.source), "dim"), ("problem ", "red"), (problem.field, "bold"), f": {problem.message}")
 
 
 def _question(console: Console, question: Question) -> None:
-    console.print(Text.assemble(("question ", "magenta"), (question.id, "bold"), f": {question.text}"))
+    console.print(styled(("question ", "magenta"), (question.id, "bold"), f": {question.text}"))
     for choice in question.choices:
         default = " (default)" if choice.id == question.default_choice else ""
-        console.print(
-            Text.assemble("    ", (f"--answer {question.id}={choice.id}", "cyan"), f"  {choice.label}{default}")
-        )
+        console.print(styled("    ", (f"--answer {question.id}={choice.id}", "cyan"), f"  {choice.label}{default}"))
 
 
 def _place(source: Source) -> str:
@@ -162,5 +158,5 @@ def named_by_file(task: Task, file: str) -> Task:
     named.CopyFrom(task)
     if made:
         named.name = f"tasks/{made}"
-        typer.echo(f"the document has no name: tasks/{made}, from the name of the file", err=True)
+        echo(f"the document has no name: tasks/{made}, from the name of the file", err=True)
     return named

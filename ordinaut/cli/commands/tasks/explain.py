@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ordinaut.cli.output import print_json
+from ordinaut.cli.output import echo, print_json
 from ordinaut.cli.parameters import parse_message
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
@@ -27,4 +27,4 @@ def explain(
     if session.as_json:
         print_json(explanation)
     else:
-        typer.echo(f"{OccurrenceExplanation.Verdict.Name(explanation.verdict)}: {explanation.explanation}")
+        echo(f"{OccurrenceExplanation.Verdict.Name(explanation.verdict)}: {explanation.explanation}")

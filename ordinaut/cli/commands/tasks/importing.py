@@ -9,7 +9,7 @@ import typer
 from ordinaut.cli.commands.tasks.apply import apply_tasks
 from ordinaut.cli.commands.tasks.draft import answers_of, drafted, named_by_file, show
 from ordinaut.cli.files import read_text
-from ordinaut.cli.output import local_time, print_json
+from ordinaut.cli.output import echo, echo_lines, local_time, print_json
 from ordinaut.cli.session import Session, session_of
 from ordinaut.cli.task_yaml import task_yaml
 from ordinaut.client import ApiError
@@ -67,7 +67,7 @@ def import_file(
     if output:
         Path(output).write_text(text)
     elif not session.as_json and not apply:
-        typer.echo(text, nl=False)
+        echo_lines(text)
     if not response.complete:
         raise typer.Exit(1)
     if apply:
@@ -77,13 +77,13 @@ def import_file(
 def _preview(session: Session, task: Task) -> None:
     """Prints when a task runs, to standard error; nothing while its schedule is not valid."""
     if not task.HasField("schedule"):
-        typer.echo(f"{task.name or 'the task'} is started by hand", err=True)
+        echo(f"{task.name or 'the task'} is started by hand", err=True)
         return
     request = PreviewScheduleRequest(schedule=task.schedule, count=NEXT_TIMES)
     try:
         answer = session.call(lambda client: client.tasks.PreviewSchedule(request))
     except ApiError:
         return  # its problems and questions have been printed
-    typer.echo(f"{task.name or 'the task'}: {answer.explanation}", err=True)
+    echo(f"{task.name or 'the task'}: {answer.explanation}", err=True)
     for upcoming in answer.occurrences:
-        typer.echo(f"    next {upcoming.local_time or local_time(upcoming.fire_time)}", err=True)
+        echo(f"    next {upcoming.local_time or local_time(upcoming.fire_time)}", err=True)

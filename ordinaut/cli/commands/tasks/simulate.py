@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.files import documents
-from ordinaut.cli.output import local_time, print_json, print_table
+from ordinaut.cli.output import UsageError, echo, local_time, print_json, print_table
 from ordinaut.cli.parameters import parse_message
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
@@ -43,7 +43,7 @@ def simulate(
 ) -> None:
     """Simulate the occurrences and runs of a task in a period of time."""
     if bool(name) == bool(file):
-        raise typer.BadParameter("exactly one of NAME and --file is required")
+        raise UsageError("exactly one of NAME and --file is required")
     session = session_of(context)
     fields: dict[str, Any] = {
         **_of(name, file), "start_time": start, "end_time": end, "run_durations": duration, "fail_every": fail_every,
@@ -70,14 +70,14 @@ def _of(name: str, file: str) -> dict[str, Any]:
         return {"name": with_prefix("tasks", name)}
     [document, *rest] = documents(file)
     if rest:
-        raise typer.BadParameter(f"{file} must contain exactly one document (got {len(rest) + 1})")
+        raise UsageError(f"{file} must contain exactly one document (got {len(rest) + 1})")
     return {"task": document}
 
 
 def _interval(text: str) -> dict[str, str]:
     start, slash, end = text.partition("/")
     if not slash:
-        raise typer.BadParameter(f"must have the form START/END (got {text!r})")
+        raise UsageError(f"must have the form START/END (got {text!r})")
     return {"start_time": start, "end_time": end}
 
 
@@ -85,12 +85,12 @@ def _print_summary(rows: list[SimulatedOccurrence], summary: SimulationSummary) 
     print_table(COLUMNS, map(_row, rows), "no occurrences")
     hidden = sum(summary.outcomes.values()) - sum(entry.count for entry in rows)
     if hidden:
-        typer.echo(f"… and {hidden} more")
-    typer.echo(f"{_counts(summary.outcomes) or 'no occurrences'}; runs: {_counts(summary.runs) or 'none'}")
+        echo(f"… and {hidden} more")
+    echo(f"{_counts(summary.outcomes) or 'no occurrences'}; runs: {_counts(summary.runs) or 'none'}")
     if summary.state == Task.PAUSED:
-        typer.echo(f"the task would be PAUSED: {summary.state_reason}")
+        echo(f"the task would be PAUSED: {summary.state_reason}")
     if summary.truncated:
-        typer.echo(f"simulated up to {local_time(summary.end_time)}: the maximum number of occurrences is reached")
+        echo(f"simulated up to {local_time(summary.end_time)}: the maximum number of occurrences is reached")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -10,7 +10,7 @@ from ordinaut.cli.commands.tasks.apply_files import apply_files
 from ordinaut.cli.commands.tasks.check import check
 from ordinaut.cli.commands.tasks.explain import explain
 from ordinaut.cli.commands.tasks.simulate import simulate
-from ordinaut.cli.output import local_time, print_details, print_json, print_table
+from ordinaut.cli.output import UsageError, echo, local_time, print_details, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.parameters import parse_message, parse_pairs
 from ordinaut.cli.run_display import show_started
@@ -118,7 +118,7 @@ def skip_occurrence(
     session = session_of(context)
     request = requests.SkipOccurrenceRequest(name=with_prefix("tasks", name), occurrence=occurrence, reason=reason)
     skipped = session.call(lambda client: client.tasks.SkipOccurrence(request))
-    print_json(skipped) if session.as_json else typer.echo(f"{skipped.name} SKIPPED")
+    print_json(skipped) if session.as_json else echo(f"{skipped.name} SKIPPED")
 
 
 @app.command("snooze")
@@ -130,7 +130,7 @@ def snooze_task(
 ) -> None:
     """Postpone the next occurrence."""
     if bool(delay) == bool(until):
-        raise typer.BadParameter("exactly one of --for and --until is required")
+        raise UsageError("exactly one of --for and --until is required")
     session = session_of(context)
     chosen = {"delay": delay} if delay else {"until_time": until}
     request = parse_message({"name": with_prefix("tasks", name), **chosen}, requests.SnoozeTaskRequest(), "")
@@ -175,13 +175,13 @@ def delete_task(context: typer.Context, name: Name) -> None:
     session = session_of(context)
     request = requests.DeleteTaskRequest(name=with_prefix("tasks", name))
     session.call(lambda client: client.tasks.DeleteTask(request))
-    print_json({}) if session.as_json else typer.echo(f"{request.name} deleted")
+    print_json({}) if session.as_json else echo(f"{request.name} deleted")
 
 
 def _print_state(context: typer.Context, work: Any) -> None:
     session = session_of(context)
     task: Task = session.call(work)
-    print_json(task) if session.as_json else typer.echo(f"{task.name} {Task.State.Name(task.state)}")
+    print_json(task) if session.as_json else echo(f"{task.name} {Task.State.Name(task.state)}")
 
 
 def _row(task: Task) -> tuple[str, ...]:

@@ -182,8 +182,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The owner of the runs may not use so urgent a priority; the metadata holds the `priority` and the `limit`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69 and 72 to 79
-    are free for later reasons.
+    """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69, 72 to 79 and
+    89 are free for later reasons.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0

@@ -112,3 +112,28 @@ async def test_a_conversion_ends_with_its_client(rest: RestSystem) -> None:
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
     assert (await post(rest, b"{}", headers))[0] == 400
+
+
+async def refused_calls(rest: RestSystem, project: str) -> list[Any]:
+    await rest.grpc.denials.flush(all_windows=True)
+    async with rest.grpc.database.connection() as connection:
+        rows = await connection.fetch("SELECT body FROM audit WHERE project = $1 ORDER BY id", project)
+    return [body for row in rows if (body := json.loads(row["body"]))["outcome"] == "DENIED"]
+
+
+async def test_a_request_that_is_not_read_is_recorded_as_refused(rest: RestSystem) -> None:
+    """Over HTTP once, although the gateway asks for the token twice."""
+    await rest.call("POST", "/v1/tasks", {}, token="", headers={"user-agent": "curl/8"})
+    (record,) = await refused_calls(rest, "_")
+    assert (record["method"], record["reason"], record["count"]) == ("CreateTask", "TOKEN_INVALID", 1)
+    assert (record["address"], record["user_agent"]) == ("127.0.0.1", "curl/8")
+
+
+async def test_a_refused_call_is_recorded_once_also_with_an_unreadable_request(rest: RestSystem) -> None:
+    narrow = await rest.grpc.agent("narrow", "state:read")
+    call: Any = rest.grpc.channel.unary_unary("/ordinaut.v1.TaskService/PauseTask")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call(b"\xff", metadata=(("authorization", f"Bearer {narrow.token}"),), timeout=PATIENCE)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    kinds = [(each["method"], each["agent"], each["count"]) for each in await refused_calls(rest, "default")]
+    assert kinds == [("PauseTask", "agents/narrow", 1)]

@@ -26,6 +26,9 @@ HOURLY = {"triggers": [{"cron": "@hourly"}], "time_zone": "UTC"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(postgres_url: str) -> AsyncIterator[GatewaySystem]:
     async with fresh_database(postgres_url) as url, gateway_system(url) as started:
+        async with started.database.connection() as connection:  # before the first call reads the quotas
+            limit = Limit(100_000, 100_000)
+            await quota.put(connection, project="default", quota="events_per_second", limit=limit)
         yield started
 
 
@@ -96,8 +99,6 @@ async def test_deleting_a_tool_names_the_tasks_that_use_it(system: GatewaySystem
 async def test_a_filter_that_matches_nothing_reads_a_limited_number_of_events(system: GatewaySystem) -> None:
     """Pages may be empty; together they are the whole."""
     count, batch = SCAN_EVENTS_MAX * 2 + 500, 500
-    async with system.database.connection() as connection:
-        await quota.put(connection, project="default", quota="events_per_second", limit=Limit(1000, None))
     for first in range(0, count, batch):
         requests = [
             PublishEventRequest(event=Event(topic="noise.x" if number % 1000 else "noise.match"))

@@ -37,7 +37,7 @@ def visible_lines(text: str) -> str:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    r"""JSON whose strings contain hidden characters as escapes; it is parsed to the same value.
+    r"""JSON with the hidden characters of its strings as escapes; it is parsed to the same value.
 
     >>> print(json_text({"name": "Ștefan\u202e"}))
     {"name": "Ștefan\u202e"}

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 from ordinaut.internal.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
 from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
+from ordinaut.processes.pool import ProcessPool
 from ordinaut.rpc.server import Registration, Server, internal_guard
 from ordinaut.rpc.service_process import Process, run
 from ordinaut.settings import read_settings
 from ordinaut.store.database import Database
-from ordinaut.store.hints import BACKFILL, BUFFERED, EVENTS, OUTBOX, RUN, SCHEDULE, WAIT, Hints
+from ordinaut.store.hints import BACKFILL, BUFFERED, EVENTS, JUDGE, OUTBOX, RUN, SCHEDULE, WAIT, Hints
 from ordinaut.store.migrate import check_schema
 from ordinaut.streams.event_stream import EventStream
+from scheduler.conditions.judge import SIZE, Judge, new_pool
 from scheduler.events.backlog_scan import BacklogScan
 from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
@@ -64,8 +66,12 @@ async def compose(process: Process, settings: SchedulerSettings) -> None:
     process.ports["grpc"] = await server.start(settings.scheduler_listen)
     process.stack.push_async_callback(server.stop, 1.0)
     clock = LoopClock()
+    pool = new_pool()
+    process.stack.push_async_callback(pool.close)
+    starting = asyncio.create_task(pool.start())
+    process.stack.callback(starting.cancel)
     process.watch(asyncio.create_task(hints.serve()))
-    for loop in periodic_loops(database, stream, hints, clock, settings):
+    for loop in periodic_loops(database, stream, hints, clock, settings, pool):
         clock.every_period(loop)
         process.watch(asyncio.create_task(loop.serve(), name=loop.name))
     clock.start()
@@ -73,7 +79,12 @@ async def compose(process: Process, settings: SchedulerSettings) -> None:
 
 
 def periodic_loops(
-    database: Database, stream: EventStream, hints: Hints, clock: LoopClock, settings: SchedulerSettings
+    database: Database,
+    stream: EventStream,
+    hints: Hints,
+    clock: LoopClock,
+    settings: SchedulerSettings,
+    pool: ProcessPool,
 ) -> list[PeriodicLoop]:
     """Every loop of a scheduler."""
     firing = FiringLoops(
@@ -84,6 +95,7 @@ def periodic_loops(
         hints,
     )
     relay = Relay(database, stream, hints)
+    judge = Judge(database, hints, pool)
     seal = AuditSeal(database)
     catch_up = CatchUp(database, hints, settings.catch_up_per_second)
 
@@ -108,10 +120,12 @@ def periodic_loops(
         loop("child_runs", ChildRuns(database, hints).run_once),
         loop("seal_audit", seal.run_once),
         loop("backlog_scan", BacklogScan(database, hints).run_once, WAIT),
+        loop("judge", judge.run_once, JUDGE),
     ]
     return [
         loop("pending_work", PendingWork(database, by_pending_work).run_once, period=0.25),
         *by_pending_work,
+        *(loop(f"judge_{number}", judge.run_once, JUDGE) for number in range(1, SIZE)),
         loop("matcher", Matcher(database, stream, hints).run_once, period=1.0),
         loop("zone_upgrade", ZoneUpgrade(database, hints).run_once, period=5.0),
         loop("remove_projects", RemoveProjects(database, hints).run_once, period=5.0),

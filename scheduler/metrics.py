@@ -23,6 +23,11 @@ SENT = Counter("ordinaut_outbox_rows_sent", "Rows of the event log that were sen
 MATCHED = Counter("ordinaut_events_matched", "Events matched against triggers")
 MATCH_REFUSED = Counter("ordinaut_event_matches_rejected", "Matches that PostgreSQL rejected; each was skipped")
 CONDITION_FAILED = Counter("ordinaut_trigger_conditions_failed", "Conditions of event triggers that failed to evaluate")
+CONDITION_SECONDS = Counter("ordinaut_condition_seconds", "CPU time of conditions in child processes")
+CONDITION_PROCESSES_ENDED = Counter("ordinaut_condition_processes_ended", "Processes ended because of one condition")
+TRIGGERS_DISABLED = Counter(
+    "ordinaut_triggers_disabled", "Event triggers disabled because of the cost of their condition"
+)
 WAITS_ENDED = Counter("ordinaut_waits_resolved", "Waits that were resolved", ["source"])
 CHAINS_STOPPED = Counter("ordinaut_event_chains_stopped", "Triggered runs rejected at the maximum chain depth")
 FIRE_LAG = Gauge("ordinaut_fire_lag_seconds", "How late the most overdue schedule is")

@@ -153,7 +153,7 @@ class _Answer:
 
 
 def _parted(violations: Sequence[Violation]) -> tuple[list[Violation], list[Violation]]:
-    """Parts the violations whose fix renames keys from the others."""
+    """Parts the violations with fixes that rename keys from the others."""
     return [each for each in violations if _moves(each)], [each for each in violations if not _moves(each)]
 
 
@@ -196,7 +196,7 @@ def _moves(violation: Violation) -> list[Move]:
 
 
 def _parent(violation: Violation) -> str:
-    """The object whose keys a fix renames; empty for other fixes."""
+    """The object in which a fix renames keys; empty for other fixes."""
     moves = _moves(violation)
     return f"{moves[0][0].rpartition('/')[0]}/" if moves else ""
 

@@ -165,9 +165,10 @@ class Tasks(TaskServiceServicer):
         caller.require(READ, name)
         async with self._database.connection() as connection:
             record = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
-        if record is None:
-            raise NotFoundError.of(request.name)
-        response = to_task(record)
+            if record is None:
+                raise NotFoundError.of(request.name)
+            disabled = await cursor.disabled_triggers(connection, record.uid)
+        response = to_task(record, warnings=[_disabled(*each) for each in disabled])
         await self._validator.add_upcoming(response)
         return response
 
@@ -293,11 +294,20 @@ class Tasks(TaskServiceServicer):
                 raise wrong_state(request.name, record.state, "ACTIVE or PAUSED")
             if record.state != state:
                 record = await _change_state(connection, caller, record, state, reason, run_newest=run_newest)
+            elif state == "ACTIVE":
+                await cursor.rearm(connection, record.uid)
             return to_task(record)
 
         response = await mutation.execute(work)
         self._hints.send(SCHEDULE, OUTBOX)
         return response
+
+
+def _disabled(trigger: str, reason: str) -> str:
+    return (
+        f"trigger {trigger} is disabled ({reason}): its condition uses too much CPU time; "
+        "its events are kept until an update or ResumeTask enables it"
+    )
 
 
 async def _locked(connection: Connection, caller: Caller, name: str) -> TaskRecord:

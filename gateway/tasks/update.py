@@ -148,6 +148,7 @@ async def _store(connection: Connection, *, caller: Caller, change: _Change) -> 
     if locked.revision != change.stored.revision:
         raise _ConcurrentChangeError
     checked = change.checked
+    await cursor.rearm(connection, locked.uid)
     if not change.new_version and description_of(change.changed) == description_of(to_task(locked)):
         return _to_response(locked, checked)
     definition = checked.definition if checked and change.new_version else None

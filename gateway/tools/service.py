@@ -192,7 +192,7 @@ class Tools(ToolServiceServicer):
 
 
 def secret_of(message: Tool) -> str:
-    """Returns the name of the secret that the tool sends; empty if there is none."""
+    """Returns the name of the secret that the tool sends; otherwise empty."""
     scheme = message.http.auth.WhichOneof("scheme")
     return str(getattr(message.http.auth, scheme).secret) if scheme else ""
 

@@ -27,7 +27,7 @@ def save(address: str, token: str) -> str:
 
 
 def load(address: str) -> str:
-    """Returns the token for an address; empty if there is none.
+    """Returns the token for an address; otherwise empty.
 
     Raises:
         PermissionError: others may read or replace the file.

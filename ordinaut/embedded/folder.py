@@ -87,7 +87,7 @@ def _remove_linked(link: Path) -> None:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Pids of processes whose working directory is the folder, as is the case for both servers.
+    """Pids of processes with the folder as working directory, as is the case for both servers.
 
     A recorded pid could have been reused by an unrelated process; a working directory cannot be mistaken.
     """

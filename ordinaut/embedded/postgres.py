@@ -82,7 +82,7 @@ class EmbeddedPostgres:
 
     @property
     def services_url(self) -> str:
-        """The URL of the services, for a role that owns the schema and is no superuser. It must be created first."""
+        """The URL of the services, for a role that owns the schema and is not a superuser. It must be created first."""
         return f"postgresql://{SERVICES_USER}@/{DATABASE}?host={quote(str(self._sockets))}"
 
     @property

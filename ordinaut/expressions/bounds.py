@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ordinaut.expressions.errors import ExpressionError, Kind
+from ordinaut.expressions.errors import ExpressionError, FuelError, Kind
 from ordinaut.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 
 MAX_LENGTH = 4096
@@ -74,31 +74,42 @@ class Account:
 
 
 class Scope:
-    """One evaluation: its root names and its remaining fuel."""
+    """One evaluation: its root names, its limit of fuel and what remains of it.
 
-    __slots__ = ("fuel", "roots")
+    The cost of an operation is charged before the operation, so that an evaluation ends soon after its limit.
+    """
 
-    def __init__(self, roots: Mapping[str, Any]) -> None:
+    __slots__ = ("fuel", "limit", "roots")
+
+    def __init__(self, roots: Mapping[str, Any], limit: int = MAX_FUEL) -> None:
         self.roots = roots
-        self.fuel = MAX_FUEL
+        self.fuel = self.limit = limit
 
     def spend(self, elements: int) -> None:
         """Charges 1 for each of `elements` values.
 
         Raises:
-            ExpressionError: the evaluation exceeds MAX_FUEL.
+            FuelError: the evaluation exceeds its limit.
         """
         self.fuel -= elements
         if self.fuel < 0:
-            raise ExpressionError(
-                Kind.LIMIT, f"the expression exceeds {MAX_FUEL} element visits: use fewer elements or do less with each"
+            raise FuelError(
+                f"the expression exceeds {self.limit} element visits: use fewer elements or do less with each"
             )
+
+    def spend_on_characters(self, count: int) -> None:
+        """Charges for reading or writing that many characters.
+
+        Raises:
+            FuelError: as `spend`.
+        """
+        self.spend(count // CHARACTERS_PER_FUEL + 1)
 
     def spend_on(self, value: Any) -> None:
         """Charges for a shallow copy or comparison of a value.
 
         Raises:
-            ExpressionError: the evaluation exceeds MAX_FUEL.
+            FuelError: as `spend`.
         """
         kind = type(value)
         if kind is str:
@@ -110,7 +121,8 @@ class Scope:
         """Charges for a value with all nested values, before a function traverses it.
 
         Raises:
-            ExpressionError: the value exceeds 1 MiB, the fuel or the nesting limit, or contains a non-finite number.
+            FuelError: as `spend`; the traversal that counts the elements ends there as well.
+            ExpressionError: the value exceeds 1 MiB or the nesting limit, or contains a non-finite number.
         """
         if type(value) in SCALARS:
             size = len(value) if type(value) is str else 1
@@ -118,11 +130,13 @@ class Scope:
                 raise ExpressionError(Kind.LIMIT, "the string exceeds 1 MiB")
             self.spend(size // CHARACTERS_PER_FUEL + 1)
         else:
-            self.spend(measure(value)[1])
+            self.spend(measure(value, self.fuel)[1])
 
 
-def measure(value: Any) -> tuple[int, int]:
+def measure(value: Any, most: int | None = None) -> tuple[int, int]:
     """Returns the approximate number of characters of a JSON value and its number of elements.
+
+    A value with more than `most` elements is not counted further: the result is then any number above `most`.
 
     Raises:
         ExpressionError: the value exceeds 1 MiB or 64 levels, or contains a non-finite number.
@@ -136,14 +150,13 @@ def measure(value: Any) -> tuple[int, int]:
         below: list[Any] = []
         for item in layer:
             kind = type(item)
-            if kind is str:
+            if kind is list or kind is dict:
+                if most is not None and count + len(layer) + len(below) + len(item) > most:
+                    return size, most + 1
+                below.extend(item if kind is list else item.values())
+                size += 2 + (len(item) if kind is list else sum(map(len, item)) + 4 * len(item))
+            elif kind is str:
                 size += len(item) + 2
-            elif kind is list:
-                below.extend(item)
-                size += len(item) + 2
-            elif kind is dict:
-                below.extend(item.values())
-                size += 2 + sum(map(len, item)) + 4 * len(item)
             else:
                 size += 4
                 if kind is float and not math.isfinite(item):

@@ -27,3 +27,10 @@ class ExpressionError(ValueError):
         self.message = message
         self.repaired = repaired
         self.explanation = explanation
+
+
+class FuelError(ExpressionError):
+    """An evaluation has used its fuel."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Kind.LIMIT, message)

@@ -165,14 +165,13 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
 
     def evaluate(current: Any, scope: Scope) -> Any:
         elements = base(current, scope)
-        if of_values:
-            elements = list(elements.values()) if type(elements) is dict else None
-        if type(elements) is not list:
+        if type(elements) is not (dict if of_values else list):
             return None
         scope.spend(len(elements) * parts)
+        members: Any = elements.values() if type(elements) is dict else elements
         if condition is not None:
-            elements = [element for element in elements if truthy(condition(element, scope))]
-        results = (right(element, scope) for element in elements)
+            members = [member for member in members if truthy(condition(member, scope))]
+        results = (right(member, scope) for member in members)
         return [value for value in results if value is not None]
 
     return evaluate

@@ -4,11 +4,13 @@ The fields of the event are root names of such a condition. A `match` may also r
 are bound when the wait starts, so that no value can become part of the expression.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from ordinaut.expressions.compare import equal, require_one_type
+from ordinaut.expressions.errors import ExpressionError, FuelError, Kind
 from ordinaut.expressions.expression import Expression, compile_expression
 from ordinaut.expressions.paths import Key
 from ordinaut.expressions.rename import renamed
@@ -29,6 +31,44 @@ EVENT_FIELDS = {
 """The root names of a condition, with their JSON types."""
 Problem = tuple[str, str | None]
 """A message, and the repaired expression where the intention is certain."""
+MAX_CONDITION_LENGTH = 1024
+"""Characters of one condition."""
+MAX_CONDITION_NODES = 100
+CONDITION_FUEL = 5000
+"""Fuel of one evaluation of a condition, see `bounds`; usual conditions take less than 100."""
+MAX_CONSTANT_LENGTH = 256
+_CONSTANT = re.compile(r"(?:[^()\[\]{}@*]|\[-?\d{1,9}\])*")
+
+
+def refuse_size(expression: Expression) -> None:
+    """Checks the size of a condition.
+
+    Raises:
+        ExpressionError: more than 1024 characters or 100 nodes.
+    """
+    for what, size, most in (
+        ("characters", len(expression.text), MAX_CONDITION_LENGTH),
+        ("nodes", expression.nodes, MAX_CONDITION_NODES),
+    ):
+        if size > most:
+            raise ExpressionError(Kind.LIMIT, f"a condition must have at most {most} {what} (got {size})")
+
+
+def is_constant(text: str) -> bool:
+    """Whether a condition has a small cost for every event: only paths, comparisons, literals and logic.
+
+    It is recognised without parsing; False also for some conditions with quoted brackets.
+
+    >>> is_constant("data.total > `100` && data.lines[0].sku == 'A-7'"), is_constant("length(data.lines) > `3`")
+    (True, False)
+    """
+    return len(text) <= MAX_CONSTANT_LENGTH and _CONSTANT.fullmatch(text) is not None
+
+
+def is_constant_match(stored: Any) -> bool:
+    """The same for a stored `match`: the list of `bound_match`, or the `match` alone of an earlier release."""
+    match = stored[1] if isinstance(stored, list) else stored
+    return all(map(is_constant, [match] if isinstance(match, str) else match))
 
 
 def reads_event(expression: Expression) -> bool:
@@ -62,10 +102,12 @@ def when_problems(text: str) -> list[Problem]:
     """The problems of the `when` of a trigger: names that an event does not have.
 
     Raises:
-        ExpressionError: the expression cannot be parsed.
+        ExpressionError: the expression cannot be parsed, or is too large.
     """
     problems: dict[str, str | None] = {}
-    for path in compile_expression(text).references:
+    expression = compile_expression(text)
+    refuse_size(expression)
+    for path in expression.references:
         problem = event_problem(text, path) or _unknown_root(text, path)
         if problem is not None:
             problems[problem[0]] = problem[1]
@@ -123,7 +165,20 @@ def _bind(paths: Iterable[Sequence[Key]], roots: Mapping[str, Any], bound: dict[
             target = target.setdefault(key, {})
 
 
-def matches_event(stored: Any, event: Mapping[str, Any]) -> bool:
+class _Meter:
+    """What remains of the fuel of a condition that consists of several expressions."""
+
+    __slots__ = ("remaining",)
+
+    def __init__(self, fuel: int) -> None:
+        self.remaining = fuel
+
+    def spend(self, fuel: int) -> None:
+        """Charges the cost of one expression."""
+        self.remaining -= fuel
+
+
+def matches_event(stored: Any, event: Mapping[str, Any], fuel: int = CONDITION_FUEL) -> bool:
     """Whether an event matches a stored `match`: the list of `bound_match`, or the `match` alone of an earlier release.
 
     >>> stored = bound_match({"data.order": "A-7"}, {})
@@ -132,13 +187,21 @@ def matches_event(stored: Any, event: Mapping[str, Any]) -> bool:
 
     Raises:
         ExpressionError: the condition cannot be evaluated on this event, for example because types differ.
+        FuelError: its evaluation takes more than `fuel`.
     """
     semantics, match, bound = stored if isinstance(stored, list) else (FIRST, stored, {})
     roots = {**bound, **event}
     if isinstance(match, str):
-        return compile_expression(match, semantics=semantics).holds(roots)
-    values = ((compile_expression(path, semantics=semantics).evaluate(roots), value) for path, value in match.items())
-    return all(_is_expected(actual, value, semantics) for actual, value in values)
+        return compile_expression(match, semantics=semantics).holds(roots, None, fuel)
+    meter = _Meter(fuel)
+    for text, expected in match.items():
+        meter.spend(1)
+        actual = compile_expression(text, semantics=semantics).evaluate(roots, meter, max(meter.remaining, 0))
+        if meter.remaining < 0:
+            raise FuelError(f"the condition exceeds {fuel} element visits: compare fewer values")
+        if not _is_expected(actual, expected, semantics):
+            return False
+    return True
 
 
 def _is_expected(actual: Any, expected: Any, semantics: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import jmespath.exceptions
 from jmespath.parser import Parser
 
-from ordinaut.expressions.bounds import MAX_DEPTH, MAX_FUEL, MAX_LENGTH, SCALARS, Account, Scope, measure
+from ordinaut.expressions.bounds import MAX_DEPTH, MAX_FUEL, MAX_LENGTH, SCALARS, Scope, measure
 from ordinaut.expressions.compare import truthy
 from ordinaut.expressions.errors import ExpressionError, Kind
 from ordinaut.expressions.evaluate import Compiler
@@ -20,11 +20,19 @@ from ordinaut.expressions.tokens import OPENS, Token, tokenize
 from ordinaut.expressions.traps import refuse_traps
 
 
+class Meter(Protocol):
+    """What the cost of evaluations is charged to."""
+
+    def spend(self, fuel: int) -> None:
+        """Charges the cost of one evaluation."""
+        ...
+
+
 class Evaluation(Protocol):
     """Evaluates on root names; the cost is charged to `account`, if given."""
 
-    def __call__(self, roots: Mapping[str, Any], account: Account | None = None, /) -> Any:
-        """The value."""
+    def __call__(self, roots: Mapping[str, Any], account: Meter | None = None, fuel: int = MAX_FUEL, /) -> Any:
+        """The value; FuelError if it takes more than `fuel`."""
         ...
 
 
@@ -46,14 +54,15 @@ class Expression:
     is_path: bool
     inner_references: tuple[tuple[Key, ...], ...] = ()
     element_references: tuple[tuple[Key, ...], ...] = ()
+    nodes: int = 1
 
-    def holds(self, roots: Mapping[str, Any], account: Account | None = None) -> bool:
+    def holds(self, roots: Mapping[str, Any], account: Meter | None = None, fuel: int = MAX_FUEL) -> bool:
         """Whether the result is truthy.
 
         Raises:
             ExpressionError: as `evaluate`.
         """
-        return truthy(self.evaluate(roots, account))
+        return truthy(self.evaluate(roots, account, fuel))
 
 
 @lru_cache(maxsize=2048)
@@ -80,21 +89,23 @@ def compile_expression(text: str, *, strict: bool = False, semantics: int = CURR
     path = static_path(tree)
     if path is not None:
         walk = strict_path(path) if strict else lenient_path(path)
-        return Expression(text, (path,), frozenset({str(path[0])}), lambda roots, _account=None: walk(roots), True)
+        return Expression(
+            text, (path,), frozenset({str(path[0])}), lambda roots, _account=None, _fuel=0: walk(roots), True
+        )
     compiler = Compiler(checks_types=semantics > FIRST)
     evaluate = compiler.compile(tree, head=True, nested=False, strict=strict)
 
     # The result is measured as well: it may share parts and grow when it is written as JSON. The account is charged
     # also when the evaluation fails, because a pipeline can catch the error and evaluate again.
-    def bounded(roots: Mapping[str, Any], account: Account | None = None) -> Any:
-        scope = Scope(roots)
+    def bounded(roots: Mapping[str, Any], account: Meter | None = None, fuel: int = MAX_FUEL) -> Any:
+        scope = Scope(roots, fuel)
         try:
             value = evaluate(roots, scope)
             if type(value) not in SCALARS or type(value) is str or type(value) is float:
-                scope.fuel -= measure(value)[1]
+                scope.fuel -= measure(value, None if fuel == MAX_FUEL else max(scope.fuel, 0))[1]
         finally:
             if account is not None:
-                account.spend(MAX_FUEL - scope.fuel + 1)
+                account.spend(fuel - scope.fuel + 1)
         return value
 
     return Expression(
@@ -105,6 +116,7 @@ def compile_expression(text: str, *, strict: bool = False, semantics: int = CURR
         is_path=False,
         inner_references=tuple(compiler.inner_references),
         element_references=tuple(compiler.element_references),
+        nodes=compiler.nodes,
     )
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import zoneinfo
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time
 from difflib import get_close_matches
 from typing import Any
@@ -167,6 +168,8 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
             scope.spend_on(argument)
         else:
             scope.spend_deeply(argument)
+    if (spend_on_result := RESULT_COSTS.get(name)) is not None:
+        spend_on_result(arguments, scope)
     try:
         result = FUNCTIONS.call_function(name, arguments)
     except jmespath.exceptions.JMESPathError as failure:
@@ -177,9 +180,38 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
         raise ExpressionError(Kind.VALUE, f"{name}(): {failure}"[:300]) from None
     if type(result) is str and len(result) > MAX_JSON_BYTES:
         raise ExpressionError(Kind.LIMIT, "the string exceeds 1 MiB")
-    if type(result) is list:
+    if type(result) is list and name not in RESULT_COSTS:
         scope.spend(len(result))
     return result
+
+
+def _spend_on_split(arguments: list[Any], scope: Scope) -> None:
+    text, separator = arguments
+    if type(text) is str and type(separator) is str:
+        scope.spend(text.count(separator) + 1 if separator else len(text))
+
+
+def _spend_on_join(arguments: list[Any], scope: Scope) -> None:
+    separator, texts = arguments
+    if type(separator) is str and type(texts) is list:
+        size = len(separator) * len(texts) + sum(len(text) for text in texts if type(text) is str)
+        if size > MAX_JSON_BYTES:
+            raise ExpressionError(Kind.LIMIT, "the string exceeds 1 MiB")
+        scope.spend_on_characters(size)
+
+
+def _spend_on_replace(arguments: list[Any], scope: Scope) -> None:
+    text, old, new = arguments
+    if type(text) is type(old) is type(new) is str and old:
+        scope.spend_on_characters(len(text) + text.count(old) * len(new))
+
+
+RESULT_COSTS: Mapping[str, Callable[[list[Any], Scope], None]] = {
+    "split": _spend_on_split,
+    "join": _spend_on_join,
+    "replace": _spend_on_replace,
+}
+"""Functions with results that may be larger than their arguments: what charges for the result before the call."""
 
 
 def _exact(function: str, digits: str) -> int:

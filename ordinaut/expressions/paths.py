@@ -60,7 +60,7 @@ def strict_path(path: tuple[Key, ...]) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def missing(path: Sequence[Key], place: int, value: Any) -> ExpressionError:
-    """The error for a path whose key at index `place` is missing: what exists there, and how to allow it."""
+    """The error for a path with a missing key at index `place`: what exists there, and how to allow it."""
     whole, parent = path_text(path), path_text(path[:place]) or "the roots"
     if value is None:
         there = f"{parent} is null"

@@ -103,7 +103,7 @@ def _refuse_loose_not(text: str, tokens: Sequence[Token], index: int) -> None:
 
 
 def _path_end(tokens: Sequence[Token], index: int) -> int | None:
-    """The index of the last token of a dotted path that starts at `index`; None if there is no such path."""
+    """The index of the last token of a dotted path that starts at `index`; otherwise None."""
     if index >= len(tokens) or tokens[index].kind not in {"name", "quoted"}:
         return None
     dotted, end = False, index

@@ -44,11 +44,20 @@ class ProcessPool:
         self._niceness = niceness
         self._operations = operations
         self._on_kill = on_kill
+        self._size = size
         self._free = asyncio.Semaphore(size)
         self._idle: deque[asyncio.subprocess.Process] = deque()
         self._all: set[asyncio.subprocess.Process] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._kills: OrderedDict[bytes, deque[float]] = OrderedDict()
+
+    async def start(self) -> None:
+        """Starts every process before it is needed."""
+        await asyncio.gather(*(self._start_one() for _ in range(self._size)))
+
+    async def _start_one(self) -> None:
+        async with self._free:
+            self._idle.append(await self._new())
 
     async def run(self, operation: int, request: bytes, seconds: float) -> bytes:
         """Executes one operation.
@@ -103,6 +112,9 @@ class ProcessPool:
             if process.returncode is None:
                 return process
             self._end(process)
+        return await self._new()
+
+    async def _new(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",

@@ -66,7 +66,7 @@ async def todo(connection: Connection, project: str, batch: int) -> list[Unseale
 
 
 async def seal(connection: Connection, project: str, end: Head, records: Sequence[Unsealed]) -> Head:
-    """Extends a locked chain, whose head is `end`, and returns its new head."""
+    """Extends a locked chain from its head `end`, and returns its new head."""
     heads = []
     for record in records:
         seq = end.seq + 1

@@ -116,9 +116,11 @@ class EntryMark:
 class EventTrigger:
     """An event trigger of an active task; `condition` may be empty, `params` is JSON text.
 
-    It matches events after `effective_position`.
+    It matches events after `effective_position` and, if it was edited, up to `until_position`. The last `exhaustions`
+    evaluations in a row have used up their fuel.
     """
 
+    id: int
     project: str
     task: UUID
     trigger: str
@@ -126,6 +128,12 @@ class EventTrigger:
     condition: str
     params: str | None
     effective_position: int
+    until_position: int | None = None
+    exhaustions: int = 0
+
+    def sees(self, position: int) -> bool:
+        """Whether it was the trigger at the time of that event."""
+        return self.effective_position < position <= (self.until_position or position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,9 +300,9 @@ async def move_matcher(connection: Connection, position: int) -> None:
     await SQL.move_matcher.run(connection, position=position)
 
 
-async def triggers(connection: Connection, projects: Sequence[str]) -> list[EventTrigger]:
-    """The event triggers of the active tasks of some projects."""
-    return [EventTrigger(*row) for row in await SQL.triggers.rows(connection, projects=list(projects))]
+async def triggers(connection: Connection, projects: Sequence[str], after: int) -> list[EventTrigger]:
+    """The enabled event triggers of the active tasks of some projects, for events after a position."""
+    return [EventTrigger(*row) for row in await SQL.triggers.rows(connection, projects=list(projects), after=after)]
 
 
 async def owned_triggers(connection: Connection, *, project: str, owner: str) -> list[OwnedTrigger]:

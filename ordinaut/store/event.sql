@@ -96,18 +96,22 @@ SELECT coalesce((
 -- query move_matcher: Stores that events up to here are matched.
 UPDATE position SET value = :position WHERE name = 'matcher';
 
--- query triggers: The event triggers of active tasks in some projects: the columns of EventTrigger, in its order.
-SELECT e.project, e.task, e.trigger, e.topic, e.condition, e.params::text AS params, e.effective_position
+-- query triggers: The enabled event triggers of active tasks in some projects, for events after a position: the columns
+-- of EventTrigger, in its order.
+SELECT
+  e.id, e.project, e.task, e.trigger, e.topic, e.condition, e.params::text AS params, e.effective_position,
+  e.until_position, e.exhaustions
 FROM event_trigger AS e
 JOIN task AS t ON t.uid = e.task
-WHERE e.project = ANY(:projects::text[]) AND t.state = 'ACTIVE' AND t.delete_time IS NULL AND NOT e.denied;
+WHERE e.project = ANY(:projects::text[]) AND t.state = 'ACTIVE' AND t.delete_time IS NULL AND NOT e.denied
+  AND e.judged_position IS NULL AND (e.until_position IS NULL OR e.until_position > :after);
 
 -- query owned_triggers: The event triggers of an agent's tasks, with the scopes that their versions were saved with.
 SELECT e.task, e.trigger, e.topic, e.denied, v.scopes
 FROM task AS t
 JOIN event_trigger AS e ON e.task = t.uid
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version
-WHERE t.project = :project AND t.owner = :owner AND t.delete_time IS NULL;
+WHERE t.project = :project AND t.owner = :owner AND t.delete_time IS NULL AND e.until_position IS NULL;
 
 -- query set_denied: Which triggers may not read their topics.
 UPDATE event_trigger AS e SET denied = d.denied

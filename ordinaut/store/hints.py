@@ -22,6 +22,7 @@ CANCEL = "cancel"
 WAIT = "wait"
 BACKFILL = "backfill"
 BUFFERED = "buffered"
+JUDGE = "judge"
 RECONNECT_SECONDS = 1.0
 SEND_SECONDS = 5.0  # timeout of a notification: a network that drops packets is noticed after that time
 SILENCE_SECONDS = 15.0  # after that time without hints, an empty notification tests the connection
@@ -113,6 +114,7 @@ __all__ = [
     "BUFFERED",
     "CANCEL",
     "EVENTS",
+    "JUDGE",
     "OUTBOX",
     "RUN",
     "SCHEDULE",

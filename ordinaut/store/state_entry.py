@@ -44,7 +44,7 @@ async def get_many(connection: Connection, names: Sequence[Name]) -> list[StateV
 
 
 async def put_many(connection: Connection, entries: Mapping[Name, tuple[str, int | None]]) -> dict[Name, StateRecord]:
-    """Writes each (value as JSON, expected revision); 0 expects that there is no entry, None matches every revision.
+    """Writes each (value as JSON, expected revision); 0 expects a missing entry, None matches every revision.
 
     Returns:
         The entries that were written; names with another revision are missing.
@@ -69,7 +69,7 @@ async def put(
 
 
 async def delete(connection: Connection, *, project: str, namespace: str, key: str, expected: int | None) -> bool:
-    """Deletes an entry with revision `expected` (None matches every revision); False if there is no such entry."""
+    """Deletes an entry with revision `expected` (None matches every revision); False if it is missing."""
     row = await SQL.delete.row(connection, project=project, namespace=namespace, key=key, expected=expected)
     return row is not None
 

@@ -74,7 +74,7 @@ async def list_page(connection: Connection, *, project: str, selection: Selectio
 async def update(
     connection: Connection, *, project: str, name: str, revision: int, definition: str
 ) -> ToolRecord | None:
-    """Stores a changed definition; None if `revision` is no longer the current one."""
+    """Stores a changed definition; None unless `revision` is the current one."""
     row = await SQL.update.row(connection, project=project, name=name, revision=revision, definition=definition)
     if row is None:
         return None
@@ -88,7 +88,7 @@ async def users(connection: Connection, *, project: str, name: str) -> list[Tool
 
 
 async def delete(connection: Connection, *, project: str, name: str, revision: int) -> bool:
-    """Deletes a tool; False if `revision` is no longer the current one."""
+    """Deletes a tool; False unless `revision` is the current one."""
     row = await SQL.delete.row(connection, project=project, name=name, revision=revision)
     if row is None:
         return False

@@ -6,7 +6,13 @@ from typing import Any
 
 from ordinaut.documents.misspelled import misspelled
 from ordinaut.expressions import Expression, ExpressionError, Kind, compile_expression
-from ordinaut.expressions.event_condition import EVENT_FIELDS, event_problem, reads_event
+from ordinaut.expressions.event_condition import (
+    EVENT_FIELDS,
+    MAX_CONDITION_NODES,
+    event_problem,
+    reads_event,
+    refuse_size,
+)
 from ordinaut.expressions.foreign.scope import Scope
 from ordinaut.expressions.foreign.templates import Rewritten, foreign_template
 from ordinaut.expressions.paths import path_text
@@ -127,6 +133,13 @@ def check_match(value: Any, place: Place, names: Names, findings: Findings) -> N
     if isinstance(value, str):
         _check_match_expression(value, place, inner, findings, lambda repaired: [place.replace(repaired)])
     elif isinstance(value, dict):
+        if len(value) > MAX_CONDITION_NODES:
+            findings.problem(
+                place,
+                f"`match` must have at most {MAX_CONDITION_NODES} expressions (got {len(value)})",
+                ErrorReason.TOO_LARGE,
+            )
+            return
         for key, expected in value.items():
             where = place.key(key)
             _check_match_expression(key, where, inner, findings, _renames(place, where))
@@ -142,6 +155,7 @@ def _renames(parent: Place, where: Place) -> Repair:
 def _check_match_expression(text: str, place: Place, names: Names, findings: Findings, repair: Repair) -> None:
     try:
         expression = compile_expression(text)
+        refuse_size(expression)
     except ExpressionError as error:
         repaired = error.repaired if error.repaired and _is_condition(error.repaired) else None
         _report_error(error, place, findings, repair(repaired) if repaired else None)

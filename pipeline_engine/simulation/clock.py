@@ -24,5 +24,5 @@ class VirtualClock:
         return (self.now_us - self._first_us) / 1_000_000
 
     def advance_to(self, time_us: int) -> None:
-        """Advances to a time; an earlier time has no effect."""
+        """Advances to a time; an earlier time changes nothing."""
         self.now_us = max(self.now_us, time_us)

@@ -192,7 +192,7 @@ class _Simulation:
         return start
 
     def _perform(self, request_id: int, request: Request) -> None:
-        """Schedules the response to a request, or notes that it has none."""
+        """Schedules the response to a request, or notes that it is missing."""
         now_us = self._clock.now_us
         match request:
             case Commit():

@@ -29,7 +29,7 @@ class Timeline:
         self._responses.pop(request_id, None)
 
     def pop(self) -> tuple[int, int, Response] | None:
-        """Removes the next response and returns its request id, its time and itself; None if there is none."""
+        """Removes the next response and returns its request id, its time and itself; otherwise None."""
         while self._queue:
             _, request_id, time_us = heappop(self._queue)
             if request_id in self._responses:

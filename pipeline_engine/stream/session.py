@@ -146,7 +146,7 @@ class Session:
         self._release(CANCELLED)
 
     def _finishes(self, handle: int) -> bool:
-        """Has a run that is to be cancelled run its `finally`; False if its pipeline has none."""
+        """Has a run that is to be cancelled run its `finally`; False without one in its pipeline."""
         if (run := self._runs.get(handle)) is not None and run.has_finally:
             run.interrupt()
             return True

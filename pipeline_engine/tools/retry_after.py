@@ -14,7 +14,7 @@ MAX_HELD_TOOLS = 1_000
 def retry_after_seconds(text: str, date: str = "", now: datetime | None = None) -> float:
     """Returns the seconds that a Retry-After header asks for; 0 if it is neither a number of seconds nor a date.
 
-    A date is relative to the response's own Date header, so that a clock of the tool that is wrong has no effect; to
+    A date is relative to the response's own Date header, so that a clock of the tool that is wrong changes nothing; to
     `now` if the response has no Date.
 
     >>> retry_after_seconds("3"), retry_after_seconds("soon"), retry_after_seconds("-1")

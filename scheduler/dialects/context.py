@@ -30,7 +30,7 @@ class Context:
 
 
 def sole(trigger: TimeText | None, dialect: str, zone: str = "") -> Translation | None:
-    """A certain translation with this trigger; None if there is none."""
+    """A certain translation with this trigger; otherwise None."""
     if trigger is None:
         return None
     why = f"Translates it from {dialect} into {trigger.kind}."

@@ -1,9 +1,23 @@
 """A row of the event log as an entry of the stream."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from ordinaut.store.event import EntryMark, LogEntry
 from ordinaut.streams.event_stream import Entry
+
+Row = TypeVar("Row", LogEntry, Entry)
+
+
+def first_bytes(rows: Sequence[Row], most: int) -> Sequence[Row]:
+    """The first rows with events of at most that size, but at least one row."""
+    size = 0
+    for place, row in enumerate(rows):
+        size += len(row.events)
+        if size > most:
+            return rows[: max(place, 1)]
+    return rows
 
 
 def stream_entry(row: LogEntry) -> Entry:

@@ -9,27 +9,33 @@ The Redis stream is only a faster copy. Before its entries are used, they are co
 position: a missing entry or one of another database (after a restore) differs, and then the log itself is read.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import takewhile
 
-from ordinaut.store import event
-from ordinaut.store.database import DATA_ERRORS, Database
-from ordinaut.store.hints import BACKFILL, BUFFERED, EVENTS, OUTBOX, RUN, WORK, Hints, wait_hint
-from ordinaut.store.queue import child, due_work_enqueue
+from ordinaut.store import event, match_todo
+from ordinaut.store.database import Database
+from ordinaut.store.hints import BACKFILL, BUFFERED, EVENTS, JUDGE, OUTBOX, RUN, WORK, Hints, wait_hint
+from ordinaut.store.match_todo import NewTodo
+from ordinaut.store.queue import child
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import backfill
 from ordinaut.streams.event_stream import STREAM_FAILURES, Entry, EventStream
 from ordinaut.telemetry import get_logger
+from scheduler.conditions.allowance import Allowances
 from scheduler.events import task_health
-from scheduler.events.end_waits import end_waits
-from scheduler.events.log_entry import stream_entry, uid_of
-from scheduler.events.match import Match, match_events
+from scheduler.events.end_waits import Key, end_waits
+from scheduler.events.enqueue import enqueue
+from scheduler.events.log_entry import first_bytes, stream_entry, uid_of
+from scheduler.events.match import Matching
 from scheduler.maintenance.task_lifecycle import complete
-from scheduler.metrics import ENQUEUED, MATCH_REFUSED, MATCHED, WAITS_ENDED
+from scheduler.metrics import ENQUEUED, MATCHED, WAITS_ENDED
 
 log = get_logger()
 BATCH = 50  # rows of up to a thousand events
-ENQUEUE_BATCH = 500
+BATCH_BYTES = 4 * 1024 * 1024
 WAIT_SECONDS = 0.5
 
 
@@ -56,7 +62,7 @@ class Matcher:
                 self._position = None
                 self._is_locked_elsewhere = True
                 return True
-            entries = await self._contiguous(connection, entries, locked)
+            entries = list(first_bytes(await self._contiguous(connection, entries, locked), BATCH_BYTES))
             self._position = locked
             if entries:
                 hints = await self._match(connection, entries)
@@ -96,14 +102,16 @@ class Matcher:
     async def _match(self, connection: Connection, entries: Sequence[Entry]) -> set[str]:
         """Applies the consequences of some events; returns the hints to send after the commit."""
         hints: set[str] = set()
-        triggers = await event.triggers(connection, list({entry.project for entry in entries}))
-        result = match_events(entries, triggers)
+        triggers = await event.triggers(connection, list({entry.project for entry in entries}), entries[0].position - 1)
+        allowances = Allowances()
+        matching = Matching(triggers, allowances)
+        for entry in entries:
+            matching.add(entry)
+            await asyncio.sleep(0)  # firing and the other loops do not wait for a whole batch
+        result = matching.result
         MATCHED.inc(sum(entry.count for entry in entries))
         monitored = await task_health.lock(connection, result.ended)  # tasks are locked before cursors
-        queued = buffered = 0
-        for start in range(0, len(result.matches), ENQUEUE_BATCH):
-            counts = await _enqueue(connection, result.matches[start : start + ENQUEUE_BATCH])
-            queued, buffered = queued + counts[0], buffered + counts[1]
+        queued, buffered = await enqueue(connection, result.matches)
         if queued:
             ENQUEUED.labels("event").inc(queued)
             hints |= {WORK, OUTBOX, *([BUFFERED] if buffered else [])}
@@ -112,28 +120,40 @@ class Matcher:
         await complete(connection, list(result.ended))
         if result.backfilled and await backfill.settle(connection, result.backfilled):
             hints.add(BACKFILL)
-        if woken := await end_waits(connection, entries):
+        woken, pending_waits = await end_waits(connection, entries, allowances)
+        if woken:
             WAITS_ENDED.labels("event").inc(woken)
             hints |= {WORK, RUN}
+        if await _leave_pending(connection, entries, result.pending, pending_waits):
+            hints.add(JUDGE)
         if result.children and (woken := await child.settle(connection, result.children)):
             WAITS_ENDED.labels("child").inc(woken)
             hints |= {WORK, RUN}
         return hints
 
 
-async def _enqueue(connection: Connection, matches: Sequence[Match]) -> tuple[int, int]:
-    """Queues runs; returns how many, and how many of them were buffered because a run was live.
-
-    A batch that PostgreSQL rejects is bisected, and a single rejected run is left out.
-    """
-    try:
-        async with connection.transaction():
-            return await due_work_enqueue.enqueue_for_events(connection, matches)
-    except DATA_ERRORS as failure:
-        if len(matches) == 1:
-            MATCH_REFUSED.inc()
-            log.error("event_match_rejected", task=str(matches[0].task), uid=matches[0].uid, failure=str(failure))
-            return 0, 0
-    middle = len(matches) // 2
-    first, second = [await _enqueue(connection, half) for half in (matches[:middle], matches[middle:])]
-    return first[0] + second[0], first[1] + second[1]
+async def _leave_pending(
+    connection: Connection,
+    entries: Sequence[Entry],
+    triggers: Mapping[int, Iterable[int]],
+    waits: Mapping[int, Iterable[Key]],
+) -> bool:
+    """Stores the conditions that are still to be evaluated, one entry for each project; whether there are any."""
+    rows: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.position in triggers or entry.position in waits:
+            rows[entry.project].append(entry)
+    todos = [
+        NewTodo(
+            project=project,
+            after=first.position - 1,
+            until=last.position + last.count - 1,
+            triggers=list(dict.fromkeys(each for row in pending for each in triggers.get(row.position, ()))),
+            waits=list(dict.fromkeys(each for row in pending for each in waits.get(row.position, ()))),
+            event_time=min(datetime.fromtimestamp(row.time_us / 1_000_000, UTC) for row in pending),
+        )
+        for project, pending in rows.items()
+        for first, last in [(pending[0], pending[-1])]
+    ]
+    await match_todo.add(connection, todos)
+    return bool(todos)

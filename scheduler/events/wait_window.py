@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from ordinaut.store import event
 from ordinaut.store.queue.wait import OpenWait
 from ordinaut.store.sql import Connection
-from scheduler.events.match import LoggedEvent
+from scheduler.events.logged_event import LoggedEvent
 
 Transactions = Mapping[int, int]
 """The ids of transactions (xid), by the ids of the rows that they added to the log."""

@@ -28,7 +28,7 @@ def meaning(part: Trigger | Exclusion, *, anchored: bool = True) -> Hashable:
 
 
 def names_one_zone(first: str, second: str) -> bool:
-    """Whether both are names of one zone; False if one of them is no zone."""
+    """Whether both are names of one zone; False if one of them is not a zone."""
     return {first, second} <= zone_names() and same_zone(first, second)
 
 

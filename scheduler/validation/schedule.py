@@ -24,7 +24,7 @@ from scheduler.validation.trigger import TriggerCheck
 from scheduler.validation.warnings import warnings_of
 
 MAX_TRIGGERS = 100
-# An end after the last planned year is no end.
+# An end after the last planned year ends nothing.
 _WINDOW: Mapping[Literal["start_time", "end_time"], int] = {"start_time": LAST_YEAR, "end_time": MAXYEAR}
 
 

@@ -138,7 +138,7 @@ NUMBER_UNITS = {"minutes": "m", "hours": "h", "days": "d", "ms": "ms", "millisec
 
 
 def builtin_word(name: str) -> str | None:
-    """The built-in tool, without its prefix, that a word means; None if there is none.
+    """The built-in tool, without its prefix, that a word means; otherwise None.
 
     >>> builtin_word("sleep"), builtin_word("orchestrator.sleep"), builtin_word("State.Set"), builtin_word("mail.send")
     ('wait', 'wait', 'put_state', None)

@@ -69,7 +69,7 @@ def _sort(work: Work, steps: Array, needs: dict[int, list[str]], earlier: set[st
     draft = work.draft
     known = {str(step.get("id")) for step in steps if isinstance(step, Object)} | earlier
     if any(name not in known for names in needs.values() for name in names):
-        return  # a name that is no step: the key stays, and is reported
+        return  # a name that is not a step: the key stays, and is reported
     sorted_steps = _sorted(list(steps), needs, earlier)
     if sorted_steps is None:
         return

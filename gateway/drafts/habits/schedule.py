@@ -450,7 +450,7 @@ def _cron_fields(draft: Draft, trigger: Object) -> bool:
 
 
 def _values(draft: Draft, triggers: Array, index: int) -> None:
-    """The value of a trigger: lists are several triggers; what is no duration is no interval."""
+    """The value of a trigger: lists are several triggers; what is not a duration is not an interval."""
     trigger = triggers[index]
     for kind in TRIGGER_KINDS:
         value = trigger.get(kind)
@@ -512,7 +512,7 @@ def _interval(draft: Draft, trigger: Object) -> None:
         if text != value:
             draft.put(trigger, "interval", text, "Writes the duration with a unit.")
     elif isinstance(value, str) and "cron" not in trigger:
-        draft.rename(trigger, "interval", "cron", "It is no duration: the scheduler reads it as a text.")
+        draft.rename(trigger, "interval", "cron", "It is not a duration: the scheduler reads it as a text.")
         draft.put(trigger, "cron", _every(value), "Writes it as a phrase.") if _every(value) != value else None
 
 

@@ -141,7 +141,7 @@ def looks_foreign(text: str) -> bool:
 
 
 def foreign_template(text: str, scope: Scope) -> Rewritten | None:
-    """A text with a placeholder of another language, and what it means here; None if it has none.
+    """A text with a placeholder of another language, and what it means here; otherwise None.
 
     A brace around a name is a placeholder only if it is the path of an output: `{steps.a.b}`, not `{city}`.
 
@@ -280,7 +280,7 @@ def _problem(text: str, found: Found, failure: ForeignError) -> str:
 
 
 def _translated(found: Found, scope: Scope) -> Translation | None:
-    """The expression of a placeholder; None if it is valid here already, or is no placeholder."""
+    """The expression of a placeholder; None if it is valid here already, or is not a placeholder."""
     if (shell := _SHELL_DEFAULT.fullmatch(found.expression)) is not None:
         name = translate(shell[1], scope)
         return Translation(f"default({name.text}, {quoted(shell[2])})", certain=False)
@@ -374,7 +374,7 @@ def rewrite_condition(text: str, scope: Scope) -> Rewritten:
 
 
 def _without_placeholders(text: str) -> str:
-    """A condition whose placeholders are replaced by their expressions, also those in quotes."""
+    """A condition with its placeholders replaced by their expressions, also those in quotes."""
     body = text[1:] if text.startswith("=") and "{{" in text else text
     parts: list[str] = []
     place = 0

@@ -193,7 +193,10 @@ CREATE TABLE task_health (
 );
 CREATE INDEX task_health_overdue ON task_health (overdue_time); -- task_health.take_overdue
 
+-- The events in (effective_position, until_position] meet this condition. An edit of the topic or the condition ends the
+-- row and adds another, so that events from before the edit meet the condition of their time.
 CREATE TABLE event_trigger (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   project text NOT NULL,
   task uuid NOT NULL REFERENCES task,
   trigger text NOT NULL,
@@ -201,10 +204,18 @@ CREATE TABLE event_trigger (
   condition text NOT NULL,
   params jsonb,
   effective_position bigint NOT NULL, -- only events after it are seen
+  until_position bigint, -- NULL: the trigger's current row
   denied boolean NOT NULL DEFAULT false, -- the owner may no longer read the topic
-  PRIMARY KEY (task, trigger)
+  exhaustions smallint NOT NULL DEFAULT 0, -- evaluations in a row that used up their fuel
+  disable_reason text NOT NULL DEFAULT '', -- empty: enabled, or to be enabled if it has a judged_position
+  judged_position bigint -- while it is disabled: up to where it has judged the log
 );
+CREATE UNIQUE INDEX event_trigger_current ON event_trigger (task, trigger) WHERE until_position IS NULL;
+CREATE INDEX event_trigger_task ON event_trigger (task, trigger); -- cursor.put_event_triggers
 CREATE INDEX event_trigger_project ON event_trigger (project); -- event.triggers
+CREATE INDEX event_trigger_ended ON event_trigger (id) WHERE until_position IS NOT NULL; -- match_todo.drop_ended
+CREATE INDEX event_trigger_rearmed ON event_trigger (id)
+  WHERE judged_position IS NOT NULL AND disable_reason = ''; -- match_todo.rearmed
 
 -- One row per due instant, with its outcome.
 CREATE TABLE occurrence (
@@ -520,6 +531,24 @@ CREATE TABLE position (
 );
 INSERT INTO position (name, value) VALUES ('events', 0), ('matcher', 0);
 
+-- Conditions to be evaluated on the events in (after_position, until_position] of a project: those of triggers, then
+-- those of waits. The first `next` of them are evaluated on the first event.
+CREATE TABLE match_todo (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  project text NOT NULL,
+  after_position bigint NOT NULL,
+  until_position bigint NOT NULL,
+  next int NOT NULL DEFAULT 0,
+  triggers bigint[] NOT NULL,
+  runs uuid[] NOT NULL, -- with `paths`: waits
+  paths text[] NOT NULL,
+  event_time timestamptz NOT NULL, -- of the first event: the deadline of a wait ends it only once later ones are judged
+  held boolean NOT NULL DEFAULT false -- the tasks of the triggers are paused
+);
+CREATE INDEX match_todo_order ON match_todo (project, after_position, id) WHERE NOT held; -- match_todo.lock
+CREATE INDEX match_todo_held ON match_todo USING gin (triggers) WHERE held; -- cursor.release_held
+CREATE INDEX match_todo_waits ON match_todo USING gin (runs) WHERE runs <> '{}'; -- wait.due
+
 -- One thing that a step of a live run waits for; kept until its result is in the journal, or the run has ended.
 CREATE TABLE wait (
   run uuid NOT NULL,
@@ -536,8 +565,7 @@ CREATE TABLE wait (
   taken bigint[] NOT NULL DEFAULT '{}', -- positions of events that have ended earlier waits of the same line of steps
   deadline timestamptz,
   create_position bigint NOT NULL, -- the last position of the log when it was stored
-  scanned boolean NOT NULL DEFAULT false, -- events from before it was known have been searched
-  scan_position bigint, -- how far the search has come
+  scanned boolean NOT NULL DEFAULT false, -- events from before it was known have been searched, or are in match_todo
   condition_error text, -- why `match` could not be evaluated on an event; the first reason
   result jsonb,
   error jsonb,

@@ -11,6 +11,7 @@ SQL = Queries(__file__)
 TABLES = (
     SQL.waits,
     SQL.approvals,
+    SQL.match_todos,
     SQL.triggers,
     SQL.ranges,
     SQL.cursors,
@@ -51,7 +52,7 @@ async def tasks(connection: Connection, project: str, batch: int) -> list[UUID]:
 
 
 async def live_runs(connection: Connection, project: str, batch: int) -> list[UUID]:
-    """Returns live runs whose cancellation has not been requested."""
+    """Returns live runs without a request to cancel them."""
     return [row["id"] for row in await SQL.live_runs.rows(connection, project=project, batch=batch)]
 
 

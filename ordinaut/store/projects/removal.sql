@@ -79,6 +79,9 @@ DELETE FROM task_health WHERE ctid = ANY(ARRAY(
   SELECT x.ctid FROM task_health AS x
 -- include of_project
 
+-- query match_todos: Conditions to be evaluated.
+DELETE FROM match_todo WHERE ctid = ANY(ARRAY(SELECT ctid FROM match_todo WHERE project = :project LIMIT :batch));
+
 -- query triggers: Event triggers.
 DELETE FROM event_trigger WHERE ctid = ANY(ARRAY(
   SELECT x.ctid FROM event_trigger AS x

@@ -185,7 +185,7 @@ async def ended(connection: Connection, batch: int) -> list[UUID]:
 
 
 async def abandon(connection: Connection, batch: int) -> list[AbandonedChild]:
-    """Marks at most `batch` children that are no longer awaited, and returns them; each is returned once."""
+    """Marks at most `batch` children that nothing awaits any more, and returns them; each is returned once."""
     locked = [row["run"] for row in await SQL.abandonable.rows(connection, batch=batch)]
     if not locked:
         return []

@@ -25,6 +25,8 @@ SELECT
   ('send_events', EXISTS (SELECT FROM outbox WHERE position IS NOT NULL AND NOT sent)),
   ('expire_waits', EXISTS (SELECT FROM wait WHERE deadline <= clock_now() AND resolve_time IS NULL)),
   ('backlog_scan', EXISTS (SELECT FROM wait WHERE kind = 'EVENT' AND resolve_time IS NULL AND NOT scanned)),
+  ('judge', EXISTS (SELECT FROM match_todo WHERE NOT held)
+    OR EXISTS (SELECT FROM event_trigger WHERE judged_position IS NOT NULL AND disable_reason = '')),
   ('seal_audit', EXISTS (SELECT FROM audit_todo)),
   ('overdue_tasks', EXISTS (SELECT FROM task_health WHERE overdue_time <= clock_now())),
   ('rescue', EXISTS (

@@ -21,8 +21,7 @@ class OpenWait:
     It takes events of the topic pattern `topic` up to `deadline` which meet `match` (JSON text, None: any), published
     at `since` or later, or, without it, after the run was created (the `log_*` columns: see `log_mark` in the schema),
     and not at one of the positions `taken`. `is_due`: the deadline has passed. `create_position` is the last position
-    of the log when the wait was stored; `scan_position` is up to where the log has been scanned for it, None before the
-    first scan.
+    of the log when the wait was stored.
     """
 
     run: UUID
@@ -38,7 +37,6 @@ class OpenWait:
     deadline: datetime | None
     is_due: bool
     create_position: int
-    scan_position: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +134,11 @@ async def open_for(connection: Connection, projects: Sequence[str], topics: Sequ
     return [_open_wait(row) for row in await SQL.open.rows(connection, projects=list(projects), topics=list(topics))]
 
 
+async def named(connection: Connection, runs: Sequence[UUID], paths: Sequence[str]) -> list[OpenWait]:
+    """Those of the waits, each named by its run and path, that are open."""
+    return [_open_wait(row) for row in await SQL.named.rows(connection, runs=list(runs), paths=list(paths))]
+
+
 async def unscanned(connection: Connection, batch: int) -> list[OpenWait]:
     """The oldest waits for which the event log is not completely scanned."""
     return [_open_wait(row) for row in await SQL.unscanned.rows(connection, batch=batch)]
@@ -145,11 +148,10 @@ def _open_wait(row: Record) -> OpenWait:
     return OpenWait(**{**row, "taken": frozenset(row["taken"])})
 
 
-async def note_scans(connection: Connection, scans: Sequence[tuple[UUID, str, int, bool]]) -> None:
-    """Stores for each (run, path) up to which position the log was scanned, and whether the scan is complete."""
-    if scans:
-        runs, paths, positions, done = (list(column) for column in zip(*scans, strict=True))
-        await SQL.note_scan.run(connection, runs=runs, paths=paths, positions=positions, done=done)
+async def note_scans(connection: Connection, waits: Sequence[OpenWait]) -> None:
+    """Stores that the log is scanned for these waits, or will be by an entry of `match_todo`."""
+    runs, paths = [each.run for each in waits], [each.path for each in waits]
+    await SQL.note_scans.run(connection, runs=runs, paths=paths)
 
 
 async def note_failures(connection: Connection, failures: Mapping[tuple[UUID, str], str]) -> None:

@@ -44,7 +44,7 @@ WHERE run = ANY(:runs::uuid[]) AND kind <> 'DELAY';
 SELECT
   run, path, project, topic, match::text AS match, since, (log_mark).position AS log_position,
   (log_mark).outbox_id AS log_outbox_id, (log_mark).xid AS log_xid, taken, deadline,
-  coalesce(deadline < clock_now(), false) AS is_due, create_position, scan_position
+  coalesce(deadline < clock_now(), false) AS is_due, create_position
 FROM wait
 WHERE kind = 'EVENT' AND resolve_time IS NULL
 
@@ -54,6 +54,10 @@ WHERE kind = 'EVENT' AND resolve_time IS NULL
 UNION ALL
 -- include event_wait
   AND scanned AND pattern AND project = ANY(:projects);
+
+-- query named: Open waits by run and path, also those that are not scanned.
+-- include event_wait
+  AND (run, path) IN (SELECT n.run, n.path FROM unnest(:runs::uuid[], :paths::text[]) AS n (run, path));
 
 -- query any_open: Whether a run of these projects waits for an event.
 SELECT EXISTS (
@@ -65,9 +69,9 @@ SELECT EXISTS (
 ORDER BY create_time
 LIMIT :batch;
 
--- query note_scan: Stores up to where the event log was scanned.
-UPDATE wait AS w SET scan_position = s.position, scanned = s.done
-FROM unnest(:runs::uuid[], :paths::text[], :positions::bigint[], :done::boolean[]) AS s (run, path, position, done)
+-- query note_scans: Stores that the event log was scanned.
+UPDATE wait AS w SET scanned = true
+FROM unnest(:runs::uuid[], :paths::text[]) AS s (run, path)
 WHERE w.run = s.run AND w.path = s.path;
 
 -- query note_failures: Stores why `match` could not be evaluated on an event; the first reason stays. Rows that are
@@ -103,7 +107,8 @@ FROM (
       LIMIT 1000) AS n)) AS time
 ) AS unmatched
 WHERE w.resolve_time IS NULL AND w.deadline <= clock_now()
-  AND (w.kind <> 'EVENT' OR w.scanned AND (unmatched.time IS NULL OR w.deadline < unmatched.time))
+  AND (w.kind <> 'EVENT' OR w.scanned AND (unmatched.time IS NULL OR w.deadline < unmatched.time) AND NOT EXISTS (
+    SELECT FROM match_todo AS m WHERE m.runs <> '{}' AND m.runs @> ARRAY[w.run] AND m.event_time <= w.deadline))
 
 -- query due: Runs with an expired wait.
 SELECT DISTINCT run FROM (

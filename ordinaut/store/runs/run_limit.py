@@ -1,4 +1,4 @@
-"""Limits of runs whose task has `rights: LIMITED_BY_STARTER`: the scopes of the token or the run that started them."""
+"""Limits of runs of tasks with `rights: LIMITED_BY_STARTER`: the scopes of the token or the run that started them."""
 
 from collections.abc import Collection
 from uuid import UUID

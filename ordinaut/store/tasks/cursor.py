@@ -191,13 +191,26 @@ async def snooze(connection: Connection, task: UUID, fire_time: datetime) -> Non
 
 async def resume(connection: Connection, task: UUID, *, run_newest: bool = False) -> None:
     """Fires again from now on; planning records the pause as PAUSED, or runs its newest instant if `run_newest`."""
+    await rearm(connection, task)
+    await SQL.release_held.run(connection, task=task)
     await SQL.resume.run(connection, task=task, run_newest=run_newest)
+
+
+async def rearm(connection: Connection, task: UUID) -> None:
+    """Enables the event triggers of a task that were disabled; they will judge the events since then."""
+    await SQL.rearm.run(connection, task=task)
+
+
+async def disabled_triggers(connection: Connection, task: UUID) -> list[tuple[str, str]]:
+    """The triggers of a task that are disabled, with the reasons."""
+    return [tuple(row) for row in await SQL.disabled_triggers.rows(connection, task=task)]
 
 
 async def remove(connection: Connection, task: UUID) -> None:
     """Settles everything up to now; after that the task never fires again, by time or by event."""
     await settle(connection, task)
     await SQL.remove.run(connection, task=task)
+    await SQL.release_held.run(connection, task=task)
     await SQL.drop_event_triggers.run(connection, task=task)
 
 
@@ -344,4 +357,6 @@ async def _put_event_triggers(
         "conditions": [row.condition for row in rows],
         "params": [row.params for row in rows],
     }
+    changed = {name: columns[name] for name in ("triggers", "topics", "conditions")}
+    await SQL.end_event_triggers.run(connection, task=task, **changed)
     await SQL.put_event_triggers.run(connection, project=project, task=task, **columns)

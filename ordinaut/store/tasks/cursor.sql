@@ -2,15 +2,46 @@
 INSERT INTO schedule_cursor (task, generation, last_instant, next_fire_time)
 VALUES (:task, :generation, :last_instant, CASE WHEN :ends::boolean THEN 'infinity'::timestamptz END);
 
--- query put_event_triggers: The event triggers of a task; they match events after the log's current position.
-WITH removed AS (DELETE FROM event_trigger WHERE task = :task AND trigger <> ALL(:triggers::text[]))
+-- query end_event_triggers: Removes the event triggers that a task no longer has, and ends those with another topic or
+-- condition: later events are not theirs. A disabled one is not ended, because its condition could not judge the
+-- events that are pending: the new one will.
+WITH removed AS (
+  DELETE FROM event_trigger WHERE task = :task AND trigger <> ALL(:triggers::text[])
+)
+UPDATE event_trigger AS e SET until_position = p.value
+FROM position AS p, unnest(:triggers::text[], :topics::text[], :conditions::text[]) AS n (trigger, topic, condition)
+WHERE p.name = 'events' AND e.task = :task AND e.trigger = n.trigger AND e.until_position IS NULL
+  AND (e.topic, e.condition) IS DISTINCT FROM (n.topic, n.condition)
+  AND e.judged_position IS NULL AND e.effective_position < p.value;
+
+-- query put_event_triggers: The event triggers of a task, after end_event_triggers. They match events after the last one
+-- of an ended row, else after the log's current position.
+WITH params AS (
+  UPDATE event_trigger AS e SET params = n.params
+  FROM unnest(:triggers::text[], :params::jsonb[]) AS n (trigger, params)
+  WHERE e.task = :task AND e.trigger = n.trigger AND e.until_position IS NOT NULL
+)
 INSERT INTO event_trigger (project, task, trigger, topic, condition, params, effective_position)
-SELECT :project, :task, e.trigger, e.topic, e.condition, e.params,
-  (SELECT value FROM position WHERE name = 'events')
+SELECT :project, :task, e.trigger, e.topic, e.condition, e.params, coalesce(
+  (SELECT max(o.until_position) FROM event_trigger AS o WHERE o.task = :task AND o.trigger = e.trigger),
+  (SELECT value FROM position WHERE name = 'events'))
 FROM unnest(:triggers::text[], :topics::text[], :conditions::text[], :params::jsonb[])
   AS e (trigger, topic, condition, params)
-ON CONFLICT (task, trigger) DO UPDATE
+ON CONFLICT (task, trigger) WHERE until_position IS NULL DO UPDATE
 SET topic = excluded.topic, condition = excluded.condition, params = excluded.params, denied = false;
+
+-- query rearm: Enables the triggers of a task that were disabled; a scheduler has them judge what is pending.
+UPDATE event_trigger SET disable_reason = '', exhaustions = 0
+WHERE task = :task AND judged_position IS NOT NULL AND disable_reason <> '';
+
+-- query release_held: The task is no longer paused: its triggers judge the events from before the pause.
+UPDATE match_todo SET held = false
+WHERE held AND triggers && ARRAY(SELECT id FROM event_trigger WHERE task = :task);
+
+-- query disabled_triggers: The triggers of a task that are disabled, with the reasons.
+SELECT trigger, disable_reason FROM event_trigger
+WHERE task = :task AND disable_reason <> '' AND until_position IS NULL
+ORDER BY trigger;
 
 -- query drop_event_triggers: A deleted task matches no events.
 DELETE FROM event_trigger WHERE task = :task;

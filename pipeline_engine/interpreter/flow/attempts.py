@@ -61,7 +61,7 @@ def run_attempts(strand: Strand, step: StepPlan, path: str, number: int) -> Step
     A step with effects starts only when every barrier before it is durable. Otherwise a crash could lose the record of
     an earlier step after a later one has acted on its output: the resumed run would repeat the earlier step, possibly
     with another result, and the later step would have happened on a history that never existed. Skipped steps, pure
-    steps and repeated attempts are no barriers, because they are repeated with the same result or idempotency key;
+    steps and repeated attempts are not barriers, because they are repeated with the same result or idempotency key;
     they are written together with the next barrier and do not cost a commit. The start of an UNSAFE call is made
     durable in any case, together with all earlier entries, so it does not wait here.
     """

@@ -107,7 +107,7 @@ def _call(strand: Strand, attempt: Attempt) -> StepFlow:
     response: object = yield call
     if location or isinstance(response, Accepted):
         response = yield from await_result(strand, attempt, call, response)
-    # The tool's own retry codes state that such a failure has no effect, so these do not need a verdict.
+    # The tool's own retry codes state that such a failure changes nothing, so these do not need a verdict.
     harmless_codes = tool.retry.codes if tool.retry else ()
     if isinstance(response, Failure) and response.may_have_happened and response.code not in harmless_codes:
         verdict = yield from determine_outcome(strand, attempt, response.message)

@@ -29,7 +29,7 @@ _MAX_PHASES = 4
 
 
 def meaning(clauses: Clauses, field: str, now: datetime, local: datetime | None) -> Meaning | None:
-    """The meaning of a phrase in the field cron, rrule, interval or once; None if it has none.
+    """The meaning of a phrase in the field cron, rrule, interval or once; otherwise None.
 
     `now` is aware; `local` is the same in the time zone of the phrase, naive, or None if that is not known.
 

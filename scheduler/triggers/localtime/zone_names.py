@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 _REGIONS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
-# Names of states and territories, which are no cities and occur in other countries as well.
+# Names of states and territories, which are not cities and occur in other countries as well.
 _NO_CITIES = frozenset(
     ("act", "lhi", "nsw", "north", "south", "west", "victoria", "queensland", "tasmania", "yancowinna", "easter")
 )

@@ -1,4 +1,4 @@
-"""The DTSTART of a rule that has none."""
+"""The DTSTART of a rule without one."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -69,7 +69,7 @@ async def test_an_endless_body_without_a_length(rest: RestSystem) -> None:
 
 
 async def test_a_wrong_content_length(rest: RestSystem) -> None:
-    """A length that is too large is refused unread; one that is no number ends the connection."""
+    """A length that is too large is refused unread; one that is not a number ends the connection."""
     answer = await rest.raw(head(rest, "content-length: 99999999999", "connection: close"))
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert (await rest.raw(head(rest, "content-length: -1"))).startswith(b"HTTP/1.1 400 ")

@@ -103,7 +103,7 @@ async def test_an_overdue_task_is_pending_work(rig: Rig) -> None:
 async def test_the_loops_it_names_are_woken(rig: Rig) -> None:
     """Every name that the statement can yield is that of a loop, which is woken by it."""
     settings = SchedulerSettings(database_url=rig.settings.database_url)
-    made = periodic_loops(rig.database, NoStream(), Hints(rig.database), None, settings)  # type: ignore[arg-type]
+    made = periodic_loops(rig.database, NoStream(), Hints(rig.database), None, settings, None)  # type: ignore[arg-type]
     names = re.findall(r"\('(\w+)', EXISTS", pending_work.SQL.pending.text)
     assert len(names) >= 13
     assert set(names) <= {loop.name for loop in made}

@@ -11,6 +11,7 @@ from scheduler.events.matcher import Matcher
 from scheduler.events.relay import Relay
 from scheduler.maintenance.child_runs import ChildRuns
 from scheduler.maintenance.expire_waits import ExpireWaits
+from tests.integration.support.judging import judge
 from tests.integration.support.scheduler_rig import NoStream
 
 PAUSE_SECONDS = 0.01
@@ -27,6 +28,7 @@ async def event_loops(database: Database) -> AsyncIterator[None]:
         BacklogScan(database, hints).run_once,
         ExpireWaits(database, hints).run_once,
         ChildRuns(database, hints).run_once,
+        judge(database, hints).run_once,
     ]
 
     async def serve() -> None:

@@ -14,6 +14,7 @@ from ordinaut.settings import StoreSettings
 from ordinaut.store.database import STORE_FAILURES, Database
 from ordinaut.store.hints import Hints
 from scheduler.__main__ import periodic_loops
+from scheduler.conditions.judge import new_pool
 from scheduler.maintenance.release_blocked import ReleaseBlocked
 from scheduler.schedules.schedule import CompiledSchedule
 from scheduler.settings import SchedulerSettings
@@ -38,7 +39,9 @@ class LoopRunner:
 
     def __init__(self, database: Database, settings: StoreSettings, *, fire_batch: int = 1000) -> None:
         scheduler_settings = SchedulerSettings(database_url=settings.database_url, fire_batch=fire_batch)
-        made = periodic_loops(database, NoStream(), Hints(database), _NoAlarms(), scheduler_settings)  # type: ignore[arg-type]
+        clock: Any = _NoAlarms()
+        stream: Any = NoStream()
+        made = periodic_loops(database, stream, Hints(database), clock, scheduler_settings, new_pool())
         self.loops = {loop.name: loop.run_once for loop in made}
 
     async def once(self) -> None:

@@ -31,7 +31,7 @@ def entry(*topics: str, position: int = 1, project: str = "p", depth: int = 0, d
 
 
 def trigger(topic: str, *, when: str = "", project: str = "p", after: int = 0) -> EventTrigger:
-    return EventTrigger(project, UUID(int=1), "t0", topic, when, None, after)
+    return EventTrigger(1, project, UUID(int=1), "t0", topic, when, None, after)
 
 
 def match(entries: list[Entry], *triggers: EventTrigger) -> MatchResult:

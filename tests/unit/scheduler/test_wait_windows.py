@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from ordinaut.store.queue.wait import OpenWait
-from scheduler.events.match import LoggedEvent
+from scheduler.events.logged_event import LoggedEvent
 from scheduler.events.wait_window import is_in_window
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 # Of a run that was created when the log had 10 positions and 15 rows, and transaction 700 was the oldest open one.
 WAIT = OpenWait(
     run=UUID(int=1), path="a", project="p", topic="t", match=None, since=None, log_position=10, log_outbox_id=15,
-    log_xid=700, taken=frozenset(), deadline=None, is_due=False, create_position=20, scan_position=None,
+    log_xid=700, taken=frozenset(), deadline=None, is_due=False, create_position=20,
 )  # fmt: skip
 
 

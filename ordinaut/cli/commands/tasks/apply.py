@@ -22,7 +22,7 @@ def apply_tasks(session: Session, tasks: Iterable[Task], sources: Sequence[Sourc
     """Creates or updates the tasks, and prints them; the fixes of an error address its document in `sources`.
 
     Raises:
-        DocumentError: a task has no name.
+        DocumentError: a task without a name.
     """
     named = [named_task(task) for task in tasks]
 

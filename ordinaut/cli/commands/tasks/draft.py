@@ -149,7 +149,7 @@ def _short(text: str) -> str:
 
 
 def named_by_file(task: Task, file: str) -> Task:
-    """The task with a name made of the name of the file, if it has none."""
+    """The task with a name made of the name of the file, if it is missing."""
     if task.name or file == STDIN:
         return task
     words = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in Path(file).stem.lower())

@@ -20,7 +20,7 @@ NEXT_TIMES = 3
 
 
 class Source(StrEnum):
-    """A system whose files are imported."""
+    """A system that the files come from."""
 
     AIRFLOW = "airflow"
     ARGO = "argo"

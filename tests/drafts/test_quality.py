@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.drafts.corpus import drafts
 from benchmarks.drafts.scoring import Score, score
+from tests.drafts.in_process import Drafting
 from tests.sample import FULL
-from tests.unit.drafts.in_process import Drafting
 
 SHARES = {"shared": 0.95, "own": 0.9, "single": 0.9}
 MOST_NEEDLESS = 0.1

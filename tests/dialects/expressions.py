@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from tests.unit.dialects.oracles import DAY_NAMES, MONTH_NAMES
+from tests.dialects.oracles import DAY_NAMES, MONTH_NAMES
 
 
 def item(random: Random, low: int, high: int, *, wraps: bool = False, steps: bool = True) -> str:

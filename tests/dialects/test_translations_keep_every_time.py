@@ -14,12 +14,12 @@ import pytest
 from scheduler.dialects.times import next_times
 from scheduler.dialects.translate import translate
 from scheduler.dialects.translation import Certainty, TimeText
+from tests.dialects import oracles
+from tests.dialects.expressions import GENERATORS
+from tests.dialects.oracles import Oracle
 from tests.sample import amount
-from tests.unit.dialects import oracles
-from tests.unit.dialects.expressions import GENERATORS
-from tests.unit.dialects.oracles import Oracle
 
-NUMBER = amount("ORDINAUT_DIALECTS", 150, 3_000)
+NUMBER = amount("ORDINAUT_DIALECTS", 50, 3_000)
 SEED = int(os.environ.get("ORDINAUT_DIALECTS_SEED", "20261130"))
 NOW = datetime(2026, 5, 1, 10, 0, 30, tzinfo=UTC)
 LAST_DAY = date(2028, 5, 1)

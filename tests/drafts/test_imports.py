@@ -6,9 +6,9 @@ import pytest
 
 from gateway.drafts.dialects.texts import is_crontab
 from ordinaut.v1.task_service_pb2 import DraftTaskResponse
-from tests.unit.drafts.in_process import Drafting
+from tests.drafts.in_process import Drafting
 
-SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 FILES = sorted(path for path in SAMPLES.glob("*/*") if path.is_file())
 PYTHON_BEAT = """
 from celery.schedules import crontab

@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.dialects.translate import translate
 from scheduler.dialects.translation import Certainty, TimeText
-from tests.unit.dialects.corpus import ASKED, CERTAIN, REFUSED
+from tests.dialects.corpus import ASKED, CERTAIN, REFUSED
 
 NOW = datetime(2026, 5, 1, 10, 0, tzinfo=UTC)
 

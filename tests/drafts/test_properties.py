@@ -17,14 +17,14 @@ from ordinaut.documents.writing import to_document
 from ordinaut.documents.yaml_text import read_yaml
 from ordinaut.errors import InvalidArgumentError
 from ordinaut.v1.task_service_pb2 import DraftTaskResponse
+from tests.drafts.habits import HABITS
+from tests.drafts.in_process import Drafting
+from tests.drafts.writing import as_json, as_yaml, written
 from tests.sample import amount
-from tests.unit.drafts.habits import HABITS
-from tests.unit.drafts.in_process import Drafting
-from tests.unit.drafts.writing import as_json, as_yaml, written
 
 NOW = datetime.now(UTC)
-MUTATIONS = amount("ORDINAUT_TEST_MUTATIONS", 120, 10_000)
-DOCUMENTS = amount("ORDINAUT_TEST_DRAFTS", 60, 10_000)
+MUTATIONS = amount("ORDINAUT_TEST_MUTATIONS", 60, 10_000)
+DOCUMENTS = amount("ORDINAUT_TEST_DRAFTS", 20, 10_000)
 HABITS_AT_ONCE = 4
 
 

@@ -9,10 +9,10 @@ import pytest
 from scheduler.dialects.times import next_times
 from scheduler.dialects.translate import translate
 from scheduler.dialects.translation import Certainty
+from tests.dialects.corpus import ASKED, CERTAIN, REFUSED
 from tests.sample import amount
-from tests.unit.dialects.corpus import ASKED, CERTAIN, REFUSED
 
-NUMBER = amount("ORDINAUT_TEXTS", 300, 20_000)
+NUMBER = amount("ORDINAUT_TEXTS", 150, 20_000)
 SEED = int(os.environ.get("ORDINAUT_TEXTS_SEED", "20261130"))
 NOW = datetime(2026, 5, 1, 10, 0, tzinfo=UTC)
 LETTERS = "0123456789*/-,?LW#HRPT:.@ ()abdehmnorstuvy\u0103\u00ee\u0219\u021b+;=Z[]~\n\u0663\u3000"

@@ -48,7 +48,7 @@ def is_argo(tree: Any) -> bool:
     spec = first(tree, "spec")
     return (
         _has_templates(tree)
-        or (isinstance(spec, Object) and isinstance(tree.get("metadata"), Object))
+        or (isinstance(spec, Object) and isinstance(tree.get("metadata"), Object) and "pipeline" not in spec)
         or _has_templates(spec)
     )
 

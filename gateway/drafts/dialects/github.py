@@ -26,6 +26,8 @@ OUTCOME: list[Substitution] = [
     (re.compile(r"\s*&&\s*success\(\)|success\(\)\s*&&\s*"), ""),
     (re.compile(r"\bneeds\.[\w-]+\.outputs\b"), "steps"),
 ]
+RUNNER_ACTION = re.compile(r"actions/(?:checkout|setup-[\w-]+|cache)(?:@|$)")
+"""Actions that only prepare a runner."""
 PROGRAM = re.compile(r"[^a-z0-9_.]")
 FAILURE = re.compile(r"(?:\$\{\{)?\s*failure\(\)\s*(?:\}\})?")
 ALWAYS = re.compile(r"(?:\$\{\{)?\s*(?:always\(\)|!cancelled\(\))\s*(?:\}\})?")
@@ -40,8 +42,13 @@ def is_github(tree: Any) -> bool:
     """Whether a document has jobs with steps."""
     jobs = first(tree, "jobs")
     return isinstance(jobs, Object) and any(
-        isinstance(job, Object) and {"steps", "uses"} & set(job) for job in jobs.values()
+        isinstance(job, Object) and ("steps" in job or _is_workflow(job.get("uses"))) for job in jobs.values()
     )
+
+
+def _is_workflow(uses: Any) -> bool:
+    """Whether a job calls a workflow: the file of one, not a tool."""
+    return isinstance(uses, str) and ("/" in uses or "@" in uses or uses.endswith((".yml", ".yaml")))
 
 
 def translate_github(tree: Any) -> list[Draft]:
@@ -66,6 +73,8 @@ def translate_github(tree: Any) -> list[Draft]:
     _triggers(draft, tree, on)
     steps, handlers = Array(place=jobs.place), Array(place=jobs.place)
     ordered = _ordered(draft, jobs)
+    outputs = {name: job.pop("outputs") for name, job in ordered if isinstance(job.get("outputs"), Object)}
+    _job_outputs(jobs, outputs)
     for name, job in ordered:
         _job(draft, tree, name, job, steps, handlers, single=len(ordered) == 1)
     pipeline = Object({"version": 1, "steps": steps}, jobs.place)
@@ -75,6 +84,17 @@ def translate_github(tree: Any) -> list[Draft]:
     tree["pipeline"] = pipeline
     draft.note("Translates the workflow of GitHub Actions: the steps of its jobs.", tree.place)
     return [draft]
+
+
+def _job_outputs(jobs: Object, outputs: dict[str, Object]) -> None:
+    """`needs.<job>.outputs.x` is what the job declares as `x`: an output of one of its steps."""
+    pairs: list[Substitution] = []
+    for name, declared in outputs.items():
+        for key, value in declared.items():
+            path = re.fullmatch(r"\$\{\{\s*([\w.-]+)\s*\}\}", value.strip()) if isinstance(value, str) else None
+            if path is not None:
+                pairs.append((re.compile(rf"\bneeds\.{re.escape(name)}\.outputs\.{re.escape(key)}\b"), path[1]))
+    substitute(jobs, pairs)
 
 
 def _concurrency(tree: Object) -> None:
@@ -205,6 +225,9 @@ def _step(draft: Draft, step: Object, steps: Array, handlers: Array) -> None:
         draft.lose(step.place_of("env"), "Variables of the environment of a step: write them into its input.")
         step.pop("env")
     uses = step.get("uses")
+    if isinstance(uses, str) and RUNNER_ACTION.match(uses.strip()):
+        draft.lose(step.place_of("uses"), f"`{uses}` prepares a runner.")
+        return
     if isinstance(uses, str) and (match := ACTION.fullmatch(uses.strip())):
         step["uses"] = match["name"]
     if isinstance(step.get("run"), str) and "uses" not in step:

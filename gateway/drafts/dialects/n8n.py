@@ -345,7 +345,7 @@ def _time(interval: Object) -> dict[str, str] | None:  # noqa: PLR0911 - one for
     """One interval of a schedule trigger; the default is every day at midnight.
 
     >>> _time(Object({"triggerAtHour": 9})), _time(Object({"field": "minutes", "minutesInterval": 5}))
-    ({'cron': '0 9 * * *'}, {'interval': '5m'})
+    ({'cron': '0 9 * * *'}, {'cron': '*/5 * * * *'})
     """
     field = str(interval.get("field", "days"))
     if field == "cronExpression":

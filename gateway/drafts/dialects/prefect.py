@@ -7,6 +7,7 @@ from gateway.drafts.draft import Draft
 from gateway.drafts.tree import Array, Object
 
 TASK_WORDS = frozenset({"fn", "retry_delay_seconds", "wait_for", "cache_policy"})
+OUR_WORDS = frozenset({"uses", "tool", "action", "with"})
 LISTS = ("tasks", "steps")
 
 
@@ -19,9 +20,10 @@ def is_prefect(tree: Any) -> bool:
     if {"concurrency_limit"} & set(tree):
         return True
     tasks = objects(first(tree, *LISTS) or first(first(tree, "pipeline"), *LISTS))
-    return any(TASK_WORDS & set(task) or ("map" in task and ("task" in task or "fn" in task)) for task in tasks) or (
-        bool(tasks) and any("seconds" in task and task.get("name") == "sleep" for task in tasks)
-    )
+    return any(
+        (TASK_WORDS & set(task) and not OUR_WORDS & set(task)) or ("map" in task and ("task" in task or "fn" in task))
+        for task in tasks
+    ) or (bool(tasks) and any("seconds" in task and task.get("name") == "sleep" for task in tasks))
 
 
 def translate_prefect(tree: Any) -> list[Draft]:
@@ -94,7 +96,7 @@ def _task(task: Object) -> None:
     if task.get("name") == "sleep" and "seconds" in task:
         task["uses"] = "orchestrator.wait"
         task["with"] = Object({"for": f"{task.pop('seconds')}s"}, task.place)
-    delay = task.pop("retry_delay_seconds", None)
+    delay = task.pop("retry_delay_seconds", None) if "retries" in task else None
     if isinstance(delay, Array) and len(delay) == 1:
         delay = delay[0]
     if delay is not None and "retries" in task:

@@ -31,6 +31,12 @@ WORDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("ask", "ask_human", "confirm", "wait_for_approval", "user_approval", "review", "gate"), "request_approval"
     ),
+    **dict.fromkeys(("human_review", "manual_review", "human.review", "human.ask", "human_input"), "request_approval"),
+    **dict.fromkeys(
+        (f"{noun}.{verb}" for noun in ("approval", "approvals") for verb in ("request", "create", "ask", "wait")),
+        "request_approval",
+    ),
+    **dict.fromkeys(("time.sleep", "asyncio.sleep", "settimeout", "wait.for", "sleep.for", "timer.wait"), "wait"),
     **dict.fromkeys(("emit", "publish", "emit_event", "publish_event", "event.publish", "events.publish"), "emit"),
     **dict.fromkeys(("event.emit", "events.emit", "send_event", "trigger_event"), "emit"),
     **dict.fromkeys(
@@ -54,8 +60,23 @@ WORDS: Mapping[str, str] = {
         "run_task",
     ),
     **dict.fromkeys(
-        ("task.run", "tasks.run", "trigger_task", "start_task", "execute_workflow", "trigger_workflow"), "run_task"
+        (
+            f"{verb}_{noun}"
+            for verb in ("run", "call", "trigger", "start", "execute", "invoke", "launch")
+            for noun in (
+                "task",
+                "workflow",
+                "subworkflow",
+                "sub_workflow",
+                "subtask",
+                "child",
+                "flow",
+                "child_workflow",
+            )
+        ),
+        "run_task",
     ),
+    **dict.fromkeys((f"{noun}.{verb}" for noun in ("task", "tasks") for verb in ("run", "call", "start")), "run_task"),
     **dict.fromkeys(("fail", "raise", "throw", "error", "abort"), "fail"),
     **dict.fromkeys(("stop", "exit", "end", "return", "finish", "terminate", "succeed"), "stop"),
     **dict.fromkeys(

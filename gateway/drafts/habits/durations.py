@@ -25,6 +25,8 @@ _NUMBERS = {
     "thirty": 30,
     "half": 0.5,
 }
+_FRACTIONS = {"half": "0.5", "quarter": "0.25", "quarter of": "0.25", "three quarters of": "0.75"}
+_FRACTION = re.compile(r"^(?:an? |1 )?(half|quarter of|quarter|three quarters of) (?:of )?an? (minute|hour|day|week)$")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-zăâîșț]+)")
 _CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d)")
 
@@ -67,7 +69,9 @@ def _text(text: str, unit: str) -> str | None:
 
 def _worded(text: str) -> str | None:
     text = re.sub(r"^(?:for|in|after|every|each|la fiecare)\s+", "", text)
-    text = re.sub(r"^(?:1\s+)?half an? hour$", "30 minutes", text)
+    text = _FRACTION.sub(lambda match: f"{_FRACTIONS[match[1] or '']} {match[2]}s", text)
+    text = re.sub(r"^(\w+) and a half (\w+)$", lambda match: f"{_NUMBERS.get(match[1], match[1])}.5 {match[2]}", text)
+    text = re.sub(r"^an? (\w+) and a half$", r"1.5 \1", text)
     first = text.split(" ")[0]
     if first in _NUMBERS and " " in text:
         text = f"{_NUMBERS[first]}{text[len(first) :]}"

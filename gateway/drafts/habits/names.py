@@ -21,7 +21,7 @@ def task_name(work: Work) -> None:
         if isinstance(root, Object) and isinstance(name, int):
             draft.put(root, "name", f"tasks/task-{name}", "Makes a name of the number.", ASSUMED)
         return
-    chosen = re.sub(r"^/?(?:v1/)?tasks?[/:.](?=.)", "", name.strip(), flags=re.IGNORECASE)
+    chosen = re.sub(r"^/?(?:v1/)?tasks?[/:.](?=.)|\.(?:ya?ml|json)$", "", name.strip(), flags=re.IGNORECASE)
     if _ID.fullmatch(chosen):
         if name != f"tasks/{chosen}":
             draft.put(root, "name", f"tasks/{chosen}", "The name of a task begins with `tasks/`.")

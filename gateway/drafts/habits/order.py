@@ -4,6 +4,7 @@ from typing import Any
 
 from gateway.drafts.draft import ASSUMED, CERTAIN
 from gateway.drafts.habits.context import Work
+from gateway.drafts.habits.durations import duration
 from gateway.drafts.habits.names import STEP_NAMES
 from gateway.drafts.habits.walk import lists_of_steps
 from gateway.drafts.habits.words import ORDER_WORDS, folded
@@ -14,6 +15,7 @@ def order(work: Work) -> None:
     """Removes `needs` where the list is in that order already, and sorts the list otherwise."""
     earlier: set[str] = set()
     for steps in lists_of_steps(work):
+        _chained(work, steps)
         needs = {id(step): _needs(work, step) for step in steps if isinstance(step, Object)}
         if any(_keys(step) for step in steps if isinstance(step, Object)):
             _sort(work, steps, needs, earlier)
@@ -42,8 +44,31 @@ def follow(work: Work) -> None:
                     work.draft.remove(step, key, "Steps run in the order of the list.")
 
 
+def _chained(work: Work, steps: Array) -> None:
+    """`next` of steps in another order: the step that it names needs the one that names it."""
+    written = work.notes.get(STEP_NAMES, {})
+    named = {str(step.get("id")): step for step in steps if isinstance(step, Object)}
+    chain: list[tuple[Object, str, Object]] = []
+    for step in named.values():
+        for key in [key for key in step if folded(key) in {"next", "next_step", "then"} and isinstance(step[key], str)]:
+            target = named.get(written.get(step[key], [step[key]])[-1])
+            if target is not None and not _keys(target):
+                chain.append((step, key, target))
+    followed = [id(target) for _, _, target in chain]
+    sources = [id(source) for source, _, _ in chain]
+    if len(set(followed)) != len(followed) or len(set(sources)) != len(sources) or len(chain) != len(named) - 1:
+        return  # not one line through all steps
+    for source, key, target in chain:
+        work.draft.remove(source, key, "Steps run in the order of the list.", ASSUMED)
+        target["needs"] = str(source.get("id"))
+
+
 def _keys(step: Object) -> list[str]:
-    return [key for key in step if folded(key) in ORDER_WORDS and _is_names(step[key])]
+    return [
+        key
+        for key in step
+        if folded(key) in ORDER_WORDS and _is_names(step[key]) and not (key == "wait_for" and duration(step[key]))
+    ]
 
 
 def _is_names(value: Any) -> bool:

@@ -107,10 +107,16 @@ def _is_declaration(value: Any) -> bool:
 
 def _listed(draft: Draft, root: Object, params: Array) -> Any:
     """`params: [{name: city, default: Berlin}]`."""
+    pairs = [item.split("=", 1) for item in params if isinstance(item, str) and re.fullmatch(r"\w+=.*", item)]
+    if pairs and len(pairs) == len(params):
+        draft.put(root, "params", dict(pairs), "Params are an object.", ASSUMED)
+        return root["params"]
     if not params or not all(isinstance(item, Object) and isinstance(item.get("name"), str) for item in params):
         return params
     if all(set(item) == {"name", "value"} for item in params):
         named: dict[str, Any] = {item["name"]: item["value"] for item in params}
+    elif "params_schema" in root and all(set(map(_default, item)) == {"name", "default"} for item in params):
+        named = {item["name"]: next(item[key] for key in item if _default(key) == "default") for item in params}
     else:
         named = {
             item["name"]: Object({_default(key): value for key, value in item.items() if key != "name"})

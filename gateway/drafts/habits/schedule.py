@@ -16,6 +16,8 @@ MANUAL = frozenset(
 )
 CLOCK = re.compile(r"(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::00)?")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
+SPOKEN = re.compile(r"(today|tomorrow)[ ,]+(\d{1,2}(?::\d\d)?\s*(?:[ap]m)?)", re.IGNORECASE)
+CRON = re.compile(r"[\d*/,?-]+(?:\s+[\w*/,?#-]+){4,6}")
 LOCAL = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 UNITS = {"second": "s", "minute": "m", "hour": "h", "day": "d", "week": "w"}
@@ -38,6 +40,8 @@ CRON_PART_WORDS = {
     "days_of_week": "day_of_week",
 }
 ENABLED = {"enabled": True, "active": True, "is_active": True, "disabled": False, "paused": False, "is_paused": False}
+PERIODS = frozenset({"daily", "weekly", "monthly"})
+ZONE_WORDS = frozenset({"time_zone", *(word for word, target in SCHEDULE_WORDS.items() if target == "time_zone")})
 WINDOW_WORDS = frozenset({"type", "kind", "name", "description", "id", "enabled"})
 
 
@@ -57,6 +61,7 @@ def schedule_shape(work: Work) -> None:
         schedule = root.get("schedule")
         if not isinstance(schedule, Object):
             return
+    _single_time(draft, schedule)
     _rename(draft, schedule)
     _into_triggers(work, schedule)
     _trigger_list(draft, schedule)
@@ -98,6 +103,14 @@ def _unwrap_inner(draft: Draft, root: Object, schedule: Object, inner: Any) -> N
         draft.put(schedule, "triggers", Array([inner], schedule.place), "Makes a list of the trigger.")
 
 
+def _single_time(draft: Draft, schedule: Object) -> None:
+    """`{start_at: <time>}` without triggers: the task runs once, at that time."""
+    [key, *others] = [key for key in schedule if folded(key) not in ZONE_WORDS] or [""]
+    is_start = folded(key) in {"start_at", "starts_at", "start", "starts", "run_on", "execute_at", "fire_at"}
+    if not others and is_start and isinstance(schedule[key], str) and TIME.fullmatch(schedule[key].strip()):
+        draft.rename(schedule, key, "once", f"`{key}` without a trigger is the only time of the task.", ASSUMED)
+
+
 def _rename(draft: Draft, schedule: Object) -> None:
     for key in list(schedule):
         name = folded(key)
@@ -110,6 +123,8 @@ def _rename(draft: Draft, schedule: Object) -> None:
         ):
             draft.rename(schedule, key, target, f"Renames `{key}` to `{target}`.")
     zone = schedule.get("time_zone")
+    if isinstance(zone, Object) and len(zone) == 1 and isinstance(name := next(iter(zone.values())), str):
+        draft.put(schedule, "time_zone", name, "A time zone is a text.")
     if isinstance(zone, Array) and len(zone) == 1 and isinstance(zone[0], str):
         draft.put(schedule, "time_zone", zone[0], "A schedule has one time zone.")
 
@@ -199,6 +214,10 @@ def _trigger(work: Work, schedule: Object, triggers: Array, index: int) -> None:
     inner = trigger.get("schedule")
     if isinstance(inner, str) and not set(trigger) & set(TRIGGER_KINDS):
         draft.rename(trigger, "schedule", "cron", "Renames `schedule` to `cron`.")
+    elif isinstance(inner, Object) and not set(inner) & set(trigger):
+        for key in list(inner):
+            draft.move(inner, key, trigger, key, f"Moves `{key}` out of `schedule`.")
+        trigger.pop("schedule")
     _enabled(work, trigger)
     _spellings(draft, trigger)
     _typed(draft, trigger)
@@ -221,6 +240,16 @@ def _is_aws(trigger: Any) -> bool:
 def _spellings(draft: Draft, trigger: Object) -> None:
     for key in list(trigger):
         name = folded(key)
+        word, _, unit = name.rpartition("_")
+        if (unit, word) in {("at", "daily"), ("at", "weekly"), ("at", "monthly"), ("daily", "at")}:
+            draft.rename(trigger, key, word if unit == "at" else unit, f"`{key}` is a time of the day.")
+            continue
+        if word in {"interval", "every", "period", "repeat_every"} and "interval" not in trigger:
+            letter = UNITS.get(unit.rstrip("s")) or {"secs": "s", "sec": "s", "mins": "m", "min": "m"}.get(unit)
+            if letter and (text := duration(trigger[key], letter)):
+                draft.rename(trigger, key, "interval", f"Renames `{key}` to `interval`.")
+                draft.put(trigger, "interval", text, "Writes the duration with a unit.")
+                continue
         if key not in TRIGGER_KINDS and name in TRIGGER_KINDS and name not in trigger:
             draft.rename(trigger, key, name, f"Renames `{key}` to `{name}`.")
         elif name in {"with", "inputs", "input", "args", "parameters", "arguments"} and "params" not in trigger:
@@ -287,6 +316,9 @@ def _phrases(draft: Draft, trigger: Object) -> None:
         return
     at_key = next((key for key in trigger if folded(key) in {"at", "time", "at_time", "hour_of_day"}), None)
     at = trigger.get(at_key) if at_key else None
+    if isinstance(word := trigger.get("interval"), str) and folded(word) in PERIODS and folded(word) not in trigger:
+        draft.rename(trigger, "interval", folded(word), f"`{word}` is the period of the trigger.")
+        trigger[folded(word)] = None
     period_key = next(
         (key for key in trigger if folded(key) in {"daily", "weekly", "monthly", "hourly", "yearly"}), None
     )
@@ -299,6 +331,9 @@ def _phrases(draft: Draft, trigger: Object) -> None:
         (key for key in trigger if folded(key) in {"on", "day", "days", "weekday", "weekdays", "on_days"}), None
     )
     every = trigger.get("interval")
+    if on_key is None and isinstance(every, Array) and all(str(day).lower()[:3] in DAYS for day in every):
+        _combine(draft, trigger, ["interval", at_key], f"every {_words(every)}", str(at))
+        return
     if isinstance(every, str) and not TIME.fullmatch(str(at)):
         days = f" on {_words(trigger[on_key])}" if on_key else ""
         word = "day" if every.strip().lower() in {"1d", "1 day", "24h", "day", "daily"} else every.strip()
@@ -470,14 +505,27 @@ def _values(draft: Draft, triggers: Array, index: int) -> None:
     elif isinstance(event, Object):
         _event(draft, event)
     if isinstance(rule := trigger.get("rrule"), Object):
+        names = {**dict.fromkeys(("hour", "minute", "second", "month", "day"), ""), "weekday": "DAY", "days": "DAY"}
+        rule = {f"by{names[folded(key)] or key}" if folded(key) in names else key: item for key, item in rule.items()}
+        if "byminute" in {key.lower() for key in rule} and "bysecond" not in {key.lower() for key in rule}:
+            rule["bysecond"] = 0
         parts = (
             f"{key.upper()}={','.join(map(str, item)) if isinstance(item, Array) else item}"
             for key, item in rule.items()
         )
         draft.put(trigger, "rrule", ";".join(parts).upper(), "A rule is a text.")
+    _spoken(draft, trigger)
     if isinstance(cron := trigger.get("cron"), str):
         _misplaced_cron(draft, trigger, cron)
     _interval(draft, trigger)
+
+
+def _spoken(draft: Draft, trigger: Object) -> None:
+    """`tomorrow 9:00`."""
+    once = trigger.get("once")
+    spoken = SPOKEN.fullmatch(once.strip()) if isinstance(once, str) else None
+    if spoken is not None:
+        draft.put(trigger, "once", f"{spoken[1]} at {spoken[2]}", "Writes the phrase with `at`.")
 
 
 def _event(draft: Draft, event: Object) -> None:
@@ -511,6 +559,8 @@ def _interval(draft: Draft, trigger: Object) -> None:
     if text is not None:
         if text != value:
             draft.put(trigger, "interval", text, "Writes the duration with a unit.")
+    elif isinstance(value, str) and "cron" not in trigger and CRON.fullmatch(value.strip()):
+        draft.rename(trigger, "interval", "cron", "It is a cron expression.")
     elif isinstance(value, str) and "cron" not in trigger:
         draft.rename(trigger, "interval", "cron", "It is not a duration: the scheduler reads it as a text.")
         draft.put(trigger, "cron", _every(value), "Writes it as a phrase.") if _every(value) != value else None

@@ -11,6 +11,7 @@ from gateway.drafts.habits.words import (
     OUTPUT_FIELDS,
     PIPELINE_FIELDS,
     PIPELINE_WORDS,
+    SCHEDULE_FIELDS,
     STEP_FIELDS,
     STEP_LISTS,
     STEP_WORDS,
@@ -28,11 +29,15 @@ ENCLOSING = frozenset({"payload"}) | frozenset(
 SCHEDULE_TEXTS = frozenset({"cron", "rrule", "interval", "once", "every", "daily", "weekly", "hourly", "monthly", "at"})
 EVENT_LISTS = frozenset({"events", "on_events", "event_triggers", "subscribe", "topics"})
 SCHEDULE_TEXTS_OF_TASK = SCHEDULE_TEXTS | {"crontab", "cron_expression", "run_at", "event", "event_trigger"}
+RUNS = frozenset({"run", "runs", "run_on", "execute", "repeat", "frequency", "fires", "starts", "start", "how_often"})
+"""Words for a schedule that is a text or a list."""
 ZONES = frozenset({"time_zone", "timezone", "tz", "zone"})
+STEP_TIMEOUT = "step timeout"
+"""Key of the notes: the timeout of every step without its own."""
 POLICY = {
     **dict.fromkeys(("priority",), "priority"),
     **dict.fromkeys(("max_retries", "retries"), "retry"),
-    "retry": "retry",
+    **dict.fromkeys(("retry", "retry_policy", "retrypolicy", "retry_strategy"), "retry"),
     "overlap": "overlap",
     **dict.fromkeys(("run_timeout", "max_run_time"), "run_timeout"),
     **dict.fromkeys(("start_deadline", "starting_deadline", "starting_deadline_seconds"), "start_deadline"),
@@ -162,6 +167,8 @@ def _rename_task_key(work: Work, root: Object, key: str, name: str) -> None:
             return
         root["pipeline"] = pipeline
         draft.move(root, key, pipeline, "steps", "Puts the steps into `pipeline`.")
+    elif name in RUNS and "schedule" not in root and isinstance(root[key], str | Array):
+        draft.rename(root, key, "schedule", f"Renames `{key}` to `schedule`.")
     elif (target := TASK_WORDS.get(name)) is not None and target not in root:
         if target == "schedule" and name == "on" and root[key] is None:
             return
@@ -290,6 +297,8 @@ def gather_schedule(work: Work) -> None:
     root, draft = work.draft.root, work.draft
     if not isinstance(root, Object):
         return
+    if root.get("schedule", root) is None:
+        _indent(draft, root)
     for key in [key for key in root if folded(key) in EVENT_LISTS]:
         topics = root[key] if isinstance(root[key], Array) else Array([root[key]])
         if "schedule" not in root and all(isinstance(topic, str | Object) for topic in topics):
@@ -308,6 +317,15 @@ def gather_schedule(work: Work) -> None:
                 schedule = root["schedule"]
             if isinstance(schedule, Object) and key not in schedule:
                 draft.move(root, key, schedule, key, f"Moves `{key}` into `schedule`.")
+
+
+def _indent(draft: Draft, root: Object) -> None:
+    """`schedule:` without a value, and its members on the level of the task."""
+    members = [key for key in root if key in SCHEDULE_FIELDS or folded(key) in SCHEDULE_TEXTS | ZONES | {"triggers"}]
+    if members:
+        schedule = root["schedule"] = Object(place=root.place_of("schedule"))
+        for key in members:
+            draft.move(root, key, schedule, key, f"Moves `{key}` into `schedule`.")
 
 
 def defaults(work: Work) -> None:
@@ -329,10 +347,10 @@ def defaults(work: Work) -> None:
                 rule = Object({"max": root["run_policy"]["retry"]}, value.place)
                 root["run_policy"]["retry"] = rule
                 draft.move(value, delay, rule, "delay", "The delay of the retries.")
-        if not value or set(words) <= {"timeout"}:
-            draft.lose(
-                root.place_of(key), f"`{key}` is not carried over: write what it sets in each step."
-            ) if value else None
+        if set(words) == {"timeout"} and isinstance(value[words["timeout"]], str | int | float):
+            work.notes[STEP_TIMEOUT] = value[words["timeout"]]
+            draft.remove(root, key, "Each step has its timeout.", ASSUMED)
+        elif not value:
             root.pop(key)
         elif all(not isinstance(item, Object | Array) for item in value.values()) and not set(words) & {
             "timeout",

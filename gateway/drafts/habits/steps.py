@@ -1,5 +1,6 @@
 """The shape of steps: how they are listed, nested and named, and the keys of their members."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,7 @@ from gateway.drafts.habits.words import (
     folded,
     meaning,
 )
-from gateway.drafts.tree import Array, Object
+from gateway.drafts.tree import Array, Object, plain
 
 TOOL_WORDS = frozenset({"type", "kind", "uses", "action", "tool"})
 MODES = {"parallel": "branches", "sequential": "do", "sequence": "do", "group": "do", "block": "do", "loop": "foreach"}
@@ -33,8 +34,19 @@ KINDS: Mapping[str, tuple[type, ...]] = {
 }
 NULLABLE = frozenset({"if", "save_as"})
 """Members that may be null."""
+RETRY_DELAYS: Mapping[str, str] = {
+    f"retry_{word}_{unit}": letter
+    for word in ("delay", "wait", "interval", "backoff")
+    for unit, letter in (("seconds", "s"), ("secs", "s"), ("sec", "s"), ("ms", "ms"), ("minutes", "m"), ("s", "s"))
+}
+LOOPS = frozenset({"loop_while", "repeat_while"})
+RETRY_FIELDS = frozenset({"max", "delay", "factor", "max_delay", "jitter", "codes"})
 ITEM_NAME = "item name"
 PREVIOUS_KEYS = frozenset({"uses", "do", "branches"})
+_SPACED = re.compile(
+    r"\s*(\d+)\s*(?:x|times?|retries|attempts)?[\s,;@]*(?:every|each|with|after|delay|wait|in|at)?"
+    r"\s*(?:a delay of |intervals? of )?(\d.*?)(?:\s*(?:apart|delay|between|intervals?|pause|wait))?\s*"
+)
 _PATH = re.compile(r"[a-z][\w-]*(?:\.[a-z][\w-]*)+", re.ASCII)
 
 
@@ -67,12 +79,34 @@ def _list(work: Work, parent: Object, key: str, depth: int) -> None:
     steps = parent[key]
     if not isinstance(steps, Array) or depth > DEPTH_MAX:
         return
+    _empty_groups(work, steps)
     for index, step in enumerate(steps):
         if isinstance(step, str) and (known_tool(work, step) or _PATH.fullmatch(step)):
             draft.put(steps, index, Object({"uses": step}, steps.place_of(index)), "Makes a step of the tool.")
         elif isinstance(step, Object):
             _single_key(work, steps, index)
             _step(work, step, depth)
+
+
+def _empty_groups(work: Work, steps: Array) -> None:
+    """A loop whose `do` is empty: the steps after it that read its element were meant to be in it."""
+    for index, step in enumerate(steps):
+        key = next((key for key in step if folded(key) in {"do", "steps"}), "") if isinstance(step, Object) else ""
+        if (
+            not key
+            or step[key]
+            or not any(meaning(name, STEP_WORDS) == "foreach" or name == "foreach" for name in step)
+        ):
+            continue
+        name = next((str(step[word]) for word in step if folded(word) in ITEM_WORDS), "item")
+        reads = re.compile(rf"\b(?:item|index|{re.escape(name)})\b")
+        inner = Array(place=step.place_of(key))
+        while index + 1 < len(steps) and reads.search(json.dumps(plain(steps[index + 1]), default=str)):
+            inner.append(steps.pop(index + 1))
+        if inner:
+            steps.places = []
+            work.draft.put(step, key, inner, "The steps that read the element of the loop are in it.", ASSUMED)
+            return
 
 
 def _is_step(value: Object) -> bool:
@@ -123,6 +157,8 @@ def _is_call(value: Any) -> bool:
 
 
 def _step(work: Work, step: Object, depth: int) -> None:
+    _first_key(work.draft, step)
+    _poll(work.draft, step)
     _nested_tool(work.draft, step)
     _rename_keys(work, step)
     _on_error(work, step)
@@ -132,6 +168,31 @@ def _step(work: Work, step: Object, depth: int) -> None:
         if isinstance(step.get(key), Object | Array):
             _list(work, step, key, depth + 1)
     _loop(work, step, depth)
+
+
+def _first_key(draft: Draft, step: Object) -> None:
+    """`- fetch:` with the members of the step on the same level: the key is its id."""
+    key = next(iter(step), "")
+    if key and step[key] is None and "id" not in step and "uses" in step and key not in STEP_FIELDS:
+        step.pop(key)
+        members = dict(step)
+        step.clear()
+        step |= {"id": key, **members}
+        draft.put(step, "id", key, "The key of the step is its id.")
+
+
+def _poll(draft: Draft, step: Object) -> None:
+    """`poll: {until: …, every: …}`: members of the step."""
+    key = next((key for key in step if folded(key) in {"poll", "polling", "wait_until", "repeat"}), None)
+    inner = step[key] if key else None
+    if key is None or not isinstance(inner, Object) or not {"until", "while", "condition"} & set(map(folded, inner)):
+        return
+    for name in list(inner):
+        target = "until" if folded(name) == "condition" else name
+        if target not in step:
+            draft.move(inner, name, step, target, f"Moves `{name}` out of `{key}`.")
+    if not inner:
+        step.pop(key)
 
 
 def _nested_tool(draft: Draft, step: Object) -> None:
@@ -178,13 +239,23 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
     if target == "uses":
         loose = folded(key) in {"task", "run", "command", "service"}
         return isinstance(value, str) and (not loose or _is_tool(work, value))
-    if _is_other(folded(key), target, value):
+    if _is_other(folded(key), target, value) or not _fits_others(step, folded(key), target):
         return False
+    if folded(key) == "try":
+        return isinstance(value, Object) and all(folded(name) in {*RETRY_FIELDS, *RETRY_WORDS} for name in value)
     if target == "with" and isinstance(value, str):
         return "{" in value and key not in {"data", "body"}
     if target in {"save_as", "id"} and "{" in str(value):
         return False
     return isinstance(value, KINDS.get(target, object)) and not (folded(key) == "then" and isinstance(value, Object))
+
+
+def _fits_others(step: Object, name: str, target: str) -> bool:
+    """Whether a word has this meaning with the other members: `interval` in a loop, `filter` outside of one."""
+    words = {meaning(other, STEP_WORDS) or folded(other) for other in step}
+    if target == "every":
+        return bool(words & {"until", "while", *LOOPS})
+    return name != "filter" or "foreach" not in words
 
 
 def _is_other(name: str, target: str, value: Any) -> bool:
@@ -309,7 +380,7 @@ def _loop_object(draft: Draft, step: Object, value: Object) -> None:
     }
     for key in list(value):
         name = folded(key)
-        target = words.get(name) or ("do" if name in {"do", *STEP_LISTS} else meaning(key, STEP_WORDS))
+        target = words.get(name) or ("do" if name in {"do", "step", "body", *STEP_LISTS} else meaning(key, STEP_WORDS))
         if name in ITEM_WORDS:
             draft.move(value, key, step, "as", f"Moves `{key}` out of the loop.")
         elif target == "foreach":
@@ -332,7 +403,18 @@ def retries(work: Work) -> None:
             work.draft.put(policy, "retry", {"max": policy["retry"]}, "The retries of a task are an object.")
 
 
+def _merged(draft: Draft, step: Object, key: str) -> None:
+    """`retry: [{max: 3}, {delay: 10s}]`: the members of one object."""
+    items = step.get(key)
+    if isinstance(items, Array) and items and all(isinstance(item, Object) for item in items):
+        keys = [name for item in items for name in item]
+        if len(set(keys)) == len(keys):
+            value = {name: value for item in items for name, value in item.items()}
+            draft.put(step, key, value, f"`{key}` is one object.")
+
+
 def _retry(draft: Draft, step: Object) -> None:
+    _merged(draft, step, "retry")
     for key in list(step):
         name = folded(key)
         if name in {"retry_on_failure", "retry_on_fail", "retryable"} and isinstance(step[key], bool):
@@ -348,7 +430,10 @@ def _retry(draft: Draft, step: Object) -> None:
             "retry_interval",
             "retry_wait",
             "retry_factor",
+            *RETRY_DELAYS,
         }:
+            if name in RETRY_DELAYS and isinstance(step[key], int | float):
+                step[key] = f"{step[key]:g}{RETRY_DELAYS[name]}"
             _joined_retry(draft, step, key)
     rule = step.get("retry")
     if isinstance(rule, bool):
@@ -358,6 +443,14 @@ def _retry(draft: Draft, step: Object) -> None:
         draft.put(step, "retry", 0, "No repetition.")
     elif isinstance(rule, str) and (count := re.fullmatch(r"\s*(\d+)\s*(?:x|times?|retries|attempts)?\s*", rule)):
         draft.put(step, "retry", int(count[1]), "The number of repetitions.")
+    elif (
+        isinstance(rule, str)
+        and len(rule) < 80
+        and (spaced := _SPACED.fullmatch(rule)) is not None
+        and duration(spaced[2])
+    ):
+        value = {"max": int(spaced[1]), "delay": duration(spaced[2])}
+        draft.put(step, "retry", value, "The number of repetitions, and the delay before each.")
     elif isinstance(rule, Object):
         _rule(draft, rule)
 
@@ -379,7 +472,18 @@ def _joined_retry(draft: Draft, step: Object, key: str) -> None:
     draft.move(step, key, rule, target, f"Moves `{key}` into `retry`.")
 
 
+def _open_backoff(draft: Draft, rule: Object) -> None:
+    """`retry: {backoff: {initial: 10s}}`: members of the rule."""
+    for key in [key for key in rule if folded(key) in {"backoff", "strategy"} and isinstance(rule[key], Object)]:
+        inner = rule[key]
+        for name in [name for name in inner if name not in rule]:
+            draft.move(inner, name, rule, name, f"Moves `{name}` out of `{key}`.")
+        if not inner:
+            rule.pop(key)
+
+
 def _rule(draft: Draft, rule: Object) -> None:
+    _open_backoff(draft, rule)
     for key in list(rule):
         name = folded(key)
         value = rule[key]
@@ -414,6 +518,13 @@ def errors(work: Work) -> None:
                 "continueonfail",
                 "continue_on_fail",
                 "soft_fail",
+                "ignore_error",
+                "ignore_failure",
+                "ignore_failures",
+                "allow_failures",
+                "allow_fail",
+                "may_fail",
+                "continue_on_failure",
             }:
                 _continue(work.draft, step, key)
             elif name == "try" and "do" not in step and isinstance(step[key], Array | Object):
@@ -453,6 +564,9 @@ def _on_error(work: Work, step: Object) -> None:
             draft.put(step, "on_error", inner, "`on_error` is a list of steps.")
             _list(work, step, "on_error", 1)
     value = step.get("on_error")
+    if isinstance(value, Array) and len(value) == 1 and isinstance(value[0], str):
+        draft.put(step, "on_error", value[0], "`on_error` is `fail`, `continue` or a list of steps.")
+        value = step["on_error"]
     words: dict[str, str] = {
         **dict.fromkeys(("ignore", "skip", "continue", "resume", "pass", "log", "proceed", "warn"), "continue"),
         **dict.fromkeys(("stop", "abort", "fail", "raise", "halt", "exit", "terminate", "error"), "fail"),
@@ -535,6 +649,10 @@ def _approval(draft: Draft, step: Object) -> None:
     if manual is not None and "needs_approval" not in step:
         draft.rename(step, manual, "needs_approval", "A manual step needs an approval.", ASSUMED)
     value = step.get("needs_approval")
+    if value and not set(step) & {"uses", "do", "branches", "action", "type"} and len(step) <= 3:
+        draft.rename(step, "needs_approval", "with", "A step that only asks is a request of an approval.")
+        draft.put(step, "uses", "orchestrator.request_approval", "The tool that asks.")
+        return
     if isinstance(value, str) and value.lower() in {"no", "false"}:
         draft.remove(step, "needs_approval", "A step needs no approval unless it says so.")
     elif isinstance(value, str):
@@ -543,12 +661,24 @@ def _approval(draft: Draft, step: Object) -> None:
     elif isinstance(value, Array):
         draft.put(step, "needs_approval", {"assignees": value}, "The list are those who may answer.", ASSUMED)
     elif isinstance(value, Object):
+        _required(draft, step, value)
         for key in list(value):
             target = APPROVAL_WORDS.get(folded(key), "")
             if target in {"message", "assignees", "expires_in"} and target not in value:
                 draft.rename(value, key, target, f"Renames `{key}` to `{target}`.")
         if isinstance(value.get("assignees"), str) and "${" not in value["assignees"]:
             draft.put(value, "assignees", Array([value["assignees"]]), "Assignees are a list.")
+
+
+def _required(draft: Draft, step: Object, value: Object) -> None:
+    """`{required: true, …}`: an approval is needed because it is written."""
+    key = next((key for key in value if folded(key) in {"required", "enabled", "needed"}), None)
+    if key is None or not isinstance(value[key], bool):
+        return
+    if draft.remove(value, key, "An approval is needed if it is written.") is False:
+        draft.remove(step, "needs_approval", "A step needs no approval unless it says so.")
+    elif not value:
+        draft.put(step, "needs_approval", True, "An approval without details.")
 
 
 def trivia(work: Work) -> None:

@@ -1,5 +1,6 @@
 """Expressions and templates: everything that reads a value is parsed and written in the language of pipelines."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -158,8 +159,19 @@ def _scope(work: Work) -> Scope:
         dashed=tuple(name for name in (*steps, *names) if "-" in name or " " in name),
         values=_users(work, "orchestrator.get_state"),
         params=names,
+        order=_order(work),
+        handled={str(step.get("id")) for step in steps_of(work) if step.get("on_error", "fail") != "fail"},
         outputs=outputs,
         time_zone=zone if isinstance(zone, str) and "/" in zone else "UTC",
+    )
+
+
+def _order(work: Work) -> tuple[str, ...]:
+    """The ids of the steps of the pipeline itself."""
+    pipeline = pipeline_of(work)
+    steps = pipeline.get("steps") if pipeline is not None else None
+    return tuple(
+        str(step.get("id")) for step in (steps if isinstance(steps, Array) else ()) if isinstance(step, Object)
     )
 
 
@@ -233,12 +245,14 @@ def _step(texts: _Texts, step: Object, scope: Scope) -> None:
     for key in ("if", "foreach"):
         if isinstance(step.get(key), str):
             texts.text(step, key, scope, rewrite_condition)
+    _only_list(texts, step)
     if isinstance(step.get("foreach"), Array):
         texts.value(step, "foreach", scope)
     inner = scope
     if "foreach" in step:
         name = texts.work.notes.get(ITEM_NAME, {}).get(id(step))
-        inner = replace(scope, in_loop=True, loop_names=[*scope.loop_names, *([name] if name else [])])
+        others = {key: value for key, value in scope.steps.items() if key != step.get("id")}
+        inner = replace(scope, in_loop=True, loop_names=[*scope.loop_names, *([name] if name else [])], steps=others)
     _input(texts, step, inner)
     if isinstance(step.get("needs_approval"), Object):
         texts.value(step, "needs_approval", inner)
@@ -253,6 +267,17 @@ def _step(texts: _Texts, step: Object, scope: Scope) -> None:
         visible = {name: path for name, path in inner.moved.items() if name not in own}
         _steps(texts, branch, replace(inner, moved=visible))
     _steps(texts, step.get("on_error"), replace(scope, in_handler=True, previous=str(step.get("id", ""))))
+
+
+def _only_list(texts: _Texts, step: Object) -> None:
+    """`foreach: steps.a`: the only list in the output of that step."""
+    text = step.get("foreach")
+    path = re.fullmatch(r"(\$\{)?\s*steps\.(\w+)\s*\}?", text.strip()) if isinstance(text, str) else None
+    kinds = {member: kind for (name, member), kind in texts.types.items() if path and name == path[2]}
+    lists = [member for member, kind in kinds.items() if kind == "array"]
+    if path and len(lists) == 1:
+        why = "The only list in the output of the step."
+        texts.work.draft.put(step, "foreach", f"steps.{path[2]}.{lists[0]}", why, ASSUMED)
 
 
 def _input(texts: _Texts, step: Object, scope: Scope) -> None:

@@ -61,7 +61,7 @@ def _action_key(work: Work, step: Object) -> None:
         if key in STEP_FIELDS or meaning(key, STEP_WORDS):
             continue
         word = builtin_of(key)
-        if known_tool(work, key) or word:
+        if known_tool(work, key) or word or (folded(key) in HTTP_WORDS and isinstance(step[key], Object)):
             value = step[key]
             if value is False:
                 continue

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.drafts.draft import ASSUMED, Draft
+from gateway.drafts.draft import ASSUMED, Ask, Draft, Option
 from gateway.drafts.habits.context import Work
 from gateway.drafts.habits.durations import duration
+from gateway.drafts.habits.shape import STEP_TIMEOUT
 from gateway.drafts.habits.walk import pipeline_of, steps_of
 from gateway.drafts.habits.words import folded
 from gateway.drafts.tree import Object
@@ -38,6 +39,16 @@ OVERLAPS = {
 }
 
 
+CONCURRENCY = frozenset(
+    {
+        *("concurrency", "max_concurrency", "max_instances", "max_active_runs", "concurrency_policy", "max_concurrent"),
+        *("max_concurrent_runs", "concurrent_runs", "max_parallel_runs", "max_running", "allow_concurrent_runs"),
+        *("allow_overlap", "allow_concurrent", "allow_parallel", "overlapping"),
+    }
+)
+"""Words for how many runs there may be at a time."""
+
+
 def _holders(work: Work) -> Iterator[tuple[Object, tuple[str, ...]]]:
     """The objects with durations, and the names of these."""
     pipeline, root = pipeline_of(work), work.draft.root
@@ -63,6 +74,9 @@ def _holders(work: Work) -> Iterator[tuple[Object, tuple[str, ...]]]:
 
 def durations(work: Work) -> None:
     """`timeout: 30`, `timeout: 1 day`, `timeout_ms: 500` become durations with a unit."""
+    for step in steps_of(work) if STEP_TIMEOUT in work.notes else ():
+        if "uses" in step and not set(step) & {"timeout", "timeout_seconds", "until"}:
+            work.draft.put(step, "timeout", work.notes[STEP_TIMEOUT], "The timeout of every step.", ASSUMED)
     for holder in [pipeline_of(work), *steps_of(work)]:
         for key in list(holder or ()):
             unit = TIMEOUT_UNITS.get(folded(key))
@@ -74,8 +88,24 @@ def durations(work: Work) -> None:
     for holder, names in _holders(work):
         for name in names:
             text = duration(holder.get(name))
+            if text is not None and _asks_unit(work, holder, name):
+                continue
             if text is not None and text != holder[name]:
                 work.draft.put(holder, name, text, "Writes the duration with a unit.")
+
+
+def _asks_unit(work: Work, holder: Object, name: str) -> bool:
+    """Asks about a number of thousands, which may be milliseconds."""
+    value = holder[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1000 or value % 1000:
+        return False
+    options = [
+        Option("ms", f"{value} milliseconds, {value // 1000}s", [(holder, name, f"{value // 1000}s")]),
+        Option("s", f"{value} seconds", [(holder, name, f"{value}s")]),
+    ]
+    text = f"`{name}: {value}` has no unit. Which one is meant?"
+    work.draft.ask(Ask(f"{work.prefix}unit:{name}:{value}", text, options, "ms"))
+    return True
 
 
 def _plain(text: str) -> str:
@@ -131,12 +161,14 @@ def policies(work: Work) -> None:
 
 def _concurrency(draft: Draft, policy: Object) -> None:
     for key in list(policy):
-        if folded(key) in {"concurrency", "max_concurrency", "max_instances", "max_active_runs", "concurrency_policy"}:
+        if folded(key) in CONCURRENCY:
             value: Any = policy[key]
             if isinstance(value, Object):
                 cancels = next((item for name, item in value.items() if folded(name) == "cancel_in_progress"), False)
                 value = "cancel" if cancels is True else "queue"
-            name = ("SKIP" if value == 1 else "ALLOW") if isinstance(value, int) else OVERLAPS.get(folded(str(value)))
+            name = OVERLAPS.get(folded(str(value)))
+            if isinstance(value, int):
+                name = "SKIP" if value is False or (value == 1 and value is not True) else "ALLOW"
             if name and "overlap" not in policy:
                 draft.rename(policy, key, "overlap", f"Renames `{key}` to `overlap`.", ASSUMED)
                 draft.put(policy, "overlap", {"policy": name}, "An overlap has a policy.", ASSUMED)

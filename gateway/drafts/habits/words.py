@@ -27,6 +27,7 @@ TASK_WORDS: Mapping[str, str] = {
     "program": "schedule",
     "orar": "schedule",
     "parametri": "params",
+    "run_schedule": "schedule",
     **dict.fromkeys(("schedule_interval", "schedule_expression", "scheduling", "cron_schedule"), "schedule"),
     **dict.fromkeys(("title", "label", "display", "displayname", "human_name", "summary_title"), "display_name"),
     **dict.fromkeys(("desc", "notes", "note", "comment", "comments", "about", "summary", "doc", "help"), "description"),
@@ -71,7 +72,7 @@ STEP_LISTS = (
 PIPELINE_FIELDS = frozenset({"version", "steps", "output", "on_error", "timeout"})
 PIPELINE_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("result", "returns", "outputs", "return", "output_value"), "output"),
-    **dict.fromkeys(("catch", "on_failure", "onerror", "error_handler", "failure", "on_fail"), "on_error"),
+    **dict.fromkeys(("catch", "on_failure", "onerror", "errors", "error_handler", "failure", "on_fail"), "on_error"),
     **dict.fromkeys(("timeout_in_seconds",), "timeout_seconds"),
 }
 SCHEDULE_FIELDS = frozenset(
@@ -83,7 +84,8 @@ SCHEDULE_FIELDS = frozenset(
 SCHEDULE_WORDS: Mapping[str, str] = {
     "fus_orar": "time_zone",
     "fus": "time_zone",
-    **dict.fromkeys(("timezone", "tz", "zone", "time-zone", "timezone_name", "tzinfo", "tz_name"), "time_zone"),
+    **dict.fromkeys(("timezone", "tz", "zone", "time-zone", "timezone_name", "tzinfo", "tz_name", "tzid"), "time_zone"),
+    **dict.fromkeys(("timezone_id", "time_zone_id", "zone_id", "iana", "iana_zone", "schedule_timezone"), "time_zone"),
     **dict.fromkeys(
         ("start", "start_date", "starts_at", "start_at", "begin", "from", "starts", "not_before"), "start_time"
     ),
@@ -138,7 +140,8 @@ STEP_WORDS: Mapping[str, str] = {
     "dacă": "if",
     **dict.fromkeys(("otherwise", "orelse", "or_else", "else_do", "else_steps"), "else"),
     **dict.fromkeys(("repeat_until", "loop_until", "poll_until", "do_until"), "until"),
-    **dict.fromkeys(("poll_interval", "poll_every", "polling_interval"), "every"),
+    **dict.fromkeys(("poll_interval", "poll_every", "polling_interval", "interval", "check_every"), "every"),
+    **dict.fromkeys(("check_interval", "loop_delay", "poll_delay", "wait_between", "interval_seconds"), "every"),
     **dict.fromkeys(("rounds", "max_iterations", "max_polls", "max_loops"), "max_rounds"),
     **dict.fromkeys(("tolerance", "tolerated", "max_failures", "allowed_failures", "allow_failures"), "tolerate"),
     **dict.fromkeys(
@@ -167,14 +170,14 @@ STEP_WORDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("when", "condition", "only_if", "run_if", "where", "if_", "cond", "conditions", "only_when"), "if"
     ),
-    **dict.fromkeys(("guard", "enabled_if", "runif", "onlyif"), "if"),
+    **dict.fromkeys(("guard", "enabled_if", "runif", "onlyif", "skip_unless", "run_when", "filter", "if_cond"), "if"),
     **dict.fromkeys(
         ("save", "output", "store_as", "register", "saveas", "store", "output_as", "result", "assign_to", "assign"),
         "save_as",
     ),
     **dict.fromkeys(("output_var", "result_var", "into", "save_to", "output_key", "result_as", "export_as"), "save_as"),
     **dict.fromkeys(("retries", "max_attempts", "attempts", "retry_count", "retry_policy", "max_retries"), "retry"),
-    **dict.fromkeys(("retrypolicy", "retry_limit", "max_tries", "tries"), "retry"),
+    **dict.fromkeys(("retrypolicy", "retry_limit", "max_tries", "tries", "try", "retrying"), "retry"),
     **dict.fromkeys(
         ("catch", "on_failure", "onerror", "error", "on_fail", "rescue", "on_exception", "fallback"), "on_error"
     ),
@@ -238,8 +241,22 @@ ITEM_WORDS = frozenset(
 PARALLEL_WORDS = frozenset({"mode", "execution", "strategy"})
 APPROVAL_WORDS: Mapping[str, str] = {
     **dict.fromkeys(
-        ("approvers", "approver", "assignee", "reviewers", "who", "users", "by", "owners", "from"), "assignees"
+        (
+            "approvers",
+            "approver",
+            "assignee",
+            "assigned_to",
+            "reviewer",
+            "reviewers",
+            "who",
+            "users",
+            "by",
+            "owners",
+            "from",
+        ),
+        "assignees",
     ),
+    "instructions": "message",
     **dict.fromkeys(("text", "question", "prompt", "title", "msg", "description", "reason", "ask"), "message"),
     **dict.fromkeys(
         ("timeout", "expires", "expires_after", "deadline", "ttl", "expire_in", "timeout_seconds"), "expires_in"

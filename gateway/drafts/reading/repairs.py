@@ -246,11 +246,26 @@ def _indented(lines: list[str], number: int) -> Iterator[tuple[int, list[str], s
     end = number + 1
     while end < len(lines) and (not lines[end].strip() or _indent(lines[end]) > own):
         end += 1
-    for column in sorted(_open_columns(lines, number), key=lambda column: (abs(column - own), column)):
+    before = next((line for line in reversed(lines[:number]) if line.strip()), "")
+    item = re.match(r"\s*(?:- +)+", before)
+    members = item.end() if item is not None and _indent(before) == own else -1  # of the item that begins there
+    for column in sorted(
+        _open_columns(lines, number), key=lambda column: (column != members, abs(column - own), column)
+    ):
         if column != own:
-            shift = column - own
-            moved = [_shifted(line, shift) for line in lines[number:end]]
-            yield number, [*lines[:number], *moved, *lines[end:]], "Indents the line as its neighbours."
+            last = _siblings(lines, end, own) if column == members else end
+            moved = [_shifted(line, column - own) for line in lines[number:last]]
+            yield number, [*lines[:number], *moved, *lines[last:]], "Indents the line as its neighbours."
+
+
+def _siblings(lines: list[str], start: int, own: int) -> int:
+    """The end of the lines with this indentation, and of what is nested in them, before the next item."""
+    end = start
+    while end < len(lines) and lines[end].strip():
+        if _indent(lines[end]) < own or (_indent(lines[end]) == own and lines[end].lstrip().startswith("-")):
+            break
+        end += 1
+    return end
 
 
 def _open_columns(lines: list[str], number: int) -> set[int]:

@@ -47,6 +47,11 @@ _COMPARISONS = {
     "lte": "<=",
     "equals": "==",
 }
+_UNIT_WORDS = {
+    **{f"{name}{plural}": name[0] for name in ("second", "minute", "hour", "day", "week") for plural in ("", "s")},
+    "mins": "m",
+    "secs": "s",
+}
 _CONSTANTS: dict[str, Any] = {
     "true": True,
     "True": True,
@@ -117,7 +122,12 @@ class _Parser:
             text, kind = self._text(), self._kind()
             if kind in {"operator", "name"} and text in _COMPARISONS and self._has_operand():
                 self.at += 1
-                node = Binary(_COMPARISONS[text], node, self._sum())
+                operator, other = _COMPARISONS[text], self._sum()
+                match node:
+                    case Binary("<" | "<=" | ">" | ">=", _, middle) if operator in {"<", "<=", ">", ">="}:
+                        node = Binary("&&", node, Binary(operator, middle, other))  # `10 < x < 40` of Python
+                    case _:
+                        node = Binary(operator, node, other)
             elif kind == "name" and text == "between" and self._has_operand():
                 node = self._between(node)
             elif kind == "name" and text == "is":
@@ -217,6 +227,11 @@ class _Parser:
         name = self._text()
         self.at += 1
         arguments, named = self._arguments() if self._text() == "(" else ([], [])
+        if self._text() == ":" and self.tokens[self.at].joined:  # Liquid: `x | date: "%Y"`
+            self.at += 1
+            arguments.append(self._binary(0))
+            while self._takes(","):
+                arguments.append(self._binary(0))
         return Call(name, [node, *arguments], named, is_method=True)
 
     def _member(self, node: Node) -> Node:
@@ -281,6 +296,9 @@ class _Parser:
                 return Text(_parts(str(token.value), self._dashed))
             case "literal":
                 return _backticks(token.text, self._dashed)
+            case "number" if self._kind() == "name" and token.text.isdecimal() and self._text() in _UNIT_WORDS:
+                self.at += 1
+                return Span(token.text + _UNIT_WORDS[self._text(-1)])
             case "number":
                 return Constant(float(token.text) if set(token.text) & set(".eE") else int(token.text))
             case "span":

@@ -1,7 +1,7 @@
 """What the names of other languages refer to here."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 Key = str | int
@@ -48,11 +48,18 @@ PARAM_ROOTS = frozenset(
     }
 )
 """Names before the name of a param."""
+TASK_ROOTS = frozenset({"task", "self", "this", "job", "flow", "workflow", "pipeline"})
+"""Names of the task itself."""
 WRAPPERS = frozenset({"inputs", "parameters", "params", "conf", "event", "vars", "variables", "env", "args", "context"})
 """Names that may stand between a root and the name of a param: `github.event.inputs.x`."""
+ERROR_WORDS = {**dict.fromkeys(("msg", "text", "description", "reason"), "message"), "type": "code", "error": "message"}
+RUN_PARAMS = frozenset({"params", "inputs", "parameters", "input", "args"})
+"""Names of the params as a member of the run or the task: `run.params.x`, `task.inputs.x`."""
 SECRET_ROOTS = frozenset({"secret", "vault", "credentials", "$secrets", "$credentials"})
 EVENT_ROOTS = frozenset({"$event", "trigger", "$trigger", "payload", "message", "webhook"})
-EVENT_FIELDS = frozenset({"topic", "source", "subject", "data", "name", "position", "publisher", "publish_time", "id"})
+EVENT_FIELDS = frozenset(
+    {"topic", "source", "subject", "data", "name", "position", "publisher", "publish_time", "id", "depth"}
+)
 OUTPUT_WORDS = frozenset({"output", "outputs", "result"})
 """Names between a step and a member of its output."""
 LOOSE_OUTPUT_WORDS = frozenset(
@@ -84,7 +91,9 @@ class Scope:
     that a step sets; `moved` are steps in branches, with the path under which their output is read outside. `approvals`
     are steps that ask for one, `values` those that read an entry of the state. `in_event`: the names are the fields of
     an event. `dashed` are the names that `composed` returns, if they are known. `loop_names` are names of the element
-    of a loop. `previous` is the step before, `time_zone` the zone of the schedule.
+    of a loop. `handled` are steps with an
+    error handler. `order` are the ids of the steps of the
+    pipeline, which a number may stand for. `previous` is the step before, `time_zone` the zone of the schedule.
     """
 
     steps: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +110,8 @@ class Scope:
     values: Collection[str] = ()
     in_event: bool = False
     dashed: tuple[str, ...] | None = None
+    order: tuple[str, ...] = ()
+    handled: Collection[str] = ()
 
     @property
     def composed(self) -> tuple[str, ...]:
@@ -132,13 +143,15 @@ def resolve(path: list[Key], scope: Scope) -> Resolved:  # noqa: PLR0911 - one f
         path = path[1:]
     root = str(path[0])
     if scope.in_event:
-        return Resolved(path[1:] if root in {"event", "trigger", "$event"} and len(path) > 1 else path)
+        return _in_event(path)
     if root.startswith("$") and root[1:] in ROOTS:
         path = [root[1:], *path[1:]]
         root = root[1:]
     second = str(path[1]) if len(path) > 1 else ""
     if root in scope.loop_names:
         return Resolved(["item", *path[1:]])
+    if root == "steps" and second.isdecimal() and second not in scope.steps and int(second) < len(scope.order):
+        return replace(_step(["steps", scope.order[int(second)], *path[2:]], scope), certain=False)
     if root == "steps" or (root in STEP_ROOTS and second in scope.steps):
         return _step(path, scope)
     if root == "params":
@@ -165,6 +178,8 @@ def _foreign(root: str, path: list[Key], scope: Scope) -> Resolved:  # noqa: PLR
         return Resolved(["error", *(path[1:] or ["message"])], certain=False)
     if root in PREVIOUS and (scope.previous or (root == "$json" and second)):
         return _previous(root, path, scope)
+    if root in TASK_ROOTS and second in RUN_PARAMS and len(path) > 2:
+        return Resolved(["params", *path[2:]])
     if root in PARAM_ROOTS and (param := _param(path, scope)) is not None:
         return param
     return _by_root(root, second, path, scope) or _unknown(root, second, path, scope)
@@ -258,13 +273,26 @@ def _declares(scope: Scope, path: list[Key]) -> bool:
 
 
 def _own_root(root: str, path: list[Key]) -> Resolved:
-    if root == "event" and len(path) > 2 and path[1] in {"event", "payload", "body", "json", "detail"}:
+    if root == "event" and len(path) > 1 and path[1] not in EVENT_FIELDS:
         return _event(path)
     if root == "secrets" and len(path) > 1:
         return Resolved(["secrets", str(path[1]).lower(), *path[2:]], str(path[1]).islower())
+    if root == "error" and len(path) == 2 and path[1] in ERROR_WORDS:
+        return Resolved(["error", ERROR_WORDS[str(path[1])]])
+    if root == "run" and len(path) > 2 and path[1] in RUN_PARAMS:
+        return Resolved(["params", *path[2:]])
     if root == "run" and len(path) > 1 and path[1] == "id":
         return Resolved(["run", "name"], certain=False)
     return Resolved(path)
+
+
+def _in_event(path: list[Key]) -> Resolved:
+    """A path of a condition on an event, whose root names are the fields of the event."""
+    wrapped = str(path[0]) in {"event", "trigger", "$event"} and len(path) > 1
+    rest = path[1:] if wrapped else path
+    if not wrapped or str(rest[0]) in EVENT_FIELDS:
+        return Resolved(rest)
+    return Resolved(_event(path).path[1:], certain=False)
 
 
 def _event(path: list[Key]) -> Resolved:

@@ -20,7 +20,7 @@ _OPENING = re.compile(
     |(?P<jinja>\{\{\{?[-&~]?)
     |(?P<own>\$\{)
     |(?P<erb><%=?-?)
-    |(?P<ruby>[\#%]\{)
+    |(?P<ruby>[\#%]\{(?!\{))
     |(?P<shell>\$\((?P<in_shell>[\w.\[\]"' -]{1,256})\))
     |(?P<brace>\{(?P<in_brace>[A-Za-z_$][^{}]{0,512})\})
     |(?P<path>(?<![\w$.])\$\.?(?P<in_path>[A-Za-z_][\w-]{0,63}(?:\.[A-Za-z_][\w-]{0,63}|\[\d{1,6}\]|\[\*\]){1,32}))""",
@@ -46,6 +46,14 @@ _LOOP = re.compile(
 _FORMAT = re.compile(r"""[fF](?P<quote>['"])(?P<inner>[^{}]*\{.*)(?P=quote)""", re.DOTALL)
 _BACKTICKS = re.compile(r"`(?P<inner>[^`]*\$\{[^`]*)`", re.DOTALL)
 _ANSWER = re.compile(r"\.status\s*[!=]=\s*'(?!(?:approved|rejected|expired)')")
+_CHAIN = re.compile(r"[<>]=?\s*[\w.$]+\s*[<>]=?")
+_RAN = re.compile(
+    r"steps\.(\w+)\.(?:status|state|outcome|conclusion|result)\s*[!=]=\s*'(?i:success|succeeded|completed|ok)'"
+)
+_OUTCOME = re.compile(
+    r"(?:\.(?:outcome|state|verdict|decision|result|output)|steps\.\w+)\s*[!=]=\s*'(?:approved|rejected|expired)'"
+    r"|[!=]=\s*(?:approved|rejected|expired)\b"
+)
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
 
 
@@ -181,6 +189,8 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
     undeclared: list[str] = []
     problems: list[str] = []
     body = _without_marks(_without_statements(text, scope))
+    if re.fullmatch(r"\s*=\s*\$\.[\w.\[\]*-]+\s*", body):
+        body = body.strip()[1:].strip()
     for found in placeholders(body):
         try:
             result = _translated(found, scope)
@@ -323,7 +333,9 @@ def is_native(text: str, scope: Scope) -> bool:
         expression = compile_expression(text)
     except ExpressionError:
         return False
-    if scope.approvals and _ANSWER.search(text):
+    if scope.approvals and (_ANSWER.search(text) or _OUTCOME.search(text)):
+        return False
+    if _CHAIN.search(text) or (_RAN.search(text) and _asks_state(text, scope)):
         return False
     if any(match[1] in FILTERS and not _applies(text, match) for match in _FILTER.finditer(text)):
         return False
@@ -332,6 +344,11 @@ def is_native(text: str, scope: Scope) -> bool:
         return False
     paths += [path for path in expression.inner_references if path[0] in ROOTS]
     return all(resolve(list(path), scope).path == list(path) for path in paths)
+
+
+def _asks_state(text: str, scope: Scope) -> bool:
+    """Whether a condition asks for the state of a step whose output declares no such member."""
+    return any(scope.outputs.get(match[1]) is not None for match in _RAN.finditer(text))
 
 
 def _counts(path: tuple[str | int, ...], scope: Scope) -> bool:
@@ -357,6 +374,10 @@ def rewrite_condition(text: str, scope: Scope) -> Rewritten:
     'steps.w.temp > 20'
     """
     stripped = text.strip()
+    statement = _CONDITIONAL.fullmatch(stripped)
+    if statement and statement["yes"].strip().lower() in {"true", "yes", "1"}:
+        no = (statement["no"] or "").strip().lower()
+        stripped = statement["condition"] if no in {"", "false", "no", "0"} else stripped
     bare = _without_placeholders(stripped)
     if bare == stripped and is_native(stripped, scope):
         return Rewritten(text)

@@ -39,6 +39,13 @@ _STRINGS = frozenset({"to_string", "join", "upper", "lower", "format_time", "rep
 _NUMBERS = frozenset({"add", "mul", "div", "length", "to_number", "sum", "abs", "ceil", "floor", "avg", "age"})
 
 
+_ANSWERS = frozenset({"approved", "rejected", "expired", "approve", "reject", "accepted", "yes"})
+"""What the output of an approval is compared with."""
+_SUCCESS = frozenset({"success", "succeeded", "successful", "completed", "ok"})
+_OUTCOMES = frozenset({"choice", "outcome", "state", "verdict", "result", "decision"})
+"""Members of the output of an approval that are written for its status."""
+
+
 @dataclass(frozen=True, slots=True)
 class Translation:
     """An expression here. `certain`: its meaning is preserved; `undeclared` are params that are declared nowhere."""
@@ -171,6 +178,9 @@ class _Writer:
         if path == ["loop", "index"] and self.scope.in_loop:  # counts from 1
             return "add(index, 1)"
         resolved = resolve(path, self.scope)
+        if _succeeded(resolved.path, self.scope):
+            self.certain = False
+            return self._has_run(str(resolved.path[1]))
         if _decision(resolved.path, self.scope):
             return f"({_joined(resolved.path[:2])}.status == '{resolved.path[2]}')"
         self.certain = self.certain and resolved.certain
@@ -191,9 +201,14 @@ class _Writer:
         is_simple = isinstance(operand, Call | Name) or (isinstance(operand, Binary) and operand.operator == "in")
         return (f"!{self.write(operand, ATOM)}" if is_simple else f"!({self.write(operand, PIPE)})"), UNARY
 
-    def _binary(self, node: Binary) -> tuple[str, int]:
+    def _binary(self, node: Binary) -> tuple[str, int]:  # noqa: PLR0911 - one for each kind of operator
         operator, left, right = node.operator, node.left, node.right
+        if operator in {"==", "!="} and (ran := self._ran(left, right) or self._ran(right, left)):
+            self.certain = False
+            return (ran if operator == "==" else f"!{ran}"), ATOM
         if operator in {"==", "!="}:
+            left, right = self._word(left, right), self._word(right, left)
+            left, right = self._status(left, right), self._status(right, left)
             left, right = self._answer(left, right), self._answer(right, left)
             if _is_true(right) and (text := self.write(left, PIPE)).startswith("(") and text.endswith("')"):
                 return (text if operator == "==" else f"!{text}"), ATOM
@@ -211,6 +226,45 @@ class _Writer:
         if function is None:
             raise ForeignError(f"`{operator}` has no equivalent")
         return f"{function}({self.write(left, PIPE)}, {self.write(right, PIPE)})", ATOM
+
+    def _ran(self, node: Node, other: Node) -> str:
+        """`steps.a.status == 'success'`: the step has run, and has not failed; empty for anything else."""
+        match node, other:
+            case Member(Member(Name("steps"), step), str(key)), Constant(str(word)):
+                declared = self.scope.outputs.get(step)
+                is_state = key in {"status", "state", "outcome", "conclusion", "result"}
+                if declared is not None and key not in declared and is_state and word.lower() in _SUCCESS:
+                    return self._has_run(step)
+        return ""
+
+    def _has_run(self, step: str) -> str:
+        """A failed step whose error is handled has the output `{error: …}`; the output of a skipped one is null."""
+        failed = f" && steps.{_key(step)}.error == null" if step in self.scope.handled else ""
+        return f"(steps.{_key(step)} != null{failed})"
+
+    def _word(self, node: Node, other: Node) -> Node:
+        """The answer of an approval that was written without quotes."""
+        known = {*self.scope.params, *self.scope.steps, *self.scope.aliases}
+        if isinstance(node, Name) and node.name.lower() in _ANSWERS and node.name not in known:
+            text = self._status(other, Constant(node.name))
+            return Constant(node.name) if text is not other or _is_status(other, self.scope) else node
+        return node
+
+    def _status(self, node: Node, other: Node) -> Node:
+        """The status of an approval, where its whole output is compared with an answer."""
+        if not isinstance(other, Constant) or str(other.value).lower() not in _ANSWERS or not self.scope.approvals:
+            return node
+        keys, base = list[str](), node
+        while isinstance(base, Member):
+            keys.insert(0, base.key)
+            base = base.of
+        path = resolve([base.name, *keys], self.scope).path if isinstance(base, Name) else []
+        if len(path) not in {2, 3} or path[0] != "steps" or path[1] not in self.scope.approvals:
+            return node
+        is_status = str(other.value).lower() in {"approved", "rejected", "expired"}
+        if len(path) == 3 and not (path[2] in _OUTCOMES and is_status):
+            return node
+        return Member(Member(Name("steps"), str(path[1])), "status")
 
     def _answer(self, node: Node, other: Node) -> Node:
         """The answer of an approval in its own words, where it is compared with its status."""
@@ -268,6 +322,8 @@ class _Writer:
         return f"({self.write(condition, AND)} && [{first}] || [{second}])[0]", ATOM
 
     def _call(self, node: Call) -> tuple[str, int]:
+        if node.is_method and node.arguments and node.arguments[0] == Name("Math"):
+            node = Call(node.name, node.arguments[1:], node.named)
         special = _SPECIAL.get(node.name)
         if node.name in NOW and (not node.arguments or _is_clock(node.arguments[0])):
             return "now", ATOM
@@ -340,6 +396,12 @@ def _span(node: Node) -> str:
             return text
         case Call("timedelta" | "relativedelta" | "Duration", _, named) if named:
             return "".join(_unit(name, value) for name, value in named)
+        case Call("duration" | "interval" | "timedelta" | "Duration", [Constant(str(text))]):
+            return text.replace(" ", "") if re.fullmatch(r"(?:\d+\s*(?:ms|[smhdw])\s*)+", text) else ""
+        case Call("timedelta", [Constant(int(number))]):
+            return f"{number}d"
+        case Call(name, [Constant(int(number))]) if name.rstrip("s") in _UNITS and not node.is_method:
+            return f"{number}{_UNITS[name.rstrip('s')]}"
     return ""
 
 
@@ -366,6 +428,21 @@ def _keys(keys: Sequence[Key]) -> str:
 
 def _joined(path: Sequence[Key]) -> str:
     return _keys(path).removeprefix(".")
+
+
+def _is_status(node: Node, scope: Scope) -> bool:
+    match node:
+        case Member(Member(Name("steps"), step), "status"):
+            return step in scope.approvals
+    return False
+
+
+def _succeeded(path: Sequence[Key], scope: Scope) -> bool:
+    """Whether a path asks if a step has succeeded, and is no member of its output."""
+    if len(path) != 3 or path[0] != "steps" or path[2] not in {"success", "succeeded", "successful", "ok", "completed"}:
+        return False
+    declared = scope.outputs.get(str(path[1]))
+    return declared is not None and path[2] not in declared
 
 
 _Special = Callable[[_Writer, Call], str | None]
@@ -451,8 +528,8 @@ def _at(values: Sequence[Node], place: int) -> Node:
 
 
 def _as_shift(writer: _Writer, node: Call) -> str | None:
-    sign = {"plus": "+", "add": "+", "minus": "-", "subtract": "-"}[node.name]
-    if not node.is_method or len(node.arguments) < 2:
+    sign = "-" if re.search("minus|sub", node.name.lower()) else "+"
+    if len(node.arguments) < 2:
         return None
     of, amount, *unit = node.arguments
     if isinstance(amount, Constant) and isinstance(amount.value, str) and not unit:
@@ -492,6 +569,11 @@ def _as_slice(writer: _Writer, node: Call) -> str | None:
     bounds = [argument.value for argument in node.arguments[1:] if isinstance(argument, Constant)]
     if not node.is_method or len(bounds) != len(node.arguments) - 1:
         return None
+    match node.arguments[0]:
+        case Call("toISOString" | "isoformat" | "toISO", [of]) if bounds == [0, 10]:
+            return f"format_time({writer.write(of, PIPE)}, '%Y-%m-%d', 'UTC')"
+        case text if writer._is_text(text):  # noqa: SLF001 - a part of the writer
+            raise ForeignError("a part of a text has no equivalent")
     return (
         f"{writer.write(node.arguments[0], ATOM)}[{':'.join(map(str, [*bounds, ''] if len(bounds) == 1 else bounds))}]"
     )
@@ -517,7 +599,7 @@ _SPECIAL: Mapping[str, _Special] = {
         ("strftime", "date", "toFormat", "format_date", "date_format", "toISODate", "formatDate"), _as_time
     ),
     "format": _as_format,
-    **dict.fromkeys(("plus", "minus", "subtract"), _as_shift),
+    **dict.fromkeys(("plus", "minus", "subtract", "date_add", "dateAdd", "date_sub", "add_time"), _as_shift),
     "first": _first(0),
     "last": _first(-1),
     **dict.fromkeys(("toISOString", "isoformat", "iso", "safe", "e", "escape", "list", "toISO"), _same),

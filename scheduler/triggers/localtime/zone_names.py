@@ -9,10 +9,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
+from zoneinfo import ZoneInfo
 
 _REGIONS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 # Names of states and territories, which are not cities and occur in other countries as well.
@@ -26,6 +28,7 @@ _OFFSET = re.compile(
     r"\(?(?:etc/)?(?:utc|gmt|z)?\s*([+\-\u2212\u2013])\s*([0-9]{1,2})(?::?([0-9]{2})|[.,]([05]0?))?\s*h?\)?(?:\s.*)?",
     re.IGNORECASE | re.ASCII,
 )
+_CITIES = re.compile(r"\((?:UTC|GMT)\s*([+\-\u2212\u2013]\d{1,2}(?::?\d\d)?)\)\s*(\D+)", re.IGNORECASE)
 _MAX_MINUTES = 14 * 60
 
 
@@ -54,11 +57,16 @@ def meaning(text: str) -> Correction | Ambiguity | None:
 
     >>> meaning("Mumbai").zone, meaning("GTB Standard Time").zone, meaning("Europe/Bukharest").zone
     ('Asia/Kolkata', 'Europe/Bucharest', 'Europe/Bucharest')
+    >>> meaning("(UTC+01:00) Amsterdam, Berlin, Rome").zone
+    'Europe/Amsterdam'
     >>> meaning("GMT-5").minutes, meaning("MSK").zones
     (-300, ('Europe/Moscow', 'Europe/Minsk'))
     >>> meaning("Europe/Atlantis")
     """
-    if (minutes := offset_minutes(text)) is not None:
+    listed, minutes = _of_cities(text), offset_minutes(text)
+    if listed is not None:
+        return listed
+    if minutes is not None:
         return Ambiguity(minutes=minutes, is_offset=True)
     words = _words()
     spoken = " ".join(text.casefold().split())
@@ -66,12 +74,12 @@ def meaning(text: str) -> Correction | Ambiguity | None:
     if short in words.abbreviations:
         entry = words.abbreviations[short]
         return Ambiguity(tuple(entry["zones"]), entry.get("minutes"))
-    key = _folded(text)
+    key = _folded(text.replace("\\", "/"))
     if key in words.names:
         return Correction(words.names[key], f"Writes the name as IANA does: {words.names[key]}.")
     if key in words.windows:
         return Correction(words.windows[key], f"Uses {words.windows[key]}, which CLDR assigns to this Windows name.")
-    return _of_place(key, words)
+    return _of_country(text, words) or _of_place(key, words)
 
 
 def offset_minutes(text: str) -> int | None:
@@ -140,12 +148,54 @@ def _words() -> _Words:
     )
 
 
+def _of_country(text: str, words: _Words) -> Correction | None:
+    """The zone of `Berlin, Germany` and `Germany/Berlin`."""
+    city, comma, country = text.partition(",")
+    if not comma and text.count("/") == 1:
+        country, comma, city = text.partition("/")
+    zone = words.cities.get(_folded(city)) if comma else None
+    if zone is None or _folded(country) not in _countries(zone):
+        return None
+    return Correction(zone, f"Uses {zone}, the zone of this city.")
+
+
+@lru_cache(maxsize=64)
+def _countries(zone: str) -> frozenset[str]:
+    """The folded names and codes of the countries that a zone is in."""
+    lines = (files("tzdata") / "zoneinfo" / "zone1970.tab").read_text("utf-8").splitlines()
+    codes = {code for line in lines if line.split("\t")[2:3] == [zone] for code in line.split("\t")[0].split(",")}
+    names = (files("tzdata") / "zoneinfo" / "iso3166.tab").read_text("utf-8").splitlines()
+    pairs = (line.split("\t") for line in names if not line.startswith("#"))
+    return frozenset(_folded(word) for code, name in pairs if code in codes for word in (code, name))
+
+
 def _cities_of(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The last part of each name with a region and a city; longer names belong to one state or province."""
     for name in names:
         region, _, city = name.partition("/")
         if region in _REGIONS and "/" not in city and _folded(city) not in _NO_CITIES:
             yield city, name
+
+
+def _of_cities(text: str) -> Correction | None:
+    """The zone of `(UTC+01:00) Amsterdam, Berlin, Rome`: that of the first, if all have one clock for two years."""
+    match = _CITIES.fullmatch(text.strip())
+    minutes = offset_minutes(f"UTC{match[1]}") if match else None
+    if match is None or minutes is None:
+        return None
+    keys = (_folded(city) for city in re.split(r"[,;/]", match[2]))
+    zones = [zone for key in keys if (zone := _words().cities.get(key)) is not None]
+    clocks = {_clock(zone) for zone in zones}
+    if len(clocks) != 1 or minutes not in next(iter(clocks)):
+        return None
+    return Correction(zones[0], f"Uses {zones[0]}, the zone of these cities.")
+
+
+def _clock(zone: str) -> tuple[int, ...]:
+    """The offsets of a zone in minutes, at the middle of each month of two years."""
+    year = datetime.now(UTC).year
+    times = (datetime(year + number // 12, number % 12 + 1, 15, tzinfo=ZoneInfo(zone)) for number in range(24))
+    return tuple(int((time.utcoffset() or timedelta()).total_seconds()) // 60 for time in times)
 
 
 def _of_place(key: str, words: _Words) -> Correction | None:
